@@ -1,0 +1,121 @@
+"""What goes wrong: at deployment (`WorkflowSyntaxError`) and while an execution runs (`RaisedError`).
+
+    Exception
+    ├── WorkflowSyntaxError       the source cannot be deployed; every problem with its place
+    └── RaisedError               a value raised at run time: exactly what `except: as: e` sees
+        └── LimitError            a limit of the service was hit: no `except` catches it
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One reason why a source cannot be deployed, with its place (1-based line and column)."""
+
+    message: str
+    line: int
+    column: int
+    file: str = "workflow.yaml"
+    severity: str = "error"
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+
+
+class WorkflowSyntaxError(Exception):
+    """The source is refused at deployment; `problems` lists every reason, the first one is shown."""
+
+    def __init__(
+        self,
+        message: str,
+        file: str = "workflow.yaml",
+        line: int = 1,
+        column: int = 1,
+        problems: list[Problem] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.file = file
+        self.line = line
+        self.column = column
+        self.problems = problems or [Problem(message, line, column, file)]
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One element of a stack trace: the step that was running in one call of a routine."""
+
+    step: str
+    routine: str
+    line: int
+    column: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionError:
+    """How an execution failed, in the form that the Executions API reports."""
+
+    payload: str
+    context: str
+    stack_trace: list[Frame] = field(default_factory=list)
+
+    @property
+    def value(self) -> Any:
+        """The raised value itself."""
+        return json.loads(self.payload)
+
+
+class RaisedError(Exception):
+    """A value on its way up to an `except`, and the steps that it has passed."""
+
+    def __init__(self, value: Any, prefix: str = "") -> None:
+        super().__init__(value)
+        self.value = value
+        self.prefix = prefix
+        self.frames: list[Frame] = []
+        self.claimed_by: object = None
+
+
+class LimitError(RaisedError):
+    """A limit of the service was hit: the execution fails at once, no `except` sees it."""
+
+
+def failure(tag: str, message: str, **details: Any) -> RaisedError:
+    """The error map of one tag, as the service raises it."""
+    return RaisedError({"message": message, "tags": [tag], **details}, prefix=tag)
+
+
+def type_error(message: str) -> RaisedError:
+    """An operand or argument has the wrong type."""
+    return failure("TypeError", message)
+
+
+def value_error(message: str) -> RaisedError:
+    """An argument has the right type and a value that cannot be."""
+    return failure("ValueError", message)
+
+
+def key_error(key: object) -> RaisedError:
+    """A map has no such key."""
+    return failure("KeyError", f"KeyError: key not found: {key}")
+
+
+def index_error(message: str) -> RaisedError:
+    """A list has no such element."""
+    return failure("IndexError", message)
+
+
+def limit_error(message: str) -> LimitError:
+    """A limit of the service; the message names it."""
+    return LimitError(
+        {"message": f"ResourceLimitError: {message}", "tags": ["ResourceLimitError"]}, "ResourceLimitError"
+    )
