@@ -1,0 +1,44 @@
+# The environment is .venv; every target sets up what it needs. `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format local stage clean
+
+help:            ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' $(MAKEFILE_LIST) | column -t -l 2 2>/dev/null || grep '##' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## create .venv and install everything (once)
+
+$(READY): requirements.txt $(wildcard functions/*/requirements.txt) gpu_service/requirements.txt emulator/requirements.txt
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version): PyTorch, transformers, Prophet, Google's clients (a few minutes, once)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 setup")'
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+demo: setup      ## send samples/ through the whole local pipeline and print what came out
+	@$(RUN) -m samples.demo
+
+local: setup     ## bring the whole pipeline up on loopback and print how to use it
+	@$(RUN) -m emulator
+
+test: setup      ## run the tests (a few minutes)
+	@$(RUN) -m pytest -n 2 --dist loadfile
+
+lint: setup      ## ruff, format check, mypy strict, the workflow's static check
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(RUN) -m emulator.workflows check workflow.yaml
+
+format:          ## let ruff format the code
+	@$(VENV)/bin/ruff check --fix . ; $(VENV)/bin/ruff format .
+
+stage: setup     ## lay each function's deployable source in build/functions/
+	@$(RUN) deploy/stage.py
+
+clean:           ## remove the environment, local state and build output
+	rm -rf $(VENV) .local build

@@ -1,0 +1,95 @@
+"""Run `python -m emulator` as a child process: for the demo, tests and benchmarks."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+
+class StackError(RuntimeError):
+    """The emulator did not come up, or went away; the message ends with what it said last."""
+
+
+class Stack:
+    """A local stack on free ports, with its state in `data`; a context manager.
+
+    `addresses` holds `http` and `grpc` (`host:port`) and `services` (name → URL) once it is up.
+    """
+
+    def __init__(self, data: Path, *, stack: Path | None = None) -> None:
+        self.data = data
+        self.stack = stack
+        self.addresses: dict[str, Any] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        return self.data / "emulator.log"
+
+    @property
+    def http(self) -> str:
+        return f"http://{self.addresses['http']}"
+
+    @property
+    def grpc(self) -> str:
+        return str(self.addresses["grpc"])
+
+    def start(self, timeout_s: float = 90, on_wait: Callable[[], None] = lambda: None) -> Self:
+        """Start the process and wait until every service is ready; `StackError` when that fails."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        ready = self.data / "addresses.json"
+        ready.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "emulator", "up", "--data", str(self.data), "--free-ports"]
+        if self.stack:
+            command += ["--stack", str(self.stack)]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        give_up = time.monotonic() + timeout_s
+        while not ready.exists():
+            self.check()
+            if time.monotonic() > give_up:
+                self.stop()
+                raise StackError(f"the local stack was not ready after {timeout_s:.0f} s\n{self.last_words()}")
+            on_wait()
+            time.sleep(0.05)
+        self.addresses = json.loads(ready.read_text())
+        return self
+
+    def check(self) -> None:
+        """Raise `StackError` if the process has gone."""
+        if self._process and self._process.poll() is not None:
+            raise StackError(f"the local stack ended with status {self._process.returncode}\n{self.last_words()}")
+
+    def stop(self, timeout_s: float = 20) -> None:
+        """Stop it as Ctrl-C does, and wait."""
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self._process = None
+
+    def kill(self) -> None:
+        """End it as a power cut does: no chance to tidy up."""
+        if self._process:
+            os.kill(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._process = None
+
+    def last_words(self, lines: int = 25) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

@@ -1,0 +1,133 @@
+"""Send every sample through the whole local pipeline and print what came out: `make demo`.
+
+Starts the emulator with all services, uploads `samples/` with the official Cloud Storage client, publishes one
+message with the official Pub/Sub client, waits for one terminal document each, and compares with expected.yaml.
+`--kill` pulls the plug in the middle and starts everything again.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import pubsub_v1, storage
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from emulator.process import Stack, StackError
+from samples.outcomes import MESSAGE, Outcome, differences, expected, table
+
+HERE = Path(__file__).parent
+PROJECT = "local-project"
+OUTPUT = HERE.parent / ".local" / "demo" / "output"
+MESSAGE_BODY = b'{"instances": [{"text": "A joy from start to finish."}, {"text": "Tedious and badly made."}]}'
+PREFIXES = ("results/", "rejected/", "failed/")
+
+
+def main() -> int:
+    options = parse(sys.argv[1:])
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    shutil.rmtree(OUTPUT.parent, ignore_errors=True)
+    began = time.monotonic()
+    try:
+        with Stack(OUTPUT.parent / "state") as stack:
+            outcomes = run(stack, console, kill=options.kill, timeout_s=options.timeout)
+    except StackError as error:
+        console.print(f"[red]{error}")
+        return 1
+    console.print(table(outcomes))
+    wrong = differences(outcomes)
+    for line in wrong:
+        console.print(f"[red]not as expected:[/] {line}", highlight=False)
+    console.print(
+        f"{len(outcomes)} inputs, {len(wrong)} not as expected, {time.monotonic() - began:.1f} s in all. "
+        f"The documents are in {OUTPUT.relative_to(HERE.parent)}/, the logs in {stack.data.relative_to(HERE.parent)}/."
+    )
+    return 1 if wrong else 0
+
+
+def run(stack: Stack, console: Console, *, kill: bool, timeout_s: float) -> list[Outcome]:
+    """Start, send, wait for every terminal document, and fetch the documents to OUTPUT."""
+    with console.status("Starting the emulator, five functions and the GPU service on this machine's CPU …"):
+        stack.start()
+    console.print(f"Up: Google's APIs at {stack.http} and {stack.grpc}, {len(stack.addresses['services'])} services.")
+    client = connect(stack)
+    sent = send(client, console)
+    if kill:
+        console.print("Pulling the plug (SIGKILL), and starting everything again …")
+        stack.kill()
+        stack.start()
+        client = connect(stack)
+    return wait(client, stack, sent, console, timeout_s)
+
+
+def connect(stack: Stack) -> storage.Client:
+    os.environ["STORAGE_EMULATOR_HOST"] = stack.http
+    os.environ["PUBSUB_EMULATOR_HOST"] = stack.grpc
+    return storage.Client(project=PROJECT, credentials=AnonymousCredentials())
+
+
+def send(client: storage.Client, console: Console) -> dict[str, str]:
+    """Upload all samples and publish one message; the document name that each will have → its sample."""
+    bucket = client.bucket("local-input")
+    documents = {}
+    for name in expected():
+        if name == MESSAGE:
+            continue
+        blob = bucket.blob(name)
+        blob.upload_from_filename(HERE / name, if_generation_match=0)
+        documents[f"{name}/{blob.generation}"] = name
+    publisher = pubsub_v1.PublisherClient()
+    message = publisher.publish(publisher.topic_path(PROJECT, "messages"), MESSAGE_BODY).result(timeout=30)
+    documents[f"messages/messages/{message}"] = MESSAGE
+    console.print(f"Sent: {len(documents) - 1} files to gs://local-input, 1 message to the topic 'messages'.")
+    return documents
+
+
+def wait(
+    client: storage.Client, stack: Stack, sent: dict[str, str], console: Console, timeout_s: float
+) -> list[Outcome]:
+    """Poll the output bucket until everything sent has its terminal document."""
+    found: dict[str, list[storage.Blob]] = {}
+    columns = (TextColumn("Terminal documents"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    give_up = time.monotonic() + timeout_s
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("documents", total=len(sent))
+        while len(found) < len(sent) and time.monotonic() < give_up:
+            stack.check()
+            time.sleep(0.2)
+            found = terminal_documents(client, sent)
+            progress.update(bar, completed=len(found))
+    fetch(client)
+    return [Outcome.read(name, found.get(document, [])) for document, name in sent.items()]
+
+
+def terminal_documents(client: storage.Client, sent: dict[str, str]) -> dict[str, list[storage.Blob]]:
+    found: dict[str, list[storage.Blob]] = {}
+    for blob in client.list_blobs("local-output"):
+        prefix, _, rest = blob.name.partition("/")
+        document = rest.removesuffix(".json")
+        if f"{prefix}/" in PREFIXES and rest.endswith(".json") and document in sent:
+            found.setdefault(document, []).append(blob)
+    return found
+
+
+def fetch(client: storage.Client) -> None:
+    for blob in client.list_blobs("local-output"):
+        path = OUTPUT / blob.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        blob.download_to_filename(path)
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kill", action="store_true", help="kill everything in the middle and start it again")
+    parser.add_argument("--timeout", type=float, default=90, metavar="SECONDS", help="how long to wait for documents")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""What became of a sample, beside what was expected of it."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from google.cloud import storage
+from rich.table import Table
+
+MESSAGE = "message"
+EXPECTED = Path(__file__).with_name("expected.yaml")
+COLOURS = {"succeeded": "green", "partial": "yellow", "rejected": "cyan"}
+
+
+def expected() -> dict[str, dict[str, Any]]:
+    outcomes: dict[str, dict[str, Any]] = yaml.load(EXPECTED.read_text(), Loader=yaml.BaseLoader)  # dates stay text
+    return outcomes
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One sample's terminal documents: exactly one when all is well."""
+
+    sample: str
+    documents: list[dict[str, Any]]
+    rows: list[str]  # the lines of a forecast's CSV, header first
+
+    @classmethod
+    def read(cls, sample: str, blobs: list[storage.Blob]) -> Self:
+        documents = [json.loads(blob.download_as_bytes()) for blob in blobs]
+        rows: list[str] = []
+        for blob, document in zip(blobs, documents, strict=True):
+            if document.get("kind") == "timeseries" and document["status"] == "succeeded":
+                beside = blob.bucket.blob(blob.name.removesuffix(".json") + ".csv")
+                rows = beside.download_as_bytes().decode().splitlines()
+        return cls(sample, documents, rows)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return self.documents[0] if self.documents else {"status": "missing"}
+
+    def observed(self) -> dict[str, Any]:
+        """The document in the words of expected.yaml."""
+        document = self.document
+        seen: dict[str, Any] = {"status": document["status"], "kind": document.get("kind")}
+        if document["status"] == "rejected":
+            seen["code"] = document["reason"]["code"]
+        predictions = document.get("predictions") or []
+        labels = [prediction.get("label") for prediction in predictions]
+        seen |= {"label": labels[0]} if len(labels) == 1 else {"labels": labels}
+        if self.rows:
+            dates = [row.split(",")[0] for row in self.rows[1:]]
+            seen |= {"forecast": [dates[0], dates[-1]], "rows": str(len(dates))}
+        elif "data" in document:
+            seen |= {"records": str(document["data"]["records"]), "failed": str(failed(document))}
+        return seen
+
+    def says(self) -> str:
+        """One line for a reader: the label, the forecast's span, or the reason."""
+        document = self.document
+        if document["status"] == "rejected":
+            return f"{document['reason']['code']}: {document['reason']['message']}"
+        if document["status"] == "failed":
+            return f"{document['error']['code']}: {document['error']['message']}"
+        if self.rows:
+            return f"{len(self.rows) - 1} steps, {self.rows[1].split(',')[0]} … {self.rows[-1].split(',')[0]}"
+        if "data" in document:
+            return f"{document['data']['records']} records, {failed(document)} failed"
+        return ", ".join(str(prediction.get("label")) for prediction in document.get("predictions", []))
+
+
+def failed(document: dict[str, Any]) -> int:
+    count = document["data"]["failed"]
+    return sum(count.values()) if isinstance(count, dict) else count
+
+
+def differences(outcomes: list[Outcome]) -> list[str]:
+    """One sentence for each sample that did not come to what was expected; none when all is well."""
+    wrong = []
+    for outcome in outcomes:
+        if len(outcome.documents) != 1:
+            wrong.append(f"{outcome.sample} has {len(outcome.documents)} terminal documents")
+            continue
+        seen = outcome.observed()
+        wrong += [
+            f"{outcome.sample}: {key} is {seen.get(key)!r}, expected {value!r}"
+            for key, value in expected()[outcome.sample].items()
+            if seen.get(key) != value
+        ]
+    return wrong
+
+
+def table(outcomes: list[Outcome]) -> Table:
+    drawn = Table("input", "kind", "outcome", "label or reason", "confidence", "latency", "cost", box=None)
+    for outcome in outcomes:
+        document = outcome.document
+        status = document["status"]
+        confidence = document.get("quality", {}).get("confidence")
+        cost = document.get("cost", {}).get("usd")
+        drawn.add_row(
+            outcome.sample,
+            document.get("kind") or "",
+            f"[{COLOURS.get(status, 'red')}]{status}",
+            outcome.says(),
+            f"{confidence:.2f}" if confidence is not None else "",
+            f"{latency(document):.2f} s" if "timing" in document else "",
+            f"${cost:.7f}" if cost is not None else "",
+        )
+    return drawn
+
+
+def latency(document: dict[str, Any]) -> float:
+    """Seconds from the event's arrival to the finished document."""
+    timing = document["timing"]
+    began, ended = (datetime.fromisoformat(timing[key]) for key in ("received_at", "finished_at"))
+    return (ended - began).total_seconds()
