@@ -1,0 +1,9 @@
+"""An emulated Cloud Storage: `Store` keeps buckets and objects, `app` serves them as Google's APIs do."""
+
+from .api import app
+from .outbox import Change
+from .preconditions import Preconditions
+from .resources import StoredObject
+from .store import Store
+
+__all__ = ["Change", "Preconditions", "Store", "StoredObject", "app"]

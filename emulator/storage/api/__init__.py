@@ -1,0 +1,5 @@
+"""The store's HTTP front: the JSON API, uploads, downloads, the XML API's object requests, and batches."""
+
+from .application import app
+
+__all__ = ["app"]

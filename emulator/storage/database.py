@@ -1,0 +1,108 @@
+"""The SQLite file behind the store: its tables, and transactions that one writer at a time holds."""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS buckets (
+    name TEXT PRIMARY KEY, project TEXT NOT NULL, metageneration INTEGER NOT NULL, fields TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS objects (
+    bucket TEXT NOT NULL, name TEXT NOT NULL, generation INTEGER NOT NULL, metageneration INTEGER NOT NULL,
+    live INTEGER NOT NULL, content TEXT NOT NULL, fields TEXT NOT NULL,
+    PRIMARY KEY (bucket, name, generation)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS live_objects ON objects (bucket, name) WHERE live;
+CREATE INDEX IF NOT EXISTS object_contents ON objects (content);
+CREATE TABLE IF NOT EXISTS uploads (
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL, bucket TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
+    content TEXT NOT NULL, created TEXT NOT NULL, request TEXT NOT NULL, generation INTEGER
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS parts (
+    upload TEXT NOT NULL, number INTEGER NOT NULL, content TEXT NOT NULL, digest TEXT NOT NULL,
+    PRIMARY KEY (upload, number)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS policies (
+    resource TEXT PRIMARY KEY, version INTEGER NOT NULL, policy TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notifications (
+    bucket TEXT NOT NULL, id INTEGER NOT NULL, fields TEXT NOT NULL, PRIMARY KEY (bucket, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, type TEXT NOT NULL, time TEXT NOT NULL, object TEXT NOT NULL,
+    attributes TEXT NOT NULL, notifications TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
+@dataclass
+class Transaction:
+    """One atomic change: `changes` (ids in the outbox) and `garbage` (contents) are dealt with once it holds."""
+
+    connection: sqlite3.Connection
+    changes: list[int] = field(default_factory=list)
+    garbage: list[str] = field(default_factory=list)
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        return self.connection.execute(statement, values)
+
+    def row(self, statement: str, *values: Any) -> sqlite3.Row | None:
+        row: sqlite3.Row | None = self.connection.execute(statement, values).fetchone()
+        return row
+
+    def next_count(self, name: str, at_least: int = 1) -> int:
+        """The counter's next value: above every earlier one, and not below `at_least`."""
+        row = self.row("SELECT value FROM counters WHERE name = ?", name)
+        value = max(at_least, row["value"] + 1) if row else at_least
+        self.execute("INSERT OR REPLACE INTO counters (name, value) VALUES (?, ?)", name, value)
+        return value
+
+    def next_generation(self, now: datetime) -> int:
+        """A generation: the time in microseconds, moved on where the clock stands still or goes back."""
+        return self.next_count("generation", int(now.timestamp() * 1_000_000))
+
+
+class Database:
+    """One connection that threads take turns with, so that whatever a transaction reads still holds when it commits."""
+
+    def __init__(self, file: Path | None, committed: Callable[[Transaction], None]) -> None:
+        self._connection = sqlite3.connect(
+            file or ":memory:", check_same_thread=False, isolation_level=None, cached_statements=256
+        )
+        self._connection.row_factory = sqlite3.Row
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.executescript(SCHEMA)
+        self._committed = committed
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Commits when the block ends, rolls back when it raises."""
+        with self._lock:
+            transaction = Transaction(self._connection)
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield transaction
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+        self._committed(transaction)
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """A consistent view; nothing may be written in it."""
+        with self._lock:
+            yield Transaction(self._connection)
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()

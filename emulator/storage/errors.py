@@ -1,0 +1,128 @@
+"""What can go wrong in the object store, each error with the status and body that the service answers.
+
+StorageError
+├── InvalidError             400  a malformed request or a value that is not allowed
+├── ForbiddenError           403  a hold or a retention policy forbids it
+├── NotFoundError            404  no such bucket, object, generation, upload or notification
+├── ConflictError            409  the bucket exists already, or is not empty
+├── GoneError                410  the upload session has ended
+├── LengthRequiredError      411  an upload without Content-Length
+├── PreconditionError        412  an if…Match condition did not hold
+├── NotModifiedError         304  an if…NotMatch condition of a read did not hold
+├── TooLargeError            413  the body exceeds what is accepted
+├── RangeError               416  the asked range lies outside of the object
+├── CancelledError           499  the upload session was cancelled
+└── UnsupportedError         501  a part of the API that is not emulated
+"""
+
+from typing import Any, ClassVar
+
+
+class StorageError(Exception):
+    """A refusal: `status` is the HTTP status, `reason` the JSON API's word, `code` the XML API's word."""
+
+    status: ClassVar[int] = 500
+    reason: ClassVar[str] = "backendError"
+    code: str = "InternalError"
+    location: tuple[str, str] | None = None
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def body(self) -> dict[str, Any]:
+        """The JSON API's error document."""
+        error: dict[str, Any] = {"message": self.message, "domain": "global", "reason": self.reason}
+        if self.location:
+            error["locationType"], error["location"] = self.location
+        return {"error": {"code": self.status, "message": self.message, "errors": [error]}}
+
+
+class InvalidError(StorageError):
+    status, reason, code = 400, "invalid", "InvalidArgument"
+
+    def __init__(self, message: str, *, code: str = "InvalidArgument") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ForbiddenError(StorageError):
+    status, reason, code = 403, "forbidden", "AccessDenied"
+
+
+class RetentionError(ForbiddenError):
+    reason, code = "retentionPolicyNotMet", "RetentionPolicyNotMet"
+
+
+class NotFoundError(StorageError):
+    status, reason, code = 404, "notFound", "NoSuchKey"
+
+
+class BucketNotFoundError(NotFoundError):
+    code = "NoSuchBucket"
+
+    def __init__(self, bucket: str) -> None:
+        super().__init__("The specified bucket does not exist.")
+        self.bucket = bucket
+
+
+class ObjectNotFoundError(NotFoundError):
+    def __init__(self, bucket: str, name: str, generation: int | None = None) -> None:
+        suffix = f"#{generation}" if generation is not None else ""
+        super().__init__(f"No such object: {bucket}/{name}{suffix}")
+        self.bucket, self.name, self.generation = bucket, name, generation
+
+
+class ConflictError(StorageError):
+    status, reason, code = 409, "conflict", "BucketAlreadyOwnedByYou"
+
+    def __init__(self, message: str, *, code: str = "BucketAlreadyOwnedByYou") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class GoneError(StorageError):
+    status, reason, code = 410, "gone", "Gone"
+
+
+class LengthRequiredError(StorageError):
+    status, reason, code = 411, "required", "MissingContentLength"
+
+    def __init__(self) -> None:
+        super().__init__("You must provide the Content-Length HTTP header.")
+
+
+class PreconditionError(StorageError):
+    status, reason, code = 412, "conditionNotMet", "PreconditionFailed"
+
+    def __init__(self, header: str = "If-Match") -> None:
+        super().__init__("At least one of the pre-conditions you specified did not hold.")
+        self.location = ("header", header)
+
+
+class NotModifiedError(StorageError):
+    status, reason, code = 304, "notModified", "NotModified"
+
+    def __init__(self, etag: str) -> None:
+        super().__init__("Not modified.")
+        self.etag = etag
+
+
+class TooLargeError(StorageError):
+    status, reason, code = 413, "uploadTooLarge", "EntityTooLarge"
+
+
+class RangeError(StorageError):
+    status, reason, code = 416, "requestedRangeNotSatisfiable", "InvalidRange"
+
+    def __init__(self, size: int) -> None:
+        super().__init__("Request range not satisfiable")
+        self.size = size
+
+
+class CancelledError(StorageError):
+    status, reason, code = 499, "clientClosedRequest", "Cancelled"
+
+
+class UnsupportedError(StorageError):
+    status, reason, code = 501, "notImplemented", "NotImplemented"

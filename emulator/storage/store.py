@@ -1,0 +1,121 @@
+"""The object store as one Python object, without HTTP: buckets, objects, uploads and the outbox of changes."""
+
+import fcntl
+import logging
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from .buckets import Buckets
+from .contents import Contents
+from .database import Database, Transaction
+from .lifecycle import expire
+from .notifications import Notifications
+from .objects import Objects
+from .outbox import Change, change_of
+from .parts import PartUploads
+from .policies import Policies
+from .resources import Fields, StoredObject
+from .uploads import Uploads
+
+logger = logging.getLogger(__name__)
+
+ChangeHook = Callable[[str, Fields, Mapping[str, str]], None]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Store:
+    """All state of the emulated Cloud Storage; safe to use from many threads.
+
+    Args:
+        path: The folder that keeps the state; made if absent. None keeps it in memory and a temporary folder.
+        on_change: Called as (type, object resource, attributes) after a change is committed, in the thread
+            that made it. It may be lost when the process dies: what must be delivered is read from `outbox`.
+        project: The project of buckets that are created without one.
+        base_url: Where links in the outbox's resources lead; may be set once the address is known.
+        clock: Tells the time.
+
+    Raises:
+        BlockingIOError: Another process holds the folder.
+    """
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        *,
+        on_change: ChangeHook | None = None,
+        project: str = "local-project",
+        base_url: str = "http://127.0.0.1",
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.on_change = on_change
+        self.project = project
+        self.base_url = base_url
+        self.clock = clock
+        self._temporary = tempfile.TemporaryDirectory(prefix="storage-") if path is None else None
+        folder = path or Path(self._temporary.name if self._temporary else "")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (folder / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise
+        self.contents = Contents(folder / "contents")
+        self._database = Database(None if path is None else folder / "metadata.sqlite", self._committed)
+        self.buckets = Buckets(self._database, clock, project)
+        self.objects = Objects(self._database, self.contents, clock)
+        self.uploads = Uploads(self._database, self.contents, self.objects, clock)
+        self.parts = PartUploads(self._database, self.contents, self.objects, clock)
+        self.notifications = Notifications(self._database)
+        self.policies = Policies(self._database, project)
+        self._sweep()
+
+    def outbox(self, after: int = 0, limit: int = 100) -> list[Change]:
+        """The oldest changes that are not acknowledged and whose id is above `after`."""
+        with self._database.reading() as view:
+            rows = view.execute("SELECT * FROM outbox WHERE id > ? ORDER BY id LIMIT ?", after, limit)
+            return [change_of(row, self.base_url) for row in rows]
+
+    def acknowledge(self, *ids: int) -> None:
+        """Takes delivered changes out of the outbox; unknown ids are ignored."""
+        with self._database.transaction() as transaction:
+            for change in ids:
+                transaction.execute("DELETE FROM outbox WHERE id = ?", change)
+
+    def expire(self, now: datetime) -> list[StoredObject]:
+        """Applies the buckets' lifecycle rules as of `now`; returns the objects they deleted or archived."""
+        return expire(self._database, self.objects, self.parts, now)
+
+    def close(self) -> None:
+        """Lets go of the folder; a temporary one is removed."""
+        self._database.close()
+        self._lock.close()
+        if self._temporary:
+            self._temporary.cleanup()
+
+    def _committed(self, transaction: Transaction) -> None:
+        self.contents.remove(transaction.garbage)
+        if self.on_change is None:
+            return
+        for change in transaction.changes:
+            for entry in self.outbox(change - 1, 1):
+                self._announce(entry)
+
+    def _announce(self, entry: Change) -> None:
+        if self.on_change is None:
+            return
+        try:
+            self.on_change(entry.type, entry.resource, entry.attributes)
+        except Exception:
+            # The write holds whatever its listener does, and the outbox still has the change.
+            logger.exception("change hook failed", extra={"change": entry.id})
+
+    def _sweep(self) -> None:
+        with self._database.reading() as view:
+            statement = "SELECT content FROM objects UNION SELECT content FROM uploads UNION SELECT content FROM parts"
+            self.contents.sweep({row["content"] for row in view.execute(statement)})
