@@ -1,0 +1,1 @@
+"""What the functions share; staged beside each function's main.py when it is deployed."""

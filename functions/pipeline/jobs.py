@@ -1,0 +1,177 @@
+"""A job: one input to bring to its terminal document, and the workflow's argument that describes it."""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from pipeline.errors import MalformedError
+
+KINDS = ("text", "image", "timeseries", "table", "records", "manifest")
+MAX_OBJECT_NAME = 1024  # bytes of UTF-8, Cloud Storage's limit
+LONGEST_DECORATION = len("rejected/.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One generation of an object; `size` in bytes."""
+
+    bucket: str
+    name: str
+    generation: int
+    size: int
+    content_type: str | None = None
+
+    @property
+    def uri(self) -> str:
+        return f"gs://{self.bucket}/{self.name}"
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "bucket": self.bucket,
+            "name": self.name,
+            "generation": str(self.generation),
+            "size": self.size,
+            "content_type": self.content_type,
+        }
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        fields = _record(value, "input")
+        content_type = fields.get("content_type")
+        if content_type is not None and not isinstance(content_type, str):
+            raise MalformedError("input.content_type must be a string or null.")
+        return cls(
+            bucket=_text(fields, "bucket"),
+            name=_text(fields, "name"),
+            generation=int64(fields.get("generation"), "input.generation"),
+            size=int64(fields.get("size"), "input.size"),
+            content_type=content_type,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MessageInput:
+    """A message whose data was never stored as an object; `size` in bytes."""
+
+    topic: str
+    message_id: str
+    size: int
+
+    def json(self) -> dict[str, Any]:
+        return {"topic": self.topic, "message_id": self.message_id, "size": self.size}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What an event asks for: identity, destination, and all that travels to the workflow.
+
+    `document` is the terminal document's name without folder and suffix; `received_at` is RFC 3339.
+    """
+
+    id: str
+    document: str
+    event_id: str
+    received_at: str
+    input: Input | MessageInput
+    kind: str | None = None
+    model: dict[str, str | None] | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    trace: str | None = None
+
+    def argument(self) -> dict[str, Any]:
+        return {
+            "job": self.id,
+            "document": self.document,
+            "event_id": self.event_id,
+            "received_at": self.received_at,
+            "input": self.input.json(),
+            "kind": self.kind,
+            "model": self.model,
+            "parameters": self.parameters,
+            "trace": self.trace,
+        }
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Reads a workflow's argument.
+
+        Raises:
+            MalformedError: a field is missing or of the wrong type.
+        """
+        fields = _record(value, "argument")
+        kind, trace = _text(fields, "kind"), fields.get("trace")
+        if kind not in KINDS:
+            raise MalformedError(f"kind must be one of {', '.join(KINDS)}.")
+        if trace is not None and not isinstance(trace, str):
+            raise MalformedError("trace must be a string or null.")
+        model = fields.get("model")
+        return cls(
+            id=_text(fields, "job"),
+            document=_text(fields, "document"),
+            event_id=_text(fields, "event_id"),
+            received_at=_text(fields, "received_at"),
+            input=Input.parse(fields.get("input")),
+            kind=kind,
+            model=None if model is None else _record(model, "model"),
+            parameters=_record(fields.get("parameters") or {}, "parameters"),
+            trace=trace or None,
+        )
+
+    def object_input(self) -> Input:
+        if not isinstance(self.input, Input):
+            raise MalformedError("The job's input is no object.")
+        return self.input
+
+
+def of_object(bucket: str, name: str, generation: int) -> str:
+    """A job's id: the same however often, and by whichever event, the generation is announced."""
+    return _digest(f"{bucket}/{name}#{generation}")
+
+
+def of_message(topic: str, message_id: str) -> str:
+    return _digest(f"{topic}/{message_id}")
+
+
+def of_manifest(manifest_id: str) -> str:
+    return _digest(manifest_id)
+
+
+def document_of_object(name: str, generation: int) -> str:
+    """Where the object's terminal document goes; a name too long for that is cut, and a digest keeps it apart."""
+    return fit(name, suffix=f"/{generation}")
+
+
+def fit(name: str, suffix: str = "") -> str:
+    """`name + suffix`, cut so that a folder and an extension still fit into an object's name."""
+    room = MAX_OBJECT_NAME - LONGEST_DECORATION - len(suffix.encode())
+    encoded = name.encode()
+    if len(encoded) <= room:
+        return name + suffix
+    mark = "~" + _digest(name)
+    return encoded[: room - len(mark)].decode(errors="ignore") + mark + suffix
+
+
+def int64(value: object, name: str) -> int:
+    """An int64 as events carry it: a JSON number or a string of digits."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63:
+        return value
+    raise MalformedError(f"{name} must be a whole number.")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _record(value: object, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise MalformedError(f"{name} must be an object.")
+    return value
+
+
+def _text(fields: dict[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str) or not value:
+        raise MalformedError(f"{name} must be a string, and not empty.")
+    return value

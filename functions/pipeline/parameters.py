@@ -1,0 +1,88 @@
+"""What a sender may ask for, checked: from an object's metadata, a message or a manifest."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pipeline.errors import RejectedError
+
+MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
+FREQUENCY = re.compile(r"[A-Za-z0-9-]{1,32}")
+
+Model = dict[str, str | None]
+
+
+def of_metadata(metadata: Mapping[str, str]) -> tuple[Model | None, dict[str, Any]]:
+    """The model and the parameters among an object's metadata; keys of other purpose are left alone."""
+    known = {}
+    for key, value in metadata.items():
+        name = key.strip().lower().replace("-", "_")
+        if name in CHECKS:
+            known[name] = value
+    return check(known)
+
+
+def check(values: Mapping[str, Any]) -> tuple[Model | None, dict[str, Any]]:
+    """Splits `{name: value}` into the model, None for the default one, and checked parameters.
+
+    Raises:
+        RejectedError: `invalid_parameters`, for an unknown name or a bad value.
+    """
+    checked: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in CHECKS:
+            raise RejectedError("invalid_parameters", f"{name!r} is no parameter; known are {', '.join(CHECKS)}.")
+        convert, wanted = CHECKS[name]
+        try:
+            checked[name] = convert(value)
+        except (ValueError, TypeError) as error:
+            raise RejectedError("invalid_parameters", f"{name} must be {wanted}, not {value!r:.80}.") from error
+    model, version = checked.pop("model", None), checked.pop("version", None)
+    if version is not None and model is None:
+        raise RejectedError("invalid_parameters", "version is given without a model.")
+    return (None if model is None else {"name": model, "version": version}), checked
+
+
+def _matching(pattern: re.Pattern[str]) -> Callable[[object], str]:
+    def convert(value: object) -> str:
+        if not isinstance(value, str) or not pattern.fullmatch(value.strip()):
+            raise ValueError
+        return value.strip()
+
+    return convert
+
+
+def _between(low: int, high: int) -> Callable[[object], int]:
+    def convert(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | str) or len(str(value)) > 9:
+            raise ValueError
+        number = int(value)
+        if not low <= number <= high:
+            raise ValueError
+        return number
+
+    return convert
+
+
+def _short(length: int) -> Callable[[object], str]:
+    def convert(value: object) -> str:
+        if not isinstance(value, str) or not 0 < len(value) <= length or not value.isprintable():
+            raise ValueError
+        return value
+
+    return convert
+
+
+_COLUMN = (_short(256), "the name of a column")
+CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "model": (_matching(MODEL), "a model's name"),
+    "version": (_matching(MODEL), "a model's version"),
+    "horizon": (_between(1, 1000), "a whole number from 1 to 1000"),
+    "frequency": (_matching(FREQUENCY), "a frequency such as daily or W"),
+    "date_format": (_short(64), "a date pattern such as %d/%m/%Y"),
+    "date_column": _COLUMN,
+    "value_column": _COLUMN,
+    "text_column": _COLUMN,
+    "image_column": _COLUMN,
+    "top_k": (_between(1, 1000), "a whole number from 1 to 1000"),
+}

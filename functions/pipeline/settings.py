@@ -1,0 +1,77 @@
+"""The functions' settings, read once from the environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipeline.errors import ConfigurationError
+
+MAX_BYTES = {
+    "text": 1 << 20,
+    "image": 32 << 20,
+    "timeseries": 32 << 20,
+    "table": 256 << 20,
+    "records": 256 << 20,
+    "manifest": 1 << 20,
+    "message": 8 << 20,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Buckets by name, sizes in bytes, times in seconds."""
+
+    input_bucket: str
+    work_bucket: str
+    output_bucket: str
+    workflow: str = ""
+    claim_lease: float = 60.0
+    execution_timeout: float = 10.0
+    gpu_usd_per_second: float = 0.0002907  # an L4 with 4 vCPU and 16 GiB, without zonal redundancy
+    image_size: int = 224
+    revision: str = "local"
+    max_bytes: Mapping[str, int] = field(default_factory=lambda: dict(MAX_BYTES))
+
+
+def load(environ: Mapping[str, str] | None = None, *, starts_executions: bool = False) -> Settings:
+    """Reads the settings; `starts_executions` makes WORKFLOW, a full resource name, mandatory.
+
+    Raises:
+        ConfigurationError: a variable is missing, is no number, or names the same bucket twice.
+    """
+    env = os.environ if environ is None else environ
+    settings = Settings(
+        input_bucket=_text(env, "INPUT_BUCKET"),
+        work_bucket=_text(env, "WORK_BUCKET"),
+        output_bucket=_text(env, "OUTPUT_BUCKET"),
+        workflow=_text(env, "WORKFLOW") if starts_executions else env.get("WORKFLOW", ""),
+        claim_lease=_number(env, "CLAIM_LEASE_SECONDS", 60.0),
+        execution_timeout=_number(env, "EXECUTION_TIMEOUT_SECONDS", 10.0),
+        gpu_usd_per_second=_number(env, "GPU_USD_PER_SECOND", 0.0002907),
+        image_size=int(_number(env, "IMAGE_SIZE", 224)),
+        revision=env.get("K_REVISION") or "local",
+        max_bytes={kind: int(_number(env, f"MAX_{kind.upper()}_BYTES", size)) for kind, size in MAX_BYTES.items()},
+    )
+    buckets = (settings.input_bucket, settings.work_bucket, settings.output_bucket)
+    if len(set(buckets)) < len(buckets):
+        raise ConfigurationError(
+            "INPUT_BUCKET, WORK_BUCKET and OUTPUT_BUCKET must differ: the pipeline would process its own output."
+        )
+    return settings
+
+
+def _text(env: Mapping[str, str], name: str) -> str:
+    if value := env.get(name, "").strip():
+        return value
+    raise ConfigurationError(f"The environment variable {name} is not set.")
+
+
+def _number(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name, "").strip()
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise ConfigurationError(f"The environment variable {name} must be a number, 0 or more: {text!r}.")
+    return value

@@ -1,0 +1,94 @@
+"""Turns bytes into text: byte order marks, UTF-8, UTF-16 and UTF-32 without a mark, legacy encodings."""
+
+import codecs
+import re
+
+from pipeline.errors import RejectedError
+
+MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+SAMPLE_BYTES = 64 * 1024
+MAX_CONTROLS = 0.01  # of the characters; real text has next to none
+CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffe\uffff]")
+UNIT_BYTES = {"utf-16": 2, "utf-16-le": 2, "utf-16-be": 2, "utf-32": 4, "utf-32-le": 4, "utf-32-be": 4}
+
+
+def decode(data: bytes) -> str:
+    """The whole input as text, without its byte order mark.
+
+    Raises:
+        RejectedError: `undecodable`.
+    """
+    return _decode(data, encoding(data))
+
+
+def decode_head(head: bytes, *, whole: bool) -> str:
+    """The first bytes of an input as text; a character cut off at their end is dropped."""
+    return _decode(head, encoding(head, whole=whole), whole=whole)
+
+
+def encoding(data: bytes, *, whole: bool = True) -> str:
+    """The name of the codec that reads `data`, judged by its first 64 KB.
+
+    Raises:
+        RejectedError: `undecodable`.
+    """
+    for mark, name in MARKS:
+        if data.startswith(mark):
+            return name
+    sample = data[:SAMPLE_BYTES]
+    whole = whole and len(sample) == len(data)
+    if b"\0" in sample:
+        return _wide(sample, whole=whole)
+    for name in ("utf-8", *_legacy(sample)):
+        if _reads(sample, name, whole=whole):
+            return name
+    raise RejectedError("undecodable", "The content is text in no encoding that could be recognised, or no text.")
+
+
+def _wide(sample: bytes, *, whole: bool) -> str:
+    """UTF-16 or UTF-32 without a mark: zero bytes at regular places, and few controls once decoded."""
+    for name in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
+        if _reads(sample, name, whole=whole) and not CONTROLS.search(_decode(sample, name, whole=whole)):
+            return name
+    raise RejectedError("undecodable", "The content holds zero bytes: it is binary, or text that was damaged.")
+
+
+def _legacy(sample: bytes) -> tuple[str, ...]:
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(sample).best()
+    guessed = (best.encoding,) if best is not None else ()
+    # Short Western texts leave a guess little to go by, and cp1252 is what wrote nearly all of them.
+    return ("cp1252", *guessed) if _western(sample) else guessed
+
+
+def _western(sample: bytes) -> bool:
+    """Mostly ASCII letters, with accented ones here and there, and none of the bytes cp1252 leaves undefined."""
+    high = sum(byte > 0x7F for byte in sample)
+    return high <= 0.15 * len(sample) and _reads(sample, "cp1252", whole=True)
+
+
+def _reads(sample: bytes, name: str, *, whole: bool) -> bool:
+    try:
+        text = codecs.getincrementaldecoder(name)().decode(sample, final=whole)
+    except (UnicodeError, LookupError):
+        return False
+    return len(CONTROLS.findall(text)) <= MAX_CONTROLS * len(text)
+
+
+def _decode(data: bytes, name: str, *, whole: bool = True) -> str:
+    try:
+        text = codecs.getincrementaldecoder(name)().decode(data, final=whole)
+    except UnicodeError as error:
+        raise RejectedError(
+            "undecodable", f"The content begins as {name} text but cannot be read to its end."
+        ) from error
+    if len(CONTROLS.findall(text)) > MAX_CONTROLS * len(text):
+        raise RejectedError("undecodable", "The content holds control characters: it is binary, or damaged text.")
+    return text
