@@ -1,0 +1,40 @@
+"""The messages of the Pub/Sub API as plain protobuf classes, which (de)serialise faster than their wrappers."""
+
+from typing import Any
+
+from google.protobuf import empty_pb2
+from google.pubsub_v1 import types
+
+Proto = Any  # the classes are made at run time, so there is no closer type
+
+Empty: Any = vars(empty_pb2)["Empty"]
+
+Topic = types.Topic.pb()
+Message = types.PubsubMessage.pb()
+UpdateTopicRequest = types.UpdateTopicRequest.pb()
+GetTopicRequest = types.GetTopicRequest.pb()
+DeleteTopicRequest = types.DeleteTopicRequest.pb()
+ListTopicsRequest = types.ListTopicsRequest.pb()
+ListTopicsResponse = types.ListTopicsResponse.pb()
+ListTopicSubscriptionsRequest = types.ListTopicSubscriptionsRequest.pb()
+ListTopicSubscriptionsResponse = types.ListTopicSubscriptionsResponse.pb()
+PublishRequest = types.PublishRequest.pb()
+PublishResponse = types.PublishResponse.pb()
+DetachSubscriptionRequest = types.DetachSubscriptionRequest.pb()
+DetachSubscriptionResponse = types.DetachSubscriptionResponse.pb()
+
+Subscription = types.Subscription.pb()
+PushConfig = types.PushConfig.pb()
+UpdateSubscriptionRequest = types.UpdateSubscriptionRequest.pb()
+GetSubscriptionRequest = types.GetSubscriptionRequest.pb()
+DeleteSubscriptionRequest = types.DeleteSubscriptionRequest.pb()
+ListSubscriptionsRequest = types.ListSubscriptionsRequest.pb()
+ListSubscriptionsResponse = types.ListSubscriptionsResponse.pb()
+ModifyPushConfigRequest = types.ModifyPushConfigRequest.pb()
+PullRequest = types.PullRequest.pb()
+PullResponse = types.PullResponse.pb()
+ReceivedMessage = types.ReceivedMessage.pb()
+AcknowledgeRequest = types.AcknowledgeRequest.pb()
+ModifyAckDeadlineRequest = types.ModifyAckDeadlineRequest.pb()
+StreamingPullRequest = types.StreamingPullRequest.pb()
+StreamingPullResponse = types.StreamingPullResponse.pb()

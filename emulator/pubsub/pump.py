@@ -1,0 +1,114 @@
+"""Pushes one subscription's backlog to its endpoint, a bounded number at a time."""
+
+import asyncio
+import contextlib
+import logging
+
+import aiohttp
+
+from emulator.clock import Clock
+from emulator.pubsub import push
+from emulator.pubsub.backlog import Backlog
+from emulator.pubsub.catalog import Catalog
+from emulator.pubsub.store import Delivery
+
+_log = logging.getLogger(__name__)
+
+_ACKNOWLEDGED = frozenset({102, 200, 201, 202, 204})
+_LEASE_MARGIN_S = 60  # the lease outlives the request, whose timeout is the ack deadline
+
+
+class Pump:
+    def __init__(
+        self,
+        subscription: str,
+        catalog: Catalog,
+        backlog: Backlog,
+        session: aiohttp.ClientSession,
+        clock: Clock,
+        concurrency: int,
+    ) -> None:
+        self._name, self._catalog, self._backlog = subscription, catalog, backlog
+        self._session, self._clock, self._concurrency = session, clock, concurrency
+        self._held = False
+        self._pushes: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.create_task(self._run())
+        self._loop.add_done_callback(self._ended)
+
+    def hold(self) -> None:
+        """Start no push until `release`; those under way go on."""
+        self._held = True
+
+    def release(self) -> None:
+        self._held = False
+        self._backlog.notify(self._name)
+
+    async def stop(self) -> None:
+        """Break off the pushes under way; their messages count as not attempted."""
+        tasks = [self._loop, *self._pushes]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
+        self._backlog.restore(self._name)
+        while True:
+            signal, due = self._backlog.signal(self._name), None
+            free = self._concurrency - len(self._pushes)
+            if not self._held and free > 0:
+                deadline = self._catalog.subscription(self._name).ack_deadline_seconds
+                for delivery in self._backlog.take(self._name, free, deadline + _LEASE_MARGIN_S):
+                    task = asyncio.create_task(self._push(delivery))
+                    self._pushes.add(task)
+                    task.add_done_callback(self._pushed)
+                due = self._backlog.next_due(self._name)
+            await self._clock.wait(signal, due)
+
+    def _pushed(self, task: asyncio.Task[None]) -> None:
+        self._pushes.discard(task)
+        self._backlog.notify(self._name)
+        self._ended(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            _log.error("push delivery broke", extra={"subscription": self._name}, exc_info=error)
+
+    async def _push(self, delivery: Delivery) -> None:
+        subscription = self._catalog.subscription(self._name)
+        outcome: int | str
+        try:
+            request = push.encode(subscription, delivery)
+            outcome = await self._post(request, subscription.ack_deadline_seconds)
+        except push.EncodingError as error:
+            outcome = str(error)
+        if self._name not in self._catalog.subscriptions:
+            return
+        if outcome in _ACKNOWLEDGED:
+            self._backlog.acknowledge(self._name, delivery.message)
+            return
+        wait = self._backlog.fail(self._name, delivery.message)
+        _log.warning(
+            "push failed",
+            extra={
+                "subscription": self._name.rsplit("/", 1)[-1],
+                "message_id": str(delivery.message),
+                "attempt": delivery.attempts,
+                "outcome": outcome,
+                "again_in_s": wait,
+            },
+        )
+
+    async def _post(self, request: push.PushRequest, timeout_s: float) -> int | str:
+        """The response's status, or what kept it from coming."""
+        timeout = aiohttp.ClientTimeout(total=timeout_s)
+        try:
+            async with self._session.post(
+                request.url, data=request.body, headers=request.headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                with contextlib.suppress(aiohttp.ClientError):
+                    await response.read()
+                return response.status
+        except TimeoutError:
+            return f"no answer within {timeout_s:.0f} s"
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return str(error) or type(error).__name__

@@ -1,0 +1,98 @@
+"""Pub/Sub as the server mounts it: the two services over one state, and a pump for each push subscription."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import aiohttp
+import grpc.aio
+from starlette.routing import Route
+
+from emulator.clock import Clock, SystemClock
+from emulator.pubsub import protos, rest, rpc
+from emulator.pubsub.backlog import Backlog
+from emulator.pubsub.catalog import Catalog
+from emulator.pubsub.publisher import Publisher
+from emulator.pubsub.pump import Pump
+from emulator.pubsub.store import Store
+from emulator.pubsub.subscriber import Subscriber
+
+
+class PubSub:
+    """Everything of Pub/Sub; use it in the event loop's thread, between `start` and `stop`.
+
+    Args:
+        folder: where its state is kept, or None for memory.
+        concurrency: how many pushes of one subscription may be under way.
+    """
+
+    def __init__(self, folder: Path | None = None, *, clock: Clock | None = None, concurrency: int = 16) -> None:
+        self._clock, self._concurrency = clock or SystemClock(), concurrency
+        self._store = Store(folder, self._clock.now())
+        self._catalog = Catalog(self._store)
+        self._backlog = Backlog(self._catalog, self._store, self._clock)
+        self.publisher = Publisher(self._catalog, self._backlog)
+        self.subscriber = Subscriber(self._catalog, self._backlog, self._clock)
+        self._session: aiohttp.ClientSession | None = None
+        self._pumps: dict[str, Pump] = {}
+        self._held: set[str] = set()
+        self._stopping: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Begin to push."""
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        self._catalog.on_change = self._reconcile
+        for name in self._catalog.subscriptions:
+            self._reconcile(name)
+
+    async def stop(self) -> None:
+        """Break off the pushes under way and close the store; what was not acknowledged is pushed after a start."""
+        self._catalog.on_change = lambda _: None
+        await asyncio.gather(*(pump.stop() for pump in self._pumps.values()), *self._stopping)
+        self._pumps.clear()
+        if self._session:
+            await self._session.close()
+        self._store.close()
+
+    def hold(self, subscription: str) -> None:
+        """Keep a push subscription's messages back, without spending attempts; it need not exist yet."""
+        self._held.add(subscription)
+        if pump := self._pumps.get(subscription):
+            pump.hold()
+
+    def release(self, subscription: str) -> None:
+        """Push again what `hold` kept back."""
+        self._held.discard(subscription)
+        if pump := self._pumps.get(subscription):
+            pump.release()
+
+    def publish(self, topic: str, data: bytes, attributes: Mapping[str, str]) -> str:
+        """Publish one message of the emulator's own making; its id."""
+        return self._backlog.publish(topic, [protos.Message(data=data, attributes=attributes)])[0]
+
+    def backlog(self, subscription: str) -> int:
+        """How many messages of a subscription are not acknowledged yet."""
+        return self._store.backlog(subscription)
+
+    def routes(self) -> list[Route]:
+        """The REST routes, each with its full path from `/v1`."""
+        return rest.routes(self.publisher, self.subscriber)
+
+    def add_to_server(self, server: grpc.aio.Server) -> None:
+        """Register the gRPC services Publisher and Subscriber."""
+        server.add_generic_rpc_handlers(rpc.handlers(self.publisher, self.subscriber))
+
+    def _reconcile(self, name: str) -> None:
+        """Start or end the pump of a subscription that has changed, and wake who waits for it."""
+        self._backlog.notify(name)
+        config = self._catalog.subscriptions.get(name)
+        pushes = bool(config and config.push_config.push_endpoint and not config.detached)
+        if pushes and name not in self._pumps and self._session:
+            pump = Pump(name, self._catalog, self._backlog, self._session, self._clock, self._concurrency)
+            self._pumps[name] = pump
+            if name in self._held:
+                pump.hold()
+        elif not pushes and name in self._pumps:
+            task = asyncio.create_task(self._pumps.pop(name).stop())
+            self._stopping.add(task)
+            task.add_done_callback(self._stopping.discard)
