@@ -15,7 +15,12 @@ MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
 SAMPLE_BYTES = 64 * 1024
 MAX_CONTROLS = 0.01  # of the characters; real text has next to none
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffe\uffff]")
-UNIT_BYTES = {"utf-16": 2, "utf-16-le": 2, "utf-16-be": 2, "utf-32": 4, "utf-32-le": 4, "utf-32-be": 4}
+WIDE = (  # codec, bytes of a code unit, where zeros stand in most scripts
+    ("utf-32-le", 4, (1, 2, 3)),
+    ("utf-32-be", 4, (0, 1, 2)),
+    ("utf-16-le", 2, (1,)),
+    ("utf-16-be", 2, (0,)),
+)
 
 
 def decode(data: bytes) -> str:
@@ -52,9 +57,10 @@ def encoding(data: bytes, *, whole: bool = True) -> str:
 
 
 def _wide(sample: bytes, *, whole: bool) -> str:
-    """UTF-16 or UTF-32 without a mark: zero bytes at regular places, and few controls once decoded."""
-    for name in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
-        if _reads(sample, name, whole=whole) and not CONTROLS.search(_decode(sample, name, whole=whole)):
+    """UTF-16 or UTF-32 without a mark: zero bytes, many and nearly all at the same place of a code unit."""
+    for name, unit, offsets in WIDE:
+        zeros = sum(sample[offset::unit].count(0) for offset in offsets)
+        if zeros >= 0.05 * len(sample) and zeros >= 0.95 * sample.count(0) and _reads(sample, name, whole=whole):
             return name
     raise RejectedError("undecodable", "The content holds zero bytes: it is binary, or text that was damaged.")
 

@@ -1,0 +1,142 @@
+"""Decides an input's kind by its content, and refuses what its name or content type contradicts."""
+
+import re
+
+from pipeline import shapes, signatures, tabular
+from pipeline.errors import RejectedError
+from pipeline.text import decode_head
+
+FAMILIES = {  # what a name's extension promises
+    "image": "jpg jpeg jpe jfif png webp gif bmp dib tif tiff",
+    "text": "txt text md markdown rst log",
+    "csv": "csv tsv tab",
+    "json": "json jsonl ndjson",
+    "other": "pdf zip gz bz2 xz 7z rar tar doc docx xls xlsx ppt pptx odt ods mp3 mp4 wav avi mov exe dll so parquet "
+    "avro heic heif avif psd",
+}
+EXTENSIONS = {extension: family for family, extensions in FAMILIES.items() for extension in extensions.split()}
+CONTENT_TYPES = {
+    "text/csv": "csv",
+    "text/tab-separated-values": "csv",
+    "application/csv": "csv",
+    "application/json": "json",
+    "application/jsonl": "json",
+    "application/x-ndjson": "json",
+    "application/ndjson": "json",
+    "application/jsonlines": "json",
+    "application/pdf": "other",
+    "application/zip": "other",
+    "application/gzip": "other",
+}
+WORDS = {"image": "an image", "text": "text", "csv": "CSV", "json": "JSON", "other": "another format"}
+MARKUP = re.compile(r"\s*<(?:\?xml|!doctype|html|svg)\b", re.IGNORECASE)
+PLAIN_NAME = re.compile(r"\w[\w.-]*")
+
+
+def sniff(head: bytes, *, whole: bool, name: str, content_type: str | None) -> str:
+    """The kind of an input.
+
+    Args:
+        head: its first 64 KB.
+        whole: whether that is all of it.
+
+    Raises:
+        RejectedError: `empty`, `encrypted`, `undecodable`, `content_mismatch`, `unknown_kind`, `invalid_json`,
+            `invalid_csv` or `no_usable_column`.
+    """
+    if not head:
+        raise RejectedError("empty", "The input is empty.")
+    if signatures.is_encrypted(head):
+        raise RejectedError("encrypted", "The content is encrypted; upload it decrypted.")
+    promised = families(name, content_type)
+    if media_type := signatures.recognise(head):
+        return _binary(media_type, promised)
+    text = _text(head, promised, whole=whole)
+    if not text.strip():
+        raise RejectedError("empty", "The input holds nothing but white space.")
+    if found := promised & {"image", "other"}:
+        raise _mismatch(found, "text")
+    if MARKUP.match(text):
+        raise RejectedError("unknown_kind", "Markup (HTML, XML, SVG) is not processed; send its text alone.")
+    return _json(text, promised, whole=whole) or _table(text, promised, whole=whole) or "text"
+
+
+def families(name: str, content_type: str | None) -> frozenset[str]:
+    """What the name's extension and the content type promise; generic types promise nothing."""
+    extension = name.rpartition("/")[2].lower().rpartition(".")[2]
+    media_type = (content_type or "").partition(";")[0].strip().lower()
+    by_name = EXTENSIONS.get(extension)
+    by_type = CONTENT_TYPES.get(media_type)
+    if media_type.startswith(("image/", "audio/", "video/")) and media_type != "image/svg+xml":
+        by_type = "image" if media_type.startswith("image/") else "other"
+    if media_type.startswith("text/") and by_type is None and by_name is None:
+        by_type = "text"  # clients send text/plain for anything, so that a name speaks louder
+    return frozenset(family for family in (by_name, by_type) if family)
+
+
+def _binary(media_type: str, promised: frozenset[str]) -> str:
+    found = "image" if media_type.startswith("image/") else "other"
+    if broken := promised - {found}:
+        raise _mismatch(broken, media_type)
+    if media_type not in signatures.IMAGES:
+        raise RejectedError("unknown_kind", f"Content of the type {media_type} is not processed.")
+    return "image"
+
+
+def _text(head: bytes, promised: frozenset[str], *, whole: bool) -> str:
+    try:
+        return decode_head(head, whole=whole)
+    except RejectedError as error:
+        if found := promised & {"image"}:
+            raise _mismatch(found, "not an image that can be recognised") from error
+        if promised - {"other"}:
+            raise
+        raise RejectedError("unknown_kind", "The content is neither text nor an image.") from error
+
+
+def _json(text: str, promised: frozenset[str], *, whole: bool) -> str | None:
+    found = shapes.shape(text, whole=whole)
+    if found in ("manifest", "records"):
+        if "csv" in promised:
+            raise _mismatch(frozenset(("csv",)), "JSON")
+        return found
+    if found == "other":
+        raise RejectedError("unknown_kind", 'The JSON has neither "instances" nor a manifest\'s "id" and "inputs".')
+    if "json" not in promised:
+        return None
+    if found == "broken":
+        shapes.parse(text)  # says where, unless the text was cut off
+        raise RejectedError("invalid_json", "The JSON cannot be parsed.")
+    raise _mismatch(frozenset(("json",)), "text")
+
+
+def _table(text: str, promised: frozenset[str], *, whole: bool) -> str | None:
+    try:
+        table = tabular.sniff(text, whole)
+    except RejectedError:
+        if "csv" in promised:
+            raise
+        return None
+    if "csv" not in promised:
+        return table.kind if _is_evident(table) else None
+    if table.kind:
+        return table.kind
+    if table.columns:
+        raise RejectedError("no_usable_column", "The CSV has no text or image column, nor a date and a numeric column.")
+    if whole and len(text.strip().splitlines()) == 1:
+        raise RejectedError("empty", "The CSV has a header at most, and no rows.")
+    raise _mismatch(frozenset(("csv",)), "text without columns")
+
+
+def _is_evident(table: tabular.Table) -> bool:
+    """Whether text that nobody calls CSV is a table all the same: prose has commas too."""
+    if table.kind == "timeseries":
+        return True
+    return table.header and len(table.columns) > 1 and all(PLAIN_NAME.fullmatch(c.name) for c in table.columns)
+
+
+def _mismatch(promised: frozenset[str], content: str) -> RejectedError:
+    words = " and ".join(WORDS[family] for family in sorted(promised))
+    return RejectedError(
+        "content_mismatch", f"The name or content type promises {words}, but the content is {content}."
+    )

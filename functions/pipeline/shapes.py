@@ -1,0 +1,94 @@
+"""Tells what a JSON text is for, even when only its first 64 KB are at hand."""
+
+import json
+import re
+from typing import Any, Literal, NoReturn
+
+from pipeline.errors import RejectedError
+
+Shape = Literal["manifest", "records", "other", "broken"]
+
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
+
+
+def shape(text: str, *, whole: bool) -> Shape | None:
+    """What the text is as JSON: `other` has neither instances nor inputs, `broken` only begins like JSON.
+
+    None when it does not even begin like JSON. JSON lines are records.
+    """
+    text = text.strip()
+    if not text.startswith(("{", "[")):
+        return None
+    if whole:
+        try:
+            return _of_document(parse(text))
+        except RejectedError:
+            return "records" if _is_lines(text.splitlines()) else "broken"
+    if _is_lines(text.splitlines()[:-1]):
+        return "records"
+    return _of_keys(top_keys(text))
+
+
+def parse(text: str) -> Any:
+    """Decodes JSON strictly.
+
+    Raises:
+        RejectedError: `invalid_json`, also for NaN, endless digits and nesting beyond the decoder's limit.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except RecursionError as error:
+        raise RejectedError("invalid_json", "The JSON nests too deeply.") from error
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise RejectedError("invalid_json", f"The JSON cannot be parsed: {error.msg} at {where}.") from error
+    except ValueError as error:
+        raise RejectedError("invalid_json", f"The JSON holds a number that cannot be read: {error}.") from error
+
+
+def top_keys(text: str) -> set[str]:
+    """The keys of an object that may be cut off; empty when the text is no object."""
+    keys: set[str] = set()
+    depth, last = 0, ""
+    for piece in TOKEN.findall(text):
+        if piece in "{[":
+            depth += 1
+        elif piece in "}]":
+            depth -= 1
+        elif piece == ":" and depth == 1 and last.startswith('"'):
+            keys.add(last[1:-1])
+        last = piece
+    return keys if text.startswith("{") else set()
+
+
+def _of_document(value: Any) -> Shape:
+    if isinstance(value, dict) and isinstance(value.get("instances"), list):
+        return "records"
+    if isinstance(value, dict) and "id" in value and "inputs" in value:
+        return "manifest"
+    return "other"
+
+
+def _of_keys(keys: set[str]) -> Shape:
+    if "instances" in keys:
+        return "records"
+    if "inputs" in keys:
+        return "manifest"
+    return "other" if keys else "broken"
+
+
+def _is_lines(lines: list[str]) -> bool:
+    """Whether these are JSON lines: the first and most of them are objects of their own."""
+    lines = [line for line in lines if line.strip()]
+    return bool(lines) and _is_object(lines[0]) and 2 * sum(map(_is_object, lines)) > len(lines)
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(parse(line), dict)
+    except RejectedError:
+        return False
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON number")
