@@ -49,9 +49,7 @@ class Deployments:
     ``forget`` is called with a workflow's name before it is deleted, so that its executions can be stopped.
     """
 
-    def __init__(
-        self, store: Store, *, forget: Callable[[str], None], now: Callable[[], int] = time.time_ns
-    ) -> None:
+    def __init__(self, store: Store, *, forget: Callable[[str], None], now: Callable[[], int] = time.time_ns) -> None:
         self._store, self._forget, self._now = store, forget, now
         self._compiled: dict[tuple[str, str], interpreter.Workflow] = {}
 
@@ -120,7 +118,7 @@ class Deployments:
             revision = other
         return workflow_json(workflow, revision)
 
-    def list(
+    def page(
         self, parent: str, *, page_size: str | int = 0, page_token: str = "", filter: str = "", order_by: str = ""
     ) -> Json:
         """A page of the workflows of a location."""
@@ -129,9 +127,7 @@ class Deployments:
         keep, order = compile_filter(filter, _FIELDS), paging.parse_order(order_by, _ORDERED)
         cursor = paging.unseal(page_token, parent, filter, order_by)
         pairs = [(workflow, self._revision(workflow)) for workflow in self._store.workflows(parent)]
-        page, _, following = paging.cut(
-            pairs, record=_record, keep=keep, order=order, skip=cursor.skip, size=size
-        )
+        page, _, following = paging.cut(pairs, record=_record, keep=keep, order=order, skip=cursor.skip, size=size)
         answer: Json = {"workflows": [workflow_json(*pair) for pair in page]}
         if following is not None:
             answer["nextPageToken"] = paging.seal(paging.Cursor(following), parent, filter, order_by)

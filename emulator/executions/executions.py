@@ -98,7 +98,7 @@ class Executions:
         full = _view(view)
         return execution_json(self._execution(name), full=full is not False)
 
-    def list(
+    def page(
         self,
         parent: str,
         *,
@@ -122,15 +122,13 @@ class Executions:
         cursor = paging.unseal(page_token, *request)
         ceiling = self._store.ceiling() if cursor.ceiling is None else cursor.ceiling
         stored = self._store.executions(parent, order, ceiling=ceiling, skip=cursor.skip, full=full)
-        page, read, more = self._page(stored, keep, size)
+        page, read, more = self._collect(stored, keep, size)
         answer: Json = {"executions": [execution_json(execution, full=full) for execution in page]}
         if more:
             answer["nextPageToken"] = paging.seal(paging.Cursor(cursor.skip + read, ceiling), *request)
         return answer
 
-    def _page(
-        self, stored: Iterator[Execution], keep: Predicate, size: int
-    ) -> tuple[list[Execution], int, bool]:
+    def _collect(self, stored: Iterator[Execution], keep: Predicate, size: int) -> tuple[list[Execution], int, bool]:
         """The first ``size`` that a filter keeps, how many rows that took, and whether another one follows."""
         page: list[Execution] = []
         read = 0
@@ -257,7 +255,8 @@ class Executions:
             raise InvalidArgumentError("message is required", field="message")
         if not isinstance(subscription, str) or not subscription:
             raise InvalidArgumentError("subscription is required", field="subscription")
-        event = _pubsub_event(message, subscription, timestamps.rfc3339(self._now()))
+        topic = str(body.get("GCPCloudEventsMode", "")).removeprefix("CUSTOM_PUBSUB_")
+        event = _pubsub_event(message, subscription, topic or subscription, timestamps.rfc3339(self._now()))
         return self.create(workflow, {"argument": json.dumps(event)})
 
     def _execution(self, name: str) -> Execution:
@@ -300,6 +299,7 @@ def _entry_record(entry: Json) -> dict[str, Any]:
     parent = entry.get("navigationInfo", {}).get("parent")
     return {
         **entry,
+        "state": entry["state"].removeprefix("STATE_"),
         "entryId": int(entry["entryId"]),
         "createTime": timestamps.parse_time(entry["createTime"]),
         "updateTime": timestamps.parse_time(entry["updateTime"]),
@@ -316,12 +316,11 @@ def _callback_json(callback: Callback) -> Json:
     return rendered
 
 
-def _pubsub_event(message: Json, subscription: str, now: str) -> Json:
-    message_id = str(message.get("messageId", ""))
+def _pubsub_event(message: Json, subscription: str, source: str, now: str) -> Json:
     return {
         "specversion": "1.0",
-        "id": message_id,
-        "source": f"//pubsub.googleapis.com/{subscription}",
+        "id": str(message.get("messageId", "")),
+        "source": f"//pubsub.googleapis.com/{source}",
         "type": "google.cloud.pubsub.topic.v1.messagePublished",
         "datacontenttype": "application/json",
         "time": message.get("publishTime", now),

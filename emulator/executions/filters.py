@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NoReturn
 
 from emulator.executions import timestamps
 from emulator.executions.errors import InvalidArgumentError
@@ -66,7 +66,7 @@ def compile_filter(text: str, fields: Iterable[Field]) -> Predicate:
         InvalidArgumentError: it does not parse, names an unknown field or compares with a wrong value.
     """
     if not text.strip():
-        return lambda record: True
+        return lambda _: True
     return _Parser(text, {folded(field.name): field for field in fields}).parse()
 
 
@@ -77,7 +77,7 @@ class _Parser:
 
     def parse(self) -> Predicate:
         predicate = self._all()
-        if self._peek():
+        if self._peek().kind:
             self._refuse(f"unexpected {self._peek().text!r}")
         return predicate
 
@@ -91,7 +91,7 @@ class _Parser:
             position = match.end()
         return tokens
 
-    def _refuse(self, reason: str) -> Any:
+    def _refuse(self, reason: str) -> NoReturn:
         raise InvalidArgumentError(f"invalid filter {self._text!r}: {reason}", field="filter")
 
     def _peek(self) -> _Token:
@@ -161,7 +161,7 @@ class _Parser:
         if field.kind in ("string", "list"):
             return _text_test(field, comparator, value)
         wanted = self._typed(field, value)
-        compare = _ORDERINGS.get(comparator, operator.eq)
+        compare: Callable[[Any, Any], bool] = _ORDERINGS.get(comparator, operator.eq)
 
         def test(record: Record) -> bool:
             held = record.get(field.name)
@@ -170,12 +170,12 @@ class _Parser:
         return test
 
     def _typed(self, field: Field, value: str) -> Any:
+        if field.kind == "enum" and value not in field.values:
+            self._refuse(f"{field.name}: {value!r} is none of {', '.join(sorted(field.values))}")
         try:
-            if field.kind == "enum" and value not in field.values:
-                raise ValueError(f"{value!r} is none of {', '.join(sorted(field.values))}")
             return _READERS[field.kind](value)
         except ValueError as error:
-            return self._refuse(f"{field.name}: {error}")
+            self._refuse(f"{field.name}: {error}")
 
 
 def _boolean(text: str) -> bool:
@@ -185,7 +185,7 @@ def _boolean(text: str) -> bool:
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
-    "enum": str,
+    "enum": lambda text: text.removeprefix("STATE_"),  # step entries' states are filtered by either form
     "time": timestamps.parse_time,
     "duration": timestamps.parse_duration,
     "number": int,

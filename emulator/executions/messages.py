@@ -53,7 +53,7 @@ def _history_level(value: object) -> str:
     names = workflows.ExecutionHistoryLevel.__members__
     for name, member in names.items():
         if value in (name, member.value) and not isinstance(value, bool):
-            return name
+            return name if member.value else ""
     message = f"Invalid value at 'execution.executionHistoryLevel': {value!r}"
     raise InvalidArgumentError(message, field="execution.executionHistoryLevel")
 

@@ -23,7 +23,7 @@ class Operations:
             raise NotFoundError(f"Resource '{name}' was not found")
         return operation
 
-    def list(self, location: str, *, page_size: str | int = 0, page_token: str = "") -> Json:
+    def page(self, location: str, *, page_size: str | int = 0, page_token: str = "") -> Json:
         """A page of the operations of a location, newest first."""
         names.location(location)
         size = validation.page_size(page_size, default=100, largest=1000)

@@ -159,6 +159,13 @@ class Runner:
     def _launch(self, run: Run) -> None:
         self._active += 1
         run.task = asyncio.create_task(self._execute(run), name=run.execution.name)
+        # Not a `finally` in the task: one that is cancelled before its first step never enters its body.
+        run.task.add_done_callback(lambda _: self._left(run))
+
+    def _left(self, run: Run) -> None:
+        self._runtime_for(run.execution.call_log_level).callbacks.close(run.execution.name)
+        self._active -= 1
+        self._fill()
 
     async def _execute(self, run: Run) -> None:
         try:
@@ -168,10 +175,6 @@ class Runner:
             logger.exception("execution broke the interpreter", extra={"execution": run.execution.name})
             error = _system_error("SystemError: the interpreter failed; the emulator's log says how")
             self._settle(run, Outcome(FAILED, error=error))
-        finally:
-            self._runtime_for(run.execution.call_log_level).callbacks.close(run.execution.name)
-            self._active -= 1
-            self._fill()
 
     async def _interpret(self, execution: Execution, history: History) -> Outcome:
         try:

@@ -90,9 +90,7 @@ class Store:
 
     def revision(self, workflow: str, revision_id: str) -> Revision | None:
         """One revision of a workflow."""
-        row = self._one(
-            "SELECT data FROM revisions WHERE workflow = ? AND revision_id = ?", workflow, revision_id
-        )
+        row = self._one("SELECT data FROM revisions WHERE workflow = ? AND revision_id = ?", workflow, revision_id)
         return Revision(**json.loads(row[0])) if row else None
 
     def revisions(self, workflow: str) -> list[Revision]:
@@ -207,9 +205,7 @@ class Store:
 
     def operations(self, location: str) -> list[Json]:
         """The operations of a location, newest first."""
-        rows = self._database.execute(
-            "SELECT data FROM operations WHERE location = ? ORDER BY seq DESC", (location,)
-        )
+        rows = self._database.execute("SELECT data FROM operations WHERE location = ? ORDER BY seq DESC", (location,))
         return [json.loads(data) for (data,) in rows]
 
     def delete_operation(self, name: str) -> None:

@@ -66,7 +66,7 @@ class TokenIssuer:
             claims["aud"] = request.audience
         else:
             claims["scope"] = " ".join(request.scopes)
-        return jwt.encode(self._signer, claims).decode()
+        return str(jwt.encode(self._signer, claims).decode())
 
     def routes(self) -> list[Route]:
         """The public key, at the paths that Google has it: v3 as JWKS, v1 as PEM by key id."""
@@ -104,9 +104,7 @@ def _load(path: Path) -> rsa.RSAPrivateKey:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
     path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return key
 
