@@ -1,0 +1,1 @@
+"""Forecasts the series in a delimited text file with Prophet."""

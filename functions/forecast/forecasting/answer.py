@@ -1,0 +1,99 @@
+"""The whole forecast: from a decoded file and its parameters to the answer's JSON."""
+
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from forecasting import backtest, model, series
+from forecasting.backtest import significant
+from forecasting.frequency import Frequency
+from forecasting.model import Forecast
+from forecasting.options import Options
+from forecasting.series import Series
+from pipeline.errors import RejectedError
+
+
+def answer(text: str, parameters: Mapping[str, Any], revision: str) -> dict[str, Any]:
+    """Forecasts the series in `text`.
+
+    Returns:
+        {predictions: [{date, prediction, lower, upper}], model, device, timing: {inference_ms}, series,
+        backtest, revision}.
+
+    Raises:
+        RejectedError: the file or a parameter allows no forecast.
+    """
+    options = Options.parse(parameters)
+    history = series.read(text, options)
+    future = history.frequency.after(history.stamps[-1], options.horizon)
+    started = time.perf_counter()
+    pattern, left_out = model.seasonality(history)
+    tested = backtest.run(history, pattern, options.horizon)
+    forecast = model.predict(history, future, pattern, tested.mode, options.interval_width)
+    elapsed = (time.perf_counter() - started) * 1000
+    return {
+        "predictions": _predictions(history.frequency, future, forecast),
+        "model": {
+            "name": "prophet",
+            "version": model.version(),
+            "task": "time-series-forecasting",
+            "source": "prophet",
+            "revision": tested.mode,
+        },
+        "device": "cpu",
+        "timing": {"inference_ms": round(elapsed, 3)},
+        "series": _series(history, [*left_out, *_notes(history, tested, options)]),
+        "backtest": tested.json(),
+        "revision": revision,
+    }
+
+
+def _predictions(frequency: Frequency, future: list[datetime], forecast: Forecast) -> list[dict[str, Any]]:
+    columns = (forecast.prediction, forecast.lower, forecast.upper)
+    if not all(np.isfinite(values).all() for values in columns):
+        raise RejectedError("no_usable_column", "The values are too large to forecast.")
+    return [
+        {
+            "date": _date(frequency, stamp),
+            "prediction": significant(value),
+            "lower": significant(min(lower, value)),
+            "upper": significant(max(upper, value)),
+        }
+        for stamp, value, lower, upper in zip(future, *columns, strict=True)
+    ]
+
+
+def _date(frequency: Frequency, stamp: datetime) -> str:
+    """A day for daily steps and longer ones, unless they lie at a time of day; else a time."""
+    at_midnight = (stamp.hour, stamp.minute, stamp.second) == (0, 0, 0)
+    return stamp.date().isoformat() if frequency.unit != "second" and at_midnight else stamp.isoformat()
+
+
+def _series(history: Series, notes: list[str]) -> dict[str, Any]:
+    return {
+        "rows": history.rows,
+        "used": len(history.stamps),
+        "dropped": history.rows - len(history.stamps),
+        "frequency": history.frequency.alias,
+        "frequency_words": history.frequency.words,
+        "date_column": history.choice.date.name,
+        "value_column": history.choice.value.name,
+        "date_format": history.date_format,
+        "start": _date(history.frequency, history.stamps[0]),
+        "end": _date(history.frequency, history.stamps[-1]),
+        "notes": [*history.notes, *notes],
+    }
+
+
+def _notes(history: Series, tested: backtest.Backtest, options: Options) -> list[str]:
+    notes = [f"The intervals are meant to hold {options.interval_width:.0%} of the values."]
+    if history.floor is not None:
+        notes.append("The history is never negative: predictions and intervals are kept at 0 or above.")
+    if tested.mae > 1.1 * tested.naive_mae:
+        notes.append("On this history the value one season earlier was the better forecast: treat this one with care.")
+    if options.horizon > len(history.stamps):
+        notes.append("The forecast reaches further than the history is long.")
+    return notes

@@ -1,0 +1,148 @@
+"""Prophet: which seasonal patterns a history supports, the fit, and the forecast with its intervals."""
+
+import functools
+import logging
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasting.frequency import Frequency
+from forecasting.series import Series
+
+if TYPE_CHECKING:
+    from prophet import Prophet
+
+Mode = Literal["additive", "multiplicative"]
+Values = NDArray[np.float64]
+
+SEED = 20_000
+SAMPLES = 1000  # simulated futures behind the intervals
+YEAR, WEEK = 365.25, 7.0
+MIN_SEASONS = 2
+SLACK = 0.99  # two years of months end a month short of two years
+
+_drawing = threading.Lock()  # Prophet draws from numpy's global generator
+
+
+@dataclass(frozen=True, slots=True)
+class Seasonality:
+    """Fourier orders of the patterns to fit; 0 leaves one out."""
+
+    yearly: int
+    weekly: int
+    daily: int
+
+    def __bool__(self) -> bool:
+        return bool(self.yearly or self.weekly or self.daily)
+
+    @property
+    def longest(self) -> float:
+        """Days that the longest pattern takes; 0 without any."""
+        return YEAR if self.yearly else WEEK if self.weekly else 1.0 if self.daily else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """One value per future stamp, with the bounds of its interval."""
+
+    prediction: Values
+    lower: Values
+    upper: Values
+
+
+def seasonality(series: Series) -> tuple[Seasonality, list[str]]:
+    """The patterns that at least two whole seasons of history support, and a note on each one left out."""
+    frequency, notes = series.frequency, list[str]()
+    orders = {}
+    for name, days, most in (("yearly", YEAR, 10), ("weekly", WEEK, 3), ("daily", 1.0, 4)):
+        steps = _steps(frequency, days)
+        orders[name] = min(most, steps // 2)
+        if orders[name] and span(series) < SLACK * MIN_SEASONS * days:
+            orders[name] = 0
+            unit = {"yearly": "years", "weekly": "weeks", "daily": "days"}[name]
+            notes.append(f"The history is shorter than two {unit}: no {name} pattern is fitted.")
+    return Seasonality(**orders), notes
+
+
+def _steps(frequency: Frequency, days: float) -> int:
+    """Distinct places of one season that the frequency visits."""
+    if days == 1.0:
+        return round(frequency.per(days * 7) / len(frequency.weekdays)) if frequency.unit == "second" else 1
+    return round(frequency.per(days))
+
+
+def span(series: Series) -> float:
+    """Days that the history covers, its last step included."""
+    return (series.stamps[-1] - series.stamps[0]).total_seconds() / 86_400 + 1 / series.frequency.per(1)
+
+
+def predict(
+    series: Series, future: Sequence[datetime], pattern: Seasonality, mode: Mode, interval: float | None
+) -> Forecast:
+    """Fits the history and forecasts `future`; the same input gives the same answer.
+
+    Args:
+        interval: the width of the interval, 0 to 1; None leaves the bounds at the prediction and saves time.
+    """
+    import pandas as pd
+
+    model = _model(pattern, mode, interval)
+    model.fit(pd.DataFrame({"ds": pd.DatetimeIndex(series.stamps), "y": series.values}), seed=SEED)
+    if model.stan_backend is not None:
+        model.stan_backend.cleanup()  # an instance's disk is its memory
+    with _drawing:
+        np.random.seed(SEED)
+        found = model.predict(pd.DataFrame({"ds": pd.DatetimeIndex(list(future))}))
+    columns = ["yhat", "yhat", "yhat"] if interval is None else ["yhat", "yhat_lower", "yhat_upper"]
+    bounded = (found[name].to_numpy(dtype=np.float64) for name in columns)
+    return Forecast(*(np.maximum(values, -np.inf if series.floor is None else series.floor) for values in bounded))
+
+
+def version() -> str:
+    return str(_prophet().__version__)
+
+
+def _model(pattern: Seasonality, mode: Mode, interval: float | None) -> "Prophet":
+    model: Prophet = _prophet().Prophet(
+        yearly_seasonality=pattern.yearly or False,
+        weekly_seasonality=pattern.weekly or False,
+        daily_seasonality=pattern.daily or False,
+        seasonality_mode=mode,
+        interval_width=interval or 0.8,
+        uncertainty_samples=0 if interval is None else SAMPLES,
+    )
+    return model
+
+
+@functools.cache
+def _prophet() -> Any:
+    """The prophet package, imported when first needed and without its plots, which take most of its import."""
+    with _without_plots():
+        import prophet
+
+    for name in ("prophet", "cmdstanpy"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return prophet
+
+
+@contextmanager
+def _without_plots() -> Iterator[None]:
+    """Prophet does without matplotlib and plotly when they can't be imported, and says so in its log."""
+    log = logging.getLogger("prophet.plot")
+    hidden = [name for name in ("matplotlib", "plotly") if name not in sys.modules]
+    log.disabled = True
+    try:
+        for name in hidden:
+            sys.modules[name] = None  # type: ignore[assignment]
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+        log.disabled = False

@@ -1,0 +1,195 @@
+"""Reads one clean series out of a delimited text: which columns, which rows, and what was left out."""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import islice, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasting import spacing
+from forecasting.columns import Choice, choose
+from forecasting.frequency import Frequency
+from forecasting.options import Options
+from pipeline import dates, decimals, tabular
+from pipeline.delimited import records
+from pipeline.errors import RejectedError
+
+MAX_ROWS = 1_000_000
+MAX_POINTS = 20_000  # the latest ones are used
+MIN_POINTS = 8
+MAX_HORIZON_RATIO = 4  # steps ahead per step of history
+MAX_UNREADABLE = 0.1  # of the rows
+MAX_VALUE = 1e100  # squares of it are still finite
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Sorted naive stamps with their values, and how they were read."""
+
+    stamps: list[datetime]
+    values: NDArray[np.float64]
+    frequency: Frequency
+    choice: Choice
+    date_format: str
+    rows: int
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def floor(self) -> float | None:
+        """The bound that forecasts keep to: 0 for a history that never was negative."""
+        return 0.0 if float(self.values.min()) >= 0 else None
+
+
+def read(text: str, options: Options) -> Series:
+    """Reads the series.
+
+    Raises:
+        RejectedError: `invalid_csv`, `no_usable_column`, `ambiguous_dates`, `unreadable_dates`,
+            `duplicate_timestamps`, `irregular_series`, `too_short`, `too_large`.
+    """
+    table = tabular.sniff(text, complete=True)
+    choice = choose(table, options)
+    notes = list(choice.notes)
+    date_cells, value_cells = _columns(text, table, choice)
+    rows = len(date_cells)
+    column = dates.read(date_cells, choice.date.name, options.date_format)
+    notes += _zone_notes(column)
+    values = _numbers(value_cells, choice, options, notes)
+    del date_cells, value_cells
+    pairs = _pairs(column.stamps, values, notes)
+    if len(pairs) > MAX_POINTS:
+        notes.append(f"Only the latest {MAX_POINTS} of {len(pairs)} points were used.")
+        pairs = pairs[-MAX_POINTS:]
+    _check_length(len(pairs), options.horizon)
+    stamps = [stamp for stamp, _ in pairs]
+    stamps, frequency = _frequency(stamps, options, notes)
+    return Series(
+        stamps=stamps,
+        values=np.array([value for _, value in pairs], dtype=np.float64),
+        frequency=frequency,
+        choice=choice,
+        date_format=column.format,
+        rows=rows,
+        notes=notes,
+    )
+
+
+def _columns(text: str, table: tabular.Table, choice: Choice) -> tuple[list[str], list[str]]:
+    """The cells of the two columns; the rest of each row is let go as it is read."""
+    date_cells: list[str] = []
+    value_cells: list[str] = []
+    width, ragged = len(table.columns), 0
+    for row in islice(records(text, table.delimiter), table.skip, None):
+        if len(date_cells) == MAX_ROWS:
+            raise RejectedError("too_large", f"The file has more than {MAX_ROWS:,} rows.")
+        ragged += any(row[width:])
+        date_cells.append(choice.date.cell(row))
+        value_cells.append(choice.value.cell(row))
+    if ragged > MAX_UNREADABLE * len(date_cells):
+        raise RejectedError(
+            "invalid_csv",
+            f"{ragged} rows have more cells than the {width} columns: a delimiter is also used inside the cells.",
+        )
+    return date_cells, value_cells
+
+
+def _numbers(cells: Sequence[str], choice: Choice, options: Options, notes: list[str]) -> array[float]:
+    """The values, NaN where a cell is missing or is no number."""
+    column, present = choice.value, [cell for cell in cells if cell]
+    convention = decimals.convention(present, preferred=column.decimal)
+    decimal = options.decimal or (convention.decimal if convention else column.decimal)
+    values = array("d", (_finite(decimals.number(cell, decimal)) if cell else np.nan for cell in cells))
+    missing = len(cells) - len(present)
+    unreadable = int(np.isnan(values).sum()) - missing
+    if unreadable > MAX_UNREADABLE * len(present) or not present:
+        raise RejectedError(
+            "no_usable_column",
+            f"{unreadable} of {len(present)} cells of column {column.name!r} are no numbers.",
+        )
+    if missing:
+        notes.append(f"{_rows(missing)} without a value dropped.")
+    if unreadable:
+        notes.append(f"{_rows(unreadable)} dropped: the value is no finite number.")
+    if convention and not convention.certain and not options.decimal:
+        name = "point" if decimal == "." else "comma"
+        notes.append(f"The numbers could be read with either separator; the {name} was taken for the decimal one.")
+    return values
+
+
+def _finite(value: float | None) -> float:
+    return np.nan if value is None or abs(value) > MAX_VALUE else value
+
+
+def _pairs(stamps: Sequence[datetime | None], values: array[float], notes: list[str]) -> list[tuple[datetime, float]]:
+    """Points in order of time; rows without a date, without a value, or repeated are left out."""
+    undated = sum(stamp is None for stamp in stamps)
+    if undated:
+        notes.append(f"{_rows(undated)} without a readable date dropped.")
+    pairs = [(s, v) for s, v in zip(stamps, values, strict=True) if s is not None and v == v]
+    ordered = sorted(pairs)
+    if ordered != pairs and ordered != pairs[::-1]:
+        notes.append("The rows were not in order of time and have been sorted.")
+    unique = sorted(set(ordered))
+    if len(unique) < len(ordered):
+        notes.append(f"{_rows(len(ordered) - len(unique))} dropped: an identical row is there already.")
+    for (before, _), (after, _) in pairwise(unique):
+        if before == after:
+            raise RejectedError(
+                "duplicate_timestamps",
+                f"{before.isoformat(sep=' ')} occurs more than once with different values. "
+                "Send one series per file, and local times with their UTC offset.",
+            )
+    return unique
+
+
+def _check_length(points: int, horizon: int) -> None:
+    needed = max(MIN_POINTS, -(-horizon // MAX_HORIZON_RATIO))
+    if points < needed:
+        raise RejectedError(
+            "too_short",
+            f"The series has {points} usable points; a forecast of {horizon} steps needs at least {needed}.",
+        )
+
+
+def _frequency(stamps: list[datetime], options: Options, notes: list[str]) -> tuple[list[datetime], Frequency]:
+    if options.frequency:
+        notes.append("The frequency is the one that was asked for.")
+        return stamps, spacing.named(options.frequency, stamps)
+    try:
+        frequency = spacing.infer(stamps)
+    except RejectedError:
+        moved = spacing.snap(stamps)
+        if moved is None:
+            raise
+        frequency = spacing.infer(moved)
+        notes.append(f"The times miss the step ({frequency.words}) by little and were rounded to it.")
+        stamps = moved
+    expected = frequency.position(stamps[-1]) - frequency.position(stamps[0]) + 1
+    if expected > len(stamps):
+        notes.append(f"{expected - len(stamps)} of {expected} steps are missing; the model bridges the gaps.")
+    if frequency.unit == "second" and frequency.times:
+        notes.append("Hours or weekdays that never occur in the history are left out of the forecast too.")
+    elif frequency.unit == "day" and 1 < len(frequency.weekdays) < 7:
+        notes.append("Weekdays that never occur in the history are left out of the forecast too.")
+    return stamps, frequency
+
+
+def _zone_notes(column: dates.DateColumn) -> list[str]:
+    told = {
+        "UTC": "Times with a UTC offset were converted to UTC; dates in the answer are UTC.",
+        "local": "All times are local midnights and were taken as days; their UTC offsets were dropped.",
+    }
+    return [told[column.zone]] if column.zone else []
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'s' if count != 1 else ''}"
+
+
+def cut(series: Series, end: int, points: int) -> Series:
+    """The series up to index `end` (exclusive), at most so many points long."""
+    start = max(0, end - points)
+    return replace(series, stamps=series.stamps[start:end], values=series.values[start:end], notes=[])
