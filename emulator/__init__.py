@@ -1,1 +1,1 @@
-"""Google Cloud on a laptop: storage, Pub/Sub, event delivery and Workflows in one process, and the services beside it."""
+"""Google Cloud on a laptop: Storage, Pub/Sub, Eventarc and Workflows in one process, the services beside it."""

@@ -1,11 +1,29 @@
 """The laptop's cloud in this process: every API on one HTTP port and one gRPC port, and event delivery."""
 
+import asyncio
+import socket
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import grpc.aio
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from emulator import ports, stack, storage
+from emulator.eventarc import OutboxRelay, Triggers
+from emulator.eventarc.triggers import ensure_subscription, ensure_topic
+from emulator.executions import Workflows
+from emulator.executions.errors import ApiError
+from emulator.pubsub import PubSub
 from emulator.stack import Stack
+from emulator.web import WebServer
+
+_MAX_GRPC_MESSAGE = 20 * 2**20
+_LIFECYCLE_INTERVAL_S = 3600
 
 
 class Emulator:
@@ -25,6 +43,10 @@ class Emulator:
         grpc: `host:port` of Pub/Sub and Workflows over gRPC.
     """
 
+    storage: storage.Store
+    pubsub: PubSub
+    workflows: Workflows
+
     def __init__(
         self,
         stack: Stack,
@@ -35,18 +57,140 @@ class Emulator:
         grpc_port: int = 0,
     ) -> None:
         self.stack, self.data, self.services = stack, data, services
-        self.http, self.grpc = f"127.0.0.1:{http_port}", f"127.0.0.1:{grpc_port}"
+        self._http_port, self._grpc_port = http_port, grpc_port
+        self._resources = AsyncExitStack()
+
+    async def open(self) -> None:
+        """Answer requests. Events are kept back and executions don't run until `resume`.
+
+        Raises:
+            PortTakenError: somebody else listens on one of the ports.
+            BlockingIOError: another emulator uses the data folder.
+        """
+        async with AsyncExitStack() as opened:
+            bound = ports.listen(self._http_port, "the emulator's HTTP", "--http-port or --port-base")
+            opened.callback(bound.close)
+            self.http = f"{ports.HOST}:{bound.getsockname()[1]}"
+            await self._open_stores(opened)
+            await self._open_grpc(opened)
+            await self._open_http(opened, bound)
+            self._resources = opened.pop_all()
+
+    async def resume(self) -> None:
+        """Deploy the workflows, go on with interrupted executions and deliver events.
+
+        Raises:
+            StackError: a workflow's file can't be read, or the service refuses it.
+        """
+        await self.workflows.start()
+        self._resources.push_async_callback(self.workflows.stop)
+        self._deploy()
+        for service in self.services:
+            self.release(service)
 
     def hold(self, service: str) -> None:
         """Keep events for this service back; they wait, and no attempt is spent on them."""
+        for name in self.triggers.subscriptions(service):
+            self.pubsub.hold(name)
 
     def release(self, service: str) -> None:
         """Deliver to this service."""
+        for name in self.triggers.subscriptions(service):
+            self.pubsub.release(name)
+
+    async def close(self) -> None:
+        """Close the ports and the stores."""
+        await self._resources.aclose()
 
     async def __aenter__(self) -> Self:
+        try:
+            await self.open()
+            await self.resume()
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the ports and the stores."""
+        await self.close()
+
+    async def _open_stores(self, opened: AsyncExitStack) -> None:
+        base_url, project = f"http://{self.http}", self.stack.project
+        folder = self.data / "storage" if self.data else None
+        self.storage = storage.Store(folder, project=project, base_url=base_url)
+        opened.callback(self.storage.close)
+        self.pubsub = PubSub(self.data)
+        self.triggers = Triggers(self.stack, self.pubsub, self.services)
+        self.workflows = Workflows(self.data, project=project, location=self.stack.location, base_url=base_url)
+        for service in self.services:
+            self.hold(service)
+        await self.pubsub.start()
+        opened.push_async_callback(self.pubsub.stop)
+        self._seed()
+        relay = OutboxRelay(self.storage, self.pubsub, self.triggers)
+        relay.start()
+        opened.push_async_callback(relay.stop)
+        lifecycle = asyncio.create_task(self._lifecycle())
+        opened.callback(lifecycle.cancel)
+
+    async def _open_grpc(self, opened: AsyncExitStack) -> None:
+        option = "--grpc-port or --port-base"
+        ports.check(self._grpc_port, "the emulator's gRPC", option)
+        server = grpc.aio.server(
+            options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", _MAX_GRPC_MESSAGE)]
+        )
+        self.pubsub.add_to_server(server)
+        self.workflows.add_to_server(server)
+        port = server.add_insecure_port(f"{ports.HOST}:{self._grpc_port}")
+        self.grpc = f"{ports.HOST}:{port}"
+        await server.start()
+        opened.push_async_callback(server.stop, 1)
+
+    async def _open_http(self, opened: AsyncExitStack, bound: socket.socket) -> None:
+        routes = [*self.pubsub.routes(), *self.workflows.routes(), Mount("", storage.app(self.storage))]
+        web = WebServer(Starlette(routes=routes), bound)
+        await web.start()
+        opened.push_async_callback(web.stop)
+
+    def _seed(self) -> None:
+        """Make the buckets, topics, subscriptions and triggers of the stack, unless they are there."""
+        present = {bucket.name for bucket in self.storage.buckets.listing()}
+        for bucket in self.stack.buckets:
+            if bucket.name not in present:
+                self.storage.buckets.create(bucket.name, _lifecycle(bucket))
+        prefix = f"projects/{self.stack.project}"
+        for topic in self.stack.topics:
+            ensure_topic(self.pubsub, f"{prefix}/topics/{topic}")
+        for kept in self.stack.subscriptions:
+            ensure_subscription(self.pubsub, f"{prefix}/subscriptions/{kept.name}", f"{prefix}/topics/{kept.topic}")
+        self.triggers.apply()
+
+    def _deploy(self) -> None:
+        values = {"http": self.http, "grpc": self.grpc}
+        values |= {f"{name}.url": url for name, url in self.services.items()}
+        for workflow in self.stack.workflows:
+            file = self.stack.root / workflow.source
+            try:
+                source = file.read_text(encoding="utf-8")
+            except OSError as error:
+                raise stack.StackError(f"workflow {workflow.name}: {file}: {error.strerror}") from error
+            env = {name: stack.fill(text, values) for name, text in workflow.env.items()}
+            try:
+                self.workflows.deploy(workflow.name, source, env)
+            except ApiError as error:
+                raise stack.StackError(f"workflow {workflow.name}: {file}: {error}") from error
+
+    async def _lifecycle(self) -> None:
+        """Apply the buckets' lifecycle rules now and then."""
+        while True:
+            await asyncio.to_thread(self.storage.expire, datetime.now(UTC))
+            await asyncio.sleep(_LIFECYCLE_INTERVAL_S)
+
+
+def _lifecycle(bucket: stack.Bucket) -> dict[str, object]:
+    if bucket.lifecycle_days is None:
+        return {}
+    rule = {"action": {"type": "Delete"}, "condition": {"age": bucket.lifecycle_days}}
+    return {"lifecycle": {"rule": [rule]}}

@@ -100,6 +100,7 @@ class Stack:
     services: tuple[Service, ...]
     triggers: tuple[Trigger, ...]
     workflows: tuple[WorkflowFile, ...]
+    examples: tuple[str, ...] = ()
 
 
 def load(path: Path) -> Stack:
@@ -143,7 +144,7 @@ class _Reader:
 
     def stack(self, document: object) -> Stack:
         keys = ("project", "location", "root", "ports", "buckets", "topics", "subscriptions", "env")
-        top = self.mapping("", document, (*keys, "services", "triggers", "workflows"))
+        top = self.mapping("", document, (*keys, "services", "triggers", "workflows", "examples"))
         ports = self.mapping("ports", top.get("ports"), ("http", "grpc"))
         stack = Stack(
             path=self.path,
@@ -159,6 +160,7 @@ class _Reader:
             services=tuple(self.service(*item) for item in self.named("services", top.get("services"))),
             triggers=tuple(self.trigger(*item) for item in self.named("triggers", top.get("triggers"))),
             workflows=tuple(self.workflow(*item) for item in self.named("workflows", top.get("workflows"))),
+            examples=tuple(self.text("examples", text) for text in self.sequence("examples", top.get("examples"))),
         )
         self.check(stack)
         return stack

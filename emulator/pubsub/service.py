@@ -70,6 +70,10 @@ class PubSub:
         """Publish one message of the emulator's own making; its id."""
         return self._backlog.publish(topic, [protos.Message(data=data, attributes=attributes)])[0]
 
+    def names(self) -> list[str]:
+        """The full names of all topics and subscriptions."""
+        return [*self._catalog.topics, *self._catalog.subscriptions]
+
     def backlog(self, subscription: str) -> int:
         """How many messages of a subscription are not acknowledged yet."""
         return self._store.backlog(subscription)

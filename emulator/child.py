@@ -1,0 +1,214 @@
+"""One service as a process: started, watched, started again when it ends, stopped with all that it started."""
+
+import asyncio
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from emulator.console import Attention, Console
+from emulator.guard import Guard, kill_group
+from emulator.ports import HOST
+
+_PROBE_INTERVAL_S = 0.05
+_RESTART_MIN_S, _RESTART_MAX_S = 0.5, 10.0
+_STEADY_S = 30  # after so long, the next crash is a first one again
+_STOP_S = 8
+_TAIL = 25
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to start a service: `ready` is a path to ask, None means that an open port is enough."""
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    folder: Path
+    port: int
+    ready: str | None
+    ready_timeout_s: float
+
+
+class StartError(RuntimeError):
+    """A service didn't get ready; the message says how it ended and what it said last."""
+
+
+class Child:
+    """Runs one service from `start` to `stop`.
+
+    Args:
+        on_up: called whenever the service has become ready.
+        on_down: called whenever it has gone.
+    """
+
+    def __init__(
+        self,
+        launch: Launch,
+        log: Path,
+        console: Console,
+        guard: Guard,
+        *,
+        on_up: Callable[[], None] = lambda: None,
+        on_down: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.launch, self._log, self._console, self._guard = launch, log, console, guard
+        self._on_up, self._on_down = on_up, on_down
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._tail: deque[str] = deque(maxlen=_TAIL)
+
+    async def start(self) -> None:
+        """Return when the service is ready; from then on it is started again whenever it ends.
+
+        Raises:
+            StartError: it ended, or was not ready in time.
+        """
+        self._log.write_bytes(b"")
+        began = time.monotonic()
+        await self._launch()
+        self._console.part(self.launch.name, f"ready after {time.monotonic() - began:.1f} s")
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """Ask the service to end, insist after a while, and leave none of its processes behind."""
+        if self._watcher:
+            self._watcher.cancel()
+            await asyncio.gather(self._watcher, return_exceptions=True)
+        if self._process is None:
+            return
+        kill_group(self._process.pid, signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await self._process.wait()
+        except TimeoutError:
+            self._console.part(self.launch.name, f"does not stop within {_STOP_S} s and is killed")
+        await self._end()
+
+    def kill(self) -> None:
+        """End it at once; `stop` then returns soon."""
+        if self._process:
+            kill_group(self._process.pid)
+
+    async def _watch(self) -> None:
+        """Start the service again, more slowly each time, whenever it ends."""
+        wait = _RESTART_MIN_S
+        began = time.monotonic()
+        while True:
+            problem = await self._gone()
+            wait = _RESTART_MIN_S if time.monotonic() - began > _STEADY_S else wait
+            self._console.part(self.launch.name, f"{problem}; starting it again in {wait:g} s (log: {self._log})")
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, _RESTART_MAX_S)
+            began = time.monotonic()
+            try:
+                await self._launch()
+            except StartError as error:
+                self._console.part(self.launch.name, str(error).splitlines()[0])
+                continue
+            self._console.part(self.launch.name, f"ready again after {time.monotonic() - began:.1f} s")
+            self._on_up()
+
+    async def _gone(self) -> str:
+        """Wait until the process has ended; how it did."""
+        if self._process is None:
+            return "it is not running"
+        status = await self._process.wait()
+        self._on_down()
+        await self._end()
+        return _ended(status)
+
+    async def _launch(self) -> None:
+        self._process = process = await asyncio.create_subprocess_exec(
+            *self.launch.argv,
+            cwd=self.launch.folder,
+            env=self.launch.env,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._guard.watch(process.pid)
+        self._reader = asyncio.create_task(self._read(process))
+        probe, exited = asyncio.create_task(self._probe()), asyncio.create_task(process.wait())
+        timeout = self.launch.ready_timeout_s
+        try:
+            await asyncio.wait((probe, exited), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            if probe.done() and not exited.done():
+                probe.result()
+                return
+            problem = _ended(exited.result()) if exited.done() else f"it was not ready after {timeout:g} s"
+        finally:
+            probe.cancel()
+            exited.cancel()
+        await self._end()
+        raise StartError("\n".join([problem, *self._tail]))
+
+    async def _end(self) -> None:
+        """Clean up after the process: whatever it started, its output, its entry with the guard."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        kill_group(process.pid)
+        await process.wait()
+        self._guard.forget(process.pid)
+        if self._reader:
+            await self._reader
+
+    async def _probe(self) -> None:
+        """Return when the service answers."""
+        if self.launch.ready is None:
+            while not await self._accepts():
+                await asyncio.sleep(_PROBE_INTERVAL_S)
+            return
+        url = f"http://{HOST}:{self.launch.port}{self.launch.ready}"
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+            while not await _is_ok(session, url):
+                await asyncio.sleep(_PROBE_INTERVAL_S)
+
+    async def _accepts(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection(HOST, self.launch.port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        """Write the output to the log file, and show what needs attention."""
+        assert process.stdout
+        attention, rest = Attention(), b""
+        with self._log.open("ab") as log:
+            while chunk := await process.stdout.read(65536):
+                log.write(chunk)
+                log.flush()
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    self._show(attention, line.decode(errors="replace"))
+            if rest:
+                self._show(attention, rest.decode(errors="replace"))
+
+    def _show(self, attention: Attention, line: str) -> None:
+        self._tail.append(line)
+        shown = line if self._console.verbose else attention.look(line)
+        if shown is not None:
+            self._console.part(self.launch.name, shown)
+
+
+async def _is_ok(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url) as response:
+            return 200 <= response.status < 300
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return False
+
+
+def _ended(status: int) -> str:
+    if status >= 0:
+        return f"it ended with status {status}"
+    return f"it was ended by {signal.Signals(-status).name}"

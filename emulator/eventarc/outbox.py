@@ -1,0 +1,71 @@
+"""Carries object changes from the store's outbox to the topics of triggers and bucket notifications."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from emulator.eventarc.triggers import Triggers
+from emulator.pubsub import PubSub
+from emulator.pubsub.errors import NotFoundError
+from emulator.storage import Change, Store
+
+_log = logging.getLogger(__name__)
+
+_TOPIC_PREFIX = "//pubsub.googleapis.com/"
+
+
+class OutboxRelay:
+    """Publishes each change before it takes it out of the outbox, so that none is lost; twice is possible."""
+
+    def __init__(self, store: Store, pubsub: PubSub, triggers: Triggers) -> None:
+        self._store, self._pubsub, self._triggers = store, pubsub, triggers
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Relay what is there, and from now on what comes."""
+        loop = asyncio.get_running_loop()
+
+        def wake(*_: object) -> None:  # called in the thread that made the change
+            loop.call_soon_threadsafe(self._wake.set)
+
+        self._store.on_change = wake
+        self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(_report)
+
+    async def stop(self) -> None:
+        self._store.on_change = None
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            while changes := await asyncio.to_thread(self._store.outbox):
+                for change in changes:
+                    self._publish(change)
+                await asyncio.to_thread(self._store.acknowledge, *(change.id for change in changes))
+            await self._wake.wait()
+
+    def _publish(self, change: Change) -> None:
+        data = json.dumps(change.resource).encode()
+        for name, topic in self._triggers.topics(change.resource["bucket"], change.type):
+            self._send(topic, data, change.message_attributes({"id": name, "payload_format": "JSON_API_V1"}))
+        for notification in change.notifications:
+            wanted = notification["payload_format"] == "JSON_API_V1"
+            topic = notification["topic"].removeprefix(_TOPIC_PREFIX)
+            self._send(topic, data if wanted else b"", change.message_attributes(notification))
+
+    def _send(self, topic: str, data: bytes, attributes: Mapping[str, Any]) -> None:
+        try:
+            self._pubsub.publish(topic, data, attributes)
+        except NotFoundError:
+            _log.warning("notification dropped, its topic is gone", extra={"topic": topic})
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        _log.critical("events are no longer delivered", exc_info=error)
