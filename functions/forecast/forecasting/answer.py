@@ -94,6 +94,8 @@ def _notes(history: Series, tested: backtest.Backtest, options: Options) -> list
         notes.append("The history is never negative: predictions and intervals are kept at 0 or above.")
     if tested.mae > 1.1 * tested.naive_mae:
         notes.append("On this history the value one season earlier was the better forecast: treat this one with care.")
+    if len(history.stamps) > backtest.MAX_HISTORY:
+        notes.append(f"The errors were measured on models of at most {backtest.MAX_HISTORY} points each.")
     if options.horizon > len(history.stamps):
         notes.append("The forecast reaches further than the history is long.")
     return notes

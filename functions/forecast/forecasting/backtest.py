@@ -110,6 +110,8 @@ def _held_out(series: Series, end: int, steps: int) -> list[int]:
 
 def _predict(series: Series, end: int, steps: int, pattern: Seasonality, mode: Mode) -> Values:
     history = cut(series, end, max(MAX_HISTORY, 2 * steps))
+    if len(history.stamps) < end:
+        pattern, _ = model.seasonality(history)
     return model.predict(history, series.stamps[end : end + steps], pattern, mode, None).prediction
 
 

@@ -127,8 +127,9 @@ def _prophet() -> Any:
     with _without_plots():
         import prophet
 
-    for name in ("prophet", "cmdstanpy"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    # Both log each fit at INFO; cmdstanpy, imported later still, then sets its own level.
+    logging.getLogger("prophet").setLevel(logging.ERROR)
+    logging.getLogger("cmdstanpy").disabled = True
     return prophet
 
 

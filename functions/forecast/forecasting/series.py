@@ -96,7 +96,7 @@ def _columns(text: str, table: tabular.Table, choice: Choice) -> tuple[list[str]
     return date_cells, value_cells
 
 
-def _numbers(cells: Sequence[str], choice: Choice, options: Options, notes: list[str]) -> array[float]:
+def _numbers(cells: Sequence[str], choice: Choice, options: Options, notes: list[str]) -> "array[float]":
     """The values, NaN where a cell is missing or is no number."""
     column, present = choice.value, [cell for cell in cells if cell]
     convention = decimals.convention(present, preferred=column.decimal)
@@ -123,7 +123,7 @@ def _finite(value: float | None) -> float:
     return np.nan if value is None or abs(value) > MAX_VALUE else value
 
 
-def _pairs(stamps: Sequence[datetime | None], values: array[float], notes: list[str]) -> list[tuple[datetime, float]]:
+def _pairs(stamps: Sequence[datetime | None], values: "array[float]", notes: list[str]) -> list[tuple[datetime, float]]:
     """Points in order of time; rows without a date, without a value, or repeated are left out."""
     undated = sum(stamp is None for stamp in stamps)
     if undated:
