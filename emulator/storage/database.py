@@ -44,7 +44,11 @@ CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NU
 
 @dataclass
 class Transaction:
-    """One atomic change: `changes` (ids in the outbox) and `garbage` (contents) are dealt with once it holds."""
+    """One atomic change.
+
+    Once it holds, `changes` (ids in the outbox) are announced, and of `garbage` (ids of contents) those are removed
+    that no row names any more.
+    """
 
     connection: sqlite3.Connection
     changes: list[int] = field(default_factory=list)
@@ -56,6 +60,11 @@ class Transaction:
     def row(self, statement: str, *values: Any) -> sqlite3.Row | None:
         row: sqlite3.Row | None = self.connection.execute(statement, values).fetchone()
         return row
+
+    def names(self, content: str) -> bool:
+        """Whether an object or an unfinished upload has this content."""
+        tables = ("objects", "uploads", "parts")
+        return any(self.row(f"SELECT 1 FROM {table} WHERE content = ?", content) for table in tables)  # noqa: S608
 
     def next_count(self, name: str, at_least: int = 1) -> int:
         """The counter's next value: above every earlier one, and not below `at_least`."""
@@ -91,6 +100,7 @@ class Database:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield transaction
+                transaction.garbage = [id for id in set(transaction.garbage) if id and not transaction.names(id)]
                 self._connection.execute("COMMIT")
             except BaseException:
                 self._connection.execute("ROLLBACK")

@@ -15,14 +15,14 @@ StorageError
 └── UnsupportedError         501  a part of the API that is not emulated
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 
 class StorageError(Exception):
     """A refusal: `status` is the HTTP status, `reason` the JSON API's word, `code` the XML API's word."""
 
-    status: ClassVar[int] = 500
-    reason: ClassVar[str] = "backendError"
+    status: int = 500
+    reason: str = "backendError"
     code: str = "InternalError"
     location: tuple[str, str] | None = None
 
@@ -44,6 +44,10 @@ class InvalidError(StorageError):
     def __init__(self, message: str, *, code: str = "InvalidArgument") -> None:
         super().__init__(message)
         self.code = code
+
+
+class ParseError(InvalidError):
+    reason = "parseError"
 
 
 class ForbiddenError(StorageError):

@@ -29,6 +29,11 @@ def etag(generation: int, metageneration: int) -> str:
     return base64.b64encode(b"\x08" + _varint(generation) + b"\x10" + _varint(metageneration)).decode()
 
 
+def bucket_etag(metageneration: int) -> str:
+    """A bucket's entity tag: its metageneration, encoded alike."""
+    return base64.b64encode(b"\x08" + _varint(metageneration)).decode()
+
+
 def _varint(value: int) -> bytes:
     encoded = bytearray()
     while value > 0x7F:

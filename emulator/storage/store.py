@@ -89,6 +89,7 @@ class Store:
 
     def expire(self, now: datetime) -> list[StoredObject]:
         """Applies the buckets' lifecycle rules as of `now`; returns the objects they deleted or archived."""
+        self.uploads.expire(now)
         return expire(self._database, self.objects, self.parts, now)
 
     def close(self) -> None:

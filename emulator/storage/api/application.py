@@ -1,8 +1,22 @@
 """The Starlette application that serves one store."""
 
-from starlette.applications import Starlette
+from collections.abc import Sequence
 
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..errors import StorageError
 from ..store import Store
+from . import buckets, objects, xml
+from .batch import batch
+from .downloads import download
+from .missing import not_emulated, not_found
+from .responses import on_crash, on_disconnect, on_http_error, on_storage_error
+from .uploads import cancel_session, continue_session, upload_object
 
 
 def app(store: Store) -> Starlette:
@@ -10,4 +24,94 @@ def app(store: Store) -> Starlette:
 
     The last form takes any path, so a server with other APIs mounts this application after them, at "".
     """
-    raise NotImplementedError
+    application = Starlette(
+        routes=[*_json("/storage/v1"), *_json(""), *_media(), *_rest()],
+        middleware=[Middleware(EncodedPath)],
+        exception_handlers={
+            StorageError: on_storage_error,
+            HTTPException: on_http_error,
+            ClientDisconnect: on_disconnect,
+            Exception: on_crash,
+        },
+    )
+    application.router.redirect_slashes = False
+    application.state.store = store
+    return application
+
+
+class EncodedPath:
+    """Routes by the path as it was sent, where %2F in an object's name is no separator, and by the meant method."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path = scope.get("raw_path") or scope["path"].encode()
+            meant = dict(scope["headers"]).get(b"x-http-method-override")
+            method = meant.decode("latin-1").upper() if meant and scope["method"] == "POST" else scope["method"]
+            scope = {**scope, "path": path.decode("latin-1"), "method": method}
+        await self._app(scope, receive, send)
+
+
+def _json(prefix: str) -> Sequence[BaseRoute]:
+    """The JSON API; clients also ask for it without its prefix when told of an endpoint without one."""
+    bucket, item = f"{prefix}/b/{{bucket}}", f"{prefix}/b/{{bucket}}/o/{{object}}"
+    return [
+        Route(f"{prefix}/b", buckets.list_buckets, methods=["GET"]),
+        Route(f"{prefix}/b", buckets.create_bucket, methods=["POST"]),
+        Route(bucket, buckets.get_bucket, methods=["GET"]),
+        Route(bucket, buckets.patch_bucket, methods=["PATCH", "PUT"]),
+        Route(bucket, buckets.delete_bucket, methods=["DELETE"]),
+        Route(f"{bucket}/lockRetentionPolicy", buckets.lock_retention, methods=["POST"]),
+        Route(f"{bucket}/storageLayout", buckets.get_layout, methods=["GET"]),
+        Route(f"{bucket}/managedFolders", buckets.list_folders, methods=["GET"]),
+        Route(f"{bucket}/notificationConfigs", buckets.list_notifications, methods=["GET"]),
+        Route(f"{bucket}/notificationConfigs", buckets.create_notification, methods=["POST"]),
+        Route(f"{bucket}/notificationConfigs/{{id}}", buckets.get_notification, methods=["GET"]),
+        Route(f"{bucket}/notificationConfigs/{{id}}", buckets.delete_notification, methods=["DELETE"]),
+        *_policies(bucket),
+        Route(f"{bucket}/o", objects.list_objects, methods=["GET"]),
+        Route(item, objects.get_object, methods=["GET"]),
+        Route(item, objects.patch_object, methods=["PATCH", "PUT"]),
+        Route(item, objects.delete_object, methods=["DELETE"]),
+        *_policies(item),
+        Route(f"{item}/compose", objects.compose_objects, methods=["POST"]),
+        Route(f"{item}/copyTo/b/{{to_bucket}}/o/{{to_object}}", objects.copy_object, methods=["POST"]),
+        Route(f"{item}/rewriteTo/b/{{to_bucket}}/o/{{to_object}}", objects.rewrite_object, methods=["POST"]),
+        Route(f"{item}/moveTo/o/{{to_object}}", objects.move_object, methods=["POST"]),
+        Route(f"{prefix}/projects/{{project}}/serviceAccount", buckets.get_service_account, methods=["GET"]),
+        Route(f"{bucket}/{{rest:path}}", not_emulated),
+    ]
+
+
+def _policies(path: str) -> Sequence[BaseRoute]:
+    return [
+        Route(f"{path}/iam", buckets.get_policy, methods=["GET"]),
+        Route(f"{path}/iam", buckets.set_policy, methods=["PUT"]),
+        Route(f"{path}/iam/testPermissions", buckets.test_permissions, methods=["GET"]),
+    ]
+
+
+def _media() -> Sequence[BaseRoute]:
+    routes: list[BaseRoute] = [Route("/download/storage/v1/b/{bucket}/o/{object}", download, methods=["GET"])]
+    for prefix in ("/upload/storage/v1", "/resumable/upload/storage/v1", "/upload"):
+        path = f"{prefix}/b/{{bucket}}/o"
+        routes.append(Route(path, upload_object, methods=["POST"]))
+        routes.append(Route(path, continue_session, methods=["PUT"]))
+        routes.append(Route(path, cancel_session, methods=["DELETE"]))
+    return routes
+
+
+def _rest() -> Sequence[BaseRoute]:
+    """Batches, what nobody serves, and the XML API, which takes any other path."""
+    reserved = ("storage", "upload", "resumable", "download", "batch")
+    methods = ["GET", "HEAD", "PUT", "POST", "DELETE"]
+    return [
+        Route("/batch/storage/v1", batch, methods=["POST"]),
+        Route("/batch", batch, methods=["POST"]),
+        *(Route(f"/{name}/{{rest:path}}", not_found) for name in reserved),
+        Route("/{bucket}", xml.bucket_request, methods=["GET", "HEAD"]),
+        Route("/{bucket}/", xml.bucket_request, methods=["GET", "HEAD"]),
+        Route("/{bucket}/{object:path}", xml.object_request, methods=methods),
+    ]

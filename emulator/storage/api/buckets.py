@@ -1,0 +1,145 @@
+"""The JSON API's bucket requests, with their policies and notification configurations."""
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..errors import InvalidError
+from ..resources import Fields
+from .requests import base_url, document, preconditions, segment, store_of, whole_number
+from .responses import answer, empty
+
+
+async def list_buckets(request: Request) -> Response:
+    parameters = request.query_params
+    project = _project(request)
+    limit = min(whole_number(parameters, "maxResults") or 1000, 1000)
+    found = await run_in_threadpool(
+        store_of(request).buckets.listing,
+        *(project, parameters.get("prefix", ""), parameters.get("pageToken", ""), limit + 1),
+    )
+    listing: Fields = {"kind": "storage#buckets"}
+    if found:
+        listing["items"] = [bucket.resource(base_url(request)) for bucket in found[:limit]]
+    if len(found) > limit:
+        listing["nextPageToken"] = found[limit - 1].name
+    return answer(request, listing)
+
+
+async def create_bucket(request: Request) -> Response:
+    project = _project(request)
+    fields = await document(request)
+    name = fields.get("name")
+    if not isinstance(name, str):
+        raise InvalidError("Required parameter: name")
+    bucket = await run_in_threadpool(store_of(request).buckets.create, name, fields, project)
+    return answer(request, bucket.resource(base_url(request)))
+
+
+def _project(request: Request) -> str:
+    project = request.query_params.get("project")
+    if not project:
+        raise InvalidError("Required parameter: project")
+    return project
+
+
+async def get_bucket(request: Request) -> Response:
+    bucket = await run_in_threadpool(store_of(request).buckets.get, segment(request, "bucket"), preconditions(request))
+    return answer(request, bucket.resource(base_url(request)))
+
+
+async def patch_bucket(request: Request) -> Response:
+    changes = await document(request)
+    bucket = await run_in_threadpool(
+        store_of(request).buckets.patch,
+        *(segment(request, "bucket"), changes, preconditions(request)),
+        replace=request.method == "PUT",
+    )
+    return answer(request, bucket.resource(base_url(request)))
+
+
+async def delete_bucket(request: Request) -> Response:
+    await run_in_threadpool(store_of(request).buckets.delete, segment(request, "bucket"), preconditions(request))
+    return empty()
+
+
+async def lock_retention(request: Request) -> Response:
+    conditions = preconditions(request)
+    if conditions.metageneration is None:
+        raise InvalidError("Required parameter: ifMetagenerationMatch")
+    changes = {"retentionPolicy": {"isLocked": True}}
+    bucket = await run_in_threadpool(store_of(request).buckets.patch, segment(request, "bucket"), changes, conditions)
+    return answer(request, bucket.resource(base_url(request)))
+
+
+async def get_layout(request: Request) -> Response:
+    bucket = await run_in_threadpool(store_of(request).buckets.get, segment(request, "bucket"))
+    layout = {
+        "kind": "storage#storageLayout",
+        "bucket": bucket.name,
+        "location": bucket.fields["location"],
+        "locationType": bucket.fields["locationType"],
+        "hierarchicalNamespace": bucket.fields.get("hierarchicalNamespace", {"enabled": False}),
+    }
+    return answer(request, layout)
+
+
+async def list_folders(request: Request) -> Response:
+    """Managed folders: there are none, which is what clients ask before they walk objects."""
+    await run_in_threadpool(store_of(request).buckets.get, segment(request, "bucket"))
+    return answer(request, {"kind": "storage#managedFolders", "items": []})
+
+
+async def get_policy(request: Request) -> Response:
+    return answer(request, await run_in_threadpool(store_of(request).policies.get, *_subject(request)))
+
+
+async def set_policy(request: Request) -> Response:
+    policy = await document(request)
+    bucket, name = _subject(request)
+    return answer(request, await run_in_threadpool(store_of(request).policies.set, bucket, policy, name))
+
+
+async def test_permissions(request: Request) -> Response:
+    await run_in_threadpool(store_of(request).policies.get, *_subject(request))
+    permissions = request.query_params.getlist("permissions")
+    return answer(request, {"kind": "storage#testIamPermissionsResponse", "permissions": permissions})
+
+
+def _subject(request: Request) -> tuple[str, str | None]:
+    name = segment(request, "object") if "object" in request.path_params else None
+    return segment(request, "bucket"), name
+
+
+async def list_notifications(request: Request) -> Response:
+    configs = await run_in_threadpool(store_of(request).notifications.listing, segment(request, "bucket"))
+    links = [_linked(request, config) for config in configs]
+    return answer(request, {"kind": "storage#notifications", **({"items": links} if links else {})})
+
+
+async def create_notification(request: Request) -> Response:
+    config = await document(request)
+    created = await run_in_threadpool(store_of(request).notifications.create, segment(request, "bucket"), config)
+    return answer(request, _linked(request, created))
+
+
+async def get_notification(request: Request) -> Response:
+    config = await run_in_threadpool(
+        store_of(request).notifications.get, segment(request, "bucket"), segment(request, "id")
+    )
+    return answer(request, _linked(request, config))
+
+
+async def delete_notification(request: Request) -> Response:
+    await run_in_threadpool(store_of(request).notifications.delete, segment(request, "bucket"), segment(request, "id"))
+    return empty()
+
+
+def _linked(request: Request, config: Fields) -> Fields:
+    path = f"/storage/v1/b/{segment(request, 'bucket')}/notificationConfigs/{config['id']}"
+    return {**config, "selfLink": base_url(request) + path}
+
+
+async def get_service_account(request: Request) -> Response:
+    address = f"service-{segment(request, 'project')}@gs-project-accounts.iam.gserviceaccount.com"
+    return answer(request, {"kind": "storage#serviceAccount", "email_address": address})

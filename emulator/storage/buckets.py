@@ -1,0 +1,171 @@
+"""Buckets: made, listed, changed and deleted."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from .database import Database, Transaction
+from .errors import BucketNotFoundError, ConflictError, InvalidError
+from .names import check_bucket_name
+from .patches import bucket_fields, merge
+from .preconditions import ALWAYS, Preconditions
+from .resources import Fields, bucket_etag, timestamp
+
+_MULTI_REGIONS = {"US", "EU", "ASIA"}
+_DEFAULT_FIELDS: Fields = {
+    "location": "US",
+    "storageClass": "STANDARD",
+    "rpo": "DEFAULT",
+    "projectNumber": "0",
+    "softDeletePolicy": {"retentionDurationSeconds": "0"},
+    "iamConfiguration": {
+        "publicAccessPrevention": "inherited",
+        "uniformBucketLevelAccess": {"enabled": False},
+        "bucketPolicyOnly": {"enabled": False},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket's row; `fields` hold its resource but for what follows from the other attributes."""
+
+    name: str
+    project: str
+    metageneration: int
+    fields: Fields
+
+    @property
+    def versioned(self) -> bool:
+        return bool(self.fields.get("versioning", {}).get("enabled"))
+
+    def resource(self, base_url: str) -> Fields:
+        """The bucket resource of the JSON API."""
+        return {
+            "kind": "storage#bucket",
+            "id": self.name,
+            "selfLink": f"{base_url}/storage/v1/b/{self.name}",
+            "name": self.name,
+            "metageneration": str(self.metageneration),
+            "etag": bucket_etag(self.metageneration),
+            **self.fields,
+        }
+
+    @classmethod
+    def of(cls, row: sqlite3.Row) -> "Bucket":
+        return cls(row["name"], row["project"], row["metageneration"], json.loads(row["fields"]))
+
+
+def require_bucket(transaction: Transaction, name: str) -> Bucket:
+    row = transaction.row("SELECT * FROM buckets WHERE name = ?", name)
+    if row is None:
+        raise BucketNotFoundError(name)
+    return Bucket.of(row)
+
+
+class Buckets:
+    """The buckets of one store."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime], project: str) -> None:
+        self._database = database
+        self._clock = clock
+        self._project = project
+
+    def create(self, name: str, fields: Fields | None = None, project: str | None = None) -> Bucket:
+        """Makes a bucket; `fields` is its resource, as in a request to the JSON API.
+
+        Raises:
+            InvalidError: A name or field is not allowed.
+            ConflictError: There is such a bucket.
+        """
+        check_bucket_name(name)
+        now = timestamp(self._clock())
+        merged = merge(_DEFAULT_FIELDS, bucket_fields(fields or {}))
+        location = str(merged["location"]).upper()
+        merged["location"] = location
+        merged["locationType"] = "multi-region" if location in _MULTI_REGIONS else "region"
+        bucket = Bucket(name, project or self._project, 1, {**merged, "timeCreated": now, "updated": now})
+        with self._database.transaction() as transaction:
+            if transaction.row("SELECT 1 FROM buckets WHERE name = ?", name):
+                raise ConflictError(
+                    "Your previous request to create the named bucket succeeded and you already own it."
+                )
+            transaction.execute(
+                "INSERT INTO buckets (name, project, metageneration, fields) VALUES (?, ?, 1, ?)",
+                name,
+                bucket.project,
+                json.dumps(bucket.fields),
+            )
+        return bucket
+
+    def get(self, name: str, preconditions: Preconditions = ALWAYS) -> Bucket:
+        with self._database.reading() as view:
+            bucket = require_bucket(view, name)
+        preconditions.check_bucket(bucket.metageneration, reading=True)
+        return bucket
+
+    def listing(self, project: str | None = None, prefix: str = "", after: str = "", limit: int = 1000) -> list[Bucket]:
+        """Buckets by name, from the one after `after`; None lists those of all projects."""
+        with self._database.reading() as view:
+            rows = view.execute(
+                "SELECT * FROM buckets WHERE name > ? AND substr(name, 1, ?) = ? AND (? IS NULL OR project = ?) "
+                "ORDER BY name LIMIT ?",
+                *(after, len(prefix), prefix, project, project, limit),
+            )
+            return [Bucket.of(row) for row in rows]
+
+    def patch(
+        self, name: str, changes: Fields, preconditions: Preconditions = ALWAYS, *, replace: bool = False
+    ) -> Bucket:
+        """Merges `changes` into the bucket's resource, or with `replace` sets every field that can be set."""
+        now = self._clock()
+        with self._database.transaction() as transaction:
+            bucket = require_bucket(transaction, name)
+            preconditions.check_bucket(bucket.metageneration)
+            wanted = bucket_fields(changes)
+            _check_fixed(bucket, wanted)
+            kept = {
+                key: value for key, value in bucket.fields.items() if not replace or not bucket_fields({key: value})
+            }
+            fields = merge({**_DEFAULT_FIELDS, **kept} if replace else kept, wanted)
+            fields["location"] = bucket.fields["location"]
+            fields["updated"] = timestamp(now)
+            changed = Bucket(name, bucket.project, bucket.metageneration + 1, fields)
+            transaction.execute(
+                "UPDATE buckets SET metageneration = ?, fields = ? WHERE name = ?",
+                changed.metageneration,
+                json.dumps(fields),
+                name,
+            )
+        return changed
+
+    def delete(self, name: str, preconditions: Preconditions = ALWAYS) -> None:
+        """Deletes an empty bucket, with its notifications and policy.
+
+        Raises:
+            ConflictError: It holds an object, be it only a noncurrent one.
+        """
+        with self._database.transaction() as transaction:
+            bucket = require_bucket(transaction, name)
+            preconditions.check_bucket(bucket.metageneration)
+            if transaction.row("SELECT 1 FROM objects WHERE bucket = ?", name):
+                raise ConflictError("The bucket you tried to delete is not empty.", code="BucketNotEmpty")
+            for content in transaction.execute(
+                "SELECT content FROM uploads WHERE bucket = ? AND state != 'done' UNION "
+                "SELECT parts.content FROM parts JOIN uploads ON uploads.id = upload WHERE bucket = ?",
+                *(name, name),
+            ):
+                transaction.garbage.append(content["content"])
+            transaction.execute("DELETE FROM parts WHERE upload IN (SELECT id FROM uploads WHERE bucket = ?)", name)
+            for table in ("uploads", "notifications"):
+                transaction.execute(f"DELETE FROM {table} WHERE bucket = ?", name)  # noqa: S608 - fixed names
+            transaction.execute("DELETE FROM policies WHERE resource = ?", f"projects/_/buckets/{name}")
+            transaction.execute("DELETE FROM buckets WHERE name = ?", name)
+
+
+def _check_fixed(bucket: Bucket, wanted: Fields) -> None:
+    location = wanted.get("location")
+    if location is not None and str(location).upper() != bucket.fields["location"]:
+        raise InvalidError("Bucket location cannot be changed after creation.")

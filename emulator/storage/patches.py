@@ -1,0 +1,173 @@
+"""The fields that a client may set on buckets and objects, checked, and how a patch merges into them."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from .errors import InvalidError
+from .resources import Fields, moment, timestamp
+
+MAX_CUSTOM_METADATA = 8 * 1024
+STORAGE_CLASSES = {
+    "STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE", "MULTI_REGIONAL", "REGIONAL", "DURABLE_REDUCED_AVAILABILITY",
+}  # fmt: skip
+
+_DURATION = re.compile(r"\d+")
+
+
+def merge(fields: Fields, changes: Fields) -> Fields:
+    """A JSON merge patch: null removes a key, a map merges into the map that is there."""
+    merged = dict(fields)
+    for key, value in changes.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict):
+            current = merged.get(key)
+            merged[key] = merge(current if isinstance(current, dict) else {}, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def object_fields(resource: Fields) -> Fields:
+    """Those fields of an object resource that a client may set; fields that only the service sets are ignored."""
+    return _settable(resource, _OBJECT)
+
+
+def bucket_fields(resource: Fields) -> Fields:
+    """Those fields of a bucket resource that a client may set."""
+    fields = _settable(resource, _BUCKET)
+    for side in ("iamConfiguration",):
+        access = (fields.get(side) or {}).get("uniformBucketLevelAccess") or {}
+        if "enabled" in access:
+            # The older name of the same setting, which clients still read.
+            fields[side] = {**fields[side], "bucketPolicyOnly": {"enabled": access["enabled"]}}
+    return fields
+
+
+def _settable(resource: Fields, checks: dict[str, Callable[[str, Any], Any]]) -> Fields:
+    return {key: None if value is None else checks[key](key, value) for key, value in resource.items() if key in checks}
+
+
+def _text(key: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise InvalidError(f"Invalid value for: {key}: expected a string.")
+    return value
+
+
+def _header(key: str, value: Any) -> str:
+    text = _text(key, value)
+    if not text.isprintable():
+        raise InvalidError(f"Invalid value for: {key}: control characters are not allowed.")
+    return text
+
+
+def _flag(key: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidError(f"Invalid value for: {key}: expected a boolean.")
+    return value
+
+
+def _map(key: str, value: Any) -> Fields:
+    if not isinstance(value, dict):
+        raise InvalidError(f"Invalid value for: {key}: expected an object.")
+    return value
+
+
+def _list(key: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise InvalidError(f"Invalid value for: {key}: expected a list.")
+    return value
+
+
+def _metadata(key: str, value: Any) -> Fields:
+    entries = _map(key, value)
+    for name, text in entries.items():
+        if text is not None and not isinstance(text, str):
+            raise InvalidError(f"Invalid value for: {key}.{name}: expected a string.")
+    size = sum(len(name.encode()) + len((text or "").encode()) for name, text in entries.items())
+    if size > MAX_CUSTOM_METADATA:
+        raise InvalidError(
+            f"Your custom metadata is too large ({size} bytes); the limit is {MAX_CUSTOM_METADATA} bytes."
+        )
+    return entries
+
+
+def _storage_class(key: str, value: Any) -> str:
+    name = _text(key, value).upper()
+    if name not in STORAGE_CLASSES:
+        raise InvalidError("The storage class you specified is not valid.", code="InvalidStorageClass")
+    return name
+
+
+def _time(key: str, value: Any) -> str:
+    try:
+        return timestamp(moment(_text(key, value)))
+    except ValueError as error:
+        raise InvalidError(f"Invalid value for: {key}: {value!r} is not an RFC 3339 time.") from error
+
+
+def _retention_policy(key: str, value: Any) -> Fields:
+    policy = dict(_map(key, value))
+    period = policy.get("retentionPeriod")
+    if period is not None:
+        if not _DURATION.fullmatch(str(period)):
+            raise InvalidError(f"Invalid value for: {key}.retentionPeriod: expected seconds.")
+        policy["retentionPeriod"] = str(period)
+    return policy
+
+
+def _lifecycle(key: str, value: Any) -> Fields:
+    rules = _list(f"{key}.rule", _map(key, value).get("rule") or [])
+    for rule in rules:
+        action = _map(f"{key}.rule.action", _map(f"{key}.rule", rule).get("action"))
+        if action.get("type") not in {"Delete", "SetStorageClass", "AbortIncompleteMultipartUpload"}:
+            raise InvalidError(f"Invalid lifecycle action: {action.get('type')!r}")
+        condition = _map(f"{key}.rule.condition", rule.get("condition"))
+        if not condition:
+            raise InvalidError("A lifecycle rule must have at least one condition.")
+        unknown = set(condition) - LIFECYCLE_CONDITIONS
+        if unknown:
+            raise InvalidError(f"Unknown lifecycle condition: {sorted(unknown)[0]}")
+    return {"rule": rules} if rules else {}
+
+
+LIFECYCLE_CONDITIONS = {
+    "age", "createdBefore", "customTimeBefore", "daysSinceCustomTime", "daysSinceNoncurrentTime", "isLive",
+    "matchesPrefix", "matchesStorageClass", "matchesSuffix", "noncurrentTimeBefore", "numNewerVersions",
+}  # fmt: skip
+
+_OBJECT: dict[str, Callable[[str, Any], Any]] = {
+    "cacheControl": _header,
+    "contentDisposition": _header,
+    "contentEncoding": _header,
+    "contentLanguage": _header,
+    "contentType": _header,
+    "customTime": _time,
+    "eventBasedHold": _flag,
+    "metadata": _metadata,
+    "retention": _map,
+    "storageClass": _storage_class,
+    "temporaryHold": _flag,
+}
+
+_BUCKET: dict[str, Callable[[str, Any], Any]] = {
+    "autoclass": _map,
+    "billing": _map,
+    "cors": _list,
+    "customPlacementConfig": _map,
+    "defaultEventBasedHold": _flag,
+    "encryption": _map,
+    "hierarchicalNamespace": _map,
+    "iamConfiguration": _map,
+    "labels": _metadata,
+    "lifecycle": _lifecycle,
+    "location": _text,
+    "logging": _map,
+    "retentionPolicy": _retention_policy,
+    "rpo": _text,
+    "softDeletePolicy": _map,
+    "storageClass": _storage_class,
+    "versioning": _map,
+    "website": _map,
+}

@@ -1,0 +1,61 @@
+"""The if…Match conditions of a request, held against what is there in the transaction that acts on it."""
+
+from dataclasses import dataclass
+
+from .errors import NotModifiedError, PreconditionError
+from .resources import StoredObject, bucket_etag
+
+
+@dataclass(frozen=True)
+class Preconditions:
+    """Conditions on one object or bucket; generation 0 stands for "there is none".
+
+    `etags` and `not_etags` are the If-Match and If-None-Match headers' tags, where given.
+    """
+
+    generation: int | None = None
+    not_generation: int | None = None
+    metageneration: int | None = None
+    not_metageneration: int | None = None
+    etags: frozenset[str] | None = None
+    not_etags: frozenset[str] | None = None
+
+    def check(self, stored: StoredObject | None) -> None:
+        """Raises PreconditionError unless all hold for the object that a write is about to replace or change."""
+        generation = stored.generation if stored else 0
+        metageneration = stored.metageneration if stored else 0
+        self._check_equal(generation, metageneration, stored.etag if stored else None)
+        if self._meets_not(generation, metageneration, stored.etag if stored else None):
+            raise PreconditionError("If-None-Match")
+
+    def check_read(self, stored: StoredObject) -> None:
+        """As `check`, but a failed "not" condition means that the reader has it already: NotModifiedError."""
+        self._check_equal(stored.generation, stored.metageneration, stored.etag)
+        if self._meets_not(stored.generation, stored.metageneration, stored.etag):
+            raise NotModifiedError(stored.etag)
+
+    def check_bucket(self, metageneration: int, *, reading: bool = False) -> None:
+        """Holds the metageneration conditions against a bucket's."""
+        tag = bucket_etag(metageneration)
+        self._check_equal(0, metageneration, tag)
+        if self._meets_not(-1, metageneration, tag):
+            raise NotModifiedError(tag) if reading else PreconditionError("If-None-Match")
+
+    def _check_equal(self, generation: int, metageneration: int, tag: str | None) -> None:
+        if (
+            (self.generation is not None and self.generation != generation)
+            or (self.metageneration is not None and self.metageneration != metageneration)
+            or (self.etags is not None and "*" not in self.etags and tag not in self.etags)
+            or (self.etags is not None and tag is None)
+        ):
+            raise PreconditionError
+
+    def _meets_not(self, generation: int, metageneration: int, tag: str | None) -> bool:
+        return (
+            self.not_generation == generation
+            or self.not_metageneration == metageneration
+            or (self.not_etags is not None and tag is not None and bool({"*", tag} & self.not_etags))
+        )
+
+
+ALWAYS = Preconditions()
