@@ -18,8 +18,8 @@ Method = Callable[[Request], Awaitable[Json]]
 _PAGING = {"pageSize": "page_size", "pageToken": "page_token", "orderBy": "order_by"}
 
 
-def route(path: str, http_method: str, method: Method) -> Route:
-    """A route that answers with what ``method`` returns, or with the error that it raises."""
+def route(path: str, http_methods: str, method: Method) -> Route:
+    """A route that answers with what ``method`` returns or the error that it raises; ``http_methods`` are words."""
 
     async def answer(request: Request) -> Response:
         try:
@@ -32,7 +32,7 @@ def route(path: str, http_method: str, method: Method) -> Route:
             logger.exception("request failed", extra={"method": request.method, "path": request.url.path})
             return JSONResponse(InternalError().body(), InternalError.code)
 
-    return Route(path, answer, methods=[http_method])
+    return Route(path, answer, methods=http_methods.split())
 
 
 async def body(request: Request) -> Json:

@@ -14,7 +14,7 @@ _NAME = (*_PARENT, "executions")
 _WORKFLOW = "/v1/projects/{projects}/locations/{locations}/workflows/{workflows}"
 _EXECUTIONS = f"{_WORKFLOW}/executions"
 _EXECUTION = f"{_EXECUTIONS}/{{executions}}"
-_ANY_METHOD = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
+_ANY_METHOD = "GET HEAD POST PUT DELETE OPTIONS PATCH"
 
 
 class ExecutionRoutes:
@@ -36,7 +36,7 @@ class ExecutionRoutes:
             route(f"{_EXECUTION}/stepEntries", "GET", self.step_entries),
             route(f"{_EXECUTION}/stepEntries/{{stepEntries}}", "GET", self.step_entry),
             route(f"{_EXECUTION}/callbacks", "GET", self.callbacks),
-            *(route(f"{_EXECUTION}/callbacks/{{callbacks}}", method, self.call_back) for method in _ANY_METHOD),
+            route(f"{_EXECUTION}/callbacks/{{callbacks}}", _ANY_METHOD, self.call_back),
         ]
 
     async def create(self, request: Request) -> Json:

@@ -102,9 +102,7 @@ def _load(path: Path) -> rsa.RSAPrivateKey:
         return key
     key = _generate()
     path.parent.mkdir(parents=True, exist_ok=True)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     unfinished = path.with_suffix(".new")
     unfinished.touch(mode=0o600)
     unfinished.write_bytes(pem)

@@ -3,6 +3,8 @@
 import pytest
 
 GOOD = "main: {steps: [{done: {return: 1}}]}"
+SOURCE = {"sourceContents": GOOD}
+NEW = "/workflows?workflowId=new"
 
 
 def test_a_workflow_as_it_was_deployed(rest, deploy):
@@ -74,7 +76,7 @@ def test_a_bad_update_keeps_the_old_revision(rest, deploy):
 
 
 def test_operations_can_be_polled_listed_and_forgotten(rest):
-    operation = rest.post("/workflows", params={"workflowId": "polled"}, json={"sourceContents": GOOD}).json()
+    operation = rest.post("/workflows", params={"workflowId": "polled"}, json=SOURCE).json()
     path = "/operations/" + operation["name"].split("/operations/")[1]
     assert rest.get(path).json() == operation
     assert operation["metadata"]["verb"] == "create"
@@ -97,7 +99,7 @@ def test_deleting_takes_the_executions_along(rest, deploy, finish):
     assert rest.get(f"/workflows/{workflow}").status_code == 404
     for gone in (name, running):
         assert rest.get("/workflows/" + gone.split("/workflows/")[1]).status_code == 404
-    again = rest.post("/workflows", params={"workflowId": workflow}, json={"sourceContents": GOOD}).json()
+    again = rest.post("/workflows", params={"workflowId": workflow}, json=SOURCE).json()
     assert again["response"]["revisionId"].startswith("000001-")
 
 
@@ -126,31 +128,31 @@ def test_locations(rest, cloud):
 @pytest.mark.parametrize(
     ("method", "path", "body", "code", "status"),
     [
-        ("POST", "/workflows?workflowId=taken", {"sourceContents": GOOD}, 409, "ALREADY_EXISTS"),
-        ("POST", "/workflows?workflowId=1st", {"sourceContents": GOOD}, 400, "INVALID_ARGUMENT"),
-        ("POST", "/workflows", {"sourceContents": GOOD}, 400, "INVALID_ARGUMENT"),
-        ("POST", "/workflows?workflowId=new", {}, 400, "INVALID_ARGUMENT"),
-        ("POST", "/workflows?workflowId=new", {"sourceContents": "#" * 131073}, 400, "INVALID_ARGUMENT"),
-        ("POST", "/workflows?workflowId=new", {"sourceContents": GOOD, "labels": {"A": ""}}, 400, "INVALID_ARGUMENT"),
+        ("POST", "/workflows?workflowId=taken", SOURCE, 409, "ALREADY_EXISTS"),
+        ("POST", "/workflows?workflowId=1st", SOURCE, 400, "INVALID_ARGUMENT"),
+        ("POST", "/workflows", SOURCE, 400, "INVALID_ARGUMENT"),
+        ("POST", NEW, {}, 400, "INVALID_ARGUMENT"),
+        ("POST", NEW, {"sourceContents": "#" * 131073}, 400, "INVALID_ARGUMENT"),
+        ("POST", NEW, {**SOURCE, "labels": {"A": ""}}, 400, "INVALID_ARGUMENT"),
         (
             "POST",
-            "/workflows?workflowId=new",
-            {"sourceContents": GOOD, "description": "x" * 1001},
+            NEW,
+            {**SOURCE, "description": "x" * 1001},
             400,
             "INVALID_ARGUMENT",
         ),
         (
             "POST",
-            "/workflows?workflowId=new",
-            {"sourceContents": GOOD, "userEnvVars": {"GOOGLE_A": ""}},
+            NEW,
+            {**SOURCE, "userEnvVars": {"GOOGLE_A": ""}},
             400,
             "INVALID_ARGUMENT",
         ),
-        ("POST", "/workflows?workflowId=new", {"sourceContents": GOOD, "colour": "red"}, 400, "INVALID_ARGUMENT"),
-        ("POST", "/workflows?workflowId=new", {"sourceContents": 1}, 400, "INVALID_ARGUMENT"),
+        ("POST", NEW, {**SOURCE, "colour": "red"}, 400, "INVALID_ARGUMENT"),
+        ("POST", NEW, {"sourceContents": 1}, 400, "INVALID_ARGUMENT"),
         ("GET", "/workflows/nope", None, 404, "NOT_FOUND"),
         ("GET", "/workflows/taken?revisionId=000009-abc", None, 404, "NOT_FOUND"),
-        ("PATCH", "/workflows/nope", {"sourceContents": GOOD}, 404, "NOT_FOUND"),
+        ("PATCH", "/workflows/nope", SOURCE, 404, "NOT_FOUND"),
         ("PATCH", "/workflows/taken?updateMask=colour", {}, 400, "INVALID_ARGUMENT"),
         ("PATCH", "/workflows/taken?updateMask=sourceContents", {}, 400, "INVALID_ARGUMENT"),
         ("DELETE", "/workflows/nope", None, 404, "NOT_FOUND"),
@@ -161,7 +163,7 @@ def test_locations(rest, cloud):
     ],
 )
 def test_refusals(rest, method, path, body, code, status):
-    rest.post("/workflows", params={"workflowId": "taken"}, json={"sourceContents": GOOD})
+    rest.post("/workflows", params={"workflowId": "taken"}, json=SOURCE)
     answer = rest.request(method, path, json=body) if body is not None else rest.request(method, path)
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["status"]) == (code, code, status)

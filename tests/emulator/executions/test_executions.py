@@ -86,9 +86,17 @@ def test_lists_are_newest_first_and_pages_do_not_shift(rest, deploy, finish):
     assert seen == names[::-1]
 
 
+FAILS_ABOVE_TWO = """
+main:
+  params: [n]
+  steps:
+    - look: {switch: [{condition: "${n > 2}", raise: too big}]}
+    - done: {return: "${n}"}
+"""
+
+
 def test_filters_and_order(rest, deploy, finish):
-    source = "main: {params: [n], steps: [{look: {switch: [{condition: '${n > 2}', raise: big}]}}, {done: {return: '${n}'}}]}"
-    workflow = deploy(source)
+    workflow = deploy(FAILS_ABOVE_TWO)
     for n in range(5):
         finish(start(rest, workflow, argument=str(n), labels={"n": str(n)})["name"])
 
@@ -285,7 +293,10 @@ main:
   steps:
     - ask:
         call: http.post
-        args: {url: "${sys.get_env(\\"BASE\\") + \\"/echo\\"}", auth: {type: OIDC, audience: "https://a.example"}, body: {x: 1}}
+        args:
+          url: ${sys.get_env("BASE") + "/echo"}
+          auth: {type: OIDC, audience: "https://a.example"}
+          body: {x: 1}
 """
     workflow = deploy(
         source, userEnvVars={"BASE": cloud.http}, serviceAccount="runner@local-project.iam.gserviceaccount.com"

@@ -49,7 +49,7 @@ def test_the_life_of_a_workflow(client, name):
 
 def test_refusals_raise_what_the_service_raises(client, name):
     bad = client.create_workflow(parent=LOCATION, workflow=Workflow(source_contents="main: {}"), workflow_id=name)
-    with pytest.raises(exceptions.InvalidArgument, match="main.yaml"):
+    with pytest.raises(exceptions.InvalidArgument, match=r"main\.yaml"):
         bad.result(timeout=10)
     good = Workflow(source_contents=GOOD)
     client.create_workflow(parent=LOCATION, workflow=good, workflow_id=name).result(timeout=10)

@@ -100,62 +100,45 @@ def serve(folder):
     return process, json.loads(process.stdout.readline())["http"]
 
 
-def test_what_a_kill_interrupts_runs_again_under_the_same_name(tmp_path):
-    process, http = serve(tmp_path)
-    try:
-        base = f"{http}/v1/{LOCATION}/workflows"
-        body = {"sourceContents": WAITS, "userEnvVars": {"BASE": http}}
-        assert "error" not in httpx.post(base, params={"workflowId": "w"}, json=body).json()
-        quick = {"sourceContents": "main: {steps: [{done: {return: kept}}]}"}
-        httpx.post(base, params={"workflowId": "quick"}, json=quick)
-        kept = httpx.post(f"{base}/quick/executions", json={}).json()["name"]
-        while httpx.get(f"{http}/v1/{kept}").json()["state"] != "SUCCEEDED":
-            pass
-        names = [httpx.post(f"{base}/w/executions", json={"argument": str(n)}).json()["name"] for n in range(5)]
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-
-    async def resume():
-        async with running(tmp_path) as addresses:
-            assert [addresses.service.executions.get(name)["state"] for name in names] == ["ACTIVE"] * 5
-            # The old process's address is part of the revision; its calls fail there, a cancel still works.
-            return [addresses.service.executions.get(name) for name in [kept, *names]]
-
-    before = asyncio.run(resume())
-    assert before[0]["result"] == '"kept"'
-    assert {execution["workflowRevisionId"][:6] for execution in before} == {"000001"}
-
-
-ATTEMPTS = """
+SLEEPS_AT_FIRST = """
 main:
+  params: [n]
   steps:
-    - look: {assign: [{attempt: "${sys.get_env(\\"GOOGLE_CLOUD_WORKFLOW_EXECUTION_ATTEMPT\\")}"}]}
+    - look: {assign: [{attempt: '${sys.get_env("GOOGLE_CLOUD_WORKFLOW_EXECUTION_ATTEMPT")}'}]}
     - first:
         switch:
           - condition: ${attempt == "1"}
             steps: [{nap: {call: sys.sleep, args: {seconds: 900}}}]
-    - done: {return: "${attempt}"}
+    - done: {return: "${[n, attempt]}"}
 """
 
 
-def test_the_attempt_is_counted_up_and_a_finished_execution_stays_finished(tmp_path):
+def test_what_a_kill_interrupts_runs_again_under_its_name_and_what_had_ended_does_not(tmp_path):
     process, http = serve(tmp_path)
     try:
         base = f"{http}/v1/{LOCATION}/workflows"
-        httpx.post(base, params={"workflowId": "w"}, json={"sourceContents": ATTEMPTS})
-        name = httpx.post(f"{base}/w/executions", json={}).json()["name"]
+        for workflow, source in (("w", SLEEPS_AT_FIRST), ("quick", "main: {steps: [{done: {return: kept}}]}")):
+            created = httpx.post(base, params={"workflowId": workflow}, json={"sourceContents": source})
+            assert "error" not in created.json()
+        kept = httpx.post(f"{base}/quick/executions", json={}).json()["name"]
+        while httpx.get(f"{http}/v1/{kept}").json()["state"] != "SUCCEEDED":
+            pass
+        names = [httpx.post(f"{base}/w/executions", json={"argument": str(n)}).json()["name"] for n in range(5)]
+        httpx.patch(f"{base}/w", json={"sourceContents": "main: {steps: [{done: {return: newer}}]}"})
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
 
     async def again():
         async with running(tmp_path) as addresses:
-            return (await ended(addresses.service, [name]))[0]
+            return await ended(addresses.service, [kept, *names])
 
-    second = asyncio.run(again())
-    assert (second["state"], second["result"], second["name"]) == ("SUCCEEDED", '"2"', name)
-    assert asyncio.run(again()) == second
+    first, *others = done = asyncio.run(again())
+    assert first["result"] == '"kept"'
+    assert [execution["name"] for execution in others] == names
+    assert [json.loads(execution["result"]) for execution in others] == [[n, "2"] for n in range(5)]
+    assert {execution["workflowRevisionId"][:6] for execution in others} == {"000001"}
+    assert asyncio.run(again()) == done
 
 
 def test_an_orderly_stop_interrupts_too_and_after_enough_attempts_the_execution_fails(tmp_path):
