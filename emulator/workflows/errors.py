@@ -77,10 +77,9 @@ class ExecutionError:
 class RaisedError(Exception):
     """A value on its way up to an `except`, and the steps that it has passed."""
 
-    def __init__(self, value: Any, prefix: str = "") -> None:
+    def __init__(self, value: Any) -> None:
         super().__init__(value)
         self.value = value
-        self.prefix = prefix
         self.frames: list[Frame] = []
         self.claimed_by: object = None
 
@@ -89,9 +88,24 @@ class LimitError(RaisedError):
     """A limit of the service was hit: the execution fails at once, no `except` sees it."""
 
 
+_ANCESTORS = {
+    "IndexError": ["LookupError"],
+    "KeyError": ["LookupError"],
+    "RecursionError": ["RuntimeError"],
+    "ParallelNestingError": ["RuntimeError"],
+    "UnhandledBranchError": ["RuntimeError"],
+    "ZeroDivisionError": ["ArithmeticError"],
+}
+
+
+def error_map(tag: str, message: str, **details: Any) -> dict[str, Any]:
+    """The map that an `except` sees for an error of the service's own."""
+    return {**details, "message": f"{tag}: {message}", "tags": [tag, *_ANCESTORS.get(tag, ())]}
+
+
 def failure(tag: str, message: str, **details: Any) -> RaisedError:
-    """The error map of one tag, as the service raises it."""
-    return RaisedError({"message": message, "tags": [tag], **details}, prefix=tag)
+    """An error of the service's own, by its tag."""
+    return RaisedError(error_map(tag, message, **details))
 
 
 def type_error(message: str) -> RaisedError:
@@ -106,16 +120,14 @@ def value_error(message: str) -> RaisedError:
 
 def key_error(key: object) -> RaisedError:
     """A map has no such key."""
-    return failure("KeyError", f"KeyError: key not found: {key}")
+    return failure("KeyError", f"key not found: {key}")
 
 
-def index_error(message: str) -> RaisedError:
+def index_error(index: int, length: int) -> RaisedError:
     """A list has no such element."""
-    return failure("IndexError", message)
+    return failure("IndexError", f"index out of range: {index} (the list has {length} elements)")
 
 
 def limit_error(message: str) -> LimitError:
-    """A limit of the service; the message names it."""
-    return LimitError(
-        {"message": f"ResourceLimitError: {message}", "tags": ["ResourceLimitError"]}, "ResourceLimitError"
-    )
+    """A limit of the service was hit; the message names it."""
+    return LimitError(error_map("ResourceLimitError", message))

@@ -1,0 +1,2 @@
+"""`experimental.executions`."""
+FUNCTIONS = []
