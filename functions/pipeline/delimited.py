@@ -83,7 +83,7 @@ class _Source:
                 raise self._oversize(line)
             if line.count(self._delimiter) > MAX_COLUMNS and line.count('"') < 2:
                 raise _too_many()
-            return line.rstrip("\r\n") + "\n"
+            return line.rstrip("\r\n").replace("\r", " ") + "\n"
         self.exhausted = True
         raise StopIteration
 

@@ -139,7 +139,7 @@ def _pairs(stamps: Sequence[datetime | None], values: "array[float]", notes: lis
         if before == after:
             raise RejectedError(
                 "duplicate_timestamps",
-                f"{before.isoformat(sep=' ')} occurs more than once with different values. "
+                f"{before.isoformat(sep=' ').removesuffix(' 00:00:00')} occurs more than once with different values. "
                 "Send one series per file, and local times with their UTC offset.",
             )
     return unique
