@@ -1,0 +1,77 @@
+import pytest
+
+from emulator.pubsub import filters
+from emulator.pubsub.errors import InvalidArgumentError
+
+ATTRIBUTES = {"type": "order", "region": "eu-west", "empty": "", "my-key": "1", "a.b/c": "x", "quote": 'say "hi"'}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", True),
+        ("   ", True),
+        ("attributes:type", True),
+        ("attributes:missing", False),
+        ("attributes:empty", True),
+        ('attributes.type = "order"', True),
+        ('attributes.type="order"', True),
+        ('attributes.type = "Order"', False),
+        ('attributes.type != "order"', False),
+        ('attributes.type != "refund"', True),
+        ('attributes.missing != "x"', True),
+        ('attributes.missing = ""', False),
+        ('attributes.empty = ""', True),
+        ('hasPrefix(attributes.region, "eu")', True),
+        ('hasPrefix(attributes.region, "us")', False),
+        ('hasPrefix(attributes.missing, "")', False),
+        ('NOT hasPrefix(attributes.missing, "x")', True),
+        ("NOT attributes:type", False),
+        ("-attributes:missing", True),
+        ('attributes:type AND attributes.region = "us"', False),
+        ('attributes.region = "us" OR attributes:type', True),
+        ('attributes:missing AND (attributes:type OR attributes.type = "order")', False),
+        ('attributes:type AND NOT (attributes:missing OR attributes.region = "us")', True),
+        ("NOT attributes:missing AND attributes:type", True),
+        ('attributes:type AND attributes:region AND attributes.my-key = "1"', True),
+        ('attributes:"a.b/c"', True),
+        ('attributes."a.b/c" = "x"', True),
+        (r'attributes.quote = "say \"hi\""', True),
+        (r'attributes.type = "\u006frder"', True),
+        (r'attributes.type = "\x6frder"', True),
+        (r'attributes.type = "\157rder"', True),
+    ],
+)
+def test_matches(text: str, expected: bool) -> None:
+    assert filters.parse(text)(ATTRIBUTES) is expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "attributes",
+        "attributes.type",
+        "attributes.type = order",
+        "attributes.type == 'order'",
+        'type = "order"',
+        'attributes.a = "b" AND',
+        'attributes.a = "b" AND attributes:c OR attributes:d',
+        'attributes.a = "b" and attributes:c',
+        'attributes.a = "b" attributes:c',
+        '(attributes.a = "b"',
+        'attributes.a = "unterminated',
+        'hasPrefix(attributes.a "b")',
+        'hasSuffix(attributes.a, "b")',
+        'attributes.a = ("b" OR "c")',
+        "attributes:a; drop",
+        f'attributes.a = "{"x" * 260}"',
+    ],
+)
+def test_refuses(text: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="Invalid filter"):
+        filters.parse(text)
+
+
+def test_error_names_the_column() -> None:
+    with pytest.raises(InvalidArgumentError, match="column 16: expected = or !="):
+        filters.parse("attributes.key AND x")

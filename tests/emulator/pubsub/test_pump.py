@@ -1,0 +1,246 @@
+"""Pushes to a real HTTP receiver: what is sent, what acknowledges, what comes again."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from emulator.pubsub import PubSub, protos
+from tests.emulator.manual_clock import ManualClock
+from tests.emulator.receiver import Receiver, receiving, until
+
+TOPIC, DEAD = "projects/p/topics/events", "projects/p/topics/dead"
+SUB, DEAD_SUB = "projects/p/subscriptions/worker", "projects/p/subscriptions/graveyard"
+
+
+class Rig:
+    def __init__(self, pubsub: PubSub, receiver: Receiver, clock: ManualClock) -> None:
+        self.pubsub, self.receiver, self.clock = pubsub, receiver, clock
+
+    def subscribe(self, path: str = "/", **fields: Any) -> None:
+        push = {"push_endpoint": self.receiver.url + path, **fields.pop("push", {})}
+        self.pubsub.subscriber.create_subscription(
+            protos.Subscription(name=SUB, topic=TOPIC, push_config=push, **fields)
+        )
+
+    def publish(self, text: str, key: str = "", **attributes: str) -> str:
+        message = protos.Message(data=text.encode(), attributes=attributes, ordering_key=key)
+        request = protos.PublishRequest(topic=TOPIC, messages=[message])
+        return str(self.pubsub.publisher.publish(request).message_ids[0])
+
+    async def pushed(self, count: int) -> None:
+        await until(lambda: len(self.receiver.pushes) >= count)
+
+    async def idle(self) -> None:
+        await until(lambda: self.pubsub.backlog(SUB) == 0)
+
+
+@asynccontextmanager
+async def rig(concurrency: int = 16) -> AsyncIterator[Rig]:
+    clock = ManualClock()
+    pubsub = PubSub(clock=clock, concurrency=concurrency)
+    await pubsub.start()
+    for topic in (TOPIC, DEAD):
+        pubsub.publisher.create_topic(protos.Topic(name=topic))
+    async with receiving() as receiver:
+        try:
+            yield Rig(pubsub, receiver, clock)
+        finally:
+            await pubsub.stop()
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """A test that is a coroutine."""
+
+    def wrapped() -> None:
+        asyncio.run(test())
+
+    wrapped.__name__ = test.__name__
+    return wrapped
+
+
+@run
+async def test_wrapped_push_carries_the_message_and_its_metadata() -> None:
+    async with rig() as it:
+        it.subscribe("/hook?a=b", enable_message_ordering=True)
+        message_id = it.publish("hello", key="k", colour="red")
+        await it.idle()
+        (push,) = it.receiver.pushes
+        body = json.loads(push.body)
+        assert push.path == "/hook?a=b"
+        assert push.headers["content-type"] == "application/json"
+        assert body["subscription"] == SUB
+        assert "deliveryAttempt" not in body
+        assert body["message"] == {
+            "data": base64.b64encode(b"hello").decode(),
+            "attributes": {"colour": "red"},
+            "messageId": message_id,
+            "message_id": message_id,
+            "publishTime": "2023-11-14T22:13:20Z",
+            "publish_time": "2023-11-14T22:13:20Z",
+            "orderingKey": "k",
+        }
+
+
+@run
+async def test_unwrapped_push_is_the_bare_data() -> None:
+    async with rig() as it:
+        it.subscribe(push={"no_wrapper": {"write_metadata": False}})
+        it.publish("raw", colour="red")
+        await it.idle()
+        (push,) = it.receiver.pushes
+        assert push.body == b"raw"
+        assert "colour" not in push.headers
+
+
+@run
+async def test_unwrapped_push_with_metadata_has_it_in_headers() -> None:
+    async with rig() as it:
+        it.subscribe(push={"no_wrapper": {"write_metadata": True}})
+        message_id = it.publish("raw", **{"colour": "röt\n", "not a header": "x"})
+        await it.idle()
+        (push,) = it.receiver.pushes
+        assert push.headers["colour"] == "r%C3%B6t%0A"
+        assert push.headers["x-goog-pubsub-message-id"] == message_id
+        assert push.headers["x-goog-pubsub-subscription-name"] == SUB
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_these_statuses_acknowledge(status: int) -> None:
+    async def check() -> None:
+        async with rig() as it:
+            it.receiver.answers = [status]
+            it.subscribe()
+            it.publish("a")
+            await it.idle()
+            assert len(it.receiver.pushes) == 1
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("status", [203, 302, 400, 404, 429, 500, 503])
+def test_every_other_status_brings_the_message_again(status: int) -> None:
+    async def check() -> None:
+        async with rig() as it:
+            it.receiver.answers = [status]
+            it.subscribe(retry_policy={"minimum_backoff": {"seconds": 10}})
+            it.publish("a")
+            await it.pushed(1)
+            await until(lambda: it.pubsub._backlog.next_due(SUB) == it.clock.now() + 10)
+            it.clock.advance(10)
+            await it.idle()
+            assert [json.loads(push.body)["message"]["data"] for push in it.receiver.pushes] == ["YQ==", "YQ=="]
+
+    asyncio.run(check())
+
+
+@run
+async def test_delivery_attempt_is_told_and_the_last_one_leads_to_the_dead_letter_topic() -> None:
+    async with rig() as it:
+        it.pubsub.subscriber.create_subscription(protos.Subscription(name=DEAD_SUB, topic=DEAD))
+        it.receiver.answers = [500] * 5
+        it.subscribe(
+            dead_letter_policy={"dead_letter_topic": DEAD, "max_delivery_attempts": 5},
+            retry_policy={"minimum_backoff": {}, "maximum_backoff": {}},
+        )
+        it.publish("poison")
+        await it.idle()
+        assert [json.loads(push.body)["deliveryAttempt"] for push in it.receiver.pushes] == [1, 2, 3, 4, 5]
+        assert it.pubsub.backlog(DEAD_SUB) == 1
+
+
+@run
+async def test_unreachable_endpoint_is_tried_again() -> None:
+    async with rig() as it:
+        async with receiving() as gone:
+            it.receiver.url = gone.url
+        it.subscribe(retry_policy={"minimum_backoff": {"seconds": 10}})
+        it.publish("a")
+        await until(lambda: it.pubsub._backlog.next_due(SUB) == it.clock.now() + 10)
+        async with receiving(int(gone.url.rsplit(":", 1)[1])) as back:
+            it.clock.advance(10)
+            await it.idle()
+            assert len(back.pushes) == 1
+
+
+@run
+async def test_no_more_pushes_at_once_than_allowed() -> None:
+    async with rig(concurrency=3) as it:
+        it.receiver.gate = asyncio.Event()
+        it.subscribe()
+        for number in range(10):
+            it.publish(str(number))
+        await it.pushed(3)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert len(it.receiver.pushes) == 3
+        it.receiver.gate.set()
+        await it.idle()
+        assert len(it.receiver.pushes) == 10
+
+
+@run
+async def test_ordering_key_is_pushed_in_order_though_the_first_fails() -> None:
+    async with rig() as it:
+        it.receiver.answers = [500, 500]
+        it.subscribe(enable_message_ordering=True, retry_policy={"minimum_backoff": {}, "maximum_backoff": {}})
+        for number in range(5):
+            it.publish(str(number), key="k")
+        await it.idle()
+        data = [base64.b64decode(json.loads(push.body)["message"]["data"]).decode() for push in it.receiver.pushes]
+        assert data == ["0", "0", "0", "1", "2", "3", "4"]
+
+
+@run
+async def test_held_subscription_waits_and_spends_no_attempt() -> None:
+    async with rig() as it:
+        it.pubsub.hold(SUB)
+        it.subscribe(dead_letter_policy={"dead_letter_topic": DEAD})
+        it.publish("a")
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert it.receiver.pushes == []
+        it.pubsub.release(SUB)
+        await it.idle()
+        assert json.loads(it.receiver.pushes[0].body)["deliveryAttempt"] == 1
+
+
+@run
+async def test_changed_endpoint_gets_what_comes_next() -> None:
+    async with rig() as it, receiving() as other:
+        it.subscribe()
+        push = {"push_endpoint": other.url}
+        it.pubsub.subscriber.modify_push_config(protos.ModifyPushConfigRequest(subscription=SUB, push_config=push))
+        it.publish("a")
+        await it.idle()
+        assert (len(it.receiver.pushes), len(other.pushes)) == (0, 1)
+
+
+@run
+async def test_push_subscription_turned_into_pull_keeps_its_backlog() -> None:
+    async with rig() as it:
+        it.pubsub.hold(SUB)
+        it.subscribe()
+        it.publish("a")
+        it.pubsub.subscriber.modify_push_config(protos.ModifyPushConfigRequest(subscription=SUB))
+        request = protos.PullRequest(subscription=SUB, max_messages=1, return_immediately=True)
+        response = await it.pubsub.subscriber.pull(request)
+        assert [item.message.data for item in response.received_messages] == [b"a"]
+
+
+@run
+async def test_deleted_subscription_is_pushed_no_more() -> None:
+    async with rig() as it:
+        it.receiver.answers = [500]
+        it.subscribe(retry_policy={"minimum_backoff": {"seconds": 10}})
+        it.publish("a")
+        await until(lambda: it.pubsub._backlog.next_due(SUB) == it.clock.now() + 10)
+        it.pubsub.subscriber.delete_subscription(protos.DeleteSubscriptionRequest(subscription=SUB))
+        it.clock.advance(100)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert len(it.receiver.pushes) == 1

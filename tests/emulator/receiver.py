@@ -1,0 +1,54 @@
+"""An HTTP service that keeps what is pushed to it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+
+@dataclass
+class Push:
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Receiver:
+    """An HTTP service that keeps what it gets; it answers with `answers` in turn, then with 204."""
+
+    url: str = ""
+    pushes: list[Push] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+
+    async def handle(self, request: web.Request) -> web.Response:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self.pushes.append(Push(request.path_qs, headers, await request.read()))
+        status = self.answers.pop(0) if self.answers else 204
+        if self.gate:
+            await self.gate.wait()
+        return web.Response(status=status)
+
+
+@asynccontextmanager
+async def receiving(port: int = 0) -> AsyncIterator[Receiver]:
+    receiver, app = Receiver(), web.Application()
+    app.router.add_route("*", "/{path:.*}", receiver.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", port)
+    await site.start()
+    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield receiver
+    finally:
+        await runner.cleanup()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that other tasks bring about; the test's own timeout is the limit."""
+    while not condition():
+        await asyncio.sleep(0.005)
