@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from google.api_core.exceptions import GoogleAPICallError, NotFound, PreconditionFailed
+from google.api_core.exceptions import NotFound, PreconditionFailed
 
 from pipeline import clients, logs
 from pipeline.errors import InProgressError
@@ -123,10 +123,14 @@ class Claims:
     def confirm(self, claim: Claim, execution: str | None) -> None:
         """Notes that the job needs no further handler: its execution runs, or its document is written.
 
-        A claim lost in the meantime stays with its new owner.
+        A claim lost in the meantime stays with its new owner. The work is done either way, so that trouble with
+        storage is no reason to have the event delivered again.
         """
-        if self._write(replace(claim, state=STARTED, execution=execution)) is None:
-            logs.warning("claim was lost before it was confirmed", execution=execution)
+        try:
+            if self._write(replace(claim, state=STARTED, execution=execution)) is None:
+                logs.warning("claim was lost before it was confirmed", execution=execution)
+        except clients.AGAIN as error:
+            logs.warning("claim could not be confirmed", execution=execution, reason=str(error))
 
     def release(self, claim: Claim) -> None:
         """Gives the claim up so that the next delivery need not wait for the lease to end."""
@@ -134,7 +138,7 @@ class Claims:
             self._blob(claim.job).delete(if_generation_match=claim.generation)
         except (NotFound, PreconditionFailed):
             logs.info("claim was lost before it was released")
-        except GoogleAPICallError as error:
+        except clients.AGAIN as error:
             logs.warning("claim could not be released, its lease will end it", reason=str(error))
 
     def read(self, job: str) -> Claim | None:

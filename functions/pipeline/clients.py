@@ -8,9 +8,16 @@ import functools
 import os
 from typing import TYPE_CHECKING
 
+from google.api_core.exceptions import GoogleAPICallError, RetryError
+from google.auth.exceptions import TransportError
+from requests.exceptions import RequestException
+
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket, Client
     from google.cloud.workflows.executions_v1 import ExecutionsClient
+
+AGAIN = (GoogleAPICallError, RetryError, TransportError, RequestException)
+"""What the clients raise when a service still fails after they repeated the call themselves."""
 
 
 @functools.cache

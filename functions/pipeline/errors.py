@@ -47,12 +47,14 @@ class RejectedError(Exception):
     Args:
         code: a key of REASONS, stable for callers to branch on.
         message: one sentence for the person who sent the input.
+        kind: the input's kind where it was recognised before the input was refused.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, kind: str | None = None) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+        self.kind = kind
 
 
 class MalformedError(Exception):

@@ -52,10 +52,10 @@ class Upload:
         if not isinstance(data, dict):
             raise MalformedError("The event's data must be an object resource.")
         bucket, name = (_text(data, key) for key in ("bucket", "name"))
-        if len(name.encode("utf-8", "surrogatepass")) > 1024 or "\n" in name or "\r" in name:
-            raise MalformedError("name must be an object name of at most 1,024 bytes on one line.")
+        if not _is_object_name(name):
+            raise MalformedError("name must be an object name: Unicode on one line, at most 1,024 bytes of UTF-8.")
         size, content_type, metadata = (data.get(key) for key in ("size", "contentType", "metadata"))
-        if content_type is not None and not isinstance(content_type, str):
+        if content_type is not None and not (isinstance(content_type, str) and content_type.isprintable()):
             raise MalformedError("contentType must be a string.")
         if metadata is not None and not isinstance(metadata, dict):
             raise MalformedError("metadata must be an object.")
@@ -79,9 +79,13 @@ class Upload:
             metadata=dict(blob.metadata or {}),
         )
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether it only makes a folder appear in the console."""
+        return self.name.endswith("/") and self.size == 0
+
     def source(self) -> Input:
-        assert self.size is not None
-        return Input(self.bucket, self.name, self.generation, self.size, self.content_type)
+        return Input(self.bucket, self.name, self.generation, self.size or 0, self.content_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,13 @@ class Message:
             data=message.get("data"),
             attributes={key: value for key, value in attributes.items() if isinstance(value, str)},
         )
+
+
+def _is_object_name(name: str) -> bool:
+    try:
+        return len(name.encode()) <= 1024 and "\n" not in name and "\r" not in name
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
 
 
 def receipt(event: "CloudEvent") -> Receipt:

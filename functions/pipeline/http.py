@@ -1,23 +1,26 @@
-"""The functions' boundary: JSON in, JSON out, and each error as a status with `{"error": {code, message}}`."""
+"""The functions' boundary: each error as a status with `{"error": {code, message}}`, each event one closing line."""
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cloudevents.exceptions
 import flask
 import functions_framework
-from google.api_core.exceptions import GoogleAPICallError, RetryError
-from google.auth.exceptions import TransportError
-from requests.exceptions import RequestException
 from werkzeug.exceptions import HTTPException
 
 from pipeline import logs
+from pipeline.clients import AGAIN
 from pipeline.errors import InProgressError, MalformedError, RejectedError
-from pipeline.events import request_trace
+from pipeline.events import Receipt, receipt, request_trace
 
-Handler = Callable[[Any], dict[str, Any]]
-AGAIN = (GoogleAPICallError, RetryError, TransportError, RequestException)  # Google's clients gave up repeating
+if TYPE_CHECKING:
+    from cloudevents.http import CloudEvent
+
+    from pipeline.intake import Verdict
+
+Handler = Callable[[dict[str, Any]], dict[str, Any]]
+EventHandler = Callable[["CloudEvent", Receipt], "Verdict"]
 
 
 def endpoint(handler: Handler) -> Callable[[flask.Request], flask.Response]:
@@ -39,17 +42,26 @@ def endpoint(handler: Handler) -> Callable[[flask.Request], flask.Response]:
             except RejectedError as error:
                 logs.info("rejected", code=error.code)
                 return problem(422, error.code, error.message)
-            except (MalformedError, InProgressError) as error:
-                logs.warning("failed", code=error.code, reason=str(error))
-                return problem(error.status, error.code, str(error))
-            except AGAIN as error:
-                logs.exception("failed", error, code="unavailable")
-                return problem(503, "unavailable", "A service that this function depends on did not answer; try again.")
             except Exception as error:  # noqa: BLE001 - the process boundary: nothing may leak to the client
-                logs.exception("failed", error, code="internal")
-                return problem(500, "internal", "The function failed; its log has the reason.")
+                return _failure(error)
             logs.info("accepted")
             return flask.jsonify(answer)
+
+    return serve
+
+
+def event(handler: EventHandler) -> Callable[["CloudEvent"], None]:
+    """Makes a CloudEvent function of a handler: what it returns acknowledges the event, what it raises does not."""
+
+    @functools.wraps(handler)
+    def serve(delivered: "CloudEvent") -> None:
+        received = receipt(delivered)
+        with logs.bound(event_id=received.event_id, trace=received.trace):
+            try:
+                verdict = handler(delivered, received)
+            except Exception as error:  # noqa: BLE001 - the process boundary: nothing may leak to the client
+                flask.abort(_failure(error))
+            logs.info(verdict.word, **verdict.fields())
 
     return serve
 
@@ -63,25 +75,30 @@ def problem(status: int, code: str, message: str) -> flask.Response:
 def describe_errors() -> None:
     """Makes the framework's own refusals JSON too; called while a main.py loads, when the framework listens."""
     register = functions_framework.errorhandler
-    register(cloudevents.exceptions.GenericException)(lambda error: problem(400, "malformed_event", str(error)))
+    register(cloudevents.exceptions.GenericException)(_malformed)
     register(HTTPException)(_refusal)
-    register(Exception)(_crash)
+    register(Exception)(_failure)
+
+
+def _failure(error: Exception) -> flask.Response:
+    if isinstance(error, MalformedError | InProgressError):
+        logs.warning("failed", code=error.code, reason=str(error))
+        return problem(error.status, error.code, str(error))
+    if isinstance(error, AGAIN):
+        logs.exception("failed", error, code="unavailable")
+        return problem(503, "unavailable", "A service that this function depends on did not answer; try again.")
+    logs.exception("failed", error, code="internal")
+    return problem(500, "internal", "The function failed; its log has the reason.")
+
+
+def _malformed(error: Exception) -> flask.Response:
+    return problem(400, "malformed_event", str(error))
 
 
 def _refusal(error: HTTPException) -> flask.Response:
-    if isinstance(error.response, flask.Response):
-        return error.response
-    status = error.code or 500
-    if status == 400:
+    if error.code == 400:
         return problem(400, "malformed_event", "The request is no CloudEvent that this function understands.")
-    return problem(status, error.name.lower().replace(" ", "_"), error.name)
-
-
-def _crash(error: Exception) -> flask.Response:
-    response = problem(500, "internal", "The function failed; its log has the reason.")
-    response.headers["X-Google-Status"] = "crash"
-    logs.exception("failed", error, code="internal")
-    return response
+    return problem(error.code or 500, error.name.lower().replace(" ", "_"), error.name)
 
 
 def _job(body: dict[str, Any]) -> str | None:

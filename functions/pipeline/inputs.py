@@ -42,9 +42,10 @@ def reader(source: Input, limit: int) -> Iterator[IO[bytes]]:
         yield _blob(source).open("rb", chunk_size=CHUNK_BYTES, raw_download=True)
 
 
-def check_size(source: Input, limit: int) -> None:
+def check_size(source: Input, limit: int, kind: str | None = None) -> None:
     if source.size > limit:
-        raise RejectedError("too_large", f"The input has {source.size:,} bytes; at most {limit:,} are accepted.")
+        message = f"The input has {source.size:,} bytes; at most {limit:,} are accepted."
+        raise RejectedError("too_large", message, kind)
 
 
 def _blob(source: Input) -> "Blob":

@@ -13,8 +13,8 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 
 from pipeline import clients, latest
 from pipeline.jobs import Input, Job
-from pipeline.settings import Settings
 from pipeline.objects import copy, put
+from pipeline.settings import Settings
 from pipeline.stamps import stamp
 
 if TYPE_CHECKING:
@@ -73,6 +73,14 @@ def settle(settings: Settings, job: Job, content: dict[str, Any], staged: str | 
         proposed = Outcome(proposed.document, content, staged, target)
     decided = _decide(settings, job, proposed)
     _write(settings, job, decided)
+    return decided
+
+
+def resume(settings: Settings, job: Job) -> Outcome | None:
+    """Writes what a decided job still lacks; None when it is undecided."""
+    decided = read(settings, job.id)
+    if decided is not None:
+        _write(settings, job, decided)
     return decided
 
 

@@ -29,6 +29,16 @@ def shape(text: str, *, whole: bool) -> Shape | None:
     return _of_keys(top_keys(text))
 
 
+def is_lines(text: str, *, whole: bool) -> bool:
+    """Whether text of the shape `records` has one record per line rather than all in one document."""
+    if not whole:
+        return _is_lines(text.strip().splitlines()[:-1])
+    try:
+        return _of_document(parse(text)) != "records"
+    except RejectedError:
+        return True
+
+
 def parse(text: str) -> Any:
     """Decodes JSON strictly.
 

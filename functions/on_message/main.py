@@ -1,0 +1,18 @@
+"""Receives Pub/Sub messages: notifications, inline instances, manifests and the scheduler's sweep."""
+
+import functions_framework
+from cloudevents.http import CloudEvent
+
+from pipeline import events, http, intake, logs, messages, settings
+
+logs.setup()
+http.describe_errors()
+SETTINGS = settings.load(starts_executions=True)
+
+
+@functions_framework.cloud_event
+@http.event
+def on_message(event: CloudEvent, receipt: events.Receipt) -> intake.Verdict:
+    if event["type"] != events.PUBLISHED:
+        return intake.Verdict("ignored", reason=event["type"])
+    return messages.take_in(SETTINGS, events.Message.parse(event), receipt)

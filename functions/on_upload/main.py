@@ -1,0 +1,18 @@
+"""Receives Cloud Storage's events: each new object in the input bucket starts one execution."""
+
+import functions_framework
+from cloudevents.http import CloudEvent
+
+from pipeline import events, http, intake, logs, settings
+
+logs.setup()
+http.describe_errors()
+SETTINGS = settings.load(starts_executions=True)
+
+
+@functions_framework.cloud_event
+@http.event
+def on_upload(event: CloudEvent, receipt: events.Receipt) -> intake.Verdict:
+    if event["type"] != events.FINALIZED:
+        return intake.Verdict("ignored", reason=event["type"])
+    return intake.upload(SETTINGS, events.Upload.parse(event.data), receipt)

@@ -1,0 +1,92 @@
+"""Prepares a job's instances: inline when they are small, staged by reference, or as a shard of records."""
+
+import base64
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from pipeline import clients, images, inline, inputs, records
+from pipeline.errors import MalformedError, RejectedError
+from pipeline.jobs import Input, Job
+from pipeline.objects import put
+from pipeline.settings import Settings
+from pipeline.stamps import stamp
+from pipeline.text import decode
+
+INLINE_BYTES = 64 * 1024  # of all instances of a request together; an execution's variables hold 512 KB
+
+Instance = dict[str, Any]
+
+
+def prepare(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
+    """Answers the workflow: `{mode: "single", instances}` or `{mode: "batch", shards, count}`, and the revision.
+
+    Raises:
+        MalformedError: the body is no argument, or of a kind that is not prepared here.
+        RejectedError: the input can never be predicted on.
+    """
+    job = Job.parse(body)
+    source = job.object_input()
+    if source.bucket == settings.work_bucket and source.name == f"messages/{job.id}.json":
+        answer = _single(_of_message(settings, job), job, settings)
+    elif source.bucket != settings.input_bucket:
+        raise MalformedError(f"The bucket {source.bucket!r} holds no inputs.")
+    elif job.kind == "text":
+        answer = _single([_of_text(settings, source)], job, settings)
+    elif job.kind == "image":
+        data = inputs.read(source, settings.max_bytes["image"])
+        answer = _single([_of_image(settings, data)], job, settings)
+    elif job.kind in ("table", "records"):
+        answer = records.shard(settings, job)
+    else:
+        raise MalformedError(f"Inputs of the kind {job.kind} are not prepared here.")
+    return {**answer, "revision": settings.revision}
+
+
+def _of_text(settings: Settings, source: Input) -> Instance:
+    text = decode(inputs.read(source, settings.max_bytes["text"]))
+    if not text.strip():
+        raise RejectedError("empty", "The input holds nothing but white space.")
+    return {"text": text}
+
+
+def _of_image(settings: Settings, data: bytes) -> Instance:
+    encoded = images.shrink(data, settings.image_size)
+    return {"image": {"b64": base64.b64encode(encoded.data).decode()}}
+
+
+def _of_message(settings: Settings, job: Job) -> list[Instance]:
+    data = inputs.read(job.object_input(), 2 * settings.max_bytes["message"])
+    staged: list[Instance] = json.loads(data)["instances"]
+    if job.kind == "text":
+        return staged
+    return [_of_inline_image(settings, instance, index) for index, instance in enumerate(staged)]
+
+
+def _of_inline_image(settings: Settings, instance: Instance, index: int) -> Instance:
+    try:
+        return _of_image(settings, inline.image_bytes(instance, index))
+    except RejectedError as error:
+        raise RejectedError(error.code, f"Instance {index}: {error.message}") from error
+
+
+def _single(instances: Iterable[Instance], job: Job, settings: Settings) -> dict[str, Any]:
+    """Keeps instances inline while they fit into the request's budget; the others are staged and named."""
+    sent: list[Instance] = []
+    room = INLINE_BYTES
+    for index, instance in enumerate(instances):
+        size = len(json.dumps(instance))
+        sent.append(instance if size <= room else _stage(settings, job, index, instance))
+        room -= size if size <= room else 0
+    return {"mode": "single", "instances": sent}
+
+
+def _stage(settings: Settings, job: Job, index: int, instance: Instance) -> Instance:
+    if "text" in instance:
+        data, extension = instance["text"].encode(), "txt"
+    else:
+        data = base64.b64decode(instance["image"]["b64"])
+        extension = "png" if data.startswith(b"\x89PNG") else "jpg"
+    name = f"staged/{job.id}/{index:03}.{extension}"
+    put(clients.bucket(settings.work_bucket).blob(name), data, stamp(job.id), generation=None)
+    return {"uri": f"gs://{settings.work_bucket}/{name}"}

@@ -1,0 +1,178 @@
+"""Takes inputs in: claim, validate and route, then start an execution or write the rejection."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from pipeline import clients, documents, inputs, kinds, manifests, outcomes, parameters
+from pipeline.claims import Claim, Claims
+from pipeline.errors import MalformedError, RejectedError
+from pipeline.events import Receipt, Upload
+from pipeline.jobs import Input, Job, document_of_object, of_manifest, of_object
+from pipeline.settings import Settings
+from pipeline.stamps import is_stamped
+from pipeline.start import start
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of an event: the word of its closing log line, and the fields beside it."""
+
+    word: Literal["accepted", "rejected", "ignored"]
+    job: str | None = None
+    document: str | None = None
+    kind: str | None = None
+    execution: str | None = None
+    reason: str | None = None
+    counts: dict[str, Any] | None = None
+
+    def fields(self) -> dict[str, Any]:
+        named = {name: getattr(self, name) for name in ("job", "document", "kind", "execution", "reason")}
+        return {name: value for name, value in named.items() if value is not None} | (self.counts or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Work that needs no execution: its terminal document."""
+
+    job: Job
+    document: documents.Document
+
+
+Work = Callable[[Job], Job | Finished]
+
+
+def upload(settings: Settings, named: Upload, receipt: Receipt, held: Claim | None = None) -> Verdict:
+    """Takes in an object of the input bucket; `held` is the claim of an execution that came to nothing.
+
+    Raises:
+        MalformedError: it lies in another bucket.
+        InProgressError: another handler has just claimed it.
+    """
+    if is_stamped(named.metadata):
+        return Verdict("ignored", reason="written by the pipeline")
+    if named.bucket != settings.input_bucket:
+        raise MalformedError(f"The bucket {named.bucket!r} is not the one whose uploads are processed.")
+    if named.size is None:
+        named = describe(named)
+    if named.is_folder:
+        return Verdict("ignored", reason="a folder")
+    return process(settings, job_of(named, receipt), lambda job: _route(settings, job, named, receipt), held)
+
+
+def named_upload(settings: Settings, named: Upload, receipt: Receipt, manifest: manifests.Manifest) -> Job:
+    """Takes in an object that a manifest names, with the manifest's model and parameters.
+
+    Raises:
+        NestedManifestError: the object is a manifest itself; its own event takes care of it.
+    """
+    job = job_of(named, receipt)
+
+    def route(claimed: Job) -> Job:
+        routed = _kind_checked(settings, claimed, named)
+        if routed.kind == "manifest":
+            raise manifests.NestedManifestError
+        return replace(
+            routed,
+            model=manifest.model or routed.model,
+            parameters={**routed.parameters, **manifest.parameters},
+        )
+
+    process(settings, job, route)
+    return job
+
+
+def manifest_message(settings: Settings, manifest: manifests.Manifest, job: Job, receipt: Receipt) -> Verdict:
+    """Takes in a manifest that came as a message: its id is its identity."""
+    job = replace(job, id=of_manifest(manifest.id), document=f"manifests/{manifest.id}", kind="manifest")
+    return process(settings, job, lambda claimed: _expand(settings, claimed, manifest, receipt))
+
+
+def process(settings: Settings, job: Job, work: Work, held: Claim | None = None) -> Verdict:
+    """Claims the job and does its work; `held` is a dead claim that is to be taken over."""
+    claims = Claims(settings.work_bucket, settings.claim_lease)
+    claim = claims.take_over(held, job.event_id) if held else claims.acquire(job.id, job.event_id)
+    if claim is None:
+        return Verdict("ignored", job.id, job.document, reason="duplicate")
+    try:
+        verdict = _attempt(settings, job, work)
+    except BaseException:
+        claims.release(claim)
+        raise
+    claims.confirm(claim, verdict.execution)
+    return verdict
+
+
+def refuse(settings: Settings, job: Job, reason: RejectedError) -> Verdict:
+    """Writes the rejection, unless the job was decided otherwise before."""
+    job = replace(job, kind=reason.kind or job.kind)
+    decided = outcomes.settle(settings, job, documents.rejected(job, reason))
+    if decided.status != "rejected":
+        return Verdict("ignored", job.id, decided.document, reason="duplicate")
+    return Verdict("rejected", job.id, decided.document, job.kind, reason=reason.code)
+
+
+def job_of(named: Upload, receipt: Receipt) -> Job:
+    return Job(
+        id=of_object(named.bucket, named.name, named.generation),
+        document=document_of_object(named.name, named.generation),
+        event_id=receipt.event_id,
+        received_at=receipt.received_at,
+        input=named.source(),
+        trace=receipt.trace,
+    )
+
+
+def describe(named: Upload) -> Upload:
+    """The upload with what its object's metadata says; as it came when the object is gone, which reading it tells."""
+    blob = clients.bucket(named.bucket).get_blob(named.name, generation=named.generation)
+    return named if blob is None else Upload.of_blob(blob)
+
+
+def _attempt(settings: Settings, job: Job, work: Work) -> Verdict:
+    try:
+        ready = work(job)
+        if isinstance(ready, Finished):
+            decided = outcomes.settle(settings, ready.job, ready.document)
+            return Verdict("accepted", job.id, decided.document, ready.job.kind)
+        execution = start(settings, ready)
+    except RejectedError as reason:
+        return refuse(settings, job, reason)
+    return Verdict("accepted", job.id, job.document, ready.kind, execution)
+
+
+def _route(settings: Settings, job: Job, named: Upload, receipt: Receipt) -> Job | Finished:
+    routed = _kind_checked(settings, job, named)
+    if routed.kind != "manifest":
+        return routed
+    manifest = manifests.load(routed.object_input(), settings.max_bytes["manifest"])
+    return _expand(settings, routed, manifest, receipt)
+
+
+def _kind_checked(settings: Settings, job: Job, named: Upload) -> Job:
+    """Reads at most 64 KB, and nothing of an object that no kind would accept."""
+    source = job.object_input()
+    inputs.check_size(source, max(settings.max_bytes.values()))
+    model, asked = parameters.of_metadata(named.metadata)
+    if source.size == 0 and named.size is not None:
+        raise RejectedError("empty", "The input is empty.")
+    head = inputs.head(source)
+    kind = kinds.sniff(head, whole=source.size <= len(head), name=source.name, content_type=source.content_type)
+    inputs.check_size(source, settings.max_bytes[kind], kind)
+    return replace(job, kind=kind, model=model, parameters=asked)
+
+
+def _expand(settings: Settings, job: Job, manifest: manifests.Manifest, receipt: Receipt) -> Finished:
+    def take_in(item: manifests.Item) -> dict[str, Any]:
+        return manifests.entry(item, *_take_in_item(settings, job, manifest, item, receipt))
+
+    return Finished(job, manifests.document(job, manifests.each(manifest, take_in)))
+
+
+def _take_in_item(
+    settings: Settings, job: Job, manifest: manifests.Manifest, item: manifests.Item, receipt: Receipt
+) -> tuple[Input, Job]:
+    named = manifests.find(item, settings.input_bucket)
+    if of_object(named.bucket, named.name, named.generation) == job.id:
+        raise manifests.NestedManifestError
+    return named.source(), named_upload(settings, named, receipt, manifest)

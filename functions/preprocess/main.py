@@ -1,0 +1,17 @@
+"""Turns one input into instances that fit into a request, or into shards of records in the work bucket."""
+
+from typing import Any
+
+import functions_framework
+
+from pipeline import http, instances, logs, settings
+
+logs.setup()
+http.describe_errors()
+SETTINGS = settings.load()
+
+
+@functions_framework.http
+@http.endpoint
+def preprocess(body: dict[str, Any]) -> dict[str, Any]:
+    return instances.prepare(SETTINGS, body)
