@@ -23,6 +23,8 @@ def boundary_of(content_type: str) -> bytes:
     boundary = message.get_boundary()
     if not content_type.lower().startswith("multipart/") or not boundary:
         raise InvalidError("The Content-Type of a multipart request must be multipart and name its boundary.")
+    if len(boundary) > 2 and boundary[0] == boundary[-1] == "'":
+        boundary = boundary[1:-1]  # gcloud quotes it so, and the service takes it
     return boundary.encode("latin-1", "replace")
 
 
