@@ -68,9 +68,9 @@ def test_cases_are_well_formed(file: Path) -> None:
     [pytest.param(case, id=f"{file.stem}: {case['name']}") for file in FILES for case in cases(file)],
 )
 def test_case(case: dict[str, Any], stage: Any, script: Any, clock: Any) -> None:
-    case = json.loads(json.dumps(case).replace("http://MOCK", stage.url))
-    source = case["source"].replace("# PAD", "# " + "x" * case.get("pad", 0))
-    expect = case["expect"]
+    text = json.dumps(case).replace("http://MOCK", stage.url).replace("# PAD", "# " + "x" * case.get("pad", 0))
+    case = json.loads(text)
+    source, expect = case["source"], case["expect"]
     if "deploy_error" in expect:
         check_refusal(source, expect)
         return
