@@ -46,3 +46,6 @@ CONNECTOR_RETRIES = 5
 
 # A `retry` map without `max_retries` retries as often as http.default_retry does.
 RETRIES_WHEN_MISSING = 5
+
+# Seconds before the first look at a child execution started by `executions.run`; grows by 1.25.
+CHILD_POLL_S = 0.2

@@ -1,0 +1,198 @@
+"""The connectors that are emulated, as data: REST verb and path after Google's discovery documents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """One method.
+
+    `path` has the path arguments in braces (`{+name}` keeps its slashes); every other argument but
+    `body` and `connector_params` becomes a query parameter. `operation`: answers with a long-running
+    operation, which is polled. `media`: a string body goes out as it is. `regional`: the host begins
+    with the `location` or `region` argument, which `not_query` keeps out of the query.
+    """
+
+    name: str
+    service: str
+    host: str
+    version: str
+    verb: str
+    path: str
+    operation: bool = False
+    media: bool = False
+    decoded: bool = False
+    regional: bool = False
+    not_query: tuple[str, ...] = ()
+    defaults: tuple[tuple[str, str], ...] = ()
+
+
+# Services that have connectors; a method of theirs that is not listed below deploys, and fails when called.
+SERVICES = frozenset(
+    """
+    aiplatform batch bigquery bigquerydatatransfer cloudbuild cloudfunctions cloudresourcemanager
+    cloudscheduler cloudtasks compute container dataflow documentai firestore forms integrations language
+    ml notebooks pubsub run secretmanager sheets spanner sqladmin storage storagetransfer texttospeech
+    transcoder translate workflowexecutions workflows speech videointelligence vision dataproc redis
+    logging monitoring iam serviceusage cloudkms datastore gmail drive calendar dlp
+    """.split()  # noqa: SIM905
+)
+
+
+def _service(
+    service: str,
+    version: str,
+    host: str,
+    methods: dict[str, str],
+    **options: object,
+) -> dict[str, Connector]:
+    """Connectors of one service: method to "VERB path"; `path` flags: `!operation`, `!media`."""
+    connectors = {}
+    for method, line in methods.items():
+        verb, path, *flags = line.split()
+        name = f"googleapis.{service}.{version}.{method}"
+        marks = {flag.removeprefix("!"): True for flag in flags}
+        connectors[name] = Connector(name, service, host, version, verb, path, **marks, **options)  # type: ignore[arg-type]
+    return connectors
+
+
+CONNECTORS: dict[str, Connector] = {
+    **_service(
+        "storage", "v1", "storage.googleapis.com",
+        {
+            "buckets.list": "GET storage/v1/b",
+            "buckets.get": "GET storage/v1/b/{bucket}",
+            "buckets.insert": "POST storage/v1/b",
+            "buckets.patch": "PATCH storage/v1/b/{bucket}",
+            "buckets.delete": "DELETE storage/v1/b/{bucket}",
+            "objects.list": "GET storage/v1/b/{bucket}/o",
+            "objects.get": "GET storage/v1/b/{bucket}/o/{object}",
+            "objects.insert": "POST upload/storage/v1/b/{bucket}/o !media",
+            "objects.patch": "PATCH storage/v1/b/{bucket}/o/{object}",
+            "objects.update": "PUT storage/v1/b/{bucket}/o/{object}",
+            "objects.delete": "DELETE storage/v1/b/{bucket}/o/{object}",
+            "objects.compose": "POST storage/v1/b/{destinationBucket}/o/{destinationObject}/compose",
+            "objects.copy":
+                "POST storage/v1/b/{sourceBucket}/o/{sourceObject}/copyTo/b/{destinationBucket}/o/{destinationObject}",
+            "objects.rewrite":
+                "POST storage/v1/b/{sourceBucket}/o/{sourceObject}/rewriteTo/b/{destinationBucket}/o/{destinationObject}",
+        },
+    ),
+    **_service(
+        "pubsub", "v1", "pubsub.googleapis.com",
+        {
+            "projects.topics.publish": "POST v1/{+topic}:publish",
+            "projects.topics.create": "PUT v1/{+name}",
+            "projects.topics.get": "GET v1/{+topic}",
+            "projects.topics.list": "GET v1/{+project}/topics",
+            "projects.topics.delete": "DELETE v1/{+topic}",
+            "projects.subscriptions.create": "PUT v1/{+name}",
+            "projects.subscriptions.get": "GET v1/{+subscription}",
+            "projects.subscriptions.list": "GET v1/{+project}/subscriptions",
+            "projects.subscriptions.delete": "DELETE v1/{+subscription}",
+            "projects.subscriptions.pull": "POST v1/{+subscription}:pull",
+            "projects.subscriptions.acknowledge": "POST v1/{+subscription}:acknowledge",
+        },
+    ),
+    **_service(
+        "run", "v1", "run.googleapis.com",
+        {
+            "namespaces.jobs.create": "POST apis/run.googleapis.com/v1/{+parent}/jobs",
+            "namespaces.jobs.get": "GET apis/run.googleapis.com/v1/{+name}",
+            "namespaces.jobs.list": "GET apis/run.googleapis.com/v1/{+parent}/jobs",
+            "namespaces.jobs.delete": "DELETE apis/run.googleapis.com/v1/{+name}",
+            "namespaces.jobs.run": "POST apis/run.googleapis.com/v1/{+name}:run",
+            "namespaces.executions.get": "GET apis/run.googleapis.com/v1/{+name}",
+            "namespaces.executions.list": "GET apis/run.googleapis.com/v1/{+parent}/executions",
+            "namespaces.executions.delete": "DELETE apis/run.googleapis.com/v1/{+name}",
+            "namespaces.services.get": "GET apis/serving.knative.dev/v1/{+name}",
+            "namespaces.services.list": "GET apis/serving.knative.dev/v1/{+parent}/services",
+        },
+        regional=True, not_query=("location", "region"),
+    ),
+    **_service(
+        "run", "v2", "run.googleapis.com",
+        {
+            "projects.locations.jobs.run": "POST v2/{+name}:run !operation",
+            "projects.locations.jobs.create": "POST v2/{+parent}/jobs !operation",
+            "projects.locations.jobs.get": "GET v2/{+name}",
+            "projects.locations.jobs.list": "GET v2/{+parent}/jobs",
+            "projects.locations.jobs.delete": "DELETE v2/{+name} !operation",
+            "projects.locations.jobs.executions.get": "GET v2/{+name}",
+            "projects.locations.jobs.executions.list": "GET v2/{+parent}/executions",
+            "projects.locations.jobs.executions.cancel": "POST v2/{+name}:cancel !operation",
+            "projects.locations.services.get": "GET v2/{+name}",
+            "projects.locations.services.list": "GET v2/{+parent}/services",
+        },
+        not_query=("location", "region"),
+    ),
+    **_service(
+        "aiplatform", "v1", "aiplatform.googleapis.com",
+        {
+            "projects.locations.endpoints.predict": "POST v1/{+endpoint}:predict",
+            "projects.locations.endpoints.rawPredict": "POST v1/{+endpoint}:rawPredict",
+            "projects.locations.endpoints.explain": "POST v1/{+endpoint}:explain",
+            "projects.locations.endpoints.generateContent": "POST v1/{+model}:generateContent",
+            "projects.locations.publishers.models.predict": "POST v1/{+endpoint}:predict",
+            "projects.locations.publishers.models.generateContent": "POST v1/{+model}:generateContent",
+            "projects.locations.batchPredictionJobs.create": "POST v1/{+parent}/batchPredictionJobs",
+            "projects.locations.batchPredictionJobs.get": "GET v1/{+name}",
+            "projects.locations.models.list": "GET v1/{+parent}/models",
+        },
+        regional=True, not_query=("location", "region"),
+    ),
+    **_service(
+        "workflowexecutions", "v1", "workflowexecutions.googleapis.com",
+        {
+            "projects.locations.workflows.executions.create": "POST v1/{+parent}/executions",
+            "projects.locations.workflows.executions.get": "GET v1/{+name}",
+            "projects.locations.workflows.executions.list": "GET v1/{+parent}/executions",
+            "projects.locations.workflows.executions.cancel": "POST v1/{+name}:cancel",
+        },
+    ),
+    **_service(
+        "secretmanager", "v1", "secretmanager.googleapis.com",
+        {
+            "projects.secrets.versions.access": "GET v1/{+name}:access",
+            "projects.secrets.versions.get": "GET v1/{+name}",
+            "projects.secrets.versions.list": "GET v1/{+parent}/versions",
+            "projects.secrets.addVersion": "POST v1/{+parent}:addVersion",
+            "projects.secrets.create": "POST v1/{+parent}/secrets",
+            "projects.secrets.get": "GET v1/{+name}",
+            "projects.secrets.list": "GET v1/{+parent}/secrets",
+            "projects.secrets.delete": "DELETE v1/{+name}",
+        },
+    ),
+    **_service(
+        "bigquery", "v2", "bigquery.googleapis.com",
+        {
+            "jobs.query": "POST bigquery/v2/projects/{projectId}/queries",
+            "jobs.insert": "POST bigquery/v2/projects/{projectId}/jobs",
+            "jobs.get": "GET bigquery/v2/projects/{projectId}/jobs/{jobId}",
+            "jobs.getQueryResults": "GET bigquery/v2/projects/{projectId}/queries/{jobId}",
+            "tables.get": "GET bigquery/v2/projects/{projectId}/datasets/{datasetId}/tables/{tableId}",
+            "tabledata.insertAll":
+                "POST bigquery/v2/projects/{projectId}/datasets/{datasetId}/tables/{tableId}/insertAll",
+        },
+    ),
+    **_service(
+        "firestore", "v1", "firestore.googleapis.com",
+        {
+            "projects.databases.documents.get": "GET v1/{+name}",
+            "projects.databases.documents.patch": "PATCH v1/{+name}",
+            "projects.databases.documents.delete": "DELETE v1/{+name}",
+            "projects.databases.documents.createDocument": "POST v1/{+parent}/{collectionId}",
+            "projects.databases.documents.runQuery": "POST v1/{+parent}:runQuery",
+        },
+    ),
+    **_service(
+        "cloudtasks", "v2", "cloudtasks.googleapis.com",
+        {
+            "projects.locations.queues.tasks.create": "POST v2/{+parent}/tasks",
+            "projects.locations.queues.tasks.get": "GET v2/{+name}",
+            "projects.locations.queues.tasks.delete": "DELETE v2/{+name}",
+        },
+    ),
+}  # fmt: skip
