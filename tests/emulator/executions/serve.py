@@ -76,8 +76,8 @@ async def running(path: Path | None, limits: Limits | None = None):
     try:
         yield Addresses(http, f"127.0.0.1:{port}", service, web)
     finally:
-        web.gate.set()
         await service.stop()
+        web.gate.set()
         await rpc.stop(None)
         server.should_exit = True
         await serving

@@ -146,7 +146,7 @@ def test_an_orderly_stop_interrupts_too_and_after_enough_attempts_the_execution_
         async with running(tmp_path, Limits(attempts=3)) as addresses:
             executions = addresses.service.executions
             if create:
-                deploy(addresses, WAITS)
+                deploy(addresses, "main: {steps: [{nap: {call: sys.sleep, args: {seconds: 900}}}]}")
                 return executions.create(WORKFLOW, {})
             (name,) = [execution["name"] for execution in executions.page(WORKFLOW)["executions"]]
             return executions.get(name)
