@@ -40,7 +40,8 @@ class PubSub:
 
     async def start(self) -> None:
         """Begin to push."""
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        # An idle connection that its server closes meanwhile would cost a delivery attempt.
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
         self._catalog.on_change = self._reconcile
         for name in self._catalog.subscriptions:
             self._reconcile(name)

@@ -1,0 +1,203 @@
+"""A whole stack of toy services under the real command: start, readiness, crashes, restarts, clean ends."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import pubsub_v1, storage
+
+from tests.emulator.toy_stack import ROOT, Toy, gone
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Iterator[Toy]:
+    made = Toy(tmp_path)
+    yield made
+    made.close()
+
+
+def upload(addresses: dict[str, Any], name: str, monkeypatch: pytest.MonkeyPatch) -> storage.Blob:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://{addresses['http']}")
+    client = storage.Client(project="local-project", credentials=AnonymousCredentials())
+    blob = client.bucket("toy-input").blob(name)
+    blob.upload_from_string("hello", "text/plain")
+    return blob
+
+
+def publish(addresses: dict[str, Any], data: bytes, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", addresses["grpc"])
+    publisher = pubsub_v1.PublisherClient()
+    return str(publisher.publish("projects/local-project/topics/messages", data).result())
+
+
+def test_events_reach_a_function_and_everything_ends_with_the_command(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addresses = toy.up()
+    blob = upload(addresses, "a folder/hello.txt", monkeypatch)
+    message_id = publish(addresses, b"hi", monkeypatch)
+    toy.until(lambda: len(toy.seen) == 2)
+    uploaded = next(event for event in toy.seen if event["type"].endswith("finalized"))
+    assert (uploaded["data"]["name"], uploaded["data"]["generation"]) == ("a folder/hello.txt", str(blob.generation))
+    message = next(event for event in toy.seen if event["type"].endswith("messagePublished"))
+    assert message["id"] == message["data"]["message"]["messageId"] == message_id
+
+    processes = toy.processes()
+    assert len(processes) >= 5  # gunicorn and its worker, the plain service and its child, the guard
+    assert toy.signal(signal.SIGINT) == 0
+    assert gone(processes)
+    assert not (toy.data / "addresses.json").exists()
+    assert "WARNING" not in toy.said.replace("plain is up", "")
+
+
+def test_service_gets_its_environment(toy: Toy) -> None:
+    addresses = toy.up("--memory")
+    env = httpx.get(addresses["services"]["plain"]).json()
+    assert env["API"] == f"http://{addresses['http']}"
+    assert env["PEER"] == addresses["services"]["plain"] == f"http://127.0.0.1:{env['PORT']}"
+    assert (env["K_SERVICE"], env["K_REVISION"]) == ("plain", "plain-local")
+    assert env["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+    assert "plain     plain is up port=" in toy.said
+
+
+def test_killed_emulator_leaves_no_process_behind(toy: Toy) -> None:
+    toy.up()
+    processes = toy.processes()
+    toy.signal(signal.SIGKILL)
+    toy.until(lambda: gone(processes))
+
+
+def test_undelivered_events_survive_a_kill(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    (toy.folder / "fail").touch()
+    addresses = toy.up()
+    upload(addresses, "hello.txt", monkeypatch)
+    toy.until(lambda: toy.seen)
+    processes = toy.processes()
+    toy.signal(signal.SIGKILL)
+    toy.until(lambda: gone(processes))
+    (toy.folder / "fail").unlink()
+    attempts = len(toy.seen)
+    assert toy.up()["services"] == addresses["services"], "the free ports of the last time are taken again"
+    toy.until(lambda: len(toy.seen) > attempts)
+    assert {event["id"] for event in toy.seen} == {toy.seen[0]["id"]}
+
+
+def test_answered_publish_survives_a_kill(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", toy.up()["grpc"])
+    publisher = pubsub_v1.PublisherClient()
+    futures = [publisher.publish("projects/local-project/topics/dead-letters", b"%d" % n) for n in range(300)]
+    published = {future.result() for future in futures}
+    toy.signal(signal.SIGKILL)
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", toy.up()["grpc"])
+    with pubsub_v1.SubscriberClient() as subscriber:
+        name = "projects/local-project/subscriptions/dead-letters"
+        pulled = subscriber.pull(subscription=name, max_messages=1000).received_messages
+    assert {item.message.message_id for item in pulled} == published
+
+
+def test_crashed_service_is_started_again_and_no_event_is_lost(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    addresses = toy.up()
+    toy.service("functions-framework").kill()
+    toy.until(lambda: "starting it again" in toy.said)
+    publish(addresses, b"meanwhile", monkeypatch)
+    toy.until(lambda: toy.seen)
+    assert "toy       it was ended by SIGKILL; starting it again in 0.5 s" in toy.said
+    assert toy.seen[0]["data"]["deliveryAttempt"] == 1, "events wait for the service, they don't fail"
+
+
+def test_failing_message_ends_in_the_dead_letter_subscription(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    (toy.folder / "fail").touch()
+    addresses = toy.up()
+    publish(addresses, b"poison", monkeypatch)
+    subscriber = pubsub_v1.SubscriberClient()
+    name = "projects/local-project/subscriptions/dead-letters"
+    (dead,) = subscriber.pull(subscription=name, max_messages=1).received_messages
+    assert dead.message.data == b"poison"
+    assert dead.message.attributes["CloudPubSubDeadLetterSourceDeliveryCount"] == "5"
+    assert [event["data"]["deliveryAttempt"] for event in toy.seen] == [1, 2, 3, 4, 5]
+    assert "toy       ValueError: as the test wants it" in toy.said
+    subscriber.close()
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        ("raise SystemExit('no licence found')", "no licence found"),
+        ("import json\njson.loads('{')", "JSONDecodeError"),
+    ],
+)
+def test_service_that_cannot_start_fails_the_whole_and_says_why(toy: Toy, broken: str, told: str) -> None:
+    (toy.folder / "plain.py").write_text(broken)
+    toy.run("--free-ports").until(lambda: toy.ended)
+    assert toy.process
+    assert toy.process.returncode == 1
+    assert "emulator: plain could not start: it ended with status 1" in toy.said
+    assert told in toy.said
+    assert not (toy.data / "addresses.json").exists()
+
+
+def test_service_that_never_gets_ready_fails_the_whole(toy: Toy) -> None:
+    toy.stack.write_text(toy.stack.read_text().replace("ready_timeout_s: 30", "ready_timeout_s: 1"))
+    (toy.folder / "plain.py").write_text("import time; time.sleep(600)")
+    toy.run("--free-ports").until(lambda: toy.ended)
+    assert "plain could not start: it was not ready after 1 s" in toy.said
+
+
+def test_wrong_workflow_fails_the_whole_and_names_the_file(toy: Toy) -> None:
+    (toy.folder / "flow.yaml").write_text("main: {steps: [{a: {cal: sys.log}}]}")
+    with toy.stack.open("a") as stack:
+        stack.write("workflows: {flow: {source: flow.yaml}}\n")
+    toy.run("--free-ports").until(lambda: toy.ended)
+    assert toy.process
+    assert toy.process.returncode == 1
+    assert "workflow flow" in toy.said
+    assert "flow.yaml" in toy.said
+    assert "Traceback" not in toy.said
+
+
+@pytest.mark.parametrize("which", ["--http-port", "--grpc-port"])
+def test_taken_port_is_named_with_the_option_to_change_it(toy: Toy, which: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        toy.run("--free-ports", which, str(port)).until(lambda: toy.ended)
+    assert f"port {port}" in toy.said
+    assert which in toy.said
+    assert "Traceback" not in toy.said
+
+
+def test_second_emulator_is_kept_out_of_the_folder(toy: Toy) -> None:
+    toy.up()
+    command = [sys.executable, "-m", "emulator", "--stack", str(toy.stack), "--data", str(toy.data), "--free-ports"]
+    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert second.returncode == 1
+    assert f"another emulator uses {toy.data}" in second.stderr
+    assert (toy.data / "addresses.json").exists()
+
+
+def test_interrupted_start_leaves_nothing_behind(toy: Toy) -> None:
+    (toy.folder / "plain.py").write_text("import time; time.sleep(600)")
+    toy.run("--free-ports")
+    toy.until(lambda: "toy       ready" in toy.said)
+    processes = toy.processes()
+    assert toy.signal(signal.SIGTERM) == 0
+    assert gone(processes)
+
+
+def test_env_prints_export_lines_while_an_emulator_is_up(toy: Toy) -> None:
+    addresses = toy.up()
+    command = [sys.executable, "-m", "emulator", "env", "--data", str(toy.data)]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert f"export STORAGE_EMULATOR_HOST=http://{addresses['http']}\n" in shown
+    assert f"export PUBSUB_EMULATOR_HOST={addresses['grpc']}\n" in shown
+    toy.close()
+    after = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (after.returncode, after.stdout) == (1, "")
+    assert "no emulator is up" in after.stderr
