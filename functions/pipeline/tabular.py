@@ -96,6 +96,7 @@ def sniff(text: str, complete: bool) -> Table:
         RejectedError: `invalid_csv` for more than MAX_COLUMNS columns, or a quote that never closes in what is
             otherwise a table; any other text that is no table has no columns and kind None.
     """
+    _check_width(text)
     sample = text if complete and len(text) <= SAMPLE_CHARS else _whole_lines(text[:SAMPLE_CHARS])
     ends = len(sample) == len(text) and complete
     declared = declared_delimiter(sample)
@@ -103,7 +104,10 @@ def sniff(text: str, complete: bool) -> Table:
     found = [layout for layout in layouts if layout is not None]
     if not found:
         return NOTHING
-    return max(found, key=lambda layout: layout[0])[1]
+    _, table, error = max(found, key=lambda layout: layout[0])
+    if error:
+        raise error
+    return table
 
 
 # --- layout ----------------------------------------------------------------------------------------
@@ -111,17 +115,20 @@ def sniff(text: str, complete: bool) -> Table:
 
 def _whole_lines(sample: str) -> str:
     """The sample without its last line, which may be cut off."""
-    end = max(sample.rfind("\n"), sample.rfind("\r"))
-    if end < 0 and any(sample.count(mark) > MAX_COLUMNS for mark in DELIMITERS):
+    return sample[: max(sample.rfind("\n"), sample.rfind("\r")) + 1]
+
+
+def _check_width(text: str) -> None:
+    first = text[:SAMPLE_CHARS].lstrip().split("\n", 1)[0]
+    if any(first.count(mark) > MAX_COLUMNS for mark in DELIMITERS):
         raise RejectedError("invalid_csv", f"The first row has more than {MAX_COLUMNS} columns.")
-    return sample[: end + 1]
 
 
 Rank = tuple[bool, float, int]
 
 
-def _layout(sample: str, delimiter: str, ends: bool) -> tuple[Rank, Table] | None:
-    """The table under one delimiter and how convincing it is, or None."""
+def _layout(sample: str, delimiter: str, ends: bool) -> tuple[Rank, Table, RejectedError | None] | None:
+    """The table under one delimiter, how convincing it is, and what is wrong with it; None when it is no table."""
     if not any(delimiter in line for line in islice(lines(sample), TITLE_ROWS + 1)) and delimiter != ",":
         return None
     rows, error = _sample_rows(sample, delimiter)
@@ -129,17 +136,23 @@ def _layout(sample: str, delimiter: str, ends: bool) -> tuple[Rank, Table] | Non
         return None
     width = Counter(map(len, rows[-SAMPLE_ROWS:])).most_common(1)[0][0]
     titles = _titles(rows, width)
-    rows = rows[titles:]
+    above, rows = rows[:titles], rows[titles:]
     share = sum(len(row) == width for row in rows) / len(rows)
     if len(rows) < 2 or share < WIDTH_SHARE:
         return None
     table = _describe(rows, width, delimiter, titles)
     if not _convincing(table, share):
         return None
-    if error and ends:
-        raise error
+    if above and len(above[-1]) > 1 and not table.header:
+        error = RejectedError(
+            "invalid_csv",
+            f"The header names {len(above[-1])} columns but the rows have {width} cells: "
+            "a delimiter is also used inside the cells.",
+        )
+    elif not ends:
+        error = None
     typed = sum(column.type in ("date", "number", "image") for column in table.columns)
-    return (table.kind == "timeseries", share + typed / width, width), table
+    return (table.kind == "timeseries", share + typed / width, width), table, error
 
 
 def _sample_rows(sample: str, delimiter: str) -> tuple[list[Row], RejectedError | None]:

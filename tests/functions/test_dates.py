@@ -185,24 +185,26 @@ def test_unambiguous_formats_are_read_back(first, count, pattern):
     assert [stamp.date() for stamp in stamps] == [first + timedelta(days=index) for index in range(count)]
 
 
+def read_or_code(*args) -> dates.DateColumn | str:
+    try:
+        return dates.read(*args)
+    except RejectedError as error:
+        return error.code
+
+
 @settings(deadline=None)
 @given(st.dates(min_value=date(1990, 1, 1), max_value=date(2050, 1, 1)), st.integers(2, 400), st.booleans())
 def test_day_and_month_are_never_swapped_in_silence(first, count, day_first):
-    pattern = "%d/%m/%Y" if day_first else "%m/%d/%Y"
-    try:
-        stamps = dates.read(days(first, count, pattern)).stamps
-    except RejectedError as error:
-        assert error.code == "ambiguous_dates"
-    else:
-        assert [stamp.date() for stamp in stamps] == [first + timedelta(days=index) for index in range(count)]
+    found = read_or_code(days(first, count, "%d/%m/%Y" if day_first else "%m/%d/%Y"))
+    if found != "ambiguous_dates":
+        assert [stamp.date() for stamp in found.stamps] == [first + timedelta(days=index) for index in range(count)]
 
 
 @settings(deadline=None)
 @given(st.lists(st.text(max_size=30), max_size=10), st.text(max_size=10), st.one_of(st.none(), st.text(max_size=12)))
 def test_garbage_is_only_ever_rejected(cells, header, asked):
-    try:
-        column = dates.read(cells, header, asked)
-    except RejectedError as error:
-        assert error.code in {"ambiguous_dates", "unreadable_dates", "invalid_date_format"}
+    found = read_or_code(cells, header, asked)
+    if isinstance(found, str):
+        assert found in {"ambiguous_dates", "unreadable_dates", "invalid_date_format"}
     else:
-        assert len(column.stamps) == len(cells)
+        assert len(found.stamps) == len(cells)

@@ -96,7 +96,7 @@ def _origins(series: Series, pattern: Seasonality, steps: int) -> list[int]:
     found = []
     for origin in range(1, ORIGINS + 1):
         end = count - origin * steps
-        if end < max(MIN_TRAIN, count // 3):
+        if end < max(MIN_TRAIN, count // 4):
             break
         if model.span(cut(series, end, end)) < MIN_SEASONS * pattern.longest:
             break
