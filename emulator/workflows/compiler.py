@@ -105,7 +105,7 @@ def compile_program(program: Program) -> dict[str, CompiledRoutine]:
     """Every routine, ready to run."""
     routines = {name: CompiledRoutine(name) for name in program.routines}
     for name, routine in program.routines.items():
-        _RoutineCompiler(routine, routines).compile(routines[name])
+        _RoutineCompiler(program, routine, routines).compile(routines[name])
     return routines
 
 
@@ -114,8 +114,14 @@ def _signal(target: str | None) -> Signal:
 
 
 class _RoutineCompiler:
-    def __init__(self, routine: Routine, routines: dict[str, CompiledRoutine]) -> None:
+    def __init__(
+        self, program: Program, routine: Routine, routines: dict[str, CompiledRoutine]
+    ) -> None:
         self.routine = routine
+        self.parameter_names = {
+            name: [parameter.name for parameter in other.parameters]
+            for name, other in program.routines.items()
+        }
         self.names = Names(declared(routine), dict(routines))
         self.routines = routines
         self._steps: dict[type[Step], Callable[[Any], Operation]] = {
@@ -167,14 +173,21 @@ class _RoutineCompiler:
     def _arguments(self, step: CallStep) -> Code:
         if step.argument_map is not None:
             return self.code(step.argument_map)
-        where = step.place
+        where, arguments = step.place, step.arguments
+        if step.positional is not None:
+            arguments = dict(zip(self._parameters(step.function), step.positional, strict=False))
         entries: list[tuple[Value, Value]] = [
-            (Constant(name, where), value) for name, value in step.arguments.items()
+            (Constant(name, where), value) for name, value in arguments.items()
         ]
         if all(isinstance(value, Constant) for _, value in entries):
-            content = {name: value.value for name, value in step.arguments.items() if isinstance(value, Constant)}
+            content = {name: value.value for name, value in arguments.items() if isinstance(value, Constant)}
             return self.code(Constant(content, where))
         return self.code(MapValue(entries, where))
+
+    def _parameters(self, function: str) -> list[str]:
+        if function in FUNCTIONS:
+            return list(FUNCTIONS[function].parameters)
+        return self.parameter_names[function]
 
     def _perform(self, step: CallStep) -> Any:
         routine = self.routines.get(step.function)

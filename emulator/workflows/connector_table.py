@@ -26,7 +26,6 @@ class Connector:
     decoded: bool = False
     regional: bool = False
     not_query: tuple[str, ...] = ()
-    defaults: tuple[tuple[str, str], ...] = ()
 
 
 # Services that have connectors; a method of theirs that is not listed below deploys, and fails when called.
@@ -196,3 +195,35 @@ CONNECTORS: dict[str, Connector] = {
         },
     ),
 }  # fmt: skip
+
+# Query parameters by service; `any` are those that every Google API has.
+QUERY: dict[str, frozenset[str]] = {
+    service: frozenset(words.split())
+    for service, words in {
+        "any": "alt fields prettyPrint quotaUser userIp key access_token oauth_token callback",
+        "storage": """
+            delimiter destinationPredefinedAcl destinationKmsKeyName endOffset startOffset generation
+            ifGenerationMatch ifGenerationNotMatch ifMetagenerationMatch ifMetagenerationNotMatch
+            ifSourceGenerationMatch ifSourceGenerationNotMatch ifSourceMetagenerationMatch
+            ifSourceMetagenerationNotMatch includeTrailingDelimiter kmsKeyName contentEncoding maxResults
+            matchGlob maxBytesRewrittenPerCall name pageToken predefinedAcl predefinedDefaultObjectAcl
+            prefix project projection provisionalUserProject rewriteToken sourceGeneration softDeleted
+            uploadType userProject versions includeFoldersAsPrefixes enableObjectRetention
+            """,
+        "pubsub": "pageSize pageToken",
+        "run": """
+            continue fieldSelector includeUninitialized labelSelector limit resourceVersion watch
+            apiVersion kind propagationPolicy dryRun pageSize pageToken showDeleted jobId serviceId
+            validateOnly etag
+            """,
+        "aiplatform": "filter pageSize pageToken readMask orderBy",
+        "workflowexecutions": "filter orderBy pageSize pageToken view",
+        "secretmanager": "filter pageSize pageToken secretId etag",
+        "bigquery": "location maxResults pageToken startIndex timeoutMs selectedFields view formatOptions.useInt64Timestamp",
+        "firestore": """
+            documentId mask.fieldPaths updateMask.fieldPaths currentDocument.exists
+            currentDocument.updateTime transaction readTime
+            """,
+        "cloudtasks": "responseView pageSize pageToken",
+    }.items()
+}

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from . import choices, limits
 from .auth import TokenRequest
-from .connector_table import CONNECTORS, SERVICES, Connector
+from .connector_table import CONNECTORS, QUERY, SERVICES, Connector
 from .errors import RaisedError, failure, type_error, value_error
 from .http import Request, encode_body, with_query
 from .stdlib import expecting, requests, retrying
+from .stdlib.encoding import base64_decode
 from .values import decode_json, encode_json, is_number
 
 if TYPE_CHECKING:
@@ -24,14 +26,31 @@ _POLLING = {"initial_delay": 1.0, "multiplier": 1.25, "max_delay": 60.0}
 Perform = Callable[["Scope", dict[str, Any]], Awaitable[Any]]
 
 
-def required_arguments(name: str) -> tuple[bool, list[str]]:
-    """Whether a connector can be deployed, and the arguments that it cannot do without."""
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The arguments that a connector takes, and those that it cannot do without."""
+
+    arguments: frozenset[str]
+    required: list[str]
+
+
+def find(name: str) -> Signature | None:
+    """The arguments of an emulated connector."""
+    if name in HELPERS:
+        arguments, required = HELPERS[name].arguments.split(), HELPERS[name].required.split()
+        return Signature(frozenset({*arguments, *required, "connector_params"}), required)
     connector = CONNECTORS.get(name)
     if connector is None:
-        parts = name.split(".")
-        return len(parts) >= 4 and parts[1] in SERVICES, []
-    optional = {word for word, _ in connector.defaults}
-    return True, [word for word in _path_variables(connector) if word not in optional]
+        return None
+    required = _path_variables(connector)
+    optional = {"body", "connector_params", *QUERY["any"], *QUERY.get(connector.service, ())}
+    return Signature(frozenset({*required, *optional, *connector.not_query}), required)
+
+
+def may_exist(name: str) -> bool:
+    """Whether Google has connectors for the service, though this one is not emulated."""
+    parts = name.split(".")
+    return len(parts) >= 4 and parts[1] in SERVICES
 
 
 def _path_variables(connector: Connector) -> list[str]:
@@ -45,7 +64,7 @@ def performer(name: str) -> Perform:
 
     async def perform(scope: Scope, arguments: dict[str, Any]) -> Any:
         if helper is not None:
-            return await helper(scope.frame, arguments)
+            return await helper.call(scope.frame, arguments)
         if connector is None:
             raise failure("SystemError", f"connector '{name}' is not emulated")
         return await call(scope.frame, connector, arguments)
@@ -79,7 +98,7 @@ def base_url(frame: Frame, connector: Connector, arguments: dict[str, Any]) -> s
 
 
 def _url(frame: Frame, connector: Connector, arguments: dict[str, Any]) -> str:
-    values = {**dict(connector.defaults), **arguments}
+    values = arguments
     used = set(_path_variables(connector)) | {"body", "connector_params"} | set(connector.not_query)
 
     def fill(match: re.Match[str]) -> str:
@@ -218,8 +237,6 @@ async def read_secret(frame: Frame, arguments: dict[str, Any]) -> Any:
 
 
 def _secret_bytes(version: Any) -> bytes:
-    from .stdlib.encoding import base64_decode
-
     return base64_decode(version["payload"]["data"])
 
 
@@ -235,8 +252,18 @@ def _secret_name(frame: Frame, arguments: dict[str, Any]) -> dict[str, Any]:
 
 _EXECUTIONS = "googleapis.workflowexecutions.v1.projects.locations.workflows.executions"
 _SECRETS = "googleapis.secretmanager.v1.projects.secrets.versions"
-Helper = Callable[["Frame", dict[str, Any]], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Helper:
+    """A connector that is more than one request."""
+
+    call: Callable[[Frame, dict[str, Any]], Awaitable[Any]]
+    required: str
+    arguments: str
+
+
 HELPERS: dict[str, Helper] = {
-    f"{_EXECUTIONS}.run": run_execution,
-    f"{_SECRETS}.accessString": read_secret,
+    f"{_EXECUTIONS}.run": Helper(run_execution, "workflow_id", "location project_id argument"),
+    f"{_SECRETS}.accessString": Helper(read_secret, "", "name secret_id project_id version"),
 }

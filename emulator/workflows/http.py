@@ -169,6 +169,8 @@ def encode_body(body: Any, headers: dict[str, str]) -> bytes | None:
         return encode_json(body).encode()
     if kind == "application/x-www-form-urlencoded":
         return _form(body)
+    if not kind.startswith("text/"):
+        raise value_error(f"http: a body of type '{kind}' must be bytes")
     if type(body) is not str:
         raise type_error(f"http: a body of type '{kind}' must be a string, got {shown_type(body)}")
     return body.encode()

@@ -78,13 +78,14 @@ class Assign(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallStep(Step):
-    """`call`; `arguments` are by name, or one expression that gives the whole map."""
+    """`call`; `arguments` are by name, by position, or one expression that gives the whole map."""
 
     function: str
+    positional: list[Value] | None = None
     arguments: dict[str, Value]
     argument_places: dict[str, Place]
-    argument_map: Value | None
-    result: str | None
+    argument_map: Value | None = None
+    result: str | None = None
     result_place: Place | None = None
 
 

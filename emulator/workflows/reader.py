@@ -66,6 +66,7 @@ class _Reader:
         self.file = file
         self.problems: list[Problem] = []
         self.step_name: str | None = None
+        self.seen: set[str] = set()
         self._actions: dict[str, Callable[..., Step]] = {
             "assign": self._assign,
             "call": self._call,
@@ -104,6 +105,7 @@ class _Reader:
     def routine(self, key: Scalar, body: Node) -> Routine:
         """`main` or a subworkflow."""
         self.step_name = None
+        self.seen = set()
         if not NAME.match(key.text) or key.text in _RESERVED:
             self.problem(f"'{key.text}' cannot be a workflow's name", key)
         if isinstance(body, Sequence):
@@ -157,15 +159,10 @@ class _Reader:
         if not node.items:
             self.problem("steps must not be empty", node)
         steps: list[Step] = []
-        seen: set[str] = set()
         for item in node.items:
             step = self._named_step(item)
-            if step is None:
-                continue
-            if step.name in seen:
-                self.problem(f"duplicate step name '{step.name}'", item)
-            seen.add(step.name)
-            steps.append(step)
+            if step is not None:
+                steps.append(step)
         return steps
 
     def _named_step(self, node: Node) -> Step | None:
@@ -179,6 +176,9 @@ class _Reader:
             self.problem(message, key)
             return None
         self.step_name = key.text
+        if key.text in self.seen:
+            self.problem(f"duplicate step name '{key.text}'", key)
+        self.seen.add(key.text)
         if len(node.entries) > 1:
             self.problem(
                 f"step '{key.text}' has more than one name; check the indentation of "
@@ -205,7 +205,8 @@ class _Reader:
         following, next_place = self._next(node)
         if not found:
             if following is None:
-                self.problem(f"step '{key.text}' has no action", key)
+                if all(name.text in allowed for name, _ in node.entries):
+                    self.problem(f"step '{key.text}' has no action", key)
                 return None
             where = next_place or place(key)
             return Goto(name=key.text, place=where, next=following, next_place=next_place)
@@ -266,6 +267,7 @@ class _Reader:
         arguments: dict[str, Value] = {}
         places: dict[str, Place] = {}
         argument_map: Value | None = None
+        positional: list[Value] | None = None
         args = body.get("args")
         if isinstance(args, Mapping):
             for key, value in args.entries:
@@ -276,8 +278,10 @@ class _Reader:
                 places[key.text] = place(key)
         elif isinstance(args, Scalar) and args.expression is not None:
             argument_map = self.value(args)
+        elif isinstance(args, Sequence):
+            positional = [self.value(item) for item in args.items]
         elif args is not None and not (isinstance(args, Scalar) and args.value is None):
-            self.problem("'args' must be a map", args)
+            self.problem("'args' must be a map or a list", args)
         result = body.get("result")
         return CallStep(
             **common,
@@ -285,6 +289,7 @@ class _Reader:
             arguments=arguments,
             argument_places=places,
             argument_map=argument_map,
+            positional=positional,
             result=None if result is None else self._variable(result),
             result_place=None if result is None else place(result),
         )

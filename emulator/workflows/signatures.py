@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from . import connectors
 from .program import CallStep, Place, Program
@@ -23,7 +23,11 @@ class Signatures:
     def call_step(self, step: CallStep) -> Iterator[tuple[str, Place]]:
         """What is wrong with a `call` step."""
         name = step.function
-        if name in self.routines:
+        if step.positional is not None:
+            message = self._positional(name, len(step.positional))
+            if message is not None:
+                yield message, step.place
+        elif name in self.routines:
             parameters = [parameter for parameter, _ in self.routines[name]]
             required = [parameter for parameter, needed in self.routines[name] if needed]
             yield from _named(step, parameters, required)
@@ -31,12 +35,22 @@ class Signatures:
             function = FUNCTIONS[name]
             yield from _named(step, function.parameters, function.parameters[: function.required])
         elif name.startswith("googleapis."):
-            known, required = connectors.required_arguments(name)
-            if not known:
+            connector = connectors.find(name)
+            if connector is not None:
+                yield from _named(step, connector.arguments, connector.required)
+            elif not connectors.may_exist(name):
                 yield f"unknown connector '{name}'", step.place
-            yield from _named(step, None, required)
         else:
             yield self.unknown(name), step.place
+
+    def _positional(self, name: str, count: int) -> str | None:
+        """What is wrong with a `call` step whose `args` are a list."""
+        if name in FUNCTIONS:
+            function = FUNCTIONS[name]
+            return _count(name, count, function.required, len(function.parameters))
+        if name.startswith("googleapis."):
+            return f"'args' of '{name}' must be a map"
+        return self.expression_call(name, count)
 
     def expression_call(self, name: str, count: int) -> str | None:
         """What is wrong with a call by position inside an expression."""
@@ -71,13 +85,14 @@ def _count(name: str, count: int, least: int, most: int) -> str | None:
 
 
 def _named(
-    step: CallStep, allowed: list[str] | tuple[str, ...] | None, required: list[str] | tuple[str, ...]
+    step: CallStep, allowed: Collection[str], required: Collection[str]
 ) -> Iterator[tuple[str, Place]]:
     if step.argument_map is not None:
         return
-    for name in step.arguments:
-        if allowed is not None and name not in allowed:
-            yield f"unknown argument '{name}' of '{step.function}'", step.argument_places[name]
-    for name in required:
-        if name not in step.arguments:
-            yield f"argument '{name}' of '{step.function}' is missing", step.place
+    unknown = [name for name in step.arguments if name not in allowed]
+    missing = [f"'{name}'" for name in required if name not in step.arguments]
+    lacking = f"; missing: {', '.join(missing)}" if missing else ""
+    for name in unknown:
+        yield f"unknown argument '{name}' of '{step.function}'{lacking}", step.argument_places[name]
+    if missing and not unknown:
+        yield f"argument {missing[0]} of '{step.function}' is missing", step.place

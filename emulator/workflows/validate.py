@@ -157,8 +157,9 @@ class _RoutineChecker:
     def _call(self, step: CallStep, scope: _Scope) -> None:
         for name, value in step.arguments.items():
             self.value(value, scope, f"argument '{name}'")
-        if step.argument_map is not None:
-            self.value(step.argument_map, scope, "args")
+        for value in (step.argument_map, *(step.positional or ())):
+            if value is not None:
+                self.value(value, scope, "args")
         for message, place in self.signatures.call_step(step):
             self.problem(message, place)
         if step.result is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import choices, limits
-from .errors import RaisedError, limit_error, type_error, value_error
+from .errors import RaisedError, limit_error, value_error
 
 INT_MIN = -(2**63)
 INT_MAX = 2**63 - 1
@@ -101,7 +101,7 @@ def encode_json(value: Any, indent: str | None = None, prefix: str = "") -> str:
     """JSON text with sorted keys, as the service writes it.
 
     Raises:
-        RaisedError: TypeError for bytes and functions, ValueError for NaN and Infinity.
+        RaisedError: ValueError for bytes, functions, NaN and Infinity.
     """
     separators = (",", ":") if indent is None else (",", ": ")
     text = json.dumps(
@@ -123,7 +123,7 @@ def jsonable(value: Any) -> Any:
         plain = _without_point(value)
         return value if plain is None else plain
     if kind is bytes or kind is Function:
-        raise type_error(f"unsupported type for JSON encoding: {shown_type(value)}")
+        raise value_error(f"unsupported type for JSON encoding: {shown_type(value)}")
     return value
 
 

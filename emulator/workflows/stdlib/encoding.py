@@ -74,9 +74,9 @@ def json_text(data: Any, indent: Any = None) -> str:
     if indent is None or indent is False:
         return encode_json(data)
     if indent is True:
-        return encode_json(data, "  ")
+        return encode_json(data, "    ")
     layout = expecting.mapping("json.encode", "indent", indent)
-    step = expecting.string("json.encode", "indent", layout.get("indent", "  "))
+    step = expecting.string("json.encode", "indent", layout.get("indent", "    "))
     return encode_json(data, step, expecting.string("json.encode", "prefix", layout.get("prefix", "")))
 
 

@@ -62,6 +62,8 @@ async def log(
     level = expecting.string("sys.log", "severity", severity or "DEFAULT")
     if level not in SEVERITIES:
         raise value_error(f"sys.log: unknown severity '{level}', expecting one of {', '.join(SEVERITIES)}")
+    if json is not None:
+        expecting.mapping("sys.log", "json", json)
     if timeout is not None:
         expecting.number("sys.log", "timeout", timeout)
     content = next((value for value in (json, data, text) if value is not None), None)

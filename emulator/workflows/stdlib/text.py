@@ -18,13 +18,13 @@ _BAD_ESCAPE = re.compile("%(?![0-9a-fA-F]{2})")
 
 
 def decode(data: Any, charset: Any = "UTF-8") -> str:
-    """Bytes as text."""
+    """Bytes as text; what the charset doesn't know becomes U+FFFD."""
     name = expecting.string("text.decode", "charset", charset)
     if type(data) is not bytes:
         raise type_error(f"text.decode: argument 'data' must be bytes, got {shown_type(data)}")
     try:
-        return data.decode(name)
-    except (UnicodeDecodeError, LookupError) as error:
+        return data.decode(name, "replace")
+    except LookupError as error:
         raise value_error(f"text.decode: {error}") from None
 
 

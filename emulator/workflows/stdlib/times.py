@@ -30,10 +30,8 @@ def format_time(seconds: Any, timezone: Any = "GMT") -> str:
 
 
 def rfc3339(moment: datetime) -> str:
-    """A moment with its zone; the fraction as short as possible, `Z` for no offset."""
-    text = moment.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
-    if moment.microsecond:
-        text += f".{moment.microsecond:06d}".rstrip("0")
+    """A moment with its zone, to the microsecond; `Z` for no offset."""
+    text = moment.strftime("%Y-%m-%dT%H:%M:%S.%f").rjust(26, "0")
     offset = moment.utcoffset()
     if not offset:
         return text + "Z"
