@@ -15,8 +15,10 @@ _PROGRESS_TYPES = {
     "STEP_FOR_ITERATION": "PROGRESS_TYPE_FOR",
     "STEP_CONDITION": "PROGRESS_TYPE_SWITCH",
     "STEP_TRY": "PROGRESS_TYPE_RETRY",
+    "STEP_RETRY": "PROGRESS_TYPE_RETRY",
     "STEP_PARALLEL_BRANCH_ENTRY": "PROGRESS_TYPE_PARALLEL_BRANCH",
 }
+_COUNTED_FROM_ZERO = ("STEP_FOR_ITERATION", "STEP_TRY")
 
 
 @dataclass(slots=True, eq=False)
@@ -117,9 +119,11 @@ def _metadata(entry: StepEntry) -> Json:
     metadata: Json = {}
     if entry.progress is not None:
         metadata["progressType"] = _progress_type(entry)
-        if isinstance(entry.progress, int):
-            # The API counts iterations and attempts from 1.
-            metadata["progressNumber"] = str(entry.progress + (entry.step_type == "STEP_FOR_ITERATION"))
+        if str(entry.progress).isdecimal():
+            # The API counts iterations and attempts from 1, the interpreter from 0.
+            metadata["progressNumber"] = str(int(entry.progress) + (entry.step_type in _COUNTED_FROM_ZERO))
+        if isinstance(entry.progress, str):
+            metadata["threadId"] = entry.progress
     if entry.expected is not None:
         metadata["expectedIteration"] = str(entry.expected)
     return metadata

@@ -8,6 +8,7 @@ from google.cloud.workflows_v1 import types
 from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2
 
+from emulator.executions import names
 from emulator.executions.deployments import Deployments
 from emulator.executions.messages import as_json
 from emulator.executions.operations import Operations, location
@@ -82,8 +83,8 @@ def locations_service(location_id: str) -> grpc.GenericRpcHandler:
     """google.cloud.location.Locations: every location exists, ``location_id`` is the one listed."""
 
     def get(request: Any) -> Json:
-        _, project, _, own = request.name.split("/")
-        return location(project, own)
+        name = names.location(request.name)
+        return location(names.project(name), names.location_id(name))
 
     def list_(request: Any) -> Json:
         return {"locations": [location(request.name.removeprefix("projects/"), location_id)]}
