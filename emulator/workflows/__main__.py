@@ -1,0 +1,202 @@
+"""Commands: `check` workflow files, `run` one without a server."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import limits
+from .check import WARNING, check
+from .environment import Environment, Outcome
+from .errors import WorkflowSyntaxError
+from .runtime import Runtime
+from .trace import Tracer
+from .workflow import Workflow, load
+
+OVERRIDE = "CLOUDSDK_API_ENDPOINT_OVERRIDES_"
+USAGE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; its exit status is 0, 1 when the workflow is at fault, or 2 for wrong usage."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    status: int = options.command(options, parser)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m emulator.workflows", description="Check and run Google Cloud Workflows sources."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    checker = commands.add_parser(
+        "check",
+        help="print problems as file:line:column: message",
+        description="Print what a deployment would refuse, and warnings about what hurts in production. "
+        "Exit status 1 when there is an error; warnings alone give 0 (or 1 with --strict).",
+    )
+    checker.add_argument("files", nargs="+", metavar="FILE", help="YAML or JSON source")
+    checker.add_argument("--strict", action="store_true", help="warnings count as errors")
+    checker.set_defaults(command=_check)
+    runner = commands.add_parser(
+        "run",
+        help="execute one workflow against real HTTP",
+        description="Execute one workflow. The last line is one JSON object: "
+        '{"state": "SUCCEEDED", "result": …} or {"state": "FAILED", "error": {"payload": …, "context": …}}. '
+        "Exit status 0 when it succeeded, else 1.",
+    )
+    runner.add_argument("file", metavar="FILE", help="YAML or JSON source")
+    runner.add_argument("--data", metavar="JSON", help="the argument; @FILE reads it from a file")
+    runner.add_argument(
+        "--env", action="append", default=[], metavar="NAME=VALUE", help="a variable for sys.get_env (repeatable)"
+    )
+    runner.add_argument("--trace", action="store_true", help="show each step with its duration")
+    runner.add_argument(
+        "--endpoint",
+        action="append",
+        default=[],
+        metavar="SERVICE=URL",
+        help=f"where a connector's service is reached (repeatable; else from {OVERRIDE}<SERVICE>)",
+    )
+    runner.set_defaults(command=_run)
+    return parser
+
+
+def _check(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    failed = False
+    for file in options.files:
+        for problem in check(_read(file, parser), file):
+            print(problem)
+            failed = failed or options.strict or problem.severity != WARNING
+    return 1 if failed else 0
+
+
+def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    environment = _environment(_pairs("--env", options.env, parser), options.file)
+    endpoints = {**overrides(os.environ), **_pairs("--endpoint", options.endpoint, parser)}
+    argument = _argument(options.data, parser)
+    try:
+        workflow = load(_read(options.file, parser), options.file)
+    except WorkflowSyntaxError as error:
+        print(error, file=sys.stderr)
+        _print({"state": "FAILED", "error": {"payload": {"message": error.message}, "context": str(error)}})
+        return 1
+    try:
+        outcome = asyncio.run(_execute(workflow, argument, environment, endpoints, options.trace))
+    except KeyboardInterrupt:
+        outcome = Outcome("CANCELLED")
+    _print(_report(outcome))
+    return 0 if outcome.state == "SUCCEEDED" else 1
+
+
+async def _execute(
+    workflow: Workflow, argument: Any, environment: Environment, endpoints: dict[str, str], trace: bool
+) -> Outcome:
+    async with Runtime(endpoints=endpoints, log_sink=_log) as runtime:
+        observer = Tracer(sys.stdout) if trace else None
+        return await workflow.execute(argument, environment=environment, runtime=runtime, observer=observer)
+
+
+def overrides(variables: Mapping[str, str]) -> dict[str, str]:
+    """Connector endpoints from variables such as CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE."""
+    return {
+        name.removeprefix(OVERRIDE).lower(): _base(value)
+        for name, value in variables.items()
+        if name.startswith(OVERRIDE) and value
+    }
+
+
+def _base(url: str) -> str:
+    """The base that connector paths follow: gcloud's storage override already ends in the API's path."""
+    return url.rstrip("/").removesuffix("/storage/v1")
+
+
+def _report(outcome: Outcome) -> dict[str, Any]:
+    if outcome.error is not None:
+        error = {"payload": outcome.error.value, "context": outcome.error.context}
+        return {"state": outcome.state, "error": error}
+    if outcome.state != "SUCCEEDED":
+        return {"state": outcome.state}
+    return {"state": outcome.state, "result": outcome.result}
+
+
+def _print(report: dict[str, Any]) -> None:
+    print(json.dumps(report, ensure_ascii=False), flush=True)
+
+
+def _log(entry: dict[str, Any]) -> None:
+    """`sys.log` on standard error, one JSON line each."""
+    line = {"severity": entry["severity"], "step": entry["step"], "message": entry["content"]}
+    print(json.dumps(line, ensure_ascii=False, default=str), file=sys.stderr)
+
+
+def _read(file: str, parser: argparse.ArgumentParser) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        parser.error(f"cannot read {file}: {error}")
+
+
+def _argument(data: str | None, parser: argparse.ArgumentParser) -> Any:
+    if data is None:
+        return None
+    text = _read(data[1:], parser) if data.startswith("@") else data
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        parser.error(f"--data is no JSON: {error}")
+
+
+def _pairs(option: str, pairs: list[str], parser: argparse.ArgumentParser) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator or not name:
+            parser.error(f"{option} takes NAME=VALUE, got '{pair}'")
+        values[name] = value
+    if option == "--env":
+        _check_variables(values, parser)
+    return values
+
+
+_BUILT_IN = {
+    "GOOGLE_CLOUD_PROJECT_ID": "project_id",
+    "GOOGLE_CLOUD_PROJECT_NUMBER": "project_number",
+    "GOOGLE_CLOUD_LOCATION": "location",
+    "GOOGLE_CLOUD_WORKFLOW_ID": "workflow_id",
+    "GOOGLE_CLOUD_WORKFLOW_REVISION_ID": "revision_id",
+    "GOOGLE_CLOUD_WORKFLOW_EXECUTION_ID": "execution_id",
+    "GOOGLE_CLOUD_SERVICE_ACCOUNT_NAME": "service_account",
+}
+
+
+def _check_variables(values: dict[str, str], parser: argparse.ArgumentParser) -> None:
+    own = [name for name in values if name not in _BUILT_IN]
+    if len(own) > limits.USER_VARIABLES:
+        parser.error(f"a workflow has at most {limits.USER_VARIABLES} variables of its own")
+    for name in own:
+        if name.startswith(("GOOGLE", "WORKFLOWS")):
+            parser.error(f"'{name}': names of GOOGLE and WORKFLOWS are reserved")
+        if len(values[name].encode()) > limits.USER_VARIABLE_BYTES:
+            parser.error(f"'{name}' is longer than {limits.USER_VARIABLE_BYTES} bytes")
+
+
+def _environment(values: dict[str, str], file: str) -> Environment:
+    environment = Environment(workflow_id=Path(file).stem)
+    for name, value in values.items():
+        if name in _BUILT_IN:
+            setattr(environment, _BUILT_IN[name], value)
+        else:
+            environment.variables[name] = value
+    return environment
+
+
+if __name__ == "__main__":
+    sys.exit(main())
