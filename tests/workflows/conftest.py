@@ -76,9 +76,9 @@ class Stage:
         self.url = ""
 
     async def start(self) -> None:
-        self.server = web.ServerRunner(web.Server(self.handle))
+        self.server = web.ServerRunner(web.Server(self.handle), shutdown_timeout=0.1)
         await self.server.setup()
-        site = web.TCPSite(self.server, "127.0.0.1", 0, shutdown_timeout=0.1)
+        site = web.TCPSite(self.server, "127.0.0.1", 0)
         await site.start()
         host, port = self.server.addresses[0][:2]
         self.url = f"http://{host}:{port}"
