@@ -5,7 +5,7 @@ PubSubError
 ├── FailedPreconditionError   400
 ├── NotFoundError             404
 ├── AlreadyExistsError        409
-└── UnimplementedError        501
+└── AbortedError              409
 """
 
 import grpc
@@ -43,5 +43,5 @@ class AlreadyExistsError(PubSubError):
         super().__init__(f"Resource already exists in the project (resource={name.rsplit('/', 1)[-1]}).")
 
 
-class UnimplementedError(PubSubError):
-    code, status = 501, grpc.StatusCode.UNIMPLEMENTED
+class AbortedError(PubSubError):
+    code, status = 409, grpc.StatusCode.ABORTED

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from google.iam.v1 import iam_policy_pb2, policy_pb2
 from google.protobuf import empty_pb2
 from google.pubsub_v1 import types
 
@@ -38,3 +39,9 @@ AcknowledgeRequest = types.AcknowledgeRequest.pb()
 ModifyAckDeadlineRequest = types.ModifyAckDeadlineRequest.pb()
 StreamingPullRequest = types.StreamingPullRequest.pb()
 StreamingPullResponse = types.StreamingPullResponse.pb()
+
+Policy: Any = vars(policy_pb2)["Policy"]
+GetIamPolicyRequest: Any = vars(iam_policy_pb2)["GetIamPolicyRequest"]
+SetIamPolicyRequest: Any = vars(iam_policy_pb2)["SetIamPolicyRequest"]
+TestIamPermissionsRequest: Any = vars(iam_policy_pb2)["TestIamPermissionsRequest"]
+TestIamPermissionsResponse: Any = vars(iam_policy_pb2)["TestIamPermissionsResponse"]

@@ -9,6 +9,8 @@ from emulator.pubsub.errors import InvalidArgumentError
 from emulator.pubsub.protos import Proto
 from emulator.pubsub.validation import check_name, check_publish
 
+ACTIVE = 1  # the state of topics and subscriptions alike
+
 
 class Publisher:
     """One method for each RPC: a request in, a response out, `PubSubError` for a refusal."""
@@ -18,6 +20,7 @@ class Publisher:
 
     def create_topic(self, request: Proto) -> Proto:
         check_name(request.name, "topics")
+        request.state = ACTIVE
         self._catalog.add_topic(request)
         return request
 

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from emulator.pubsub import protos
 from emulator.pubsub.errors import InvalidArgumentError, NotFoundError, PubSubError
+from emulator.pubsub.policies import Policies
 from emulator.pubsub.protos import Proto
 from emulator.pubsub.publisher import Publisher
 from emulator.pubsub.rpc import Method
@@ -30,9 +31,17 @@ class Call:
     field: str
 
 
-def routes(publisher: Publisher, subscriber: Subscriber) -> list[Route]:
-    """The routes of both services, each with its full path from `/v1`."""
+def routes(publisher: Publisher, subscriber: Subscriber, policies: Policies) -> list[Route]:
+    """The routes of all services, each with its full path from `/v1`."""
+    governing = {
+        ("GET", "getIamPolicy"): Call(policies.get_iam_policy, protos.GetIamPolicyRequest, "resource"),
+        ("POST", "setIamPolicy"): Call(policies.set_iam_policy, protos.SetIamPolicyRequest, "resource"),
+        ("POST", "testIamPermissions"): Call(
+            policies.test_iam_permissions, protos.TestIamPermissionsRequest, "resource"
+        ),
+    }
     topics = {
+        **governing,
         ("GET", ""): Call(publisher.get_topic, protos.GetTopicRequest, "topic"),
         ("PUT", ""): Call(publisher.create_topic, protos.Topic, "name"),
         ("PATCH", ""): Call(publisher.update_topic, protos.UpdateTopicRequest, "topic.name"),
@@ -40,6 +49,7 @@ def routes(publisher: Publisher, subscriber: Subscriber) -> list[Route]:
         ("POST", "publish"): Call(publisher.publish, protos.PublishRequest, "topic"),
     }
     subscriptions = {
+        **governing,
         ("GET", ""): Call(subscriber.get_subscription, protos.GetSubscriptionRequest, "subscription"),
         ("PUT", ""): Call(subscriber.create_subscription, protos.Subscription, "name"),
         ("PATCH", ""): Call(subscriber.update_subscription, protos.UpdateSubscriptionRequest, "subscription.name"),

@@ -10,6 +10,7 @@ import grpc.aio
 
 from emulator.pubsub import protos
 from emulator.pubsub.errors import PubSubError
+from emulator.pubsub.policies import Policies
 from emulator.pubsub.protos import Proto
 from emulator.pubsub.publisher import Publisher
 from emulator.pubsub.subscriber import Subscriber
@@ -19,8 +20,8 @@ _log = logging.getLogger(__name__)
 Method = Callable[[Proto], Proto | Awaitable[Proto]]
 
 
-def handlers(publisher: Publisher, subscriber: Subscriber) -> list[grpc.GenericRpcHandler]:
-    """Handlers of both services, for `grpc.aio.Server.add_generic_rpc_handlers`."""
+def handlers(publisher: Publisher, subscriber: Subscriber, policies: Policies) -> list[grpc.GenericRpcHandler]:
+    """Handlers of the three services, for `grpc.aio.Server.add_generic_rpc_handlers`."""
     stream = grpc.stream_stream_rpc_method_handler(
         _stream(subscriber), protos.StreamingPullRequest.FromString, protos.StreamingPullResponse.SerializeToString
     )
@@ -46,7 +47,13 @@ def handlers(publisher: Publisher, subscriber: Subscriber) -> list[grpc.GenericR
         "ModifyAckDeadline": _unary(subscriber.modify_ack_deadline, protos.ModifyAckDeadlineRequest),
         "StreamingPull": stream,
     }
+    governing = {
+        "GetIamPolicy": _unary(policies.get_iam_policy, protos.GetIamPolicyRequest),
+        "SetIamPolicy": _unary(policies.set_iam_policy, protos.SetIamPolicyRequest),
+        "TestIamPermissions": _unary(policies.test_iam_permissions, protos.TestIamPermissionsRequest),
+    }
     return [
+        grpc.method_handlers_generic_handler("google.iam.v1.IAMPolicy", governing),
         grpc.method_handlers_generic_handler("google.pubsub.v1.Publisher", publishing),
         grpc.method_handlers_generic_handler("google.pubsub.v1.Subscriber", subscribing),
     ]

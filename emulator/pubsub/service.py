@@ -1,4 +1,4 @@
-"""Pub/Sub as the server mounts it: the two services over one state, and a pump for each push subscription."""
+"""Pub/Sub as the server mounts it: the services over one state, and a pump for each push subscription."""
 
 import asyncio
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from emulator.clock import Clock, SystemClock
 from emulator.pubsub import protos, rest, rpc
 from emulator.pubsub.backlog import Backlog
 from emulator.pubsub.catalog import Catalog
+from emulator.pubsub.policies import Policies
 from emulator.pubsub.publisher import Publisher
 from emulator.pubsub.pump import Pump
 from emulator.pubsub.store import Store
@@ -33,6 +34,7 @@ class PubSub:
         self._backlog = Backlog(self._catalog, self._store, self._clock)
         self.publisher = Publisher(self._catalog, self._backlog)
         self.subscriber = Subscriber(self._catalog, self._backlog, self._clock)
+        self.policies = Policies(self._catalog, self._store)
         self._session: aiohttp.ClientSession | None = None
         self._pumps: dict[str, Pump] = {}
         self._held: set[str] = set()
@@ -81,11 +83,11 @@ class PubSub:
 
     def routes(self) -> list[Route]:
         """The REST routes, each with its full path from `/v1`."""
-        return rest.routes(self.publisher, self.subscriber)
+        return rest.routes(self.publisher, self.subscriber, self.policies)
 
     def add_to_server(self, server: grpc.aio.Server) -> None:
-        """Register the gRPC services Publisher and Subscriber."""
-        server.add_generic_rpc_handlers(rpc.handlers(self.publisher, self.subscriber))
+        """Register the gRPC services Publisher, Subscriber and IAMPolicy."""
+        server.add_generic_rpc_handlers(rpc.handlers(self.publisher, self.subscriber, self.policies))
 
     def _reconcile(self, name: str) -> None:
         """Start or end the pump of a subscription that has changed, and wake who waits for it."""

@@ -13,6 +13,7 @@ from pathlib import Path
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS topics (name TEXT PRIMARY KEY, config BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS subscriptions (name TEXT PRIMARY KEY, config BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS policies (resource TEXT PRIMARY KEY, policy BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS messages (
     id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, published REAL NOT NULL, body BLOB NOT NULL
 );
@@ -91,11 +92,20 @@ class Store:
 
     def delete_topic(self, name: str) -> None:
         self._db.execute("DELETE FROM topics WHERE name = ?", (name,))
+        self._db.execute("DELETE FROM policies WHERE resource = ?", (name,))
 
     def delete_subscription(self, name: str) -> None:
         self._db.execute("DELETE FROM subscriptions WHERE name = ?", (name,))
         self._db.execute("DELETE FROM deliveries WHERE subscription = ?", (name,))
+        self._db.execute("DELETE FROM policies WHERE resource = ?", (name,))
         self._forget_orphans()
+
+    def policy(self, resource: str) -> bytes | None:
+        row = self._db.execute("SELECT policy FROM policies WHERE resource = ?", (resource,)).fetchone()
+        return row[0] if row else None
+
+    def put_policy(self, resource: str, policy: bytes) -> None:
+        self._db.execute("INSERT OR REPLACE INTO policies VALUES (?, ?)", (resource, policy))
 
     def add(self, topic: str, published: float) -> int:
         """Take the next message id; `deliver` gives it its body and its receivers."""

@@ -10,7 +10,7 @@ from emulator.pubsub.backlog import Backlog
 from emulator.pubsub.catalog import Catalog
 from emulator.pubsub.errors import FailedPreconditionError, InvalidArgumentError
 from emulator.pubsub.protos import Proto
-from emulator.pubsub.publisher import merge, page
+from emulator.pubsub.publisher import ACTIVE, merge, page
 from emulator.pubsub.store import Delivery
 from emulator.pubsub.validation import check_name, check_subscription
 
@@ -29,6 +29,7 @@ class Subscriber:
     def create_subscription(self, request: Proto) -> Proto:
         check_name(request.name, "subscriptions")
         check_subscription(request)
+        request.state = ACTIVE
         self._catalog.add_subscription(request)
         return request
 

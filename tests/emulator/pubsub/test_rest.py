@@ -34,15 +34,13 @@ def ok(response: Any) -> Any:
 
 
 def test_topic_and_subscription_from_creation_to_deletion(http: TestClient) -> None:
-    assert ok(http.put(TOPIC, json={"labels": {"a": "b"}})) == {
-        "name": "projects/p/topics/events",
-        "labels": {"a": "b"},
-    }
+    topic = {"name": "projects/p/topics/events", "labels": {"a": "b"}, "state": "ACTIVE"}
+    assert ok(http.put(TOPIC, json={"labels": {"a": "b"}})) == topic
     made = ok(http.put(SUB, json={"topic": "projects/p/topics/events", "ackDeadlineSeconds": 20}))
     assert (made["ackDeadlineSeconds"], made["messageRetentionDuration"]) == (20, "604800s")
-    assert ok(http.get(TOPIC)) == {"name": "projects/p/topics/events", "labels": {"a": "b"}}
+    assert ok(http.get(TOPIC)) == topic
     assert ok(http.get(SUB)) == made
-    assert ok(http.get("/v1/projects/p/topics"))["topics"][0]["name"] == "projects/p/topics/events"
+    assert ok(http.get("/v1/projects/p/topics")) == {"topics": [topic]}
     assert ok(http.get("/v1/projects/p/subscriptions"))["subscriptions"] == [made]
     assert ok(http.get(f"{TOPIC}/subscriptions")) == {"subscriptions": ["projects/p/subscriptions/worker"]}
     assert ok(http.delete(SUB)) == {}
@@ -81,6 +79,19 @@ def test_subscription_is_patched(http: TestClient) -> None:
     assert ok(http.patch(SUB, json=change))["ackDeadlineSeconds"] == 99
     frozen = {"subscription": {"filter": "attributes:x"}, "updateMask": "filter"}
     assert http.patch(SUB, json=frozen).status_code == 400
+
+
+def test_policy_is_read_modified_and_written(http: TestClient) -> None:
+    http.put(TOPIC)
+    policy = ok(http.get(f"{TOPIC}:getIamPolicy"))
+    policy["bindings"] = [{"role": "roles/pubsub.publisher", "members": ["user:a@example.com"]}]
+    written = ok(http.post(f"{TOPIC}:setIamPolicy", json={"policy": policy}))
+    assert written["bindings"] == policy["bindings"]
+    assert ok(http.get(f"{TOPIC}:getIamPolicy")) == written
+    assert http.post(f"{TOPIC}:setIamPolicy", json={"policy": policy}).status_code == 409, "the etag is stale"
+    asked = {"permissions": ["pubsub.topics.publish"]}
+    assert ok(http.post(f"{TOPIC}:testIamPermissions", json=asked)) == asked
+    assert http.get("/v1/projects/p/topics/missing:getIamPolicy").status_code == 404
 
 
 @pytest.mark.parametrize(
