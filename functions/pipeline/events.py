@@ -114,7 +114,7 @@ class Message:
         attributes = message.get("attributes") or {}
         if not isinstance(attributes, dict):
             raise MalformedError("message.attributes must be an object.")
-        topic = TOPIC.search(event["source"])
+        topic = TOPIC.search(str(event["source"]))
         return cls(
             topic=topic[1] if topic else "unknown",  # a bare push names its topic in the path, or not at all
             id=message_id,

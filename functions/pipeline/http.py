@@ -75,7 +75,9 @@ def problem(status: int, code: str, message: str) -> flask.Response:
 def describe_errors() -> None:
     """Makes the framework's own refusals JSON too; called while a main.py loads, when the framework listens."""
     register = functions_framework.errorhandler
-    register(cloudevents.exceptions.GenericException)(_malformed)
+    # The handlers catch what they raise themselves, so that these come from reading a request as an event.
+    for unreadable in (cloudevents.exceptions.GenericException, ValueError, TypeError, LookupError, AttributeError):
+        register(unreadable)(_malformed)
     register(HTTPException)(_refusal)
     register(Exception)(_failure)
 
@@ -92,12 +94,13 @@ def _failure(error: Exception) -> flask.Response:
 
 
 def _malformed(error: Exception) -> flask.Response:
-    return problem(400, "malformed_event", str(error))
+    logs.warning("failed", code="malformed_event", reason=type(error).__name__)
+    return problem(400, "malformed_event", "The request is no CloudEvent that can be read.")
 
 
 def _refusal(error: HTTPException) -> flask.Response:
     if error.code == 400:
-        return problem(400, "malformed_event", "The request is no CloudEvent that this function understands.")
+        return _malformed(error)
     return problem(error.code or 500, error.name.lower().replace(" ", "_"), error.name)
 
 

@@ -1,0 +1,226 @@
+"""The edge of the cloud for the functions' tests: the emulated object store behind HTTP, with faults on demand, and a
+gRPC server that records executions."""
+
+import json
+import re
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+import grpc
+import uvicorn
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+from google.cloud.workflows import executions_v1 as api
+from google.cloud.workflows.executions_v1.types import executions as messages
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+import emulator.storage
+
+WORKFLOW = "projects/p/locations/l/workflows/inference"
+UPLOAD_NAME = re.compile(rb'"name":\s*"([^"]*)"')
+SERVICE = "google.cloud.workflows.executions.v1.Executions"
+
+
+@dataclass
+class Fault:
+    """Answers requests that `matches` says: instead of the store, or after it did its part (`done_first`)."""
+
+    matches: Callable[[str, str], bool]  # method, path
+    status: int = 503
+    times: int = 1
+    done_first: bool = False
+
+
+@dataclass
+class Faulty:
+    """The store's application with faults in front, and a record of the requests that passed."""
+
+    app: ASGIApp
+    faults: list[Fault] = field(default_factory=list)
+    requests: list[tuple[str, str]] = field(default_factory=list)  # method, decoded target
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        body = await _body(receive)
+        target = f"{scope['raw_path'].decode()}?{scope['query_string'].decode()}"
+        if named := UPLOAD_NAME.search(body[:4096]):  # an upload names its object in the body
+            target += f"&name={named[1].decode()}"
+        target = unquote(target)
+        self.requests.append((scope["method"], target))
+        fault = next((f for f in self.faults if f.times and f.matches(scope["method"], target)), None)
+        again = _again(body, receive)
+        if fault is None:
+            return await self.app(scope, again, send)
+        fault.times -= 1
+        if fault.done_first:
+            await self.app(scope, again, _nowhere)
+        await send({"type": "http.response.start", "status": fault.status, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _body(receive: Receive) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """A body that was read, to be read again; then whatever follows it."""
+    pending = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replay
+
+
+async def _nowhere(message: Message) -> None:
+    """Where a lost answer goes."""
+
+
+class Executions:
+    """Google's Executions service as far as the functions call it."""
+
+    def __init__(self) -> None:
+        self.created: list[messages.Execution] = []
+        self.states: dict[str, messages.Execution.State] = {}
+        self.refusals: list[grpc.StatusCode] = []
+        self.before_create: Callable[[], None] = lambda: None
+
+    def create(self, request: messages.CreateExecutionRequest, context: grpc.ServicerContext) -> messages.Execution:
+        self.before_create()
+        if self.refusals:
+            context.abort(self.refusals.pop(0), "refused")
+        name = f"{request.parent}/executions/{uuid.uuid4()}"
+        execution = messages.Execution(
+            name=name, argument=request.execution.argument, labels=request.execution.labels, state="ACTIVE"
+        )
+        self.created.append(execution)
+        return execution
+
+    def get(self, request: messages.GetExecutionRequest, context: grpc.ServicerContext) -> messages.Execution:
+        for execution in self.created:
+            if execution.name == request.name:
+                return messages.Execution(name=execution.name, state=self.states.get(execution.name, "ACTIVE"))
+        context.abort(grpc.StatusCode.NOT_FOUND, "no such execution")
+
+    def end_all(self, state: str = "FAILED") -> None:
+        self.states |= {execution.name: messages.Execution.State[state] for execution in self.created}
+
+    @property
+    def arguments(self) -> list[dict[str, Any]]:
+        return [json.loads(execution.argument) for execution in self.created]
+
+
+@contextmanager
+def serving_storage() -> Iterator[tuple[str, Faulty]]:
+    store = emulator.storage.Store()
+    app = Faulty(emulator.storage.app(store))
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", access_log=False))
+    thread = threading.Thread(target=server.run, daemon=True)
+    started = threading.Event()
+    app_startup = server.startup
+
+    async def startup(*args: Any, **kwargs: Any) -> None:
+        await app_startup(*args, **kwargs)
+        started.set()
+
+    server.startup = startup  # type: ignore[method-assign]
+    thread.start()
+    assert started.wait(20)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    store.base_url = f"http://127.0.0.1:{port}"
+    yield store.base_url, app
+    server.should_exit = True
+    thread.join(10)
+    store.close()
+
+
+@contextmanager
+def serving_executions() -> Iterator[tuple[str, Executions]]:
+    fake = Executions()
+    server = grpc.server(futures.ThreadPoolExecutor(8))
+
+    def handler(call: Callable[..., Any], request: Any) -> grpc.RpcMethodHandler:
+        return grpc.unary_unary_rpc_method_handler(
+            call, request_deserializer=request.deserialize, response_serializer=api.Execution.serialize
+        )
+
+    handlers = {
+        "CreateExecution": handler(lambda *call: fake.create(*call), api.CreateExecutionRequest),
+        "GetExecution": handler(lambda *call: fake.get(*call), api.GetExecutionRequest),
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}", fake
+    server.stop(None).wait()
+
+
+class Cloud:
+    """Fresh buckets on the shared servers, and what a test sees in them."""
+
+    def __init__(self, host: str, faulty: Faulty, grpc_host: str, executions: Executions) -> None:
+        self.host, self.grpc_host = host, grpc_host
+        self.faulty, self.executions = faulty, executions
+        self.client = storage.Client(
+            project="p", credentials=AnonymousCredentials(), client_options={"api_endpoint": host}
+        )
+        suffix = uuid.uuid4().hex[:8]
+        self.input, self.work, self.output = (
+            self.client.create_bucket(f"{role}-{suffix}") for role in ("input", "work", "output")
+        )
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {
+            "GOOGLE_CLOUD_PROJECT": "p",
+            "STORAGE_EMULATOR_HOST": self.host,
+            "WORKFLOWS_EMULATOR_HOST": self.grpc_host,
+            "INPUT_BUCKET": self.input.name,
+            "WORK_BUCKET": self.work.name,
+            "OUTPUT_BUCKET": self.output.name,
+            "WORKFLOW": WORKFLOW,
+        }
+
+    def upload(
+        self, name: str, data: bytes | str, content_type: str | None = None, metadata: dict[str, str] | None = None
+    ) -> storage.Blob:
+        blob = self.input.blob(name)
+        blob.metadata = metadata
+        blob.upload_from_string(data, content_type or "application/octet-stream")
+        return blob
+
+    def fault(self, method: str, *parts: str, **more: Any) -> Fault:
+        """Lets the next request fail that has the method and all the parts in its target."""
+        fault = Fault(lambda m, target: m == method and all(part in target for part in parts), **more)
+        self.faulty.faults.append(fault)
+        return fault
+
+    def documents(self, *folders: str) -> dict[str, dict[str, Any]]:
+        """The terminal documents by name; with folders named, what lies in those."""
+        wanted = folders or ("results", "rejected", "failed")
+        return {
+            blob.name: json.loads(blob.download_as_bytes())
+            for folder in wanted
+            for blob in self.client.list_blobs(self.output, prefix=f"{folder}/")
+            if blob.name.endswith(".json")
+        }
+
+    def only_document(self) -> dict[str, Any]:
+        (document,) = self.documents().values()
+        return document
+
+    def claim(self, job: str) -> dict[str, Any]:
+        claim: dict[str, Any] = json.loads(self.work.blob(f"claims/{job}.json").download_as_bytes())
+        return claim

@@ -1,0 +1,134 @@
+"""Fixtures of the functions' tests: the cloud's edge, functions as the framework serves them, events as files."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import functions_framework
+import jsonschema
+import pytest
+from flask.testing import FlaskClient
+from google.cloud import storage
+from pipeline import clients
+from tests.functions.cloud import Cloud, Executions, Faulty, serving_executions, serving_storage
+
+ROOT = Path(__file__).parents[2]
+SCHEMAS = ROOT / "functions" / "pipeline" / "schemas"
+EVENTS = ROOT / "tests" / "events"
+
+Function = Callable[[str], FlaskClient]
+
+
+@pytest.fixture(scope="session")
+def storage_server() -> Iterator[tuple[str, Faulty]]:
+    with serving_storage() as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def executions_server() -> Iterator[tuple[str, Executions]]:
+    with serving_executions() as served:
+        yield served
+
+
+@pytest.fixture
+def cloud(
+    storage_server: tuple[str, Faulty], executions_server: tuple[str, Executions], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cloud]:
+    host, faulty = storage_server
+    grpc_host, executions = executions_server
+    executions.__init__()  # type: ignore[misc]
+    faulty.faults.clear()
+    cloud = Cloud(host, faulty, grpc_host, executions)
+    for name, value in cloud.env.items():
+        monkeypatch.setenv(name, value)
+    _forget_clients()
+    faulty.requests.clear()
+    yield cloud
+    faulty.faults.clear()
+    _forget_clients()
+
+
+def _forget_clients() -> None:
+    clients.storage.cache_clear()
+    clients.executions.cache_clear()
+
+
+@pytest.fixture
+def function(cloud: Cloud) -> Function:
+    """The function of a name, as functions-framework serves it."""
+
+    def serve(name: str) -> FlaskClient:
+        client: FlaskClient = functions_framework.create_app(
+            name, str(ROOT / "functions" / name / "main.py")
+        ).test_client()
+        return client
+
+    return serve
+
+
+@pytest.fixture(scope="session")
+def validate() -> Callable[[dict[str, Any]], None]:
+    """Checks a document against the schema that it names."""
+    validators = {
+        name: jsonschema.Draft202012Validator(
+            json.loads((SCHEMAS / f"{name}.schema.json").read_text()), format_checker=jsonschema.FormatChecker()
+        )
+        for name in ("result", "rejected", "failed")
+    }
+
+    def check(document: dict[str, Any]) -> None:
+        validators[document["schema"].removesuffix("/v1")].validate(document)
+
+    return check
+
+
+@pytest.fixture
+def check_documents(cloud: Cloud, validate: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    """Validates whatever documents a test has left."""
+    yield
+    for document in cloud.documents("results", "rejected", "failed", "latest").values():
+        validate(document)
+
+
+def event(name: str) -> dict[str, Any]:
+    """A recorded event: `{"headers": …, "body": …}`."""
+    recorded: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
+    return recorded
+
+
+def finalized(blob: storage.Blob, event_id: str = "1", **changes: Any) -> dict[str, Any]:
+    """The arguments of a POST that announces an object; a change to None leaves a field out."""
+    recorded = event("object_finalized")
+    data = recorded["body"] | {
+        "bucket": blob.bucket.name,
+        "name": blob.name,
+        "generation": str(blob.generation),
+        "size": str(blob.size),
+        "contentType": blob.content_type,
+        "metadata": blob.metadata or {},
+    }
+    data = {key: value for key, value in (data | changes).items() if value is not None}
+    headers = recorded["headers"] | {
+        "ce-id": event_id,
+        "ce-source": f"//storage.googleapis.com/projects/_/buckets/{blob.bucket.name}",
+        "ce-subject": f"objects/{blob.name}".encode("ascii", "replace").decode(),
+    }
+    return {"headers": headers, "json": data}
+
+
+def published(
+    data: bytes | str | None, message_id: str = "1001", attributes: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """The arguments of a POST that delivers a message; a str is sent as the base64 that it claims to be."""
+    import base64
+
+    recorded = event("message_published")
+    message = recorded["body"]["message"] | {"messageId": message_id, "message_id": message_id}
+    message["attributes"] = attributes or {}
+    if data is None:
+        del message["data"]
+    else:
+        message["data"] = data if isinstance(data, str) else base64.b64encode(data).decode()
+    return {"headers": recorded["headers"] | {"ce-id": message_id}, "json": recorded["body"] | {"message": message}}

@@ -1,0 +1,307 @@
+"""on_upload, served by functions-framework, against the emulated object store and recorded executions."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pipeline import jobs
+from tests.functions.cloud import WORKFLOW, Cloud
+from tests.functions.conftest import Function, event, finalized
+
+pytestmark = pytest.mark.usefixtures("check_documents")
+TEXT = "What a wonderful film, I loved it."
+
+
+def test_an_upload_starts_one_execution_with_the_argument_of_the_contract(cloud: Cloud, function: Function) -> None:
+    blob = cloud.upload("in/great.txt", TEXT, "text/plain", {"Top-K": "3", "model": "sentiment", "owner": "me"})
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    request = finalized(blob, "event-1")
+    request["headers"]["traceparent"] = trace
+    answer = function("on_upload").post("/", **request)
+
+    assert answer.status_code == 200
+    (argument,) = cloud.executions.arguments
+    assert argument.pop("received_at").endswith("Z")
+    job = jobs.of_object(blob.bucket.name, "in/great.txt", blob.generation)
+    assert argument == {
+        "job": job,
+        "document": f"in/great.txt/{blob.generation}",
+        "event_id": "event-1",
+        "input": {
+            "bucket": blob.bucket.name,
+            "name": "in/great.txt",
+            "generation": str(blob.generation),
+            "size": len(TEXT),
+            "content_type": "text/plain",
+        },
+        "kind": "text",
+        "model": {"name": "sentiment", "version": None},
+        "parameters": {"top_k": 3},
+        "trace": trace,
+    }
+    (execution,) = cloud.executions.created
+    assert dict(execution.labels) == {"job": job, "kind": "text"}
+    assert execution.name.startswith(WORKFLOW)
+    claim = cloud.claim(job)
+    assert (claim["state"], claim["execution"], claim["event_id"]) == ("started", execution.name, "event-1")
+    assert not cloud.documents()
+
+
+def test_size_and_generation_may_be_numbers(cloud: Cloud, function: Function) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    request = finalized(blob, generation=blob.generation, size=len(TEXT))
+    assert function("on_upload").post("/", **request).status_code == 200
+    assert cloud.executions.arguments[0]["input"]["generation"] == str(blob.generation)
+
+
+def test_a_structured_event_is_understood(cloud: Cloud, function: Function) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    recorded = event("object_finalized_structured")
+    body = recorded["body"] | {"data": finalized(blob)["json"]}
+    answer = function("on_upload").post("/", data=json.dumps(body), headers=recorded["headers"])
+    assert answer.status_code == 200
+    assert len(cloud.executions.created) == 1
+
+
+def test_an_event_without_size_is_completed_from_the_object(cloud: Cloud, function: Function) -> None:
+    blob = cloud.upload("a.txt", TEXT, metadata={"horizon": "7"})
+    request = finalized(blob, size=None, metadata=None)
+    assert function("on_upload").post("/", **request).status_code == 200
+    (argument,) = cloud.executions.arguments
+    assert argument["input"]["size"] == len(TEXT)
+    assert argument["parameters"] == {"horizon": 7}
+
+
+@pytest.mark.parametrize("event_name", ["object_deleted", "object_archived", "object_metadata_updated"])
+def test_other_event_types_are_ignored(cloud: Cloud, function: Function, event_name: str) -> None:
+    recorded = event(event_name)
+    answer = function("on_upload").post("/", headers=recorded["headers"], json=recorded["body"])
+    assert answer.status_code == 200
+    assert not cloud.executions.created
+    assert not cloud.documents()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bucket": None},
+        {"bucket": 7},
+        {"bucket": "somebody-elses-bucket"},
+        {"name": None},
+        {"name": ""},
+        {"name": ["a"]},
+        {"name": "x" * 1025},
+        {"name": "two\nlines"},
+        {"name": "half a pair \ud800"},
+        {"generation": None},
+        {"generation": "newest"},
+        {"generation": -1},
+        {"generation": True},
+        {"generation": 1.5},
+        {"size": "large"},
+        {"size": -4},
+        {"contentType": 9},
+        {"metadata": "x"},
+    ],
+    ids=str,
+)
+def test_an_event_that_names_no_input_of_ours_is_refused(cloud: Cloud, function: Function, changes: dict) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    request = finalized(blob)
+    body = {key: value for key, value in (request["json"] | changes).items() if value is not None}
+    answer = function("on_upload").post("/", headers=request["headers"], data=json.dumps(body))
+    assert answer.status_code == 400
+    assert answer.json is not None
+    assert answer.json["error"]["code"] == "malformed_request"
+    assert not cloud.executions.created
+    assert not cloud.documents()
+    assert not list(cloud.client.list_blobs(cloud.work))
+
+
+@pytest.mark.parametrize("body", [b"", b"not json", b"[]", b"null", b'"text"', b"\xff\xfe"])
+def test_a_body_that_is_no_object_is_refused(cloud: Cloud, function: Function, body: bytes) -> None:
+    answer = function("on_upload").post("/", headers=event("object_finalized")["headers"], data=body)
+    assert answer.status_code == 400
+    assert answer.json is not None
+    assert "error" in answer.json
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 400),
+        ({"ce-id": "1"}, 400),
+        ({"ce-id": "1", "ce-source": "s", "ce-type": "t", "ce-specversion": "9.9"}, 400),
+        ({"Content-Type": "application/cloudevents+json"}, 400),
+    ],
+)
+def test_what_is_no_cloud_event_is_refused_without_telling_internals(
+    cloud: Cloud, function: Function, headers: dict[str, str], status: int
+) -> None:
+    answer = function("on_upload").post("/", headers={"Content-Type": "application/json"} | headers, data=b"{}")
+    assert answer.status_code == status
+    assert answer.json is not None
+    assert set(answer.json) == {"error"}
+    assert "Traceback" not in answer.text
+
+
+def test_a_structured_event_that_is_no_json_is_refused(cloud: Cloud, function: Function) -> None:
+    headers = {"Content-Type": "application/cloudevents+json"}
+    for body in (b"{", b"[]", b"7", b"\xff"):
+        answer = function("on_upload").post("/", headers=headers, data=body)
+        assert answer.status_code == 400, body
+        assert answer.json is not None
+        assert set(answer.json) == {"error"}
+
+
+def test_folder_placeholders_are_ignored(cloud: Cloud, function: Function) -> None:
+    blob = cloud.upload("incoming/", b"")
+    client = function("on_upload")
+    assert client.post("/", **finalized(blob)).status_code == 200
+    assert client.post("/", **finalized(blob, size=None)).status_code == 200
+    assert not cloud.executions.created
+    assert not cloud.documents()
+
+
+def test_what_the_pipeline_wrote_is_ignored_wherever_it_lies(cloud: Cloud, function: Function) -> None:
+    ours = cloud.output.blob("elsewhere/a.json")
+    ours.metadata = {"pipeline-job": "0" * 32}
+    ours.upload_from_string("{}", "application/json")
+    copied = cloud.upload("results/a.json", b"{}", "application/json", {"pipeline-job": "0" * 32})
+    client = function("on_upload")
+    assert client.post("/", **finalized(ours)).status_code == 200
+    assert client.post("/", **finalized(copied)).status_code == 200
+    assert not cloud.executions.created
+    assert not cloud.documents("rejected")
+
+
+def test_a_rejection_is_written_and_acknowledged(cloud: Cloud, function: Function) -> None:
+    blob = cloud.upload("in/nothing.txt", b"")
+    client = function("on_upload")
+    assert client.post("/", **finalized(blob)).status_code == 200
+    assert client.post("/", **finalized(blob, "again")).status_code == 200
+    name = f"rejected/in/nothing.txt/{blob.generation}.json"
+    assert list(cloud.documents()) == [name]
+    document = cloud.only_document()
+    assert document["reason"]["code"] == "empty"
+    assert document["kind"] is None
+    assert document["input"]["generation"] == str(blob.generation)
+    assert document["lineage"]["event_id"] == "1"
+    assert cloud.documents("latest") == {"latest/in/nothing.txt.json": document}
+    assert cloud.output.get_blob(name).metadata["pipeline-job"] == document["job"]
+    assert not cloud.executions.created
+
+
+def test_an_object_that_is_gone_is_rejected(cloud: Cloud, function: Function) -> None:
+    blob = cloud.upload("gone.txt", TEXT)
+    request = finalized(blob)
+    blob.delete()
+    assert function("on_upload").post("/", **request).status_code == 200
+    assert cloud.only_document()["reason"]["code"] == "input_gone"
+
+
+def test_an_overwritten_generation_is_rejected_and_the_new_one_started(cloud: Cloud, function: Function) -> None:
+    first = finalized(cloud.upload("a.txt", TEXT))
+    second = finalized(cloud.upload("a.txt", TEXT))
+    client = function("on_upload")
+    assert client.post("/", **second).status_code == 200
+    assert client.post("/", **first).status_code == 200
+    assert cloud.only_document()["reason"]["code"] == "input_gone"
+    assert len(cloud.executions.created) == 1
+
+
+def test_an_object_too_large_for_any_kind_is_never_read(cloud: Cloud, function: Function) -> None:
+    request = finalized(cloud.upload("huge.bin", TEXT), size=str(10 << 30))
+    assert function("on_upload").post("/", **request).status_code == 200
+    assert cloud.only_document()["reason"]["code"] == "too_large"
+    assert not [path for _, path in cloud.faulty.requests if f"{cloud.input.name}/o/huge.bin" in path]
+
+
+def test_a_text_too_large_for_a_text_is_rejected_after_its_head(cloud: Cloud, function: Function) -> None:
+    blob = cloud.upload("long.txt", "word " * 300_000)
+    assert function("on_upload").post("/", **finalized(blob)).status_code == 200
+    document = cloud.only_document()
+    assert (document["reason"]["code"], document["kind"]) == ("too_large", "text")
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"horizon": "0"},
+        {"horizon": "many"},
+        {"top-k": "-1"},
+        {"model": "../../etc"},
+        {"version": "2"},
+        {"date_format": ""},
+    ],
+    ids=str,
+)
+def test_bad_parameters_are_rejected(cloud: Cloud, function: Function, metadata: dict[str, str]) -> None:
+    blob = cloud.upload("a.txt", TEXT, metadata=metadata)
+    assert function("on_upload").post("/", **finalized(blob)).status_code == 200
+    assert cloud.only_document()["reason"]["code"] == "invalid_parameters"
+    assert not cloud.executions.created
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a b/ü.txt",
+        "what?#[1]*.txt",
+        "../../x.txt",
+        "a//b.txt",
+        "%2F%25.txt",
+        "e\u0301.txt",
+        "x" * 1020 + ".txt",
+        "日" * 340,
+    ],
+    ids=lambda name: name[:12],
+)
+def test_odd_names_get_a_document_of_their_own(cloud: Cloud, function: Function, name: str) -> None:
+    blob = cloud.upload(name, TEXT)
+    empty = cloud.upload(name[:-1] + "_", b"")
+    client = function("on_upload")
+    assert client.post("/", **finalized(blob)).status_code == 200
+    assert client.post("/", **finalized(empty)).status_code == 200
+    assert cloud.executions.arguments[0]["input"]["name"] == name
+    (document,) = cloud.documents()
+    assert document.startswith("rejected/")
+    assert document.endswith(f"/{empty.generation}.json")
+    assert len(cloud.executions.arguments[0]["document"].encode()) <= 1024 - len("rejected/.jsonl")
+
+
+def test_the_closing_line_names_outcome_job_and_trace_but_no_payload(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    client = function("on_upload")
+    for blob in (cloud.upload("a.txt", TEXT), cloud.upload("b.txt", b"")):
+        request = finalized(blob, f"event of {blob.name}")
+        request["headers"]["traceparent"] = trace
+        client.post("/", **request)
+    ignored = event("object_deleted")
+    client.post("/", headers=ignored["headers"], json=ignored["body"])
+    client.post("/", headers=ignored["headers"] | {"ce-type": "google.cloud.storage.object.v1.finalized"}, json={})
+    printed = capsys.readouterr().out
+    lines = [json.loads(line) for line in printed.splitlines()]
+    assert [line["message"] for line in lines] == ["accepted", "rejected", "ignored", "failed"]
+    assert [line["severity"] for line in lines] == ["INFO", "INFO", "INFO", "WARNING"]
+    assert lines[0]["logging.googleapis.com/trace"] == "projects/p/traces/0af7651916cd43dd8448eb211c80319c"
+    assert lines[0]["job"] == cloud.executions.arguments[0]["job"]
+    assert (lines[1]["reason"], lines[1]["event_id"]) == ("empty", "event of b.txt")
+    assert TEXT not in printed
+
+
+def test_input_and_output_must_differ(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.errors import ConfigurationError
+
+    monkeypatch.setenv("OUTPUT_BUCKET", cloud.input.name)
+    with pytest.raises(ConfigurationError, match="must differ"):
+        function("on_upload")
+
+
+@pytest.mark.parametrize("sample", sorted((Path(__file__).parents[2] / "samples").glob("*/*.*")), ids=lambda p: p.name)
+def test_every_sample_is_routed(cloud: Cloud, function: Function, sample: Path) -> None:
+    blob = cloud.upload(sample.name, sample.read_bytes())
+    assert function("on_upload").post("/", **finalized(blob)).status_code == 200
+    assert len(cloud.executions.created) + len(cloud.documents()) == 1
