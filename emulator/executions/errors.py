@@ -7,7 +7,8 @@ ApiError
 ├── MethodNotAllowedError     405  a callback asked with another method than it was created for
 ├── AlreadyExistsError        409
 ├── ResourceExhaustedError    429  the backlog is full, or a callback has too many unread requests
-└── InternalError             500  a defect of ours; says nothing about itself to the client
+├── InternalError             500  a defect of ours; says nothing about itself to the client
+└── UnavailableError          503  the emulator is stopping; clients try again
 """
 
 from typing import Any
@@ -90,3 +91,9 @@ class InternalError(ApiError):
 
     def __init__(self) -> None:
         super().__init__("Internal error encountered.")
+
+
+class UnavailableError(ApiError):
+    """Not now; the same request may work soon."""
+
+    code, status, number = 503, "UNAVAILABLE", 14

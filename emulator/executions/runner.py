@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from emulator.executions import names
 from emulator.executions.deployments import PROJECT_NUMBER, Deployments
-from emulator.executions.errors import FailedPreconditionError, ResourceExhaustedError
+from emulator.executions.errors import FailedPreconditionError, ResourceExhaustedError, UnavailableError
 from emulator.executions.history import History
 from emulator.executions.resources import (
     ACTIVE,
@@ -72,18 +72,22 @@ class Runner:
         self._runs: dict[str, Run] = {}
         self._queue: deque[Run] = deque()
         self._active = 0
-        self._stopping = False
+        self._started = self._stopping = False
 
     def start(self) -> None:
-        """Run again what was unfinished when the store was last written."""
+        """Run again what was unfinished in the store, then what has been submitted since it was opened."""
+        self._started = True
+        self._queue.clear()
         for execution in self._store.unfinished():
-            run = self._add(execution)
-            if execution.attempt >= self._limits.attempts:
-                self._end(run, FAILED, error=_gave_up(execution.attempt))
-            else:
+            run = self._runs.get(execution.name)
+            if run is None:
+                run = self._add(execution)
                 execution.state = QUEUED
+                logger.info("execution resumed", extra={"execution": execution.name, "attempt": execution.attempt + 1})
+            if run.execution.attempt >= self._limits.attempts:
+                self._end(run, FAILED, error=_gave_up(run.execution.attempt))
+            else:
                 self._queue.append(run)
-                logger.info("execution resumed", extra={"execution": execution.name})
         self._fill()
 
     async def stop(self) -> None:
@@ -97,17 +101,20 @@ class Runner:
         self._queue.clear()
 
     def submit(self, execution: Execution) -> None:
-        """Store a new execution and start it, or queue it while too many run.
+        """Store a new execution and start it, or queue it while too many run or nothing runs yet.
 
         Raises:
             ResourceExhaustedError: too many run, and it may not be queued or the queue is full.
+            UnavailableError: the runner has stopped.
         """
-        if self._active < self._limits.active and not self._queue:
+        if self._stopping:
+            raise UnavailableError("the emulator is stopping")
+        if self._started and self._active < self._limits.active and not self._queue:
             execution.state, execution.start_time, execution.attempt = ACTIVE, execution.create_time, 1
             self._store.add_execution(execution)
             self._launch(self._add(execution))
             return
-        if execution.no_buffering or len(self._queue) >= self._limits.queued:
+        if (execution.no_buffering and self._started) or len(self._queue) >= self._limits.queued:
             raise ResourceExhaustedError("the quota of concurrent executions is exhausted")
         execution.state = QUEUED
         self._store.add_execution(execution)

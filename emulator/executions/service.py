@@ -33,7 +33,7 @@ _CRITICAL = ("CRITICAL", "ALERT", "EMERGENCY")
 class Workflows:
     """Everything that the emulator's server needs of Cloud Workflows.
 
-    ``routes`` and ``add_to_server`` may be called before ``start``; nothing may be asked before it.
+    Both APIs answer from the beginning; executions that are created before ``start`` are queued until then.
 
     Args:
         path: the data folder (``workflows.sqlite`` and ``tokens.pem`` lie in it), or None to keep all in memory.
@@ -69,7 +69,7 @@ class Workflows:
         self.executions = Executions(self._store, self.deployments, self._runner, self._callbacks, now=now)
 
     async def start(self) -> None:
-        """Run again what was interrupted."""
+        """Run again what was interrupted, and what was created since."""
         self._callbacks.base_url = self.base_url.rstrip("/")
         self._http = HttpClient()
         self._runner.start()

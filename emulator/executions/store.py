@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from emulator.executions.errors import UnavailableError
 from emulator.executions.resources import UNFINISHED, Execution, Json, Revision, Workflow
 
 _SCHEMA_VERSION = 1
@@ -47,7 +48,7 @@ class Store:
     def __init__(self, path: Path | None) -> None:
         if path is not None:
             path.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(
+        self._connection: sqlite3.Connection | None = sqlite3.connect(
             ":memory:" if path is None else path / "workflows.sqlite", isolation_level=None
         )
         self._database.execute("PRAGMA journal_mode = WAL")
@@ -59,8 +60,16 @@ class Store:
             raise RuntimeError(f"{path}/workflows.sqlite has schema {version}, this emulator reads {_SCHEMA_VERSION}")
 
     def close(self) -> None:
-        """Close the file; the store is of no use afterwards."""
-        self._database.close()
+        """Close the file; whatever is asked afterwards is refused as unavailable."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+    @property
+    def _database(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise UnavailableError("the emulator is stopping")
+        return self._connection
 
     # Workflows and revisions
 

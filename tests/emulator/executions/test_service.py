@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from emulator.executions.errors import InvalidArgumentError
+from emulator.executions import Workflows
+from emulator.executions.errors import InvalidArgumentError, UnavailableError
 from tests.emulator.executions.serve import LOCATION, running
 
 SOURCE = 'main: {steps: [{done: {return: "${sys.get_env(\\"A\\")}"}}]}'
@@ -21,6 +22,39 @@ def test_deploying_again_makes_a_revision_only_of_a_change(tmp_path):
             assert (first[:6], second[:6]) == ("000001", "000002")
         async with running(tmp_path) as addresses:
             assert addresses.service.deploy("w", SOURCE, {"A": "2"}) == second
+
+    asyncio.run(run())
+
+
+def test_what_is_created_before_the_start_waits_for_it_and_runs_once(tmp_path):
+    async def run():
+        service = Workflows(tmp_path, project="local-project", location="us-central1", base_url="http://127.0.0.1:9")
+        service.deploy("w", SOURCE, {"A": "1"})
+        parent = f"{LOCATION}/workflows/w"
+        first, second, third = (service.executions.create(parent, {}) for _ in range(3))
+        assert {first["state"], second["state"], third["state"]} == {"QUEUED"}
+        service.executions.cancel(second["name"])
+        await service.start()
+        try:
+            while service.executions.get(third["name"])["state"] in ("QUEUED", "ACTIVE"):
+                await asyncio.sleep(0.01)
+            return [execution["state"] for execution in service.executions.page(parent)["executions"]]
+        finally:
+            await service.stop()
+
+    assert asyncio.run(run()) == ["SUCCEEDED", "CANCELLED", "SUCCEEDED"]
+
+
+def test_after_the_stop_clients_are_told_to_come_back(tmp_path):
+    async def run():
+        service = Workflows(tmp_path, project="local-project", location="us-central1", base_url="http://127.0.0.1:9")
+        service.deploy("w", SOURCE, {"A": "1"})
+        await service.start()
+        await service.stop()
+        with pytest.raises(UnavailableError):
+            service.executions.create(f"{LOCATION}/workflows/w", {})
+        with pytest.raises(UnavailableError):
+            service.executions.page(f"{LOCATION}/workflows/w")
 
     asyncio.run(run())
 
