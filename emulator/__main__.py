@@ -9,7 +9,8 @@ from pathlib import Path
 
 from emulator import guide
 from emulator.ports import PortTakenError
-from emulator.stack import StackError, load
+from emulator.stack import StackError
+from emulator.stackfile import load
 from emulator.up import DataInUseError, up
 
 _STACK = Path(__file__).resolve().parent.parent / "deploy" / "local" / "stack.yaml"

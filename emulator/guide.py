@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from emulator.stack import Stack, fill
@@ -95,5 +96,5 @@ def summary(here: Mapping[str, Any], stack: Stack, env_command: str) -> str:
     lines += ["", "To use it from another terminal:", f'  eval "$({env_command})"    # which is:']
     lines += [f"  export {name}={value}" for name, value in environment(here).items()]
     if stack.examples:
-        lines += ["", "Then try:", *(f"  {fill(example, values)}" for example in stack.examples)]
+        lines += ["", "Then try:", indent(fill(stack.examples, values).rstrip(), "  ")]
     return "\n".join(lines)
