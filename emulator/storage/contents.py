@@ -56,13 +56,12 @@ class Contents:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(exist_ok=True)
-        for shard in range(256):
-            (folder / f"{shard:02x}").mkdir(exist_ok=True)
 
     def create(self) -> Writer:
         id = secrets.token_hex(16)
-        return Writer(id, self._path(id))
+        path = self._path(id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return Writer(id, path)
 
     def open(self, id: str) -> BinaryIO:
         return self._path(id).open("rb")

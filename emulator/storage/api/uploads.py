@@ -126,7 +126,7 @@ async def continue_session(request: Request) -> Response:
     uploads = store_of(request).uploads
     upload = await run_in_threadpool(uploads.get, _session(request))
     span = _Span.parse(request.headers.get("content-range"))
-    if upload.stored is None and not (span.is_query and span.total == upload.size):
+    if upload.stored is None and not span.is_query:
         upload = await run_in_threadpool(uploads.resume, upload.id)
     if upload.stored is not None:
         await _drain(request)
