@@ -31,8 +31,9 @@ def answer(text: str, parameters: Mapping[str, Any], revision: str) -> dict[str,
     future = history.frequency.after(history.stamps[-1], options.horizon)
     started = time.perf_counter()
     pattern, left_out = model.seasonality(history)
-    tested = backtest.run(history, pattern, options.horizon)
+    tested = backtest.run(history, pattern, options.horizon, options.interval_width)
     forecast = model.predict(history, future, pattern, tested.mode, options.interval_width)
+    forecast = forecast.widened(tested.widening).bounded(history.floor)
     elapsed = (time.perf_counter() - started) * 1000
     return {
         "predictions": _predictions(history.frequency, future, forecast),
@@ -90,6 +91,10 @@ def _series(history: Series, notes: list[str]) -> dict[str, Any]:
 
 def _notes(history: Series, tested: backtest.Backtest, options: Options) -> list[str]:
     notes = [f"The intervals are meant to hold {options.interval_width:.0%} of the values."]
+    if tested.widening > 1:
+        notes.append(
+            f"They are {tested.widening:.2g} times as wide as the model's own, which the backtest found too narrow."
+        )
     if history.floor is not None:
         notes.append("The history is never negative: predictions and intervals are kept at 0 or above.")
     if tested.mae > 1.1 * tested.naive_mae:

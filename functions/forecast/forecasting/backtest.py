@@ -1,4 +1,4 @@
-"""Measures the forecast on the file's own history, and chooses how its seasons combine with the trend."""
+"""Measures the forecast on the file's own history: its error, how its seasons combine, how wide intervals must be."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,18 +6,22 @@ from typing import Any
 import numpy as np
 
 from forecasting import model
-from forecasting.model import Mode, Seasonality, Values
+from forecasting.model import Forecast, Mode, Seasonality, Values
 from forecasting.series import Series, cut
 
 ORIGINS = 3
 MAX_HISTORY = 3_000  # points per fit, so that a request stays within seconds
 MIN_TRAIN = 6
+MAX_WIDENING = 5.0
 MIN_SEASONS = 1.25  # of the longest pattern that a training history must show
 
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """Mean absolute errors over the same origins, in the series' own unit; smape in percent."""
+    """Mean absolute errors over the same origins, in the series' own unit; smape in percent.
+
+    `widening` is the factor by which the model's intervals must grow to have held their share of the values.
+    """
 
     origins: int
     horizon: int
@@ -25,6 +29,7 @@ class Backtest:
     smape: float
     naive_mae: float
     mode: Mode
+    widening: float
 
     @property
     def beats_naive(self) -> bool:
@@ -40,10 +45,11 @@ class Backtest:
             "naive_mae": significant(self.naive_mae),
             "beats_naive": self.beats_naive,
             "seasonality_mode": self.mode,
+            "interval_widening": round(self.widening, 3),
         }
 
 
-def run(series: Series, pattern: Seasonality, horizon: int) -> Backtest:
+def run(series: Series, pattern: Seasonality, horizon: int, interval: float) -> Backtest:
     """Forecasts the end of the history from up to three origins, once per way to combine season and trend.
 
     Multiplicative seasons are tried on histories that never were negative, where they mean something.
@@ -53,15 +59,17 @@ def run(series: Series, pattern: Seasonality, horizon: int) -> Backtest:
     modes: list[Mode] = ["additive", "multiplicative"] if pattern and _positive(series) else ["additive"]
     truth = np.concatenate([series.values[end : end + steps] for end in ends])
     naive = np.concatenate([seasonal_naive(cut(series, end, end), _held_out(series, end, steps)) for end in ends])
-    found = {mode: np.concatenate([_predict(series, end, steps, pattern, mode) for end in ends]) for mode in modes}
-    best = min(modes, key=lambda mode: mean_error(truth, found[mode]))
+    found = {mode: _join([_predict(series, end, steps, pattern, mode, interval) for end in ends]) for mode in modes}
+    errors = {mode: mean_error(truth, found[mode].bounded(series.floor).prediction) for mode in modes}
+    best = min(modes, key=lambda mode: errors[mode])
     return Backtest(
         origins=len(ends),
         horizon=steps,
-        mae=mean_error(truth, found[best]),
-        smape=_smape(truth, found[best]),
+        mae=errors[best],
+        smape=_smape(truth, found[best].bounded(series.floor).prediction),
         naive_mae=mean_error(truth, naive),
         mode=best,
+        widening=_widening(truth, found[best], interval),
     )
 
 
@@ -108,11 +116,26 @@ def _held_out(series: Series, end: int, steps: int) -> list[int]:
     return [series.frequency.position(stamp) for stamp in series.stamps[end : end + steps]]
 
 
-def _predict(series: Series, end: int, steps: int, pattern: Seasonality, mode: Mode) -> Values:
+def _predict(series: Series, end: int, steps: int, pattern: Seasonality, mode: Mode, interval: float) -> Forecast:
     history = cut(series, end, max(MAX_HISTORY, 2 * steps))
     if len(history.stamps) < end:
         pattern, _ = model.seasonality(history)
-    return model.predict(history, series.stamps[end : end + steps], pattern, mode, None).prediction
+    return model.predict(history, series.stamps[end : end + steps], pattern, mode, interval)
+
+
+def _join(parts: list[Forecast]) -> Forecast:
+    names = ("prediction", "lower", "upper")
+    return Forecast(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _widening(truth: Values, found: Forecast, interval: float) -> float:
+    """How many half-widths away the truth lay, at the quantile that the interval promises; at least 1."""
+    above = truth > found.prediction
+    width = np.where(above, found.upper - found.prediction, found.prediction - found.lower)
+    missed = np.abs(truth - found.prediction)
+    if not np.all(width > 0):
+        return 1.0
+    return float(np.clip(np.quantile(missed / width, interval), 1.0, MAX_WIDENING))
 
 
 def _positive(series: Series) -> bool:
