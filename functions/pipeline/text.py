@@ -15,12 +15,13 @@ MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
 SAMPLE_BYTES = 64 * 1024
 MAX_CONTROLS = 0.01  # of the characters; real text has next to none
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffe\uffff]")
-WIDE = (  # codec, bytes of a code unit, where zeros stand in most scripts
-    ("utf-32-le", 4, (1, 2, 3)),
-    ("utf-32-be", 4, (0, 1, 2)),
-    ("utf-16-le", 2, (1,)),
-    ("utf-16-be", 2, (0,)),
+WIDE = (  # codec, bytes of a code unit, where zeros stand in most scripts, how many bytes at least are zeros
+    ("utf-32-le", 4, (1, 2, 3), 0.45),
+    ("utf-32-be", 4, (0, 1, 2), 0.45),
+    ("utf-16-le", 2, (1,), 0.05),
+    ("utf-16-be", 2, (0,), 0.05),
 )
+NOT_IN_WORDS = re.compile(r"(?<=[^\W\d_])[¹²³¼½¾¿¡¤¦¨ª¬¯±¶¸º×÷]")  # what letters of other encodings look like
 
 
 def decode(data: bytes) -> str:
@@ -58,26 +59,34 @@ def encoding(data: bytes, *, whole: bool = True) -> str:
 
 def _wide(sample: bytes, *, whole: bool) -> str:
     """UTF-16 or UTF-32 without a mark: zero bytes, many and nearly all at the same place of a code unit."""
-    for name, unit, offsets in WIDE:
+    for name, unit, offsets, least in WIDE:
         zeros = sum(sample[offset::unit].count(0) for offset in offsets)
-        if zeros >= 0.05 * len(sample) and zeros >= 0.95 * sample.count(0) and _reads(sample, name, whole=whole):
+        if zeros >= least * len(sample) and zeros >= 0.95 * sample.count(0) and _reads(sample, name, whole=whole):
             return name
     raise RejectedError("undecodable", "The content holds zero bytes: it is binary, or text that was damaged.")
 
 
 def _legacy(sample: bytes) -> tuple[str, ...]:
+    """Candidates; short Western texts leave a guess little to go by, and cp1252 is what wrote nearly all of them."""
+    if len(CONTROLS.findall(sample.decode("latin-1"))) > MAX_CONTROLS * len(sample):
+        return ()
+    if _is_western(sample):
+        return ("cp1252",)
     from charset_normalizer import from_bytes
 
     best = from_bytes(sample).best()
-    guessed = (best.encoding,) if best is not None else ()
-    # Short Western texts leave a guess little to go by, and cp1252 is what wrote nearly all of them.
-    return ("cp1252", *guessed) if _western(sample) else guessed
+    return () if best is None else (best.encoding,)
 
 
-def _western(sample: bytes) -> bool:
-    """Mostly ASCII letters, with accented ones here and there, and none of the bytes cp1252 leaves undefined."""
-    high = sum(byte > 0x7F for byte in sample)
-    return high <= 0.15 * len(sample) and _reads(sample, "cp1252", whole=True)
+def _is_western(sample: bytes) -> bool:
+    """Whether cp1252 reads it as words of mostly ASCII letters, with accented ones here and there."""
+    try:
+        text = sample.decode("cp1252")
+    except UnicodeError:
+        return False
+    letters = [char for char in text if char.isalpha()]
+    accented = sum(not char.isascii() for char in letters)
+    return accented <= 0.2 * len(letters) and not NOT_IN_WORDS.search(text)
 
 
 def _reads(sample: bytes, name: str, *, whole: bool) -> bool:
