@@ -54,9 +54,7 @@ class _Linter:
         self.problems: list[Problem] = []
 
     def warn(self, message: str, where: Place | Node) -> None:
-        self.problems.append(
-            Problem(f"{WARNING}: {message}", where.line, where.column, self.file, severity=WARNING)
-        )
+        self.problems.append(Problem(f"{WARNING}: {message}", where.line, where.column, self.file, severity=WARNING))
 
     # --- strings that look like expressions ---------------------------------------------------------
 

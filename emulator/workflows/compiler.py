@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import connectors
+from . import connector_index
+from .calls import CallOperation, PureCallOperation
 from .errors import type_error
 from .evaluate import Code, Names, compile_value, resolve
+from .loops import CompiledLoop, ForOperation
 from .parallel import ParallelOperation
 from .program import (
     Assign,
@@ -40,14 +42,10 @@ from .steps import (
     END,
     AssignOperation,
     Block,
-    CallOperation,
     CompiledCase,
-    CompiledLoop,
-    ForOperation,
     GroupOperation,
     Jump,
     Operation,
-    PureCallOperation,
     RaiseOperation,
     Returned,
     ReturnOperation,
@@ -114,13 +112,10 @@ def _signal(target: str | None) -> Signal:
 
 
 class _RoutineCompiler:
-    def __init__(
-        self, program: Program, routine: Routine, routines: dict[str, CompiledRoutine]
-    ) -> None:
+    def __init__(self, program: Program, routine: Routine, routines: dict[str, CompiledRoutine]) -> None:
         self.routine = routine
         self.parameter_names = {
-            name: [parameter.name for parameter in other.parameters]
-            for name, other in program.routines.items()
+            name: [parameter.name for parameter in other.parameters] for name, other in program.routines.items()
         }
         self.names = Names(declared(routine), dict(routines))
         self.routines = routines
@@ -147,7 +142,8 @@ class _RoutineCompiler:
         return None if value is None else self.code(value)
 
     def block(self, steps: list[Step]) -> Block:
-        return Block([self.operation(step) for step in steps])
+        anonymous = any(step.anonymous for step in steps)
+        return Block([self.operation(step) for step in steps], anonymous)
 
     def operation(self, step: Step) -> Operation:
         build = self._steps.get(type(step))
@@ -158,8 +154,7 @@ class _RoutineCompiler:
 
     def _assign(self, step: Assign) -> Operation:
         assignments = [
-            (Assigner(target, self.names), self.code(value), place)
-            for target, value, place in step.assignments
+            (Assigner(target, self.names), self.code(value), place) for target, value, place in step.assignments
         ]
         return AssignOperation(*_common(step), assignments)
 
@@ -176,9 +171,7 @@ class _RoutineCompiler:
         where, arguments = step.place, step.arguments
         if step.positional is not None:
             arguments = dict(zip(self._parameters(step.function), step.positional, strict=False))
-        entries: list[tuple[Value, Value]] = [
-            (Constant(name, where), value) for name, value in arguments.items()
-        ]
+        entries: list[tuple[Value, Value]] = [(Constant(name, where), value) for name, value in arguments.items()]
         if all(isinstance(value, Constant) for _, value in entries):
             content = {name: value.value for name, value in arguments.items() if isinstance(value, Constant)}
             return self.code(Constant(content, where))
@@ -195,7 +188,8 @@ class _RoutineCompiler:
             return lambda scope, arguments: routine.call_named(scope.frame, arguments)
         function = FUNCTIONS.get(step.function)
         if function is None:
-            return connectors.performer(step.function)
+            connector = connector_index.performer(step.function)
+            return lambda scope, arguments: connector(scope.frame, arguments)
         if function.kind == BLOCKING:
             return lambda scope, arguments: _blocking(function, scope, arguments)
         now = _now(function)

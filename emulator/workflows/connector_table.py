@@ -57,6 +57,9 @@ def _service(
     return connectors
 
 
+_SOURCE = "storage/v1/b/{sourceBucket}/o/{sourceObject}"
+_DESTINATION = "b/{destinationBucket}/o/{destinationObject}"
+
 CONNECTORS: dict[str, Connector] = {
     **_service(
         "storage", "v1", "storage.googleapis.com",
@@ -73,10 +76,8 @@ CONNECTORS: dict[str, Connector] = {
             "objects.update": "PUT storage/v1/b/{bucket}/o/{object}",
             "objects.delete": "DELETE storage/v1/b/{bucket}/o/{object}",
             "objects.compose": "POST storage/v1/b/{destinationBucket}/o/{destinationObject}/compose",
-            "objects.copy":
-                "POST storage/v1/b/{sourceBucket}/o/{sourceObject}/copyTo/b/{destinationBucket}/o/{destinationObject}",
-            "objects.rewrite":
-                "POST storage/v1/b/{sourceBucket}/o/{sourceObject}/rewriteTo/b/{destinationBucket}/o/{destinationObject}",
+            "objects.copy": f"POST {_SOURCE}/copyTo/{_DESTINATION}",
+            "objects.rewrite": f"POST {_SOURCE}/rewriteTo/{_DESTINATION}",
         },
     ),
     **_service(
@@ -106,6 +107,9 @@ CONNECTORS: dict[str, Connector] = {
             "namespaces.executions.get": "GET apis/run.googleapis.com/v1/{+name}",
             "namespaces.executions.list": "GET apis/run.googleapis.com/v1/{+parent}/executions",
             "namespaces.executions.delete": "DELETE apis/run.googleapis.com/v1/{+name}",
+            "namespaces.services.create": "POST apis/serving.knative.dev/v1/{+parent}/services",
+            "namespaces.services.replaceService": "PUT apis/serving.knative.dev/v1/{+name}",
+            "namespaces.services.delete": "DELETE apis/serving.knative.dev/v1/{+name}",
             "namespaces.services.get": "GET apis/serving.knative.dev/v1/{+name}",
             "namespaces.services.list": "GET apis/serving.knative.dev/v1/{+parent}/services",
         },
@@ -171,6 +175,13 @@ CONNECTORS: dict[str, Connector] = {
             "jobs.insert": "POST bigquery/v2/projects/{projectId}/jobs",
             "jobs.get": "GET bigquery/v2/projects/{projectId}/jobs/{jobId}",
             "jobs.getQueryResults": "GET bigquery/v2/projects/{projectId}/queries/{jobId}",
+            "datasets.insert": "POST bigquery/v2/projects/{projectId}/datasets",
+            "datasets.get": "GET bigquery/v2/projects/{projectId}/datasets/{datasetId}",
+            "datasets.delete": "DELETE bigquery/v2/projects/{projectId}/datasets/{datasetId}",
+            "tables.insert": "POST bigquery/v2/projects/{projectId}/datasets/{datasetId}/tables",
+            "tables.list": "GET bigquery/v2/projects/{projectId}/datasets/{datasetId}/tables",
+            "tables.delete": "DELETE bigquery/v2/projects/{projectId}/datasets/{datasetId}/tables/{tableId}",
+            "tabledata.list": "GET bigquery/v2/projects/{projectId}/datasets/{datasetId}/tables/{tableId}/data",
             "tables.get": "GET bigquery/v2/projects/{projectId}/datasets/{datasetId}/tables/{tableId}",
             "tabledata.insertAll":
                 "POST bigquery/v2/projects/{projectId}/datasets/{datasetId}/tables/{tableId}/insertAll",
@@ -219,7 +230,10 @@ QUERY: dict[str, frozenset[str]] = {
         "aiplatform": "filter pageSize pageToken readMask orderBy",
         "workflowexecutions": "filter orderBy pageSize pageToken view",
         "secretmanager": "filter pageSize pageToken secretId etag",
-        "bigquery": "location maxResults pageToken startIndex timeoutMs selectedFields view formatOptions.useInt64Timestamp",
+        "bigquery": """
+            location maxResults pageToken startIndex timeoutMs selectedFields view deleteContents
+            formatOptions.useInt64Timestamp datasetView
+            """,
         "firestore": """
             documentId mask.fieldPaths updateMask.fieldPaths currentDocument.exists
             currentDocument.updateTime transaction readTime

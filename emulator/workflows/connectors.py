@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from . import choices, limits
 from .auth import TokenRequest
-from .connector_table import CONNECTORS, QUERY, SERVICES, Connector
-from .errors import RaisedError, failure, type_error, value_error
+from .connector_table import Connector
+from .errors import RaisedError, failure, type_error
 from .http import Request, encode_body, with_query
 from .stdlib import expecting, requests, retrying
-from .stdlib.encoding import base64_decode
-from .values import decode_json, encode_json, is_number
+from .values import decode_json, is_number
 
 if TYPE_CHECKING:
     from .scope import Frame, Scope
@@ -26,50 +24,8 @@ _POLLING = {"initial_delay": 1.0, "multiplier": 1.25, "max_delay": 60.0}
 Perform = Callable[["Scope", dict[str, Any]], Awaitable[Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """The arguments that a connector takes, and those that it cannot do without."""
-
-    arguments: frozenset[str]
-    required: list[str]
-
-
-def find(name: str) -> Signature | None:
-    """The arguments of an emulated connector."""
-    if name in HELPERS:
-        arguments, required = HELPERS[name].arguments.split(), HELPERS[name].required.split()
-        return Signature(frozenset({*arguments, *required, "connector_params"}), required)
-    connector = CONNECTORS.get(name)
-    if connector is None:
-        return None
-    required = _path_variables(connector)
-    optional = {"body", "connector_params", *QUERY["any"], *QUERY.get(connector.service, ())}
-    return Signature(frozenset({*required, *optional, *connector.not_query}), required)
-
-
-def may_exist(name: str) -> bool:
-    """Whether Google has connectors for the service, though this one is not emulated."""
-    parts = name.split(".")
-    return len(parts) >= 4 and parts[1] in SERVICES
-
-
-def _path_variables(connector: Connector) -> list[str]:
+def path_variables(connector: Connector) -> list[str]:
     return [match.group(2) for match in _VARIABLE.finditer(connector.path)]
-
-
-def performer(name: str) -> Perform:
-    """What a `call` step of a connector does."""
-    connector = CONNECTORS.get(name)
-    helper = HELPERS.get(name)
-
-    async def perform(scope: Scope, arguments: dict[str, Any]) -> Any:
-        if helper is not None:
-            return await helper.call(scope.frame, arguments)
-        if connector is None:
-            raise failure("SystemError", f"connector '{name}' is not emulated")
-        return await call(scope.frame, connector, arguments)
-
-    return perform
 
 
 async def call(frame: Frame, connector: Connector, arguments: dict[str, Any]) -> Any:
@@ -99,7 +55,7 @@ def base_url(frame: Frame, connector: Connector, arguments: dict[str, Any]) -> s
 
 def _url(frame: Frame, connector: Connector, arguments: dict[str, Any]) -> str:
     values = arguments
-    used = set(_path_variables(connector)) | {"body", "connector_params"} | set(connector.not_query)
+    used = {*path_variables(connector), *connector.not_query, "body", "connector_params", "query"}
 
     def fill(match: re.Match[str]) -> str:
         name = match.group(2)
@@ -110,6 +66,7 @@ def _url(frame: Frame, connector: Connector, arguments: dict[str, Any]) -> str:
 
     path = _VARIABLE.sub(fill, connector.path)
     query = {name: value for name, value in values.items() if name not in used}
+    query |= expecting.mapping(connector.name, "query", values.get("query") or {})
     return with_query(f"{base_url(frame, connector, arguments)}/{path}", query)
 
 
@@ -189,81 +146,3 @@ async def _poll(
 def operation_error(message: str, operation: dict[str, Any]) -> RaisedError:
     """The error of a long-running operation that ended badly."""
     return RaisedError({"message": message, "operation": operation, "tags": ["OperationError"]})
-
-
-# --- helpers that are more than one request -----------------------------------------------------------
-
-
-async def run_execution(frame: Frame, arguments: dict[str, Any]) -> Any:
-    """Start an execution of another workflow and wait for its result."""
-    environment = frame.execution.environment
-    name = expecting.string("executions.run", "workflow_id", arguments.get("workflow_id"))
-    project = arguments.get("project_id") or environment.project_id
-    location = arguments.get("location") or environment.location
-    parent = f"projects/{project}/locations/{location}/workflows/{name}"
-    body: dict[str, Any] = {"argument": encode_json(arguments.get("argument"))} if "argument" in arguments else {}
-    shared = {"connector_params": arguments.get("connector_params") or {}}
-    timeout = requests.seconds(
-        shared["connector_params"].get("timeout"), limits.CONNECTOR_TIMEOUT_S, limits.OPERATION_TIMEOUT_S
-    )
-    clock = frame.execution.runtime.clock
-    deadline = clock.now() + timeout
-    create = CONNECTORS[f"{_EXECUTIONS}.create"]
-    execution = await call(frame, create, {"parent": parent, "body": body, **shared})
-    return await _finished(frame, execution, shared, deadline)
-
-
-async def _finished(frame: Frame, execution: Any, shared: dict[str, Any], deadline: float) -> Any:
-    clock, delay = frame.execution.runtime.clock, choices.CHILD_POLL_S
-    while execution.get("state") in ("ACTIVE", "QUEUED"):
-        if clock.now() >= deadline:
-            raise failure("TimeoutError", "the child execution did not end in time")
-        await clock.sleep(delay)
-        delay = min(delay * 1.25, 60.0)
-        execution = await call(frame, CONNECTORS[f"{_EXECUTIONS}.get"], {"name": execution["name"], **shared})
-    if execution.get("state") != "SUCCEEDED":
-        raise operation_error("Execution failed or cancelled.", execution)
-    return decode_json(execution.get("result") or "null")
-
-
-async def read_secret(frame: Frame, arguments: dict[str, Any]) -> Any:
-    """The payload of a secret's version, as text."""
-    version = await call(frame, CONNECTORS[f"{_SECRETS}.access"], _secret_name(frame, arguments))
-    payload = _secret_bytes(version)
-    try:
-        return payload.decode()
-    except UnicodeDecodeError:
-        raise value_error("the secret is no UTF-8 text") from None
-
-
-def _secret_bytes(version: Any) -> bytes:
-    return base64_decode(version["payload"]["data"])
-
-
-def _secret_name(frame: Frame, arguments: dict[str, Any]) -> dict[str, Any]:
-    if "name" in arguments:
-        return arguments
-    secret = expecting.string("secretmanager", "secret_id", arguments.get("secret_id"))
-    project = arguments.get("project_id") or frame.execution.environment.project_id
-    version = arguments.get("version") or "latest"
-    name = f"projects/{project}/secrets/{secret}/versions/{version}"
-    return {"name": name, "connector_params": arguments.get("connector_params") or {}}
-
-
-_EXECUTIONS = "googleapis.workflowexecutions.v1.projects.locations.workflows.executions"
-_SECRETS = "googleapis.secretmanager.v1.projects.secrets.versions"
-
-
-@dataclass(frozen=True, slots=True)
-class Helper:
-    """A connector that is more than one request."""
-
-    call: Callable[[Frame, dict[str, Any]], Awaitable[Any]]
-    required: str
-    arguments: str
-
-
-HELPERS: dict[str, Helper] = {
-    f"{_EXECUTIONS}.run": Helper(run_execution, "workflow_id", "location project_id argument"),
-    f"{_SECRETS}.accessString": Helper(read_secret, "", "name secret_id project_id version"),
-}

@@ -1,9 +1,9 @@
 """What goes wrong: at deployment (`WorkflowSyntaxError`) and while an execution runs (`RaisedError`).
 
-    Exception
-    ├── WorkflowSyntaxError       the source cannot be deployed; every problem with its place
-    └── RaisedError               a value raised at run time: exactly what `except: as: e` sees
-        └── LimitError            a limit of the service was hit: no `except` catches it
+Exception
+├── WorkflowSyntaxError       the source cannot be deployed; every problem with its place
+└── RaisedError               a value raised at run time: exactly what `except: as: e` sees
+    └── LimitError            a limit of the service was hit: no `except` catches it
 """
 
 from __future__ import annotations

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from . import connector_index
 from .errors import type_error
+from .helper_connectors import Helper
 from .nodes import Binary, Call, Expression, Index, ListLiteral, Literal, Member, Name, Unary, dotted
 from .operators import BINARY, UNARY, boolean, item, member
 from .program import Computed, Constant, ListValue, MapValue, Value
@@ -16,7 +18,7 @@ from .stdlib.table import CONTEXTUAL, LibraryFunction
 from .values import Function
 
 
-class Callable_(Protocol):
+class Subworkflow(Protocol):
     """A compiled subworkflow."""
 
     name: str
@@ -45,11 +47,15 @@ class Names:
     routines: dict[str, Any]
 
 
+def constant(value: Any) -> Code:
+    """The closure of what is known already."""
+    return Code(lambda _scope: value)
+
+
 def compile_value(value: Value, names: Names) -> Code:
     """The closure of any value in a step."""
     if isinstance(value, Constant):
-        content = value.value
-        return Code(lambda _scope: content)
+        return constant(value.value)
     if isinstance(value, Computed):
         return compile_expression(value.expression, names)
     if isinstance(value, ListValue):
@@ -78,7 +84,7 @@ def compile_expression(node: Expression, names: Names) -> Code:
     """The closure of an expression."""
     match node:
         case Literal(value):
-            return Code(lambda _scope: value)
+            return constant(value)
         case Name(name):
             return _name(name, names)
         case Member():
@@ -100,8 +106,7 @@ def compile_expression(node: Expression, names: Names) -> Code:
 
 def _name(name: str, names: Names) -> Code:
     if name not in names.variables and name in names.routines:
-        routine = Function(name, names.routines[name].call)
-        return Code(lambda _scope: routine)
+        return constant(Function(name, names.routines[name].call))
 
     def read(scope: Scope) -> Any:
         variables = scope.variables
@@ -113,8 +118,7 @@ def _name(name: str, names: Names) -> Code:
 def _member(node: Member, names: Names) -> Code:
     path = dotted(node)
     if path in OBJECTS and path is not None and path.partition(".")[0] not in names.variables:
-        content = OBJECTS[path]
-        return Code(lambda _scope: content)
+        return constant(OBJECTS[path])
     name = node.name
     value = compile_expression(node.value, names)
     run = value.run
@@ -186,7 +190,21 @@ def _logical(operator: str, left: Code, right: Code) -> Code:
 def _call(callee: str, arguments: list[Code], names: Names) -> Code:
     if callee in FUNCTIONS:
         return _library_call(FUNCTIONS[callee], arguments)
+    helper = connector_index.in_expressions(callee)
+    if helper is not None:
+        return _connector_call(helper, arguments)
     return _routine_call(names.routines[callee], arguments)
+
+
+def _connector_call(helper: Helper, arguments: list[Code]) -> Code:
+    values = _strict(arguments, _list_of)
+    names = (*helper.required, *helper.optional)
+
+    async def call(scope: Scope) -> Any:
+        positional = await resolve(values, scope)
+        return await helper.call(scope.frame, dict(zip(names, positional, strict=False)))
+
+    return Code(call, awaits=True)
 
 
 def _library_call(function: LibraryFunction, arguments: list[Code]) -> Code:
@@ -197,7 +215,7 @@ def _library_call(function: LibraryFunction, arguments: list[Code]) -> Code:
     return _strict([execution, *arguments], call)
 
 
-def _routine_call(routine: Callable_, arguments: list[Code]) -> Code:
+def _routine_call(routine: Subworkflow, arguments: list[Code]) -> Code:
     values = _strict(arguments, _list_of) if arguments else Code(lambda _scope: [])
 
     async def call(scope: Scope) -> Any:
@@ -210,5 +228,3 @@ def _routine_call(routine: Callable_, arguments: list[Code]) -> Code:
 async def resolve(code: Code, scope: Scope) -> Any:
     """The value of code of either kind."""
     return await code.run(scope) if code.awaits else code.run(scope)
-
-

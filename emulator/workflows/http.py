@@ -92,9 +92,7 @@ class HttpClient:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
-            connector = aiohttp.TCPConnector(
-                limit=self.connections, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=300
-            )
+            connector = aiohttp.TCPConnector(limit=self.connections, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=300)
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),

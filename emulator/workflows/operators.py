@@ -142,8 +142,6 @@ def position(value: list[Any], index: Any) -> int:
     return index
 
 
-
-
 BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "+": add,
     "-": _arithmetic("-", operator.sub),

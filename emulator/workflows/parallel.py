@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from . import limits
 from .errors import LimitError, RaisedError, error_map, type_error, value_error
 from .evaluate import Code, resolve
+from .loops import CompiledLoop
 from .program import Place
 from .report import context
 from .scope import Scope
-from .steps import Block, CompiledLoop, Operation, Signal, run_block
+from .steps import Block, Operation, Signal, run_block
 from .values import safe_json, shown_type
 
 _MESSAGE = "One or more branches or iterations encountered an unhandled runtime error"
@@ -57,9 +58,7 @@ class ParallelOperation(Operation):
         jobs, count = await self._jobs(scope)
         width = min(count, await self._width(scope))
         failures: list[tuple[int, dict[str, Any]]] = []
-        workers = [
-            asyncio.ensure_future(self._work(scope, jobs, failures)) for _ in range(width)
-        ]
+        workers = [asyncio.ensure_future(self._work(scope, jobs, failures)) for _ in range(width)]
         await _all(workers)
         if failures:
             raise _unhandled([failure for _, failure in sorted(failures, key=lambda pair: pair[0])])
@@ -118,7 +117,7 @@ def _iteration(loop: CompiledLoop, at: int, value: Any) -> Job:
     return Job(str(at), "STEP_FOR_ITERATION", loop.block, variables)
 
 
-async def _all(workers: list[asyncio.Future[None]]) -> None:
+async def _all(workers: Sequence[asyncio.Future[None]]) -> None:
     """Wait for every worker; when one meets a limit, or this is cancelled, stop the others."""
     if not workers:
         return

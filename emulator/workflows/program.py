@@ -56,12 +56,16 @@ Value = Constant | Computed | ListValue | MapValue
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What all steps have; `place` is that of the action's key (`call`, `assign`, …)."""
+    """What all steps have; `place` is that of the action's key (`call`, `assign`, …).
+
+    An `anonymous` step stands without a name inside another one, whose name it carries for reports.
+    """
 
     name: str
     place: Place
     next: str | None = None
     next_place: Place | None = None
+    anonymous: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

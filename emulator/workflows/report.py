@@ -8,9 +8,7 @@ from .values import error_context, safe_json
 
 def context(error: RaisedError) -> str:
     """The message, then the steps that the error passed, innermost first."""
-    frames = [
-        f'in step "{frame.step}", routine "{frame.routine}", line: {frame.line}' for frame in error.frames
-    ]
+    frames = [f'in step "{frame.step}", routine "{frame.routine}", line: {frame.line}' for frame in error.frames]
     return "\n".join([error_context(error), *frames])
 
 

@@ -82,7 +82,7 @@ def _number(name: str, value: Any) -> float:
         raise type_error(f"retry: {name} must be a number, got {shown_type(value)}")
     if number < 0:
         raise value_error(f"retry: {name} must not be negative")
-    return number  # type: ignore[no-any-return]
+    return number
 
 
 async def applies(predicate: Function, error: Any, scope: Scope) -> bool:

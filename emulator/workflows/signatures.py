@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterator
 
-from . import connectors
+from . import connector_index
 from .program import CallStep, Place, Program
 from .stdlib import FUNCTIONS
 from .stdlib.table import BLOCKING
@@ -35,10 +35,10 @@ class Signatures:
             function = FUNCTIONS[name]
             yield from _named(step, function.parameters, function.parameters[: function.required])
         elif name.startswith("googleapis."):
-            connector = connectors.find(name)
+            connector = connector_index.find(name)
             if connector is not None:
                 yield from _named(step, connector.arguments, connector.required)
-            elif not connectors.may_exist(name):
+            elif not connector_index.may_exist(name):
                 yield f"unknown connector '{name}'", step.place
         else:
             yield self.unknown(name), step.place
@@ -60,7 +60,10 @@ class Signatures:
                 return _blocking(name)
             return _count(name, count, function.required, len(function.parameters))
         if name.startswith("googleapis."):
-            return _blocking(name)
+            helper = connector_index.in_expressions(name)
+            if helper is None:
+                return _blocking(name)
+            return _count(name, count, len(helper.required), len(helper.required) + len(helper.optional))
         if name in self.routines:
             required = sum(needed for _, needed in self.routines[name])
             return _count(name, count, required, len(self.routines[name]))
@@ -84,9 +87,7 @@ def _count(name: str, count: int, least: int, most: int) -> str | None:
     return f"{name}() takes {wanted} arguments, got {count}"
 
 
-def _named(
-    step: CallStep, allowed: Collection[str], required: Collection[str]
-) -> Iterator[tuple[str, Place]]:
+def _named(step: CallStep, allowed: Collection[str], required: Collection[str]) -> Iterator[tuple[str, Place]]:
     if step.argument_map is not None:
         return
     unknown = [name for name in step.arguments if name not in allowed]

@@ -118,7 +118,7 @@ def _prepare(text: str) -> str:
     except ValueError:
         return text
     joined = _SURROGATES.sub(lambda pair: json.loads(f'"{pair.group()}"'), text)
-    return joined.replace("\t", " ").replace("\\/", "/")
+    return joined.replace("\t", " ")
 
 
 class _Reader:

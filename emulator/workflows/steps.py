@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from .errors import RaisedError, type_error
-from .evaluate import Code, resolve
+from .evaluate import Code, constant, resolve
 from .operators import boolean
 from .program import Place
 from .scope import Frame, Scope
 from .targets import Assigner
-from .values import is_number, shown_type
+from .values import shown_type
 
 YIELD_EVERY = 64
 
@@ -56,7 +56,7 @@ class Operation:
         self.place = place
         self.after = after
 
-    def act(self, scope: Scope) -> Any:
+    def act(self, scope: Scope) -> Any:  # noqa: ARG002 - for those that need it
         """Do it; None goes on to `after`, or the next step."""
         return None
 
@@ -64,9 +64,9 @@ class Operation:
 class Block:
     """A list of steps."""
 
-    def __init__(self, operations: list[Operation]) -> None:
+    def __init__(self, operations: list[Operation], anonymous: bool = False) -> None:
         self.operations = operations
-        self.index = {operation.name: at for at, operation in enumerate(operations)}
+        self.index = {} if anonymous else {operation.name: at for at, operation in enumerate(operations)}
         self.awaits = any(operation.awaits for operation in operations)
 
     def run_now(self, scope: Scope) -> Signal:
@@ -91,7 +91,7 @@ class Block:
             elif type(signal) is Jump and signal.target in self.index:
                 at = self.index[signal.target]
             else:
-                return signal  # type: ignore[no-any-return]
+                return signal
         return None
 
     async def run(self, scope: Scope) -> Signal:
@@ -120,7 +120,7 @@ class Block:
             elif type(signal) is Jump and signal.target in self.index:
                 at = self.index[signal.target]
             else:
-                return signal  # type: ignore[no-any-return]
+                return signal
         return None
 
     def _failed(self, frame: Frame, operation: Operation, entry: Any, error: BaseException) -> None:
@@ -139,9 +139,7 @@ class AssignOperation(Operation):
 
     kind = "STEP_ASSIGN"
 
-    def __init__(
-        self, name: str, place: Place, after: Signal, assignments: list[tuple[Assigner, Code, Place]]
-    ) -> None:
+    def __init__(self, name: str, place: Place, after: Signal, assignments: list[tuple[Assigner, Code, Place]]) -> None:
         super().__init__(name, place, after)
         self.assignments = assignments
         self.awaits = any(code.awaits or target.awaits for target, code, _ in assignments)
@@ -259,8 +257,10 @@ class SwitchOperation(Operation):
 
     async def _later(self, scope: Scope) -> Signal:
         for case in self.cases:
-            value = await resolve(case.condition, scope) if case.condition.awaits else None
-            if self._holds(scope, case, (lambda _s, v=value: v) if case.condition.awaits else case.condition.run):
+            condition = case.condition
+            if condition.awaits:
+                condition = constant(await condition.run(scope))
+            if self._holds(scope, case, condition.run):
                 signal = await run_block(case.block, scope)
                 return case.after if signal is None else signal
         return None
@@ -274,159 +274,3 @@ class SwitchOperation(Operation):
             raise
         finally:
             scope.frame.end(entry)
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledLoop:
-    """The inside of a `for`."""
-
-    value: str
-    index: str | None
-    items: Code | None
-    start: Code | None
-    end: Code | None
-    block: Block
-
-    async def elements(self, scope: Scope) -> list[Any] | range:
-        """What to iterate over."""
-        if self.items is not None:
-            items = await resolve(self.items, scope)
-            if type(items) is not list:
-                hint = "; iterate over keys(map)" if type(items) is dict else ""
-                raise type_error(f"'in' of a for loop must be a list, got {shown_type(items)}{hint}")
-            return items
-        if self.start is None:
-            return []
-        start = await resolve(self.start, scope)
-        if self.end is not None:
-            return _numbers(start, await resolve(self.end, scope))
-        if type(start) is not list or len(start) != 2:
-            raise type_error("'range' of a for loop must be a list of two numbers")
-        return _numbers(start[0], start[1])
-
-
-def _numbers(start: Any, end: Any) -> list[Any] | range:
-    """From start to end, both included, by steps of 1."""
-    for bound in (start, end):
-        if not is_number(bound):
-            raise type_error(f"'range' of a for loop takes numbers, got {shown_type(bound)}")
-    if type(start) is int and type(end) is int:
-        return range(start, end + 1)
-    count = int(end - start) + 1 if end >= start else 0
-    return _Doubles(float(start), count)
-
-
-class _Doubles(list[Any]):
-    """Doubles that are made one at a time: a range may be longer than memory."""
-
-    def __init__(self, start: float, count: int) -> None:
-        super().__init__()
-        self.start = start
-        self.count = count
-
-    def __iter__(self) -> Any:
-        return (self.start + at for at in range(self.count))
-
-    def __len__(self) -> int:
-        return self.count
-
-
-class ForOperation(Operation):
-    """`for`"""
-
-    kind = "STEP_FOR"
-    awaits = True
-
-    def __init__(self, name: str, place: Place, after: Signal, loop: CompiledLoop) -> None:
-        super().__init__(name, place, after)
-        self.loop = loop
-
-    async def act(self, scope: Scope) -> Signal:
-        loop, block, frame = self.loop, self.loop.block, scope.frame
-        inner = Scope(frame, scope)
-        execution = frame.execution
-        try:
-            for index, value in enumerate(await loop.elements(scope)):
-                inner.declare(loop.value, value)
-                if loop.index is not None:
-                    inner.declare(loop.index, index)
-                entry = frame.begin(self.name, "STEP_FOR_ITERATION", self.place, index)
-                try:
-                    signal = await block.run(inner) if block.awaits else block.run_now(inner)
-                except (RaisedError, asyncio.CancelledError) as error:
-                    frame.end(entry, error)
-                    raise
-                frame.end(entry)
-                if signal is BREAK:
-                    return None
-                if signal is not None and signal is not CONTINUE:
-                    return signal
-                if not block.awaits and index % YIELD_EVERY == 0 and execution.steps:
-                    await asyncio.sleep(0)
-        finally:
-            inner.drop()
-        return None
-
-
-Perform = Callable[[Scope, dict[str, Any]], Awaitable[Any]]
-
-
-class CallOperation(Operation):
-    """`call` of something that may have to wait: a subworkflow, a blocking function, a connector."""
-
-    kind = "STEP_CALL"
-    awaits = True
-
-    def __init__(
-        self, name: str, place: Place, after: Signal, function: str, perform: Perform, arguments: Code, result: str | None
-    ) -> None:
-        super().__init__(name, place, after)
-        self.function = function
-        self.perform = perform
-        self.arguments = arguments
-        self.result = result
-
-    async def act(self, scope: Scope) -> Signal:
-        arguments = await resolve(self.arguments, scope)
-        if type(arguments) is not dict:
-            raise type_error(f"'args' must be a map, got {shown_type(arguments)}")
-        level = scope.frame.execution.runtime.call_log_level
-        try:
-            value = await self.perform(scope, arguments)
-        except RaisedError as error:
-            if level in ("LOG_ALL_CALLS", "LOG_ERRORS_ONLY"):
-                self._log(scope, "ERROR", {"call": self.function, "exception": error.value})
-            raise
-        if level == "LOG_ALL_CALLS":
-            self._log(scope, "INFO", {"call": self.function, "succeeded": True})
-        if self.result is not None:
-            scope.assign(self.result, value)
-        return None
-
-    def _log(self, scope: Scope, severity: str, content: dict[str, Any]) -> None:
-        frame = scope.frame
-        frame.step = self.name
-        frame.execution.log(frame, severity, content, "call")
-
-
-class PureCallOperation(Operation):
-    """`call` of a function that never waits."""
-
-    kind = "STEP_CALL"
-
-    def __init__(
-        self, name: str, place: Place, after: Signal, call: Callable[[Scope, dict[str, Any]], Any], arguments: Code, result: str | None
-    ) -> None:
-        super().__init__(name, place, after)
-        self.call = call
-        self.arguments = arguments
-        self.result = result
-
-    def act(self, scope: Scope) -> Any:
-        arguments = self.arguments.run(scope)
-        if type(arguments) is not dict:
-            raise type_error(f"'args' must be a map, got {shown_type(arguments)}")
-        value = self.call(scope, arguments)
-        if self.result is not None:
-            scope.assign(self.result, value)
-        return None

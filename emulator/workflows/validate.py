@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from .errors import Problem
+from .nodes import Index, Member
 from .program import (
     Assign,
     CallStep,
@@ -27,7 +28,6 @@ from .program import (
     Try,
     Value,
 )
-from .nodes import Index, Member
 from .reader import variable_of
 from .signatures import Signatures
 from .symbols import Symbols

@@ -104,9 +104,7 @@ def encode_json(value: Any, indent: str | None = None, prefix: str = "") -> str:
         RaisedError: ValueError for bytes, functions, NaN and Infinity.
     """
     separators = (",", ":") if indent is None else (",", ": ")
-    text = json.dumps(
-        jsonable(value), ensure_ascii=False, indent=indent, separators=separators, sort_keys=True
-    )
+    text = json.dumps(jsonable(value), ensure_ascii=False, indent=indent, separators=separators, sort_keys=True)
     return text.replace("\n", "\n" + prefix) if prefix else text
 
 

@@ -65,10 +65,12 @@ class Workflow:
             return Outcome("CANCELLED")
         except RaisedError as error:
             return Outcome("FAILED", error=execution_error(error))
+        except RecursionError:
+            return Outcome("FAILED", error=execution_error(limit_error("Values are nested too deeply")))
         except Exception:
             logger.exception("interpreter error", extra={"workflow": self.name})
-            error = failure("SystemError", "internal error of the interpreter")
-            return Outcome("FAILED", error=execution_error(error))
+            internal = failure("SystemError", "internal error of the interpreter")
+            return Outcome("FAILED", error=execution_error(internal))
         finally:
             runtime.callbacks.close(environment.execution_name)
 

@@ -21,7 +21,7 @@ def prepend(objs: Any, val: Any) -> list[Any]:
     return [val, *expecting.sequence("list.prepend", "objs", objs)]
 
 
-def get(map: Any, keys: Any) -> Any:  # noqa: A002 - the documented name
+def get(map: Any, keys: Any) -> Any:
     """The value at a key, or along a list of keys; null when there is none."""
     if type(keys) is str:
         path = [keys]
@@ -39,7 +39,7 @@ def get(map: Any, keys: Any) -> Any:  # noqa: A002 - the documented name
     return value
 
 
-def delete(map: Any, key: Any) -> dict[str, Any]:  # noqa: A002 - the documented name
+def delete(map: Any, key: Any) -> dict[str, Any]:
     """The map without a key."""
     content = expecting.mapping("map.delete", "map", map)
     gone = expecting.string("map.delete", "key", key)

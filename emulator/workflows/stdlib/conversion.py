@@ -28,9 +28,7 @@ def to_integer(x: Any) -> int:
         if not _INTEGER.match(x):
             raise value_error(f'int(): invalid integer "{x}"')
         return _in_range(int(x))
-    raise type_error(
-        f"unsupported operand type for int(): {shown_type(x)} (expecting number or string)"
-    )
+    raise type_error(f"unsupported operand type for int(): {shown_type(x)} (expecting number or string)")
 
 
 def _in_range(number: int) -> int:
@@ -47,18 +45,14 @@ def to_double(x: Any) -> float:
         if not _DOUBLE.match(x):
             raise value_error(f'double(): invalid number "{x}"')
         return float(x)
-    raise type_error(
-        f"unsupported operand type for double(): {shown_type(x)} (expecting number or string)"
-    )
+    raise type_error(f"unsupported operand type for double(): {shown_type(x)} (expecting number or string)")
 
 
 def to_string(x: Any) -> str:
     """Text of a number, boolean or string."""
     if type(x) in (str, int, float, bool):
         return to_text(x)
-    raise type_error(
-        f"unsupported operand type for string(): {shown_type(x)} (expecting number, string, or boolean)"
-    )
+    raise type_error(f"unsupported operand type for string(): {shown_type(x)} (expecting number, string, or boolean)")
 
 
 def default(val: Any, defaultVal: Any) -> Any:  # noqa: N803 - the documented name
@@ -75,7 +69,7 @@ def choose(condition: Any, ifTrue: Any, ifFalse: Any) -> Any:  # noqa: N803 - th
     return ifTrue if condition else ifFalse
 
 
-def keys(map: Any) -> list[str]:  # noqa: A002 - the documented name
+def keys(map: Any) -> list[str]:
     """The keys of a map."""
     return list(expecting.mapping("keys()", "map", map))
 
@@ -84,9 +78,7 @@ def length(value: Any) -> int:
     """Elements of a list, entries of a map, characters of a string."""
     if type(value) in (str, list, dict):
         return len(value)
-    raise type_error(
-        f"unsupported operand type for len(): {shown_type(value)} (expecting list, map, or string)"
-    )
+    raise type_error(f"unsupported operand type for len(): {shown_type(value)} (expecting list, map, or string)")
 
 
 FUNCTIONS = declare(

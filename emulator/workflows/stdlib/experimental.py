@@ -18,7 +18,7 @@ async def run(
     frame: Frame, workflow_id: Any, argument: Any = None, location: Any = None, project_id: Any = None
 ) -> Any:
     """Run another workflow and wait for its result."""
-    from ..connectors import run_execution
+    from ..helper_connectors import run_execution
 
     arguments = {"workflow_id": workflow_id, "argument": argument, "location": location, "project_id": project_id}
     return await run_execution(frame, arguments)

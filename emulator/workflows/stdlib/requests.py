@@ -99,9 +99,7 @@ async def _token(frame: Frame, auth: Any, url: str) -> str:
     account = execution.environment.service_account
     scopes = _scopes(details.get("scopes") or details.get("scope"))
     token = (
-        TokenRequest("OIDC", audience, (), account)
-        if kind == "OIDC"
-        else TokenRequest("OAuth2", None, scopes, account)
+        TokenRequest("OIDC", audience, (), account) if kind == "OIDC" else TokenRequest("OAuth2", None, scopes, account)
     )
     return await mint(frame, token)
 

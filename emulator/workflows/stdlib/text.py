@@ -84,7 +84,7 @@ def _compiled(pattern: str) -> Any:
     options = re2.Options()
     options.longest_match = True
     options.log_errors = False
-    return re2.compile(pattern, options)
+    return re2.compile(pattern, options)  # type: ignore[no-untyped-call]
 
 
 def split(source: Any, separator: Any) -> list[str]:

@@ -56,6 +56,4 @@ def seconds_of(text: str, function: str) -> float:
     return (moment - _EPOCH) / timedelta(microseconds=1) / _MICRO
 
 
-FUNCTIONS = declare(
-    "time", {"format": ("seconds timezone?", format_time), "parse": ("value", parse_time)}
-)
+FUNCTIONS = declare("time", {"format": ("seconds timezone?", format_time), "parse": ("value", parse_time)})
