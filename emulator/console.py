@@ -5,9 +5,11 @@ import logging
 import re
 import sys
 from pathlib import Path
+from textwrap import shorten
 
 _SEVERE = {"WARNING", "ERROR", "CRITICAL", "ALERT", "EMERGENCY"}
 _PLAIN_SEVERE = re.compile(r"\b(?:WARNING|ERROR|CRITICAL|FATAL)\b")
+_WIDTH = 300  # what is longer can be read in the log file
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -80,7 +82,7 @@ class _ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         extra = (f"{name}={value}" for name, value in vars(record).items() if name not in _STANDARD)
-        self._console.part("emulator", " ".join((record.getMessage(), *extra)))
+        self._console.part("emulator", shorten(" ".join((record.getMessage(), *extra)), _WIDTH, placeholder=" …"))
         if record.exc_info and record.exc_info[1]:
             self._console.part("emulator", repr(record.exc_info[1]))
 

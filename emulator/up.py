@@ -85,7 +85,9 @@ def port_numbers(stack: Stack, options: argparse.Namespace) -> dict[str, int]:
         wanted[name] = wanted[name] if given is None else given
     open_names = [name for name, port in wanted.items() if port == 0]
     remembered = options.data / "ports.json"
-    before = json.loads(remembered.read_text()) if remembered.exists() else {}
+    before: dict[str, int] = {}
+    with contextlib.suppress(OSError, ValueError):  # a convenience only
+        before = json.loads(remembered.read_text())
     chosen = {**wanted, **ports.choose(before, open_names)}
     remembered.write_text(json.dumps(chosen))
     return chosen

@@ -14,7 +14,7 @@ from emulator.pubsub.publisher import ACTIVE, merge, page
 from emulator.pubsub.store import Delivery
 from emulator.pubsub.validation import check_name, check_subscription
 
-PULL_WAIT_S = 20.0  # how long an empty pull is kept open
+PULL_WAIT_S = 5.0  # how long an empty pull is kept open
 
 _ACK_ID = re.compile(r"(\d+)-(\d+)")
 _FROZEN = ("name", "topic", "filter", "enable_message_ordering")

@@ -69,7 +69,8 @@ def test_empty_file_is_an_empty_stack(tmp_path: Path) -> None:
             "triggers.a.topic: google.cloud.storage.object.v1.finalized takes a bucket",
         ),
         (
-            "triggers: {a: {event: google.cloud.storage.object.v1.finalized, service: s, bucket: b, max_delivery_attempts: 3}}",
+            "triggers: {a: {event: google.cloud.storage.object.v1.deleted, service: s, bucket: b,"
+            " max_delivery_attempts: 3}}",
             "triggers.a.max_delivery_attempts: must be a number from 5 to 100",
         ),
         (

@@ -137,4 +137,11 @@ class Toy:
 
 def gone(processes: list[psutil.Process]) -> bool:
     """Whether all have ended (a zombie has)."""
-    return all(not process.is_running() or process.status() == psutil.STATUS_ZOMBIE for process in processes)
+    return all(_has_ended(process) for process in processes)
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
