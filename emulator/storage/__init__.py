@@ -1,9 +1,10 @@
 """An emulated Cloud Storage: `Store` keeps buckets and objects, `app` serves them as Google's APIs do."""
 
 from .api import app
+from .generations import Source
 from .outbox import Change
 from .preconditions import Preconditions
 from .resources import StoredObject
 from .store import Store
 
-__all__ = ["Change", "Preconditions", "Store", "StoredObject", "app"]
+__all__ = ["Change", "Preconditions", "Source", "Store", "StoredObject", "app"]

@@ -1,6 +1,5 @@
 """Lifecycle rules of buckets, applied to a moment in time."""
 
-import json
 from datetime import date, datetime, timedelta
 
 from .buckets import Bucket
@@ -110,4 +109,4 @@ def _before(time: str | None, day: object) -> bool:
 
 
 def _number(value: object) -> float:
-    return float(json.loads(str(value)))
+    return float(str(value))

@@ -117,7 +117,9 @@ def _token(position: tuple[str, int]) -> str:
 
 def _position(token: str) -> tuple[str, int]:
     try:
-        name, generation = json.loads(base64.urlsafe_b64decode(token))
-        return str(name), int(generation)
-    except (binascii.Error, ValueError, TypeError) as error:
+        match json.loads(base64.urlsafe_b64decode(token)):
+            case [str(name), int(generation)] if len(name.encode()):
+                return name, max(_BEFORE_ALL, min(generation, (1 << 63) - 1))
+    except (binascii.Error, ValueError, RecursionError) as error:
         raise InvalidError("Invalid page token.") from error
+    raise InvalidError("Invalid page token.")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 from .errors import InvalidError
@@ -37,11 +38,11 @@ def object_fields(resource: Fields) -> Fields:
 def bucket_fields(resource: Fields) -> Fields:
     """Those fields of a bucket resource that a client may set."""
     fields = _settable(resource, _BUCKET)
-    for side in ("iamConfiguration",):
-        access = (fields.get(side) or {}).get("uniformBucketLevelAccess") or {}
-        if "enabled" in access:
-            # The older name of the same setting, which clients still read.
-            fields[side] = {**fields[side], "bucketPolicyOnly": {"enabled": access["enabled"]}}
+    configuration = fields.get("iamConfiguration") or {}
+    access = configuration.get("uniformBucketLevelAccess")
+    if access is not None and "enabled" in _map("uniformBucketLevelAccess", access):
+        # The older name of the same setting, which clients still read.
+        fields["iamConfiguration"] = {**configuration, "bucketPolicyOnly": {"enabled": access["enabled"]}}
     return fields
 
 
@@ -85,7 +86,10 @@ def _metadata(key: str, value: Any) -> Fields:
     for name, text in entries.items():
         if text is not None and not isinstance(text, str):
             raise InvalidError(f"Invalid value for: {key}.{name}: expected a string.")
-    size = sum(len(name.encode()) + len((text or "").encode()) for name, text in entries.items())
+    try:
+        size = sum(len(name.encode()) + len((text or "").encode()) for name, text in entries.items())
+    except UnicodeEncodeError as error:
+        raise InvalidError(f"Invalid value for: {key}: not valid Unicode.") from error
     if size > MAX_CUSTOM_METADATA:
         raise InvalidError(
             f"Your custom metadata is too large ({size} bytes); the limit is {MAX_CUSTOM_METADATA} bytes."
@@ -126,16 +130,43 @@ def _lifecycle(key: str, value: Any) -> Fields:
         condition = _map(f"{key}.rule.condition", rule.get("condition"))
         if not condition:
             raise InvalidError("A lifecycle rule must have at least one condition.")
-        unknown = set(condition) - LIFECYCLE_CONDITIONS
-        if unknown:
-            raise InvalidError(f"Unknown lifecycle condition: {sorted(unknown)[0]}")
+        for name, limit in condition.items():
+            if name not in LIFECYCLE_CONDITIONS or not LIFECYCLE_CONDITIONS[name](limit):
+                raise InvalidError(f"Invalid lifecycle condition: {name}: {limit!r}")
+        if action["type"] == "SetStorageClass":
+            _storage_class(f"{key}.rule.action.storageClass", action.get("storageClass"))
     return {"rule": rules} if rules else {}
 
 
-LIFECYCLE_CONDITIONS = {
-    "age", "createdBefore", "customTimeBefore", "daysSinceCustomTime", "daysSinceNoncurrentTime", "isLive",
-    "matchesPrefix", "matchesStorageClass", "matchesSuffix", "noncurrentTimeBefore", "numNewerVersions",
-}  # fmt: skip
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 31
+
+
+def _is_date(value: Any) -> bool:
+    try:
+        date.fromisoformat(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+LIFECYCLE_CONDITIONS: dict[str, Callable[[Any], bool]] = {
+    "age": _is_count,
+    "createdBefore": _is_date,
+    "customTimeBefore": _is_date,
+    "daysSinceCustomTime": _is_count,
+    "daysSinceNoncurrentTime": _is_count,
+    "isLive": lambda value: isinstance(value, bool),
+    "matchesPrefix": _are_texts,
+    "matchesStorageClass": _are_texts,
+    "matchesSuffix": _are_texts,
+    "noncurrentTimeBefore": _is_date,
+    "numNewerVersions": _is_count,
+}
 
 _OBJECT: dict[str, Callable[[str, Any], Any]] = {
     "cacheControl": _header,

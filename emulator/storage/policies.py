@@ -6,7 +6,7 @@ import json
 from .buckets import require_bucket
 from .database import Database
 from .errors import InvalidError, PreconditionError
-from .objects import Source, require_object
+from .generations import Source, require_object
 from .resources import Fields
 
 

@@ -13,7 +13,8 @@ from .checksums import Checksums
 from .contents import Contents
 from .database import Database
 from .errors import CancelledError, InvalidError, NotFoundError
-from .objects import Objects, Source, require_object
+from .generations import Source, require_object
+from .objects import Objects
 from .preconditions import Preconditions
 from .resources import Fields, StoredObject, timestamp
 

@@ -18,7 +18,7 @@ from .requests import preconditions, segment, store_of, whole_number
 from .responses import NO_STORE
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
 
 
 async def download(request: Request) -> Response:

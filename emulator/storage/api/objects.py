@@ -5,8 +5,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..errors import InvalidError
+from ..generations import Source
 from ..listing import MAX_RESULTS, Query
-from ..objects import Source
 from ..preconditions import Preconditions
 from ..resources import Fields
 from .downloads import download
@@ -17,6 +17,10 @@ from .responses import answer, empty
 async def list_objects(request: Request) -> Response:
     parameters = request.query_params
     limit = whole_number(parameters, "maxResults")
+    if flag(request, "softDeleted"):
+        # Nothing is kept after its deletion: the store has no soft delete.
+        await run_in_threadpool(store_of(request).buckets.get, segment(request, "bucket"))
+        return answer(request, {"kind": "storage#objects"})
     query = Query(
         prefix=parameters.get("prefix", ""),
         delimiter=parameters.get("delimiter", ""),
@@ -87,6 +91,8 @@ def _sources(bucket: str, listed: object) -> list[Source]:
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
             raise InvalidError("Each source component must have a name.")
         conditions = entry.get("objectPreconditions") or {}
+        if not isinstance(conditions, dict):
+            raise InvalidError("Invalid value for: objectPreconditions: expected an object.")
         values = {
             key: str(value)
             for key, value in {**entry, **conditions}.items()

@@ -19,7 +19,10 @@ def select(document: Any, fields: str) -> Any:
     tokens = _TOKEN.findall(fields)
     if "".join(tokens) != re.sub(r"\s", "", fields) or not tokens:
         raise _invalid(fields)
-    selection, rest = _selection(tokens, fields)
+    try:
+        selection, rest = _selection(tokens, fields)
+    except RecursionError as error:
+        raise _invalid(fields[:100]) from error
     if rest:
         raise _invalid(fields)
     return _kept(document, selection)

@@ -46,7 +46,7 @@ def whole_number(parameters: Mapping[str, str], name: str) -> int | None:
     text = parameters.get(name)
     if text is None or text == "":
         return None
-    if not (text.isascii() and text.isdigit()) or int(text) >= 1 << 63:
+    if not (text.isascii() and text.isdigit() and len(text) < 20) or int(text) >= 1 << 63:
         raise InvalidError(f"Invalid value for: {name}: '{text}' is not a whole number.")
     return int(text)
 

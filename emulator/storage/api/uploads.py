@@ -30,7 +30,7 @@ from .requests import (
 )
 from .responses import answer, empty
 
-_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,19})-(\d{1,19})|\*)/(\d{1,19}|\*)")
 
 
 async def upload_object(request: Request) -> Response:

@@ -187,9 +187,10 @@ def _conditions(request: Request) -> Preconditions:
 
 
 def _fields(request: Request) -> Fields:
-    fields: Fields = {field: request.headers[header] for header, field in _FIELDS.items() if header in request.headers}
+    headers = {key: value.encode("latin-1").decode("utf-8", "replace") for key, value in request.headers.items()}
+    fields: Fields = {field: headers[header] for header, field in _FIELDS.items() if header in headers}
     prefix = "x-goog-meta-"
-    metadata = {key[len(prefix) :]: value for key, value in request.headers.items() if key.startswith(prefix)}
+    metadata = {key[len(prefix) :]: value for key, value in headers.items() if key.startswith(prefix)}
     return {**fields, **({"metadata": metadata} if metadata else {})}
 
 

@@ -11,6 +11,8 @@ from google.cloud import storage
 UPLOAD = "/upload/storage/v1/b/bucket-1/o"
 OBJECT = "/storage/v1/b/bucket-1/o/there"
 
+LIFECYCLE = '{"lifecycle": {"rule": [{"action": {"type": "Delete"}, "condition": %s}]}}'
+
 REFUSED = [
     ("GET", "/storage/v1/b/absent", None, 404, "notFound"),
     ("GET", "/storage/v1/b/absent/o", None, 404, "notFound"),
@@ -47,6 +49,19 @@ REFUSED = [
     ("POST", "/storage/v1/b", '{"name": "bucket-2"}', 400, "invalid"),
     ("POST", "/storage/v1/b?project=p", '{"name": "bucket-2", "storageClass": "HOT"}', 400, "invalid"),
     ("POST", "/storage/v1/b?project=p", '{"name": "bucket-2", "lifecycle": {"rule": [{}]}}', 400, "invalid"),
+    ("GET", f"{OBJECT}?generation={'9' * 5000}", None, 400, "invalid"),
+    ("GET", f"{OBJECT}?fields={'a(' * 5000}", None, 400, "invalid"),
+    ("GET", "/storage/v1/b/bucket-1/o?pageToken=WyJcdWQ4MDAiLCAxXQ==", None, 400, "invalid"),
+    ("GET", "/storage/v1/b/bucket-1/o?pageToken=WzEsIDFd", None, 400, "invalid"),
+    ("PATCH", OBJECT, '{"metadata": {"a": "\\ud800"}}', 400, "invalid"),
+    ("PATCH", "/storage/v1/b/bucket-1", '{"iamConfiguration": {"uniformBucketLevelAccess": 5}}', 400, "invalid"),
+    ("PATCH", "/storage/v1/b/bucket-1", '{"versioning": true}', 400, "invalid"),
+    ("PATCH", "/storage/v1/b/bucket-1", '{"location": "asia"}', 400, "invalid"),
+    ("PATCH", "/storage/v1/b/bucket-1", '{"lifecycle": {"rule": "x"}}', 400, "invalid"),
+    ("PATCH", "/storage/v1/b/bucket-1", LIFECYCLE % '{"age": "seven"}', 400, "invalid"),
+    ("PATCH", "/storage/v1/b/bucket-1", LIFECYCLE % '{"createdBefore": "soon"}', 400, "invalid"),
+    ("PATCH", "/storage/v1/b/bucket-1", LIFECYCLE % '{"colour": "red"}', 400, "invalid"),
+    ("POST", f"{OBJECT}/compose", '{"sourceObjects": [{"name": "a", "objectPreconditions": 5}]}', 400, "invalid"),
     ("POST", f"{OBJECT}/compose", "{}", 400, "invalid"),
     ("POST", f"{OBJECT}/compose", '{"sourceObjects": [{"name": 5}]}', 400, "invalid"),
     ("POST", f"{OBJECT}/rewriteTo/b/absent/o/x", "", 404, "notFound"),

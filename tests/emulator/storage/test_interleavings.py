@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from emulator.storage import Preconditions, Store
+from emulator.storage import Preconditions, Source, Store
 from emulator.storage.errors import NotFoundError, PreconditionError
-from emulator.storage.objects import Source
 
 
 class Writers(RuleBasedStateMachine):

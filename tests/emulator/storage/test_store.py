@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from emulator.storage import Preconditions, Store
+from emulator.storage import Preconditions, Source, Store
 from emulator.storage.contents import Writer
 from emulator.storage.errors import PreconditionError
-from emulator.storage.objects import Source
 from emulator.storage.resources import Fields
 
 
