@@ -61,10 +61,10 @@ def _composed(settings: Settings, job: Job, blobs: list["Blob"]) -> str:
 def _table(settings: Settings, job: Job, blobs: list["Blob"]) -> str:
     target = _target(settings, job, "csv")
     target.metadata = stamp(job.id)
+    options = {"content_type": content_type(target.name), "chunk_size": inputs.CHUNK_BYTES}
     with (
         table_rows(settings, job.object_input()) as opened,
-        target.open("wb", content_type=content_type(target.name), chunk_size=inputs.CHUNK_BYTES) as stream,
-        io.TextIOWrapper(stream, encoding="utf-8", newline="") as text,
+        target.open("wt", encoding="utf-8", newline="", **options) as text,
     ):
         _write_rows(text, opened.header, opened.rows, _answers(blobs))
     return str(target.name)

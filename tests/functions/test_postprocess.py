@@ -1,0 +1,450 @@
+"""postprocess, served by functions-framework: the three documents, data files, latest/, and one outcome per job."""
+
+import csv
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from pipeline.jobs import Input, Job, of_object
+from tests.functions.cloud import Cloud
+from tests.functions.conftest import Function, finalized, published
+
+pytestmark = pytest.mark.usefixtures("check_documents")
+
+MODEL = {"name": "sentiment", "version": "1", "task": "text-classification", "source": "starter", "revision": "abc"}
+LINEAGE = {
+    "execution": "projects/1/locations/l/workflows/inference/executions/e",
+    "workflow_revision": "000001-a4d",
+    "started_at": "2026-01-01T00:00:01Z",
+    "service_revisions": {"preprocess": "preprocess-1"},
+}
+GOOD = {"label": "POSITIVE", "score": 0.93, "scores": {"POSITIVE": 0.93, "NEGATIVE": 0.07}}
+BAD = {"error": {"code": "too_long", "message": "The text is too long."}}
+UNLIKELY = {"label": "NEGATIVE", "score": 0.55}
+
+
+@pytest.fixture
+def postprocess(function: Function) -> FlaskClient:
+    return function("postprocess")
+
+
+def argument(cloud: Cloud, name: str = "in/a.txt", data: bytes | str = "Hello", kind: str = "text") -> dict[str, Any]:
+    blob = cloud.upload(name, data)
+    source = Input(cloud.input.name, name, blob.generation, blob.size, blob.content_type)
+    job = of_object(cloud.input.name, name, blob.generation)
+    return Job(job, f"{name}/{blob.generation}", "1", "2026-01-01T00:00:00Z", source, kind).argument()
+
+
+def prediction(*predictions: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "predictions": list(predictions),
+        "model": MODEL,
+        "device": "cuda:0",
+        "timing": {"queue_ms": 1.5, "inference_ms": 20.0, "gpu_seconds": 0.02},
+    }
+
+
+FORECAST = {
+    "predictions": [
+        {"date": "2026-01-01", "prediction": 1.5, "lower": 1.0, "upper": 2.0},
+        {"date": "2026-01-02", "prediction": 2.5, "lower": 2.0, "upper": 3.0},
+    ],
+    "model": MODEL | {"task": "forecasting"},
+    "device": "cpu",
+    "timing": {"inference_ms": 80.0},
+    "series": {"frequency": "D"},
+    "backtest": {"mae": 1.0},
+    "revision": "forecast-1",
+}
+
+
+def concluded(postprocess: FlaskClient, body: dict[str, Any]) -> dict[str, Any]:
+    response = postprocess.post("/", json={"lineage": LINEAGE} | body)
+    assert response.status_code == 200, response.text
+    assert response.json is not None
+    answer: dict[str, Any] = response.json
+    return answer
+
+
+def test_a_prediction_becomes_the_result(cloud: Cloud, postprocess: FlaskClient) -> None:
+    given = argument(cloud)
+    answer = concluded(postprocess, {"argument": given, "prediction": prediction(GOOD)})
+    name = f"results/{given['document']}.json"
+    assert answer == {"status": "succeeded", "document": f"gs://{cloud.output.name}/{name}", "job": given["job"]}
+    assert list(cloud.documents()) == [name]
+    document = cloud.only_document()
+    finished_at = document["timing"].pop("finished_at")
+    assert finished_at.endswith("Z")
+    assert document == {
+        "schema": "result/v1",
+        "status": "succeeded",
+        "job": given["job"],
+        "input": given["input"],
+        "kind": "text",
+        "model": MODEL,
+        "predictions": [GOOD],
+        "quality": {"confidence": 0.93, "high_confidence": True, "requires_review": False},
+        "timing": {
+            "received_at": "2026-01-01T00:00:00Z",
+            "started_at": "2026-01-01T00:00:01Z",
+            "queue_ms": 1.5,
+            "inference_ms": 20.0,
+        },
+        "cost": {"gpu_seconds": 0.02, "usd": pytest.approx(0.02 * 0.0002907)},
+        "lineage": {
+            "event_id": "1",
+            "execution": LINEAGE["execution"],
+            "workflow_revision": "000001-a4d",
+            "service_revisions": {"preprocess": "preprocess-1", "postprocess": "local"},
+            "device": "cuda:0",
+        },
+    }
+    stamp = cloud.output.get_blob(name).metadata
+    assert stamp == {"pipeline-job": given["job"]}
+
+
+@pytest.mark.parametrize(
+    ("scores", "high", "review"),
+    [((0.8,), False, False), ((0.81,), True, False), ((0.59,), False, True), ((0.99, 0.3), False, True)],
+)
+def test_quality_is_that_of_the_least_certain(
+    cloud: Cloud, postprocess: FlaskClient, scores: tuple[float, ...], high: bool, review: bool
+) -> None:
+    predictions = [{"label": "a", "score": score} for score in scores]
+    concluded(postprocess, {"argument": argument(cloud), "prediction": prediction(*predictions)})
+    quality = cloud.only_document()["quality"]
+    assert quality == {"confidence": min(scores), "high_confidence": high, "requires_review": review}
+
+
+def test_the_price_is_a_setting(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPU_USD_PER_SECOND", "0.5")
+    monkeypatch.setenv("K_REVISION", "postprocess-2")
+    concluded(function("postprocess"), {"argument": argument(cloud), "prediction": prediction(GOOD)})
+    document = cloud.only_document()
+    assert document["cost"] == {"gpu_seconds": 0.02, "usd": 0.01}
+    assert document["lineage"]["service_revisions"]["postprocess"] == "postprocess-2"
+
+
+def test_some_errors_make_it_partial(cloud: Cloud, postprocess: FlaskClient) -> None:
+    body = {"argument": argument(cloud), "prediction": prediction(BAD, UNLIKELY)}
+    assert concluded(postprocess, body)["status"] == "partial"
+    assert cloud.only_document()["predictions"] == [BAD, UNLIKELY]
+
+
+def test_nothing_but_errors_is_a_rejection(cloud: Cloud, postprocess: FlaskClient) -> None:
+    answer = concluded(postprocess, {"argument": argument(cloud), "prediction": prediction(BAD)})
+    assert answer["status"] == "rejected"
+    assert cloud.only_document()["reason"] == BAD["error"]
+
+
+def test_a_forecast_has_its_csv_beside_it(cloud: Cloud, postprocess: FlaskClient) -> None:
+    given = argument(cloud, "in/s.csv", "date,value\n", "timeseries")
+    concluded(postprocess, {"argument": given, "prediction": FORECAST})
+    name = f"results/{given['document']}.csv"
+    blob = cloud.output.get_blob(name)
+    text = "date,prediction,lower,upper\n2026-01-01,1.5,1.0,2.0\n2026-01-02,2.5,2.0,3.0\n"
+    assert blob.download_as_bytes().decode() == text
+    assert blob.content_type == "text/csv; charset=utf-8"
+    assert cloud.output.blob("latest/in/s.csv.csv").download_as_bytes().decode() == text
+    document = cloud.only_document()
+    assert document["data"] == {"uri": f"gs://{cloud.output.name}/{name}", "records": 2, "failed": 0, "errors": {}}
+    assert document["forecast"] == {"series": {"frequency": "D"}, "backtest": {"mae": 1.0}}
+    assert document["cost"]["usd"] == 0
+    assert document["quality"]["confidence"] is None
+
+
+# --- batches ---------------------------------------------------------------------------------------
+
+
+def batch(cloud: Cloud, given: dict[str, Any], *shards: list[dict[str, Any]]) -> dict[str, Any]:
+    """Writes the shards' outputs as gpu_service does, and gives its summaries, in any order."""
+    summaries = []
+    for number, answers in enumerate(shards):
+        name = f"shards/{given['job']}/{number:05}.out.jsonl"
+        cloud.work.blob(name).upload_from_string("".join(json.dumps(answer) + "\n" for answer in answers))
+        errors = [answer["error"]["code"] for answer in answers if "error" in answer]
+        summaries.append(
+            {
+                "output": f"gs://{cloud.work.name}/{name}",
+                "records": len(answers),
+                "succeeded": len(answers) - len(errors),
+                "failed": {code: errors.count(code) for code in errors},
+                "model": MODEL,
+                "device": "cuda:0",
+                "timing": {"inference_ms": 5.0, "gpu_seconds": 0.01},
+            }
+        )
+    return {"shards": summaries[::-1]}
+
+
+def test_json_lines_come_back_joined_in_order(cloud: Cloud, postprocess: FlaskClient) -> None:
+    given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 70, "records")
+    shards = [[{"index": index} | UNLIKELY] for index in range(69)] + [[{"index": 69} | BAD]]
+    answer = concluded(postprocess, {"argument": given, "batch": batch(cloud, given, *shards)})
+    assert answer["status"] == "partial"
+    document = cloud.only_document()
+    assert document["data"]["records"] == 70
+    assert document["data"]["failed"] == 1
+    assert document["data"]["errors"] == {"too_long": 1}
+    assert document["cost"]["gpu_seconds"] == pytest.approx(0.7)
+    lines = cloud.output.blob(f"results/{given['document']}.jsonl").download_as_bytes().decode().splitlines()
+    assert [json.loads(line)["index"] for line in lines] == list(range(70))
+
+
+def test_a_csv_comes_back_as_csv_with_its_columns(cloud: Cloud, postprocess: FlaskClient) -> None:
+    data = 'id;review\n1;"Good; it\nreally was."\n2;Too long a text to read\n\n3\n'
+    given = argument(cloud, "a.csv", data.encode("utf-16"), "table")
+    answers = [{"index": 0} | GOOD, {"index": 1} | BAD, {"index": 2, "error": {"code": "empty", "message": "Empty."}}]
+    concluded(postprocess, {"argument": given, "batch": batch(cloud, given, answers)})
+    text = cloud.output.blob(f"results/{given['document']}.csv").download_as_bytes().decode()
+    assert list(csv.reader(text.splitlines(keepends=True))) == [
+        ["id", "review", "label", "score", "error"],
+        ["1", "Good; it\nreally was.", "POSITIVE", "0.93", ""],
+        ["2", "Too long a text to read", "", "", "too_long"],
+        ["3", "", "", "", "empty"],
+    ]
+
+
+def test_outputs_that_do_not_match_the_rows_are_a_defect(cloud: Cloud, postprocess: FlaskClient) -> None:
+    given = argument(cloud, "a.csv", "id,review\n1,I liked it a lot\n2,I did not\n", "table")
+    body = {"argument": given, "batch": batch(cloud, given, [{"index": 0} | GOOD]), "lineage": LINEAGE}
+    assert postprocess.post("/", json=body).status_code == 500
+    assert not cloud.documents()
+
+
+# --- errors ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (
+            {"step": "preprocess", "status": 422, "code": "truncated_image", "message": "It ends."},
+            "rejected",
+            "truncated_image",
+        ),
+        (
+            {"step": "predict", "status": 404, "code": "unknown_model", "message": "No model."},
+            "rejected",
+            "unknown_model",
+        ),
+        (
+            {"step": "predict", "status": 400, "code": "invalid_instances", "message": "m"},
+            "rejected",
+            "invalid_instances",
+        ),
+        (
+            {"step": "predict", "status": 400, "code": "malformed_request", "message": "m"},
+            "failed",
+            "malformed_request",
+        ),
+        ({"step": "predict", "status": 403, "code": None, "message": "m"}, "failed", "http_403"),
+        ({"step": "predict", "status": 429, "code": "overloaded", "message": "m"}, "failed", "overloaded"),
+        ({"step": "predict", "status": 500, "code": "internal", "message": "m"}, "failed", "internal"),
+        ({"step": "predict", "status": 503, "code": None, "message": None}, "failed", "http_503"),
+        (
+            {"step": "predict", "status": None, "code": None, "message": {"tags": ["TimeoutError"]}},
+            "failed",
+            "execution_error",
+        ),
+        ({}, "failed", "execution_error"),
+    ],
+    ids=str,
+)
+def test_an_error_is_a_rejection_or_a_failure(
+    cloud: Cloud, postprocess: FlaskClient, error: dict[str, Any], status: str, code: str
+) -> None:
+    given = argument(cloud)
+    body = {"argument": given, "error": error or {"step": None}}
+    assert concluded(postprocess, body)["status"] == status
+    assert list(cloud.documents()) == [f"{status}/{given['document']}.json"]
+    document = cloud.only_document()
+    assert document["reason" if status == "rejected" else "error"]["code"] == code
+    assert document["lineage"]["execution"] == LINEAGE["execution"]
+
+
+def test_a_failure_says_how_to_replay_it(cloud: Cloud, function: Function) -> None:
+    given = argument(cloud, "it's here.txt")
+    error = {"step": "predict", "status": 500, "code": "internal", "message": "m"}
+    concluded(function("postprocess"), {"argument": given, "error": error})
+    source = f"gs://{cloud.input.name}/it'\"'\"'s here.txt"
+    document = cloud.only_document()
+    assert document["error"]["step"] == "predict"
+    assert document["replay"] == f"gcloud storage cp '{source}#{given['input']['generation']}' '{source}'"
+
+    function("on_message").post("/", **published(b'{"instances": [{"text": "a"}]}'))
+    (message,) = cloud.executions.arguments
+    concluded(function("postprocess"), {"argument": message, "error": error})
+    document = cloud.documents()["failed/messages/messages/1001.json"]
+    staged = f"gs://{cloud.work.name}/messages/{message['job']}.json"
+    assert document["replay"] == f'gcloud pubsub topics publish messages --message="$(gcloud storage cat {staged})"'
+
+
+# --- one outcome -----------------------------------------------------------------------------------
+
+
+def test_called_again_it_gives_the_same_document(cloud: Cloud, postprocess: FlaskClient) -> None:
+    given = argument(cloud)
+    first = concluded(postprocess, {"argument": given, "prediction": prediction(GOOD)})
+    document = cloud.only_document()
+    assert concluded(postprocess, {"argument": given, "prediction": prediction(UNLIKELY)}) == first
+    error = {"step": "predict", "status": 500, "code": "internal", "message": "m"}
+    assert concluded(postprocess, {"argument": given, "error": error}) == first
+    assert cloud.only_document() == document
+
+
+def bodies(given: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for number in range(3):
+        yield {"argument": given, "prediction": prediction(GOOD | {"score": number / 10})}
+        yield {"argument": given, "error": {"step": "s", "status": 422, "code": f"code_{number}", "message": "m"}}
+        yield {"argument": given, "error": {"step": "s", "status": 500, "code": f"code_{number}", "message": "m"}}
+
+
+def test_of_racing_executions_one_decides(cloud: Cloud, postprocess: FlaskClient) -> None:
+    given = argument(cloud)
+    answers: list[dict[str, Any]] = []
+    tasks = list(bodies(given))
+    gate = threading.Barrier(len(tasks))
+
+    def conclude(body: dict[str, Any]) -> None:
+        gate.wait()
+        answers.append(concluded(postprocess.application.test_client(), body))
+
+    threads = [threading.Thread(target=conclude, args=(body,)) for body in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(cloud.documents()) == 1
+    assert len({json.dumps(answer) for answer in answers}) == 1
+    assert len(answers) == len(tasks)
+    assert cloud.documents("latest").popitem()[1] == cloud.only_document()
+
+
+def test_racing_forecasts_leave_one_csv(cloud: Cloud, postprocess: FlaskClient) -> None:
+    given = argument(cloud, "s.csv", "date,value\n", "timeseries")
+    gate = threading.Barrier(4)
+
+    def conclude(number: int) -> None:
+        rows = [row | {"prediction": number} for row in FORECAST["predictions"]]  # type: ignore[operator]
+        gate.wait()
+        body = {"argument": given, "prediction": FORECAST | {"predictions": rows[: number + 1]}}
+        concluded(postprocess.application.test_client(), body)
+
+    threads = [threading.Thread(target=conclude, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    document = cloud.only_document()
+    text = cloud.output.blob(f"results/{given['document']}.csv").download_as_bytes().decode()
+    assert len(text.splitlines()) == document["data"]["records"] + 1
+    assert cloud.output.blob("latest/s.csv.csv").download_as_bytes().decode() == text
+
+
+@pytest.mark.parametrize("folder", ["merged/", "outcomes/", "results/", "latest/"])
+def test_a_call_broken_off_is_finished_by_the_next(cloud: Cloud, postprocess: FlaskClient, folder: str) -> None:
+    given = argument(cloud, "s.csv", "date,value\n", "timeseries")
+    fault = cloud.fault("POST", f"name={folder}", status=403)
+    body = {"argument": given, "prediction": FORECAST, "lineage": LINEAGE}
+    assert postprocess.post("/", json=body).status_code == 503
+    assert not fault.times
+    assert concluded(postprocess, body)["status"] == "succeeded"
+    assert {blob.name for blob in cloud.client.list_blobs(cloud.output)} == {
+        f"results/{given['document']}.json",
+        f"results/{given['document']}.csv",
+        "latest/s.csv.json",
+        "latest/s.csv.csv",
+    }
+
+
+def test_what_a_dead_execution_decided_another_finishes(cloud: Cloud, postprocess: FlaskClient) -> None:
+    given = argument(cloud)
+    cloud.fault("POST", "name=results/", status=403)
+    body = {"argument": given, "prediction": prediction(GOOD), "lineage": LINEAGE}
+    assert postprocess.post("/", json=body).status_code == 503
+    assert not cloud.documents()
+    error = {"step": "predict", "status": 500, "code": "internal", "message": "m"}
+    assert concluded(postprocess, {"argument": given, "error": error})["status"] == "succeeded"
+    assert cloud.only_document()["predictions"] == [GOOD]
+
+
+# --- latest ----------------------------------------------------------------------------------------
+
+
+def test_latest_never_goes_back(cloud: Cloud, postprocess: FlaskClient) -> None:
+    generations = [argument(cloud, "a.txt") for _ in range(3)]
+    for index, newest in ((1, 1), (0, 1), (2, 2), (1, 2)):
+        concluded(postprocess, {"argument": generations[index], "prediction": prediction(GOOD)})
+        latest = cloud.documents("latest")["latest/a.txt.json"]
+        assert latest["input"]["generation"] == generations[newest]["input"]["generation"]
+    assert len(cloud.documents()) == 3
+
+
+def test_latest_is_the_newest_after_a_race(cloud: Cloud, postprocess: FlaskClient) -> None:
+    generations = [argument(cloud, "a.txt") for _ in range(6)]
+    gate = threading.Barrier(len(generations))
+
+    def conclude(given: dict[str, Any]) -> None:
+        gate.wait()
+        concluded(postprocess.application.test_client(), {"argument": given, "prediction": prediction(GOOD)})
+
+    threads = [threading.Thread(target=conclude, args=(given,)) for given in generations]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(cloud.documents()) == 6
+    latest = cloud.documents("latest")["latest/a.txt.json"]
+    assert latest["input"]["generation"] == generations[-1]["input"]["generation"]
+
+
+def test_messages_have_no_latest(cloud: Cloud, function: Function) -> None:
+    function("on_message").post("/", **published(b'{"instances": [{"text": "a"}]}'))
+    (message,) = cloud.executions.arguments
+    concluded(function("postprocess"), {"argument": message, "prediction": prediction(GOOD)})
+    assert list(cloud.documents("results", "latest")) == ["results/messages/messages/1001.json"]
+
+
+def test_a_rejection_at_the_door_and_a_late_result_are_one_document(cloud: Cloud, function: Function) -> None:
+    given = argument(cloud, "a.txt", b"")
+    blob = cloud.input.get_blob("a.txt")
+    function("on_upload").post("/", **finalized(blob))
+    answer = concluded(function("postprocess"), {"argument": given, "prediction": prediction(GOOD)})
+    assert answer["status"] == "rejected"
+    assert len(cloud.documents()) == 1
+
+
+# --- malformed requests ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"argument": {}, "lineage": LINEAGE, "error": {}},
+        {"prediction": prediction(GOOD), "lineage": None},
+        {"prediction": prediction(GOOD), "lineage": {"service_revisions": []}, "error": {"step": "x"}},
+        {"prediction": prediction(GOOD), "lineage": {"execution": 7}},
+        {"prediction": prediction(GOOD), "error": {"step": "x"}, "lineage": LINEAGE},
+        {"prediction": [GOOD], "lineage": LINEAGE},
+        {"lineage": LINEAGE},
+    ],
+    ids=str,
+)
+def test_a_malformed_body_is_a_bad_request(cloud: Cloud, postprocess: FlaskClient, body: dict[str, Any]) -> None:
+    response = postprocess.post("/", json={"argument": argument(cloud)} | body)
+    assert response.status_code == 400
+    assert response.json is not None
+    assert response.json["error"]["code"] == "malformed_request"
+    assert not cloud.documents()
+
+
+def test_an_answer_that_is_none_is_a_defect_and_no_rejection(cloud: Cloud, postprocess: FlaskClient) -> None:
+    for answer in ({"model": MODEL}, {"predictions": []}, {"predictions": [{"score": "high"}]}):
+        body = {"argument": argument(cloud), "prediction": answer, "lineage": LINEAGE}
+        assert postprocess.post("/", json=body).status_code == 500
+    assert not cloud.documents()

@@ -1,0 +1,310 @@
+"""preprocess, served by functions-framework: each kind's instances, shards, refusals and malformed requests."""
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from PIL import Image
+from pipeline.jobs import Input, Job, of_message, of_object
+from tests.functions.cloud import Cloud
+from tests.functions.conftest import Function, published
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+
+
+@pytest.fixture
+def preprocess(function: Function) -> FlaskClient:
+    return function("preprocess")
+
+
+def argument(cloud: Cloud, name: str, data: bytes | str, kind: str, **parameters: Any) -> dict[str, Any]:
+    blob = cloud.upload(name, data)
+    source = Input(cloud.input.name, name, blob.generation, blob.size, blob.content_type)
+    job = of_object(cloud.input.name, name, blob.generation)
+    document = f"{name}/{blob.generation}"
+    return Job(job, document, "1", "2026-01-01T00:00:00Z", source, kind, None, parameters).argument()
+
+
+def answered(preprocess: FlaskClient, body: dict[str, Any]) -> dict[str, Any]:
+    response = preprocess.post("/", json=body)
+    assert response.status_code == 200, response.text
+    assert response.json is not None
+    answer: dict[str, Any] = response.json
+    return answer
+
+
+def refused(preprocess: FlaskClient, body: dict[str, Any]) -> str:
+    response = preprocess.post("/", json=body)
+    assert response.status_code == 422, response.text
+    assert response.json is not None
+    assert response.json["error"]["message"].endswith(".")
+    code: str = response.json["error"]["code"]
+    return code
+
+
+def lines(cloud: Cloud, answer: dict[str, Any]) -> list[str]:
+    (shard,) = answer["shards"]
+    name = shard["input"].removeprefix(f"gs://{cloud.work.name}/")
+    return cloud.work.blob(name).download_as_bytes().decode().splitlines()
+
+
+# --- text ------------------------------------------------------------------------------------------
+
+
+def test_a_text_is_one_instance(cloud: Cloud, preprocess: FlaskClient) -> None:
+    body = argument(cloud, "a.txt", "Schöne Grüße".encode("utf-16"), "text")
+    assert answered(preprocess, body) == {
+        "mode": "single",
+        "instances": [{"text": "Schöne Grüße"}],
+        "revision": "local",
+    }
+
+
+def test_the_revision_is_cloud_run_s(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("K_REVISION", "preprocess-00007-abc")
+    body = argument(cloud, "a.txt", "Hello", "text")
+    assert answered(function("preprocess"), body)["revision"] == "preprocess-00007-abc"
+
+
+def test_a_long_text_travels_by_reference(cloud: Cloud, preprocess: FlaskClient) -> None:
+    text = "äöü word " * 9_000
+    (instance,) = answered(preprocess, argument(cloud, "a.txt", text, "text"))["instances"]
+    name = instance["uri"].removeprefix(f"gs://{cloud.work.name}/")
+    staged = cloud.work.get_blob(name)
+    assert staged.download_as_bytes().decode() == text
+    assert "pipeline-job" in staged.metadata
+
+
+def test_undecodable_text_is_refused(cloud: Cloud, preprocess: FlaskClient) -> None:
+    assert refused(preprocess, argument(cloud, "a.txt", b"a\x00b\x00\x01", "text")) == "undecodable"
+    damaged = b"plain ASCII " * 10_000 + b"\xff\xfe\xfd"
+    assert refused(preprocess, argument(cloud, "b.txt", damaged, "text")) == "undecodable"
+
+
+def test_an_input_that_is_gone_is_refused(cloud: Cloud, preprocess: FlaskClient) -> None:
+    body = argument(cloud, "a.txt", "Hello", "text")
+    cloud.upload("a.txt", "another generation")
+    assert refused(preprocess, body) == "input_gone"
+
+
+# --- images ----------------------------------------------------------------------------------------
+
+
+def test_an_image_is_a_small_payload(cloud: Cloud, preprocess: FlaskClient) -> None:
+    buffer = io.BytesIO()
+    Image.effect_noise((1200, 800), 90).convert("RGBA").save(buffer, "PNG")
+    (instance,) = answered(preprocess, argument(cloud, "a.png", buffer.getvalue(), "image"))["instances"]
+    image = Image.open(io.BytesIO(base64.b64decode(instance["image"]["b64"])))
+    assert image.size == (336, 224)
+    assert len(json.dumps(instance)) <= 64 * 1024
+
+
+def test_what_stays_large_is_staged(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGE_SIZE", "1024")
+    buffer = io.BytesIO()
+    Image.effect_noise((1500, 1500), 90).convert("RGB").save(buffer, "PNG")
+    (instance,) = answered(function("preprocess"), argument(cloud, "a.png", buffer.getvalue(), "image"))["instances"]
+    name = instance["uri"].removeprefix(f"gs://{cloud.work.name}/")
+    assert Image.open(io.BytesIO(cloud.work.blob(name).download_as_bytes())).size == (1024, 1024)
+
+
+@pytest.mark.parametrize("sample", sorted((SAMPLES / "images").iterdir()), ids=lambda path: path.name)
+def test_the_sample_images_are_prepared(cloud: Cloud, preprocess: FlaskClient, sample: Path) -> None:
+    (instance,) = answered(preprocess, argument(cloud, sample.name, sample.read_bytes(), "image"))["instances"]
+    assert Image.open(io.BytesIO(base64.b64decode(instance["image"]["b64"]))).mode == "RGB"
+
+
+def test_bad_sample_images_are_refused(cloud: Cloud, preprocess: FlaskClient) -> None:
+    for name, code in (("cut-off.jpg", "truncated_image"), ("hundred-megapixels.png", "decompression_bomb")):
+        data = (SAMPLES / "bad" / name).read_bytes()
+        assert refused(preprocess, argument(cloud, name, data, "image")) == code
+
+
+# --- messages --------------------------------------------------------------------------------------
+
+
+def message(cloud: Cloud, function: Function, instances: list[dict[str, Any]]) -> dict[str, Any]:
+    data = json.dumps({"instances": instances}).encode()
+    assert function("on_message").post("/", **published(data)).status_code == 200
+    (started,) = cloud.executions.arguments
+    return started
+
+
+def test_staged_texts_are_the_instances(cloud: Cloud, function: Function) -> None:
+    texts = [{"text": "A delight."}, {"text": "Dull."}]
+    assert answered(function("preprocess"), message(cloud, function, texts))["instances"] == texts
+
+
+def test_staged_images_are_shrunk(cloud: Cloud, function: Function) -> None:
+    buffer = io.BytesIO()
+    Image.new("LA", (900, 700)).save(buffer, "PNG")
+    image = {"image": {"b64": base64.b64encode(buffer.getvalue()).decode()}}
+    sent = answered(function("preprocess"), message(cloud, function, [image, image]))["instances"]
+    assert [Image.open(io.BytesIO(base64.b64decode(one["image"]["b64"]))).size for one in sent] == [(288, 224)] * 2
+
+
+def test_a_damaged_image_among_the_instances_is_named(cloud: Cloud, function: Function) -> None:
+    buffer = io.BytesIO()
+    Image.effect_noise((90, 70), 50).save(buffer, "PNG")
+    images = [buffer.getvalue(), buffer.getvalue()[:900]]
+    body = message(cloud, function, [{"image": {"b64": base64.b64encode(data).decode()}} for data in images])
+    response = function("preprocess").post("/", json=body)
+    assert response.status_code == 422
+    assert response.json is not None
+    assert response.json["error"]["code"] == "truncated_image"
+    assert response.json["error"]["message"].startswith("Instance 1:")
+
+
+def test_together_the_instances_stay_within_the_budget(cloud: Cloud, function: Function) -> None:
+    texts = [{"text": f"{index} " + "x" * 5000} for index in range(40)]
+    answer = answered(function("preprocess"), message(cloud, function, texts))
+    assert len(json.dumps(answer)) < 80 * 1024
+    assert answer["instances"][0] == texts[0]
+    name = answer["instances"][39]["uri"].removeprefix(f"gs://{cloud.work.name}/")
+    assert name == f"staged/{of_message('messages', '1001')}/039.txt"
+    assert cloud.work.blob(name).download_as_bytes().decode() == texts[39]["text"]
+
+
+# --- records ---------------------------------------------------------------------------------------
+
+
+def test_json_lines_become_a_shard(cloud: Cloud, preprocess: FlaskClient) -> None:
+    data = '\ufeff{"id": 1, "text": "a"}\r\n\r\n{"text": 7}\n{"image": {"b64": "x"}}\nnot json\n{"uri": "gs://b/c"}'
+    body = argument(cloud, "a.jsonl", data, "records")
+    answer = answered(preprocess, body)
+    uri = f"gs://{cloud.work.name}/shards/{body['job']}/00000"
+    assert answer == {
+        "mode": "batch",
+        "shards": [{"input": f"{uri}.jsonl", "output": f"{uri}.out.jsonl", "offset": 0}],
+        "count": 5,
+        "revision": "local",
+    }
+    assert lines(cloud, answer) == [
+        '{"text": "a"}',
+        '{"text": 7}',
+        '{"image": {"b64": "x"}}',
+        "not json",
+        '{"uri": "gs://b/c"}',
+    ]
+
+
+def test_another_field_may_be_named(cloud: Cloud, preprocess: FlaskClient) -> None:
+    body = argument(cloud, "a.jsonl", '{"review": "a", "text": "b"}\n{"text": "b"}\n', "records", text_column="review")
+    assert lines(cloud, answered(preprocess, body)) == ['{"text": "a"}', '{"text": null}']
+
+
+def test_a_json_document_s_instances_become_a_shard(cloud: Cloud, preprocess: FlaskClient) -> None:
+    document = json.dumps({"instances": [{"text": "a\nb"}, "c", 5]}, indent=1)
+    body = argument(cloud, "a.json", document, "records")
+    assert lines(cloud, answered(preprocess, body)) == ['{"text": "a\\nb"}', '{"text": "c"}', "5"]
+
+
+def test_csv_rows_become_a_shard_in_order(cloud: Cloud, preprocess: FlaskClient) -> None:
+    data = 'id;review\n1;"Good, really;\nvery good."\n2;\n\n3;None\n4\n5;# no comment\n'
+    body = argument(cloud, "a.csv", data.encode("utf-16"), "table")
+    answer = answered(preprocess, body)
+    texts = [json.loads(line)["text"] for line in lines(cloud, answer)]
+    assert texts == ["Good, really;\nvery good.", "", "None", "", "# no comment"]
+    assert answer["count"] == 5
+
+
+def test_a_column_of_images_becomes_references(cloud: Cloud, preprocess: FlaskClient) -> None:
+    body = argument(cloud, "a.csv", "id,file\n1,gs://b/a.png\n2,gs://b/b.png\n", "table")
+    assert lines(cloud, answered(preprocess, body)) == ['{"uri": "gs://b/a.png"}', '{"uri": "gs://b/b.png"}']
+
+
+def test_a_column_may_be_named(cloud: Cloud, preprocess: FlaskClient) -> None:
+    data = "title,review\nOne fine day,I liked it a lot\nTwo fine days,I did not like it\n"
+    body = argument(cloud, "a.csv", data, "table", text_column="Title")
+    assert lines(cloud, answered(preprocess, body)) == ['{"text": "One fine day"}', '{"text": "Two fine days"}']
+    assert refused(preprocess, argument(cloud, "b.csv", data, "table", text_column="body")) == "no_usable_column"
+
+
+def test_many_rows_stream_through(cloud: Cloud, preprocess: FlaskClient) -> None:
+    data = "id,review\n" + "".join(f'{n},"I liked it, mostly, for reason {n}."\n' for n in range(60_000))
+    answer = answered(preprocess, argument(cloud, "a.csv", data, "table"))
+    written = lines(cloud, answer)
+    assert answer["count"] == len(written) == 60_000
+    assert json.loads(written[-1]) == {"text": "I liked it, mostly, for reason 59999."}
+
+
+def test_a_quote_that_never_closes_is_refused(cloud: Cloud, preprocess: FlaskClient) -> None:
+    data = "id,review\n" + '1,"I liked it a lot."\n' * 9000 + '2,"never closed\n' + "x,y\n" * 90_000
+    assert refused(preprocess, argument(cloud, "a.csv", data, "table")) == "invalid_csv"
+
+
+def test_records_without_any_are_refused(cloud: Cloud, preprocess: FlaskClient) -> None:
+    assert refused(preprocess, argument(cloud, "a.json", '{"instances": []}', "records")) == "empty"
+
+
+# --- malformed requests ----------------------------------------------------------------------------
+
+
+def test_a_series_is_not_prepared_here(cloud: Cloud, preprocess: FlaskClient) -> None:
+    response = preprocess.post("/", json=argument(cloud, "a.csv", "date,value\n", "timeseries"))
+    assert response.status_code == 400
+
+
+def test_another_bucket_is_not_read(cloud: Cloud, preprocess: FlaskClient) -> None:
+    body = argument(cloud, "a.txt", "Hello", "text")
+    body["input"]["bucket"] = cloud.output.name
+    assert preprocess.post("/", json=body).status_code == 400
+    body["input"] |= {"bucket": cloud.work.name, "name": "claims/x.json"}
+    assert preprocess.post("/", json=body).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"job": None},
+        {"document": 7},
+        {"kind": "audio"},
+        {"kind": None},
+        {"input": None},
+        {"input": []},
+        {"input": {"bucket": "b"}},
+        {"parameters": ["a"]},
+        {"model": "sentiment"},
+        {"trace": 7},
+        {"received_at": ""},
+    ],
+    ids=str,
+)
+def test_a_malformed_argument_is_a_bad_request(cloud: Cloud, preprocess: FlaskClient, change: dict[str, Any]) -> None:
+    body = argument(cloud, "a.txt", "Hello", "text") | change
+    assert preprocess.post("/", json=body).status_code == 400
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"7", b"\xff"])
+def test_a_body_that_is_no_object_is_a_bad_request(preprocess: FlaskClient, data: bytes) -> None:
+    response = preprocess.post("/", data=data, content_type="application/json")
+    assert response.status_code == 400
+    assert response.json is not None
+    assert response.json["error"]["code"] == "malformed_request"
+
+
+def test_only_post_is_answered(preprocess: FlaskClient) -> None:
+    response = preprocess.get("/")
+    assert response.status_code == 405
+    assert response.json is not None
+
+
+def test_trouble_with_storage_means_again(cloud: Cloud, preprocess: FlaskClient) -> None:
+    body = argument(cloud, "a.txt", "Hello", "text")
+    cloud.fault("GET", "a.txt", status=403)
+    assert preprocess.post("/", json=body).status_code == 503
+    assert preprocess.post("/", json=body).status_code == 200
+
+
+def test_a_defect_tells_the_client_nothing(cloud: Cloud, preprocess: FlaskClient) -> None:
+    staged = cloud.work.blob("messages/" + "0" * 32 + ".json")
+    staged.upload_from_string("no JSON at all")
+    body = argument(cloud, "a.txt", "Hello", "text") | {"job": "0" * 32}
+    body["input"] |= {"bucket": cloud.work.name, "name": staged.name, "generation": str(staged.generation)}
+    response = preprocess.post("/", json=body)
+    assert response.status_code == 500
+    assert response.json == {"error": {"code": "internal", "message": "The function failed; its log has the reason."}}
