@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import sys
 from pathlib import Path
@@ -21,7 +22,10 @@ class Console:
         self.width = len("emulator")
 
     def say(self, text: str = "") -> None:
-        print(text, flush=True)
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:  # whoever read this, `head` for example, has gone; the stack goes on
+            sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
 
     def part(self, name: str, text: str) -> None:
         for line in text.splitlines():

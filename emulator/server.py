@@ -183,8 +183,9 @@ class Emulator:
                 raise stack.StackError(f"workflow {workflow.name}: {file}: {error}") from error
 
     async def _lifecycle(self) -> None:
-        """Apply the buckets' lifecycle rules now and then."""
+        """Apply the lifecycle rules of buckets and the retention of subscriptions now and then."""
         while True:
+            self.pubsub.expire()
             await asyncio.to_thread(self.storage.expire, datetime.now(UTC))
             await asyncio.sleep(_LIFECYCLE_INTERVAL_S)
 

@@ -105,7 +105,8 @@ def _stop_on_signals(supervisor: Supervisor, console: Console) -> asyncio.Event:
         stopping.set()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, handle)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # which nohup asks for
+            loop.add_signal_handler(number, handle)
     return stopping
 
 

@@ -76,10 +76,16 @@ class Backlog:
             taken += [head, *self._store.successors(subscription, head, now, limit)] if head.key else [head]
         return taken[:limit]
 
+    def expire(self) -> None:
+        """Drop what subscriptions have kept for longer than their retention."""
+        now = self._clock.now()
+        with self._store.transaction():
+            for name, config in self._catalog.subscriptions.items():
+                self._store.expire(name, now - _retention(config))
+
     def _lapsed(self, config: Proto, delivery: Delivery, now: float) -> bool:
         """Deal with what was kept for too long, or was leased and never answered."""
-        retention = config.message_retention_duration.ToTimedelta().total_seconds()
-        if delivery.published + retention < now:
+        if delivery.published + _retention(config) < now:
             self._store.remove(config.name, delivery.message)
             return True
         if delivery.leased:
@@ -145,6 +151,10 @@ class Backlog:
             "dead-lettered",
             extra={"subscription": name, "message_id": message.message_id, "attempts": delivery.attempts},
         )
+
+
+def _retention(config: Proto) -> float:
+    return float(config.message_retention_duration.ToTimedelta().total_seconds())
 
 
 def backoff(config: Proto, attempts: int) -> float:

@@ -43,12 +43,15 @@ class Pump:
         self._held = False
         self._backlog.notify(self._name)
 
-    async def stop(self) -> None:
+    def cancel(self) -> None:
         """Break off the pushes under way; their messages count as not attempted."""
-        tasks = [self._loop, *self._pushes]
-        for task in tasks:
+        for task in (self._loop, *self._pushes):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """`cancel`, and wait until nothing is under way."""
+        self.cancel()
+        await asyncio.gather(self._loop, *self._pushes, return_exceptions=True)
 
     async def _run(self) -> None:
         self._backlog.restore(self._name)

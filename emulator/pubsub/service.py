@@ -38,7 +38,6 @@ class PubSub:
         self._session: aiohttp.ClientSession | None = None
         self._pumps: dict[str, Pump] = {}
         self._held: set[str] = set()
-        self._stopping: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Begin to push."""
@@ -51,7 +50,7 @@ class PubSub:
     async def stop(self) -> None:
         """Break off the pushes under way and close the store; what was not acknowledged is pushed after a start."""
         self._catalog.on_change = lambda _: None
-        await asyncio.gather(*(pump.stop() for pump in self._pumps.values()), *self._stopping)
+        await asyncio.gather(*(pump.stop() for pump in self._pumps.values()))
         self._pumps.clear()
         if self._session:
             await self._session.close()
@@ -77,6 +76,10 @@ class PubSub:
         """The full names of all topics and subscriptions."""
         return [*self._catalog.topics, *self._catalog.subscriptions]
 
+    def expire(self) -> None:
+        """Drop what subscriptions have kept for longer than they should."""
+        self._backlog.expire()
+
     def backlog(self, subscription: str) -> int:
         """How many messages of a subscription are not acknowledged yet."""
         return self._store.backlog(subscription)
@@ -91,7 +94,6 @@ class PubSub:
 
     def _reconcile(self, name: str) -> None:
         """Start or end the pump of a subscription that has changed, and wake who waits for it."""
-        self._backlog.notify(name)
         config = self._catalog.subscriptions.get(name)
         pushes = bool(config and config.push_config.push_endpoint and not config.detached)
         if pushes and name not in self._pumps and self._session:
@@ -100,6 +102,6 @@ class PubSub:
             if name in self._held:
                 pump.hold()
         elif not pushes and name in self._pumps:
-            task = asyncio.create_task(self._pumps.pop(name).stop())
-            self._stopping.add(task)
-            task.add_done_callback(self._stopping.discard)
+            self._pumps.pop(name).cancel()
+            self._backlog.restore(name)
+        self._backlog.notify(name)

@@ -226,6 +226,15 @@ def test_message_is_dropped_after_the_retention(setup: Setup) -> None:
     assert setup.store.backlog(SUB) == 1
 
 
+def test_old_messages_are_dropped_though_nobody_takes_them(setup: Setup) -> None:
+    setup.subscribe(message_retention_duration={"seconds": 600})
+    setup.publish("old")
+    setup.clock.advance(601)
+    setup.publish("new")
+    setup.backlog.expire()
+    assert setup.store.backlog(SUB) == 1
+
+
 def test_deleted_subscription_takes_its_backlog_along(setup: Setup) -> None:
     setup.subscribe()
     setup.publish("a")
