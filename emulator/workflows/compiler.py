@@ -51,7 +51,6 @@ from .steps import (
     ReturnOperation,
     Signal,
     SwitchOperation,
-    run_block,
 )
 from .targets import Assigner
 from .variables import declared
@@ -93,7 +92,7 @@ class CompiledRoutine:
                     raise type_error(f"{self.name}() misses its argument '{name}'")
                 else:
                     scope.declare(name, await resolve(default, scope))
-            signal = await run_block(self.block, scope)
+            signal = await self.block.run(scope)
         finally:
             scope.drop()
         return signal.value if isinstance(signal, Returned) else None

@@ -13,7 +13,7 @@ from .loops import CompiledLoop
 from .program import Place
 from .report import context
 from .scope import Scope
-from .steps import Block, Operation, Signal, run_block
+from .steps import Block, Operation, Signal
 from .values import safe_json, shown_type
 
 _MESSAGE = "One or more branches or iterations encountered an unhandled runtime error"
@@ -101,7 +101,7 @@ class ParallelOperation(Operation):
         try:
             for name, value in job.variables.items():
                 inner.declare(name, value)
-            await run_block(job.block, inner)
+            await job.block.run(inner)
         except (RaisedError, asyncio.CancelledError) as error:
             frame.end(entry, error)
             raise

@@ -12,7 +12,7 @@ from .evaluate import Code, resolve
 from .program import Place
 from .scope import Scope
 from .stdlib import conversion, retrying
-from .steps import Block, Operation, Signal, run_block
+from .steps import Block, Operation, Signal
 from .values import Function, is_number, shown_type
 
 
@@ -137,7 +137,7 @@ class TryOperation(Operation):
     async def _attempt(self, scope: Scope, attempt: int) -> Signal:
         entry = scope.frame.begin(self.name, "STEP_TRY", self.place, attempt)
         try:
-            signal = await run_block(self.block, scope)
+            signal = await self.block.run(scope)
         except (RaisedError, asyncio.CancelledError) as error:
             scope.frame.end(entry, error)
             raise
@@ -166,7 +166,7 @@ class TryOperation(Operation):
         try:
             if variable is not None:
                 inner.declare(variable, error.value)
-            signal = await run_block(block, inner)
+            signal = await block.run(inner)
         except (RaisedError, asyncio.CancelledError) as failure:
             scope.frame.end(entry, failure)
             raise

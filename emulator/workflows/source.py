@@ -233,15 +233,14 @@ def _resolve(text: str) -> Any:
 
 def _unreadable(error: yaml.MarkedYAMLError, text: str, name: str) -> WorkflowSyntaxError:
     """A YAML error at its place, with the fix when an expression holds an unquoted ': '."""
-    mark = error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-    reason = error.problem or "invalid YAML"
     lines = text.splitlines()
-    culprit = lines[line - 1] if line <= len(lines) else ""
-    fix = quoting_fix(culprit)
-    if fix is not None:
-        return WorkflowSyntaxError(_unquoted(line, fix), name, line, column)
-    return WorkflowSyntaxError(f"invalid YAML: {reason}", name, line, column)
+    places = [(mark.line + 1, mark.column + 1) for mark in (error.problem_mark, error.context_mark) if mark]
+    for line, column in places:
+        fix = quoting_fix(lines[line - 1]) if line <= len(lines) else None
+        if fix is not None:
+            return WorkflowSyntaxError(_unquoted(line, fix), name, line, column)
+    line, column = places[0] if places else (1, 1)
+    return WorkflowSyntaxError(f"invalid YAML: {error.problem or 'unreadable'}", name, line, column)
 
 
 def quoting_fix(line: str) -> str | None:

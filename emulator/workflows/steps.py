@@ -129,11 +129,6 @@ class Block:
         frame.end(entry, error)
 
 
-async def run_block(block: Block, scope: Scope) -> Signal:
-    """Run a block the cheapest way."""
-    return await block.run(scope) if block.awaits else block.run_now(scope)
-
-
 class AssignOperation(Operation):
     """`assign`"""
 
@@ -261,7 +256,7 @@ class SwitchOperation(Operation):
             if condition.awaits:
                 condition = constant(await condition.run(scope))
             if self._holds(scope, case, condition.run):
-                signal = await run_block(case.block, scope)
+                signal = await case.block.run(scope)
                 return case.after if signal is None else signal
         return None
 
