@@ -54,9 +54,7 @@ def execute(clock: FakeClock) -> Callable[..., Outcome]:
     ) -> Outcome:
         async def go() -> Outcome:
             async with Runtime(clock=clock) as runtime:
-                return await load(source).execute(
-                    argument, runtime=runtime, observer=observer, environment=environment
-                )
+                return await load(source).execute(argument, runtime=runtime, observer=observer, environment=environment)
 
         return asyncio.run(go())
 

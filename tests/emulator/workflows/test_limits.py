@@ -122,9 +122,7 @@ def test_values_nested_without_end(execute: Execute) -> None:
     assert "nested too deeply" in failed_with(execute(source), "ResourceLimitError")
 
 
-@pytest.mark.parametrize(
-    ("count", "accepted"), [(0, False), (1, True), (50, True), (51, False)]
-)
+@pytest.mark.parametrize(("count", "accepted"), [(0, False), (1, True), (50, True), (51, False)])
 def test_assignments_and_conditions_per_step(count: int, accepted: bool) -> None:
     assign = "- a:\n    assign: [" + ", ".join(["{x: 1}"] * count) + "]\n"
     switch = "- a:\n    switch: [" + ", ".join(["{condition: true, next: end}"] * count) + "]\n"
@@ -152,7 +150,8 @@ def test_parallel_steps_nest_two_deep(execute: Execute) -> None:
         inner = "- leaf: {assign: [{x: 1}]}"
         for level in range(depth):
             body = "\n".join("            " + line for line in inner.splitlines())
-            inner = f"- p{level}:\n    parallel:\n      for:\n        value: v{level}\n        in: [1]\n        steps:\n{body}"
+            loop = f"      for:\n        value: v{level}\n        in: [1]\n        steps:\n{body}"
+            inner = f"- p{level}:\n    parallel:\n{loop}"
         return inner
 
     assert execute(nested(2)).state == "SUCCEEDED"

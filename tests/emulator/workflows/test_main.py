@@ -1,0 +1,117 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from emulator.workflows.__main__ import main, overrides
+
+ROOT = Path(__file__).parents[3]
+ECHO = "main:\n  params: [a]\n  steps:\n    - r: {return: {got: '${a}', env: '${sys.get_env(\"NAME\", \"none\")}'}}\n"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "echo.yaml"
+    path.write_text(ECHO)
+    return path
+
+
+def last_line(text: str) -> dict[str, object]:
+    report = json.loads(text.strip().splitlines()[-1])
+    assert isinstance(report, dict)
+    return report
+
+
+def test_run_prints_the_result_on_the_last_line(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(source), "--data", '{"x": [1, null]}', "--env", "NAME=a=b"]) == 0
+    assert last_line(capsys.readouterr().out) == {
+        "state": "SUCCEEDED",
+        "result": {"got": {"x": [1, None]}, "env": "a=b"},
+    }
+
+
+def test_run_without_data_gives_null(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(source)]) == 0
+    assert last_line(capsys.readouterr().out)["result"] == {"got": None, "env": "none"}
+
+
+def test_run_reports_a_failure_decoded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "fails.yaml"
+    path.write_text("- r:\n    raise: {code: 7, message: no}\n")
+    assert main(["run", str(path)]) == 1
+    assert last_line(capsys.readouterr().out) == {
+        "state": "FAILED",
+        "error": {"payload": {"code": 7, "message": "no"}, "context": 'no\nin step "r", routine "main", line: 2'},
+    }
+
+
+def test_run_of_a_source_that_does_not_deploy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("- r: {retrun: 1}\n")
+    assert main(["run", str(path)]) == 1
+    report = last_line(capsys.readouterr().out)
+    assert report["state"] == "FAILED"
+    assert "unknown key 'retrun'" in json.dumps(report)
+
+
+def test_trace_shows_each_step_with_its_duration(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(source), "--trace"]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert " ms  main/r (return, line 4)" in first
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["run"],
+        ["run", "no/such/file.yaml"],
+        ["run", "SOURCE", "--data", "{"],
+        ["run", "SOURCE", "--env", "NAME"],
+        ["run", "SOURCE", "--env", "GOOGLE_X=1"],
+        ["run", "SOURCE", "--endpoint", "storage"],
+        ["check"],
+        ["check", "no/such/file.yaml"],
+        ["walk"],
+    ],
+)
+def test_wrong_usage_is_status_2(arguments: list[str], source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([str(source) if word == "SOURCE" else word for word in arguments])
+    assert caught.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_check_prints_problems_of_every_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text("- a: {return: 1}\n")
+    bad.write_text("- a: {next: nowhere}\n")
+    assert main(["check", str(good)]) == 0
+    assert main(["check", str(good), str(bad)]) == 1
+    assert capsys.readouterr().out.startswith(f"{bad}:1:13: error in step a: next step 'nowhere'")
+
+
+def test_warnings_alone_are_status_0_unless_strict(tmp_path: Path) -> None:
+    path = tmp_path / "warns.yaml"
+    path.write_text("- a: {call: http.get, args: {url: 'http://x'}}\n")
+    assert main(["check", str(path)]) == 0
+    assert main(["check", "--strict", str(path)]) == 1
+
+
+def test_endpoints_from_gclouds_variables() -> None:
+    variables = {
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": "http://127.0.0.1:1/storage/v1/",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB": "http://127.0.0.1:2/",
+        "OTHER": "x",
+    }
+    assert overrides(variables) == {"storage": "http://127.0.0.1:1", "pubsub": "http://127.0.0.1:2"}
+
+
+def test_as_a_process(source: Path) -> None:
+    command = [sys.executable, "-m", "emulator.workflows", "run", str(source), "--data", '"é"']
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, env={**os.environ, "PYTHONUTF8": "1"}, check=False)
+    assert done.returncode == 0, done.stderr
+    assert last_line(done.stdout.decode())["result"] == {"got": "é", "env": "none"}
