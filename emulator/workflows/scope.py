@@ -142,15 +142,21 @@ class Scope:
         raise failure("KeyError", f"variable not assigned: {name}")
 
     def owner(self, name: str) -> Scope:
-        """The scope that an assignment writes to: where the name is known, else this one."""
+        """The scope that an assignment writes to: where the name is known, else this one.
+
+        A shared name that nobody has assigned yet belongs to the outside of the parallel step.
+        """
         scope: Scope | None = self
+        unknown = self
         while scope is not None:
             if name in scope.variables:
                 return scope
-            if scope.shared is not None and name not in scope.shared:
-                return self
+            if scope.shared is not None:
+                if name not in scope.shared or scope.parent is None:
+                    return unknown
+                unknown = scope.parent
             scope = scope.parent
-        return self
+        return unknown
 
     def assign(self, name: str, value: Any) -> None:
         """Store a value where the name is known."""

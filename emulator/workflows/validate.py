@@ -261,4 +261,16 @@ def assigned(steps: list[Step]) -> set[str]:
         names |= written(step)
         for inner in same_scope(step):
             names |= assigned(inner)
+        if isinstance(step, Parallel):
+            names |= _first_assigned_inside(step)
     return names
+
+
+def _first_assigned_inside(step: Parallel) -> set[str]:
+    """Shared variables that only the branches assign: they belong to the scope of the parallel step."""
+    inside: set[str] = set()
+    for branch in step.branches:
+        inside |= assigned(branch.steps)
+    if step.loop is not None:
+        inside |= assigned(step.loop.steps)
+    return inside & {name for name, _ in step.shared}
