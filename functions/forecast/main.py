@@ -1,6 +1,5 @@
 """Forecasts an uploaded time series: reads the file, fits Prophet, answers with future values and their intervals."""
 
-import os
 from typing import Any
 
 import functions_framework
@@ -11,13 +10,12 @@ from pipeline.jobs import Job
 
 logs.setup()
 http.describe_errors()
-REVISION = os.environ.get("K_REVISION") or "local"
+SETTINGS = settings.load()
 
 
 @functions_framework.http
 @http.endpoint
-def forecast(argument: dict[str, Any]) -> dict[str, Any]:
-    """Takes the workflow's argument; RejectedError becomes 422, a malformed argument 400."""
-    job = Job.parse(argument)
-    data = inputs.read(job.object_input(), settings.MAX_BYTES["timeseries"])
-    return answer(text.decode(data), job.parameters, REVISION)
+def forecast(body: dict[str, Any]) -> dict[str, Any]:
+    job = Job.parse(body)
+    data = inputs.read(job.object_input(), SETTINGS.max_bytes["timeseries"])
+    return answer(text.decode(data), job.parameters, SETTINGS.revision)

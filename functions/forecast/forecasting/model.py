@@ -3,6 +3,7 @@
 import functools
 import logging
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -104,9 +105,9 @@ def predict(series: Series, future: Sequence[datetime], pattern: Seasonality, mo
     import pandas as pd
 
     model = _model(pattern, mode, interval)
-    model.fit(pd.DataFrame({"ds": pd.DatetimeIndex(series.stamps), "y": series.values}), seed=SEED, algorithm=ALGORITHM)
-    if model.stan_backend is not None:
-        model.stan_backend.cleanup()  # an instance's disk is its memory
+    history = pd.DataFrame({"ds": pd.DatetimeIndex(series.stamps), "y": series.values})
+    with tempfile.TemporaryDirectory() as folder:  # an instance's disk is its memory: nothing may stay there
+        model.fit(history, seed=SEED, algorithm=ALGORITHM, output_dir=folder)
     with _drawing:
         np.random.seed(SEED)
         found = model.predict(pd.DataFrame({"ds": pd.DatetimeIndex(list(future))}))
