@@ -155,6 +155,8 @@ class _Reader(BlockReader):
                 f"step '{key.text}' has more than one name; check the indentation of '{node.entries[1][0].text}'",
                 node.entries[1][0],
             )
+            self.step_name = outer
+            return None
         step = self.body(key, body)
         self.step_name = outer
         return step
