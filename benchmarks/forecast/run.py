@@ -14,10 +14,10 @@ sys.path[:0] = [str(ROOT / "functions"), str(ROOT / "functions" / "forecast")]
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
-from forecasting import backtest, model, series, spacing  # noqa: E402
-from forecasting.columns import Choice  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
+from forecasting import backtest, model, series, spacing  # noqa: E402
+from forecasting.columns import Choice  # noqa: E402
 from pipeline.tabular import Column  # noqa: E402
 
 Values = NDArray[np.float64]

@@ -3,8 +3,8 @@
 from typing import Any
 
 import functions_framework
-from forecasting.answer import answer
 
+from forecasting.answer import answer
 from pipeline import http, inputs, logs, settings, text
 from pipeline.jobs import Job
 

@@ -47,7 +47,8 @@ class Faulty:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         body = await _body(receive)
         target = f"{scope['raw_path'].decode()}?{scope['query_string'].decode()}"
         if named := UPLOAD_NAME.search(body[:4096]):  # an upload names its object in the body
@@ -57,7 +58,8 @@ class Faulty:
         fault = next((f for f in self.faults if f.times and f.matches(scope["method"], target)), None)
         again = _again(body, receive)
         if fault is None:
-            return await self.app(scope, again, send)
+            await self.app(scope, again, send)
+            return
         fault.times -= 1
         if fault.done_first:
             await self.app(scope, again, _nowhere)
@@ -109,10 +111,9 @@ class Executions:
         return execution
 
     def get(self, request: messages.GetExecutionRequest, context: grpc.ServicerContext) -> messages.Execution:
-        for execution in self.created:
-            if execution.name == request.name:
-                return messages.Execution(name=execution.name, state=self.states.get(execution.name, "ACTIVE"))
-        context.abort(grpc.StatusCode.NOT_FOUND, "no such execution")
+        if request.name not in {execution.name for execution in self.created}:
+            context.abort(grpc.StatusCode.NOT_FOUND, "no such execution")
+        return messages.Execution(name=request.name, state=self.states.get(request.name, "ACTIVE"))
 
     def end_all(self, state: str = "FAILED") -> None:
         self.states |= {execution.name: messages.Execution.State[state] for execution in self.created}

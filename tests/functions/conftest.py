@@ -10,7 +10,8 @@ import jsonschema
 import pytest
 from flask.testing import FlaskClient
 from google.cloud import storage
-from pipeline import clients
+
+from pipeline import clients, start
 from tests.functions.cloud import Cloud, Executions, Faulty, serving_executions, serving_storage
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +53,7 @@ def cloud(
 
 def _forget_clients() -> None:
     clients.storage.cache_clear()
-    clients.executions.cache_clear()
+    start.client.cache_clear()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from pipeline.claims import CLAIMED, STARTED, Claim, Claims
 from pipeline.errors import InProgressError
 from tests.functions.cloud import Cloud

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+
 from pipeline import images
 from pipeline.errors import RejectedError
 
@@ -163,6 +164,7 @@ def test_a_damaged_image_is_decoded_or_refused(form: str, data: st.DataObject) -
     for _ in range(data.draw(st.integers(1, 8))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     try:
-        images.shrink(bytes(content), SIDE)
+        code = images.shrink(bytes(content), SIDE).extension
     except RejectedError as error:
-        assert error.code in ("corrupt_image", "truncated_image", "decompression_bomb")
+        code = error.code
+    assert code in ("png", "jpg", "corrupt_image", "truncated_image", "decompression_bomb")

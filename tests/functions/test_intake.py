@@ -4,6 +4,7 @@ import threading
 
 import grpc
 import pytest
+
 from pipeline import jobs
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, finalized, published

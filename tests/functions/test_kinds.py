@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from PIL import Image
+
 from pipeline import kinds
 from pipeline.errors import REASONS, RejectedError
 from pipeline.inputs import HEAD_BYTES
@@ -162,7 +163,6 @@ def outcome(name: str, content: bytes | str, content_type: str | None) -> str:
     try:
         return kinds.sniff(data[:HEAD_BYTES], whole=len(data) <= HEAD_BYTES, name=name, content_type=content_type)
     except RejectedError as error:
-        assert error.message.endswith(".")
         return error.code
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+
 from pipeline import jobs, manifests
 from pipeline.errors import RejectedError
 from tests.functions.cloud import Cloud

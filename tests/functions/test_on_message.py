@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from google.cloud import storage
 from PIL import Image
+
 from pipeline import jobs
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, event, finalized, published
@@ -78,6 +79,15 @@ def test_a_notification_of_our_own_output_is_ignored(cloud: Cloud, function: Fun
     assert not cloud.documents()
 
 
+def test_the_recorded_notification_is_read(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INPUT_BUCKET", "example-input")  # where its object is long gone
+    recorded = event("message_with_notification")
+    answer = function("on_message").post("/", headers=recorded["headers"], json=recorded["body"])
+    assert answer.status_code == 200
+    assert list(cloud.documents()) == ["rejected/incoming/reviews/great.txt/1763720400123456.json"]
+    assert cloud.only_document()["reason"]["code"] == "input_gone"
+
+
 # --- inline instances ------------------------------------------------------------------------------
 
 
@@ -135,6 +145,13 @@ def test_the_raw_push_form_works_through_the_framework_s_conversion(cloud: Cloud
     answer = function("on_message").post("/", headers=recorded["headers"], json=recorded["body"])
     assert answer.status_code == 200
     assert cloud.executions.arguments[1]["document"] == "messages/unknown/13091372513219001"
+
+
+def test_an_event_with_delivery_attempts_is_read(cloud: Cloud, function: Function) -> None:
+    recorded = event("message_published_with_dead_letter")
+    answer = function("on_message").post("/", headers=recorded["headers"], json=recorded["body"])
+    assert answer.status_code == 200
+    assert cloud.executions.arguments[0]["document"] == "messages/messages/13091372513218999"
 
 
 # --- bad messages ----------------------------------------------------------------------------------

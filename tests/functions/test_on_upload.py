@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from pipeline import jobs
 from tests.functions.cloud import WORKFLOW, Cloud
 from tests.functions.conftest import Function, event, finalized

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pipeline import text
 from pipeline.errors import RejectedError
 
@@ -45,7 +46,7 @@ def test_encodings_without_a_mark_are_recognised(content: str, encoding: str) ->
         b"\xff\xfe\x00\xd8\x00\x00",
         b"text\x00text\x00, and text",
         b"\x01\x02\x03\x04\x05\x06\x07\x08" * 9,
-        "good beginning ".encode("utf-8") * 6000 + b"\xff\xfe\xfd",
+        b"good beginning " * 6000 + b"\xff\xfe\xfd",
     ],
 )
 def test_what_is_no_text_is_refused(data: bytes) -> None:
@@ -64,6 +65,8 @@ def test_a_character_cut_at_the_end_of_the_head_is_dropped(encoding: str) -> Non
 @given(st.binary(max_size=400))
 def test_any_bytes_are_text_or_refused(data: bytes) -> None:
     try:
-        assert isinstance(text.decode(data), str)
+        text.decode(data)
+        code = "decoded"
     except RejectedError as error:
-        assert error.code == "undecodable"
+        code = error.code
+    assert code in ("decoded", "undecodable")
