@@ -40,6 +40,10 @@ SERVICES = frozenset(
 )
 
 
+# Helpers for the Kubernetes API, which deploy like those.
+KUBERNETES = frozenset({"gke.request", "gke.create_job", "gke.get_job", "gke.await_job", "gke.delete_job"})
+
+
 def _service(
     service: str,
     version: str,

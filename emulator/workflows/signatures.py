@@ -34,7 +34,7 @@ class Signatures:
         elif name in FUNCTIONS:
             function = FUNCTIONS[name]
             yield from _named(step, function.parameters, function.parameters[: function.required])
-        elif name.startswith("googleapis."):
+        elif connector_index.is_connector(name):
             connector = connector_index.find(name)
             if connector is not None:
                 yield from _named(step, connector.arguments, connector.required)
@@ -48,7 +48,7 @@ class Signatures:
         if name in FUNCTIONS:
             function = FUNCTIONS[name]
             return _count(name, count, function.required, len(function.parameters))
-        if name.startswith("googleapis."):
+        if connector_index.is_connector(name):
             return f"'args' of '{name}' must be a map"
         return self.expression_call(name, count)
 
@@ -59,7 +59,7 @@ class Signatures:
             if function.kind == BLOCKING:
                 return _blocking(name)
             return _count(name, count, function.required, len(function.parameters))
-        if name.startswith("googleapis."):
+        if connector_index.is_connector(name):
             helper = connector_index.in_expressions(name)
             if helper is None:
                 return _blocking(name)

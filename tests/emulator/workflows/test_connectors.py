@@ -149,3 +149,7 @@ def test_a_connector_that_is_not_emulated_deploys_and_says_so_when_called(call: 
     outcome = call(step("googleapis.compute.v1.instances.stop", {"instance": "i"}), lambda *_: {})
     assert outcome.error is not None
     assert "not emulated" in outcome.error.value["message"]
+
+
+def test_kubernetes_requests_deploy() -> None:
+    load(step("gke.request", {"cluster_id": "c", "project": "p", "location": "l", "method": "GET", "path": "/api"}))
