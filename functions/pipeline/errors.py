@@ -27,6 +27,7 @@ REASONS = {
     "invalid_json": "The JSON cannot be parsed.",
     "invalid_manifest": "The manifest does not follow its schema.",
     "invalid_parameters": "A parameter is unknown or has a bad value.",
+    "irregular_series": "The series has no regular spacing.",
     "mixed_instances": "The instances of one message are of different kinds.",
     "nested_manifest": "A manifest names another manifest.",
     "no_usable_column": "The CSV has no column to predict on.",

@@ -9,7 +9,7 @@ from typing import Any
 
 from google.api_core.exceptions import PreconditionFailed
 
-from pipeline import clients, parameters
+from pipeline import clients, parameters, signatures
 from pipeline.errors import RejectedError
 from pipeline.jobs import Input, Job
 from pipeline.objects import content_type, put
@@ -62,13 +62,6 @@ def check(instances: Any) -> str:
     return found[0]
 
 
-def image_bytes(instance: dict[str, Any], index: int) -> bytes:
-    try:
-        return base64.b64decode(instance["image"]["b64"], validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise RejectedError("invalid_base64", f"Instance {index}: the image is not valid base64.") from error
-
-
 def stage(settings: Settings, job: Job, inline: Inline) -> Job:
     """Writes the instances to the work bucket and makes that object the job's input."""
     beside = {} if inline.model is None else {"model": inline.model["name"], "version": inline.model["version"]}
@@ -94,16 +87,18 @@ def _kind(instance: Any, index: int) -> str:
         case {"image": {"b64": str(encoded), **more}, **rest} if not rest and not more:
             if not encoded:
                 raise RejectedError("invalid_instances", f"Instance {index}: the image is empty.", "image")
-            _check_image(image_bytes(instance, index), index)
+            _check_image(encoded, index)
             return "image"
     raise RejectedError(
         "invalid_instances", f'Instance {index} must be {{"text": …}} or {{"image": {{"b64": …}}}}, and no more.'
     )
 
 
-def _check_image(data: bytes, index: int) -> None:
-    from pipeline import signatures
-
+def _check_image(encoded: str, index: int) -> None:
+    try:
+        data = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise RejectedError("invalid_base64", f"Instance {index}: the image is not valid base64.", "image") from error
     if signatures.recognise(data[:4096]) not in signatures.IMAGES:
         raise RejectedError("unknown_kind", f"Instance {index}: the content is no image of an accepted format.")
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline import clients, images, inline, inputs, records
+from pipeline import clients, images, inputs, records
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.jobs import Input, Job
 from pipeline.objects import put
@@ -65,7 +65,7 @@ def _of_message(settings: Settings, job: Job) -> list[Instance]:
 
 def _of_inline_image(settings: Settings, instance: Instance, index: int) -> Instance:
     try:
-        return _of_image(settings, inline.image_bytes(instance, index))
+        return _of_image(settings, base64.b64decode(instance["image"]["b64"]))
     except RejectedError as error:
         raise RejectedError(error.code, f"Instance {index}: {error.message}") from error
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pipeline import clients, documents, inputs, kinds, manifests, outcomes, parameters
+from pipeline import clients, documents, inputs, kinds, logs, manifests, outcomes, parameters
 from pipeline.claims import Claim, Claims
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.events import Receipt, Upload
@@ -90,6 +90,7 @@ def manifest_message(settings: Settings, manifest: manifests.Manifest, job: Job,
 
 def process(settings: Settings, job: Job, work: Work, held: Claim | None = None) -> Verdict:
     """Claims the job and does its work; `held` is a dead claim that is to be taken over."""
+    logs.bind(job=job.id)
     claims = Claims(settings.work_bucket, settings.claim_lease)
     claim = claims.take_over(held, job.event_id) if held else claims.acquire(job.id, job.event_id)
     if claim is None:

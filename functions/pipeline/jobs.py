@@ -154,7 +154,7 @@ def fit(name: str, suffix: str = "") -> str:
 def int64(value: object, name: str) -> int:
     """An int64 as events carry it: a JSON number or a string of digits."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
-        return int(value)
+        value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63:
         return value
     raise MalformedError(f"{name} must be a whole number.")

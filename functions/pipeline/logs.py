@@ -61,6 +61,11 @@ def bound(**fields: Any) -> Iterator[None]:
         _context.reset(token)
 
 
+def bind(**fields: Any) -> None:
+    """Adds fields until the enclosing `bound` ends."""
+    _context.set({**_context.get(), **fields})
+
+
 def log(level: int, message: str, /, *, error: BaseException | None = None, **fields: Any) -> None:
     logger.log(level, message, extra={"fields": {**_context.get(), **fields}}, exc_info=error)
 

@@ -1,0 +1,46 @@
+"""Settings from the environment, and what they refuse."""
+
+import pytest
+
+from pipeline import settings
+from pipeline.errors import ConfigurationError
+
+ENV = {
+    "INPUT_BUCKET": "in",
+    "WORK_BUCKET": "work",
+    "OUTPUT_BUCKET": "out",
+    "WORKFLOW": "projects/p/locations/l/workflows/w",
+}
+
+
+def test_defaults() -> None:
+    loaded = settings.load(ENV, starts_executions=True)
+    assert loaded.claim_lease == 60
+    assert loaded.gpu_usd_per_second == 0.0002907
+    assert loaded.image_size == 224
+    assert loaded.revision == "local"
+
+
+def test_everything_can_be_set() -> None:
+    more = {"CLAIM_LEASE_SECONDS": "10", "K_REVISION": "r-1", "MAX_TEXT_BYTES": "5", "IMAGE_SIZE": "64"}
+    loaded = settings.load(ENV | more)
+    assert (loaded.claim_lease, loaded.revision, loaded.max_bytes["text"], loaded.image_size) == (10, "r-1", 5, 64)
+
+
+@pytest.mark.parametrize("missing", ["INPUT_BUCKET", "WORK_BUCKET", "OUTPUT_BUCKET", "WORKFLOW"])
+def test_a_missing_variable_is_named(missing: str) -> None:
+    for env in ({**ENV, missing: " "}, {key: value for key, value in ENV.items() if key != missing}):
+        with pytest.raises(ConfigurationError, match=missing):
+            settings.load(env, starts_executions=True)
+
+
+@pytest.mark.parametrize("pair", [("INPUT_BUCKET", "OUTPUT_BUCKET"), ("INPUT_BUCKET", "WORK_BUCKET")])
+def test_the_same_bucket_twice_is_refused(pair: tuple[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="must differ"):
+        settings.load(ENV | {pair[1]: ENV[pair[0]]})
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf"])
+def test_a_number_that_is_none_is_refused(value: str) -> None:
+    with pytest.raises(ConfigurationError, match="CLAIM_LEASE_SECONDS"):
+        settings.load(ENV | {"CLAIM_LEASE_SECONDS": value})
