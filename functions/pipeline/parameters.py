@@ -8,6 +8,7 @@ from pipeline.errors import RejectedError
 
 MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 FREQUENCY = re.compile(r"[A-Za-z0-9-]{1,32}")
+DECIMAL = re.compile(r"[.,]")
 
 Model = dict[str, str | None]
 
@@ -64,6 +65,18 @@ def _between(low: int, high: int) -> Callable[[object], int]:
     return convert
 
 
+def _fraction(low: float, high: float) -> Callable[[object], float]:
+    def convert(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise TypeError
+        number = float(value)
+        if not low <= number <= high:  # nor is NaN
+            raise ValueError
+        return number
+
+    return convert
+
+
 def _short(length: int) -> Callable[[object], str]:
     def convert(value: object) -> str:
         if not isinstance(value, str) or not 0 < len(value) <= length or not value.isprintable():
@@ -79,6 +92,8 @@ CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "version": (_matching(MODEL), "a model's version"),
     "horizon": (_between(1, 1000), "a whole number from 1 to 1000"),
     "frequency": (_matching(FREQUENCY), "a frequency such as daily or W"),
+    "interval_width": (_fraction(0.01, 0.99), "a number from 0.01 to 0.99"),
+    "decimal": (_matching(DECIMAL), "a point or a comma"),
     "date_format": (_short(64), "a date pattern such as %d/%m/%Y"),
     "date_column": _COLUMN,
     "value_column": _COLUMN,
