@@ -167,7 +167,7 @@ def bad() -> dict[str, bytes]:
         "bad/cut-off.jpg": whole[: len(whole) // 2],
         "bad/hundred-megapixels.png": encode(Image.new("1", (10_000, 10_000)), "PNG"),
         "bad/archive.zip": archive.getvalue(),
-        "bad/noise.bin": bytes(random.Random(11).randrange(256) for _ in range(2048)),
+        "bad/noise.bin": random.Random(11).randbytes(2048),
         "bad/day-or-month.csv": (
             "date,sales\n" + "".join(f"01/{month:02}/2024,{100 + month}\n" for month in range(1, 13))
         ).encode(),
