@@ -6,7 +6,8 @@ Decisions that are behaviour rather than a number:
 - Integers that overflow 64 bits raise ValueError instead of wrapping around; `//` and `%` floor, as in Python.
 - YAML follows the 1.2 core schema: `yes`, `on`, dates and `12:30:45` are strings; `<<` merges.
 - After a matched `switch` entry without a `next` of its own, the `next` of the switch step applies.
-- A variable that was declared but not assigned on the path taken raises KeyError when read.
+- A variable that was declared but not assigned on the path taken is null: Google's samples test for that.
+- `raise` takes any value, as Google's samples do; only strings and maps are conventional.
 - A loop's own variables live for the whole loop, not for one iteration.
 - A range whose end lies before its start has no elements.
 - Retries wait exactly min(max_delay, initial_delay * multiplier^n): no jitter. A `retry` without a predicate

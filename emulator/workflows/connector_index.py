@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .connector_table import CONNECTORS, KUBERNETES, QUERY, SERVICES
+from .connector_table import CONNECTORS, HELPER_NAMES, QUERY, SERVICES
 from .connectors import call, path_variables
 from .errors import failure
 from .helper_connectors import HELPERS, Helper
@@ -45,12 +45,12 @@ def in_expressions(name: str) -> Helper | None:
 def may_exist(name: str) -> bool:
     """Whether Google has connectors for the service, though this one may not be emulated."""
     parts = name.split(".")
-    return name in KUBERNETES or (len(parts) >= 4 and parts[1] in SERVICES)
+    return name in HELPER_NAMES or (len(parts) >= 4 and parts[1] in SERVICES)
 
 
 def is_connector(name: str) -> bool:
     """Whether a name can only be a connector's."""
-    return name.startswith("googleapis.") or name in KUBERNETES
+    return name.startswith("googleapis.") or name in HELPER_NAMES
 
 
 def performer(name: str) -> Perform:

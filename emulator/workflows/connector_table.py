@@ -40,8 +40,11 @@ SERVICES = frozenset(
 )
 
 
-# Helpers for the Kubernetes API, which deploy like those.
-KUBERNETES = frozenset({"gke.request", "gke.create_job", "gke.get_job", "gke.await_job", "gke.delete_job"})
+# Helpers for clusters and command lines, which deploy like those.
+HELPER_NAMES = frozenset(
+    {"gke.request", "gke.create_job", "gke.get_job", "gke.await_job", "gke.delete_job"}
+    | {"shell.gcloud", "shell.kubectl"}
+)
 
 
 def _service(
@@ -239,7 +242,7 @@ QUERY: dict[str, frozenset[str]] = {
             formatOptions.useInt64Timestamp datasetView
             """,
         "firestore": """
-            documentId mask.fieldPaths updateMask.fieldPaths currentDocument.exists
+            documentId mask mask.fieldPaths updateMask updateMask.fieldPaths currentDocument currentDocument.exists
             currentDocument.updateTime transaction readTime
             """,
         "cloudtasks": "responseView pageSize pageToken",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -16,12 +16,11 @@ from .stdlib import expecting, requests, retrying
 from .values import decode_json, is_number
 
 if TYPE_CHECKING:
-    from .scope import Frame, Scope
+    from .scope import Frame
 
 _VARIABLE = re.compile(r"\{(\+?)(\w+)\}")
 _IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
 _POLLING = {"initial_delay": 1.0, "multiplier": 1.25, "max_delay": 60.0}
-Perform = Callable[["Scope", dict[str, Any]], Awaitable[Any]]
 
 
 def path_variables(connector: Connector) -> list[str]:
@@ -67,7 +66,17 @@ def _url(frame: Frame, connector: Connector, arguments: dict[str, Any]) -> str:
     path = _VARIABLE.sub(fill, connector.path)
     query = {name: value for name, value in values.items() if name not in used}
     query |= expecting.mapping(connector.name, "query", values.get("query") or {})
+    query = dict(_flat("", query))
     return with_query(f"{base_url(frame, connector, arguments)}/{path}", query)
+
+
+def _flat(prefix: str, values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Nested maps as dotted parameters: `{updateMask: {fieldPaths: …}}` is `updateMask.fieldPaths`."""
+    for name, value in values.items():
+        if type(value) is dict:
+            yield from _flat(f"{prefix}{name}.", value)
+        else:
+            yield prefix + name, value
 
 
 async def _send(

@@ -15,7 +15,6 @@ from .parser import parse_target
 from .program import (
     Assign,
     CallStep,
-    Constant,
     Goto,
     Group,
     Parameter,
@@ -256,10 +255,7 @@ class _Reader(BlockReader):
         )
 
     def _raise(self, node: Node, _body: Mapping, common: dict[str, Any]) -> Step:
-        value = self.value(node)
-        if isinstance(value, Constant) and not isinstance(value.value, str | dict):
-            self.problem("'raise' takes a string, a map or an expression", node)
-        return Raise(**common, value=value)
+        return Raise(**common, value=self.value(node))
 
     def _return(self, node: Node, _body: Mapping, common: dict[str, Any]) -> Step:
         return Return(**common, value=self.value(node))

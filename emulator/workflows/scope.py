@@ -133,13 +133,13 @@ class Scope:
         self.sizes: dict[str, int] = {}
 
     def read(self, name: str) -> Any:
-        """The value of a variable; KeyError when it was declared but never assigned on the way here."""
+        """The value of a variable; null when it was declared but never assigned on the way here."""
         scope: Scope | None = self
         while scope is not None:
             if name in scope.variables:
                 return scope.variables[name]
             scope = scope.parent
-        raise failure("KeyError", f"variable not assigned: {name}")
+        return None
 
     def owner(self, name: str) -> Scope:
         """The scope that an assignment writes to: where the name is known, else this one.

@@ -11,6 +11,7 @@ import yaml
 
 from . import limits
 from .errors import Problem, WorkflowSyntaxError
+from .flow import quote_expressions
 
 MAX_NODES = 100_000
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*|[0-9]+)\Z")
@@ -96,17 +97,26 @@ def parse(text: str, name: str = "workflow.yaml") -> tuple[Node, list[Problem]]:
     """
     if len(text.encode()) > limits.SOURCE_BYTES:
         raise WorkflowSyntaxError(f"source is larger than {limits.SOURCE_BYTES // 1024} KB", name)
-    reader = _Reader(name)
     try:
-        for event in yaml.parse(_prepare(text), Loader=yaml.CSafeLoader):
-            reader.take(event)
+        reader = _read(_prepare(text), name)
     except yaml.MarkedYAMLError as error:
-        raise _unreadable(error, text, name) from None
+        quoted = quote_expressions(text)
+        try:
+            reader = _read(quoted, name)
+        except (yaml.YAMLError, ValueError, WorkflowSyntaxError):
+            raise _unreadable(error, text, name) from None
     except (yaml.YAMLError, ValueError) as error:
         raise WorkflowSyntaxError(f"invalid YAML: {error}", name) from None
     if reader.root is None:
         raise WorkflowSyntaxError("the source is empty", name)
     return reader.root, reader.problems
+
+
+def _read(text: str, name: str) -> _Reader:
+    reader = _Reader(name)
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        reader.take(event)
+    return reader
 
 
 def _prepare(text: str) -> str:

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import RaisedError, type_error
+from .errors import RaisedError
 from .evaluate import Code, constant, resolve
 from .operators import boolean
 from .program import Place
 from .scope import Frame, Scope
 from .targets import Assigner
-from .values import shown_type
 
 YIELD_EVERY = 64
 
@@ -194,17 +193,10 @@ class RaiseOperation(Operation):
     def act(self, scope: Scope) -> Any:
         if self.awaits:
             return self._later(scope)
-        raise raised(self.value.run(scope))
+        raise RaisedError(self.value.run(scope))
 
     async def _later(self, scope: Scope) -> Signal:
-        raise raised(await self.value.run(scope))
-
-
-def raised(value: Any) -> RaisedError:
-    """The error of `raise`: a string or a map."""
-    if type(value) in (str, dict):
-        return RaisedError(value)
-    return type_error(f"raise takes a string or a map, got {shown_type(value)}")
+        raise RaisedError(await self.value.run(scope))
 
 
 class GroupOperation(Operation):

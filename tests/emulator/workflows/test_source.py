@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.workflows import Problem, WorkflowSyntaxError, load
-from emulator.workflows.source import Mapping, Scalar, Sequence, parse, quoting_fix
+from emulator.workflows.source import Mapping, Node, Scalar, Sequence, parse, quoting_fix
 
 
 def plain(text: str) -> object:
@@ -136,3 +136,32 @@ yaml_like = st.lists(st.sampled_from(LINES), max_size=12).map("\n".join)
 @given(yaml_like)
 def test_any_pile_of_lines_loads_or_is_a_syntax_error(text: str) -> None:
     assert all(problem.line >= 1 and problem.column >= 1 for problem in problems_of(text))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("[${a}]", ["${a}"]),
+        ('["b", ${a}, 1]', ["b", "${a}", 1]),
+        ('[${m["}"] + "]"}, x]', ['${m["}"] + "]"}', "x"]),
+        ("{k: ${a}, l: [${b}]}", {"k": "${a}", "l": ["${b}"]}),
+        ('[\n      ${text.split(a, ",")[0]},\n      "x"]', ['${text.split(a, ",")[0]}', "x"]),
+        ('[${"it\'s: " + a}]', ['${"it\'s: " + a}']),
+    ],
+)
+def test_bare_expressions_in_flow_collections(value: str, expected: object) -> None:
+    root, _ = parse(f"before: ${{x}}\nkey: {value}\nafter: '[${{y}}]'\n")
+    assert isinstance(root, Mapping)
+    node, after = root.get("key"), root.get("after")
+    assert node is not None
+    assert as_python(node) == expected
+    assert isinstance(after, Scalar)
+    assert after.value == "[${y}]"
+
+
+def as_python(node: Node) -> object:
+    if isinstance(node, Scalar):
+        return node.value
+    if isinstance(node, Sequence):
+        return [as_python(item) for item in node.items]
+    return {key.text: as_python(value) for key, value in node.entries}

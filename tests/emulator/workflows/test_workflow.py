@@ -208,3 +208,46 @@ def test_a_thousand_executions_of_three_calls_at_once() -> None:
 
     outcomes = asyncio.run(go())
     assert [outcome.result for outcome in outcomes] == [n + 3 for n in range(1000)]
+
+
+def test_a_variable_of_a_path_not_taken_is_null(execute: Execute) -> None:
+    source = """
+- t:
+    try:
+      steps:
+        - fail: {raise: False}
+        - set: {assign: [{answer: 1}]}
+    except:
+      as: e
+      steps:
+        - note: {assign: [{unused: "${e}"}]}
+- check:
+    switch:
+      - condition: ${answer == null}
+        return: nothing
+- r: {return: "${answer}"}
+"""
+    assert execute(source).result == "nothing"
+
+
+def test_a_raised_boolean_is_what_a_predicate_gets(execute: Execute) -> None:
+    source = """
+main:
+  steps:
+    - init: {assign: [{n: 0}]}
+    - poll:
+        try:
+          steps:
+            - count: {assign: [{n: "${n + 1}"}]}
+            - again: {switch: [{condition: "${n < 4}", raise: False}]}
+        retry:
+          predicate: ${unfinished}
+          max_retries: 10
+          backoff: {initial_delay: 300, max_delay: 1800, multiplier: 1.25}
+    - r: {return: "${n}"}
+unfinished:
+  params: [done]
+  steps:
+    - answer: {return: "${done != true}"}
+"""
+    assert execute(source).result == 4
