@@ -145,6 +145,7 @@ CONNECTORS: dict[str, Connector] = {
             "projects.locations.endpoints.rawPredict": "POST v1/{+endpoint}:rawPredict",
             "projects.locations.endpoints.explain": "POST v1/{+endpoint}:explain",
             "projects.locations.endpoints.generateContent": "POST v1/{+model}:generateContent",
+            "projects.locations.endpoints.streamGenerateContent": "POST v1/{+model}:streamGenerateContent",
             "projects.locations.publishers.models.predict": "POST v1/{+endpoint}:predict",
             "projects.locations.publishers.models.generateContent": "POST v1/{+model}:generateContent",
             "projects.locations.batchPredictionJobs.create": "POST v1/{+parent}/batchPredictionJobs",
