@@ -1,0 +1,164 @@
+"""Closed-loop, open-loop and burst load on one server, every answer checked against the reference prediction."""
+
+import asyncio
+import itertools
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from benchmarks.serving.connection import Connection, Response, request_bytes
+from benchmarks.serving.models import Reference
+from benchmarks.serving.peers import Wire
+
+OK, WRONG, REFUSED, TIMEOUT = "ok", "wrong", "refused", "timeout"  # any other outcome names an error
+TOLERANCE = 1e-3
+HOST = "127.0.0.1"
+IDLE_SECONDS = 2.0  # a server may close a connection that was idle for longer: open a new one instead
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One request: when it was due and when it ended (seconds of one clock), and how it came out."""
+
+    due: float
+    ended: float
+    outcome: str
+
+
+class Target:
+    """A server at a port, with every text as a ready request; `check` judges its answers."""
+
+    def __init__(self, port: int, wire: Wire, references: Sequence[Reference], *, checked: bool = True) -> None:
+        self.port, self.wire, self.references, self.checked = port, wire, references, checked
+        host = f"{HOST}:{port}"
+        self.requests = [request_bytes(wire.path, wire.encode(each["text"]), host) for each in references]
+
+    def connect(self) -> Connection:
+        return Connection(HOST, self.port)
+
+    def order(self, seed: int) -> Iterator[int]:
+        """Numbers of texts, without end: the same for every server."""
+        return itertools.cycle(random.Random(seed).sample(range(len(self.references)), len(self.references)))
+
+    async def ask(self, connection: Connection, number: int, timeout: float) -> tuple[str, Response | None]:
+        try:
+            async with asyncio.timeout(timeout):
+                response = await connection.post(self.requests[number])
+        except TimeoutError:
+            return TIMEOUT, None
+        except OSError as error:
+            return f"{type(error).__name__}", None
+        return self.outcome(number, response), response
+
+    def outcome(self, number: int, response: Response) -> str:
+        if response.status in (429, 503):
+            return REFUSED
+        if response.status != 200:
+            return f"status {response.status}"
+        return OK if not self.checked or self.correct(number, response.body) else WRONG
+
+    def correct(self, number: int, body: bytes) -> bool:
+        expected = self.references[number]
+        try:
+            label, score = self.wire.decode(body)
+        except (ValueError, KeyError, TypeError, IndexError):
+            return False
+        tied = expected["score"] - 0.5 < TOLERANCE  # two classes: either label is right
+        return (label == expected["label"] or tied) and abs(score - expected["score"]) < TOLERANCE
+
+
+async def closed_loop(target: Target, clients: int, seconds: float, timeout: float = 120.0) -> list[Sample]:
+    """Each client asks, waits for the answer and asks again, for `seconds`; then all wait for what is in flight."""
+    order = target.order(seed=clients)
+    samples: list[Sample] = []
+    end = time.perf_counter() + seconds
+
+    async def client() -> None:
+        connection = target.connect()
+        while (due := time.perf_counter()) < end:
+            outcome, response = await target.ask(connection, next(order), timeout)
+            samples.append(Sample(due, time.perf_counter(), outcome))
+            if outcome != OK:
+                await asyncio.sleep((response and response.retry_after) or 0.1)
+        connection.close()
+
+    await asyncio.gather(*(client() for _ in range(clients)))
+    return samples
+
+
+async def open_loop(target: Target, rate: float, seconds: float, timeout: float = 120.0) -> list[Sample]:
+    """Requests at random times, `rate` a second on average, whether or not earlier ones were answered (Poisson)."""
+    rng, order = random.Random(1), target.order(seed=1)
+    idle: list[Connection] = []
+    samples: list[Sample] = []
+
+    async def request(due: float, number: int) -> None:
+        connection = take(idle) or target.connect()
+        outcome, _ = await target.ask(connection, number, timeout)
+        samples.append(Sample(due, time.perf_counter(), outcome))
+        idle.append(connection)
+
+    due = time.perf_counter()
+    end = due + seconds
+    async with asyncio.TaskGroup() as group:
+        while (due := due + rng.expovariate(rate)) < end:
+            await asyncio.sleep(due - time.perf_counter())
+            group.create_task(request(due, next(order)))
+    for connection in idle:
+        connection.close()
+    return samples
+
+
+def take(idle: list[Connection]) -> Connection | None:
+    """The most recently used connection, unless it has been idle for long."""
+    if not idle:
+        return None
+    connection = idle.pop()
+    if time.monotonic() - connection.last_used > IDLE_SECONDS:
+        connection.close()
+    return connection
+
+
+async def burst(
+    target: Target, count: int, timeout: float, meanwhile: Callable[[], Awaitable[None]] | None = None
+) -> list[Sample]:
+    """`count` requests at once, each on its own connection; `meanwhile` runs while they are in flight."""
+    order = target.order(seed=count)
+    began = time.perf_counter()
+
+    async def request(number: int) -> Sample:
+        connection = target.connect()
+        outcome, _ = await target.ask(connection, number, timeout)
+        connection.close()
+        return Sample(began, time.perf_counter(), outcome)
+
+    requests = [asyncio.create_task(request(next(order))) for _ in range(count)]
+    if meanwhile:
+        await meanwhile()
+    return await asyncio.gather(*requests)
+
+
+def outcomes(samples: Sequence[Sample]) -> dict[str, int]:
+    return dict(Counter(sample.outcome for sample in samples).most_common())
+
+
+def throughput(samples: Sequence[Sample], begin: float, end: float) -> float:
+    """Correct answers per second between two times.
+
+    Answers of a batch come together, so the rate is counted from the last answer before `begin` to the last one before
+    `end`: whole batches over the time that they took.
+    """
+    times = sorted(sample.ended for sample in samples if sample.outcome == OK)
+    start = max((each for each in times if each <= begin), default=begin)
+    inside = [each for each in times if start < each <= end]
+    return len(inside) / (inside[-1] - start) if inside else 0.0
+
+
+def latencies_ms(samples: Sequence[Sample]) -> dict[str, float] | None:
+    """p50, p95 and p99 of the correct answers; None when there are none."""
+    times = sorted(1000 * (sample.ended - sample.due) for sample in samples if sample.outcome == OK)
+    if not times:
+        return None
+    return {f"p{share}": round(times[min(len(times) - 1, len(times) * share // 100)], 2) for share in (50, 95, 99)}

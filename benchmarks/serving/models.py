@@ -1,0 +1,92 @@
+"""Makes the two classifiers that are served, with random weights and a fixed seed, and their reference predictions.
+
+Nothing is downloaded. A model's folder is what `from_pretrained` reads, and `reference.json` beside it: the texts, each
+with the label and score of the plain model, run one text at a time.
+"""
+
+import argparse
+import json
+import math
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+from benchmarks.serving.paths import MODELS
+from benchmarks.serving.texts import SEED, texts, vocabulary
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "large": {"initializer_range": 0.05},  # DistilBERT-base: 66,955,010 parameters
+    "tiny": {"initializer_range": 0.15, "dim": 128, "n_layers": 2, "n_heads": 2, "hidden_dim": 512},
+}
+LABELS = {0: "NEGATIVE", 1: "POSITIVE"}
+SPREAD = 2.0  # standard deviation of the difference between the two logits
+
+
+class Reference(TypedDict):
+    """A text and what the plain model says of it; `score` is the label's probability."""
+
+    text: str
+    label: str
+    score: float
+
+
+def folder(name: str) -> Path:
+    """Of the model `large` or `tiny`, made first where it is missing."""
+    path = MODELS / name
+    if not (path / "reference.json").exists():
+        make(name, path)
+    return path
+
+
+def references(name: str) -> list[Reference]:
+    found: list[Reference] = json.loads((folder(name) / "reference.json").read_text())
+    return found
+
+
+def make(name: str, path: Path) -> None:
+    import torch
+    from transformers import DistilBertConfig, DistilBertForSequenceClassification, DistilBertTokenizerFast
+
+    words = vocabulary()
+    tokenizer = DistilBertTokenizerFast(vocab={word: n for n, word in enumerate(words)}, model_max_length=512)
+    torch.manual_seed(SEED)
+    model = DistilBertForSequenceClassification(DistilBertConfig(id2label=LABELS, **SHAPES[name])).eval()
+    samples = texts()
+
+    def difference(text: str) -> float:
+        negative, positive = model(**tokenizer(text, return_tensors="pt")).logits[0].tolist()
+        return float(positive - negative)
+
+    with torch.inference_mode():
+        centre_head(model, [difference(text) for text in samples[:64]])
+        found = [reference(text, difference(text)) for text in samples]
+    path.mkdir(parents=True, exist_ok=True)
+    tokenizer.save_pretrained(path)
+    model.save_pretrained(path)
+    (path / "reference.json").write_text(json.dumps(found, indent=0))
+
+
+def centre_head(model: Any, differences: Sequence[float]) -> None:
+    """Scale the head so that both labels occur and scores differ between texts: a swapped answer must show."""
+    head = model.classifier
+    scale = SPREAD / statistics.stdev(differences)
+    head.weight.mul_(scale)
+    head.bias.mul_(scale)
+    head.bias[1] -= scale * statistics.mean(differences)
+
+
+def reference(text: str, difference: float) -> Reference:
+    return {"text": text, "label": LABELS[int(difference > 0)], "score": 1 / (1 + math.exp(-abs(difference)))}
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    for name in SHAPES:
+        found = references(name)
+        positive = sum(each["label"] == LABELS[1] for each in found)
+        print(f"{folder(name)}: {len(found)} texts, {positive} of them {LABELS[1]}")
+
+
+if __name__ == "__main__":
+    main()

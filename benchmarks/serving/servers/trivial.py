@@ -1,0 +1,28 @@
+"""Answers every HTTP request with the same prediction and does nothing else: what the load generator can reach."""
+
+import asyncio
+import os
+
+BODY = b'{"label": "NEGATIVE", "score": 0.5}'
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
+
+
+class Trivial(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if data.endswith(b"}"):  # the load generator's requests end so, and nothing in them does before
+            self.transport.write(ANSWER)
+
+
+async def main() -> None:
+    server = await asyncio.get_running_loop().create_server(Trivial, "127.0.0.1", int(os.environ["PORT"]))
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    import uvloop
+
+    uvloop.run(main())
