@@ -1,0 +1,48 @@
+"""One way of training for both models: AdamW, one cycle of the rate, and the running mean of the weights as the result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from transformers import PreTrainedModel
+
+LARGEST_GRADIENT = 1.0
+
+
+class Batch(NamedTuple):
+    """Inputs by the names of the model's arguments, and per row the probability of each class."""
+
+    inputs: dict[str, Tensor]
+    targets: Tensor
+
+
+def settle(seed: int) -> torch.Generator:
+    """One thread and one seed: the same machine then learns the same weights."""
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    return torch.Generator().manual_seed(seed)
+
+
+def fit(
+    model: PreTrainedModel, batches: Iterable[Batch], steps: int, rate: float, keep: float = 0.999, decay: float = 0.02
+) -> PreTrainedModel:
+    """Train on at most `steps` batches; the answer is the mean of the weights, of which each step keeps `keep`."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, steps, pct_start=0.1, cycle_momentum=False)
+    mean = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(keep), use_buffers=True)
+    model.train()
+    for _, batch in zip(range(steps), batches, strict=False):
+        loss = cross_entropy(model(**batch.inputs).logits, batch.targets)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), LARGEST_GRADIENT)
+        optimizer.step()
+        schedule.step()
+        mean.update_parameters(model)
+    learned: PreTrainedModel = mean.module
+    return learned.eval()
