@@ -1,0 +1,150 @@
+"""The claim and outcome protocol, checked in every interleaving with crashes, lost answers and leases that end.
+
+The handlers and executions are the pipeline's own code; only the object store under them is a model.
+"""
+
+import functools
+import json
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pipeline import claims, documents, intake, logs, outcomes
+from pipeline.documents import Lineage
+from pipeline.jobs import Input, Job
+from pipeline.settings import Settings
+from tests.functions.interleavings import Actor, Explorer, Request, World
+
+SETTINGS = Settings("in", "work", "out", workflow="workflow", claim_lease=60)
+SOURCE = Input("in", "a.txt", 7, 5, "text/plain")
+JOB = Job("0" * 32, "a.txt/7", "1", "2026-01-01T12:00:00Z", SOURCE, "text")
+TERMINAL = ("results/", "rejected/", "failed/")
+
+
+def modelled(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> Explorer:
+    """Puts everything that is not deterministic, and the Workflows API, into the model's hands."""
+
+    class Owners:
+        """The uuid module as far as claims use it."""
+
+        class uuid4:
+            def __init__(self) -> None:
+                self.hex = explorer.oracle.owner()
+
+    explorer.patch(monkeypatch)
+    monkeypatch.setattr(logs.logger, "disabled", True)
+    monkeypatch.setattr(claims, "uuid", Owners)
+    monkeypatch.setattr(intake, "Claims", functools.partial(claims.Claims, clock=lambda: explorer.oracle.now()))
+    monkeypatch.setattr(
+        intake, "start", lambda _, job: explorer.oracle.answer(Request("start", ("executions", job.id)))
+    )
+    monkeypatch.setattr(documents, "now", lambda: "2026-01-01T12:00:00Z")
+    return explorer
+
+
+def handle() -> str:
+    """One delivery of the input's event; only a returned verdict acknowledges it."""
+    return intake.process(SETTINGS, JOB, lambda job: job).word
+
+
+def settle(status: str, execution: str) -> str:
+    """What an execution's last step does."""
+    lineage = Lineage(execution=execution)
+    if status == "failed":
+        document = documents.failed(JOB, "broken", "It broke.", "predict", lineage)
+    else:
+        usage = documents.Usage()
+        document = documents.result(
+            JOB, lineage, usage, {"predictions": []}, status=status, model=None, confidence=None, gpu_usd_per_second=0.0
+        )
+    return outcomes.settle(SETTINGS, JOB, document).status
+
+
+def redelivered(explorer: Explorer, world: World, program: str, acknowledged: str = "returned") -> World:
+    """What comes of delivering again, without further trouble, until it is acknowledged."""
+    for attempt in range(4):
+        if any(actor.program == program and actor.state == acknowledged for actor in world.actors):
+            return world
+        name = f"{program} again {attempt}"
+        world = replace(world, actors=(*world.actors, Actor(name, program)), now=world.now + 61)
+        world = explorer.finish(world, name)
+    raise AssertionError(f"{program} is never acknowledged")
+
+
+def content(world: World, name: str) -> dict[str, Any]:
+    stored = world.stored(("out", name))
+    assert stored is not None
+    document: dict[str, Any] = json.loads(stored[1])
+    return document
+
+
+def test_two_handlers_start_at_least_one_execution_whatever_befalls_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    explorer = modelled(Explorer({"first": handle, "second": handle}), monkeypatch)
+    left = (("crash", 2), ("fault", 1), ("lease ends", 2))
+    first = World((Actor("first", "first"), Actor("second", "second")), left=left)
+    counts: Counter[int] = Counter()
+    for world in explorer.explore(first):
+        for program in ("first", "second"):
+            world = redelivered(explorer, world, program)
+        counts[len(world.executions)] += 1
+        assert world.executions
+        if not world.happened:
+            assert len(world.executions) == 1
+    assert explorer.visited > 10_000
+    assert counts[1] > 0
+    assert counts[2] > 0, "a crash between start and confirmation starts twice; a model without it misses something"
+
+
+def test_without_trouble_one_of_two_handlers_starts_one_execution(monkeypatch: pytest.MonkeyPatch) -> None:
+    explorer = modelled(Explorer({"first": handle, "second": handle}), monkeypatch)
+    ends = list(explorer.explore(World((Actor("first", "first"), Actor("second", "second")))))
+    assert {len(world.executions) for world in ends} == {1}
+    assert {actor.state for world in ends for actor in world.actors} == {"returned", "raised"}
+
+
+def test_the_model_finds_a_protocol_that_confirms_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hasty() -> str:
+        held = intake.Claims("work", 60)
+        if claim := held.acquire(JOB.id, "1"):
+            held.confirm(claim, None)
+            intake.start(SETTINGS, JOB)
+        return "accepted"
+
+    explorer = modelled(Explorer({"first": hasty, "second": hasty}), monkeypatch)
+    first = World((Actor("first", "first"), Actor("second", "second")), left=(("crash", 1),))
+    ends = (redelivered(explorer, world, "first") for world in explorer.explore(first))
+    assert any(not redelivered(explorer, world, "second").executions for world in ends)
+
+
+def test_the_model_finds_a_protocol_without_an_arbiter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcomes, "_decide", lambda settings, job, proposed: proposed)
+    programs = {"a": functools.partial(settle, "succeeded", "a"), "b": functools.partial(settle, "failed", "b")}
+    explorer = modelled(Explorer(programs), monkeypatch)
+    ends = explorer.explore(World((Actor("a", "a"), Actor("b", "b"))))
+    assert any(len(world.names("out", *TERMINAL)) == 2 for world in ends)
+
+
+@pytest.mark.parametrize("statuses", [("succeeded", "failed"), ("succeeded", "succeeded")], ids=str)
+def test_two_executions_that_settle_write_one_document(
+    monkeypatch: pytest.MonkeyPatch, statuses: tuple[str, str]
+) -> None:
+    programs = {name: functools.partial(settle, status, name) for name, status in zip("ab", statuses, strict=True)}
+    explorer = modelled(Explorer(programs), monkeypatch)
+    left = (("crash", 2), ("fault", 2))
+    winners: set[str] = set()
+    for world in explorer.explore(World(tuple(Actor(name, name) for name in programs), left=left)):
+        assert len(world.names("out", *TERMINAL)) <= 1
+        for program in programs:  # the workflow repeats its call, or the sweep resumes
+            world = redelivered(explorer, world, program)
+        (name,) = world.names("out", *TERMINAL)
+        assert world.names("out", "latest/") == ["latest/a.txt.json"]
+        document = content(world, name)
+        assert content(world, "latest/a.txt.json") == document
+        assert name.startswith(outcomes.FOLDERS[document["status"]])
+        answers = {actor.value for actor in world.actors if actor.state == "returned"}
+        assert answers == {document["status"]}, "both executions are told the same outcome"
+        winners.add(document["lineage"]["execution"])
+    assert explorer.visited > 1_000
+    assert winners == {"a", "b"}
