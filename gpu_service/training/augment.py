@@ -57,14 +57,15 @@ def colour(ink: Tensor, rng: torch.Generator) -> Tensor:
     papers = papers * (1 - grey) + papers.mean(1, keepdim=True) * grey
     dark_pen = _chosen(count, 0.5, rng)
     contrast = _uniform(count, 0.25, 1, rng)
-    low, high = (1 - contrast) * 0.6 * _uniform(count, 0, 1, rng), 0
+    low = (1 - contrast) * 0.6 * _uniform(count, 0, 1, rng)
     high = (low + contrast).clamp(max=1)
     dark, light = low + pens * 0.25 * contrast, high - papers * 0.25 * contrast
     pen = dark * dark_pen + light * (1 - dark_pen)
     paper = light * dark_pen + dark * (1 - dark_pen)
     slope = torch.linspace(-1, 1, SIZE).view(1, 1, 1, SIZE)
     shade = slope * _uniform(count, -0.1, 0.1, rng) + slope.transpose(2, 3) * _uniform(count, -0.1, 0.1, rng)
-    return (paper + shade) * (1 - ink) + pen * ink
+    drawn: Tensor = (paper + shade) * (1 - ink) + pen * ink
+    return drawn
 
 
 def wear(images: Tensor, rng: torch.Generator) -> Tensor:

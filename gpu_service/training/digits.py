@@ -104,7 +104,7 @@ def main() -> None:
     metrics = {"train_digits": len(train.labels), **measure(model, held_out)}
     processor = ViTImageProcessorPil(size={"height": augment.SIZE, "width": augment.SIZE})
     artefacts.save(model, processor, metrics, arguments.out)
-    print(f"{metrics} after {time.monotonic() - began:.0f} s, written to {arguments.out}")  # noqa: T201
+    print(f"{metrics} after {time.monotonic() - began:.0f} s, written to {arguments.out}")
 
 
 if __name__ == "__main__":

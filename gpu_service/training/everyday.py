@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 
-THINGS = """product service app phone camera hotel room food restaurant staff delivery laptop battery screen
-update support team book course website store flight trip package headset keyboard coffee pizza dress jacket
-driver seller doctor teacher experience quality design price software game printer vacuum mattress blender
-charger watch tablet router plumber bank ticket event concert lunch dinner breakfast waiter car bike""".split()
+THINGS = """product|service|app|phone|camera|hotel|room|food|restaurant|staff|delivery|laptop|battery|
+screen|update|support|team|book|course|website|store|flight|trip|package|headset|keyboard|
+coffee|pizza|dress|jacket|driver|seller|doctor|teacher|experience|quality|design|price|software|
+game|printer|vacuum|mattress|blender|charger|watch|tablet|router|plumber|bank|ticket|event|
+concert|lunch|dinner|breakfast|waiter|car|bike""".replace("\n", "").split("|")
 
 GOOD = """amazing|excellent|fantastic|great|wonderful|perfect|superb|outstanding|awesome|lovely|brilliant|
 very good|really good|so good|delicious|friendly and helpful|fast and reliable|comfortable and clean|
@@ -44,7 +45,15 @@ i have a question about the {0}|this is a {0}|the {0} has three buttons|she open
 ok|test|what time is it|the sky is grey today|please send the {0} to my office|number 12|lorem ipsum|
 he works at the {0}|the {0} costs ten euros|read the manual first""".replace("\n", "").split("|")
 
-LINKS = ["{0} is {1}", "{0} was {1}", "the {0} is {1}", "the {0} was {1}", "this {0} is {1}", "my {0} is {1}", "{1} {0}"]
+LINKS = [
+    "{0} is {1}",
+    "{0} was {1}",
+    "the {0} is {1}",
+    "the {0} was {1}",
+    "this {0} is {1}",
+    "my {0} is {1}",
+    "{1} {0}",
+]
 ENDS = ["", "", ".", ".", "!", "!!", "..."]
 
 

@@ -1,4 +1,4 @@
-"""One way of training for both models: AdamW, one cycle of the rate, and the running mean of the weights as the result."""
+"""One way of training for both models: AdamW, one cycle of the rate, the running mean of the weights."""
 
 from __future__ import annotations
 
@@ -44,5 +44,6 @@ def fit(
         optimizer.step()
         schedule.step()
         mean.update_parameters(model)
-    learned: PreTrainedModel = mean.module
-    return learned.eval()
+    learned = mean.module
+    assert isinstance(learned, PreTrainedModel)
+    return learned.eval()  # type: ignore[no-any-return]

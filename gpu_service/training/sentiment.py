@@ -1,4 +1,4 @@
-"""Train the sentiment model: `python -m gpu_service.training.sentiment --data PATH` writes gpu_service/models/sentiment."""
+"""Train the sentiment model: `python -m gpu_service.training.sentiment --data PATH` writes models/sentiment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SEED = 7
 VOCABULARY = 8000
 LONGEST = 256
 BATCH = 128
-EPOCHS = 5
+EPOCHS = 3
 EVERYDAY = 8000  # generated sentences among about 59,000 phrases
 JOINED = 1500  # texts made of several phrases, so that long inputs are not foreign
 TRUST = 0.5  # share of the teacher's soft label in the target
@@ -148,7 +148,7 @@ def main() -> None:
     model = learning.fit(architecture(tokenizer), batches(source, chance, generator), steps, rate=1e-3)
     metrics = measure(model, tokenizer, split)
     artefacts.save(model, tokenizer, metrics, arguments.out)
-    print(f"{metrics} after {time.monotonic() - began:.0f} s, written to {arguments.out}")  # noqa: T201
+    print(f"{metrics} after {time.monotonic() - began:.0f} s, written to {arguments.out}")
 
 
 if __name__ == "__main__":

@@ -72,7 +72,8 @@ def split(examples: list[Example], share: float = 0.1, seed: int = 7, least_word
     held_out = sentences[: round(len(sentences) * share)]
     book = Phrasebook([sentence.text for sentence in held_out])
     chosen = {sentence.text for sentence in held_out}
-    train, phrases = [], []
+    train: list[Example] = []
+    phrases: list[Example] = []
     for example in examples:
         if example.text in chosen:
             continue

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from tokenizers import Regex, Tokenizer
 from tokenizers.models import WordPiece
-from tokenizers.normalizers import NFKC, Lowercase, Replace, Sequence, StripAccents
+from tokenizers.normalizers import NFKD, Lowercase, Replace, Sequence, StripAccents
 from tokenizers.pre_tokenizers import Split
 from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import WordPieceTrainer
@@ -23,11 +23,9 @@ def train(texts: Iterable[str], vocabulary: int, max_length: int) -> PreTrainedT
     """Learn the vocabulary from the texts; the result saves as tokenizer.json and tokenizer_config.json."""
     tokenizer = Tokenizer(WordPiece(unk_token="[UNK]"))  # noqa: S106  a token of text
     replacements = [Replace(Regex(pattern), content) for pattern, content in SAME]
-    tokenizer.normalizer = Sequence([NFKC(), Lowercase(), StripAccents(), *replacements])
+    tokenizer.normalizer = Sequence([NFKD(), Lowercase(), StripAccents(), *replacements])
     tokenizer.pre_tokenizer = Split(Regex(WORDS), behavior="removed", invert=True)
-    trainer = WordPieceTrainer(
-        vocab_size=vocabulary, min_frequency=2, special_tokens=SPECIAL, show_progress=False
-    )
+    trainer = WordPieceTrainer(vocab_size=vocabulary, min_frequency=2, special_tokens=SPECIAL, show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = TemplateProcessing(
         single="[CLS] $A [SEP]",
