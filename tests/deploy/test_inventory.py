@@ -1,0 +1,209 @@
+"""The inventory: complete, sound, in agreement with the code that it deploys and with the documents."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import gpu_service.settings
+from deploy import inventory, stage
+from pipeline import settings as functions
+from pipeline import sweeps
+
+ROOT = Path(__file__).parents[2]
+SYSTEM = inventory.load({"project_id": "my-project"})
+PLATFORM = {"K_REVISION", "PORT", "AIP_HTTP_PORT"}
+
+
+class Asked(Mapping[str, str]):
+    """An environment that remembers which names it was asked for."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self.values_, self.names = values, set[str]()
+
+    def __getitem__(self, name: str) -> str:
+        self.names.add(name)
+        return self.values_[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_)
+
+    def __len__(self) -> int:
+        return len(self.values_)
+
+
+def test_every_function_is_deployed():
+    assert {name.replace("-", "_") for name in SYSTEM["functions"]} == set(stage.names())
+
+
+@pytest.mark.parametrize("name", SYSTEM["functions"])
+def test_a_function_starts_with_the_environment_that_it_is_given_and_reads_all_of_it(name: str):
+    environ = Asked(inventory.environment(SYSTEM, name))
+    main = (ROOT / "functions" / name.replace("-", "_") / "main.py").read_text()
+    functions.load(environ, starts_executions="starts_executions=True" in main)
+    logged = re.findall(r'environ\.get\("(\w+)"\)', (ROOT / "functions/pipeline/logs.py").read_text())
+    assert set(environ) <= environ.names | set(logged)
+    assert ("WORKFLOW" in environ) == ("starts_executions=True" in main)
+
+
+def test_the_gpu_service_starts_with_the_environment_that_it_is_given_and_reads_all_of_it():
+    environ = Asked(inventory.environment(SYSTEM, "gpu-service"))
+    read = gpu_service.settings.read([], environ)
+    assert set(environ) <= environ.names
+    assert read.gpu_required
+    assert read.buckets == {f"my-project-inference-{name}" for name in ("input", "work", "output")}
+    assert read.port == SYSTEM["gpu_service"]["port"]
+    assert environ.names >= {"PORT", "K_REVISION"}, "what Cloud Run sets"
+
+
+def test_the_workflow_reads_every_variable_that_it_is_given_and_lacks_none():
+    source = (ROOT / "workflow.yaml").read_text()
+    optional = set(re.findall(r'sys\.get_env\("(\w+)",', source))
+    required = set(re.findall(r'sys\.get_env\("(\w+)"\)', source)) - {
+        "GOOGLE_CLOUD_WORKFLOW_EXECUTION_ID",
+        "GOOGLE_CLOUD_WORKFLOW_REVISION_ID",
+    }
+    given = set(SYSTEM["workflow"]["env"]) | set(SYSTEM["workflow"]["urls"])
+    assert required <= given <= required | optional
+
+
+def test_the_workflow_calls_with_no_less_time_than_the_services_take():
+    env = SYSTEM["workflow"]["env"]
+    called = set(SYSTEM["workflow"]["urls"].values()) - {"gpu-service"}
+    assert {SYSTEM["functions"][name]["timeout"] for name in called} == {int(env["CPU_TIMEOUT_SECONDS"])}
+    assert SYSTEM["gpu_service"]["timeout"] == int(env["GPU_TIMEOUT_SECONDS"])
+
+
+def test_the_local_stack_is_the_same_system():
+    stack = yaml.safe_load((ROOT / "deploy/local/stack.yaml").read_text())
+    assert set(stack["topics"]) == set(SYSTEM["topics"])
+    assert {name.removeprefix("local-") for name in stack["buckets"]} == set(SYSTEM["buckets"]) - {"source"}
+    assert stack["buckets"]["local-work"]["lifecycle_days"] == SYSTEM["buckets"]["work"]["delete_after"]
+    assert set(stack["triggers"]) == set(SYSTEM["triggers"]) | set(SYSTEM["push"])
+    assert set(stack["services"]) == {*SYSTEM["functions"], "gpu-service"}
+    assert set(stack["workflows"]["inference"]["env"]) == set(SYSTEM["workflow"]["urls"])
+
+
+def test_the_scheduler_sends_what_on_message_understands():
+    body = yaml.safe_load(SYSTEM["schedules"]["sweep"]["message"])
+    assert body.keys() == {"sweep"}
+    assert sweeps.parse(body["sweep"]) == sweeps.Sweep()
+
+
+def test_the_price_is_the_one_that_the_code_assumes():
+    assert (
+        inventory.variables()["gpu_usd_per_second"]["default"] == functions.Settings("a", "b", "c").gpu_usd_per_second
+    )
+
+
+def test_only_the_work_bucket_forgets_and_what_is_kept_can_be_restored():
+    buckets = SYSTEM["buckets"]
+    assert [name for name, bucket in buckets.items() if bucket["delete_after"]] == ["work"]
+    assert all(bucket["versioning"] and bucket["soft_delete"] for bucket in buckets.values() if bucket["keep"])
+
+
+def test_limits_are_such_as_cloud_run_accepts():
+    for name, function in SYSTEM["functions"].items():
+        assert function["concurrency"] == 1 or function["cpu"] >= 1, name
+        assert function["timeout"] <= 3600, name
+    probe = SYSTEM["gpu_service"]["startup_probe"]
+    assert probe["period"] * probe["failures"] <= 240
+    assert probe["timeout"] <= probe["period"]
+    assert all(push["ack_deadline"] <= 600 and 5 <= push["attempts"] <= 100 for push in SYSTEM["push"].values())
+    assert all(
+        SYSTEM["functions"][push["service"]]["timeout"] <= push["ack_deadline"] for push in SYSTEM["push"].values()
+    )
+
+
+def test_names_with_the_longest_prefix_fit_into_googles_limits():
+    prefix = "a" + 12 * "b" + "c"
+    longest = inventory.load({"project_id": "p" + 29 * "q", "service_prefix": prefix})
+    assert max(len(f"{prefix}-{name}") for name in longest["accounts"]) <= 30
+    assert max(len(f"{'p' * 30}-{prefix}-{name}") for name in longest["buckets"]) <= 63
+    with pytest.raises(inventory.VariableError, match="service_prefix"):
+        inventory.load({"project_id": "my-project", "service_prefix": prefix + "d"})
+
+
+class TestPermissions:
+    def test_each_part_has_an_account_and_no_account_is_idle(self):
+        used = {row["who"] for row in SYSTEM["iam"]}
+        assert {*SYSTEM["functions"], "gpu-service", "workflow"} <= set(SYSTEM["accounts"])
+        assert used == set(SYSTEM["accounts"]) | {f"agent/{name}" for name in SYSTEM["agents"]}
+
+    def test_nobody_is_public_and_no_role_is_a_broad_one(self):
+        assert not [row for row in SYSTEM["iam"] if row["who"].startswith("all")]
+        broad = re.compile(r"roles/(owner|editor|viewer|storage\.admin|storage\.objectAdmin|run\.admin|.*\.admin)$")
+        assert not [row for row in SYSTEM["iam"] if broad.match(row["role"])]
+
+    def test_data_roles_are_given_on_buckets(self):
+        rows = [row for row in SYSTEM["iam"] if row["role"].startswith("roles/storage.")]
+        assert all(row["target"].startswith("bucket/") or row.get("only") for row in rows)
+
+    def test_nothing_but_the_pipeline_writes_and_nothing_writes_inputs_or_models(self):
+        writes = {row["target"] for row in SYSTEM["iam"] if row["role"] == "roles/storage.objectUser"}
+        assert writes == {"bucket/work", "bucket/output"}
+
+    def test_every_row_says_why_once(self):
+        assert all(row["why"] for row in SYSTEM["iam"])
+        keys = [(row["who"], row["role"], row["target"], row.get("only")) for row in SYSTEM["iam"]]
+        assert len(keys) == len(set(keys))
+
+    def test_targets_exist(self):
+        known = {"project"} | {f"account/{name}" for name in SYSTEM["accounts"]}
+        for kind, section in (
+            ("bucket", "buckets"),
+            ("topic", "topics"),
+            ("subscription", "push"),
+            ("service", "functions"),
+        ):
+            known |= {f"{kind}/{name}" for name in SYSTEM[section]}
+        assert {row["target"] for row in SYSTEM["iam"]} <= known | {"service/gpu-service"}
+
+    def test_whoever_is_called_lets_only_its_caller_in(self):
+        callers = {row["target"]: row["who"] for row in SYSTEM["iam"] if row["role"] == "roles/run.invoker"}
+        called = {f"service/{name}": "workflow" for name in SYSTEM["workflow"]["urls"].values()}
+        delivered = {f"service/{name}": "events" for name in (*SYSTEM["triggers"], *SYSTEM["push"])}
+        assert callers == called | delivered
+
+    def test_dead_letters_can_be_forwarded(self):
+        rows = {(row["role"], row["target"]) for row in SYSTEM["iam"] if row["who"] == "agent/pubsub"}
+        for name, push in SYSTEM["push"].items():
+            if push.get("dead_letter"):
+                assert ("roles/pubsub.publisher", f"topic/{push['dead_letter']}") in rows
+                assert ("roles/pubsub.subscriber", f"subscription/{name}") in rows
+
+
+def test_the_documents_tables_are_the_inventorys():
+    page = (ROOT / "docs/deployment.md").read_text()
+    assert "| on-upload | roles/storage.objectViewer | bucket/input |" in page
+    assert page == inventory.document(page), "write them anew: python deploy/inventory.py document"
+
+
+def test_every_variable_is_described_and_has_a_valid_default():
+    assert all(variable["description"].endswith(".") for variable in inventory.variables().values())
+    seed = "project_id region zone service_prefix gpu_type gpu_memory gpu_cpu preprocess_memory postprocess_memory"
+    assert {*seed.split(), "max_instances", "timeout_seconds"} <= set(inventory.variables())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "project_id is not set"),
+        ({"project_id": "Nope"}, "project_id is 'Nope'"),
+        ({"project_id": "my-project", "timeout_seconds": 3000}, "timeout_seconds"),
+        ({"project_id": "my-project", "gpu_type": "nvidia-h100"}, "gpu_type"),
+    ],
+)
+def test_a_bad_value_is_refused_with_what_the_variable_is_for(given: dict[str, Any], message: str):
+    with pytest.raises(inventory.VariableError, match=message):
+        inventory.settings(given)
+
+
+def test_the_command_prints_rows_for_a_shell(capsys: pytest.CaptureFixture[str]):
+    assert inventory.main(["rows", "iam", "who", "role", "target", "only"], {"PROJECT_ID": "my-project"}) == 0
+    lines = [line.split("\x1f") for line in capsys.readouterr().out.splitlines()]
+    assert ["on-upload", "roles/storage.objectViewer", "bucket/input", ""] in lines
+    assert len(lines) == len(SYSTEM["iam"])
