@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 from benchmarks.serving.connection import Connection, Response, request_bytes
 from benchmarks.serving.models import Reference
@@ -16,6 +17,14 @@ OK, WRONG, REFUSED, TIMEOUT = "ok", "wrong", "refused", "timeout"  # any other o
 TOLERANCE = 1e-3
 HOST = "127.0.0.1"
 IDLE_SECONDS = 2.0  # a server may close a connection that was idle for longer: open a new one instead
+
+
+class Summary(TypedDict):
+    """Of many requests: correct answers per second, their latency, and how every request came out."""
+
+    per_second: float
+    latency_ms: dict[str, float] | None  # p50, p95, p99
+    outcomes: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -30,8 +39,8 @@ class Sample:
 class Target:
     """A server at a port, with every text as a ready request; `check` judges its answers."""
 
-    def __init__(self, port: int, wire: Wire, references: Sequence[Reference], *, checked: bool = True) -> None:
-        self.port, self.wire, self.references, self.checked = port, wire, references, checked
+    def __init__(self, port: int, wire: Wire, references: Sequence[Reference]) -> None:
+        self.port, self.wire, self.references = port, wire, references
         host = f"{HOST}:{port}"
         self.requests = [request_bytes(wire.path, wire.encode(each["text"]), host) for each in references]
 
@@ -57,7 +66,7 @@ class Target:
             return REFUSED
         if response.status != 200:
             return f"status {response.status}"
-        return OK if not self.checked or self.correct(number, response.body) else WRONG
+        return OK if self.correct(number, response.body) else WRONG
 
     def correct(self, number: int, body: bytes) -> bool:
         expected = self.references[number]
@@ -140,6 +149,15 @@ async def burst(
     return await asyncio.gather(*requests)
 
 
+def summary(samples: Sequence[Sample], begin: float, end: float) -> Summary:
+    """Throughput between two times; latency of what was due between them; outcomes of all, counted or not."""
+    return {
+        "per_second": round(throughput(samples, begin, end), 2),
+        "latency_ms": latencies_ms([sample for sample in samples if begin <= sample.due <= end]),
+        "outcomes": outcomes(samples),
+    }
+
+
 def outcomes(samples: Sequence[Sample]) -> dict[str, int]:
     return dict(Counter(sample.outcome for sample in samples).most_common())
 
@@ -148,12 +166,17 @@ def throughput(samples: Sequence[Sample], begin: float, end: float) -> float:
     """Correct answers per second between two times.
 
     Answers of a batch come together, so the rate is counted from the last answer before `begin` to the last one before
-    `end`: whole batches over the time that they took.
+    `end`: whole batches over the time that they took. A silence before `end` longer than two such batches is a stall,
+    and its time counts.
     """
     times = sorted(sample.ended for sample in samples if sample.outcome == OK)
     start = max((each for each in times if each <= begin), default=begin)
     inside = [each for each in times if start < each <= end]
-    return len(inside) / (inside[-1] - start) if inside else 0.0
+    if not inside:
+        return 0.0
+    longest_gap = max(later - earlier for earlier, later in itertools.pairwise([start, *inside]))
+    stalled = end - inside[-1] > 2 * longest_gap
+    return len(inside) / ((end if stalled else inside[-1]) - start)
 
 
 def latencies_ms(samples: Sequence[Sample]) -> dict[str, float] | None:

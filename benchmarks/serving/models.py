@@ -23,12 +23,17 @@ LABELS = {0: "NEGATIVE", 1: "POSITIVE"}
 SPREAD = 2.0  # standard deviation of the difference between the two logits
 
 
-class Reference(TypedDict):
-    """A text and what the plain model says of it; `score` is the label's probability."""
+class Verdict(TypedDict):
+    """What a model says of a text; `score` is the label's probability."""
 
-    text: str
     label: str
     score: float
+
+
+class Reference(Verdict):
+    """A text and what the plain model says of it."""
+
+    text: str
 
 
 def folder(name: str) -> Path:

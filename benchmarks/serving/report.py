@@ -1,0 +1,174 @@
+"""Tables of a run as Markdown and JSON: figures, ratios to the packed ceiling and to the best peer, all failures."""
+
+import datetime
+import json
+import os
+import platform
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from benchmarks.serving.ceilings import Ceiling, packed_ceiling
+from benchmarks.serving.load import OK, Summary
+from benchmarks.serving.paths import RESULTS
+from benchmarks.serving.peers import OURS
+
+if TYPE_CHECKING:
+    from benchmarks.serving.run import ModelRun, Result
+
+
+@dataclass
+class Report:
+    """One run: where, how, what the load generator alone can do, and the figures of each model."""
+
+    machine: dict[str, Any]
+    settings: dict[str, Any]
+    generator: dict[int, float]
+    runs: "list[ModelRun]"
+
+
+def machine() -> dict[str, Any]:
+    """Where and when; versions are those of the environment that runs the benchmark."""
+    from importlib.metadata import version
+
+    return {
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "cpu": cpu_name(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "load_average_at_start": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "transformers": version("transformers"),
+    }
+
+
+def cpu_name() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def markdown(report: Report) -> str:
+    facts = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in report.machine.items())
+    generator = ", ".join(f"{rate:,.0f} at {clients}" for clients, rate in report.generator.items())
+    parts = [
+        "# Serving benchmark",
+        f"{facts}; torch threads {report.settings['threads']}; {report.settings['seconds'] // 60} min in all.",
+        f"The load generator alone, against a server that does nothing: {generator} clients (requests/s).",
+        *(section(run) for run in report.runs),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def section(run: "ModelRun") -> str:
+    ceiling = statistics.mean(packed_ceiling(each) for each in run.ceilings)
+    clients = sorted({count for result in run.results for count in result.cells})
+    parts = [f"## Model: {run.model}", "### The model alone (texts per second, tokenised before)", alone(run.ceilings)]
+    parts += ["### Closed loop", closed_loop(run.results, clients, ceiling)]
+    if ratios := against_best_peer(run.results, clients):
+        parts += [f"{OURS} against the best peer, throughput:", ratios]
+    parts += ["### Open loop at 70 % of each server's own capacity (random arrivals)", open_loop(run.results)]
+    if trouble := troubles(run.results):
+        parts += ["### What went wrong", trouble]
+    return "\n\n".join(parts)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def alone(measured: Sequence[dict[str, Ceiling]]) -> str:
+    ceiling = statistics.mean(packed_ceiling(each) for each in measured)
+    rows = []
+    for name in measured[0]:
+        rates = [each[name]["per_second"] for each in measured]
+        mean = statistics.mean(rates)
+        both = " / ".join(f"{rate:,.1f}" for rate in rates)
+        rows.append([name, f"{mean:,.1f}", f"{mean / ceiling:.2f}", both, f"{measured[0][name]['tokens_ratio']:.2f}"])
+    header = ["how", "per second", "of packed ceiling", "before / after the servers", "tokens computed / real"]
+    return table(header, rows)
+
+
+def closed_loop(results: "Sequence[Result]", clients: Sequence[int], ceiling: float) -> str:
+    header = ["server", *(f"{count} clients: /s (of ceiling), p50 / p99 ms" for count in clients)]
+    rows = []
+    for result in results:
+        cells = [cell(result.cells.get(count), ceiling) for count in clients]
+        rows.append([result.server, *cells])
+    return table(header, rows)
+
+
+def cell(summary: Summary | None, ceiling: float) -> str:
+    if summary is None:
+        return "–"
+    latency = summary["latency_ms"]
+    times = f", {latency['p50']:,.0f} / {latency['p99']:,.0f}" if latency else ""
+    return f"{summary['per_second']:,.1f} ({summary['per_second'] / ceiling:.2f}){times}"
+
+
+def against_best_peer(results: "Sequence[Result]", clients: Sequence[int]) -> str:
+    ours = next((result for result in results if result.server == OURS and result.cells), None)
+    others = [result for result in results if result.server != OURS and "packed" not in result.server]
+    if ours is None:
+        return ""
+    rows = []
+    for count in clients:
+        rates = {other.server: other.cells[count]["per_second"] for other in others if count in other.cells}
+        if rates and count in ours.cells:
+            best = max(rates, key=lambda name: rates[name])
+            ratio = ours.cells[count]["per_second"] / rates[best]
+            rows.append(
+                [str(count), f"{ours.cells[count]['per_second']:,.1f}", f"{best} {rates[best]:,.1f}", f"{ratio:.2f}"]
+            )
+    return table(["clients", OURS, "best peer", "ratio"], rows) if rows else ""
+
+
+def open_loop(results: "Sequence[Result]") -> str:
+    rows = []
+    for result in results:
+        if (summary := result.open_loop) is None or (latency := summary["latency_ms"]) is None:
+            rows.append([result.server, *["–"] * 5])
+        else:
+            times = [f"{latency[each]:,.1f}" for each in ("p50", "p95", "p99")]
+            rows.append(
+                [result.server, f"{summary['per_second']:,.1f}", *times, str(sum(summary["outcomes"].values()))]
+            )
+    return table(["server", "answers/s", "p50 ms", "p95 ms", "p99 ms", "requests"], rows)
+
+
+def troubles(results: "Sequence[Result]") -> str:
+    lines = [f"- {result.server}: no figures, {result.error}" for result in results if result.error]
+    for result in results:
+        cells = {f"{count} clients": summary for count, summary in result.cells.items()}
+        if result.open_loop:
+            cells["open loop"] = result.open_loop
+        for name, summary in cells.items():
+            bad = {outcome: count for outcome, count in summary["outcomes"].items() if outcome != OK}
+            if bad:
+                total = sum(summary["outcomes"].values())
+                counts = ", ".join(f"{count} {outcome}" for outcome, count in bad.items())
+                lines.append(f"- {result.server}, {name}: {counts} of {total}")
+    return "\n".join(lines)
+
+
+def line(result: "Result") -> str:
+    """One line of progress."""
+    if result.error:
+        return f"{result.server}: {result.error}"
+    cells = ", ".join(f"{count}: {summary['per_second']:,.1f}/s" for count, summary in result.cells.items())
+    return f"{result.server}: {cells} (ready after {result.ready_seconds} s)"
+
+
+def save(report: Report, name: str) -> list[Path]:
+    """`<date>-<name>.json` and `.md` in benchmarks/results/."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    stem = f"{report.machine['date'][:10]}-{name}"
+    json_path, markdown_path = RESULTS / f"{stem}.json", RESULTS / f"{stem}.md"
+    json_path.write_text(json.dumps(asdict(report), indent=1) + "\n")
+    markdown_path.write_text(markdown(report))
+    return [json_path, markdown_path]
