@@ -1,0 +1,1 @@
+"""Serves text and image classifiers over HTTP on one GPU or on the CPU, batching whatever waits."""

@@ -1,0 +1,93 @@
+"""Attention within each sequence: of any lengths packed without padding, or all of one length."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention as sdpa
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Sequences of any length, one after another in the same rows."""
+
+    lengths: list[int]
+    device: torch.device
+
+    @cached_property
+    def offsets(self) -> Tensor:
+        """Where each sequence begins, and the end: int32, as the varlen kernels want it."""
+        offsets = torch.zeros(len(self.lengths) + 1, dtype=torch.int32)
+        torch.cumsum(torch.tensor(self.lengths), 0, out=offsets[1:])
+        return offsets.to(self.device, non_blocking=True)
+
+    @cached_property
+    def first(self) -> Tensor:
+        return self.offsets[:-1].long()
+
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        parts = (part.split(self.lengths) for part in (queries, keys, values))
+        out = torch.empty_like(queries)
+        for (q, k, v), target in zip(zip(*parts, strict=True), out.split(self.lengths), strict=True):
+            target.copy_(_one(q, k, v))
+        return out.flatten(1)
+
+    def attend_first(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        parts = zip(queries.split(1), keys.split(self.lengths), values.split(self.lengths), strict=True)
+        return torch.cat([_one(q, k, v) for q, k, v in parts]).flatten(1)
+
+
+def _one(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """(rows, heads, width) each, one sequence."""
+    q, k, v = (part.transpose(0, 1)[None] for part in (queries, keys, values))
+    return sdpa(q, k, v)[0].transpose(0, 1)
+
+
+@dataclass(frozen=True)
+class PackedOnGpu(Packed):
+    """The same through the varlen kernel, which needs half precision."""
+
+    @cached_property
+    def longest(self) -> int:
+        return max(self.lengths)
+
+    @cached_property
+    def singles(self) -> Tensor:
+        return torch.arange(len(self.lengths) + 1, dtype=torch.int32, device=self.device)
+
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        return self._varlen(queries, keys, values, self.offsets, self.longest)
+
+    def attend_first(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        return self._varlen(queries, keys, values, self.singles, 1)
+
+    def _varlen(self, q: Tensor, k: Tensor, v: Tensor, q_offsets: Tensor, longest: int) -> Tensor:
+        out = torch.ops.aten._flash_attention_forward(
+            q, k, v, q_offsets, self.offsets, longest, self.longest, 0.0, False, False
+        )
+        attended: Tensor = out[0]
+        return attended.flatten(1)
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """`count` sequences of `length` rows each."""
+
+    count: int
+    length: int
+    device: torch.device
+
+    @cached_property
+    def first(self) -> Tensor:
+        return torch.arange(0, self.count * self.length, self.length, device=self.device)
+
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        return self._batched(queries, keys, values)
+
+    def attend_first(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        return self._batched(queries, keys, values)
+
+    def _batched(self, *parts: Tensor) -> Tensor:
+        q, k, v = (part.unflatten(0, (self.count, -1)).transpose(1, 2) for part in parts)
+        return sdpa(q, k, v).transpose(1, 2).flatten(2).flatten(0, 1)

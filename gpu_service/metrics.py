@@ -1,0 +1,91 @@
+"""What Prometheus may read: queues, batches, device time and errors, per model and version."""
+
+from collections.abc import Mapping, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from .model import Model
+from .scheduler import Batch, Scheduler
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+LABELS = ("model", "version")
+
+
+class Metrics:
+    """The service's own registry; told of batches from the device's thread, of requests from the event loop."""
+
+    def __init__(self, models: Mapping[str, Model], scheduler: Scheduler) -> None:
+        self.registry = CollectorRegistry()
+        self._scheduler = scheduler
+        self._names = {key: (model.entry.name, model.entry.version) for key, model in models.items()}
+        self.requests = self._counter("requests", "Requests by route and status.", ("route", "status"))
+        self.errors = self._counter("errors", "Failed requests and instances by code.", ("code",))
+        self.instances = self._counter("instances", "Instances that a model ran on.", LABELS)
+        self.units = self._counter("units", "Tokens or images that a model ran on.", LABELS)
+        self.padding = self._counter("padding_units", "Units computed for nothing but padding.", LABELS)
+        self.device_seconds = self._counter("device_seconds", "Time on the device.", LABELS)
+        self.rows = self._histogram("batch_rows", "Instances per batch.", ROWS)
+        self.batch_seconds = self._histogram("batch_seconds", "Duration of batches.", SECONDS)
+        self.queue_seconds = self._histogram("queue_seconds", "Waiting time of instances.", SECONDS)
+        self.start_seconds = self._gauge("start_seconds", "Time that each phase of the start took.", ("phase",))
+        self.queue = self._gauge("queue_instances", "Instances that wait.", ())
+        self.queue.set_function(lambda: self._scheduler.waiting)
+        self.memory = self._gauge("gpu_memory_bytes", "GPU memory.", ("state",))
+        self.utilization = self._gauge("gpu_utilization_ratio", "Share of time the GPU was busy, of late.", ())
+        self._children = {
+            key: tuple(
+                metric.labels(*names)
+                for metric in (
+                    self.instances,
+                    self.units,
+                    self.padding,
+                    self.device_seconds,
+                    self.rows,
+                    self.batch_seconds,
+                    self.queue_seconds,
+                )
+            )
+            for key, names in self._names.items()
+        }
+
+    def batch(self, batch: Batch, units: int, queue_s: Sequence[float], seconds: float) -> None:
+        key = str(batch.model)
+        instances, done, padding, device, rows, duration, queue = self._children[key]
+        computed = self._scheduler.costs[key].units([ticket.size for ticket in batch.tickets])
+        instances.inc(len(batch.tickets))
+        done.inc(units)
+        padding.inc(computed - units)
+        device.inc(seconds)
+        rows.observe(len(batch.tickets))
+        duration.observe(seconds)
+        for waited in queue_s:
+            queue.observe(waited)
+
+    def text(self) -> bytes:
+        """In Prometheus' text format."""
+        self._look_at_gpu()
+        return generate_latest(self.registry)
+
+    def _look_at_gpu(self) -> None:
+        import torch
+
+        if not torch.cuda.is_initialized():
+            return
+        free, total = torch.cuda.mem_get_info()
+        self.memory.labels("used").set(total - free)
+        self.memory.labels("total").set(total)
+        self.memory.labels("allocated").set(torch.cuda.memory_allocated())
+        try:
+            self.utilization.set(torch.cuda.utilization() / 100)
+        except (ModuleNotFoundError, RuntimeError):  # without NVIDIA's library it stays unknown
+            self.utilization.set(float("nan"))
+
+    def _counter(self, name: str, text: str, labels: Sequence[str]) -> Counter:
+        return Counter(f"gpu_service_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, labels: Sequence[str]) -> Gauge:
+        return Gauge(f"gpu_service_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
+        return Histogram(f"gpu_service_{name}", text, LABELS, registry=self.registry, buckets=buckets)

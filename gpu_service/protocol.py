@@ -1,0 +1,242 @@
+"""What requests and answers look like on the wire, checked as they are decoded."""
+
+import base64
+import binascii
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from .errors import InstanceError, InvalidRequest, MalformedRequest, RequestError, TooLarge
+from .registry import Entry
+
+MAX_TOP = 1000
+DEFAULT_TOP = 5
+KINDS = {"text": "text-classification", "image": "image-classification"}
+NAMES = {task: kind for kind, task in KINDS.items()}
+
+Parameters = dict[str, Any]
+
+
+class Predict(msgspec.Struct):
+    """Body of /predict; the short form has `text`, `image` or `uri` in place of `instances`."""
+
+    instances: list[Any] | None = None
+    model: str | None = None
+    version: str | int | None = None
+    parameters: Parameters | None = None
+    text: Any = UNSET
+    image: Any = UNSET
+    uri: Any = UNSET
+
+
+class Shard(msgspec.Struct):
+    """Body of /predict-shard."""
+
+    input: str
+    output: str
+    offset: int = 0
+    model: str | None = None
+    version: str | int | None = None
+    parameters: Parameters | None = None
+
+
+class Tensor(msgspec.Struct):
+    """An input of the Open Inference Protocol; only BYTES are read here."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    data: list[Any]
+
+
+class Infer(msgspec.Struct):
+    """Body of /v2/models/{name}/infer."""
+
+    inputs: list[Tensor]
+    id: str | None = None
+    parameters: Parameters | None = None
+
+
+class Modelled(msgspec.Struct):
+    """Which model answered."""
+
+    name: str
+    version: str
+    task: str
+    source: str
+    revision: str | None
+
+
+class Timing(msgspec.Struct):
+    """`gpu_seconds` is the request's share of its batches' time on the device, whichever that is."""
+
+    queue_ms: float
+    inference_ms: float
+    gpu_seconds: float
+
+
+class Answer(msgspec.Struct, omit_defaults=True):
+    """Of /predict; the last three are for the short form."""
+
+    predictions: list[dict[str, Any]]
+    model: Modelled
+    device: str
+    timing: Timing
+    prediction: list[float] | UnsetType = UNSET
+    confidence: float | UnsetType = UNSET
+    device_used: str | UnsetType = UNSET
+
+
+class ShardAnswer(msgspec.Struct):
+    """Of /predict-shard; `failed` counts by code."""
+
+    output: str
+    records: int
+    succeeded: int
+    failed: dict[str, int]
+    model: Modelled
+    device: str
+    timing: Timing
+
+
+encode = msgspec.json.Encoder().encode
+_predict = msgspec.json.Decoder(Predict)
+_shard = msgspec.json.Decoder(Shard)
+_infer = msgspec.json.Decoder(Infer)
+
+
+def predict(body: bytes, limit: int) -> tuple[Predict, bool]:
+    """The request and whether it has the short form.
+
+    Raises:
+        MalformedRequest: it has not the contract's shape.
+        TooLarge: it has more than `limit` instances.
+    """
+    request: Predict = _decoded(_predict, body)
+    short = [{kind: value} for kind in ("text", "image", "uri") if (value := getattr(request, kind)) is not UNSET]
+    if (request.instances is None) == (not short) or len(short) > 1:
+        raise MalformedRequest("The body must have either instances, a list, or one of text, image and uri.")
+    if request.instances is None:
+        request.instances = short
+    if not request.instances:
+        raise MalformedRequest("instances must hold at least one instance.")
+    if len(request.instances) > limit:
+        raise TooLarge(f"A request holds at most {limit} instances.", "too_many_instances")
+    return request, bool(short)
+
+
+def shard(body: bytes) -> Shard:
+    """Raises MalformedRequest."""
+    request: Shard = _decoded(_shard, body)
+    if request.offset < 0:
+        raise MalformedRequest("offset must not be negative.")
+    return request
+
+
+def infer(body: bytes, limit: int) -> tuple[Infer, list[Any]]:
+    """The request and its instances: the one input named text or image, in BYTES.
+
+    Raises:
+        MalformedRequest, TooLarge
+    """
+    request: Infer = _decoded(_infer, body)
+    if len(request.inputs) != 1 or request.inputs[0].datatype != "BYTES":
+        raise MalformedRequest("There must be one input, of the datatype BYTES.")
+    tensor = request.inputs[0]
+    count = 1
+    for side in tensor.shape:
+        count *= side
+    if not tensor.data or len(tensor.data) != count:
+        raise MalformedRequest("The shape and the data of the input don't match, or it is empty.")
+    if len(tensor.data) > limit:
+        raise TooLarge(f"A request holds at most {limit} instances.", "too_many_instances")
+    if tensor.name == "image":
+        return request, [{"image": {"b64": value}} for value in tensor.data]
+    return request, [{"text": value} for value in tensor.data]
+
+
+def inferred(request: Infer, name: str, version: str, predictions: list[dict[str, Any]]) -> dict[str, Any]:
+    """The answer to an infer request: label, score and all scores of each instance."""
+    columns = {
+        "label": ("BYTES", [prediction["label"] for prediction in predictions]),
+        "score": ("FP32", [prediction["score"] for prediction in predictions]),
+        "scores": ("BYTES", [encode(prediction["scores"]).decode() for prediction in predictions]),
+    }
+    outputs = [
+        {"name": column, "datatype": datatype, "shape": [len(data)], "data": data}
+        for column, (datatype, data) in columns.items()
+    ]
+    answer = {"model_name": name, "model_version": version, "outputs": outputs}
+    return answer if request.id is None else {**answer, "id": request.id}
+
+
+def metadata(entry: Entry, kind: str) -> dict[str, Any]:
+    """A model's metadata in the Open Inference Protocol."""
+    return {
+        "name": entry.name,
+        "versions": [entry.version],
+        "platform": "pytorch",
+        "inputs": [{"name": kind, "datatype": "BYTES", "shape": [-1]}],
+        "outputs": [
+            {"name": "label", "datatype": "BYTES", "shape": [-1]},
+            {"name": "score", "datatype": "FP32", "shape": [-1]},
+            {"name": "scores", "datatype": "BYTES", "shape": [-1]},
+        ],
+    }
+
+
+def top(parameters: Parameters | None) -> int:
+    """How many labels are wanted; parameters of others are left alone.
+
+    Raises:
+        InvalidRequest: top_k is no whole number from 1 to 1000.
+    """
+    value = (parameters or {}).get("top_k")
+    if value is None:
+        return DEFAULT_TOP
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_TOP:
+        raise InvalidRequest(f"top_k must be a whole number from 1 to {MAX_TOP}.", "invalid_parameters")
+    return value
+
+
+def instance(value: object) -> tuple[str, Any]:
+    """The kind of an instance (text, image or uri) and what it holds: a string, bytes, or an address.
+
+    Raises:
+        InstanceError: `invalid_instance` or `invalid_base64`.
+    """
+    if isinstance(value, str):
+        return "text", value
+    if isinstance(value, InstanceError):
+        raise value
+    if isinstance(value, dict):
+        if "text" in value:
+            return "text", value["text"]
+        if "image" in value:
+            return "image", value["image"]
+        if isinstance(value.get("uri"), str):
+            return "uri", value["uri"]
+    raise InstanceError('An instance is {"text": …}, {"image": {"b64": …}} or {"uri": "gs://…"}.')
+
+
+def image_bytes(value: object) -> bytes:
+    """Raises InstanceError: `invalid_instance` or `invalid_base64`."""
+    encoded = value.get("b64") if isinstance(value, dict) else None
+    if not isinstance(encoded, str):
+        raise InstanceError('image must be {"b64": "…"}.')
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InstanceError("The image is not valid base64.", "invalid_base64") from error
+
+
+def _decoded(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise _malformed(error) from error
+
+
+def _malformed(error: Exception) -> RequestError:
+    return MalformedRequest(f"The body is not what this route takes: {str(error)[:300]}")

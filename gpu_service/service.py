@@ -1,0 +1,165 @@
+"""Predicts: from a request's instances through inputs, batcher and labels to an answer."""
+
+import asyncio
+import math
+import os
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from . import protocol
+from .batcher import Batcher, Order
+from .errors import InferenceFailed, InstanceError, ModelNotFound, ServiceError
+from .model import Model, Row
+from .protocol import Modelled, Timing
+from .registry import Entry, Registry
+from .scheduler import Ticket
+from .storage import Storage
+from .text import FEW_CHARACTERS, Payload
+
+Prepared = tuple[Model, Payload] | ServiceError
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Predictions, or errors in their place, and what they took; `model` is that of the first."""
+
+    predictions: list[dict[str, Any]]
+    model: Model
+    timing: Timing
+
+
+class Service:
+    """The served models behind one batcher."""
+
+    def __init__(
+        self, registry: Registry, models: Mapping[str, Model], batcher: Batcher, storage: Storage, deadline_s: float
+    ) -> None:
+        self.registry = registry
+        self.models = models
+        self.batcher = batcher
+        self.storage = storage
+        self.deadline_s = deadline_s
+        self.pool = ThreadPoolExecutor(min(8, max(2, os.cpu_count() or 2)), "inputs")
+        self.fetchers = ThreadPoolExecutor(16, "fetch")
+
+    def select(self, name: str | None, version: str | int | None) -> Model | None:
+        """The model asked for; None when each instance's default is meant. Raises ModelNotFound."""
+        if name is None:
+            return None
+        return self._of(self.registry.find(name, None if version is None else str(version)))
+
+    def default(self, kind: str) -> Model:
+        """Raises ModelNotFound."""
+        return self._of(self.registry.default(protocol.KINDS[kind]))
+
+    async def predict(self, instances: Sequence[Any], model: Model | None, top: int, *, bulk: bool = False) -> Outcome:
+        """One prediction or error for each instance, in order.
+
+        Raises:
+            ServiceError: the request fails as a whole: overloaded, stopping, or no model for any instance.
+        """
+        if not bulk:
+            self.batcher.admit(len(instances))
+        prepared = await self._prepare(instances, model)
+        if all(isinstance(item, ModelNotFound) for item in prepared):
+            raise prepared[0]  # type: ignore[misc]
+        order, tickets = self._order(prepared, top, bulk=bulk)
+        await self.batcher.run(order, tickets, admitted=bulk)
+        predictions = [_prediction(item, row, top) for item, row in zip(prepared, order.outcomes, strict=True)]
+        used = model or next((item[0] for item in prepared if isinstance(item, tuple)), None) or self._any()
+        timing = Timing(
+            queue_ms=round(1000 * max(0.0, order.queue_s), 3),
+            inference_ms=round(1000 * order.batch_s, 3),
+            gpu_seconds=round(order.device_s, 6),
+        )
+        return Outcome(predictions, used, timing)
+
+    def modelled(self, model: Model) -> Modelled:
+        return Modelled(**model.describe())
+
+    def close(self) -> None:
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        self.fetchers.shutdown(wait=False, cancel_futures=True)
+
+    def _of(self, entry: Entry) -> Model:
+        return self.models[f"{entry.name}@{entry.version}"]
+
+    def _any(self) -> Model:
+        return next(iter(self.models.values()))
+
+    def _order(self, prepared: Sequence[Prepared], top: int, *, bulk: bool) -> tuple[Order, list[Ticket]]:
+        order = Order(asyncio.get_running_loop().create_future(), top, list(prepared), 0)
+        deadline = math.inf if bulk else time.monotonic() + self.deadline_s
+        tickets = [
+            Ticket(item[0].key, item[1].data, item[1].size, deadline, bulk, order, index)
+            for index, item in enumerate(prepared)
+            if isinstance(item, tuple)
+        ]
+        order.left = len(tickets)
+        return order, tickets
+
+    async def _prepare(self, instances: Sequence[Any], model: Model | None) -> list[Prepared]:
+        """On the event loop while it is quick, else in threads."""
+        if _is_light(instances):
+            return [self._prepared(value, model) for value in instances]
+        loop = asyncio.get_running_loop()
+        return await asyncio.gather(
+            *(loop.run_in_executor(self._executor(value), self._prepared, value, model) for value in instances)
+        )
+
+    def _executor(self, value: object) -> ThreadPoolExecutor:
+        return self.fetchers if isinstance(value, dict) and "uri" in value else self.pool
+
+    def _prepared(self, value: object, model: Model | None) -> Prepared:
+        try:
+            kind, content = protocol.instance(value)
+            if kind == "uri":
+                kind, content = self._fetched(content, model)
+            elif kind == "image":
+                content = protocol.image_bytes(content)
+            chosen = model or self.default(kind)
+            if chosen.inputs.kind != kind:
+                raise InstanceError(f"The model {chosen.entry.name} reads no {kind}.", "wrong_kind")
+            return chosen, chosen.inputs.payload(content)
+        except ServiceError as error:
+            return error
+
+    def _fetched(self, uri: str, model: Model | None) -> tuple[str, Any]:
+        """What an object holds, as what the model reads; without a model, text if it is text."""
+        data = self.storage.read(uri)
+        kind = model.inputs.kind if model else None
+        if kind != "image":
+            try:
+                return "text", data.decode("utf-8-sig")
+            except UnicodeDecodeError as error:
+                if kind == "text":
+                    raise InstanceError("The object is not text in UTF-8.", "undecodable") from error
+        return "image", data
+
+
+def _is_light(instances: Sequence[Any]) -> bool:
+    total = 0
+    for value in instances:
+        text = value.get("text") if isinstance(value, dict) else value
+        if isinstance(value, dict) and text is None and ("image" in value or "uri" in value):
+            return False
+        total += len(text) if isinstance(text, str) else 0
+    return total <= FEW_CHARACTERS
+
+
+def _prediction(item: Prepared, outcome: object, top: int) -> dict[str, Any]:
+    if isinstance(outcome, ServiceError):
+        return {"error": {"code": outcome.code, "message": outcome.message}}
+    assert isinstance(item, tuple)
+    assert isinstance(outcome, Row)
+    if not math.isfinite(outcome.scores[0]):
+        failure = InferenceFailed("The model's scores are no numbers.")
+        return {"error": {"code": failure.code, "message": failure.message}}
+    model, payload = item
+    prediction = model.prediction(outcome, top)
+    if payload.truncated:
+        prediction["truncated"] = True
+    return prediction

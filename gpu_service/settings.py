@@ -1,0 +1,92 @@
+"""Everything that can be set, from the command line and the environment, read once at the start."""
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import registry
+from .errors import StartError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`buckets` are those that may be read and written; seconds are seconds."""
+
+    profile: str = "starter"
+    models: Path = registry.OWN
+    host: str = "0.0.0.0"  # noqa: S104  a container's port is reached from outside
+    port: int = 8080
+    device: str = "auto"
+    dtype: str = "auto"
+    gpu_required: bool = False
+    max_queue: int = 2048
+    max_wait_s: float = 10.0
+    max_batch_s: float = 0.25
+    deadline_s: float = 120.0
+    drain_s: float = 8.5
+    max_body: int = 16 << 20
+    max_instances: int = 128
+    buckets: frozenset[str] = frozenset()
+    predict_route: str | None = None
+    health_route: str | None = None
+    storage_uri: str | None = None
+    project: str | None = None
+    revision: str | None = None
+
+
+def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:
+    """The command line goes before the environment, which goes before the defaults.
+
+    Raises:
+        StartError: a variable has no usable value.
+    """
+    parser = argparse.ArgumentParser(prog="python -m gpu_service", description="Serve classifiers over HTTP.")
+    parser.add_argument("--profile", default=environ.get("PROFILE", Settings.profile), help="of models.json")
+    parser.add_argument("--models", default=environ.get("MODELS", str(registry.OWN)), help="another models.json")
+    parser.add_argument("--host", default=environ.get("HOST", Settings.host))
+    parser.add_argument("--port", type=int, default=_number(environ, ("AIP_HTTP_PORT", "PORT"), Settings.port))
+    parser.add_argument("--device", default=environ.get("DEVICE", Settings.device), help="auto, cpu, cuda or cuda:N")
+    options = parser.parse_args(arguments)
+    return Settings(
+        profile=options.profile,
+        models=Path(options.models).resolve(),
+        host=options.host,
+        port=options.port,
+        device=options.device,
+        dtype=environ.get("DTYPE", Settings.dtype),
+        gpu_required=environ.get("GPU_REQUIRED", "") not in ("", "0", "false"),
+        max_queue=_number(environ, ("MAX_QUEUE",), Settings.max_queue),
+        max_wait_s=_seconds(environ, "MAX_WAIT_SECONDS", Settings.max_wait_s),
+        max_batch_s=_seconds(environ, "MAX_BATCH_SECONDS", Settings.max_batch_s),
+        deadline_s=_seconds(environ, "DEADLINE_SECONDS", Settings.deadline_s),
+        drain_s=_seconds(environ, "DRAIN_SECONDS", Settings.drain_s),
+        buckets=frozenset(
+            environ[name] for name in ("INPUT_BUCKET", "WORK_BUCKET", "OUTPUT_BUCKET") if environ.get(name)
+        ),
+        predict_route=environ.get("AIP_PREDICT_ROUTE"),
+        health_route=environ.get("AIP_HEALTH_ROUTE"),
+        storage_uri=environ.get("AIP_STORAGE_URI"),
+        project=environ.get("GOOGLE_CLOUD_PROJECT"),
+        revision=environ.get("K_REVISION"),
+    )
+
+
+def _number(environ: Mapping[str, str], names: tuple[str, ...], default: int) -> int:
+    for name in names:
+        if value := environ.get(name):
+            if not value.isdecimal():
+                raise StartError(f"{name} must be a whole number, not {value!r}.")
+            return int(value)
+    return default
+
+
+def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
+    try:
+        value = float(environ.get(name, default))
+    except ValueError as error:
+        raise StartError(f"{name} must be a number of seconds, not {environ[name]!r}.") from error
+    if not 0 < value < float("inf"):
+        raise StartError(f"{name} must be above 0.")
+    return value

@@ -1,0 +1,108 @@
+"""Brings the service up: device, models, warm-up, batcher; and keeps the time of each phase."""
+
+import logging
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import checkpoint, device, logs, registry, storage, warmup
+from .app import App
+from .batcher import Batcher
+from .errors import StartError
+from .metrics import Metrics
+from .model import Model
+from .registry import Entry, Registry
+from .scheduler import Scheduler
+from .service import Service
+from .settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+class Phases:
+    """Seconds by phase, from the start of the process."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {"imports": _since_process_start()}
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+
+
+def _since_process_start() -> float:
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        uptime = float(Path("/proc/uptime").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return time.process_time()
+    import os
+
+    return uptime - ticks / os.sysconf("SC_CLK_TCK")
+
+
+def load(settings: Settings) -> tuple[Registry, dict[str, Model], Scheduler, Phases]:
+    """Loads and warms every model.
+
+    Raises:
+        StartError: a GPU or a model that was promised is not there.
+    """
+    phases = Phases()
+    with phases.phase("device"):
+        chosen = device.choose(settings.device, settings.dtype, required=settings.gpu_required)
+    models_file, profile = settings.models, settings.profile
+    entries = _of_vertex(settings.storage_uri) if settings.storage_uri else registry.load(models_file, profile)
+    models: dict[str, Model] = {}
+    costs = {}
+    for entry in entries.entries:
+        with phases.phase("weights"):
+            model = Model(checkpoint.find(entry, models_file), chosen)
+        with phases.phase("warmup"):
+            costs[model.key] = warmup.measure(model, settings.max_batch_s)
+        models[model.key] = model
+    scheduler = Scheduler(dict(costs), max_queue=settings.max_queue, max_wait_s=settings.max_wait_s)
+    return entries, models, scheduler, phases
+
+
+def serve(app: App, entries: Registry, models: dict[str, Model], scheduler: Scheduler, phases: Phases) -> None:
+    """Starts the batcher in the running event loop; from here on the app is ready."""
+    settings = app.settings
+    metrics = Metrics(models, scheduler)
+    batcher = Batcher(models, scheduler, metrics)
+    batcher.start()
+    app.metrics = metrics
+    app.service = Service(entries, models, batcher, storage.Storage(settings.buckets), settings.deadline_s)
+    phases.seconds["total"] = _since_process_start()
+    for phase, seconds in phases.seconds.items():
+        metrics.start_seconds.labels(phase).set(seconds)
+    described = {
+        key: {"base_ms": 1e3 * cost.base, "each_us": 1e6 * cost.each, "budget": cost.budget}
+        for key, cost in scheduler.costs.items()
+    }
+    rounded = {phase: round(seconds, 3) for phase, seconds in phases.seconds.items()}
+    logger.info(
+        "ready",
+        extra=logs.fields(start_seconds=rounded, costs=described, device=next(iter(models.values())).device.name),
+    )
+
+
+def _of_vertex(uri: str) -> Registry:
+    """The one model that Vertex AI copied beside the container's image."""
+    folder = Path(tempfile.mkdtemp(prefix="model-"))
+    storage.download(uri, folder)
+    entry = Entry(name="model", task="text-classification", source=str(folder), default=True)
+    architecture = str((checkpoint.Checkpoint(entry, folder).config.get("architectures") or [""])[0])
+    if "Classification" not in architecture:
+        raise StartError(f"{uri} holds no classifier.")
+    return Registry([replace_task(entry, architecture)])
+
+
+def replace_task(entry: Entry, architecture: str) -> Entry:
+    import msgspec
+
+    task = "image-classification" if "Image" in architecture else "text-classification"
+    return msgspec.structs.replace(entry, task=task)
