@@ -20,6 +20,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "tiny": {"initializer_range": 0.15, "dim": 128, "n_layers": 2, "n_heads": 2, "hidden_dim": 512},
 }
 LABELS = {0: "NEGATIVE", 1: "POSITIVE"}
+PROFILE = {"benchmark": [{"name": "benchmark", "task": "text-classification", "source": "."}]}  # for gpu_service
 SPREAD = 2.0  # standard deviation of the difference between the two logits
 
 
@@ -69,6 +70,7 @@ def make(name: str, path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(path)
     model.save_pretrained(path)
+    (path / "models.json").write_text(json.dumps(PROFILE))
     (path / "reference.json").write_text(json.dumps(found, indent=0))
 
 

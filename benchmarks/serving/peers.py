@@ -105,7 +105,10 @@ INFINITY = Peer(
 
 GPU_SERVICE = Peer(
     OURS,
-    (sys.executable, "-m", "gpu_service", "--port", "{port}"),
+    (
+        *(sys.executable, "-m", "gpu_service", "--models", "{model}/models.json", "--profile", "benchmark"),
+        *("--device", "cpu", "--host", "127.0.0.1", "--port", "{port}"),
+    ),
     wire=Wire(
         body=lambda text: {"instances": [{"text": text}]},
         answer=lambda answer: from_single(answer["predictions"][0]),

@@ -52,12 +52,15 @@ def cpu_name() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
+def facts(machine: dict[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())
+
+
 def markdown(report: Report) -> str:
-    facts = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in report.machine.items())
     generator = ", ".join(f"{rate:,.0f} at {clients}" for clients, rate in report.generator.items())
     parts = [
         "# Serving benchmark",
-        f"{facts}; torch threads {report.settings['threads']}; {report.settings['seconds'] // 60} min in all.",
+        f"{facts(report.machine)}; torch threads {report.settings['threads']}.",
         f"The load generator alone, against a server that does nothing: {generator} clients (requests/s).",
         *(section(run) for run in report.runs),
     ]
@@ -164,11 +167,15 @@ def line(result: "Result") -> str:
     return f"{result.server}: {cells} (ready after {result.ready_seconds} s)"
 
 
-def save(report: Report, name: str) -> list[Path]:
+def save(report: Report) -> list[Path]:
+    return write("serving", report.machine, json.dumps(asdict(report), indent=1), markdown(report))
+
+
+def write(name: str, machine: dict[str, Any], as_json: str, as_markdown: str) -> list[Path]:
     """`<date>-<name>.json` and `.md` in benchmarks/results/."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    stem = f"{report.machine['date'][:10]}-{name}"
+    stem = f"{machine['date'][:10]}-{name}"
     json_path, markdown_path = RESULTS / f"{stem}.json", RESULTS / f"{stem}.md"
-    json_path.write_text(json.dumps(asdict(report), indent=1) + "\n")
-    markdown_path.write_text(markdown(report))
+    json_path.write_text(f"{as_json}\n")
+    markdown_path.write_text(as_markdown)
     return [json_path, markdown_path]

@@ -119,7 +119,7 @@ async def measure_model(model: str, options: argparse.Namespace) -> ModelRun:
 
 
 async def measure_all(options: argparse.Namespace) -> report.Report:
-    began = time.perf_counter()
+    began, machine = time.perf_counter(), report.machine()
     for model in options.models:
         models.folder(model)
     generator = await measure_generator(options.clients, seconds=2.0)
@@ -131,7 +131,7 @@ async def measure_all(options: argparse.Namespace) -> report.Report:
         "open_share": OPEN_SHARE,
         "seconds": round(time.perf_counter() - began),
     }
-    return report.Report(report.machine(), settings, generator, runs)
+    return report.Report(machine, settings, generator, runs)
 
 
 def progress(text: str) -> None:
@@ -173,7 +173,7 @@ def main() -> None:
     found = uvloop.run(measure_all(options))
     print(report.markdown(found))
     if options.save:
-        for path in report.save(found, "serving"):
+        for path in report.save(found):
             progress(f"written: {path}")
 
 
