@@ -24,10 +24,12 @@ class NotRunningError(RuntimeError):
 
 def addresses(stack: Stack, data: Path, http: str, grpc: str, services: Mapping[str, str]) -> dict[str, Any]:
     """Where everything is, as `addresses.json` says it."""
+    values = {"http": http, "grpc": grpc} | {f"{name}.url": url for name, url in services.items()}
     return {
         "http": http,
         "grpc": grpc,
         "services": dict(services),
+        "env": {name: fill(text, values) for name, text in stack.env.items()},
         "project": stack.project,
         "location": stack.location,
         "data": str(data.resolve()),
@@ -61,13 +63,17 @@ def remove_addresses(data: Path) -> None:
 
 
 def environment(here: Mapping[str, Any]) -> dict[str, str]:
-    """The variables that turn Google's clients and gcloud to the emulator; writes the token that gcloud wants."""
+    """The variables that turn Google's clients, gcloud and a service started by hand to the emulator.
+
+    Writes the token that gcloud wants.
+    """
     http, grpc, config = here["http"], here["grpc"], Path(here["data"]) / "gcloud"
     config.mkdir(exist_ok=True)
     token = config / "access-token"
     token.write_text("local")
     gcloud = {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api}": f"http://{http}{path}" for api, path in _GCLOUD_APIS.items()}
     return {
+        **here["env"],
         "GOOGLE_CLOUD_PROJECT": here["project"],
         "STORAGE_EMULATOR_HOST": f"http://{http}",
         "PUBSUB_EMULATOR_HOST": grpc,

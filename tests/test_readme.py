@@ -1,0 +1,85 @@
+"""What the README tells a newcomer to type works; its shell blocks are run against a live local stack."""
+
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from emulator.process import Stack
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+LIVE = [block for block in BLOCKS if "emulator env" in block]
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of a reader's second terminal, `make local` running in the first."""
+    data = tmp_path_factory.mktemp("readme")
+    with Stack(data) as stack:
+        stack.start()
+        command = [sys.executable, "-m", "emulator", "env", "--data", str(data)]
+        exports = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        pairs = re.findall(r"^export (\w+)=(.*)$", exports, re.MULTILINE)
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        yield {**os.environ, **dict(pairs), "PATH": path, "ON_MESSAGE_URL": stack.addresses["services"]["on-message"]}
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("block", LIVE, ids=range(len(LIVE)))
+def test_the_blocks_for_a_running_stack_run_to_their_end(block: str, shell: dict[str, str]):
+    if "gcloud" in block and not shutil.which("gcloud"):
+        pytest.skip("SKIPPED LOUDLY: this README block needs gcloud, which is not installed")
+    lines = [line for line in block.splitlines() if "emulator env" not in line]
+    script = "\n".join(lines).replace("http://127.0.0.1:9022", shell["ON_MESSAGE_URL"])
+    finished = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=ROOT, env=shell, capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("command", re.findall(r"^.* --port \d+$", "\n".join(BLOCKS), re.MULTILINE))
+def test_a_server_started_by_hand_answers(command: str, shell: dict[str, str]):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    argv = shlex.split(re.sub(r"--port \d+", f"--port {port}", command))
+    with subprocess.Popen(argv, cwd=ROOT, env=shell, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
+        try:
+            wait_for_answer(server, f"http://127.0.0.1:{port}/")
+        finally:
+            server.terminate()
+
+
+def wait_for_answer(server: subprocess.Popen[bytes], url: str) -> None:
+    while True:
+        assert server.poll() is None, server.stdout.read().decode()
+        try:
+            httpx.get(url)
+        except httpx.ConnectError:
+            time.sleep(0.1)
+        else:
+            return
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\bmake ([a-z-]+)", "\n".join(BLOCKS)))))
+def test_every_make_target_exists(target: str):
+    assert subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, check=False).returncode == 0
+
+
+def test_every_path_that_the_readme_names_exists():
+    named = re.findall(r"`((?:functions|gpu_service|emulator|deploy|samples|docs|tests|benchmarks)/[\w./-]*)`", README)
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
