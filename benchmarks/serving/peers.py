@@ -85,23 +85,21 @@ BENTOML = Peer(
     note="adaptive batching, batches of up to 32",
 )
 
-INFINITY = Peer(
-    "infinity",
-    (
-        *(str(PEERS / "infinity" / "bin" / "infinity_emb"), "v2", "--model-id", "{model}"),
+
+def infinity(name: str, environment: str, engine: str, note: str) -> Peer:
+    command = (
+        *(str(PEERS / environment / "bin" / "infinity_emb"), "v2", "--model-id", "{model}"),
         *("--served-model-name", "model", "--engine", "torch", "--device", "cpu", "--dtype", "float32"),
-        *("--batch-size", "32", "--no-bettertransformer", "--no-compile", "--host", "127.0.0.1", "--port", "{port}"),
+        *("--batch-size", "32", engine, "--no-compile", "--host", "127.0.0.1", "--port", "{port}"),
         *("--log-level", "warning"),
-    ),
-    PEERS / "infinity",
-    Wire(
+    )
+    wire = Wire(
         "/classify",
         lambda text: {"model": "model", "input": [text]},
         lambda answer: from_single(max(answer["data"][0], key=lambda each: each["score"])),
-    ),
-    {"INFINITY_ANONYMOUS_USAGE_STATS": "0"},
-    note="sorts its queue by length, batches of up to 32",
-)
+    )
+    return Peer(name, command, PEERS / environment, wire, {"INFINITY_ANONYMOUS_USAGE_STATS": "0"}, note)
+
 
 GPU_SERVICE = Peer(
     OURS,
@@ -124,8 +122,12 @@ ALL = [
     script("LitServe, 10 ms", "litserve", "with_litserve", BATCH_WAIT_MS="10", note="batches of up to 32"),
     BENTOML,
     script("Ray Serve", "ray", "with_ray", BATCH_WAIT_MS="10", RAY_USAGE_STATS_ENABLED="0", note="batches of up to 32"),
-    INFINITY,
-    script("mosec", "mosec", "with_mosec", *MOSEC, BATCH_WAIT_MS="10", note="batches of up to 32, waits 10 ms"),
+    infinity("infinity", "infinity", "--no-bettertransformer", "sorts its queue by length, batches of up to 32"),
+    infinity(
+        "infinity, BetterTransformer", "infinity_bettertransformer", "--bettertransformer", "the same, without padding"
+    ),
+    script("mosec, 1 ms", "mosec", "with_mosec", *MOSEC, BATCH_WAIT_MS="1", note="batches of up to 32"),
+    script("mosec, 10 ms", "mosec", "with_mosec", *MOSEC, BATCH_WAIT_MS="10", note="batches of up to 32"),
 ]
 # The same servers around the packed forward, to tell the server's share from the engine's; not in the default run.
 PACKED = [

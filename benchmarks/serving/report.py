@@ -20,6 +20,9 @@ from benchmarks.serving.peers import OURS
 if TYPE_CHECKING:
     from benchmarks.serving.run import ModelRun, Result
 
+QUIET_LOAD = 0.5  # one-minute load average that a quiet machine stays under
+STEADY = 0.1  # share by which a ceiling may change during a run
+
 
 @dataclass
 class Report:
@@ -62,6 +65,7 @@ def markdown(report: Report) -> str:
         "# Serving benchmark",
         f"{facts(report.machine)}; torch threads {report.settings['threads']}.",
         f"The load generator alone, against a server that does nothing: {generator} clients (requests/s).",
+        *([f"**Provisional, not to be quoted: {'; '.join(doubts(report))}.**"] if doubts(report) else []),
         *(section(run) for run in report.runs),
     ]
     return "\n\n".join(parts) + "\n"
@@ -83,6 +87,18 @@ def section(run: "ModelRun") -> str:
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def doubts(report: Report) -> list[str]:
+    """Reasons not to quote a run: the machine was busy, or did not stay as fast as it was."""
+    found = []
+    if (load := report.machine["load_average_at_start"]) > QUIET_LOAD:
+        found.append(f"other work was running (load average {load} at the start)")
+    for run in report.runs:
+        before, after = (packed_ceiling(each) for each in run.ceilings)
+        if abs(after - before) > STEADY * before:
+            found.append(f"the {run.model} model's packed ceiling went from {before:,.1f} to {after:,.1f} texts/s")
+    return found
 
 
 def alone(measured: Sequence[dict[str, Ceiling]]) -> str:

@@ -31,7 +31,7 @@ class Durations:
     ceilings: float
 
 
-DEFAULT = {"large": Durations(12, 3, 15, 20), "tiny": Durations(7, 2, 12, 5)}
+DEFAULT = {"large": Durations(9, 2.5, 12, 20), "tiny": Durations(6, 2, 10, 5)}
 QUICK = {"large": Durations(5, 2, 5, 1), "tiny": Durations(3, 1, 4, 1)}
 
 
