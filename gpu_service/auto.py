@@ -24,7 +24,7 @@ class AutoTextClassifier:
         self.model: Any = AutoModelForSequenceClassification.from_pretrained(
             checkpoint.folder, dtype=device.dtype, local_files_only=True
         )
-        self.model.to(device.torch).eval()
+        self.model.to(device.handle).eval()
         self.pad = self.model.config.pad_token_id or 0
         self.max_length = int(getattr(self.model.config, "max_position_embeddings", 0) or 512)
 
@@ -52,9 +52,9 @@ class AutoImageClassifier:
         self.model: Any = AutoModelForImageClassification.from_pretrained(
             checkpoint.folder, dtype=device.dtype, local_files_only=True
         )
-        self.model.to(device.torch).eval()
-        self.mean = torch.tensor(mean, device=device.torch).view(3, 1, 1) * 255
-        self.std = torch.tensor(std, device=device.torch).view(3, 1, 1) * 255
+        self.model.to(device.handle).eval()
+        self.mean = torch.tensor(mean, device=device.handle).view(3, 1, 1) * 255
+        self.std = torch.tensor(std, device=device.handle).view(3, 1, 1) * 255
 
     @torch.inference_mode()
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
@@ -65,4 +65,4 @@ class AutoImageClassifier:
 
 def _send(array: NDArray[Any], device: Device) -> Tensor:
     tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device.torch, non_blocking=True) if device.is_cuda else tensor
+    return tensor.pin_memory().to(device.handle, non_blocking=True) if device.is_cuda else tensor

@@ -5,7 +5,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -70,7 +70,7 @@ class Batcher:
 
     def __init__(
         self,
-        runners: Mapping[Hashable, Runner],
+        runners: Mapping[str, Runner],
         scheduler: Scheduler,
         observer: Observer,
         clock: Callable[[], float] = time.monotonic,

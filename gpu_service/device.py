@@ -1,25 +1,26 @@
 """Chooses the device and the number format that the models run on."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from .errors import StartError
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES: dict[str, Any] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
     """`name` is what answers say: "cpu", or "cuda:0 NVIDIA L4"."""
 
-    torch: torch.device
+    handle: torch.device
     dtype: torch.dtype
     name: str
 
     @property
     def is_cuda(self) -> bool:
-        return self.torch.type == "cuda"
+        return self.handle.type == "cuda"
 
 
 def choose(wanted: str = "auto", dtype: str = "auto", *, required: bool = False) -> Device:

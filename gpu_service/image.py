@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from .checkpoint import Checkpoint
 from .errors import InstanceError
-from .text import Payload
+from .payloads import Payload
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 50_000_000

@@ -33,34 +33,19 @@ class Metrics:
         self.queue.set_function(lambda: self._scheduler.waiting)
         self.memory = self._gauge("gpu_memory_bytes", "GPU memory.", ("state",))
         self.utilization = self._gauge("gpu_utilization_ratio", "Share of time the GPU was busy, of late.", ())
-        self._children = {
-            key: tuple(
-                metric.labels(*names)
-                for metric in (
-                    self.instances,
-                    self.units,
-                    self.padding,
-                    self.device_seconds,
-                    self.rows,
-                    self.batch_seconds,
-                    self.queue_seconds,
-                )
-            )
-            for key, names in self._names.items()
-        }
+        self._of = {key: _Children(self, names) for key, names in self._names.items()}
 
     def batch(self, batch: Batch, units: int, queue_s: Sequence[float], seconds: float) -> None:
-        key = str(batch.model)
-        instances, done, padding, device, rows, duration, queue = self._children[key]
-        computed = self._scheduler.costs[key].units([ticket.size for ticket in batch.tickets])
-        instances.inc(len(batch.tickets))
-        done.inc(units)
-        padding.inc(computed - units)
-        device.inc(seconds)
-        rows.observe(len(batch.tickets))
-        duration.observe(seconds)
+        of = self._of[batch.model]
+        computed = self._scheduler.costs[batch.model].units([ticket.size for ticket in batch.tickets])
+        of.instances.inc(len(batch.tickets))
+        of.units.inc(units)
+        of.padding.inc(computed - units)
+        of.device_seconds.inc(seconds)
+        of.rows.observe(len(batch.tickets))
+        of.batch_seconds.observe(seconds)
         for waited in queue_s:
-            queue.observe(waited)
+            of.queue_seconds.observe(waited)
 
     def text(self) -> bytes:
         """In Prometheus' text format."""
@@ -89,3 +74,16 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
         return Histogram(f"gpu_service_{name}", text, LABELS, registry=self.registry, buckets=buckets)
+
+
+class _Children:
+    """The metrics of one model, looked up once."""
+
+    def __init__(self, metrics: Metrics, names: tuple[str, str]) -> None:
+        self.instances = metrics.instances.labels(*names)
+        self.units = metrics.units.labels(*names)
+        self.padding = metrics.padding.labels(*names)
+        self.device_seconds = metrics.device_seconds.labels(*names)
+        self.rows = metrics.rows.labels(*names)
+        self.batch_seconds = metrics.batch_seconds.labels(*names)
+        self.queue_seconds = metrics.queue_seconds.labels(*names)

@@ -9,12 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from . import packed, vision
+from . import packed, resnet, vision
 from .auto import AutoImageClassifier, AutoTextClassifier
 from .checkpoint import Checkpoint
 from .device import Device
 from .image import ImageInputs
-from .text import Payload, TextInputs
+from .payloads import Payload
+from .text import TextInputs
 
 FEW_LABELS = 64  # all of them are brought back; of more only the best
 
@@ -50,8 +51,8 @@ class Pending:
         if best.is_cuda:
             self._best = torch.empty(best.shape, dtype=best.dtype, pin_memory=True)
             self._best.copy_(best, non_blocking=True)
-            self._event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            self._event.record()  # type: ignore[no-untyped-call]
+            self._event = torch.cuda.Event()
+            self._event.record()
 
     @property
     def is_async(self) -> bool:
@@ -89,11 +90,15 @@ class Model:
     @torch.inference_mode()
     def launch(self, data: Sequence[Any], top: int) -> Pending:
         """Sends one batch; `top` is how many labels the callers want at most."""
-        logits = self.network(data).float()
-        scores = logits.sigmoid() if self.several else logits.softmax(-1)
+        scores = self.scores(self.network(data))
         wanted = len(self.labels) if len(self.labels) <= FEW_LABELS else min(top, len(self.labels))
         best, labels = scores.topk(wanted, dim=-1)
         return Pending(torch.cat((best, labels.float()), dim=1))
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """Probabilities in float32: of one label among all, or of each by itself."""
+        logits = logits.float()
+        return logits.sigmoid() if self.several else logits.softmax(-1)
 
     def prediction(self, row: Row, top: int) -> dict[str, Any]:
         scores = {self.labels[label]: score for label, score in zip(row.labels[:top], row.scores[:top], strict=True)}
@@ -127,5 +132,9 @@ def _parts(checkpoint: Checkpoint, device: Device) -> tuple[Inputs, Network]:
         network = packed.PackedClassifier(checkpoint, device) if is_packed else AutoTextClassifier(checkpoint, device)
         return TextInputs(checkpoint, network.max_length), network
     inputs = ImageInputs(checkpoint)
-    kind = vision.VisionClassifier if vision.is_known(checkpoint.config) else AutoImageClassifier
-    return inputs, kind(checkpoint, device, inputs.geometry.mean, inputs.geometry.std)
+    mean, std = inputs.geometry.mean, inputs.geometry.std
+    if vision.is_known(checkpoint.config):
+        return inputs, vision.VisionClassifier(checkpoint, device, mean, std)
+    if resnet.is_known(checkpoint.config):
+        return inputs, resnet.ResidualClassifier(checkpoint, device, mean, std)
+    return inputs, AutoImageClassifier(checkpoint, device, mean, std)

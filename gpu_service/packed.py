@@ -70,7 +70,7 @@ class PackedClassifier:
         names = FAMILIES[name]
         weights = {
             key.removeprefix(f"{names['prefix']}."): tensor.to(device.dtype) if tensor.is_floating_point() else tensor
-            for key, tensor in checkpoint.tensors(str(device.torch)).items()
+            for key, tensor in checkpoint.tensors(str(device.handle)).items()
         }
         self.device = device
         self.eps = float(config.get("layer_norm_eps", 1e-12))
@@ -96,11 +96,11 @@ class PackedClassifier:
         tokens, places = np.concatenate(texts), np.concatenate([self.counting[:length] for length in lengths])
         ids = self._send(np.stack((tokens, places)))
         rows = self.norm(self.words[ids[0]] + self.positions[ids[1]])
-        return self.head(encode(self.layers, rows, self.sequences(lengths, self.device.torch)))
+        return self.head(encode(self.layers, rows, self.sequences(lengths, self.device.handle)))
 
     def _send(self, array: NDArray[np.int64]) -> Tensor:
         tensor = torch.from_numpy(array)
-        return tensor.pin_memory().to(self.device.torch, non_blocking=True) if self.device.is_cuda else tensor
+        return tensor.pin_memory().to(self.device.handle, non_blocking=True) if self.device.is_cuda else tensor
 
 
 def _layers(weights: Weights, names: dict[str, Any], config: dict[str, Any], eps: float) -> list[Layer]:
@@ -127,7 +127,7 @@ def _layers(weights: Weights, names: dict[str, Any], config: dict[str, Any], eps
 
 
 def _has_varlen(device: Device) -> bool:
-    capable = torch.cuda.get_device_capability(device.torch) >= (8, 0)
+    capable = torch.cuda.get_device_capability(device.handle) >= (8, 0)
     return capable and device.dtype in (torch.float16, torch.bfloat16)
 
 

@@ -5,7 +5,7 @@ its batch holds its oldest ticket and whatever else makes the batch more efficie
 """
 
 from collections import deque
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ WINDOW = 512  # tickets that are looked at for one padded batch
 class Ticket:
     """One instance that waits for its turn. `owner` and `index` are the submitter's own."""
 
-    model: Hashable
+    model: str
     data: Any
     size: int
     deadline: float
@@ -34,7 +34,7 @@ class Ticket:
 class Batch:
     """What runs together; `seconds` is the expected duration."""
 
-    model: Hashable
+    model: str
     bulk: bool
     tickets: list[Ticket]
     seconds: float
@@ -44,7 +44,7 @@ class Batch:
 class Flow:
     """The tickets of one model and priority in order of arrival; `used` is device time divided by weight."""
 
-    model: Hashable
+    model: str
     bulk: bool
     cost: Cost
     tickets: deque[Ticket] = field(default_factory=deque)
@@ -60,7 +60,7 @@ class Flow:
 class Scheduler:
     """Flows of waiting tickets. Not thread-safe: whoever shares one holds a lock."""
 
-    def __init__(self, costs: dict[Hashable, Cost], *, max_queue: int, max_wait_s: float) -> None:
+    def __init__(self, costs: Mapping[str, Cost], *, max_queue: int, max_wait_s: float) -> None:
         self.costs = costs
         self.max_queue = max_queue
         self.max_wait_s = max_wait_s
@@ -99,6 +99,7 @@ class Scheduler:
     def charge(self, batch: Batch, seconds: float) -> None:
         """Corrects what the batch was expected to take by what it took."""
         flow = self.flows[batch.model, batch.bulk]
+        flow.cost.learn(batch.seconds, seconds)
         flow.used += (seconds - batch.seconds) / WEIGHTS[batch.bulk]
 
     def _least_used(self) -> float:

@@ -31,7 +31,8 @@ def run(settings: Settings) -> int:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=int(settings.drain_s) or 1,
     )
-    return config.get_loop_factory()().run_until_complete(_run(app, uvicorn.Server(config)))
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        return runner.run(_run(app, uvicorn.Server(config)))
 
 
 async def _run(app: App, server: uvicorn.Server) -> int:

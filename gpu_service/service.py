@@ -13,11 +13,12 @@ from . import protocol
 from .batcher import Batcher, Order
 from .errors import InferenceFailed, InstanceError, ModelNotFound, ServiceError
 from .model import Model, Row
+from .payloads import Payload
 from .protocol import Modelled, Timing
 from .registry import Entry, Registry
 from .scheduler import Ticket
 from .storage import Storage
-from .text import FEW_CHARACTERS, Payload
+from .text import FEW_CHARACTERS
 
 Prepared = tuple[Model, Payload] | ServiceError
 

@@ -23,7 +23,7 @@ class Settings:
     gpu_required: bool = False
     max_queue: int = 2048
     max_wait_s: float = 10.0
-    max_batch_s: float = 0.25
+    max_batch_s: float = 0.5
     deadline_s: float = 120.0
     drain_s: float = 8.5
     max_body: int = 16 << 20

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import checkpoint, device, logs, registry, storage, warmup
+from . import checkpoint, device, logs, precision, registry, storage, warmup
 from .app import App
 from .batcher import Batcher
+from .costs import Cost
 from .errors import StartError
 from .metrics import Metrics
 from .model import Model
@@ -57,14 +58,14 @@ def load(settings: Settings) -> tuple[Registry, dict[str, Model], Scheduler, Pha
     models_file, profile = settings.models, settings.profile
     entries = _of_vertex(settings.storage_uri) if settings.storage_uri else registry.load(models_file, profile)
     models: dict[str, Model] = {}
-    costs = {}
+    costs: dict[str, Cost] = {}
     for entry in entries.entries:
         with phases.phase("weights"):
-            model = Model(checkpoint.find(entry, models_file), chosen)
+            model = precision.settle(checkpoint.find(entry, models_file), chosen)
         with phases.phase("warmup"):
             costs[model.key] = warmup.measure(model, settings.max_batch_s)
         models[model.key] = model
-    scheduler = Scheduler(dict(costs), max_queue=settings.max_queue, max_wait_s=settings.max_wait_s)
+    scheduler = Scheduler(costs, max_queue=settings.max_queue, max_wait_s=settings.max_wait_s)
     return entries, models, scheduler, phases
 
 

@@ -44,7 +44,8 @@ class Storage:
         if bucket not in self.buckets:
             raise InvalidRequest(f"The bucket {bucket!r:.100} is not one of this service's.", "bucket_not_allowed")
         with translated(uri):
-            return self.client().bucket(bucket).blob(name)
+            blob: Blob = self.client().bucket(bucket).blob(name)
+            return blob
 
     def read(self, uri: str) -> bytes:
         """The whole object, 32 MiB at most.

@@ -1,27 +1,17 @@
 """Turns texts into token ids, with the checkpoint's own tokenizer."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from .checkpoint import Checkpoint
 from .errors import InstanceError, StartError
+from .payloads import Payload
 
 FEW_CHARACTERS = 4096  # tokenised in less time than handing over to another thread takes
 PREFIX_PER_TOKEN = 64
 SURPLUS = 128  # tokens past the maximum that show the cut of a prefix to be harmless
-
-
-@dataclass(frozen=True, slots=True)
-class Payload:
-    """What a model reads of one instance; `size` is what it costs, in tokens or images."""
-
-    data: NDArray[Any]
-    size: int
-    truncated: bool = False
 
 
 class TextInputs:

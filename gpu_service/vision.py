@@ -32,7 +32,7 @@ class VisionClassifier:
         config = checkpoint.config
         weights = {
             name.removeprefix("vit."): tensor.to(device.dtype)
-            for name, tensor in checkpoint.tensors(str(device.torch)).items()
+            for name, tensor in checkpoint.tensors(str(device.handle)).items()
         }
         eps = float(config.get("layer_norm_eps", 1e-12))
         self.device = device
@@ -58,14 +58,14 @@ class VisionClassifier:
     def __call__(self, images: Sequence[Pixels]) -> Tensor:
         pixels = torch.from_numpy(np.stack(images))
         if self.device.is_cuda:
-            pixels = pixels.pin_memory().to(self.device.torch, non_blocking=True)
+            pixels = pixels.pin_memory().to(self.device.handle, non_blocking=True)
         count, height, width, _ = pixels.shape
         side = self.patch
         centred = pixels.to(self.device.dtype).sub_(127.5)  # small numbers, for half precision's sake
         patches = centred.view(count, height // side, side, width // side, side, 3).transpose(2, 3)
         embedded = F.linear(patches.reshape(count, -1, side * side * 3), self.kernel, self.bias)
         rows = torch.cat((self.cls.expand(count, 1, -1), embedded), 1) + self.positions
-        sequences = Uniform(count, rows.shape[1], self.device.torch)
+        sequences = Uniform(count, rows.shape[1], self.device.handle)
         return self.head(self.norm(encode(self.layers, rows.flatten(0, 1), sequences)))
 
 

@@ -9,8 +9,10 @@ from .costs import Cost, fit
 from .errors import StartError
 from .model import Model, samples
 
-SHORT, LONG = 16, 128  # tokens of a made-up text
-BUDGET_S = 0.25  # for measuring one model
+TOKENS = 64  # of a made-up text
+ROWS = 16  # of the larger batch, or as many as PATIENCE_S allows
+REPEATS = 3
+PATIENCE_S = 0.25
 MAX_UNITS = {"cpu": 16_384, "cuda": 262_144}  # tokens in a batch
 MAX_IMAGES = {"cpu": 64, "cuda": 512}
 
@@ -21,40 +23,36 @@ def measure(model: Model, max_seconds: float, clock: Callable[[], float] = time.
     Raises:
         StartError: the model cannot run, or its scores are no numbers.
     """
-    kind = model.device.torch.type
-    is_text = model.inputs.kind == "text"
-    few, many = ([SHORT], [LONG] * 8) if is_text else ([1], [1] * 8)
+    size = TOKENS if model.inputs.kind == "text" else 1
     try:
-        _run(model, few)
-        little = _timed(model, few, clock)
-        if little * len(many) * 4 > BUDGET_S:
-            many = many[: max(2, int(BUDGET_S / (4 * little)))]
-        _run(model, many)
-        much = _timed(model, many, clock)
+        _run(model, [size])
+        little = _best(model, [size], clock)
+        rows = max(2, min(ROWS, int(PATIENCE_S / little)))
+        much = _best(model, [size] * rows, clock)
     except (RuntimeError, ValueError, IndexError) as error:
         raise StartError(f"The model {model.key} cannot run: {error}") from error
-    limit = MAX_UNITS[kind] if is_text else MAX_IMAGES[kind]
-    return fit(
-        [(sum(few), little), (sum(many), much)], packed=model.is_packed, max_seconds=max_seconds, max_units=limit
-    )
+    limits = MAX_UNITS if model.inputs.kind == "text" else MAX_IMAGES
+    measured = [(size, little), (size * rows, much)]
+    limit = limits[model.device.handle.type]
+    return fit(measured, packed=model.is_packed, max_seconds=max_seconds, max_units=limit)
 
 
-def _timed(model: Model, sizes: list[int], clock: Callable[[], float]) -> float:
-    """The best of a few, since others may use the processor too."""
+def _best(model: Model, sizes: list[int], clock: Callable[[], float]) -> float:
+    """Of a few runs, since others use the processor too; a single one when that takes long."""
     best, spent = float("inf"), 0.0
-    for _ in range(3):
+    for _ in range(REPEATS):
         began = clock()
         _run(model, sizes)
-        best = min(best, clock() - began)
-        spent += best
-        if spent > BUDGET_S / 4:
+        took = clock() - began
+        best, spent = min(best, took), spent + took
+        if spent > PATIENCE_S / 4:
             break
     return best
 
 
 def _run(model: Model, sizes: list[int]) -> None:
     rows = model.launch(samples(model, sizes), 5).rows()
-    if not all(score == score for row in rows for score in row.scores):
+    if any(score != score for row in rows for score in row.scores):  # NaN differs from itself
         raise ValueError("its scores are no numbers")
     if model.device.is_cuda:
-        torch.cuda.synchronize(model.device.torch)
+        torch.cuda.synchronize(model.device.handle)
