@@ -1,0 +1,165 @@
+"""Small models with random weights, made by transformers, and the service in front of them."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import torch
+from tokenizers import Tokenizer, normalizers, pre_tokenizers
+from tokenizers.models import WordPiece
+from tokenizers.processors import TemplateProcessing
+from transformers import (
+    AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    DistilBertConfig,
+    ElectraConfig,
+    PreTrainedTokenizerFast,
+    ResNetConfig,
+    RobertaConfig,
+    ViTConfig,
+)
+
+from gpu_service import checkpoint, device, start
+from gpu_service.app import App
+from gpu_service.model import Model
+from gpu_service.registry import Entry
+from gpu_service.settings import Settings
+
+WORDS = ["a", "the", "film", "was", "is", "not", "good", "bad", "dull", "bright", "long", "story", "joy"]
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+VOCABULARY = [
+    *SPECIAL,
+    *WORDS,
+    *"abcdefghijklmnopqrstuvwxyz",
+    *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"),
+]
+SIZES = {"vocab_size": len(VOCABULARY), "num_labels": 3, "initializer_range": 0.3}
+DISTIL = {**SIZES, "dim": 32, "n_layers": 3, "n_heads": 4, "hidden_dim": 64, "max_position_embeddings": 64}
+BERT = {**SIZES, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
+TEXTS: dict[str, Callable[[], Any]] = {
+    "distilbert": lambda: DistilBertConfig(**DISTIL),
+    "distilbert-one-layer": lambda: DistilBertConfig(**{**DISTIL, "n_layers": 1, "activation": "relu"}),
+    "bert": lambda: BertConfig(**BERT, max_position_embeddings=64),
+    "roberta": lambda: RobertaConfig(**BERT, max_position_embeddings=66, pad_token_id=1),
+    "electra": lambda: ElectraConfig(**BERT, embedding_size=32, max_position_embeddings=64),
+}
+VIT = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64, "patch_size": 8}
+RESNET = {"embedding_size": 8, "hidden_sizes": [8, 16, 32], "depths": [1, 2, 1], "num_labels": 3}
+IMAGES: dict[str, Callable[[], Any]] = {
+    "vit": lambda: ViTConfig(**VIT, image_size=32, num_labels=3, initializer_range=0.3),
+    "resnet": lambda: ResNetConfig(**RESNET, layer_type="basic"),
+    "resnet-bottleneck": lambda: ResNetConfig(
+        **{**RESNET, "hidden_sizes": [16, 32, 64]}, downsample_in_first_stage=True
+    ),
+}
+
+
+def tokenizer(max_length: int = 64) -> PreTrainedTokenizerFast:
+    made = Tokenizer(WordPiece({word: n for n, word in enumerate(VOCABULARY)}, unk_token="[UNK]"))
+    made.normalizer = normalizers.BertNormalizer()
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    special = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    return PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=max_length, **special)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Makes a checkpoint once: `folder("bert")`."""
+    made: dict[str, Path] = {}
+
+    def make(name: str) -> Path:
+        if name not in made:
+            path = made[name] = tmp_path_factory.mktemp(name)
+            torch.manual_seed(7)
+            if name in TEXTS:
+                AutoModelForSequenceClassification.from_config(TEXTS[name]()).save_pretrained(path)
+                tokenizer().save_pretrained(path)
+            else:
+                model = AutoModelForImageClassification.from_config(IMAGES[name]())
+                randomise_statistics(model)
+                model.save_pretrained(path)
+                wanted = {
+                    "size": {"height": 32, "width": 32},
+                    "image_mean": [0.4, 0.5, 0.6],
+                    "image_std": [0.2, 0.3, 0.4],
+                }
+                (path / "preprocessor_config.json").write_text(json.dumps(wanted))
+        return made[name]
+
+    return make
+
+
+def randomise_statistics(model: torch.nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+            torch.nn.init.uniform_(module.weight, 0.5, 2)
+            torch.nn.init.normal_(module.bias)
+
+
+@pytest.fixture(scope="session")
+def load(folder: Callable[[str], Path]) -> Callable[[str], Model]:
+    def loaded(name: str) -> Model:
+        task = "text-classification" if name in TEXTS else "image-classification"
+        path = folder(name)
+        found = checkpoint.Checkpoint(Entry(name=name, task=task, source=str(path)), path)
+        return Model(found, device.choose("cpu"))
+
+    return loaded
+
+
+@pytest.fixture(scope="session")
+def models_file(folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    text, image = str(folder("distilbert")), str(folder("vit"))
+    entries = [
+        {"name": "moods", "version": "1", "task": "text-classification", "source": text},
+        {"name": "moods", "version": "2", "task": "text-classification", "source": text, "default": True},
+        {"name": "shapes", "version": "1", "task": "image-classification", "source": image, "default": True},
+    ]
+    path = tmp_path_factory.mktemp("models") / "models.json"
+    path.write_text(json.dumps({"test": entries}))
+    return path
+
+
+class Client:
+    """The app in an event loop of its own thread-less runner: `client.post(path, json=…)`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.runner = asyncio.Runner()
+        self.app = App(settings)
+        self.loaded = start.load(settings)
+        self.runner.run(self.serve())
+        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://service")
+
+    async def serve(self) -> None:
+        start.serve(self.app, *self.loaded)
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self.runner.run(self.http.request(method, path, **options))
+
+    def get(self, path: str) -> httpx.Response:
+        return self.request("GET", path)
+
+    def post(self, path: str, json: Any = None, **options: Any) -> httpx.Response:
+        return self.request("POST", path, **({"json": json} if json is not None else {}), **options)
+
+    def close(self) -> None:
+        assert self.app.service is not None
+        self.runner.run(self.app.service.batcher.stop())
+        self.app.service.close()
+        self.runner.run(self.http.aclose())
+        self.runner.close()
+
+
+@pytest.fixture(scope="session")
+def client(models_file: Path) -> Iterator[Client]:
+    client = Client(Settings(profile="test", models=models_file, device="cpu"))
+    yield client
+    client.close()

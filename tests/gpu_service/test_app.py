@@ -1,0 +1,185 @@
+"""The routes: answers of the contract, and every error in its form."""
+
+import base64
+import io
+from typing import Any
+
+import pytest
+from PIL import Image
+
+PNG = io.BytesIO()
+Image.new("RGB", (8, 8), "red").save(PNG, "PNG")
+IMAGE = {"image": {"b64": base64.b64encode(PNG.getvalue()).decode()}}
+
+
+def test_an_answer_has_predictions_model_device_and_timing(client):
+    answer = client.post(
+        "/predict", {"instances": [{"text": "a good film"}, "not good"], "model": None, "version": None}
+    )
+    assert answer.status_code == 200
+    body = answer.json()
+    assert [sorted(prediction) for prediction in body["predictions"]] == [["label", "score", "scores"]] * 2
+    first = body["predictions"][0]
+    assert first["score"] == max(first["scores"].values()) == first["scores"][first["label"]]
+    assert sum(first["scores"].values()) == pytest.approx(1, abs=1e-5)
+    assert sorted(first["scores"]) == ["LABEL_0", "LABEL_1", "LABEL_2"]
+    assert {"name": "moods", "version": "2", "task": "text-classification", "revision": None}.items() <= body[
+        "model"
+    ].items()
+    assert body["device"] == "cpu"
+    assert sorted(body["timing"]) == ["gpu_seconds", "inference_ms", "queue_ms"]
+    assert body["timing"]["gpu_seconds"] > 0
+
+
+def test_the_short_form_answers_more(client):
+    body = client.post("/predict", {"text": "a good film"}).json()
+    assert body["prediction"] == list(body["predictions"][0]["scores"].values())
+    assert body["confidence"] == body["predictions"][0]["score"]
+    assert body["device_used"] == "cpu"
+
+
+def test_each_instance_goes_to_the_default_model_of_its_task(client):
+    body = client.post(
+        "/predict", {"instances": [IMAGE, {"text": "dull"}], "parameters": {"horizon": 7, "top_k": 1}}
+    ).json()
+    assert [len(prediction["scores"]) for prediction in body["predictions"]] == [1, 1]
+    assert body["model"]["name"] == "shapes"
+
+
+def test_a_bad_instance_fails_alone(client):
+    instances: list[Any] = [
+        {"text": "good"},
+        {"text": ""},
+        7,
+        {"text": 7},
+        {},
+        {"image": {"b64": "%"}},
+        {"image": 3},
+        {"text": "bad"},
+    ]
+    body = client.post("/predict", {"instances": instances}).json()
+    codes = [prediction.get("error", {}).get("code") for prediction in body["predictions"]]
+    assert codes == [
+        None, "empty", "invalid_instance", "invalid_text", "invalid_instance", "invalid_base64", "invalid_instance", None,
+    ]  # fmt: skip
+    alone = client.post("/predict", {"instances": ["bad"]}).json()["predictions"][0]
+    assert body["predictions"][-1]["score"] == pytest.approx(alone["score"], abs=1e-5)
+
+
+def test_a_model_may_be_named_with_its_version(client):
+    assert client.post("/predict", {"text": "dull", "model": "moods", "version": 1}).json()["model"]["version"] == "1"
+    assert (
+        client.post("/predict", {"instances": [IMAGE], "model": "moods"}).json()["predictions"][0]["error"]["code"]
+        == "wrong_kind"
+    )
+
+
+def test_long_texts_are_cut_and_say_so(client):
+    long, longer, short = ("film " * count for count in (100, 20_000, 3))
+    predictions = client.post("/predict", {"instances": [long, longer, short]}).json()["predictions"]
+    assert [prediction.get("truncated", False) for prediction in predictions] == [True, True, False]
+    assert predictions[0]["score"] == pytest.approx(predictions[1]["score"], abs=1e-5)
+
+
+BAD_BODIES = [
+    (b"", 400, "malformed_request"),
+    (b"{", 400, "malformed_request"),
+    (b"[1]", 400, "malformed_request"),
+    (b"\xff\xfe", 400, "malformed_request"),
+    (b"{}", 400, "malformed_request"),
+    (b'{"instances": []}', 400, "malformed_request"),
+    (b'{"instances": {}}', 400, "malformed_request"),
+    (b'{"instances": ["a"], "text": "b"}', 400, "malformed_request"),
+    (b'{"text": "a", "model": 7}', 400, "malformed_request"),
+    (b'{"text": "a", "parameters": [1]}', 400, "malformed_request"),
+    (b"[" * 100_000, 400, "malformed_request"),
+    (b'{"text": ""}', 400, "empty"),
+    (b'{"text": 7}', 400, "invalid_text"),
+    (b'{"text": "a", "parameters": {"top_k": 0}}', 400, "invalid_parameters"),
+    (b'{"text": "a", "parameters": {"top_k": true}}', 400, "invalid_parameters"),
+    (b'{"text": "a", "model": "nobody"}', 404, "model_not_found"),
+    (b'{"text": "a", "model": "moods", "version": "9"}', 404, "model_not_found"),
+    (b'{"instances": [' + b'"a",' * 128 + b'"a"]}', 413, "too_many_instances"),
+    (b'{"text": "' + b"a" * (16 << 20) + b'"}', 413, "too_large"),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "code"), BAD_BODIES, ids=range(len(BAD_BODIES)))
+def test_a_bad_body_gets_its_status_and_code(client, body: bytes, status: int, code: str):
+    answer = client.post("/predict", content=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/predict", 405, "method_not_allowed"),
+        ("POST", "/health", 405, "method_not_allowed"),
+        ("GET", "/nowhere", 404, "not_found"),
+        ("GET", "/v2/models/nobody", 404, "model_not_found"),
+        ("GET", "/v2/models/moods/versions/9/ready", 404, "model_not_found"),
+    ],
+)
+def test_routes_fail_in_the_same_form(client, method: str, path: str, status: int, code: str):
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+def test_readiness_models_and_metrics(client):
+    client.post("/predict", {"text": "dull"})
+    assert client.get("/ready").status_code == client.get("/health").status_code == 200
+    assert [model["default"] for model in client.get("/models").json()["models"]] == [False, True, True]
+    metrics = client.get("/metrics").text
+    assert 'gpu_service_instances_total{model="moods",version="2"}' in metrics
+    assert 'gpu_service_start_seconds{phase="warmup"}' in metrics
+
+
+def test_the_open_inference_protocol(client):
+    request = {"id": "42", "inputs": [{"name": "text", "datatype": "BYTES", "shape": [2], "data": ["good", "bad"]}]}
+    body = client.post("/v2/models/moods/infer", request).json()
+    plain = client.post("/predict", {"instances": ["good", "bad"]}).json()["predictions"]
+    assert (body["model_name"], body["model_version"], body["id"]) == ("moods", "2", "42")
+    outputs = {output["name"]: output["data"] for output in body["outputs"]}
+    assert outputs["label"] == [prediction["label"] for prediction in plain]
+    assert outputs["score"] == pytest.approx([prediction["score"] for prediction in plain], abs=1e-5)
+    assert client.post("/v2/models/moods/versions/1/infer", request).json()["model_version"] == "1"
+    assert client.get("/v2/models/shapes").json()["inputs"][0]["name"] == "image"
+    assert client.get("/v2/models/moods/ready").json()["ready"] is True
+
+
+@pytest.mark.parametrize(
+    ("inputs", "code"),
+    [
+        ([], "malformed_request"),
+        ([{"name": "text", "datatype": "FP32", "shape": [1], "data": [1]}], "malformed_request"),
+        ([{"name": "text", "datatype": "BYTES", "shape": [2], "data": ["a"]}], "malformed_request"),
+        ([{"name": "text", "datatype": "BYTES", "shape": [2], "data": ["a", ""]}], "empty"),
+    ],
+)
+def test_bad_inference_requests(client, inputs: list[Any], code: str):
+    answer = client.post("/v2/models/moods/infer", {"inputs": inputs})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
+
+
+def test_v1_predicts_too(client):
+    assert client.post("/v1/models/moods:predict", {"instances": ["good"]}).json()["model"]["name"] == "moods"
+
+
+def test_the_openapi_document_names_every_route(client):
+    document = client.get("/openapi.json").json()
+    assert set(client.app.routes) <= set(document["paths"])
+    assert "Predict" in document["components"]["schemas"]
+    schemas = document["components"]["schemas"]
+    references = set()
+
+    def collect(value: Any) -> None:
+        if isinstance(value, dict):
+            references.update([value["$ref"]] if "$ref" in value else [])
+            value = list(value.values())
+        if isinstance(value, list):
+            for each in value:
+                collect(each)
+
+    collect(document)
+    assert {reference.removeprefix("#/components/schemas/") for reference in references} <= set(schemas)
