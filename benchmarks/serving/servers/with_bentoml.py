@@ -7,7 +7,7 @@ import bentoml
 from benchmarks.serving.servers.classifier import MAX_BATCH, Classifier, Prediction
 
 
-@bentoml.service(workers=1, traffic={"timeout": 120})
+@bentoml.service(workers=1, traffic={"timeout": 120}, logging={"access": {"enabled": False}})
 class Service:
     def __init__(self) -> None:
         self.classify = Classifier()

@@ -1,5 +1,7 @@
 """A naive Flask server, as tutorials write it: one forward pass per request, threads of the built-in server."""
 
+import logging
+
 from flask import Flask, request
 
 from benchmarks.serving.servers.classifier import Classifier, Prediction, port
@@ -14,4 +16,5 @@ def predict() -> Prediction:
 
 
 if __name__ == "__main__":
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no access log, as for the others
     app.run(host="127.0.0.1", port=port(), threaded=True)

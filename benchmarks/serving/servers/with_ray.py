@@ -7,12 +7,15 @@ import signal
 
 import ray
 from ray import serve
+from ray.serve.schema import LoggingConfig
 from starlette.requests import Request
 
 from benchmarks.serving.servers.classifier import MAX_BATCH, Classifier, Prediction, batch_wait_ms, port
 
+QUIET = LoggingConfig(enable_access_log=False)
 
-@serve.deployment(max_ongoing_requests=1024, ray_actor_options={"num_cpus": 1})
+
+@serve.deployment(logging_config=QUIET, max_ongoing_requests=1024, ray_actor_options={"num_cpus": 1})
 class Service:
     def __init__(self) -> None:
         self.classify = Classifier()
@@ -27,6 +30,6 @@ class Service:
 
 if __name__ == "__main__":
     ray.init(num_cpus=os.cpu_count(), include_dashboard=False, log_to_driver=False)
-    serve.start(http_options={"host": "127.0.0.1", "port": port(), "request_timeout_s": 120})
+    serve.start(http_options={"host": "127.0.0.1", "port": port(), "request_timeout_s": 120}, logging_config=QUIET)
     serve.run(Service.bind(), route_prefix="/predict")
     signal.pause()
