@@ -3,9 +3,8 @@
 import re
 from pathlib import Path
 
-from pipeline.errors import REASONS
-
 from emulator.workflows import choices
+from pipeline.errors import REASONS
 
 DOCS = Path(__file__).parents[1] / "docs"
 
