@@ -115,8 +115,8 @@ class App:
         return f"/v2/models/{{name}}{suffix}", handlers.get(suffix, ("GET", self.model_metadata)), arguments
 
     async def predict(self, request: Request, name: str | None = None) -> Response:
-        body = await request.body(self.settings.max_body)
         service = self._serving()
+        body = await request.body(self.settings.max_body)
         asked, is_short = protocol.predict(body, self.settings.max_instances)
         model = service.select(name or asked.model, asked.version)
         top = protocol.top(asked.parameters)
@@ -128,8 +128,8 @@ class App:
     async def predict_shard(self, request: Request) -> Response:
         from .shards import Work
 
-        body = await request.body(self.settings.max_body)
         service = self._serving()
+        body = await request.body(self.settings.max_body)
         asked = protocol.shard(body)
         work = Work(service, asked, service.select(asked.model, asked.version), protocol.top(asked.parameters))
         answer = await self._watched(request, work.run())
@@ -138,8 +138,8 @@ class App:
         return http.json(answer)
 
     async def infer(self, request: Request, name: str, version: str | None = None) -> Response:
-        body = await request.body(self.settings.max_body)
         service = self._serving()
+        body = await request.body(self.settings.max_body)
         model = service.select(name, version)
         assert model is not None
         asked, instances = protocol.infer(body, self.settings.max_instances)

@@ -99,28 +99,25 @@ class Batcher:
             self._work.notify()
         await asyncio.to_thread(self._thread.join)
 
-    def admit(self, count: int, *, bulk: bool = False) -> None:
-        """Raises Overloaded or Unavailable when no more may be submitted now."""
+    def admit(self, count: int) -> None:
+        """Raises Overloaded or Unavailable when a request of so many instances would be refused now."""
         with self._work:
-            self._check(count, bulk=bulk)
+            self._check(count)
 
-    def _check(self, count: int, *, bulk: bool) -> None:
+    def _check(self, count: int) -> None:
         if self._stopping:
             raise Unavailable("The service is stopping.")
-        if not self.scheduler.admits(count, bulk=bulk):
-            wait = math.ceil(self.scheduler.wait(bulk=bulk))
+        if not self.scheduler.admits(count):
+            wait = math.ceil(self.scheduler.wait_s)
             raise Overloaded("The queue is full.", retry_after=min(max(1, wait), 60))
 
-    async def run(self, order: Order, tickets: list[Ticket], *, admitted: bool = False) -> None:
-        """Waits until every ticket has its outcome; tickets of a caller that goes away are dropped.
-
-        `admitted` work is part of a stream that was let in at its start and bounds itself.
-        """
+    async def run(self, order: Order, tickets: list[Ticket]) -> None:
+        """Waits until every ticket has its outcome; tickets of a caller that goes away are dropped."""
         if not tickets:
             return
         with self._work:
-            if not admitted:
-                self._check(len(tickets), bulk=tickets[0].bulk)
+            if not tickets[0].bulk:
+                self._check(len(tickets))
             self.scheduler.add(tickets, self.clock())
             self._work.notify()
         try:

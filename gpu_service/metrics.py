@@ -31,6 +31,7 @@ class Metrics:
         self.start_seconds = self._gauge("start_seconds", "Time that each phase of the start took.", ("phase",))
         self.queue = self._gauge("queue_instances", "Instances that wait.", ())
         self.queue.set_function(lambda: self._scheduler.waiting)
+        self.active = self._gauge("active_requests", "Requests that are being answered.", ())
         self.memory = self._gauge("gpu_memory_bytes", "GPU memory.", ("state",))
         self.utilization = self._gauge("gpu_utilization_ratio", "Share of time the GPU was busy, of late.", ())
         self._of = {key: _Children(self, names) for key, names in self._names.items()}

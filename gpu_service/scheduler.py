@@ -67,15 +67,18 @@ class Scheduler:
         self.flows = {(model, bulk): Flow(model, bulk, cost) for model, cost in costs.items() for bulk in (False, True)}
         self.waiting = 0
 
-    def wait(self, *, bulk: bool) -> float:
-        """Seconds until what waits now is done: all of it for bulk work, single requests only for others."""
-        return sum(flow.seconds for flow in self.flows.values() if bulk or not flow.bulk)
+    @property
+    def wait_s(self) -> float:
+        """Seconds until the single requests that wait now are done; bulk work hardly holds them up."""
+        return sum(flow.seconds for flow in self.flows.values() if not flow.bulk)
 
-    def admits(self, count: int, *, bulk: bool = False) -> bool:
-        """Whether `count` more tickets may wait; an empty queue takes any request, however large."""
-        if not self.waiting:
-            return True
-        return self.waiting + count <= self.max_queue and self.wait(bulk=bulk) <= self.max_wait_s
+    def admits(self, count: int) -> bool:
+        """Whether a single request of `count` tickets may wait; an empty queue takes any, however large.
+
+        Bulk work isn't asked: whoever streams it bounds how much of it waits.
+        """
+        waiting = sum(len(flow.tickets) for flow in self.flows.values() if not flow.bulk)
+        return not waiting or (waiting + count <= self.max_queue and self.wait_s <= self.max_wait_s)
 
     def add(self, tickets: Iterable[Ticket], now: float) -> None:
         for ticket in tickets:

@@ -43,6 +43,7 @@ class Service:
         self.batcher = batcher
         self.storage = storage
         self.deadline_s = deadline_s
+        self.shards = 0
         self.pool = ThreadPoolExecutor(min(8, max(2, os.cpu_count() or 2)), "inputs")
         self.fetchers = ThreadPoolExecutor(16, "fetch")
 
@@ -56,6 +57,11 @@ class Service:
         """Raises ModelNotFound."""
         return self._of(self.registry.default(protocol.KINDS[kind]))
 
+    @property
+    def defaults(self) -> list[str]:
+        """The keys of the models that serve when none is named."""
+        return sorted({self._of(self.registry.default(entry.task)).key for entry in self.registry.entries})
+
     async def predict(self, instances: Sequence[Any], model: Model | None, top: int, *, bulk: bool = False) -> Outcome:
         """One prediction or error for each instance, in order.
 
@@ -68,7 +74,7 @@ class Service:
         if all(isinstance(item, ModelNotFound) for item in prepared):
             raise prepared[0]  # type: ignore[misc]
         order, tickets = self._order(prepared, top, bulk=bulk)
-        await self.batcher.run(order, tickets, admitted=bulk)
+        await self.batcher.run(order, tickets)
         predictions = [_prediction(item, row, top) for item, row in zip(prepared, order.outcomes, strict=True)]
         used = model or next((item[0] for item in prepared if isinstance(item, tuple)), None) or self._any()
         timing = Timing(

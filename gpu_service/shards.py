@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from . import protocol
-from .errors import InstanceError, StorageFailed
+from .errors import InstanceError, Overloaded, StorageFailed
 from .model import Model
 from .protocol import Shard, ShardAnswer, Timing
 from .service import Outcome, Service
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MANY = 16  # shards at once
 CHUNK = 256  # lines that go together
 AHEAD = 8  # chunks between reading and writing
 
@@ -39,19 +40,28 @@ class Work:
         self.used = model
 
     async def run(self) -> ShardAnswer:
-        """Raises ServiceError when the shard cannot be read or written."""
+        """Raises ServiceError when the shard cannot be read or written, or too many are under way."""
+        if self.service.shards >= MANY:
+            raise Overloaded(f"{MANY} shards are being worked on already.", retry_after=10)
+        self.service.shards += 1
+        try:
+            return await self._run()
+        finally:
+            self.service.shards -= 1
+
+    async def _run(self) -> ShardAnswer:
         from google.api_core.exceptions import PreconditionFailed
 
         source, target, done = await asyncio.to_thread(self._open)
         if done is not None:
             return done
-        self.service.batcher.admit(1, bulk=True)
         output = Output(target, int(target.generation or 0), self._identity(source))
         await self._copy(source, output)
         try:
             await asyncio.to_thread(self._close, output)
         except PreconditionFailed as lost:
-            _, _, done = await asyncio.to_thread(self._open)
+            again = Work(self.service, self.request, self.model, self.top)
+            _, _, done = await asyncio.to_thread(again._open)
             if done is None:
                 raise StorageFailed("The output was changed by someone else meanwhile.") from lost
             return done
@@ -73,7 +83,7 @@ class Work:
 
     def _identity(self, source: "Blob") -> dict[str, str]:
         """What the output's content depends on, kept in its metadata."""
-        model = self.model.key if self.model else "default"
+        model = self.model.key if self.model else ",".join(self.service.defaults)
         return {
             "shard-input": f"{self.request.input}#{source.generation}",
             "shard-offset": str(self.request.offset),

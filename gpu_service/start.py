@@ -75,6 +75,7 @@ def serve(app: App, entries: Registry, models: dict[str, Model], scheduler: Sche
     metrics = Metrics(models, scheduler)
     batcher = Batcher(models, scheduler, metrics)
     batcher.start()
+    metrics.active.set_function(lambda: app.active)
     app.metrics = metrics
     app.service = Service(entries, models, batcher, storage.Storage(settings.buckets), settings.deadline_s)
     phases.seconds["total"] = _since_process_start()

@@ -160,6 +160,7 @@ class Client:
 
 @pytest.fixture(scope="session")
 def client(models_file: Path) -> Iterator[Client]:
-    client = Client(Settings(profile="test", models=models_file, device="cpu"))
+    buckets = frozenset({"input", "work"})
+    client = Client(Settings(profile="test", models=models_file, device="cpu", buckets=buckets))
     yield client
     client.close()

@@ -59,9 +59,8 @@ def test_a_bad_instance_fails_alone(client):
     ]
     body = client.post("/predict", {"instances": instances}).json()
     codes = [prediction.get("error", {}).get("code") for prediction in body["predictions"]]
-    assert codes == [
-        None, "empty", "invalid_instance", "invalid_text", "invalid_instance", "invalid_base64", "invalid_instance", None,
-    ]  # fmt: skip
+    wrong = ["empty", "invalid_instance", "invalid_text", "invalid_instance", "invalid_base64", "invalid_instance"]
+    assert codes == [None, *wrong, None]
     alone = client.post("/predict", {"instances": ["bad"]}).json()["predictions"][0]
     assert body["predictions"][-1]["score"] == pytest.approx(alone["score"], abs=1e-5)
 

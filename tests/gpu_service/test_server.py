@@ -1,0 +1,192 @@
+"""The service as a process: start, readiness, SIGTERM with requests in flight, and what keeps it from starting."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[2]
+QUIET = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def command(models: Path, *more: str) -> list[str]:
+    return [
+        sys.executable,
+        "-m",
+        "gpu_service",
+        "--models",
+        str(models),
+        "--profile",
+        "test",
+        "--host",
+        "127.0.0.1",
+        *more,
+    ]
+
+
+class Server:
+    def __init__(self, process: "subprocess.Popen[str]", port: int) -> None:
+        self.process, self.port = process, port
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+
+    def wait_until_ready(self) -> None:
+        give_up = time.monotonic() + 60
+        while time.monotonic() < give_up:
+            assert self.process.poll() is None
+            try:
+                answer = self.http.get("/ready")
+            except httpx.TransportError:
+                time.sleep(0.05)
+                continue
+            if answer.status_code == 200:
+                return
+            assert answer.status_code == 503
+            assert answer.json()["error"]["code"] == "unavailable"
+            time.sleep(0.05)
+        raise AssertionError("not ready in time")
+
+    def active(self) -> int:
+        metric = next(
+            line for line in self.http.get("/metrics").text.splitlines() if line.startswith("gpu_service_active")
+        )
+        return int(float(metric.split()[1]))
+
+    def stop(self) -> list[dict]:
+        """Waits for the end; the log's lines."""
+        out, _ = self.process.communicate(timeout=30)
+        return [json.loads(line) for line in out.splitlines()]
+
+
+@pytest.fixture
+def serve(models_file: Path) -> Iterator[Callable[..., Server]]:
+    started: list[Server] = []
+
+    def serve(*more: str, **env: str) -> Server:
+        port = free_port()
+        environ = {**os.environ, **QUIET, "PORT": str(port), **env}
+        process = subprocess.Popen(
+            command(models_file, *more),
+            cwd=ROOT,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(Server(process, port))
+        return started[-1]
+
+    yield serve
+    for server in started:
+        server.http.close()
+        server.process.kill()
+        server.process.communicate()
+
+
+@contextmanager
+def half_sent(server: Server, body: bytes) -> Iterator[socket.socket]:
+    """A request whose last byte is still missing."""
+    head = f"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(head + body[:-1])
+        yield connection
+
+
+def test_it_becomes_ready_answers_and_ends_with_zero(serve: Callable[..., Server]):
+    server = serve()
+    server.wait_until_ready()
+    trace = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
+    answer = server.http.post("/predict", json={"text": "a good film"}, headers=trace)
+    assert answer.json()["device_used"] == "cpu"
+    server.process.send_signal(signal.SIGTERM)
+    lines = server.stop()
+    assert server.process.returncode == 0
+    ready = next(line for line in lines if line["message"] == "ready")
+    assert {"imports", "weights", "warmup", "total"} <= ready["start_seconds"].keys()
+    predicted = next(line for line in lines if line["message"] == "predicted")
+    assert predicted["trace"] == "a" * 32
+    assert predicted["severity"] == "INFO"
+    assert not any("good film" in json.dumps(line) for line in lines)
+
+
+def test_sigterm_finishes_what_is_in_flight_and_takes_no_more(serve: Callable[..., Server]):
+    server = serve()
+    server.wait_until_ready()
+    body = json.dumps({"instances": ["a good film"] * 128}).encode()
+    with half_sent(server, body) as first, half_sent(server, body) as second:
+        while server.active() < 3:  # both and the question itself
+            time.sleep(0.01)
+        server.http.close()
+        server.process.send_signal(signal.SIGTERM)
+        while True:
+            try:
+                with socket.create_connection(("127.0.0.1", server.port), timeout=30):
+                    time.sleep(0.01)
+            except ConnectionRefusedError:
+                break
+        for connection in (first, second):
+            connection.sendall(body[-1:])
+            answer = b""
+            while piece := connection.recv(1 << 16):
+                answer += piece
+            assert answer.startswith(b"HTTP/1.1 200")
+            assert answer.count(b'"label"') == 128
+    lines = server.stop()
+    assert server.process.returncode == 0
+    assert next(line for line in lines if line["message"] == "stopping")["active"] == 2
+
+
+def test_a_gpu_that_was_promised_and_is_not_there_ends_the_start(serve: Callable[..., Server]):
+    server = serve(GPU_REQUIRED="1", CUDA_VISIBLE_DEVICES="")
+    (line,) = server.stop()
+    assert server.process.returncode == 1
+    assert line["severity"] == "ERROR"
+    assert "A GPU is required and none is usable" in line["message"]
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (("--profile", "nowhere"), "has no profile 'nowhere'"),
+        (("--models", "missing.json"), "missing.json"),
+        (("--device", "cuda"), "A GPU is required"),
+    ],
+)
+def test_what_cannot_be_served_ends_the_start_with_a_clear_line(
+    serve: Callable[..., Server], more: tuple[str, ...], reason: str
+):
+    server = serve(*more, CUDA_VISIBLE_DEVICES="")
+    (line,) = server.stop()
+    assert server.process.returncode == 1
+    assert reason in line["message"]
+    assert "exception" not in line
+
+
+def test_vertex_ai_names_port_and_routes(serve: Callable[..., Server]):
+    port = free_port()
+    server = serve(AIP_HTTP_PORT=str(port), AIP_PREDICT_ROUTE="/v1/go", AIP_HEALTH_ROUTE="/v1/alive")
+    server.port = port
+    server.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+    server.wait_until_ready()
+    assert server.http.get("/v1/alive").status_code == 200
+    assert len(server.http.post("/v1/go", json={"instances": [{"text": "dull"}]}).json()["predictions"]) == 1
+    assert "/v1/go" in server.http.get("/openapi.json").json()["paths"]
+
+
+def test_the_serving_path_of_known_checkpoints_imports_no_transformers():
+    code = "import gpu_service.server, gpu_service.start, sys; sys.exit('transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
