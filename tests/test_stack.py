@@ -59,7 +59,12 @@ def test_the_demo_comes_out_as_expected_and_every_document_follows_its_schema(op
     finished = demo(*options)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     output = ROOT / ".local" / "demo" / "output"
-    documents = [path for folder in ("results", "rejected", "failed") for path in output.glob(f"{folder}/**/*.json")]
+    documents = [
+        path
+        for folder in ("results", "rejected", "failed")
+        for path in output.glob(f"{folder}/**/*.json")
+        if path.is_file()
+    ]
     assert documents
     for path in documents:
         document = json.loads(path.read_text())
