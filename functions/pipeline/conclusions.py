@@ -45,7 +45,7 @@ def conclude(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
 
 def _conclude(settings: Settings, job: Job, lineage: Lineage, key: str, given: Document) -> Outcome:
     if key == "error":
-        return outcomes.settle(settings, job, _of_error(job, lineage, given))
+        return outcomes.settle(settings, job, _of_error(settings, job, lineage, given))
     if key == "prediction" and job.kind != "timeseries":
         return outcomes.settle(settings, job, _of_prediction(settings, job, lineage, given))
     # What has data beside it is staged first, which an earlier call may have done already.
@@ -56,7 +56,7 @@ def _conclude(settings: Settings, job: Job, lineage: Lineage, key: str, given: D
     return outcomes.settle(settings, job, *_of_batch(settings, job, lineage, given))
 
 
-def _of_error(job: Job, lineage: Lineage, error: Document) -> Document:
+def _of_error(settings: Settings, job: Job, lineage: Lineage, error: Document) -> Document:
     status, code, step = error.get("status"), error.get("code"), error.get("step")
     message = error.get("message")
     text = message if isinstance(message, str) else json.dumps(message)
@@ -64,7 +64,7 @@ def _of_error(job: Job, lineage: Lineage, error: Document) -> Document:
     if is_refusal and isinstance(code, str) and code and code not in NOT_OURS:
         raise RejectedError(code, text)
     known = code if isinstance(code, str) and code else f"http_{status}" if status else "execution_error"
-    return documents.failed(job, known, text, str(step or "unknown"), lineage)
+    return documents.failed(settings, job, {"code": known, "message": text, "step": str(step or "unknown")}, lineage)
 
 
 def _of_prediction(settings: Settings, job: Job, lineage: Lineage, answer: Document) -> Document:

@@ -1,5 +1,6 @@
 """Builds the terminal documents; their JSON Schemas lie in schemas/."""
 
+import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import Any, Self
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.events import now
 from pipeline.jobs import Job
+from pipeline.settings import Settings
 
 HIGH_CONFIDENCE = 0.8
 REVIEW_CONFIDENCE = 0.6
@@ -99,13 +101,22 @@ def rejected(job: Job, reason: RejectedError, lineage: Lineage | None = None) ->
     }
 
 
-def failed(job: Job, code: str, message: str, step: str, lineage: Lineage) -> Document:
+def failed(
+    settings: Settings, job: Job, error: Document, lineage: Lineage | None = None, *, replayed_by: str | None = None
+) -> Document:
+    """A failed document.
+
+    Args:
+        error: `{code, message, step, deliveries?}`.
+        replayed_by: the command that sends the input again, where a replay of the document would not.
+    """
+    lineage = lineage or Lineage()
     return {
         "schema": "failed/v1",
         "status": "failed",
         **_head(job),
-        "error": {"code": code, "message": message[:MAX_MESSAGE], "step": step},
-        "replay": replay(job),
+        "error": error | {"message": error["message"][:MAX_MESSAGE]},
+        "replay": replayed_by or replay(settings, job.document),
         "timing": _timing(job, lineage),
         "lineage": lineage.json(job),
     }
@@ -119,14 +130,19 @@ def quality(confidence: float | None) -> Document:
     }
 
 
-def replay(job: Job) -> str:
-    """The command that sends the same input again, as a new generation or message and so as a new job."""
-    source = job.object_input()
-    if job.document.startswith("messages/") and source.name == f"messages/{job.id}.json":
-        topic = job.document.split("/")[1]
-        read = f"gcloud storage cat {shlex.quote(source.uri)}"
-        return f'gcloud pubsub topics publish {shlex.quote(topic)} --message="$({read})"'
-    return f"gcloud storage cp {shlex.quote(f'{source.uri}#{source.generation}')} {shlex.quote(source.uri)}"
+def replay(settings: Settings, document: str) -> str:
+    """The command that starts a failed document's job once more."""
+    message = json.dumps({"replay": {"prefix": f"{document}.json"}}, ensure_ascii=False)
+    return f"gcloud pubsub topics publish {shlex.quote(settings.messages_topic)} --message={shlex.quote(message)}"
+
+
+def attempt(content: Document) -> Document:
+    """What the document of a later attempt remembers of a failed one."""
+    return {
+        "execution": content["lineage"]["execution"],
+        "finished_at": content["timing"]["finished_at"],
+        "error": content["error"],
+    }
 
 
 def _head(job: Job) -> Document:

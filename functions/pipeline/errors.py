@@ -4,6 +4,7 @@
     ├── RejectedError       the input can never succeed: a document says why, the event is acknowledged
     ├── MalformedError      the request names no input of ours: answered with 400, nothing is written
     ├── InProgressError     another handler holds the claim: answered with 503, delivered again later
+    ├── ThrottledError      the hour's executions are used up: acknowledged, the sweep starts it later
     └── ConfigurationError  the deployment is wrong: the function refuses to start
 
 Everything else propagates: an event is delivered again, a call from the workflow is repeated or fails.
@@ -32,6 +33,7 @@ REASONS = {
     "nested_manifest": "A manifest names another manifest.",
     "no_usable_column": "The CSV has no column to predict on.",
     "too_large": "The input is larger than is accepted.",
+    "too_many_hops": "The input was made from the pipeline's own output too many times over.",
     "too_many_instances": "The message holds more instances than are accepted.",
     "too_short": "The series has too few points.",
     "truncated_image": "The image ends before it is complete.",
@@ -70,6 +72,10 @@ class InProgressError(Exception):
 
     status = 503
     code = "in_progress"
+
+
+class ThrottledError(Exception):
+    """As many executions as MAX_EXECUTIONS_PER_HOUR allows have been started in this hour."""
 
 
 class ConfigurationError(Exception):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import flask
 
+from pipeline import stamps
 from pipeline.errors import MalformedError
 from pipeline.jobs import Input, int64
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 FINALIZED = "google.cloud.storage.object.v1.finalized"
 PUBLISHED = "google.cloud.pubsub.topic.v1.messagePublished"
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-TOPIC = re.compile(r"/topics/([^/]+)$")
+TOPIC = re.compile(r"^//pubsub\.googleapis\.com/(projects/[^/]+/topics/([^/]+))$")
 MESSAGE_ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 
@@ -80,6 +81,10 @@ class Upload:
         )
 
     @property
+    def hops(self) -> int:
+        return stamps.hops(self.metadata)
+
+    @property
     def is_folder(self) -> bool:
         """Whether it only makes a folder appear in the console."""
         return self.name.endswith("/") and self.size == 0
@@ -90,12 +95,18 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A Pub/Sub message; `data` is still base64, None when there is none."""
+    """A Pub/Sub message; `data` is still base64, None when there is none.
+
+    `topic` is an id, `path` the topic's resource name where the event tells it; `attempt` counts deliveries from 1.
+    """
 
     topic: str
     id: str
     data: object
     attributes: Mapping[str, str]
+    path: str | None = None
+    published: str | None = None
+    attempt: int = 1
 
     @classmethod
     def parse(cls, event: "CloudEvent") -> Self:
@@ -115,11 +126,15 @@ class Message:
         if not isinstance(attributes, dict):
             raise MalformedError("message.attributes must be an object.")
         topic = TOPIC.search(str(event["source"]))
+        published, attempt = message.get("publishTime"), data.get("deliveryAttempt")
         return cls(
-            topic=topic[1] if topic else "unknown",  # a bare push names its topic in the path, or not at all
+            topic=topic[2] if topic else "unknown",  # a bare push names its topic in the path, or not at all
             id=message_id,
             data=message.get("data"),
             attributes={key: value for key, value in attributes.items() if isinstance(value, str)},
+            path=topic[1] if topic else None,
+            published=published if isinstance(published, str) else None,
+            attempt=attempt if type(attempt) is int else 1,
         )
 
 

@@ -1,6 +1,7 @@
 """The functions' boundary: each error as a status with `{"error": {code, message}}`, each event one closing line."""
 
 import functools
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,8 @@ def event(handler: EventHandler) -> Callable[["CloudEvent"], None]:
                 verdict = handler(delivered, received)
             except Exception as error:  # noqa: BLE001 - the process boundary: nothing may leak to the client
                 flask.abort(_failure(error))
-            logs.info(verdict.word, **verdict.fields())
+            level = logging.WARNING if verdict.word == "throttled" else logging.INFO
+            logs.log(level, verdict.word, **verdict.fields())
 
     return serve
 

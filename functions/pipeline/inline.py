@@ -2,19 +2,14 @@
 
 import base64
 import binascii
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from google.api_core.exceptions import PreconditionFailed
-
-from pipeline import clients, parameters, signatures
+from pipeline import parameters, signatures, staged
 from pipeline.errors import RejectedError
-from pipeline.jobs import Input, Job
-from pipeline.objects import content_type, put
+from pipeline.jobs import Job
 from pipeline.settings import Settings
-from pipeline.stamps import stamp
 
 MAX_INSTANCES = 128
 BESIDE = {"instances", "model", "version", "parameters"}
@@ -28,6 +23,11 @@ class Inline:
     instances: Sequence[dict[str, Any]]
     model: parameters.Model | None
     parameters: dict[str, Any]
+
+    def body(self) -> dict[str, Any]:
+        """What `parse` reads as the same."""
+        beside = {} if self.model is None else {"model": self.model["name"], "version": self.model["version"]}
+        return {"instances": self.instances, **beside, "parameters": self.parameters}
 
 
 def parse(body: dict[str, Any]) -> Inline:
@@ -64,15 +64,7 @@ def check(instances: Any) -> str:
 
 def stage(settings: Settings, job: Job, inline: Inline) -> Job:
     """Writes the instances to the work bucket and makes that object the job's input."""
-    beside = {} if inline.model is None else {"model": inline.model["name"], "version": inline.model["version"]}
-    body = {"instances": inline.instances, **beside, "parameters": inline.parameters}
-    data = json.dumps(body, separators=(",", ":")).encode()
-    blob = clients.bucket(settings.work_bucket).blob(f"messages/{job.id}.json")
-    try:
-        put(blob, data, stamp(job.id), generation=0)
-    except PreconditionFailed:  # an earlier attempt came this far
-        blob.reload()
-    source = Input(settings.work_bucket, blob.name, blob.generation, len(data), content_type(blob.name))
+    source = staged.keep(settings, job, inline.body())
     return replace(job, input=source, kind=inline.kind, model=inline.model, parameters=inline.parameters)
 
 

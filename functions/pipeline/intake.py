@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pipeline import clients, documents, inputs, kinds, logs, manifests, outcomes, parameters
+from pipeline import clients, documents, inputs, kinds, logs, manifests, outcomes, parameters, quotas
 from pipeline.claims import Claim, Claims
-from pipeline.errors import MalformedError, RejectedError
+from pipeline.errors import MalformedError, RejectedError, ThrottledError
 from pipeline.events import Receipt, Upload
 from pipeline.jobs import Input, Job, document_of_object, of_manifest, of_object
 from pipeline.settings import Settings
@@ -18,7 +18,7 @@ from pipeline.start import start
 class Verdict:
     """What became of an event: the word of its closing log line, and the fields beside it."""
 
-    word: Literal["accepted", "rejected", "ignored"]
+    word: Literal["accepted", "rejected", "ignored", "throttled"]
     job: str | None = None
     document: str | None = None
     kind: str | None = None
@@ -65,6 +65,7 @@ def named_upload(settings: Settings, named: Upload, receipt: Receipt, manifest: 
 
     Raises:
         NestedManifestError: the object is a manifest itself; its own event takes care of it.
+        ThrottledError: it has to wait; the manifest does then, too.
     """
     job = job_of(named, receipt)
 
@@ -78,14 +79,14 @@ def named_upload(settings: Settings, named: Upload, receipt: Receipt, manifest: 
             parameters={**routed.parameters, **manifest.parameters},
         )
 
-    process(settings, job, route)
+    if process(settings, job, route).word == "throttled":
+        raise ThrottledError
     return job
 
 
-def manifest_message(settings: Settings, manifest: manifests.Manifest, job: Job, receipt: Receipt) -> Verdict:
-    """Takes in a manifest that came as a message: its id is its identity."""
-    job = replace(job, id=of_manifest(manifest.id), document=f"manifests/{manifest.id}", kind="manifest")
-    return process(settings, job, lambda claimed: _expand(settings, claimed, manifest, receipt))
+def manifest_job(job: Job, manifest: manifests.Manifest) -> Job:
+    """The job of a manifest that came as a message: its id is its identity."""
+    return replace(job, id=of_manifest(manifest.id), document=f"manifests/{manifest.id}", kind="manifest")
 
 
 def process(settings: Settings, job: Job, work: Work, held: Claim | None = None) -> Verdict:
@@ -97,6 +98,9 @@ def process(settings: Settings, job: Job, work: Work, held: Claim | None = None)
         return Verdict("ignored", job.id, job.document, reason="duplicate")
     try:
         verdict = _attempt(settings, job, work)
+    except ThrottledError:
+        claims.release(claim)
+        return Verdict("throttled", job.id, job.document, reason="MAX_EXECUTIONS_PER_HOUR")
     except BaseException:
         claims.release(claim)
         raise
@@ -121,7 +125,13 @@ def job_of(named: Upload, receipt: Receipt) -> Job:
         received_at=receipt.received_at,
         input=named.source(),
         trace=receipt.trace,
+        hops=named.hops,
     )
+
+
+def check_hops(settings: Settings, job: Job) -> None:
+    if job.hops > settings.max_hops:
+        raise RejectedError("too_many_hops", f"The input went through a pipeline {job.hops} times already.")
 
 
 def describe(named: Upload) -> Upload:
@@ -136,10 +146,24 @@ def _attempt(settings: Settings, job: Job, work: Work) -> Verdict:
         if isinstance(ready, Finished):
             decided = outcomes.settle(settings, ready.job, ready.document)
             return Verdict("accepted", job.id, decided.document, ready.job.kind)
-        execution = start(settings, ready)
+        execution = _start(settings, ready)
     except RejectedError as reason:
         return refuse(settings, job, reason)
     return Verdict("accepted", job.id, job.document, ready.kind, execution)
+
+
+def _start(settings: Settings, job: Job) -> str:
+    """Creates the execution, if the hour has one left."""
+    if not settings.max_executions_per_hour:
+        return start(settings, job)
+    quota = quotas.of(settings.work_bucket, settings.max_executions_per_hour)
+    if not quota.take():
+        raise ThrottledError
+    try:
+        return start(settings, job)
+    except BaseException:
+        quota.give_back()
+        raise
 
 
 def _route(settings: Settings, job: Job, named: Upload, receipt: Receipt) -> Job | Finished:
@@ -147,12 +171,13 @@ def _route(settings: Settings, job: Job, named: Upload, receipt: Receipt) -> Job
     if routed.kind != "manifest":
         return routed
     manifest = manifests.load(routed.object_input(), settings.max_bytes["manifest"])
-    return _expand(settings, routed, manifest, receipt)
+    return expand(settings, routed, manifest, receipt)
 
 
 def _kind_checked(settings: Settings, job: Job, named: Upload) -> Job:
     """Reads at most 64 KB, and nothing of an object that no kind would accept."""
     source = job.object_input()
+    check_hops(settings, job)
     inputs.check_size(source, max(settings.max_bytes.values()))
     model, asked = parameters.of_metadata(named.metadata)
     if source.size == 0 and named.size is not None:
@@ -163,7 +188,9 @@ def _kind_checked(settings: Settings, job: Job, named: Upload) -> Job:
     return replace(job, kind=kind, model=model, parameters=asked)
 
 
-def _expand(settings: Settings, job: Job, manifest: manifests.Manifest, receipt: Receipt) -> Finished:
+def expand(settings: Settings, job: Job, manifest: manifests.Manifest, receipt: Receipt) -> Finished:
+    """Takes in what a manifest names, and makes the manifest's own document of that."""
+
     def take_in(item: manifests.Item) -> dict[str, Any]:
         return manifests.entry(item, *_take_in_item(settings, job, manifest, item, receipt))
 

@@ -65,7 +65,8 @@ class MessageInput:
 class Job:
     """What an event asks for: identity, destination, and all that travels to the workflow.
 
-    `document` is the terminal document's name without folder and suffix; `received_at` is RFC 3339.
+    `document` is the terminal document's name without folder and suffix; `received_at` is RFC 3339; `hops` counts
+    how often what led to the input went through a pipeline.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Job:
     model: dict[str, str | None] | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     trace: str | None = None
+    hops: int = 0
 
     def argument(self) -> dict[str, Any]:
         return {
@@ -89,7 +91,7 @@ class Job:
             "model": self.model,
             "parameters": self.parameters,
             "trace": self.trace,
-        }
+        } | ({"hops": self.hops} if self.hops else {})
 
     @classmethod
     def parse(cls, value: object) -> Self:
@@ -115,6 +117,7 @@ class Job:
             model=None if model is None else _record(model, "model"),
             parameters=_record(fields.get("parameters") or {}, "parameters"),
             trace=trace or None,
+            hops=int64(fields.get("hops") or 0, "hops"),
         )
 
     def object_input(self) -> Input:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import clients, documents, inputs, parameters, shapes
-from pipeline.errors import InProgressError, RejectedError
+from pipeline.errors import InProgressError, RejectedError, ThrottledError
 from pipeline.events import Upload
 from pipeline.jobs import Input, Job, int64
 from pipeline.text import decode
@@ -95,6 +95,7 @@ def each(manifest: Manifest, take_in: Callable[[Item], Entry]) -> list[Entry]:
 
     Raises:
         InProgressError: an item is being claimed elsewhere; all the others were taken in.
+        ThrottledError: the hour's executions do not suffice; as many were started as there were.
     """
     with ThreadPoolExecutor(CONCURRENCY) as pool:
         taken = [
@@ -103,9 +104,9 @@ def each(manifest: Manifest, take_in: Callable[[Item], Entry]) -> list[Entry]:
         ]
         answers = [future.result() for future in taken]
     for answer in answers:
-        if isinstance(answer, InProgressError):
+        if isinstance(answer, Exception):
             raise answer
-    return [answer for answer in answers if not isinstance(answer, InProgressError)]
+    return [answer for answer in answers if not isinstance(answer, Exception)]
 
 
 def entry(item: Item, source: Input, job: Job) -> Entry:
@@ -133,10 +134,10 @@ def document(job: Job, entries: list[Entry]) -> documents.Document:
     )
 
 
-def _taken(take_in: Callable[[Item], Entry], item: Item) -> Entry | InProgressError:
+def _taken(take_in: Callable[[Item], Entry], item: Item) -> Entry | InProgressError | ThrottledError:
     try:
         return take_in(item)
-    except InProgressError as error:
+    except (InProgressError, ThrottledError) as error:
         return error
     except (RejectedError, NestedManifestError) as error:
         generation = None if item.generation is None else str(item.generation)

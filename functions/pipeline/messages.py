@@ -1,16 +1,17 @@
-"""Takes messages in: Cloud Storage notifications, inline instances, manifests and the scheduler's sweep."""
+"""Takes messages in: Cloud Storage notifications, inline instances, manifests, sweeps and replays."""
 
 import base64
 import binascii
+from dataclasses import replace
 from typing import Any
 
-from pipeline import inline, intake, manifests, shapes, sweeps
+from pipeline import inline, intake, letters, manifests, publishing, replays, shapes, staged, sweeps
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.events import Message, Receipt, Upload
 from pipeline.intake import Verdict
 from pipeline.jobs import Job, MessageInput, of_message
 from pipeline.settings import Settings
-from pipeline.stamps import is_stamped
+from pipeline.stamps import hops, is_stamped
 
 
 def take_in(settings: Settings, message: Message, receipt: Receipt) -> Verdict:
@@ -27,19 +28,44 @@ def take_in(settings: Settings, message: Message, receipt: Receipt) -> Verdict:
         if event_type and "bucketId" in message.attributes:
             return _notification(settings, message, receipt)
         body = _body(settings, message)
+        if body.keys() in ({"sweep"}, {"replay"}):
+            return _order(settings, message, body, receipt)
+        intake.check_hops(settings, job)
         manifest = manifests.parse(body) if {"id", "inputs"} <= body.keys() else None
         prepared = inline.parse(body) if "instances" in body else None
-        sweep = sweeps.parse(body["sweep"]) if body.keys() == {"sweep"} else None
     except RejectedError as reason:
         return intake.refuse(settings, job, reason)
     if manifest:
-        return intake.manifest_message(settings, manifest, job, receipt)
+        return _manifest(settings, manifest, body, job, receipt)
     if prepared:
+        letters.note_redelivery(settings, message)
         return intake.process(settings, job, lambda claimed: inline.stage(settings, claimed, prepared))
-    if sweep:
-        return sweeps.run(settings, sweep, receipt)
-    shapes_known = 'an object with "instances", a manifest\'s "id" and "inputs", or "sweep"'
+    shapes_known = 'an object with "instances", a manifest\'s "id" and "inputs", "sweep" or "replay"'
     return intake.refuse(settings, job, RejectedError("unknown_message", f"The message must be {shapes_known}."))
+
+
+def _manifest(
+    settings: Settings, manifest: manifests.Manifest, body: dict[str, Any], job: Job, receipt: Receipt
+) -> Verdict:
+    job = intake.manifest_job(job, manifest)
+    if settings.max_executions_per_hour:
+        staged.keep(settings, job, body)  # what is throttled has to be found again
+    return intake.process(settings, job, lambda claimed: intake.expand(settings, claimed, manifest, receipt))
+
+
+def _order(settings: Settings, message: Message, body: dict[str, Any], receipt: Receipt) -> Verdict:
+    """A sweep or a replay; what it leaves goes on in a message to the same topic."""
+    following: sweeps.Sweep | replays.Replay | None
+    if "sweep" in body:
+        verdict, following = sweeps.run(settings, sweeps.parse(body["sweep"]), receipt)
+    else:
+        verdict, following = replays.run(settings, replays.parse(body["replay"]), receipt)
+    if following is None:
+        return verdict
+    goes_on: dict[str, Any] = {"continues": following.message()}
+    if message.path:
+        goes_on["continued_by"] = publishing.publish(message.path, following.message())
+    return replace(verdict, counts=(verdict.counts or {}) | goes_on)
 
 
 def _notification(settings: Settings, message: Message, receipt: Receipt) -> Verdict:
@@ -96,4 +122,5 @@ def _job(message: Message, receipt: Receipt) -> Job:
         received_at=receipt.received_at,
         input=MessageInput(message.topic, message.id, size),
         trace=receipt.trace,
+        hops=hops(message.attributes),
     )

@@ -1,10 +1,16 @@
 """Writes objects under a generation precondition, stamped as the pipeline's own."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from google.api_core.exceptions import PreconditionFailed
+
+from pipeline import stamps
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
 
+INPUT_GENERATION = "input-generation"
 CONTENT_TYPES = {"json": "application/json", "jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
 
 
@@ -25,6 +31,34 @@ def copy(source: "Blob", target: "Blob", metadata: dict[str, str], *, generation
     token, _, _ = target.rewrite(source, if_generation_match=generation)
     while token:
         token, _, _ = target.rewrite(source, token=token, if_generation_match=generation)
+
+
+def supersede(target: "Blob", rank: tuple[int, int], write: Callable[[int], None]) -> None:
+    """Writes over what is older; every lost race means that another writer has moved on.
+
+    Args:
+        rank: the input's generation (0 where a name holds only one) and the attempt, as the metadata tell them.
+        write: writes under the given generation as precondition.
+    """
+    seen = 0
+    while True:
+        try:
+            write(seen)
+        except PreconditionFailed:
+            current = target.bucket.get_blob(target.name)
+            if current is None:
+                seen = 0
+            elif _rank(current) >= rank:
+                return
+            else:
+                seen = current.generation
+        else:
+            return
+
+
+def _rank(blob: "Blob") -> tuple[int, int]:
+    metadata = blob.metadata or {}
+    return stamps.count(metadata, INPUT_GENERATION), stamps.count(metadata, stamps.ATTEMPT)
 
 
 def content_type(name: str) -> str:

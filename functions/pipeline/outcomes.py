@@ -1,19 +1,23 @@
 """The outcome of a job: the one arbiter between executions, and the writing of what it decided.
 
+    (none) ── settle, if_generation_match=0 ──► decided ◄── settle, if_generation_match=its own ──┐
+                                                  └── reopen (only a failure) ──► reopened ───────┘
+
 An outcome holds the whole terminal document, so whoever meets it can finish what a crash interrupted:
-first the data file, then the document, then the newest generation's copies under latest/.
+first the data file, then the document, then the newest generation's copies under latest/, last the removal of the
+failed document that a replay has replaced.
 """
 
 import contextlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
 
-from pipeline import clients, latest
+from pipeline import clients, documents, latest
 from pipeline.jobs import Input, Job
-from pipeline.objects import copy, put
+from pipeline.objects import copy, put, supersede
 from pipeline.settings import Settings
 from pipeline.stamps import stamp
 
@@ -25,31 +29,67 @@ FOLDERS = {"succeeded": "results", "partial": "results", "rejected": "rejected",
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A decided job: `document` and `target` are names in the output bucket, `staged` one in the work bucket."""
+    """A decided job: `document` and `target` are names in the output bucket, `staged` one in the work bucket.
+
+    `argument` is the job as an execution takes it, where it ever got one; `reopened` says that this failure is being
+    replayed: it stands until another outcome takes its place.
+    """
 
     document: str
     content: dict[str, Any]
     staged: str | None = None
     target: str | None = None
+    argument: dict[str, Any] | None = None
+    reopened: bool = False
+    generation: int = 0
 
     @property
     def status(self) -> str:
         status: str = self.content["status"]
         return status
 
+    @property
+    def attempt(self) -> int:
+        """How many attempts failed before this one."""
+        return len(self.content.get("attempts", ()))
+
+    @property
+    def attempts(self) -> list[dict[str, Any]]:
+        """This failed attempt after all before it."""
+        return [*self.content.get("attempts", ()), documents.attempt(self.content)]
+
+    def is_over(self, execution: str | None) -> bool:
+        """Whether an execution, by name or id, belongs to an attempt that failed."""
+        return execution is not None and execution.rpartition("/")[2] in {
+            str(attempt["execution"]).rpartition("/")[2] for attempt in self.attempts
+        }
+
+    def followed_by(self, proposed: "Outcome") -> "Outcome":
+        return replace(proposed, content=proposed.content | {"attempts": self.attempts})
+
     def json(self) -> str:
         fields = {
+            "state": "reopened" if self.reopened else "decided",
             "document": self.document,
             "content": self.content,
             "data": None if self.staged is None else {"staged": self.staged, "target": self.target},
+            "argument": self.argument,
         }
         return json.dumps(fields, ensure_ascii=False)
 
     @classmethod
-    def parse(cls, text: bytes) -> Self:
+    def parse(cls, text: bytes, generation: int) -> Self:
         fields = json.loads(text)
         data = fields["data"] or {}
-        return cls(fields["document"], fields["content"], data.get("staged"), data.get("target"))
+        return cls(
+            document=fields["document"],
+            content=fields["content"],
+            staged=data.get("staged"),
+            target=data.get("target"),
+            argument=fields.get("argument"),
+            reopened=fields.get("state") == "reopened",
+            generation=generation,
+        )
 
 
 def name(job: Job, status: str, extension: str = "json") -> str:
@@ -67,61 +107,119 @@ def settle(settings: Settings, job: Job, content: dict[str, Any], staged: str | 
     Returns:
         The outcome that holds: the caller's, or an earlier one.
     """
-    proposed = Outcome(name(job, content["status"]), content)
+    argument = job.argument() if isinstance(job.input, Input) else None
+    proposed = Outcome(name(job, content["status"]), content, argument=argument)
     if staged is not None:
         target = name(job, content["status"], staged.rpartition(".")[2])
-        proposed = Outcome(proposed.document, content, staged, target)
+        proposed = replace(proposed, staged=staged, target=target)
     decided = _decide(settings, job, proposed)
-    _write(settings, job, decided)
+    if not decided.reopened:
+        _finish(settings, job, decided)
     return decided
 
 
 def resume(settings: Settings, job: Job) -> Outcome | None:
-    """Writes what a decided job still lacks; None when it is undecided."""
+    """Writes what a decided job still lacks; None when it is undecided, or undecided again."""
     decided = read(settings, job.id)
-    if decided is not None:
-        _write(settings, job, decided)
+    if decided is None or decided.reopened:
+        return None
+    _finish(settings, job, decided)
     return decided
+
+
+def reopen(settings: Settings, job_id: str, document: str, content: dict[str, Any]) -> Outcome | None:
+    """Declares a failure undecided, so that whoever settles next decides; its document stays until then.
+
+    Args:
+        document: the failed document's name, and with `content` all there is when its outcome has expired.
+
+    Returns:
+        The reopened outcome, also when another caller reopened it; None when the job has come to another end.
+    """
+    held = read(settings, job_id) or Outcome(document, content)
+    if held.status != "failed":
+        return None
+    if held.reopened:
+        return held
+    try:
+        put(_arbiter(settings, job_id), replace(held, reopened=True).json(), stamp(job_id), generation=held.generation)
+    except PreconditionFailed:
+        now = read(settings, job_id)
+        return now if now and now.reopened else None
+    return replace(held, reopened=True)
 
 
 def read(settings: Settings, job_id: str) -> Outcome | None:
     try:
-        return Outcome.parse(_arbiter(settings, job_id).download_as_bytes())
+        return _load(settings, job_id)
     except NotFound:
         return None
 
 
-def is_terminal(settings: Settings, document: str) -> bool:
-    """Whether one of the three documents exists."""
+def terminal(settings: Settings, document: str) -> list[str]:
+    """The folders that hold a terminal document; two of them while a failed one is being replaced."""
     bucket = clients.bucket(settings.output_bucket)
-    return any(bucket.blob(f"{folder}/{document}.json").exists() for folder in ("results", "rejected", "failed"))
+
+    def holds(folder: str) -> bool:
+        exists: bool = bucket.blob(f"{folder}/{document}.json").exists()
+        return exists
+
+    decided = next((folder for folder in ("results", "rejected") if holds(folder)), None)
+    return [folder for folder in (decided, "failed" if holds("failed") else None) if folder]
 
 
 def _decide(settings: Settings, job: Job, proposed: Outcome) -> Outcome:
+    arbiter = _arbiter(settings, job.id)
     try:
-        put(_arbiter(settings, job.id), proposed.json(), stamp(job.id), generation=0)
+        put(arbiter, proposed.json(), stamp(job.id), generation=0)
     except PreconditionFailed:
-        return Outcome.parse(_arbiter(settings, job.id).download_as_bytes())
-    return proposed
+        held = _load(settings, job.id)
+    else:
+        return proposed
+    while held.reopened and not held.is_over(proposed.content["lineage"]["execution"]):
+        following = held.followed_by(proposed)
+        try:
+            put(arbiter, following.json(), stamp(job.id), generation=held.generation)
+        except PreconditionFailed:
+            held = _load(settings, job.id)
+        else:
+            return following
+    return held
+
+
+def _finish(settings: Settings, job: Job, outcome: Outcome) -> None:
+    """Writes the outcome, and then whatever has replaced it: a writer that slept may bring a failure back to life."""
+    while True:
+        _write(settings, job, outcome)
+        if outcome.status != "failed":
+            return
+        now = read(settings, job.id)
+        if now is None or now.attempt == outcome.attempt:
+            return
+        outcome = now
 
 
 def _write(settings: Settings, job: Job, outcome: Outcome) -> None:
     """Writes what is missing of a decided outcome; what is there stays as it is."""
     output = clients.bucket(settings.output_bucket)
+    metadata = stamp(job.id, hops=job.hops + 1, attempt=outcome.attempt)
     if outcome.staged and outcome.target:
-        _copy_once(settings, job, outcome.staged, outcome.target)
+        _copy_once(settings, metadata, outcome.staged, outcome.target)
     text = json.dumps(outcome.content, ensure_ascii=False, indent=2) + "\n"
-    with contextlib.suppress(PreconditionFailed):
-        put(output.blob(outcome.document), text, stamp(job.id), generation=0)
+    document = output.blob(outcome.document)
+    supersede(document, (0, outcome.attempt), lambda seen: put(document, text, metadata, generation=seen))
     source = job.input
     if isinstance(source, Input) and source.bucket == settings.input_bucket:
-        latest.advance(output, job.id, source, text, _staged(settings, outcome))
+        latest.advance(output, source, metadata, outcome.attempt, text, _staged(settings, outcome))
+    if outcome.attempt and outcome.status != "failed":
+        with contextlib.suppress(NotFound):
+            output.blob(name(job, "failed")).delete()
 
 
-def _copy_once(settings: Settings, job: Job, staged: str, target: str) -> None:
+def _copy_once(settings: Settings, metadata: dict[str, str], staged: str, target: str) -> None:
     output = clients.bucket(settings.output_bucket)
     try:
-        copy(clients.bucket(settings.work_bucket).blob(staged), output.blob(target), stamp(job.id), generation=0)
+        copy(clients.bucket(settings.work_bucket).blob(staged), output.blob(target), metadata, generation=0)
     except PreconditionFailed:
         return
     except NotFound:
@@ -131,6 +229,12 @@ def _copy_once(settings: Settings, job: Job, staged: str, target: str) -> None:
 
 def _staged(settings: Settings, outcome: Outcome) -> "Blob | None":
     return clients.bucket(settings.work_bucket).blob(outcome.staged) if outcome.staged else None
+
+
+def _load(settings: Settings, job_id: str) -> Outcome:
+    arbiter = _arbiter(settings, job_id)
+    text = arbiter.download_as_bytes()
+    return Outcome.parse(text, arbiter.generation)
 
 
 def _arbiter(settings: Settings, job_id: str) -> "Blob":

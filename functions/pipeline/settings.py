@@ -30,6 +30,9 @@ class Settings:
     gpu_usd_per_second: float = 0.0002907  # an L4 with 4 vCPU and 16 GiB, without zonal redundancy
     image_size: int = 224
     revision: str = "local"
+    messages_topic: str = "messages"  # what a failed document's replay command publishes to
+    max_executions_per_hour: int = 0  # 0 for no limit
+    max_hops: int = 3
     max_bytes: Mapping[str, int] = field(default_factory=lambda: dict(MAX_BYTES))
 
 
@@ -50,6 +53,9 @@ def load(environ: Mapping[str, str] | None = None, *, starts_executions: bool = 
         gpu_usd_per_second=_number(env, "GPU_USD_PER_SECOND", 0.0002907),
         image_size=int(_number(env, "IMAGE_SIZE", 224)),
         revision=env.get("K_REVISION") or "local",
+        messages_topic=env.get("MESSAGES_TOPIC", "").strip() or "messages",
+        max_executions_per_hour=int(_number(env, "MAX_EXECUTIONS_PER_HOUR", 0)),
+        max_hops=int(_number(env, "MAX_HOPS", 3)),
         max_bytes={kind: int(_number(env, f"MAX_{kind.upper()}_BYTES", size)) for kind, size in MAX_BYTES.items()},
     )
     buckets = (settings.input_bucket, settings.work_bucket, settings.output_bucket)

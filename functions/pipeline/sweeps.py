@@ -1,104 +1,141 @@
-"""The sweep: starts whatever input object has no terminal document, because its event or execution was lost."""
+"""The sweep: starts whatever input has no terminal document, because its event, execution or a write was lost.
+
+It goes through the uploaded objects and then through the messages kept in the work bucket, a bounded number at a time;
+what is left goes on in a message that the sweep sends to its own topic.
+"""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from pipeline import clients, intake, outcomes
-from pipeline.claims import STARTED, Claim, Claims
-from pipeline.errors import InProgressError, RejectedError
+from pipeline import clients, outcomes, revivals, staged
+from pipeline.errors import RejectedError
 from pipeline.events import Receipt, Upload
 from pipeline.intake import Verdict
-from pipeline.jobs import document_of_object
+from pipeline.revivals import Lost
 from pipeline.settings import Settings
 from pipeline.stamps import is_stamped
-from pipeline.start import has_ended
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Blob
 
 MAX_STARTED = 1000
 MAX_SCANNED = 10_000  # objects per message: a function has minutes, not hours
 PAGE = 100
 CONCURRENCY = 8
+Part = Literal["uploads", "messages"]
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Which objects to look at, and how many to start at most; `after` continues where an earlier sweep ended."""
+    """Which inputs to look at, and how many to start at most; `part` and `after` continue where a sweep ended."""
 
     prefix: str = ""
     limit: int = MAX_STARTED
     after: str = ""
+    part: Part = "uploads"
+
+    def message(self) -> dict[str, Any]:
+        return {"sweep": {"prefix": self.prefix, "limit": self.limit, "after": self.after, "part": self.part}}
 
 
 def parse(value: Any) -> Sweep:
-    """Checks `{"prefix"?, "limit"?, "after"?}`.
+    """Checks `{"prefix"?, "limit"?, "after"?, "part"?}`.
 
     Raises:
         RejectedError: `invalid_parameters`.
     """
-    if not isinstance(value, dict) or value.keys() - {"prefix", "limit", "after"}:
-        raise RejectedError("invalid_parameters", "sweep must be an object with prefix, limit and after at most.")
-    sweep = Sweep(value.get("prefix", ""), value.get("limit", MAX_STARTED), value.get("after", ""))
+    if not isinstance(value, dict) or value.keys() - {"prefix", "limit", "after", "part"}:
+        raise RejectedError("invalid_parameters", "sweep must be an object with prefix, limit, after and part at most.")
+    sweep = Sweep(**value)
     if not isinstance(sweep.prefix, str) or not isinstance(sweep.after, str):
         raise RejectedError("invalid_parameters", "sweep.prefix and sweep.after must be strings.")
+    if sweep.part not in ("uploads", "messages"):
+        raise RejectedError("invalid_parameters", "sweep.part must be uploads or messages.")
     if type(sweep.limit) is not int or not 1 <= sweep.limit <= MAX_STARTED:
         raise RejectedError("invalid_parameters", f"sweep.limit must be a whole number from 1 to {MAX_STARTED}.")
     return sweep
 
 
-def run(settings: Settings, sweep: Sweep, receipt: Receipt) -> Verdict:
-    """Starts unfinished inputs up to the limit and counts the rest; running it again does no harm."""
-    objects = clients.storage().list_blobs(
-        settings.input_bucket, prefix=sweep.prefix or None, start_offset=sweep.after or None
-    )
+def run(settings: Settings, sweep: Sweep, receipt: Receipt) -> tuple[Verdict, Sweep | None]:
+    """Starts unfinished inputs; running it again, or beside another, does no harm.
+
+    Returns:
+        What was counted, and the sweep that goes on from there; None when all was seen, the limit is used up, or the
+        hour's executions are.
+    """
     counts: Counter[str] = Counter()
-    names = iter(objects)
-    for page in _pages(map(Upload.of_blob, islice(names, MAX_SCANNED))):
+    following: Sweep | None = sweep
+    while following and counts["scanned"] < MAX_SCANNED:
+        following = _sweep_part(settings, following, receipt, counts)
+    return Verdict("accepted", reason="sweep", counts=dict(counts)), following
+
+
+def _sweep_part(settings: Settings, sweep: Sweep, receipt: Receipt, counts: Counter[str]) -> Sweep | None:
+    """Goes through one part as far as a message may, and returns the sweep of what follows."""
+    blobs = _listing(settings, sweep)
+    left = sweep.limit
+    while counts["scanned"] < MAX_SCANNED and (page := list(islice(blobs, PAGE))):
         counts["scanned"] += len(page)
-        for named in _unfinished(settings, page):
-            if counts["started"] < sweep.limit:
-                counts[_revive(settings, named, receipt)] += 1
-            else:
+        for lost in _unfinished(settings, _inputs(settings, sweep, page, receipt)):
+            if not left or counts["throttled"]:
                 counts["remaining"] += 1
-    left = next(names, None)
-    return Verdict("accepted", reason="sweep", counts={**counts, "continue_after": left and left.name})
+                continue
+            word = revivals.revive(settings, lost)
+            counts[word] += 1
+            left -= word == "started"
+    if not left or counts["throttled"]:
+        return None
+    return _following(replace(sweep, limit=left), next(blobs, None))
 
 
-def _unfinished(settings: Settings, page: list[Upload]) -> list[Upload]:
-    page = [named for named in page if not named.is_folder and not is_stamped(named.metadata)]
+def _listing(settings: Settings, sweep: Sweep) -> Iterator["Blob"]:
+    """The objects of the sweep's part, from where it begins."""
+    if sweep.part == "messages":
+        bucket, prefix = settings.work_bucket, staged.FOLDER
+    else:
+        bucket, prefix = settings.input_bucket, sweep.prefix
+    listed = clients.storage().list_blobs(bucket, prefix=prefix or None, start_offset=sweep.after or None)
+    return iter(listed)
 
-    def is_finished(named: Upload) -> bool:
-        return outcomes.is_terminal(settings, document_of_object(named.name, named.generation))
 
+def _inputs(settings: Settings, sweep: Sweep, page: list["Blob"], receipt: Receipt) -> Iterator[Lost]:
+    for blob in page:
+        if sweep.part == "messages":
+            if job := staged.job_of(blob, receipt):
+                yield revivals.of_kept(settings, job, receipt)
+            continue
+        named = Upload.of_blob(blob)
+        if not named.is_folder and not is_stamped(named.metadata):
+            yield revivals.of_upload(settings, named, receipt)
+
+
+def _unfinished(settings: Settings, page: Iterator[Lost]) -> list[Lost]:
+    inputs = list(page)
     with ThreadPoolExecutor(CONCURRENCY) as pool:
-        return [named for named, done in zip(page, pool.map(is_finished, page), strict=True) if not done]
+        states = pool.map(lambda lost: is_unfinished(settings, lost), inputs)
+        return [lost for lost, unfinished in zip(inputs, states, strict=True) if unfinished]
 
 
-def _revive(settings: Settings, named: Upload, receipt: Receipt) -> str:
-    """Brings one unfinished object on its way; the word under which it is counted."""
-    job = intake.job_of(named, receipt)
-    if outcomes.resume(settings, job):
-        return "completed"
-    held = Claims(settings.work_bucket, settings.claim_lease).read(job.id)
-    if held and held.state == STARTED and not _is_dead(settings, held, job.document):
-        return "running"
-    try:
-        verdict = intake.upload(settings, named, receipt, held if held and held.state == STARTED else None)
-    except InProgressError:
-        return "running"
-    return {"accepted": "started", "rejected": "rejected", "ignored": "running"}[verdict.word]
+def is_unfinished(settings: Settings, lost: Lost) -> bool:
+    """Whether it has no document, or one whose replay has not come to its end."""
+    found = outcomes.terminal(settings, lost.job.document)
+    if "failed" not in found:
+        return not found
+    decided = outcomes.read(settings, lost.job.id)
+    if decided and decided.reopened:
+        return True
+    if decided and decided.attempt:
+        outcomes.resume(settings, lost.job)  # the replay's document may lack, or the failed one stand beside it
+    return False
 
 
-def _is_dead(settings: Settings, held: Claim, document: str) -> bool:
-    """Whether a started job has ended without a document; looked up in this order, since it may end just now."""
-    if held.execution and not has_ended(held.execution, settings.execution_timeout):
-        return False
-    return not outcomes.is_terminal(settings, document)
-
-
-def _pages(uploads: Iterable[Upload]) -> Iterator[list[Upload]]:
-    uploads = iter(uploads)
-    while page := list(islice(uploads, PAGE)):
-        yield page
+def _following(sweep: Sweep, left: "Blob | None") -> Sweep | None:
+    if left is not None:
+        return replace(sweep, after=left.name)
+    if sweep.part == "uploads" and not sweep.prefix:
+        return Sweep(part="messages", limit=sweep.limit)
+    return None

@@ -18,6 +18,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.cloud.workflows import executions_v1 as api
 from google.cloud.workflows.executions_v1.types import executions as messages
+from google.pubsub_v1 import types as pubsub
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import emulator.storage
@@ -25,6 +26,7 @@ import emulator.storage
 WORKFLOW = "projects/p/locations/l/workflows/inference"
 UPLOAD_NAME = re.compile(rb'"name":\s*"([^"]*)"')
 SERVICE = "google.cloud.workflows.executions.v1.Executions"
+PUBLISHER = "google.pubsub.v1.Publisher"
 
 
 @dataclass
@@ -91,13 +93,14 @@ async def _nowhere(message: Message) -> None:
 
 
 class Executions:
-    """Google's Executions service as far as the functions call it."""
+    """Google's Executions service, and Pub/Sub's publisher, as far as the functions call them."""
 
     def __init__(self) -> None:
         self.created: list[messages.Execution] = []
         self.states: dict[str, messages.Execution.State] = {}
         self.refusals: list[grpc.StatusCode] = []
         self.before_create: Callable[[], None] = lambda: None
+        self.published: list[tuple[str, Any]] = []  # topic, decoded body
 
     def create(self, request: messages.CreateExecutionRequest, context: grpc.ServicerContext) -> messages.Execution:
         self.before_create()
@@ -114,6 +117,10 @@ class Executions:
         if request.name not in {execution.name for execution in self.created}:
             context.abort(grpc.StatusCode.NOT_FOUND, "no such execution")
         return messages.Execution(name=request.name, state=self.states.get(request.name, "ACTIVE"))
+
+    def publish(self, request: pubsub.PublishRequest, context: grpc.ServicerContext) -> pubsub.PublishResponse:
+        self.published += [(request.topic, json.loads(message.data)) for message in request.messages]
+        return pubsub.PublishResponse(message_ids=[str(uuid.uuid4().int % 10**12) for _ in request.messages])
 
     def end_all(self, state: str = "FAILED") -> None:
         self.states |= {execution.name: messages.Execution.State[state] for execution in self.created}
@@ -162,6 +169,12 @@ def serving_executions() -> Iterator[tuple[str, Executions]]:
         "GetExecution": handler(lambda *call: fake.get(*call), api.GetExecutionRequest),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    publisher = grpc.unary_unary_rpc_method_handler(
+        lambda *call: fake.publish(*call),
+        request_deserializer=pubsub.PublishRequest.deserialize,
+        response_serializer=pubsub.PublishResponse.serialize,
+    )
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(PUBLISHER, {"Publish": publisher}),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     yield f"127.0.0.1:{port}", fake
@@ -188,6 +201,7 @@ class Cloud:
             "GOOGLE_CLOUD_PROJECT": "p",
             "STORAGE_EMULATOR_HOST": self.host,
             "WORKFLOWS_EMULATOR_HOST": self.grpc_host,
+            "PUBSUB_EMULATOR_HOST": self.grpc_host,
             "INPUT_BUCKET": self.input.name,
             "WORK_BUCKET": self.work.name,
             "OUTPUT_BUCKET": self.output.name,

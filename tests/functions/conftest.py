@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from google.cloud import storage
 
-from pipeline import clients, start
+from pipeline import clients, publishing, quotas, start
 from tests.functions.cloud import Cloud, Executions, Faulty, serving_executions, serving_storage
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +54,8 @@ def cloud(
 def _forget_clients() -> None:
     clients.storage.cache_clear()
     start.client.cache_clear()
+    publishing.client.cache_clear()
+    quotas.of.cache_clear()
 
 
 @pytest.fixture

@@ -64,7 +64,6 @@ class World:
     clock: int = 0  # of generations
     now: int = 0
     executions: tuple[str, ...] = ()
-    ended: frozenset[str] = frozenset()
     left: tuple[tuple[str, int], ...] = ()
     happened: frozenset[str] = frozenset()
 
@@ -247,7 +246,7 @@ class Explorer:
             case "start":
                 return self._start(world, request)
             case "has_ended":
-                return world, ("is", request.key[1] in world.ended)
+                return world, ("is", not _runs(world, request.key[1]))
         raise AssertionError(request.verb)
 
     def _start(self, world: World, request: Request) -> tuple[World, Answer]:
@@ -268,6 +267,11 @@ class Explorer:
         except (ServiceUnavailable, PreconditionFailed, NotFound, InProgressError) as error:
             return self.oracle.asked or ("raised", type(error).__name__)
         return self.oracle.asked or ("returned", value)
+
+
+def _runs(world: World, execution: str) -> bool:
+    number = execution.rpartition("/")[2]
+    return any(actor.name == f"execution {number}" and actor.state == "running" for actor in world.actors)
 
 
 def _put(world: World, request: Request, found: Stored | None) -> tuple[World, Answer]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import claims, documents, intake, logs, outcomes
+from pipeline import claims, documents, intake, logs, outcomes, revivals, sweeps
 from pipeline.documents import Lineage
 from pipeline.jobs import Input, Job
 from pipeline.settings import Settings
@@ -36,7 +36,11 @@ def modelled(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> Explorer:
     explorer.patch(monkeypatch)
     monkeypatch.setattr(logs.logger, "disabled", True)
     monkeypatch.setattr(claims, "uuid", Owners)
-    monkeypatch.setattr(intake, "Claims", functools.partial(claims.Claims, clock=lambda: explorer.oracle.now()))
+    timed = functools.partial(claims.Claims, clock=lambda: explorer.oracle.now())
+    monkeypatch.setattr(intake, "Claims", timed)
+    monkeypatch.setattr(revivals, "Claims", timed)
+    ended = lambda name, _: explorer.oracle.answer(Request("has_ended", ("executions", name)))  # noqa: E731
+    monkeypatch.setattr(revivals, "has_ended", ended)
     monkeypatch.setattr(
         intake, "start", lambda _, job: explorer.oracle.answer(Request("start", ("executions", job.id)))
     )
@@ -53,7 +57,8 @@ def settle(status: str, execution: str) -> str:
     """What an execution's last step does."""
     lineage = Lineage(execution=execution)
     if status == "failed":
-        document = documents.failed(JOB, "broken", "It broke.", "predict", lineage)
+        error = {"code": "broken", "message": "It broke.", "step": "predict"}
+        document = documents.failed(SETTINGS, JOB, error, lineage)
     else:
         usage = documents.Usage()
         document = documents.result(
@@ -148,3 +153,76 @@ def test_two_executions_that_settle_write_one_document(
         winners.add(document["lineage"]["execution"])
     assert explorer.visited > 1_000
     assert winners == {"a", "b"}
+
+
+# --- replays ---------------------------------------------------------------------------------------
+
+
+def replay() -> str:
+    """What a replay does with one failed document."""
+    if outcomes.reopen(SETTINGS, JOB.id, "failed/a.txt/7.json", {"status": "failed"}) is None:
+        outcomes.resume(SETTINGS, JOB)
+        return "completed"
+    return revivals.revive(SETTINGS, revivals.of_argument(SETTINGS, JOB))
+
+
+def sweep() -> str:
+    """What a sweep does with one input."""
+    lost = revivals.of_argument(SETTINGS, JOB)
+    return revivals.revive(SETTINGS, lost) if sweeps.is_unfinished(SETTINGS, lost) else "finished"
+
+
+PROGRAMS = {"handle": handle, "sweep": sweep, "one": replay, "other": replay} | {
+    f"execution {number}": functools.partial(settle, "succeeded" if number else "failed", str(number))
+    for number in range(9)
+}
+
+
+def failed_once(explorer: Explorer) -> World:
+    """An input whose first execution has written a failed document."""
+    world = explorer.finish(World((Actor("handle", "handle"),)), "handle")
+    world = explorer.finish(world, "execution 0")
+    assert world.names("out", *TERMINAL) == ["failed/a.txt/7.json"]
+    return replace(world, actors=())
+
+
+def swept(explorer: Explorer, world: World) -> World:
+    """What sweeps come to once there is no more trouble."""
+    for round_ in range(6):
+        world = replace(world, actors=(*world.actors, Actor(f"sweep {round_}", "sweep")), now=world.now + 61)
+        world = explorer.finish(world, f"sweep {round_}")
+        if world.actors[-1].value == "finished":
+            return world
+        for actor in world.actors:
+            if actor.state == "running":
+                world = explorer.finish(world, actor.name)
+    raise AssertionError("The sweeps find no end.")
+
+
+@pytest.mark.parametrize(
+    ("actors", "left"),
+    [
+        (("one", "other"), (("crash", 1), ("lease ends", 1))),
+        (("one", "other"), (("fault", 1),)),
+        (("one", "execution 0"), (("crash", 2), ("fault", 1))),  # the first execution's late, repeated call
+    ],
+    ids=["two replays that crash", "two replays without answers", "a replay and a late writer"],
+)
+def test_replays_end_in_one_document_that_remembers_the_failure(
+    monkeypatch: pytest.MonkeyPatch, actors: tuple[str, ...], left: tuple[tuple[str, int], ...]
+) -> None:
+    explorer = modelled(Explorer(PROGRAMS, spawn=lambda number: f"execution {number}"), monkeypatch)
+    first = replace(failed_once(explorer), actors=tuple(Actor(name, name) for name in actors), left=left)
+    started: Counter[int] = Counter()
+    for world in explorer.explore(first):
+        if not world.happened:
+            started[len(world.executions)] += 1
+        for program in {"one", "other"} & set(actors):
+            world = redelivered(explorer, world, program)
+        world = swept(explorer, world)
+        assert world.names("out", *TERMINAL) == ["results/a.txt/7.json"]
+        document = content(world, "results/a.txt/7.json")
+        assert [attempt["execution"] for attempt in document["attempts"]] == ["0"]
+        assert content(world, "latest/a.txt.json") == document
+    assert set(started) == {2}, "without trouble, replays start one execution between them"
+    assert explorer.visited > 1000

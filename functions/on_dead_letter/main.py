@@ -1,0 +1,18 @@
+"""Receives dead letters: events that no function accepted end in a failed document."""
+
+import functions_framework
+from cloudevents.http import CloudEvent
+
+from pipeline import events, http, intake, letters, logs, settings
+
+logs.setup()
+http.describe_errors()
+SETTINGS = settings.load()
+
+
+@functions_framework.cloud_event
+@http.event
+def on_dead_letter(event: CloudEvent, receipt: events.Receipt) -> intake.Verdict:
+    if event["type"] != events.PUBLISHED:
+        return intake.Verdict("ignored", reason=event["type"])
+    return letters.bury(SETTINGS, events.Message.parse(event), receipt)
