@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from emulator.guide import environment
+from emulator.guide import addresses, environment
 from emulator.server import Emulator
 from emulator.stackfile import load
 
@@ -27,10 +27,11 @@ def gcloud(background: Any, tmp_path: Path) -> Iterator[Gcloud]:
     """Runs gcloud with the variables that `python -m emulator env` prints; its output, parsed."""
     file = tmp_path / "stack.yaml"
     file.write_text("buckets: {input: {}}")
-    emulator = Emulator(load(file), services={})
+    stack = load(file)
+    emulator = Emulator(stack, services={})
     background.run(emulator.__aenter__())
-    here = {"http": emulator.http, "grpc": emulator.grpc, "project": "local-project", "location": "us-central1"}
-    env = {**os.environ, **environment({**here, "data": str(tmp_path)})}
+    here = addresses(stack, tmp_path, emulator.http, emulator.grpc, {})
+    env = {**os.environ, **environment(here)}
 
     def run(*words: str) -> Any:
         command = ["gcloud", *words, "--format=json"]
