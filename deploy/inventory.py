@@ -69,9 +69,14 @@ def environment(inventory: Inventory, name: str) -> dict[str, str]:
     return dict(inventory[name.replace("-", "_")]["env"])
 
 
+def given(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that an environment sets, by their names in capitals."""
+    return {name: environ[name.upper()] for name in variables() if environ.get(name.upper())}
+
+
 def rows(inventory: Inventory, section: str, fields: list[str]) -> Iterator[list[str]]:
     """The entries of a section: their name where they have one, then the fields asked for."""
-    entries = inventory[section]
+    entries = _field(inventory, section)
     named = entries.items() if isinstance(entries, dict) else ((None, entry) for entry in entries)
     for name, entry in named:
         values = [_field(entry, field) for field in fields] if isinstance(entry, dict) else [entry]
@@ -126,14 +131,14 @@ def _text(value: Any) -> str:
 
 
 def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
-    given = {name: environ[name.upper()] for name in variables() if environ.get(name.upper())}
+    system = given(environ)
     match arguments:
         case ["rows", section, *fields]:
-            sys.stdout.writelines(SEPARATOR.join(row) + "\n" for row in rows(load(given), section, fields))
+            sys.stdout.writelines(SEPARATOR.join(row) + "\n" for row in rows(load(system), section, fields))
         case ["environment", name]:
-            print(json.dumps(environment(load(given), name), indent=2))
+            print(json.dumps(environment(load(system), name), indent=2))
         case ["get", path]:
-            print(_text(_field(load(given), path)))
+            print(_text(_field(load(system), path)))
         case ["document"]:
             page = FOLDER.parent / "docs" / "deployment.md"
             page.write_text(document(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -102,7 +102,8 @@ def test_the_price_is_the_one_that_the_code_assumes():
 def test_only_the_work_bucket_forgets_and_what_is_kept_can_be_restored():
     buckets = SYSTEM["buckets"]
     assert [name for name, bucket in buckets.items() if bucket["delete_after"]] == ["work"]
-    assert all(bucket["versioning"] and bucket["soft_delete"] for bucket in buckets.values() if bucket["keep"])
+    assert all(bucket["soft_delete"] for bucket in buckets.values() if bucket["keep"])
+    assert [name for name, bucket in buckets.items() if bucket["versioning"]] == ["output", "models"]
 
 
 def test_limits_are_such_as_cloud_run_accepts():
@@ -155,6 +156,7 @@ class TestPermissions:
         known = {"project"} | {f"account/{name}" for name in SYSTEM["accounts"]}
         for kind, section in (
             ("bucket", "buckets"),
+            ("trigger", "triggers"),
             ("topic", "topics"),
             ("subscription", "push"),
             ("service", "functions"),

