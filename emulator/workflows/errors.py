@@ -89,9 +89,12 @@ class LimitError(RaisedError):
 
 
 _ANCESTORS = {
+    "ConnectionError": ["OSError"],
+    "ConnectionFailedError": ["OSError"],
     "IndexError": ["LookupError"],
     "KeyError": ["LookupError"],
     "RecursionError": ["RuntimeError"],
+    "TimeoutError": ["OSError"],
     "ParallelNestingError": ["RuntimeError"],
     "UnhandledBranchError": ["RuntimeError"],
     "ZeroDivisionError": ["ArithmeticError"],

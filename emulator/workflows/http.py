@@ -14,7 +14,7 @@ import aiohttp
 from yarl import URL
 
 from . import choices, limits
-from .errors import failure, limit_error, type_error, value_error
+from .errors import RaisedError, failure, limit_error, type_error, value_error
 from .values import decode_json, encode_json, shown_type, to_text
 
 KEEP_ALIVE_S = 1.0
@@ -67,7 +67,7 @@ class HttpClient:
             async with asyncio.timeout(request.timeout):
                 return await self._exchange(request, url)
         except TimeoutError:
-            raise failure("TimeoutError", f"no answer within {request.timeout:g} seconds") from None
+            raise timed_out() from None
         except aiohttp.InvalidURL:
             raise value_error(f"invalid URL '{request.url}'") from None
         except aiohttp.ClientConnectorError as error:
@@ -104,6 +104,13 @@ class HttpClient:
         """Close the connections."""
         if self._session is not None:
             await self._session.close()
+
+
+def timed_out() -> RaisedError:
+    """The error of a request that took too long, in the service's words: without the tag in front."""
+    error = failure("TimeoutError", "")
+    error.value["message"] = "request timed out"
+    return error
 
 
 def _connections() -> int:

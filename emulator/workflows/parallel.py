@@ -11,10 +11,10 @@ from .errors import LimitError, RaisedError, error_map, type_error, value_error
 from .evaluate import Code, resolve
 from .loops import CompiledLoop
 from .program import Place
-from .report import context
+from .report import branch_context
 from .scope import Scope
 from .steps import Block, Operation, Signal
-from .values import safe_json, shown_type
+from .values import shown_type
 
 _MESSAGE = "One or more branches or iterations encountered an unhandled runtime error"
 
@@ -91,7 +91,7 @@ class ParallelOperation(Operation):
             except LimitError:
                 raise
             except RaisedError as error:
-                report = {"context": context(error), "payload": safe_json(error.value)}
+                report = {"context": branch_context(error), "payload": error.value}
                 failures.append((at, {"id": job.id, "error": report}))
 
     async def _run(self, scope: Scope, job: Job) -> None:

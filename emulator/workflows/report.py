@@ -8,8 +8,16 @@ from .values import error_context, safe_json
 
 def context(error: RaisedError) -> str:
     """The message, then the steps that the error passed, innermost first."""
-    frames = [f'in step "{frame.step}", routine "{frame.routine}", line: {frame.line}' for frame in error.frames]
-    return "\n".join([error_context(error), *frames])
+    return "\n".join([error_context(error), *_steps(error)])
+
+
+def branch_context(error: RaisedError) -> str:
+    """The same for a branch: the service has one message for all of them, the payload tells more."""
+    return "\n".join(['RuntimeError: "branch error"', *_steps(error)])
+
+
+def _steps(error: RaisedError) -> list[str]:
+    return [f'in step "{frame.step}", routine "{frame.routine}", line: {frame.line}' for frame in error.frames]
 
 
 def execution_error(error: RaisedError) -> ExecutionError:

@@ -178,6 +178,8 @@ class _RoutineChecker:
             if part is not None:
                 self.value(part, scope, "for loop")
         own = {name for name in (loop.value, loop.index) if name}
+        for name in sorted(own & scope.names):
+            self.problem(f"loop variable '{name}' is also a variable outside of the loop", loop.place)
         inner = replace(
             scope,
             names=scope.names | own | assigned(loop.steps),

@@ -22,15 +22,13 @@ def prepend(objs: Any, val: Any) -> list[Any]:
 
 
 def get(map: Any, keys: Any) -> Any:
-    """The value at a key, or along a list of keys; null when there is none."""
+    """The value at a key, or along a list of keys; null when there is none, or no map to look in."""
     if type(keys) is str:
         path = [keys]
     elif type(keys) is list and all(type(key) is str for key in keys):
         path = keys
     else:
         raise type_error(f"map.get: argument 'keys' must be a string or a list of strings, got {shown_type(keys)}")
-    if map is not None and type(map) is not dict:
-        raise type_error(f"map.get: argument 'map' must be a map, got {shown_type(map)}")
     value = map
     for key in path:
         if type(value) is not dict:

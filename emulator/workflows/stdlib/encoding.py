@@ -15,7 +15,7 @@ from ..values import decode_json, encode_json, shown_type
 from . import expecting
 from .table import LibraryFunction, declare
 
-_ALGORITHMS = ("MD5", "SHA1", "SHA256", "SHA384", "SHA512")
+_ALGORITHMS = ("MD5", "SHA1", "SHA224", "SHA256", "SHA384", "SHA512")
 
 
 def base64_decode(data: Any, padding: Any = True) -> bytes:
@@ -60,12 +60,12 @@ def _algorithm(function: str, algorithm: Any) -> str:
 
 
 def json_decode(data: Any) -> Any:
-    """The value of JSON text or bytes."""
+    """The value of JSON text or bytes; bytes are read as text.decode reads them."""
     if type(data) not in (str, bytes):
         raise type_error(f"json.decode: argument 'data' must be bytes or a string, got {shown_type(data)}")
     try:
-        return decode_json(data)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        return decode_json(data.decode("utf-8", "replace") if type(data) is bytes else data)
+    except (RecursionError, ValueError) as error:
         raise value_error(f"json.decode: {error}") from None
 
 

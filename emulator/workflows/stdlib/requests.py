@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .. import choices, limits
 from ..auth import TokenRequest
 from ..errors import failure, type_error, value_error
-from ..http import Request, encode_body, with_query
+from ..http import Request, encode_body, parse_url, with_query
 from . import expecting
 from .table import BLOCKING, LibraryFunction, declare
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 USER_AGENT = "GoogleCloudWorkflows; (+https://cloud.google.com/workflows/docs)"
 CLOUD_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
 _METHODS = ("get", "post", "put", "patch", "delete")
 _OPTIONAL = "headers? body? query? auth? timeout? private_service_name? ca_certificate?"
 
@@ -35,11 +36,13 @@ async def send(
     """One request; `{code, headers, body}`, or HttpError for a status of 400 and more."""
     address = expecting.string("http", "url", url)
     verb = expecting.string("http.request", "method", method).upper()
+    if verb not in METHODS:
+        raise value_error(f"http.request: unknown method '{method}', expecting one of {', '.join(METHODS)}")
     fields = _headers(headers)
     content = encode_body(body, fields)
     if auth is not None:
         fields["Authorization"] = f"Bearer {await _token(frame, auth, address)}"
-    _check_private(private_service_name)
+    _check_private(private_service_name, address)
     if ca_certificate is not None and type(ca_certificate) is not bytes:
         raise value_error("http: argument 'ca_certificate' must be bytes")
     request = Request(
@@ -120,12 +123,14 @@ def _scopes(value: Any) -> tuple[str, ...]:
     return tuple(expecting.string("http", "auth.scopes", item) for item in expecting.sequence("http", "scopes", value))
 
 
-def _check_private(name: Any) -> None:
+def _check_private(name: Any, url: str) -> None:
     if name is None:
         return
     parts = expecting.string("http", "private_service_name", name).split("/")
     if parts[::2] != ["projects", "locations", "namespaces", "services"] or len(parts) != 8 or not all(parts):
         raise value_error(f"http: private_service_name '{name}' is invalid")
+    if parse_url(url).explicit_port is not None:
+        raise value_error("http: with a private_service_name the URL must not contain a port")
 
 
 def _fixed(method: str) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .. import choices
-from ..errors import key_error, value_error
+from .. import choices, limits
+from ..errors import key_error, type_error, value_error
+from ..values import shown_type
 from . import expecting
 from .table import BLOCKING, CONTEXTUAL, LibraryFunction, declare
 from .times import seconds_of
@@ -16,15 +17,18 @@ if TYPE_CHECKING:
 SEVERITIES = (
     "DEFAULT", "DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL", "ALERT", "EMERGENCY",
 )  # fmt: skip
+_LOGGABLE = (int, float, bool, str, list, dict)
 
 
 def get_env(execution: Execution, name: Any, default_value: Any = None, default: Any = None) -> Any:
     """A built-in variable, or one of the workflow's own."""
     variables = execution.variables
     key = expecting.string("sys.get_env", "name", name)
+    fallback = default if default_value is None else default_value
+    if fallback is not None:
+        expecting.string("sys.get_env", "default", fallback)
     if key in variables:
         return variables[key]
-    fallback = default if default_value is None else default_value
     if fallback is None and choices.GET_ENV_MISSING_RAISES:
         raise key_error(key)
     return fallback
@@ -38,8 +42,8 @@ def now(execution: Execution) -> float:
 async def sleep(frame: Frame, seconds: Any) -> None:
     """Wait that many seconds."""
     duration = expecting.number("sys.sleep", "seconds", seconds)
-    if duration < 0:
-        raise value_error("sys.sleep: argument 'seconds' must not be negative")
+    if not 0 <= duration <= limits.SLEEP_S:
+        raise value_error(f"sys.sleep: argument 'seconds' must be between 0 and {limits.SLEEP_S}")
     await frame.execution.runtime.clock.sleep(duration)
 
 
@@ -47,7 +51,10 @@ async def sleep_until(frame: Frame, time: Any) -> None:
     """Wait until an RFC 3339 time."""
     moment = seconds_of(expecting.string("sys.sleep_until", "time", time), "sys.sleep_until")
     clock = frame.execution.runtime.clock
-    await clock.sleep(max(0.0, moment - clock.now()))
+    duration = moment - clock.now()
+    if duration > limits.SLEEP_S:
+        raise value_error("sys.sleep_until: argument 'time' must be within a year from now")
+    await clock.sleep(max(0.0, duration))
 
 
 async def log(
@@ -58,7 +65,7 @@ async def log(
     json: Any = None,
     timeout: Any = None,
 ) -> None:
-    """Write to the execution's log."""
+    """Write one of `data`, `text` and `json` to the execution's log."""
     level = expecting.string("sys.log", "severity", severity or "DEFAULT")
     if level not in SEVERITIES:
         raise value_error(f"sys.log: unknown severity '{level}', expecting one of {', '.join(SEVERITIES)}")
@@ -66,8 +73,12 @@ async def log(
         expecting.mapping("sys.log", "json", json)
     if timeout is not None:
         expecting.number("sys.log", "timeout", timeout)
-    content = next((value for value in (json, data, text) if value is not None), None)
-    frame.execution.log(frame, level, content)
+    contents = [value for value in (data, text, json) if value is not None]
+    if len(contents) != 1:
+        raise type_error("sys.log: exactly one of the arguments 'data', 'text' and 'json' must be specified")
+    if type(contents[0]) not in _LOGGABLE:
+        raise type_error(f"sys.log: cannot log {shown_type(contents[0])}")
+    frame.execution.log(frame, level, contents[0])
 
 
 FUNCTIONS: list[LibraryFunction] = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -12,12 +13,13 @@ from .table import declare
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICRO = 1_000_000
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII)
 
 
 def format_time(seconds: Any, timezone: Any = "GMT") -> str:
     """Seconds since 1970 as ISO 8601 in a time zone of the TZ database."""
     number = expecting.number("time.format", "seconds", seconds)
-    name = expecting.string("time.format", "timezone", timezone)
+    name = expecting.string("time.format", "timezone", timezone) or "GMT"
     try:
         zone = ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -40,15 +42,17 @@ def rfc3339(moment: datetime) -> str:
 
 
 def parse_time(value: Any) -> float:
-    """Seconds since 1970 of an ISO 8601 time; without an offset it is UTC."""
+    """Seconds since 1970 of an RFC 3339 time: date, time and offset are all required."""
     text = expecting.string("time.parse", "value", value)
+    if not _RFC3339.match(text):
+        raise value_error(f"time.parse: '{text}' is no RFC 3339 time")
     return seconds_of(text, "time.parse")
 
 
 def seconds_of(text: str, function: str) -> float:
-    """Seconds since 1970 of an ISO 8601 time, for whichever function asks."""
+    """Seconds since 1970 of an ISO 8601 time, for whichever function asks; without an offset it is UTC."""
     try:
-        moment = datetime.fromisoformat(text.strip())
+        moment = datetime.fromisoformat(text.strip().upper())
     except ValueError:
         raise value_error(f"{function}: '{text}' is no ISO 8601 time") from None
     if moment.tzinfo is None:

@@ -74,7 +74,7 @@ def test_a_slow_answer_is_a_timeout() -> None:
         await asyncio.Event().wait()
         return web.Response()
 
-    assert tags(run({"timeout": 0.05}, never)) == ["TimeoutError"]
+    assert tags(run({"timeout": 0.05}, never)) == ["TimeoutError", "OSError"]
 
 
 def test_a_connection_cut_in_the_middle() -> None:
@@ -86,12 +86,12 @@ def test_a_connection_cut_in_the_middle() -> None:
         request.transport.abort()
         return response
 
-    assert tags(run({}, cut)) == ["ConnectionError"]
+    assert tags(run({}, cut)) == ["ConnectionError", "OSError"]
 
 
 def test_a_refused_connection() -> None:
     outcome = asyncio.run(load("- c: {call: http.get, args: {url: 'http://127.0.0.1:1/'}}\n").execute())
-    assert tags(outcome) == ["ConnectionFailedError"]
+    assert tags(outcome) == ["ConnectionFailedError", "OSError"]
 
 
 def test_an_answer_of_more_than_2_mb() -> None:

@@ -85,7 +85,7 @@ def test_failed_branches_are_reported_and_the_others_finish(execute: Execute) ->
         branches:
           - bad:
               steps:
-                - fail: {raise: "branch error"}
+                - fail: {raise: "out of stock"}
           - good:
               steps:
                 - wait: {call: sys.sleep, args: {seconds: 5}}
@@ -105,7 +105,7 @@ def test_failed_branches_are_reported_and_the_others_finish(execute: Execute) ->
                 "id": "bad",
                 "error": {
                     "context": 'RuntimeError: "branch error"\nin step "fail", routine "main", line: 10',
-                    "payload": '"branch error"',
+                    "payload": "out of stock",
                 },
             }
         ],
