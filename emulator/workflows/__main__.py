@@ -8,8 +8,9 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from . import limits
 from .check import WARNING, check
@@ -17,6 +18,7 @@ from .environment import Environment, Outcome
 from .errors import WorkflowSyntaxError
 from .runtime import Runtime
 from .trace import Tracer
+from .values import decode_json
 from .workflow import Workflow, load
 
 OVERRIDE = "CLOUDSDK_API_ENDPOINT_OVERRIDES_"
@@ -25,6 +27,9 @@ USAGE = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit status is 0, 1 when the workflow is at fault, or 2 for wrong usage."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     parser = _parser()
     options = parser.parse_args(arguments)
     status: int = options.command(options, parser)
@@ -52,8 +57,10 @@ def _parser() -> argparse.ArgumentParser:
         '{"state": "SUCCEEDED", "result": …} or {"state": "FAILED", "error": {"payload": …, "context": …}}. '
         "Exit status 0 when it succeeded, else 1.",
     )
-    runner.add_argument("file", metavar="FILE", help="YAML or JSON source")
-    runner.add_argument("--data", metavar="JSON", help="the argument; @FILE reads it from a file")
+    runner.add_argument("file", metavar="FILE", help="YAML or JSON source; - reads standard input")
+    runner.add_argument(
+        "--data", metavar="JSON", help="the argument; @FILE reads it from a file, - from standard input"
+    )
     runner.add_argument(
         "--env", action="append", default=[], metavar="NAME=VALUE", help="a variable for sys.get_env (repeatable)"
     )
@@ -128,18 +135,28 @@ def _report(outcome: Outcome) -> dict[str, Any]:
 
 
 def _print(report: dict[str, Any]) -> None:
-    print(json.dumps(report, ensure_ascii=False), flush=True)
+    print(_line(report, sys.stdout), flush=True)
 
 
 def _log(entry: dict[str, Any]) -> None:
     """`sys.log` on standard error, one JSON line each."""
     line = {"severity": entry["severity"], "step": entry["step"], "message": entry["content"]}
-    print(json.dumps(line, ensure_ascii=False, default=str), file=sys.stderr)
+    print(_line(line, sys.stderr), file=sys.stderr)
+
+
+def _line(value: dict[str, Any], stream: TextIO) -> str:
+    """JSON on one line; characters that the stream cannot write are escaped."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        text.encode(stream.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, default=str)
+    return text
 
 
 def _read(file: str, parser: argparse.ArgumentParser) -> str:
     try:
-        return Path(file).read_text(encoding="utf-8")
+        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         parser.error(f"cannot read {file}: {error}")
 
@@ -147,10 +164,11 @@ def _read(file: str, parser: argparse.ArgumentParser) -> str:
 def _argument(data: str | None, parser: argparse.ArgumentParser) -> Any:
     if data is None:
         return None
-    text = _read(data[1:], parser) if data.startswith("@") else data
+    if data == "-" or data.startswith("@"):
+        data = _read(data.removeprefix("@"), parser)
     try:
-        return json.loads(text)
-    except ValueError as error:
+        return decode_json(data)
+    except (ValueError, RecursionError) as error:
         parser.error(f"--data is no JSON: {error}")
 
 
@@ -176,9 +194,13 @@ _BUILT_IN = {
     "GOOGLE_CLOUD_SERVICE_ACCOUNT_NAME": "service_account",
 }
 
+_ATTEMPT = "GOOGLE_CLOUD_WORKFLOW_EXECUTION_ATTEMPT"
+
 
 def _check_variables(values: dict[str, str], parser: argparse.ArgumentParser) -> None:
-    own = [name for name in values if name not in _BUILT_IN]
+    if not values.get(_ATTEMPT, "1").isdecimal():
+        parser.error(f"{_ATTEMPT} must be a number")
+    own = [name for name in values if name not in _BUILT_IN and name != _ATTEMPT]
     if len(own) > limits.USER_VARIABLES:
         parser.error(f"a workflow has at most {limits.USER_VARIABLES} variables of its own")
     for name in own:
@@ -189,9 +211,11 @@ def _check_variables(values: dict[str, str], parser: argparse.ArgumentParser) ->
 
 
 def _environment(values: dict[str, str], file: str) -> Environment:
-    environment = Environment(workflow_id=Path(file).stem)
+    environment = Environment(workflow_id="workflow" if file == "-" else Path(file).stem)
     for name, value in values.items():
-        if name in _BUILT_IN:
+        if name == _ATTEMPT:
+            environment.attempt = int(value)
+        elif name in _BUILT_IN:
             setattr(environment, _BUILT_IN[name], value)
         else:
             environment.variables[name] = value

@@ -16,7 +16,8 @@ Decisions that are behaviour rather than a number:
 - The context of a raised map with a `message` begins with that message, of any other value with
   `RuntimeError: ` and its JSON; raising a caught error again counts as raised there.
 - Tags follow Python's hierarchy: IndexError, like KeyError, also has LookupError; ZeroDivisionError has
-  ArithmeticError; ConnectionError and ConnectionFailedError, like TimeoutError, have OSError; RecursionError, ParallelNestingError and UnhandledBranchError have RuntimeError.
+  ArithmeticError; ConnectionError and ConnectionFailedError, like TimeoutError, have OSError; RecursionError,
+  ParallelNestingError and UnhandledBranchError have RuntimeError.
 - Unknown and missing arguments of subworkflows are refused at deployment, like those of the library.
 - A variable in `shared` may get its first value in a branch; it then belongs to the scope of the parallel step.
 - Regular expressions match leftmost-longest everywhere, as documented for `text.replace_all_regex`.

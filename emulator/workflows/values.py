@@ -129,14 +129,21 @@ def decode_json(text: str | bytes) -> Any:
     """JSON text to a value.
 
     Raises:
-        ValueError: it is no JSON, or an integer in it does not fit into 64 bits as a double either.
+        ValueError: it is no JSON, or a number in it is too large for a double.
     """
-    return json.loads(text, parse_int=_parse_int, parse_constant=_no_constant)
+    return json.loads(text, parse_int=_parse_int, parse_float=_parse_float, parse_constant=_no_constant)
+
+
+def _parse_float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:20]} is too large for a double")
+    return number
 
 
 def _parse_int(text: str) -> int | float:
     if len(text) > 20:
-        return float(text)
+        return _parse_float(text)
     number = int(text)
     return number if INT_MIN <= number <= INT_MAX else float(number)
 

@@ -10,7 +10,7 @@ from typing import Any
 from . import limits
 from .compiler import CompiledRoutine, compile_program
 from .environment import Environment, Outcome
-from .errors import Problem, RaisedError, WorkflowSyntaxError, failure, limit_error
+from .errors import Problem, RaisedError, WorkflowSyntaxError, failure, limit_error, value_error
 from .observer import Observer
 from .program import Program
 from .reader import read
@@ -85,9 +85,14 @@ def _argument(argument: Any) -> Any:
     """The argument as a value of the language; too large a one fails like the API refuses it."""
     if argument is None:
         return None
-    if len(json.dumps(argument, ensure_ascii=False, separators=(",", ":")).encode()) > limits.ARGUMENT_BYTES:
+    try:
+        length = len(json.dumps(argument, ensure_ascii=False, separators=(",", ":")).encode())
+        value = normal(argument)
+    except ValueError as error:
+        raise value_error(f"the argument is no JSON: {error}") from None
+    if length > limits.ARGUMENT_BYTES:
         raise limit_error(f"Argument size limit exceeded: more than {limits.ARGUMENT_BYTES} bytes")
-    return normal(argument)
+    return value
 
 
 def load(source: str, name: str = "workflow.yaml") -> Workflow:

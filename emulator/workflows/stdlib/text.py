@@ -76,7 +76,9 @@ def _pattern(function: str, regexp: Any) -> Any:
     try:
         return _compiled(expecting.string(function, "regexp", regexp))
     except re2.error as error:
-        raise value_error(f"{function}: invalid regular expression: {error}") from None
+        reason = error.args[0] if error.args else error
+        shown = reason.decode("utf-8", "replace") if type(reason) is bytes else reason
+        raise value_error(f"{function}: invalid regular expression: {shown}") from None
 
 
 @functools.lru_cache(maxsize=512)

@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import subprocess
@@ -70,6 +71,9 @@ def test_trace_shows_each_step_with_its_duration(source: Path, capsys: pytest.Ca
         ["run"],
         ["run", "no/such/file.yaml"],
         ["run", "SOURCE", "--data", "{"],
+        ["run", "SOURCE", "--data", "NaN"],
+        ["run", "SOURCE", "--data", "1e400"],
+        ["run", "SOURCE", "--env", "GOOGLE_CLOUD_WORKFLOW_EXECUTION_ATTEMPT=x"],
         ["run", "SOURCE", "--env", "NAME"],
         ["run", "SOURCE", "--env", "GOOGLE_X=1"],
         ["run", "SOURCE", "--endpoint", "storage"],
@@ -115,3 +119,30 @@ def test_as_a_process(source: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, env={**os.environ, "PYTHONUTF8": "1"}, check=False)
     assert done.returncode == 0, done.stderr
     assert last_line(done.stdout.decode())["result"] == {"got": "é", "env": "none"}
+
+
+def test_a_terminal_that_only_knows_ascii(source: Path) -> None:
+    command = [sys.executable, "-m", "emulator.workflows", "run", str(source), "--data", '"é😀"']
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert last_line(done.stdout.decode("ascii"))["result"] == {"got": "é😀", "env": "none"}
+
+
+def test_source_and_data_from_standard_input(
+    source: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(ECHO))
+    assert main(["run", "-", "--data", "1"]) == 0
+    assert last_line(capsys.readouterr().out)["result"] == {"got": 1, "env": "none"}
+    monkeypatch.setattr("sys.stdin", io.StringIO("[2]"))
+    assert main(["run", str(source), "--data", "-"]) == 0
+    assert last_line(capsys.readouterr().out)["result"] == {"got": [2], "env": "none"}
+
+
+def test_every_built_in_variable_can_be_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "GOOGLE_CLOUD_WORKFLOW_EXECUTION_ATTEMPT"
+    path = tmp_path / "attempt.yaml"
+    path.write_text(f"- r: {{return: '${{sys.get_env(\"{name}\")}}'}}\n")
+    assert main(["run", str(path), "--env", f"{name}=2"]) == 0
+    assert last_line(capsys.readouterr().out)["result"] == "2"
