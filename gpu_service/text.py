@@ -1,6 +1,5 @@
 """Turns texts into token ids, with the checkpoint's own tokenizer."""
 
-from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -8,6 +7,7 @@ from tokenizers import Tokenizer
 from .checkpoint import Checkpoint
 from .errors import InstanceError, StartError
 from .payloads import Payload
+from .wordpiece import WordPiece, is_bert
 
 FEW_CHARACTERS = 4096  # tokenised in less time than handing over to another thread takes
 PREFIX_PER_TOKEN = 64
@@ -27,6 +27,8 @@ class TextInputs:
         limit = checkpoint.read("tokenizer_config.json").get("model_max_length", max_length)
         self.max_length = min(int(limit), max_length) if isinstance(limit, int | float) else max_length
         self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+        self.words = WordPiece(self.tokenizer) if is_bert(self.tokenizer) else None
         self.tokenizer.enable_truncation(self.max_length)
 
     def payload(self, text: object) -> Payload:
@@ -35,14 +37,23 @@ class TextInputs:
             raise InstanceError("text must be a string.", "invalid_text")
         if not text or text.isspace():
             raise InstanceError("The text is empty.", "empty")
-        encoding = self._encode(text)
-        ids = np.array(encoding.ids, dtype=np.int64)
-        return Payload(ids, len(ids), bool(encoding.overflowing))
+        ids, truncated = self._encoded(text)
+        return Payload(np.array(ids, dtype=np.int64), len(ids), truncated)
 
-    def _encode(self, text: str) -> Any:
+    def _encoded(self, text: str) -> tuple[list[int], bool]:
+        """The ids, and whether some were cut off; of very long texts only the beginning is looked at."""
         prefix = PREFIX_PER_TOKEN * self.max_length
         if len(text) > prefix:
-            encoding = self.tokenizer.encode(text[:prefix])
-            if sum(len(part.ids) for part in encoding.overflowing) >= SURPLUS:
-                return encoding
-        return self.tokenizer.encode(text)
+            ids, surplus = self._cut(text[:prefix])
+            if surplus >= SURPLUS:
+                return ids, True
+        ids, surplus = self._cut(text)
+        return ids, surplus > 0
+
+    def _cut(self, text: str) -> tuple[list[int], int]:
+        """The ids that the model takes, and how many it does not."""
+        if self.words is None:
+            encoding = self.tokenizer.encode(text)
+            return encoding.ids, sum(len(part.ids) for part in encoding.overflowing)
+        ids, room = self.words(text), self.max_length - 2
+        return [self.words.first, *ids[:room], self.words.last], max(0, len(ids) - room)
