@@ -72,7 +72,9 @@ def shape_of(google: Google) -> shape.Shape:
 
 def image(google: Google) -> str:
     """The image that was built for the GPU service."""
-    return next(body["images"][0] for key, body in google.resources.items() if key.startswith("cloudbuild/"))
+    return next(
+        body["substitutions"]["_IMAGE"] for key, body in google.resources.items() if key.startswith("cloudbuild/")
+    )
 
 
 def _policy_target(key: str) -> tuple[str, str]:

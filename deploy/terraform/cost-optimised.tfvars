@@ -1,0 +1,8 @@
+# Nothing is kept warm, few instances, sweeps each hour.
+project_id         = "my-project"
+min_instances      = 0
+max_instances      = 2
+gpu_concurrency    = 64
+preprocess_memory  = "1Gi"
+postprocess_memory = "512Mi"
+sweep_schedule     = "0 * * * *"

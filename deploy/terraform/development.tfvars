@@ -1,0 +1,6 @@
+# The smallest that works: a text takes a minute when the GPU has to start.
+project_id    = "my-project"
+max_instances = 1
+gpu_profile   = "starter"
+budget_usd    = 20
+keep_data     = false

@@ -1,0 +1,92 @@
+# What sets the functions going: topics, subscriptions, Eventarc and the scheduler.
+resource "google_pubsub_topic" "topic" {
+  for_each                   = local.inventory.topics
+  name                       = "${var.service_prefix}-${each.key}"
+  message_retention_duration = "${each.value.retention_days * 86400}s"
+  depends_on                 = [google_project_service.api]
+}
+
+resource "google_pubsub_subscription" "push" {
+  for_each                   = local.inventory.push
+  name                       = "${var.service_prefix}-${each.key}"
+  topic                      = google_pubsub_topic.topic[each.value.topic].id
+  ack_deadline_seconds       = each.value.ack_deadline
+  message_retention_duration = "${each.value.retention_days * 86400}s"
+
+  # The functions framework reads the topic off the path.
+  push_config {
+    push_endpoint = "${local.urls[each.value.service]}/${google_pubsub_topic.topic[each.value.topic].id}"
+    oidc_token {
+      service_account_email = local.accounts["events"]
+      audience              = local.urls[each.value.service]
+    }
+  }
+
+  retry_policy {
+    minimum_backoff = "${each.value.backoff[0]}s"
+    maximum_backoff = "${each.value.backoff[1]}s"
+  }
+
+  dynamic "dead_letter_policy" {
+    for_each = try([each.value.dead_letter], [])
+    content {
+      dead_letter_topic     = google_pubsub_topic.topic[dead_letter_policy.value].id
+      max_delivery_attempts = each.value.attempts
+    }
+  }
+
+  expiration_policy {
+    ttl = "" # never
+  }
+}
+
+resource "google_pubsub_subscription" "pull" {
+  for_each                   = local.inventory.pull
+  name                       = "${var.service_prefix}-${each.key}"
+  topic                      = google_pubsub_topic.topic[each.value.topic].id
+  ack_deadline_seconds       = each.value.ack_deadline
+  message_retention_duration = "${each.value.retention_days * 86400}s"
+
+  expiration_policy {
+    ttl = "" # never
+  }
+}
+
+resource "google_eventarc_trigger" "trigger" {
+  for_each        = local.inventory.triggers
+  name            = "${var.service_prefix}-${each.key}"
+  location        = lower(google_storage_bucket.bucket[each.value.bucket].location)
+  service_account = local.accounts["events"]
+
+  matching_criteria {
+    attribute = "type"
+    value     = each.value.event
+  }
+  matching_criteria {
+    attribute = "bucket"
+    value     = google_storage_bucket.bucket[each.value.bucket].name
+  }
+
+  destination {
+    cloud_run_service {
+      service = google_cloudfunctions2_function.function[each.key].name
+      region  = var.region
+    }
+  }
+
+  # A trigger that is made before its roles are there is refused, or stays silent.
+  depends_on = [google_project_iam_member.binding, google_cloud_run_v2_service_iam_member.binding]
+}
+
+resource "google_cloud_scheduler_job" "schedule" {
+  for_each  = local.inventory.schedules
+  name      = "${var.service_prefix}-${each.key}"
+  region    = var.region
+  schedule  = each.value.schedule
+  time_zone = "Etc/UTC"
+
+  pubsub_target {
+    topic_name = google_pubsub_topic.topic[each.value.topic].id
+    data       = base64encode(each.value.message)
+  }
+}

@@ -1,0 +1,11 @@
+# One warm GPU, 34 dollars a day while idle; many instances, which need a quota of that many L4 GPUs.
+project_id         = "my-project"
+min_instances      = 1
+max_instances      = 16
+gpu_cpu            = 8
+gpu_memory         = "32Gi"
+gpu_usd_per_second = 0.0003947
+preprocess_memory  = "4Gi"
+postprocess_memory = "2Gi"
+timeout_seconds    = 1800
+sweep_schedule     = "*/5 * * * *"

@@ -1,0 +1,87 @@
+# Who may do what: one resource per row of the inventory's table, which says why.
+locals {
+  # Google's own accounts come with their first use; only then can they be given roles.
+  agents = {
+    for name, domain in local.inventory.agents : "agent/${name}" => "service-${data.google_project.this.number}@${domain}"
+  }
+  members = merge(
+    { for name, email in local.agents : name => "serviceAccount:${email}" },
+    { for name, email in local.accounts : name => "serviceAccount:${email}" },
+  )
+  bindings = {
+    for row in local.inventory.iam : "${row.who} ${row.role} ${row.target}" => {
+      who  = row.who
+      role = row.role
+      kind = split("/", row.target)[0]
+      name = try(split("/", row.target)[1], "")
+      only = try(row.only, "")
+    }
+  }
+}
+
+resource "google_project_service_identity" "agent" {
+  provider   = google-beta
+  for_each   = toset(["pubsub.googleapis.com", "eventarc.googleapis.com"])
+  service    = each.value
+  depends_on = [google_project_service.api]
+}
+
+data "google_storage_project_service_account" "agent" {
+  depends_on = [google_project_service.api]
+}
+
+resource "google_project_iam_member" "binding" {
+  for_each = { for key, row in local.bindings : key => row if row.kind == "project" }
+  project  = var.project_id
+  role     = each.value.role
+  member   = local.members[each.value.who]
+
+  dynamic "condition" {
+    for_each = each.value.only == "" ? [] : [each.value.only]
+    content {
+      title      = "only"
+      expression = condition.value
+    }
+  }
+
+  depends_on = [google_project_service_identity.agent, data.google_storage_project_service_account.agent]
+}
+
+resource "google_storage_bucket_iam_member" "binding" {
+  for_each = { for key, row in local.bindings : key => row if row.kind == "bucket" }
+  bucket   = google_storage_bucket.bucket[each.value.name].name
+  role     = each.value.role
+  member   = local.members[each.value.who]
+}
+
+resource "google_service_account_iam_member" "binding" {
+  for_each           = { for key, row in local.bindings : key => row if row.kind == "account" }
+  service_account_id = google_service_account.account[each.value.name].name
+  role               = each.value.role
+  member             = local.members[each.value.who]
+  depends_on         = [google_project_service_identity.agent]
+}
+
+resource "google_cloud_run_v2_service_iam_member" "binding" {
+  for_each = { for key, row in local.bindings : key => row if row.kind == "service" }
+  location = var.region
+  name     = each.value.name == local.inventory.gpu_service.name ? google_cloud_run_v2_service.gpu.name : google_cloudfunctions2_function.function[each.value.name].name
+  role     = each.value.role
+  member   = local.members[each.value.who]
+}
+
+resource "google_pubsub_topic_iam_member" "binding" {
+  for_each   = { for key, row in local.bindings : key => row if row.kind == "topic" }
+  topic      = google_pubsub_topic.topic[each.value.name].name
+  role       = each.value.role
+  member     = local.members[each.value.who]
+  depends_on = [google_project_service_identity.agent]
+}
+
+resource "google_pubsub_subscription_iam_member" "binding" {
+  for_each     = { for key, row in local.bindings : key => row if contains(["subscription", "trigger"], row.kind) }
+  subscription = each.value.kind == "trigger" ? local.deliveries[each.value.name] : google_pubsub_subscription.push[each.value.name].name
+  role         = each.value.role
+  member       = local.members[each.value.who]
+  depends_on   = [google_project_service_identity.agent]
+}

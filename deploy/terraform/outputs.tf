@@ -1,0 +1,47 @@
+locals {
+  # The subscriptions that Eventarc makes for its triggers.
+  deliveries = {
+    for name, trigger in google_eventarc_trigger.trigger : name => basename(trigger.transport[0].pubsub[0].subscription)
+  }
+}
+
+output "buckets" {
+  description = "The buckets by what they hold."
+  value       = local.buckets
+}
+
+output "urls" {
+  description = "The addresses of the services; each call needs an identity token for its address."
+  value       = local.urls
+}
+
+output "workflow" {
+  description = "The workflow's full name, as the functions' WORKFLOW."
+  value       = google_workflows_workflow.pipeline.id
+}
+
+output "gpu_image" {
+  description = "The image that the GPU service runs; gcloud builds submit makes it."
+  value       = local.image
+}
+
+output "dead_letters" {
+  description = "To run once after the first apply: the provider cannot say where Eventarc's subscriptions send what they fail to deliver."
+  value = [
+    for name, trigger in local.inventory.triggers : join(" ", [
+      "gcloud pubsub subscriptions update ${local.deliveries[name]} --project=${var.project_id}",
+      "--dead-letter-topic=${google_pubsub_topic.topic[trigger.dead_letter].name} --max-delivery-attempts=${trigger.attempts}",
+    ])
+  ]
+}
+
+output "report" {
+  description = "Opens Looker Studio on the view of finished jobs, once deploy/monitoring/views.sql has made it."
+  value = join("&", [
+    "https://lookerstudio.google.com/reporting/create?ds.ds0.connector=bigQuery",
+    "ds.ds0.type=TABLE",
+    "ds.ds0.projectId=${var.project_id}",
+    "ds.ds0.datasetId=${google_bigquery_dataset.logs.dataset_id}",
+    "ds.ds0.tableId=jobs",
+  ])
+}

@@ -1,0 +1,255 @@
+# The same names, defaults and limits as in ../variables.yaml, which a test holds this file to.
+
+variable "project_id" {
+  description = "Id of the project that everything goes into."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
+    error_message = "project_id must match ^[a-z][a-z0-9-]{4,28}[a-z0-9]$."
+  }
+}
+
+variable "region" {
+  description = "Region of every resource; Cloud Run must offer the GPU there."
+  type        = string
+  default     = "us-central1"
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.region))
+    error_message = "region must match ^[a-z]+-[a-z]+[0-9]+$."
+  }
+}
+
+variable "zone" {
+  description = "Default zone of the provider; nothing here is zonal."
+  type        = string
+  default     = "us-central1-a"
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]+-[a-z]$", var.zone))
+    error_message = "zone must match ^[a-z]+-[a-z]+[0-9]+-[a-z]$."
+  }
+}
+
+variable "service_prefix" {
+  description = "Goes before every name, so that several deployments can share a project."
+  type        = string
+  default     = "inference"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{0,12}[a-z0-9]$", var.service_prefix))
+    error_message = "service_prefix must match ^[a-z][a-z0-9-]{0,12}[a-z0-9]$."
+  }
+}
+
+variable "gpu_image" {
+  description = "Image of the GPU service; empty means gpu-service:latest in the deployment's own registry."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|[a-z0-9.-]+/.+)$", var.gpu_image))
+    error_message = "gpu_image must match ^(|[a-z0-9.-]+/.+)$."
+  }
+}
+
+variable "gpu_profile" {
+  description = "Profile of gpu_service/models.json that is baked into the image and served."
+  type        = string
+  default     = "hub"
+
+  validation {
+    condition     = can(regex("^[a-z0-9-]+$", var.gpu_profile))
+    error_message = "gpu_profile must match ^[a-z0-9-]+$."
+  }
+}
+
+variable "gpu_type" {
+  description = "The GPU of each instance."
+  type        = string
+  default     = "nvidia-l4"
+
+  validation {
+    condition     = can(regex("^(nvidia-l4|nvidia-rtx-pro-6000)$", var.gpu_type))
+    error_message = "gpu_type must match ^(nvidia-l4|nvidia-rtx-pro-6000)$."
+  }
+}
+
+variable "gpu_memory" {
+  description = "Memory of a GPU instance; an L4 needs 16Gi, an RTX PRO 6000 80Gi."
+  type        = string
+  default     = "16Gi"
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]*Gi$", var.gpu_memory))
+    error_message = "gpu_memory must match ^[1-9][0-9]*Gi$."
+  }
+}
+
+variable "gpu_cpu" {
+  description = "CPUs of a GPU instance; an L4 needs 4, an RTX PRO 6000 20."
+  type        = number
+  default     = 4
+
+  validation {
+    condition     = can(regex("^(4|6|8|20|22|24|26|28|30|44)$", var.gpu_cpu))
+    error_message = "gpu_cpu must match ^(4|6|8|20|22|24|26|28|30|44)$."
+  }
+}
+
+variable "gpu_concurrency" {
+  description = "Requests that one GPU instance takes at a time; the service batches them."
+  type        = number
+  default     = 32
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,2}$", var.gpu_concurrency))
+    error_message = "gpu_concurrency must match ^[1-9][0-9]{0,2}$."
+  }
+}
+
+variable "gpu_usd_per_second" {
+  description = "Price of one GPU instance, for the documents' cost; the default is an L4 with 4 CPUs and 16Gi."
+  type        = number
+  default     = 0.0002907
+
+  validation {
+    condition     = can(regex("^[0-9.]+$", var.gpu_usd_per_second))
+    error_message = "gpu_usd_per_second must match ^[0-9.]+$."
+  }
+}
+
+variable "preprocess_memory" {
+  description = "Memory of the preprocess function."
+  type        = string
+  default     = "2Gi"
+
+  validation {
+    condition     = can(regex("^(512Mi|[1-9][0-9]?Gi)$", var.preprocess_memory))
+    error_message = "preprocess_memory must match ^(512Mi|[1-9][0-9]?Gi)$."
+  }
+}
+
+variable "postprocess_memory" {
+  description = "Memory of the postprocess function."
+  type        = string
+  default     = "1Gi"
+
+  validation {
+    condition     = can(regex("^(512Mi|[1-9][0-9]?Gi)$", var.postprocess_memory))
+    error_message = "postprocess_memory must match ^(512Mi|[1-9][0-9]?Gi)$."
+  }
+}
+
+variable "min_instances" {
+  description = "GPU instances that are kept and billed while idle."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = can(regex("^[0-9]+$", var.min_instances))
+    error_message = "min_instances must match ^[0-9]+$."
+  }
+}
+
+variable "max_instances" {
+  description = "GPU instances at most; a project's first quota is often 3."
+  type        = number
+  default     = 3
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,2}$", var.max_instances))
+    error_message = "max_instances must match ^[1-9][0-9]{0,2}$."
+  }
+}
+
+variable "timeout_seconds" {
+  description = "Longest request to the GPU service, a shard of a batch; a call of Workflows may take 1,800 s."
+  type        = number
+  default     = 900
+
+  validation {
+    condition     = can(regex("^([6-9][0-9]|[1-9][0-9]{2}|1[0-7][0-9]{2}|1800)$", var.timeout_seconds))
+    error_message = "timeout_seconds must match ^([6-9][0-9]|[1-9][0-9]{2}|1[0-7][0-9]{2}|1800)$."
+  }
+}
+
+variable "ingress" {
+  description = "Who can reach the services at all: all (IAM decides), or internal (this project's networks, Pub/Sub, Eventarc, Workflows)."
+  type        = string
+  default     = "all"
+
+  validation {
+    condition     = can(regex("^(all|internal)$", var.ingress))
+    error_message = "ingress must match ^(all|internal)$."
+  }
+}
+
+variable "vpc_connector" {
+  description = "Serverless VPC Access connector, projects/P/locations/R/connectors/C, for private traffic; empty for none."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|projects/[^/]+/locations/[^/]+/connectors/[^/]+)$", var.vpc_connector))
+    error_message = "vpc_connector must match ^(|projects/[^/]+/locations/[^/]+/connectors/[^/]+)$."
+  }
+}
+
+variable "sweep_schedule" {
+  description = "When lost inputs are looked for, in cron's notation, UTC."
+  type        = string
+  default     = "*/15 * * * *"
+
+  validation {
+    condition     = can(regex("^([^ ]+ ){4}[^ ]+$", var.sweep_schedule))
+    error_message = "sweep_schedule must match ^([^ ]+ ){4}[^ ]+$."
+  }
+}
+
+variable "notification_channels" {
+  description = "Monitoring channels that alerts go to, projects/P/notificationChannels/N."
+  type        = list(string)
+  default     = []
+}
+
+variable "billing_account" {
+  description = "Billing account of the budget; empty for no budget."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|[0-9A-F]{6}-[0-9A-F]{6}-[0-9A-F]{6})$", var.billing_account))
+    error_message = "billing_account must match ^(|[0-9A-F]{6}-[0-9A-F]{6}-[0-9A-F]{6})$."
+  }
+}
+
+variable "budget_usd" {
+  description = "Monthly budget; mail goes to the billing administrators at 50, 90 and 100 percent."
+  type        = number
+  default     = 100
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]*$", var.budget_usd))
+    error_message = "budget_usd must match ^[1-9][0-9]*$."
+  }
+}
+
+variable "audit_logs" {
+  description = "Whether reads and writes of bucket data are logged; billed by volume."
+  type        = bool
+  default     = false
+}
+
+variable "keep_data" {
+  description = "Whether destroying leaves the buckets that hold users' data, inputs, outputs and models; false deletes them and all in them."
+  type        = bool
+  default     = true
+}
+
+variable "sources" {
+  description = "The repository's root, seen from this folder: deploy/, workflow.yaml and the staged build/functions/ lie there."
+  type        = string
+  default     = "../.."
+}

@@ -1,0 +1,169 @@
+"""A stand-in for Terraform's Google providers: the real schema, and resources that become what was planned.
+
+It speaks Terraform's plugin protocol 5 over gRPC, so that the real terraform validates, plans and applies against it.
+Message and field numbers are those of tfplugin5.proto.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import msgspec
+
+from tests.deploy.provider import values
+from tests.deploy.provider.wire import decode, encode, one
+
+SCHEMA = json.loads((Path(__file__).parent / "schema.json").read_text())
+UNKNOWN = msgspec.msgpack.Ext(0, b"\0")
+LIST = 2  # NestedBlock.NestingMode
+# Blocks that the provider fills in when they are left out, which makes them attributes to Terraform.
+FILLED = {
+    "transport": ["list", ["object", {"pubsub": ["list", ["object", {"subscription": "string", "topic": "string"}]]}]]
+}
+
+Block = dict[str, Any]
+Value = dict[str, Any]
+
+
+def block_message(block: Block) -> bytes:
+    fields: list[tuple[int, Any]] = []
+    filled = {name: [FILLED[name], "computed"] for name in block["blocks"] if name in FILLED}
+    for name, (kind, how) in sorted({**block["attributes"], **filled}.items()):
+        optional = how == "optional"
+        attribute = [(1, name), (2, json.dumps(kind)), (4, how == "required"), (5, optional), (6, how == "computed")]
+        fields.append((2, encode((number, value) for number, value in attribute if value)))
+    for name, (most, inner) in sorted(block["blocks"].items()):
+        if name not in FILLED:
+            nested = [(1, name), (2, block_message(inner)), (3, LIST), (5, most)]
+            fields.append((3, encode(nested)))
+    return encode(fields)
+
+
+def schema_message(block: Block) -> bytes:
+    return encode([(2, block_message(block))])
+
+
+def filled_in(block: Block, value: Value, fill: Callable[[str, Any], Any]) -> Value:
+    """A value whose computed attributes that are still null are filled."""
+    done = dict(value)
+    for name, (kind, how) in block["attributes"].items():
+        if how == "computed" and done.get(name) is None:
+            done[name] = fill(name, kind)
+    for name, (_, inner) in block["blocks"].items():
+        if name in FILLED:
+            done[name] = fill(name, FILLED[name]) if done.get(name) is None else done[name]
+        elif isinstance(done.get(name), list):
+            done[name] = [filled_in(inner, entry, fill) for entry in done[name]]
+    return done
+
+
+def known(value: Any) -> Any:
+    """A planned value with null for what is unknown."""
+    if isinstance(value, msgspec.msgpack.Ext):
+        return None
+    if isinstance(value, dict):
+        return {key: known(entry) for key, entry in value.items()}
+    return [known(entry) for entry in value] if isinstance(value, list) else value
+
+
+class Provider:
+    """The methods of one provider, by name: bytes of a request to bytes of a response."""
+
+    def __init__(self, name: str) -> None:
+        self.schema = SCHEMA[name]
+        config = {
+            "attributes": {key: ["string", "optional"] for key in ("project", "region", "zone", "billing_project")}
+        }
+        config["attributes"]["user_project_override"] = ["bool", "optional"]
+        self.config: Block = {**config, "blocks": {}}
+
+    def GetSchema(self, _: bytes) -> bytes:
+        resources = [(2, encode([(1, k), (2, schema_message(b))])) for k, b in self.schema["resources"].items()]
+        data = [(3, encode([(1, k), (2, schema_message(b))])) for k, b in self.schema["data"].items()]
+        return encode([(1, schema_message(self.config)), *resources, *data])
+
+    def PrepareProviderConfig(self, request: bytes) -> bytes:
+        return encode([(1, one(decode(request), 1))])
+
+    def nothing(self, _: bytes) -> bytes:
+        return b""
+
+    ValidateResourceTypeConfig = ValidateDataSourceConfig = Configure = Stop = nothing
+
+    def UpgradeResourceState(self, request: bytes) -> bytes:
+        state = json.loads(one(decode(one(decode(request), 3)), 1))
+        return encode([(1, dynamic(state))])
+
+    def ReadResource(self, request: bytes) -> bytes:
+        return encode([(1, one(decode(request), 2))])
+
+    def PlanResourceChange(self, request: bytes) -> bytes:
+        fields = decode(request)
+        proposed = read(one(fields, 3))
+        if proposed is None:
+            return encode([(1, dynamic(None)), (5, True)])
+        if read(one(fields, 2)) is None:  # made anew: what Google will say is not known yet
+            block = self.schema["resources"][one(fields, 1).decode()]
+            proposed = filled_in(block, proposed, lambda *_: UNKNOWN)
+        return encode([(1, dynamic(proposed)), (5, True)])
+
+    def ApplyResourceChange(self, request: bytes) -> bytes:
+        fields = decode(request)
+        kind, planned = one(fields, 1).decode(), known(read(one(fields, 3)))
+        if planned is None:
+            return encode([(1, dynamic(None)), (4, True)])
+        block = self.schema["resources"][kind]
+        return encode([(1, dynamic(filled_in(block, planned, values.of(kind, planned)))), (4, True)])
+
+    def ReadDataSource(self, request: bytes) -> bytes:
+        fields = decode(request)
+        kind, config = one(fields, 1).decode(), known(read(one(fields, 2)))
+        return encode([(1, dynamic(filled_in(self.schema["data"][kind], config, values.of(kind, config))))])
+
+
+def dynamic(value: Any) -> bytes:
+    return encode([(1, msgspec.msgpack.encode(value))])
+
+
+def read(message: bytes) -> Any:
+    return msgspec.msgpack.decode(one(decode(message), 1))
+
+
+class Handler(grpc.GenericRpcHandler):
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        method = details.method.rpartition("/")[2]
+        if details.method.startswith("/grpc.health"):
+            return grpc.unary_unary_rpc_method_handler(lambda *_: encode([(1, 1)]))
+        answer = getattr(self.provider, method, None)
+        return answer and grpc.unary_unary_rpc_method_handler(lambda request, _: answer(request))
+
+
+@contextmanager
+def serving() -> Iterator[dict[str, str]]:
+    """Serves every provider on loopback; gives the variable by which terraform finds them."""
+    found, servers = {}, []
+    for name in SCHEMA:
+        server = grpc.server(futures.ThreadPoolExecutor(4), handlers=[Handler(Provider(name))])
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        servers.append(server)
+        found[f"registry.terraform.io/hashicorp/{name}"] = {
+            "Protocol": "grpc",
+            "ProtocolVersion": 5,
+            "Pid": os.getpid(),
+            "Test": True,
+            "Addr": {"Network": "tcp", "String": f"127.0.0.1:{port}"},
+        }
+    try:
+        yield {"TF_REATTACH_PROVIDERS": json.dumps(found)}
+    finally:
+        for server in servers:
+            server.stop(None).wait()

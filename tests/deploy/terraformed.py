@@ -1,0 +1,261 @@
+"""Runs terraform on a copy of the root against the stand-in for its providers, and reads what it made."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from deploy import stage
+from tests.deploy import shape
+
+ROOT = Path(__file__).parents[2]
+Found = list[dict[str, Any]]
+
+
+class Root:
+    """A copy of the root with what it reads, in the layout of the repository."""
+
+    def __init__(self, folder: Path, env: dict[str, str]) -> None:
+        self.path = folder / "deploy/terraform"
+        shutil.copytree(
+            ROOT / "deploy/terraform", self.path, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*")
+        )
+        shutil.copytree(ROOT / "deploy/monitoring", folder / "deploy/monitoring")
+        shutil.copy(ROOT / "deploy/inventory.yaml", folder / "deploy")
+        shutil.copy(ROOT / "workflow.yaml", folder)
+        for name in stage.names():
+            stage.stage(name, target=folder / "build/functions")
+        own = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+        self.env = {**own, **env, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = ["terraform", *arguments, "-no-color"]
+        return subprocess.run(command, cwd=self.path, env=self.env, capture_output=True, text=True, timeout=100)
+
+    def show(self, *arguments: str) -> Any:
+        run = self.run("show", "-json", *arguments)
+        assert run.returncode == 0, run.stderr
+        return json.loads(run.stdout)
+
+
+def resources(values: dict[str, Any]) -> Found:
+    return [resource for resource in values["root_module"]["resources"] if resource["mode"] == "managed"]
+
+
+def shape_of(found: Found) -> shape.Shape:
+    """What a state or a plan consists of; resources that no other route has are named in LEFT_OUT."""
+    made: shape.Shape = {}
+    for resource in found:
+        reader = READERS.get(resource["type"])
+        if reader is None:
+            assert resource["type"] in LEFT_OUT, resource["type"]
+            continue
+        name, value = reader(resource["values"])
+        assert name not in made, name
+        made[name] = value
+    return shape.plain(made)
+
+
+LEFT_OUT = {"google_storage_bucket_object", "google_project_service_identity", "google_monitoring_custom_service"}
+
+
+def seconds(text: str) -> int:
+    return int(text.removesuffix("s"))
+
+
+def one(blocks: list[Any]) -> Any:
+    assert len(blocks) == 1
+    return blocks[0]
+
+
+def bucket(v: dict[str, Any]) -> tuple[str, Any]:
+    rules = v["lifecycle_rule"]
+    assert all(one(rule["action"])["type"] == "Delete" for rule in rules)
+    return f"bucket/{v['name']}", {
+        "location": v["location"].lower(),
+        "uniform": v["uniform_bucket_level_access"],
+        "public": v["public_access_prevention"],
+        "versioning": one(v["versioning"])["enabled"],
+        "delete_after": one(one(rules)["condition"])["age"] if rules else 0,
+        "soft_delete": one(v["soft_delete_policy"])["retention_duration_seconds"],
+    }
+
+
+def function(v: dict[str, Any]) -> tuple[str, Any]:
+    build, config = one(v["build_config"]), one(v["service_config"])
+    return f"function/{v['name']}", {
+        "runtime": build["runtime"],
+        "entry_point": build["entry_point"],
+        "account": config["service_account_email"],
+        "build_account": build["service_account"],
+        "cpu": config["available_cpu"],
+        "memory": config["available_memory"],
+        "concurrency": config["max_instance_request_concurrency"],
+        "timeout": config["timeout_seconds"],
+        "instances": [config["min_instance_count"], config["max_instance_count"]],
+        "ingress": config["ingress_settings"],
+        "env": config["environment_variables"],
+    }
+
+
+def service(v: dict[str, Any]) -> tuple[str, Any]:
+    template = one(v["template"])
+    container, scaling = one(template["containers"]), one(template["scaling"])
+    resources = one(container["resources"])
+    return f"service/{v['name']}", {
+        "image": container["image"],
+        "account": template["service_account"],
+        "gpu": one(template["node_selector"])["accelerator"],
+        "limits": resources["limits"],
+        "zonal_redundancy": not template["gpu_zonal_redundancy_disabled"],
+        "concurrency": template["max_instance_request_concurrency"],
+        "timeout": seconds(template["timeout"]),
+        "instances": [scaling["min_instance_count"], scaling["max_instance_count"]],
+        "cpu_boost": resources["startup_cpu_boost"],
+        "cpu_idle": resources["cpu_idle"],
+        "port": one(container["ports"])["container_port"],
+        "ingress": {"INGRESS_TRAFFIC_ALL": "all", "INGRESS_TRAFFIC_INTERNAL_ONLY": "internal"}[v["ingress"]],
+        "env": {entry["name"]: entry["value"] for entry in container["env"]},
+        "startup": probe(one(container["startup_probe"])),
+        "liveness": probe(one(container["liveness_probe"])),
+    }
+
+
+def probe(v: dict[str, Any]) -> list[Any]:
+    get = one(v["http_get"])
+    return [get["path"], get["port"], v["period_seconds"], v["timeout_seconds"], v["failure_threshold"]]
+
+
+def subscription(v: dict[str, Any]) -> tuple[str, Any]:
+    push, retry, dead = v["push_config"], v["retry_policy"], v["dead_letter_policy"]
+    assert one(v["expiration_policy"])["ttl"] == "", "a subscription without traffic must not expire"
+    return f"subscription/{v['name']}", {
+        "topic": v["topic"],
+        "ack": v["ack_deadline_seconds"],
+        "retention": seconds(v["message_retention_duration"]),
+        "push": {
+            "endpoint": one(push)["push_endpoint"],
+            "audience": one(one(push)["oidc_token"])["audience"],
+            "account": one(one(push)["oidc_token"])["service_account_email"],
+        }
+        if push
+        else None,
+        "backoff": [seconds(one(retry)[name]) for name in ("minimum_backoff", "maximum_backoff")] if retry else None,
+        "dead_letter": one(dead)["dead_letter_topic"] if dead else None,
+        "attempts": one(dead)["max_delivery_attempts"] if dead else None,
+    }
+
+
+def trigger(v: dict[str, Any]) -> tuple[str, Any]:
+    return f"trigger/{v['name']}", {
+        "filters": {entry["attribute"]: entry["value"] for entry in v["matching_criteria"]},
+        "service": one(one(v["destination"])["cloud_run_service"])["service"],
+        "account": v["service_account"],
+    }
+
+
+def schedule(v: dict[str, Any]) -> tuple[str, Any]:
+    import base64
+
+    target = one(v["pubsub_target"])
+    message = base64.b64decode(target["data"]).decode()
+    found = {"schedule": v["schedule"], "topic": target["topic_name"], "message": message, "zone": v["time_zone"]}
+    return f"schedule/{v['name']}", found
+
+
+def alert(v: dict[str, Any]) -> tuple[str, Any]:
+    assert v["combiner"] == "AND"
+    return f"alert/{v['display_name']}", [condition(one(entry["condition_threshold"])) for entry in v["conditions"]]
+
+
+def condition(v: dict[str, Any]) -> shape.Shape:
+    aggregation = one(v["aggregations"])
+    assert not v["denominator_aggregations"] or one(v["denominator_aggregations"]) == aggregation
+    return {
+        "filter": v["filter"],
+        "aggregations": [
+            {
+                "alignmentPeriod": aggregation["alignment_period"],
+                "perSeriesAligner": aggregation["per_series_aligner"],
+                "crossSeriesReducer": aggregation["cross_series_reducer"],
+            }
+        ],
+        "comparison": v["comparison"],
+        "threshold": v["threshold_value"],
+        "duration": v["duration"],
+        "per": v["denominator_filter"],
+        "silent": v["evaluation_missing_data"],
+    }
+
+
+def slo(v: dict[str, Any]) -> tuple[str, Any]:
+    ratio = one(one(v["request_based_sli"])["good_total_ratio"])
+    return f"slo/{v['slo_id']}", {
+        "goal": v["goal"],
+        "period": f"{v['rolling_period_days'] * shape.DAY}s",
+        "good": ratio["good_service_filter"],
+        "total": ratio["total_service_filter"],
+    }
+
+
+def dashboard(v: dict[str, Any]) -> tuple[str, Any]:
+    body = json.loads(v["dashboard_json"])
+    return f"dashboard/{body['displayName']}", body["mosaicLayout"]
+
+
+def grant(kind: str, target: str) -> Callable[[dict[str, Any]], tuple[str, Any]]:
+    def read(v: dict[str, Any]) -> tuple[str, Any]:
+        conditions = v.get("condition") or []
+        only = one(conditions)["expression"] if conditions else ""
+        return shape.binding(kind, v[target].rpartition("/")[2], v["role"], v["member"], only), True
+
+    return read
+
+
+def dataset_grant(v: dict[str, Any]) -> tuple[str, Any]:
+    assert v["role"] == "roles/bigquery.dataEditor", "what a dataset's policy calls WRITER"
+    assert v["member"].endswith("gcp-sa-logging.iam.gserviceaccount.com")
+    return f"iam/dataset/{v['dataset_id']}/WRITER/log-sink", True
+
+
+READERS: dict[str, Callable[[dict[str, Any]], tuple[str, Any]]] = {
+    "google_project_service": lambda v: (f"api/{v['service']}", True),
+    "google_service_account": lambda v: (f"account/{v['email']}", v["display_name"]),
+    "google_artifact_registry_repository": lambda v: (f"registry/{v['repository_id']}", v["format"]),
+    "google_pubsub_topic": lambda v: (
+        f"topic/{v['name']}",
+        {"retention_days": seconds(v["message_retention_duration"]) // shape.DAY},
+    ),
+    "google_workflows_workflow": lambda v: (
+        f"workflow/{v['name']}",
+        {"account": v["service_account"].rpartition("/")[2], "env": v["user_env_vars"]},
+    ),
+    "google_logging_metric": lambda v: (
+        f"log_metric/{v['name']}",
+        {"filter": v["filter"], "labels": v["label_extractors"] or {}},
+    ),
+    "google_logging_project_sink": lambda v: (
+        f"log_sink/{v['name']}",
+        {"destination": v["destination"], "filter": v["filter"]},
+    ),
+    "google_bigquery_dataset": lambda v: (f"dataset/{v['dataset_id']}", v["location"]),
+    "google_bigquery_dataset_iam_member": dataset_grant,
+    "google_storage_bucket": bucket,
+    "google_cloudfunctions2_function": function,
+    "google_cloud_run_v2_service": service,
+    "google_pubsub_subscription": subscription,
+    "google_eventarc_trigger": trigger,
+    "google_cloud_scheduler_job": schedule,
+    "google_monitoring_alert_policy": alert,
+    "google_monitoring_slo": slo,
+    "google_monitoring_dashboard": dashboard,
+    "google_project_iam_member": grant("project", "project"),
+    "google_storage_bucket_iam_member": grant("bucket", "bucket"),
+    "google_service_account_iam_member": grant("account", "service_account_id"),
+    "google_cloud_run_v2_service_iam_member": grant("service", "name"),
+    "google_pubsub_topic_iam_member": grant("topic", "topic"),
+    "google_pubsub_subscription_iam_member": grant("subscription", "subscription"),
+}

@@ -1,0 +1,263 @@
+"""The Terraform root: real terraform, the providers' real schema, nothing but the cloud replaced."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hcl2
+import pytest
+
+from deploy import inventory
+from tests.deploy import shape, terraformed
+from tests.deploy.provider import server
+
+FOLDER = Path(__file__).parents[2] / "deploy/terraform"
+EXAMPLES = sorted(FOLDER.glob("*.tfvars"))
+needs_terraform = pytest.mark.skipif(
+    shutil.which("terraform") is None, reason="terraform is not installed: nothing was validated, planned or applied"
+)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[terraformed.Root]:
+    with server.serving() as env:
+        made = terraformed.Root(tmp_path_factory.mktemp("terraform"), env)
+        run = made.run("init", "-input=false")
+        assert run.returncode == 0, run.stderr
+        yield made
+
+
+@pytest.fixture(scope="module")
+def applied(root: terraformed.Root) -> terraformed.Found:
+    run = root.run("apply", "-auto-approve", "-input=false", "-var=project_id=my-project")
+    assert run.returncode == 0, run.stderr
+    return terraformed.resources(root.show()["values"])
+
+
+@needs_terraform
+def test_it_is_valid_and_formatted(root: terraformed.Root):
+    assert root.run("validate").returncode == 0
+    assert root.run("fmt", "-check", "-diff").stdout == ""
+
+
+@needs_terraform
+def test_it_makes_just_what_the_inventory_says(applied: terraformed.Found):
+    system = inventory.load({"project_id": "my-project"})
+    assert terraformed.shape_of(applied) == shape.plain(shape.expected(system))
+
+
+@needs_terraform
+def test_another_run_changes_nothing(root: terraformed.Root, applied: terraformed.Found):
+    run = root.run("plan", "-detailed-exitcode", "-input=false", "-var=project_id=my-project")
+    assert run.returncode == 0, run.stdout[-2000:]
+
+
+@needs_terraform
+def test_the_outputs_say_what_comes_next(root: terraformed.Root, applied: terraformed.Found):
+    outputs = {name: output["value"] for name, output in root.show()["values"]["outputs"].items()}
+    assert outputs["buckets"]["input"] == "my-project-inference-input"
+    assert outputs["workflow"] == "projects/my-project/locations/us-central1/workflows/inference"
+    trigger = inventory.load({"project_id": "my-project"})["triggers"]["on-upload"]
+    assert outputs["dead_letters"] == [
+        "gcloud pubsub subscriptions update eventarc-us-central1-inference-on-upload-sub-001 --project=my-project "
+        f"--dead-letter-topic=inference-{trigger['dead_letter']} --max-delivery-attempts={trigger['attempts']}"
+    ]
+    assert "ds.ds0.datasetId=inference_logs" in outputs["report"]
+
+
+@needs_terraform
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_makes_what_the_inventory_says_of_its_values(root: terraformed.Root, tmp_path: Path, example: Path):
+    given = {name: literal(value) for name, value in load(example).items()}
+    plan = root.run(
+        "plan", "-input=false", f"-var-file={example.name}", f"-out={tmp_path}/plan", f"-state={tmp_path}/s"
+    )
+    assert plan.returncode == 0, plan.stderr
+    planned = terraformed.resources(root.show(f"{tmp_path}/plan")["planned_values"])
+    functions = {v["name"]: v for r in planned if r["type"].endswith("2_function") and (v := r["values"])}
+    system = inventory.load(given)
+    for name, function in system["functions"].items():
+        config = functions[f"inference-{name}"]["service_config"][0]
+        assert config["available_memory"] == function["memory"]
+    service = next(r["values"]["template"][0] for r in planned if r["type"] == "google_cloud_run_v2_service")
+    assert service["scaling"][0]["max_instance_count"] == system["gpu_service"]["max_instances"]
+    assert service["containers"][0]["resources"][0]["limits"]["memory"] == system["gpu_service"]["memory"]
+    kept = {r["index"]: not r["values"]["force_destroy"] for r in planned if r["type"] == "google_storage_bucket"}
+    keep = given.get("keep_data", True)
+    assert kept == {name: bucket["keep"] and keep for name, bucket in system["buckets"].items()}
+
+
+def test_the_examples_are_the_three_that_the_documents_name():
+    assert [path.stem for path in EXAMPLES] == ["cost-optimised", "development", "high-performance"]
+
+
+@needs_terraform
+@pytest.mark.parametrize(
+    "variable", ["timeout_seconds=5", "gpu_type=nvidia-h100", "service_prefix=Big", "gpu_memory=16", "ingress=none"]
+)
+def test_a_bad_value_is_refused(root: terraformed.Root, variable: str):
+    run = root.run("plan", "-input=false", "-var=project_id=my-project", f"-var={variable}")
+    assert run.returncode == 1
+    assert f"{variable.partition('=')[0]} must match" in run.stderr
+
+
+@needs_terraform
+def test_an_invented_attribute_or_block_would_be_noticed(tmp_path: Path):
+    with server.serving() as env:
+        made = terraformed.Root(tmp_path, env)
+        (made.path / "more.tf").write_text(
+            'resource "google_cloud_run_v2_service" "x" {\n  name = "x"\n  location = "y"\n  template {\n'
+            '    gpu {\n      type = "nvidia-l4"\n    }\n  }\n}\n'
+        )
+        made.run("init", "-input=false")
+        run = made.run("validate")
+    assert run.returncode == 1
+    assert "Unsupported block type" in run.stderr
+
+
+@needs_terraform
+def test_options_add_what_they_promise(root: terraformed.Root, tmp_path: Path):
+    connector = "projects/my-project/locations/us-central1/connectors/c"
+    options = {"audit_logs": "true", "billing_account": "012345-6789AB-CDEF01", "ingress": "internal"}
+    flags = [f"-var={name}={value}" for name, value in {**options, "vpc_connector": connector}.items()]
+    plan = root.run(
+        "plan", "-input=false", "-var=project_id=my-project", *flags, f"-out={tmp_path}/p", f"-state={tmp_path}/s"
+    )
+    assert plan.returncode == 0, plan.stderr
+    planned = terraformed.resources(root.show(f"{tmp_path}/p")["planned_values"])
+    kinds = {resource["type"] for resource in planned}
+    assert {"google_project_iam_audit_config", "google_billing_budget"} <= kinds
+    functions = [r["values"]["service_config"][0] for r in planned if r["type"] == "google_cloudfunctions2_function"]
+    assert {f["ingress_settings"] for f in functions} == {"ALLOW_INTERNAL_ONLY"}
+    assert {f["vpc_connector"] for f in functions} == {connector}
+
+
+def load(path: Path) -> dict[str, Any]:
+    with path.open() as file:
+        parsed: dict[str, Any] = hcl2.load(file)
+    return parsed
+
+
+def literal(value: Any) -> Any:
+    """A value as python-hcl2 reads it: strings keep their quotes."""
+    return json.loads(value) if isinstance(value, str) and value.startswith('"') else value
+
+
+def test_the_variables_are_those_of_all_routes():
+    declared = {
+        name.strip('"'): body for entry in load(FOLDER / "variables.tf")["variable"] for name, body in entry.items()
+    }
+    del declared["sources"]
+    known = inventory.variables()
+    assert list(declared) == list(known)
+    for name, variable in known.items():
+        assert literal(declared[name]["description"]) == variable["description"]
+        assert literal(declared[name].get("default")) == variable.get("default"), name
+        rules = list(declared[name].get("validation", []))
+        assert bool(rules) == ("pattern" in variable), name
+        assert all(variable["pattern"] in rule["condition"] for rule in rules), name
+
+
+def test_every_type_attribute_and_block_is_in_the_providers_schema():
+    """Holds without terraform too: the files are parsed, and each block compared with the schema."""
+    checked = 0
+    for path in FOLDER.glob("*.tf"):
+        for section, key in (("resource", "resources"), ("data", "data")):
+            for entry in load(path).get(section, []):
+                for kind, named in entry.items():
+                    kind = kind.strip('"')
+                    schema = next(p[key][kind] for p in server.SCHEMA.values() if kind in p[key])
+                    for body in named.values():
+                        assert unknown_names(body, schema) == [], f"{path.name}: {kind}"
+                        checked += 1
+    assert checked >= 25
+
+
+META = {"for_each", "count", "provider", "depends_on", "lifecycle"}
+
+
+def unknown_names(body: dict[str, Any], schema: dict[str, Any]) -> list[str]:
+    bad = []
+    for name, value in body.items():
+        if name.startswith("__") or name in META:
+            continue
+        if name == "dynamic":
+            for entry in value:
+                for inner, dynamic in entry.items():
+                    blocks = schema["blocks"].get(inner.strip('"'))
+                    contents = dynamic["content"]
+                    bad += [inner] if blocks is None else unknown_names(contents[0], blocks[1])
+        elif name in schema["blocks"]:
+            for inner in value:
+                bad += unknown_names(inner, schema["blocks"][name][1])
+        elif schema["attributes"].get(name, [None, "computed"])[1] == "computed":
+            bad.append(name)
+    return bad
+
+
+def test_the_language_is_one_that_infrastructure_manager_runs():
+    text = "\n".join(path.read_text() for path in FOLDER.glob("*.tf"))
+    newer = (
+        r"\b(removed|ephemeral|check|import)\s*[\"{]|provider::|templatestring|issensitive|backend\s+\"|mock_provider"
+    )
+    assert re.findall(newer, text) == []
+    assert 'required_version = ">= 1.5"' in text
+
+
+class TestPolicies:
+    """What a reviewer of a cloud account would ask, put to everything that is made."""
+
+    pytestmark = needs_terraform
+
+    def of(self, applied: terraformed.Found, *kinds: str) -> list[dict[str, Any]]:
+        found = [resource["values"] for resource in applied if resource["type"] in kinds]
+        assert found, kinds
+        return found
+
+    def test_nothing_is_public(self, applied: terraformed.Found):
+        members = [r["values"]["member"] for r in applied if r["type"].endswith("_iam_member")]
+        assert members
+        assert not [member for member in members if member in ("allUsers", "allAuthenticatedUsers")]
+        assert not [r for r in applied if r["values"].get("invoker_iam_disabled")]
+
+    def test_every_bucket_refuses_acls_and_the_public(self, applied: terraformed.Found):
+        for bucket in self.of(applied, "google_storage_bucket"):
+            assert bucket["uniform_bucket_level_access"]
+            assert bucket["public_access_prevention"] == "enforced"
+
+    def test_no_role_is_given_on_all_of_storage_without_a_condition(self, applied: terraformed.Found):
+        given = self.of(applied, "google_project_iam_member")
+        assert all(row["condition"] for row in given if row["role"].startswith("roles/storage."))
+
+    def test_nobody_may_make_themselves_another(self, applied: terraformed.Found):
+        rows = [r["values"]["role"] for r in applied if r["type"].endswith("_iam_member")]
+        powerful = {
+            "roles/iam.serviceAccountTokenCreator",
+            "roles/iam.serviceAccountUser",
+            "roles/iam.serviceAccountKeyAdmin",
+        }
+        assert not powerful & set(rows)
+        assert not [r for r in applied if r["type"] == "google_service_account_key"]
+
+    def test_no_service_runs_as_the_projects_default_account(self, applied: terraformed.Found):
+        accounts = [
+            f["service_config"][0]["service_account_email"] for f in self.of(applied, "google_cloudfunctions2_function")
+        ]
+        accounts += [s["template"][0]["service_account"] for s in self.of(applied, "google_cloud_run_v2_service")]
+        accounts += [w["service_account"] for w in self.of(applied, "google_workflows_workflow")]
+        assert len(accounts) == len(set(accounts))
+        assert all("inference-" in account for account in accounts)
+
+    def test_everything_that_scales_has_an_end(self, applied: terraformed.Found):
+        for function in self.of(applied, "google_cloudfunctions2_function"):
+            assert 0 < function["service_config"][0]["max_instance_count"] <= 100
+        for service in self.of(applied, "google_cloud_run_v2_service"):
+            assert 0 < service["template"][0]["scaling"][0]["max_instance_count"] <= 100
+
+    def test_every_push_carries_a_token(self, applied: terraformed.Found):
+        pushes = [s["push_config"][0] for s in self.of(applied, "google_pubsub_subscription") if s["push_config"]]
+        assert pushes
+        assert all(push["oidc_token"] and push["push_endpoint"].startswith("https://") for push in pushes)
