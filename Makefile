@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format local stage clean
+.PHONY: help setup demo test lint format local stage chaos benchmark-workflows benchmark-pipeline clean
 
 help:            ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' $(MAKEFILE_LIST) | column -t -l 2 2>/dev/null || grep '##' $(MAKEFILE_LIST)
@@ -39,6 +39,17 @@ format:          ## let ruff format the code
 
 stage: setup     ## lay each function's deployable source in build/functions/
 	@$(RUN) deploy/stage.py
+
+benchmark-workflows: setup  ## executions at once, overhead per step, beside PyPI's workflows-emulator
+	@test -x .peers/workflows-emulator/bin/python || $(PYTHON) -m venv .peers/workflows-emulator
+	@.peers/workflows-emulator/bin/pip install --quiet workflows-emulator==1.10.0
+	@$(RUN) -m benchmarks.workflows.run --peer .peers/workflows-emulator/bin/python
+
+benchmark-pipeline: setup   ## latency by hop, inputs per second, storage requests per input
+	@$(RUN) -m benchmarks.pipeline.run
+
+chaos: setup     ## thousands of uploads while everything is killed, delayed, duplicated (long)
+	@$(RUN) -m pytest -m chaos tests/chaos
 
 clean:           ## remove the environment, local state and build output
 	rm -rf $(VENV) .local build
