@@ -8,11 +8,13 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
 from . import limits
+from .callback_server import CallbackServer
 from .check import WARNING, check
 from .environment import Environment, Outcome
 from .errors import WorkflowSyntaxError
@@ -106,7 +108,10 @@ def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 async def _execute(
     workflow: Workflow, argument: Any, environment: Environment, endpoints: dict[str, str], trace: bool
 ) -> Outcome:
-    async with Runtime(endpoints=endpoints, log_sink=_log) as runtime:
+    async with AsyncExitStack() as stack:
+        runtime = await stack.enter_async_context(Runtime(endpoints=endpoints, log_sink=_log))
+        if "events.create_callback_endpoint" in workflow.source:
+            await stack.enter_async_context(CallbackServer(runtime.callbacks))
         observer = Tracer(sys.stdout) if trace else None
         return await workflow.execute(argument, environment=environment, runtime=runtime, observer=observer)
 

@@ -88,7 +88,7 @@ def test_unavailable_services_are_tried_again(call: Any, clock: Any) -> None:
 
 
 def test_long_running_operations_are_polled(call: Any, clock: Any) -> None:
-    answers = iter([{"done": False}, {"done": False}, {"done": True, "response": {"ok": 1}}])
+    answers: Any = iter([{"done": False}, {"done": False}, {"done": True, "response": {"ok": 1}}])
     name = "projects/p/locations/l/operations/o"
     source = step(
         "googleapis.run.v2.projects.locations.jobs.run",
