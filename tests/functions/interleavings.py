@@ -18,6 +18,7 @@ from pipeline import clients
 from pipeline.errors import InProgressError
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+ALIVE = ("running", "waiting")
 FAULTS = ("refused", "lost", "repeated")
 ERRORS = {error.__name__: error for error in (NotFound, PreconditionFailed, ServiceUnavailable)}
 
@@ -41,16 +42,24 @@ class Request:
         return self.verb in ("put", "delete", "start")
 
 
+@dataclass(frozen=True, eq=False)
+class History:
+    """The answers that an actor has had, each with the time it came; the explorer makes one of each, so that comparing
+    two is comparing references."""
+
+    answers: tuple[tuple[Answer, int], ...] = ()
+
+
+NONE = History()
+
+
 @dataclass(frozen=True)
 class Actor:
-    """Runs `program`; `history` holds the answers it has had, each with the time it came.
-
-    `state` is running, crashed, raised or returned; `value` what it returned.
-    """
+    """Runs `program`; `state` is running, waiting, crashed, raised or returned, `value` what it returned."""
 
     name: str
     program: str
-    history: tuple[tuple[Answer, int], ...] = ()
+    history: History = NONE
     state: str = "running"
     value: Any = None
 
@@ -170,14 +179,19 @@ class Explorer:
     Args:
         programs: the code of each actor, by name.
         spawn: the program that an execution runs, given how many there are already; None for one that does nothing.
+        spawned: the state in which executions begin; those that are waiting are left alone while exploring.
     """
 
     def __init__(
-        self, programs: dict[str, Callable[[], Any]], spawn: Callable[[int], str | None] | None = None
+        self,
+        programs: dict[str, Callable[[], Any]],
+        spawn: Callable[[int], str | None] = lambda _: None,
+        spawned: str = "running",
     ) -> None:
-        self._programs, self._spawn = programs, spawn or (lambda _: None)
+        self._programs, self._spawn, self._spawned = programs, spawn, spawned
         self.oracle = Oracle()
         self._next = functools.cache(self._run)
+        self._after = functools.cache(lambda history, answer, now: History((*history.answers, (answer, now))))
         self.visited = 0
 
     def patch(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +214,7 @@ class Explorer:
 
     def finish(self, world: World, name: str) -> World:
         """Lets one actor run alone to its end."""
-        while (actor := next(actor for actor in world.actors if actor.name == name)).state == "running":
+        while (actor := next(actor for actor in world.actors if actor.name == name)).state in ALIVE:
             world = self._perform(world, actor, "normal")
         return world
 
@@ -230,7 +244,7 @@ class Explorer:
             answer = ("raises", "ServiceUnavailable")
         if fault == "repeated":  # by the client, which got no answer
             world, answer = self._answer(world, wanted)
-        return world.with_actor(replace(actor, history=(*actor.history, (answer, world.now))))
+        return world.with_actor(replace(actor, history=self._after(actor.history, answer, world.now)))
 
     def _answer(self, world: World, request: Request) -> tuple[World, Answer]:
         found = world.stored(request.key)
@@ -252,13 +266,15 @@ class Explorer:
     def _start(self, world: World, request: Request) -> tuple[World, Answer]:
         name = f"{request.key[1]}/{len(world.executions)}"
         program = self._spawn(len(world.executions))
-        spawned = () if program is None else (Actor(f"execution {len(world.executions)}", program),)
+        spawned = (
+            () if program is None else (Actor(f"execution {len(world.executions)}", program, state=self._spawned),)
+        )
         world = replace(world, executions=(*world.executions, name), actors=(*world.actors, *spawned))
         return world, ("is", name)
 
-    def _run(self, program: str, name: str, history: tuple[tuple[Answer, int], ...]) -> Request | tuple[str, Any]:
+    def _run(self, program: str, name: str, history: History) -> Request | tuple[str, Any]:
         """The actor's next request, or how it ended."""
-        self.oracle = Oracle(history, name=name)
+        self.oracle = Oracle(history.answers, name=name)
         try:
             value = self._programs[program]()
         except PausedError:
@@ -271,7 +287,7 @@ class Explorer:
 
 def _runs(world: World, execution: str) -> bool:
     number = execution.rpartition("/")[2]
-    return any(actor.name == f"execution {number}" and actor.state == "running" for actor in world.actors)
+    return any(actor.name == f"execution {number}" and actor.state in ALIVE for actor in world.actors)
 
 
 def _put(world: World, request: Request, found: Stored | None) -> tuple[World, Answer]:

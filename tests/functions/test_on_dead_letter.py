@@ -1,0 +1,202 @@
+"""on_dead_letter, served by functions-framework: every dead letter ends in a failed document that can be replayed."""
+
+import json
+from typing import Any
+
+import pytest
+
+from pipeline import jobs
+from pipeline.claims import Claims
+from tests.functions.cloud import Cloud
+from tests.functions.conftest import Function, finalized, published
+
+pytestmark = pytest.mark.usefixtures("check_documents")
+TEXT = "What a wonderful film, I loved it."
+PUBLISHED_AT = "2025-11-21T10:20:00.2Z"
+
+
+def letter(data: Any, message_id: str = "77", attributes: dict[str, str] | None = None, **said: str) -> dict[str, Any]:
+    """A dead letter as Pub/Sub forwards it: an id of its own, the source in its attributes."""
+    source = {
+        "CloudPubSubDeadLetterSourceDeliveryCount": "5",
+        "CloudPubSubDeadLetterSourceSubscription": "eventarc-us-central1-on-upload-sub",
+        "CloudPubSubDeadLetterSourceSubscriptionProject": "p",
+        "CloudPubSubDeadLetterSourceTopicPublishTime": "2025-11-21T10:20:00.200000Z",
+    }
+    encoded = data if isinstance(data, bytes | str | None) else json.dumps(data).encode()
+    request = published(encoded, message_id, source | said | (attributes or {}))
+    request["headers"]["ce-source"] = "//pubsub.googleapis.com/projects/p/topics/dead-letters"
+    return request
+
+
+def bury(function: Function, request: dict[str, Any]) -> int:
+    return function("on_dead_letter").post("/", **request).status_code
+
+
+def test_an_object_s_event_ends_in_a_failed_document_that_can_be_replayed(cloud: Cloud, function: Function) -> None:
+    blob = cloud.upload("in/a.txt", TEXT, metadata={"top_k": "2"})
+    attributes = {"eventType": "OBJECT_FINALIZE", "bucketId": cloud.input.name, "objectId": blob.name}
+    for message_id in ("77", "78"):  # dead letters are delivered more than once, too
+        assert bury(function, letter(finalized(blob)["json"], message_id, attributes)) == 200
+    assert list(cloud.documents()) == [f"failed/in/a.txt/{blob.generation}.json"]
+    document = cloud.only_document()
+    assert document["job"] == jobs.of_object(cloud.input.name, "in/a.txt", blob.generation)
+    error = document["error"]
+    assert (error["code"], error["step"], error["deliveries"]) == ("undeliverable", "deliver", 5)
+    assert "eventarc-us-central1-on-upload-sub" in error["message"]
+
+    function("on_message").post("/", **published(b'{"replay": {"code": "undeliverable"}}'))
+    (argument,) = cloud.executions.arguments
+    assert (argument["kind"], argument["parameters"]) == ("text", {"top_k": 2})
+    good = {"predictions": [{"label": "POSITIVE", "score": 0.9}], "model": {"name": "m"}}
+    body = {"argument": argument, "lineage": {"execution": "e"}, "prediction": good}
+    assert function("postprocess").post("/", json=body).status_code == 200
+    assert list(cloud.documents()) == [f"results/in/a.txt/{blob.generation}.json"]
+    (attempt,) = cloud.only_document()["attempts"]
+    assert (attempt["execution"], attempt["error"]["deliveries"]) == (None, 5)
+
+
+@pytest.mark.parametrize("shape", ["attributes alone", "a whole CloudEvent", "ce- attributes"])
+def test_an_object_is_found_in_every_shape_of_its_event(cloud: Cloud, function: Function, shape: str) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    data = finalized(blob)["json"]
+    if shape == "attributes alone":
+        named = {"bucketId": cloud.input.name, "objectId": "a.txt", "objectGeneration": str(blob.generation)}
+        request = letter(None, attributes={"eventType": "OBJECT_FINALIZE", "payloadFormat": "NONE"} | named)
+    elif shape == "a whole CloudEvent":
+        request = letter({"specversion": "1.0", "id": "1", "source": "s", "type": "t", "data": data})
+    else:
+        request = letter(data, attributes={"ce-type": "google.cloud.storage.object.v1.finalized", "ce-id": "9"})
+    assert bury(function, request) == 200
+    assert list(cloud.documents()) == [f"failed/a.txt/{blob.generation}.json"]
+    assert cloud.only_document()["input"]["size"] == len(TEXT)
+
+
+@pytest.mark.parametrize("ignored", ["deleted", "stamped", "folder"])
+def test_an_event_that_asked_for_nothing_leaves_nothing(cloud: Cloud, function: Function, ignored: str) -> None:
+    blob = cloud.upload("a/" if ignored == "folder" else "a.txt", b"" if ignored == "folder" else TEXT)
+    data = finalized(blob)["json"]
+    if ignored == "stamped":
+        data["metadata"] = {"pipeline-job": "0" * 32}
+    event_type = "OBJECT_DELETE" if ignored == "deleted" else "OBJECT_FINALIZE"
+    assert bury(function, letter(data, attributes={"eventType": event_type})) == 200
+    assert not cloud.documents()
+
+
+def test_a_job_that_is_decided_stays_so(cloud: Cloud, function: Function) -> None:
+    blob = cloud.upload("a.txt", b"")
+    assert function("on_upload").post("/", **finalized(blob)).status_code == 200
+    assert bury(function, letter(finalized(blob)["json"])) == 200
+    assert list(cloud.documents()) == [f"rejected/a.txt/{blob.generation}.json"]
+
+
+def test_a_job_that_is_on_its_way_is_left_to_its_execution(cloud: Cloud, function: Function) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    assert function("on_upload").post("/", **finalized(blob)).status_code == 200
+    assert bury(function, letter(finalized(blob)["json"])) == 200
+    assert not cloud.documents()
+
+
+def test_a_job_that_a_handler_holds_is_waited_for(
+    cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    Claims(cloud.work.name, 60).acquire(jobs.of_object(cloud.input.name, "a.txt", blob.generation), "alive")
+    assert bury(function, letter(finalized(blob)["json"])) == 503
+    monkeypatch.setenv("CLAIM_LEASE_SECONDS", "0")
+    assert bury(function, letter(finalized(blob)["json"])) == 200
+    assert list(cloud.documents()) == [f"failed/a.txt/{blob.generation}.json"]
+
+
+def test_a_half_written_outcome_is_finished(cloud: Cloud, function: Function) -> None:
+    blob = cloud.upload("a.txt", b"")
+    cloud.fault("POST", "name=rejected/", status=403)
+    assert function("on_upload").post("/", **finalized(blob)).status_code == 503
+    assert bury(function, letter(finalized(blob)["json"])) == 200
+    assert list(cloud.documents()) == [f"rejected/a.txt/{blob.generation}.json"]
+
+
+# --- messages --------------------------------------------------------------------------------------
+
+INLINE = {"instances": [{"text": "A delight."}], "model": "sentiment"}
+
+
+def test_an_inline_message_is_kept_and_can_be_replayed(cloud: Cloud, function: Function) -> None:
+    assert bury(function, letter(INLINE)) == 200
+    assert list(cloud.documents()) == ["failed/messages/dead-letters/77.json"]
+    assert cloud.only_document()["kind"] == "text"
+    function("on_message").post("/", **published(b'{"replay": {}}'))
+    (argument,) = cloud.executions.arguments
+    assert argument["document"] == "messages/dead-letters/77"
+    assert argument["model"] == {"name": "sentiment", "version": None}
+    prepared = function("preprocess").post("/", json=argument)
+    assert prepared.json is not None
+    assert prepared.json["instances"] == INLINE["instances"]
+
+
+def test_a_message_that_was_delivered_again_ends_under_its_own_name(cloud: Cloud, function: Function) -> None:
+    import grpc
+
+    cloud.executions.refusals = [grpc.StatusCode.UNAVAILABLE]
+    request = published(json.dumps(INLINE).encode(), attributes={"from": "me"})
+    request["json"]["deliveryAttempt"] = 2
+    assert function("on_message").post("/", **request).status_code == 503
+    assert bury(function, letter(INLINE, attributes={"from": "me"})) == 200
+    assert list(cloud.documents()) == ["failed/messages/messages/1001.json"]
+    assert cloud.only_document()["job"] == jobs.of_message("messages", "1001")
+
+
+def test_a_message_that_was_started_after_all_gets_no_second_document(cloud: Cloud, function: Function) -> None:
+    request = published(json.dumps(INLINE).encode())
+    request["json"]["deliveryAttempt"] = 2
+    assert function("on_message").post("/", **request).status_code == 200
+    assert bury(function, letter(INLINE)) == 200
+    assert not cloud.documents()
+
+
+def test_a_manifest_ends_under_its_id_and_can_be_replayed(cloud: Cloud, function: Function) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    assert bury(function, letter({"id": "order-7", "inputs": [f"gs://{cloud.input.name}/a.txt"]})) == 200
+    assert list(cloud.documents()) == ["failed/manifests/order-7.json"]
+    function("on_message").post("/", **published(b'{"replay": {}}'))
+    assert list(cloud.documents()) == ["results/manifests/order-7.json"]
+    assert cloud.executions.arguments[0]["document"] == f"a.txt/{blob.generation}"
+    assert cloud.only_document()["attempts"][0]["error"]["code"] == "undeliverable"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [None, b"", b"hello", "***", b"\xff\xfe", b"[1]", b'{"sweep": {}}', {"instances": 7}, {"id": "/", "inputs": []}],
+    ids=str,
+)
+def test_what_cannot_be_read_is_kept_as_it_is_and_logged(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], data: Any
+) -> None:
+    assert bury(function, letter(data)) == 200
+    assert list(cloud.documents()) == ["failed/messages/dead-letters/77.json"]
+    document = cloud.only_document()
+    assert document["input"]["message_id"] == "77"
+    kept = cloud.work.blob(f"dead-letters/{document['job']}").download_as_bytes()
+    assert kept == (data if isinstance(data, bytes) else b"" if data is None else kept)
+    assert f"gs://{cloud.work.name}/dead-letters/{document['job']}" in document["replay"]
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["severity"] for line in lines if line["message"] == "dead letter"] == ["ERROR"]
+    function("on_message").post("/", **published(b'{"replay": {}}'))
+    assert list(cloud.documents()) == ["failed/messages/dead-letters/77.json"]
+
+
+def test_an_object_of_another_bucket_is_no_input_of_ours(cloud: Cloud, function: Function) -> None:
+    other = cloud.output.blob("x.txt")
+    other.upload_from_string(TEXT)
+    assert bury(function, letter(finalized(other)["json"])) == 200
+    assert list(cloud.documents()) == ["failed/messages/dead-letters/77.json"]
+
+
+def test_a_count_of_deliveries_that_is_none_is_unknown(cloud: Cloud, function: Function) -> None:
+    assert bury(function, letter(b"x", CloudPubSubDeadLetterSourceDeliveryCount="many")) == 200
+    assert cloud.only_document()["error"]["deliveries"] is None
+
+
+def test_another_event_type_is_ignored(cloud: Cloud, function: Function) -> None:
+    assert bury(function, finalized(cloud.upload("a.txt", TEXT))) == 200
+    assert not cloud.documents()
