@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .scope import Frame
 
 _VARIABLE = re.compile(r"\{(\+?)(\w+)\}")
-_IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
 _POLLING = {"initial_delay": 1.0, "multiplier": 1.25, "max_delay": 60.0}
 
 
@@ -88,7 +87,7 @@ async def _send(
         try:
             return await _exchange(frame, connector, verb, url, arguments, timeout)
         except RaisedError as error:
-            predicate = retrying.idempotent if verb in _IDEMPOTENT else retrying.non_idempotent
+            predicate = retrying.idempotent if verb == "GET" else retrying.non_idempotent
             if retry >= choices.CONNECTOR_RETRIES or not predicate(error.value):
                 raise
         backoff = retrying.DEFAULT_BACKOFF
@@ -148,7 +147,9 @@ async def _poll(
         address = f"{base_url(frame, connector, arguments)}/{connector.version}/{operation['name']}"
         operation = await _send(frame, connector, "GET", address, arguments, limits.CONNECTOR_TIMEOUT_S)
     if operation.get("error"):
-        raise operation_error(str(operation["error"].get("message", "Operation failed.")), operation)
+        failed = operation_error(str(operation["error"].get("message", "Operation failed.")), operation)
+        failed.value["error"] = operation["error"]
+        raise failed
     return operation.get("response")
 
 

@@ -103,7 +103,12 @@ def test_a_failed_operation_raises_operation_error(call: Any) -> None:
     source = step("googleapis.run.v2.projects.locations.jobs.run", {"name": "projects/p/locations/l/jobs/j"})
     error = call(source, lambda *_: operation).error
     assert error is not None
-    assert error.value == {"message": "job failed", "operation": operation, "tags": ["OperationError"]}
+    assert error.value == {
+        "message": "job failed",
+        "operation": operation,
+        "error": operation["error"],
+        "tags": ["OperationError"],
+    }
 
 
 def test_executions_run_waits_for_the_child(call: Any) -> None:
