@@ -59,7 +59,7 @@ class Google:
     def answer(self, method: str, target: str, body: Any) -> tuple[int, Any]:
         url = urlsplit(target)  # absolute where gcloud takes this for a proxy
         path = re.sub(r"^/(resumable/)?upload/storage/v1/", "/storage/", unquote(url.path))
-        api, _, path = path.lstrip("/").partition("/")
+        api, _, path = path.lstrip("/").replace("/projects/-/", "/projects/my-project/").partition("/")
         query = {key: values[-1] for key, values in parse_qs(url.query).items()}
         override = self.special(method, api, path, query, body)
         if override is not None:
@@ -203,6 +203,7 @@ class Google:
         if api == "logging" and "/sinks/" in path:
             body = {**body, "writerIdentity": f"serviceAccount:service-{NUMBER}@gcp-sa-logging.iam.gserviceaccount.com"}
         if api == "cloudbuild":
+            self.push(body["substitutions"]["_IMAGE"])
             body = {
                 **body,
                 "id": short,
@@ -213,6 +214,18 @@ class Google:
         if api == "cloudscheduler":
             body = {**body, "state": "ENABLED"}
         return body
+
+    def push(self, image: str) -> None:
+        """What Artifact Registry has once an image REGION-docker.pkg.dev/PROJECT/REPOSITORY/NAME:TAG was built."""
+        host, project, repository, named = image.split("/")
+        name, tag = named.split(":")
+        region = host.removesuffix("-docker.pkg.dev")
+        package = f"v1/projects/{project}/locations/{region}/repositories/{repository}/packages/{name}"
+        version = f"{package.removeprefix('v1/')}/versions/sha256:{'0' * 64}"
+        self.resources[f"artifactregistry/{package}/tags/{tag}"] = {
+            "name": f"{package.removeprefix('v1/')}/tags/{tag}",
+            "version": version,
+        }
 
     def run_path(self, path: str) -> str:
         return f"apis/serving.knative.dev/v1/namespaces/{path.split('/')[2]}/services"

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Hands the Terraform root to Infrastructure Manager, which keeps the state and runs Terraform 1.5 in the project.
+#
+#   PROJECT_ID=my-project deploy/infrastructure-manager/deploy.sh [--dry-run] [INPUTS.tfvars]
+#
+# Infrastructure Manager uploads one folder, so the root and what it reads are laid together in build/infrastructure-manager/
+# first, in the repository's own layout. Without INPUTS.tfvars, inputs.tfvars beside this script is taken.
+set -euo pipefail
+inputs=$(dirname "$0")/inputs.tfvars dry_run=''
+for argument in "$@"; do
+  case $argument in
+    -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --dry-run) dry_run=1 ;;
+    -*) echo "unknown option $argument" >&2; exit 2 ;;
+    *) inputs=$argument ;;
+  esac
+done
+: "${PROJECT_ID:?is not set}"
+root=$(cd "$(dirname "$0")/../.." && pwd)
+bundle=$root/build/infrastructure-manager
+region=$(sed -n 's/^region *= *"\(.*\)"/\1/p' "$inputs")
+prefix=$(sed -n 's/^service_prefix *= *"\(.*\)"/\1/p' "$inputs")
+
+rm -rf "$bundle"
+mkdir -p "$bundle/deploy/monitoring" "$bundle/build"
+cp "$root"/deploy/terraform/*.tf "$bundle"
+cp "$root/deploy/inventory.yaml" "$bundle/deploy"
+cp "$root"/deploy/monitoring/*.json "$bundle/deploy/monitoring"
+cp "$root/workflow.yaml" "$bundle"
+"${PYTHON:-python3}" "$root/deploy/stage.py" >&2
+cp -R "$root/build/functions" "$bundle/build"
+{ cat "$inputs"; printf 'project_id = "%s"\nsources = "."\n' "$PROJECT_ID"; } >"$bundle.tfvars"
+
+command=(gcloud infra-manager deployments apply "${prefix:-inference}" --project="$PROJECT_ID" --location="${region:-us-central1}"
+  --local-source="$bundle" --inputs-file="$bundle.tfvars" --tf-version-constraint='=1.5.7'
+  --service-account="projects/$PROJECT_ID/serviceAccounts/${DEPLOYER:-infra-manager@$PROJECT_ID.iam.gserviceaccount.com}")
+if [ -n "$dry_run" ]; then printf '%q ' "${command[@]}"; echo; else "${command[@]}"; fi

@@ -1,0 +1,54 @@
+"""Infrastructure Manager: what would be uploaded is a root that stands alone."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from deploy import inventory
+from tests.deploy import recorded, shape, terraformed
+from tests.deploy.provider import server
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "deploy/infrastructure-manager/deploy.sh"
+
+
+@pytest.fixture(scope="module")
+def command() -> list[str]:
+    env = {**os.environ, "PROJECT_ID": "my-project", "PYTHON": str(Path(sysconfig.get_path("scripts")) / "python")}
+    run = subprocess.run([SCRIPT, "--dry-run"], env=env, capture_output=True, text=True, timeout=100)
+    assert run.returncode == 0, run.stderr
+    return shlex.split(run.stdout)
+
+
+def test_the_command_is_one_that_gcloud_knows(command: list[str]):
+    assert recorded.unknown_flags([command[1:]]) == []
+    assert "--tf-version-constraint==1.5.7" in command
+
+
+@pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed: the bundle was not applied")
+def test_what_is_uploaded_makes_what_the_root_makes(command: list[str], tmp_path: Path):
+    given = dict(word.removeprefix("--").split("=", 1) for word in command if word.startswith("--"))
+    bundle = shutil.copytree(given["local-source"], tmp_path / "elsewhere")
+    own = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    with server.serving() as reattach:
+        env = {**own, **reattach, "CHECKPOINT_DISABLE": "1"}
+        for arguments in (["init"], ["apply", "-auto-approve", f"-var-file={given['inputs-file']}"]):
+            words = ["terraform", *arguments, "-input=false", "-no-color"]
+            run = subprocess.run(words, cwd=bundle, env=env, capture_output=True, text=True, timeout=100)
+            assert run.returncode == 0, run.stderr
+        shown = subprocess.run(["terraform", "show", "-json"], cwd=bundle, env=env, capture_output=True, timeout=100)
+    found = terraformed.shape_of(terraformed.resources(json.loads(shown.stdout)["values"]))
+    assert found == shape.plain(shape.expected(inventory.load({"project_id": "my-project"})))
+
+
+def test_the_bundle_holds_no_state_secret_or_cache(command: list[str]):
+    bundle = Path(next(word for word in command if word.startswith("--local-source=")).partition("=")[2])
+    files = [path for path in bundle.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".tf", ".yaml", ".json", ".py", ".txt"}
+    assert sum(path.stat().st_size for path in files) < 4 << 20
