@@ -1,6 +1,7 @@
 """Finds a checkpoint's files, on disk or in the hub's cache, and reads them without transformers."""
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,6 +38,18 @@ class Checkpoint:
     def revision(self) -> str | None:
         """The commit of a hub's snapshot, or what the entry says."""
         return self.folder.name if self.folder.parent.name == "snapshots" else self.entry.revision
+
+    @cached_property
+    def multiplied(self) -> int:
+        """How many weights every token or pixel meets: all but the embeddings."""
+        from safetensors import safe_open
+
+        count = 0
+        for path in self.folder.glob("model*.safetensors"):
+            with safe_open(path, "pt") as file:
+                shapes = (file.get_slice(name).get_shape() for name in file.keys() if "embeddings" not in name)  # noqa: SIM118
+                count += sum(math.prod(shape) for shape in shapes)
+        return count
 
     def read(self, name: str) -> dict[str, Any]:
         """A JSON file of the folder; empty when absent."""

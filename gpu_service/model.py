@@ -17,6 +17,8 @@ from .image import ImageInputs
 from .payloads import Payload
 from .text import TextInputs
 
+SMALL = 4_000_000  # weights: with fewer, threads that wait for each other cost more than they bring
+CORES = torch.get_num_threads()
 FEW_LABELS = 64  # all of them are brought back; of more only the best
 
 
@@ -78,6 +80,7 @@ class Model:
         self.inputs: Inputs
         self.network: Network
         self.inputs, self.network = _parts(checkpoint, device)
+        self.threads = 1 if checkpoint.multiplied < SMALL else CORES
 
     @property
     def key(self) -> str:
@@ -90,6 +93,8 @@ class Model:
     @torch.inference_mode()
     def launch(self, data: Sequence[Any], top: int) -> Pending:
         """Sends one batch; `top` is how many labels the callers want at most."""
+        if not self.device.is_cuda:
+            torch.set_num_threads(self.threads)  # of the calling thread
         scores = self.scores(self.network(data))
         wanted = len(self.labels) if len(self.labels) <= FEW_LABELS else min(top, len(self.labels))
         best, labels = scores.topk(wanted, dim=-1)

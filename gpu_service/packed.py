@@ -95,7 +95,7 @@ class PackedClassifier:
         lengths = [len(tokens) for tokens in texts]
         tokens, places = np.concatenate(texts), np.concatenate([self.counting[:length] for length in lengths])
         ids = self._send(np.stack((tokens, places)))
-        rows = self.norm(self.words[ids[0]] + self.positions[ids[1]])
+        rows = self.norm(F.embedding(ids[0], self.words).add_(F.embedding(ids[1], self.positions)))
         return self.head(encode(self.layers, rows, self.sequences(lengths, self.device.handle)))
 
     def _send(self, array: NDArray[np.int64]) -> Tensor:

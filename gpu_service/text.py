@@ -1,6 +1,5 @@
 """Turns texts into token ids, with the checkpoint's own tokenizer."""
 
-
 import numpy as np
 from tokenizers import Tokenizer
 

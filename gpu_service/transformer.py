@@ -99,11 +99,11 @@ class Layer:
         return projected.view(projected.shape[0], parts, self.heads, -1).unbind(1)
 
     def _finish(self, rows: Tensor, attended: Tensor) -> Tensor:
-        rows = self.out(attended) + rows
+        rows = self.out(attended).add_(rows)
         if self.norm_first:
-            return self.narrow(self.activation(self.widen(self.norm_output(rows)))) + rows
+            return self.narrow(self.activation(self.widen(self.norm_output(rows)))).add_(rows)
         rows = self.norm_attention(rows)
-        return self.norm_output(self.narrow(self.activation(self.widen(rows))) + rows)
+        return self.norm_output(self.narrow(self.activation(self.widen(rows))).add_(rows))
 
 
 def encode(layers: list[Layer], rows: Tensor, sequences: Sequences) -> Tensor:

@@ -9,10 +9,10 @@ from .costs import Cost, fit
 from .errors import StartError
 from .model import Model, samples
 
-TOKENS = 64  # of a made-up text
+TOKENS = 32  # of a made-up text
 ROWS = 16  # of the larger batch, or as many as PATIENCE_S allows
-REPEATS = 3
-PATIENCE_S = 0.25
+REPEATS = 5
+PATIENCE_S = 0.15
 MAX_UNITS = {"cpu": 16_384, "cuda": 262_144}  # tokens in a batch
 MAX_IMAGES = {"cpu": 64, "cuda": 512}
 
