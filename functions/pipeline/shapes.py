@@ -8,7 +8,8 @@ from pipeline.errors import RejectedError
 
 Shape = Literal["manifest", "records", "other", "broken"]
 
-TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
+# A string that never ends is a token all the same: looking for its end from every quote would take quadratic time.
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
 
 
 def shape(text: str, *, whole: bool) -> Shape | None:
