@@ -195,7 +195,7 @@ def slo(v: dict[str, Any]) -> tuple[str, Any]:
     ratio = one(one(v["request_based_sli"])["good_total_ratio"])
     return f"slo/{v['slo_id']}", {
         "goal": v["goal"],
-        "period": f"{v['rolling_period_days'] * shape.DAY}s",
+        "period": f"{int(v['rolling_period_days']) * shape.DAY}s",
         "good": ratio["good_service_filter"],
         "total": ratio["total_service_filter"],
     }

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy import inventory
-from tests.deploy import google, recorded, shape
+from tests.deploy import cloud, recorded, shape
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "deploy/gcloud").glob("*.sh"))
@@ -27,11 +28,12 @@ real_gcloud = [
 class Project:
     """A fresh project in the stand-in, and the scripts run on it."""
 
-    google: google.Google
+    google: cloud.Google
+    source: Path
     env: dict[str, str]
 
     def run(self, script: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        command = [str(ROOT / "deploy/gcloud" / script), *arguments]
+        command = [str(self.source / "deploy/gcloud" / script), *arguments]
         return subprocess.run(command, env=self.env, input=stdin, capture_output=True, text=True, timeout=900)
 
 
@@ -39,11 +41,16 @@ class Project:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     folder = tmp_path_factory.mktemp("gcloud")
     (folder / "token").write_text("a-token")
-    cloud = google.Google()
-    with google.serving(cloud) as overrides:
+    source = folder / "source"  # a copy, which nobody edits between two runs
+    for name in ("deploy", "functions", "gpu_service"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", ".terraform*"))
+    shutil.copy(ROOT / "workflow.yaml", source)
+    google = cloud.Google()
+    with cloud.serving(google) as overrides:
         mine = {name: value for name, value in os.environ.items() if not name.startswith("CLOUDSDK_")}
         yield Project(
-            cloud,
+            google,
+            source,
             {
                 **mine,
                 **overrides,
@@ -52,6 +59,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
                 "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
                 "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
                 "PROJECT_ID": "my-project",
+                "PYTHON": sys.executable,
                 "WAIT_SECONDS": "0",
                 "TRIES": "2",
             },
@@ -103,15 +111,15 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         assert "MISSING" not in run.stdout
 
     def test_the_doctor_names_what_is_missing_and_how_to_mend_it(self, project: Project):
-        cloud = project.google
-        function = next(key for key in cloud.resources if key.endswith("functions/inference-forecast"))
-        taken = cloud.resources.pop(function)
-        policies, cloud.policies = (
-            cloud.policies,
-            {key: body for key, body in cloud.policies.items() if "/b/" not in key},
+        google = project.google
+        function = next(key for key in google.resources if key.endswith("functions/inference-forecast"))
+        taken = google.resources.pop(function)
+        policies, google.policies = (
+            google.policies,
+            {key: body for key, body in google.policies.items() if "/b/" not in key},
         )
         run = project.run("doctor.sh", "--no-smoke")
-        cloud.resources[function], cloud.policies = taken, policies
+        google.resources[function], google.policies = taken, policies
         assert run.returncode == 1
         lines = [line for line in run.stdout.splitlines() if line.startswith("MISSING")]
         rows = [

@@ -90,7 +90,7 @@ class Google:
             return 400, error(400, "The deployment breaks off here.")
         key = f"{api}/{path}"
         if method == "POST":
-            key = f"{key}/{created_id(path, query, body)}"
+            key = f"{key}/{created_id(path, query, body) or f'id-{len(self.changes)}'}"
             if key in self.resources:
                 return 409, error(409, f"{key} exists")
         before = self.resources.get(key, {})
@@ -280,7 +280,7 @@ def created_id(path: str, query: dict[str, str], body: Any) -> str:
         return f"{name}@{path.split('/')[2]}.iam.gserviceaccount.com"
     if "datasetReference" in body:
         name = body["datasetReference"]["datasetId"]
-    return str(name or body.get("displayName") or f"id-{path.count('/')}").rpartition("/")[2]
+    return str(name or body.get("displayName") or "").rpartition("/")[2]
 
 
 def uploaded(raw: bytes, content_type: str) -> Body:

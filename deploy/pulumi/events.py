@@ -1,0 +1,137 @@
+"""What sets the functions going: topics, subscriptions, Eventarc and the scheduler."""
+
+import base64
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_gcp as gcp
+
+from deploy.pulumi.foundation import Foundation
+from deploy.pulumi.services import Services
+from deploy.pulumi.system import System
+
+DAY = 86400
+
+
+@dataclass
+class Delivered:
+    """Topics by the inventory's names; names of subscriptions by those of the push subscriptions and triggers."""
+
+    topics: dict[str, gcp.pubsub.Topic]
+    subscriptions: dict[str, pulumi.Output[str]]
+
+
+def make(system: System, base: Foundation, running: Services) -> Delivered:
+    after = pulumi.ResourceOptions(depends_on=base.apis)
+    topics = {
+        name: gcp.pubsub.Topic(
+            name,
+            name=system.name(name),
+            message_retention_duration=f"{topic['retention_days'] * DAY}s",
+            opts=after,
+        )
+        for name, topic in system["topics"].items()
+    }
+    pushes = {name: _push(system, base, running, topics, name) for name in system["push"]}
+    for name, pull in system["pull"].items():
+        gcp.pubsub.Subscription(
+            f"pull {name}",
+            name=system.name(name),
+            topic=topics[pull["topic"]].id,
+            ack_deadline_seconds=pull["ack_deadline"],
+            message_retention_duration=f"{pull['retention_days'] * DAY}s",
+            expiration_policy=gcp.pubsub.SubscriptionExpirationPolicyArgs(ttl=""),  # never
+        )
+    triggers = {name: _trigger(system, base, running, name) for name in system["triggers"]}
+    for name, schedule in system["schedules"].items():
+        gcp.cloudscheduler.Job(
+            name,
+            name=system.name(name),
+            region=system.region,
+            schedule=schedule["schedule"],
+            time_zone="Etc/UTC",
+            pubsub_target=gcp.cloudscheduler.JobPubsubTargetArgs(
+                topic_name=topics[schedule["topic"]].id,
+                data=base64.b64encode(schedule["message"].encode()).decode(),
+            ),
+        )
+    made = {name: _delivery(trigger) for name, trigger in triggers.items()}
+    _export_dead_letters(system, made)
+    return Delivered(topics, {name: push.name for name, push in pushes.items()} | made)
+
+
+def _push(
+    system: System, base: Foundation, running: Services, topics: dict[str, gcp.pubsub.Topic], name: str
+) -> gcp.pubsub.Subscription:
+    push = system["push"][name]
+    url, topic = running.urls[push["service"]], topics[push["topic"]]
+    dead = gcp.pubsub.SubscriptionDeadLetterPolicyArgs
+    return gcp.pubsub.Subscription(
+        f"push {name}",
+        name=system.name(name),
+        topic=topic.id,
+        ack_deadline_seconds=push["ack_deadline"],
+        message_retention_duration=f"{push['retention_days'] * DAY}s",
+        # The functions framework reads the topic off the path.
+        push_config=gcp.pubsub.SubscriptionPushConfigArgs(
+            push_endpoint=pulumi.Output.concat(url, "/", topic.id),
+            oidc_token=gcp.pubsub.SubscriptionPushConfigOidcTokenArgs(
+                service_account_email=base.accounts["events"].email, audience=url
+            ),
+        ),
+        retry_policy=gcp.pubsub.SubscriptionRetryPolicyArgs(
+            minimum_backoff=f"{push['backoff'][0]}s", maximum_backoff=f"{push['backoff'][1]}s"
+        ),
+        dead_letter_policy=dead(
+            dead_letter_topic=topics[push["dead_letter"]].id, max_delivery_attempts=push["attempts"]
+        )
+        if "dead_letter" in push
+        else None,
+        expiration_policy=gcp.pubsub.SubscriptionExpirationPolicyArgs(ttl=""),  # never
+    )
+
+
+def _trigger(system: System, base: Foundation, running: Services, name: str) -> gcp.eventarc.Trigger:
+    trigger = system["triggers"][name]
+    bucket = base.buckets[trigger["bucket"]]
+    return gcp.eventarc.Trigger(
+        name,
+        name=system.name(name),
+        location=bucket.location.apply(str.lower),
+        service_account=base.accounts["events"].email,
+        matching_criterias=[
+            gcp.eventarc.TriggerMatchingCriteriaArgs(attribute="type", value=trigger["event"]),
+            gcp.eventarc.TriggerMatchingCriteriaArgs(attribute="bucket", value=bucket.name),
+        ],
+        destination=gcp.eventarc.TriggerDestinationArgs(
+            cloud_run_service=gcp.eventarc.TriggerDestinationCloudRunServiceArgs(
+                service=running.names[name], region=system.region
+            )
+        ),
+        # A trigger that is made before its roles are there is refused, or stays silent.
+        opts=pulumi.ResourceOptions(depends_on=base.permissions),
+    )
+
+
+def _delivery(trigger: gcp.eventarc.Trigger) -> pulumi.Output[str]:
+    """The name of the subscription that Eventarc makes for a trigger."""
+    made: pulumi.Output[str] = trigger.transport.apply(
+        lambda transport: transport.pubsub.subscription.rpartition("/")[2]
+    )
+    return made
+
+
+def _export_dead_letters(system: System, made: dict[str, pulumi.Output[str]]) -> None:
+    """What to run once after the first `up`: the provider cannot set this on Eventarc's own subscription."""
+    pulumi.export(
+        "dead_letters",
+        [
+            pulumi.Output.concat(
+                "gcloud pubsub subscriptions update ",
+                subscription,
+                f" --project={system.project} --dead-letter-topic={system.name(system['triggers'][name]['dead_letter'])}",
+                f" --max-delivery-attempts={system['triggers'][name]['attempts']}",
+            )
+            for name, subscription in made.items()
+        ],
+    )

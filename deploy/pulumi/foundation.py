@@ -1,0 +1,87 @@
+"""APIs, accounts, buckets and the registry; the audit logs and the budget where they are asked for."""
+
+from dataclasses import dataclass, field
+
+import pulumi
+import pulumi_gcp as gcp
+
+from deploy.pulumi.system import System
+
+DAY = 86400
+
+
+@dataclass
+class Foundation:
+    """What the rest is built on, by the inventory's names; services and triggers wait for `permissions`."""
+
+    apis: list[pulumi.Resource]
+    accounts: dict[str, gcp.serviceaccount.Account]
+    buckets: dict[str, gcp.storage.Bucket]
+    permissions: list[pulumi.Resource] = field(default_factory=list)
+
+
+def make(system: System) -> Foundation:
+    apis: list[pulumi.Resource] = [
+        gcp.projects.Service(name, service=name, disable_on_destroy=False) for name in system["apis"]
+    ]
+    after = pulumi.ResourceOptions(depends_on=apis)
+    accounts = {
+        name: gcp.serviceaccount.Account(name, account_id=system.name(name), display_name=about, opts=after)
+        for name, about in system["accounts"].items()
+    }
+    buckets = {name: _bucket(system, name, after) for name in system["buckets"]}
+    registry = system["registry"]
+    gcp.artifactregistry.Repository(
+        "images", repository_id=registry["name"], location=system.region, format=registry["format"], opts=after
+    )
+    _options(system)
+    return Foundation(apis, accounts, buckets)
+
+
+def _bucket(system: System, name: str, after: pulumi.ResourceOptions) -> gcp.storage.Bucket:
+    bucket = system["buckets"][name]
+    rules = [
+        gcp.storage.BucketLifecycleRuleArgs(
+            action=gcp.storage.BucketLifecycleRuleActionArgs(type="Delete"),
+            condition=gcp.storage.BucketLifecycleRuleConditionArgs(age=bucket["delete_after"]),
+        )
+    ]
+    return gcp.storage.Bucket(
+        name,
+        name=f"{system.project}-{system.name(name)}",
+        location=system.region,
+        uniform_bucket_level_access=True,
+        public_access_prevention="enforced",
+        force_destroy=not (bucket["keep"] and system.settings["keep_data"]),
+        versioning=gcp.storage.BucketVersioningArgs(enabled=bucket["versioning"]),
+        soft_delete_policy=gcp.storage.BucketSoftDeletePolicyArgs(
+            retention_duration_seconds=bucket["soft_delete"] * DAY
+        ),
+        lifecycle_rules=rules if bucket["delete_after"] else [],
+        opts=after,
+    )
+
+
+def _options(system: System) -> None:
+    if system.settings["audit_logs"]:
+        gcp.projects.IAMAuditConfig(
+            "storage",
+            project=system.project,
+            service="storage.googleapis.com",
+            audit_log_configs=[
+                gcp.projects.IAMAuditConfigAuditLogConfigArgs(log_type=kind) for kind in ("DATA_READ", "DATA_WRITE")
+            ],
+        )
+    if account := system.settings["billing_account"]:
+        gcp.billing.Budget(
+            "budget",
+            billing_account=account,
+            display_name=system.prefix,
+            budget_filter=gcp.billing.BudgetBudgetFilterArgs(projects=[f"projects/{system.number}"]),
+            amount=gcp.billing.BudgetAmountArgs(
+                specified_amount=gcp.billing.BudgetAmountSpecifiedAmountArgs(
+                    currency_code="USD", units=str(system.settings["budget_usd"])
+                )
+            ),
+            threshold_rules=[gcp.billing.BudgetThresholdRuleArgs(threshold_percent=share) for share in (0.5, 0.9, 1.0)],
+        )

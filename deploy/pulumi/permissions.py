@@ -1,0 +1,68 @@
+"""Who may do what: one resource per row of the inventory's table, which says why."""
+
+from typing import Any
+
+import pulumi
+import pulumi_gcp as gcp
+
+from deploy.pulumi.events import Delivered
+from deploy.pulumi.foundation import Foundation
+from deploy.pulumi.services import Services
+from deploy.pulumi.system import System
+
+Row = dict[str, str]
+
+
+def before_services(system: System, base: Foundation) -> None:
+    """On the project, buckets and accounts: without these nothing can be built or triggered."""
+    # Google's own accounts come with their first use; only then can they be given roles.
+    agents: list[pulumi.Resource] = [
+        gcp.projects.ServiceIdentity(name, service=name, opts=pulumi.ResourceOptions(depends_on=base.apis))
+        for name in ("pubsub.googleapis.com", "eventarc.googleapis.com")
+    ]
+    gcp.storage.get_project_service_account_output(opts=pulumi.InvokeOutputOptions(depends_on=base.apis))
+    after = pulumi.ResourceOptions(depends_on=agents)
+    for key, row, _ in _rows(system, "project"):
+        made: pulumi.Resource = gcp.projects.IAMMember(
+            key, project=system.project, condition=_condition(row), **_grant(system, base, row), opts=after
+        )
+        base.permissions.append(made)
+    for key, row, name in _rows(system, "bucket"):
+        made = gcp.storage.BucketIAMMember(key, bucket=base.buckets[name].name, **_grant(system, base, row))
+        base.permissions.append(made)
+    for key, row, name in _rows(system, "account"):
+        target = base.accounts[name].name
+        gcp.serviceaccount.IAMMember(key, service_account_id=target, **_grant(system, base, row), opts=after)
+
+
+def after_services(system: System, base: Foundation, running: Services, delivered: Delivered) -> None:
+    for key, row, name in _rows(system, "service"):
+        gcp.cloudrunv2.ServiceIamMember(
+            key, location=system.region, name=running.names[name], **_grant(system, base, row)
+        )
+    for key, row, name in _rows(system, "topic"):
+        gcp.pubsub.TopicIAMMember(key, topic=delivered.topics[name].name, **_grant(system, base, row))
+    for key, row, name in [*_rows(system, "subscription"), *_rows(system, "trigger")]:
+        gcp.pubsub.SubscriptionIAMMember(key, subscription=delivered.subscriptions[name], **_grant(system, base, row))
+
+
+def _rows(system: System, kind: str) -> list[tuple[str, Row, str]]:
+    """The rows whose target is of a kind: a key, the row and the target's name."""
+    found = []
+    for row in system["iam"]:
+        target, _, name = row["target"].partition("/")
+        if target == kind:
+            found.append((f"{row['who']} {row['role']} {row['target']}", row, name))
+    return found
+
+
+def _grant(system: System, base: Foundation, row: Row) -> dict[str, Any]:
+    who = row["who"]
+    if who.startswith("agent/"):
+        domain = system["agents"][who.removeprefix("agent/")]
+        return {"role": row["role"], "member": f"serviceAccount:service-{system.number}@{domain}"}
+    return {"role": row["role"], "member": pulumi.Output.concat("serviceAccount:", base.accounts[who].email)}
+
+
+def _condition(row: Row) -> gcp.projects.IAMMemberConditionArgs | None:
+    return gcp.projects.IAMMemberConditionArgs(title="only", expression=row["only"]) if "only" in row else None

@@ -1,0 +1,37 @@
+"""What all parts of the program share: the inventory with this stack's variables, and how things are named."""
+
+from typing import Any
+
+import pulumi
+import pulumi_gcp as gcp
+
+from deploy import inventory
+
+
+class System:
+    """The inventory by sections: `system["buckets"]`."""
+
+    def __init__(self) -> None:
+        config = pulumi.Config("event-inference")
+        given = {name: value for name in inventory.variables() if (value := config.get(name)) is not None}
+        for name, variable in inventory.variables().items():
+            if name in given and isinstance(variable.get("default"), bool | list):
+                given[name] = config.require_object(name)
+        self.inventory = inventory.load(given)
+        self.project: str = self.settings["project_id"]
+        self.region: str = self.settings["region"]
+        self.prefix: str = self.settings["service_prefix"]
+        self.number = gcp.organizations.get_project(project_id=self.project).number
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return dict(self.inventory["settings"])
+
+    def __getitem__(self, section: str) -> Any:
+        return self.inventory[section]
+
+    def name(self, name: str) -> str:
+        return f"{self.prefix}-{name}"
+
+    def environment(self, name: str) -> dict[str, str]:
+        return inventory.environment(self.inventory, name)

@@ -1,0 +1,71 @@
+"""Runs the Pulumi program with Google's part mocked and prints every resource: python pulumi_mocks.py VARIABLES."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import pulumi
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.deploy.shape import NUMBER, PROJECT, url  # noqa: E402
+
+LOGGING = f"serviceAccount:service-{NUMBER}@gcp-sa-logging.iam.gserviceaccount.com"
+
+
+class Google(pulumi.runtime.Mocks):
+    """Gives each resource what others read of it."""
+
+    def __init__(self) -> None:
+        self.made: list[dict[str, Any]] = []
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        given = dict(args.inputs)
+        if args.typ.startswith("gcp:"):
+            self.made.append({"type": args.typ, "name": args.name, "values": given})
+        name = given.get("name") or args.name
+        match args.typ.split("/")[0]:
+            case "gcp:serviceaccount" if "accountId" in given:
+                email = f"{given['accountId']}@{PROJECT}.iam.gserviceaccount.com"
+                full = f"projects/{PROJECT}/serviceAccounts/{email}"
+                return full, {**given, "email": email, "name": full}
+            case "gcp:cloudfunctionsv2":
+                config = {**given["serviceConfig"], "uri": url(name)}
+                return name, {**given, "serviceConfig": config}
+            case "gcp:cloudrunv2" if "template" in given:
+                return name, {**given, "uri": url(name)}
+            case "gcp:pubsub" if "topic" not in given:
+                return f"projects/{PROJECT}/topics/{name}", given
+            case "gcp:eventarc":
+                subscription = f"projects/{PROJECT}/subscriptions/eventarc-us-central1-{name}-sub-001"
+                return name, {**given, "transport": {"pubsub": {"subscription": subscription}}}
+            case "gcp:bigquery" if "location" in given:
+                return f"projects/{PROJECT}/datasets/{given['datasetId']}", given
+            case "gcp:logging" if "destination" in given:
+                return name, {**given, "writerIdentity": LOGGING}
+            case "gcp:storage" if "location" in given:
+                return name, {**given, "location": given["location"].upper()}
+        return name, given
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        return {"number": NUMBER} if args.token.endswith("getProject") else {"emailAddress": "storage@google"}
+
+
+def main(variables: dict[str, str]) -> None:
+    google = Google()
+    pulumi.runtime.set_mocks(google, project="event-inference", stack="test", preview=False)
+    for name, value in variables.items():
+        pulumi.runtime.set_config(f"event-inference:{name}", value)
+
+    async def program() -> None:
+        runpy.run_path(str(ROOT / "deploy/pulumi/__main__.py"), run_name="__main__")
+
+    pulumi.runtime.sync_await._sync_await(pulumi.runtime.stack.run_pulumi_func(program))
+    print(json.dumps(google.made, default=str))
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -1,0 +1,117 @@
+"""The Pulumi program: it makes what the inventory says, under Pulumi's mocks and with the real classes of pulumi-gcp.
+
+Pulumi has an environment of its own (deploy/pulumi/requirements.txt), in .venv-pulumi or where PULUMI_PYTHON says.
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy import inventory
+from tests.deploy import shape, terraformed
+from tests.deploy.provider import server
+
+ROOT = Path(__file__).parents[2]
+PYTHON = Path(os.environ.get("PULUMI_PYTHON", ROOT / ".venv-pulumi/bin/python"))
+pytestmark = [
+    pytest.mark.pulumi,
+    pytest.mark.skipif(not PYTHON.exists(), reason="Pulumi is not installed: its program did not run (make pulumi)"),
+]
+# What pulumi-gcp calls a resource, and Terraform's name of it.
+KINDS = {
+    "artifactregistry/repository:Repository": "google_artifact_registry_repository",
+    "bigquery/dataset:Dataset": "google_bigquery_dataset",
+    "bigquery/datasetIamMember:DatasetIamMember": "google_bigquery_dataset_iam_member",
+    "billing/budget:Budget": "google_billing_budget",
+    "cloudfunctionsv2/function:Function": "google_cloudfunctions2_function",
+    "cloudrunv2/service:Service": "google_cloud_run_v2_service",
+    "cloudrunv2/serviceIamMember:ServiceIamMember": "google_cloud_run_v2_service_iam_member",
+    "cloudscheduler/job:Job": "google_cloud_scheduler_job",
+    "eventarc/trigger:Trigger": "google_eventarc_trigger",
+    "logging/metric:Metric": "google_logging_metric",
+    "logging/projectSink:ProjectSink": "google_logging_project_sink",
+    "monitoring/alertPolicy:AlertPolicy": "google_monitoring_alert_policy",
+    "monitoring/customService:CustomService": "google_monitoring_custom_service",
+    "monitoring/dashboard:Dashboard": "google_monitoring_dashboard",
+    "monitoring/slo:Slo": "google_monitoring_slo",
+    "projects/iAMAuditConfig:IAMAuditConfig": "google_project_iam_audit_config",
+    "projects/iAMMember:IAMMember": "google_project_iam_member",
+    "projects/service:Service": "google_project_service",
+    "projects/serviceIdentity:ServiceIdentity": "google_project_service_identity",
+    "pubsub/subscription:Subscription": "google_pubsub_subscription",
+    "pubsub/subscriptionIAMMember:SubscriptionIAMMember": "google_pubsub_subscription_iam_member",
+    "pubsub/topic:Topic": "google_pubsub_topic",
+    "pubsub/topicIAMMember:TopicIAMMember": "google_pubsub_topic_iam_member",
+    "serviceaccount/account:Account": "google_service_account",
+    "serviceaccount/iAMMember:IAMMember": "google_service_account_iam_member",
+    "storage/bucket:Bucket": "google_storage_bucket",
+    "storage/bucketIAMMember:BucketIAMMember": "google_storage_bucket_iam_member",
+    "storage/bucketObject:BucketObject": "google_storage_bucket_object",
+    "workflows/workflow:Workflow": "google_workflows_workflow",
+}
+SCHEMA = {kind: block for provider in server.SCHEMA.values() for kind, block in provider["resources"].items()}
+
+
+def run(**variables: str) -> terraformed.Found:
+    """What the program makes, in Terraform's words."""
+    command = [PYTHON, ROOT / "tests/deploy/pulumi_mocks.py", json.dumps({"project_id": "my-project", **variables})]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, cwd=ROOT / "deploy/pulumi")
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout.splitlines()[-1])
+    found = []
+    for resource in made:
+        kind = KINDS[resource["type"].removeprefix("gcp:")]
+        values = terraform_words(resource["values"], SCHEMA[kind])
+        if kind == "google_service_account":
+            values["email"] = f"{values['account_id']}@my-project.iam.gserviceaccount.com"
+        found.append({"type": kind, "values": values})
+    return found
+
+
+def terraform_words(given: dict[str, Any], block: dict[str, Any]) -> dict[str, Any]:
+    """Snake case, and lists where Pulumi has one object of a block that occurs once."""
+    known = {camel(name): name for name in (*block["attributes"], *block["blocks"])}
+    known |= {f"{camel(name)}s": name for name, (most, _) in block["blocks"].items() if most != 1}
+    values: dict[str, Any] = dict.fromkeys(block["attributes"]) | {name: [] for name in block["blocks"]}
+    for key, value in given.items():
+        name = known[key]
+        if name in block["blocks"]:
+            entries = value if isinstance(value, list) else [value]
+            values[name] = [terraform_words(entry, block["blocks"][name][1]) for entry in entries]
+        else:
+            values[name] = value
+    return values
+
+
+def camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+def test_it_makes_just_what_the_inventory_says():
+    system = inventory.load({"project_id": "my-project"})
+    assert terraformed.shape_of(run()) == shape.plain(shape.expected(system))
+
+
+def test_variables_reach_what_they_are_for():
+    found = run(max_instances="7", preprocess_memory="4Gi", keep_data="false", ingress="internal")
+    service = next(r["values"] for r in found if r["type"] == "google_cloud_run_v2_service")
+    assert service["template"][0]["scaling"][0]["max_instance_count"] == 7
+    assert service["ingress"] == "INGRESS_TRAFFIC_INTERNAL_ONLY"
+    assert all(r["values"]["force_destroy"] for r in found if r["type"] == "google_storage_bucket")
+    functions = {v["name"]: v for r in found if r["type"] == "google_cloudfunctions2_function" and (v := r["values"])}
+    assert functions["inference-preprocess"]["service_config"][0]["available_memory"] == "4Gi"
+
+
+def test_options_add_what_they_promise():
+    kinds = {r["type"] for r in run(audit_logs="true", billing_account="012345-6789AB-CDEF01")}
+    assert {"google_project_iam_audit_config", "google_billing_budget"} <= kinds
+
+
+def test_a_bad_value_is_refused():
+    with pytest.raises(AssertionError, match="gpu_type is 'nvidia-h100'"):
+        run(gpu_type="nvidia-h100")
