@@ -68,9 +68,12 @@ class Service:
         Raises:
             ServiceError: the request fails as a whole: overloaded, stopping, or no model for any instance.
         """
-        if not bulk:
-            self.batcher.admit(len(instances))
-        prepared = await self._prepare(instances, model)
+        if _is_light(instances):
+            prepared = [self._prepared(value, model) for value in instances]
+        else:
+            if not bulk:
+                self.batcher.admit(len(instances))  # before the work, rather than after it
+            prepared = await self._prepare(instances, model)
         if all(isinstance(item, ModelNotFound) for item in prepared):
             raise prepared[0]  # type: ignore[misc]
         order, tickets = self._order(prepared, top, bulk=bulk)
@@ -109,9 +112,7 @@ class Service:
         return order, tickets
 
     async def _prepare(self, instances: Sequence[Any], model: Model | None) -> list[Prepared]:
-        """On the event loop while it is quick, else in threads."""
-        if _is_light(instances):
-            return [self._prepared(value, model) for value in instances]
+        """In threads, each instance by itself."""
         loop = asyncio.get_running_loop()
         return await asyncio.gather(
             *(loop.run_in_executor(self._executor(value), self._prepared, value, model) for value in instances)
