@@ -1,6 +1,6 @@
 """Serves one function to requests from stdin, in a process whose memory is limited: `hostile_worker.py NAME MIB`.
 
-Answers each JSON line `{"headers", "json"}` with `[status, body, seconds]`, and ends with the peak of its memory in MiB.
+Answers each JSON line `{"headers", "json"}` with `[status, body, seconds]`, and ends with its peak memory in MiB.
 """
 
 import json

@@ -1,0 +1,140 @@
+"""The tables in docs/operations.md, row by row: what is acknowledged, delivered again, repeated, and what it ends in."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from pipeline import intake, jobs
+from pipeline.claims import Claims
+from tests.functions.cloud import Cloud
+from tests.functions.conftest import Function, event, finalized
+from tests.test_workflow import PREDICTION, PREPARED, Hasty, Services, execute
+
+pytestmark = pytest.mark.usefixtures("check_documents")
+TEXT = "What a wonderful film, I loved it."
+PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("| ")]
+EVENTS = {row[0]: (int(row[1]), row[2]) for row in ROWS if re.fullmatch(r"\d+", row[1])}
+CALLS = {row[0]: (row[1], row[2].strip("`")) for row in ROWS if row[1] in ("yes", "no")}
+
+
+def started(cloud: Cloud, function: Function, _: pytest.MonkeyPatch) -> int:
+    return function("on_upload").post("/", **finalized(cloud.upload("a.txt", TEXT))).status_code
+
+
+def rejected(cloud: Cloud, function: Function, _: pytest.MonkeyPatch) -> int:
+    return function("on_upload").post("/", **finalized(cloud.upload("a.txt", b""))).status_code
+
+
+def repeated(cloud: Cloud, function: Function, _: pytest.MonkeyPatch) -> int:
+    client, request = function("on_upload"), finalized(cloud.upload("a.txt", TEXT))
+    client.post("/", **request)
+    return client.post("/", **request).status_code
+
+
+def idle(cloud: Cloud, function: Function, _: pytest.MonkeyPatch) -> int:
+    recorded = event("object_deleted")
+    stamped = finalized(cloud.upload("a.txt", TEXT, metadata={"pipeline-job": "0" * 32}))
+    client = function("on_upload")
+    requests = [{"headers": recorded["headers"], "json": recorded["body"]}, stamped, finalized(cloud.upload("a/", b""))]
+    (code,) = {client.post("/", **request).status_code for request in requests}
+    return code
+
+
+def throttled(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "1")
+    client = function("on_upload")
+    client.post("/", **finalized(cloud.upload("a.txt", TEXT)))
+    return client.post("/", **finalized(cloud.upload("b.txt", TEXT))).status_code
+
+
+def malformed(cloud: Cloud, function: Function, _: pytest.MonkeyPatch) -> int:
+    client = function("on_upload")
+    foreign = finalized(cloud.upload("a.txt", TEXT), bucket="another")
+    codes = {client.post("/", **foreign).status_code, client.post("/", json={}).status_code}
+    (code,) = codes
+    return code
+
+
+def claimed(cloud: Cloud, function: Function, _: pytest.MonkeyPatch) -> int:
+    blob = cloud.upload("a.txt", TEXT)
+    Claims(cloud.work.name, 60).acquire(jobs.of_object(cloud.input.name, "a.txt", blob.generation), "other")
+    return function("on_upload").post("/", **finalized(blob)).status_code
+
+
+def unavailable(cloud: Cloud, function: Function, _: pytest.MonkeyPatch) -> int:
+    blob = cloud.upload("a.txt", TEXT)
+    cloud.fault("GET", "a.txt", status=403)
+    return function("on_upload").post("/", **finalized(blob)).status_code
+
+
+def defect(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> int:
+    def divide(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(intake, "upload", divide)
+    return function("on_upload").post("/", **finalized(cloud.upload("a.txt", TEXT))).status_code
+
+
+SITUATIONS: dict[str, Callable[[Cloud, Function, pytest.MonkeyPatch], int]] = {
+    "started an execution": started,
+    "was rejected": rejected,
+    "repeats one that was taken in": repeated,
+    "asks for nothing (own output, a folder, another change)": idle,
+    "was throttled": throttled,
+    "names no input of ours, or is no CloudEvent": malformed,
+    "is being handled by another": claimed,
+    "met a Google API that fails": unavailable,
+    "met a defect": defect,
+}
+
+
+def test_every_row_has_its_situation() -> None:
+    assert set(EVENTS) == set(SITUATIONS)
+    assert set(CALLS) == {"422", "404", "400", "408", "429", "500", "502", "503", "504", "nothing"}
+
+
+@pytest.mark.parametrize("situation", EVENTS)
+def test_an_event_is_answered_as_the_table_says(
+    cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch, situation: str
+) -> None:
+    status, then = EVENTS[situation]
+    assert SITUATIONS[situation](cloud, function, monkeypatch) == status
+    assert then.startswith("is done" if status == 200 else "comes again")
+
+
+HANGS_UP = 599
+CODES = {"422": "too_short", "404": "model_not_found", "400": "malformed_request"}
+
+
+class Silent(Services):
+    """Services of which one hangs up, for as long as its script says."""
+
+    async def answer(self, request: web.Request) -> web.Response:
+        answered = await super().answer(request)
+        if answered.status == HANGS_UP and request.transport:
+            request.transport.abort()
+        return answered
+
+
+@pytest.mark.parametrize("answer", CALLS)
+def test_a_call_is_repeated_and_ends_as_the_table_says(cloud: Cloud, function: Function, answer: str) -> None:
+    again, document = CALLS[answer]
+    body = {"error": {"code": CODES[answer], "message": "m"}} if answer in CODES else ""
+    refused = (HANGS_UP if answer == "nothing" else int(answer), body)
+    clock = Hasty()
+    services = Silent(preprocess=[(200, PREPARED)], predict=[refused])
+    execute(services, clock)
+    assert len(clock.waits) == (6 if again == "yes" else 0)
+    concluded = services.concluded
+    concluded["argument"]["input"]["bucket"] = cloud.input.name
+    written = function("postprocess").post("/", json=concluded)
+    assert written.json is not None
+    assert written.json["status"] == document
+    if again == "yes":
+        recovering = Silent(preprocess=[(200, PREPARED)], predict=[refused, (200, PREDICTION)])
+        assert execute(recovering, Hasty()).state == "SUCCEEDED"
