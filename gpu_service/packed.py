@@ -79,7 +79,7 @@ class PackedClassifier:
         self._read_embeddings(weights)
         self.layers = _layers(weights, names, config, self.eps)
         self.head = HEADS[name](weights)
-        self.sequences = PackedOnGpu if device.is_cuda and _has_varlen(device) else Packed
+        self.sequences = PackedOnGpu if device.is_cuda and _has_varlen(device, self.layers[0]) else Packed
 
     def _read_embeddings(self, weights: Weights) -> None:
         self.words = weights["embeddings.word_embeddings.weight"]
@@ -126,9 +126,10 @@ def _layers(weights: Weights, names: dict[str, Any], config: dict[str, Any], eps
     return layers
 
 
-def _has_varlen(device: Device) -> bool:
+def _has_varlen(device: Device, layer: Layer) -> bool:
     capable = torch.cuda.get_device_capability(device.handle) >= (8, 0)
-    return capable and device.dtype in (torch.float16, torch.bfloat16)
+    width = layer.out.weight.shape[1] // layer.heads
+    return capable and device.dtype in (torch.float16, torch.bfloat16) and width % 8 == 0 and width <= 256
 
 
 def _distilbert_head(weights: Weights) -> Callable[[Tensor], Tensor]:
