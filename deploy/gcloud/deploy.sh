@@ -24,6 +24,7 @@ here=$(dirname "$0")
 # shellcheck source=deploy/gcloud/monitoring.sh
 . "$here/monitoring.sh"
 STEPS="apis identities accounts buckets registry image functions gpu messaging workflow triggers schedules monitoring budget audit"
+ASKED="views"                      # steps that are only done when they are named
 
 apis() {
   local enabled missing
@@ -219,13 +220,13 @@ audit() {                          # the whole policy is written back, with the 
 # What gcloud prints of what it made is shown in a dry run only, where it is the commands.
 if [ -n "$DRY_RUN" ]; then exec 3>&1; else exec 3>/dev/null; fi
 for step in ${chosen[@]+"${chosen[@]}"}; do
-  rows functions | cut -d $'\x1f' -f1 | grep -qxF "$step" || grep -qwF -- "$step" <<<"$STEPS" ||
-    die "There is no function or step $step. Functions: $(rows functions | tr '\n' ' '). Steps: $STEPS."
+  rows functions | cut -d $'\x1f' -f1 | grep -qxF "$step" || grep -qwF -- "$step" <<<"$STEPS $ASKED" ||
+    die "There is no function or step $step. Functions: $(rows functions | tr '\n' ' '). Steps: $STEPS $ASKED."
 done
 # shellcheck disable=SC2086  # one step for each word
 if [ ${#chosen[@]} -gt 0 ]; then set --; else set -- $STEPS; fi
 for step in ${chosen[@]+"${chosen[@]}"} "$@"; do
   say "== $step"
-  if grep -qwF -- "$step" <<<"$STEPS"; then "$step"; else function_named "$step"; fi
+  if grep -qwF -- "$step" <<<"$STEPS $ASKED"; then "$step"; else function_named "$step"; fi
 done
 [ -n "$DRY_RUN" ] || say "Done. deploy/gcloud/doctor.sh checks what is there and sends an input through."

@@ -93,3 +93,14 @@ reports() {                        # the dataset, the sink into it, and the sink
     <"$TEMPORARY/dataset" >"$TEMPORARY/access.json"
   patiently rest PATCH bigquery "bigquery/v2/projects/$PROJECT_ID/datasets/$dataset" "$TEMPORARY/access.json" >&3
 }
+
+views() {                          # only when asked for: the tables that they read come with the first log lines
+  local dataset
+  dataset=$(body dataset | xargs cat | json 'it["datasetReference"]["datasetId"]')
+  sed "s/\${project_id}/$PROJECT_ID/g; s/\${dataset}/$dataset/g" "$ROOT/deploy/monitoring/views.sql" |
+    json_query >"$TEMPORARY/query.json"
+  change rest POST bigquery "bigquery/v2/projects/$PROJECT_ID/queries" "$TEMPORARY/query.json" >&3
+  say "https://lookerstudio.google.com/reporting/create?ds.ds0.connector=bigQuery&ds.ds0.type=TABLE&ds.ds0.projectId=$PROJECT_ID&ds.ds0.datasetId=$dataset&ds.ds0.tableId=jobs"
+}
+
+json_query() { "$PYTHON" -c 'import json, sys; print(json.dumps({"query": sys.stdin.read(), "useLegacySql": False, "location": sys.argv[1]}))' "$REGION"; }

@@ -20,6 +20,8 @@ locals {
     max_instances      = var.max_instances
     timeout_seconds    = var.timeout_seconds
     sweep_schedule     = var.sweep_schedule
+
+    max_executions_per_hour = var.max_executions_per_hour
   }
   inventory = yamldecode(templatefile("${local.root}/deploy/inventory.yaml", local.settings))
 

@@ -175,6 +175,17 @@ variable "timeout_seconds" {
   }
 }
 
+variable "max_executions_per_hour" {
+  description = "Executions that may start in an hour, against loops and their bill; 0 for no limit."
+  type        = number
+  default     = 10000
+
+  validation {
+    condition     = can(regex("^(0|[1-9][0-9]*)$", var.max_executions_per_hour))
+    error_message = "max_executions_per_hour must match ^(0|[1-9][0-9]*)$."
+  }
+}
+
 variable "ingress" {
   description = "Who can reach the services at all: all (IAM decides), or internal (this project's networks, Pub/Sub, Eventarc, Workflows)."
   type        = string

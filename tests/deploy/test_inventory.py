@@ -113,7 +113,7 @@ def test_limits_are_such_as_cloud_run_accepts():
     probe = SYSTEM["gpu_service"]["startup_probe"]
     assert probe["period"] * probe["failures"] <= 240
     assert probe["timeout"] <= probe["period"]
-    assert all(push["ack_deadline"] <= 600 and 5 <= push["attempts"] <= 100 for push in SYSTEM["push"].values())
+    assert all(push["ack_deadline"] <= 600 and 5 <= push.get("attempts", 5) <= 100 for push in SYSTEM["push"].values())
     assert all(
         SYSTEM["functions"][push["service"]]["timeout"] <= push["ack_deadline"] for push in SYSTEM["push"].values()
     )

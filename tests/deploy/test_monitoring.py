@@ -1,0 +1,183 @@
+"""Dashboards, alerts and metrics from logs name only what exists: Google's by a list, ours by lines logged here."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy import inventory
+from deploy.monitoring import bodies
+from tests.functions.cloud import Cloud
+from tests.functions.conftest import (  # noqa: F401  fixtures
+    Function,
+    cloud,
+    executions_server,
+    finalized,
+    function,
+    published,
+    storage_server,
+)
+
+ROOT = Path(__file__).parents[2]
+SYSTEM = inventory.load({"project_id": "my-project"})
+KNOWN = yaml.safe_load((ROOT / "deploy/monitoring/metrics.yaml").read_text())
+DASHBOARDS = {name: bodies.dashboard(SYSTEM, name) for name in SYSTEM["dashboards"]}
+OURS = "logging.googleapis.com/user/inference-"
+
+
+def uses() -> Iterator[tuple[str, str, str | None, list[str]]]:
+    """Each use of a metric: where, its filter, the aligner and what is grouped by."""
+    for name, policy in SYSTEM["alerts"].items():
+        for condition in policy["conditions"]:
+            yield name, condition["filter"], condition["align"], []
+            if "per" in condition:
+                yield name, condition["per"], condition["align"], []
+    for key in ("good", "total"):
+        yield "slo", SYSTEM["slo"][key], None, []
+    for name, dashboard in DASHBOARDS.items():
+        for tile in dashboard["mosaicLayout"]["tiles"]:
+            for series in tile["widget"]["xyChart"]["dataSets"]:
+                query = series["timeSeriesQuery"].get("timeSeriesFilter")
+                if query:
+                    aggregation = query["aggregation"]
+                    groups = aggregation.get("groupByFields", [])
+                    yield name, query["filter"], aggregation["perSeriesAligner"], groups
+
+
+USES = list(uses())
+
+
+def described(metric: str) -> dict[str, Any]:
+    if metric.startswith(OURS):
+        ours = bodies.log_metric(SYSTEM, metric.removeprefix(OURS))
+        return {**ours["metricDescriptor"], "kind": "DELTA", "value": "INT64", "labels": list(ours["labelExtractors"])}
+    found: dict[str, Any] = KNOWN["metrics"][metric]
+    return found
+
+
+@pytest.mark.parametrize(("where", "filter_", "aligner", "groups"), USES)
+def test_a_metric_exists_with_the_labels_and_the_resource_that_are_named(
+    where: str, filter_: str, aligner: str | None, groups: list[str]
+):
+    metrics = re.findall(r'metric\.type="([^"]+)"', filter_)
+    resources = re.findall(r'resource\.type="([^"]+)"', filter_)
+    assert len(metrics) == len(resources) == 1, "a filter names one metric and one resource"
+    metric = described(metrics[0])
+    assert metric.get("resource", resources[0]) == resources[0]
+    assert resources[0] in KNOWN["resources"]
+    named = re.findall(r"metric\.labels?\.(\w+)", " ".join([filter_, *groups]))
+    assert set(named) <= set(metric["labels"])
+    of_resource = re.findall(r"resource\.labels?\.(\w+)", " ".join([filter_, *groups]))
+    assert set(of_resource) <= set(KNOWN["resources"][resources[0]])
+
+
+@pytest.mark.parametrize(("where", "filter_", "aligner", "groups"), USES)
+def test_a_series_is_aligned_in_a_way_that_its_kind_allows(
+    where: str, filter_: str, aligner: str | None, groups: list[str]
+):
+    metric = described(re.findall(r'metric\.type="([^"]+)"', filter_)[0])
+    if aligner is None:
+        assert metric["kind"] == "DELTA", "a ratio needs counts"
+    elif aligner.startswith("ALIGN_PERCENTILE"):
+        assert metric["value"] == "DISTRIBUTION"
+    elif aligner in ("ALIGN_RATE", "ALIGN_DELTA"):
+        assert metric["kind"] == "DELTA"
+        assert metric["value"] != "DISTRIBUTION"
+    else:
+        assert (aligner, metric["kind"]) == ("ALIGN_MAX", "GAUGE")
+
+
+def test_queries_in_promql_name_metrics_that_exist():
+    queries = re.findall(r'"prometheusQuery": "((?:[^"\\]|\\.)*)"', json.dumps(list(DASHBOARDS.values())))
+    assert queries
+    flat = {
+        re.sub(r"[/.]", "_", name.partition("/")[0]) + ":" + name.partition("/")[2].replace("/", "_")
+        for name in KNOWN["metrics"]
+    }
+    for query in queries:
+        named = re.findall(r"(\w+_googleapis_com:\w+)\{", query)
+        assert named
+        assert set(named) <= flat
+        assert "${" not in query
+
+
+def test_every_metric_on_the_list_has_a_source_and_a_use():
+    used = {metric for _, filter_, _, _ in USES for metric in re.findall(r'metric\.type="([^"]+)"', filter_)}
+    for name, metric in KNOWN["metrics"].items():
+        assert metric["source"] in KNOWN["sources"], name
+        assert name in used or "billable_instance_time" in name, name
+    assert {f"{OURS}{name}" for name in SYSTEM["log_metrics"]} <= used
+
+
+def test_dashboards_have_no_tile_over_another():
+    for dashboard in DASHBOARDS.values():
+        taken = set()
+        for tile in dashboard["mosaicLayout"]["tiles"]:
+            cells = {
+                (x, y)
+                for x in range(tile["xPos"], tile["xPos"] + tile["width"])
+                for y in range(tile["yPos"], tile["yPos"] + tile["height"])
+            }
+            assert not taken & cells
+            taken |= cells
+
+
+@pytest.fixture
+def lines(cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:  # noqa: F811
+    """What the functions log of one event of each outcome, and of a sweep that finds a lost input."""
+    on_upload, on_message = function("on_upload"), function("on_message")
+    accepted = cloud.upload("fine.txt", b"A fine film.")
+    on_upload.post("/", **finalized(accepted))
+    on_upload.post("/", **finalized(accepted, event_id="2"))
+    on_upload.post("/", **finalized(cloud.upload("empty.txt", b"")))
+    on_upload.post("/", **finalized(accepted, event_id="3", bucket="another"))
+    cloud.upload("lost.txt", b"Nobody told of this one.")
+    on_message.post("/", **published(json.dumps({"sweep": {}}).encode()))
+    written = capsys.readouterr().out.splitlines()
+    return [json.loads(line) for line in written if line.startswith("{")]
+
+
+class TestMetricsFromLogs:
+    def test_every_outcome_is_counted(self, lines: list[dict[str, Any]]):
+        selected = set(
+            re.findall(r'"(\w+)"', SYSTEM["log_metrics"]["events"]["filter"].partition("message=")[2].partition(")")[0])
+        )
+        closing = {line["message"] for line in lines if line["message"] in selected}
+        assert closing == selected == {"accepted", "rejected", "ignored", "failed"}
+
+    def test_every_label_is_a_field_of_some_line(self, lines: list[dict[str, Any]]):
+        fields = {name for line in lines for name in line}
+        for name in ("events", "recovered"):
+            labels = SYSTEM["log_metrics"][name]["labels"].values()
+            assert {field.partition(".")[2] for field in labels if field.startswith("jsonPayload.")} <= fields
+
+    def test_a_rejection_tells_its_reason_and_a_failure_its_code(self, lines: list[dict[str, Any]]):
+        first = {line["message"]: line for line in reversed(lines)}
+        assert first["rejected"]["reason"] == "empty"
+        assert first["failed"]["code"] == "malformed_request"
+        assert first["accepted"]["kind"] == "text"
+
+    def test_a_sweep_that_starts_something_is_counted(self, lines: list[dict[str, Any]]):
+        assert 'jsonPayload.reason="sweep" AND jsonPayload.started>0' in SYSTEM["log_metrics"]["recovered"]["filter"]
+        assert [line["started"] for line in lines if line.get("reason") == "sweep"] == [1]
+
+    def test_the_workflow_logs_what_is_counted_of_jobs_and_read_by_the_views(self):
+        steps = yaml.safe_load((ROOT / "workflow.yaml").read_text())["main"]["steps"]
+        logged = next(step["log_outcome"]["args"]["json"] for step in steps if "log_outcome" in step)
+        metric = SYSTEM["log_metrics"]["jobs"]
+        assert f'jsonPayload.message="{logged["message"]}"' in metric["filter"]
+        assert {field.partition(".")[2] for field in metric["labels"].values()} <= set(logged)
+
+    def test_the_views_read_fields_that_are_logged(self, lines: list[dict[str, Any]]):
+        sql = (ROOT / "deploy/monitoring/views.sql").read_text()
+        fields = {name for line in lines for name in line} | {"status"}
+        assert set(re.findall(r"jsonPayload\.(\w+)", sql)) <= fields
+
+    def test_the_sink_takes_the_lines_that_the_views_read(self):
+        filter_ = SYSTEM["log_sink"]["filter"]
+        assert 'jsonPayload.message="job finished"' in filter_
+        assert '"rejected"' in filter_
