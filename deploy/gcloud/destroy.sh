@@ -44,7 +44,7 @@ there_=$(listed gcloud workflows list --format='value(name)')
 drop "$there_" "$PREFIX" gcloud workflows delete
 there_=$(listed gcloud functions list --format='value(name)')
 for name in $(names functions); do drop "$there_" "$(resource "$name")" gcloud functions delete --gen2; done
-there_=$(listed gcloud run services list --format='value(metadata.name)')
+there_=$(listed gcloud run services describe "$(resource gpu-service)" --format='value(metadata.name)')
 drop "$there_" "$(resource gpu-service)" gcloud run services delete
 there_=$(listed gcloud artifacts repositories list --format='value(name)')
 drop "$there_" "$PREFIX" gcloud artifacts repositories delete

@@ -33,7 +33,7 @@ examine() {
   each "$(gcloud iam service-accounts list --format='value(email)')" "deploy.sh accounts" $(for name in $(names accounts); do account "$name"; done)
   each "$(gcloud storage buckets list --format='value(storage_url)' | sed 's|/$||')" "deploy.sh buckets" $(for name in $(names buckets); do bucket "$name"; done)
   each "$(gcloud functions list --filter='state=ACTIVE' --format='value(name.basename())')" "deploy.sh functions; gcloud functions logs read NAME --gen2" $(prefixed $(names functions))
-  each "$(gcloud run services list --format='value(metadata.name)')" "deploy.sh gpu" "$(resource gpu-service)"
+  each "$(gcloud run services describe "$(resource gpu-service)" --format='value(metadata.name)' 2>/dev/null)" "deploy.sh gpu" "$(resource gpu-service)"
   each "$(gcloud pubsub topics list --format='value(name.basename())')" "deploy.sh messaging" $(prefixed $(names topics))
   each "$(gcloud pubsub subscriptions list --format='value(name.basename())')" "deploy.sh messaging" $(prefixed $(names push) $(names pull))
   each "$(gcloud workflows list --format='value(name.basename())')" "deploy.sh workflow" "$PREFIX"
