@@ -71,7 +71,7 @@ quota() {                          # of GPUs; a young project has none
   local id=NvidiaL4GpuAllocNoZonalRedundancyPerProjectRegion value
   [ "$(setting gpu_type)" = nvidia-l4 ] || { say "?        the quota of $(setting gpu_type): see g.co/cloudrun/gpu-quota"; return 0; }
   value=$(rest GET cloudquotas "v1/projects/$PROJECT_ID/locations/global/services/run.googleapis.com/quotaInfos/$id" 2>/dev/null |
-    json 'max([int(d["details"]["value"]) for d in it.get("dimensionsInfos", []) if arguments[0] in d.get("applicableLocations", [])], default=0)' "$REGION") || value='?'
+    json 'max([int(d["details"]["value"]) for d in it.get("dimensionsInfos", []) if arguments[0] in d.get("applicableLocations", [])], default=0)' "$REGION" 2>/dev/null) || value='?'
   case $value in
     '?') echo "?        the quota of L4 GPUs could not be read; gcloud services enable cloudquotas.googleapis.com" ;;
     *) if [ "$value" -ge "$(setting max_instances)" ]; then well "quota of $value L4 GPUs in $REGION"

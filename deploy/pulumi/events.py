@@ -2,6 +2,7 @@
 
 import base64
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_gcp as gcp
@@ -115,9 +116,12 @@ def _trigger(system: System, base: Foundation, running: Services, name: str) -> 
 
 def _delivery(trigger: gcp.eventarc.Trigger) -> pulumi.Output[str]:
     """The name of the subscription that Eventarc makes for a trigger."""
-    made: pulumi.Output[str] = trigger.transport.apply(
-        lambda transport: transport.pubsub.subscription.rpartition("/")[2]
-    )
+
+    def name(transport: Any) -> str:
+        full: str = transport.pubsub.subscription
+        return full.rpartition("/")[2]
+
+    made: pulumi.Output[str] = trigger.transport.apply(name)
     return made
 
 
@@ -129,7 +133,8 @@ def _export_dead_letters(system: System, made: dict[str, pulumi.Output[str]]) ->
             pulumi.Output.concat(
                 "gcloud pubsub subscriptions update ",
                 subscription,
-                f" --project={system.project} --dead-letter-topic={system.name(system['triggers'][name]['dead_letter'])}",
+                f" --project={system.project}",
+                f" --dead-letter-topic={system.name(system['triggers'][name]['dead_letter'])}",
                 f" --max-delivery-attempts={system['triggers'][name]['attempts']}",
             )
             for name, subscription in made.items()

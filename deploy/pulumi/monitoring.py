@@ -64,33 +64,32 @@ def _alert(system: System, name: str, after: pulumi.ResourceOptions) -> None:
 
 
 def _threshold(body: dict[str, Any]) -> gcp.monitoring.AlertPolicyConditionConditionThresholdArgs:
-    aggregation, denominator = (
-        [
-            kind(
-                alignment_period=entry["alignmentPeriod"],
-                per_series_aligner=entry["perSeriesAligner"],
-                cross_series_reducer=entry["crossSeriesReducer"],
-            )
-            for entry in body.get(key, [])
-        ]
-        for key, kind in (
-            ("aggregations", gcp.monitoring.AlertPolicyConditionConditionThresholdAggregationArgs),
-            (
-                "denominatorAggregations",
-                gcp.monitoring.AlertPolicyConditionConditionThresholdDenominatorAggregationArgs,
-            ),
-        )
-    )
+    args = gcp.monitoring
+    aggregations = [
+        args.AlertPolicyConditionConditionThresholdAggregationArgs(**_words(entry)) for entry in body["aggregations"]
+    ]
+    denominators = [
+        args.AlertPolicyConditionConditionThresholdDenominatorAggregationArgs(**_words(entry))
+        for entry in body.get("denominatorAggregations", [])
+    ]
     return gcp.monitoring.AlertPolicyConditionConditionThresholdArgs(
         filter=body["filter"],
         comparison=body["comparison"],
         threshold_value=body["thresholdValue"],
         duration=body["duration"],
-        aggregations=aggregation,
+        aggregations=aggregations,
         denominator_filter=body.get("denominatorFilter"),
-        denominator_aggregations=denominator or None,
+        denominator_aggregations=denominators or None,
         evaluation_missing_data=body.get("evaluationMissingData"),
     )
+
+
+def _words(aggregation: dict[str, str]) -> dict[str, str]:
+    return {
+        "alignment_period": aggregation["alignmentPeriod"],
+        "per_series_aligner": aggregation["perSeriesAligner"],
+        "cross_series_reducer": aggregation["crossSeriesReducer"],
+    }
 
 
 def _objective(system: System, after: pulumi.ResourceOptions) -> None:

@@ -29,7 +29,7 @@ def make(system: System, base: Foundation) -> Services:
     gpu = _gpu_service(system, base, gpu_name)
     running = Services(
         names={name: function.name for name, function in functions.items()} | {gpu_name: gpu.name},
-        urls={name: function.service_config.apply(lambda config: config.uri) for name, function in functions.items()}
+        urls={name: function.service_config.apply(_address) for name, function in functions.items()}
         | {gpu_name: gpu.uri},
     )
     _workflow(system, base, running)
@@ -125,6 +125,12 @@ def _gpu_service(system: System, base: Foundation, name: str) -> gcp.cloudrunv2.
         ),
         opts=pulumi.ResourceOptions(depends_on=base.permissions),
     )
+
+
+def _address(config: Any) -> str:
+    """The run.app address, which is also the audience of tokens."""
+    address: str = config.uri
+    return address
 
 
 def _times(probe: dict[str, int]) -> dict[str, Any]:
