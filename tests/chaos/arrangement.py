@@ -1,0 +1,41 @@
+"""The local stack with the fault-injecting proxy between its parts, as a stack file of its own."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+STACK = ROOT / "deploy" / "local" / "stack.yaml"
+CALLED = {  # by the workflow
+    "PREPROCESS_URL": "preprocess",
+    "FORECAST_URL": "forecast",
+    "POSTPROCESS_URL": "postprocess",
+    "GPU_SERVICE_URL": "gpu-service",
+}
+
+
+def write(folder: Path, *, seed: int, kills: int, kill_every_s: float) -> Path:
+    """Writes the stack file and returns its path."""
+    stack: dict[str, Any] = yaml.safe_load(STACK.read_text())
+    services = stack["services"]
+    for name, service in services.items():
+        # Each service has an address of its own for Cloud Storage, so that the proxy knows who asks.
+        service.setdefault("env", {})["STORAGE_EMULATOR_HOST"] = f"{{chaos.url}}/from/{name}"
+    targets = [f"{name}={{{name}.url}}" for name in services]
+    services["chaos"] = {
+        "command": [
+            *("python", "-m", "tests.chaos.proxy", "--port", "{port}", "--seed", str(seed)),
+            *("--kills", str(kills), "--kill-every", str(kill_every_s), "storage=http://{http}", *targets),
+        ],
+        "port": 0,
+        "ready": "/counts",
+    }
+    for name, trigger in stack["triggers"].items():
+        trigger |= {"service": "chaos", "path": f"/events/{name}"}
+    for variable, name in CALLED.items():
+        stack["workflows"]["inference"]["env"][variable] = f"{{chaos.url}}/to/{name}"
+    stack["root"] = str(ROOT)
+    path = folder / "stack.yaml"
+    path.write_text(yaml.safe_dump(stack))
+    return path

@@ -1,0 +1,221 @@
+"""Stands between the parts of a stack and injects faults, by a seed: `python -m tests.chaos.proxy --help`.
+
+    /events/<service>          an event's delivery: dropped, delayed, duplicated, its acknowledgement lost
+    /from/<service>/<path>     a service's call to Cloud Storage
+    /to/<service>/<path>       the workflow's call to a service
+
+Both kinds of call are refused, left hanging, or lose their answer. Services are killed at random times, and where it
+hurts most: between claim and start, and between the result's write and its acknowledgement.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import signal
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass, field
+
+import psutil
+from aiohttp import ClientError, ClientSession, ClientTimeout, web
+from yarl import URL
+
+KEPT_BACK = ("host", "content-length", "transfer-encoding", "connection", "content-encoding", "accept-encoding")
+REFUSALS = (429, 500, 503)
+CLAIMERS = ("on-upload", "on-message")
+
+
+@dataclass
+class Odds:
+    """How likely each fault is, per event or call; seconds where it says so."""
+
+    drop: float = 0.02
+    duplicate: float = 0.2
+    copies: int = 4  # beside the event itself
+    delay_s: float = 1.0
+    lose_acknowledgement: float = 0.03
+    refuse: float = 0.02
+    hang: float = 0.005
+    hang_s: float = 4.0
+    lose_answer: float = 0.01
+    kill_after_claim: float = 0.02
+    kill_after_result: float = 0.02
+
+
+@dataclass
+class Chaos:
+    """The faults, counted; there are none while it is calm, as it is at first."""
+
+    seed: int
+    targets: dict[str, str]
+    kill_every_s: float
+    kills: int
+    odds: Odds = field(default_factory=Odds)
+    counts: Counter[str] = field(default_factory=Counter)
+    calm: bool = True
+
+    def __post_init__(self) -> None:
+        self.dice = random.Random(self.seed)
+        self.background: set[asyncio.Task[None]] = set()
+
+    def happens(self, name: str) -> bool:
+        return not self.calm and self.dice.random() < getattr(self.odds, name)
+
+    def spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
+
+    async def events(self, request: web.Request) -> web.Response:
+        service, body, headers = request.match_info["service"], await request.read(), kept(request)
+        if service == "on-upload" and self.happens("drop"):
+            self.counts["event dropped"] += 1
+            return web.Response()
+        if self.happens("duplicate"):
+            for _ in range(self.dice.randint(1, self.odds.copies)):
+                again = dict(headers)
+                if self.dice.random() < 0.5:
+                    again["ce-id"] = str(uuid.UUID(int=self.dice.getrandbits(128)))
+                self.counts["event duplicated"] += 1
+                self.spawn(self.copy(service, again, body))
+        if not self.calm:
+            self.counts["event delayed"] += 1
+            await asyncio.sleep(self.dice.uniform(0, self.odds.delay_s))
+        answer = await self.forward(request, self.targets[service], body, headers)
+        if answer.status == 200 and self.happens("lose_acknowledgement"):
+            self.counts["acknowledgement lost"] += 1
+            return web.Response(status=500)
+        return answer
+
+    async def copy(self, service: str, headers: dict[str, str], body: bytes) -> None:
+        await asyncio.sleep(self.dice.uniform(0, 3 * self.odds.delay_s))
+        try:
+            async with self.session.post(self.targets[service], data=body, headers=headers) as answer:
+                await answer.read()
+        except (ClientError, TimeoutError):
+            self.counts["duplicate met a dead service"] += 1
+
+    async def storage(self, request: web.Request) -> web.Response:
+        return await self.call(request, self.targets["storage"], "storage")
+
+    async def service(self, request: web.Request) -> web.Response:
+        return await self.call(request, self.targets[request.match_info["service"]], request.match_info["service"])
+
+    async def call(self, request: web.Request, target: str, name: str) -> web.Response:
+        body, headers = await request.read(), kept(request)
+        if self.happens("refuse"):
+            status = self.dice.choice(REFUSALS)
+            self.counts[f"{name} answers {status}"] += 1
+            return web.Response(status=status, headers={"Retry-After": "1"} if status == 429 else {})
+        if self.happens("hang"):
+            self.counts[f"{name} hangs"] += 1
+            await asyncio.sleep(self.odds.hang_s)
+        answer = await self.forward(request, target + "/" + behind(request), body, headers)
+        if name == "storage" and answer.status == 200:
+            self.strike(request.match_info["service"], body)
+        if request.method != "GET" and self.happens("lose_answer"):
+            self.counts[f"{name}: answer lost"] += 1
+            return web.Response(status=503)
+        return answer
+
+    def strike(self, service: str, body: bytes) -> None:
+        """Kills the service that has just written a claim, or a result, and waits for the answer."""
+        start = body[:2048]
+        if service in CLAIMERS and b'"name": "claims/' in start and b'"state": "claimed"' in body:
+            if self.happens("kill_after_claim"):
+                self.kill(service, "between claim and start")
+        elif service == "postprocess" and b'"name": "results/' in start and self.happens("kill_after_result"):
+            self.kill(service, "between result and acknowledgement")
+
+    async def forward(self, request: web.Request, url: str, body: bytes, headers: dict[str, str]) -> web.Response:
+        query = f"?{request.rel_url.raw_query_string}" if request.query_string else ""
+        try:
+            async with self.session.request(
+                request.method, URL(url + query, encoded=True), data=body, headers=headers, allow_redirects=False
+            ) as answer:
+                content = await answer.read()
+                passed = {k: v for k, v in answer.headers.items() if k.lower() not in KEPT_BACK}
+                return web.Response(status=answer.status, body=content, headers=passed)
+        except (ClientError, TimeoutError):
+            self.counts["call met a dead service"] += 1
+            return web.Response(status=503)
+
+    async def kill_at_random(self) -> None:
+        """Kills one service after the other, until it has been enough."""
+        names = sorted(name for name in self.targets if name != "storage")
+        done = 0
+        while done < self.kills:
+            await asyncio.sleep(self.dice.uniform(0.5, 1.5) * self.kill_every_s)
+            if not self.calm:
+                done += self.kill(self.dice.choice(names), "at a random point")
+
+    def kill(self, service: str, where: str) -> bool:
+        port = int(self.targets[service].rsplit(":", 1)[1])
+        for pid in {held.pid for held in psutil.net_connections("tcp") if listens(held, port)}:
+            if pid:
+                os.killpg(os.getpgid(pid), signal.SIGKILL)
+                self.counts[f"{service} killed {where}"] += 1
+                return True
+        return False
+
+    async def weather(self, request: web.Request) -> web.Response:
+        self.calm = request.path == "/calm"
+        if not self.calm:
+            self.spawn(self.kill_at_random())
+        return web.Response()
+
+    async def report(self, request: web.Request) -> web.Response:
+        return web.json_response(self.counts)
+
+    async def lifetime(self, app: web.Application) -> AsyncIterator[None]:
+        self.session = ClientSession(timeout=ClientTimeout(total=120), auto_decompress=False)
+        yield
+        for task in self.background:
+            task.cancel()
+        await self.session.close()
+
+
+def kept(request: web.Request) -> dict[str, str]:
+    return {name: value for name, value in request.headers.items() if name.lower() not in KEPT_BACK}
+
+
+def behind(request: web.Request) -> str:
+    """What stands behind /from/<service>/ or /to/<service>/, as it came: a slash in a name stays encoded."""
+    return request.rel_url.raw_path.split("/", 3)[3]
+
+
+def listens(held: "psutil._common.sconn", port: int) -> bool:
+    return held.status == psutil.CONN_LISTEN and held.laddr.port == port
+
+
+def application(chaos: Chaos) -> web.Application:
+    app = web.Application(client_max_size=64 << 20)
+    app.router.add_post("/events/{service}", chaos.events)
+    app.router.add_route("*", "/from/{service}/{path:.*}", chaos.storage)
+    app.router.add_route("*", "/to/{service}/{path:.*}", chaos.service)
+    app.router.add_post("/calm", chaos.weather)
+    app.router.add_post("/storm", chaos.weather)
+    app.router.add_get("/counts", chaos.report)
+    app.cleanup_ctx.append(chaos.lifetime)
+    return app
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--kill-every", type=float, default=6, metavar="SECONDS")
+    parser.add_argument("--odds", type=json.loads, default={}, metavar="JSON")
+    parser.add_argument("targets", nargs="+", metavar="NAME=URL")
+    options = parser.parse_args()
+    targets = dict(target.split("=", 1) for target in options.targets)
+    chaos = Chaos(options.seed, targets, options.kill_every, options.kills, Odds(**options.odds))
+    web.run_app(application(chaos), host="127.0.0.1", port=options.port, print=None, access_log=None)
+
+
+if __name__ == "__main__":
+    main()
