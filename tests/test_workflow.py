@@ -154,6 +154,16 @@ def test_a_batch_predicts_every_shard_and_hands_on_all_summaries():
     assert services.concluded["batch"] == {"shards": [{"records": 10, "failed": {}}] * 3}
 
 
+@pytest.mark.parametrize(("status", "code"), [(404, "model_not_found"), (500, None)])
+def test_a_shard_s_error_is_the_batch_s_error(status: int, code: str | None):
+    batch = {"mode": "batch", "shards": SHARDS, "count": 30, "revision": "preprocess-1"}
+    answer = {"error": {"code": code, "message": "m"}} if code else "broken"
+    services = Services(preprocess=[(200, batch)], predict_shard=[(status, answer)])
+    execute(services, kind="records")
+    assert (services.concluded["error"]["status"], services.concluded["error"]["code"]) == (status, code)
+    assert services.concluded["error"]["step"] == "predict"
+
+
 def test_a_service_that_says_again_is_asked_again_with_growing_waits():
     clock = Hasty()
     busy = {"error": {"code": "queue_full", "message": "The queue is full."}}
