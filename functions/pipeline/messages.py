@@ -1,7 +1,6 @@
 """Takes messages in: Cloud Storage notifications, inline instances, manifests, sweeps and replays."""
 
 import base64
-import binascii
 from dataclasses import replace
 from typing import Any
 
@@ -107,10 +106,10 @@ def _text(data: object, limit: int) -> str:
         raise RejectedError("too_large", f"The message has more than {limit:,} bytes.")
     try:
         return base64.b64decode(data, validate=True).decode()
-    except binascii.Error as error:
-        raise RejectedError("invalid_base64", "The message's data is not valid base64.") from error
     except UnicodeDecodeError as error:
         raise RejectedError("invalid_json", "The message's data is not UTF-8.") from error
+    except ValueError as error:  # binascii's own for most of it, a plain one for what is not ASCII
+        raise RejectedError("invalid_base64", "The message's data is not valid base64.") from error
 
 
 def _job(message: Message, receipt: Receipt) -> Job:

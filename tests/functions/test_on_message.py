@@ -160,6 +160,7 @@ IMAGE = {"image": {"b64": png()}}
 BAD = {
     "empty data": (b"", "empty_message"),
     "not base64": ("***", "invalid_base64"),
+    "not even ASCII": ("é", "invalid_base64"),
     "base64 without padding": ("abc", "invalid_base64"),
     "not UTF-8": (b"\xff\xfe\x00", "invalid_json"),
     "not JSON": (b"hello", "invalid_json"),

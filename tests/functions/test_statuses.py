@@ -1,4 +1,4 @@
-"""The tables in docs/operations.md, row by row: what is acknowledged, delivered again, repeated, and what it ends in."""
+"""The tables in docs/operations.md, row by row: what is acknowledged, comes again, is repeated, and ends in what."""
 
 import re
 from collections.abc import Callable
