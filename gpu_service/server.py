@@ -3,6 +3,9 @@
 import asyncio
 import logging
 import signal
+import threading
+from contextlib import suppress
+from typing import Any
 
 import uvicorn
 
@@ -32,8 +35,11 @@ def run(settings: Settings) -> int:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=int(settings.drain_s) or 1,
     )
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        return runner.run(_run(app, uvicorn.Server(config)))
+    try:
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            return runner.run(_run(app, uvicorn.Server(config)))
+    except SystemExit as end:  # uvicorn's own way of saying so, after a line in the log
+        raise StartError(f"It cannot listen on {settings.host}, port {settings.port}.") from end
 
 
 async def _run(app: App, server: uvicorn.Server) -> int:
@@ -41,13 +47,15 @@ async def _run(app: App, server: uvicorn.Server) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, app, server)
     serving = asyncio.create_task(server._serve())
-    try:
-        await _start(app, server)
-        await serving
-    except StartError:
+    starting = asyncio.create_task(_start(app, server))
+    await asyncio.wait((starting, serving), return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():  # told to stop: the loading thread is left behind
+        starting.cancel()
+    elif failure := starting.exception():
         server.should_exit = True
         await serving
-        raise
+        raise failure
+    await serving
     if app.service is not None:
         await app.service.batcher.stop()
         app.service.close()
@@ -56,12 +64,35 @@ async def _run(app: App, server: uvicorn.Server) -> int:
 
 
 async def _start(app: App, server: uvicorn.Server) -> None:
-    """Imports and loads in a thread, so that /health answers meanwhile."""
-    from . import start
+    """Imports and loads in a thread, so that /health answers meanwhile and nothing need wait for it at the end."""
+    loop = asyncio.get_running_loop()
+    loading: asyncio.Future[Any] = loop.create_future()
 
-    loaded = await asyncio.to_thread(start.load, app.settings)
+    def load() -> None:
+        from . import start
+
+        try:
+            loaded, failure = start.load(app.settings), None
+        except Exception as error:  # noqa: BLE001  raised again where it is awaited
+            loaded, failure = None, error
+        with suppress(RuntimeError):  # the loop is closed: the process ends
+            loop.call_soon_threadsafe(_settle, loading, loaded, failure)
+
+    threading.Thread(target=load, name="load", daemon=True).start()
+    loaded = await loading
     if not server.should_exit:
+        from . import start
+
         start.serve(app, *loaded)
+
+
+def _settle(future: "asyncio.Future[Any]", result: object, failure: Exception | None) -> None:
+    if future.cancelled():
+        return
+    if failure is None:
+        future.set_result(result)
+    else:
+        future.set_exception(failure)
 
 
 def _stop(app: App, server: uvicorn.Server) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -59,6 +59,16 @@ class Server:
             assert answer.json()["error"]["code"] == "unavailable"
             time.sleep(0.05)
         raise AssertionError("not ready in time")
+
+    def wait_until_alive(self) -> None:
+        give_up = time.monotonic() + 60
+        while time.monotonic() < give_up:
+            assert self.process.poll() is None
+            with suppress(httpx.TransportError):
+                assert self.http.get("/health").status_code == 200
+                return
+            time.sleep(0.01)
+        raise AssertionError("not alive in time")
 
     def active(self) -> int:
         metric = next(
@@ -156,6 +166,43 @@ def test_a_gpu_that_was_promised_and_is_not_there_ends_the_start(serve: Callable
     assert server.process.returncode == 1
     assert line["severity"] == "ERROR"
     assert "A GPU is required and none is usable" in line["message"]
+
+
+@pytest.mark.parametrize("name", ["distilbert", "electra"])
+def test_sigterm_while_models_load_ends_it_with_zero(
+    serve: Callable[..., Server], folder: Callable[[str], Path], tmp_path: Path, name: str
+):
+    """The second is loaded through transformers, whose imports and locks a thread holds at that moment."""
+    entry = {"name": name, "task": "text-classification", "source": str(folder(name))}
+    path = tmp_path / "models.json"
+    path.write_text(json.dumps({"test": [entry]}))
+    server = serve("--models", str(path))
+    server.wait_until_alive()
+    server.process.send_signal(signal.SIGTERM)
+    lines = server.stop()
+    assert server.process.returncode == 0
+    assert [line["message"] for line in lines] == ["stopping", "stopped"]
+
+
+def test_sigterm_does_not_wait_for_a_start_that_never_ends(serve: Callable[..., Server], tmp_path: Path):
+    os.mkfifo(tmp_path / "models.json")  # reading it waits for a writer
+    server = serve("--models", str(tmp_path / "models.json"))
+    server.wait_until_alive()
+    assert server.http.get("/ready").status_code == 503
+    server.process.send_signal(signal.SIGTERM)
+    assert server.stop()[-1]["message"] == "stopped"
+    assert server.process.returncode == 0
+
+
+def test_a_taken_port_ends_the_start(serve: Callable[..., Server]):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        server = serve("--port", str(taken.getsockname()[1]))
+        lines = server.stop()
+    assert server.process.returncode == 1
+    assert "address already in use" in lines[0]["message"]
+    assert "It cannot listen on 127.0.0.1, port" in lines[-1]["message"]
 
 
 @pytest.mark.parametrize(
