@@ -23,7 +23,7 @@ here=$(dirname "$0")
 . "$here/permissions.sh"
 # shellcheck source=deploy/gcloud/monitoring.sh
 . "$here/monitoring.sh"
-STEPS="apis identities accounts buckets registry image functions gpu messaging workflow triggers schedules monitoring budget audit"
+STEPS="apis identities accounts buckets registry image functions gpu callers messaging workflow triggers schedules monitoring budget audit"
 ASKED="views"                      # steps that are only done when they are named
 
 apis() {
@@ -90,7 +90,6 @@ image() {                          # builds the GPU service's image, with the we
 functions() {
   local name
   while read -r name; do function_named "$name"; done < <(rows functions)
-  permissions service
 }
 
 function_named() {                 # deploys a function whose source or settings differ from what is deployed
@@ -130,8 +129,9 @@ gpu() {
   if [ "$(gcloud run services describe "$(resource "$name")" --format='value(metadata.labels.deployed)' 2>/dev/null)" != "$mark" ]; then
     patiently gcloud run deploy "$(resource "$name")" "${flags[@]}" "--update-labels=deployed=$mark" >&3
   fi
-  permissions service
 }
+
+callers() { permissions service; }
 
 messaging() {
   local name topic service days ack least most dead attempts

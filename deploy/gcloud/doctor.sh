@@ -56,7 +56,7 @@ roles() {
   done < <(rows iam target who role only | sort)
 }
 
-step_for() { case $1 in project | account/*) echo accounts ;; bucket/*) echo buckets ;; service/*) echo gpu ;; trigger/*) echo triggers ;; *) echo messaging ;; esac; }
+step_for() { case $1 in project | account/*) echo accounts ;; bucket/*) echo buckets ;; service/*) echo callers ;; trigger/*) echo triggers ;; *) echo messaging ;; esac; }
 
 dead_letters() {                   # a trigger without one loses an event that fails for a day
   local name

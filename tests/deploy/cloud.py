@@ -157,6 +157,10 @@ class Google:
         return 501, error(501, f"{verb} is not known here")
 
     def policy(self, method: str, key: str, body: Any) -> tuple[int, Any]:
+        api, collection, name = key.split("/")[0], *key.split("/")[-2:]
+        ending = f"/{collection}/{name}"
+        if collection != "projects" and not any(k.startswith(api) and k.endswith(ending) for k in self.resources):
+            return 404, error(404, f"{name} was not found")
         if method == "GET":
             return 200, self.policies.get(key, {"etag": "BwX=", "bindings": []})
         if self.refuse_after is not None and len(self.changes) >= self.refuse_after:
