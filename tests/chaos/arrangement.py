@@ -1,5 +1,6 @@
 """The local stack with the fault-injecting proxy between its parts, as a stack file of its own."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ CALLED = {  # by the workflow
 }
 
 
-def write(folder: Path, *, seed: int, kills: int, kill_every_s: float) -> Path:
+def write(folder: Path, *, seed: int, kills: int, kill_every_s: float, odds: dict[str, float]) -> Path:
     """Writes the stack file and returns its path."""
     stack: dict[str, Any] = yaml.safe_load(STACK.read_text())
     services = stack["services"]
@@ -26,7 +27,8 @@ def write(folder: Path, *, seed: int, kills: int, kill_every_s: float) -> Path:
     services["chaos"] = {
         "command": [
             *("python", "-m", "tests.chaos.proxy", "--port", "{port}", "--seed", str(seed)),
-            *("--kills", str(kills), "--kill-every", str(kill_every_s), "storage=http://{http}", *targets),
+            *("--kills", str(kills), "--kill-every", str(kill_every_s), "--odds", json.dumps(odds)),
+            *("storage=http://{http}", *targets),
         ],
         "port": 0,
         "ready": "/counts",

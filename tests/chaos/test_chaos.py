@@ -21,6 +21,7 @@ from tests.chaos import arrangement
 from tests.chaos.inputs import Sent, mixed
 
 SWEEP_EVERY_S = 8
+RARER = {"kill_after_claim": 0.005, "kill_after_result": 0.005}  # a service that dies often is started again ever later
 FOLDERS = ("results", "rejected", "failed")
 
 
@@ -78,8 +79,9 @@ def undergo(
     kills: int,
     kill_every_s: float,
     timeout_s: float,
+    **odds: float,
 ) -> None:
-    path = arrangement.write(folder, seed=seed, kills=kills, kill_every_s=kill_every_s)
+    path = arrangement.write(folder, seed=seed, kills=kills, kill_every_s=kill_every_s, odds=odds)
     with Stack(folder / "data", stack=path) as stack:
         stack.start(timeout_s=120)
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", stack.http)
@@ -165,4 +167,4 @@ def test_a_small_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.chaos
 @pytest.mark.timeout(3600)
 def test_a_great_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    undergo(tmp_path, monkeypatch, count=2000, seed=1, kills=60, kill_every_s=6, timeout_s=1500)
+    undergo(tmp_path, monkeypatch, count=2000, seed=1, kills=60, kill_every_s=6, timeout_s=1500, **RARER)

@@ -166,7 +166,7 @@ def test_a_manifest_ends_under_its_id_and_can_be_replayed(cloud: Cloud, function
 
 @pytest.mark.parametrize(
     "data",
-    [None, b"", b"hello", "***", b"\xff\xfe", b"[1]", b'{"sweep": {}}', {"instances": 7}, {"id": "/", "inputs": []}],
+    [None, b"", b"hello", "***", b"\xff\xfe", b"[1]", b'{"replay": {}}', {"instances": 7}, {"id": "/", "inputs": []}],
     ids=str,
 )
 def test_what_cannot_be_read_is_kept_as_it_is_and_logged(
@@ -183,6 +183,14 @@ def test_what_cannot_be_read_is_kept_as_it_is_and_logged(
     assert [line["severity"] for line in lines if line["message"] == "dead letter"] == ["ERROR"]
     function("on_message").post("/", **published(b'{"replay": {}}'))
     assert list(cloud.documents()) == ["failed/messages/dead-letters/77.json"]
+
+
+def test_a_sweep_is_logged_and_left_to_the_next(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bury(function, letter({"sweep": {}})) == 200
+    assert not cloud.documents()
+    assert '"severity": "ERROR", "message": "dead letter"' in capsys.readouterr().out
 
 
 def test_an_object_of_another_bucket_is_no_input_of_ours(cloud: Cloud, function: Function) -> None:
