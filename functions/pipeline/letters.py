@@ -93,7 +93,7 @@ def bury(settings: Settings, message: Message, receipt: Receipt) -> Verdict:
     error = {
         "code": "undeliverable",
         "message": f"The event was delivered {letter.deliveries or 'several'} times to {letter.subscription} and "
-        "accepted never; the last error is unknown here, the function's log has it.",
+        "never accepted; the last error is unknown here, the function's log has it.",
         "step": "deliver",
         "deliveries": letter.deliveries,
     }
