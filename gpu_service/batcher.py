@@ -81,6 +81,7 @@ class Batcher:
         self.clock = clock
         self._work = threading.Condition()
         self._stopping = False
+        self._free_since = -math.inf  # when the device ended its last batch
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="device", daemon=True)
 
@@ -175,7 +176,9 @@ class Batcher:
         self._deliver(self._results(batch, rows, running.began))
 
     def _results(self, batch: Batch, rows: list[Any], began: float) -> list[Result]:
-        seconds = self.clock() - began
+        ended = self.clock()
+        seconds = ended - max(began, self._free_since)  # what was sent early waited for the batch before it
+        self._free_since = ended
         units = sum(ticket.size for ticket in batch.tickets)
         with self._work:
             self.scheduler.charge(batch, seconds)

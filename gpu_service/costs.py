@@ -1,4 +1,4 @@
-"""What a batch costs on this device: seconds as a line over its units, fitted to what warm-up measures."""
+"""What a batch costs on this device: seconds as a line over its units, from warm-up and then from what ran."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 EFFICIENT = 0.98  # of the rate that endless batches would reach: larger ones only make others wait
 OVERHEAD_S = 2e-4  # for cutting a batch and handing out its results
 CALM = 0.1  # weight of one batch in what is learnt while running
+PROOF = 0.5  # of the expected time: what is done in less was never that dear, since noise only adds
+PROVEN = 3  # batches that must have run before anybody is refused on the strength of an estimate
 
 
 @dataclass(slots=True)
@@ -13,7 +15,7 @@ class Cost:
     """`base` seconds for any batch and `each` per unit: a token, or an image.
 
     Packed batches cost the sum of their sizes, padded ones rows times the longest. `limit` is the most units that a
-    batch may hold; running out of memory lowers it. `scale` follows what batches really take.
+    batch may hold; running out of memory lowers it. Up to `enough` units a larger batch pays, whatever the line says.
     """
 
     base: float
@@ -21,16 +23,23 @@ class Cost:
     packed: bool
     limit: int
     max_seconds: float
-    scale: float = 1.0
+    enough: int = 1 << 31
+    seen: int = 0
 
     @property
     def budget(self) -> int:
         """How many units a batch should hold now."""
-        fits = int((self.max_seconds / self.scale - self.base) / self.each)
-        return max(1, min(self.limit, fits))
+        fits = int((self.max_seconds - self.base) / self.each)
+        pays = int(EFFICIENT / (1 - EFFICIENT) * self.base / self.each)
+        return max(1, min(self.limit, fits, max(pays, self.enough)))
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether enough has run to trust what is expected."""
+        return self.seen >= PROVEN
 
     def seconds(self, units: int) -> float:
-        return self.scale * (self.base + self.each * units)
+        return self.base + self.each * units
 
     def units(self, sizes: Sequence[int]) -> int:
         return sum(sizes) if self.packed else len(sizes) * max(sizes)
@@ -38,12 +47,22 @@ class Cost:
     def drain(self, count: int, units: int) -> float:
         """Seconds for that many tickets and units in full batches."""
         batches = min(count, -(-units // self.budget))
-        return self.scale * (batches * self.base + units * self.each)
+        return batches * self.base + units * self.each
 
-    def learn(self, expected: float, seconds: float) -> None:
-        """A batch took `seconds`, not what was expected; outliers count little."""
-        ratio = min(2.0, max(0.5, seconds / expected))
-        self.scale = min(20.0, max(0.05, self.scale * (1 - CALM + CALM * ratio)))
+    def learn(self, units: int, seconds: float) -> None:
+        """A batch of so many units took `seconds`.
+
+        The error goes to `base` and `each` by their share in what was expected. A batch that took longer counts
+        little, for others use the machine too; one that took far less proves the estimate wrong at once.
+        """
+        self.seen += 1
+        expected = self.seconds(units)
+        ratio = max(seconds, 1e-6) / expected
+        step = 1.0 if ratio < PROOF else CALM
+        share = self.base / expected
+        change = min(2.0, ratio) ** (step / (share**2 + (1 - share) ** 2))
+        self.base *= change**share
+        self.each *= change ** (1 - share)
 
     def shrink(self, units: int) -> None:
         """A batch of so many units did not fit into the memory."""
@@ -51,9 +70,8 @@ class Cost:
 
 
 def fit(samples: Sequence[tuple[int, float]], *, packed: bool, max_seconds: float, max_units: int) -> Cost:
-    """A line through the first and the last (units, seconds), and the budget up to which larger batches pay."""
+    """A line through the first and the last (units, seconds); the last one's size is known to pay."""
     (few, little), (many, much) = samples[0], samples[-1]
     each = max((much - little) / (many - few), 0.02 * much / many)
     base = max(little - each * few, 0.0) + OVERHEAD_S
-    pays = int(EFFICIENT / (1 - EFFICIENT) * base / each)
-    return Cost(base, each, packed, max(1, min(max(pays, many), max_units)), max_seconds)
+    return Cost(base, each, packed, max_units, max_seconds, enough=many)

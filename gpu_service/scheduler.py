@@ -75,10 +75,13 @@ class Scheduler:
     def admits(self, count: int) -> bool:
         """Whether a single request of `count` tickets may wait; an empty queue takes any, however large.
 
-        Bulk work isn't asked: whoever streams it bounds how much of it waits.
+        Bulk work isn't asked: whoever streams it bounds how much of it waits. Nobody is refused for an expected wait
+        that warm-up alone vouches for: on a busy machine it measures a hundred times too much.
         """
-        waiting = sum(len(flow.tickets) for flow in self.flows.values() if not flow.bulk)
-        return not waiting or (waiting + count <= self.max_queue and self.wait_s <= self.max_wait_s)
+        singles = [flow for flow in self.flows.values() if not flow.bulk]
+        waiting = sum(len(flow.tickets) for flow in singles)
+        expected = sum(flow.seconds for flow in singles if flow.cost.is_proven)
+        return not waiting or (waiting + count <= self.max_queue and expected <= self.max_wait_s)
 
     def add(self, tickets: Iterable[Ticket], now: float) -> None:
         for ticket in tickets:
@@ -102,7 +105,7 @@ class Scheduler:
     def charge(self, batch: Batch, seconds: float) -> None:
         """Corrects what the batch was expected to take by what it took."""
         flow = self.flows[batch.model, batch.bulk]
-        flow.cost.learn(batch.seconds, seconds)
+        flow.cost.learn(flow.cost.units([ticket.size for ticket in batch.tickets]), seconds)
         flow.used += (seconds - batch.seconds) / WEIGHTS[batch.bulk]
 
     def _least_used(self) -> float:

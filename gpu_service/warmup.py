@@ -1,7 +1,7 @@
 """Runs each model for real before it is ready: proves that it works, and measures what batches cost."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -12,6 +12,7 @@ from .model import Model, samples
 TOKENS = 32  # of a made-up text
 ROWS = 16  # of the larger batch, or as many as PATIENCE_S allows
 REPEATS = 5
+FEWEST = 2  # a single run may have met anything
 PATIENCE_S = 0.15
 MAX_UNITS = {"cpu": 16_384, "cuda": 262_144}  # tokens in a batch
 MAX_IMAGES = {"cpu": 64, "cuda": 512}
@@ -26,9 +27,8 @@ def measure(model: Model, max_seconds: float, clock: Callable[[], float] = time.
     size = TOKENS if model.inputs.kind == "text" else 1
     try:
         _run(model, [size])
-        little = _best(model, [size], clock)
-        rows = max(2, min(ROWS, int(PATIENCE_S / little)))
-        much = _best(model, [size] * rows, clock)
+        rows = max(2, min(ROWS, int(PATIENCE_S / _timed(model, [size], clock))))
+        little, much = _quickest(model, ([size], [size] * rows), clock)
     except (RuntimeError, ValueError, IndexError) as error:
         raise StartError(f"The model {model.key} cannot run: {error}") from error
     limits = MAX_UNITS if model.inputs.kind == "text" else MAX_IMAGES
@@ -37,17 +37,21 @@ def measure(model: Model, max_seconds: float, clock: Callable[[], float] = time.
     return fit(measured, packed=model.is_packed, max_seconds=max_seconds, max_units=limit)
 
 
-def _best(model: Model, sizes: list[int], clock: Callable[[], float]) -> float:
-    """Of a few runs, since others use the processor too; a single one when that takes long."""
-    best, spent = float("inf"), 0.0
-    for _ in range(REPEATS):
-        began = clock()
-        _run(model, sizes)
-        took = clock() - began
-        best, spent = min(best, took), spent + took
-        if spent > PATIENCE_S / 4:
+def _quickest(model: Model, batches: Sequence[list[int]], clock: Callable[[], float]) -> list[float]:
+    """Of a few runs in turns, since others use the processor too; fewer when they take long."""
+    best, spent = [float("inf")] * len(batches), 0.0
+    for repeat in range(REPEATS):
+        took = [_timed(model, sizes, clock) for sizes in batches]
+        best, spent = [min(pair) for pair in zip(best, took, strict=True)], spent + sum(took)
+        if repeat + 1 >= FEWEST and spent > PATIENCE_S:
             break
     return best
+
+
+def _timed(model: Model, sizes: list[int], clock: Callable[[], float]) -> float:
+    began = clock()
+    _run(model, sizes)
+    return clock() - began
 
 
 def _run(model: Model, sizes: list[int]) -> None:

@@ -61,7 +61,11 @@ class Echo:
 
 
 class Silent:
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
     def batch(self, batch: Batch, units: int, queue_s: Sequence[float], seconds: float) -> None:
+        self.seconds.append(seconds)
         assert units == sum(ticket.size for ticket in batch.tickets)
 
 
@@ -125,6 +129,30 @@ def test_running_out_of_memory_halves_the_batches_from_then_on():
             assert await ask(made, *range(40)) == list(range(40))
             assert await ask(made, *range(40)) == list(range(40))
             assert [len(batch) for batch in echo.batches[-4:]] == [10, 10, 10, 10]
+
+    asyncio.run(check())
+
+
+def test_time_on_the_device_is_counted_once_though_batches_are_sent_ahead():
+    now = 0.0
+
+    class Second(Late):
+        """Each batch keeps the device busy for a second, from when the one before ended."""
+
+        def rows(self) -> list[Any]:
+            nonlocal now
+            now += 1.0
+            return super().rows()
+
+    async def check() -> None:
+        echo = Echo(Second)
+        cost = Cost(0.001, 0.001, packed=True, limit=4, max_seconds=10.0)
+        scheduler = Scheduler({"m": cost}, max_queue=100, max_wait_s=60.0)
+        made = Batcher({"m": echo}, scheduler, seen := Silent(), clock=lambda: now)
+        made.start()
+        await ask(made, *range(12))
+        await made.stop()
+        assert seen.seconds == [1.0, 1.0, 1.0]
 
     asyncio.run(check())
 

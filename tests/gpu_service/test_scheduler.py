@@ -2,10 +2,11 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
-from gpu_service.costs import Cost, fit
+from gpu_service.costs import PROVEN, Cost, fit
 from gpu_service.scheduler import WEIGHTS, Batch, Scheduler, Ticket
 
 NEVER = float("inf")
@@ -17,6 +18,10 @@ def scheduler(**costs: Cost) -> Scheduler:
 
 def packed(budget: int = 500) -> Cost:
     return Cost(base=0.002, each=0.0001, packed=True, limit=budget, max_seconds=1.0)
+
+
+def proven(budget: int) -> Cost:
+    return replace(packed(budget), seen=PROVEN)
 
 
 def padded(budget: int = 500) -> Cost:
@@ -165,19 +170,19 @@ def test_what_is_late_or_cancelled_leaves_the_queue_unrun():
 
 
 def test_the_queue_is_bounded_by_count_and_by_time():
-    chosen = Scheduler({"m": packed(100)}, max_queue=50, max_wait_s=0.5)
+    chosen = Scheduler({"m": proven(100)}, max_queue=50, max_wait_s=0.5)
     assert chosen.admits(10_000)
     chosen.add([ticket(1) for _ in range(40)], 0.0)
     assert chosen.admits(10)
     assert not chosen.admits(11)
-    slow = Scheduler({"m": packed(100)}, max_queue=10**6, max_wait_s=0.5)
+    slow = Scheduler({"m": proven(100)}, max_queue=10**6, max_wait_s=0.5)
     slow.add([ticket(100) for _ in range(100)], 0.0)
     assert not slow.admits(1)
     assert slow.wait_s == pytest.approx(100 * 0.012)
 
 
 def test_requests_are_not_refused_because_bulk_work_waits():
-    chosen = Scheduler({"m": packed(100)}, max_queue=10**6, max_wait_s=0.5)
+    chosen = Scheduler({"m": proven(100)}, max_queue=10**6, max_wait_s=0.5)
     chosen.add([ticket(100, bulk=True) for _ in range(100)], 0.0)
     assert chosen.admits(1)
     chosen.add([ticket(100) for _ in range(100)], 0.0)
@@ -189,7 +194,88 @@ def test_a_cost_is_fitted_to_what_was_measured_and_learns():
     assert cost.seconds(1024) == pytest.approx(0.051, rel=0.01)
     assert 1024 <= cost.budget <= 10_000
     for _ in range(200):
-        cost.learn(cost.seconds(500), 0.1)
+        cost.learn(500, 0.1)
     assert cost.seconds(500) == pytest.approx(0.1, rel=0.1)
     cost.shrink(1000)
-    assert cost.budget == 500
+    assert cost.budget <= 500
+
+
+TRUE = Cost(base=0.002, each=0.0001, packed=True, limit=16_384, max_seconds=0.5, enough=512)
+WRONG = {
+    "all of it 100 times": replace(TRUE, base=0.2, each=0.01),
+    "each unit 100 times": replace(TRUE, each=0.01, enough=64),
+    "base 100 times": replace(TRUE, base=0.2),
+    "as once seen": replace(TRUE, base=0.261, each=0.092),
+}
+
+
+class LightLoad:
+    """Clients that ask again as soon as they are answered, before a device that takes what `TRUE` says."""
+
+    def __init__(self, cost: Cost, clients: int, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.cost = replace(cost)
+        self.scheduler = Scheduler({"m": self.cost}, max_queue=2048, max_wait_s=10.0)
+        self.refused = 0
+        self.errors: list[float] = []  # of what was expected of each batch, as a ratio
+        self.idle = clients
+
+    def run(self, batches: int) -> None:
+        now = 0.0
+        for _ in range(batches):
+            while self.idle:
+                self.idle -= 1
+                self.ask(now)
+            batch, _ = self.scheduler.next(now)
+            assert batch is not None
+            seconds = TRUE.seconds(sum(each.size for each in batch.tickets)) * self.random.uniform(0.8, 1.6)
+            now += seconds
+            self.errors.append(batch.seconds / seconds)
+            self.scheduler.charge(batch, seconds)
+            self.idle += len(batch.tickets)
+
+    def ask(self, now: float) -> None:
+        if self.scheduler.admits(1):
+            self.scheduler.add([ticket(min(512, int(self.random.lognormvariate(4, 0.7)) + 2))], now)
+        else:
+            self.refused += 1
+            self.idle += 1
+            assert self.refused < 1000, "nobody is let in"
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("clients", [1, 8, 32])
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_a_warm_up_on_a_busy_machine_refuses_nobody_and_is_soon_forgotten(wrong: Cost, clients: int, seed: int):
+    load = LightLoad(wrong, clients, seed)
+    load.run(60)
+    assert load.refused == 0
+    assert max(load.errors[6:]) < 3, "the estimate stays wrong"
+    assert load.cost.budget >= 512
+
+
+def test_an_estimate_that_batches_bear_out_refuses_what_would_wait_too_long():
+    slow = replace(TRUE, base=0.5, each=0.001)
+    chosen = Scheduler({"m": slow}, max_queue=2048, max_wait_s=1.0)
+    chosen.add([ticket(100) for _ in range(40)], 0.0)
+    assert chosen.admits(1), "nothing has run yet"
+    for _ in range(PROVEN):
+        batch, _ = chosen.next(0.0)
+        assert batch is not None
+        chosen.charge(batch, batch.seconds)
+    assert not chosen.admits(1)
+
+
+def test_one_slow_batch_changes_little():
+    cost = replace(TRUE)
+    cost.learn(500, 100 * TRUE.seconds(500))
+    assert TRUE.seconds(500) < cost.seconds(500) < 1.2 * TRUE.seconds(500)
+
+
+def test_the_line_is_found_from_batches_of_all_sizes():
+    cost = replace(TRUE, base=0.02, each=0.00001)
+    rng = random.Random(1)
+    for _ in range(300):
+        units = rng.choice([5, 20, 100, 500, 2000])
+        cost.learn(units, TRUE.seconds(units) * rng.uniform(0.9, 1.1))
+    assert (cost.base, cost.each) == pytest.approx((TRUE.base, TRUE.each), rel=0.2)
