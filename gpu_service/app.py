@@ -187,7 +187,7 @@ class App:
         return http.json(document(self.settings))
 
     async def server_metadata(self, _: Request) -> Response:
-        return http.json({"name": "gpu-service", "version": self.settings.revision or "local", "extensions": []})
+        return http.json({"name": "gpu-service", "version": self.settings.revision, "extensions": []})
 
     async def model_metadata(self, _: Request, name: str, version: str | None = None) -> Response:
         model = self._serving().select(name, version)
@@ -261,7 +261,8 @@ class App:
 
 
 def _answer(service: Service, outcome: Outcome, *, is_short: bool) -> Answer:
-    answer = Answer(outcome.predictions, service.modelled(outcome.model), outcome.model.device.name, outcome.timing)
+    model = outcome.model
+    answer = Answer(outcome.predictions, service.modelled(model), model.device.name, outcome.timing, service.revision)
     if is_short:
         first = outcome.predictions[0]
         if "error" in first:

@@ -77,12 +77,13 @@ class Timing(msgspec.Struct):
 
 
 class Answer(msgspec.Struct, omit_defaults=True):
-    """Of /predict; the last three are for the short form."""
+    """Of /predict; `revision` is the service's own, the last three are for the short form."""
 
     predictions: list[dict[str, Any]]
     model: Modelled
     device: str
     timing: Timing
+    revision: str
     prediction: list[float] | UnsetType = UNSET
     confidence: float | UnsetType = UNSET
     device_used: str | UnsetType = UNSET
@@ -98,6 +99,7 @@ class ShardAnswer(msgspec.Struct):
     model: Modelled
     device: str
     timing: Timing
+    revision: str
 
 
 encode = msgspec.json.Encoder().encode

@@ -36,13 +36,21 @@ class Service:
     """The served models behind one batcher."""
 
     def __init__(
-        self, registry: Registry, models: Mapping[str, Model], batcher: Batcher, storage: Storage, deadline_s: float
+        self,
+        registry: Registry,
+        models: Mapping[str, Model],
+        batcher: Batcher,
+        storage: Storage,
+        *,
+        deadline_s: float,
+        revision: str,
     ) -> None:
         self.registry = registry
         self.models = models
         self.batcher = batcher
         self.storage = storage
         self.deadline_s = deadline_s
+        self.revision = revision
         self.shards = 0
         self.pool = ThreadPoolExecutor(min(8, max(2, os.cpu_count() or 2)), "inputs")
         self.fetchers = ThreadPoolExecutor(16, "fetch")

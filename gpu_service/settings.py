@@ -33,7 +33,7 @@ class Settings:
     health_route: str | None = None
     storage_uri: str | None = None
     project: str | None = None
-    revision: str | None = None
+    revision: str = "local"
 
 
 def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:
@@ -69,7 +69,7 @@ def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> S
         health_route=environ.get("AIP_HEALTH_ROUTE"),
         storage_uri=environ.get("AIP_STORAGE_URI"),
         project=environ.get("GOOGLE_CLOUD_PROJECT"),
-        revision=environ.get("K_REVISION"),
+        revision=environ.get("K_REVISION") or Settings.revision,
     )
 
 

@@ -156,6 +156,7 @@ class Work:
             model=self.service.modelled(model),
             device=model.device.name,
             timing=self.timing,
+            revision=self.service.revision,
         )
 
 

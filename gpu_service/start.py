@@ -77,7 +77,8 @@ def serve(app: App, entries: Registry, models: dict[str, Model], scheduler: Sche
     batcher.start()
     metrics.active.set_function(lambda: app.active)
     app.metrics = metrics
-    app.service = Service(entries, models, batcher, storage.Storage(settings.buckets), settings.deadline_s)
+    objects = storage.Storage(settings.buckets)
+    app.service = Service(entries, models, batcher, objects, deadline_s=settings.deadline_s, revision=settings.revision)
     phases.seconds["total"] = _since_process_start()
     for phase, seconds in phases.seconds.items():
         metrics.start_seconds.labels(phase).set(seconds)

@@ -25,7 +25,8 @@ JOB = {
     "trace": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 }
 PREPARED = {"mode": "single", "instances": [{"text": "hello"}], "revision": "preprocess-1"}
-PREDICTION = {"predictions": [{"label": "cat", "score": 0.9}], "timing": {"gpu_seconds": 0.1}}
+PREDICTION = {"predictions": [{"label": "cat", "score": 0.9}], "timing": {"gpu_seconds": 0.1}, "revision": "gpu-1"}
+SUMMARY = {"records": 10, "failed": {}, "revision": "gpu-1"}
 FORECAST = {"predictions": [{"date": "2026-01-01"}], "revision": "forecast-1"}
 SHARDS = [{"input": f"gs://work/{n}", "output": f"gs://work/{n}.out", "offset": n * 10} for n in range(3)]
 
@@ -117,7 +118,7 @@ def test_a_single_input_is_prepared_predicted_and_concluded():
     assert concluded["argument"]["document"] == "cat.png/17"
     assert concluded["prediction"] == PREDICTION
     assert concluded["lineage"]["started_at"].startswith("2026-01-01T00:00:00")
-    assert concluded["lineage"]["service_revisions"] == {"preprocess": "preprocess-1"}
+    assert concluded["lineage"]["service_revisions"] == {"preprocess": "preprocess-1", "gpu_service": "gpu-1"}
 
 
 def test_every_call_carries_the_trace_and_a_token_for_the_service_it_goes_to():
@@ -146,12 +147,23 @@ def test_a_time_series_goes_to_forecast_alone():
 
 def test_a_batch_predicts_every_shard_and_hands_on_all_summaries():
     batch = {"mode": "batch", "shards": SHARDS, "count": 30, "revision": "preprocess-1"}
-    services = Services(preprocess=[(200, batch)], predict_shard=[(200, {"records": 10, "failed": {}})])
+    services = Services(preprocess=[(200, batch)], predict_shard=[(200, SUMMARY)])
     assert execute(services, kind="records").state == "SUCCEEDED"
     asked = [request["body"] for request in services.requests["/predict-shard"]]
     assert sorted(body["input"] for body in asked) == [shard["input"] for shard in SHARDS]
     assert {body["offset"] for body in asked} == {0, 10, 20}
-    assert services.concluded["batch"] == {"shards": [{"records": 10, "failed": {}}] * 3}
+    assert services.concluded["batch"] == {"shards": [SUMMARY] * 3}
+    assert services.concluded["lineage"]["service_revisions"] == {"preprocess": "preprocess-1", "gpu_service": "gpu-1"}
+
+
+@pytest.mark.parametrize("kind", ["text", "records"])
+def test_a_gpu_service_that_does_not_name_its_revision_serves_as_well(kind: str):
+    batch = {"mode": "batch", "shards": SHARDS, "count": 30, "revision": "preprocess-1"}
+    prepared = batch if kind == "records" else PREPARED
+    nameless = {"predictions": [], "records": 10, "failed": {}}
+    services = Services(preprocess=[(200, prepared)], predict=[(200, nameless)], predict_shard=[(200, nameless)])
+    assert execute(services, kind=kind).state == "SUCCEEDED"
+    assert services.concluded["lineage"]["service_revisions"]["gpu_service"] == "unknown"
 
 
 @pytest.mark.parametrize(("status", "code"), [(404, "model_not_found"), (500, None)])

@@ -29,6 +29,7 @@ def test_an_answer_has_predictions_model_device_and_timing(client):
     assert body["device"] == "cpu"
     assert sorted(body["timing"]) == ["gpu_seconds", "inference_ms", "queue_ms"]
     assert body["timing"]["gpu_seconds"] > 0
+    assert body["revision"] == "local"
 
 
 def test_the_short_form_answers_more(client):

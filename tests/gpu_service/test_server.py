@@ -117,11 +117,12 @@ def half_sent(server: Server, body: bytes) -> Iterator[socket.socket]:
 
 
 def test_it_becomes_ready_answers_and_ends_with_zero(serve: Callable[..., Server]):
-    server = serve()
+    server = serve(K_REVISION="gpu-service-00007-abc")
     server.wait_until_ready()
     trace = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
     answer = server.http.post("/predict", json={"text": "a good film"}, headers=trace)
     assert answer.json()["device_used"] == "cpu"
+    assert answer.json()["revision"] == "gpu-service-00007-abc"
     server.process.send_signal(signal.SIGTERM)
     lines = server.stop()
     assert server.process.returncode == 0

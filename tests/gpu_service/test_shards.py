@@ -86,7 +86,7 @@ def test_a_shard_has_one_line_out_for_each_line_in(client, gcs: storage.Client, 
     assert (body["output"], body["records"], body["succeeded"]) == (target, 12, 4)
     assert body["failed"]["invalid_json"] == 3
     assert sum(body["failed"].values()) == 8
-    assert body["device"] == "cpu"
+    assert (body["device"], body["revision"]) == ("cpu", "local")
     assert body["timing"]["gpu_seconds"] > 0
     alone = client.post("/predict", {"text": "a good film"}).json()["predictions"][0]
     assert written[0]["score"] == pytest.approx(alone["score"], abs=1e-5)
