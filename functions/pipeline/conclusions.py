@@ -2,15 +2,17 @@
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
-from pipeline import documents, merges, outcomes
+from pipeline import answers, documents, merges, outcomes
 from pipeline.documents import Document, Lineage, Usage
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.jobs import Job
 from pipeline.outcomes import Outcome
 from pipeline.settings import Settings
 
+Given = Literal["prediction", "batch", "error"]
+GIVEN: tuple[Given, ...] = ("prediction", "batch", "error")
 MODEL_FIELDS = ("name", "version", "task", "source", "revision")
 PREDICTION_FIELDS = ("label", "score", "scores", "error")
 FORECAST_FIELDS = ("series", "backtest")
@@ -28,7 +30,7 @@ def conclude(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
     """
     job = Job.parse(body.get("argument"))
     lineage = Lineage.parse(body.get("lineage"))
-    given = [key for key in ("prediction", "batch", "error") if body.get(key) is not None]
+    given = [key for key in GIVEN if body.get(key) is not None]
     if len(given) != 1 or not isinstance(body[given[0]], dict):
         raise MalformedError("The body must hold one of prediction, batch and error, an object.")
     lineage = replace(lineage, service_revisions={**lineage.service_revisions, "postprocess": settings.revision})
@@ -43,15 +45,17 @@ def conclude(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _conclude(settings: Settings, job: Job, lineage: Lineage, key: str, given: Document) -> Outcome:
+def _conclude(settings: Settings, job: Job, lineage: Lineage, key: Given, given: Document) -> Outcome:
     if key == "error":
         return outcomes.settle(settings, job, _of_error(settings, job, lineage, given))
-    if key == "prediction" and job.kind != "timeseries":
+    shape = "forecast" if key == "prediction" and job.kind == "timeseries" else key
+    answers.check(shape, given)
+    if shape == "prediction":
         return outcomes.settle(settings, job, _of_prediction(settings, job, lineage, given))
     # What has data beside it is staged first, which an earlier call may have done already.
     if decided := outcomes.resume(settings, job):
         return decided
-    if key == "prediction":
+    if shape == "forecast":
         return outcomes.settle(settings, job, *_of_forecast(settings, job, lineage, given))
     return outcomes.settle(settings, job, *_of_batch(settings, job, lineage, given))
 

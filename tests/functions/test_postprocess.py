@@ -445,8 +445,8 @@ def test_a_malformed_body_is_a_bad_request(cloud: Cloud, postprocess: FlaskClien
     assert not cloud.documents()
 
 
-def test_an_answer_that_is_none_is_a_defect_and_no_rejection(cloud: Cloud, postprocess: FlaskClient) -> None:
+def test_an_answer_that_is_none_is_refused_and_no_rejection(cloud: Cloud, postprocess: FlaskClient) -> None:
     for answer in ({"model": MODEL}, {"predictions": []}, {"predictions": [{"score": "high"}]}):
         body = {"argument": argument(cloud), "prediction": answer, "lineage": LINEAGE}
-        assert postprocess.post("/", json=body).status_code == 500
+        assert postprocess.post("/", json=body).status_code == 400
     assert not cloud.documents()
