@@ -18,6 +18,7 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
+from typing import Any
 
 import psutil
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
@@ -187,8 +188,9 @@ def behind(request: web.Request) -> str:
     return request.rel_url.raw_path.split("/", 3)[3]
 
 
-def listens(held: "psutil._common.sconn", port: int) -> bool:
-    return held.status == psutil.CONN_LISTEN and held.laddr.port == port
+def listens(held: Any, port: int) -> bool:
+    """Whether a connection, as psutil lists them, is the socket that a service listens on."""
+    return bool(held.status == psutil.CONN_LISTEN and held.laddr.port == port)
 
 
 def application(chaos: Chaos) -> web.Application:

@@ -20,7 +20,6 @@ from emulator.process import Stack
 from tests.chaos import arrangement
 from tests.chaos.inputs import Sent, mixed
 
-SWEEP_EVERY_S = 8
 RARER = {"kill_after_claim": 0.005, "kill_after_result": 0.005}  # a service that dies often is started again ever later
 FOLDERS = ("results", "rejected", "failed")
 
@@ -33,6 +32,7 @@ class Run:
     client: storage.Client
     publisher: pubsub_v1.PublisherClient
     sent: dict[str, Sent]  # by document
+    sweep_every_s: float
 
     def order(self, **body: Any) -> None:
         topic = self.publisher.topic_path("local-project", "messages")
@@ -66,8 +66,8 @@ class Run:
                 return
             if time.monotonic() > next_order:
                 self.order(**order)
-                next_order = time.monotonic() + SWEEP_EVERY_S
-            time.sleep(0.5)
+                next_order = time.monotonic() + self.sweep_every_s
+            time.sleep(0.5 + len(self.sent) / 1000)  # looking costs the store something, too
 
 
 def undergo(
@@ -79,6 +79,7 @@ def undergo(
     kills: int,
     kill_every_s: float,
     timeout_s: float,
+    sweep_every_s: float,
     **odds: float,
 ) -> None:
     path = arrangement.write(folder, seed=seed, kills=kills, kill_every_s=kill_every_s, odds=odds)
@@ -87,7 +88,7 @@ def undergo(
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", stack.http)
         monkeypatch.setenv("PUBSUB_EMULATOR_HOST", stack.grpc)
         client = storage.Client(project="local-project", credentials=AnonymousCredentials())
-        run = Run(stack, client, pubsub_v1.PublisherClient(), {})
+        run = Run(stack, client, pubsub_v1.PublisherClient(), {}, sweep_every_s)
         began = time.monotonic()
         httpx.post(run.chaos + "/storm", timeout=30)
         run.sent |= upload(client, mixed(count, seed))
@@ -161,10 +162,11 @@ def report(run: Run, stormy: dict[str, list[str]], took_s: float) -> None:
 @pytest.mark.stack
 @pytest.mark.timeout(240)
 def test_a_small_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    undergo(tmp_path, monkeypatch, count=60, seed=7, kills=3, kill_every_s=3, timeout_s=60)
+    undergo(tmp_path, monkeypatch, count=60, seed=7, kills=3, kill_every_s=3, timeout_s=60, sweep_every_s=8)
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(3600)
 def test_a_great_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    undergo(tmp_path, monkeypatch, count=2000, seed=1, kills=60, kill_every_s=6, timeout_s=1500, **RARER)
+    limits = {"kills": 60, "kill_every_s": 6, "timeout_s": 1500, "sweep_every_s": 60}
+    undergo(tmp_path, monkeypatch, count=2000, seed=1, **limits, **RARER)
