@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import http, logs, protocol
 from .errors import (
@@ -20,6 +21,9 @@ from .protocol import Answer
 from .service import Outcome, Service
 from .settings import Settings
 
+if TYPE_CHECKING:
+    from .tracing import Tracing
+
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -34,6 +38,7 @@ class App:
         self.settings = settings
         self.service: Service | None = None
         self.metrics: Metrics | None = None
+        self.tracing: Tracing | None = None
         self.draining = False
         self.active = 0
         self.watches: dict[asyncio.Task[Any], asyncio.TimerHandle | asyncio.Task[None]] = {}
@@ -64,6 +69,7 @@ class App:
             return
         self.active += 1
         request = Request(scope, receive)
+        began_ns = time.time_ns() if self.tracing else 0
         route = "unknown"
         try:
             route, handler, arguments = self._route(request)
@@ -81,6 +87,8 @@ class App:
             self.active -= 1
         if self.metrics:
             self.metrics.requests.labels(route, response.status).inc()
+        if self.tracing and began_ns and request.method == "POST":
+            self.tracing.answered(request, route, response.status, began_ns)
         if response.status != 499:
             await response.send(send)
 
@@ -240,6 +248,7 @@ class App:
 
     def _closing_line(self, request: Request, message: str, outcome: Outcome) -> None:
         """Only for a caller that traces: a line costs more than a small model's answer."""
+        request.order = outcome.order
         for prediction in outcome.predictions:
             if "error" in prediction:
                 self._count_error(prediction["error"]["code"])

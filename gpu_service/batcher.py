@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .errors import DeadlineExceeded, InferenceFailed, Overloaded, Unavailable
@@ -38,13 +38,17 @@ class Observer(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Order:
-    """The instances of one request: outcomes fill in as batches end, then `done` is set."""
+    """The instances of one request: outcomes fill in as batches end, then `done` is set.
+
+    A list in `runs` is given the batches that it was part of, and when each one's rows were handed out.
+    """
 
     done: asyncio.Future[None]
     top: int
     outcomes: list[Any]
     left: int
-    tickets: list[Ticket] = field(default_factory=list)
+    runs: "list[tuple[Run, float]] | None" = None
+    arrived: float = 0.0
     queue_s: float = 0.0
     device_s: float = 0.0
     batch_s: float = 0.0
@@ -57,7 +61,19 @@ class Running:
     began: float
 
 
-Result = tuple[Ticket, Any, float, float]  # ticket, row or error, its share of device seconds, the batch's seconds
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """A batch that ran: sent at `began`, it had the device for `seconds` until `ended`."""
+
+    model: str
+    rows: int
+    units: int
+    began: float
+    ended: float
+    seconds: float
+
+
+Result = tuple[Ticket, Any, float, Run | None]  # ticket, row or error, its share of device seconds, the batch
 
 
 class Batcher:
@@ -119,7 +135,8 @@ class Batcher:
         with self._work:
             if not tickets[0].bulk:
                 self._check(len(tickets))
-            self.scheduler.add(tickets, self.clock())
+            order.arrived = self.clock()
+            self.scheduler.add(tickets, order.arrived)
             self._work.notify()
         try:
             await order.done
@@ -149,7 +166,7 @@ class Batcher:
                 batch, expired = self.scheduler.next(self.clock())
                 if expired:
                     late = DeadlineExceeded("The deadline passed before the instance's turn.")
-                    self._deliver([(ticket, late, 0.0, 0.0) for ticket in expired])
+                    self._deliver([(ticket, late, 0.0, None) for ticket in expired])
                 if batch or not block or self._stopping:
                     return batch
                 self._work.wait()
@@ -184,7 +201,8 @@ class Batcher:
             self.scheduler.charge(batch, seconds)
         self.observer.batch(batch, units, [began - ticket.arrived for ticket in batch.tickets], seconds)
         share = seconds / units
-        return [(ticket, row, ticket.size * share, seconds) for ticket, row in zip(batch.tickets, rows, strict=True)]
+        run = Run(batch.model, len(batch.tickets), units, began, ended, seconds)
+        return [(ticket, row, ticket.size * share, run) for ticket, row in zip(batch.tickets, rows, strict=True)]
 
     def _retry(self, batch: Batch, error: Exception) -> list[Result]:
         """Halves of a batch that failed, until what is at fault stands alone."""
@@ -196,7 +214,7 @@ class Batcher:
         if len(batch.tickets) == 1:
             logger.error("inference failed", exc_info=error, extra={"fields": {"model": batch.model}})
             failure = InferenceFailed("The model failed on this instance.")
-            return [(batch.tickets[0], failure, 0.0, 0.0)]
+            return [(batch.tickets[0], failure, 0.0, None)]
         logger.warning(
             "a batch failed and is halved",
             extra={"fields": {"model": batch.model, "rows": len(batch.tickets), "out_of_memory": is_memory}},
@@ -218,12 +236,15 @@ class Batcher:
 
 
 def _settle(results: list[Result], now: float) -> None:
-    for ticket, outcome, share, seconds in results:
+    for ticket, outcome, share, run in results:
         order: Order = ticket.owner
         order.outcomes[ticket.index] = outcome
         order.device_s += share
+        seconds = run.seconds if run is not None else 0.0
         order.batch_s = max(order.batch_s, seconds)
         order.queue_s = max(order.queue_s, now - ticket.arrived - seconds)
+        if order.runs is not None and run is not None and (not order.runs or order.runs[-1][0] is not run):
+            order.runs.append((run, now))
         order.left -= 1
         if not order.left and not order.done.done():
             order.done.set_result(None)

@@ -2,10 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import protocol
 from .errors import ServiceError, TooLarge
+
+if TYPE_CHECKING:
+    from .batcher import Order
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -20,6 +23,7 @@ class Disconnected(Exception):  # noqa: N818  no error of ours
 class Request:
     scope: Scope
     receive: Receive
+    order: "Order | None" = None  # what came of it, for its trace
 
     @property
     def method(self) -> str:

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import uvicorn
 
@@ -14,7 +15,13 @@ from .app import App
 from .errors import StartError
 from .settings import Settings
 
+if TYPE_CHECKING:
+    from .start import Loaded
+
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+FLUSH_S = 1.0  # for the last spans; the platform's grace is ten seconds in all
 
 
 def run(settings: Settings) -> int:
@@ -59,40 +66,52 @@ async def _run(app: App, server: uvicorn.Server) -> int:
     if app.service is not None:
         await app.service.batcher.stop()
         app.service.close()
+    if app.tracing is not None:
+        await asyncio.wait([_in_thread(app.tracing.flush)], timeout=FLUSH_S)
     logger.info("stopped")
     return 0
 
 
 async def _start(app: App, server: uvicorn.Server) -> None:
-    """Imports and loads in a thread, so that /health answers meanwhile and nothing need wait for it at the end."""
-    loop = asyncio.get_running_loop()
-    loading: asyncio.Future[Any] = loop.create_future()
+    """Imports and loads in a thread, so that /health answers meanwhile."""
 
-    def load() -> None:
+    def load() -> "Loaded":
         from . import start
 
-        try:
-            loaded, failure = start.load(app.settings), None
-        except Exception as error:  # noqa: BLE001  raised again where it is awaited
-            loaded, failure = None, error
-        with suppress(RuntimeError):  # the loop is closed: the process ends
-            loop.call_soon_threadsafe(_settle, loading, loaded, failure)
+        return start.load(app.settings)
 
-    threading.Thread(target=load, name="load", daemon=True).start()
-    loaded = await loading
+    loaded = await _in_thread(load)
     if not server.should_exit:
         from . import start
 
-        start.serve(app, *loaded)
+        start.serve(app, loaded)
 
 
-def _settle(future: "asyncio.Future[Any]", result: object, failure: Exception | None) -> None:
-    if future.cancelled():
-        return
-    if failure is None:
-        future.set_result(result)
-    else:
-        future.set_exception(failure)
+def _in_thread(work: Callable[[], T]) -> "asyncio.Future[T]":
+    """What comes of it; unlike asyncio's own threads, nothing need wait for this one at the end."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, failure: Exception | None) -> None:
+        if future.cancelled():
+            return
+        if failure is None:
+            future.set_result(cast(T, result))
+        else:
+            future.set_exception(failure)
+
+    def run() -> None:
+        result: T | None = None
+        failure: Exception | None = None
+        try:
+            result = work()
+        except Exception as error:  # noqa: BLE001  raised again where it is awaited
+            failure = error
+        with suppress(RuntimeError):  # the loop is closed: the process ends
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=run, name="apart", daemon=True).start()
+    return future
 
 
 def _stop(app: App, server: uvicorn.Server) -> None:

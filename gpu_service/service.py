@@ -30,6 +30,7 @@ class Outcome:
     predictions: list[dict[str, Any]]
     model: Model
     timing: Timing
+    order: Order
 
 
 class Service:
@@ -52,6 +53,7 @@ class Service:
         self.deadline_s = deadline_s
         self.revision = revision
         self.shards = 0
+        self.is_traced = False
         self.pool = ThreadPoolExecutor(min(8, max(2, os.cpu_count() or 2)), "inputs")
         self.fetchers = ThreadPoolExecutor(16, "fetch")
 
@@ -93,7 +95,7 @@ class Service:
             inference_ms=round(1000 * order.batch_s, 3),
             gpu_seconds=round(order.device_s, 6),
         )
-        return Outcome(predictions, used, timing)
+        return Outcome(predictions, used, timing, order)
 
     def modelled(self, model: Model) -> Modelled:
         return Modelled(**model.describe())
@@ -110,6 +112,7 @@ class Service:
 
     def _order(self, prepared: Sequence[Prepared], top: int, *, bulk: bool) -> tuple[Order, list[Ticket]]:
         order = Order(asyncio.get_running_loop().create_future(), top, list(prepared), 0)
+        order.runs = [] if self.is_traced and not bulk else None
         deadline = math.inf if bulk else time.monotonic() + self.deadline_s
         tickets = [
             Ticket(item[0].key, item[1].data, item[1].size, deadline, bulk, order, index)

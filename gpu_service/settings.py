@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from . import registry
 from .errors import StartError
@@ -34,6 +35,7 @@ class Settings:
     storage_uri: str | None = None
     project: str | None = None
     revision: str = "local"
+    traces: Literal["otlp", "console"] | None = None
 
 
 def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:
@@ -70,7 +72,21 @@ def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> S
         storage_uri=environ.get("AIP_STORAGE_URI"),
         project=environ.get("GOOGLE_CLOUD_PROJECT"),
         revision=environ.get("K_REVISION") or Settings.revision,
+        traces=_traces(environ),
     )
+
+
+def _traces(environ: Mapping[str, str]) -> Literal["otlp", "console"] | None:
+    """Where spans go, as OpenTelemetry's variables say; nowhere unless they name an exporter or an endpoint."""
+    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    exporter = environ.get("OTEL_TRACES_EXPORTER") or ("otlp" if any(map(environ.get, endpoints)) else "none")
+    if exporter == "none" or environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return None
+    if exporter == "otlp":
+        return "otlp"
+    if exporter == "console":
+        return "console"
+    raise StartError(f"OTEL_TRACES_EXPORTER must be otlp, console or none, not {exporter!r}.")
 
 
 def _number(environ: Mapping[str, str], names: tuple[str, ...], default: int) -> int:

@@ -5,7 +5,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import checkpoint, device, logs, precision, registry, storage, warmup
 from .app import App
@@ -18,6 +20,9 @@ from .registry import Entry, Registry
 from .scheduler import Scheduler
 from .service import Service
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from .tracing import Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +51,18 @@ def _since_process_start() -> float:
     return uptime - ticks / os.sysconf("SC_CLK_TCK")
 
 
-def load(settings: Settings) -> tuple[Registry, dict[str, Model], Scheduler, Phases]:
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the service is made of."""
+
+    registry: Registry
+    models: dict[str, Model]
+    scheduler: Scheduler
+    tracing: "Tracing | None"
+    phases: Phases
+
+
+def load(settings: Settings) -> Loaded:
     """Loads and warms every model.
 
     Raises:
@@ -66,19 +82,32 @@ def load(settings: Settings) -> tuple[Registry, dict[str, Model], Scheduler, Pha
             costs[model.key] = warmup.measure(model, settings.max_batch_s)
         models[model.key] = model
     scheduler = Scheduler(costs, max_queue=settings.max_queue, max_wait_s=settings.max_wait_s)
-    return entries, models, scheduler, phases
+    return Loaded(entries, models, scheduler, _tracing(settings, phases), phases)
 
 
-def serve(app: App, entries: Registry, models: dict[str, Model], scheduler: Scheduler, phases: Phases) -> None:
+def _tracing(settings: Settings, phases: Phases) -> "Tracing | None":
+    if settings.traces is None:
+        return None
+    with phases.phase("tracing"):
+        from .tracing import Tracing
+
+        return Tracing(settings.traces, settings.revision)
+
+
+def serve(app: App, loaded: Loaded) -> None:
     """Starts the batcher in the running event loop; from here on the app is ready."""
-    settings = app.settings
+    settings, models, scheduler, phases = app.settings, loaded.models, loaded.scheduler, loaded.phases
     metrics = Metrics(models, scheduler)
     batcher = Batcher(models, scheduler, metrics)
     batcher.start()
     metrics.active.set_function(lambda: app.active)
     app.metrics = metrics
     objects = storage.Storage(settings.buckets)
-    app.service = Service(entries, models, batcher, objects, deadline_s=settings.deadline_s, revision=settings.revision)
+    app.service = Service(
+        loaded.registry, models, batcher, objects, deadline_s=settings.deadline_s, revision=settings.revision
+    )
+    app.tracing = loaded.tracing
+    app.service.is_traced = loaded.tracing is not None
     phases.seconds["total"] = _since_process_start()
     for phase, seconds in phases.seconds.items():
         metrics.start_seconds.labels(phase).set(seconds)

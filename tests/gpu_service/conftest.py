@@ -1,8 +1,14 @@
-"""Small models with random weights, made by transformers, and the service in front of them."""
+"""Small models with random weights, made by transformers, and the service in front of them: in-process or as one."""
 
 import asyncio
 import json
+import os
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +36,8 @@ from gpu_service.model import Model
 from gpu_service.registry import Entry
 from gpu_service.settings import Settings
 
+ROOT = Path(__file__).parents[2]
+QUIET = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 WORDS = ["a", "the", "film", "was", "is", "not", "good", "bad", "dull", "bright", "long", "story", "joy"]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 VOCABULARY = [
@@ -139,7 +147,7 @@ class Client:
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://service")
 
     async def serve(self) -> None:
-        start.serve(self.app, *self.loaded)
+        start.serve(self.app, self.loaded)
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         return self.runner.run(self.http.request(method, path, **options))
@@ -164,3 +172,99 @@ def client(models_file: Path) -> Iterator[Client]:
     client = Client(Settings(profile="test", models=models_file, device="cpu", buckets=buckets))
     yield client
     client.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def command(models: Path, *more: str) -> list[str]:
+    return [
+        sys.executable,
+        "-m",
+        "gpu_service",
+        "--models",
+        str(models),
+        "--profile",
+        "test",
+        "--host",
+        "127.0.0.1",
+        *more,
+    ]
+
+
+class Server:
+    """The service as a process."""
+
+    def __init__(self, process: "subprocess.Popen[str]", port: int) -> None:
+        self.process, self.port = process, port
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+
+    def wait_until_ready(self) -> None:
+        give_up = time.monotonic() + 60
+        while time.monotonic() < give_up:
+            assert self.process.poll() is None
+            try:
+                answer = self.http.get("/ready")
+            except httpx.TransportError:
+                time.sleep(0.05)
+                continue
+            if answer.status_code == 200:
+                return
+            assert answer.status_code == 503
+            assert answer.json()["error"]["code"] == "unavailable"
+            time.sleep(0.05)
+        raise AssertionError("not ready in time")
+
+    def wait_until_alive(self) -> None:
+        give_up = time.monotonic() + 60
+        while time.monotonic() < give_up:
+            assert self.process.poll() is None
+            with suppress(httpx.TransportError):
+                assert self.http.get("/health").status_code == 200
+                return
+            time.sleep(0.01)
+        raise AssertionError("not alive in time")
+
+    def active(self) -> int:
+        metric = next(
+            line for line in self.http.get("/metrics").text.splitlines() if line.startswith("gpu_service_active")
+        )
+        return int(float(metric.split()[1]))
+
+    def stop(self) -> list[dict]:
+        """Waits for the end; the log's lines."""
+        out, _ = self.process.communicate(timeout=30)
+        return [json.loads(line) for line in out.splitlines()]
+
+
+@pytest.fixture(name="free_port", scope="session")
+def free_port_() -> Callable[[], int]:
+    return free_port
+
+
+@pytest.fixture
+def serve(models_file: Path) -> Iterator[Callable[..., Server]]:
+    started: list[Server] = []
+
+    def serve(*more: str, **env: str) -> Server:
+        port = free_port()
+        environ = {**os.environ, **QUIET, "PORT": str(port), **env}
+        process = subprocess.Popen(
+            command(models_file, *more),
+            cwd=ROOT,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(Server(process, port))
+        return started[-1]
+
+    yield serve
+    for server in started:
+        server.http.close()
+        server.process.kill()
+        server.process.communicate()

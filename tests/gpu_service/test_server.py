@@ -8,107 +8,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 ROOT = Path(__file__).parents[2]
-QUIET = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def command(models: Path, *more: str) -> list[str]:
-    return [
-        sys.executable,
-        "-m",
-        "gpu_service",
-        "--models",
-        str(models),
-        "--profile",
-        "test",
-        "--host",
-        "127.0.0.1",
-        *more,
-    ]
-
-
-class Server:
-    def __init__(self, process: "subprocess.Popen[str]", port: int) -> None:
-        self.process, self.port = process, port
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
-
-    def wait_until_ready(self) -> None:
-        give_up = time.monotonic() + 60
-        while time.monotonic() < give_up:
-            assert self.process.poll() is None
-            try:
-                answer = self.http.get("/ready")
-            except httpx.TransportError:
-                time.sleep(0.05)
-                continue
-            if answer.status_code == 200:
-                return
-            assert answer.status_code == 503
-            assert answer.json()["error"]["code"] == "unavailable"
-            time.sleep(0.05)
-        raise AssertionError("not ready in time")
-
-    def wait_until_alive(self) -> None:
-        give_up = time.monotonic() + 60
-        while time.monotonic() < give_up:
-            assert self.process.poll() is None
-            with suppress(httpx.TransportError):
-                assert self.http.get("/health").status_code == 200
-                return
-            time.sleep(0.01)
-        raise AssertionError("not alive in time")
-
-    def active(self) -> int:
-        metric = next(
-            line for line in self.http.get("/metrics").text.splitlines() if line.startswith("gpu_service_active")
-        )
-        return int(float(metric.split()[1]))
-
-    def stop(self) -> list[dict]:
-        """Waits for the end; the log's lines."""
-        out, _ = self.process.communicate(timeout=30)
-        return [json.loads(line) for line in out.splitlines()]
-
-
-@pytest.fixture
-def serve(models_file: Path) -> Iterator[Callable[..., Server]]:
-    started: list[Server] = []
-
-    def serve(*more: str, **env: str) -> Server:
-        port = free_port()
-        environ = {**os.environ, **QUIET, "PORT": str(port), **env}
-        process = subprocess.Popen(
-            command(models_file, *more),
-            cwd=ROOT,
-            env=environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        started.append(Server(process, port))
-        return started[-1]
-
-    yield serve
-    for server in started:
-        server.http.close()
-        server.process.kill()
-        server.process.communicate()
 
 
 @contextmanager
-def half_sent(server: Server, body: bytes) -> Iterator[socket.socket]:
+def half_sent(server: Any, body: bytes) -> Iterator[socket.socket]:
     """A request whose last byte is still missing."""
     head = f"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
@@ -116,7 +27,7 @@ def half_sent(server: Server, body: bytes) -> Iterator[socket.socket]:
         yield connection
 
 
-def test_it_becomes_ready_answers_and_ends_with_zero(serve: Callable[..., Server]):
+def test_it_becomes_ready_answers_and_ends_with_zero(serve: Callable[..., Any]):
     server = serve(K_REVISION="gpu-service-00007-abc")
     server.wait_until_ready()
     trace = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
@@ -134,7 +45,7 @@ def test_it_becomes_ready_answers_and_ends_with_zero(serve: Callable[..., Server
     assert not any("good film" in json.dumps(line) for line in lines)
 
 
-def test_sigterm_finishes_what_is_in_flight_and_takes_no_more(serve: Callable[..., Server]):
+def test_sigterm_finishes_what_is_in_flight_and_takes_no_more(serve: Callable[..., Any]):
     server = serve()
     server.wait_until_ready()
     body = json.dumps({"instances": ["a good film"] * 128}).encode()
@@ -161,7 +72,7 @@ def test_sigterm_finishes_what_is_in_flight_and_takes_no_more(serve: Callable[..
     assert next(line for line in lines if line["message"] == "stopping")["active"] == 2
 
 
-def test_a_gpu_that_was_promised_and_is_not_there_ends_the_start(serve: Callable[..., Server]):
+def test_a_gpu_that_was_promised_and_is_not_there_ends_the_start(serve: Callable[..., Any]):
     server = serve(GPU_REQUIRED="1", CUDA_VISIBLE_DEVICES="")
     (line,) = server.stop()
     assert server.process.returncode == 1
@@ -171,7 +82,7 @@ def test_a_gpu_that_was_promised_and_is_not_there_ends_the_start(serve: Callable
 
 @pytest.mark.parametrize("name", ["distilbert", "electra"])
 def test_sigterm_while_models_load_ends_it_with_zero(
-    serve: Callable[..., Server], folder: Callable[[str], Path], tmp_path: Path, name: str
+    serve: Callable[..., Any], folder: Callable[[str], Path], tmp_path: Path, name: str
 ):
     """The second is loaded through transformers, whose imports and locks a thread holds at that moment."""
     entry = {"name": name, "task": "text-classification", "source": str(folder(name))}
@@ -185,7 +96,7 @@ def test_sigterm_while_models_load_ends_it_with_zero(
     assert [line["message"] for line in lines] == ["stopping", "stopped"]
 
 
-def test_sigterm_does_not_wait_for_a_start_that_never_ends(serve: Callable[..., Server], tmp_path: Path):
+def test_sigterm_does_not_wait_for_a_start_that_never_ends(serve: Callable[..., Any], tmp_path: Path):
     os.mkfifo(tmp_path / "models.json")  # reading it waits for a writer
     server = serve("--models", str(tmp_path / "models.json"))
     server.wait_until_alive()
@@ -195,7 +106,7 @@ def test_sigterm_does_not_wait_for_a_start_that_never_ends(serve: Callable[..., 
     assert server.process.returncode == 0
 
 
-def test_a_taken_port_ends_the_start(serve: Callable[..., Server]):
+def test_a_taken_port_ends_the_start(serve: Callable[..., Any]):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -215,7 +126,7 @@ def test_a_taken_port_ends_the_start(serve: Callable[..., Server]):
     ],
 )
 def test_what_cannot_be_served_ends_the_start_with_a_clear_line(
-    serve: Callable[..., Server], more: tuple[str, ...], reason: str
+    serve: Callable[..., Any], more: tuple[str, ...], reason: str
 ):
     server = serve(*more, CUDA_VISIBLE_DEVICES="")
     (line,) = server.stop()
@@ -224,7 +135,7 @@ def test_what_cannot_be_served_ends_the_start_with_a_clear_line(
     assert "exception" not in line
 
 
-def test_vertex_ai_names_port_and_routes(serve: Callable[..., Server]):
+def test_vertex_ai_names_port_and_routes(serve: Callable[..., Any], free_port: Callable[[], int]):
     port = free_port()
     server = serve(AIP_HTTP_PORT=str(port), AIP_PREDICT_ROUTE="/v1/go", AIP_HEALTH_ROUTE="/v1/alive")
     server.port = port
