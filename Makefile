@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format local stage chaos benchmark-workflows benchmark-pipeline clean
+.PHONY: help setup demo test lint format local stage chaos rehearsal benchmark-workflows benchmark-pipeline clean
 
 help:            ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' $(MAKEFILE_LIST) | column -t -l 2 2>/dev/null || grep '##' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ benchmark-pipeline: setup   ## latency by hop, inputs per second, storage reques
 
 chaos: setup     ## thousands of uploads while everything is killed, delayed, duplicated (long)
 	@$(RUN) -m pytest -m chaos tests/chaos
+
+rehearsal: setup ## deploy, examine and destroy a project with the real gcloud against a stand-in (long)
+	@$(RUN) -m pytest -m rehearsal tests/deploy
 
 clean:           ## remove the environment, local state and build output
 	rm -rf $(VENV) .local build

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "deploy/gcloud").glob("*.sh"))
 
 real_gcloud = [
-    pytest.mark.gcloud,
+    pytest.mark.rehearsal,
     pytest.mark.timeout(1800),
     pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not installed: the scripts did not run"),
 ]
