@@ -55,16 +55,16 @@ drop "$there_" "$(resource "$(inventory get log_sink.name)")" gcloud logging sin
 
 # The dataset keeps what was reported; so it goes with the data only.
 dataset=bigquery/v2/projects/$PROJECT_ID/datasets/${PREFIX//-/_}_$(inventory get log_sink.name)
-[ -z "$with_data" ] || ! there rest GET bigquery "$dataset" || change rest DELETE bigquery "$dataset?deleteContents=true"
+[ -z "$with_data" ] || ! there rest GET bigquery "$dataset" || change rest DELETE bigquery "$dataset?deleteContents=true" >&3
 for collection in v3/projects/$PROJECT_ID/alertPolicies v1/projects/$PROJECT_ID/dashboards; do
   rest GET monitoring "$collection?pageSize=1000" | json '"\n".join(entry["name"] for entries in it.values() if isinstance(entries, list)
     for entry in entries if entry.get("displayName", "").startswith((arguments[0] + "-", arguments[0] + " ")))' "$PREFIX" |
-    while read -r name; do [ -z "$name" ] || change rest DELETE monitoring "${collection%%/*}/$name" >&2; done
+    while read -r name; do [ -z "$name" ] || change rest DELETE monitoring "${collection%%/*}/$name" >&3; done
 done
 ! there rest GET monitoring "v3/projects/$PROJECT_ID/services/$PREFIX" || {
   there rest GET monitoring "v3/projects/$PROJECT_ID/services/$PREFIX/serviceLevelObjectives/$(inventory get slo.name)" &&
-    change rest DELETE monitoring "v3/projects/$PROJECT_ID/services/$PREFIX/serviceLevelObjectives/$(inventory get slo.name)"
-  change rest DELETE monitoring "v3/projects/$PROJECT_ID/services/$PREFIX"
+    change rest DELETE monitoring "v3/projects/$PROJECT_ID/services/$PREFIX/serviceLevelObjectives/$(inventory get slo.name)" >&3
+  change rest DELETE monitoring "v3/projects/$PROJECT_ID/services/$PREFIX" >&3
 }
 
 policy=$(gcloud projects get-iam-policy "$PROJECT_ID" --format=json || echo '{}')

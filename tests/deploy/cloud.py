@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 Body = dict[str, Any]
 
@@ -39,7 +39,12 @@ APIS = [
     "cloudquotas",
 ]
 OPERATIONS = {"artifactregistry", "cloudbuild", "cloudfunctions", "eventarc", "workflows", "serviceusage"}
-LISTS = {"serviceAccounts": "accounts", "b": "items", "o": "items"}  # others are listed under their own name
+LISTS = {
+    "serviceAccounts": "accounts",
+    "b": "items",
+    "o": "items",
+    "managedFolders": "items",
+}  # others are listed under their own name
 NUMBER = "123456789"
 
 
@@ -58,7 +63,8 @@ class Google:
 
     def answer(self, method: str, target: str, body: Any) -> tuple[int, Any]:
         url = urlsplit(target)  # absolute where gcloud takes this for a proxy
-        path = re.sub(r"^/(resumable/)?upload/storage/v1/", "/storage/", unquote(url.path))
+        path = re.sub(r"^/(resumable/)?upload/storage/v1/", "/storage/", url.path)
+        path = path if path.startswith("/storage/") else unquote(path)  # an object's name may hold slashes
         api, _, path = path.lstrip("/").replace("/projects/-/", "/projects/my-project/").partition("/")
         query = {key: values[-1] for key, values in parse_qs(url.query).items()}
         override = self.special(method, api, path, query, body)
@@ -127,6 +133,8 @@ class Google:
             return 200, {"runtimes": [{"name": "python312", "stage": "GA", "environment": "GEN_2"}]}
         if api == "storage" and path.endswith("/serviceAccount"):
             return 200, {"email_address": f"service-{NUMBER}@gs-project-accounts.iam.gserviceaccount.com", "kind": "k"}
+        if api == "storage" and path.endswith("/storageLayout"):
+            return 200, {"bucket": path.split("/")[1], "hierarchicalNamespace": {"enabled": False}}
         if api == "storage" and path.endswith("/iam"):
             return self.policy(method, f"{api}/{path[:-4]}", body)
         if api == "run" and method == "GET" and re.fullmatch(r"v1/projects/[^/]+/locations", path):
@@ -268,13 +276,15 @@ def is_collection(api: str, path: str) -> bool:
     """Whether a path ends with a collection: versions aside, names and collections alternate."""
     parts = path.split("/")
     if api == "storage":
-        return parts[-1] in ("b", "o")
+        return parts[-1] in ("b", "o", "managedFolders")
     if api == "bigquery":
         return parts[-1] == "datasets"
     return len(parts) % 2 == 0
 
 
 def created_id(path: str, query: dict[str, str], body: Any) -> str:
+    if path.startswith("b/") and path.endswith("/o"):
+        return quote(query.get("name") or body["name"], safe="")
     for name, value in query.items():
         if name.lower().endswith("id") and name not in ("userProject", "requestId"):
             return value
@@ -284,7 +294,7 @@ def created_id(path: str, query: dict[str, str], body: Any) -> str:
         return f"{name}@{path.split('/')[2]}.iam.gserviceaccount.com"
     if "datasetReference" in body:
         name = body["datasetReference"]["datasetId"]
-    return str(name or body.get("displayName") or "").rpartition("/")[2]
+    return str(name or "").rpartition("/")[2]
 
 
 def uploaded(raw: bytes, content_type: str) -> Body:
@@ -295,7 +305,7 @@ def uploaded(raw: bytes, content_type: str) -> Body:
     resource, _, data = raw.removeprefix(mark).partition(mark)
     described = resource[resource.index(b"{") : resource.rindex(b"}") + 1]
     data = re.split(rb"\r?\n\r?\n", data, maxsplit=1)[1]
-    data = re.sub(rb"\r?\n$", b"", data[: data.rindex(mark + b"--")])
+    data = re.sub(rb"\r?\n\Z", b"", data[: data.rindex(mark + b"--")])
     digest = base64.b64encode(hashlib.md5(data).digest()).decode()
     return {**json.loads(described), "size": str(len(data)), "md5Hash": digest}
 
