@@ -7,24 +7,14 @@ import msgspec
 from . import __version__, protocol
 from .settings import Settings
 
-ERROR = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["code", "message"],
-            "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
-        }
-    },
-}
-STRUCTS = (protocol.Predict, protocol.Answer, protocol.Shard, protocol.ShardAnswer, protocol.Infer)
+STRUCTS = (protocol.Predict, protocol.Answer, protocol.Shard, protocol.ShardAnswer, protocol.Infer, protocol.Inferred)
 NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
 
 
 def document(settings: Settings) -> dict[str, Any]:
     """As OpenAPI 3.1."""
     _, components = msgspec.json.schema_components(STRUCTS, ref_template="#/components/schemas/{name}")
+    components["Predict"] |= _either(settings.max_instances)
     predict = _post("Predict on instances of text or images.", "Predict", "Answer")
     paths: dict[str, Any] = {
         "/predict": {"post": predict},
@@ -42,7 +32,7 @@ def document(settings: Settings) -> dict[str, Any]:
         "/v2/models/{name}/ready": {"parameters": [NAME], "get": _get("Whether the model is ready.")},
         "/v2/models/{name}/infer": {
             "parameters": [NAME],
-            "post": _post("Open Inference Protocol: one BYTES tensor named text or image.", "Infer", None),
+            "post": _post("Open Inference Protocol: one BYTES tensor named text or image.", "Infer", "Inferred"),
         },
     }
     if settings.predict_route:
@@ -53,16 +43,21 @@ def document(settings: Settings) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "GPU inference service", "version": __version__},
         "paths": paths,
-        "components": {"schemas": {**components, "Error": ERROR}},
+        "components": {"schemas": {**components, "Error": protocol.FAILURE}},
     }
 
 
-def _post(summary: str, body: str, answer: str | None) -> dict[str, Any]:
-    schema = {"type": "object"} if answer is None else _ref(answer)
+def _either(most: int) -> dict[str, Any]:
+    """What a struct cannot say: one of the forms, and no two."""
+    listed = {"required": ["instances"], "properties": {"instances": {"type": "array", "maxItems": most}}}
+    return {"oneOf": [listed, *({"required": [name]} for name in ("text", "image", "uri"))]}
+
+
+def _post(summary: str, body: str, answer: str) -> dict[str, Any]:
     return {
         "summary": summary,
         "requestBody": {"required": True, "content": {"application/json": {"schema": _ref(body)}}},
-        "responses": {"200": _content("The answer.", "application/json", schema), **_failures()},
+        "responses": {"200": _content("The answer.", "application/json", _ref(answer)), **_failures()},
     }
 
 

@@ -2,10 +2,10 @@
 
 import base64
 import binascii
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from .errors import InstanceError, InvalidRequest, MalformedRequest, RequestError, TooLarge
 from .registry import Entry
@@ -15,27 +15,63 @@ DEFAULT_TOP = 5
 KINDS = {"text": "text-classification", "image": "image-classification"}
 NAMES = {task: kind for kind, task in KINDS.items()}
 
-Parameters = dict[str, Any]
+
+def _documented(**schema: Any) -> Meta:
+    """What the OpenAPI document says of a value that is checked elsewhere, so as to fail with a code of its own."""
+    return Meta(extra_json_schema=schema)
+
+
+ADDRESS = {"type": "string", "pattern": "^gs://[^/]+/.+"}
+IMAGE = {
+    "type": "object",
+    "required": ["b64"],
+    "properties": {"b64": {"type": "string", "minLength": 1, "contentEncoding": "base64"}},
+}
+FAILURE = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message"],
+            "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
+        }
+    },
+}
+PREDICTION = {
+    "type": "object",
+    "required": ["label", "score", "scores"],
+    "properties": {
+        "label": {"type": "string"},
+        "score": {"type": "number", "minimum": 0, "maximum": 1},
+        "scores": {"type": "object", "additionalProperties": {"type": "number"}},
+        "truncated": {"const": True},
+    },
+}
+TOP_K = {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_TOP, "default": DEFAULT_TOP}
+INSTANCE = "{text}, {image: {b64}}, {uri} or a text; one that is none of these fails alone."
+
+Parameters = Annotated[dict[str, Any], _documented(properties={"top_k": TOP_K})]
 
 
 class Predict(msgspec.Struct):
     """Body of /predict; the short form has `text`, `image` or `uri` in place of `instances`."""
 
-    instances: list[Any] | None = None
+    instances: Annotated[list[Any], Meta(min_length=1), _documented(items={"description": INSTANCE})] | None = None
     model: str | None = None
     version: str | int | None = None
     parameters: Parameters | None = None
-    text: Any = UNSET
-    image: Any = UNSET
-    uri: Any = UNSET
+    text: Annotated[Any, _documented(type="string", minLength=1)] = UNSET
+    image: Annotated[Any, _documented(**IMAGE)] = UNSET
+    uri: Annotated[Any, _documented(**ADDRESS)] = UNSET
 
 
 class Shard(msgspec.Struct):
     """Body of /predict-shard."""
 
-    input: str
-    output: str
-    offset: int = 0
+    input: Annotated[str, _documented(**ADDRESS)]
+    output: Annotated[str, _documented(**ADDRESS)]
+    offset: Annotated[int, Meta(ge=0)] = 0
     model: str | None = None
     version: str | int | None = None
     parameters: Parameters | None = None
@@ -53,7 +89,7 @@ class Tensor(msgspec.Struct):
 class Infer(msgspec.Struct):
     """Body of /v2/models/{name}/infer."""
 
-    inputs: list[Tensor]
+    inputs: Annotated[list[Tensor], _documented(minItems=1, maxItems=1)]
     id: str | None = None
     parameters: Parameters | None = None
 
@@ -76,10 +112,19 @@ class Timing(msgspec.Struct):
     gpu_seconds: float
 
 
+class Inferred(msgspec.Struct, omit_defaults=True):
+    """Of /v2/models/{name}/infer: tensors of label, score and all scores of each instance."""
+
+    model_name: str
+    model_version: str
+    outputs: list[Tensor]
+    id: str | UnsetType = UNSET
+
+
 class Answer(msgspec.Struct, omit_defaults=True):
     """Of /predict; `revision` is the service's own, the last three are for the short form."""
 
-    predictions: list[dict[str, Any]]
+    predictions: Annotated[list[dict[str, Any]], _documented(items={"anyOf": [PREDICTION, FAILURE]})]
     model: Modelled
     device: str
     timing: Timing
@@ -121,8 +166,6 @@ def predict(body: bytes, limit: int) -> tuple[Predict, bool]:
         raise MalformedRequest("The body must have either instances, a list, or one of text, image and uri.")
     if request.instances is None:
         request.instances = short
-    if not request.instances:
-        raise MalformedRequest("instances must hold at least one instance.")
     if len(request.instances) > limit:
         raise TooLarge(f"A request holds at most {limit} instances.", "too_many_instances")
     return request, bool(short)
@@ -131,8 +174,6 @@ def predict(body: bytes, limit: int) -> tuple[Predict, bool]:
 def shard(body: bytes) -> Shard:
     """Raises MalformedRequest."""
     request: Shard = _decoded(_shard, body)
-    if request.offset < 0:
-        raise MalformedRequest("offset must not be negative.")
     return request
 
 
@@ -158,19 +199,15 @@ def infer(body: bytes, limit: int) -> tuple[Infer, list[Any]]:
     return request, [{"text": value} for value in tensor.data]
 
 
-def inferred(request: Infer, name: str, version: str, predictions: list[dict[str, Any]]) -> dict[str, Any]:
-    """The answer to an infer request: label, score and all scores of each instance."""
+def inferred(request: Infer, name: str, version: str, predictions: list[dict[str, Any]]) -> Inferred:
+    """The answer to an infer request."""
     columns = {
         "label": ("BYTES", [prediction["label"] for prediction in predictions]),
         "score": ("FP32", [prediction["score"] for prediction in predictions]),
         "scores": ("BYTES", [encode(prediction["scores"]).decode() for prediction in predictions]),
     }
-    outputs = [
-        {"name": column, "datatype": datatype, "shape": [len(data)], "data": data}
-        for column, (datatype, data) in columns.items()
-    ]
-    answer = {"model_name": name, "model_version": version, "outputs": outputs}
-    return answer if request.id is None else {**answer, "id": request.id}
+    outputs = [Tensor(column, datatype, [len(data)], data) for column, (datatype, data) in columns.items()]
+    return Inferred(name, version, outputs, UNSET if request.id is None else request.id)
 
 
 def metadata(entry: Entry, kind: str) -> dict[str, Any]:

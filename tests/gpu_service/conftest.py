@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -245,21 +245,16 @@ def free_port_() -> Callable[[], int]:
     return free_port
 
 
-@pytest.fixture
-def serve(models_file: Path) -> Iterator[Callable[..., Server]]:
+@contextmanager
+def starter(models: Path) -> Iterator[Callable[..., Server]]:
+    """Starts services, and ends them all."""
     started: list[Server] = []
 
     def serve(*more: str, **env: str) -> Server:
         port = free_port()
         environ = {**os.environ, **QUIET, "PORT": str(port), **env}
-        process = subprocess.Popen(
-            command(models_file, *more),
-            cwd=ROOT,
-            env=environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        process = subprocess.Popen(command(models, *more), cwd=ROOT, env=environ, **pipes)
         started.append(Server(process, port))
         return started[-1]
 
@@ -268,3 +263,16 @@ def serve(models_file: Path) -> Iterator[Callable[..., Server]]:
         server.http.close()
         server.process.kill()
         server.process.communicate()
+
+
+@pytest.fixture
+def serve(models_file: Path) -> Iterator[Callable[..., Server]]:
+    with starter(models_file) as serve:
+        yield serve
+
+
+@pytest.fixture(scope="module")
+def serve_long(models_file: Path) -> Iterator[Callable[..., Server]]:
+    """For all tests of a module."""
+    with starter(models_file) as serve:
+        yield serve
