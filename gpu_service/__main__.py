@@ -7,7 +7,7 @@ import sys
 from typing import NoReturn
 
 from . import logs
-from .errors import StartError
+from .errors import ServiceError
 
 
 def main() -> int:
@@ -16,11 +16,14 @@ def main() -> int:
     from .settings import read
 
     logs.setup()
+    logger = logging.getLogger(__package__)
     try:
         return run(read(sys.argv[1:]))
-    except StartError as error:
-        logging.getLogger(__package__).error("cannot start: %s", error.message)  # noqa: TRY400  a clear line
-        return 1
+    except ServiceError as error:
+        logger.error("cannot start: %s", error.message)  # noqa: TRY400  a clear line
+    except Exception:
+        logger.exception("the service failed")
+    return 1
 
 
 def leave(status: int) -> NoReturn:

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,9 @@ from typing import Any
 import httpx
 import pytest
 import torch
+import uvicorn
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
 from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordPiece
 from tokenizers.processors import TemplateProcessing
@@ -30,6 +34,8 @@ from transformers import (
     ViTConfig,
 )
 
+from emulator.storage import Store
+from emulator.storage import app as storage_app
 from gpu_service import checkpoint, device, start
 from gpu_service.app import App
 from gpu_service.model import Model
@@ -276,3 +282,29 @@ def serve_long(models_file: Path) -> Iterator[Callable[..., Server]]:
     """For all tests of a module."""
     with starter(models_file) as serve:
         yield serve
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[str]:
+    emulated = Store()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(
+            uvicorn.Config(storage_app(emulated), log_level="critical", timeout_graceful_shutdown=1)
+        )
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+    emulated.close()
+
+
+@pytest.fixture
+def gcs(store: str, monkeypatch: pytest.MonkeyPatch) -> storage.Client:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", store)
+    made = storage.Client(project="local-project", credentials=AnonymousCredentials())
+    for name in ("input", "work", "other"):
+        if not made.bucket(name).exists():
+            made.create_bucket(name)
+    return made

@@ -3,46 +3,17 @@
 import base64
 import io
 import json
-import socket
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import uvicorn
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from PIL import Image
 
-from emulator.storage import Store, app
 from gpu_service import shards
 
 PNG = io.BytesIO()
 Image.new("RGB", (8, 8), "red").save(PNG, "PNG")
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    store = Store()
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app(store), log_level="critical", timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
-    store.close()
-
-
-@pytest.fixture
-def gcs(address: str, monkeypatch: pytest.MonkeyPatch) -> storage.Client:
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
-    made = storage.Client(project="local-project", credentials=AnonymousCredentials())
-    for name in ("input", "work", "other"):
-        if not made.bucket(name).exists():
-            made.create_bucket(name)
-    return made
 
 
 @pytest.fixture
