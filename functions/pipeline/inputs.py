@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
-from google.api_core.exceptions import NotFound, PreconditionFailed
+from google.api_core.exceptions import NotFound, PreconditionFailed, ServiceUnavailable
 
 from pipeline import clients
 from pipeline.errors import RejectedError
@@ -18,9 +18,16 @@ CHUNK_BYTES = 1 << 20
 
 
 def head(source: Input) -> bytes:
-    """The first 64 KB, stored bytes as they are (never unpacked by the client)."""
+    """The first 64 KB, stored bytes as they are (never unpacked by the client).
+
+    Raises:
+        ServiceUnavailable: the answer broke off; a range has no checksum by which the client would notice.
+    """
     with _gone(source):
-        return _bytes(_blob(source).download_as_bytes(end=HEAD_BYTES - 1, raw_download=True))
+        found = _bytes(_blob(source).download_as_bytes(end=HEAD_BYTES - 1, raw_download=True))
+    if len(found) < min(HEAD_BYTES, source.size):
+        raise ServiceUnavailable(f"{len(found)} bytes came of the first {min(HEAD_BYTES, source.size)}.")
+    return found
 
 
 def read(source: Input, limit: int) -> bytes:
