@@ -28,6 +28,7 @@ CONTENT_TYPES = {
     "application/zip": "other",
     "application/gzip": "other",
 }
+LINE_TYPES = ("application/jsonl", "application/x-ndjson", "application/ndjson", "application/jsonlines")
 WORDS = {"image": "an image", "text": "text", "csv": "CSV", "json": "JSON", "other": "another format"}
 MARKUP = re.compile(r"\s*<(?:\?xml|!doctype|html|svg)\b", re.IGNORECASE)
 PLAIN_NAME = re.compile(r"\w[\w.-]*")
@@ -58,7 +59,8 @@ def sniff(head: bytes, *, whole: bool, name: str, content_type: str | None) -> s
         raise _mismatch(found, "text")
     if MARKUP.match(text):
         raise RejectedError("unknown_kind", "Markup (HTML, XML, SVG) is not processed; send its text alone.")
-    return _json(text, promised, whole=whole) or _table(text, promised, whole=whole) or "text"
+    lines = whole and _promises_lines(name, content_type)
+    return _json(text, promised, whole=whole, lines=lines) or _table(text, promised, whole=whole) or "text"
 
 
 def families(name: str, content_type: str | None) -> frozenset[str]:
@@ -72,6 +74,10 @@ def families(name: str, content_type: str | None) -> frozenset[str]:
     if media_type.startswith("text/") and by_type is None and by_name is None:
         by_type = "text"  # clients send text/plain for anything, so that a name speaks louder
     return frozenset(family for family in (by_name, by_type) if family)
+
+
+def _promises_lines(name: str, content_type: str | None) -> bool:
+    return name.lower().endswith((".jsonl", ".ndjson")) or (content_type or "").lower().startswith(LINE_TYPES)
 
 
 def _binary(media_type: str, promised: frozenset[str]) -> str:
@@ -94,8 +100,10 @@ def _text(head: bytes, promised: frozenset[str], *, whole: bool) -> str:
         raise RejectedError("unknown_kind", "The content is neither text nor an image.") from error
 
 
-def _json(text: str, promised: frozenset[str], *, whole: bool) -> str | None:
+def _json(text: str, promised: frozenset[str], *, whole: bool, lines: bool) -> str | None:
     found = shapes.shape(text, whole=whole)
+    if found == "other" and lines and text.lstrip().startswith("{"):
+        found = "records"  # a single line of JSON lines is a JSON document, too
     if found in ("manifest", "records"):
         if "csv" in promised:
             raise _mismatch(frozenset(("csv",)), "JSON")

@@ -193,6 +193,12 @@ def test_json_lines_become_a_shard(cloud: Cloud, preprocess: FlaskClient) -> Non
     ]
 
 
+def test_a_single_json_line_is_one_record(cloud: Cloud, preprocess: FlaskClient) -> None:
+    answer = preprocess.post("/", json=argument(cloud, "a.jsonl", '{"text": "a single line"}\n', "records"))
+    assert answer.json is not None
+    assert answer.json["count"] == 1
+
+
 def test_another_field_may_be_named(cloud: Cloud, preprocess: FlaskClient) -> None:
     body = argument(cloud, "a.jsonl", '{"review": "a", "text": "b"}\n{"text": "b"}\n', "records", text_column="review")
     assert lines(cloud, answered(preprocess, body)) == ['{"text": "a"}', '{"text": null}']
