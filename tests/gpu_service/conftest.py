@@ -268,7 +268,8 @@ def starter(models: Path) -> Iterator[Callable[..., Server]]:
     for server in started:
         server.http.close()
         server.process.kill()
-        server.process.communicate()
+        server.process.wait()
+        server.process.stdout.close()
 
 
 @pytest.fixture

@@ -106,6 +106,14 @@ def test_sigterm_does_not_wait_for_a_start_that_never_ends(serve: Callable[..., 
     assert server.process.returncode == 0
 
 
+def test_sigterm_ends_it_with_zero_though_nobody_reads_its_log_any_more(serve: Callable[..., Any]):
+    server = serve()
+    server.wait_until_ready()
+    server.process.stdout.close()
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(30) == 0
+
+
 def test_a_taken_port_ends_the_start(serve: Callable[..., Any]):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
