@@ -78,6 +78,8 @@ def environment(here: Mapping[str, Any]) -> dict[str, str]:
         "STORAGE_EMULATOR_HOST": f"http://{http}",
         "PUBSUB_EMULATOR_HOST": grpc,
         "WORKFLOWS_EMULATOR_HOST": grpc,
+        "GCE_METADATA_HOST": http,
+        "GCE_METADATA_IP": http,
         "CLOUDSDK_CONFIG": str(config),
         "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(token),
         "CLOUDSDK_CORE_PROJECT": here["project"],

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlencode
 
+from emulator.identity import policy
 from emulator.pubsub import CloudEventMode, PubSub, protos
 from emulator.pubsub.errors import NotFoundError
 from emulator.pubsub.protos import Proto
@@ -68,6 +69,8 @@ class Triggers:
         wanted.push_config.push_endpoint = (
             f"{self._services[trigger.service]}{trigger.path}?{urlencode({MODE: mode.value})}"
         )
+        wanted.push_config.oidc_token.service_account_email = policy.email(self._stack, trigger.service_account)
+        wanted.push_config.oidc_token.audience = self._services[trigger.service]
         wanted.message_retention_duration.FromSeconds(_RETENTION_S)
         wanted.retry_policy.minimum_backoff.FromMilliseconds(round(trigger.backoff.min * 1000))
         wanted.retry_policy.maximum_backoff.FromMilliseconds(round(trigger.backoff.max * 1000))

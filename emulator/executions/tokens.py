@@ -33,11 +33,11 @@ class TokenIssuer:
         self._now = now
         self._key = _load(path / "tokens.pem") if path else _generate()
         public = self._key.public_key()
-        self._public_pem = public.public_bytes(
+        self.public_pem = public.public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         ).decode()
         self._numbers = public.public_numbers()
-        self.key_id = hashlib.sha256(self._public_pem.encode()).hexdigest()[:40]
+        self.key_id = hashlib.sha256(self.public_pem.encode()).hexdigest()[:40]
         self._signer = crypt.RSASigner(self._key, self.key_id)
         self._cache: dict[TokenRequest, tuple[float, str]] = {}
 
@@ -87,7 +87,7 @@ class TokenIssuer:
         return JSONResponse({"keys": [key]})
 
     async def _pem(self, _: Request) -> Response:
-        return JSONResponse({self.key_id: self._public_pem})
+        return JSONResponse({self.key_id: self.public_pem})
 
 
 def _generate() -> rsa.RSAPrivateKey:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from dataclasses import replace
 
 import aiohttp
 
@@ -11,6 +12,7 @@ from emulator.pubsub import push
 from emulator.pubsub.backlog import Backlog
 from emulator.pubsub.catalog import Catalog
 from emulator.pubsub.store import Delivery
+from emulator.workflows.auth import TokenSource
 
 _log = logging.getLogger(__name__)
 
@@ -27,9 +29,10 @@ class Pump:
         session: aiohttp.ClientSession,
         clock: Clock,
         concurrency: int,
+        mint: TokenSource,
     ) -> None:
         self._name, self._catalog, self._backlog = subscription, catalog, backlog
-        self._session, self._clock, self._concurrency = session, clock, concurrency
+        self._session, self._clock, self._concurrency, self._mint = session, clock, concurrency, mint
         self._held = False
         self._pushes: set[asyncio.Task[None]] = set()
         self._loop = asyncio.create_task(self._run())
@@ -81,6 +84,9 @@ class Pump:
         outcome: int | str
         try:
             request = push.encode(subscription, delivery)
+            if wanted := push.token_request(subscription):
+                token = {"Authorization": f"Bearer {await self._mint(wanted)}"}
+                request = replace(request, headers={**request.headers, **token})
             outcome = await self._post(request, subscription.ack_deadline_seconds)
         except push.EncodingError as error:
             outcome = str(error)

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 from emulator.pubsub import protos
 from emulator.pubsub.protos import Proto
 from emulator.pubsub.store import Delivery
+from emulator.workflows.auth import TokenRequest
 
 MODE = "__GCP_CloudEventsMode"
 
@@ -58,6 +59,15 @@ def encode(subscription: Proto, delivery: Delivery) -> PushRequest:
         headers, body = {"Content-Type": "application/json"}, _wrapped(subscription, delivery, message)
     trace = {"traceparent": f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"}
     return PushRequest(url, {"User-Agent": "APIs-Google; (+emulator)", **trace, **headers}, body)
+
+
+def token_request(subscription: Proto) -> TokenRequest | None:
+    """The identity token that a subscription's pushes carry; None when it asks for none."""
+    config = subscription.push_config
+    if not config.HasField("oidc_token"):
+        return None
+    audience = config.oidc_token.audience or config.push_endpoint
+    return TokenRequest("OIDC", audience, (), config.oidc_token.service_account_email)
 
 
 def _split_mode(endpoint: str) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from emulator.pubsub.publisher import Publisher
 from emulator.pubsub.pump import Pump
 from emulator.pubsub.store import Store
 from emulator.pubsub.subscriber import Subscriber
+from emulator.workflows.auth import TokenSource, local_token
 
 
 class PubSub:
@@ -25,10 +26,18 @@ class PubSub:
     Args:
         folder: where its state is kept, or None for memory.
         concurrency: how many pushes of one subscription may be under way.
+        mint: makes the tokens of authenticated pushes.
     """
 
-    def __init__(self, folder: Path | None = None, *, clock: Clock | None = None, concurrency: int = 16) -> None:
-        self._clock, self._concurrency = clock or SystemClock(), concurrency
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        clock: Clock | None = None,
+        concurrency: int = 16,
+        mint: TokenSource = local_token,
+    ) -> None:
+        self._clock, self._concurrency, self._mint = clock or SystemClock(), concurrency, mint
         self._store = Store(folder, self._clock.now())
         self._catalog = Catalog(self._store)
         self._backlog = Backlog(self._catalog, self._store, self._clock)
@@ -97,7 +106,7 @@ class PubSub:
         config = self._catalog.subscriptions.get(name)
         pushes = bool(config and config.push_config.push_endpoint and not config.detached)
         if pushes and name not in self._pumps and self._session:
-            pump = Pump(name, self._catalog, self._backlog, self._session, self._clock, self._concurrency)
+            pump = Pump(name, self._catalog, self._backlog, self._session, self._clock, self._concurrency, self._mint)
             self._pumps[name] = pump
             if name in self._held:
                 pump.hold()

@@ -1,0 +1,80 @@
+"""The metadata server: identity tokens for whoever develops here, asked for as on a Google Cloud machine."""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from emulator.executions.tokens import TokenIssuer
+from emulator.identity import policy
+from emulator.stack import DEVELOPER, Stack
+from emulator.workflows.auth import TokenRequest
+
+_FLAVOR = {"Metadata-Flavor": "Google"}
+_ROOT = "/computeMetadata/v1"
+_ACCOUNT = f"{_ROOT}/instance/service-accounts/{{account}}"
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class MetadataServer:
+    """Answers what google-auth asks for an identity token; `default` is the developer.
+
+    Unlike a machine in the cloud it speaks for every account of the stack: `/identity` of `events` gives a token of
+    that account, to try who may do what.
+    """
+
+    def __init__(self, stack: Stack, issuer: TokenIssuer) -> None:
+        self._stack, self._issuer = stack, issuer
+
+    def routes(self) -> list[Route]:
+        """The routes, each with its full path; `/` is how clients find out that they are on Google Cloud."""
+        handlers: dict[str, Handler] = {
+            "/": self._ping,
+            f"{_ROOT}/project/project-id": self._project,
+            f"{_ACCOUNT}/identity": self._identity,
+            f"{_ACCOUNT}/email": self._email,
+            f"{_ACCOUNT}/": self._about,
+        }
+        return [Route(path, _guarded(handler), methods=["GET"]) for path, handler in handlers.items()]
+
+    async def _ping(self, _: Request) -> Response:
+        return PlainTextResponse("computeMetadata/\n")
+
+    async def _project(self, _: Request) -> Response:
+        return PlainTextResponse(self._stack.project)
+
+    async def _identity(self, request: Request) -> Response:
+        audience = request.query_params.get("audience")
+        if not audience:
+            raise HTTPException(400, "non-empty audience parameter required", _FLAVOR)
+        token = await self._issuer.mint(TokenRequest("OIDC", audience, (), self._account(request)))
+        return PlainTextResponse(token)
+
+    async def _email(self, request: Request) -> Response:
+        return PlainTextResponse(self._account(request))
+
+    async def _about(self, request: Request) -> Response:
+        return JSONResponse({"aliases": ["default"], "email": self._account(request), "scopes": []})
+
+    def _account(self, request: Request) -> str:
+        name = request.path_params["account"]
+        account = policy.email(self._stack, DEVELOPER if name == "default" else name)
+        if account not in policy.accounts(self._stack):
+            raise HTTPException(404, f"there is no service account {account}", _FLAVOR)
+        return account
+
+
+def _guarded(handler: Handler) -> Handler:
+    """Only for requests that say what they want: no page in a browser can send this header here."""
+
+    async def guarded(request: Request) -> Response:
+        if request.headers.get("metadata-flavor") != "Google":
+            raise HTTPException(403, "the header Metadata-Flavor: Google is missing", _FLAVOR)
+        response = await handler(request)
+        response.headers.update(_FLAVOR)
+        return response
+
+    return guarded
