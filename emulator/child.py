@@ -3,22 +3,22 @@
 import asyncio
 import signal
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 
-from emulator.console import Attention, Console
-from emulator.guard import Guard, kill_group
+from emulator.console import Console
+from emulator.group import ProcessGroup, ending
+from emulator.guard import Guard
+from emulator.output import Output
 from emulator.ports import HOST
 
 _PROBE_INTERVAL_S = 0.05
 _RESTART_MIN_S, _RESTART_MAX_S = 0.5, 10.0
 _STEADY_S = 30  # after so long, the next crash is a first one again
 _STOP_S = 8
-_TAIL = 25
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,9 @@ class Child:
     ) -> None:
         self.launch, self._log, self._console, self._guard = launch, log, console, guard
         self._on_up, self._on_down = on_up, on_down
-        self._process: asyncio.subprocess.Process | None = None
-        self._reader: asyncio.Task[None] | None = None
+        self._output = Output(launch.name, log, console)
+        self._process: ProcessGroup | None = None
         self._watcher: asyncio.Task[None] | None = None
-        self._tail: deque[str] = deque(maxlen=_TAIL)
 
     async def start(self) -> None:
         """Return when the service is ready; from then on it is started again whenever it ends.
@@ -82,7 +81,7 @@ class Child:
             await asyncio.gather(self._watcher, return_exceptions=True)
         if self._process is None:
             return
-        kill_group(self._process.pid, signal.SIGTERM)
+        self._process.signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(_STOP_S):
                 await self._process.wait()
@@ -93,7 +92,7 @@ class Child:
     def kill(self) -> None:
         """End it at once; `stop` then returns soon."""
         if self._process:
-            kill_group(self._process.pid)
+            self._process.signal(signal.SIGKILL)
 
     async def _watch(self) -> None:
         """Start the service again, more slowly each time, whenever it ends."""
@@ -121,44 +120,32 @@ class Child:
         status = await self._process.wait()
         self._on_down()
         await self._end()
-        return _ended(status)
+        return ending(status)
 
     async def _launch(self) -> None:
-        self._process = process = await asyncio.create_subprocess_exec(
-            *self.launch.argv,
-            cwd=self.launch.folder,
-            env=self.launch.env,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
+        launch = self.launch
+        self._process = process = await ProcessGroup.start(
+            launch.argv, launch.env, launch.folder, self._output, self._guard
         )
-        self._guard.watch(process.pid)
-        self._reader = asyncio.create_task(self._read(process))
         probe, exited = asyncio.create_task(self._probe()), asyncio.create_task(process.wait())
-        timeout = self.launch.ready_timeout_s
+        timeout = launch.ready_timeout_s
         try:
             await asyncio.wait((probe, exited), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             if probe.done() and not exited.done():
                 probe.result()
                 return
-            problem = _ended(exited.result()) if exited.done() else f"it was not ready after {timeout:g} s"
+            problem = ending(exited.result()) if exited.done() else f"it was not ready after {timeout:g} s"
         finally:
             probe.cancel()
             exited.cancel()
         await self._end()
-        raise StartError("\n".join([problem, *self._tail]))
+        raise StartError("\n".join([problem, *self._output.tail]))
 
     async def _end(self) -> None:
         """Clean up after the process: whatever it started, its output, its entry with the guard."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        kill_group(process.pid)
-        await process.wait()
-        self._guard.forget(process.pid)
-        if self._reader:
-            await self._reader
+        if process:
+            await process.end()
 
     async def _probe(self) -> None:
         """Return when the service answers."""
@@ -179,26 +166,6 @@ class Child:
         writer.close()
         return True
 
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
-        """Write the output to the log file, and show what needs attention."""
-        assert process.stdout
-        attention, rest = Attention(), b""
-        with self._log.open("ab") as log:
-            while chunk := await process.stdout.read(65536):
-                log.write(chunk)
-                log.flush()
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    self._show(attention, line.decode(errors="replace"))
-            if rest:
-                self._show(attention, rest.decode(errors="replace"))
-
-    def _show(self, attention: Attention, line: str) -> None:
-        self._tail.append(line)
-        shown = line if self._console.verbose else attention.look(line)
-        if shown is not None:
-            self._console.part(self.launch.name, shown)
-
 
 async def _is_ok(session: aiohttp.ClientSession, url: str) -> bool:
     try:
@@ -206,9 +173,3 @@ async def _is_ok(session: aiohttp.ClientSession, url: str) -> bool:
             return 200 <= response.status < 300
     except (aiohttp.ClientError, TimeoutError, OSError):
         return False
-
-
-def _ended(status: int) -> str:
-    if status >= 0:
-        return f"it ended with status {status}"
-    return f"it was ended by {signal.Signals(-status).name}"

@@ -1,0 +1,63 @@
+"""What is kept of an execution and of its tasks; times are nanoseconds since 1970."""
+
+from dataclasses import dataclass, field
+
+PENDING, RUNNING = "PENDING", "RUNNING"
+SUCCEEDED, FAILED, CANCELLED = "SUCCEEDED", "FAILED", "CANCELLED"
+ENDED = frozenset({SUCCEEDED, FAILED, CANCELLED})
+
+
+@dataclass(slots=True)
+class Execution:
+    """One execution of a job, with the job's settings as they were when it began.
+
+    `args` None means the job's own; `env` is what the request added; `timeout_s` is for one attempt of a task.
+    """
+
+    name: str
+    job: str
+    uid: str
+    create_time: int
+    task_count: int
+    parallelism: int
+    max_retries: int
+    timeout_s: float
+    args: list[str] | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    state: str = PENDING
+    message: str = ""
+    start_time: int | None = None
+    completion_time: int | None = None
+    cancelling: bool = False
+    running: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    retried: int = 0
+
+    @property
+    def id(self) -> str:
+        return self.name.rsplit("/", 1)[1]
+
+
+@dataclass(slots=True)
+class Task:
+    """One task: `retried` counts its attempts beyond the first; code, signal and message are the last attempt's."""
+
+    index: int
+    state: str = PENDING
+    retried: int = 0
+    start_time: int | None = None
+    completion_time: int | None = None
+    exit_code: int | None = None
+    term_signal: int | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A long-running operation: what it is about, an execution, says whether it is done. `verb` is run or cancel."""
+
+    name: str
+    verb: str
+    execution: str
