@@ -40,13 +40,17 @@ def settings(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     chosen = {}
     for name, variable in variables().items():
-        value = given.get(name, variable.get("default"))
-        pattern = variable.get("pattern")
+        value = _typed(given.get(name), variable.get("default"))
+        pattern = variable.get("pattern", "")
         if value is None:
             raise VariableError(f"{name} is not set: {variable['description']}")
-        if pattern and not re.search(pattern, str(value)):
-            raise VariableError(f"{name} is {value!r}, which does not match {pattern}: {variable['description']}")
+        if isinstance(variable.get("default"), bool) and not isinstance(value, bool):
+            raise VariableError(f"{name} is {value!r}, neither true nor false: {variable['description']}")
+        for part in value if isinstance(value, list) else [value]:
+            if not re.search(pattern, str(part)):
+                raise VariableError(f"{name} is {part!r}, which does not match {pattern}: {variable['description']}")
         chosen[name] = value
+    chosen["gpu_regions"] = chosen["gpu_regions"] or [chosen["region"]]
     if not chosen["gpu_image"]:
         chosen["gpu_image"] = Template(
             "${region}-docker.pkg.dev/${project_id}/${service_prefix}/gpu-service:latest"
@@ -54,19 +58,30 @@ def settings(given: Mapping[str, Any]) -> dict[str, Any]:
     return chosen
 
 
+def _typed(value: Any, default: Any) -> Any:
+    """A value as given; from an environment, lists are split by commas and switches are true or false."""
+    if value is None:
+        return default
+    if isinstance(default, list) and isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value == "true" if isinstance(default, bool) and value in ("true", "false") else value
+
+
 def load(given: Mapping[str, Any]) -> Inventory:
     """The inventory of one deployment, and its variables under `settings`."""
     chosen = settings(given)
-    text = Template((FOLDER / "inventory.yaml").read_text(encoding="utf-8")).substitute(chosen)
+    marks = {name: json.dumps(value) if isinstance(value, list) else value for name, value in chosen.items()}
+    marks["gpu_region"] = chosen["gpu_regions"][0]
+    text = Template((FOLDER / "inventory.yaml").read_text(encoding="utf-8")).substitute(marks)
     return {**yaml.safe_load(text), "settings": chosen}
 
 
 def environment(inventory: Inventory, name: str) -> dict[str, str]:
-    """The environment variables of a function, the GPU service or the workflow, without addresses."""
-    if name in inventory["functions"]:
-        sets = inventory["functions"][name]["env"]
-        return {key: value for chosen in sets for key, value in inventory["env"][chosen].items()}
-    return dict(inventory[name.replace("-", "_")]["env"])
+    """The environment variables of a function, the GPU service, the GPU job or the workflow, without addresses."""
+    env = (inventory["functions"].get(name) or inventory[name.replace("-", "_")])["env"]
+    if isinstance(env, dict):
+        return dict(env)
+    return {key: value for chosen in env for key, value in inventory["env"][chosen].items()}
 
 
 def given(environ: Mapping[str, str]) -> dict[str, str]:

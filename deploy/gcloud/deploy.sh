@@ -23,7 +23,7 @@ here=$(dirname "$0")
 . "$here/permissions.sh"
 # shellcheck source=deploy/gcloud/monitoring.sh
 . "$here/monitoring.sh"
-STEPS="apis identities accounts buckets registry image functions gpu callers messaging workflow triggers schedules monitoring budget audit"
+STEPS="apis identities accounts buckets registry image functions gpu job callers messaging workflow triggers schedules monitoring budget audit"
 ASKED="views"                      # steps that are only done when they are named
 
 apis() {
@@ -113,7 +113,7 @@ function_named() {                 # deploys a function whose source or settings
 }
 
 gpu() {
-  local name=gpu-service mark
+  local name=gpu-service mark region
   inventory environment "$name" >"$TEMPORARY/$name.json"
   get() { inventory get "gpu_service.$1"; }
   probe() { echo "httpGet.path=$(get "$1.path"),httpGet.port=$(get port),periodSeconds=$(get "$1.period"),timeoutSeconds=$(get "$1.timeout"),failureThreshold=$(get "$1.failures")"; }
@@ -126,12 +126,24 @@ gpu() {
   )
   [ -z "$(setting vpc_connector)" ] || flags+=("--vpc-connector=$(setting vpc_connector)")
   mark=$({ echo "${flags[@]/$TEMPORARY/}"; cat "$TEMPORARY/$name.json"; } | fingerprint)
-  if [ "$(gcloud run services describe "$(resource "$name")" --format='value(metadata.labels.deployed)' 2>/dev/null)" != "$mark" ]; then
-    patiently gcloud run deploy "$(resource "$name")" "${flags[@]}" "--update-labels=deployed=$mark" >&3
-  fi
+  for region in $(gpu_regions); do
+    [ "$(gcloud run services describe "$(resource "$name")" --region="$region" --format='value(metadata.labels.deployed)' 2>/dev/null)" = "$mark" ] ||
+      patiently gcloud run deploy "$(resource "$name")" --region="$region" "${flags[@]}" "--update-labels=deployed=$mark" >&3
+  done
 }
 
-callers() { permissions service; }
+job() {
+  local file=$TEMPORARY/gpu-job.json region
+  region=$(inventory get gpu_job.region)
+  "$PYTHON" "$ROOT/deploy/gcloud/job.py" >"$file"
+  [ "$(gcloud run jobs describe "$(resource gpu-job)" --region="$region" --format='value(metadata.labels.deployed)' 2>/dev/null)" = \
+    "$(json 'it["metadata"]["labels"]["deployed"]' <"$file")" ] || patiently gcloud run jobs replace "$file" --region="$region" >&3
+}
+
+callers() {
+  permissions service
+  permissions job
+}
 
 messaging() {
   local name topic service days ack least most dead attempts
@@ -159,16 +171,17 @@ messaging() {
 }
 
 workflow() {
-  local variable service pairs mark url
-  pairs=$(inventory environment workflow | json '",".join(f"{k}={v}" for k, v in it.items())')
+  local variable service mark url file=$TEMPORARY/workflow.json
+  inventory environment workflow >"$file"
   while IFS=$'\x1f' read -r variable service; do
     url=$(address "$service")
-    pairs+=",$variable=$url"
+    json '{**it, arguments[0]: arguments[1]}' "$variable" "$url" <"$file" >"$file.more"
+    mv "$file.more" "$file"
   done < <(rows workflow.urls)
-  mark=$({ echo "$pairs"; cat "$ROOT/workflow.yaml"; } | fingerprint)
+  mark=$(cat "$file" "$ROOT/workflow.yaml" | fingerprint)
   [ "$(gcloud workflows describe "$PREFIX" --format='value(labels.deployed)' 2>/dev/null)" != "$mark" ] || return 0
   patiently gcloud workflows deploy "$PREFIX" --source="$ROOT/workflow.yaml" --service-account="$(account workflow)" \
-    --set-env-vars="$pairs" --call-log-level=log-errors-only --labels="deployed=$mark" >&3
+    --env-vars-file="$file" --call-log-level=log-errors-only --labels="deployed=$mark" >&3
 }
 
 triggers() {

@@ -44,8 +44,13 @@ there_=$(listed gcloud workflows list --format='value(name)')
 drop "$there_" "$PREFIX" gcloud workflows delete
 there_=$(listed gcloud functions list --format='value(name)')
 for name in $(names functions); do drop "$there_" "$(resource "$name")" gcloud functions delete --gen2; done
-there_=$(listed gcloud run services describe "$(resource gpu-service)" --format='value(metadata.name)')
-drop "$there_" "$(resource gpu-service)" gcloud run services delete
+for region in $(gpu_regions); do
+  there_=$(listed gcloud run services describe "$(resource gpu-service)" --region="$region" --format='value(metadata.name)')
+  drop "$there_" "$(resource gpu-service)" gcloud run services delete --region="$region"
+done
+region=$(inventory get gpu_job.region)
+there_=$(listed gcloud run jobs describe "$(resource gpu-job)" --region="$region" --format='value(metadata.name)')
+drop "$there_" "$(resource gpu-job)" gcloud run jobs delete --region="$region"
 there_=$(listed gcloud artifacts repositories list --format='value(name)')
 drop "$there_" "$PREFIX" gcloud artifacts repositories delete
 there_=$(listed gcloud logging metrics list --format='value(name)')

@@ -33,7 +33,12 @@ examine() {
   each "$(gcloud iam service-accounts list --format='value(email)')" "deploy.sh accounts" $(for name in $(names accounts); do account "$name"; done)
   each "$(gcloud storage buckets list --format='value(storage_url)' | sed 's|/$||')" "deploy.sh buckets" $(for name in $(names buckets); do bucket "$name"; done)
   each "$(gcloud functions list --filter='state=ACTIVE' --format='value(name.basename())')" "deploy.sh functions; gcloud functions logs read NAME --gen2" $(prefixed $(names functions))
-  each "$(gcloud run services describe "$(resource gpu-service)" --format='value(metadata.name)' 2>/dev/null)" "deploy.sh gpu" "$(resource gpu-service)"
+  local region
+  for region in $(gpu_regions); do
+    each "$(gcloud run services describe "$(resource gpu-service)" --region="$region" --format='value(metadata.name)' 2>/dev/null | sed "s/\$/ in $region/")" \
+      "deploy.sh gpu" "$(resource gpu-service) in $region"
+  done
+  each "$(gcloud run jobs describe "$(resource gpu-job)" --region="$(inventory get gpu_job.region)" --format='value(metadata.name)' 2>/dev/null)" "deploy.sh job" "$(resource gpu-job)"
   each "$(gcloud pubsub topics list --format='value(name.basename())')" "deploy.sh messaging" $(prefixed $(names topics))
   each "$(gcloud pubsub subscriptions list --format='value(name.basename())')" "deploy.sh messaging" $(prefixed $(names push) $(names pull))
   each "$(gcloud workflows list --format='value(name.basename())')" "deploy.sh workflow" "$PREFIX"
@@ -43,20 +48,18 @@ examine() {
 }
 
 roles() {
-  local target who role only last=
+  local target who role only place last=
   while IFS=$'\x1f' read -r target who role only; do
-    grantee "$target"
-    if [ "$target" != "$last" ]; then
-      there gcloud "${group[@]}" get-iam-policy "$of" --format=json || echo '{}' >"$TEMPORARY/there"
-      cp "$TEMPORARY/there" "$TEMPORARY/policy"
-      last=$target
-    fi
-    if granted "$(member "$who")" "$role" "$only"; then well "$who may $role on $target"
-    else ill "$who lacks $role on $target" "deploy.sh $(step_for "$target")"; fi
+    for place in $(places "$target"); do
+      [ "$target $place" = "$last" ] || policy "$target" "$place"
+      last="$target $place"
+      if granted "$(member "$who")" "$role" "$only"; then well "$who may $role on $target"
+      else ill "$who lacks $role on $target${place:+ ($place)}" "deploy.sh $(step_for "$target")"; fi
+    done
   done < <(rows iam target who role only | sort)
 }
 
-step_for() { case $1 in project | account/*) echo accounts ;; bucket/*) echo buckets ;; service/*) echo callers ;; trigger/*) echo triggers ;; *) echo messaging ;; esac; }
+step_for() { case $1 in project | account/*) echo accounts ;; bucket/*) echo buckets ;; service/* | job/*) echo callers ;; trigger/*) echo triggers ;; *) echo messaging ;; esac; }
 
 dead_letters() {                   # a trigger without one loses an event that fails for a day
   local name
@@ -67,16 +70,19 @@ dead_letters() {                   # a trigger without one loses an event that f
   done
 }
 
-quota() {                          # of GPUs; a young project has none
-  local id=NvidiaL4GpuAllocNoZonalRedundancyPerProjectRegion value
+quota() {                          # of GPUs, for the service and the job by themselves; a young project has none
+  local id=NvidiaL4GpuAllocNoZonalRedundancyPerProjectRegion value need region
   [ "$(setting gpu_type)" = nvidia-l4 ] || { say "?        the quota of $(setting gpu_type): see g.co/cloudrun/gpu-quota"; return 0; }
-  value=$(rest GET cloudquotas "v1/projects/$PROJECT_ID/locations/global/services/run.googleapis.com/quotaInfos/$id" 2>/dev/null |
-    json 'max([int(d["details"]["value"]) for d in it.get("dimensionsInfos", []) if arguments[0] in d.get("applicableLocations", [])], default=0)' "$REGION" 2>/dev/null) || value='?'
-  case $value in
-    '?') echo "?        the quota of L4 GPUs could not be read; gcloud services enable cloudquotas.googleapis.com" ;;
-    *) if [ "$value" -ge "$(setting max_instances)" ]; then well "quota of $value L4 GPUs in $REGION"
-      else ill "a quota of $(setting max_instances) L4 GPUs in $REGION, it is $value" "ask at g.co/cloudrun/gpu-quota, or set MAX_INSTANCES"; fi ;;
-  esac
+  there rest GET cloudquotas "v1/projects/$PROJECT_ID/locations/global/services/run.googleapis.com/quotaInfos/$id" ||
+    { echo "?        the quota of L4 GPUs could not be read; gcloud services enable cloudquotas.googleapis.com"; return 0; }
+  for region in $(gpu_regions); do
+    value=$(json 'max([int(d["details"]["value"]) for d in it.get("dimensionsInfos", []) if arguments[0] in d.get("applicableLocations", [])], default=0)' \
+      "$region" <"$TEMPORARY/there")
+    need=$(setting max_instances)
+    [ "$region" != "$(places job/gpu-job)" ] || [ "$need" -ge "$(setting job_tasks)" ] || need=$(setting job_tasks)
+    if [ "$value" -ge "$need" ]; then well "quota of $value L4 GPUs in $region"
+    else ill "a quota of $need L4 GPUs in $region, it is $value" "ask at g.co/cloudrun/gpu-quota, or set MAX_INSTANCES and JOB_TASKS"; fi
+  done
 }
 
 send_through() {                   # a text into the input bucket, its document out of the output bucket

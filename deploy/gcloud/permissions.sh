@@ -2,29 +2,34 @@
 # shellcheck shell=bash
 
 permissions() {                    # KIND: the rows whose target is of this kind
-  local who role target only last=
+  local who role target only place last=
   while IFS=$'\x1f' read -r target who role only; do
     case $target in "$1" | "$1"/*) ;; *) continue ;; esac
-    grantee "$target"
-    if [ "$target" != "$last" ]; then
-      there gcloud "${group[@]}" get-iam-policy "$of" --format=json || echo '{}' >"$TEMPORARY/there"
-      cp "$TEMPORARY/there" "$TEMPORARY/policy"
-      last=$target
-    fi
-    granted "$(member "$who")" "$role" "$only" || give "$(member "$who")" "$role" "$only"
+    for place in $(places "$target"); do
+      [ "$target $place" = "$last" ] || policy "$target" "$place"
+      last="$target $place"
+      granted "$(member "$who")" "$role" "$only" || give "$(member "$who")" "$role" "$only"
+    done
   done < <(rows iam target who role only | sort)
 }
 
-grantee() {                        # TARGET: sets `group` and `of`, the words of gcloud's command for its policy
+policy() {                         # TARGET REGION: reads its policy, empty where the target is not there
+  grantee "$@"
+  there gcloud "${group[@]}" get-iam-policy "${of[@]}" --format=json || echo '{}' >"$TEMPORARY/there"
+  cp "$TEMPORARY/there" "$TEMPORARY/policy"
+}
+
+grantee() {                        # TARGET REGION: sets `group` and `of`, the words of gcloud's command for its policy
   local name=${1#*/}
   case $1 in
-    project) group=(projects) of=$PROJECT_ID ;;
-    bucket/*) group=(storage buckets) of=$(bucket "$name") ;;
-    account/*) group=(iam service-accounts) of=$(account "$name") ;;
-    service/*) group=(run services) of=$(resource "$name") ;;
-    topic/*) group=(pubsub topics) of=$(resource "$name") ;;
-    subscription/*) group=(pubsub subscriptions) of=$(resource "$name") ;;
-    trigger/*) group=(pubsub subscriptions) of=$(delivery "$name") ;;
+    project) group=(projects) of=("$PROJECT_ID") ;;
+    bucket/*) group=(storage buckets) of=("$(bucket "$name")") ;;
+    account/*) group=(iam service-accounts) of=("$(account "$name")") ;;
+    service/*) group=(run services) of=("$(resource "$name")" "--region=$2") ;;
+    job/*) group=(run jobs) of=("$(resource "$name")" "--region=$2") ;;
+    topic/*) group=(pubsub topics) of=("$(resource "$name")") ;;
+    subscription/*) group=(pubsub subscriptions) of=("$(resource "$name")") ;;
+    trigger/*) group=(pubsub subscriptions) of=("$(delivery "$name")") ;;
   esac
 }
 
@@ -42,5 +47,5 @@ give() {                           # MEMBER ROLE CONDITION
   local condition=()
   [ "${group[0]}" != projects ] || condition=("--condition=${3:+expression=$3,title=only}")
   [ "${condition[*]}" != "--condition=" ] || condition=("--condition=None")
-  patiently gcloud "${group[@]}" add-iam-policy-binding "$of" "--member=$1" "--role=$2" ${condition[@]+"${condition[@]}"} >&3
+  patiently gcloud "${group[@]}" add-iam-policy-binding "${of[@]}" "--member=$1" "--role=$2" ${condition[@]+"${condition[@]}"} >&3
 }

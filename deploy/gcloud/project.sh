@@ -25,6 +25,7 @@ SETTINGS=$(rows settings)          # fails here, once, when a variable is missin
 setting() { sed -n "s/^$1"$'\x1f'"//p" <<<"$SETTINGS"; }
 REGION=$(setting region)
 PREFIX=$(setting service_prefix)
+gpu_regions() { setting gpu_regions | tr , '\n'; }
 # The image is named by what is in it, so that changed code is a new image and a new revision.
 [ -n "${GPU_IMAGE:-}" ] ||
   GPU_IMAGE=$REGION-docker.pkg.dev/$PROJECT_ID/$PREFIX/gpu-service:$({ setting gpu_profile; contents "$ROOT/gpu_service"; } | fingerprint)
@@ -41,8 +42,21 @@ TOKEN=$(gcloud auth print-access-token) || [ -n "$DRY_RUN" ] || die "gcloud is n
 resource() { echo "$PREFIX-$1"; }
 bucket() { echo "gs://$PROJECT_ID-$PREFIX-$1"; }
 account() { echo "$PREFIX-$1@$PROJECT_ID.iam.gserviceaccount.com"; }
-address() {                        # of a function or the GPU service; the run.app address, which is also the tokens' audience
-  if [ -n "$DRY_RUN" ]; then echo "https://$1"; else gcloud run services describe "$(resource "$1")" --format='value(status.url)'; fi
+address() {                        # the run.app addresses, which are also the tokens' audiences, of all regions split by commas
+  local region url urls=()
+  for region in $(places "service/$1"); do
+    url=https://$1.$region
+    [ -n "$DRY_RUN" ] || url=$(gcloud run services describe "$(resource "$1")" --region="$region" --format='value(status.url)') || return 1
+    urls+=("$url")
+  done
+  (IFS=, && echo "${urls[*]}")
+}
+places() {                         # TARGET of a permission: the regions that it is in
+  case $1 in
+    service/gpu-service) gpu_regions ;;
+    job/*) gpu_regions | head -n 1 ;;
+    *) echo "$REGION" ;;
+  esac
 }
 member() {
   case $1 in

@@ -106,7 +106,7 @@ def _trigger(system: System, base: Foundation, running: Services, name: str) -> 
         ],
         destination=gcp.eventarc.TriggerDestinationArgs(
             cloud_run_service=gcp.eventarc.TriggerDestinationCloudRunServiceArgs(
-                service=running.names[name], region=system.region
+                service=running.names[name][system.region], region=system.region
             )
         ),
         # A trigger that is made before its roles are there is refused, or stays silent.

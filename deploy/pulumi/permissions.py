@@ -37,9 +37,13 @@ def before_services(system: System, base: Foundation) -> None:
 
 def after_services(system: System, base: Foundation, running: Services, delivered: Delivered) -> None:
     for key, row, name in _rows(system, "service"):
-        gcp.cloudrunv2.ServiceIamMember(
-            key, location=system.region, name=running.names[name], **_grant(system, base, row)
-        )
+        for region, service in running.names[name].items():
+            gcp.cloudrunv2.ServiceIamMember(
+                f"{key} {region}", location=region, name=service, **_grant(system, base, row)
+            )
+    for key, row, name in _rows(system, "job"):
+        for region, job in running.names[name].items():
+            gcp.cloudrunv2.JobIamMember(f"{key} {region}", location=region, name=job, **_grant(system, base, row))
     for key, row, name in _rows(system, "topic"):
         gcp.pubsub.TopicIAMMember(key, topic=delivered.topics[name].name, **_grant(system, base, row))
     for key, row, name in [*_rows(system, "subscription"), *_rows(system, "trigger")]:

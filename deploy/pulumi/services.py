@@ -1,4 +1,4 @@
-"""What runs: the functions, the GPU service and the workflow that calls them."""
+"""What runs: the functions, what needs a GPU, and the workflow that calls them."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import pulumi
 import pulumi_gcp as gcp
 
 from deploy import stage
+from deploy.pulumi import gpu
 from deploy.pulumi.foundation import Foundation
 from deploy.pulumi.system import System
 
@@ -17,20 +18,24 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Services:
-    """Names and addresses by the inventory's names."""
+    """By the inventory's names: names by region, and addresses, of several regions split by commas."""
 
-    names: dict[str, pulumi.Output[str]]
+    names: dict[str, dict[str, pulumi.Output[str]]]
     urls: dict[str, pulumi.Output[str]]
 
 
 def make(system: System, base: Foundation) -> Services:
     functions = {name: _function(system, base, name) for name in system["functions"]}
-    gpu_name = system["gpu_service"]["name"]
-    gpu = _gpu_service(system, base, gpu_name)
+    services = gpu.services(system, base)
+    job = gpu.job(system, base)
     running = Services(
-        names={name: function.name for name, function in functions.items()} | {gpu_name: gpu.name},
+        names={name: {system.region: function.name} for name, function in functions.items()}
+        | {
+            system["gpu_service"]["name"]: {region: service.name for region, service in services.items()},
+            system["gpu_job"]["name"]: {system["gpu_job"]["region"]: job.name},
+        },
         urls={name: function.service_config.apply(_address) for name, function in functions.items()}
-        | {gpu_name: gpu.uri},
+        | {system["gpu_service"]["name"]: pulumi.Output.all(*[each.uri for each in services.values()]).apply(",".join)},
     )
     _workflow(system, base, running)
     pulumi.export("urls", running.urls)
@@ -76,69 +81,10 @@ def _function(system: System, base: Foundation, name: str) -> gcp.cloudfunctions
     )
 
 
-def _gpu_service(system: System, base: Foundation, name: str) -> gcp.cloudrunv2.Service:
-    service, connector = system["gpu_service"], system.settings["vpc_connector"]
-    args = gcp.cloudrunv2
-    container = args.ServiceTemplateContainerArgs(
-        image=service["image"],
-        ports=args.ServiceTemplateContainerPortsArgs(container_port=service["port"]),
-        resources=args.ServiceTemplateContainerResourcesArgs(
-            limits={"cpu": str(service["cpu"]), "memory": service["memory"], "nvidia.com/gpu": "1"},
-            cpu_idle=False,
-            startup_cpu_boost=service["cpu_boost"],
-        ),
-        envs=[
-            args.ServiceTemplateContainerEnvArgs(name=variable, value=value)
-            for variable, value in system.environment(name).items()
-        ],
-        startup_probe=args.ServiceTemplateContainerStartupProbeArgs(
-            http_get=args.ServiceTemplateContainerStartupProbeHttpGetArgs(
-                path=service["startup_probe"]["path"], port=service["port"]
-            ),
-            **_times(service["startup_probe"]),
-        ),
-        liveness_probe=args.ServiceTemplateContainerLivenessProbeArgs(
-            http_get=args.ServiceTemplateContainerLivenessProbeHttpGetArgs(
-                path=service["liveness_probe"]["path"], port=service["port"]
-            ),
-            **_times(service["liveness_probe"]),
-        ),
-    )
-    return gcp.cloudrunv2.Service(
-        name,
-        name=system.name(name),
-        location=system.region,
-        deletion_protection=False,
-        ingress="INGRESS_TRAFFIC_INTERNAL_ONLY" if system.settings["ingress"] == "internal" else "INGRESS_TRAFFIC_ALL",
-        template=args.ServiceTemplateArgs(
-            service_account=base.accounts[name].email,
-            timeout=f"{service['timeout']}s",
-            max_instance_request_concurrency=service["concurrency"],
-            gpu_zonal_redundancy_disabled=not service["zonal_redundancy"],
-            execution_environment="EXECUTION_ENVIRONMENT_GEN2",
-            node_selector=args.ServiceTemplateNodeSelectorArgs(accelerator=service["gpu"]),
-            scaling=args.ServiceTemplateScalingArgs(
-                min_instance_count=service["min_instances"], max_instance_count=service["max_instances"]
-            ),
-            vpc_access=args.ServiceTemplateVpcAccessArgs(connector=connector) if connector else None,
-            containers=[container],
-        ),
-        opts=pulumi.ResourceOptions(depends_on=base.permissions),
-    )
-
-
 def _address(config: Any) -> str:
     """The run.app address, which is also the audience of tokens."""
     address: str = config.uri
     return address
-
-
-def _times(probe: dict[str, int]) -> dict[str, Any]:
-    return {
-        "period_seconds": probe["period"],
-        "timeout_seconds": probe["timeout"],
-        "failure_threshold": probe["failures"],
-    }
 
 
 def _workflow(system: System, base: Foundation, running: Services) -> None:

@@ -3,6 +3,5 @@ project_id         = "my-project"
 min_instances      = 0
 max_instances      = 2
 gpu_concurrency    = 64
-preprocess_memory  = "1Gi"
 postprocess_memory = "512Mi"
 sweep_schedule     = "0 * * * *"

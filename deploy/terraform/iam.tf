@@ -8,15 +8,23 @@ locals {
     { for name, email in local.agents : name => "serviceAccount:${email}" },
     { for name, email in local.accounts : name => "serviceAccount:${email}" },
   )
-  bindings = {
-    for row in local.inventory.iam : "${row.who} ${row.role} ${row.target}" => {
-      who  = row.who
-      role = row.role
-      kind = split("/", row.target)[0]
-      name = try(split("/", row.target)[1], "")
-      only = try(row.only, "")
-    }
+  # What is not in the one region.
+  places = {
+    "service/${local.inventory.gpu_service.name}" = local.inventory.gpu_service.regions
+    "job/${local.inventory.gpu_job.name}"         = [local.inventory.gpu_job.region]
   }
+  bindings = merge([
+    for row in local.inventory.iam : {
+      for place in try(local.places[row.target], [""]) : trimspace("${row.who} ${row.role} ${row.target} ${place}") => {
+        who    = row.who
+        role   = row.role
+        kind   = split("/", row.target)[0]
+        name   = try(split("/", row.target)[1], "")
+        only   = try(row.only, "")
+        region = coalesce(place, var.region)
+      }
+    }
+  ]...)
 }
 
 resource "google_project_service_identity" "agent" {
@@ -64,8 +72,16 @@ resource "google_service_account_iam_member" "binding" {
 
 resource "google_cloud_run_v2_service_iam_member" "binding" {
   for_each = { for key, row in local.bindings : key => row if row.kind == "service" }
-  location = var.region
-  name     = each.value.name == local.inventory.gpu_service.name ? google_cloud_run_v2_service.gpu.name : google_cloudfunctions2_function.function[each.value.name].name
+  location = each.value.region
+  name     = each.value.name == local.inventory.gpu_service.name ? google_cloud_run_v2_service.gpu[each.value.region].name : google_cloudfunctions2_function.function[each.value.name].name
+  role     = each.value.role
+  member   = local.members[each.value.who]
+}
+
+resource "google_cloud_run_v2_job_iam_member" "binding" {
+  for_each = { for key, row in local.bindings : key => row if row.kind == "job" }
+  location = each.value.region
+  name     = google_cloud_run_v2_job.gpu.name
   role     = each.value.role
   member   = local.members[each.value.who]
 }

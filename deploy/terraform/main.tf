@@ -1,6 +1,9 @@
 # The system of ../inventory.yaml: what is written there is made here, one resource per entry.
 locals {
-  root  = "${path.module}/${var.sources}"
+  root = "${path.module}/${var.sources}"
+  # The first region has the GPU job, too.
+  gpu_regions = length(var.gpu_regions) == 0 ? [var.region] : var.gpu_regions
+
   image = coalesce(var.gpu_image, "${var.region}-docker.pkg.dev/${var.project_id}/${var.service_prefix}/gpu-service:latest")
 
   settings = {
@@ -9,6 +12,8 @@ locals {
     service_prefix     = var.service_prefix
     gpu_image          = local.image
     gpu_profile        = var.gpu_profile
+    gpu_regions        = jsonencode(local.gpu_regions)
+    gpu_region         = local.gpu_regions[0]
     gpu_type           = var.gpu_type
     gpu_memory         = var.gpu_memory
     gpu_cpu            = var.gpu_cpu
@@ -20,7 +25,9 @@ locals {
     max_instances      = var.max_instances
     timeout_seconds    = var.timeout_seconds
     sweep_schedule     = var.sweep_schedule
+    job_tasks          = var.job_tasks
 
+    job_threshold_records   = var.job_threshold_records
     max_executions_per_hour = var.max_executions_per_hour
   }
   inventory = yamldecode(templatefile("${local.root}/deploy/inventory.yaml", local.settings))

@@ -11,7 +11,7 @@ output "buckets" {
 }
 
 output "urls" {
-  description = "The addresses of the services; each call needs an identity token for its address."
+  description = "The addresses of the services, of several regions split by commas; each call needs an identity token for its address."
   value       = local.urls
 }
 

@@ -1,11 +1,14 @@
-# What runs: the functions, the GPU service and the workflow that calls them.
+# What runs without a GPU: the functions, and the workflow that calls them and what is in gpu.tf.
 locals {
-  environment = {
-    for name, function in local.inventory.functions : name => merge([for set in function.env : local.inventory.env[set]]...)
-  }
+  # Whatever runs names the sets of variables that it reads.
+  runs = merge(local.inventory.functions, {
+    (local.inventory.gpu_service.name) = local.inventory.gpu_service
+    (local.inventory.gpu_job.name)     = local.inventory.gpu_job
+  })
+  environment = { for name, run in local.runs : name => merge([for set in run.env : local.inventory.env[set]]...) }
   urls = merge(
     { for name, function in google_cloudfunctions2_function.function : name => function.service_config[0].uri },
-    { (local.inventory.gpu_service.name) = google_cloud_run_v2_service.gpu.uri },
+    { (local.inventory.gpu_service.name) = join(",", [for region in local.inventory.gpu_service.regions : google_cloud_run_v2_service.gpu[region].uri]) },
   )
 }
 
@@ -56,85 +59,6 @@ resource "google_cloudfunctions2_function" "function" {
 
   # Without these roles the build of a function fails.
   depends_on = [google_project_iam_member.binding, google_storage_bucket_iam_member.binding]
-}
-
-resource "google_cloud_run_v2_service" "gpu" {
-  name                = "${var.service_prefix}-${local.inventory.gpu_service.name}"
-  location            = var.region
-  ingress             = var.ingress == "internal" ? "INGRESS_TRAFFIC_INTERNAL_ONLY" : "INGRESS_TRAFFIC_ALL"
-  deletion_protection = false
-
-  template {
-    service_account                  = local.accounts[local.inventory.gpu_service.name]
-    timeout                          = "${local.inventory.gpu_service.timeout}s"
-    max_instance_request_concurrency = local.inventory.gpu_service.concurrency
-    gpu_zonal_redundancy_disabled    = !local.inventory.gpu_service.zonal_redundancy
-    execution_environment            = "EXECUTION_ENVIRONMENT_GEN2"
-
-    node_selector {
-      accelerator = local.inventory.gpu_service.gpu
-    }
-
-    scaling {
-      min_instance_count = local.inventory.gpu_service.min_instances
-      max_instance_count = local.inventory.gpu_service.max_instances
-    }
-
-    dynamic "vpc_access" {
-      for_each = var.vpc_connector == "" ? [] : [var.vpc_connector]
-      content {
-        connector = vpc_access.value
-      }
-    }
-
-    containers {
-      image = local.inventory.gpu_service.image
-
-      ports {
-        container_port = local.inventory.gpu_service.port
-      }
-
-      resources {
-        cpu_idle          = false
-        startup_cpu_boost = local.inventory.gpu_service.cpu_boost
-        limits = {
-          cpu              = tostring(local.inventory.gpu_service.cpu)
-          memory           = local.inventory.gpu_service.memory
-          "nvidia.com/gpu" = "1"
-        }
-      }
-
-      dynamic "env" {
-        for_each = local.inventory.gpu_service.env
-        content {
-          name  = env.key
-          value = env.value
-        }
-      }
-
-      startup_probe {
-        period_seconds    = local.inventory.gpu_service.startup_probe.period
-        timeout_seconds   = local.inventory.gpu_service.startup_probe.timeout
-        failure_threshold = local.inventory.gpu_service.startup_probe.failures
-        http_get {
-          path = local.inventory.gpu_service.startup_probe.path
-          port = local.inventory.gpu_service.port
-        }
-      }
-
-      liveness_probe {
-        period_seconds    = local.inventory.gpu_service.liveness_probe.period
-        timeout_seconds   = local.inventory.gpu_service.liveness_probe.timeout
-        failure_threshold = local.inventory.gpu_service.liveness_probe.failures
-        http_get {
-          path = local.inventory.gpu_service.liveness_probe.path
-          port = local.inventory.gpu_service.port
-        }
-      }
-    }
-  }
-
-  depends_on = [google_storage_bucket_iam_member.binding]
 }
 
 resource "google_workflows_workflow" "pipeline" {

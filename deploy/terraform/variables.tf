@@ -65,6 +65,17 @@ variable "gpu_profile" {
   }
 }
 
+variable "gpu_regions" {
+  description = "Regions of the GPU service, tried in this order, the GPU job in the first; empty for the one region."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for region in var.gpu_regions : can(regex("^[a-z]+-[a-z]+[0-9]+$", region))])
+    error_message = "gpu_regions must match ^[a-z]+-[a-z]+[0-9]+$."
+  }
+}
+
 variable "gpu_type" {
   description = "The GPU of each instance."
   type        = string
@@ -123,7 +134,7 @@ variable "gpu_usd_per_second" {
 variable "preprocess_memory" {
   description = "Memory of the preprocess function."
   type        = string
-  default     = "2Gi"
+  default     = "512Mi"
 
   validation {
     condition     = can(regex("^(512Mi|[1-9][0-9]?Gi)$", var.preprocess_memory))
@@ -172,6 +183,28 @@ variable "timeout_seconds" {
   validation {
     condition     = can(regex("^([6-9][0-9]|[1-9][0-9]{2}|1[0-7][0-9]{2}|1800)$", var.timeout_seconds))
     error_message = "timeout_seconds must match ^([6-9][0-9]|[1-9][0-9]{2}|1[0-7][0-9]{2}|1800)$."
+  }
+}
+
+variable "job_tasks" {
+  description = "Tasks that the GPU job splits a very large batch over, each with a GPU; a project's first quota is often 3."
+  type        = number
+  default     = 3
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,2}$", var.job_tasks))
+    error_message = "job_tasks must match ^[1-9][0-9]{0,2}$."
+  }
+}
+
+variable "job_threshold_records" {
+  description = "Records above which a batch goes to the GPU job instead of the GPU service."
+  type        = number
+  default     = 100000
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]*$", var.job_threshold_records))
+    error_message = "job_threshold_records must match ^[1-9][0-9]*$."
   }
 }
 

@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+from tests.deploy.shape import url
+
 Body = dict[str, Any]
 
 APIS = [
@@ -62,11 +64,13 @@ class Google:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def answer(self, method: str, target: str, body: Any) -> tuple[int, Any]:
-        url = urlsplit(target)  # absolute where gcloud takes this for a proxy
-        path = re.sub(r"^/(resumable/)?upload/storage/v1/", "/storage/", url.path)
+        asked = urlsplit(target)  # absolute where gcloud takes this for a proxy
+        path = re.sub(r"^/(resumable/)?upload/storage/v1/", "/storage/", asked.path)
         path = path if path.startswith("/storage/") else unquote(path)  # an object's name may hold slashes
         api, _, path = path.lstrip("/").replace("/projects/-/", "/projects/my-project/").partition("/")
-        query = {key: values[-1] for key, values in parse_qs(url.query).items()}
+        if "/namespaces/" in path:  # of Cloud Run, whose region is in the name of the host
+            path = f"regions/{(asked.hostname or '').removesuffix('-run.invalid')}/{path}"
+        query = {key: values[-1] for key, values in parse_qs(asked.query).items()}
         override = self.special(method, api, path, query, body)
         if override is not None:
             return override
@@ -138,7 +142,7 @@ class Google:
         if api == "storage" and path.endswith("/iam"):
             return self.policy(method, f"{api}/{path[:-4]}", body)
         if api == "run" and method == "GET" and re.fullmatch(r"v1/projects/[^/]+/locations", path):
-            return 200, {"locations": [{"locationId": "us-central1"}]}
+            return 200, {"locations": [{"locationId": region} for region in ("us-central1", "europe-west4")]}
         return None
 
     def services(self, method: str, path: str, body: Any) -> tuple[int, Any]:
@@ -188,8 +192,10 @@ class Google:
         path = key.partition("/")[2]
         name = path.partition("/")[2]
         short = name.rpartition("/")[2]
+        if api == "run" and "/jobs/" in path:
+            return self.ready("run.googleapis.com/v1", "Job", body)
         if api == "run":
-            return self.service(short, body)
+            return self.service(short, path.split("/")[1], body)
         if api not in ("storage", "bigquery"):
             body = {**body, "name": name} if api != "logging" else body
         if api == "storage":
@@ -198,14 +204,16 @@ class Google:
             email = f"{short}@{path.split('/')[2]}.iam.gserviceaccount.com" if "@" not in short else short
             body = {"name": name, "email": email, **body.get("serviceAccount", {}), "uniqueId": "1"}
         if api == "cloudfunctions":
-            uri = f"https://{short}-abc.a.run.app"
+            region = path.split("/")[4]
+            uri = url(short, region)
             config = {
                 **body.get("serviceConfig", {}),
                 "uri": uri,
                 "service": f"projects/p/locations/l/services/{short}",
             }
             body = {**body, "state": "ACTIVE", "environment": "GEN_2", "serviceConfig": config, "url": uri}
-            self.resources[f"run/{self.run_path(path)}/{short}"] = self.service(short, {"metadata": {"name": short}})
+            services = f"run/regions/{region}/apis/serving.knative.dev/v1/namespaces/{path.split('/')[2]}/services"
+            self.resources[f"{services}/{short}"] = self.service(short, region, {"metadata": {"name": short}})
         if api == "eventarc" and "/triggers/" in path:
             subscription = f"projects/{path.split('/')[2]}/subscriptions/eventarc-us-central1-{short}-sub-001"
             body = {**body, "transport": {"pubsub": {"subscription": subscription, "topic": f"{name}-topic"}}}
@@ -239,26 +247,25 @@ class Google:
             "version": version,
         }
 
-    def run_path(self, path: str) -> str:
-        return f"apis/serving.knative.dev/v1/namespaces/{path.split('/')[2]}/services"
-
-    def service(self, short: str, body: Body) -> Body:
-        ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ConfigurationsReady", "RoutesReady")]
-        metadata = {**body.get("metadata", {}), "generation": 1, "resourceVersion": "1", "selfLink": "s"}
-        status = {
-            "url": f"https://{short}-abc.a.run.app",
-            "observedGeneration": 1,
-            "conditions": ready,
+    def service(self, short: str, region: str, body: Body) -> Body:
+        made = self.ready("serving.knative.dev/v1", "Service", body)
+        made["status"] |= {
+            "url": url(short, region),
             "latestReadyRevisionName": f"{short}-00001",
             "latestCreatedRevisionName": f"{short}-00001",
             "traffic": [{"revisionName": f"{short}-00001", "percent": 100, "latestRevision": True}],
         }
+        return made
+
+    def ready(self, version: str, kind: str, body: Body) -> Body:
+        """A resource of Cloud Run once it is made."""
+        conditions = [{"type": name, "status": "True"} for name in ("Ready", "ConfigurationsReady", "RoutesReady")]
         return {
             **body,
-            "apiVersion": "serving.knative.dev/v1",
-            "kind": "Service",
-            "metadata": metadata,
-            "status": status,
+            "apiVersion": version,
+            "kind": kind,
+            "metadata": {**body.get("metadata", {}), "generation": 1, "resourceVersion": "1", "selfLink": "s"},
+            "status": {"observedGeneration": 1, "conditions": conditions if kind == "Service" else conditions[:1]},
         }
 
     def done(self, api: str, resource: Body) -> Body:

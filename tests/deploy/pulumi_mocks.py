@@ -33,10 +33,10 @@ class Google(pulumi.runtime.Mocks):
                 full = f"projects/{PROJECT}/serviceAccounts/{email}"
                 return full, {**given, "email": email, "name": full}
             case "gcp:cloudfunctionsv2":
-                config = {**given["serviceConfig"], "uri": url(name)}
+                config = {**given["serviceConfig"], "uri": url(name, given["location"])}
                 return name, {**given, "serviceConfig": config}
             case "gcp:cloudrunv2" if "template" in given:
-                return name, {**given, "uri": url(name)}
+                return name, {**given, "uri": url(name, given["location"])}
             case "gcp:pubsub" if "topic" not in given:
                 return f"projects/{PROJECT}/topics/{name}", given
             case "gcp:eventarc":

@@ -34,7 +34,9 @@ def shape_of(google: Google) -> shape.Shape:
             case "cloudfunctions", "functions":
                 found[f"function/{name}"] = _function(body)
             case "run", "services" if name.endswith("gpu-service"):
-                found[f"service/{name}"] = _service(body)
+                found[f"service/{path.split('/')[1]}/{name}"] = _service(body)
+            case "run", "jobs":
+                found[f"job/{path.split('/')[1]}/{name}"] = _job(body)
             case "eventarc", "triggers":
                 found[f"trigger/{name}"] = _trigger(body)
             case "workflows", "workflows":
@@ -82,11 +84,14 @@ def _policy_target(key: str) -> tuple[str, str]:
         "b": "bucket",
         "serviceAccounts": "account",
         "services": "service",
+        "jobs": "job",
         "topics": "topic",
         "subscriptions": "subscription",
         "projects": "project",
     }
     collection, name = key.split("/")[-2:]
+    if collection in ("services", "jobs"):
+        name = f"{key.split('/')[-3]}/{name}"
     return kinds[collection], name
 
 
@@ -144,6 +149,25 @@ def _service(body: dict[str, Any]) -> shape.Shape:
         "env": {entry["name"]: entry["value"] for entry in container["env"]},
         "startup": _probe(container["startupProbe"]),
         "liveness": _probe(container["livenessProbe"]),
+    }
+
+
+def _job(body: dict[str, Any]) -> shape.Shape:
+    execution = body["spec"]["template"]
+    task = execution["spec"]["template"]["spec"]
+    container = task["containers"][0]
+    return {
+        "image": container["image"],
+        "command": container["command"],
+        "account": task["serviceAccountName"],
+        "gpu": task["nodeSelector"]["run.googleapis.com/accelerator"],
+        "limits": container["resources"]["limits"],
+        "zonal_redundancy": execution["metadata"]["annotations"]["run.googleapis.com/gpu-zonal-redundancy-disabled"]
+        != "true",
+        "tasks": [execution["spec"]["taskCount"], execution["spec"]["parallelism"]],
+        "timeout": int(task["timeoutSeconds"]),
+        "retries": task["maxRetries"],
+        "env": {entry["name"]: entry["value"] for entry in container["env"]},
     }
 
 

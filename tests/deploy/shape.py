@@ -10,13 +10,14 @@ Shape = dict[str, Any]
 
 PROJECT = "my-project"
 PREFIX = "inference"
+REGION = "us-central1"
 NUMBER = "123456789"
 DAY = 86400
 
 
-def url(resource: str) -> str:
+def url(resource: str, region: str = REGION) -> str:
     """The address that every stand-in gives a service."""
-    return f"https://{resource}-abc.a.run.app"
+    return f"https://{resource}-{region}.a.run.app"
 
 
 def account(name: str) -> str:
@@ -38,7 +39,7 @@ def expected(system: inventory.Inventory) -> Shape:
         **{f"subscription/{PREFIX}-{name}": _pull(pull) for name, pull in system["pull"].items()},
         **{f"trigger/{PREFIX}-{name}": _trigger(name, trigger) for name, trigger in system["triggers"].items()},
         **{f"schedule/{PREFIX}-{name}": _schedule(schedule) for name, schedule in system["schedules"].items()},
-        **dict.fromkeys((_binding(system, row) for row in system["iam"]), True),
+        **dict.fromkeys((key for row in system["iam"] for key in _bindings(system, row)), True),
         **{
             f"log_metric/{PREFIX}-{name}": log_metric(bodies.log_metric(system, name)) for name in system["log_metrics"]
         },
@@ -48,7 +49,11 @@ def expected(system: inventory.Inventory) -> Shape:
             for name in system["dashboards"]
         },
         f"registry/{PREFIX}": "DOCKER",
-        f"service/{PREFIX}-gpu-service": _gpu_service(system),
+        **{
+            f"service/{region}/{PREFIX}-gpu-service": _gpu_service(system)
+            for region in system["gpu_service"]["regions"]
+        },
+        f"job/{system['gpu_job']['region']}/{PREFIX}-gpu-job": _gpu_job(system),
         f"workflow/{PREFIX}": _workflow(system),
         f"slo/{system['slo']['name']}": slo(bodies.slo(system)),
         f"log_sink/{PREFIX}-logs": log_sink(bodies.log_sink(system)),
@@ -109,6 +114,22 @@ def _gpu_service(system: inventory.Inventory) -> Shape:
     }
 
 
+def _gpu_job(system: inventory.Inventory) -> Shape:
+    job = system["gpu_job"]
+    return {
+        "image": job["image"],
+        "command": job["command"],
+        "account": account("gpu-job"),
+        "gpu": job["gpu"],
+        "limits": {"cpu": str(job["cpu"]), "memory": job["memory"], "nvidia.com/gpu": "1"},
+        "zonal_redundancy": job["zonal_redundancy"],
+        "tasks": [job["tasks"], job["parallelism"]],
+        "timeout": job["task_timeout"],
+        "retries": job["max_retries"],
+        "env": inventory.environment(system, "gpu-job"),
+    }
+
+
 def _push(push: dict[str, Any]) -> Shape:
     topic = f"projects/{PROJECT}/topics/{PREFIX}-{push['topic']}"
     address = url(f"{PREFIX}-{push['service']}")
@@ -153,11 +174,19 @@ def _schedule(schedule: dict[str, Any]) -> Shape:
 
 
 def _workflow(system: inventory.Inventory) -> Shape:
-    urls = {variable: url(f"{PREFIX}-{service}") for variable, service in system["workflow"]["urls"].items()}
+    urls = {
+        variable: ",".join(url(f"{PREFIX}-{service}", region) for region in _regions(system, f"service/{service}"))
+        for variable, service in system["workflow"]["urls"].items()
+    }
     return {"account": account("workflow"), "env": system["workflow"]["env"] | urls}
 
 
-def _binding(system: inventory.Inventory, row: dict[str, Any]) -> str:
+def _regions(system: inventory.Inventory, target: str) -> list[str]:
+    special = {"service/gpu-service": system["gpu_service"]["regions"], "job/gpu-job": [system["gpu_job"]["region"]]}
+    return special.get(target, [REGION])
+
+
+def _bindings(system: inventory.Inventory, row: dict[str, Any]) -> list[str]:
     kind, _, name = row["target"].partition("/")
     target = {
         "project": PROJECT,
@@ -165,11 +194,14 @@ def _binding(system: inventory.Inventory, row: dict[str, Any]) -> str:
         "account": account(name),
         "trigger": f"eventarc-us-central1-{PREFIX}-{name}-sub-001",
     }.get(kind, f"{PREFIX}-{name}")
+    targets = [target]
+    if kind in ("service", "job"):
+        targets = [f"{region}/{target}" for region in _regions(system, row["target"])]
     kind = "subscription" if kind == "trigger" else kind
     who = row["who"]
     agent = who.startswith("agent/")
     member = f"service-{NUMBER}@{system['agents'][who[6:]]}" if agent else account(who)
-    return binding(kind, target, row["role"], f"serviceAccount:{member}", row.get("only", ""))
+    return [binding(kind, each, row["role"], f"serviceAccount:{member}", row.get("only", "")) for each in targets]
 
 
 def binding(kind: str, target: str, role: str, member: str, condition: str = "") -> str:

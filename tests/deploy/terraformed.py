@@ -105,7 +105,7 @@ def service(v: dict[str, Any]) -> tuple[str, Any]:
     template = one(v["template"])
     container, scaling = one(template["containers"]), one(template["scaling"])
     resources = one(container["resources"])
-    return f"service/{v['name']}", {
+    return f"service/{v['location']}/{v['name']}", {
         "image": container["image"],
         "account": template["service_account"],
         "gpu": one(template["node_selector"])["accelerator"],
@@ -121,6 +121,24 @@ def service(v: dict[str, Any]) -> tuple[str, Any]:
         "env": {entry["name"]: entry["value"] for entry in container["env"]},
         "startup": probe(one(container["startup_probe"])),
         "liveness": probe(one(container["liveness_probe"])),
+    }
+
+
+def job(v: dict[str, Any]) -> tuple[str, Any]:
+    template = one(v["template"])
+    task = one(template["template"])
+    container = one(task["containers"])
+    return f"job/{v['location']}/{v['name']}", {
+        "image": container["image"],
+        "command": container["command"],
+        "account": task["service_account"],
+        "gpu": one(task["node_selector"])["accelerator"],
+        "limits": one(container["resources"])["limits"],
+        "zonal_redundancy": not task["gpu_zonal_redundancy_disabled"],
+        "tasks": [template["task_count"], template["parallelism"]],
+        "timeout": seconds(task["timeout"]),
+        "retries": task["max_retries"],
+        "env": {entry["name"]: entry["value"] for entry in container["env"]},
     }
 
 
@@ -210,7 +228,8 @@ def grant(kind: str, target: str) -> Callable[[dict[str, Any]], tuple[str, Any]]
     def read(v: dict[str, Any]) -> tuple[str, Any]:
         conditions = v.get("condition") or []
         only = one(conditions)["expression"] if conditions else ""
-        return shape.binding(kind, v[target].rpartition("/")[2], v["role"], v["member"], only), True
+        where = f"{v['location']}/" if v.get("location") else ""
+        return shape.binding(kind, where + v[target].rpartition("/")[2], v["role"], v["member"], only), True
 
     return read
 
@@ -246,6 +265,7 @@ READERS: dict[str, Callable[[dict[str, Any]], tuple[str, Any]]] = {
     "google_storage_bucket": bucket,
     "google_cloudfunctions2_function": function,
     "google_cloud_run_v2_service": service,
+    "google_cloud_run_v2_job": job,
     "google_pubsub_subscription": subscription,
     "google_eventarc_trigger": trigger,
     "google_cloud_scheduler_job": schedule,
@@ -256,6 +276,7 @@ READERS: dict[str, Callable[[dict[str, Any]], tuple[str, Any]]] = {
     "google_storage_bucket_iam_member": grant("bucket", "bucket"),
     "google_service_account_iam_member": grant("account", "service_account_id"),
     "google_cloud_run_v2_service_iam_member": grant("service", "name"),
+    "google_cloud_run_v2_job_iam_member": grant("job", "name"),
     "google_pubsub_topic_iam_member": grant("topic", "topic"),
     "google_pubsub_subscription_iam_member": grant("subscription", "subscription"),
 }

@@ -105,6 +105,15 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         assert changed == {"inference-preprocess"}
         assert project.run("deploy.sh", "preprocess").returncode == 0
 
+    def test_another_region_gets_the_service_and_its_address_goes_to_the_workflow(self, project: Project):
+        project.env["GPU_REGIONS"] = "us-central1,europe-west4"
+        run = project.run("deploy.sh", "gpu", "callers", "workflow")
+        del project.env["GPU_REGIONS"]
+        assert run.returncode == 0, run.stderr[-3000:]
+        given = {"project_id": "my-project", "gpu_regions": ["us-central1", "europe-west4"]}
+        system = inventory.load({**given, "gpu_image": recorded.image(project.google)})
+        assert recorded.shape_of(project.google) == shape.plain(shape.expected(system))
+
     def test_the_doctor_finds_nothing_wrong(self, project: Project):
         run = project.run("doctor.sh", "--no-smoke")
         assert run.returncode == 0, run.stdout
@@ -137,7 +146,9 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         assert project.google.changes[count:] == []
 
     def test_destroying_leaves_what_holds_data_and_nothing_else_that_costs(self, project: Project):
+        project.env["GPU_REGIONS"] = "us-central1,europe-west4"
         run = project.run("destroy.sh", "--yes")
+        del project.env["GPU_REGIONS"]
         assert run.returncode == 0, run.stderr[-3000:]
         left = {key for key in recorded.shape_of(project.google) if not key.startswith(("api/", "iam/"))}
         buckets = {f"bucket/my-project-inference-{name}" for name in ("input", "output", "models")}
@@ -159,6 +170,7 @@ class TestADryRun:
         for command in (
             "functions deploy inference-on-upload",
             "run deploy inference-gpu-service",
+            "run jobs replace FILE:gpu-job.json",
             "workflows deploy inference",
         ):
             assert f"gcloud {command}" in run.stdout

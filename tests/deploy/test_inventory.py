@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+import gpu_service.job
 import gpu_service.settings
 from deploy import inventory, stage
+from deploy.monitoring import bodies
 from pipeline import settings as functions
 from pipeline import sweeps
 
@@ -49,14 +51,23 @@ def test_a_function_starts_with_the_environment_that_it_is_given_and_reads_all_o
     assert ("WORKFLOW" in environ) == ("starts_executions=True" in main)
 
 
-def test_the_gpu_service_starts_with_the_environment_that_it_is_given_and_reads_all_of_it():
-    environ = Asked(inventory.environment(SYSTEM, "gpu-service"))
+@pytest.mark.parametrize("name", ["gpu-service", "gpu-job"])
+def test_what_runs_on_a_gpu_starts_with_the_environment_that_it_is_given_and_reads_all_of_it(name: str):
+    environ = Asked(inventory.environment(SYSTEM, name))
     read = gpu_service.settings.read([], environ)
     assert set(environ) <= environ.names
     assert read.gpu_required
     assert read.buckets == {f"my-project-inference-{name}" for name in ("input", "work", "output")}
     assert read.port == SYSTEM["gpu_service"]["port"]
     assert environ.names >= {"PORT", "K_REVISION"}, "what Cloud Run sets"
+
+
+def test_the_gpu_job_starts_what_there_is_and_is_told_of_its_batch_as_it_expects():
+    assert SYSTEM["gpu_job"]["command"] == ["python", "-m", gpu_service.job.__name__]
+    environ = Asked({"BATCH_INDEX": "gs://w/i.json", "CLOUD_RUN_TASK_INDEX": "1", "CLOUD_RUN_TASK_COUNT": "3"})
+    assert gpu_service.job.Task.read(environ) == gpu_service.job.Task("gs://w/i.json", 1, 3)
+    assert environ.names == set(environ)
+    assert "name: BATCH_INDEX" in (ROOT / "workflow.yaml").read_text()
 
 
 def test_the_workflow_reads_every_variable_that_it_is_given_and_lacks_none():
@@ -77,6 +88,20 @@ def test_the_workflow_calls_with_no_less_time_than_the_services_take():
     assert SYSTEM["gpu_service"]["timeout"] == int(env["GPU_TIMEOUT_SECONDS"])
 
 
+def test_the_workflow_runs_the_job_that_there_is():
+    job, env = SYSTEM["gpu_job"], SYSTEM["workflow"]["env"]
+    assert env["GPU_JOB"] == f"projects/my-project/locations/{job['region']}/jobs/inference-{job['name']}"
+    assert int(env["JOB_TASKS"]) == job["parallelism"], "all tasks of a batch run at once"
+
+
+def test_what_is_in_several_regions_is_named_in_their_order():
+    system = inventory.load({"project_id": "my-project", "gpu_regions": "europe-west4, us-central1"})
+    assert system["gpu_service"]["regions"] == ["europe-west4", "us-central1"]
+    assert system["gpu_job"]["region"] == "europe-west4"
+    assert "/locations/europe-west4/" in system["workflow"]["env"]["GPU_JOB"]
+    assert "/locations/us-central1/" in system["env"]["intake"]["WORKFLOW"]
+
+
 def test_the_local_stack_is_the_same_system():
     stack = yaml.safe_load((ROOT / "deploy/local/stack.yaml").read_text())
     assert set(stack["topics"]) == set(SYSTEM["topics"])
@@ -84,7 +109,8 @@ def test_the_local_stack_is_the_same_system():
     assert stack["buckets"]["local-work"]["lifecycle_days"] == SYSTEM["buckets"]["work"]["delete_after"]
     assert set(stack["triggers"]) == set(SYSTEM["triggers"]) | set(SYSTEM["push"])
     assert set(stack["services"]) == {*SYSTEM["functions"], "gpu-service"}
-    assert set(stack["workflows"]["inference"]["env"]) == set(SYSTEM["workflow"]["urls"])
+    assert set(SYSTEM["workflow"]["urls"]) <= set(stack["workflows"]["inference"]["env"])
+    assert set(stack["workflows"]["inference"]["env"]) <= {*SYSTEM["workflow"]["urls"], *SYSTEM["workflow"]["env"]}
 
 
 def test_the_scheduler_sends_what_on_message_understands():
@@ -113,6 +139,8 @@ def test_limits_are_such_as_cloud_run_accepts():
     probe = SYSTEM["gpu_service"]["startup_probe"]
     assert probe["period"] * probe["failures"] <= 240
     assert probe["timeout"] <= probe["period"]
+    assert SYSTEM["gpu_job"]["task_timeout"] <= 3600, "the longest task with a GPU"
+    assert SYSTEM["gpu_job"]["parallelism"] <= SYSTEM["gpu_job"]["tasks"]
     assert all(push["ack_deadline"] <= 600 and 5 <= push.get("attempts", 5) <= 100 for push in SYSTEM["push"].values())
     assert all(
         SYSTEM["functions"][push["service"]]["timeout"] <= push["ack_deadline"] for push in SYSTEM["push"].values()
@@ -131,12 +159,12 @@ def test_names_with_the_longest_prefix_fit_into_googles_limits():
 class TestPermissions:
     def test_each_part_has_an_account_and_no_account_is_idle(self):
         used = {row["who"] for row in SYSTEM["iam"]}
-        assert {*SYSTEM["functions"], "gpu-service", "workflow"} <= set(SYSTEM["accounts"])
+        assert {*SYSTEM["functions"], "gpu-service", "gpu-job", "workflow"} <= set(SYSTEM["accounts"])
         assert used == set(SYSTEM["accounts"]) | {f"agent/{name}" for name in SYSTEM["agents"]}
 
     def test_nobody_is_public_and_no_role_is_a_broad_one(self):
         assert not [row for row in SYSTEM["iam"] if row["who"].startswith("all")]
-        broad = re.compile(r"roles/(owner|editor|viewer|storage\.admin|storage\.objectAdmin|run\.admin|.*\.admin)$")
+        broad = re.compile(r"roles/(owner|editor|viewer|storage\.objectAdmin|run\.developer|.*\.admin)$")
         assert not [row for row in SYSTEM["iam"] if broad.match(row["role"])]
 
     def test_data_roles_are_given_on_buckets(self):
@@ -162,13 +190,24 @@ class TestPermissions:
             ("service", "functions"),
         ):
             known |= {f"{kind}/{name}" for name in SYSTEM[section]}
-        assert {row["target"] for row in SYSTEM["iam"]} <= known | {"service/gpu-service"}
+        assert {row["target"] for row in SYSTEM["iam"]} <= known | {"service/gpu-service", "job/gpu-job"}
 
     def test_whoever_is_called_lets_only_its_caller_in(self):
         callers = {row["target"]: row["who"] for row in SYSTEM["iam"] if row["role"] == "roles/run.invoker"}
         called = {f"service/{name}": "workflow" for name in SYSTEM["workflow"]["urls"].values()}
         delivered = {f"service/{name}": "events" for name in (*SYSTEM["triggers"], *SYSTEM["push"])}
         assert callers == called | delivered
+
+    def test_only_the_workflow_runs_the_job_and_may_no_more_than_run_it(self):
+        rows = [(row["who"], row["role"]) for row in SYSTEM["iam"] if row["target"] == "job/gpu-job"]
+        assert rows == [("workflow", "roles/run.jobsExecutorWithOverrides")]
+
+    def test_the_job_may_what_the_service_may(self):
+        given = {
+            who: {(row["role"], row["target"]) for row in SYSTEM["iam"] if row["who"] == who}
+            for who in ("gpu-service", "gpu-job")
+        }
+        assert given["gpu-service"] == given["gpu-job"]
 
     def test_dead_letters_can_be_forwarded(self):
         rows = {(row["role"], row["target"]) for row in SYSTEM["iam"] if row["who"] == "agent/pubsub"}
@@ -197,11 +236,23 @@ def test_every_variable_is_described_and_has_a_valid_default():
         ({"project_id": "Nope"}, "project_id is 'Nope'"),
         ({"project_id": "my-project", "timeout_seconds": 3000}, "timeout_seconds"),
         ({"project_id": "my-project", "gpu_type": "nvidia-h100"}, "gpu_type"),
+        ({"project_id": "my-project", "gpu_regions": "us-central1,Europe"}, "gpu_regions is 'Europe'"),
+        ({"project_id": "my-project", "audit_logs": "yes"}, "audit_logs is 'yes', neither true nor false"),
     ],
 )
 def test_a_bad_value_is_refused_with_what_the_variable_is_for(given: dict[str, Any], message: str):
     with pytest.raises(inventory.VariableError, match=message):
         inventory.settings(given)
+
+
+def test_an_environment_sets_switches_and_lists_too(capsys: pytest.CaptureFixture[str]):
+    channels = "projects/my-project/notificationChannels/"
+    environ = {"PROJECT_ID": "my-project", "AUDIT_LOGS": "true", "NOTIFICATION_CHANNELS": f"{channels}1, {channels}2"}
+    system = inventory.load(inventory.given(environ))
+    assert system["settings"]["audit_logs"] is True
+    assert bodies.alert(system, "errors")["notificationChannels"] == [f"{channels}1", f"{channels}2"]
+    assert inventory.main(["rows", "settings"], environ) == 0
+    assert "audit_logs\x1fyes" in capsys.readouterr().out.splitlines()
 
 
 def test_the_command_prints_rows_for_a_shell(capsys: pytest.CaptureFixture[str]):

@@ -28,6 +28,8 @@ KINDS = {
     "bigquery/datasetIamMember:DatasetIamMember": "google_bigquery_dataset_iam_member",
     "billing/budget:Budget": "google_billing_budget",
     "cloudfunctionsv2/function:Function": "google_cloudfunctions2_function",
+    "cloudrunv2/job:Job": "google_cloud_run_v2_job",
+    "cloudrunv2/jobIamMember:JobIamMember": "google_cloud_run_v2_job_iam_member",
     "cloudrunv2/service:Service": "google_cloud_run_v2_service",
     "cloudrunv2/serviceIamMember:ServiceIamMember": "google_cloud_run_v2_service_iam_member",
     "cloudscheduler/job:Job": "google_cloud_scheduler_job",
@@ -105,6 +107,12 @@ def test_variables_reach_what_they_are_for():
     assert all(r["values"]["force_destroy"] for r in found if r["type"] == "google_storage_bucket")
     functions = {v["name"]: v for r in found if r["type"] == "google_cloudfunctions2_function" and (v := r["values"])}
     assert functions["inference-preprocess"]["service_config"][0]["available_memory"] == "4Gi"
+
+
+def test_several_regions_each_have_the_service_and_the_first_one_the_job():
+    system = inventory.load({"project_id": "my-project", "gpu_regions": ["europe-west4", "us-central1"]})
+    found = run(gpu_regions='["europe-west4", "us-central1"]')
+    assert terraformed.shape_of(found) == shape.plain(shape.expected(system))
 
 
 def test_options_add_what_they_promise():

@@ -90,13 +90,31 @@ def test_an_example_makes_what_the_inventory_says_of_its_values(root: terraforme
     assert kept == {name: bucket["keep"] and keep for name, bucket in system["buckets"].items()}
 
 
+@needs_terraform
+def test_several_regions_each_have_the_service_and_the_first_one_the_job(root: terraformed.Root, tmp_path: Path):
+    given = {"project_id": "my-project", "gpu_regions": ["europe-west4", "us-central1"]}
+    flags = ["-input=false", "-var=project_id=my-project", f"-var=gpu_regions={json.dumps(given['gpu_regions'])}"]
+    run = root.run("apply", "-auto-approve", *flags, f"-state={tmp_path}/s")
+    assert run.returncode == 0, run.stderr
+    found = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
+    assert terraformed.shape_of(found) == shape.plain(shape.expected(inventory.load(given)))
+
+
 def test_the_examples_are_the_three_that_the_documents_name():
     assert [path.stem for path in EXAMPLES] == ["cost-optimised", "development", "high-performance"]
 
 
 @needs_terraform
 @pytest.mark.parametrize(
-    "variable", ["timeout_seconds=5", "gpu_type=nvidia-h100", "service_prefix=Big", "gpu_memory=16", "ingress=none"]
+    "variable",
+    [
+        "timeout_seconds=5",
+        "gpu_type=nvidia-h100",
+        "service_prefix=Big",
+        "gpu_memory=16",
+        "ingress=none",
+        'gpu_regions=["x"]',
+    ],
 )
 def test_a_bad_value_is_refused(root: terraformed.Root, variable: str):
     run = root.run("plan", "-input=false", "-var=project_id=my-project", f"-var={variable}")
@@ -247,6 +265,9 @@ class TestPolicies:
             f["service_config"][0]["service_account_email"] for f in self.of(applied, "google_cloudfunctions2_function")
         ]
         accounts += [s["template"][0]["service_account"] for s in self.of(applied, "google_cloud_run_v2_service")]
+        accounts += [
+            j["template"][0]["template"][0]["service_account"] for j in self.of(applied, "google_cloud_run_v2_job")
+        ]
         accounts += [w["service_account"] for w in self.of(applied, "google_workflows_workflow")]
         assert len(accounts) == len(set(accounts))
         assert all("inference-" in account for account in accounts)
@@ -254,6 +275,9 @@ class TestPolicies:
     def test_everything_that_scales_has_an_end(self, applied: terraformed.Found):
         for function in self.of(applied, "google_cloudfunctions2_function"):
             assert 0 < function["service_config"][0]["max_instance_count"] <= 100
+        for job in self.of(applied, "google_cloud_run_v2_job"):
+            assert 0 < job["template"][0]["parallelism"] <= 100
+            assert job["template"][0]["template"][0]["timeout"] == "3600s"
         for service in self.of(applied, "google_cloud_run_v2_service"):
             assert 0 < service["template"][0]["scaling"][0]["max_instance_count"] <= 100
 

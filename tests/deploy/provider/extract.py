@@ -27,6 +27,8 @@ WANTED = {
         "bigquery_dataset",
         "bigquery_dataset_iam_member",
         "billing_budget",
+        "cloud_run_v2_job",
+        "cloud_run_v2_job_iam_member",
         "cloud_run_v2_service",
         "cloud_run_v2_service_iam_member",
         "cloud_scheduler_job",

@@ -20,7 +20,8 @@ def of(kind: str, resource: dict[str, Any]) -> Callable[[str, Any], Any]:
         (resource[key] for key in ("name", "account_id", "dataset_id", "service_id") if resource.get(key)), kind
     )
     email = f"{name}@{PROJECT}.iam.gserviceaccount.com"
-    known: dict[str, Any] = {"number": NUMBER, "project_id": PROJECT, "uri": url(name), "writer_identity": LOGGING}
+    known: dict[str, Any] = {"number": NUMBER, "project_id": PROJECT, "writer_identity": LOGGING}
+    known["uri"] = url(name, resource.get("location") or "")
     known["output_md5"] = "0" * 32
     known["service_id"] = name
     if kind == "google_service_account":

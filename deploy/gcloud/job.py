@@ -1,0 +1,61 @@
+"""The GPU job in the words of Cloud Run's API, as `gcloud run jobs replace` takes it: python deploy/gcloud/job.py.
+
+The variables come from the environment; the label `deployed` is a digest of all the rest. Older versions of gcloud have
+no flags for a job's GPU; all of them take this.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from deploy import inventory
+
+
+def body(system: inventory.Inventory) -> dict[str, Any]:
+    job, chosen = system["gpu_job"], system["settings"]
+    annotations = {
+        "run.googleapis.com/execution-environment": "gen2",
+        "run.googleapis.com/gpu-zonal-redundancy-disabled": json.dumps(not job["zonal_redundancy"]),
+    }
+    if chosen["vpc_connector"]:
+        annotations["run.googleapis.com/vpc-access-connector"] = chosen["vpc_connector"]
+    execution = {"taskCount": job["tasks"], "parallelism": job["parallelism"], "template": {"spec": _task(system)}}
+    made: dict[str, Any] = {
+        "apiVersion": "run.googleapis.com/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": f"{chosen['service_prefix']}-{job['name']}",
+            "labels": {"cloud.googleapis.com/location": job["region"]},
+        },
+        "spec": {"template": {"metadata": {"annotations": annotations}, "spec": execution}},
+    }
+    digest = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
+    made["metadata"]["labels"]["deployed"] = digest[:16]
+    return made
+
+
+def _task(system: inventory.Inventory) -> dict[str, Any]:
+    job, chosen = system["gpu_job"], system["settings"]
+    account = f"{chosen['service_prefix']}-{job['name']}@{chosen['project_id']}.iam.gserviceaccount.com"
+    container = {
+        "image": job["image"],
+        "command": job["command"],
+        "env": [{"name": name, "value": value} for name, value in inventory.environment(system, job["name"]).items()],
+        "resources": {"limits": {"cpu": str(job["cpu"]), "memory": job["memory"], "nvidia.com/gpu": "1"}},
+    }
+    return {
+        "containers": [container],
+        "maxRetries": job["max_retries"],
+        "timeoutSeconds": job["task_timeout"],
+        "serviceAccountName": account,
+        "nodeSelector": {"run.googleapis.com/accelerator": job["gpu"]},
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(body(inventory.load(inventory.given(os.environ))), indent=2))

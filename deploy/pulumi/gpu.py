@@ -1,0 +1,110 @@
+"""What runs on a GPU: the service, once in each region, and the job of very large batches."""
+
+from typing import Any
+
+import pulumi
+import pulumi_gcp as gcp
+
+from deploy.pulumi.foundation import Foundation
+from deploy.pulumi.system import System
+
+
+def services(system: System, base: Foundation) -> dict[str, gcp.cloudrunv2.Service]:
+    """The service by region, in the order in which they are tried."""
+    return {region: _service(system, base, region) for region in system["gpu_service"]["regions"]}
+
+
+def job(system: System, base: Foundation) -> gcp.cloudrunv2.Job:
+    job, connector = system["gpu_job"], system.settings["vpc_connector"]
+    args = gcp.cloudrunv2
+    container = args.JobTemplateTemplateContainerArgs(
+        image=job["image"],
+        commands=job["command"],
+        resources=args.JobTemplateTemplateContainerResourcesArgs(limits=_limits(job)),
+        envs=[
+            args.JobTemplateTemplateContainerEnvArgs(name=variable, value=value)
+            for variable, value in system.environment(job["name"]).items()
+        ],
+    )
+    task = args.JobTemplateTemplateArgs(
+        service_account=base.accounts[job["name"]].email,
+        timeout=f"{job['task_timeout']}s",
+        max_retries=job["max_retries"],
+        gpu_zonal_redundancy_disabled=not job["zonal_redundancy"],
+        execution_environment="EXECUTION_ENVIRONMENT_GEN2",
+        node_selector=args.JobTemplateTemplateNodeSelectorArgs(accelerator=job["gpu"]),
+        vpc_access=args.JobTemplateTemplateVpcAccessArgs(connector=connector) if connector else None,
+        containers=[container],
+    )
+    return gcp.cloudrunv2.Job(
+        job["name"],
+        name=system.name(job["name"]),
+        location=job["region"],
+        deletion_protection=False,
+        template=args.JobTemplateArgs(task_count=job["tasks"], parallelism=job["parallelism"], template=task),
+        opts=pulumi.ResourceOptions(depends_on=base.permissions),
+    )
+
+
+def _service(system: System, base: Foundation, region: str) -> gcp.cloudrunv2.Service:
+    service, connector = system["gpu_service"], system.settings["vpc_connector"]
+    name = service["name"]
+    args = gcp.cloudrunv2
+    container = args.ServiceTemplateContainerArgs(
+        image=service["image"],
+        ports=args.ServiceTemplateContainerPortsArgs(container_port=service["port"]),
+        resources=args.ServiceTemplateContainerResourcesArgs(
+            limits=_limits(service),
+            cpu_idle=False,
+            startup_cpu_boost=service["cpu_boost"],
+        ),
+        envs=[
+            args.ServiceTemplateContainerEnvArgs(name=variable, value=value)
+            for variable, value in system.environment(name).items()
+        ],
+        startup_probe=args.ServiceTemplateContainerStartupProbeArgs(
+            http_get=args.ServiceTemplateContainerStartupProbeHttpGetArgs(
+                path=service["startup_probe"]["path"], port=service["port"]
+            ),
+            **_times(service["startup_probe"]),
+        ),
+        liveness_probe=args.ServiceTemplateContainerLivenessProbeArgs(
+            http_get=args.ServiceTemplateContainerLivenessProbeHttpGetArgs(
+                path=service["liveness_probe"]["path"], port=service["port"]
+            ),
+            **_times(service["liveness_probe"]),
+        ),
+    )
+    return gcp.cloudrunv2.Service(
+        f"{name} {region}",
+        name=system.name(name),
+        location=region,
+        deletion_protection=False,
+        ingress="INGRESS_TRAFFIC_INTERNAL_ONLY" if system.settings["ingress"] == "internal" else "INGRESS_TRAFFIC_ALL",
+        template=args.ServiceTemplateArgs(
+            service_account=base.accounts[name].email,
+            timeout=f"{service['timeout']}s",
+            max_instance_request_concurrency=service["concurrency"],
+            gpu_zonal_redundancy_disabled=not service["zonal_redundancy"],
+            execution_environment="EXECUTION_ENVIRONMENT_GEN2",
+            node_selector=args.ServiceTemplateNodeSelectorArgs(accelerator=service["gpu"]),
+            scaling=args.ServiceTemplateScalingArgs(
+                min_instance_count=service["min_instances"], max_instance_count=service["max_instances"]
+            ),
+            vpc_access=args.ServiceTemplateVpcAccessArgs(connector=connector) if connector else None,
+            containers=[container],
+        ),
+        opts=pulumi.ResourceOptions(depends_on=base.permissions),
+    )
+
+
+def _limits(sized: dict[str, Any]) -> dict[str, str]:
+    return {"cpu": str(sized["cpu"]), "memory": sized["memory"], "nvidia.com/gpu": "1"}
+
+
+def _times(probe: dict[str, int]) -> dict[str, Any]:
+    return {
+        "period_seconds": probe["period"],
+        "timeout_seconds": probe["timeout"],
+        "failure_threshold": probe["failures"],
+    }

@@ -1,0 +1,133 @@
+# What runs on a GPU: the service, once in each region, and the job of very large batches.
+resource "google_cloud_run_v2_service" "gpu" {
+  for_each            = toset(local.inventory.gpu_service.regions)
+  name                = "${var.service_prefix}-${local.inventory.gpu_service.name}"
+  location            = each.value
+  ingress             = var.ingress == "internal" ? "INGRESS_TRAFFIC_INTERNAL_ONLY" : "INGRESS_TRAFFIC_ALL"
+  deletion_protection = false
+
+  template {
+    service_account                  = local.accounts[local.inventory.gpu_service.name]
+    timeout                          = "${local.inventory.gpu_service.timeout}s"
+    max_instance_request_concurrency = local.inventory.gpu_service.concurrency
+    gpu_zonal_redundancy_disabled    = !local.inventory.gpu_service.zonal_redundancy
+    execution_environment            = "EXECUTION_ENVIRONMENT_GEN2"
+
+    node_selector {
+      accelerator = local.inventory.gpu_service.gpu
+    }
+
+    scaling {
+      min_instance_count = local.inventory.gpu_service.min_instances
+      max_instance_count = local.inventory.gpu_service.max_instances
+    }
+
+    dynamic "vpc_access" {
+      for_each = var.vpc_connector == "" ? [] : [var.vpc_connector]
+      content {
+        connector = vpc_access.value
+      }
+    }
+
+    containers {
+      image = local.inventory.gpu_service.image
+
+      ports {
+        container_port = local.inventory.gpu_service.port
+      }
+
+      resources {
+        cpu_idle          = false
+        startup_cpu_boost = local.inventory.gpu_service.cpu_boost
+        limits = {
+          cpu              = tostring(local.inventory.gpu_service.cpu)
+          memory           = local.inventory.gpu_service.memory
+          "nvidia.com/gpu" = "1"
+        }
+      }
+
+      dynamic "env" {
+        for_each = local.environment[local.inventory.gpu_service.name]
+        content {
+          name  = env.key
+          value = env.value
+        }
+      }
+
+      startup_probe {
+        period_seconds    = local.inventory.gpu_service.startup_probe.period
+        timeout_seconds   = local.inventory.gpu_service.startup_probe.timeout
+        failure_threshold = local.inventory.gpu_service.startup_probe.failures
+        http_get {
+          path = local.inventory.gpu_service.startup_probe.path
+          port = local.inventory.gpu_service.port
+        }
+      }
+
+      liveness_probe {
+        period_seconds    = local.inventory.gpu_service.liveness_probe.period
+        timeout_seconds   = local.inventory.gpu_service.liveness_probe.timeout
+        failure_threshold = local.inventory.gpu_service.liveness_probe.failures
+        http_get {
+          path = local.inventory.gpu_service.liveness_probe.path
+          port = local.inventory.gpu_service.port
+        }
+      }
+    }
+  }
+
+  depends_on = [google_storage_bucket_iam_member.binding]
+}
+
+resource "google_cloud_run_v2_job" "gpu" {
+  name                = "${var.service_prefix}-${local.inventory.gpu_job.name}"
+  location            = local.inventory.gpu_job.region
+  deletion_protection = false
+
+  template {
+    task_count  = local.inventory.gpu_job.tasks
+    parallelism = local.inventory.gpu_job.parallelism
+
+    template {
+      service_account               = local.accounts[local.inventory.gpu_job.name]
+      timeout                       = "${local.inventory.gpu_job.task_timeout}s"
+      max_retries                   = local.inventory.gpu_job.max_retries
+      gpu_zonal_redundancy_disabled = !local.inventory.gpu_job.zonal_redundancy
+      execution_environment         = "EXECUTION_ENVIRONMENT_GEN2"
+
+      node_selector {
+        accelerator = local.inventory.gpu_job.gpu
+      }
+
+      dynamic "vpc_access" {
+        for_each = var.vpc_connector == "" ? [] : [var.vpc_connector]
+        content {
+          connector = vpc_access.value
+        }
+      }
+
+      containers {
+        image   = local.inventory.gpu_job.image
+        command = local.inventory.gpu_job.command
+
+        resources {
+          limits = {
+            cpu              = tostring(local.inventory.gpu_job.cpu)
+            memory           = local.inventory.gpu_job.memory
+            "nvidia.com/gpu" = "1"
+          }
+        }
+
+        dynamic "env" {
+          for_each = local.environment[local.inventory.gpu_job.name]
+          content {
+            name  = env.key
+            value = env.value
+          }
+        }
+      }
+    }
+  }
+
+  depends_on = [google_storage_bucket_iam_member.binding]
+}
