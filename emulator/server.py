@@ -18,6 +18,9 @@ from emulator.eventarc import OutboxRelay, Triggers
 from emulator.eventarc.triggers import ensure_subscription, ensure_topic
 from emulator.executions import Workflows
 from emulator.executions.errors import ApiError
+from emulator.identity import policy
+from emulator.identity.metadata import MetadataServer
+from emulator.jobs import Attempt, Jobs, StartTask, TaskProcess
 from emulator.pubsub import PubSub
 from emulator.stack import Stack
 from emulator.web import WebServer
@@ -26,26 +29,32 @@ _MAX_GRPC_MESSAGE = 20 * 2**20
 _LIFECYCLE_INTERVAL_S = 3600
 
 
-class Emulator:
-    """Storage, Pub/Sub, Eventarc and Workflows on loopback; an async context manager.
+async def _start_nothing(attempt: Attempt) -> TaskProcess:
+    raise OSError(f"nothing here starts processes, not of {attempt.job} either")
 
-    It starts no process: `services` says where those of the stack listen.
+
+class Emulator:
+    """Storage, Pub/Sub, Eventarc, Workflows and Cloud Run jobs on loopback; an async context manager.
+
+    It starts no process: `services` says where those of the stack listen, `start_task` starts those of jobs.
 
     Args:
         stack: what exists from the start.
         data: folder of the state, or None to keep all of it in memory.
         services: service name → URL, for every service of the stack.
+        start_task: starts the process of a job's task.
         http_port: 0 takes a free one.
         grpc_port: 0 takes a free one.
 
     Attributes:
-        http: `host:port` of Storage, Pub/Sub and Workflows over REST.
+        http: `host:port` of Storage, Pub/Sub, Workflows and Cloud Run jobs over REST.
         grpc: `host:port` of Pub/Sub and Workflows over gRPC.
     """
 
     storage: storage.Store
     pubsub: PubSub
     workflows: Workflows
+    jobs: Jobs
 
     def __init__(
         self,
@@ -53,15 +62,16 @@ class Emulator:
         data: Path | None = None,
         *,
         services: Mapping[str, str],
+        start_task: StartTask = _start_nothing,
         http_port: int = 0,
         grpc_port: int = 0,
     ) -> None:
-        self.stack, self.data, self.services = stack, data, services
+        self.stack, self.data, self.services, self._start_task = stack, data, services, start_task
         self._http_port, self._grpc_port = http_port, grpc_port
         self._resources = AsyncExitStack()
 
     async def open(self) -> None:
-        """Answer requests. Events are kept back and executions don't run until `resume`.
+        """Answer requests. Events are kept back, and neither workflows nor jobs run until `resume`.
 
         Raises:
             PortTakenError: somebody else listens on one of the ports.
@@ -77,11 +87,13 @@ class Emulator:
             self._resources = opened.pop_all()
 
     async def resume(self) -> None:
-        """Deploy the workflows, go on with interrupted executions and deliver events.
+        """Deploy the workflows, go on with interrupted executions of workflows and jobs, and deliver events.
 
         Raises:
             StackError: a workflow's file can't be read, or the service refuses it.
         """
+        self._resources.push_async_callback(self.jobs.stop)
+        await self.jobs.start()
         await self.workflows.start()
         self._resources.push_async_callback(self.workflows.stop)
         self._deploy()
@@ -121,9 +133,12 @@ class Emulator:
         folder = self.data / "storage" if self.data else None
         self.storage = storage.Store(folder, project=project, base_url=base_url)
         opened.callback(self.storage.close)
-        self.pubsub = PubSub(self.data)
-        self.triggers = Triggers(self.stack, self.pubsub, self.services)
         self.workflows = Workflows(self.data, project=project, location=self.stack.location, base_url=base_url)
+        self.pubsub = PubSub(self.data, mint=self.workflows.tokens.mint)
+        self.triggers = Triggers(self.stack, self.pubsub, self.services)
+        parent = f"projects/{project}/locations/{self.stack.location}"
+        self.jobs = Jobs(self.data, parent, self.stack.jobs, self._start_task)
+        opened.callback(self.jobs.close)
         for service in self.services:
             self.hold(service)
         await self.pubsub.start()
@@ -149,7 +164,9 @@ class Emulator:
         opened.push_async_callback(server.stop, 1)
 
     async def _open_http(self, opened: AsyncExitStack, bound: socket.socket) -> None:
-        routes = [*self.pubsub.routes(), *self.workflows.routes(), Mount("", storage.app(self.storage))]
+        metadata = MetadataServer(self.stack, self.workflows.tokens)
+        apis = [*self.pubsub.routes(), *self.workflows.routes(), *self.jobs.routes(), *metadata.routes()]
+        routes = [*apis, Mount("", storage.app(self.storage))]
         web = WebServer(Starlette(routes=routes), bound)
         await web.start()
         opened.push_async_callback(web.stop)
@@ -177,8 +194,9 @@ class Emulator:
             except OSError as error:
                 raise stack.StackError(f"workflow {workflow.name}: {file}: {error.strerror}") from error
             env = {name: stack.fill(text, values) for name, text in workflow.env.items()}
+            account = policy.email(self.stack, workflow.service_account)
             try:
-                self.workflows.deploy(workflow.name, source, env)
+                self.workflows.deploy(workflow.name, source, env, service_account=account)
             except ApiError as error:
                 raise stack.StackError(f"workflow {workflow.name}: {file}: {error}") from error
 

@@ -9,6 +9,7 @@ STORAGE_EVENTS = tuple(
     f"google.cloud.storage.object.v1.{change}" for change in ("finalized", "deleted", "archived", "metadataUpdated")
 )
 PUBSUB_EVENT = "google.cloud.pubsub.topic.v1.messagePublished"
+DEVELOPER = "developer"  # the account of whoever works on this machine
 
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9-]*(?:\.[a-z]+)?)\}")
 
@@ -36,6 +37,7 @@ class Service:
     """A process to run: a function under the functions-framework, or a command.
 
     `ready` is the path that answers 2xx once the service can work; without it, an open port is enough.
+    `invokers` are the accounts that may call it; None means its triggers', all workflows' and the developer's.
     """
 
     name: str
@@ -46,6 +48,24 @@ class Service:
     signature: str = "http"
     ready: str | None = None
     ready_timeout_s: float = 120
+    invokers: tuple[str, ...] | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A Cloud Run job: a command that every task of an execution runs, with `args` that a request may override.
+
+    `parallelism` 0 runs as many tasks at once as the machine has CPUs; `task_timeout` is seconds for one attempt.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    args: tuple[str, ...] = ()
+    tasks: int = 1
+    parallelism: int = 0
+    max_retries: int = 3
+    task_timeout: float = 600
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -66,6 +86,7 @@ class Trigger:
     topic: str | None = None
     filter: str = ""
     path: str = "/"
+    service_account: str = "events"
     dead_letter_topic: str | None = None
     max_delivery_attempts: int = 5
     backoff: Backoff = Backoff()
@@ -76,6 +97,7 @@ class Trigger:
 class WorkflowFile:
     name: str
     source: str
+    service_account: str = "workflow"
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -96,6 +118,7 @@ class Stack:
     services: tuple[Service, ...]
     triggers: tuple[Trigger, ...]
     workflows: tuple[WorkflowFile, ...]
+    jobs: tuple[Job, ...] = ()
     examples: str = ""
 
 

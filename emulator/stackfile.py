@@ -12,6 +12,7 @@ from emulator.stack import (
     STORAGE_EVENTS,
     Backoff,
     Bucket,
+    Job,
     Service,
     Stack,
     StackError,
@@ -49,7 +50,7 @@ class _Reader:
 
     def stack(self, document: object) -> Stack:
         keys = ("project", "location", "root", "ports", "buckets", "topics", "subscriptions", "env")
-        top = self.mapping("", document, (*keys, "services", "triggers", "workflows", "examples"))
+        top = self.mapping("", document, (*keys, "services", "jobs", "triggers", "workflows", "examples"))
         ports = self.mapping("ports", top.get("ports"), ("http", "grpc"))
         stack = Stack(
             path=self.path,
@@ -65,6 +66,7 @@ class _Reader:
             services=tuple(self.service(*item) for item in self.named("services", top.get("services"))),
             triggers=tuple(self.trigger(*item) for item in self.named("triggers", top.get("triggers"))),
             workflows=tuple(self.workflow(*item) for item in self.named("workflows", top.get("workflows"))),
+            jobs=tuple(self.job(*item) for item in self.named("jobs", top.get("jobs"))),
             examples=self.text("examples", top["examples"]) if "examples" in top else "",
         )
         self.check(stack)
@@ -83,11 +85,11 @@ class _Reader:
         key = f"services.{name}"
         if not _NAME.fullmatch(name):
             raise self.fail(key, "a service's name is lower-case letters, digits and hyphens")
-        names = ("command", "function", "target", "signature", "port", "ready", "ready_timeout_s", "env")
+        names = ("command", "function", "target", "signature", "port", "ready", "ready_timeout_s", "invokers", "env")
         given = self.mapping(key, value, names)
         if ("command" in given) == ("function" in given):
             raise self.fail(key, "give either a function (with its target) or a command")
-        command = [self.text(f"{key}.command", word) for word in self.sequence(f"{key}.command", given.get("command"))]
+        command = self.words(f"{key}.command", given.get("command"))
         if "function" in given:
             self.text(f"{key}.function", given["function"])
             self.text(f"{key}.target", given.get("target"))
@@ -98,18 +100,39 @@ class _Reader:
         return Service(
             name=name,
             port=self.number(f"{key}.port", given.get("port", 0), 0, 65535),
-            command=tuple(command),
+            command=command,
             function=given.get("function"),
             target=given.get("target"),
             signature=given.get("signature", "http"),
             ready=given.get("ready"),
             ready_timeout_s=self.number(f"{key}.ready_timeout_s", given.get("ready_timeout_s", 120), 1, 3600),
+            invokers=self.words(f"{key}.invokers", given["invokers"]) if "invokers" in given else None,
+            env=self.strings(f"{key}.env", given.get("env")),
+        )
+
+    def job(self, name: str, value: object) -> Job:
+        key = f"jobs.{name}"
+        if not _NAME.fullmatch(name):
+            raise self.fail(key, "a job's name is lower-case letters, digits and hyphens")
+        names = ("command", "args", "tasks", "parallelism", "max_retries", "task_timeout", "env")
+        given = self.mapping(key, value, names)
+        command = self.words(f"{key}.command", given.get("command"))
+        if not command:
+            raise self.fail(f"{key}.command", "must not be empty")
+        return Job(
+            name=name,
+            command=command,
+            args=self.words(f"{key}.args", given.get("args")),
+            tasks=self.whole(f"{key}.tasks", given.get("tasks", 1), 1, 10_000),
+            parallelism=self.whole(f"{key}.parallelism", given.get("parallelism", 0), 0, 10_000),
+            max_retries=self.whole(f"{key}.max_retries", given.get("max_retries", 3), 0, 10),
+            task_timeout=self.whole(f"{key}.task_timeout", given.get("task_timeout", 600), 1, 604_800),
             env=self.strings(f"{key}.env", given.get("env")),
         )
 
     def trigger(self, name: str, value: object) -> Trigger:
         key = f"triggers.{name}"
-        source = ("event", "service", "path", "bucket", "topic", "filter")
+        source = ("event", "service", "path", "bucket", "topic", "filter", "service_account")
         policy = ("dead_letter_topic", "max_delivery_attempts", "backoff", "ack_deadline")
         given = self.mapping(key, value, source + policy)
         event = self.text(f"{key}.event", given.get("event"))
@@ -118,7 +141,7 @@ class _Reader:
         wanted, other = ("topic", "bucket") if event == PUBSUB_EVENT else ("bucket", "topic")
         if other in given:
             raise self.fail(f"{key}.{other}", f"{event} takes a {wanted}")
-        optional = [each for each in ("path", "filter", "dead_letter_topic") if each in given]
+        optional = [each for each in ("path", "filter", "dead_letter_topic", "service_account") if each in given]
         texts = ["service", wanted, *optional]
         for each in texts:
             self.text(f"{key}.{each}", given.get(each))
@@ -142,9 +165,10 @@ class _Reader:
 
     def workflow(self, name: str, value: object) -> WorkflowFile:
         key = f"workflows.{name}"
-        given = self.mapping(key, value, ("source", "env"))
+        given = self.mapping(key, value, ("source", "service_account", "env"))
         source = self.text(f"{key}.source", given.get("source"))
-        return WorkflowFile(name, source, self.strings(f"{key}.env", given.get("env")))
+        account = self.text(f"{key}.service_account", given.get("service_account", "workflow"))
+        return WorkflowFile(name, source, account, self.strings(f"{key}.env", given.get("env")))
 
     def check(self, stack: Stack) -> None:
         """What one part says about another has to be there."""
@@ -186,6 +210,9 @@ class _Reader:
             raise self.fail(key, "must be a list")
         return value or []
 
+    def words(self, key: str, value: object) -> tuple[str, ...]:
+        return tuple(self.text(key, word) for word in self.sequence(key, value))
+
     def text(self, key: str, value: object) -> str:
         if not isinstance(value, str) or not value:
             raise self.fail(key, "must be a string (quote numbers and true or false)")
@@ -194,4 +221,9 @@ class _Reader:
     def number(self, key: str, value: Any, low: int, high: int) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise self.fail(key, f"must be a number from {low} to {high}")
+        return value
+
+    def whole(self, key: str, value: object, low: int, high: int) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise self.fail(key, f"must be a whole number from {low} to {high}")
         return value

@@ -1,4 +1,4 @@
-"""Brings the whole stack up: the emulator in this process, every service in its own, and all down again."""
+"""Brings the whole stack up: the emulator and the services' fronts here, every service in its own process; and down."""
 
 import asyncio
 import os
@@ -11,8 +11,13 @@ from emulator import ports, stack
 from emulator.child import Child, Launch
 from emulator.console import Console
 from emulator.guard import Guard
+from emulator.identity import policy
+from emulator.identity.backend import Backend
+from emulator.identity.front import Front
+from emulator.identity.gate import Gate
 from emulator.server import Emulator
 from emulator.stack import Service, Stack
+from emulator.tasks import Tasks
 
 # Settings of this shell's other programs that the functions-framework would take for its own.
 _NOT_INHERITED = ("DEBUG", "HOST", "WORKERS", "THREADS")
@@ -40,15 +45,18 @@ class Supervisor:
         self._stack, self._numbers, self._console = stack, numbers, console
         self._logs = data / "logs"
         self.urls = {service.name: f"http://{ports.HOST}:{numbers[service.name]}" for service in stack.services}
+        self._guard = Guard()
+        self._tasks = Tasks(stack, self._logs, console, self._guard)
         self.emulator = Emulator(
             stack,
             None if memory else data,
             services=self.urls,
             http_port=numbers["http"],
             grpc_port=numbers["grpc"],
+            start_task=self._tasks.start,
         )
-        self._guard = Guard()
         self._children: list[Child] = []
+        self._fronts: list[Front] = []
         self._opened = False
 
     async def start(self) -> None:
@@ -63,26 +71,46 @@ class Supervisor:
             ports.check(self._numbers[service.name], service.name, f"services.{service.name}.port or --port-base")
         await self.emulator.open()
         self._opened = True
+        inner = await self._open_fronts()
         values = {"http": self.emulator.http, "grpc": self.emulator.grpc}
         values |= {f"{name}.url": url for name, url in self.urls.items()}
-        launches = [self._launch(service, values) for service in self._stack.services]
+        self._tasks.prepare(values, _inherited())
+        launches = [self._launch(service, inner[service.name], values) for service in self._stack.services]
         self._children = [self._child(launch) for launch in launches]
         await self._start_children()
         await self.emulator.resume()
 
     async def stop(self) -> None:
-        """Stop delivering, stop the services, then the emulator."""
+        """Stop delivering, stop the services and the jobs' tasks, then the emulator."""
+        stopping = [child.stop() for child in self._children]
         if self._opened:
             for name in self.urls:
                 self.emulator.hold(name)
-        await asyncio.gather(*(child.stop() for child in self._children))
+            stopping.append(self.emulator.jobs.stop())
+        await asyncio.gather(*stopping)
+        for front in self._fronts:
+            front.close()
         await self.emulator.close()
         self._guard.__exit__()
 
     def kill(self) -> None:
-        """Let the services end at once."""
+        """Let the services and the jobs' tasks end at once."""
         for child in self._children:
             child.kill()
+        if self._opened:
+            self.emulator.jobs.kill()
+
+    async def _open_fronts(self) -> dict[str, int]:
+        """Listen where the services are announced; returns the ports of their processes, which only the fronts know."""
+        bound = {name: ports.listen(self._numbers[name], name, "--port-base") for name in self.urls}
+        inner = ports.choose({}, list(bound))
+        tokens = self.emulator.workflows.tokens
+        for service in self._stack.services:
+            gate = Gate(tokens, self.urls[service.name], policy.invokers(self._stack, service))
+            front = Front(service.name, gate, Backend(inner[service.name]))
+            self._fronts.append(front)
+            await front.open(bound[service.name])
+        return inner
 
     async def _start_children(self) -> None:
         """All at once; the first that fails fails the whole."""
@@ -112,8 +140,8 @@ class Supervisor:
     def _log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
 
-    def _launch(self, service: Service, values: Mapping[str, str]) -> Launch:
-        values = {**values, "port": str(self._numbers[service.name])}
+    def _launch(self, service: Service, port: int, values: Mapping[str, str]) -> Launch:
+        values = {**values, "port": str(port)}
         try:
             argv = [stack.fill(word, values) for word in _command(service)]
             env = {**self._stack.env, **service.env}
@@ -125,7 +153,7 @@ class Supervisor:
             argv=argv,
             env={**_inherited(), **_runtime(service, values["port"]), **filled},
             folder=self._stack.root,
-            port=self._numbers[service.name],
+            port=port,
             ready=service.ready,
             ready_timeout_s=service.ready_timeout_s,
         )

@@ -91,7 +91,8 @@ def test_an_upload_with_the_official_client_leads_to_an_execution_that_the_offic
 
 def test_a_cloud_event_sent_by_hand_to_a_function_works(stack: Stack, client: storage.Client):
     event = json.loads((ROOT / "tests" / "events" / "by_hand.json").read_text())
-    answer = httpx.post(stack.addresses["services"]["on-message"], headers=event["headers"], json=event["data"])
+    headers = event["headers"] | {"Authorization": f"Bearer {stack.token('on-message')}"}
+    answer = httpx.post(stack.addresses["services"]["on-message"], headers=headers, json=event["data"])
     assert answer.status_code == 200
     assert wait_for(client, "results/messages/messages/by-hand-1.json")["predictions"][0]["label"] == "NEGATIVE"
 
@@ -109,9 +110,28 @@ def test_a_cloud_event_sent_by_hand_to_a_function_works(stack: Stack, client: st
 )
 def test_nonsense_is_refused_with_400_and_no_traceback(stack: Stack, path: str, body: bytes):
     url = stack.addresses["services"][path] + ("/predict" if path == "gpu-service" else "")
-    answer = httpx.post(url, content=body, headers={"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {stack.token(path)}"}
+    answer = httpx.post(url, content=body, headers=headers)
     assert answer.status_code == 400
     assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize("service", ["on-upload", "on-message", "preprocess", "gpu-service"])
+def test_a_service_answers_nobody_but_its_invokers(stack: Stack, service: str):
+    other = "forecast" if service != "forecast" else "preprocess"
+    bearers = {
+        None: 403,
+        "garbage": 401,
+        stack.token(other): 401,
+        stack.token(service, account="postprocess"): 403,
+        stack.token(service): 200 if service == "gpu-service" else 400,
+    }
+    path = "/ready" if service == "gpu-service" else "/"
+    for bearer, expected in bearers.items():
+        headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+        method = "GET" if service == "gpu-service" else "POST"
+        answer = httpx.request(method, stack.addresses["services"][service] + path, headers=headers)
+        assert answer.status_code == expected
 
 
 def test_a_stop_leaves_no_process_behind(tmp_path: Path):

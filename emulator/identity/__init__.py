@@ -1,1 +1,1 @@
-"""Who may call a service: tokens checked in front of each, as Cloud Run does it, and a metadata server that gives some out."""
+"""Who may call a service: a gate in front of each that checks tokens as Cloud Run does, and a server that gives them out."""

@@ -7,7 +7,7 @@ import httptools
 
 from emulator.ports import HOST
 
-_KEPT_S = 1.0  # less than any server behind keeps an idle connection (gunicorn: 2 s), so that none closes under a request
+_KEPT_S = 1.0  # less than servers keep an idle connection (gunicorn: 2 s), so that none closes under a request
 
 
 class Asking(Protocol):

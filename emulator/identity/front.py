@@ -71,7 +71,7 @@ class Caller(asyncio.Protocol):
         self.transport = transport
         self._front.callers.add(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         self._front.callers.discard(self)
         if self._connecting:
             self._connecting.cancel()

@@ -1,7 +1,7 @@
 """Decides whether a call may reach a service, by the token that it carries."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from google.auth import exceptions, jwt
@@ -33,10 +33,18 @@ class Gate:
         issuer: whose tokens count.
         audience: what they must be made for, the service's URL.
         invokers: e-mail addresses of the accounts that may call, or None to let everybody pass.
+        now: seconds since 1970.
     """
 
-    def __init__(self, issuer: TokenIssuer, audience: str, invokers: frozenset[str] | None) -> None:
-        self.audience, self._issuer, self._invokers = audience, issuer, invokers
+    def __init__(
+        self,
+        issuer: TokenIssuer,
+        audience: str,
+        invokers: frozenset[str] | None,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.audience, self._issuer, self._invokers, self._now = audience, issuer, invokers, now
         self._known: dict[bytes, _Caller] = {}
 
     def refusal(self, authorization: Sequence[bytes]) -> Refusal | None:
@@ -49,32 +57,31 @@ class Gate:
         if scheme.lower() != b"bearer":
             return Refusal(403, "there is no Authorization header with a Bearer token")
         try:
-            caller = self._caller(token.strip())
+            caller = self._known.get(token.strip()) or self._verified(token.strip())
         except (ValueError, RecursionError, exceptions.GoogleAuthError) as error:
-            return Refusal(401, str(error))
-        if caller not in self._invokers:
-            return Refusal(403, f"{caller} may not invoke this service")
+            return Refusal(401, f"the token is not valid: {error}")
+        if caller.until <= self._now():
+            return Refusal(401, "the token has expired")
+        if caller.email not in self._invokers:
+            return Refusal(403, f"{caller.email} may not invoke this service")
         return None
 
-    def _caller(self, token: bytes) -> str:
-        """The account that a token is of.
+    def _verified(self, token: bytes) -> _Caller:
+        """Who a token is of; it is remembered, since checking a signature takes longer than all else here.
 
         Raises:
             ValueError, GoogleAuthError: it is malformed, expired, not from the issuer or not for this service.
         """
-        known = self._known.get(token)
-        if known and known.until > time.time():
-            return known.email
         if len(token) > _MAX_TOKEN:
-            raise ValueError("the token is too long")
+            raise ValueError("it is too long")
         certificates = {self._issuer.key_id: self._issuer.public_pem}
         claims = jwt.decode(token, certs=certificates, audience=self.audience)
         if claims.get("iss") != ISSUER or not claims.get("email"):
-            raise ValueError("the token is no identity token of this issuer")
+            raise ValueError("it is no identity token of this issuer")
         if len(self._known) >= _MAX_KNOWN:
             self._known.clear()
         self._known[token] = caller = _Caller(claims["email"], claims["exp"])
-        return caller.email
+        return caller
 
 
 def unsigned(authorization: bytes) -> bytes:

@@ -28,10 +28,12 @@ def write(folder: Path, *, seed: int, kills: int, kill_every_s: float, odds: dic
         "command": [
             *("python", "-m", "tests.chaos.proxy", "--port", "{port}", "--seed", str(seed)),
             *("--kills", str(kills), "--kill-every", str(kill_every_s), "--odds", json.dumps(odds)),
+            *("--metadata", "http://{http}"),
             *("storage=http://{http}", *targets),
         ],
         "port": 0,
         "ready": "/counts",
+        "invokers": ["allUsers"],  # it calls on with tokens of its own
     }
     for name, trigger in stack["triggers"].items():
         trigger |= {"service": "chaos", "path": f"/events/{name}"}

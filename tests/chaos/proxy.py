@@ -14,11 +14,11 @@ import json
 import os
 import random
 import signal
+import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
-from typing import Any
 
 import psutil
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
@@ -54,6 +54,7 @@ class Chaos:
     targets: dict[str, str]
     kill_every_s: float
     kills: int
+    metadata: str
     odds: Odds = field(default_factory=Odds)
     counts: Counter[str] = field(default_factory=Counter)
     calm: bool = True
@@ -61,6 +62,7 @@ class Chaos:
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)
         self.background: set[asyncio.Task[None]] = set()
+        self.tokens: dict[str, tuple[float, str]] = {}
 
     def happens(self, name: str) -> bool:
         return not self.calm and self.dice.random() < getattr(self.odds, name)
@@ -71,7 +73,8 @@ class Chaos:
         task.add_done_callback(self.background.discard)
 
     async def events(self, request: web.Request) -> web.Response:
-        service, body, headers = request.match_info["service"], await request.read(), kept(request)
+        service, body = request.match_info["service"], await request.read()
+        headers = kept(request) | await self.bearer(service, "events")
         if service == "on-upload" and self.happens("drop"):
             self.counts["event dropped"] += 1
             return web.Response()
@@ -100,13 +103,25 @@ class Chaos:
             self.counts["duplicate met a dead service"] += 1
 
     async def storage(self, request: web.Request) -> web.Response:
-        return await self.call(request, self.targets["storage"], "storage")
+        return await self.call(request, self.targets["storage"], "storage", {})
 
     async def service(self, request: web.Request) -> web.Response:
-        return await self.call(request, self.targets[request.match_info["service"]], request.match_info["service"])
+        name = request.match_info["service"]
+        return await self.call(request, self.targets[name], name, await self.bearer(name, "workflow"))
 
-    async def call(self, request: web.Request, target: str, name: str) -> web.Response:
-        body, headers = await request.read(), kept(request)
+    async def bearer(self, service: str, account: str) -> dict[str, str]:
+        """A token of the account for the service, which would not take the one that was made for this proxy."""
+        until, token = self.tokens.get(service, (0.0, ""))
+        if until < time.monotonic():
+            path = f"/computeMetadata/v1/instance/service-accounts/{account}/identity"
+            asked, flavor = {"audience": self.targets[service]}, {"Metadata-Flavor": "Google"}
+            async with self.session.get(self.metadata + path, params=asked, headers=flavor) as answer:
+                token = await answer.text()
+            self.tokens[service] = (time.monotonic() + 300, token)
+        return {"Authorization": f"Bearer {token}"}
+
+    async def call(self, request: web.Request, target: str, name: str, token: dict[str, str]) -> web.Response:
+        body, headers = await request.read(), kept(request) | token
         if self.happens("refuse"):
             status = self.dice.choice(REFUSALS)
             self.counts[f"{name} answers {status}"] += 1
@@ -154,10 +169,10 @@ class Chaos:
                 done += self.kill(self.dice.choice(names), "at a random point")
 
     def kill(self, service: str, where: str) -> bool:
-        port = int(self.targets[service].rsplit(":", 1)[1])
-        for pid in {held.pid for held in psutil.net_connections("tcp") if listens(held, port)}:
-            if pid:
-                os.killpg(os.getpgid(pid), signal.SIGKILL)
+        """Whether the service was up, and isn't any more; it is a child of the emulator, as this proxy is."""
+        for process in psutil.Process(os.getppid()).children():
+            if name_of(process) == service and listens(process):
+                os.killpg(process.pid, signal.SIGKILL)
                 self.counts[f"{service} killed {where}"] += 1
                 return True
         return False
@@ -188,9 +203,21 @@ def behind(request: web.Request) -> str:
     return request.rel_url.raw_path.split("/", 3)[3]
 
 
-def listens(held: Any, port: int) -> bool:
-    """Whether a connection, as psutil lists them, is the socket that a service listens on."""
-    return bool(held.status == psutil.CONN_LISTEN and held.laddr.port == port)
+def name_of(process: psutil.Process) -> str | None:
+    """The service that a process of the emulator's runs, as it was told."""
+    try:
+        name: str | None = process.environ().get("K_SERVICE")
+    except psutil.Error:
+        return None
+    return name
+
+
+def listens(process: psutil.Process) -> bool:
+    """Whether it has come so far as to take requests."""
+    try:
+        return any(held.status == psutil.CONN_LISTEN for held in process.net_connections("tcp"))
+    except psutil.Error:
+        return False
 
 
 def application(chaos: Chaos) -> web.Application:
@@ -211,11 +238,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--kill-every", type=float, default=6, metavar="SECONDS")
+    parser.add_argument("--metadata", required=True, metavar="URL", help="where tokens come from")
     parser.add_argument("--odds", type=json.loads, default={}, metavar="JSON")
     parser.add_argument("targets", nargs="+", metavar="NAME=URL")
     options = parser.parse_args()
     targets = dict(target.split("=", 1) for target in options.targets)
-    chaos = Chaos(options.seed, targets, options.kill_every, options.kills, Odds(**options.odds))
+    odds = Odds(**options.odds)
+    chaos = Chaos(options.seed, targets, options.kill_every, options.kills, options.metadata, odds)
     web.run_app(application(chaos), host="127.0.0.1", port=options.port, print=None, access_log=None)
 
 

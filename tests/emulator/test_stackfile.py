@@ -55,6 +55,8 @@ def test_empty_file_is_an_empty_stack(tmp_path: Path) -> None:
         ("services: {a: {command: []}}", "services.a.command: must not be empty"),
         ("services: {a: {function: main.py}}", "services.a.target: must be a string"),
         ("services: {a: {function: m.py, target: t, signature: grpc}}", "services.a.signature: must be http"),
+        ("services: {a: {command: [x], invokers: me}}", "services.a.invokers: must be a list"),
+        ("workflows: {a: {source: x, service_account: 1}}", "workflows.a.service_account: must be a string"),
         ("triggers: {a: {event: x, service: s}}", "triggers.a.event: unknown; there is google.cloud.storage"),
         (
             "services: {s: {command: [x]}}\n"

@@ -38,6 +38,12 @@ def publish(addresses: dict[str, Any], data: bytes, monkeypatch: pytest.MonkeyPa
     return str(publisher.publish("projects/local-project/topics/messages", data).result())
 
 
+def bearer(addresses: dict[str, Any], service: str) -> dict[str, str]:
+    path = "computeMetadata/v1/instance/service-accounts/default/identity"
+    url = f"http://{addresses['http']}/{path}?audience={addresses['services'][service]}"
+    return {"Authorization": f"Bearer {httpx.get(url, headers={'Metadata-Flavor': 'Google'}).text}"}
+
+
 def test_events_reach_a_function_and_everything_ends_with_the_command(
     toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,9 +66,10 @@ def test_events_reach_a_function_and_everything_ends_with_the_command(
 
 def test_service_gets_its_environment(toy: Toy) -> None:
     addresses = toy.up("--memory")
-    env = httpx.get(addresses["services"]["plain"]).json()
+    env = httpx.get(addresses["services"]["plain"], headers=bearer(addresses, "plain")).json()
     assert env["API"] == f"http://{addresses['http']}"
-    assert env["PEER"] == addresses["services"]["plain"] == f"http://127.0.0.1:{env['PORT']}"
+    assert env["PEER"] == addresses["services"]["plain"]
+    assert env["PORT"] not in env["PEER"], "the process listens where nobody is told of"
     assert (env["K_SERVICE"], env["K_REVISION"]) == ("plain", "plain-local")
     assert env["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
     assert "plain     plain is up port=" in toy.said
@@ -111,6 +118,16 @@ def test_crashed_service_is_started_again_and_no_event_is_lost(toy: Toy, monkeyp
     toy.until(lambda: toy.seen)
     assert "toy       it was ended by SIGKILL; starting it again in 0.5 s" in toy.said
     assert toy.seen[0]["data"]["deliveryAttempt"] == 1, "events wait for the service, they don't fail"
+
+
+def test_killed_service_is_answered_for_with_503_until_it_is_back(toy: Toy) -> None:
+    addresses = toy.up("--memory")
+    url, headers = addresses["services"]["plain"], bearer(addresses, "plain")
+    assert httpx.get(url).status_code == 403
+    toy.service("plain.py").kill()
+    statuses = [httpx.get(url, headers=headers).status_code]
+    toy.until(lambda: statuses.append(httpx.get(url, headers=headers).status_code) or statuses[-1] == 200)
+    assert set(statuses) == {503, 200}
 
 
 def test_failing_message_ends_in_the_dead_letter_subscription(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,389 @@
+"""The proxy in front of a service, over real sockets: who passes, what is streamed, how it ends when a side dies."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from emulator import ports
+from emulator.executions.tokens import TokenIssuer
+from emulator.identity.backend import Backend
+from emulator.identity.front import Front
+from emulator.identity.gate import Gate
+from emulator.workflows.auth import TokenRequest
+from tests.emulator.receiver import receiving, until
+
+CALLER, STRANGER = "workflow@p.iam.gserviceaccount.com", "stranger@p.iam.gserviceaccount.com"
+ISSUER = TokenIssuer()
+
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass
+class Rig:
+    """A front at `url` that lets CALLER pass, and how often the service behind it was connected to."""
+
+    url: str
+    http: aiohttp.ClientSession
+    front: Front
+    connections: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def bearer(self, audience: str = "", email: str = CALLER) -> dict[str, str]:
+        token = await ISSUER.mint(TokenRequest("OIDC", audience or self.url, (), email))
+        return {"Authorization": f"Bearer {token}"}
+
+    async def raw(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(ports.HOST, int(self.url.rsplit(":", 1)[1]))
+
+
+@asynccontextmanager
+async def fronting(port: int) -> AsyncIterator[Rig]:
+    bound = ports.listen(0, "front", "")
+    url = f"http://{ports.HOST}:{bound.getsockname()[1]}"
+    front = Front("service", Gate(ISSUER, url, frozenset({CALLER})), Backend(port))
+    await front.open(bound)
+    async with aiohttp.ClientSession() as http:
+        yield Rig(url, http, front)
+    front.close()
+
+
+@asynccontextmanager
+async def behind(answer: Answer, port: int = 0) -> AsyncIterator[Rig]:
+    """A front before a service that is nothing but a function on a connection."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await answer(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, ports.HOST, port)
+    async with fronting(server.sockets[0].getsockname()[1]) as rig:
+        rig.connections = writers
+        yield rig
+    server.close()
+
+
+@asynccontextmanager
+async def behind_app(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[Rig]:
+    """A front before a web application with one handler for everything."""
+    app = web.Application(client_max_size=1 << 30)
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, ports.HOST, 0).start()
+    async with fronting(runner.addresses[0][1]) as rig:
+        yield rig
+    await runner.cleanup()
+
+
+def run(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+    """A test that is a coroutine."""
+
+    def wrapped() -> None:
+        asyncio.run(test())  # type: ignore[arg-type]
+
+    wrapped.__name__ = test.__name__
+    return wrapped
+
+
+async def unreachable(request: web.Request) -> web.StreamResponse:
+    raise AssertionError("nothing may come through")
+
+
+async def request_head(reader: asyncio.StreamReader) -> bytes:
+    return await reader.readuntil(b"\r\n\r\n")
+
+
+@run
+async def test_only_an_invokers_token_for_this_service_reaches_it() -> None:
+    async with receiving() as receiver, fronting(int(receiver.url.rsplit(":", 1)[1])) as rig:
+        cases: list[tuple[dict[str, str], int]] = [
+            ({}, 403),
+            ({"Authorization": "Basic dTpw"}, 403),
+            ({"Authorization": "Bearer garbage"}, 401),
+            (await rig.bearer(audience="http://127.0.0.1:1"), 401),
+            (await rig.bearer(email=STRANGER), 403),
+        ]
+        for headers, expected in cases:
+            async with rig.http.post(rig.url, headers=headers, data=b"body") as answer:
+                assert (answer.status, "Traceback" in await answer.text()) == (expected, False)
+                assert ("invalid_token" in answer.headers.get("WWW-Authenticate", "")) == (expected == 401)
+        assert receiver.pushes == []
+        async with rig.http.post(f"{rig.url}/a%2Fb?c=d", headers=await rig.bearer(), data=b"body") as answer:
+            assert answer.status == 204
+        (push,) = receiver.pushes
+        assert (push.path, push.body) == ("/a%2Fb?c=d", b"body")
+        assert push.headers["authorization"].endswith(".SIGNATURE_REMOVED_BY_GOOGLE")
+        assert push.headers["host"] == rig.url.removeprefix("http://")
+
+
+@run
+async def test_bodies_are_streamed_both_ways_while_they_come() -> None:
+    """Each part is sent only when the one before has come back: a proxy that collects a body would wait for ever."""
+
+    async def echo(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        async for part in request.content.iter_any():
+            await response.write(part)
+        return response
+
+    came_back: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def parts() -> AsyncIterator[bytes]:
+        for number in range(5):
+            yield b"%d" % number
+            assert await came_back.get() == b"%d" % number
+
+    async with behind_app(echo) as rig:
+        async with rig.http.post(rig.url, headers=await rig.bearer(), data=parts()) as answer:
+            async for part in answer.content.iter_any():
+                came_back.put_nowait(part)
+        assert came_back.empty()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_large_body_arrives_whole_in_both_directions(chunked: bool) -> None:
+    content = bytes(range(256)) * 80_000  # 20 MB
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(content), 300_000):
+            yield content[start : start + 300_000]
+
+    async def digest(request: web.Request) -> web.StreamResponse:
+        found = hashlib.sha256(await request.read()).hexdigest()
+        return web.Response(body=content, headers={"Digest": found})
+
+    async def check() -> None:
+        async with behind_app(digest) as rig:
+            sent = pieces() if chunked else content
+            async with rig.http.post(rig.url, headers=await rig.bearer(), data=sent) as answer:
+                assert answer.headers["Digest"] == hashlib.sha256(content).hexdigest()
+                assert await answer.read() == content
+
+    asyncio.run(check())
+
+
+@run
+async def test_a_reader_that_stops_reading_stops_the_service_from_sending() -> None:
+    sent = 0
+
+    async def pour(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(1000):
+            await response.write(bytes(1 << 20))
+            sent += 1
+        return response
+
+    async with behind_app(pour) as rig:
+        reader, writer = await rig.raw()
+        bearer = (await rig.bearer())["Authorization"]
+        writer.write(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: {bearer}\r\n\r\n".encode())
+        await request_head(reader)
+        before = -1
+        while before != sent:
+            before = sent
+            await asyncio.sleep(0.1)
+        assert sent < 100, "a gigabyte would lie in memory else"
+        writer.close()
+
+
+@run
+async def test_connections_are_used_again_on_both_sides() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(3):
+            await request_head(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async with behind(serve) as rig:
+        for _ in range(3):
+            async with rig.http.get(rig.url, headers=await rig.bearer()) as answer:
+                assert await answer.text() == "ok"
+        assert len(rig.connections) == 1
+        assert len(rig.front.callers) == 1
+
+
+@run
+async def test_head_has_no_body_and_what_follows_is_still_understood() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await request_head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + (b"" if head.startswith(b"HEAD") else b"ok"))
+        await writer.drain()
+        await reader.read()
+
+    async with behind(serve) as rig:
+        async with rig.http.head(rig.url, headers=await rig.bearer()) as answer:
+            assert answer.headers["Content-Length"] == "2"
+        async with rig.http.get(rig.url, headers=await rig.bearer()) as answer:
+            assert await answer.text() == "ok"
+
+
+@run
+async def test_a_body_that_ends_with_the_connection_arrives_whole() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_head(reader)
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\n" + b"x" * 100_000)
+
+    async with behind(serve) as rig, rig.http.get(rig.url, headers=await rig.bearer()) as answer:
+        assert len(await answer.read()) == 100_000
+
+
+@run
+async def test_a_caller_may_wait_until_the_service_wants_its_body() -> None:
+    async def read(request: web.Request) -> web.StreamResponse:
+        return web.Response(text=await request.text())
+
+    async with behind_app(read) as rig:
+        bearer = await rig.bearer()
+        async with rig.http.post(rig.url, headers=bearer, data=b"body", expect100=True) as answer:
+            assert (answer.status, await answer.text()) == (200, "body")
+
+
+@run
+async def test_a_service_may_answer_before_it_has_read_everything() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_head(reader)
+        writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        await reader.read(1)
+
+    async with behind(refuse) as rig:
+        reader, writer = await rig.raw()
+        bearer = (await rig.bearer())["Authorization"]
+        head = f"POST / HTTP/1.1\r\nHost: x\r\nAuthorization: {bearer}\r\nContent-Length: 1000000000\r\n\r\n"
+        writer.write(head.encode() + bytes(100_000))
+        assert (await request_head(reader)).startswith(b"HTTP/1.1 413")
+        assert await reader.read() == b""
+        writer.close()
+
+
+@run
+async def test_a_refused_caller_that_goes_on_sending_reads_why() -> None:
+    async with behind_app(unreachable) as rig:
+        reader, writer = await rig.raw()
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n")
+        for _ in range(10):
+            writer.write(bytes(500_000))
+            await writer.drain()
+        assert (await request_head(reader)).startswith(b"HTTP/1.1 403")
+        writer.close()
+
+
+@run
+async def test_a_service_that_is_down_is_answered_503_and_works_again_once_it_is_back() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    port = ports.choose({}, ["service"])["service"]
+    async with fronting(port) as rig:
+        async with rig.http.get(rig.url, headers=await rig.bearer()) as answer:
+            assert answer.status == 503
+        server = await asyncio.start_server(serve, ports.HOST, port)
+        async with rig.http.get(rig.url, headers=await rig.bearer()) as answer:
+            assert answer.status == 200
+        server.close()
+
+
+@run
+async def test_a_service_that_dies_before_it_answers_is_answered_503() -> None:
+    async def die(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_head(reader)
+        writer.transport.abort()
+
+    async with behind(die) as rig, rig.http.get(rig.url, headers=await rig.bearer()) as answer:
+        assert answer.status == 503
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 100", b"Transfer-Encoding: chunked"])
+def test_an_answer_that_breaks_off_is_not_taken_for_whole(framing: bytes) -> None:
+    async def die(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n5\r\nhello\r\n")
+        await writer.drain()
+        writer.transport.abort()
+
+    async def check() -> None:
+        async with behind(die) as rig:
+            with pytest.raises(aiohttp.ClientError):
+                async with rig.http.get(rig.url, headers=await rig.bearer()) as answer:
+                    await answer.read()
+
+    asyncio.run(check())
+
+
+@run
+async def test_a_service_that_speaks_no_http_is_answered_503() -> None:
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_head(reader)
+        writer.write(b"\x00\x01 no HTTP at all \r\n\r\n")
+
+    async with behind(babble) as rig, rig.http.get(rig.url, headers=await rig.bearer()) as answer:
+        assert answer.status == 503
+
+
+@run
+async def test_a_caller_that_leaves_takes_its_request_along() -> None:
+    left = asyncio.Event()
+
+    async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_head(reader)
+        with suppress(ConnectionError):
+            await reader.read()
+        left.set()
+
+    async with behind(wait) as rig:
+        task = asyncio.create_task(rig.http.get(rig.url, headers=await rig.bearer()).__aenter__())
+        await until(lambda: bool(rig.connections))
+        task.cancel()
+        await left.wait()
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 1_000_000, 431),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", 501),
+        (b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n", 501),
+        (b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", 403),
+        (b"GET / HTTP/1.0\r\n\r\n", 403),
+    ],
+)
+def test_what_is_no_proper_request_is_refused_with_the_right_status(sent: bytes, expected: int) -> None:
+    async def check() -> None:
+        async with behind_app(unreachable) as rig:
+            reader, writer = await rig.raw()
+            writer.write(sent)
+            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 %d " % expected)
+            assert bool(body) != sent.startswith(b"HEAD")
+            writer.close()
+
+    asyncio.run(check())
+
+
+@run
+async def test_requests_sent_without_waiting_get_one_answer_and_a_closed_connection() -> None:
+    asked = 0
+
+    async def count(request: web.Request) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        return web.Response(text="ok")
+
+    async with behind_app(count) as rig:
+        reader, writer = await rig.raw()
+        bearer = (await rig.bearer())["Authorization"]
+        writer.write(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: {bearer}\r\n\r\n".encode() * 3)
+        assert (await reader.read()).count(b"HTTP/1.1 200") == asked == 1
+        writer.close()

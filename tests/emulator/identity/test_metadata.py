@@ -1,0 +1,78 @@
+"""The metadata server, asked by google-auth itself, which then checks what it got with the published keys."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from google.auth.transport.requests import Request
+from google.oauth2 import id_token
+
+from emulator.server import Emulator
+from emulator.stackfile import load
+from tests.emulator.conftest import Background
+
+STACK = "project: p\nservices: {hook: {command: [none]}}\n"
+URL = "http://127.0.0.1:9020"
+FETCH = """
+import sys
+from google.auth.transport.requests import Request
+from google.oauth2 import id_token
+print(id_token.fetch_id_token(Request(), sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def http(background: Background, tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "stack.yaml").write_text(STACK)
+    emulator = Emulator(load(tmp_path / "stack.yaml"), services={"hook": URL})
+    background.run(emulator.open())
+    background.run(emulator.resume())
+    yield emulator.http
+    background.run(emulator.close())
+
+
+def get(http: str, path: str, **headers: str) -> httpx.Response:
+    return httpx.get(f"http://{http}{path}", headers=headers or {"Metadata-Flavor": "Google"})
+
+
+def claims(http: str, token: str) -> dict[str, object]:
+    certificates = f"http://{http}/oauth2/v1/certs"
+    found: dict[str, object] = id_token.verify_token(token, Request(), audience=URL, certs_url=certificates)
+    return found
+
+
+def test_google_auth_fetches_a_token_of_the_developer(http: str) -> None:
+    told = {"GCE_METADATA_HOST": http, "GCE_METADATA_IP": http}
+    left = {name: value for name, value in os.environ.items() if name != "GOOGLE_APPLICATION_CREDENTIALS"}
+    command = [sys.executable, "-c", FETCH, URL]
+    fetched = subprocess.run(command, env=left | told, capture_output=True, text=True, check=True)
+    found = claims(http, fetched.stdout.strip())
+    assert (found["email"], found["aud"]) == ("developer@p.iam.gserviceaccount.com", URL)
+
+
+def test_every_account_of_the_stack_can_be_spoken_for(http: str) -> None:
+    path = "/computeMetadata/v1/instance/service-accounts/hook/identity"
+    assert claims(http, get(http, f"{path}?audience={URL}").text)["email"] == "hook@p.iam.gserviceaccount.com"
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "expected"),
+    [
+        ("instance/service-accounts/default/identity", {}, 400),
+        ("instance/service-accounts/default/identity?audience=", {}, 400),
+        ("instance/service-accounts/nobody/identity?audience=a", {}, 404),
+        ("instance/service-accounts/default/identity?audience=a", {"Metadata-Flavor": "other"}, 403),
+        ("project/project-id", {"Accept": "*/*"}, 403),
+        ("project/project-id", {}, 200),
+        ("instance/service-accounts/default/email", {}, 200),
+    ],
+)
+def test_questions_are_answered_as_on_google_cloud(
+    http: str, path: str, headers: dict[str, str], expected: int
+) -> None:
+    answer = get(http, f"/computeMetadata/v1/{path}", **headers)
+    assert (answer.status_code, answer.headers["Metadata-Flavor"]) == (expected, "Google")

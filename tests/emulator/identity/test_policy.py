@@ -1,0 +1,66 @@
+"""Who may invoke what, by the stack file; and that the local stack says the same as the inventory of deployments."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from emulator.identity import policy
+from emulator.stack import DEVELOPER, Stack
+from emulator.stackfile import load
+
+ROOT = Path(__file__).parents[3]
+STACK = """
+project: p
+topics: [t]
+services:
+  open: {command: [x], invokers: [allUsers]}
+  closed: {command: [x], invokers: []}
+  named: {command: [x], invokers: [someone, other@q.iam.gserviceaccount.com]}
+  silent: {command: [x]}
+triggers:
+  a: {event: google.cloud.pubsub.topic.v1.messagePublished, topic: t, service: silent, service_account: pusher}
+  b: {event: google.cloud.pubsub.topic.v1.messagePublished, topic: t, service: closed}
+workflows: {flow: {source: flow.yaml, service_account: runner}}
+"""
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    (tmp_path / "stack.yaml").write_text(STACK)
+    return load(tmp_path / "stack.yaml")
+
+
+def account(name: str) -> str:
+    return f"{name}@p.iam.gserviceaccount.com"
+
+
+@pytest.mark.parametrize(
+    ("service", "expected"),
+    [
+        ("open", None),
+        ("closed", set()),
+        ("named", {account("someone"), "other@q.iam.gserviceaccount.com"}),
+        ("silent", {account("pusher"), account("runner"), account("developer")}),
+    ],
+)
+def test_invokers_are_what_the_file_says_or_who_calls_by_design(
+    stack: Stack, service: str, expected: set[str] | None
+) -> None:
+    (found,) = (each for each in stack.services if each.name == service)
+    assert policy.invokers(stack, found) == expected
+
+
+def test_every_account_of_the_stack_is_known_and_no_other(stack: Stack) -> None:
+    services = {account(name) for name in ("open", "closed", "named", "silent")}
+    others = {account(name) for name in ("someone", "pusher", "events", "runner", "developer")}
+    assert policy.accounts(stack) == services | others | {"other@q.iam.gserviceaccount.com"}
+
+
+def test_the_local_stack_lets_in_whom_the_inventory_does_and_the_developer() -> None:
+    granted: dict[str, set[str]] = {}
+    for binding in yaml.safe_load((ROOT / "deploy" / "inventory.yaml").read_text())["iam"]:
+        if binding["role"] == "roles/run.invoker" and binding["target"].startswith("service/"):
+            granted.setdefault(binding["target"].removeprefix("service/"), {DEVELOPER}).add(binding["who"])
+    local = load(ROOT / "deploy" / "local" / "stack.yaml")
+    assert {service.name: set(service.invokers or ()) for service in local.services} == granted
