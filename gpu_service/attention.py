@@ -1,5 +1,6 @@
 """Attention within each sequence: of any lengths packed without padding, or all of one length."""
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -26,22 +27,30 @@ class Packed:
     def first(self) -> Tensor:
         return self.offsets[:-1].long()
 
+    @cached_property
+    def runs(self) -> list[tuple[int, int]]:
+        """(sequences, length) of neighbours that are equally long: one call does for all of them."""
+        return [(len(list(run)), length) for length, run in itertools.groupby(self.lengths)]
+
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        parts = (part.split(self.lengths) for part in (queries, keys, values))
+        rows = [count * length for count, length in self.runs]
         out = torch.empty_like(queries)
-        for (q, k, v), target in zip(zip(*parts, strict=True), out.split(self.lengths), strict=True):
-            target.copy_(_one(q, k, v))
+        parts = zip(self.runs, *(part.split(rows) for part in (queries, keys, values, out)), strict=True)
+        for (count, _), q, k, v, target in parts:
+            target.copy_(_alike(count, q, k, v))
         return out.flatten(1)
 
     def attend_first(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        parts = zip(queries.split(1), keys.split(self.lengths), values.split(self.lengths), strict=True)
-        return torch.cat([_one(q, k, v) for q, k, v in parts]).flatten(1)
+        rows = [count * length for count, length in self.runs]
+        firsts = queries.split([count for count, _ in self.runs])
+        parts = zip(self.runs, firsts, keys.split(rows), values.split(rows), strict=True)
+        return torch.cat([_alike(count, q, k, v) for (count, _), q, k, v in parts]).flatten(1)
 
 
-def _one(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """(rows, heads, width) each, one sequence."""
-    q, k, v = (part.transpose(0, 1)[None] for part in (queries, keys, values))
-    return sdpa(q, k, v)[0].transpose(0, 1)
+def _alike(count: int, *parts: Tensor) -> Tensor:
+    """(rows, heads, width) each, of so many sequences of one length."""
+    q, k, v = (part.unflatten(0, (count, -1)).transpose(1, 2) for part in parts)
+    return sdpa(q, k, v).transpose(1, 2).flatten(0, 1)
 
 
 @dataclass(frozen=True)

@@ -92,11 +92,14 @@ class PackedClassifier:
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[Tokens]) -> Tensor:
-        lengths = [len(tokens) for tokens in texts]
-        tokens, places = np.concatenate(texts), np.concatenate([self.counting[:length] for length in lengths])
-        ids = self._send(np.stack((tokens, places)))
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))  # attention takes equal lengths at once
+        sorted_texts = [texts[index] for index in order]
+        lengths = [len(tokens) for tokens in sorted_texts]
+        places = np.concatenate([self.counting[:length] for length in lengths])
+        ids = self._send(np.stack((np.concatenate(sorted_texts), places)))
         rows = self.norm(F.embedding(ids[0], self.words).add_(F.embedding(ids[1], self.positions)))
-        return self.head(encode(self.layers, rows, self.sequences(lengths, self.device.handle)))
+        logits = self.head(encode(self.layers, rows, self.sequences(lengths, self.device.handle)))
+        return logits[self._send(np.argsort(order))]
 
     def _send(self, array: NDArray[np.int64]) -> Tensor:
         tensor = torch.from_numpy(array)

@@ -2,14 +2,17 @@
 
 import base64
 import binascii
+import re
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from .errors import InstanceError, InvalidRequest, MalformedRequest, RequestError, TooLarge
+from .lines import Format
 from .registry import Entry
 
+GENERATION = re.compile(r"[0-9]{1,19}")
 MAX_TOP = 1000
 DEFAULT_TOP = 5
 KINDS = {"text": "text-classification", "image": "image-classification"}
@@ -49,7 +52,7 @@ PREDICTION = {
     },
 }
 TOP_K = {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_TOP, "default": DEFAULT_TOP}
-INSTANCE = "{text}, {image: {b64}}, {uri} or a text; one that is none of these fails alone."
+INSTANCE = "{text}, {image: {b64}}, {uri, generation?} or a text; one that is none of these fails alone."
 
 Parameters = Annotated[dict[str, Any], _documented(properties={"top_k": TOP_K})]
 
@@ -67,11 +70,12 @@ class Predict(msgspec.Struct):
 
 
 class Shard(msgspec.Struct):
-    """Body of /predict-shard."""
+    """Body of /predict-shard; `offset` is the first record's index, `format` that of the output."""
 
     input: Annotated[str, _documented(**ADDRESS)]
     output: Annotated[str, _documented(**ADDRESS)]
     offset: Annotated[int, Meta(ge=0)] = 0
+    format: Format = "jsonl"
     model: str | None = None
     version: str | int | None = None
     parameters: Parameters | None = None
@@ -134,8 +138,20 @@ class Answer(msgspec.Struct, omit_defaults=True):
     device_used: str | UnsetType = UNSET
 
 
+class Summary(msgspec.Struct):
+    """What the metadata of a shard's output says of it."""
+
+    records: int
+    failed: dict[str, int]
+    model: Modelled
+    device: str
+    gpu_seconds: float
+    inference_ms: float
+    revision: str
+
+
 class ShardAnswer(msgspec.Struct):
-    """Of /predict-shard; `failed` counts by code."""
+    """Of /predict-shard; `failed` counts by code. What was finished before is answered as it was then."""
 
     output: str
     records: int
@@ -239,8 +255,15 @@ def top(parameters: Parameters | None) -> int:
     return value
 
 
+class Address(msgspec.Struct, frozen=True):
+    """An object; without a generation the one that is live."""
+
+    uri: str
+    generation: int | None = None
+
+
 def instance(value: object) -> tuple[str, Any]:
-    """The kind of an instance (text, image or uri) and what it holds: a string, bytes, or an address.
+    """The kind of an instance (text, image or uri) and what it holds, unchecked but for an Address.
 
     Raises:
         InstanceError: `invalid_instance` or `invalid_base64`.
@@ -255,8 +278,18 @@ def instance(value: object) -> tuple[str, Any]:
         if "image" in value:
             return "image", value["image"]
         if isinstance(value.get("uri"), str):
-            return "uri", value["uri"]
+            return "uri", Address(value["uri"], _generation(value.get("generation")))
     raise InstanceError('An instance is {"text": …}, {"image": {"b64": …}} or {"uri": "gs://…"}.')
+
+
+def _generation(value: object) -> int | None:
+    """A whole number, or its digits, as Cloud Storage writes it."""
+    if value is None:
+        return None
+    digits = value if isinstance(value, str) else str(value)
+    if isinstance(value, bool) or not GENERATION.fullmatch(digits):
+        raise InstanceError("generation must be the number of an object's generation.")
+    return int(digits)
 
 
 def image_bytes(value: object) -> bytes:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from . import protocol
+from . import charset, protocol
 from .batcher import Batcher, Order
 from .errors import InferenceFailed, InstanceError, ModelNotFound, ServiceError
 from .model import Model, Row
@@ -19,6 +19,9 @@ from .registry import Entry, Registry
 from .scheduler import Ticket
 from .storage import Storage
 from .text import FEW_CHARACTERS
+
+FEW_IMAGES = 4  # decoded one after another in a thread
+FETCHERS = 16  # objects read at once
 
 Prepared = tuple[Model, Payload] | ServiceError
 
@@ -55,7 +58,7 @@ class Service:
         self.shards = 0
         self.is_traced = False
         self.pool = ThreadPoolExecutor(min(8, max(2, os.cpu_count() or 2)), "inputs")
-        self.fetchers = ThreadPoolExecutor(16, "fetch")
+        self.fetchers = ThreadPoolExecutor(FETCHERS, "fetch")
 
     def select(self, name: str | None, version: str | int | None) -> Model | None:
         """The model asked for; None when each instance's default is meant. Raises ModelNotFound."""
@@ -72,30 +75,58 @@ class Service:
         """The keys of the models that serve when none is named."""
         return sorted({self._of(self.registry.default(entry.task)).key for entry in self.registry.entries})
 
-    async def predict(self, instances: Sequence[Any], model: Model | None, top: int, *, bulk: bool = False) -> Outcome:
+    async def predict(self, instances: Sequence[Any], model: Model | None, top: int) -> Outcome:
         """One prediction or error for each instance, in order.
 
         Raises:
             ServiceError: the request fails as a whole: overloaded, stopping, or no model for any instance.
         """
         if _is_light(instances):
-            prepared = [self._prepared(value, model) for value in instances]
+            prepared = self._all_prepared(instances, model)
         else:
-            if not bulk:
-                self.batcher.admit(len(instances))  # before the work, rather than after it
-            prepared = await self._prepare(instances, model)
+            self.batcher.admit(len(instances))  # before the work, rather than after it
+            prepared = await self.prepare(instances, model)
         if all(isinstance(item, ModelNotFound) for item in prepared):
             raise prepared[0]  # type: ignore[misc]
-        order, tickets = self._order(prepared, top, bulk=bulk)
-        await self.batcher.run(order, tickets)
-        predictions = [_prediction(item, row, top) for item, row in zip(prepared, order.outcomes, strict=True)]
-        used = model or next((item[0] for item in prepared if isinstance(item, tuple)), None) or self._any()
+        order = await self.run(prepared, top)
+        predictions = [prediction(item, row, top) for item, row in zip(prepared, order.outcomes, strict=True)]
         timing = Timing(
             queue_ms=round(1000 * max(0.0, order.queue_s), 3),
             inference_ms=round(1000 * order.batch_s, 3),
             gpu_seconds=round(order.device_s, 6),
         )
-        return Outcome(predictions, used, timing, order)
+        return Outcome(predictions, model or used(prepared) or self.any(), timing, order)
+
+    async def prepare(self, instances: Sequence[Any], model: Model | None) -> list[Prepared]:
+        """What a model reads of each instance, or its error, made in threads.
+
+        Texts go together in one thread: they hold the interpreter's lock all the while, and more threads that want it
+        only keep it from the device's.
+        """
+        loop = asyncio.get_running_loop()
+        groups = _groups(instances)
+        parts = await asyncio.gather(
+            *(
+                loop.run_in_executor(
+                    self.fetchers if group.fetched else self.pool,
+                    self._all_prepared,
+                    [instances[index] for index in group.indices],
+                    model,
+                )
+                for group in groups
+            )
+        )
+        prepared: list[Any] = [None] * len(instances)
+        for group, part in zip(groups, parts, strict=True):
+            for index, item in zip(group.indices, part, strict=True):
+                prepared[index] = item
+        return prepared
+
+    async def run(self, prepared: Sequence[Prepared], top: int, *, bulk: bool = False) -> Order:
+        """The order with all its outcomes. Raises Overloaded or Unavailable, unless it is bulk work."""
+        order, tickets = self._order(prepared, top, bulk=bulk)
+        await self.batcher.run(order, tickets)
+        return order
 
     def modelled(self, model: Model) -> Modelled:
         return Modelled(**model.describe())
@@ -107,7 +138,8 @@ class Service:
     def _of(self, entry: Entry) -> Model:
         return self.models[f"{entry.name}@{entry.version}"]
 
-    def _any(self) -> Model:
+    def any(self) -> Model:
+        """One to name where none ran."""
         return next(iter(self.models.values()))
 
     def _order(self, prepared: Sequence[Prepared], top: int, *, bulk: bool) -> tuple[Order, list[Ticket]]:
@@ -119,18 +151,13 @@ class Service:
             for index, item in enumerate(prepared)
             if isinstance(item, tuple)
         ]
+        if bulk:
+            tickets.sort(key=_size)  # neighbours make batches with little padding, and few lengths
         order.left = len(tickets)
         return order, tickets
 
-    async def _prepare(self, instances: Sequence[Any], model: Model | None) -> list[Prepared]:
-        """In threads, each instance by itself."""
-        loop = asyncio.get_running_loop()
-        return await asyncio.gather(
-            *(loop.run_in_executor(self._executor(value), self._prepared, value, model) for value in instances)
-        )
-
-    def _executor(self, value: object) -> ThreadPoolExecutor:
-        return self.fetchers if isinstance(value, dict) and "uri" in value else self.pool
+    def _all_prepared(self, values: Sequence[Any], model: Model | None) -> list[Prepared]:
+        return [self._prepared(value, model) for value in values]
 
     def _prepared(self, value: object, model: Model | None) -> Prepared:
         try:
@@ -146,17 +173,47 @@ class Service:
         except ServiceError as error:
             return error
 
-    def _fetched(self, uri: str, model: Model | None) -> tuple[str, Any]:
+    def _fetched(self, address: protocol.Address, model: Model | None) -> tuple[str, Any]:
         """What an object holds, as what the model reads; without a model, text if it is text."""
-        data = self.storage.read(uri)
+        data = self.storage.read(address.uri, address.generation)
         kind = model.inputs.kind if model else None
-        if kind != "image":
-            try:
-                return "text", data.decode("utf-8-sig")
-            except UnicodeDecodeError as error:
-                if kind == "text":
-                    raise InstanceError("The object is not text in UTF-8.", "undecodable") from error
+        text = charset.decode(data) if kind != "image" else None
+        if text is not None:
+            return "text", text
+        if kind == "text":
+            raise InstanceError(
+                "The object is text in no encoding that could be recognised, or no text.", "undecodable"
+            )
         return "image", data
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Instances that are made ready one after another in one thread."""
+
+    indices: Sequence[int]
+    fetched: bool = False
+
+
+def _groups(instances: Sequence[Any]) -> list[Group]:
+    """All texts together, images a few at a time, objects one by one."""
+    by_kind: dict[str, list[int]] = {"text": [], "image": [], "uri": []}
+    for index, value in enumerate(instances):
+        by_kind[_kind(value)].append(index)
+    images = by_kind["image"]
+    groups = [Group(by_kind["text"])] if by_kind["text"] else []
+    groups += [Group(images[start : start + FEW_IMAGES]) for start in range(0, len(images), FEW_IMAGES)]
+    return groups + [Group([index], fetched=True) for index in by_kind["uri"]]
+
+
+def _kind(value: object) -> str:
+    if not isinstance(value, dict) or "text" in value:
+        return "text"
+    return "image" if "image" in value else "uri" if "uri" in value else "text"
+
+
+def _size(ticket: Ticket) -> int:
+    return ticket.size
 
 
 def _is_light(instances: Sequence[Any]) -> bool:
@@ -169,7 +226,13 @@ def _is_light(instances: Sequence[Any]) -> bool:
     return total <= FEW_CHARACTERS
 
 
-def _prediction(item: Prepared, outcome: object, top: int) -> dict[str, Any]:
+def used(prepared: Sequence[Prepared]) -> Model | None:
+    """The first instance's model that has one."""
+    return next((item[0] for item in prepared if isinstance(item, tuple)), None)
+
+
+def prediction(item: Prepared, outcome: object, top: int) -> dict[str, Any]:
+    """What is answered for one instance."""
     if isinstance(outcome, ServiceError):
         return {"error": {"code": outcome.code, "message": outcome.message}}
     assert isinstance(item, tuple)
@@ -178,7 +241,7 @@ def _prediction(item: Prepared, outcome: object, top: int) -> dict[str, Any]:
         failure = InferenceFailed("The model's scores are no numbers.")
         return {"error": {"code": failure.code, "message": failure.message}}
     model, payload = item
-    prediction = model.prediction(outcome, top)
+    found = model.prediction(outcome, top)
     if payload.truncated:
-        prediction["truncated"] = True
-    return prediction
+        found["truncated"] = True
+    return found

@@ -1,33 +1,58 @@
-"""Predicts on a shard: JSON lines in, one line out for each, in order; a complete output is never written again."""
+"""Predicts on a shard: JSON lines in, one line out for each, in order; a finished output is never written again."""
 
 import asyncio
-import itertools
-import logging
+import tempfile
 from collections import Counter, deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 
-from . import protocol
-from .errors import InstanceError, Overloaded, StorageFailed
+from . import lines, protocol
+from .errors import Overloaded, StorageFailed
+from .lines import Line
 from .model import Model
-from .protocol import Shard, ShardAnswer, Timing
-from .service import Outcome, Service
-from .storage import Output, translated
+from .protocol import Modelled, Shard, ShardAnswer, Summary, Timing
+from .service import Service, prediction, used
+from .storage import Changed
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
 
-logger = logging.getLogger(__name__)
-
 MANY = 16  # shards at once
-CHUNK = 256  # lines that go together
-AHEAD = 8  # chunks between reading and writing
+WINDOW = 4096  # lines that are tokenised and sorted together
+WINDOW_BYTES = 8 << 20  # or so many bytes of them
+FETCHED_BYTES = 128 << 10  # what the object that a line names may come to
+AHEAD = 4  # windows between reading and writing
+SPOOL_BYTES = 8 << 20  # of output in memory; more goes to disk
+MAX_CODES = 32  # that the summary tells apart: metadata holds 8 KiB in all
+OTHER = "other"
+CONTENT_TYPES = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Lines that go together; `start` is the first one's index."""
+
+    start: int
+    lines: list[Line]
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What became of a window."""
+
+    output: bytes
+    records: int
+    failed: Counter[str]
+    model: Model | None
+    queue_ms: float
+    gpu_seconds: float
 
 
 class Work:
-    """One shard: what is counted while it runs."""
+    """One shard: what is counted while it runs; `kept` says that it had been finished before."""
 
     def __init__(self, service: Service, request: Shard, model: Model | None, top: int) -> None:
         self.service = service
@@ -36,8 +61,10 @@ class Work:
         self.top = top
         self.records = 0
         self.failed: Counter[str] = Counter()
-        self.timing = Timing(0.0, 0.0, 0.0)
+        self.gpu_seconds = 0.0
+        self.queue_ms = 0.0
         self.used = model
+        self.kept = False
 
     async def run(self) -> ShardAnswer:
         """Raises ServiceError when the shard cannot be read or written, or too many are under way."""
@@ -50,119 +77,140 @@ class Work:
             self.service.shards -= 1
 
     async def _run(self) -> ShardAnswer:
-        from google.api_core.exceptions import PreconditionFailed
+        source, target, summary = await asyncio.to_thread(self._open)
+        if summary is None:
+            with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
+                await self._copy(source, spool)
+                summary = await self._write(source, target, spool)
+        return self._answer(summary)
 
-        source, target, done = await asyncio.to_thread(self._open)
-        if done is not None:
-            return done
-        output = Output(target, int(target.generation or 0), self._identity(source))
-        await self._copy(source, output)
-        try:
-            await asyncio.to_thread(self._close, output)
-        except PreconditionFailed as lost:
-            again = Work(self.service, self.request, self.model, self.top)
-            _, _, done = await asyncio.to_thread(again._open)
-            if done is None:
-                raise StorageFailed("The output was changed by someone else meanwhile.") from lost
-            return done
-        return self._answer()
-
-    def _open(self) -> tuple["Blob", "Blob", ShardAnswer | None]:
-        """Both objects, and the summary when the output is there and made of the same input."""
+    def _open(self) -> tuple["Blob", "Blob", Summary | None]:
+        """Both objects, and the output's summary when it is there and made of the same input."""
         storage = self.service.storage
         source, target = storage.blob(self.request.input), storage.blob(self.request.output)
-        with translated(self.request.input):
-            source.reload()
-        with translated(self.request.output):
-            existing = target.bucket.get_blob(target.name)
-        if existing is None:
+        storage.reload(source)
+        if not storage.reload(target, missing=True):
             return source, target, None
-        if (existing.metadata or {}) != self._identity(source):
-            return source, existing, None
-        return source, existing, self._summary(existing)
+        metadata = target.metadata or {}
+        same = self._identity(source).items() <= metadata.items()
+        summary = _summary(metadata.get("shard-summary", "")) if same else None
+        self.kept = summary is not None
+        return source, target, summary
 
     def _identity(self, source: "Blob") -> dict[str, str]:
         """What the output's content depends on, kept in its metadata."""
-        model = self.model.key if self.model else ",".join(self.service.defaults)
         return {
             "shard-input": f"{self.request.input}#{source.generation}",
             "shard-offset": str(self.request.offset),
-            "shard-model": model,
+            "shard-model": self.model.key if self.model else ",".join(self.service.defaults),
             "shard-top-k": str(self.top),
+            "shard-format": self.request.format,
         }
 
-    def _summary(self, existing: "Blob") -> ShardAnswer:
-        for line in self.service.storage.lines(existing):
-            self._count(msgspec.json.decode(line))
-        return self._answer()
-
-    async def _copy(self, source: "Blob", output: Output) -> None:
-        lines = self._chunks(source)
-        pending: deque[asyncio.Task[bytes]] = deque()
+    async def _copy(self, source: "Blob", spool: IO[bytes]) -> None:
+        """Reads and tokenises windows while the device works on those before them."""
+        windows = self._windows(source)
+        pending: deque[asyncio.Task[Predicted]] = deque()
         try:
-            while chunk := await asyncio.to_thread(next, lines, None):
-                start, values = chunk
-                pending.append(asyncio.create_task(self._predicted(start, values)))
+            while window := await asyncio.to_thread(next, windows, None):
+                pending.append(asyncio.create_task(self._predicted(window)))
                 if len(pending) >= AHEAD:
-                    await asyncio.to_thread(self._write, output, await pending.popleft())
+                    self._add(await pending.popleft(), spool)
             while pending:
-                await asyncio.to_thread(self._write, output, await pending.popleft())
+                self._add(await pending.popleft(), spool)
         finally:
             for task in pending:
                 task.cancel()
 
-    def _chunks(self, source: "Blob") -> Iterator[tuple[int, list[Any]]]:
-        index = self.request.offset
-        values = map(_value, self.service.storage.lines(source))
-        while chunk := list(itertools.islice(values, CHUNK)):
-            yield index, chunk
-            index += len(chunk)
+    def _windows(self, source: "Blob") -> Iterator[Window]:
+        window, size = Window(self.request.offset, []), 0
+        for data in self.service.storage.lines(source):
+            line = lines.parse(data)
+            window.lines.append(line)
+            size += len(data) + (FETCHED_BYTES if line.uri else 0)
+            if len(window.lines) >= WINDOW or size >= WINDOW_BYTES:
+                yield window
+                window, size = Window(window.start + len(window.lines), []), 0
+        if window.lines:
+            yield window
 
-    async def _predicted(self, start: int, values: list[Any]) -> bytes:
-        outcome = await self.service.predict(values, self.model, self.top, bulk=True)
-        return self._encoded(start, outcome)
+    async def _predicted(self, window: Window) -> Predicted:
+        prepared = await self.service.prepare([line.instance for line in window.lines], self.model)
+        order = await self.service.run(prepared, self.top, bulk=True)
 
-    def _encoded(self, start: int, outcome: Outcome) -> bytes:
-        lines = []
-        for index, prediction in enumerate(outcome.predictions, start):
-            self._count(prediction)
-            lines.append(protocol.encode({"index": index, **prediction}))
-        self.used = self.used or outcome.model
-        self.timing.queue_ms = max(self.timing.queue_ms, outcome.timing.queue_ms)
-        self.timing.inference_ms = round(self.timing.inference_ms + 1000 * outcome.timing.gpu_seconds, 3)
-        self.timing.gpu_seconds = round(self.timing.gpu_seconds + outcome.timing.gpu_seconds, 6)
-        return b"\n".join(lines) + b"\n"
+        def written() -> Predicted:
+            predictions = [prediction(item, row, self.top) for item, row in zip(prepared, order.outcomes, strict=True)]
+            return Predicted(
+                output=lines.WRITERS[self.request.format](window.start, window.lines, predictions),
+                records=len(predictions),
+                failed=Counter(each["error"]["code"] for each in predictions if "error" in each),
+                model=used(prepared),
+                queue_ms=1000 * max(0.0, order.queue_s),
+                gpu_seconds=order.device_s,
+            )
 
-    def _count(self, prediction: dict[str, Any]) -> None:
-        self.records += 1
-        if "error" in prediction:
-            self.failed[prediction["error"]["code"]] += 1
+        return await asyncio.to_thread(written)
 
-    def _write(self, output: Output, data: bytes) -> None:
-        with translated(self.request.output):
-            output.write(data)
+    def _add(self, predicted: Predicted, spool: IO[bytes]) -> None:
+        spool.write(predicted.output)
+        self.records += predicted.records
+        self.failed += predicted.failed
+        self.used = self.used or predicted.model
+        self.queue_ms = max(self.queue_ms, predicted.queue_ms)
+        self.gpu_seconds += predicted.gpu_seconds
 
-    def _close(self, output: Output) -> None:
-        with translated(self.request.output):
-            output.close()
+    async def _write(self, source: "Blob", target: "Blob", spool: IO[bytes]) -> Summary:
+        """Makes the output appear, unless another has written the same meanwhile."""
+        generation = int(target.generation or 0)
+        summary = self._summed()
+        metadata = {**self._identity(source), "shard-summary": protocol.encode(summary).decode()}
+        content_type = CONTENT_TYPES[self.request.format]
+        write = self.service.storage.write
+        try:
+            await asyncio.to_thread(write, self.request.output, spool, generation, metadata, content_type)
+        except Changed as lost:
+            _, _, theirs = await asyncio.to_thread(self._open)
+            if theirs is None:
+                raise StorageFailed("The output was changed by someone else meanwhile.") from lost
+            return theirs
+        return summary
 
-    def _answer(self) -> ShardAnswer:
-        model = self.used or self.service.default("text")
-        return ShardAnswer(
-            output=self.request.output,
+    def _summed(self) -> Summary:
+        model = self.used or self.service.any()
+        return Summary(
             records=self.records,
-            succeeded=self.records - sum(self.failed.values()),
-            failed=dict(self.failed),
-            model=self.service.modelled(model),
+            failed=_bounded(self.failed),
+            model=Modelled(**model.describe()),
             device=model.device.name,
-            timing=self.timing,
+            gpu_seconds=round(self.gpu_seconds, 6),
+            inference_ms=round(1000 * self.gpu_seconds, 3),
             revision=self.service.revision,
         )
 
+    def _answer(self, summary: Summary) -> ShardAnswer:
+        return ShardAnswer(
+            output=self.request.output,
+            records=summary.records,
+            succeeded=summary.records - sum(summary.failed.values()),
+            failed=summary.failed,
+            model=summary.model,
+            device=summary.device,
+            timing=Timing(round(self.queue_ms, 3), summary.inference_ms, summary.gpu_seconds),
+            revision=summary.revision,
+        )
 
-def _value(line: bytes) -> Any:
-    """The line's JSON; what cannot be read comes back with its own error."""
+
+def _summary(text: str) -> Summary | None:
     try:
-        return msgspec.json.decode(line)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return InstanceError("The line is not JSON.", "invalid_json")
+        return msgspec.json.decode(text, type=Summary)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _bounded(failed: Counter[str]) -> dict[str, int]:
+    """The most frequent codes; what is left of them goes under one."""
+    if len(failed) <= MAX_CODES:
+        return dict(failed)
+    kept = dict(failed.most_common(MAX_CODES - 1))
+    kept[OTHER] = kept.get(OTHER, 0) + failed.total() - sum(kept.values())
+    return kept

@@ -95,19 +95,23 @@ def _tracing(settings: Settings, phases: Phases) -> "Tracing | None":
 
 
 def serve(app: App, loaded: Loaded) -> None:
-    """Starts the batcher in the running event loop; from here on the app is ready."""
-    settings, models, scheduler, phases = app.settings, loaded.models, loaded.scheduler, loaded.phases
+    """From here on the app is ready."""
+    app.service, app.metrics = service(app.settings, loaded)
+    app.metrics.active.set_function(lambda: app.active)
+    app.tracing = loaded.tracing
+    app.service.is_traced = loaded.tracing is not None
+
+
+def service(settings: Settings, loaded: Loaded) -> tuple[Service, Metrics]:
+    """Starts the batcher in the running event loop."""
+    models, scheduler, phases = loaded.models, loaded.scheduler, loaded.phases
     metrics = Metrics(models, scheduler)
     batcher = Batcher(models, scheduler, metrics)
     batcher.start()
-    metrics.active.set_function(lambda: app.active)
-    app.metrics = metrics
     objects = storage.Storage(settings.buckets)
-    app.service = Service(
+    made = Service(
         loaded.registry, models, batcher, objects, deadline_s=settings.deadline_s, revision=settings.revision
     )
-    app.tracing = loaded.tracing
-    app.service.is_traced = loaded.tracing is not None
     phases.seconds["total"] = _since_process_start()
     for phase, seconds in phases.seconds.items():
         metrics.start_seconds.labels(phase).set(seconds)
@@ -116,10 +120,8 @@ def serve(app: App, loaded: Loaded) -> None:
         for key, cost in scheduler.costs.items()
     }
     rounded = {phase: round(seconds, 3) for phase, seconds in phases.seconds.items()}
-    logger.info(
-        "ready",
-        extra=logs.fields(start_seconds=rounded, costs=described, device=next(iter(models.values())).device.name),
-    )
+    logger.info("ready", extra=logs.fields(start_seconds=rounded, costs=described, device=made.any().device.name))
+    return made, metrics
 
 
 def _of_vertex(uri: str) -> Registry:

@@ -1,11 +1,12 @@
 """Reads and writes gs:// objects of allowed buckets, with the official client, imported when it is first needed."""
 
+import io
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, cast
 
 from .errors import InvalidRequest, RequestError, StorageFailed, TooLarge
 
@@ -14,11 +15,16 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 4 << 20
 MAX_OBJECT = 32 << 20  # bytes of one instance
+CONNECTIONS = 32  # kept open: as many as there are threads that read and write; the client's own default is 10
 
 
 class ObjectNotFound(RequestError):  # noqa: N818
     status = 404
     code = "object_not_found"
+
+
+class Changed(StorageFailed):
+    """Another has written the object meanwhile."""
 
 
 class Storage:
@@ -36,7 +42,7 @@ class Storage:
                 self._client = _connect()
             return self._client
 
-    def blob(self, uri: str) -> "Blob":
+    def blob(self, uri: str, generation: int | None = None) -> "Blob":
         """Raises InvalidRequest: `invalid_uri`, or `bucket_not_allowed`."""
         bucket, slash, name = uri.removeprefix("gs://").partition("/")
         if not uri.startswith("gs://") or not slash or not bucket or not name:
@@ -44,27 +50,63 @@ class Storage:
         if bucket not in self.buckets:
             raise InvalidRequest(f"The bucket {bucket!r:.100} is not one of this service's.", "bucket_not_allowed")
         with translated(uri):
-            blob: Blob = self.client().bucket(bucket).blob(name)
+            blob: Blob = self.client().bucket(bucket).blob(name, generation=generation)
             return blob
 
-    def read(self, uri: str) -> bytes:
-        """The whole object, 32 MiB at most.
+    def reload(self, blob: "Blob", *, missing: bool = False) -> bool:
+        """Reads the object's resource; `missing` allows that there is none.
+
+        Raises:
+            ObjectNotFound, StorageFailed
+        """
+        try:
+            with translated(_uri(blob)):
+                blob.reload()
+        except ObjectNotFound:
+            if not missing:
+                raise
+            return False
+        return True
+
+    def read(self, uri: str, generation: int | None = None) -> bytes:
+        """The whole object, 32 MiB at most; the live one, or a given generation of it.
 
         Raises:
             InvalidRequest, ObjectNotFound, TooLarge, StorageFailed
         """
-        blob = self.blob(uri)
-        with translated(uri):
-            data: bytes = blob.download_as_bytes(start=0, end=MAX_OBJECT) if blob.exists() else _missing(uri)
+        blob = self.blob(uri, generation)
+        with translated(uri if generation is None else f"{uri} of the generation {generation}"):
+            data = _first(blob, MAX_OBJECT + 1)
         if len(data) > MAX_OBJECT:
             raise TooLarge(f"{uri} has more than {MAX_OBJECT >> 20} MiB.")
         return data
 
     def lines(self, blob: "Blob") -> Iterator[bytes]:
-        """The object's lines without their ends, read in pieces."""
-        with translated(blob.name), blob.open("rb", chunk_size=CHUNK_BYTES) as stream:
-            for line in stream:
+        """The object's lines without their ends, read in pieces.
+
+        Raises:
+            ObjectNotFound, StorageFailed
+        """
+        with translated(_uri(blob)), blob.open("rb", chunk_size=CHUNK_BYTES) as reader:
+            for line in io.BufferedReader(
+                cast(io.RawIOBase, reader), CHUNK_BYTES
+            ):  # the client's has no buffered lines
                 yield line.rstrip(b"\r\n")
+
+    def write(self, uri: str, content: IO[bytes], generation: int, metadata: dict[str, str], content_type: str) -> None:
+        """Writes all that was written to `content` as one object; `generation` is the present one's, 0 for none.
+
+        Raises:
+            Changed: there is another generation now.
+            StorageFailed
+        """
+        blob = self.blob(uri)
+        blob.metadata, blob.chunk_size = metadata, CHUNK_BYTES
+        size = content.tell()
+        with translated(uri):
+            blob.upload_from_file(
+                content, rewind=True, size=size, content_type=content_type, if_generation_match=generation
+            )
 
 
 def download(uri: str, folder: Path) -> None:
@@ -98,14 +140,24 @@ def translated(what: str | None) -> Iterator[None]:
         yield
     except NotFound as error:
         raise ObjectNotFound(f"There is no object {what}.") from error
-    except PreconditionFailed:
-        raise
+    except PreconditionFailed as error:
+        raise Changed(f"Another has written {what} meanwhile.") from error
     except (GoogleAPICallError, RetryError, GoogleAuthError, RequestException) as error:
         raise StorageFailed(f"Cloud Storage failed for {what}.") from error
 
 
-def _missing(uri: str) -> bytes:
-    raise ObjectNotFound(f"There is no object {uri}.")
+def _first(blob: "Blob", size: int) -> bytes:
+    from google.api_core.exceptions import RequestRangeNotSatisfiable
+
+    try:
+        data: bytes = blob.download_as_bytes(start=0, end=size - 1)
+    except RequestRangeNotSatisfiable:  # an empty object has no first byte
+        return b""
+    return data
+
+
+def _uri(blob: "Blob") -> str:
+    return f"gs://{blob.bucket.name}/{blob.name}"
 
 
 def _connect() -> "Client":
@@ -114,46 +166,9 @@ def _connect() -> "Client":
 
     if os.environ.get("STORAGE_EMULATOR_HOST"):
         project = os.environ.get("GOOGLE_CLOUD_PROJECT", "local-project")
-        return storage.Client(project=project, credentials=AnonymousCredentials())
-    return storage.Client()
-
-
-class Output:
-    """An object being written: small ones go in one request, larger ones in pieces; seen only once complete.
-
-    Args:
-        generation: The object's present generation, 0 for none: another one by the end raises PreconditionFailed.
-    """
-
-    def __init__(self, blob: "Blob", generation: int, metadata: dict[str, str]) -> None:
-        self.blob = blob
-        self.blob.metadata = metadata
-        self.blob.content_type = "application/x-ndjson"
-        self.generation = generation
-        self._held: list[bytes] = []
-        self._size = 0
-        self._stream: IO[bytes] | None = None
-
-    def write(self, data: bytes) -> None:
-        self._held.append(data)
-        self._size += len(data)
-        if self._size >= CHUNK_BYTES:
-            self._flush()
-
-    def close(self) -> None:
-        """Makes the object appear. Raises PreconditionFailed when another was written meanwhile."""
-        if self._stream is None:
-            options: dict[str, Any] = {"if_generation_match": self.generation}
-            self.blob.upload_from_string(b"".join(self._held), self.blob.content_type, **options)
-            return
-        self._flush()
-        self._stream.close()
-
-    def _flush(self) -> None:
-        if self._stream is None:
-            options: dict[str, Any] = {"if_generation_match": self.generation, "chunk_size": CHUNK_BYTES}
-            opened: Callable[..., Any] = self.blob.open
-            self._stream = opened("wb", content_type=self.blob.content_type, ignore_flush=True, **options)
-        assert self._stream is not None
-        self._stream.write(b"".join(self._held))
-        self._held, self._size = [], 0
+        client = storage.Client(project=project, credentials=AnonymousCredentials())
+    else:
+        client = storage.Client()
+    for scheme in ("http://", "https://"):
+        client._http.get_adapter(scheme).init_poolmanager(4, CONNECTIONS)
+    return client

@@ -285,20 +285,47 @@ def serve_long(models_file: Path) -> Iterator[Callable[..., Server]]:
         yield serve
 
 
-@pytest.fixture(scope="module")
-def store() -> Iterator[str]:
+class Refusing:
+    """The store, but for requests that a test wants refused: 403, which the client does not repeat by itself."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.left: dict[str, int] = {}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        name = next((name for name in self.left if scope.get("path", "").endswith(name) and self.left[name]), None)
+        if name is None:
+            await self.app(scope, receive, send)
+            return
+        self.left[name] -= 1
+        await send({"type": "http.response.start", "status": 403, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+
+@pytest.fixture(scope="session")
+def refusing() -> Iterator[Refusing]:
     emulated = Store()
+    yield Refusing(storage_app(emulated))
+    emulated.close()
+
+
+@pytest.fixture
+def refuse(refusing: Refusing) -> Iterator[Callable[[str, int], None]]:
+    """Has so many requests for the object of that name refused."""
+    yield refusing.left.__setitem__
+    refusing.left.clear()
+
+
+@pytest.fixture(scope="session")
+def store(refusing: Refusing) -> Iterator[str]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(
-            uvicorn.Config(storage_app(emulated), log_level="critical", timeout_graceful_shutdown=1)
-        )
+        server = uvicorn.Server(uvicorn.Config(refusing, log_level="critical", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         server.should_exit = True
         thread.join()
-    emulated.close()
 
 
 @pytest.fixture
