@@ -78,6 +78,7 @@ def terraform_words(given: dict[str, Any], block: dict[str, Any]) -> dict[str, A
     """Snake case, and lists where Pulumi has one object of a block that occurs once."""
     known = {camel(name): name for name in (*block["attributes"], *block["blocks"])}
     known |= {f"{camel(name)}s": name for name, (most, _) in block["blocks"].items() if most != 1}
+    known |= {f"{camel(name)}s": name for name, (kind, _) in block["attributes"].items() if kind[0] == "list"}
     values: dict[str, Any] = dict.fromkeys(block["attributes"]) | {name: [] for name in block["blocks"]}
     for key, value in given.items():
         name = known[key]
