@@ -124,7 +124,7 @@ def test_killed_service_is_answered_for_with_503_until_it_is_back(toy: Toy) -> N
     addresses = toy.up("--memory")
     url, headers = addresses["services"]["plain"], bearer(addresses, "plain")
     assert httpx.get(url).status_code == 403
-    toy.service("plain.py").kill()
+    os.killpg(toy.service("plain.py").pid, signal.SIGKILL)
     statuses = [httpx.get(url, headers=headers).status_code]
     toy.until(lambda: statuses.append(httpx.get(url, headers=headers).status_code) or statuses[-1] == 200)
     assert set(statuses) == {503, 200}
