@@ -132,13 +132,13 @@ variable "gpu_usd_per_second" {
 }
 
 variable "preprocess_memory" {
-  description = "Memory of the preprocess function."
+  description = "Memory of the preprocess function, which takes one input at a time; the largest accepted image needs 0.9 GB."
   type        = string
-  default     = "512Mi"
+  default     = "1Gi"
 
   validation {
-    condition     = can(regex("^(512Mi|[1-9][0-9]?Gi)$", var.preprocess_memory))
-    error_message = "preprocess_memory must match ^(512Mi|[1-9][0-9]?Gi)$."
+    condition     = can(regex("^[1-9][0-9]?Gi$", var.preprocess_memory))
+    error_message = "preprocess_memory must match ^[1-9][0-9]?Gi$."
   }
 }
 

@@ -198,9 +198,13 @@ class TestPermissions:
         delivered = {f"service/{name}": "events" for name in (*SYSTEM["triggers"], *SYSTEM["push"])}
         assert callers == called | delivered
 
-    def test_only_the_workflow_runs_the_job_and_may_no_more_than_run_it(self):
-        rows = [(row["who"], row["role"]) for row in SYSTEM["iam"] if row["target"] == "job/gpu-job"]
-        assert rows == [("workflow", "roles/run.jobsExecutorWithOverrides")]
+    def test_only_the_workflow_runs_the_job_and_may_no_more_than_run_it_and_look(self):
+        rows = {(row["who"], row["role"]) for row in SYSTEM["iam"] if row["target"] == "job/gpu-job"}
+        assert rows == {("workflow", "roles/run.jobsExecutorWithOverrides"), ("workflow", "roles/run.viewer")}
+        workflow = (ROOT / "workflow.yaml").read_text()
+        assert "skip_polling: true" in workflow, (
+            "a connector that polls reads operations, which takes a role on the project"
+        )
 
     def test_the_job_may_what_the_service_may(self):
         given = {
