@@ -1,6 +1,7 @@
 """A process together with all that it starts: its output is read, its end is seen, nothing of it stays behind."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,14 +10,14 @@ from typing import Self
 from emulator.guard import Guard, kill_group
 from emulator.output import Output
 
+_LAST_WORDS_S = 2  # for a pipe that somebody outside the group still holds
+
 
 class ProcessGroup:
     """A process that leads a group of its own; whoever starts one calls `end`, whatever has happened to it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, output: Output, guard: Guard) -> None:
-        assert process.stdout
-        self._process, self._guard = process, guard
-        self._reader = asyncio.create_task(output.copy(process.stdout))
+    def __init__(self, process: asyncio.subprocess.Process, reader: asyncio.Task[None], guard: Guard) -> None:
+        self._process, self._reader, self._guard = process, reader, guard
 
     @classmethod
     async def start(
@@ -27,17 +28,25 @@ class ProcessGroup:
         Raises:
             OSError: there is no such program.
         """
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            cwd=folder,
-            env=env,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
+        # A pipe of our own: with one of asyncio's, `wait` would wait for all that hold it, not for the process alone.
+        reading, writing = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                cwd=folder,
+                env=env,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=writing,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
         guard.watch(process.pid)
-        return cls(process, output, guard)
+        return cls(process, asyncio.create_task(_copy(reading, output)), guard)
 
     async def wait(self) -> int:
         """The exit status of the process; negative for the signal that ended it."""
@@ -52,7 +61,21 @@ class ProcessGroup:
         self.signal(signal.SIGKILL)
         await self._process.wait()
         self._guard.forget(self._process.pid)
-        await self._reader
+        await asyncio.wait((self._reader,), timeout=_LAST_WORDS_S)
+        self._reader.cancel()
+
+
+async def _copy(reading: int, output: Output) -> None:
+    """Read a pipe until nobody holds its other end."""
+    stream = asyncio.StreamReader()
+    with os.fdopen(reading, "rb", 0) as pipe:
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), pipe
+        )
+        try:
+            await output.copy(stream)
+        finally:
+            transport.close()
 
 
 def ending(status: int) -> str:

@@ -41,7 +41,8 @@ async def _run(stack: Stack, options: argparse.Namespace, data: Path, console: C
     guide.remove_addresses(data)
     log_to(data / "logs" / "emulator.log", console)
     supervisor = Supervisor(stack, port_numbers(stack, options), data, console, memory=options.memory)
-    console.width = max(len(name) for name in (*supervisor.urls, "emulator"))
+    tasks = (f"{job.name}/0" for job in stack.jobs)
+    console.width = max(len(name) for name in (*supervisor.urls, *tasks, "emulator"))
     stopping = _stop_on_signals(supervisor, console)
     try:
         if not await _before(stopping, supervisor):

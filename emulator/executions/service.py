@@ -25,7 +25,7 @@ from emulator.workflows.http import HttpClient
 
 logger = logging.getLogger(__name__)
 
-_OWN_SERVICES = ("storage", "pubsub", "workflows", "workflowexecutions")
+_OWN_SERVICES = ("storage", "pubsub", "workflows", "workflowexecutions", "run")
 _LEVELS = {"ERROR": logging.ERROR, "WARNING": logging.WARNING, "DEBUG": logging.DEBUG}
 _CRITICAL = ("CRITICAL", "ALERT", "EMERGENCY")
 

@@ -72,7 +72,7 @@ def _container(value: object, container: str) -> tuple[list[str] | None, dict[st
     name = _typed(f"{where}.name", given.get("name"), str, "")
     if name not in ("", container):
         raise _invalid(f"{where}.name", f"the job has no container {name!r}, only {container!r}")
-    args = [_typed(f"{where}.args", arg, str, "") for arg in _typed(f"{where}.args", given.get("args"), list, [])]
+    args = [_text(f"{where}.args", arg) for arg in _typed(f"{where}.args", given.get("args"), list, [])]
     clear = _typed(f"{where}.clear_args", given.get("clearArgs"), bool, False)
     if clear and args:
         raise _invalid(f"{where}.clear_args", "clear_args and args exclude each other")
@@ -85,10 +85,9 @@ def _variable(where: str, value: object) -> tuple[str, str]:
     given = _fields(where, value, "name", "value", "valueSource")
     if given.get("valueSource"):
         raise _invalid(f"{where}.value_source", "variables from secrets are not emulated")
-    name = _typed(f"{where}.name", given.get("name"), str, "")
-    text = _typed(f"{where}.value", given.get("value"), str, "")
-    if not name or "=" in name or "\0" in name + text:
-        raise _invalid(f"{where}.name", f"{name!r} cannot name a variable, or its value holds a zero byte")
+    name, text = _text(f"{where}.name", given.get("name")), _text(f"{where}.value", given.get("value"))
+    if not name or "=" in name:
+        raise _invalid(f"{where}.name", f"{name!r} cannot name a variable")
     if _RESERVED.fullmatch(name):
         raise _invalid(f"{where}.name", f"the name {name} is reserved: the system sets such variables")
     return name, text
@@ -122,12 +121,13 @@ def _seconds(where: str, value: object) -> float | None:
 
 def _fields(where: str, value: object, *known: str) -> Mapping[str, Any]:
     """A message's fields by their JSON names; the names of the .proto file are understood too."""
-    message = _typed(where, value, dict, {})
-    fields = {_CAMEL.sub(lambda match: match[1].upper(), name): item for name, item in message.items()}
+    given = _typed(where, value, dict, {})
+    fields = {_CAMEL.sub(lambda match: match[1].upper(), name): item for name, item in given.items()}
     for name in fields:
         if name not in known:
             at = f" at '{where}'" if where else ""
-            raise _invalid(where, f"Invalid JSON payload received. Unknown name \"{name}\"{at}: Cannot find field.")
+            message = f'Invalid JSON payload received. Unknown name "{name}"{at}: Cannot find field.'
+            raise InvalidArgumentError(message, field=where)
     return fields
 
 
@@ -135,9 +135,18 @@ def _typed(where: str, value: object, kind: type[_T], missing: _T) -> _T:
     if value is None:
         return missing
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise _invalid(where, f"Invalid value at '{where}' ({kind.__name__}), {value!r:.100}")
+        message = f"Invalid value at '{where}' ({kind.__name__}), {value!r:.100}"
+        raise InvalidArgumentError(message, field=where)
     return value
 
 
+def _text(where: str, value: object) -> str:
+    """A string that a process can be given."""
+    text = _typed(where, value, str, "")
+    if "\0" in text:
+        raise _invalid(where, "holds a zero byte")
+    return text
+
+
 def _invalid(where: str, problem: str) -> InvalidArgumentError:
-    return InvalidArgumentError(problem if "Invalid" in problem else f"{where}: {problem}", field=where)
+    return InvalidArgumentError(f"{where}: {problem}", field=where)

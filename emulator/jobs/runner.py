@@ -241,8 +241,8 @@ class Runner:
     async def _attempt(self, run: _Run, task: Task) -> _Result:
         execution = run.execution
         try:
-            process = await self._start_task(_attempt(execution, task))
-        except OSError as error:
+            process = await self._start_task(_described(execution, task))
+        except (OSError, ValueError) as error:  # ValueError: an argument that the system's encoding has no bytes for
             return _Result(f"The container could not be started: {error}")
         run.processes.add(process)
         exited, halted = asyncio.create_task(process.wait()), asyncio.create_task(run.halt.wait())
@@ -264,7 +264,7 @@ class Runner:
         return _Result("The configured timeout was reached.", term_signal=-status if status < 0 else None)
 
 
-def _attempt(execution: Execution, task: Task) -> Attempt:
+def _described(execution: Execution, task: Task) -> Attempt:
     job = execution.job.rsplit("/", 1)[1]
     env = {
         **execution.env,

@@ -108,9 +108,7 @@ class Store:
 
     def operation(self, name: str) -> Operation | None:
         """One operation."""
-        row = self._database.execute(
-            "SELECT name, verb, execution FROM operations WHERE name = ?", (name,)
-        ).fetchone()
+        row = self._database.execute("SELECT name, verb, execution FROM operations WHERE name = ?", (name,)).fetchone()
         return Operation(*row) if row else None
 
     def operations(self) -> list[Operation]:

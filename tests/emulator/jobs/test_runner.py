@@ -58,7 +58,8 @@ def test_failing_task_is_tried_again_and_then_fails_the_operation(tmp_path: Path
             operation = await cloud.done(await cloud.run(taskCount=2))
             execution = operation["metadata"]
             task = f"{execution['name'].rsplit('/', 1)[1]}-task1"
-            assert operation["error"]["message"] == f"Task {task} failed with message: The container exited with an error."
+            message = f"Task {task} failed with message: The container exited with an error."
+            assert operation["error"]["message"] == message
             assert "response" not in operation
             counts = {name: execution[name] for name in ("succeededCount", "failedCount", "retriedCount")}
             assert counts == {"succeededCount": 1, "failedCount": 1, "retriedCount": 2}
@@ -82,6 +83,22 @@ def test_killed_task_is_tried_again(tmp_path: Path) -> None:
             os.kill(cloud.seen()[0]["pid"], signal.SIGKILL)
             execution = (await cloud.done(begun))["response"]
             assert (execution["succeededCount"], execution["retriedCount"]) == (1, 1)
+
+    asyncio.run(check())
+
+
+def test_nothing_that_a_task_has_started_outlives_it(tmp_path: Path) -> None:
+    async def check() -> None:
+        do = """
+import subprocess
+note(child=subprocess.Popen(["sleep", "600"]).pid)
+"""
+        async with running(tmp_path, do) as cloud:
+            assert (await cloud.done(await cloud.run()))["response"]["succeededCount"] == 1
+            await cloud.until(lambda: not alive(cloud.seen()[0]["child"]))
+
+    def alive(pid: int) -> bool:
+        return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
     asyncio.run(check())
 
@@ -127,16 +144,18 @@ def test_task_that_takes_too_long_is_ended_and_fails(tmp_path: Path) -> None:
 
 def test_cancelled_execution_ends_without_an_error(tmp_path: Path) -> None:
     async def check() -> None:
-        do = 'signal.signal(signal.SIGTERM, lambda *_: (note(told=True), sys.exit(7))); note(); time.sleep(600)'
+        do = "signal.signal(signal.SIGTERM, lambda *_: (note(told=True), sys.exit(7))); note(); time.sleep(600)"
         async with running(tmp_path, do, "parallelism: 1") as cloud:
             begun = await cloud.run(taskCount=3)
             await cloud.until(cloud.seen)
             name = begun["metadata"]["name"]
             cancelled = await cloud.done(await cloud.call("POST", f"{name}:cancel"))
             ran = await cloud.done(begun)
-            assert ran["response"] == cancelled["response"] == await cloud.call("GET", name) | {
-                "@type": "type.googleapis.com/google.cloud.run.v2.Execution"
-            }
+            assert (
+                ran["response"]
+                == cancelled["response"]
+                == await cloud.call("GET", name) | {"@type": "type.googleapis.com/google.cloud.run.v2.Execution"}
+            )
             assert ran["response"]["cancelledCount"] == 3
             assert ran["response"]["conditions"][0]["executionReason"] == "CANCELLED"
             assert [seen.get("told", False) for seen in cloud.seen()] == [False, True]
@@ -182,8 +201,9 @@ def test_interrupted_execution_goes_on_after_a_restart_with_what_is_unfinished(t
         async with running(tmp_path, do, "parallelism: 1", data=data) as cloud:
             execution = (await cloud.done(begun))["response"]
             assert (execution["succeededCount"], execution.get("retriedCount", 0)) == (3, 0)
-            ran = [(seen["env"]["CLOUD_RUN_TASK_INDEX"], seen["env"]["CLOUD_RUN_TASK_ATTEMPT"]) for seen in cloud.seen()]
-            assert ran == [("0", "0"), ("1", "0"), ("1", "0"), ("2", "0")]
+            ran = [seen["env"] for seen in cloud.seen()]
+            assert [env["CLOUD_RUN_TASK_INDEX"] for env in ran] == ["0", "1", "1", "2"]
+            assert {env["CLOUD_RUN_TASK_ATTEMPT"] for env in ran} == {"0"}
 
     asyncio.run(check())
 

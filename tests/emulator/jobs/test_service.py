@@ -91,6 +91,7 @@ def test_job_goes_on_after_the_emulator_was_killed(toy: Toy) -> None:
     processes = toy.processes()
     toy.signal(signal.SIGKILL)
     toy.until(lambda: gone(processes))
+    (toy.data / "addresses.json").unlink()
     (toy.folder / "gate").touch()
     url = f"http://{toy.up()['http']}/v2"
     ended = httpx.post(f"{url}/{begun['name']}:wait", json={}, timeout=30).json()
