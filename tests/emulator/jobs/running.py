@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from emulator import stackfile
 from emulator.console import Console
 from emulator.guard import Guard
 from emulator.jobs import Jobs
+from emulator.stack import Stack
 from emulator.tasks import Tasks
 
 PARENT = "projects/local-project/locations/us-central1"
@@ -88,6 +89,17 @@ jobs:
     return file
 
 
+@contextmanager
+def starting(stack: Stack) -> Iterator[Tasks]:
+    """What starts the tasks of a stack; nothing of them is left at the end."""
+    logs = stack.root / "logs"
+    logs.mkdir(exist_ok=True)
+    with Guard() as guard:
+        tasks = Tasks(stack, logs, Console(), guard)
+        tasks.prepare({"http": "127.0.0.1:1"}, {"PATH": "/usr/bin:/bin"})
+        yield tasks
+
+
 @asynccontextmanager
 async def running(
     folder: Path,
@@ -100,11 +112,7 @@ async def running(
 ) -> AsyncIterator[Cloud]:
     """A cloud with one job; its state is in memory unless `data` is given."""
     stack = stackfile.load(write_stack(folder, do, settings, job=job))
-    logs = folder / "logs"
-    logs.mkdir(exist_ok=True)
-    with Guard() as guard:
-        tasks = Tasks(stack, logs, Console(), guard)
-        tasks.prepare({"http": "127.0.0.1:1"}, {"PATH": "/usr/bin:/bin"})
+    with starting(stack) as tasks:
         jobs = Jobs(data, PARENT, stack.jobs, tasks.start, grace_s=grace_s)
         await jobs.start()
         transport = httpx.ASGITransport(app=Starlette(routes=jobs.routes()))

@@ -11,11 +11,8 @@ import httpx
 import pytest
 
 from emulator import stackfile
-from emulator.console import Console
-from emulator.guard import Guard
 from emulator.server import Emulator
-from emulator.tasks import Tasks
-from tests.emulator.jobs.running import JOB, write_stack
+from tests.emulator.jobs.running import JOB, starting, write_stack
 from tests.emulator.toy_stack import Toy, gone
 
 WORKFLOW = f"""
@@ -48,9 +45,7 @@ def test_workflow_runs_a_job_through_the_connector(tmp_path: Path) -> None:
         do = 'note(); sys.exit(int(os.environ["TOY_STATUS"]))'
         more = "workflows: {flow: {source: flow.yaml}}"
         stack = stackfile.load(write_stack(tmp_path, do, "max_retries: 0", more=more))
-        with Guard() as guard:
-            tasks = Tasks(stack, tmp_path, Console(), guard)
-            tasks.prepare({"http": "127.0.0.1:1"}, {"PATH": "/usr/bin:/bin"})
+        with starting(stack) as tasks:
             async with (
                 Emulator(stack, services={}, start_task=tasks.start) as emulator,
                 httpx.AsyncClient(base_url=f"http://{emulator.http}/v1") as http,
@@ -84,7 +79,7 @@ def toy(tmp_path: Path) -> Iterator[Toy]:
     made.close()
 
 
-def test_job_goes_on_after_the_emulator_was_killed(toy: Toy) -> None:
+def test_job_goes_on_after_the_emulator_was_killed_and_ends_with_it(toy: Toy) -> None:
     url = f"http://{toy.up()['http']}/v2"
     begun = httpx.post(f"{url}/{JOB}:run", json={"overrides": {"taskCount": 2}}).json()
     toy.until(lambda: len(toy.seen) == 2)
@@ -97,19 +92,11 @@ def test_job_goes_on_after_the_emulator_was_killed(toy: Toy) -> None:
     ended = httpx.post(f"{url}/{begun['name']}:wait", json={}, timeout=30).json()
     assert ended["response"]["succeededCount"] == 2
     assert [seen["env"]["CLOUD_RUN_TASK_INDEX"] for seen in toy.seen] == ["0", "1", "1"]
-    assert toy.seen[0]["env"]["TOY_STACK"].startswith("http://127.0.0.1:")
+    assert toy.seen[0]["env"]["TOY_STACK"] == url.removesuffix("/v2")
 
-
-def test_task_under_way_ends_with_the_command(toy: Toy) -> None:
-    url = f"http://{toy.up()['http']}/v2"
+    (toy.folder / "gate").unlink()
     httpx.post(f"{url}/{JOB}:run", json={"overrides": {"taskCount": 2}})
-    toy.until(lambda: len(toy.seen) == 2)
+    toy.until(lambda: len(toy.seen) == 5)
     processes = toy.processes()
     assert toy.signal(signal.SIGINT) == 0
-    assert gone(processes)
-
-
-def test_placeholder_of_a_job_that_names_nothing_fails_the_start(toy: Toy) -> None:
-    toy.stack.write_text('jobs: {toy: {command: [python, "{nobody.url}"]}}')
-    toy.run("--free-ports").until(lambda: toy.ended)
-    assert "jobs.toy: {nobody.url} names nothing" in toy.said
+    assert gone(processes), "a task under way ends with the command"
