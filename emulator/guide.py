@@ -15,6 +15,7 @@ _GCLOUD_APIS = {
     "PUBSUB": "/",
     "WORKFLOWS": "/",
     "WORKFLOWEXECUTIONS": "/",
+    "RUN": "/",  # which `python -m emulator.workflows run` understands; gcloud's own commands put a region before it
 }
 
 
@@ -95,7 +96,7 @@ def summary(here: Mapping[str, Any], stack: Stack, env_command: str) -> str:
     values = {"http": here["http"], "grpc": here["grpc"]}
     values |= {f"{name}.url": url for name, url in here["services"].items()}
     rows = [
-        ("Storage, Pub/Sub, Workflows", f"http://{here['http']}"),
+        ("Storage, Pub/Sub, Workflows, Run", f"http://{here['http']}"),
         ("Pub/Sub, Workflows (gRPC)", here["grpc"]),
         *here["services"].items(),
     ]
