@@ -58,8 +58,10 @@ class Gate:
             return Refusal(403, "there is no Authorization header with a Bearer token")
         try:
             caller = self._known.get(token.strip()) or self._verified(token.strip())
-        except (ValueError, RecursionError, exceptions.GoogleAuthError) as error:
+        except exceptions.InvalidValue as error:
             return Refusal(401, f"the token is not valid: {error}")
+        except (ValueError, RecursionError, exceptions.GoogleAuthError):  # their messages may quote the token
+            return Refusal(401, "the token is malformed, or not signed by this issuer")
         if caller.until <= self._now():
             return Refusal(401, "the token has expired")
         if caller.email not in self._invokers:
@@ -70,14 +72,15 @@ class Gate:
         """Who a token is of; it is remembered, since checking a signature takes longer than all else here.
 
         Raises:
-            ValueError, GoogleAuthError: it is malformed, expired, not from the issuer or not for this service.
+            InvalidValue: it has expired, or is not for this service.
+            ValueError, GoogleAuthError: it is malformed, or not from the issuer.
         """
         if len(token) > _MAX_TOKEN:
-            raise ValueError("it is too long")
+            raise exceptions.InvalidValue("it is too long")
         certificates = {self._issuer.key_id: self._issuer.public_pem}
         claims = jwt.decode(token, certs=certificates, audience=self.audience)
         if claims.get("iss") != ISSUER or not claims.get("email"):
-            raise ValueError("it is no identity token of this issuer")
+            raise exceptions.InvalidValue("it is no identity token of this issuer")
         if len(self._known) >= _MAX_KNOWN:
             self._known.clear()
         self._known[token] = caller = _Caller(claims["email"], claims["exp"])

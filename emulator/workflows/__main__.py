@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from . import limits
+from .auth import from_metadata_server, local_token
 from .callback_server import CallbackServer
 from .check import WARNING, check
 from .environment import Environment, Outcome
@@ -109,7 +110,9 @@ async def _execute(
     workflow: Workflow, argument: Any, environment: Environment, endpoints: dict[str, str], trace: bool
 ) -> Outcome:
     async with AsyncExitStack() as stack:
-        runtime = await stack.enter_async_context(Runtime(endpoints=endpoints, log_sink=_log))
+        host = os.environ.get("GCE_METADATA_HOST")  # of a running stack, whose services check tokens
+        tokens = from_metadata_server(host) if host else local_token
+        runtime = await stack.enter_async_context(Runtime(endpoints=endpoints, log_sink=_log, token_source=tokens))
         if "events.create_callback_endpoint" in workflow.source:
             await stack.enter_async_context(CallbackServer(runtime.callbacks))
         observer = Tracer(sys.stdout) if trace else None

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
+
 LOCAL_KEY = b"emulator"
 LIFETIME_S = 3600
 
@@ -46,6 +48,26 @@ async def local_token(request: TokenRequest) -> str:
     head = f"{_segment({'alg': 'HS256', 'typ': 'JWT'})}.{_segment(claims)}"
     signature = hmac.new(LOCAL_KEY, head.encode(), hashlib.sha256).digest()
     return f"{head}.{_text(signature)}"
+
+
+def from_metadata_server(host: str) -> TokenSource:
+    """Identity tokens of the metadata server at `host:port`; the emulator's APIs check no access tokens.
+
+    It raises RuntimeError where the server gives none.
+    """
+
+    async def mint(request: TokenRequest) -> str:
+        if request.kind != "OIDC" or request.audience is None:
+            return await local_token(request)
+        url = f"http://{host}/computeMetadata/v1/instance/service-accounts/{request.service_account}/identity"
+        wanted, flavor = {"audience": request.audience}, {"Metadata-Flavor": "Google"}
+        async with aiohttp.ClientSession() as session, session.get(url, params=wanted, headers=flavor) as answer:
+            text = await answer.text()
+            if answer.status != 200:
+                raise RuntimeError(f"{url} answers {answer.status}: {text}")
+            return text
+
+    return mint
 
 
 def _segment(content: dict[str, Any]) -> str:

@@ -72,7 +72,7 @@ def with_another_claim_under_the_same_signature(issuer: TokenIssuer, keys: Path)
 
 NO_TOKENS: dict[str, Callable[[TokenIssuer, Path], bytes]] = {
     "empty": lambda issuer, keys: b"",
-    "garbage": lambda issuer, keys: b"garbage",
+    "a secret of another kind": lambda issuer, keys: b"ya29.a0AfB_byC-another-kind-of-secret",
     "garbage in three parts": lambda issuer, keys: b"a.b.c",
     "no text": lambda issuer, keys: b"\xff\xfe.\xff.\xff",
     "deeply nested": lambda issuer, keys: b".".join([base64.urlsafe_b64encode(b"[" * 12_000), b"e30", b"e30"]),
@@ -96,9 +96,12 @@ NO_TOKENS: dict[str, Callable[[TokenIssuer, Path], bytes]] = {
 def test_a_token_that_proves_nothing_is_answered_401(
     issuer: TokenIssuer, keys: Path, made: Callable[[TokenIssuer, Path], bytes]
 ) -> None:
-    refusal = Gate(issuer, URL, frozenset({CALLER})).refusal([b"Bearer " + made(issuer, keys)])
+    token = made(issuer, keys)
+    refusal = Gate(issuer, URL, frozenset({CALLER})).refusal([b"Bearer " + token])
     assert refusal is not None
     assert refusal.status == 401
+    quoted = [part for part in token.decode("latin-1").split(".") if len(part) > 6 and part in refusal.reason]
+    assert quoted == [], "the reason is logged, and what is no token here may be one elsewhere"
 
 
 @pytest.mark.parametrize("headers", [[], [b""], [b"Basic dTpw"], [b"Bear x"]])

@@ -1,9 +1,11 @@
 """The metadata server, asked by google-auth itself, which then checks what it got with the published keys."""
 
+import asyncio
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -13,6 +15,7 @@ from google.oauth2 import id_token
 
 from emulator.server import Emulator
 from emulator.stackfile import load
+from emulator.workflows.auth import TokenRequest, from_metadata_server
 from tests.emulator.conftest import Background
 
 STACK = "project: p\nservices: {hook: {command: [none]}}\n"
@@ -57,6 +60,15 @@ def test_google_auth_fetches_a_token_of_the_developer(http: str) -> None:
 def test_every_account_of_the_stack_can_be_spoken_for(http: str) -> None:
     path = "/computeMetadata/v1/instance/service-accounts/hook/identity"
     assert claims(http, get(http, f"{path}?audience={URL}").text)["email"] == "hook@p.iam.gserviceaccount.com"
+
+
+def test_a_workflow_run_by_hand_gets_its_tokens_there(http: str) -> None:
+    wanted = TokenRequest("OIDC", URL, (), "workflow@p.iam.gserviceaccount.com")
+    mint = from_metadata_server(http)
+    with pytest.raises(RuntimeError, match="no service account workflow@"):
+        asyncio.run(mint(wanted))
+    token = asyncio.run(mint(replace(wanted, service_account="hook@p.iam.gserviceaccount.com")))
+    assert claims(http, token)["email"] == "hook@p.iam.gserviceaccount.com"
 
 
 @pytest.mark.parametrize(
