@@ -1,1 +1,1 @@
-"""Who may call a service: a gate in front of each that checks tokens as Cloud Run does; a server that gives them out."""
+"""Who may call a service: a gate in front of each checks tokens as Cloud Run does, and a server gives them out."""
