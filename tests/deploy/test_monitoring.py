@@ -127,7 +127,12 @@ def test_dashboards_have_no_tile_over_another():
 
 
 @pytest.fixture
-def lines(cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:  # noqa: F811
+def lines(
+    cloud: Cloud,  # noqa: F811
+    function: Function,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> list[dict[str, Any]]:
     """What the functions log of one event of each outcome, and of a sweep that finds a lost input."""
     on_upload, on_message = function("on_upload"), function("on_message")
     accepted = cloud.upload("fine.txt", b"A fine film.")
@@ -137,6 +142,10 @@ def lines(cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]) 
     on_upload.post("/", **finalized(accepted, event_id="3", bucket="another"))
     cloud.upload("lost.txt", b"Nobody told of this one.")
     on_message.post("/", **published(json.dumps({"sweep": {}}).encode()))
+    monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "1")
+    capped = function("on_upload")
+    for name in ("one.txt", "one-too-many.txt"):
+        capped.post("/", **finalized(cloud.upload(name, b"Another film.")))
     written = capsys.readouterr().out.splitlines()
     return [json.loads(line) for line in written if line.startswith("{")]
 
@@ -147,7 +156,7 @@ class TestMetricsFromLogs:
             re.findall(r'"(\w+)"', SYSTEM["log_metrics"]["events"]["filter"].partition("message=")[2].partition(")")[0])
         )
         closing = {line["message"] for line in lines if line["message"] in selected}
-        assert closing == selected == {"accepted", "rejected", "ignored", "failed"}
+        assert closing == selected == {"accepted", "rejected", "ignored", "throttled", "failed"}
 
     def test_every_label_is_a_field_of_some_line(self, lines: list[dict[str, Any]]):
         fields = {name for line in lines for name in line}
