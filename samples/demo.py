@@ -6,6 +6,7 @@ message with the official Pub/Sub client, waits for one terminal document each, 
 """
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import pubsub_v1, storage
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from emulator.process import Stack, StackError
 from samples.outcomes import MESSAGE, Outcome, differences, expected, table
@@ -24,6 +25,7 @@ HERE = Path(__file__).parent
 PROJECT = "local-project"
 OUTPUT = HERE.parent / ".local" / "demo" / "output"
 MESSAGE_BODY = b'{"instances": [{"text": "A joy from start to finish."}, {"text": "Tedious and badly made."}]}'
+MANY = 1000  # records of a batch that gets a progress bar of its own
 PREFIXES = ("results/", "rejected/", "failed/")
 
 
@@ -92,17 +94,31 @@ def wait(
 ) -> list[Outcome]:
     """Poll the output bucket until everything sent has its terminal document."""
     found: dict[str, list[storage.Blob]] = {}
-    columns = (TextColumn("Terminal documents"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     give_up = time.monotonic() + timeout_s
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("documents", total=len(sent))
+        bars = {"": progress.add_task("Terminal documents", total=len(sent))}
         while len(found) < len(sent) and time.monotonic() < give_up:
             stack.check()
             time.sleep(0.2)
+            show_batches(client, sent, progress, bars)
             found = terminal_documents(client, sent)
-            progress.update(bar, completed=len(found))
+            progress.update(bars[""], completed=len(found))
     fetch(client)
     return [Outcome.read(name, found.get(document, [])) for document, name in sent.items()]
+
+
+def show_batches(client: storage.Client, sent: dict[str, str], progress: Progress, bars: dict[str, TaskID]) -> None:
+    """Draw how far each batch of many records is, as its status in the output bucket says."""
+    for blob in client.list_blobs("local-output", prefix="status/"):
+        status = json.loads(blob.download_as_bytes())
+        total, done = (status["records"][key] for key in ("total", "done"))
+        sample = sent.get(status["document"])
+        if sample is None or total < MANY:
+            continue
+        if sample not in bars:
+            bars[sample] = progress.add_task(f"{sample}, records", total=total)
+        progress.update(bars[sample], completed=done)
 
 
 def terminal_documents(client: storage.Client, sent: dict[str, str]) -> dict[str, list[storage.Blob]]:

@@ -4,7 +4,10 @@ Digits come from scikit-learn's copy of the UCI optical recognition set (CC BY 4
 texts and series are made up here.
 """
 
+import csv
+import gzip
 import io
+import json
 import math
 import random
 import zipfile
@@ -21,7 +24,7 @@ ROTATED_BY_CAMERA = 6  # EXIF orientation: turn by 90 degrees to see it upright
 
 
 def main() -> None:
-    for name, content in {**texts(), **images(), **series(), **tables(), **bad()}.items():
+    for name, content in {**texts(), **images(), **series(), **tables(), **manifests(), **bad()}.items():
         path = HERE / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -153,7 +156,27 @@ def tables() -> dict[str, bytes]:
     return {
         "tables/reviews.csv": ("id,review\n" + rows).encode(),
         "tables/prompts.jsonl": b'{"text": "A delightful surprise."}\n{"text": 7}\n{"text": "Dull and lifeless."}\n',
+        "tables/many-reviews.csv.gz": gzip.compress(many_reviews(random.Random(3)).encode(), mtime=0),
     }
+
+
+def many_reviews(chance: random.Random) -> str:
+    """2,000 rows, of which five lack their text."""
+    parts = ("plot", "cast", "music", "ending", "script", "first half")
+    verdicts = ("wonderful", "dull", "moving", "a mess", "brilliant", "badly done", "charming", "far too long")
+    rows = io.StringIO()
+    writer = csv.writer(rows, lineterminator="\n")
+    writer.writerow(["id", "critic", "review"])
+    for number in range(2000):
+        said = f"The {chance.choice(parts)} is {chance.choice(verdicts)}, the rest {chance.choice(verdicts)}."
+        writer.writerow([number, f"critic {chance.randrange(40)}", "" if number % 400 == 399 else said])
+    return rows.getvalue()
+
+
+def manifests() -> dict[str, bytes]:
+    inputs = [{"uri": f"gs://local-input/{name}", "id": name.partition("/")[2]} for name in sorted(images())]
+    order = {"id": "all-digits", "inputs": inputs, "model": "digits", "output": {"format": "csv"}}
+    return {"manifests/digits.json": (json.dumps(order, indent=2) + "\n").encode()}
 
 
 def bad() -> dict[str, bytes]:

@@ -27,8 +27,21 @@ JOB = {
 PREPARED = {"mode": "single", "instances": [{"text": "hello"}], "revision": "preprocess-1"}
 PREDICTION = {"predictions": [{"label": "cat", "score": 0.9}], "timing": {"gpu_seconds": 0.1}, "revision": "gpu-1"}
 SUMMARY = {"records": 10, "failed": {}, "revision": "gpu-1"}
+TOLD = {"state": "running"}
+DONE = {"status": "succeeded", "document": "gs://out/doc.json", "job": JOB["job"]}
 FORECAST = {"predictions": [{"date": "2026-01-01"}], "revision": "forecast-1"}
-SHARDS = [{"input": f"gs://work/{n}", "output": f"gs://work/{n}.out", "offset": n * 10} for n in range(3)]
+BATCH = {
+    "mode": "batch",
+    "prefix": "gs://work/shards/7/",
+    "shards": 3,
+    "records": 25,
+    "records_per_shard": 10,
+    "format": "csv",
+    "model": {"name": "sentiment", "version": "2"},
+    "parameters": {"top_k": 1},
+    "revision": "preprocess-1",
+}
+GPU_JOB = "projects/p/locations/l/jobs/gpu-job"
 
 
 class Hasty:
@@ -45,16 +58,30 @@ class Hasty:
         await asyncio.sleep(0)
 
 
+class Ticking(Hasty):
+    """Every look at it is ten seconds later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = super().now()
+
+    def now(self) -> float:
+        self.time += 10
+        return self.time
+
+
 class Services:
     """What each path answers, in turn (the last answer repeats), and every request that came."""
 
     def __init__(self, **answers: list[tuple[int, Any]]) -> None:
-        self.answers = {f"/{name.replace('_', '-')}": list(script) for name, script in answers.items()}
+        self.answers = {
+            "/" + name.replace("__", "//").replace("_", "-"): list(script) for name, script in answers.items()
+        }
         self.requests: dict[str, list[dict[str, Any]]] = defaultdict(list)
 
     async def answer(self, request: web.Request) -> web.Response:
         path = request.path.rstrip("/")
-        body = await request.json()
+        body = await request.json() if request.can_read_body else {}
         self.requests[path].append({"headers": dict(request.headers), "body": body})
         if path == "/postprocess" and path not in self.answers:
             return web.json_response({"status": verdict(body), "document": "gs://out/doc.json", "job": JOB["job"]})
@@ -78,13 +105,21 @@ def verdict(body: dict[str, Any]) -> str:
     return "rejected" if body["error"]["code"] else "failed"
 
 
-def execute(services: Services, clock: Hasty | None = None, **job: Any) -> Outcome:
-    return asyncio.run(_execute(services, clock or Hasty(), {**JOB, **job}))
+def execute(
+    services: Services,
+    clock: Hasty | None = None,
+    regions: tuple[str, ...] = ("",),
+    variables: dict[str, str] | None = None,
+    **job: Any,
+) -> Outcome:
+    return asyncio.run(_execute(services, clock or Hasty(), regions, variables or {}, {**JOB, **job}))
 
 
-async def _execute(services: Services, clock: Hasty, job: dict[str, Any]) -> Outcome:
+async def _execute(
+    services: Services, clock: Hasty, regions: tuple[str, ...], variables: dict[str, str], job: dict[str, Any]
+) -> Outcome:
     app = web.Application()
-    app.router.add_post("/{path:.*}", services.answer)
+    app.router.add_route("*", "/{path:.*}", services.answer)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -93,10 +128,11 @@ async def _execute(services: Services, clock: Hasty, job: dict[str, Any]) -> Out
         "PREPROCESS_URL": f"{root}/preprocess",
         "FORECAST_URL": f"{root}/forecast",
         "POSTPROCESS_URL": f"{root}/postprocess",
-        "GPU_SERVICE_URL": f"{root}",
+        "GPU_SERVICE_URL": ",".join(root + region for region in regions),
+        **variables,
     }
     try:
-        async with Runtime(clock=clock) as runtime:
+        async with Runtime(clock=clock, endpoints={"run": root}) as runtime:
             workflow = load(SOURCE.read_text(), str(SOURCE))
             return await workflow.execute(job, environment=Environment(variables=urls), runtime=runtime)
     finally:
@@ -145,35 +181,107 @@ def test_a_time_series_goes_to_forecast_alone():
     assert services.concluded["lineage"]["service_revisions"] == {"forecast": "forecast-1"}
 
 
-def test_a_batch_predicts_every_shard_and_hands_on_all_summaries():
-    batch = {"mode": "batch", "shards": SHARDS, "count": 30, "revision": "preprocess-1"}
-    services = Services(preprocess=[(200, batch)], predict_shard=[(200, SUMMARY)])
+def test_a_batch_predicts_every_shard_and_hands_on_where_they_are():
+    services = Services(preprocess=[(200, BATCH)], predict_shard=[(200, SUMMARY)])
     assert execute(services, kind="records").state == "SUCCEEDED"
-    asked = [request["body"] for request in services.requests["/predict-shard"]]
-    assert sorted(body["input"] for body in asked) == [shard["input"] for shard in SHARDS]
-    assert {body["offset"] for body in asked} == {0, 10, 20}
-    assert services.concluded["batch"] == {"shards": [SUMMARY] * 3}
-    assert services.concluded["lineage"]["service_revisions"] == {"preprocess": "preprocess-1", "gpu_service": "gpu-1"}
+    asked = sorted(
+        (request["body"] for request in services.requests["/predict-shard"]), key=lambda body: body["offset"]
+    )
+    assert asked == [
+        {
+            "input": f"gs://work/shards/7/{shard}.jsonl",
+            "output": f"gs://work/shards/7/{shard}.out.csv",
+            "offset": 10 * shard,
+            "format": "csv",
+            "model": "sentiment",
+            "version": "2",
+            "parameters": {"top_k": 1},
+        }
+        for shard in range(3)
+    ]
+    assert services.concluded["batch"] == BATCH | {"errors": []}
+    assert services.concluded["lineage"]["service_revisions"] == {"preprocess": "preprocess-1"}
 
 
-@pytest.mark.parametrize("kind", ["text", "records"])
-def test_a_gpu_service_that_does_not_name_its_revision_serves_as_well(kind: str):
-    batch = {"mode": "batch", "shards": SHARDS, "count": 30, "revision": "preprocess-1"}
-    prepared = batch if kind == "records" else PREPARED
-    nameless = {"predictions": [], "records": 10, "failed": {}}
-    services = Services(preprocess=[(200, prepared)], predict=[(200, nameless)], predict_shard=[(200, nameless)])
-    assert execute(services, kind=kind).state == "SUCCEEDED"
+def test_a_gpu_service_that_does_not_name_its_revision_serves_as_well():
+    services = Services(preprocess=[(200, PREPARED)], predict=[(200, {"predictions": []})])
+    assert execute(services).state == "SUCCEEDED"
     assert services.concluded["lineage"]["service_revisions"]["gpu_service"] == "unknown"
 
 
-@pytest.mark.parametrize(("status", "code"), [(404, "model_not_found"), (500, None)])
-def test_a_shard_s_error_is_the_batch_s_error(status: int, code: str | None):
-    batch = {"mode": "batch", "shards": SHARDS, "count": 30, "revision": "preprocess-1"}
-    answer = {"error": {"code": code, "message": "m"}} if code else "broken"
-    services = Services(preprocess=[(200, batch)], predict_shard=[(status, answer)])
-    execute(services, kind="records")
-    assert (services.concluded["error"]["status"], services.concluded["error"]["code"]) == (status, code)
-    assert services.concluded["error"]["step"] == "predict"
+def test_a_shard_that_fails_costs_the_others_nothing():
+    broken = {"error": {"code": "storage_failed", "message": "No."}}
+    services = Services(preprocess=[(200, BATCH)], predict_shard=[(500, broken), (200, SUMMARY)])
+    assert execute(services, kind="records").state == "SUCCEEDED"
+    assert len(services.requests["/predict-shard"]) == 3
+    assert services.concluded["batch"]["errors"] == [
+        {"step": "predict_shards", "status": 500, "code": "storage_failed", "message": "No."}
+    ]
+
+
+def test_a_batch_of_which_nothing_came_is_a_failed_execution():
+    failed = {"status": "failed", "document": "gs://out/failed/doc.json", "job": JOB["job"]}
+    services = Services(preprocess=[(200, BATCH)], predict_shard=[(500, "broken")], postprocess=[(200, failed)])
+    outcome = execute(services, kind="records")
+    assert outcome.state == "FAILED"
+    assert failed["document"] in outcome.error.payload
+    assert len(services.requests["/postprocess"]) == 1
+
+
+def test_of_very_many_shards_that_fail_most_are_left_to_a_replay():
+    services = Services(preprocess=[(200, BATCH | {"shards": 500})], predict_shard=[(500, "broken")])
+    assert execute(services, kind="records").state == "SUCCEEDED"
+    assert 20 <= len(services.requests["/predict-shard"]) < 30
+
+
+def test_progress_is_told_as_shards_finish_and_nobody_minds_when_that_fails():
+    services = Services(preprocess=[(200, BATCH)], predict_shard=[(200, SUMMARY)], postprocess=[(503, ""), (200, DONE)])
+    assert execute(services, Ticking(), kind="records").state == "SUCCEEDED"
+    told = [request["body"] for request in services.requests["/postprocess"] if "progress" in request["body"]]
+    assert told
+    assert all(body["progress"]["prefix"] == BATCH["prefix"] for body in told)
+    assert "batch" in services.concluded
+
+
+def test_regions_are_asked_in_their_order_when_one_fails():
+    services = Services(preprocess=[(200, PREPARED)], down__predict=[(503, "")], predict=[(200, PREDICTION)])
+    assert execute(services, regions=("/down/", "")).state == "SUCCEEDED"
+    assert len(services.requests["/down//predict"]) == 3
+    assert services.concluded["prediction"] == PREDICTION
+
+
+def test_a_refusal_is_not_asked_for_in_another_region():
+    refusal = {"error": {"code": "model_not_found", "message": "No."}}
+    services = Services(preprocess=[(200, PREPARED)], down__predict=[(404, refusal)], predict=[(200, PREDICTION)])
+    assert execute(services, regions=("/down/", "")).result["status"] == "rejected"
+    assert "/predict" not in services.requests
+
+
+@pytest.mark.parametrize(("tasks", "errors"), [({"succeededCount": 2}, 0), ({"succeededCount": 1}, 1), ({}, 1)])
+def test_above_the_threshold_a_job_runs_the_shards(tasks: dict[str, int], errors: int):
+    execution = {"name": f"{GPU_JOB}/executions/e", "taskCount": 2}
+    operation = {"name": "projects/p/locations/l/operations/o", "metadata": execution}
+    ended = execution | tasks | {"completionTime": "2026-01-01T00:00:00Z"}
+    services = Services(
+        **{
+            "preprocess": [(200, BATCH)],
+            f"v2/{GPU_JOB}:run": [(200, operation)],
+            f"v2/{execution['name']}": [(200, execution), (200, execution), (200, ended)],
+        }
+    )
+    clock = Hasty()
+    variables = {"GPU_JOB": GPU_JOB, "JOB_THRESHOLD_RECORDS": "24", "JOB_TASKS": "2"}
+    assert execute(services, clock, variables=variables, kind="records").state == "SUCCEEDED"
+    assert clock.waits == [2, 3, 4.5]
+    (started,) = services.requests[f"/v2/{GPU_JOB}:run"]
+    assert started["body"] == {
+        "overrides": {
+            "taskCount": 2,
+            "containerOverrides": [{"env": [{"name": "BATCH_INDEX", "value": "gs://work/shards/7/index.json"}]}],
+        }
+    }
+    assert len(services.concluded["batch"]["errors"]) == errors
+    assert "/predict-shard" not in services.requests
 
 
 def test_a_service_that_says_again_is_asked_again_with_growing_waits():

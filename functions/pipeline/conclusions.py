@@ -1,10 +1,12 @@
 """Concludes a job: from a prediction, a batch's summaries or an error to its one terminal document."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from typing import Any, Literal
 
-from pipeline import answers, documents, merges, outcomes
+from pipeline import answers, batches, documents, merges, outcomes, progress
+from pipeline.batches import Batch, Summary
 from pipeline.documents import Document, Lineage, Usage
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.jobs import Job
@@ -16,8 +18,13 @@ GIVEN: tuple[Given, ...] = ("prediction", "batch", "error")
 MODEL_FIELDS = ("name", "version", "task", "source", "revision")
 PREDICTION_FIELDS = ("label", "score", "scores", "error")
 FORECAST_FIELDS = ("series", "backtest")
-NOT_OURS = ("malformed_request", "method_not_allowed")  # says that we called wrongly, not that the input is wrong
+NOT_OURS = (
+    "malformed_request",
+    "method_not_allowed",
+    "not_found",
+)  # says that we called wrongly, not that the input is wrong
 AGAIN = (408, 429)
+LOST = {"code": "shard_lost", "message": "The shard came to no output.", "step": "predict_shards"}
 
 
 def conclude(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
@@ -38,6 +45,8 @@ def conclude(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
         outcome = _conclude(settings, job, lineage, given[0], body[given[0]])
     except RejectedError as reason:
         outcome = outcomes.settle(settings, job, documents.rejected(job, reason, lineage))
+    if given[0] == "error" and (cut := batches.read(settings, job.id)):
+        progress.write(settings, job, cut, batches.summarise(settings, cut), lineage.started_at, status=outcome.status)
     return {
         "status": outcome.status,
         "document": f"gs://{settings.output_bucket}/{outcome.document}",
@@ -62,13 +71,23 @@ def _conclude(settings: Settings, job: Job, lineage: Lineage, key: Given, given:
 
 def _of_error(settings: Settings, job: Job, lineage: Lineage, error: Document) -> Document:
     status, code, step = error.get("status"), error.get("code"), error.get("step")
-    message = error.get("message")
-    text = message if isinstance(message, str) else json.dumps(message)
     is_refusal = isinstance(status, int) and 400 <= status < 500 and status not in AGAIN
     if is_refusal and isinstance(code, str) and code and code not in NOT_OURS:
-        raise RejectedError(code, text)
-    known = code if isinstance(code, str) and code else f"http_{status}" if status else "execution_error"
-    return documents.failed(settings, job, {"code": known, "message": text, "step": str(step or "unknown")}, lineage)
+        raise RejectedError(code, _text(error))
+    described = {"code": _code(error), "message": _text(error), "step": str(step or "unknown")}
+    return documents.failed(settings, job, described, lineage)
+
+
+def _code(error: Document) -> str:
+    code, status = error.get("code"), error.get("status")
+    if isinstance(code, str) and code:
+        return code
+    return f"http_{status}" if status else "execution_error"
+
+
+def _text(error: Document) -> str:
+    message = error.get("message")
+    return message if isinstance(message, str) else json.dumps(message)
 
 
 def _of_prediction(settings: Settings, job: Job, lineage: Lineage, answer: Document) -> Document:
@@ -109,36 +128,68 @@ def _of_forecast(settings: Settings, job: Job, lineage: Lineage, answer: Documen
     return document, staged
 
 
-def _of_batch(settings: Settings, job: Job, lineage: Lineage, batch: Document) -> tuple[Document, str]:
-    shards = sorted(batch["shards"], key=lambda shard: str(shard["output"]))
-    staged = merges.batch(settings, job, [shard["output"] for shard in shards])
-    errors: dict[str, int] = {}
-    for shard in shards:
-        for code, count in shard["failed"].items():
-            errors[code] = errors.get(code, 0) + count
-    timings = [shard.get("timing") or {} for shard in shards]
+def _of_batch(settings: Settings, job: Job, lineage: Lineage, given: Document) -> tuple[Document, str | None]:
+    batch = Batch.parse(given, settings, job.id)
+    summary = batches.summarise(settings, batch)
+    lost = [shard for shard in range(batch.shards) if shard not in summary.shards]
+    error = (given.get("errors") or [LOST])[0]
+    if not summary.shards:
+        return _of_error(settings, job, lineage, error), None
+    reason = {"code": _code(error), "message": _text(error)}
+    staged, errors = merges.batch(settings, job, batch, lost, reason)
+    data = _batch_data(settings, job, lineage, batch, summary, staged, errors)
+    if lost:
+        data["lost"] = [_range(batch, shard) | reason for shard in lost]
+    status = "partial" if data["failed"] else "succeeded"
     document = documents.result(
         job,
-        replace(lineage, device=shards[0].get("device")),
-        Usage(
-            inference_ms=sum(timing.get("inference_ms") or 0.0 for timing in timings),
-            gpu_seconds=sum(timing.get("gpu_seconds") or 0.0 for timing in timings),
-        ),
-        {"data": _data(settings, job, staged, sum(shard["records"] for shard in shards), errors)},
-        status="partial" if errors else "succeeded",
-        model=_model(shards[0]),
+        replace(lineage, device=summary.device, service_revisions=_revisions(lineage, summary)),
+        Usage(inference_ms=summary.inference_ms, gpu_seconds=summary.gpu_seconds),
+        {"data": data} | ({"replay": documents.replay(settings, job.document, partial=True)} if lost else {}),
+        status=status,
+        model=_pick(summary.model or {}, MODEL_FIELDS),
         confidence=None,
         gpu_usd_per_second=settings.gpu_usd_per_second,
     )
+    progress.write(settings, job, batch, summary, lineage.started_at, status=status)
     return document, staged
+
+
+def _batch_data(
+    settings: Settings,
+    job: Job,
+    lineage: Lineage,
+    batch: Batch,
+    summary: Summary,
+    staged: str,
+    errors: dict[str, int],
+) -> Document:
+    counted = dict(Counter(summary.errors) + Counter(errors))
+    rate = progress.rate(batch.records, lineage.started_at)
+    return {
+        **_data(settings, job, staged, batch.records, counted),
+        "shards": batch.shards,
+        "records_per_second": rate,
+    }
+
+
+def _range(batch: Batch, shard: int) -> Document:
+    first = shard * batch.records_per_shard
+    return {"first": first, "last": first + batch.size(shard) - 1}
+
+
+def _revisions(lineage: Lineage, summary: Summary) -> dict[str, str]:
+    return {**lineage.service_revisions, "gpu_service": ", ".join(summary.revisions)}
 
 
 def _data(settings: Settings, job: Job, staged: str, records: int, errors: dict[str, int]) -> Document:
     name = outcomes.name(job, "succeeded", staged.rpartition(".")[2])
+    failed = sum(errors.values())
     return {
         "uri": f"gs://{settings.output_bucket}/{name}",
         "records": records,
-        "failed": sum(errors.values()),
+        "succeeded": records - failed,
+        "failed": failed,
         "errors": errors,
     }
 

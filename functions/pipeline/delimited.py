@@ -34,7 +34,7 @@ def records(text: str, delimiter: str) -> Iterator[list[str]]:
             raise _unclosed(source.line) from error
         if row is None:
             return
-        if source.exhausted and _is_open(source.record, delimiter):
+        if source.exhausted and is_open(source.record, delimiter):
             raise _unclosed(source.line)
         cells = [cell.strip() for cell in row]
         if any(cells):
@@ -91,7 +91,8 @@ class _Source:
         return _too_many() if line.count(self._delimiter) > MAX_COLUMNS else _unclosed(self.line)
 
 
-def _is_open(record: list[str], delimiter: str) -> bool:
+def is_open(record: list[str], delimiter: str) -> bool:
+    """Whether a quoted field that begins in these lines does not end in them."""
     if not any('"' in line for line in record):
         return False
     try:

@@ -130,9 +130,10 @@ def quality(confidence: float | None) -> Document:
     }
 
 
-def replay(settings: Settings, document: str) -> str:
-    """The command that starts a failed document's job once more."""
-    message = json.dumps({"replay": {"prefix": f"{document}.json"}}, ensure_ascii=False)
+def replay(settings: Settings, document: str, *, partial: bool = False) -> str:
+    """The command that starts a failed document's job once more, or the lost shards of a partial one."""
+    wanted = {"prefix": f"{document}.json"} | ({"partial": True} if partial else {})
+    message = json.dumps({"replay": wanted}, ensure_ascii=False)
     return f"gcloud pubsub topics publish {shlex.quote(settings.messages_topic)} --message={shlex.quote(message)}"
 
 
@@ -141,8 +142,13 @@ def attempt(content: Document) -> Document:
     return {
         "execution": content["lineage"]["execution"],
         "finished_at": content["timing"]["finished_at"],
-        "error": content["error"],
+        "error": content.get("error") or _loss(content),
     }
+
+
+def _loss(content: Document) -> Document:
+    lost = content["data"]["lost"][0]
+    return {"code": lost["code"], "message": lost["message"], "step": "predict_shards"}
 
 
 def _head(job: Job) -> Document:

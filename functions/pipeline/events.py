@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import flask
 
-from pipeline import stamps
+from pipeline import sidecars, stamps
 from pipeline.errors import MalformedError
 from pipeline.jobs import Input, int64
 
@@ -85,9 +85,10 @@ class Upload:
         return stamps.hops(self.metadata)
 
     @property
-    def is_folder(self) -> bool:
-        """Whether it only makes a folder appear in the console."""
-        return self.name.endswith("/") and self.size == 0
+    def is_input(self) -> bool:
+        """Whether it asks for anything itself: not the empty object that makes a folder appear, nor a side-car."""
+        is_folder = self.name.endswith("/") and self.size == 0
+        return not is_folder and not sidecars.is_sidecar(self.name)
 
     def source(self) -> Input:
         return Input(self.bucket, self.name, self.generation, self.size or 0, self.content_type)

@@ -1,12 +1,14 @@
-"""Reads input objects, always the very generation that the event named."""
+"""Reads input objects, always the very generation that the event named; gzip comes unpacked."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from google.api_core.exceptions import NotFound, PreconditionFailed, ServiceUnavailable
 
-from pipeline import clients
+from pipeline import clients, unpacking
 from pipeline.errors import RejectedError
 from pipeline.jobs import Input
 
@@ -17,36 +19,57 @@ HEAD_BYTES = 64 * 1024
 CHUNK_BYTES = 1 << 20
 
 
-def head(source: Input) -> bytes:
-    """The first 64 KB, stored bytes as they are (never unpacked by the client).
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The beginning of an input.
+
+    Args:
+        data: its first 64 KB, unpacked.
+        whole: whether that is all of it.
+        packed: whether it is stored as gzip.
+    """
+
+    data: bytes
+    whole: bool
+    packed: bool = False
+
+
+def head(source: Input) -> Head:
+    """The first 64 KB.
 
     Raises:
+        RejectedError: `input_gone`, or `undecodable` for damaged gzip.
         ServiceUnavailable: the answer broke off; a range has no checksum by which the client would notice.
     """
     with _gone(source):
         found = _bytes(_blob(source).download_as_bytes(end=HEAD_BYTES - 1, raw_download=True))
     if len(found) < min(HEAD_BYTES, source.size):
         raise ServiceUnavailable(f"{len(found)} bytes came of the first {min(HEAD_BYTES, source.size)}.")
-    return found
+    if not unpacking.is_packed(found):
+        return Head(found, whole=source.size <= len(found))
+    data, complete = unpacking.unpack(found, HEAD_BYTES)
+    return Head(data, whole=complete and source.size <= len(found), packed=True)
 
 
 def read(source: Input, limit: int) -> bytes:
-    """The whole object.
+    """The whole input.
 
     Raises:
-        RejectedError: `input_gone`, or `too_large` beyond `limit` bytes.
+        RejectedError: `input_gone`, `too_large` beyond `limit` bytes, or what unpacking finds wrong.
     """
     check_size(source, limit)
     with _gone(source):
-        return _bytes(_blob(source).download_as_bytes(raw_download=True))
+        found = _bytes(_blob(source).download_as_bytes(raw_download=True))
+    return unpacking.read(found, limit) if unpacking.is_packed(found) else found
 
 
 @contextmanager
-def reader(source: Input, limit: int) -> Iterator[IO[bytes]]:
-    """The object as a stream that holds one chunk in memory at a time."""
+def reader(source: Input, limit: int, *, packed: bool) -> Iterator[IO[bytes]]:
+    """The input as a stream that holds one chunk in memory at a time; `packed` as its head has it."""
     check_size(source, limit)
     with _gone(source):
-        yield _blob(source).open("rb", chunk_size=CHUNK_BYTES, raw_download=True)
+        stream: IO[bytes] = _blob(source).open("rb", chunk_size=CHUNK_BYTES, raw_download=True)
+        yield io.BufferedReader(unpacking.Unpacked(stream, limit), CHUNK_BYTES) if packed else stream
 
 
 def check_size(source: Input, limit: int, kind: str | None = None) -> None:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline import clients, images, inputs, records
+from pipeline import clients, images, inputs, shards, staged
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.jobs import Input, Job
 from pipeline.objects import put
@@ -19,7 +19,7 @@ Instance = dict[str, Any]
 
 
 def prepare(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
-    """Answers the workflow: `{mode: "single", instances}` or `{mode: "batch", shards, count}`, and the revision.
+    """Answers the workflow: `{mode: "single", instances}` or `{mode: "batch"}` with the batch, and the revision.
 
     Raises:
         MalformedError: the body is no argument, or of a kind that is not prepared here.
@@ -27,19 +27,18 @@ def prepare(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
     """
     job = Job.parse(body)
     source = job.object_input()
-    if source.bucket == settings.work_bucket and source.name == f"messages/{job.id}.json":
+    is_message = staged.is_kept(settings, source) and source.name == f"messages/{job.id}.json"
+    if is_message and job.kind != "manifest":
         answer = _single(_of_message(settings, job), job, settings)
-    elif source.bucket != settings.input_bucket:
+    elif source.bucket != settings.input_bucket and not is_message:
         raise MalformedError(f"The bucket {source.bucket!r} holds no inputs.")
     elif job.kind == "text":
         answer = _single([_of_text(settings, source)], job, settings)
     elif job.kind == "image":
         data = inputs.read(source, settings.max_bytes["image"])
         answer = _single([_of_image(settings, data)], job, settings)
-    elif job.kind in ("table", "records"):
-        answer = records.shard(settings, job)
     else:
-        raise MalformedError(f"Inputs of the kind {job.kind} are not prepared here.")
+        answer = shards.cut(settings, job)
     return {**answer, "revision": settings.revision}
 
 

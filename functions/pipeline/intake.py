@@ -4,14 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pipeline import clients, documents, inputs, kinds, logs, manifests, outcomes, parameters, quotas
+from pipeline import clients, documents, inputs, kinds, logs, outcomes, parameters, quotas, sidecars
 from pipeline.claims import Claim, Claims
 from pipeline.errors import MalformedError, RejectedError, ThrottledError
 from pipeline.events import Receipt, Upload
-from pipeline.jobs import Input, Job, document_of_object, of_manifest, of_object
+from pipeline.jobs import Job, document_of_object, of_object
 from pipeline.settings import Settings
 from pipeline.stamps import is_stamped
 from pipeline.start import start
+
+WITH_SIDECARS = ("table", "records", "timeseries", "manifest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,38 +57,9 @@ def upload(settings: Settings, named: Upload, receipt: Receipt, held: Claim | No
         raise MalformedError(f"The bucket {named.bucket!r} is not the one whose uploads are processed.")
     if named.size is None:
         named = describe(named)
-    if named.is_folder:
-        return Verdict("ignored", reason="a folder")
-    return process(settings, job_of(named, receipt), lambda job: _route(settings, job, named, receipt), held)
-
-
-def named_upload(settings: Settings, named: Upload, receipt: Receipt, manifest: manifests.Manifest) -> Job:
-    """Takes in an object that a manifest names, with the manifest's model and parameters.
-
-    Raises:
-        NestedManifestError: the object is a manifest itself; its own event takes care of it.
-        ThrottledError: it has to wait; the manifest does then, too.
-    """
-    job = job_of(named, receipt)
-
-    def route(claimed: Job) -> Job:
-        routed = _kind_checked(settings, claimed, named)
-        if routed.kind == "manifest":
-            raise manifests.NestedManifestError
-        return replace(
-            routed,
-            model=manifest.model or routed.model,
-            parameters={**routed.parameters, **manifest.parameters},
-        )
-
-    if process(settings, job, route).word == "throttled":
-        raise ThrottledError
-    return job
-
-
-def manifest_job(job: Job, manifest: manifests.Manifest) -> Job:
-    """The job of a manifest that came as a message: its id is its identity."""
-    return replace(job, id=of_manifest(manifest.id), document=f"manifests/{manifest.id}", kind="manifest")
+    if not named.is_input:
+        return Verdict("ignored", reason="a folder, or parameters of another input")
+    return process(settings, job_of(named, receipt), lambda job: _routed(settings, job, named), held)
 
 
 def process(settings: Settings, job: Job, work: Work, held: Claim | None = None) -> Verdict:
@@ -166,15 +139,7 @@ def _start(settings: Settings, job: Job) -> str:
         raise
 
 
-def _route(settings: Settings, job: Job, named: Upload, receipt: Receipt) -> Job | Finished:
-    routed = _kind_checked(settings, job, named)
-    if routed.kind != "manifest":
-        return routed
-    manifest = manifests.load(routed.object_input(), settings.max_bytes["manifest"])
-    return expand(settings, routed, manifest, receipt)
-
-
-def _kind_checked(settings: Settings, job: Job, named: Upload) -> Job:
+def _routed(settings: Settings, job: Job, named: Upload) -> Job:
     """Reads at most 64 KB, and nothing of an object that no kind would accept."""
     source = job.object_input()
     check_hops(settings, job)
@@ -183,24 +148,7 @@ def _kind_checked(settings: Settings, job: Job, named: Upload) -> Job:
     if source.size == 0 and named.size is not None:
         raise RejectedError("empty", "The input is empty.")
     head = inputs.head(source)
-    kind = kinds.sniff(head, whole=source.size <= len(head), name=source.name, content_type=source.content_type)
+    kind = kinds.of(source, head)
     inputs.check_size(source, settings.max_bytes[kind], kind)
-    return replace(job, kind=kind, model=model, parameters=asked)
-
-
-def expand(settings: Settings, job: Job, manifest: manifests.Manifest, receipt: Receipt) -> Finished:
-    """Takes in what a manifest names, and makes the manifest's own document of that."""
-
-    def take_in(item: manifests.Item) -> dict[str, Any]:
-        return manifests.entry(item, *_take_in_item(settings, job, manifest, item, receipt))
-
-    return Finished(job, manifests.document(job, manifests.each(manifest, take_in)))
-
-
-def _take_in_item(
-    settings: Settings, job: Job, manifest: manifests.Manifest, item: manifests.Item, receipt: Receipt
-) -> tuple[Input, Job]:
-    named = manifests.find(item, settings.input_bucket)
-    if of_object(named.bucket, named.name, named.generation) == job.id:
-        raise manifests.NestedManifestError
-    return named.source(), named_upload(settings, named, receipt, manifest)
+    routed = replace(job, kind=kind, model=model, parameters=asked)
+    return sidecars.apply(routed) if kind in WITH_SIDECARS else routed

@@ -2,8 +2,10 @@
 
 import re
 
-from pipeline import shapes, signatures, tabular
+from pipeline import shapes, signatures, tabular, unpacking
 from pipeline.errors import RejectedError
+from pipeline.inputs import Head
+from pipeline.jobs import Input
 from pipeline.text import decode_head
 
 FAMILIES = {  # what a name's extension promises
@@ -61,6 +63,14 @@ def sniff(head: bytes, *, whole: bool, name: str, content_type: str | None) -> s
         raise RejectedError("unknown_kind", "Markup (HTML, XML, SVG) is not processed; send its text alone.")
     lines = whole and _promises_lines(name, content_type)
     return _json(text, promised, whole=whole, lines=lines) or _table(text, promised, whole=whole) or "text"
+
+
+def of(source: Input, head: Head) -> str:
+    """The kind of an object, whose head may have come unpacked. Raises RejectedError, as `sniff` does."""
+    name, content_type = source.name, source.content_type
+    if head.packed:
+        name, content_type = unpacking.described(name, content_type)
+    return sniff(head.data, whole=head.whole, name=name, content_type=content_type)
 
 
 def families(name: str, content_type: str | None) -> frozenset[str]:

@@ -118,7 +118,7 @@ def _uploaded(settings: Settings, letter: Letter, receipt: Receipt) -> Job | Ver
         return None
     if named.bucket != settings.input_bucket and not stamps.is_stamped(named.metadata):
         return None
-    if event_type != "OBJECT_FINALIZE" or stamps.is_stamped(named.metadata) or named.is_folder:
+    if event_type != "OBJECT_FINALIZE" or stamps.is_stamped(named.metadata) or not named.is_input:
         return Verdict("ignored", reason="asks for nothing")
     return intake.job_of(intake.describe(named) if named.size is None else named, receipt)
 
@@ -129,8 +129,7 @@ def _sent(settings: Settings, letter: Letter, receipt: Receipt) -> tuple[Job, st
     body = letter.body if isinstance(letter.body, dict) else {}
     try:
         if {"id", "inputs"} <= body.keys():
-            manifest = manifests.parse(body)
-            job = intake.manifest_job(job, manifest)
+            job = manifests.job_of(job, manifests.parse(body).id)
             return replace(job, input=staged.keep(settings, job, body)), None
         if "instances" in body:
             return inline.stage(settings, job, inline.parse(body)), None

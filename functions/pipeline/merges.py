@@ -2,24 +2,28 @@
 
 import csv
 import io
-import itertools
 import json
+import threading
 import uuid
-from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-from pipeline import clients, inputs
+from pipeline import clients
+from pipeline.batches import Batch
+from pipeline.inputs import CHUNK_BYTES
 from pipeline.jobs import Job
 from pipeline.objects import content_type, put
-from pipeline.records import table_rows
 from pipeline.settings import Settings
 from pipeline.stamps import stamp
 
-if TYPE_CHECKING:
-    from google.cloud.storage import Blob
-
 FORECAST_COLUMNS = ("date", "prediction", "lower", "upper")
 MAX_SOURCES = 32  # of one compose request
+CONCURRENCY = 8
+HANDED_ON = ("id", "uri")
+
+Error = dict[str, str]
 
 
 def forecast(settings: Settings, job: Job, rows: list[dict[str, Any]]) -> str:
@@ -28,65 +32,88 @@ def forecast(settings: Settings, job: Job, rows: list[dict[str, Any]]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(FORECAST_COLUMNS)
     writer.writerows([row[column] for column in FORECAST_COLUMNS] for row in rows)
-    blob = _target(settings, job, "csv")
-    put(blob, text.getvalue(), stamp(job.id), generation=None)
-    return str(blob.name)
+    name = f"{_folder(job)}.csv"
+    put(clients.bucket(settings.work_bucket).blob(name), text.getvalue(), stamp(job.id), generation=None)
+    return name
 
 
-def batch(settings: Settings, job: Job, outputs: list[str]) -> str:
-    """Joins the shards' outputs in their order and returns the staged object's name.
+def batch(
+    settings: Settings, job: Job, merged: Batch, lost: Collection[int], error: Error
+) -> tuple[str, dict[str, int]]:
+    """Joins the shards' outputs in their order, without reading them.
 
-    A CSV comes back as CSV, its columns beside `label`, `score` and `error`; other records as JSON lines.
+    Args:
+        lost: the shards without an output; each of their records comes with the error given.
+
+    Returns:
+        The staged object's name, and how many records of the lost shards have which error.
     """
-    bucket = clients.bucket(settings.work_bucket)
-    blobs = [bucket.blob(uri.removeprefix(f"gs://{settings.work_bucket}/")) for uri in outputs]
-    if job.kind == "table":
-        return _table(settings, job, blobs)
-    if len(blobs) == 1:
-        return str(blobs[0].name)
-    return _composed(settings, job, blobs)
+    return _Merge(settings, job, merged).run(lost, error)
 
 
-def _composed(settings: Settings, job: Job, blobs: list["Blob"]) -> str:
-    target = _target(settings, job, "jsonl")
-    target.content_type = content_type(target.name)
-    target.metadata = stamp(job.id)
-    target.compose(blobs[:MAX_SOURCES])
-    rest = iter(blobs[MAX_SOURCES:])
-    while more := list(itertools.islice(rest, MAX_SOURCES - 1)):
-        target.compose([target, *more])
-    return str(target.name)
+class _Merge:
+    """One merge under names of its own: two executions of a job never write over each other's data."""
+
+    def __init__(self, settings: Settings, job: Job, merged: Batch) -> None:
+        self._bucket = clients.bucket(settings.work_bucket)
+        self._stamp = stamp(job.id)
+        self._batch = merged
+        self._folder = _folder(job)
+        self._lock = threading.Lock()
+        self._errors: Counter[str] = Counter()
+
+    def run(self, lost: Collection[int], error: Error) -> tuple[str, dict[str, int]]:
+        with ThreadPoolExecutor(CONCURRENCY) as pool:
+            stand_ins = dict(pool.map(lambda shard: (shard, self._stand_in(shard, error)), lost))
+            names = [stand_ins.get(shard) or self._batch.output(shard) for shard in range(self._batch.shards)]
+            if self._batch.format == "csv":
+                names.insert(0, self._batch.name("header.csv"))
+            while len(names) > 1:
+                groups = [names[start : start + MAX_SOURCES] for start in range(0, len(names), MAX_SOURCES)]
+                names = list(pool.map(self._composed, groups))
+        return names[0], dict(self._errors)
+
+    def _composed(self, names: list[str]) -> str:
+        if len(names) == 1:
+            return names[0]
+        target = self._blob()
+        target.compose([self._bucket.blob(name) for name in names])
+        return str(target.name)
+
+    def _stand_in(self, shard: int, error: Error) -> str:
+        """What the output of a lost shard would be, with the error for each record."""
+        target = self._blob()
+        first = shard * self._batch.records_per_shard
+        codes: Counter[str] = Counter()
+        source = self._bucket.blob(self._batch.input(shard))
+        with (
+            source.open("rb", chunk_size=CHUNK_BYTES) as lines,
+            target.open("wb", content_type=target.content_type, chunk_size=CHUNK_BYTES) as out,
+        ):
+            for index, line in enumerate(lines, first):
+                code, text = self._line(index, json.loads(line), error)
+                out.write(text.encode())
+                codes[code] += 1
+        with self._lock:
+            self._errors.update(codes)
+        return str(target.name)
+
+    def _line(self, index: int, record: Any, error: Error) -> tuple[str, str]:
+        fields = record if isinstance(record, dict) else {}
+        known = fields.get("error") or error  # what was wrong with the record before it came into a shard
+        if self._batch.format == "csv":
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerow([*fields.get("row", ()), "", "", known["code"]])
+            return known["code"], text.getvalue()
+        beside = {name: fields[name] for name in HANDED_ON if name in fields}
+        return known["code"], json.dumps({"index": index, **beside, "error": known}) + "\n"
+
+    def _blob(self) -> Any:
+        blob = self._bucket.blob(f"{self._folder}/{uuid.uuid4().hex}.{self._batch.format}")
+        blob.content_type = content_type(blob.name)
+        blob.metadata = self._stamp
+        return blob
 
 
-def _table(settings: Settings, job: Job, blobs: list["Blob"]) -> str:
-    target = _target(settings, job, "csv")
-    target.metadata = stamp(job.id)
-    options = {"content_type": content_type(target.name), "chunk_size": inputs.CHUNK_BYTES}
-    with (
-        table_rows(settings, job.object_input()) as opened,
-        target.open("wt", encoding="utf-8", newline="", **options) as text,
-    ):
-        _write_rows(text, opened.header, opened.rows, _answers(blobs))
-    return str(target.name)
-
-
-def _write_rows(text: IO[str], header: list[str], rows: Iterator[list[str]], answers: Iterator[dict[str, Any]]) -> None:
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*header, "label", "score", "error"])
-    for row, answer in zip(rows, answers, strict=True):
-        padding = [""] * (len(header) - len(row))
-        error = (answer.get("error") or {}).get("code", "")
-        writer.writerow([*row, *padding, answer.get("label", ""), answer.get("score", ""), error])
-
-
-def _answers(blobs: list["Blob"]) -> Iterator[dict[str, Any]]:
-    for blob in blobs:
-        with blob.open("rb", chunk_size=inputs.CHUNK_BYTES) as stream:
-            for line in stream:
-                yield json.loads(line)
-
-
-def _target(settings: Settings, job: Job, extension: str) -> "Blob":
-    """A name of its own for each attempt: two executions of a job never write over each other's data."""
-    blob: Blob = clients.bucket(settings.work_bucket).blob(f"merged/{job.id}/{uuid.uuid4().hex}.{extension}")
-    return blob
+def _folder(job: Job) -> str:
+    return f"merged/{job.id}/{uuid.uuid4().hex}"

@@ -35,7 +35,8 @@ def take_in(settings: Settings, message: Message, receipt: Receipt) -> Verdict:
     except RejectedError as reason:
         return intake.refuse(settings, job, reason)
     if manifest:
-        return _manifest(settings, manifest, body, job, receipt)
+        job = manifests.job_of(job, manifest.id)
+        return intake.process(settings, job, lambda claimed: _kept(settings, claimed, body))
     if prepared:
         letters.note_redelivery(settings, message)
         return intake.process(settings, job, lambda claimed: inline.stage(settings, claimed, prepared))
@@ -43,13 +44,8 @@ def take_in(settings: Settings, message: Message, receipt: Receipt) -> Verdict:
     return intake.refuse(settings, job, RejectedError("unknown_message", f"The message must be {shapes_known}."))
 
 
-def _manifest(
-    settings: Settings, manifest: manifests.Manifest, body: dict[str, Any], job: Job, receipt: Receipt
-) -> Verdict:
-    job = intake.manifest_job(job, manifest)
-    if settings.max_executions_per_hour:
-        staged.keep(settings, job, body)  # what is throttled has to be found again
-    return intake.process(settings, job, lambda claimed: intake.expand(settings, claimed, manifest, receipt))
+def _kept(settings: Settings, job: Job, body: dict[str, Any]) -> Job:
+    return replace(job, input=staged.keep(settings, job, body))
 
 
 def _order(settings: Settings, message: Message, body: dict[str, Any], receipt: Receipt) -> Verdict:

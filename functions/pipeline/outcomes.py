@@ -49,6 +49,11 @@ class Outcome:
         return status
 
     @property
+    def is_replayable(self) -> bool:
+        """Whether another attempt may come to more: nothing succeeded, or some shards were lost."""
+        return self.status == "failed" or bool(self.content.get("data", {}).get("lost"))
+
+    @property
     def attempt(self) -> int:
         """How many attempts failed before this one."""
         return len(self.content.get("attempts", ()))
@@ -65,6 +70,9 @@ class Outcome:
         }
 
     def followed_by(self, proposed: "Outcome") -> "Outcome":
+        """What holds after another attempt; what had succeeded in part is not lost to one that fails."""
+        if self.status == "partial" and FOLDERS[proposed.status] != FOLDERS[self.status]:
+            return replace(self, reopened=False)
         return replace(proposed, content=proposed.content | {"attempts": self.attempts})
 
     def json(self) -> str:
@@ -137,7 +145,7 @@ def reopen(settings: Settings, job_id: str, document: str, content: dict[str, An
         The reopened outcome, also when another caller reopened it; None when the job has come to another end.
     """
     held = read(settings, job_id) or Outcome(document, content)
-    if held.status != "failed":
+    if not held.is_replayable:
         return None
     if held.reopened:
         return held
@@ -204,7 +212,7 @@ def _write(settings: Settings, job: Job, outcome: Outcome) -> None:
     output = clients.bucket(settings.output_bucket)
     metadata = stamp(job.id, hops=job.hops + 1, attempt=outcome.attempt)
     if outcome.staged and outcome.target:
-        _copy_once(settings, metadata, outcome.staged, outcome.target)
+        _copy(settings, metadata, outcome.staged, outcome.target, outcome.attempt)
     text = json.dumps(outcome.content, ensure_ascii=False, indent=2) + "\n"
     document = output.blob(outcome.document)
     supersede(document, (0, outcome.attempt), lambda seen: put(document, text, metadata, generation=seen))
@@ -216,14 +224,15 @@ def _write(settings: Settings, job: Job, outcome: Outcome) -> None:
             output.blob(name(job, "failed")).delete()
 
 
-def _copy_once(settings: Settings, metadata: dict[str, str], staged: str, target: str) -> None:
-    output = clients.bucket(settings.output_bucket)
+def _copy(settings: Settings, metadata: dict[str, str], staged: str, name: str, attempt: int) -> None:
+    source, target = (
+        clients.bucket(settings.work_bucket).blob(staged),
+        clients.bucket(settings.output_bucket).blob(name),
+    )
     try:
-        copy(clients.bucket(settings.work_bucket).blob(staged), output.blob(target), metadata, generation=0)
-    except PreconditionFailed:
-        return
+        supersede(target, (0, attempt), lambda seen: copy(source, target, metadata, generation=seen))
     except NotFound:
-        if not output.blob(target).exists():
+        if not target.exists():
             raise
 
 

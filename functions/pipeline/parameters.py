@@ -1,4 +1,7 @@
-"""What a sender may ask for, checked: from an object's metadata, a message or a manifest."""
+"""What a sender may ask for, checked: from an object's metadata, a side-car, a message or a manifest.
+
+Where several ask for the same, the object's metadata go before its side-car, and that before a manifest's own words.
+"""
 
 import re
 from collections.abc import Callable, Mapping
@@ -21,6 +24,23 @@ def of_metadata(metadata: Mapping[str, str]) -> tuple[Model | None, dict[str, An
         if name in CHECKS:
             known[name] = value
     return check(known)
+
+
+def of_document(value: Mapping[str, Any]) -> tuple[Model | None, dict[str, Any]]:
+    """What JSON asks for: `{"model"?: "name" | {"name", "version"?}, "parameters"?: {…}}`, or bare parameters.
+
+    Raises:
+        RejectedError: `invalid_parameters`.
+    """
+    asked = {key: part for key, part in value.items() if key not in ("model", "parameters")}
+    inner, model = value.get("parameters", {}), value.get("model")
+    if not isinstance(inner, Mapping):
+        raise RejectedError("invalid_parameters", "parameters must be an object.")
+    if isinstance(model, Mapping):
+        model = {("model" if key == "name" else key): part for key, part in model.items()}
+    elif model is not None:
+        model = {"model": model}
+    return check({**inner, **asked, **(model or {})})
 
 
 def check(values: Mapping[str, Any]) -> tuple[Model | None, dict[str, Any]]:

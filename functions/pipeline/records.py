@@ -1,177 +1,148 @@
-"""Streams inputs of many records: CSV rows, JSON lines, or the instances of one JSON document."""
+"""Reads inputs of many records as the lines of shards: CSV rows, JSON lines, JSON instances, a manifest's items."""
 
-import csv
-import io
-import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import IO, Any
+from dataclasses import dataclass, field
+from typing import Any
 
-from pipeline import clients, inputs, shapes, tabular
-from pipeline.delimited import MAX_COLUMNS, MAX_RECORD_CHARS
-from pipeline.errors import RejectedError
+from pipeline import inputs, manifests, parameters, shapes, tables, tabular
+from pipeline.batches import Format
+from pipeline.errors import MalformedError, RejectedError
+from pipeline.inputs import Head
 from pipeline.jobs import Input, Job
-from pipeline.objects import content_type
 from pipeline.settings import Settings
-from pipeline.stamps import stamp
+from pipeline.tables import Record
 from pipeline.text import decode, decode_head, encoding
 
 MAX_DOCUMENT = 32 << 20  # bytes of a JSON document, which has to be read whole
 MAX_LINE_CHARS = 8 << 20
 FIELDS = ("text", "image", "uri")
 
-Row = list[str]
-
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """A CSV being read: what its head says it is, and its rows one by one."""
+class Records:
+    """An input being read.
 
-    table: tabular.Table
-    header: Row
-    rows: Iterator[Row]
-
-
-def shard(settings: Settings, job: Job) -> dict[str, Any]:
-    """Writes the records as JSON lines of instances to the work bucket, one line per record.
-
-    Raises:
-        RejectedError: the records cannot be read to the end, or there are none.
+    Args:
+        lines: one line of JSON per record: an instance, with what is to be handed through beside it.
+        format: of the result; for CSV, `header` holds the columns' names.
+        images: whether the records name images, which take longer than texts.
     """
-    name = f"shards/{job.id}/00000"
-    blob = clients.bucket(settings.work_bucket).blob(f"{name}.jsonl")
-    blob.metadata = stamp(job.id)
-    count = 0
-    with blob.open("wb", content_type=content_type(blob.name), chunk_size=inputs.CHUNK_BYTES) as out:
-        for line in _instances(settings, job):
-            out.write(line.encode("utf-8", "replace") + b"\n")
-            count += 1
-        if not count:
-            raise RejectedError("empty", "The input has no records.")
-    uri = f"gs://{settings.work_bucket}/{name}"
-    return {
-        "mode": "batch",
-        "shards": [{"input": f"{uri}.jsonl", "output": f"{uri}.out.jsonl", "offset": 0}],
-        "count": count,
-    }
+
+    lines: Iterator[str]
+    format: Format
+    model: parameters.Model | None
+    parameters: dict[str, Any]
+    header: list[str] = field(default_factory=list)
+    images: bool = False
 
 
 @contextmanager
-def table_rows(settings: Settings, source: Input) -> Iterator[Rows]:
-    """Opens a CSV; titles above the table and blank lines are left out, ragged rows are not."""
-    head = inputs.head(source)
-    whole = source.size <= len(head)
-    table = tabular.sniff(decode_head(head, whole=whole), whole)
-    with inputs.reader(source, settings.max_bytes["table"]) as stream:
-        records = _parsed(_text(stream, encoding(head, whole=whole)), table.delimiter or ",")
-        above = list(itertools.islice(_without_comments(records), table.skip))
-        header = above[-1] if table.header else [column.name for column in table.columns]
-        yield Rows(table, header, records)
+def reader(settings: Settings, job: Job, head: Head) -> Iterator[Records]:
+    """Opens an input of many records.
 
-
-def _instances(settings: Settings, job: Job) -> Iterator[str]:
-    if job.kind == "table":
-        return _of_table(settings, job)
+    Raises:
+        RejectedError: nothing of it can be predicted on.
+        MalformedError: it is of another kind.
+    """
     source = job.object_input()
-    head = inputs.head(source)
-    whole = source.size <= len(head)
-    if shapes.is_lines(decode_head(head, whole=whole), whole=whole):
-        return _of_lines(settings, job, encoding(head, whole=whole))
-    return _of_document(source, job)
+    if job.kind == "table":
+        with tables.reader(source, head, settings.max_bytes["table"]) as opened:
+            yield _of_table(opened, job)
+    elif job.kind == "manifest":
+        yield _of_manifest(settings, job, manifests.load(settings, job))
+    elif job.kind != "records":
+        raise MalformedError(f"Inputs of the kind {job.kind} are not prepared here.")
+    elif shapes.is_lines(decode_head(head.data, whole=head.whole), whole=head.whole):
+        with inputs.reader(source, settings.max_bytes["records"], packed=head.packed) as stream:
+            text = tables.text_of(stream, encoding(head.data, whole=head.whole))
+            lines = tables.lines(text, MAX_LINE_CHARS)
+            yield Records(_of_lines(lines, job.parameters), "jsonl", job.model, job.parameters)
+    else:
+        yield Records(_of_document(source, job.parameters), "jsonl", job.model, job.parameters)
 
 
-def _of_table(settings: Settings, job: Job) -> Iterator[str]:
-    with table_rows(settings, job.object_input()) as opened:
-        column = _payload(opened.table, job.parameters)
-        field = "uri" if column.type == "image" else "text"
-        for row in opened.rows:
-            cell = row[column.index].strip() if column.index < len(row) else ""
-            yield json.dumps({field: cell})
+def _of_table(opened: tables.Opened, job: Job) -> Records:
+    column = _payload(opened.table, job.parameters)
+    images = column.type == "image"
+    name = "uri" if images else "text"
+    lines = (_of_row(record, name, column.index) for record in opened.records)
+    return Records(lines, "csv", job.model, job.parameters, opened.header, images)
 
 
-def _payload(table: tabular.Table, parameters: dict[str, Any]) -> tabular.Column:
-    wanted = parameters.get("image_column") or parameters.get("text_column")
+def _of_row(record: Record, name: str, index: int) -> str:
+    if record.refusal:
+        return _refused(record.refusal, row=record.cells)
+    return json.dumps({name: record.cells[index].strip(), "row": record.cells})
+
+
+def _payload(table: tabular.Table, asked: dict[str, Any]) -> tabular.Column:
+    wanted = asked.get("image_column") or asked.get("text_column")
     if wanted is None and table.payload is not None:
         return table.payload
     for column in table.columns:
         if wanted is not None and column.name.casefold() == wanted.strip().casefold():
             return column
     names = ", ".join(column.name for column in table.columns)
-    asked = f"no column {wanted!r}" if wanted else "no column of texts or of gs:// images"
-    raise RejectedError("no_usable_column", f"The CSV has {asked}; its columns are {names}."[:1000], "table")
+    said = f"no column {wanted!r}" if wanted else "no column of texts or of gs:// images"
+    raise RejectedError("no_usable_column", f"The CSV has {said}; its columns are {names}."[:1000], "table")
 
 
-def _of_lines(settings: Settings, job: Job, codec: str) -> Iterator[str]:
-    """A line that is no JSON goes on as it is, to come back with its own error."""
-    with inputs.reader(job.object_input(), settings.max_bytes["records"]) as stream:
-        for line in _lines(_text(stream, codec), MAX_LINE_CHARS):
-            if not line.strip():
-                continue
+def _of_lines(lines: Iterator[str], asked: dict[str, Any]) -> Iterator[str]:
+    for line in lines:
+        if len(line) > MAX_LINE_CHARS:
+            yield _refused(RejectedError("too_large", f"The line has more than {MAX_LINE_CHARS:,} characters."))
+        elif line.strip():
             try:
                 record = shapes.parse(line)
-            except RejectedError:
-                yield line.strip()
+            except RejectedError as refusal:
+                yield _refused(refusal)
             else:
-                yield _instance(record, job.parameters)
+                yield _instance(record, asked)
 
 
-def _of_document(source: Input, job: Job) -> Iterator[str]:
+def _of_document(source: Input, asked: dict[str, Any]) -> Iterator[str]:
     document = shapes.parse(decode(inputs.read(source, MAX_DOCUMENT)))
     for record in document["instances"]:
-        yield _instance(record, job.parameters)
+        yield _instance(record, asked)
 
 
-def _instance(record: Any, parameters: dict[str, Any]) -> str:
-    """A record with nothing but what a model reads; one without any of that stays as it is."""
+def _instance(record: Any, asked: dict[str, Any]) -> str:
+    """A record with its id and nothing else but what a model reads; one without any of that stays as it is."""
     if isinstance(record, str):
         record = {"text": record}
-    if isinstance(record, dict):
-        wanted = parameters.get("text_column")
-        if wanted is not None:
-            record = {"text": record.get(wanted)}
-        field = next((field for field in FIELDS if field in record), None)
-        record = record if field is None else {field: record[field]}
-    return json.dumps(record)
+    if not isinstance(record, dict):
+        return json.dumps(record)
+    wanted = asked.get("text_column")
+    name = wanted or next((name for name in FIELDS if name in record), None)
+    if name is None:
+        instance = {key: value for key, value in record.items() if key not in ("id", "row", "error")}
+    else:
+        instance = {"text" if wanted else name: record.get(name)}
+    if name == "uri" and "generation" in record:
+        instance["generation"] = record["generation"]
+    if isinstance(record.get("id"), str | int | float):
+        instance["id"] = record["id"]
+    return json.dumps(instance)
 
 
-def _parsed(stream: IO[str], delimiter: str) -> Iterator[Row]:
-    reader = csv.reader(_lines(stream, MAX_RECORD_CHARS), delimiter=delimiter)
-    while True:
-        try:
-            row = next(reader, None)
-        except csv.Error as error:
-            message = f"The CSV cannot be parsed: {error}, in line {reader.line_num}."
-            raise RejectedError("invalid_csv", message, "table") from error
-        if row is None:
-            return
-        if len(row) > MAX_COLUMNS:
-            raise RejectedError("invalid_csv", f"A row has more than {MAX_COLUMNS} columns.", "table")
-        if any(cell.strip() for cell in row):
-            yield row
+def _of_manifest(settings: Settings, job: Job, manifest: manifests.Manifest) -> Records:
+    lines = (_of_item(item, settings.input_bucket, manifest.format) for item in manifest.items)
+    model = job.model or manifest.model
+    header = ["uri"] if manifest.format == "csv" else []
+    return Records(lines, manifest.format, model, {**manifest.parameters, **job.parameters}, header, images=True)
 
 
-def _without_comments(records: Iterable[Row]) -> Iterator[Row]:
-    """What stands above the data, counted as the sniffing counts it."""
-    for index, row in enumerate(records):
-        is_separator = index == 0 and row[0].casefold().startswith("sep=")
-        if not row[0].startswith("#") and not is_separator:
-            yield row
+def _of_item(item: manifests.Item, bucket: str, to: Format) -> str:
+    beside: dict[str, Any] = {"row": [item.uri]} if to == "csv" else {} if item.id is None else {"id": item.id}
+    if not item.uri.startswith(f"gs://{bucket}/"):
+        refusal = RejectedError("foreign_bucket", f"The object lies outside the input bucket gs://{bucket}.")
+        return _refused(refusal, uri=item.uri, **beside)
+    generation = {} if item.generation is None else {"generation": str(item.generation)}
+    return json.dumps({"uri": item.uri, **generation, **beside})
 
 
-def _text(stream: IO[bytes], codec: str) -> IO[str]:
-    return io.TextIOWrapper(stream, encoding=codec, newline="")
-
-
-def _lines(stream: IO[str], limit: int) -> Iterator[str]:
-    while True:
-        try:
-            line = stream.readline(limit)
-        except UnicodeError as error:
-            raise RejectedError("undecodable", "The text changes its encoding, or is damaged, further on.") from error
-        if not line:
-            return
-        if len(line) == limit and not line.endswith(("\n", "\r")):
-            raise RejectedError("too_large", f"A line has more than {limit:,} characters.")
-        yield line
+def _refused(refusal: RejectedError, **beside: Any) -> str:
+    """The line of a record that no model need see."""
+    return json.dumps({"error": {"code": refusal.code, "message": refusal.message}, **beside})

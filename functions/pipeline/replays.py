@@ -32,13 +32,16 @@ MAX_STARTED_AT_ONCE = 200  # per message; more go on in the next
 MAX_READ = 2000
 PAGE = 50
 CONCURRENCY = 8
-FOLDER = "failed/"
-FILTERS = ("prefix", "code", "since", "until", "limit", "after")
+FILTERS = ("prefix", "code", "since", "until", "limit", "after", "partial")
+SCHEMAS = {"failed/": "failed/v1", "results/": "result/v1"}
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Which failed documents: by the name after failed/, the error's code, and when they were written (RFC 3339)."""
+    """Which failed documents: by the name after failed/, the error's code, and when they were written (RFC 3339).
+
+    `partial` is for results that lack some shards, by the name after results/.
+    """
 
     prefix: str = ""
     code: str = ""
@@ -46,12 +49,18 @@ class Replay:
     until: str = ""
     limit: int = 1000
     after: str = ""
+    partial: bool = False
+
+    @property
+    def folder(self) -> str:
+        return "results/" if self.partial else "failed/"
 
     def message(self) -> dict[str, Any]:
         return {"replay": {key: value for key, value in asdict(self).items() if value}}
 
     def wants(self, content: dict[str, Any]) -> bool:
-        if self.code and content["error"]["code"] != self.code:
+        errors = content.get("data", {}).get("lost", []) if self.partial else [content["error"]]
+        if not errors or (self.code and self.code not in {error["code"] for error in errors}):
             return False
         finished = _moment(content["timing"]["finished_at"])
         return (not self.since or finished >= _moment(self.since)) and (
@@ -69,8 +78,10 @@ def parse(value: Any) -> Replay:
         raise RejectedError("invalid_parameters", f"replay must be an object with {', '.join(FILTERS)} at most.")
     replay = Replay(**value)
     for name in FILTERS:
-        if name != "limit" and not isinstance(getattr(replay, name), str):
+        if name not in ("limit", "partial") and not isinstance(getattr(replay, name), str):
             raise RejectedError("invalid_parameters", f"replay.{name} must be a string.")
+    if type(replay.partial) is not bool:
+        raise RejectedError("invalid_parameters", "replay.partial must be true or false.")
     if type(replay.limit) is not int or not 1 <= replay.limit <= MAX_STARTED:
         raise RejectedError("invalid_parameters", f"replay.limit must be a whole number from 1 to {MAX_STARTED}.")
     for name in ("since", "until"):
@@ -94,13 +105,13 @@ def run(settings: Settings, replay: Replay, receipt: Receipt) -> tuple[Verdict, 
     counts: Counter[str] = Counter()
     listed = clients.storage().list_blobs(
         settings.output_bucket,
-        prefix=f"{FOLDER}{replay.prefix}",
-        start_offset=f"{FOLDER}{replay.after}" if replay.after else None,
+        prefix=f"{replay.folder}{replay.prefix}",
+        start_offset=f"{replay.folder}{replay.after}" if replay.after else None,
     )
     blobs = (blob for blob in listed if blob.name.endswith(".json"))
     following: Replay | None = None
     while page := list(islice(blobs, PAGE)):
-        for blob, content in _read(page):
+        for blob, content in _read(page, SCHEMAS[replay.folder]):
             left = replay.limit - counts["started"]
             if following := _pause(replay, blob, counts, left):
                 break
@@ -120,18 +131,18 @@ def _pause(replay: Replay, blob: "Blob", counts: Counter[str], left: int) -> Rep
     full = counts["started"] >= MAX_STARTED_AT_ONCE or counts["read"] >= MAX_READ
     if not full or not left or counts["throttled"]:
         return None
-    return replace(replay, after=blob.name.removeprefix(FOLDER), limit=left)
+    return replace(replay, after=blob.name.removeprefix(replay.folder), limit=left)
 
 
-def _read(page: list["Blob"]) -> Iterator[tuple["Blob", dict[str, Any] | None]]:
-    """The failed documents; None for one that has gone meanwhile or is no such document."""
+def _read(page: list["Blob"], schema: str) -> Iterator[tuple["Blob", dict[str, Any] | None]]:
+    """The documents; None for one that has gone meanwhile or is no such document."""
 
     def content(blob: "Blob") -> dict[str, Any] | None:
         try:
             found = json.loads(blob.download_as_bytes())
         except (NotFound, ValueError):
             return None
-        return found if isinstance(found, dict) and found.get("schema") == "failed/v1" else None
+        return found if isinstance(found, dict) and found.get("schema") == schema else None
 
     with ThreadPoolExecutor(CONCURRENCY) as pool:
         return zip(page, list(pool.map(content, page)), strict=True)
@@ -146,7 +157,7 @@ def _replay(settings: Settings, name: str, content: dict[str, Any], receipt: Rec
         return "unreplayable"
     job = Job(
         id=content["job"],
-        document=name.removeprefix(FOLDER).removesuffix(".json"),
+        document=name.partition("/")[2].removesuffix(".json"),
         event_id=receipt.event_id,
         received_at=receipt.received_at,
         input=source,
@@ -161,7 +172,7 @@ def _replay(settings: Settings, name: str, content: dict[str, Any], receipt: Rec
 
 def _lost(settings: Settings, job: Job, source: Input, reopened: Outcome, receipt: Receipt) -> Lost | None:
     kind = (reopened.argument or {}).get("kind")
-    if kind is None or kind == "manifest":
+    if kind is None:
         return revivals.of_input(settings, job, source, receipt)
     routed = replace(Job.parse(reopened.argument), event_id=job.event_id, received_at=job.received_at, trace=job.trace)
     return revivals.of_argument(settings, routed)

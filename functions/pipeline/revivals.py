@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from pipeline import clients, inline, inputs, intake, manifests, outcomes, shapes, staged
+from pipeline import clients, inline, inputs, intake, outcomes, shapes, staged
 from pipeline.claims import STARTED, Claim, Claims
 from pipeline.errors import InProgressError
 from pipeline.events import Receipt, Upload
-from pipeline.intake import Finished, Verdict
+from pipeline.intake import Verdict
 from pipeline.jobs import Input, Job
 from pipeline.settings import Settings
 from pipeline.start import has_ended
@@ -27,11 +27,9 @@ def of_upload(settings: Settings, named: Upload, receipt: Receipt) -> Lost:
     return Lost(intake.job_of(named, receipt), lambda dead: intake.upload(settings, named, receipt, dead))
 
 
-def of_kept(settings: Settings, job: Job, receipt: Receipt) -> Lost:
+def of_kept(settings: Settings, job: Job) -> Lost:
     """A message that lies in the work bucket."""
-    return Lost(
-        job, lambda dead: intake.process(settings, job, lambda claimed: _reread(settings, claimed, receipt), dead)
-    )
+    return Lost(job, lambda dead: intake.process(settings, job, lambda claimed: _reread(settings, claimed), dead))
 
 
 def of_argument(settings: Settings, job: Job) -> Lost:
@@ -48,7 +46,7 @@ def of_input(settings: Settings, job: Job, source: Input, receipt: Receipt) -> L
         return None
     blob = clients.bucket(source.bucket).get_blob(source.name)
     kept = None if blob is None else staged.job_of(blob, receipt)
-    return of_kept(settings, kept or replace(job, input=source), receipt)
+    return of_kept(settings, kept or replace(job, input=source))
 
 
 def revive(settings: Settings, lost: Lost) -> str:
@@ -82,9 +80,9 @@ def _is_dead(settings: Settings, held: Claim) -> bool:
     return now is None or now.reopened
 
 
-def _reread(settings: Settings, job: Job, receipt: Receipt) -> Job | Finished:
+def _reread(settings: Settings, job: Job) -> Job:
     body = shapes.parse(inputs.read(job.object_input(), 2 * settings.max_bytes["message"]).decode())
     if "instances" not in body:
-        return intake.expand(settings, replace(job, kind="manifest"), manifests.parse(body), receipt)
+        return replace(job, kind="manifest")
     read = inline.parse(body)
     return replace(job, kind=read.kind, model=read.model, parameters=read.parameters)

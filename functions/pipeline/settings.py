@@ -10,9 +10,9 @@ MAX_BYTES = {
     "text": 1 << 20,
     "image": 32 << 20,
     "timeseries": 32 << 20,
-    "table": 256 << 20,
-    "records": 256 << 20,
-    "manifest": 1 << 20,
+    "table": 2 << 30,
+    "records": 2 << 30,
+    "manifest": 32 << 20,
     "message": 8 << 20,
 }
 
@@ -33,6 +33,8 @@ class Settings:
     messages_topic: str = "messages"  # what a failed document's replay command publishes to
     max_executions_per_hour: int = 0  # 0 for no limit
     max_hops: int = 3
+    shard_seconds: float = 10.0  # that a shard should keep the GPU service busy
+    records_per_shard: int = 0  # 0 to choose by that
     max_bytes: Mapping[str, int] = field(default_factory=lambda: dict(MAX_BYTES))
 
 
@@ -56,6 +58,8 @@ def load(environ: Mapping[str, str] | None = None, *, starts_executions: bool = 
         messages_topic=env.get("MESSAGES_TOPIC", "").strip() or "messages",
         max_executions_per_hour=int(_number(env, "MAX_EXECUTIONS_PER_HOUR", 0)),
         max_hops=int(_number(env, "MAX_HOPS", 3)),
+        shard_seconds=_number(env, "SHARD_SECONDS", 10.0),
+        records_per_shard=int(_number(env, "RECORDS_PER_SHARD", 0)),
         max_bytes={kind: int(_number(env, f"MAX_{kind.upper()}_BYTES", size)) for kind, size in MAX_BYTES.items()},
     )
     buckets = (settings.input_bucket, settings.work_bucket, settings.output_bucket)

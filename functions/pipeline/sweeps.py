@@ -106,10 +106,10 @@ def _inputs(settings: Settings, sweep: Sweep, page: list["Blob"], receipt: Recei
     for blob in page:
         if sweep.part == "messages":
             if job := staged.job_of(blob, receipt):
-                yield revivals.of_kept(settings, job, receipt)
+                yield revivals.of_kept(settings, job)
             continue
         named = Upload.of_blob(blob)
-        if not named.is_folder and not is_stamped(named.metadata):
+        if named.is_input and not is_stamped(named.metadata):
             yield revivals.of_upload(settings, named, receipt)
 
 

@@ -1,10 +1,10 @@
-"""Writes a job's one terminal document, with the data beside it, from what its execution came to."""
+"""Writes a job's one terminal document, with the data beside it; of a batch under way, how far it is."""
 
 from typing import Any
 
 import functions_framework
 
-from pipeline import conclusions, http, logs, settings
+from pipeline import conclusions, http, logs, progress, settings
 
 logs.setup()
 http.describe_errors()
@@ -14,4 +14,6 @@ SETTINGS = settings.load()
 @functions_framework.http
 @http.endpoint
 def postprocess(body: dict[str, Any]) -> dict[str, Any]:
+    if "progress" in body:
+        return progress.report(SETTINGS, body)
     return conclusions.conclude(SETTINGS, body)

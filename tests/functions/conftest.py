@@ -78,7 +78,7 @@ def validate() -> Callable[[dict[str, Any]], None]:
         name: jsonschema.Draft202012Validator(
             json.loads((SCHEMAS / f"{name}.schema.json").read_text()), format_checker=jsonschema.FormatChecker()
         )
-        for name in ("result", "rejected", "failed")
+        for name in ("result", "rejected", "failed", "status")
     }
 
     def check(document: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Manifests, as messages and as uploads: one job per named object, and a result that lists them."""
+"""Manifests, as messages and as uploads: one batch of all the objects that they name."""
 
 import json
 from pathlib import Path
@@ -9,114 +9,106 @@ import pytest
 
 from pipeline import jobs, manifests
 from pipeline.errors import RejectedError
+from tests.functions import gpu
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import SCHEMAS, Function, finalized, published
+from tests.functions.test_postprocess import LINEAGE
 
 pytestmark = pytest.mark.usefixtures("check_documents")
-TEXT = "What a wonderful film, I loved it."
 
 
 def publish(function: Function, body: Any, message_id: str = "1") -> int:
     return function("on_message").post("/", **published(json.dumps(body).encode(), message_id)).status_code
 
 
-def test_each_named_object_becomes_a_job_of_its_own(cloud: Cloud, function: Function) -> None:
-    blobs = [cloud.upload(f"in/{index}.txt", TEXT, metadata={"top_k": "9", "horizon": "5"}) for index in range(12)]
-    uris = [f"gs://{cloud.input.name}/{blob.name}" for blob in blobs]
-    pinned = [{"uri": uri, "generation": str(blob.generation)} for uri, blob in zip(uris, blobs, strict=True)]
-    inputs = [*uris[:6], *pinned[6:]]
+def cut(cloud: Cloud, function: Function, argument: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+    """What preprocess makes of a manifest: the batch, and its first shard's records."""
+    response = function("preprocess").post("/", json=argument)
+    assert response.status_code == 200, response.text
+    batch = response.get_json()
+    name = f"{batch['prefix']}0.jsonl".removeprefix(f"gs://{cloud.work.name}/")
+    return batch, [json.loads(line) for line in cloud.work.blob(name).download_as_bytes().splitlines()]
+
+
+def test_the_named_objects_are_the_records_of_one_batch(cloud: Cloud, function: Function) -> None:
+    uris = [f"gs://{cloud.input.name}/in/{index}.txt" for index in range(3)]
+    inputs = [uris[0], {"uri": uris[1], "generation": "17"}, {"uri": uris[2], "id": "third"}, "gs://elsewhere/x.txt"]
     body = {"id": "night-1", "inputs": inputs, "model": "sentiment", "parameters": {"top_k": 2}}
     assert publish(function, body) == 200
-    arguments = {argument["input"]["name"]: argument for argument in cloud.executions.arguments}
-    assert sorted(arguments) == sorted(blob.name for blob in blobs)
-    for argument in arguments.values():
-        assert argument["model"] == {"name": "sentiment", "version": None}
-        assert argument["parameters"] == {"top_k": 2, "horizon": 5}
-    assert list(cloud.documents()) == ["results/manifests/night-1.json"]
-    document = cloud.only_document()
-    assert document["status"] == "succeeded"
-    assert document["kind"] == "manifest"
-    assert document["job"] == jobs.of_manifest("night-1")
-    assert document["inputs"] == [
-        {
-            "uri": uri,
-            "generation": str(blob.generation),
-            "job": arguments[blob.name]["job"],
-            "document": f"{blob.name}/{blob.generation}",
-        }
-        for uri, blob in zip(uris, blobs, strict=True)
+    (argument,) = cloud.executions.arguments
+    assert argument["job"] == jobs.of_manifest("night-1")
+    assert argument["document"] == "manifests/night-1"
+    assert argument["kind"] == "manifest"
+    batch, records = cut(cloud, function, argument)
+    assert batch["model"] == {"name": "sentiment", "version": None}
+    assert (batch["parameters"], batch["format"], batch["records"]) == ({"top_k": 2}, "jsonl", 4)
+    assert records[:3] == [{"uri": uris[0]}, {"uri": uris[1], "generation": "17"}, {"uri": uris[2], "id": "third"}]
+    assert records[3]["error"]["code"] == "foreign_bucket"
+    assert records[3]["uri"] == "gs://elsewhere/x.txt"
+
+
+def test_the_result_may_be_a_csv(cloud: Cloud, function: Function) -> None:
+    uris = [f"gs://{cloud.input.name}/a.txt", "gs://elsewhere/x.txt"]
+    assert publish(function, {"id": "m", "inputs": uris, "output": {"format": "csv"}}) == 200
+    (argument,) = cloud.executions.arguments
+    batch, records = cut(cloud, function, argument)
+    assert [record["row"] for record in records] == [[uri] for uri in uris]
+    gpu.predict(cloud, batch)
+    body = {"argument": argument, "batch": batch, "lineage": LINEAGE}
+    assert function("postprocess").post("/", json=body).get_json()["status"] == "partial"
+    assert list(cloud.documents()) == ["results/manifests/m.json"]
+    text = cloud.output.blob("results/manifests/m.csv").download_as_bytes().decode()
+    assert text.splitlines() == [
+        "uri,label,score,error",
+        f"{uris[0]},{uris[0]},0.75,",
+        f"{uris[1]},,,foreign_bucket",
     ]
 
 
 def test_a_manifest_sent_twice_is_one_job(cloud: Cloud, function: Function) -> None:
-    blob = cloud.upload("a.txt", TEXT)
-    body = {"id": "m", "inputs": [f"gs://{blob.bucket.name}/a.txt"]}
+    body = {"id": "m", "inputs": [f"gs://{cloud.input.name}/a.txt"]}
     assert publish(function, body, "1") == 200
     assert publish(function, body, "2") == 200
     assert len(cloud.executions.created) == 1
-    assert len(cloud.documents()) == 1
 
 
 def test_an_uploaded_manifest_gets_the_document_of_its_object(cloud: Cloud, function: Function) -> None:
-    blob = cloud.upload("a.txt", TEXT)
-    manifest = cloud.upload("order.json", json.dumps({"id": "m", "inputs": [f"gs://{blob.bucket.name}/a.txt"]}))
+    manifest = cloud.upload("order.json", json.dumps({"id": "m", "inputs": [f"gs://{cloud.input.name}/a.txt"]}))
     assert function("on_upload").post("/", **finalized(manifest)).status_code == 200
-    assert list(cloud.documents()) == [f"results/order.json/{manifest.generation}.json"]
-    assert list(cloud.documents("latest")) == ["latest/order.json.json"]
-    assert len(cloud.executions.created) == 1
+    (argument,) = cloud.executions.arguments
+    assert argument["document"] == f"order.json/{manifest.generation}"
+    batch, _ = cut(cloud, function, argument)
+    assert batch["records"] == 1
 
 
-def test_bad_inputs_are_named_and_cost_the_others_nothing(cloud: Cloud, function: Function) -> None:
-    good = cloud.upload("good.txt", TEXT)
-    empty = cloud.upload("empty.txt", b"")
-    outside = cloud.output.blob("x.txt")
-    outside.upload_from_string(TEXT)
-    names = ["good.txt", "empty.txt", "missing.txt"]
-    inputs: list[Any] = [f"gs://{cloud.input.name}/{name}" for name in names]
-    inputs += [f"gs://{cloud.output.name}/x.txt", {"uri": inputs[0], "generation": 17}]
-    assert publish(function, {"id": "m", "inputs": inputs}) == 200
-    documents = cloud.documents()
-    assert sorted(documents) == [f"rejected/empty.txt/{empty.generation}.json", "results/manifests/m.json"]
-    document = documents["results/manifests/m.json"]
-    assert document["status"] == "partial"
-    codes = [entry.get("error", {}).get("code") for entry in document["inputs"]]
-    assert codes == [None, None, "input_gone", "foreign_bucket", "input_gone"]
-    assert [argument["input"]["name"] for argument in cloud.executions.arguments] == [good.name]
-
-
-def test_a_manifest_without_any_usable_input_is_rejected(cloud: Cloud, function: Function) -> None:
-    assert publish(function, {"id": "m", "inputs": [f"gs://{cloud.input.name}/missing"]}) == 200
-    assert list(cloud.documents()) == ["rejected/manifests/m.json"]
-    assert cloud.only_document()["reason"]["code"] == "input_gone"
-
-
-def test_manifests_do_not_nest(cloud: Cloud, function: Function) -> None:
-    text = cloud.upload("a.txt", TEXT)
-    inner = cloud.upload("inner.json", json.dumps({"id": "i", "inputs": [f"gs://{cloud.input.name}/outer.json"]}))
-    uris = [f"gs://{cloud.input.name}/{name}" for name in (text.name, inner.name, "outer.json")]
-    outer = cloud.upload("outer.json", json.dumps({"id": "o", "inputs": uris}))
-    assert function("on_upload").post("/", **finalized(outer)).status_code == 200
-    (document,) = cloud.documents().values()
-    codes = [entry.get("error", {}).get("code") for entry in document["inputs"]]
-    assert codes == [None, "nested_manifest", "nested_manifest"]
-    assert len(cloud.executions.created) == 1
-
-
-def test_an_input_being_claimed_elsewhere_brings_the_manifest_back(cloud: Cloud, function: Function) -> None:
-    from pipeline.claims import Claims
-
-    blobs = [cloud.upload(f"{index}.txt", TEXT) for index in range(3)]
-    body = {"id": "m", "inputs": [f"gs://{cloud.input.name}/{blob.name}" for blob in blobs]}
-    claims = Claims(cloud.work.name, 60)
-    held = claims.acquire(jobs.of_object(cloud.input.name, "1.txt", blobs[1].generation), "other")
-    assert held is not None
-    assert publish(function, body) == 503
-    assert len(cloud.executions.created) == 2
-    assert not cloud.documents()
-    claims.release(held)
+def test_of_two_manifests_with_one_id_the_second_is_refused(cloud: Cloud, function: Function) -> None:
+    body = {"id": "m", "inputs": [f"gs://{cloud.input.name}/a.txt"]}
     assert publish(function, body) == 200
-    assert len(cloud.executions.created) == 3
-    assert len(cloud.documents()) == 1
+    manifest = cloud.upload("order.json", json.dumps(body))
+    assert function("on_upload").post("/", **finalized(manifest)).status_code == 200
+    first, second = cloud.executions.arguments
+    cut(cloud, function, first)
+    response = function("preprocess").post("/", json=second)
+    assert response.status_code == 422
+    assert response.get_json()["error"]["code"] == "duplicate_manifest"
+    assert "manifests/m" in response.get_json()["error"]["message"]
+    cut(cloud, function, first)
+
+
+def test_a_manifest_may_name_very_many_objects(cloud: Cloud, function: Function) -> None:
+    uris = [f"gs://{cloud.input.name}/images/{index}.png" for index in range(50_000)]
+    manifest = cloud.upload("order.json", json.dumps({"id": "m", "inputs": uris}))
+    assert function("on_upload").post("/", **finalized(manifest)).status_code == 200
+    batch, records = cut(cloud, function, cloud.executions.arguments[0])
+    assert batch["records"] == 50_000
+    assert records[1] == {"uri": uris[1]}
+
+
+def test_a_broken_manifest_is_refused(cloud: Cloud, function: Function) -> None:
+    manifest = cloud.upload("order.json", json.dumps({"id": "m/n", "inputs": []}))
+    assert function("on_upload").post("/", **finalized(manifest)).status_code == 200
+    response = function("preprocess").post("/", json=cloud.executions.arguments[0])
+    assert (response.status_code, response.get_json()["error"]["code"]) == (422, "invalid_manifest")
 
 
 VALID: dict[str, Any] = {"id": "a", "inputs": ["gs://b/c"]}
@@ -136,11 +128,13 @@ VALID: dict[str, Any] = {"id": "a", "inputs": ["gs://b/c"]}
         {"inputs": [{"generation": 1}]},
         {"inputs": [{"uri": "gs://b/c", "size": 1}]},
         {"inputs": [{"uri": "gs://b/c", "generation": 0}]},
-        {"inputs": ["gs://b/c"] * 1001},
+        {"inputs": ["gs://b/c"] * 100_001},
+        {"inputs": [{"uri": "gs://b/c", "generation": "9" * 19}]},
         {"model": {}},
         {"model": 1},
         {"parameters": []},
         {"output": "gs://x"},
+        {"output": {"format": "xml"}},
     ],
     ids=lambda change: str(change)[:40],
 )

@@ -1,6 +1,5 @@
 """postprocess, served by functions-framework: the three documents, data files, latest/, and one outcome per job."""
 
-import csv
 import json
 import threading
 from collections.abc import Iterator
@@ -151,69 +150,16 @@ def test_a_forecast_has_its_csv_beside_it(cloud: Cloud, postprocess: FlaskClient
     assert blob.content_type == "text/csv; charset=utf-8"
     assert cloud.output.blob("latest/in/s.csv.csv").download_as_bytes().decode() == text
     document = cloud.only_document()
-    assert document["data"] == {"uri": f"gs://{cloud.output.name}/{name}", "records": 2, "failed": 0, "errors": {}}
+    assert document["data"] == {
+        "uri": f"gs://{cloud.output.name}/{name}",
+        "records": 2,
+        "succeeded": 2,
+        "failed": 0,
+        "errors": {},
+    }
     assert document["forecast"] == {"series": {"frequency": "D"}, "backtest": {"mae": 1.0}}
     assert document["cost"]["usd"] == 0
     assert document["quality"]["confidence"] is None
-
-
-# --- batches ---------------------------------------------------------------------------------------
-
-
-def batch(cloud: Cloud, given: dict[str, Any], *shards: list[dict[str, Any]]) -> dict[str, Any]:
-    """Writes the shards' outputs as gpu_service does, and gives its summaries, in any order."""
-    summaries = []
-    for number, answers in enumerate(shards):
-        name = f"shards/{given['job']}/{number:05}.out.jsonl"
-        cloud.work.blob(name).upload_from_string("".join(json.dumps(answer) + "\n" for answer in answers))
-        errors = [answer["error"]["code"] for answer in answers if "error" in answer]
-        summaries.append(
-            {
-                "output": f"gs://{cloud.work.name}/{name}",
-                "records": len(answers),
-                "succeeded": len(answers) - len(errors),
-                "failed": {code: errors.count(code) for code in errors},
-                "model": MODEL,
-                "device": "cuda:0",
-                "timing": {"inference_ms": 5.0, "gpu_seconds": 0.01},
-            }
-        )
-    return {"shards": summaries[::-1]}
-
-
-def test_json_lines_come_back_joined_in_order(cloud: Cloud, postprocess: FlaskClient) -> None:
-    given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 70, "records")
-    shards = [[{"index": index} | UNLIKELY] for index in range(69)] + [[{"index": 69} | BAD]]
-    answer = concluded(postprocess, {"argument": given, "batch": batch(cloud, given, *shards)})
-    assert answer["status"] == "partial"
-    document = cloud.only_document()
-    assert document["data"]["records"] == 70
-    assert document["data"]["failed"] == 1
-    assert document["data"]["errors"] == {"too_long": 1}
-    assert document["cost"]["gpu_seconds"] == pytest.approx(0.7)
-    lines = cloud.output.blob(f"results/{given['document']}.jsonl").download_as_bytes().decode().splitlines()
-    assert [json.loads(line)["index"] for line in lines] == list(range(70))
-
-
-def test_a_csv_comes_back_as_csv_with_its_columns(cloud: Cloud, postprocess: FlaskClient) -> None:
-    data = 'id;review\n1;"Good; it\nreally was."\n2;Too long a text to read\n\n3\n'
-    given = argument(cloud, "a.csv", data.encode("utf-16"), "table")
-    answers = [{"index": 0} | GOOD, {"index": 1} | BAD, {"index": 2, "error": {"code": "empty", "message": "Empty."}}]
-    concluded(postprocess, {"argument": given, "batch": batch(cloud, given, answers)})
-    text = cloud.output.blob(f"results/{given['document']}.csv").download_as_bytes().decode()
-    assert list(csv.reader(text.splitlines(keepends=True))) == [
-        ["id", "review", "label", "score", "error"],
-        ["1", "Good; it\nreally was.", "POSITIVE", "0.93", ""],
-        ["2", "Too long a text to read", "", "", "too_long"],
-        ["3", "", "", "", "empty"],
-    ]
-
-
-def test_outputs_that_do_not_match_the_rows_are_a_defect(cloud: Cloud, postprocess: FlaskClient) -> None:
-    given = argument(cloud, "a.csv", "id,review\n1,I liked it a lot\n2,I did not\n", "table")
-    body = {"argument": given, "batch": batch(cloud, given, [{"index": 0} | GOOD]), "lineage": LINEAGE}
-    assert postprocess.post("/", json=body).status_code == 500
-    assert not cloud.documents()
 
 
 # --- errors ----------------------------------------------------------------------------------------

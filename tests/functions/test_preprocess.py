@@ -48,8 +48,8 @@ def refused(preprocess: FlaskClient, body: dict[str, Any]) -> str:
 
 
 def lines(cloud: Cloud, answer: dict[str, Any]) -> list[str]:
-    (shard,) = answer["shards"]
-    name = shard["input"].removeprefix(f"gs://{cloud.work.name}/")
+    assert answer["shards"] == 1
+    name = f"{answer['prefix']}0.jsonl".removeprefix(f"gs://{cloud.work.name}/")
     return cloud.work.blob(name).download_as_bytes().decode().splitlines()
 
 
@@ -174,29 +174,38 @@ def test_together_the_instances_stay_within_the_budget(cloud: Cloud, function: F
 
 
 def test_json_lines_become_a_shard(cloud: Cloud, preprocess: FlaskClient) -> None:
-    data = '\ufeff{"id": 1, "text": "a"}\r\n\r\n{"text": 7}\n{"image": {"b64": "x"}}\nnot json\n{"uri": "gs://b/c"}'
-    body = argument(cloud, "a.jsonl", data, "records")
+    data = (
+        '\ufeff{"id": 1, "text": "a", "row": 5}\r\n\r\n{"text": 7}\n{"image": {"b64": "x"}}\nnot json\n'
+        '{"uri": "gs://b/c", "generation": 5}\n17'
+    )
+    body = argument(cloud, "a.jsonl", data, "records", top_k=2)
     answer = answered(preprocess, body)
-    uri = f"gs://{cloud.work.name}/shards/{body['job']}/00000"
+    size = answer.pop("records_per_shard")
+    assert size > 6
     assert answer == {
         "mode": "batch",
-        "shards": [{"input": f"{uri}.jsonl", "output": f"{uri}.out.jsonl", "offset": 0}],
-        "count": 5,
+        "prefix": f"gs://{cloud.work.name}/shards/{body['job']}/",
+        "shards": 1,
+        "records": 6,
+        "format": "jsonl",
+        "model": None,
+        "parameters": {"top_k": 2},
         "revision": "local",
     }
-    assert lines(cloud, answer) == [
-        '{"text": "a"}',
-        '{"text": 7}',
-        '{"image": {"b64": "x"}}',
-        "not json",
-        '{"uri": "gs://b/c"}',
-    ]
+    first, second, third, bad, uri, number = map(json.loads, lines(cloud, answer))
+    assert first == {"text": "a", "id": 1}
+    assert (second, third) == ({"text": 7}, {"image": {"b64": "x"}})
+    assert bad["error"]["code"] == "invalid_json"
+    assert (uri, number) == ({"uri": "gs://b/c", "generation": 5}, 17)
+    index = json.loads(cloud.work.blob(f"shards/{body['job']}/index.json").download_as_bytes())
+    assert index == {key: value for key, value in answer.items() if key not in ("mode", "revision")} | {
+        "records_per_shard": size
+    }
 
 
 def test_a_single_json_line_is_one_record(cloud: Cloud, preprocess: FlaskClient) -> None:
-    answer = preprocess.post("/", json=argument(cloud, "a.jsonl", '{"text": "a single line"}\n', "records"))
-    assert answer.json is not None
-    assert answer.json["count"] == 1
+    answer = answered(preprocess, argument(cloud, "a.jsonl", '{"text": "a single line"}\n', "records"))
+    assert answer["records"] == 1
 
 
 def test_another_field_may_be_named(cloud: Cloud, preprocess: FlaskClient) -> None:
@@ -214,34 +223,41 @@ def test_csv_rows_become_a_shard_in_order(cloud: Cloud, preprocess: FlaskClient)
     data = 'id;review\n1;"Good, really;\nvery good."\n2;\n\n3;None\n4\n5;# no comment\n'
     body = argument(cloud, "a.csv", data.encode("utf-16"), "table")
     answer = answered(preprocess, body)
-    texts = [json.loads(line)["text"] for line in lines(cloud, answer)]
-    assert texts == ["Good, really;\nvery good.", "", "None", "", "# no comment"]
-    assert answer["count"] == 5
+    records = [json.loads(line) for line in lines(cloud, answer)]
+    assert [record["text"] for record in records] == ["Good, really;\nvery good.", "", "None", "", "# no comment"]
+    assert [record["row"][0] for record in records] == ["1", "2", "3", "4", "5"]
+    assert (answer["records"], answer["format"]) == (5, "csv")
+    header = cloud.work.blob(f"shards/{body['job']}/header.csv").download_as_bytes().decode()
+    assert header == "id,review,label,score,error\n"
 
 
 def test_a_column_of_images_becomes_references(cloud: Cloud, preprocess: FlaskClient) -> None:
     body = argument(cloud, "a.csv", "id,file\n1,gs://b/a.png\n2,gs://b/b.png\n", "table")
-    assert lines(cloud, answered(preprocess, body)) == ['{"uri": "gs://b/a.png"}', '{"uri": "gs://b/b.png"}']
+    found = [json.loads(line)["uri"] for line in lines(cloud, answered(preprocess, body))]
+    assert found == ["gs://b/a.png", "gs://b/b.png"]
 
 
 def test_a_column_may_be_named(cloud: Cloud, preprocess: FlaskClient) -> None:
     data = "title,review\nOne fine day,I liked it a lot\nTwo fine days,I did not like it\n"
     body = argument(cloud, "a.csv", data, "table", text_column="Title")
-    assert lines(cloud, answered(preprocess, body)) == ['{"text": "One fine day"}', '{"text": "Two fine days"}']
+    found = [json.loads(line)["text"] for line in lines(cloud, answered(preprocess, body))]
+    assert found == ["One fine day", "Two fine days"]
     assert refused(preprocess, argument(cloud, "b.csv", data, "table", text_column="body")) == "no_usable_column"
 
 
-def test_many_rows_stream_through(cloud: Cloud, preprocess: FlaskClient) -> None:
-    data = "id,review\n" + "".join(f'{n},"I liked it, mostly, for reason {n}."\n' for n in range(60_000))
-    answer = answered(preprocess, argument(cloud, "a.csv", data, "table"))
-    written = lines(cloud, answer)
-    assert answer["count"] == len(written) == 60_000
-    assert json.loads(written[-1]) == {"text": "I liked it, mostly, for reason 59999."}
+def test_a_shard_s_size_follows_the_records_and_the_time_for_it(
+    cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def size(text: str, seconds: str) -> int:
+        monkeypatch.setenv("SHARD_SECONDS", seconds)
+        rows = "".join(f"{n},{text}\n" for n in range(2000))
+        given = argument(cloud, f"{len(text)}-{seconds}.csv", f"id,review\n{rows}", "table")
+        found: int = answered(function("preprocess"), given)["records_per_shard"]
+        return found
 
-
-def test_a_quote_that_never_closes_is_refused(cloud: Cloud, preprocess: FlaskClient) -> None:
-    data = "id,review\n" + '1,"I liked it a lot."\n' * 9000 + '2,"never closed\n' + "x,y\n" * 90_000
-    assert refused(preprocess, argument(cloud, "a.csv", data, "table")) == "invalid_csv"
+    sentence = "I liked it a lot and more than that. "
+    assert size(sentence, "1") > size(sentence * 10, "1") > size(sentence * 10, "0.1") > 1
+    assert size(sentence, "1e9") <= 20_000
 
 
 def test_records_without_any_are_refused(cloud: Cloud, preprocess: FlaskClient) -> None:

@@ -1,0 +1,387 @@
+"""Batches from preprocess to postprocess: cut, predicted on by a stand-in for the GPU service, merged, replayed."""
+
+import csv
+import gzip
+import io
+import json
+import random
+import resource
+import string
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.events import now
+from tests.functions import gpu
+from tests.functions.cloud import Cloud
+from tests.functions.conftest import Function, published
+from tests.functions.test_postprocess import LINEAGE, argument
+
+pytestmark = pytest.mark.usefixtures("check_documents")
+
+Run = Callable[..., tuple[dict[str, Any], str]]
+
+
+@pytest.fixture
+def cut(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    def cut(given: dict[str, Any], size: int = 3) -> dict[str, Any]:
+        monkeypatch.setenv("RECORDS_PER_SHARD", str(size))
+        response = function("preprocess").post("/", json=given)
+        assert response.status_code == 200, response.text
+        answer: dict[str, Any] = response.get_json()
+        return answer
+
+    return cut
+
+
+@pytest.fixture
+def run(cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]]) -> Run:
+    """Takes an upload through; its document, and the data beside it."""
+    postprocess = function("postprocess")
+
+    def run(data: bytes | str, kind: str, name: str = "in", size: int = 3) -> tuple[dict[str, Any], str]:
+        given = argument(cloud, name, data, kind)
+        batch = cut(given, size)
+        gpu.predict(cloud, batch)
+        return conclude(cloud, postprocess, given, batch)
+
+    return run
+
+
+def conclude(
+    cloud: Cloud, postprocess: FlaskClient, given: dict[str, Any], batch: dict[str, Any], *errors: dict[str, Any]
+) -> tuple[dict[str, Any], str]:
+    body = {"argument": given, "batch": batch | {"errors": list(errors)}, "lineage": LINEAGE}
+    response = postprocess.post("/", json=body)
+    assert response.status_code == 200, response.text
+    document = json.loads(_object(cloud, response.get_json()["document"]))
+    return document, _object(cloud, document["data"]["uri"]) if "data" in document else ""
+
+
+def _object(cloud: Cloud, uri: str) -> str:
+    data: bytes = cloud.output.blob(uri.removeprefix(f"gs://{cloud.output.name}/")).download_as_bytes()
+    return data.decode()
+
+
+def rows(text: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text, newline="")))
+
+
+def objects(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+# --- any mixture, any shard size -------------------------------------------------------------------
+
+CELLS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")) | st.sampled_from('",;\n '), max_size=12)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    table=st.lists(st.tuples(st.integers(0, 99), CELLS), min_size=1, max_size=12),
+    size=st.integers(1, 5),
+    end=st.sampled_from(["\n", "\r\n"]),
+    codec=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
+def test_every_row_comes_back_once_in_its_place(
+    run: Run, table: list[tuple[int, str]], size: int, end: str, codec: str
+) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator=end, quoting=csv.QUOTE_ALL)
+    writer.writerow(["number", "review"])
+    writer.writerow(["1", "A film that I liked a lot."])
+    writer.writerows(table)
+    document, data = run(text.getvalue().encode(codec), "table", f"{random.random()}.csv", size)
+    header, first, *found = rows(data)
+    assert header == ["number", "review", "label", "score", "error"]
+    assert first[1] == first[2]
+    assert found == [
+        [str(number), cell, *([cell.strip(), "0.75", ""] if cell.strip() else ["", "", "empty"])]
+        for number, cell in table
+    ]
+    assert document["data"]["records"] == len(table) + 1
+    assert document["data"]["failed"] == sum(not cell.strip() for _, cell in table)
+
+
+LINES = st.one_of(
+    st.text(string.printable, max_size=20).map(lambda text: json.dumps({"text": text})),
+    st.text(max_size=20).map(lambda text: json.dumps({"id": 7, "text": text})),
+    st.sampled_from(['{"text": ', "no JSON", "17", '{"row": [1], "text": "a"}', '{"text": NaN}', '{"image": 5}', "[]"]),
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=st.lists(LINES, min_size=1, max_size=12), size=st.integers(1, 5))
+def test_every_json_line_comes_back_once_in_its_place(run: Run, lines: list[str], size: int) -> None:
+    document, data = run('{"text": "first"}\n' + "\n".join(lines), "records", f"{random.random()}.jsonl", size)
+    found = objects(data)
+    assert [record["index"] for record in found] == list(range(len(lines) + 1))
+    for line, record in zip(lines, found[1:], strict=True):
+        try:
+            sent = json.loads(line)
+        except ValueError:
+            assert record["error"]["code"] == "invalid_json"
+            continue
+        if "NaN" in line:
+            assert record["error"]["code"] == "invalid_json"
+        elif isinstance(sent, dict) and isinstance(sent.get("text"), str) and sent["text"].strip():
+            assert record["label"] == sent["text"]
+            assert record.get("id") == sent.get("id")
+        else:
+            assert record["error"]["code"] in ("empty", "invalid_instance")
+    assert document["data"]["records"] == len(found)
+    assert document["data"]["succeeded"] + document["data"]["failed"] == len(found)
+
+
+# --- what users send -------------------------------------------------------------------------------
+
+
+def test_quoted_newlines_lie_across_shards(run: Run) -> None:
+    table = [[str(n), f'said "well"\r\nand left,\nline {n}'] for n in range(10)]
+    text = io.StringIO()
+    csv.writer(text).writerows([["id", "review"], *table])
+    _, data = run(text.getvalue(), "table", "a.csv", 1)
+    assert [row[:2] for row in rows(data)[1:]] == table
+
+
+def test_ragged_rows_keep_their_columns(run: Run) -> None:
+    sample = "id,review\n1,A film that I liked a lot\n2\n3,Good, but long, they say\n4,Fine,,\n"
+    _, data = run(sample + "5,A film that I liked\n" * 20, "table", "a.csv")
+    assert rows(data)[1:5] == [
+        ["1", "A film that I liked a lot", "A film that I liked a lot", "0.75", ""],
+        ["2", "", "", "", "empty"],
+        ["3", "Good, but long, they say", "Good, but long, they say", "0.75", ""],
+        ["4", "Fine", "Fine", "0.75", ""],
+    ]
+
+
+def test_a_row_that_cannot_be_read_costs_the_others_nothing(run: Run) -> None:
+    good = "1,A film that I liked a lot\n" * 4000  # longer than what kinds are judged by
+    broken = ['2,"never closed\n', "3," + ",".join("x" * 1_000_000) + "\n", "4," + "y" * 300_000 + "\n"]
+    after = ["5,A film that I did not like\n"] * 5000
+    document, data = run("id,review\n" + good + "".join(broken) + "".join(after), "table", "a.csv", 2500)
+    found = rows(data)[1:]
+    assert len(found) == 4000 + 3 + 5000
+    assert [row[0] for row in found[4000:4004]] == ["2", "3", "4", "5"]
+    assert [row[4] for row in found[4000:4003]] == ["invalid_csv", "too_large", "too_large"]
+    assert all(row[2] for row in found[:4000] + found[4003:])
+    assert document["data"]["errors"] == {"invalid_csv": 1, "too_large": 2}
+
+
+def test_a_line_that_is_far_too_long_costs_the_others_nothing(run: Run) -> None:
+    long = json.dumps({"text": "x" * (9 << 20)})
+    _, data = run('{"text": "a"}\n' + long + '\n{"text": "b"}\n', "records", "a.jsonl")
+    assert [record.get("label") or record["error"]["code"] for record in objects(data)] == ["a", "too_large", "b"]
+
+
+def test_an_encoding_that_changes_further_on(run: Run) -> None:
+    utf8 = "1,Ein schöner Film über Köln und mich\n".encode() * 2000
+    latin = "2,Ein schöner Film über Köln und dich\n".encode("cp1252")
+    _, data = run(b"id,review\n" + utf8 + latin + utf8, "table", "a.csv", 4000)
+    assert rows(data)[2001][2] == "Ein schöner Film über Köln und dich"
+    assert rows(data)[2002][2] == "Ein schöner Film über Köln und mich"
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.csv"])
+def test_gzip_is_unpacked(run: Run, name: str) -> None:
+    text = "id,review\n" + "".join(f"{n},A film that I liked for reason {n}\n" for n in range(9000))
+    packed = gzip.compress(text[:1000].encode()) + gzip.compress(text[1000:].encode())  # of two members
+    document, data = run(packed, "table", name, 5000)
+    assert document["data"]["records"] == 9000
+    assert rows(data)[9000][2] == "A film that I liked for reason 8999"
+
+
+def test_damaged_gzip_is_refused(cloud: Cloud, function: Function) -> None:
+    chance = random.Random(1)
+    text = "id,review\n" + "".join(f"{n},A film that I liked {chance.random()} times\n" for n in range(9000))
+    packed = gzip.compress(text.encode())
+    given = argument(cloud, "a.csv.gz", packed[:-2000], "table")
+    response = function("preprocess").post("/", json=given)
+    assert (response.status_code, response.get_json()["error"]["code"]) == (422, "undecodable")
+
+
+def test_what_unpacks_to_too_much_is_refused(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_TABLE_BYTES", "1000000")
+    text = b"id,review\n" + b"1,A film that I liked a lot\n" * 100_000
+    response = function("preprocess").post("/", json=argument(cloud, "a.csv.gz", gzip.compress(text), "table"))
+    assert (response.status_code, response.get_json()["error"]["code"]) == (422, "decompression_bomb")
+
+
+def test_a_large_table_is_cut_in_constant_memory(cloud: Cloud, function: Function) -> None:
+    row = "1,A film that I liked a lot and would see again at any time of the day\n"
+    given = argument(cloud, "a.csv", "id,review\n" + row * 250_000, "table")  # 18 MB
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    batch = function("preprocess").post("/", json=given).get_json()
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert batch["records"] == 250_000
+    assert batch["shards"] > 5
+    assert grown < 60_000, f"{grown} KB more"  # the emulated store is in this process, and keeps the shards on disk
+
+
+# --- attempts --------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_cut_once(cloud: Cloud, cut: Callable[..., dict[str, Any]]) -> None:
+    given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 7, "records")
+    first = cut(given, 3)
+    cloud.faulty.requests.clear()
+    assert cut(given, 2) == first
+    assert not [target for method, target in cloud.faulty.requests if method in ("POST", "PUT")]
+
+
+def test_an_attempt_that_was_broken_off_is_taken_up(cloud: Cloud, cut: Callable[..., dict[str, Any]]) -> None:
+    given = argument(cloud, "a.jsonl", "".join(json.dumps({"text": str(n)}) + "\n" for n in range(7)), "records")
+    folder = f"shards/{given['job']}"
+    written = cloud.work.blob(f"{folder}/0.jsonl")
+    written.upload_from_string("".join(json.dumps({"text": str(n)}) + "\n" for n in range(3)))
+    batch = cut(given, 3)
+    assert (batch["shards"], batch["records"]) == (3, 7)
+    assert cloud.work.get_blob(written.name).generation == written.generation
+    gpu.predict(cloud, batch)
+    last = cloud.work.blob(f"{folder}/2.out.jsonl").download_as_bytes()
+    assert json.loads(last) == {"index": 6, "label": "6", "score": 0.75}
+
+
+FAILED = {"step": "predict_shards", "status": 500, "code": "storage_failed", "message": "Cloud Storage failed."}
+
+
+@pytest.mark.parametrize(("kind", "name"), [("records", "a.jsonl"), ("table", "a.csv")])
+def test_a_lost_shard_is_named_and_replayed_alone(
+    cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]], kind: str, name: str
+) -> None:
+    texts = [f"I liked it for reason {n}" for n in range(8)]
+    lines = ["id,review", *(f"{n},{text}" for n, text in enumerate(texts))]
+    data = "\n".join(lines) if kind == "table" else "\n".join(json.dumps({"text": text}) for text in texts)
+    given = argument(cloud, name, data, kind)
+    batch = cut(given, 3)
+    gpu.predict(cloud, batch, 0, 2)
+    document, data = conclude(cloud, function("postprocess"), given, batch, FAILED)
+    reason = {"code": "storage_failed", "message": "Cloud Storage failed."}
+    assert document["status"] == "partial"
+    assert document["data"]["lost"] == [{"first": 3, "last": 5} | reason]
+    assert document["data"]["errors"] == {"storage_failed": 3}
+    assert (document["data"]["succeeded"], document["data"]["failed"]) == (5, 3)
+    found = rows(data)[1:] if kind == "table" else objects(data)
+    assert len(found) == 8
+    lost = [index for index, one in enumerate(found) if "storage_failed" in str(one)]
+    assert lost == [3, 4, 5]
+
+    assert '"partial": true' in document["replay"]
+    order = json.dumps({"replay": {"partial": True, "prefix": f"{given['document']}.json"}}).encode()
+    assert function("on_message").post("/", **published(order, "2")).status_code == 200
+    (again,) = cloud.executions.arguments
+    assert again["job"] == given["job"]
+    assert list(cloud.documents()) == [f"results/{given['document']}.json"], "it stands until there is another"
+    kept = {shard: cloud.work.get_blob(f"shards/{given['job']}/{shard}.jsonl").generation for shard in range(3)}
+    assert cut(again, 3) == batch
+    assert kept == {shard: cloud.work.get_blob(f"shards/{given['job']}/{shard}.jsonl").generation for shard in range(3)}
+    gpu.predict(cloud, batch, 1)
+    second = {**LINEAGE, "execution": cloud.executions.created[-1].name}
+    body = {"argument": again, "batch": batch | {"errors": []}, "lineage": second}
+    assert function("postprocess").post("/", json=body).get_json()["status"] == "succeeded"
+    assert list(cloud.documents()) == [f"results/{given['document']}.json"]
+    document = cloud.only_document()
+    assert document["data"]["failed"] == 0
+    assert [attempt["error"]["code"] for attempt in document["attempts"]] == ["storage_failed"]
+    assert "storage_failed" not in _object(cloud, document["data"]["uri"])
+    latest = cloud.output.blob(f"latest/{name}.{'csv' if kind == 'table' else 'jsonl'}").download_as_bytes().decode()
+    assert latest == _object(cloud, document["data"]["uri"])
+
+
+def test_a_replay_that_fails_takes_nothing_away(
+    cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]]
+) -> None:
+    given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
+    batch = cut(given, 3)
+    gpu.predict(cloud, batch, 0)
+    before, _ = conclude(cloud, function("postprocess"), given, batch, FAILED)
+    order = json.dumps({"replay": {"partial": True, "prefix": ""}}).encode()
+    assert function("on_message").post("/", **published(order, "2")).status_code == 200
+    body = {
+        "argument": cloud.executions.arguments[0],
+        "error": {"step": "preprocess", "status": 500, "code": "internal", "message": "m"},
+        "lineage": {**LINEAGE, "execution": cloud.executions.created[-1].name},
+    }
+    assert function("postprocess").post("/", json=body).get_json()["status"] == "partial"
+    assert cloud.only_document() == before
+
+
+def test_whole_results_are_not_replayed(cloud: Cloud, function: Function, run: Run) -> None:
+    run('{"text": "a"}\n{"text": ""}', "records", "a.jsonl")
+    order = json.dumps({"replay": {"partial": True}}).encode()
+    assert function("on_message").post("/", **published(order, "2")).status_code == 200
+    assert not cloud.executions.created
+
+
+@pytest.mark.parametrize(("status", "folder"), [(500, "failed"), (404, "rejected")])
+def test_a_batch_without_any_output_is_no_result(
+    cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]], status: int, folder: str
+) -> None:
+    given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
+    error = {"step": "predict_shards", "status": status, "code": "model_not_found", "message": "No such model."}
+    document, _ = conclude(cloud, function("postprocess"), given, cut(given), error)
+    assert document["status"] == folder
+    assert list(cloud.documents()) == [f"{folder}/{given['document']}.json"]
+
+
+def test_many_shards_are_joined_in_order(cloud: Cloud, run: Run) -> None:
+    document, data = run("".join(json.dumps({"text": f"t{n}"}) + "\n" for n in range(70)), "records", "a.jsonl", 1)
+    assert document["data"]["shards"] == 70
+    assert [record["label"] for record in objects(data)] == [f"t{n}" for n in range(70)]
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "name"),
+    [("id,review\n", "table", "a.csv"), ('{"instances": []}', "records", "a.json"), ("\n \n", "records", "a.jsonl")],
+)
+def test_an_input_without_records_is_refused(cloud: Cloud, function: Function, data: str, kind: str, name: str) -> None:
+    response = function("preprocess").post("/", json=argument(cloud, name, data, kind))
+    assert response.status_code == 422
+
+
+# --- progress --------------------------------------------------------------------------------------
+
+
+def test_the_status_says_how_far_a_batch_is(
+    cloud: Cloud,
+    function: Function,
+    cut: Callable[..., dict[str, Any]],
+    validate: Callable[[dict[str, Any]], None],
+) -> None:
+    given = argument(cloud, "a.jsonl", '{"text": "a"}\n{"text": ""}\n' * 4, "records")
+    batch = cut(given, 3)
+    gpu.predict(cloud, batch, 0)
+    body = {"argument": given, "progress": batch, "lineage": LINEAGE | {"started_at": now()}}
+    assert function("postprocess").post("/", json=body).status_code == 200
+    status = cloud.documents("status")[f"status/{given['job']}.json"]
+    validate(status)
+    assert (status["state"], status["status"]) == ("running", None)
+    assert status["records"] == {"total": 8, "done": 3, "failed": 1}
+    assert status["shards"] == {"total": 3, "done": 1}
+    assert status["records_per_second"] > 0
+    assert status["remaining_seconds"] is not None
+    gpu.predict(cloud, batch, 1, 2)
+    conclude(cloud, function("postprocess"), given, batch)
+    status = cloud.documents("status")[f"status/{given['job']}.json"]
+    validate(status)
+    assert (status["state"], status["status"]) == ("done", "partial")
+    assert status["records"] == {"total": 8, "done": 8, "failed": 4}
+    assert status["remaining_seconds"] is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"prefix": "gs://other/shards/"}, {"shards": "x"}, {"format": "xml"}, {"records": None}], ids=str
+)
+def test_a_batch_that_is_not_the_job_s_is_malformed(
+    cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]], change: dict[str, Any]
+) -> None:
+    given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
+    batch = cut(given) | change
+    for key in ("progress", "batch"):
+        body = {"argument": given, key: batch, "lineage": LINEAGE}
+        assert function("postprocess").post("/", json=body).status_code == 400
+    assert not cloud.documents()
