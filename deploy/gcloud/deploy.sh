@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Brings the system of deploy/inventory.yaml into a project: makes what is missing, changes what differs, leaves the rest.
+# Brings the system of deploy/inventory.yaml into a project: makes what is missing, and changes what runs, when it runs, what is
+# watched and what is granted where that differs. Topics, subscriptions and the trigger are made once and then left alone.
 # Broken off, it goes on where it was when it is started again.
 #
 #   PROJECT_ID=my-project deploy/gcloud/deploy.sh              everything
@@ -10,7 +11,7 @@
 chosen=()
 for argument in "$@"; do
   case $argument in
-    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --dry-run) DRY_RUN=1 ;;
     -*) echo "unknown option $argument" >&2; exit 2 ;;
     *) chosen+=("$argument") ;;
