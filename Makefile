@@ -5,7 +5,8 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format local stage chaos rehearsal benchmark-workflows benchmark-pipeline clean
+.PHONY: help setup demo test lint format local stage audit chaos rehearsal clean \
+        benchmark-workflows benchmark-pipeline benchmark-batches
 
 help:            ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' $(MAKEFILE_LIST) | column -t -l 2 2>/dev/null || grep '##' $(MAKEFILE_LIST)
@@ -47,6 +48,15 @@ benchmark-workflows: setup  ## executions at once, overhead per step, beside PyP
 
 benchmark-pipeline: setup   ## latency by hop, inputs per second, storage requests per input
 	@$(RUN) -m benchmarks.pipeline.run
+
+benchmark-batches: setup    ## 200,000 rows of a CSV, beside a plain transformers pipeline and Ray Data
+	@$(RUN) -m benchmarks.batches.run --save
+
+audit: setup     ## compare every installed package with the published advisories (needs pypi.org)
+	@mkdir -p build
+	@$(RUN) -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > build/audit.txt
+	@$(VENV)/bin/pip-audit -r build/audit.txt --no-deps --disable-pip --strict --progress-spinner off || { \
+		echo "audit: a package has an advisory (above), or pypi.org's advisories could not be read; nothing is shown to be safe" >&2; exit 1; }
 
 chaos: setup     ## thousands of uploads while everything is killed, delayed, duplicated (long)
 	@$(RUN) -m pytest -m chaos tests/chaos
