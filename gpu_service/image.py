@@ -76,6 +76,16 @@ class ImageInputs:
             raise _broken(data, str(error)) from error
         return Payload(np.asarray(pixels), 1)
 
+    def payloads(self, images: Sequence[bytes]) -> list[Payload | InstanceError]:
+        """Of several images, each one's payload or error."""
+        return [self._payload(data) for data in images]
+
+    def _payload(self, data: bytes) -> Payload | InstanceError:
+        try:
+            return self.payload(data)
+        except InstanceError as error:
+            return error
+
     @property
     def _least(self) -> int:
         """The side, in pixels, below which detail would be lost before resizing."""

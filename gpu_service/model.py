@@ -13,6 +13,7 @@ from . import packed, resnet, vision
 from .auto import AutoImageClassifier, AutoTextClassifier
 from .checkpoint import Checkpoint
 from .device import Device
+from .errors import InstanceError
 from .image import ImageInputs
 from .payloads import Payload
 from .text import TextInputs
@@ -34,6 +35,8 @@ class Inputs(Protocol):
     kind: str
 
     def payload(self, value: Any, /) -> Payload: ...
+
+    def payloads(self, values: Sequence[Any], /) -> Sequence[Payload | InstanceError]: ...
 
 
 @dataclass(frozen=True)

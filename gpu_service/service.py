@@ -157,9 +157,20 @@ class Service:
         return order, tickets
 
     def _all_prepared(self, values: Sequence[Any], model: Model | None) -> list[Prepared]:
-        return [self._prepared(value, model) for value in values]
+        """The contents are read one by one, and made ready together by each model's inputs."""
+        prepared: list[Any] = [self._content(value, model) for value in values]
+        indices: dict[str, list[int]] = {}
+        for index, item in enumerate(prepared):
+            if isinstance(item, tuple):
+                indices.setdefault(item[0].key, []).append(index)
+        for found in indices.values():
+            chosen = prepared[found[0]][0]
+            payloads = chosen.inputs.payloads([prepared[index][1] for index in found])
+            for index, payload in zip(found, payloads, strict=True):
+                prepared[index] = (chosen, payload) if isinstance(payload, Payload) else payload
+        return prepared
 
-    def _prepared(self, value: object, model: Model | None) -> Prepared:
+    def _content(self, value: object, model: Model | None) -> tuple[Model, Any] | ServiceError:
         try:
             kind, content = protocol.instance(value)
             if kind == "uri":
@@ -169,9 +180,9 @@ class Service:
             chosen = model or self.default(kind)
             if chosen.inputs.kind != kind:
                 raise InstanceError(f"The model {chosen.entry.name} reads no {kind}.", "wrong_kind")
-            return chosen, chosen.inputs.payload(content)
         except ServiceError as error:
             return error
+        return chosen, content
 
     def _fetched(self, address: protocol.Address, model: Model | None) -> tuple[str, Any]:
         """What an object holds, as what the model reads; without a model, text if it is text."""

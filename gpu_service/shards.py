@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from google.cloud.storage import Blob
 
 MANY = 16  # shards at once
+FIRST = 512  # lines of the first window, so that the device need not wait long
 WINDOW = 4096  # lines that are tokenised and sorted together
 WINDOW_BYTES = 8 << 20  # or so many bytes of them
 FETCHED_BYTES = 128 << 10  # what the object that a line names may come to
@@ -123,14 +124,14 @@ class Work:
                 task.cancel()
 
     def _windows(self, source: "Blob") -> Iterator[Window]:
-        window, size = Window(self.request.offset, []), 0
+        window, size, full = Window(self.request.offset, []), 0, min(FIRST, WINDOW)
         for data in self.service.storage.lines(source):
             line = lines.parse(data)
             window.lines.append(line)
             size += len(data) + (FETCHED_BYTES if line.uri else 0)
-            if len(window.lines) >= WINDOW or size >= WINDOW_BYTES:
+            if len(window.lines) >= full or size >= WINDOW_BYTES:
                 yield window
-                window, size = Window(window.start + len(window.lines), []), 0
+                window, size, full = Window(window.start + len(window.lines), []), 0, min(2 * full, WINDOW)
         if window.lines:
             yield window
 
