@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format local stage audit chaos rehearsal clean \
+.PHONY: help setup demo test lint format local stage audit chaos rehearsal pulumi clean \
         benchmark-workflows benchmark-pipeline benchmark-batches
 
 help:            ## list the targets
@@ -64,5 +64,10 @@ chaos: setup     ## thousands of uploads while everything is killed, delayed, du
 rehearsal: setup ## deploy, examine and destroy a project with the real gcloud against a stand-in (long)
 	@$(RUN) -m pytest -m rehearsal tests/deploy
 
+pulumi: setup    ## the Pulumi program under Pulumi's mocks (400 MB, once)
+	@test -x .venv-pulumi/bin/python || $(PYTHON) -m venv .venv-pulumi
+	@.venv-pulumi/bin/pip install --quiet --disable-pip-version-check -r deploy/pulumi/requirements.txt
+	@$(RUN) -m pytest -m pulumi tests/deploy/test_pulumi.py
+
 clean:           ## remove the environment, local state and build output
-	rm -rf $(VENV) .local build
+	rm -rf $(VENV) .venv-pulumi .local build

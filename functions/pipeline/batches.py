@@ -22,6 +22,7 @@ from pipeline.settings import Settings
 
 Format = Literal["csv", "jsonl"]
 
+ADDED_COLUMNS = ("label", "score", "error")
 SUMMARY = "shard-summary"
 OUTPUT = re.compile(r"/(\d+)\.out\.\w+$")
 

@@ -2,16 +2,19 @@
 
 import csv
 import io
+import itertools
 import json
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from google.api_core.exceptions import NotFound
+
 from pipeline import clients
-from pipeline.batches import Batch
+from pipeline.batches import ADDED_COLUMNS, Batch
 from pipeline.inputs import CHUNK_BYTES
 from pipeline.jobs import Job
 from pipeline.objects import content_type, put
@@ -85,18 +88,29 @@ class _Merge:
         target = self._blob()
         first = shard * self._batch.records_per_shard
         codes: Counter[str] = Counter()
-        source = self._bucket.blob(self._batch.input(shard))
-        with (
-            source.open("rb", chunk_size=CHUNK_BYTES) as lines,
-            target.open("wb", content_type=target.content_type, chunk_size=CHUNK_BYTES) as out,
-        ):
-            for index, line in enumerate(lines, first):
-                code, text = self._line(index, json.loads(line), error)
+        with target.open("wb", content_type=target.content_type, chunk_size=CHUNK_BYTES) as out:
+            for index, record in enumerate(self._records(shard), first):
+                code, text = self._line(index, record, error)
                 out.write(text.encode())
                 codes[code] += 1
         with self._lock:
             self._errors.update(codes)
         return str(target.name)
+
+    def _records(self, shard: int) -> Iterator[Any]:
+        """The shard's records; as many without content when somebody has deleted the shard itself."""
+        source = self._bucket.blob(self._batch.input(shard))
+        try:
+            with source.open("rb", chunk_size=CHUNK_BYTES) as lines:
+                yield from map(json.loads, lines)
+        except NotFound:
+            row = [""] * self._width() if self._batch.format == "csv" else []
+            yield from itertools.repeat({"row": row}, self._batch.size(shard))
+
+    def _width(self) -> int:
+        """How many columns the input has."""
+        header = self._bucket.blob(self._batch.name("header.csv")).download_as_bytes().decode()
+        return len(next(csv.reader([header]))) - len(ADDED_COLUMNS)
 
     def _line(self, index: int, record: Any, error: Error) -> tuple[str, str]:
         fields = record if isinstance(record, dict) else {}

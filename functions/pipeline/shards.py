@@ -14,7 +14,7 @@ from typing import Any
 from google.api_core.exceptions import PreconditionFailed
 
 from pipeline import batches, clients, inputs, records
-from pipeline.batches import Batch
+from pipeline.batches import ADDED_COLUMNS, Batch
 from pipeline.errors import RejectedError
 from pipeline.inputs import Head
 from pipeline.jobs import Job
@@ -27,7 +27,6 @@ MAX_SHARDS = 2000  # an execution of the workflow has 100,000 steps
 MAX_RECORDS = 20_000  # per shard
 TEXT_BYTES_PER_SECOND = 500_000  # what a device is taken to predict on, to choose a shard's size
 IMAGES_PER_SECOND = 100
-ADDED_COLUMNS = ("label", "score", "error")
 
 
 def cut(settings: Settings, job: Job) -> dict[str, Any]:

@@ -1,0 +1,154 @@
+"""Batches on the whole local stack: by requests and by the GPU job, and what of it is killed or lost on the way."""
+
+import csv
+import io
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+import yaml
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+from google.cloud.pubsub_v1 import PublisherClient
+
+from emulator.process import Stack
+
+ROOT = Path(__file__).parents[1]
+THRESHOLD = 1500
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("batches")
+    content: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "local" / "stack.yaml").read_text())
+    content["root"] = str(ROOT)
+    content["env"]["RECORDS_PER_SHARD"] = "100"
+    content["workflows"]["inference"]["env"] |= {"JOB_THRESHOLD_RECORDS": str(THRESHOLD), "JOB_TASKS": "2"}
+    path = folder / "stack.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with Stack(folder / "state", stack=path) as running:
+        yield running.start()
+
+
+@pytest.fixture
+def client(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> storage.Client:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", stack.http)
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", stack.grpc)
+    return storage.Client(project="local-project", credentials=AnonymousCredentials())
+
+
+def upload(client: storage.Client, name: str, rows: int) -> str:
+    """Uploads a table with an empty text in every 50th row; the terminal document's name."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["id", "review"])
+    for number in range(rows):
+        said = f"The plot is {'wonderful' if number % 3 else 'dull'}, and the cast in scene {number} is fine."
+        writer.writerow([number, "" if number % 50 == 49 else said])
+    blob = client.bucket("local-input").blob(name)
+    blob.upload_from_string(text.getvalue(), "text/csv")
+    return f"{name}/{blob.generation}"
+
+
+def wait(client: storage.Client, document: str, done: Callable[[dict[str, Any]], bool] = lambda _: True) -> Any:
+    give_up = time.monotonic() + 100
+    while time.monotonic() < give_up:
+        for folder in ("results", "rejected", "failed"):
+            if blob := client.bucket("local-output").get_blob(f"{folder}/{document}.json"):
+                content = json.loads(blob.download_as_bytes())
+                if done(content):
+                    return content
+        time.sleep(0.1)
+    raise AssertionError(f"{document} did not come")
+
+
+def rows_of(client: storage.Client, document: str) -> list[dict[str, str]]:
+    data = client.bucket("local-output").blob(f"results/{document}.csv").download_as_bytes().decode()
+    return list(csv.DictReader(io.StringIO(data, newline="")))
+
+
+def shards(client: storage.Client, count: int) -> list[str]:
+    """The newest batch's finished shards, once there are that many."""
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up:
+        found: dict[str, list[str]] = {}
+        for blob in client.list_blobs("local-work", prefix="shards/"):
+            found.setdefault(blob.name.split("/")[1], []).append(blob.name)
+        for names in found.values():
+            finished = [name for name in names if ".out." in name]
+            whole = len([name for name in names if name.endswith(".jsonl") and ".out." not in name])
+            if count <= len(finished) < whole:
+                return finished
+        time.sleep(0.01)
+    raise AssertionError(f"no batch has {count} finished shards and more to do")
+
+
+def kill(module: str) -> None:
+    """SIGKILL to every process of this stack that runs a module."""
+    for process in psutil.Process().children(recursive=True):
+        if module in process.cmdline():
+            process.kill()
+
+
+def check(document: dict[str, Any], found: list[dict[str, str]], rows: int) -> None:
+    assert document["status"] == "partial"
+    assert document["data"]["errors"] == {"empty": rows // 50}
+    assert [int(row["id"]) for row in found] == list(range(rows))
+    assert all(bool(row["label"]) != bool(row["error"]) for row in found)
+
+
+def test_the_service_is_killed_in_the_middle_of_a_batch(stack: Stack, client: storage.Client) -> None:
+    document = upload(client, "killed-service.csv", THRESHOLD)
+    shards(client, 2)
+    kill("gpu_service")
+    result = wait(client, document)
+    check(result, rows_of(client, document), THRESHOLD)
+    assert result["data"]["shards"] == THRESHOLD // 100
+    status = client.bucket("local-output").blob(f"status/{result['job']}.json").download_as_bytes()
+    assert json.loads(status)["state"] == "done"
+
+
+def test_a_task_of_the_job_is_killed_in_the_middle(stack: Stack, client: storage.Client) -> None:
+    document = upload(client, "killed-task.csv", 3000)
+    finished = set(shards(client, 2))
+    before = {name: client.bucket("local-work").get_blob(name).generation for name in finished}
+    kill("gpu_service.job")
+    result = wait(client, document)
+    check(result, rows_of(client, document), 3000)
+    assert before == {name: client.bucket("local-work").get_blob(name).generation for name in finished}
+    parent = "v2/projects/local-project/locations/us-central1/jobs/gpu-job"
+    listed = httpx.get(f"{stack.http}/{parent}/executions").json()["executions"]
+    assert any(execution.get("retriedCount", 0) > 0 for execution in listed)
+
+
+def test_a_shard_that_always_fails_is_named_and_replayed_alone(stack: Stack, client: storage.Client) -> None:
+    document = upload(client, "lost-shard.csv", 1000)
+    work = client.bucket("local-work")
+    first = shards(client, 1)[0].rpartition("/")[0]
+    last = work.blob(f"{first}/9.jsonl")
+    content = last.download_as_bytes()
+    last.delete()
+    result = wait(client, document)
+    assert result["status"] == "partial"
+    assert [(lost["first"], lost["last"]) for lost in result["data"]["lost"]] == [(900, 999)]
+    assert [row["error"] for row in rows_of(client, document)][900:] == ["object_not_found"] * 100
+    assert result["data"]["failed"] == 100 + 900 // 50
+
+    kept = {blob.name: blob.generation for blob in client.list_blobs("local-work", prefix=f"{first}/")}
+    last.upload_from_string(content)
+    publisher = PublisherClient()
+    order = json.dumps({"replay": {"partial": True, "prefix": document}}).encode()
+    publisher.publish(publisher.topic_path("local-project", "messages"), order).result(timeout=20)
+    result = wait(client, document, lambda content: "lost" not in content["data"])
+    check(result, rows_of(client, document), 1000)
+    assert [attempt["error"]["code"] for attempt in result["attempts"]] == ["object_not_found"]
+    now = {blob.name: blob.generation for blob in client.list_blobs("local-work", prefix=f"{first}/")}
+    assert set(now) - set(kept) == {f"{first}/9.jsonl", f"{first}/9.out.csv"}
+    assert all(now[name] == generation for name, generation in kept.items())
