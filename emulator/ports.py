@@ -58,7 +58,8 @@ def _is_free(port: int) -> bool:
 
 
 def _bind(port: int) -> socket.socket | None:
-    candidate = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # asyncio turns Nagle's algorithm off only where the protocol is named; else a body waits 40 ms for its head's ACK.
+    candidate = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         candidate.bind((HOST, port))

@@ -1,3 +1,4 @@
+import asyncio
 import socket
 
 import pytest
@@ -27,3 +28,21 @@ def test_port_of_the_last_time_is_taken_again_unless_somebody_has_it() -> None:
         again = ports.choose(before, ["a", "b"])
     assert again["a"] == before["a"]
     assert again["b"] != before["b"]
+
+
+def test_small_writes_to_a_caller_are_not_held_back() -> None:
+    async def answers_at_once() -> int:
+        delays = asyncio.get_running_loop().create_future()
+
+        def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            delays.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        listening = ports.listen(0, "x", "y")
+        async with await asyncio.start_server(accept, sock=listening):
+            _, writer = await asyncio.open_connection(*listening.getsockname())
+            found: int = await delays
+            writer.close()
+        return found
+
+    assert asyncio.run(answers_at_once())

@@ -1,0 +1,96 @@
+"""Measure how soon each function answers its first request, beside an empty function of the same framework.
+
+    make benchmark-functions
+
+Each start is a fresh process of the real functions-framework server in the folder that would be deployed. The first
+request is a real one: it reads and writes emulated Cloud Storage and starts executions, by the official clients.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+
+from benchmarks.functions import events
+from benchmarks.functions.cloud import cloud
+from benchmarks.functions.first import Start, measure
+from deploy import stage
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENTS = ROOT / ".peers" / "functions"
+EVENT_FUNCTIONS = ("on_upload", "on_message", "on_dead_letter")
+EMPTY = {
+    "cloudevent": "import functions_framework\n\n@functions_framework.cloud_event\ndef empty(event):\n    pass\n",
+    "http": "import functions_framework\n\n@functions_framework.http\ndef empty(request):\n    return {}\n",
+}
+LIMIT = 1.5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("function", nargs="*", help="all of them by default")
+    parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--own-environments", action="store_true", help="with just each function's requirements.txt")
+    options = parser.parse_args()
+    print(f"{'':16}{'listening':>12}{'first answer':>15}{'processor':>12}{'memory':>10}{'ratio':>8}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "cloud").mkdir()
+        with cloud(folder / "cloud") as env:
+            os.environ["STORAGE_EMULATOR_HOST"] = env["STORAGE_EMULATOR_HOST"]
+            client = storage.Client(project="local-project", credentials=AnonymousCredentials())
+            for function in options.function or stage.names():
+                python = environment(function) if options.own_environments else Path(sys.executable)
+                compare(function, python, folder, env, client, options.runs)
+
+
+def environment(function: str) -> Path:
+    """The interpreter of a virtual environment with what the function's deployment would install."""
+    folder = ENVIRONMENTS / function
+    python = folder / "bin" / "python"
+    if not python.exists():
+        venv.create(folder, with_pip=True)
+    requirements = ROOT / "functions" / function / "requirements.txt"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", requirements], check=True)
+    return python
+
+
+def compare(function: str, python: Path, folder: Path, env: dict[str, str], client: storage.Client, runs: int) -> None:
+    """Starts the function and an empty one in turn; the first start of each, which warms the disk, is left out."""
+    signature = "cloudevent" if function in EVENT_FUNCTIONS else "http"
+    bare = folder / f"empty-{signature}"
+    bare.mkdir(exist_ok=True)
+    (bare / "main.py").write_text(EMPTY[signature])
+    staged = stage.stage(function, target=folder / "staged")
+    starts: list[tuple[Start, Start]] = []
+    for _ in range(runs + 1):
+        request = events.of(function, client)
+        empty = measure(python, bare, "empty", signature, env, request)
+        starts.append((empty, measure(python, staged, function, signature, env, events.of(function, client))))
+    emptys, ours = zip(*starts[1:], strict=True)
+    report(f"empty {signature}", list(emptys), None)
+    report(function, list(ours), list(emptys))
+
+
+def report(name: str, starts: list[Start], beside: list[Start] | None) -> None:
+    def median(of: list[Start], field: str) -> float:
+        found: float = statistics.median(getattr(start, field) for start in of)
+        return found
+
+    ratio = f"{median(starts, 'answered') / median(beside, 'answered'):8.2f}" if beside else ""
+    print(
+        f"{name:16}{1000 * median(starts, 'listening'):9.0f} ms{1000 * median(starts, 'answered'):12.0f} ms"
+        f"{1000 * median(starts, 'cpu'):9.0f} ms{median(starts, 'memory_mb'):7.0f} MB{ratio}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
