@@ -1,4 +1,4 @@
-"""Receives Pub/Sub messages: notifications, inline instances, manifests and the scheduler's sweep."""
+"""Receives Pub/Sub messages: notifications, inline instances, manifests and orders such as the scheduler's."""
 
 import functions_framework
 from cloudevents.http import CloudEvent

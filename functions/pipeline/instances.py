@@ -5,17 +5,15 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline import clients, images, inputs, shards, staged
+from pipeline import clients, contents, inputs, microbatches, shards, staged
+from pipeline.contents import Instance
 from pipeline.errors import MalformedError, RejectedError
-from pipeline.jobs import Input, Job
+from pipeline.jobs import SINGLE, Job
 from pipeline.objects import put
 from pipeline.settings import Settings
 from pipeline.stamps import stamp
-from pipeline.text import decode
 
 INLINE_BYTES = 64 * 1024  # of all instances of a request together; an execution's variables hold 512 KB
-
-Instance = dict[str, Any]
 
 
 def prepare(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
@@ -30,28 +28,13 @@ def prepare(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
     is_message = staged.is_kept(settings, source) and source.name == f"messages/{job.id}.json"
     if is_message and job.kind != "manifest":
         answer = _single(_of_message(settings, job), job, settings)
-    elif source.bucket != settings.input_bucket and not is_message:
+    elif source.bucket != settings.input_bucket and not (is_message or microbatches.is_kept(settings, job)):
         raise MalformedError(f"The bucket {source.bucket!r} holds no inputs.")
-    elif job.kind == "text":
-        answer = _single([_of_text(settings, source)], job, settings)
-    elif job.kind == "image":
-        data = inputs.read(source, settings.max_bytes["image"])
-        answer = _single([_of_image(settings, data)], job, settings)
+    elif job.kind in SINGLE:
+        answer = _single([contents.instance(settings, job, contents.fetch(settings, job))], job, settings)
     else:
         answer = shards.cut(settings, job)
     return {**answer, "revision": settings.revision}
-
-
-def _of_text(settings: Settings, source: Input) -> Instance:
-    text = decode(inputs.read(source, settings.max_bytes["text"]))
-    if not text.strip():
-        raise RejectedError("empty", "The input holds nothing but white space.")
-    return {"text": text}
-
-
-def _of_image(settings: Settings, data: bytes) -> Instance:
-    encoded = images.shrink(data, settings.image_size)
-    return {"image": {"b64": base64.b64encode(encoded.data).decode()}}
 
 
 def _of_message(settings: Settings, job: Job) -> list[Instance]:
@@ -64,7 +47,7 @@ def _of_message(settings: Settings, job: Job) -> list[Instance]:
 
 def _of_inline_image(settings: Settings, instance: Instance, index: int) -> Instance:
     try:
-        return _of_image(settings, base64.b64decode(instance["image"]["b64"]))
+        return contents.of_image(settings, base64.b64decode(instance["image"]["b64"]))
     except RejectedError as error:
         raise RejectedError(error.code, f"Instance {index}: {error.message}") from error
 

@@ -1,6 +1,7 @@
 """Takes inputs in: claim, validate and route, then start an execution or write the rejection."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -41,6 +42,14 @@ class Finished:
     document: documents.Document
 
 
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """A job that is claimed and routed: whoever has it starts an execution, then confirms or releases the claim."""
+
+    job: Job
+    claim: Claim
+
+
 Work = Callable[[Job], Job | Finished]
 
 
@@ -51,6 +60,11 @@ def upload(settings: Settings, named: Upload, receipt: Receipt, held: Claim | No
         MalformedError: it lies in another bucket.
         InProgressError: another handler has just claimed it.
     """
+    return _launched(settings, reserve(settings, named, receipt, held))
+
+
+def reserve(settings: Settings, named: Upload, receipt: Receipt, held: Claim | None = None) -> Verdict | Reserved:
+    """As `upload`, but what needs an execution is left to the caller, to launch it alone or with others."""
     if is_stamped(named.metadata):
         return Verdict("ignored", reason="written by the pipeline")
     if named.bucket != settings.input_bucket:
@@ -59,26 +73,69 @@ def upload(settings: Settings, named: Upload, receipt: Receipt, held: Claim | No
         named = describe(named)
     if not named.is_input:
         return Verdict("ignored", reason="a folder, or parameters of another input")
-    return process(settings, job_of(named, receipt), lambda job: _routed(settings, job, named), held)
+    return _reserve(settings, job_of(named, receipt), lambda job: _routed(settings, job, named), held)
 
 
 def process(settings: Settings, job: Job, work: Work, held: Claim | None = None) -> Verdict:
     """Claims the job and does its work; `held` is a dead claim that is to be taken over."""
-    logs.bind(job=job.id)
-    claims = Claims(settings.work_bucket, settings.claim_lease)
-    claim = claims.take_over(held, job.event_id) if held else claims.acquire(job.id, job.event_id)
-    if claim is None:
-        return Verdict("ignored", job.id, job.document, reason="duplicate")
+    return _launched(settings, _reserve(settings, job, work, held))
+
+
+def launch(settings: Settings, reserved: Reserved) -> Verdict:
+    """Starts a reserved job's own execution."""
+    job, claims = reserved.job, Claims(settings.work_bucket, settings.claim_lease)
     try:
-        verdict = _attempt(settings, job, work)
+        with releasing(claims, reserved.claim):
+            verdict = _started(settings, job)
     except ThrottledError:
-        claims.release(claim)
-        return Verdict("throttled", job.id, job.document, reason="MAX_EXECUTIONS_PER_HOUR")
-    except BaseException:
-        claims.release(claim)
-        raise
-    claims.confirm(claim, verdict.execution)
+        return throttled(job)
+    claims.confirm(reserved.claim, verdict.execution)
     return verdict
+
+
+def execute(settings: Settings, job: Job) -> str:
+    """Creates the execution of a claimed job, if the hour has one left, and returns its name.
+
+    Raises:
+        RejectedError: the argument is too long.
+        ThrottledError: the hour has none left.
+    """
+    if not settings.max_executions_per_hour:
+        return start(settings, job)
+    quota = quotas.of(settings.work_bucket, settings.max_executions_per_hour)
+    if not quota.take():
+        raise ThrottledError
+    try:
+        return start(settings, job)
+    except BaseException:
+        quota.give_back()
+        raise
+
+
+def is_throttled(settings: Settings) -> bool:
+    """Whether the hour has no execution left."""
+    if not settings.max_executions_per_hour:
+        return False
+    quota = quotas.of(settings.work_bucket, settings.max_executions_per_hour)
+    if not quota.take():
+        return True
+    quota.give_back()
+    return False
+
+
+def throttled(job: Job) -> Verdict:
+    return Verdict("throttled", job.id, job.document, reason="MAX_EXECUTIONS_PER_HOUR")
+
+
+@contextmanager
+def releasing(claims: Claims, *held: Claim) -> Iterator[None]:
+    """Gives claims up when what is done inside fails."""
+    try:
+        yield
+    except BaseException:
+        for claim in held:
+            claims.release(claim)
+        raise
 
 
 def refuse(settings: Settings, job: Job, reason: RejectedError) -> Verdict:
@@ -113,30 +170,42 @@ def describe(named: Upload) -> Upload:
     return named if blob is None else Upload.of_blob(blob)
 
 
-def _attempt(settings: Settings, job: Job, work: Work) -> Verdict:
+def _launched(settings: Settings, reserved: Verdict | Reserved) -> Verdict:
+    return launch(settings, reserved) if isinstance(reserved, Reserved) else reserved
+
+
+def _reserve(settings: Settings, job: Job, work: Work, held: Claim | None) -> Verdict | Reserved:
+    logs.bind(job=job.id)
+    claims = Claims(settings.work_bucket, settings.claim_lease)
+    claim = claims.take_over(held, job.event_id) if held else claims.acquire(job.id, job.event_id)
+    if claim is None:
+        return Verdict("ignored", job.id, job.document, reason="duplicate")
+    with releasing(claims, claim):
+        worked = _attempt(settings, job, work)
+    if isinstance(worked, Job):
+        return Reserved(worked, claim)
+    claims.confirm(claim, None)
+    return worked
+
+
+def _started(settings: Settings, job: Job) -> Verdict:
     try:
-        ready = work(job)
-        if isinstance(ready, Finished):
-            decided = outcomes.settle(settings, ready.job, ready.document)
-            return Verdict("accepted", job.id, decided.document, ready.job.kind)
-        execution = _start(settings, ready)
+        execution = execute(settings, job)
     except RejectedError as reason:
         return refuse(settings, job, reason)
-    return Verdict("accepted", job.id, job.document, ready.kind, execution)
+    return Verdict("accepted", job.id, job.document, job.kind, execution)
 
 
-def _start(settings: Settings, job: Job) -> str:
-    """Creates the execution, if the hour has one left."""
-    if not settings.max_executions_per_hour:
-        return start(settings, job)
-    quota = quotas.of(settings.work_bucket, settings.max_executions_per_hour)
-    if not quota.take():
-        raise ThrottledError
+def _attempt(settings: Settings, job: Job, work: Work) -> Verdict | Job:
+    """The job when it needs an execution; the verdict when it has come to its end already."""
     try:
-        return start(settings, job)
-    except BaseException:
-        quota.give_back()
-        raise
+        ready = work(job)
+        if isinstance(ready, Job):
+            return ready
+        decided = outcomes.settle(settings, ready.job, ready.document)
+    except RejectedError as reason:
+        return refuse(settings, job, reason)
+    return Verdict("accepted", job.id, decided.document, ready.job.kind)
 
 
 def _routed(settings: Settings, job: Job, named: Upload) -> Job:

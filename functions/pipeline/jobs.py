@@ -1,12 +1,15 @@
 """A job: one input to bring to its terminal document, and the workflow's argument that describes it."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from pipeline.errors import MalformedError
 
 KINDS = ("text", "image", "timeseries", "table", "records", "manifest")
+SINGLE = ("text", "image")  # of which an input is one instance
+MICROBATCH = "microbatch"  # of an execution that works for many jobs, never of an input
 MAX_OBJECT_NAME = 1024  # bytes of UTF-8, Cloud Storage's limit
 LONGEST_DECORATION = len("rejected/.jsonl")
 
@@ -102,7 +105,7 @@ class Job:
         """
         fields = _record(value, "argument")
         kind, trace = _text(fields, "kind"), fields.get("trace")
-        if kind not in KINDS:
+        if kind not in (*KINDS, MICROBATCH):
             raise MalformedError(f"kind must be one of {', '.join(KINDS)}.")
         if trace is not None and not isinstance(trace, str):
             raise MalformedError("trace must be a string or null.")
@@ -137,6 +140,10 @@ def of_message(topic: str, message_id: str) -> str:
 
 def of_manifest(manifest_id: str) -> str:
     return _digest(manifest_id)
+
+
+def of_microbatch(members: Iterable[str]) -> str:
+    return _digest(",".join(sorted(members)))
 
 
 def document_of_object(name: str, generation: int) -> str:

@@ -75,9 +75,10 @@ def bury(settings: Settings, message: Message, receipt: Receipt) -> Verdict:
     found = _uploaded(settings, letter, receipt)
     if isinstance(found, Verdict):
         return found
-    if isinstance(letter.body, dict) and letter.body.keys() == {"sweep"}:
-        logs.log(logging.ERROR, "dead letter", reason="sweep", deliveries=letter.deliveries)
-        return Verdict("ignored", reason="sweep")  # the scheduler's next one does its work
+    if isinstance(letter.body, dict) and letter.body.keys() in ({"sweep"}, {"collect"}):
+        (order,) = letter.body
+        logs.log(logging.ERROR, "dead letter", reason=order, deliveries=letter.deliveries)
+        return Verdict("ignored", reason=order)  # the scheduler's next one does its work
     job, replayed_by = (found, None) if found else _sent(settings, letter, receipt)
     logs.bind(job=job.id)
     logs.log(

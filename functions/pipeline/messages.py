@@ -1,16 +1,27 @@
-"""Takes messages in: Cloud Storage notifications, inline instances, manifests, sweeps and replays."""
+"""Takes messages in: Cloud Storage notifications, inline instances, manifests, and orders to the pipeline itself."""
 
-import base64
 from dataclasses import replace
 from typing import Any
 
-from pipeline import inline, intake, letters, manifests, publishing, replays, shapes, staged, sweeps
-from pipeline.errors import MalformedError, RejectedError
-from pipeline.events import Message, Receipt, Upload
+from pipeline import (
+    collecting,
+    inline,
+    intake,
+    letters,
+    manifests,
+    payloads,
+    publishing,
+    replays,
+    staged,
+    sweeps,
+)
+from pipeline.errors import RejectedError
+from pipeline.events import Message, Receipt
 from pipeline.intake import Verdict
-from pipeline.jobs import Job, MessageInput, of_message
+from pipeline.jobs import Job
 from pipeline.settings import Settings
-from pipeline.stamps import hops, is_stamped
+
+ORDERS = ("sweep", "replay", "collect")
 
 
 def take_in(settings: Settings, message: Message, receipt: Receipt) -> Verdict:
@@ -19,15 +30,15 @@ def take_in(settings: Settings, message: Message, receipt: Receipt) -> Verdict:
     Raises:
         InProgressError: another handler has just claimed the same job.
     """
-    event_type = message.attributes.get("eventType")
-    if event_type and "bucketId" in message.attributes and event_type != "OBJECT_FINALIZE":
-        return Verdict("ignored", reason=event_type)
-    job = _job(message, receipt)
+    change = payloads.change(message)
+    if change and change != payloads.FINALIZE:
+        return Verdict("ignored", reason=change)
+    job = payloads.job_of(message, receipt)
     try:
-        if event_type and "bucketId" in message.attributes:
-            return _notification(settings, message, receipt)
-        body = _body(settings, message)
-        if body.keys() in ({"sweep"}, {"replay"}):
+        if change:  # the same job as the direct event's, whatever the message's own id is
+            return intake.upload(settings, payloads.upload(settings, message), receipt)
+        body = payloads.body(settings, message)
+        if len(body) == 1 and body.keys() <= set(ORDERS):
             return _order(settings, message, body, receipt)
         intake.check_hops(settings, job)
         manifest = manifests.parse(body) if {"id", "inputs"} <= body.keys() else None
@@ -40,7 +51,7 @@ def take_in(settings: Settings, message: Message, receipt: Receipt) -> Verdict:
     if prepared:
         letters.note_redelivery(settings, message)
         return intake.process(settings, job, lambda claimed: inline.stage(settings, claimed, prepared))
-    shapes_known = 'an object with "instances", a manifest\'s "id" and "inputs", "sweep" or "replay"'
+    shapes_known = 'an object with "instances", a manifest\'s "id" and "inputs", "sweep", "replay" or "collect"'
     return intake.refuse(settings, job, RejectedError("unknown_message", f"The message must be {shapes_known}."))
 
 
@@ -49,10 +60,12 @@ def _kept(settings: Settings, job: Job, body: dict[str, Any]) -> Job:
 
 
 def _order(settings: Settings, message: Message, body: dict[str, Any], receipt: Receipt) -> Verdict:
-    """A sweep or a replay; what it leaves goes on in a message to the same topic."""
-    following: sweeps.Sweep | replays.Replay | None
+    """A sweep, a replay or a collection; what it leaves goes on in a message to the same topic."""
+    following: sweeps.Sweep | replays.Replay | collecting.Collection | None
     if "sweep" in body:
         verdict, following = sweeps.run(settings, sweeps.parse(body["sweep"]), receipt)
+    elif "collect" in body:
+        verdict, following = collecting.run(settings, collecting.parse(body["collect"]), receipt)
     else:
         verdict, following = replays.run(settings, replays.parse(body["replay"]), receipt)
     if following is None:
@@ -61,61 +74,3 @@ def _order(settings: Settings, message: Message, body: dict[str, Any], receipt: 
     if message.path:
         goes_on["continued_by"] = publishing.publish(message.path, following.message())
     return replace(verdict, counts=(verdict.counts or {}) | goes_on)
-
-
-def _notification(settings: Settings, message: Message, receipt: Receipt) -> Verdict:
-    """The same job as the direct event's, whatever the message's own id is."""
-    try:
-        named = Upload.parse(_resource(settings, message))
-    except MalformedError as error:
-        raise RejectedError("unknown_message", f"The notification names no object: {error}") from error
-    if named.bucket != settings.input_bucket and not is_stamped(named.metadata):
-        raise RejectedError("foreign_bucket", f"The bucket {named.bucket!r} is not the one that is processed.")
-    return intake.upload(settings, named, receipt)
-
-
-def _resource(settings: Settings, message: Message) -> Any:
-    """The object resource; without a payload (payloadFormat NONE) the attributes name the object."""
-    if message.attributes.get("payloadFormat") != "NONE":
-        return _body(settings, message)
-    named = message.attributes
-    return {
-        "bucket": named.get("bucketId"),
-        "name": named.get("objectId"),
-        "generation": named.get("objectGeneration"),
-    }
-
-
-def _body(settings: Settings, message: Message) -> dict[str, Any]:
-    value = shapes.parse(_text(message.data, settings.max_bytes["message"]))
-    if not isinstance(value, dict):
-        raise RejectedError("unknown_message", "The message must be a JSON object.")
-    return value
-
-
-def _text(data: object, limit: int) -> str:
-    if not data:
-        raise RejectedError("empty_message", "The message has no data.")
-    if not isinstance(data, str):
-        raise RejectedError("invalid_base64", "The message's data must be base64.")
-    if len(data) * 3 // 4 > limit:
-        raise RejectedError("too_large", f"The message has more than {limit:,} bytes.")
-    try:
-        return base64.b64decode(data, validate=True).decode()
-    except UnicodeDecodeError as error:
-        raise RejectedError("invalid_json", "The message's data is not UTF-8.") from error
-    except ValueError as error:  # binascii's own for most of it, a plain one for what is not ASCII
-        raise RejectedError("invalid_base64", "The message's data is not valid base64.") from error
-
-
-def _job(message: Message, receipt: Receipt) -> Job:
-    size = len(message.data) * 3 // 4 if isinstance(message.data, str) else 0
-    return Job(
-        id=of_message(message.topic, message.id),
-        document=f"messages/{message.topic}/{message.id}",
-        event_id=receipt.event_id,
-        received_at=receipt.received_at,
-        input=MessageInput(message.topic, message.id, size),
-        trace=receipt.trace,
-        hops=hops(message.attributes),
-    )

@@ -1,16 +1,20 @@
-"""Reads inputs of many records as the lines of shards: CSV rows, JSON lines, JSON instances, a manifest's items."""
+"""Reads inputs of many records as the lines of shards: CSV rows, JSON lines, JSON instances, a manifest's items,
+or the members of a micro-batch.
+"""
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline import inputs, manifests, parameters, shapes, tables, tabular
+from pipeline import contents, inputs, manifests, microbatches, parameters, shapes, tables, tabular
 from pipeline.batches import Format
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.inputs import Head
-from pipeline.jobs import Input, Job
+from pipeline.jobs import MICROBATCH, Input, Job
 from pipeline.settings import Settings
 from pipeline.tables import Record
 from pipeline.text import decode, decode_head, encoding
@@ -18,6 +22,7 @@ from pipeline.text import decode, decode_head, encoding
 MAX_DOCUMENT = 32 << 20  # bytes of a JSON document, which has to be read whole
 MAX_LINE_CHARS = 8 << 20
 FIELDS = ("text", "image", "uri")
+READERS = 4  # of a micro-batch's members at once: each holds an input of up to 32 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,9 @@ def reader(settings: Settings, job: Job, head: Head) -> Iterator[Records]:
             yield _of_table(opened, job)
     elif job.kind == "manifest":
         yield _of_manifest(settings, job, manifests.load(settings, job))
+    elif job.kind == MICROBATCH:
+        lines = _of_members(settings, microbatches.members(settings, job))
+        yield Records(lines, "jsonl", job.model, job.parameters)
     elif job.kind != "records":
         raise MalformedError(f"Inputs of the kind {job.kind} are not prepared here.")
     elif shapes.is_lines(decode_head(head.data, whole=head.whole), whole=head.whole):
@@ -141,6 +149,24 @@ def _of_item(item: manifests.Item, bucket: str, to: Format) -> str:
         return _refused(refusal, uri=item.uri, **beside)
     generation = {} if item.generation is None else {"generation": str(item.generation)}
     return json.dumps({"uri": item.uri, **generation, **beside})
+
+
+def _of_members(settings: Settings, members: list[Job]) -> Iterator[str]:
+    """The very instances that the members' own executions would have sent, or the refusals."""
+    decoding = threading.Lock()  # one image at a time: it may take 150 MB
+
+    def line(member: Job) -> str:
+        try:
+            data = contents.fetch(settings, member)
+            with decoding:
+                instance = contents.instance(settings, member, data)
+        except RejectedError as refusal:
+            return _refused(refusal, id=member.id)
+        return json.dumps({**instance, "id": member.id})
+
+    with ThreadPoolExecutor(READERS) as pool:
+        for start in range(0, len(members), READERS):
+            yield from pool.map(line, members[start : start + READERS])
 
 
 def _refused(refusal: RejectedError, **beside: Any) -> str:

@@ -35,6 +35,8 @@ class Settings:
     max_hops: int = 3
     shard_seconds: float = 10.0  # that a shard should keep the GPU service busy
     records_per_shard: int = 0  # 0 to choose by that
+    micro_batch_size: int = 200  # small uploads that share an execution
+    collect_subscription: str = ""  # the resource name of where their notifications wait; empty for no micro-batches
     max_bytes: Mapping[str, int] = field(default_factory=lambda: dict(MAX_BYTES))
 
 
@@ -60,6 +62,8 @@ def load(environ: Mapping[str, str] | None = None, *, starts_executions: bool = 
         max_hops=int(_number(env, "MAX_HOPS", 3)),
         shard_seconds=_number(env, "SHARD_SECONDS", 10.0),
         records_per_shard=int(_number(env, "RECORDS_PER_SHARD", 0)),
+        micro_batch_size=int(_number(env, "MICRO_BATCH_SIZE", 200)),
+        collect_subscription=env.get("COLLECT_SUBSCRIPTION", "").strip(),
         max_bytes={kind: int(_number(env, f"MAX_{kind.upper()}_BYTES", size)) for kind, size in MAX_BYTES.items()},
     )
     buckets = (settings.input_bucket, settings.work_bucket, settings.output_bucket)

@@ -4,7 +4,7 @@ from typing import Any
 
 import functions_framework
 
-from pipeline import conclusions, http, logs, progress, settings
+from pipeline import conclusions, http, logs, members, progress, settings
 
 logs.setup()
 http.describe_errors()
@@ -14,6 +14,8 @@ SETTINGS = settings.load()
 @functions_framework.http
 @http.endpoint
 def postprocess(body: dict[str, Any]) -> dict[str, Any]:
+    if members.is_asked(body):
+        return members.conclude(SETTINGS, body)
     if "progress" in body:
         return progress.report(SETTINGS, body)
     return conclusions.conclude(SETTINGS, body)

@@ -18,6 +18,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.cloud.workflows import executions_v1 as api
 from google.cloud.workflows.executions_v1.types import executions as messages
+from google.protobuf.empty_pb2 import Empty
 from google.pubsub_v1 import types as pubsub
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,6 +28,7 @@ WORKFLOW = "projects/p/locations/l/workflows/inference"
 UPLOAD_NAME = re.compile(rb'"name":\s*"([^"]*)"')
 SERVICE = "google.cloud.workflows.executions.v1.Executions"
 PUBLISHER = "google.pubsub.v1.Publisher"
+SUBSCRIBER = "google.pubsub.v1.Subscriber"
 
 
 @dataclass
@@ -92,6 +94,42 @@ async def _nowhere(message: Message) -> None:
     """Where a lost answer goes."""
 
 
+class Subscription:
+    """Pub/Sub's subscriber with one subscription, as far as the functions call it; no deadline ever ends by itself."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[str, pubsub.PubsubMessage] = {}
+        self.leased: dict[str, pubsub.PubsubMessage] = {}
+        self.refusals: list[grpc.StatusCode] = []  # of acknowledgements
+        self.most = 1000  # messages that a pull is answered with
+
+    def add(self, message: pubsub.PubsubMessage) -> None:
+        self.waiting[uuid.uuid4().hex] = message
+
+    def redeliver(self) -> None:
+        """Ends the deadline of what was pulled and not acknowledged."""
+        self.waiting |= self.leased
+        self.leased.clear()
+
+    def pull(self, request: pubsub.PullRequest, context: grpc.ServicerContext) -> pubsub.PullResponse:
+        taken = list(self.waiting)[: min(request.max_messages, self.most)]
+        self.leased |= {ack_id: self.waiting.pop(ack_id) for ack_id in taken}
+        received = [pubsub.ReceivedMessage(ack_id=ack_id, message=self.leased[ack_id]) for ack_id in taken]
+        return pubsub.PullResponse(received_messages=received)
+
+    def acknowledge(self, request: pubsub.AcknowledgeRequest, context: grpc.ServicerContext) -> Empty:
+        if self.refusals:
+            context.abort(self.refusals.pop(0), "refused")
+        for ack_id in request.ack_ids:
+            del self.leased[ack_id]
+        return Empty()
+
+    def modify(self, request: pubsub.ModifyAckDeadlineRequest, context: grpc.ServicerContext) -> Empty:
+        assert request.ack_deadline_seconds == 0
+        self.waiting |= {ack_id: self.leased.pop(ack_id) for ack_id in request.ack_ids}
+        return Empty()
+
+
 class Executions:
     """Google's Executions service, and Pub/Sub's publisher, as far as the functions call them."""
 
@@ -101,6 +139,8 @@ class Executions:
         self.refusals: list[grpc.StatusCode] = []
         self.before_create: Callable[[], None] = lambda: None
         self.published: list[tuple[str, Any]] = []  # topic, decoded body
+        self.answers_lost = 0  # of executions that were created all the same
+        self.uploads = Subscription()
 
     def create(self, request: messages.CreateExecutionRequest, context: grpc.ServicerContext) -> messages.Execution:
         self.before_create()
@@ -111,6 +151,9 @@ class Executions:
             name=name, argument=request.execution.argument, labels=request.execution.labels, state="ACTIVE"
         )
         self.created.append(execution)
+        if self.answers_lost:
+            self.answers_lost -= 1
+            context.abort(grpc.StatusCode.UNAVAILABLE, "the answer is lost")
         return execution
 
     def get(self, request: messages.GetExecutionRequest, context: grpc.ServicerContext) -> messages.Execution:
@@ -175,10 +218,26 @@ def serving_executions() -> Iterator[tuple[str, Executions]]:
         response_serializer=pubsub.PublishResponse.serialize,
     )
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(PUBLISHER, {"Publish": publisher}),))
+    subscriber = {
+        "Pull": _unary(lambda *call: fake.uploads.pull(*call), pubsub.PullRequest, pubsub.PullResponse.serialize),
+        "Acknowledge": _unary(
+            lambda *call: fake.uploads.acknowledge(*call), pubsub.AcknowledgeRequest, Empty.SerializeToString
+        ),
+        "ModifyAckDeadline": _unary(
+            lambda *call: fake.uploads.modify(*call), pubsub.ModifyAckDeadlineRequest, Empty.SerializeToString
+        ),
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SUBSCRIBER, subscriber),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     yield f"127.0.0.1:{port}", fake
     server.stop(None).wait()
+
+
+def _unary(call: Callable[..., Any], request: Any, serialize: Callable[[Any], bytes]) -> grpc.RpcMethodHandler:
+    return grpc.unary_unary_rpc_method_handler(
+        call, request_deserializer=request.deserialize, response_serializer=serialize
+    )
 
 
 class Cloud:

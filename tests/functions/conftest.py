@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from google.cloud import storage
 
-from pipeline import clients, publishing, quotas, start
+from pipeline import clients, publishing, quotas, start, subscriptions
 from tests.functions.cloud import Cloud, Executions, Faulty, serving_executions, serving_storage
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +55,7 @@ def _forget_clients() -> None:
     clients.storage.cache_clear()
     start.client.cache_clear()
     publishing.client.cache_clear()
+    subscriptions.client.cache_clear()
     quotas.of.cache_clear()
 
 

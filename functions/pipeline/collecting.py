@@ -1,0 +1,191 @@
+"""The collect order: pulls the notifications that wait in a subscription, and starts small uploads together.
+
+Pub/Sub is the buffer. A message is acknowledged once its object needs it no more: the object was rejected, asks for
+nothing, was taken in before, or its claim names the execution that works on it. What is broken off before is delivered
+again, and finds claims that were given up, or whose lease is over.
+"""
+
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline import intake, logs, microbatches, payloads, subscriptions
+from pipeline.claims import Claims
+from pipeline.clients import AGAIN
+from pipeline.errors import InProgressError, RejectedError, ThrottledError
+from pipeline.events import Message, Receipt, now
+from pipeline.intake import Reserved, Verdict
+from pipeline.jobs import SINGLE
+from pipeline.settings import Settings
+from pipeline.subscriptions import Pulled
+
+MAX_SECONDS = 240.0  # after which a message leaves the rest to the next: the function has 540, the order's delivery 600
+MAX_PULLED = 1000  # messages of one request
+CONCURRENCY = 8
+
+Result = Verdict | Reserved | Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """How many notifications to take at most; None for all that wait."""
+
+    limit: int | None = None
+
+    def message(self) -> dict[str, Any]:
+        return {"collect": {} if self.limit is None else {"limit": self.limit}}
+
+
+def parse(value: Any) -> Collection:
+    """Checks `{"limit"?}`.
+
+    Raises:
+        RejectedError: `invalid_parameters`.
+    """
+    if not isinstance(value, dict) or value.keys() - {"limit"}:
+        raise RejectedError("invalid_parameters", "collect must be an object with limit at most.")
+    if "limit" in value and (type(value["limit"]) is not int or value["limit"] < 1):
+        raise RejectedError("invalid_parameters", "collect.limit must be a whole number, 1 or more.")
+    return Collection(value.get("limit"))
+
+
+def run(
+    settings: Settings, collection: Collection, receipt: Receipt, clock: Callable[[], float] = time.monotonic
+) -> tuple[Verdict, Collection | None]:
+    """Takes in what waits, a round at a time; running it again, or beside another, does no harm.
+
+    Returns:
+        What was counted, and the collection that goes on from there; None when nothing waits any more, the limit is
+        reached, or the hour's executions are used up.
+
+    Raises:
+        Exception: what made a message fail; the others of its round have been dealt with, and it comes again.
+    """
+    if not settings.collect_subscription:
+        return Verdict("ignored", reason="COLLECT_SUBSCRIPTION is not set"), None
+    counts: Counter[str] = Counter()
+    left, until = collection.limit, clock() + MAX_SECONDS
+    following: Collection | None = None
+    while left != 0 and not intake.is_throttled(settings):
+        if clock() >= until:
+            following = Collection(left)
+            break
+        size = max(1, min(settings.micro_batch_size, MAX_PULLED, left or MAX_PULLED))
+        pulled = subscriptions.pull(settings.collect_subscription, size)
+        counts["pulled"] += len(pulled)
+        _round(settings, pulled, receipt, counts)
+        if len(pulled) < size:
+            break
+        left = None if left is None else left - len(pulled)
+    return Verdict("accepted", reason="collect", counts=dict(counts)), following
+
+
+def _round(settings: Settings, pulled: list[Pulled], receipt: Receipt, counts: Counter[str]) -> None:
+    """Takes in the messages that were pulled together, and acknowledges those that are done with."""
+    with ThreadPoolExecutor(CONCURRENCY) as pool:
+        results = list(pool.map(lambda one: _taken(settings, one.message), pulled))
+        for group in _groups(results):
+            launched = _launched(settings, list(group.values()), receipt, pool)
+            for index, result in zip(group, launched, strict=True):
+                results[index] = result
+    counts["executions"] += len({found.execution for found in results if isinstance(found, Verdict)} - {None})
+    for one, result in zip(pulled, results, strict=True):
+        counts[_closed(one.message, result)] += 1
+    done = [one for one, result in zip(pulled, results, strict=True) if _is_done(result)]
+    failures = [result for result in results if isinstance(result, Exception) and not _waits(result)]
+    again = [one for one, result in zip(pulled, results, strict=True) if not _is_done(result) and not _waits(result)]
+    subscriptions.acknowledge(settings.collect_subscription, [one.ack_id for one in done])
+    subscriptions.give_back(settings.collect_subscription, [one.ack_id for one in again])
+    if failures:
+        raise failures[0]
+
+
+def _taken(settings: Settings, message: Message) -> Result:
+    """What becomes of one message by itself; Reserved when it may go together with others."""
+    with logs.bound(event_id=message.id):
+        try:
+            reserved = _reserved(settings, message, Receipt(message.id, now()))
+            if isinstance(reserved, Reserved) and reserved.job.kind not in SINGLE:
+                return intake.launch(settings, reserved)
+        except Exception as error:  # noqa: BLE001 - one message's trouble is not the others'
+            return error
+        return reserved
+
+
+def _reserved(settings: Settings, message: Message, receipt: Receipt) -> Verdict | Reserved:
+    change = payloads.change(message)
+    if change and change != payloads.FINALIZE:
+        return Verdict("ignored", reason=change)
+    try:
+        named = payloads.upload(settings, message)
+    except RejectedError as reason:
+        return intake.refuse(settings, payloads.job_of(message, receipt), reason)
+    return intake.reserve(settings, named, receipt)
+
+
+def _groups(results: Iterable[Result]) -> list[dict[int, Reserved]]:
+    """Those that ask for the same, by their index, as many as a micro-batch may have bytes."""
+    groups: list[dict[int, Reserved]] = []
+    latest: dict[str, dict[int, Reserved]] = {}
+    for index, result in enumerate(results):
+        if not isinstance(result, Reserved):
+            continue
+        asked = json.dumps([result.job.kind, result.job.model, result.job.parameters], sort_keys=True)
+        group = latest.get(asked)
+        if group is None or _bytes(group) + result.job.object_input().size > microbatches.MAX_BYTES:
+            group = latest[asked] = {}
+            groups.append(group)
+        group[index] = result
+    return groups
+
+
+def _bytes(group: dict[int, Reserved]) -> int:
+    return sum(reserved.job.object_input().size for reserved in group.values())
+
+
+def _launched(
+    settings: Settings, group: list[Reserved], receipt: Receipt, pool: ThreadPoolExecutor
+) -> Sequence[Result]:
+    """Starts one execution for all, and has every claim name it."""
+    claims = Claims(settings.work_bucket, settings.claim_lease)
+    members = [reserved.job for reserved in group]
+    try:
+        if len(group) == 1:
+            return [intake.launch(settings, group[0])]
+        with intake.releasing(claims, *(reserved.claim for reserved in group)):
+            execution = intake.execute(settings, microbatches.write(settings, members, receipt))
+    except ThrottledError:
+        return [intake.throttled(job) for job in members]
+    except Exception as error:  # noqa: BLE001 - the others of the round go on
+        return [error for _ in group]
+    list(pool.map(lambda reserved: claims.confirm(reserved.claim, execution), group))
+    return [Verdict("accepted", job.id, job.document, job.kind, execution) for job in members]
+
+
+def _is_done(result: Result) -> bool:
+    return isinstance(result, Verdict) and result.word != "throttled"
+
+
+def _waits(result: Result) -> bool:
+    """Whether another handler is at work on the object: the message comes again when its own deadline is over."""
+    return isinstance(result, InProgressError)
+
+
+def _closed(message: Message, result: Result) -> str:
+    """Logs the message's closing line; the word under which it is counted."""
+    with logs.bound(event_id=message.id):
+        if isinstance(result, Verdict):
+            level = logging.WARNING if result.word == "throttled" else logging.INFO
+            logs.log(level, result.word, **result.fields())
+            return result.word
+        if isinstance(result, InProgressError):
+            logs.warning("failed", code=result.code, reason=str(result))
+            return "running"
+        assert isinstance(result, Exception)
+        logs.exception("failed", result, code="unavailable" if isinstance(result, AGAIN) else "internal")
+        return "failed"
