@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 import msgspec
 
 from . import lines, protocol
-from .errors import Overloaded, StorageFailed
+from .errors import InferenceFailed, Overloaded, StorageFailed, Unavailable
 from .lines import Line
 from .model import Model
 from .protocol import Modelled, Shard, ShardAnswer, Summary, Timing
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from google.cloud.storage import Blob
 
 MANY = 16  # shards at once
+SUSPICIOUS = 16  # records that fail in the model
 FIRST = 512  # lines of the first window, so that the device need not wait long
 WINDOW = 4096  # lines that are tokenised and sorted together
 WINDOW_BYTES = 8 << 20  # or so many bytes of them
@@ -82,6 +83,7 @@ class Work:
         if summary is None:
             with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
                 await self._copy(source, spool)
+                self._judge()
                 summary = await self._write(source, target, spool)
         return self._answer(summary)
 
@@ -122,6 +124,15 @@ class Work:
         finally:
             for task in pending:
                 task.cancel()
+
+    def _judge(self) -> None:
+        """Most records failing in the model says more of the device than of them: nothing is written, to try again.
+
+        Raises Unavailable.
+        """
+        broken = self.failed[InferenceFailed.code]
+        if broken >= SUSPICIOUS and 2 * broken > self.records:
+            raise Unavailable(f"The model failed on {broken} of the shard's {self.records} records.")
 
     def _windows(self, source: "Blob") -> Iterator[Window]:
         window, size, full = Window(self.request.offset, []), 0, min(FIRST, WINDOW)

@@ -13,7 +13,7 @@ from typing import Any
 
 from google.api_core.exceptions import NotFound
 
-from pipeline import clients
+from pipeline import clients, rows
 from pipeline.batches import ADDED_COLUMNS, Batch
 from pipeline.inputs import CHUNK_BYTES
 from pipeline.jobs import Job
@@ -29,12 +29,12 @@ HANDED_ON = ("id", "uri")
 Error = dict[str, str]
 
 
-def forecast(settings: Settings, job: Job, rows: list[dict[str, Any]]) -> str:
+def forecast(settings: Settings, job: Job, points: list[dict[str, Any]]) -> str:
     """Writes a forecast as CSV and returns the staged object's name."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(FORECAST_COLUMNS)
-    writer.writerows([row[column] for column in FORECAST_COLUMNS] for row in rows)
+    writer.writerows([row[column] for column in FORECAST_COLUMNS] for row in points)
     name = f"{_folder(job)}.csv"
     put(clients.bucket(settings.work_bucket).blob(name), text.getvalue(), stamp(job.id), generation=None)
     return name
@@ -116,9 +116,7 @@ class _Merge:
         fields = record if isinstance(record, dict) else {}
         known = fields.get("error") or error  # what was wrong with the record before it came into a shard
         if self._batch.format == "csv":
-            text = io.StringIO()
-            csv.writer(text, lineterminator="\n").writerow([*fields.get("row", ()), "", "", known["code"]])
-            return known["code"], text.getvalue()
+            return known["code"], rows.line([*fields.get("row", ()), "", "", known["code"]])
         beside = {name: fields[name] for name in HANDED_ON if name in fields}
         return known["code"], json.dumps({"index": index, **beside, "error": known}) + "\n"
 

@@ -1,8 +1,6 @@
 """Cuts a batch into shards of the work bucket, in one pass that holds no more than a chunk in memory."""
 
 import contextlib
-import csv
-import io
 import itertools
 import json
 import math
@@ -13,7 +11,7 @@ from typing import Any
 
 from google.api_core.exceptions import PreconditionFailed
 
-from pipeline import batches, clients, inputs, records
+from pipeline import batches, clients, inputs, records, rows
 from pipeline.batches import ADDED_COLUMNS, Batch
 from pipeline.errors import RejectedError
 from pipeline.inputs import Head
@@ -49,7 +47,7 @@ def _cut(settings: Settings, job: Job) -> Batch:
         if not counts:
             raise RejectedError("empty", "The input has no records.")
         if opened.header:
-            _put(settings, job, batch.name("header.csv"), _line([*opened.header, *ADDED_COLUMNS]))
+            _put(settings, job, batch.name("header.csv"), rows.line([*opened.header, *ADDED_COLUMNS]))
         whole = replace(
             batch, shards=len(counts), records=sum(counts), model=opened.model, parameters=opened.parameters
         )
@@ -94,9 +92,3 @@ def _write(settings: Settings, job: Job, name: str, lines: Iterator[str]) -> int
 
 def _put(settings: Settings, job: Job, name: str, data: str) -> None:
     put(clients.bucket(settings.work_bucket).blob(name), data, stamp(job.id), generation=None)
-
-
-def _line(cells: list[str]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue()

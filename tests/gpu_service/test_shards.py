@@ -382,3 +382,18 @@ def test_what_is_no_text_is_no_instance_of_a_text_model(
 def test_an_empty_object_is_an_empty_text(client, put: Callable[..., str]):
     uri = put("nothing", b"", "input")
     assert client.post("/predict", {"instances": [{"uri": uri}]}).json()["predictions"][0]["error"]["code"] == "empty"
+
+
+def test_a_device_that_fails_on_most_records_writes_no_shard(client, gcs: storage.Client, put: Callable[..., str]):
+    source = put("sick.jsonl", '{"text": "a good film"}\n' * 20 + '{"text": ""}\n' * 5)
+    request = {"input": source, "output": "gs://work/sick.out.jsonl", "offset": 0}
+    network = client.app.service.default("text").network
+    words = network.words.clone()
+    network.words.fill_(float("nan"))  # as memory that went bad would
+    try:
+        answer = client.post("/predict-shard", request)
+    finally:
+        network.words.copy_(words)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
+    assert gcs.bucket("work").get_blob("sick.out.jsonl") is None
+    assert client.post("/predict-shard", request).json()["succeeded"] == 20
