@@ -68,7 +68,7 @@ def run(
     """
     if not settings.collect_subscription:
         return Verdict("ignored", reason="COLLECT_SUBSCRIPTION is not set"), None
-    counts: Counter[str] = Counter()
+    counts: Counter[str] = Counter(pulled=0)
     left, until = collection.limit, clock() + MAX_SECONDS
     following: Collection | None = None
     while left != 0 and not intake.is_throttled(settings):

@@ -9,7 +9,7 @@ from pipeline import answers, batches, documents, merges, outcomes, progress
 from pipeline.batches import Batch, Summary
 from pipeline.documents import Document, Lineage, Usage
 from pipeline.errors import MalformedError, RejectedError
-from pipeline.jobs import Job
+from pipeline.jobs import SINGLE, Job
 from pipeline.outcomes import Outcome
 from pipeline.settings import Settings
 
@@ -18,12 +18,23 @@ GIVEN: tuple[Given, ...] = ("prediction", "batch", "error")
 MODEL_FIELDS = ("name", "version", "task", "source", "revision")
 PREDICTION_FIELDS = ("label", "score", "scores", "error")
 FORECAST_FIELDS = ("series", "backtest")
-NOT_OURS = (
+NOT_OURS = (  # say that we called wrongly, or that a shard is gone, not that the input is wrong
     "malformed_request",
     "method_not_allowed",
     "not_found",
-)  # says that we called wrongly, not that the input is wrong
+    "object_not_found",
+    "bucket_not_allowed",
+    "invalid_uri",
+)
 AGAIN = (408, 429)
+FAULTS = (  # of the GPU service's, in place of a prediction; every other code says what is wrong with the instance
+    "inference_failed",
+    "storage_failed",
+    "internal",
+    "overloaded",
+    "unavailable",
+    "deadline_exceeded",
+)
 LOST = {"code": "shard_lost", "message": "The shard came to no output.", "step": "predict_shards"}
 
 
@@ -45,7 +56,7 @@ def conclude(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
         outcome = _conclude(settings, job, lineage, given[0], body[given[0]])
     except RejectedError as reason:
         outcome = outcomes.settle(settings, job, documents.rejected(job, reason, lineage))
-    if given[0] == "error" and (cut := batches.read(settings, job.id)):
+    if given[0] == "error" and job.kind not in SINGLE and (cut := batches.read(settings, job.id)):
         progress.write(settings, job, cut, batches.summarise(settings, cut), lineage.started_at, status=outcome.status)
     return {
         "status": outcome.status,
@@ -94,7 +105,9 @@ def _of_prediction(settings: Settings, job: Job, lineage: Lineage, answer: Docum
     predictions = [_pick(prediction, PREDICTION_FIELDS) for prediction in answer["predictions"]]
     errors = [prediction["error"] for prediction in predictions if "error" in prediction]
     if len(errors) == len(predictions):
-        raise RejectedError(errors[0]["code"], errors[0]["message"])
+        fault = next((error for error in errors if error["code"] in FAULTS), None)
+        status = 500 if fault else 400
+        return _of_error(settings, job, lineage, {**(fault or errors[0]), "status": status, "step": "predict"})
     timing = answer.get("timing") or {}
     return documents.result(
         job,

@@ -1,23 +1,31 @@
 """Micro-batches: notifications wait in a subscription; one execution for many small uploads, a document for each."""
 
+import base64
 import json
+import shlex
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import grpc
 import pytest
 from google.cloud import storage
+from google.cloud.workflows.executions_v1 import Execution
 from google.pubsub_v1 import types as pubsub
 
-from pipeline import jobs
+from pipeline import collecting, jobs, microbatches, settings
+from pipeline.events import Receipt
 from tests.functions import gpu
-from tests.functions.cloud import Cloud
+from tests.functions.cloud import Cloud, Fault
 from tests.functions.conftest import Function, finalized, published
-from tests.functions.test_on_message import notification
+from tests.functions.test_on_message import notification, png
 from tests.functions.test_postprocess import LINEAGE
 
 pytestmark = pytest.mark.usefixtures("check_documents", "subscribed")
 
 SUBSCRIPTION = "projects/p/subscriptions/uploads"
+RECEIPT = Receipt("1", "2026-01-01T00:00:00Z")
+PNG = base64.b64decode(png())
 
 
 @pytest.fixture
@@ -58,19 +66,42 @@ def collect(cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
     return collect
 
 
-def run(cloud: Cloud, function: Function, index: int = -1, shards: tuple[int, ...] = ()) -> dict[str, Any]:
-    """Runs the execution that was started last, or as the index says, as the workflow would; postprocess's answer."""
-    execution = cloud.executions.created[index]
-    argument = json.loads(execution.argument)
-    lineage = LINEAGE | {"execution": execution.name.rpartition("/")[2]}
-    prepared = function("preprocess").post("/", json=argument)
-    assert prepared.status_code == 200, prepared.text
-    batch = prepared.get_json()
-    gpu.predict(cloud, batch, *shards)
-    body = {"argument": argument, "batch": batch | {"errors": []}, "lineage": lineage}
-    answer = function("postprocess").post("/", json=body)
+def prepared(function: Function, execution: Execution) -> dict[str, Any]:
+    answer = function("preprocess").post("/", json=json.loads(execution.argument))
     assert answer.status_code == 200, answer.text
     return answer.get_json()
+
+
+def concluded(function: Function, execution: Execution, status: int = 200, **outcome: Any) -> dict[str, Any]:
+    lineage = LINEAGE | {"execution": execution.name.rpartition("/")[2]}
+    body = {"argument": json.loads(execution.argument), "lineage": lineage} | outcome
+    answer = function("postprocess").post("/", json=body)
+    assert answer.status_code == status, answer.text
+    return answer.get_json()
+
+
+def run(cloud: Cloud, function: Function, execution: Execution) -> dict[str, Any]:
+    """Runs an execution as the workflow would, on the stand-in for the GPU service; postprocess's answer."""
+    answer = prepared(function, execution)
+    if answer["mode"] == "batch":
+        gpu.predict(cloud, answer)
+        return concluded(function, execution, batch=answer | {"errors": []})
+    judged = [gpu.judge(instance) for instance in answer["instances"]]
+    return concluded(function, execution, prediction={"predictions": judged, "model": gpu.MODEL, "device": "cuda:0"})
+
+
+def kinds(cloud: Cloud) -> Counter[str]:
+    return Counter(execution.labels["kind"] for execution in cloud.executions.created)
+
+
+def statuses(cloud: Cloud) -> dict[str, str]:
+    """By the input's name; that there is one document for each."""
+    documents = [(document["input"]["name"], document["status"]) for document in cloud.documents().values()]
+    assert len(dict(documents)) == len(documents)
+    return dict(documents)
+
+
+# --- what goes together ----------------------------------------------------------------------------
 
 
 def test_small_texts_share_one_execution(cloud: Cloud, function: Function, collect: Collect) -> None:
@@ -83,6 +114,410 @@ def test_small_texts_share_one_execution(cloud: Cloud, function: Function, colle
         claim = cloud.claim(jobs.of_object(blob.bucket.name, blob.name, blob.generation))
         assert (claim["state"], claim["execution"]) == ("started", execution.name)
     assert not cloud.executions.uploads.leased
-    answer = run(cloud, function)
+    answer = run(cloud, function, execution)
     assert (answer["status"], answer["members"]) == ("succeeded", {"succeeded": 5})
     assert list(cloud.documents()) == [f"results/{blob.name}/{blob.generation}.json" for blob in blobs]
+    assert len(cloud.documents("latest")) == 5
+    assert not cloud.documents("status")
+
+
+def test_fifty_uploads_of_all_kinds(cloud: Cloud, function: Function, collect: Collect) -> None:
+    for number in range(20):
+        upload(cloud, f"{number}.txt", f"I liked it {number} times.")
+        upload(cloud, f"{number}.png", PNG)
+    upload(cloud, "reviews.csv", "id,review\n1,A film that I liked a lot\n2,A film that I did not like\n")
+    upload(cloud, "lines.jsonl", '{"text": "a"}\n{"text": "b"}\n')
+    upload(cloud, "series.csv", "date,value\n" + "".join(f"2026-01-{day:02},{day}\n" for day in range(1, 29)))
+    upload(cloud, "two.txt", "With two labels.", metadata={"top_k": "2"})
+    upload(cloud, "three.txt", "With three labels.", metadata={"top_k": "3"})
+    upload(cloud, "empty.txt", b"")
+    upload(cloud, "letter.pdf", b"%PDF-1.7 ...")
+    upload(cloud, "folder/", b"")
+    upload(cloud, "reviews.csv.parameters.json", "{}")
+    upload(cloud, "ours.txt", "Ours.", metadata={"pipeline-job": "0" * 32})
+    line = collect()
+    counted = {"pulled": 50, "accepted": 45, "rejected": 2, "ignored": 3, "executions": 7}
+    assert {word: line[word] for word in counted} == counted
+    assert kinds(cloud) == {"microbatch": 2, "text": 2, "table": 1, "records": 1, "timeseries": 1}
+    for execution in cloud.executions.created:
+        if execution.labels["kind"] in ("microbatch", "text"):
+            run(cloud, function, execution)
+    found = statuses(cloud)
+    assert Counter(found.values()) == {"succeeded": 42, "rejected": 2}
+    assert {found[name] for name in ("empty.txt", "letter.pdf")} == {"rejected"}
+
+
+@pytest.mark.parametrize(("name", "data"), [("a.txt", "A film that I l\u00efked.".encode("cp1252")), ("a.png", None)])
+def test_a_member_s_document_is_that_of_a_single_upload(
+    cloud: Cloud, function: Function, collect: Collect, name: str, data: bytes | None
+) -> None:
+    data = data or base64.b64decode(png((640, 480)))
+    single, member = cloud.upload(f"single/{name}", data), upload(cloud, f"member/{name}", data)
+    upload(cloud, f"another/{name}", data)
+    assert function("on_upload").post("/", **finalized(single)).status_code == 200
+    collect()
+    for execution in cloud.executions.created:
+        run(cloud, function, execution)
+    documents = cloud.documents()
+    one = documents[f"results/{single.name}/{single.generation}.json"]
+    other = documents[f"results/{member.name}/{member.generation}.json"]
+    assert one["kind"] == other["kind"]
+    for field in ("schema", "status", "kind", "model", "predictions", "quality"):
+        assert one[field] == other[field]
+    for field in ("input", "timing", "cost", "lineage"):
+        assert one[field].keys() == other[field].keys()
+    assert other["input"]["generation"] == str(member.generation)
+    assert other["cost"]["gpu_seconds"] == pytest.approx(0.01 / 2)
+    assert other["timing"]["inference_ms"] == pytest.approx(5.0 / 2)
+    assert other["lineage"]["service_revisions"]["gpu_service"] == "gpu-1"
+    assert other["lineage"]["execution"] != one["lineage"]["execution"]
+
+
+def test_micro_batches_are_bounded(
+    cloud: Cloud, function: Function, collect: Collect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MICRO_BATCH_SIZE", "4")
+    monkeypatch.setattr(microbatches, "MAX_BYTES", 300)
+    for number in range(4):
+        upload(cloud, f"{number}.txt", "x" * 100)
+    for number in range(6):
+        upload(cloud, f"{number}.md", "short")
+    assert collect()["executions"] == 4
+    sizes = [len(prepared_lines(cloud, function, execution)) for execution in cloud.executions.created]
+    assert sizes == [3, 1, 4, 2]
+
+
+def prepared_lines(cloud: Cloud, function: Function, execution: Execution) -> list[Any]:
+    answer = prepared(function, execution)
+    if answer["mode"] == "single":
+        return answer["instances"]
+    name = answer["prefix"].removeprefix(f"gs://{cloud.work.name}/") + "0.jsonl"
+    return cloud.work.blob(name).download_as_bytes().splitlines()
+
+
+# --- orders ----------------------------------------------------------------------------------------
+
+
+def test_a_limit_leaves_the_rest(cloud: Cloud, function: Function, collect: Collect) -> None:
+    for number in range(5):
+        upload(cloud, f"{number}.txt")
+    assert collect(limit=3)["pulled"] == 3
+    assert len(cloud.executions.uploads.waiting) == 2
+    assert not cloud.executions.published
+    assert collect(limit=3)["pulled"] == 2
+    assert collect()["pulled"] == 0
+    assert kinds(cloud) == {"microbatch": 2}
+
+
+def test_pub_sub_may_answer_with_fewer_than_there_are(cloud: Cloud, function: Function, collect: Collect) -> None:
+    cloud.executions.uploads.most = 2
+    for number in range(5):
+        upload(cloud, f"{number}.txt")
+    line = collect()
+    assert (line["pulled"], line["executions"]) == (5, 1)
+
+
+def test_what_takes_too_long_goes_on_in_another_message(
+    cloud: Cloud, function: Function, collect: Collect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MICRO_BATCH_SIZE", "2")
+    for number in range(7):
+        upload(cloud, f"{number}.txt")
+    clock = iter([0, 1, collecting.MAX_SECONDS])
+    verdict, following = collecting.run(
+        settings.load(starts_executions=True), collecting.Collection(6), RECEIPT, lambda: next(clock)
+    )
+    assert (verdict.counts or {})["pulled"] == 2
+    assert following == collecting.Collection(4)
+    monkeypatch.setattr(collecting, "MAX_SECONDS", 0)
+    assert collect(limit=4)["continues"] == {"collect": {"limit": 4}}
+    assert cloud.executions.published == [("projects/p/topics/messages", {"collect": {"limit": 4}})]
+
+
+def test_without_a_subscription_nothing_is_collected(
+    cloud: Cloud, collect: Collect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLLECT_SUBSCRIPTION")
+    line = collect()
+    assert (line["message"], line["reason"]) == ("ignored", "COLLECT_SUBSCRIPTION is not set")
+    assert not cloud.documents()
+
+
+@pytest.mark.parametrize("order", [{"limit": 0}, {"limit": True}, {"limit": "3"}, {"prefix": "a"}], ids=str)
+def test_a_bad_order_is_rejected(cloud: Cloud, collect: Collect, order: dict[str, Any]) -> None:
+    collect(**order)
+    assert cloud.only_document()["reason"]["code"] == "invalid_parameters"
+
+
+def test_what_announces_no_upload_is_not_left_in_the_subscription(cloud: Cloud, collect: Collect) -> None:
+    announce(cloud, cloud.upload("a.txt", "I liked it."), eventType="OBJECT_DELETE")
+    for data in (b"nonsense", b'{"collect": {}}'):
+        cloud.executions.uploads.add(pubsub.PubsubMessage(data=data, message_id=f"{len(data)}"))
+    line = collect()
+    assert (line["ignored"], line["rejected"]) == (1, 2)
+    assert not cloud.executions.uploads.leased
+    assert not cloud.executions.created
+    assert [document["reason"]["code"] for document in cloud.documents().values()] == ["unknown_message"] * 2
+
+
+def test_nothing_is_pulled_when_the_hour_s_executions_are_used_up(
+    cloud: Cloud, function: Function, collect: Collect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "1")
+    for number in range(3):
+        upload(cloud, f"{number}.txt")
+        upload(cloud, f"{number}.png", PNG)
+    line = collect()
+    assert (line["accepted"], line["throttled"]) == (3, 3)
+    assert len(cloud.executions.uploads.waiting) == 3, "they go together when the hour is over"
+    assert collect()["pulled"] == 0
+    assert kinds(cloud) == {"microbatch": 1}
+
+
+# --- delivered again -------------------------------------------------------------------------------
+
+
+def test_duplicates_start_nothing_more(cloud: Cloud, function: Function, collect: Collect) -> None:
+    blobs = [upload(cloud, f"{number}.txt") for number in range(3)]
+    announce(cloud, blobs[0])  # waits beside the first
+    line = collect()
+    assert (line["accepted"], line["running"]) == (3, 1)
+    announce(cloud, blobs[1])
+    cloud.executions.uploads.redeliver()
+    assert collect()["ignored"] == 2
+    assert not cloud.executions.uploads.leased
+    assert kinds(cloud) == {"microbatch": 1}
+
+
+def test_a_crash_before_the_start_loses_nothing(cloud: Cloud, function: Function, collect: Collect) -> None:
+    for number in range(3):
+        upload(cloud, f"{number}.txt")
+    cloud.executions.refusals = [grpc.StatusCode.UNAVAILABLE]
+    collect(503)
+    assert not list(cloud.client.list_blobs(cloud.work, prefix="claims/"))
+    assert len(cloud.executions.uploads.waiting) == 3
+    assert collect()["accepted"] == 3
+    (execution,) = cloud.executions.created
+    run(cloud, function, execution)
+    assert list(statuses(cloud).values()) == ["succeeded"] * 3
+
+
+def test_an_execution_that_nobody_learned_of_costs_no_second_document(
+    cloud: Cloud, function: Function, collect: Collect
+) -> None:
+    for number in range(3):
+        upload(cloud, f"{number}.txt")
+    cloud.executions.answers_lost = 1
+    collect(503)
+    assert collect()["accepted"] == 3
+    first, second = cloud.executions.created
+    assert first.labels == second.labels
+    run(cloud, function, second)
+    written = {name: cloud.output.get_blob(name).generation for name in cloud.documents()}
+    run(cloud, function, first)
+    assert written == {name: cloud.output.get_blob(name).generation for name in cloud.documents()}
+    assert list(statuses(cloud).values()) == ["succeeded"] * 3
+
+
+def test_a_crash_after_the_start_leads_to_one_document_each(
+    cloud: Cloud, function: Function, collect: Collect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither is any claim confirmed nor any message acknowledged; the next one comes beside another upload."""
+    for number in range(3):
+        upload(cloud, f"{number}.txt")
+    cloud.executions.before_create = lambda: cloud.faulty.faults.append(
+        Fault(lambda method, target: "name=claims/" in target, status=403, times=3)
+    )
+    cloud.executions.uploads.refusals = [grpc.StatusCode.INTERNAL]
+    collect(503)
+    assert len(cloud.executions.uploads.leased) == 3
+    cloud.executions.before_create = lambda: None
+    cloud.executions.uploads.redeliver()
+    upload(cloud, "3.txt")
+    monkeypatch.setenv("CLAIM_LEASE_SECONDS", "0")
+    assert collect()["accepted"] == 4
+    for execution in cloud.executions.created:
+        run(cloud, function, execution)
+    assert statuses(cloud) == {f"{number}.txt": "succeeded" for number in range(4)}
+
+
+def test_messages_that_could_not_be_acknowledged_come_again_as_duplicates(
+    cloud: Cloud, function: Function, collect: Collect
+) -> None:
+    for number in range(3):
+        upload(cloud, f"{number}.txt")
+    cloud.executions.uploads.refusals = [grpc.StatusCode.INTERNAL]
+    collect(503)
+    cloud.executions.uploads.redeliver()
+    assert collect()["ignored"] == 3
+    assert kinds(cloud) == {"microbatch": 1}
+
+
+def test_trouble_with_one_object_costs_the_others_nothing(cloud: Cloud, function: Function, collect: Collect) -> None:
+    for number in range(3):
+        upload(cloud, f"{number}.txt")
+    cloud.fault("GET", "/o/1.txt", status=403)
+    collect(503)
+    assert kinds(cloud) == {"microbatch": 1}
+    assert len(cloud.executions.uploads.waiting) == 1
+    assert collect()["accepted"] == 1
+    for execution in cloud.executions.created:
+        run(cloud, function, execution)
+    assert list(statuses(cloud).values()) == ["succeeded"] * 3
+
+
+# --- members that come to something else -----------------------------------------------------------
+
+
+def test_objects_that_are_gone_are_rejected(cloud: Cloud, function: Function, collect: Collect) -> None:
+    blobs = [upload(cloud, f"{number}.txt") for number in range(4)]
+    blobs[0].delete()
+    assert collect()["rejected"] == 1
+    cloud.upload("1.txt", "Another generation.")
+    blobs[2].delete()
+    (execution,) = cloud.executions.created
+    answer = run(cloud, function, execution)
+    assert (answer["status"], answer["members"]) == ("partial", {"rejected": 2, "succeeded": 1})
+    codes = {d["input"]["name"]: d["reason"]["code"] for d in cloud.documents("rejected").values()}
+    assert codes == {f"{number}.txt": "input_gone" for number in range(3)}
+
+
+def test_a_member_that_cannot_be_read_is_rejected_as_a_single_upload_is(
+    cloud: Cloud, function: Function, collect: Collect
+) -> None:
+    broken = PNG[: len(PNG) // 2]
+    single, _, _ = cloud.upload("single.png", broken), upload(cloud, "broken.png", broken), upload(cloud, "b.png", PNG)
+    assert function("on_upload").post("/", **finalized(single)).status_code == 200
+    alone = function("preprocess").post("/", json=cloud.executions.arguments[0]).get_json()["error"]
+    collect()
+    run(cloud, function, cloud.executions.created[-1])
+    assert statuses(cloud) == {"broken.png": "rejected", "b.png": "succeeded"}
+    (rejected,) = cloud.documents("rejected").values()
+    assert rejected["reason"] == alone
+
+
+def test_a_fault_of_the_service_is_a_failure_that_is_replayed_alone(
+    cloud: Cloud, function: Function, collect: Collect
+) -> None:
+    for number in range(3):
+        upload(cloud, f"{number}.txt", f"{number}")
+    collect()
+    (execution,) = cloud.executions.created
+    answer = prepared(function, execution)
+    gpu.predict(cloud, answer)
+    output = cloud.work.get_blob(answer["prefix"].split("/", 3)[3] + "0.out.jsonl")
+    lines = [json.loads(line) for line in output.download_as_bytes().splitlines()]
+    fault = {"code": "inference_failed", "message": "The model failed."}
+    lines[1] = {"index": 1, "id": lines[1]["id"], "error": fault}
+    output.upload_from_string("".join(json.dumps(line) + "\n" for line in lines))
+    concluded(function, execution, batch=answer)
+    assert statuses(cloud) == {"0.txt": "succeeded", "1.txt": "failed", "2.txt": "succeeded"}
+    replay_all(cloud, function, "inference_failed")
+
+
+def replay_all(cloud: Cloud, function: Function, code: str) -> None:
+    """Has every failed document's own command run, and what it starts; that all succeed then."""
+    failed = cloud.documents("failed").values()
+    before = len(cloud.executions.created)
+    for number, document in enumerate(failed):
+        assert document["error"]["code"] == code
+        order = shlex.split(document["replay"])[-1].removeprefix("--message=")
+        assert function("on_message").post("/", **published(order.encode(), f"r{number}")).status_code == 200
+    again = cloud.executions.created[before:]
+    assert sorted(execution.labels["job"] for execution in again) == sorted(document["job"] for document in failed)
+    for execution in again:
+        assert run(cloud, function, execution)["status"] == "succeeded"
+    assert set(statuses(cloud).values()) == {"succeeded"}
+    assert sum("attempts" in document for document in cloud.documents().values()) == len(again)
+
+
+def test_a_lost_shard_fails_its_members_alone(
+    cloud: Cloud, function: Function, collect: Collect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECORDS_PER_SHARD", "2")
+    for number in range(5):
+        upload(cloud, f"{number}.txt", f"{number}")
+    collect()
+    (execution,) = cloud.executions.created
+    answer = prepared(function, execution)
+    gpu.predict(cloud, answer, 0, 2)
+    error = {"step": "predict_shards", "status": 503, "code": "unavailable", "message": "Stopping."}
+    outcome = concluded(function, execution, batch=answer | {"errors": [error]})
+    assert (outcome["status"], outcome["members"]) == ("partial", {"succeeded": 3, "failed": 2})
+    replay_all(cloud, function, "unavailable")
+
+
+def test_a_failed_execution_fails_every_member(cloud: Cloud, function: Function, collect: Collect) -> None:
+    for number in range(3):
+        upload(cloud, f"{number}.txt")
+    collect()
+    (execution,) = cloud.executions.created
+    error = {"step": "preprocess", "status": 500, "code": "internal", "message": "It failed."}
+    outcome = concluded(function, execution, error=error)
+    assert outcome["status"] == "failed"
+    cloud.executions.end_all()
+    replay_all(cloud, function, "internal")
+
+
+def test_an_unknown_model_rejects_every_member(cloud: Cloud, function: Function, collect: Collect) -> None:
+    for number in range(3):
+        upload(cloud, f"{number}.txt", metadata={"model": "unheard-of"})
+    collect()
+    (execution,) = cloud.executions.created
+    answer = prepared(function, execution)
+    assert answer["model"] == {"name": "unheard-of", "version": None}
+    error = {"step": "predict_shards", "status": 404, "code": "model_not_found", "message": "No such model."}
+    outcome = concluded(function, execution, batch=answer | {"errors": [error]})
+    assert (outcome["status"], outcome["members"]) == ("rejected", {"rejected": 3})
+
+
+# --- brought to an end -----------------------------------------------------------------------------
+
+
+def test_a_sweep_starts_the_members_of_an_execution_that_came_to_nothing_alone(
+    cloud: Cloud, function: Function, collect: Collect
+) -> None:
+    for number in range(3):
+        upload(cloud, f"{number}.txt")
+    collect()
+    for order in ("1", "2"):
+        assert function("on_message").post("/", **published(b'{"sweep": {}}', order)).status_code == 200
+        assert len(cloud.executions.created) == (1 if order == "1" else 4)
+        cloud.executions.states[cloud.executions.created[0].name] = Execution.State.FAILED
+    for execution in cloud.executions.created:
+        run(cloud, function, execution)
+    assert list(statuses(cloud).values()) == ["succeeded"] * 3
+
+
+def test_a_conclusion_that_was_broken_off_is_taken_up(cloud: Cloud, function: Function, collect: Collect) -> None:
+    blobs = [upload(cloud, f"{number}.txt") for number in range(3)]
+    collect()
+    (execution,) = cloud.executions.created
+    answer = prepared(function, execution)
+    gpu.predict(cloud, answer)
+    cloud.fault("POST", f"name=results/1.txt/{blobs[1].generation}", status=403)
+    concluded(function, execution, status=503, batch=answer)
+    assert len(cloud.documents()) == 2
+    assert concluded(function, execution, batch=answer)["members"] == {"succeeded": 3}
+    assert list(statuses(cloud).values()) == ["succeeded"] * 3
+
+
+def test_progress_of_a_micro_batch_is_nobody_s_status(cloud: Cloud, function: Function, collect: Collect) -> None:
+    for number in range(2):
+        upload(cloud, f"{number}.txt")
+    collect()
+    (execution,) = cloud.executions.created
+    concluded(function, execution, progress=prepared(function, execution))
+    assert not list(cloud.client.list_blobs(cloud.output))
+
+
+@pytest.mark.parametrize("change", [{"document": "x", "job": "0" * 32}, {"kind": "text"}], ids=["of another", "a text"])
+def test_an_input_that_is_no_micro_batch_of_the_job_is_malformed(
+    cloud: Cloud, function: Function, collect: Collect, change: dict[str, Any]
+) -> None:
+    for number in range(2):
+        upload(cloud, f"{number}.txt")
+    collect()
+    argument = cloud.executions.arguments[0] | change
+    assert function("preprocess").post("/", json=argument).status_code == 400
+    assert not cloud.documents()
