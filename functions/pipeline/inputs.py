@@ -41,6 +41,8 @@ def head(source: Input) -> Head:
         RejectedError: `input_gone`, or `undecodable` for damaged gzip.
         ServiceUnavailable: the answer broke off; a range has no checksum by which the client would notice.
     """
+    if not source.size:
+        return Head(b"", whole=True)
     with _gone(source):
         found = _bytes(_blob(source).download_as_bytes(end=HEAD_BYTES - 1, raw_download=True))
     if len(found) < min(HEAD_BYTES, source.size):

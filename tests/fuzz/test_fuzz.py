@@ -1,12 +1,15 @@
 """Whatever comes, a function answers it with a status for bad input: no 5xx, no crash, no answer that is no JSON.
 
-FUZZ_EXAMPLES (100 by default) is the number of inputs to each test.
+FUZZ_EXAMPLES (100 by default) is the number of inputs to each test; none may make the process grow by GROWTH_MB.
 """
 
 import base64
+import gzip
 import io
 import json
 import os
+import resource
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,6 +34,7 @@ fuzzed = settings(
 )
 EVENT_FUNCTIONS = ("on_upload", "on_message", "on_dead_letter")
 HTTP_FUNCTIONS = ("preprocess", "postprocess")
+GROWTH_MB = 200
 FINE = {200, 400, 405, 413, 415, 422}
 
 words = st.sampled_from(
@@ -64,6 +68,13 @@ def served() -> Iterator[tuple[Cloud, dict[str, FlaskClient]]]:
 
 
 Served = tuple[Cloud, dict[str, FlaskClient]]
+
+
+@pytest.fixture(autouse=True)
+def memory() -> Iterator[None]:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1000 * GROWTH_MB
 
 
 def check(answer: Any) -> None:
@@ -192,7 +203,9 @@ def test_any_body(served: Served, name: str, body: bytes) -> None:
         values,
         max_size=3,
     ),
-    outcome=st.dictionaries(st.sampled_from(["prediction", "batch", "error", "lineage"]), values, max_size=3),
+    outcome=st.dictionaries(
+        st.sampled_from(["prediction", "batch", "progress", "error", "lineage"]), values, max_size=3
+    ),
 )
 def test_any_argument(served: Served, name: str, changes: dict[str, Any], outcome: dict[str, Any]) -> None:
     cloud, functions = served
@@ -215,6 +228,34 @@ NAMES = st.sampled_from(["a", "a.txt", "a.csv", "a.json", "a.jsonl", "a.png", "a
 def test_any_content_has_a_kind_or_a_reason(content: bytes, name: str) -> None:
     found = outcome(lambda: kinds.sniff(content, whole=True, name=name, content_type=None))
     assert found in {*KINDS, *REASONS}
+
+
+@fuzzed
+@given(
+    content=documents | csv_texts.map(str.encode) | st.text().map(lambda t: t.encode("utf-16")),
+    kind=st.sampled_from(["table", "records", "manifest"]),
+    packed=st.booleans(),
+    cut=st.integers(0, 3),
+)
+def test_any_content_is_cut_into_records_or_refused(
+    served: Served, content: bytes, kind: str, packed: bool, cut: int
+) -> None:
+    cloud, functions = served
+    name = uuid.uuid4().hex
+    data = gzip.compress(content)[: -cut or None] if packed else content
+    blob = cloud.upload(name, data)
+    source = {"bucket": cloud.input.name, "name": name, "generation": str(blob.generation), "size": len(data)}
+    argument = {"job": name, "document": f"{name}/1", "event_id": "1", "received_at": "2026-01-01T00:00:00Z"}
+    body = argument | {"input": source, "kind": kind, "model": None, "parameters": {}, "trace": None}
+    answer = functions["preprocess"].post("/", json=body)
+    check(answer)
+    if answer.status_code == 200:
+        batch = answer.get_json()
+        shards = [cloud.work.blob(f"shards/{name}/{n}.jsonl").download_as_bytes() for n in range(batch["shards"])]
+        records = [json.loads(line) for shard in shards for line in shard.splitlines()]
+        assert len(records) == batch["records"] > 0
+    else:
+        assert answer.get_json()["error"]["code"] in REASONS
 
 
 @fuzzed
