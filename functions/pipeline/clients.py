@@ -7,6 +7,8 @@ from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.auth.exceptions import TransportError
 from requests.exceptions import RequestException
 
+from pipeline import deferral
+
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket, Client
 
@@ -16,8 +18,8 @@ AGAIN = (GoogleAPICallError, RetryError, TransportError, RequestException)
 
 @functools.cache
 def storage() -> "Client":
-    from google.cloud.storage import Client
-
+    with deferral.of_unused():
+        from google.cloud.storage import Client
     return Client()
 
 

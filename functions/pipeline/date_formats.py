@@ -1,5 +1,6 @@
 """The ways to write a date that are known, each with its parser, on the standard library alone."""
 
+import functools
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -71,21 +72,28 @@ _WHOLE = (
 )
 
 
-def _pattern(name: str, time: str) -> re.Pattern[str]:
+def _pattern(name: str, time: str) -> str:
     literal = re.escape(name).replace(r"\ ", r"\s+")
     for part, expression in _PARTS.items():
         literal = literal.replace(part, expression)
-    return re.compile(_WEEKDAY + literal + time, re.IGNORECASE | re.ASCII if "%b" not in name else re.IGNORECASE)
+    return _WEEKDAY + literal + time
 
 
-def _parser(pattern: re.Pattern[str]) -> Parser:
-    match = pattern.fullmatch
+def _parser(pattern: str, flags: re.RegexFlag) -> Parser:
+    @functools.cache  # compiled when first needed: all of them take longer than what a small event asks for
+    def match() -> Callable[[str], re.Match[str] | None]:
+        return re.compile(pattern, flags).fullmatch
 
     def parse(cell: str) -> datetime | None:
-        found = match(cell)
+        found = match()(cell)
         return _build(found.groupdict()) if found else None
 
     return parse
+
+
+def _format(name: str, time: str) -> Format:
+    flags = re.IGNORECASE if "%b" in name else re.IGNORECASE | re.ASCII
+    return Format(name, _parser(_pattern(name, time), flags))
 
 
 def _build(part: dict[str, str | None]) -> datetime | None:
@@ -161,11 +169,11 @@ def _unix(scale: int, low: int, high: int) -> Parser:
 
 
 FORMATS = [
-    *(Format(name, _parser(_pattern(name, _TIME))) for name in _TIMED),
-    *(Format(name, _parser(_pattern(name, ""))) for name in _WHOLE),
+    *(_format(name, _TIME) for name in _TIMED),
+    *(_format(name, "") for name in _WHOLE),
     Format(
         "%Y%m%d",
-        _parser(re.compile(r"(?P<Y>(?:1[6-9]|2[0-2])\d{2})(?P<m>\d{2})(?P<d>\d{2})" + _COMPACT_TIME, re.ASCII)),
+        _parser(r"(?P<Y>(?:1[6-9]|2[0-2])\d{2})(?P<m>\d{2})(?P<d>\d{2})" + _COMPACT_TIME, re.ASCII),
     ),
     Format("unix seconds", _unix(1, 9, 10)),
     Format("unix milliseconds", _unix(1000, 12, 13)),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from google.api_core.exceptions import NotFound
 
+from pipeline import deferral
 from pipeline.errors import RejectedError
 from pipeline.jobs import Job
 from pipeline.settings import Settings
@@ -20,8 +21,9 @@ MAX_ARGUMENT = 32 * 1024  # bytes, the service's limit
 @functools.cache
 def client() -> "ExecutionsClient":
     """The executions client, created once; Google defines no variable for an emulator, so WORKFLOWS_EMULATOR_HOST."""
-    from google.cloud.workflows.executions_v1 import ExecutionsClient
-    from google.cloud.workflows.executions_v1.services.executions.transports import ExecutionsGrpcTransport
+    with deferral.of_unused():
+        from google.cloud.workflows.executions_v1 import ExecutionsClient
+        from google.cloud.workflows.executions_v1.services.executions.transports import ExecutionsGrpcTransport
 
     if host := os.environ.get("WORKFLOWS_EMULATOR_HOST"):
         import grpc
@@ -33,9 +35,10 @@ def client() -> "ExecutionsClient":
 def start(settings: Settings, job: Job) -> str:
     """Creates the execution of a claimed job and returns its resource name; creation is not idempotent."""
     argument = encode(job)
+    executions = client()
     from google.cloud.workflows.executions_v1 import Execution
 
-    created = client().create_execution(
+    created = executions.create_execution(
         parent=settings.workflow,
         execution=Execution(argument=argument, labels={"job": job.id, "kind": job.kind or "unknown"}),
         timeout=settings.execution_timeout,

@@ -1,6 +1,7 @@
 """Staging: what lies in each function's folder, and that it loads with nothing but its own requirements."""
 
 import importlib.metadata
+import importlib.util
 import os
 import re
 import subprocess
@@ -64,13 +65,20 @@ def staged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def test_a_staged_folder_holds_code_requirements_and_schemas_only(staged: Path) -> None:
-    files = {path.relative_to(staged) for path in staged.rglob("*") if path.is_file()}
+    files = {path.relative_to(staged) for path in staged.rglob("*") if path.is_file() and path.suffix != ".pyc"}
     assert Path("main.py") in files
     assert Path("requirements.txt") in files
     assert Path("pipeline/schemas/result.schema.json") in files
     assert {path.suffix for path in files} == {".py", ".json", ".txt"}
     assert sum((staged / path).stat().st_size for path in files) < 1 << 20
     assert not any(part.startswith((".", "__pycache__")) for path in files for part in path.parts)
+
+
+def test_all_code_is_compiled_whatever_happens_to_the_times_of_its_files(staged: Path) -> None:
+    for source in staged.rglob("*.py"):
+        compiled = Path(importlib.util.cache_from_source(str(source)))
+        flags = int.from_bytes(compiled.read_bytes()[4:8], "little")
+        assert flags == 0b01, "bytecode of a hash that is not checked"
 
 
 def test_staging_again_removes_what_is_gone(tmp_path: Path) -> None:
