@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 from transformers import DistilBertConfig, DistilBertForSequenceClassification, PreTrainedModel, PreTrainedTokenizerFast
 
 from gpu_service.training import artefacts, everyday, learning, sst2, teacher, wordpiece
@@ -121,6 +122,20 @@ def calibration_error(scores: Tensor, labels: Tensor, bins: int = 10) -> float:
     return artefacts.rounded(torch.stack(gaps).sum() / len(scores))
 
 
+def calibrate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: list[sst2.Example]) -> float:
+    """Scales the last layer so that scores are shares: by the one factor under which the examples are likeliest."""
+    labels = torch.tensor([float(example.label) for example in examples])
+    margins = positive_scores(model, tokenizer, [example.text for example in examples]).logit()
+    factors = torch.arange(0.25, 8, 0.01)
+    losses = [functional.binary_cross_entropy_with_logits(factor * margins, labels) for factor in factors]
+    factor = float(factors[torch.stack(losses).argmin()])
+    last = model.get_submodule("classifier")
+    with torch.no_grad():
+        for parameter in last.parameters():
+            parameter.mul_(factor)
+    return round(factor, 2)
+
+
 def measure(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, split: sst2.Split) -> dict[str, object]:
     metrics: dict[str, object] = {"train_phrases": len(split.train)}
     for name, examples in [("sentences", split.held_out_sentences), ("phrases", split.held_out_phrases)]:
@@ -146,7 +161,8 @@ def main() -> None:
     source = lessons(split.train, tokenizer)
     steps = arguments.epochs * (-(-(len(source) + JOINED) // BATCH))
     model = learning.fit(architecture(tokenizer), batches(source, chance, generator), steps, rate=1e-3)
-    metrics = measure(model, tokenizer, split)
+    factor = calibrate(model, tokenizer, split.held_out_phrases)
+    metrics = {**measure(model, tokenizer, split), "calibration_factor": factor}
     artefacts.save(model, tokenizer, metrics, arguments.out)
     print(f"{metrics} after {time.monotonic() - began:.0f} s, written to {arguments.out}")
 
