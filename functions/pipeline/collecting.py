@@ -9,9 +9,9 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline import intake, logs, microbatches, payloads, subscriptions
@@ -28,7 +28,37 @@ MAX_SECONDS = 240.0  # after which a message leaves the rest to the next: the fu
 MAX_PULLED = 1000  # messages of one request
 CONCURRENCY = 8
 
-Result = Verdict | Reserved | Exception
+DONE = ("accepted", "rejected", "ignored")
+AGAIN_SOON = ("throttled", "failed")
+
+
+@dataclass(slots=True)
+class Taken:
+    """A pulled message, and what has become of it so far."""
+
+    pulled: Pulled
+    result: Verdict | Reserved | Exception
+
+    @property
+    def word(self) -> str:
+        """Under which it is counted; `running` when another handler is at work on its object."""
+        if isinstance(self.result, Verdict):
+            return self.result.word
+        return "running" if isinstance(self.result, InProgressError) else "failed"
+
+
+@dataclass(slots=True)
+class Group:
+    """Messages whose objects may share an execution; `size` is their objects' bytes."""
+
+    taken: list[Taken] = field(default_factory=list)
+    reserved: list[Reserved] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, one: Taken, reserved: Reserved) -> None:
+        self.taken.append(one)
+        self.reserved.append(reserved)
+        self.size += reserved.job.object_input().size
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,27 +116,30 @@ def run(
 
 
 def _round(settings: Settings, pulled: list[Pulled], receipt: Receipt, counts: Counter[str]) -> None:
-    """Takes in the messages that were pulled together, and acknowledges those that are done with."""
+    """Takes in the messages that were pulled together, and acknowledges those that are done with.
+
+    What another handler is at work on is neither acknowledged nor given back: it comes again after its deadline.
+    """
     with ThreadPoolExecutor(CONCURRENCY) as pool:
-        results = list(pool.map(lambda one: _taken(settings, one.message), pulled))
-        for group in _groups(results):
-            launched = _launched(settings, list(group.values()), receipt, pool)
-            for index, result in zip(group, launched, strict=True):
-                results[index] = result
-    counts["executions"] += len({found.execution for found in results if isinstance(found, Verdict)} - {None})
-    for one, result in zip(pulled, results, strict=True):
-        counts[_closed(one.message, result)] += 1
-    done = [one for one, result in zip(pulled, results, strict=True) if _is_done(result)]
-    failures = [result for result in results if isinstance(result, Exception) and not _waits(result)]
-    again = [one for one, result in zip(pulled, results, strict=True) if not _is_done(result) and not _waits(result)]
-    subscriptions.acknowledge(settings.collect_subscription, [one.ack_id for one in done])
-    subscriptions.give_back(settings.collect_subscription, [one.ack_id for one in again])
-    if failures:
-        raise failures[0]
+        taken = list(pool.map(lambda one: Taken(one, _take(settings, one.message)), pulled))
+        for group in _groups(taken):
+            results = _launched(settings, group.reserved, receipt, pool)
+            for one, result in zip(group.taken, results, strict=True):
+                one.result = result
+    for one in taken:
+        _close(one)
+    counts.update(one.word for one in taken)
+    counts["executions"] += len({one.result.execution for one in taken if isinstance(one.result, Verdict)} - {None})
+    subscription = settings.collect_subscription
+    subscriptions.acknowledge(subscription, [one.pulled.ack_id for one in taken if one.word in DONE])
+    subscriptions.give_back(subscription, [one.pulled.ack_id for one in taken if one.word in AGAIN_SOON])
+    for one in taken:
+        if one.word == "failed" and isinstance(one.result, Exception):
+            raise one.result
 
 
-def _taken(settings: Settings, message: Message) -> Result:
-    """What becomes of one message by itself; Reserved when it may go together with others."""
+def _take(settings: Settings, message: Message) -> Verdict | Reserved | Exception:
+    """What becomes of one message by itself; Reserved when its object may go together with others."""
     with logs.bound(event_id=message.id):
         try:
             reserved = _reserved(settings, message, Receipt(message.id, now()))
@@ -128,29 +161,26 @@ def _reserved(settings: Settings, message: Message, receipt: Receipt) -> Verdict
     return intake.reserve(settings, named, receipt)
 
 
-def _groups(results: Iterable[Result]) -> list[dict[int, Reserved]]:
-    """Those that ask for the same, by their index, as many as a micro-batch may have bytes."""
-    groups: list[dict[int, Reserved]] = []
-    latest: dict[str, dict[int, Reserved]] = {}
-    for index, result in enumerate(results):
-        if not isinstance(result, Reserved):
+def _groups(taken: list[Taken]) -> list[Group]:
+    """Those that ask for the same, as many as a micro-batch may have bytes."""
+    groups: list[Group] = []
+    open_groups: dict[str, Group] = {}
+    for one in taken:
+        if not isinstance(one.result, Reserved):
             continue
-        asked = json.dumps([result.job.kind, result.job.model, result.job.parameters], sort_keys=True)
-        group = latest.get(asked)
-        if group is None or _bytes(group) + result.job.object_input().size > microbatches.MAX_BYTES:
-            group = latest[asked] = {}
+        job = one.result.job
+        asked = json.dumps([job.kind, job.model, job.parameters], sort_keys=True)
+        group = open_groups.get(asked)
+        if group is None or group.size + job.object_input().size > microbatches.MAX_BYTES:
+            group = open_groups[asked] = Group()
             groups.append(group)
-        group[index] = result
+        group.add(one, one.result)
     return groups
-
-
-def _bytes(group: dict[int, Reserved]) -> int:
-    return sum(reserved.job.object_input().size for reserved in group.values())
 
 
 def _launched(
     settings: Settings, group: list[Reserved], receipt: Receipt, pool: ThreadPoolExecutor
-) -> Sequence[Result]:
+) -> Sequence[Verdict | Exception]:
     """Starts one execution for all, and has every claim name it."""
     claims = Claims(settings.work_bucket, settings.claim_lease)
     members = [reserved.job for reserved in group]
@@ -163,29 +193,22 @@ def _launched(
         return [intake.throttled(job) for job in members]
     except Exception as error:  # noqa: BLE001 - the others of the round go on
         return [error for _ in group]
-    list(pool.map(lambda reserved: claims.confirm(reserved.claim, execution), group))
+    list(pool.map(lambda reserved: _confirm(claims, reserved, execution), group))
     return [Verdict("accepted", job.id, job.document, job.kind, execution) for job in members]
 
 
-def _is_done(result: Result) -> bool:
-    return isinstance(result, Verdict) and result.word != "throttled"
+def _confirm(claims: Claims, reserved: Reserved, execution: str) -> None:
+    with logs.bound(job=reserved.job.id):
+        claims.confirm(reserved.claim, execution)
 
 
-def _waits(result: Result) -> bool:
-    """Whether another handler is at work on the object: the message comes again when its own deadline is over."""
-    return isinstance(result, InProgressError)
-
-
-def _closed(message: Message, result: Result) -> str:
-    """Logs the message's closing line; the word under which it is counted."""
-    with logs.bound(event_id=message.id):
+def _close(one: Taken) -> None:
+    """Logs the message's closing line."""
+    result = one.result
+    with logs.bound(event_id=one.pulled.message.id):
         if isinstance(result, Verdict):
-            level = logging.WARNING if result.word == "throttled" else logging.INFO
-            logs.log(level, result.word, **result.fields())
-            return result.word
-        if isinstance(result, InProgressError):
+            logs.log(logging.WARNING if result.word == "throttled" else logging.INFO, result.word, **result.fields())
+        elif isinstance(result, InProgressError):
             logs.warning("failed", code=result.code, reason=str(result))
-            return "running"
-        assert isinstance(result, Exception)
-        logs.exception("failed", result, code="unavailable" if isinstance(result, AGAIN) else "internal")
-        return "failed"
+        elif isinstance(result, Exception):
+            logs.exception("failed", result, code="unavailable" if isinstance(result, AGAIN) else "internal")

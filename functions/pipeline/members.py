@@ -9,7 +9,7 @@ from typing import Any
 
 from google.api_core.exceptions import NotFound
 
-from pipeline import answers, batches, clients, conclusions, microbatches
+from pipeline import answers, batches, clients, conclusions, logs, microbatches
 from pipeline.batches import Batch
 from pipeline.errors import MalformedError
 from pipeline.jobs import MICROBATCH, Job
@@ -58,7 +58,10 @@ def conclude(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
             revisions = {**lineage.get("service_revisions", {}), "gpu_service": found.revision}
             outcome["lineage"] = {**lineage, "service_revisions": revisions}
         answer = conclusions.conclude(settings, {"argument": member.argument(), "lineage": lineage} | outcome)
-        return str(answer["status"])
+        status: str = answer["status"]
+        with logs.bound(job=member.id):
+            logs.info("concluded", microbatch=job.id, status=status)
+        return status
 
     with ThreadPoolExecutor(CONCURRENCY) as pool:
         counts = Counter(pool.map(concluded, microbatches.members(settings, job)))

@@ -489,6 +489,22 @@ def test_a_sweep_starts_the_members_of_an_execution_that_came_to_nothing_alone(
     assert list(statuses(cloud).values()) == ["succeeded"] * 3
 
 
+def test_the_log_leads_from_an_input_to_its_micro_batch(
+    cloud: Cloud, function: Function, collect: Collect, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {upload(cloud, f"{number}.txt").name for number in range(2)}
+    function("on_message").post("/", **published(b'{"collect": {}}'))
+    (execution,) = cloud.executions.created
+    run(cloud, function, execution)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    taken = [line for line in lines if line["message"] == "accepted" and "document" in line]
+    accepted = {line["document"].split("/")[0]: line["job"] for line in taken}
+    assert accepted.keys() == names
+    concluded = [line for line in lines if line["message"] == "concluded"]
+    assert {line["job"] for line in concluded} == set(accepted.values())
+    assert {line["microbatch"] for line in concluded} == {execution.labels["job"]}
+
+
 def test_a_conclusion_that_was_broken_off_is_taken_up(cloud: Cloud, function: Function, collect: Collect) -> None:
     blobs = [upload(cloud, f"{number}.txt") for number in range(3)]
     collect()
