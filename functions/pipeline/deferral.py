@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 UNUSED = {
+    "asyncio": "the clients' asynchronous halves",
     "google.auth.crypt": "signs with a service account's own key: 55 modules of cryptography",
     "google.auth.iam": "signs by a call to IAM",
     "google.auth.jwt": "makes tokens of such signatures",

@@ -1,25 +1,18 @@
 """Manifests: one order for many objects of the input bucket, which together make one batch."""
 
-import functools
 import json
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from google.api_core.exceptions import PreconditionFailed
 
-from pipeline import clients, inputs, parameters, shapes
+from pipeline import clients, inputs, parameters, schema, shapes
 from pipeline.errors import RejectedError
 from pipeline.jobs import Job, int64, of_manifest
 from pipeline.objects import put
 from pipeline.settings import Settings
 from pipeline.stamps import stamp
 from pipeline.text import decode
-
-if TYPE_CHECKING:
-    from jsonschema import Draft202012Validator
-
-SCHEMA = Path(__file__).with_name("schemas") / "manifest.schema.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +57,8 @@ def parse(value: Any) -> Manifest:
     Raises:
         RejectedError: `invalid_manifest`, or `invalid_parameters`.
     """
-    for error in _validator().iter_errors(value):
-        raise RejectedError("invalid_manifest", f"{error.json_path}: {error.message}"[:500], "manifest")
+    if found := schema.violation(value, "manifest"):
+        raise RejectedError("invalid_manifest", found, "manifest")
     model, asked = parameters.of_document({name: value[name] for name in ("model", "parameters") if name in value})
     to = value.get("output", {}).get("format", "jsonl")
     return Manifest(value["id"], tuple(map(_item, value["inputs"])), model, asked, to)
@@ -93,10 +86,3 @@ def _item(value: Any) -> Item:
         return Item(value)
     generation = value.get("generation")
     return Item(value["uri"], None if generation is None else int64(generation, "generation"), value.get("id"))
-
-
-@functools.cache
-def _validator() -> "Draft202012Validator":
-    from jsonschema import Draft202012Validator
-
-    return Draft202012Validator(json.loads(SCHEMA.read_text()))
