@@ -74,6 +74,12 @@ def reader(source: Input, limit: int, *, packed: bool) -> Iterator[IO[bytes]]:
         yield io.BufferedReader(unpacking.Unpacked(stream, limit), CHUNK_BYTES) if packed else stream
 
 
+def gone(source: Input) -> RejectedError:
+    return RejectedError(
+        "input_gone", f"Generation {source.generation} of the object no longer exists; upload it again."
+    )
+
+
 def check_size(source: Input, limit: int, kind: str | None = None) -> None:
     if source.size > limit:
         message = f"The input has {source.size:,} bytes; at most {limit:,} are accepted."
@@ -90,9 +96,7 @@ def _gone(source: Input) -> Iterator[None]:
     try:
         yield
     except (NotFound, PreconditionFailed) as error:
-        raise RejectedError(
-            "input_gone", f"Generation {source.generation} of the object no longer exists; upload it again."
-        ) from error
+        raise gone(source) from error
 
 
 def _bytes(value: object) -> bytes:

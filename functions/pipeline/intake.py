@@ -214,7 +214,9 @@ def _routed(settings: Settings, job: Job, named: Upload) -> Job:
     check_hops(settings, job)
     inputs.check_size(source, max(settings.max_bytes.values()))
     model, asked = parameters.of_metadata(named.metadata)
-    if source.size == 0 and named.size is not None:
+    if named.size is None:  # nobody could say what it is
+        raise inputs.gone(source)
+    if source.size == 0:
         raise RejectedError("empty", "The input is empty.")
     head = inputs.head(source)
     kind = kinds.of(source, head)
