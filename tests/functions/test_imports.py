@@ -16,12 +16,13 @@ ENV = {
     "PYTHONPATH": "functions",
 }
 IMPORT = """
-import json, resource, sys
+import json, sys
 import functions_framework
 before = set(sys.modules)
 functions_framework.create_app(sys.argv[1], f"functions/{sys.argv[1]}/main.py")
-memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps({"modules": sorted(set(sys.modules) - before), "memory": memory}))
+modules = sorted(set(sys.modules) - before)
+import psutil
+print(json.dumps({"modules": modules, "memory": psutil.Process().memory_info().rss / 2**20}))
 """
 ERRORS = {  # the exceptions of Google's clients, and what those import
     *("google", "grpc", "grpc_status", "requests", "urllib3", "certifi", "idna", "charset_normalizer"),
