@@ -41,6 +41,13 @@ class Stack:
     def grpc(self) -> str:
         return str(self.addresses["grpc"])
 
+    @property
+    def pid(self) -> int:
+        """The emulator's process, whose children are the services; StackError when there is none."""
+        if self._process is None:
+            raise StackError("the local stack is not running")
+        return self._process.pid
+
     def token(self, service: str, account: str = "default") -> str:
         """An identity token that a service takes; `default` is the developer's."""
         url = f"{self.http}/computeMetadata/v1/instance/service-accounts/{account}/identity"

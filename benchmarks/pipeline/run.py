@@ -3,7 +3,8 @@
     make benchmark-pipeline
 
 Latency: inputs one after the other on an idle stack, from the upload's answer to the document's creation time.
-Rate: inputs uploaded as fast as one client can, from the first upload to the last document.
+Rate: inputs uploaded as fast as one client can, from the first upload to the last document; and the processor time
+that each part spends on one of them.
 Operations: what one input costs in storage requests and workflow steps, counted on a second, proxied stack.
 """
 
@@ -28,6 +29,7 @@ import yaml
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
+from benchmarks.pipeline.processes import spent
 from benchmarks.pipeline.proxy import CountingProxy
 from emulator.process import Stack
 
@@ -58,7 +60,7 @@ def main() -> None:
             client = connect(stack.start().http)
             drive(client, 10)
             report_latency(stack, client, drive(client, options.singles))
-            report_rate(client, options.sustained)
+            report_rate(stack, client, options.sustained)
         asyncio.run(report_operations(Path(folder)))
 
 
@@ -128,7 +130,8 @@ def moment(value: str | datetime) -> float:
     return (datetime.fromisoformat(value) if isinstance(value, str) else value).timestamp()
 
 
-def report_rate(client: storage.Client, count: int) -> None:
+def report_rate(stack: Stack, client: storage.Client, count: int) -> None:
+    before, own = spent(stack.pid), time.process_time()
     began = time.perf_counter()
     with ThreadPoolExecutor(8) as pool:
         sent = list(pool.map(lambda number: upload(client, number), range(count)))
@@ -138,6 +141,11 @@ def report_rate(client: storage.Client, count: int) -> None:
     seconds = time.perf_counter() - began
     print(f"{count} small texts at once: uploaded in {uploaded:.1f} s, all documents after {seconds:.1f} s")
     print(f"  {count / seconds:.1f} inputs/s")
+    used = {part: processor - before.get(part, 0) for part, processor in spent(stack.pid).items()}
+    used["this client"] = time.process_time() - own
+    print(f"  {1000 * sum(used.values()) / count:.1f} ms of processor time each, of it")
+    for part, processor in sorted(used.items(), key=lambda item: -item[1]):
+        print(f"  {1000 * processor / count:7.1f}  {part}")
 
 
 async def report_operations(folder: Path, count: int = 20) -> None:
