@@ -184,6 +184,7 @@ class App:
                 "default": service.registry.default(model.entry.task) is model.entry,
                 "labels": len(model.labels),
                 "device": model.device.name,
+                "compiled": model.is_compiled,
             }
             for model in service.models.values()
         ]

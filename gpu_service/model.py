@@ -84,6 +84,7 @@ class Model:
         self.network: Network
         self.inputs, self.network = _parts(checkpoint, device)
         self.threads = 1 if checkpoint.multiplied < SMALL else CORES
+        self.is_compiled = False
 
     @property
     def key(self) -> str:
@@ -96,12 +97,16 @@ class Model:
     @torch.inference_mode()
     def launch(self, data: Sequence[Any], top: int) -> Pending:
         """Sends one batch; `top` is how many labels the callers want at most."""
-        if not self.device.is_cuda:
-            torch.set_num_threads(self.threads)  # of the calling thread
+        self.set_threads()
         scores = self.scores(self.network(data))
         wanted = len(self.labels) if len(self.labels) <= FEW_LABELS else min(top, len(self.labels))
         best, labels = scores.topk(wanted, dim=-1)
         return Pending(torch.cat((best, labels.float()), dim=1))
+
+    def set_threads(self) -> None:
+        """How many the calling thread's computations take."""
+        if not self.device.is_cuda:
+            torch.set_num_threads(self.threads)
 
     def scores(self, logits: Tensor) -> Tensor:
         """Probabilities in float32: of one label among all, or of each by itself."""

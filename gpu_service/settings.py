@@ -22,6 +22,7 @@ class Settings:
     device: str = "auto"
     dtype: str = "auto"
     gpu_required: bool = False
+    compile: bool = False
     max_queue: int = 2048
     max_wait_s: float = 10.0
     max_batch_s: float = 0.5
@@ -50,6 +51,12 @@ def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> S
     parser.add_argument("--host", default=environ.get("HOST", Settings.host))
     parser.add_argument("--port", type=int, default=_number(environ, ("AIP_HTTP_PORT", "PORT"), Settings.port))
     parser.add_argument("--device", default=environ.get("DEVICE", Settings.device), help="auto, cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        default=_switched_on(environ, "COMPILE"),
+        help="transformers' layers with torch.compile, before it is ready; needs a C++ compiler",
+    )
     options = parser.parse_args(arguments)
     return Settings(
         profile=options.profile,
@@ -58,7 +65,8 @@ def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> S
         port=options.port,
         device=options.device,
         dtype=environ.get("DTYPE", Settings.dtype),
-        gpu_required=environ.get("GPU_REQUIRED", "") not in ("", "0", "false"),
+        gpu_required=_switched_on(environ, "GPU_REQUIRED"),
+        compile=options.compile,
         max_queue=_number(environ, ("MAX_QUEUE",), Settings.max_queue),
         max_wait_s=_seconds(environ, "MAX_WAIT_SECONDS", Settings.max_wait_s),
         max_batch_s=_seconds(environ, "MAX_BATCH_SECONDS", Settings.max_batch_s),
@@ -87,6 +95,10 @@ def _traces(environ: Mapping[str, str]) -> Literal["otlp", "console"] | None:
     if exporter == "console":
         return "console"
     raise StartError(f"OTEL_TRACES_EXPORTER must be otlp, console or none, not {exporter!r}.")
+
+
+def _switched_on(environ: Mapping[str, str], name: str) -> bool:
+    return environ.get(name, "") not in ("", "0", "false")
 
 
 def _number(environ: Mapping[str, str], names: tuple[str, ...], default: int) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import checkpoint, device, logs, precision, registry, storage, warmup
+from . import checkpoint, compiling, device, logs, precision, registry, storage, warmup
 from .app import App
 from .batcher import Batcher
 from .costs import Cost
@@ -78,6 +78,9 @@ def load(settings: Settings) -> Loaded:
     for entry in entries.entries:
         with phases.phase("weights"):
             model = precision.settle(checkpoint.find(entry, models_file), chosen)
+        if settings.compile:
+            with phases.phase("compile"):
+                compiling.attempt(model)
         with phases.phase("warmup"):
             costs[model.key] = warmup.measure(model, settings.max_batch_s)
         models[model.key] = model

@@ -65,9 +65,21 @@ class Norm:
         return Norm(weights[f"{name}.weight"], weights[f"{name}.bias"], eps)
 
 
+def after_attention(layer: "Layer", rows: Tensor, attended: Tensor) -> Tensor:
+    """The block's output, from its input and what attention made of it: (rows, width) each."""
+    rows = layer.out(attended).add_(rows)
+    if layer.norm_first:
+        return layer.narrow(layer.activation(layer.widen(layer.norm_output(rows)))).add_(rows)
+    rows = layer.norm_attention(rows)
+    return layer.norm_output(layer.narrow(layer.activation(layer.widen(rows))).add_(rows))
+
+
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One block; `norm_first` tells vision transformers (before each part) from BERT (after it)."""
+    """One block; `norm_first` tells vision transformers (before each part) from BERT (after it).
+
+    `finish` may be a compiled form of `after_attention`.
+    """
 
     qkv: Linear
     out: Linear
@@ -78,11 +90,12 @@ class Layer:
     heads: int
     activation: Callable[[Tensor], Tensor]
     norm_first: bool
+    finish: Callable[["Layer", Tensor, Tensor], Tensor] = after_attention
 
     def __call__(self, rows: Tensor, sequences: Sequences) -> Tensor:
         normed = self.norm_attention(rows) if self.norm_first else rows
         queries, keys, values = self._split(self.qkv(normed), 3)
-        return self._finish(rows, sequences.attend(queries, keys, values))
+        return self.finish(self, rows, sequences.attend(queries, keys, values))
 
     def first_rows(self, rows: Tensor, sequences: Sequences) -> Tensor:
         """The block computed for each sequence's first row alone: (sequences, width)."""
@@ -93,17 +106,10 @@ class Layer:
         (queries,) = self._split(F.linear(first, self.qkv.weight[:width], None if bias is None else bias[:width]), 1)
         keys, values = self._split(F.linear(normed, self.qkv.weight[width:], None if bias is None else bias[width:]), 2)
         residual = rows[sequences.first] if self.norm_first else first
-        return self._finish(residual, sequences.attend_first(queries, keys, values))
+        return after_attention(self, residual, sequences.attend_first(queries, keys, values))
 
     def _split(self, projected: Tensor, parts: int) -> tuple[Tensor, ...]:
         return projected.view(projected.shape[0], parts, self.heads, -1).unbind(1)
-
-    def _finish(self, rows: Tensor, attended: Tensor) -> Tensor:
-        rows = self.out(attended).add_(rows)
-        if self.norm_first:
-            return self.narrow(self.activation(self.widen(self.norm_output(rows)))).add_(rows)
-        rows = self.norm_attention(rows)
-        return self.norm_output(self.narrow(self.activation(self.widen(rows))).add_(rows))
 
 
 def encode(layers: list[Layer], rows: Tensor, sequences: Sequences) -> Tensor:

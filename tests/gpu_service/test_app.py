@@ -129,7 +129,9 @@ def test_routes_fail_in_the_same_form(client, method: str, path: str, status: in
 def test_readiness_models_and_metrics(client):
     client.post("/predict", {"text": "dull"})
     assert client.get("/ready").status_code == client.get("/health").status_code == 200
-    assert [model["default"] for model in client.get("/models").json()["models"]] == [False, True, True]
+    models = client.get("/models").json()["models"]
+    assert [model["default"] for model in models] == [False, True, True]
+    assert [model["compiled"] for model in models] == [False, False, False]
     metrics = client.get("/metrics").text
     assert 'gpu_service_instances_total{model="moods",version="2"}' in metrics
     assert 'gpu_service_start_seconds{phase="warmup"}' in metrics
