@@ -25,7 +25,7 @@ def app(store: Store) -> Starlette:
     The last form takes any path, so a server with other APIs mounts this application after them, at "".
     """
     application = Starlette(
-        routes=[*_json("/storage/v1"), *_json(""), *_media(), *_rest()],
+        routes=[*_media(), *_json("/storage/v1"), *_json(""), *_rest()],
         middleware=[Middleware(EncodedPath)],
         exception_handlers={
             StorageError: on_storage_error,

@@ -58,7 +58,7 @@ def flag(request: Request, name: str) -> bool:
 def preconditions(request: Request, *, source: bool = False) -> Preconditions:
     """The if…Match parameters and headers; with `source` those of a copy's source."""
     prefix = "ifSource" if source else "if"
-    values = request.query_params
+    values = dict(request.query_params.multi_items())
     return Preconditions(
         whole_number(values, f"{prefix}GenerationMatch"),
         whole_number(values, f"{prefix}GenerationNotMatch"),
