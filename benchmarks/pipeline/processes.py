@@ -6,7 +6,7 @@ import psutil
 def spent(pid: int) -> dict[str, float]:
     """Processor seconds by part of the stack whose emulator is the process `pid`: a service's name, or `emulator`."""
     emulator = psutil.Process(pid)
-    total = {"emulator": _seconds(emulator)}
+    total: dict[str, float] = {"emulator": _seconds(emulator)}
     for child in emulator.children(recursive=True):
         part = _part(child.cmdline())
         total[part] = total.get(part, 0) + _seconds(child)

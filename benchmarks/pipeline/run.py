@@ -87,7 +87,8 @@ def drive(client: storage.Client, count: int) -> list[tuple[Sent, storage.Blob]]
 def wait(client: storage.Client, sent: Sent) -> storage.Blob:
     give_up = time.monotonic() + 60
     while time.monotonic() < give_up:
-        if blob := client.bucket("local-output").get_blob(sent.document):
+        blob: storage.Blob | None = client.bucket("local-output").get_blob(sent.document)
+        if blob:
             return blob
         time.sleep(0.01)
     raise TimeoutError(f"no {sent.document} within 60 s")
