@@ -68,12 +68,29 @@ def _typed(value: Any, default: Any) -> Any:
 
 
 def load(given: Mapping[str, Any]) -> Inventory:
-    """The inventory of one deployment, and its variables under `settings`."""
+    """The inventory of one deployment; its variables are under `settings`, and under `off` what they leave out."""
     chosen = settings(given)
     marks = {name: json.dumps(value) if isinstance(value, list) else value for name, value in chosen.items()}
     marks["gpu_region"] = chosen["gpu_regions"][0]
     text = Template((FOLDER / "inventory.yaml").read_text(encoding="utf-8")).substitute(marks)
-    return {**yaml.safe_load(text), "settings": chosen}
+    written = yaml.safe_load(text)
+    wanted = {section: _those(entries, True) for section, entries in written.items()}
+    return {
+        **wanted,
+        "off": {section: _those(entries, False) for section, entries in written.items()},
+        "settings": chosen,
+    }
+
+
+def _those(entries: Any, there: bool) -> Any:
+    """The entries of a section that the variables want there, or those that they don't."""
+    if isinstance(entries, dict):
+        return {name: entry for name, entry in entries.items() if _wanted(entry) == there}
+    return [entry for entry in entries if _wanted(entry) == there] if isinstance(entries, list) else entries
+
+
+def _wanted(entry: Any) -> bool:
+    return not isinstance(entry, dict) or (entry.get("when", True) and not entry.get("unless", False))
 
 
 def environment(inventory: Inventory, name: str) -> dict[str, str]:

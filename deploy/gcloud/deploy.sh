@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Brings the system of deploy/inventory.yaml into a project: makes what is missing, and changes what runs, when it runs, what is
-# watched and what is granted where that differs. Topics, subscriptions and the trigger are made once and then left alone.
+# watched and what is granted where that differs. Topics, subscriptions and the trigger are made once and then left alone,
+# but that MICRO_BATCHING decides between the trigger and the bucket's notifications.
 # Broken off, it goes on where it was when it is started again.
 #
 #   PROJECT_ID=my-project deploy/gcloud/deploy.sh              everything
@@ -11,7 +12,7 @@
 chosen=()
 for argument in "$@"; do
   case $argument in
-    -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --dry-run) DRY_RUN=1 ;;
     -*) echo "unknown option $argument" >&2; exit 2 ;;
     *) chosen+=("$argument") ;;
@@ -147,20 +148,23 @@ callers() {
 }
 
 messaging() {
-  local name topic service days ack least most dead attempts
+  local name topic service days ack least most dead attempts flags
   while IFS=$'\x1f' read -r name days; do
     there gcloud pubsub topics describe "$(resource "$name")" ||
       patiently gcloud pubsub topics create "$(resource "$name")" --message-retention-duration="${days}d"
   done < <(rows topics retention_days)
-  while IFS=$'\x1f' read -r name topic ack days; do
-    there gcloud pubsub subscriptions describe "$(resource "$name")" ||
-      patiently gcloud pubsub subscriptions create "$(resource "$name")" --topic="$(resource "$topic")" \
-        --ack-deadline="$ack" --message-retention-duration="${days}d" --expiration-period=never
-  done < <(rows pull topic ack_deadline retention_days)
+  while IFS=$'\x1f' read -r name topic ack days dead attempts; do
+    there gcloud pubsub subscriptions describe "$(resource "$name")" && continue
+    flags=()
+    [ -z "$dead" ] || flags=(--dead-letter-topic="$(resource "$dead")" --max-delivery-attempts="$attempts")
+    patiently gcloud pubsub subscriptions create "$(resource "$name")" --topic="$(resource "$topic")" \
+      --ack-deadline="$ack" --message-retention-duration="${days}d" --expiration-period=never ${flags[@]+"${flags[@]}"}
+  done < <(rows pull topic ack_deadline retention_days dead_letter attempts)
   while IFS=$'\x1f' read -r name topic service ack least most days dead attempts; do
     there gcloud pubsub subscriptions describe "$(resource "$name")" && continue
-    local url flags=()
+    local url
     url=$(address "$service")
+    flags=()
     [ -z "$dead" ] || flags=(--dead-letter-topic="$(resource "$dead")" --max-delivery-attempts="$attempts")
     patiently gcloud pubsub subscriptions create "$(resource "$name")" --topic="$(resource "$topic")" \
       --push-endpoint="$url/projects/$PROJECT_ID/topics/$(resource "$topic")" --push-auth-service-account="$(account events)" \
@@ -185,8 +189,8 @@ workflow() {
     --env-vars-file="$file" --call-log-level=log-errors-only --labels="deployed=$mark" >&3
 }
 
-triggers() {
-  local name event bucket dead attempts
+triggers() {                       # what tells of uploads: the new way is there before the old one goes
+  local name event bucket dead attempts topic payload
   while IFS=$'\x1f' read -r name event bucket dead attempts; do
     there gcloud eventarc triggers describe "$(resource "$name")" ||
       patiently gcloud eventarc triggers create "$(resource "$name")" --service-account="$(account events)" \
@@ -197,6 +201,17 @@ triggers() {
     [ -n "$(gcloud pubsub subscriptions describe "$(delivery "$name")" --format='value(deadLetterPolicy.deadLetterTopic)' 2>/dev/null)" ] ||
       patiently gcloud pubsub subscriptions update "$(delivery "$name")" --dead-letter-topic="$(resource "$dead")" --max-delivery-attempts="$attempts"
   done < <(rows triggers event bucket dead_letter attempts)
+  while IFS=$'\x1f' read -r name bucket topic event payload; do
+    [ -n "$(told "$bucket" "$topic")" ] ||
+      patiently gcloud storage buckets notifications create "$(bucket "$bucket")" --topic="$(resource "$topic")" \
+        --event-types="$event" --payload-format="$(sed 's/JSON_API_V1/json/; s/NONE/none/' <<<"$payload")" --skip-topic-setup >&3
+  done < <(rows notifications bucket topic event payload)
+  for name in $(names off.triggers); do
+    ! there gcloud eventarc triggers describe "$(resource "$name")" || change gcloud eventarc triggers delete "$(resource "$name")"
+  done
+  while IFS=$'\x1f' read -r _ bucket topic; do
+    for name in $(told "$bucket" "$topic"); do change gcloud storage buckets notifications delete "$name" >&3; done
+  done < <(rows off.notifications bucket topic)
 }
 
 schedules() {
@@ -210,6 +225,10 @@ schedules() {
     patiently gcloud scheduler jobs $verb pubsub "$(resource "$name")" --location="$REGION" --schedule="$schedule" \
       --topic="$(resource "$topic")" --message-body="$message" --time-zone=Etc/UTC >&3
   done < <(rows schedules schedule topic message)
+  for name in $(names off.schedules); do
+    ! there gcloud scheduler jobs describe "$(resource "$name")" --location="$REGION" ||
+      change gcloud scheduler jobs delete "$(resource "$name")" --location="$REGION"
+  done
 }
 
 budget() {

@@ -25,7 +25,6 @@ fi
 
 if [ -n "$DRY_RUN" ]; then exec 3>&1; else exec 3>/dev/null; fi
 listed() { "$@" 2>/dev/null | sed 's|.*/||' | grep "^$PREFIX" || true; }
-names() { rows "$@" | cut -d $'\x1f' -f1; }
 drop() {                           # LISTED-NAMES NAME COMMAND…: deletes what is there
   local names=$1 name=$2
   shift 2
@@ -33,9 +32,12 @@ drop() {                           # LISTED-NAMES NAME COMMAND…: deletes what 
 }
 
 there_=$(listed gcloud scheduler jobs list --location="$REGION" --format='value(name)')
-for name in $(names schedules); do drop "$there_" "$(resource "$name")" gcloud scheduler jobs delete --location="$REGION"; done
+for name in $(names schedules) $(names off.schedules); do drop "$there_" "$(resource "$name")" gcloud scheduler jobs delete --location="$REGION"; done
 there_=$(listed gcloud eventarc triggers list --format='value(name)')
-for name in $(names triggers); do drop "$there_" "$(resource "$name")" gcloud eventarc triggers delete; done
+for name in $(names triggers) $(names off.triggers); do drop "$there_" "$(resource "$name")" gcloud eventarc triggers delete; done
+while IFS=$'\x1f' read -r _ bucket topic; do
+  for notification in $(told "$bucket" "$topic"); do change gcloud storage buckets notifications delete "$notification" >&3; done
+done < <(rows notifications bucket topic && rows off.notifications bucket topic)
 there_=$(listed gcloud pubsub subscriptions list --format='value(name)')
 for name in $(names push) $(names pull); do drop "$there_" "$(resource "$name")" gcloud pubsub subscriptions delete; done
 there_=$(listed gcloud pubsub topics list --format='value(name)')

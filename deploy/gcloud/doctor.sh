@@ -25,7 +25,6 @@ each() {                           # LISTED MEND NAME…: whether every name is 
   shift 2
   for name in "$@"; do if grep -qxF "$name" <<<"$list"; then well "$name"; else ill "$name" "$mend"; fi; done
 }
-names() { rows "$@" | cut -d $'\x1f' -f1; }
 prefixed() { local name; for name in "$@"; do resource "$name"; done; }
 # shellcheck disable=SC2046  # one argument for each name
 examine() {
@@ -60,6 +59,14 @@ roles() {
 }
 
 step_for() { case $1 in project | account/*) echo accounts ;; bucket/*) echo buckets ;; service/* | job/*) echo callers ;; trigger/*) echo triggers ;; *) echo messaging ;; esac; }
+
+notifications() {
+  local name bucket topic
+  while IFS=$'\x1f' read -r name bucket topic; do
+    if [ -n "$(told "$bucket" "$topic")" ]; then well "notifications of $(bucket "$bucket") to $(resource "$topic")"
+    else ill "notifications of $(bucket "$bucket") to $(resource "$topic")" "deploy.sh triggers"; fi
+  done < <(rows notifications bucket topic)
+}
 
 dead_letters() {                   # a trigger without one loses an event that fails for a day
   local name
@@ -103,6 +110,7 @@ send_through() {                   # a text into the input bucket, its document 
 }
 
 examine
+notifications
 roles
 dead_letters
 quota

@@ -12,6 +12,7 @@ trap 'rm -rf "$TEMPORARY"' EXIT
 
 inventory() { "$PYTHON" "$ROOT/deploy/inventory.py" "$@"; }
 rows() { inventory rows "$@"; }    # fields are split by \x1f: while IFS=$'\x1f' read -r …
+names() { rows "$@" | cut -d $'\x1f' -f1; }
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
@@ -89,6 +90,14 @@ patiently() {
 }
 
 there() { "$@" >"$TEMPORARY/there" 2>/dev/null || { : >"$TEMPORARY/there"; return 1; }; }
+
+told() {                           # BUCKET TOPIC: the bucket's notifications to that topic, by the names that gcloud takes
+  if there gcloud storage buckets notifications list "$(bucket "$1")" --format=json && [ -s "$TEMPORARY/there" ]; then
+    json '"\n".join(arguments[0] + "/notificationConfigs/" + entry["Notification Configuration"]["id"] for entry in it
+      if entry["Notification Configuration"]["topic"].endswith(arguments[1]))' \
+      "projects/_/buckets/$PROJECT_ID-$PREFIX-$1" "/projects/$PROJECT_ID/topics/$(resource "$2")" <"$TEMPORARY/there"
+  fi
+}
 
 # rest METHOD API PATH [FILE]: for what gcloud has no command for; honours gcloud's own endpoint overrides.
 rest() {

@@ -16,10 +16,11 @@ DAY = 86400
 
 @dataclass
 class Delivered:
-    """Topics by the inventory's names; names of subscriptions by those of the push subscriptions and triggers."""
+    """Topics by the inventory's names; names of subscriptions by those of push, pull and triggers."""
 
     topics: dict[str, gcp.pubsub.Topic]
     subscriptions: dict[str, pulumi.Output[str]]
+    pulls: list[pulumi.Resource]
 
 
 def make(system: System, base: Foundation, running: Services) -> Delivered:
@@ -34,15 +35,7 @@ def make(system: System, base: Foundation, running: Services) -> Delivered:
         for name, topic in system["topics"].items()
     }
     pushes = {name: _push(system, base, running, topics, name) for name in system["push"]}
-    for name, pull in system["pull"].items():
-        gcp.pubsub.Subscription(
-            f"pull {name}",
-            name=system.name(name),
-            topic=topics[pull["topic"]].id,
-            ack_deadline_seconds=pull["ack_deadline"],
-            message_retention_duration=f"{pull['retention_days'] * DAY}s",
-            expiration_policy=gcp.pubsub.SubscriptionExpirationPolicyArgs(ttl=""),  # never
-        )
+    pulls = {name: _pull(system, topics, name) for name in system["pull"]}
     triggers = {name: _trigger(system, base, running, name) for name in system["triggers"]}
     for name, schedule in system["schedules"].items():
         gcp.cloudscheduler.Job(
@@ -58,7 +51,21 @@ def make(system: System, base: Foundation, running: Services) -> Delivered:
         )
     made = {name: _delivery(trigger) for name, trigger in triggers.items()}
     _export_dead_letters(system, made)
-    return Delivered(topics, {name: push.name for name, push in pushes.items()} | made)
+    return Delivered(topics, {name: each.name for name, each in (pushes | pulls).items()} | made, [*pulls.values()])
+
+
+def notify(system: System, base: Foundation, delivered: Delivered) -> None:
+    """Refused while Cloud Storage may not publish; what is published before the subscriptions are there is lost."""
+    after = pulumi.ResourceOptions(depends_on=[*base.permissions, *delivered.pulls])
+    for name, notification in system["notifications"].items():
+        gcp.storage.Notification(
+            name,
+            bucket=base.buckets[notification["bucket"]].name,
+            topic=delivered.topics[notification["topic"]].id,
+            event_types=[notification["event"]],
+            payload_format=notification["payload"],
+            opts=after,
+        )
 
 
 def _push(
@@ -66,7 +73,6 @@ def _push(
 ) -> gcp.pubsub.Subscription:
     push = system["push"][name]
     url, topic = running.urls[push["service"]], topics[push["topic"]]
-    dead = gcp.pubsub.SubscriptionDeadLetterPolicyArgs
     return gcp.pubsub.Subscription(
         f"push {name}",
         name=system.name(name),
@@ -83,12 +89,31 @@ def _push(
         retry_policy=gcp.pubsub.SubscriptionRetryPolicyArgs(
             minimum_backoff=f"{push['backoff'][0]}s", maximum_backoff=f"{push['backoff'][1]}s"
         ),
-        dead_letter_policy=dead(
-            dead_letter_topic=topics[push["dead_letter"]].id, max_delivery_attempts=push["attempts"]
-        )
-        if "dead_letter" in push
-        else None,
+        dead_letter_policy=_dead_letters(topics, push),
         expiration_policy=gcp.pubsub.SubscriptionExpirationPolicyArgs(ttl=""),  # never
+    )
+
+
+def _pull(system: System, topics: dict[str, gcp.pubsub.Topic], name: str) -> gcp.pubsub.Subscription:
+    pull = system["pull"][name]
+    return gcp.pubsub.Subscription(
+        f"pull {name}",
+        name=system.name(name),
+        topic=topics[pull["topic"]].id,
+        ack_deadline_seconds=pull["ack_deadline"],
+        message_retention_duration=f"{pull['retention_days'] * DAY}s",
+        dead_letter_policy=_dead_letters(topics, pull),
+        expiration_policy=gcp.pubsub.SubscriptionExpirationPolicyArgs(ttl=""),  # never
+    )
+
+
+def _dead_letters(
+    topics: dict[str, gcp.pubsub.Topic], subscription: dict[str, Any]
+) -> gcp.pubsub.SubscriptionDeadLetterPolicyArgs | None:
+    if "dead_letter" not in subscription:
+        return None
+    return gcp.pubsub.SubscriptionDeadLetterPolicyArgs(
+        dead_letter_topic=topics[subscription["dead_letter"]].id, max_delivery_attempts=subscription["attempts"]
     )
 
 

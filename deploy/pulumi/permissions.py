@@ -45,7 +45,9 @@ def after_services(system: System, base: Foundation, running: Services, delivere
         for region, job in running.names[name].items():
             gcp.cloudrunv2.JobIamMember(f"{key} {region}", location=region, name=job, **_grant(system, base, row))
     for key, row, name in _rows(system, "topic"):
-        gcp.pubsub.TopicIAMMember(key, topic=delivered.topics[name].name, **_grant(system, base, row))
+        base.permissions.append(
+            gcp.pubsub.TopicIAMMember(key, topic=delivered.topics[name].name, **_grant(system, base, row))
+        )
     for key, row, name in [*_rows(system, "subscription"), *_rows(system, "trigger")]:
         gcp.pubsub.SubscriptionIAMMember(key, subscription=delivered.subscriptions[name], **_grant(system, base, row))
 

@@ -47,9 +47,28 @@ resource "google_pubsub_subscription" "pull" {
   ack_deadline_seconds       = each.value.ack_deadline
   message_retention_duration = "${each.value.retention_days * 86400}s"
 
+  dynamic "dead_letter_policy" {
+    for_each = try([each.value.dead_letter], [])
+    content {
+      dead_letter_topic     = google_pubsub_topic.topic[dead_letter_policy.value].id
+      max_delivery_attempts = each.value.attempts
+    }
+  }
+
   expiration_policy {
     ttl = "" # never
   }
+}
+
+resource "google_storage_notification" "notification" {
+  for_each       = local.inventory.notifications
+  bucket         = google_storage_bucket.bucket[each.value.bucket].name
+  topic          = google_pubsub_topic.topic[each.value.topic].id
+  event_types    = [each.value.event]
+  payload_format = each.value.payload
+
+  # It is refused while Cloud Storage may not publish; and what is published before the subscription is there is lost.
+  depends_on = [google_pubsub_topic_iam_member.binding, google_pubsub_subscription.pull]
 }
 
 resource "google_eventarc_trigger" "trigger" {

@@ -96,7 +96,7 @@ resource "google_pubsub_topic_iam_member" "binding" {
 
 resource "google_pubsub_subscription_iam_member" "binding" {
   for_each     = { for key, row in local.bindings : key => row if contains(["subscription", "trigger"], row.kind) }
-  subscription = each.value.kind == "trigger" ? local.deliveries[each.value.name] : google_pubsub_subscription.push[each.value.name].name
+  subscription = local.subscriptions[each.value.name]
   role         = each.value.role
   member       = local.members[each.value.who]
   depends_on   = [google_project_service_identity.agent]

@@ -25,12 +25,21 @@ locals {
     max_instances      = var.max_instances
     timeout_seconds    = var.timeout_seconds
     sweep_schedule     = var.sweep_schedule
+    micro_batching     = var.micro_batching
     job_tasks          = var.job_tasks
 
     job_threshold_records   = var.job_threshold_records
     max_executions_per_hour = var.max_executions_per_hour
   }
-  inventory = yamldecode(templatefile("${local.root}/deploy/inventory.yaml", local.settings))
+  written = yamldecode(templatefile("${local.root}/deploy/inventory.yaml", local.settings))
+  # Without the entries that the variables leave out.
+  inventory = merge(
+    local.written,
+    { for section in ["triggers", "notifications", "schedules"] : section => {
+      for name, entry in local.written[section] : name => entry if try(entry.when, true) && !try(entry.unless, false)
+    } },
+    { iam = [for row in local.written.iam : row if try(row.when, true) && !try(row.unless, false)] },
+  )
 
   buckets  = { for name in keys(local.inventory.buckets) : name => "${var.project_id}-${var.service_prefix}-${name}" }
   accounts = { for name, account in google_service_account.account : name => account.email }

@@ -3,6 +3,11 @@ locals {
   deliveries = {
     for name, trigger in google_eventarc_trigger.trigger : name => basename(trigger.transport[0].pubsub[0].subscription)
   }
+  subscriptions = merge(
+    { for name, subscription in google_pubsub_subscription.push : name => subscription.name },
+    { for name, subscription in google_pubsub_subscription.pull : name => subscription.name },
+    local.deliveries,
+  )
 }
 
 output "buckets" {

@@ -252,6 +252,12 @@ variable "sweep_schedule" {
   }
 }
 
+variable "micro_batching" {
+  description = "Whether uploads wait for up to a minute and go through the pipeline together, instead of each at once by itself."
+  type        = bool
+  default     = false
+}
+
 variable "notification_channels" {
   description = "Monitoring channels that alerts go to, projects/P/notificationChannels/N."
   type        = list(string)

@@ -46,6 +46,7 @@ LISTS = {
     "b": "items",
     "o": "items",
     "managedFolders": "items",
+    "notificationConfigs": "items",
 }  # others are listed under their own name
 NUMBER = "123456789"
 
@@ -90,6 +91,10 @@ class Google:
                 found = self.resources.pop(key, None)
                 for below in [name for name in self.resources if name.startswith(key + "/")]:
                     del self.resources[below]
+                if found and "transport" in found:  # a trigger's subscription goes with it
+                    delivery = f"pubsub/v1/{found['transport']['pubsub']['subscription']}"
+                    self.resources.pop(delivery, None)
+                    self.policies.pop(delivery, None)
                 return (200, self.done(api, {})) if found is not None else (404, error(404, f"{path} was not found"))
             case "POST" | "PUT" | "PATCH":
                 return self.changed(method, api, path, query, body)
@@ -199,10 +204,12 @@ class Google:
         if api not in ("storage", "bigquery"):
             body = {**body, "name": name} if api != "logging" else body
         if api == "storage":
-            kind = "object" if "/o/" in path else "bucket"
+            kind = {"o": "object", "notificationConfigs": "notification"}.get(path.split("/")[-2], "bucket")
             body = {**body, "metageneration": "1", "generation": "1", "kind": f"storage#{kind}"}
             if kind == "object":  # its name may have been in the query alone
                 body |= {"name": unquote(short), "bucket": path.split("/")[1]}
+            if kind == "notification":
+                body |= {"id": short}
         if api == "iam":
             email = f"{short}@{path.split('/')[2]}.iam.gserviceaccount.com" if "@" not in short else short
             body = {"name": name, "email": email, **body.get("serviceAccount", {}), "uniqueId": "1"}
@@ -286,7 +293,7 @@ def is_collection(api: str, path: str) -> bool:
     """Whether a path ends with a collection: versions aside, names and collections alternate."""
     parts = path.split("/")
     if api == "storage":
-        return parts[-1] in ("b", "o", "managedFolders")
+        return parts[-1] in ("b", "o", "managedFolders", "notificationConfigs")
     if api == "bigquery":
         return parts[-1] == "datasets"
     return len(parts) % 2 == 0

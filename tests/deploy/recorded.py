@@ -24,6 +24,10 @@ def shape_of(google: Google) -> shape.Shape:
         match api, collection:
             case "storage", "b":
                 found[f"bucket/{name}"] = _bucket(body)
+            case "storage", "notificationConfigs":
+                topic = body["topic"].removeprefix(f"//pubsub.googleapis.com/projects/{shape.PROJECT}/topics/")
+                told = [*body["event_types"], body["payload_format"]]
+                found[f"notification/{path.split('/')[1]}/{topic}"] = told
             case "iam", "serviceAccounts":
                 found[f"account/{name}"] = body.get("displayName")
             case "pubsub", "topics":

@@ -37,6 +37,13 @@ def expected(system: inventory.Inventory) -> Shape:
         **{f"function/{PREFIX}-{name}": _function(system, name) for name in system["functions"]},
         **{f"subscription/{PREFIX}-{name}": _push(push) for name, push in system["push"].items()},
         **{f"subscription/{PREFIX}-{name}": _pull(pull) for name, pull in system["pull"].items()},
+        **{
+            f"notification/{PROJECT}-{PREFIX}-{entry['bucket']}/{PREFIX}-{entry['topic']}": [
+                entry["event"],
+                entry["payload"],
+            ]
+            for entry in system["notifications"].values()
+        },
         **{f"trigger/{PREFIX}-{name}": _trigger(name, trigger) for name, trigger in system["triggers"].items()},
         **{f"schedule/{PREFIX}-{name}": _schedule(schedule) for name, schedule in system["schedules"].items()},
         **dict.fromkeys((key for row in system["iam"] for key in _bindings(system, row)), True),
@@ -151,8 +158,8 @@ def _pull(pull: dict[str, Any]) -> Shape:
         "retention": pull["retention_days"] * DAY,
         "push": None,
         "backoff": None,
-        "dead_letter": None,
-        "attempts": None,
+        "dead_letter": pull.get("dead_letter") and f"projects/{PROJECT}/topics/{PREFIX}-{pull['dead_letter']}",
+        "attempts": pull.get("attempts"),
     }
 
 

@@ -167,6 +167,10 @@ def subscription(v: dict[str, Any]) -> tuple[str, Any]:
     }
 
 
+def notification(v: dict[str, Any]) -> tuple[str, Any]:
+    return f"notification/{v['bucket']}/{v['topic'].rpartition('/')[2]}", [*v["event_types"], v["payload_format"]]
+
+
 def trigger(v: dict[str, Any]) -> tuple[str, Any]:
     return f"trigger/{v['name']}", {
         "filters": {entry["attribute"]: entry["value"] for entry in v["matching_criteria"]},
@@ -267,6 +271,7 @@ READERS: dict[str, Callable[[dict[str, Any]], tuple[str, Any]]] = {
     "google_cloud_run_v2_service": service,
     "google_cloud_run_v2_job": job,
     "google_pubsub_subscription": subscription,
+    "google_storage_notification": notification,
     "google_eventarc_trigger": trigger,
     "google_cloud_scheduler_job": schedule,
     "google_monitoring_alert_policy": alert,

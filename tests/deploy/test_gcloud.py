@@ -95,6 +95,26 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         assert run.returncode == 0, run.stderr[-3000:]
         assert project.google.changes[count:] == []
 
+    def test_uploads_go_together_once_it_is_switched_on_and_each_alone_again_afterwards(self, project: Project):
+        project.env["MICRO_BATCHING"] = "true"
+        given = {"project_id": "my-project", "gpu_image": recorded.image(project.google)}
+        run = project.run("deploy.sh", "triggers", "schedules")
+        assert run.returncode == 0, run.stderr[-3000:]
+        together = shape.plain(shape.expected(inventory.load({**given, "micro_batching": True})))
+        assert recorded.shape_of(project.google) == together
+        changes = [(method, key.rpartition("/")[2]) for method, key, _ in project.google.changes[-3:]]
+        assert changes[1:] == [("DELETE", "inference-on-upload"), ("POST", "inference-collect")], (
+            "the new way came first"
+        )
+        count = len(project.google.changes)
+        assert project.run("deploy.sh", "triggers", "schedules").returncode == 0
+        assert project.google.changes[count:] == []
+        assert project.run("doctor.sh", "--no-smoke").returncode == 0
+        del project.env["MICRO_BATCHING"]
+        run = project.run("deploy.sh", "triggers", "schedules")
+        assert run.returncode == 0, run.stderr[-3000:]
+        assert recorded.shape_of(project.google) == shape.plain(shape.expected(inventory.load(given)))
+
     def test_one_function_is_redeployed_alone_when_its_settings_differ(self, project: Project):
         count = len(project.google.changes)
         project.env["PREPROCESS_MEMORY"] = "4Gi"
@@ -204,7 +224,8 @@ def stub(folder: Path) -> Path:
     return log
 
 
-def test_every_command_and_flag_exists(tmp_path: Path):
+@pytest.mark.parametrize("micro_batching", ["false", "true"])
+def test_every_command_and_flag_exists(tmp_path: Path, micro_batching: str):
     """Without gcloud too: the commands of a dry run are held to the flags that gcloud 528 knows."""
     stub(tmp_path)
     env = {
@@ -212,11 +233,13 @@ def test_every_command_and_flag_exists(tmp_path: Path):
         "PROJECT_ID": "my-project",
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "BILLING_ACCOUNT": "012345-6789AB-CDEF01",
+        "MICRO_BATCHING": micro_batching,
     }
     run = subprocess.run([ROOT / "deploy/gcloud/deploy.sh", "--dry-run"], env=env, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     commands = recorded.commands(run.stdout)
     assert len(commands) > 60
+    assert any("notifications" in words for words in commands) == (micro_batching == "true")
     assert recorded.unknown_flags(commands) == []
 
 

@@ -12,11 +12,12 @@ import gpu_service.job
 import gpu_service.settings
 from deploy import inventory, stage
 from deploy.monitoring import bodies
+from pipeline import collecting, sweeps
 from pipeline import settings as functions
-from pipeline import sweeps
 
 ROOT = Path(__file__).parents[2]
 SYSTEM = inventory.load({"project_id": "my-project"})
+TOGETHER = inventory.load({"project_id": "my-project", "micro_batching": True})
 PLATFORM = {"K_REVISION", "PORT", "AIP_HTTP_PORT"}
 
 
@@ -105,6 +106,9 @@ def test_what_is_in_several_regions_is_named_in_their_order():
 def test_the_local_stack_is_the_same_system():
     stack = yaml.safe_load((ROOT / "deploy/local/stack.yaml").read_text())
     assert set(stack["topics"]) == set(SYSTEM["topics"])
+    assert {name: {"topic": pull["topic"]} for name, pull in SYSTEM["pull"].items()} == stack["subscriptions"]
+    local = stack["services"]["on-message"]["env"]["COLLECT_SUBSCRIPTION"]
+    assert local.rpartition("/")[2] == collected(SYSTEM).removeprefix("projects/my-project/subscriptions/inference-")
     assert {name.removeprefix("local-") for name in stack["buckets"]} == set(SYSTEM["buckets"]) - {"source"}
     assert stack["buckets"]["local-work"]["lifecycle_days"] == SYSTEM["buckets"]["work"]["delete_after"]
     assert set(stack["triggers"]) == set(SYSTEM["triggers"]) | set(SYSTEM["push"])
@@ -117,6 +121,50 @@ def test_the_scheduler_sends_what_on_message_understands():
     body = yaml.safe_load(SYSTEM["schedules"]["sweep"]["message"])
     assert body.keys() == {"sweep"}
     assert sweeps.parse(body["sweep"]) == sweeps.Sweep()
+    order = TOGETHER["schedules"]["collect"]
+    assert (order["topic"], yaml.safe_load(order["message"])) == ("messages", collecting.Collection().message())
+
+
+class TestMicroBatching:
+    def test_uploads_come_by_one_way_whichever_is_chosen(self):
+        assert (set(SYSTEM["triggers"]), set(SYSTEM["notifications"])) == ({"on-upload"}, set())
+        assert (set(TOGETHER["triggers"]), set(TOGETHER["notifications"])) == (set(), {"uploads"})
+        assert set(TOGETHER["schedules"]) - set(SYSTEM["schedules"]) == {"collect"}
+
+    def test_what_one_choice_leaves_out_the_other_has(self):
+        for chosen, other in ((SYSTEM, TOGETHER), (TOGETHER, SYSTEM)):
+            for section in ("triggers", "notifications", "schedules"):
+                assert chosen["off"][section].keys() == other[section].keys() - chosen[section].keys()
+
+    def test_terraform_leaves_out_entries_of_every_section_that_has_such(self):
+        either = [*SYSTEM["off"].items(), *TOGETHER["off"].items()]
+        left_out = {section for section, entries in either if entries and isinstance(entries, dict | list)}
+        assert left_out == {"triggers", "notifications", "schedules", "iam"}, "the sections that main.tf names"
+
+    def test_what_waits_can_be_collected_after_switching_off_too(self):
+        for section in ("functions", "env", "topics", "pull", "push", "alerts"):
+            assert SYSTEM[section] == TOGETHER[section]
+        assert collected(SYSTEM) == collected(TOGETHER) == "projects/my-project/subscriptions/inference-uploads"
+
+    def test_what_the_bucket_publishes_is_what_is_collected(self):
+        notification = TOGETHER["notifications"]["uploads"]
+        assert TOGETHER["pull"]["uploads"]["topic"] == notification["topic"]
+        assert notification["bucket"] == SYSTEM["triggers"]["on-upload"]["bucket"]
+        assert (notification["event"], notification["payload"]) == ("OBJECT_FINALIZE", "JSON_API_V1")
+
+    def test_a_message_has_longer_than_a_round_and_ends_as_a_dead_letter(self):
+        pull, push = SYSTEM["pull"]["uploads"], SYSTEM["push"]["on-message"]
+        assert 60 < pull["ack_deadline"] <= 600
+        assert (pull["dead_letter"], pull["attempts"]) == (push["dead_letter"], push["attempts"])
+
+    def test_who_collects_may_and_who_publishes_may(self):
+        rows = {(row["who"], row["role"], row["target"]) for row in TOGETHER["iam"]}
+        assert ("on-message", "roles/pubsub.subscriber", "subscription/uploads") in rows
+        assert ("agent/storage", "roles/pubsub.publisher", "topic/uploads") in rows
+
+
+def collected(system: inventory.Inventory) -> str:
+    return inventory.environment(system, "on-message")["COLLECT_SUBSCRIPTION"]
 
 
 def test_the_price_is_the_one_that_the_code_assumes():
@@ -187,6 +235,7 @@ class TestPermissions:
             ("trigger", "triggers"),
             ("topic", "topics"),
             ("subscription", "push"),
+            ("subscription", "pull"),
             ("service", "functions"),
         ):
             known |= {f"{kind}/{name}" for name in SYSTEM[section]}
@@ -215,9 +264,9 @@ class TestPermissions:
 
     def test_dead_letters_can_be_forwarded(self):
         rows = {(row["role"], row["target"]) for row in SYSTEM["iam"] if row["who"] == "agent/pubsub"}
-        for name, push in SYSTEM["push"].items():
-            if push.get("dead_letter"):
-                assert ("roles/pubsub.publisher", f"topic/{push['dead_letter']}") in rows
+        for name, delivered in (SYSTEM["push"] | SYSTEM["pull"]).items():
+            if delivered.get("dead_letter"):
+                assert ("roles/pubsub.publisher", f"topic/{delivered['dead_letter']}") in rows
                 assert ("roles/pubsub.subscriber", f"subscription/{name}") in rows
 
 

@@ -53,6 +53,7 @@ KINDS = {
     "storage/bucket:Bucket": "google_storage_bucket",
     "storage/bucketIAMMember:BucketIAMMember": "google_storage_bucket_iam_member",
     "storage/bucketObject:BucketObject": "google_storage_bucket_object",
+    "storage/notification:Notification": "google_storage_notification",
     "workflows/workflow:Workflow": "google_workflows_workflow",
 }
 SCHEMA = {kind: block for provider in server.SCHEMA.values() for kind, block in provider["resources"].items()}
@@ -114,6 +115,11 @@ def test_several_regions_each_have_the_service_and_the_first_one_the_job():
     system = inventory.load({"project_id": "my-project", "gpu_regions": ["europe-west4", "us-central1"]})
     found = run(gpu_regions='["europe-west4", "us-central1"]')
     assert terraformed.shape_of(found) == shape.plain(shape.expected(system))
+
+
+def test_uploads_that_go_together_are_told_of_by_the_bucket_and_collected_every_minute():
+    system = inventory.load({"project_id": "my-project", "micro_batching": True})
+    assert terraformed.shape_of(run(micro_batching="true")) == shape.plain(shape.expected(system))
 
 
 def test_options_add_what_they_promise():

@@ -102,6 +102,18 @@ def test_several_regions_each_have_the_service_and_the_first_one_the_job(root: t
     assert terraformed.shape_of(found) == shape.plain(shape.expected(inventory.load(given)))
 
 
+@needs_terraform
+def test_uploads_that_go_together_are_told_of_by_the_bucket_and_collected_every_minute(
+    root: terraformed.Root, tmp_path: Path
+):
+    flags = ["-input=false", "-var=project_id=my-project", "-var=micro_batching=true", f"-state={tmp_path}/s"]
+    run = root.run("apply", "-auto-approve", *flags)
+    assert run.returncode == 0, run.stderr
+    found = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
+    system = inventory.load({"project_id": "my-project", "micro_batching": True})
+    assert terraformed.shape_of(found) == shape.plain(shape.expected(system))
+
+
 def test_the_examples_are_the_three_that_the_documents_name():
     assert [path.stem for path in EXAMPLES] == ["cost-optimised", "development", "high-performance"]
 

@@ -52,6 +52,7 @@ WANTED = {
         "storage_bucket",
         "storage_bucket_iam_member",
         "storage_bucket_object",
+        "storage_notification",
         "workflows_workflow",
         "data_google_project",
         "data_google_storage_project_service_account",
