@@ -91,6 +91,18 @@ def test_a_series_is_aligned_in_a_way_that_its_kind_allows(
         assert (aligner, metric["kind"]) == ("ALIGN_MAX", "GAUGE")
 
 
+@pytest.mark.parametrize(
+    ("alerts", "having"), [(["dead-letters"], "dead_letter"), (["oldest-input", "uncollected"], "")]
+)
+def test_every_subscription_that_brings_inputs_is_watched(alerts: list[str], having: str):
+    filters = [SYSTEM["alerts"][name]["conditions"][0]["filter"] for name in alerts]
+    named = [re.findall(r'subscription_id=(?:monitoring\.regex\.full_match\()?"([^"]+)"', each)[0] for each in filters]
+    subscriptions = {**SYSTEM["push"], "uploads": SYSTEM["pull"]["uploads"]}
+    watched = [f"inference-{name}" for name, entry in subscriptions.items() if not having or having in entry]
+    for name in [*watched, "eventarc-us-central1-inference-on-upload-sub-001"]:
+        assert any(re.fullmatch(each, name) for each in named), name
+
+
 def test_queries_in_promql_name_metrics_that_exist():
     queries = re.findall(r'"prometheusQuery": "((?:[^"\\]|\\.)*)"', json.dumps(list(DASHBOARDS.values())))
     assert queries
