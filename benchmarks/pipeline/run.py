@@ -36,6 +36,7 @@ from emulator.process import Stack
 ROOT = Path(__file__).parents[2]
 STACK = ROOT / "deploy" / "local" / "stack.yaml"
 EXECUTIONS = "v1/projects/local-project/locations/us-central1/workflows/inference/executions"
+PARTS_OF_STEPS = ("STEP_CONDITION", "STEP_TRY")
 TEXT = "The plot is thin, but the cast is charming and the music lovely; I left the cinema smiling."
 
 
@@ -159,8 +160,10 @@ async def report_operations(folder: Path, count: int = 20) -> None:
             done = await asyncio.to_thread(drive, client, count)
             seen = Counter(proxy.seen)
             document = json.loads(done[-1][1].download_as_bytes())
-            billable = len(steps(stack, document["lineage"]["execution"]))
-    print(f"for one small text: {sum(seen.values()) / count:.1f} storage requests, {billable} workflow step entries")
+            taken = [step["stepType"] for step in steps(stack, document["lineage"]["execution"])]
+    whole = sum(kind not in PARTS_OF_STEPS for kind in taken)
+    print(f"for one small text: {sum(seen.values()) / count:.1f} storage requests, {whole} workflow steps")
+    print(f"  ({len(taken)} step entries with the conditions of switches and the bodies of try)")
     for operation, number in seen.most_common():
         print(f"  {number / count:4.1f}  {operation}")
 
