@@ -209,7 +209,10 @@ class Google:
             if kind == "object":  # its name may have been in the query alone
                 body |= {"name": unquote(short), "bucket": path.split("/")[1]}
             if kind == "notification":
-                body |= {"id": short}
+                body |= {
+                    "id": short,
+                    "topic": f"//pubsub.googleapis.com/{body['topic'].partition('.com/')[2] or body['topic']}",
+                }
         if api == "iam":
             email = f"{short}@{path.split('/')[2]}.iam.gserviceaccount.com" if "@" not in short else short
             body = {"name": name, "email": email, **body.get("serviceAccount", {}), "uniqueId": "1"}

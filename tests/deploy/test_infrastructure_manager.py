@@ -47,8 +47,10 @@ def test_what_is_uploaded_makes_what_the_root_makes(command: list[str], tmp_path
     assert found == shape.plain(shape.expected(inventory.load({"project_id": "my-project"})))
 
 
-def test_the_bundle_holds_no_state_secret_or_cache(command: list[str]):
+def test_the_bundle_holds_no_state_or_secret_and_only_its_own_sources_compiled(command: list[str]):
     bundle = Path(next(word for word in command if word.startswith("--local-source=")).partition("=")[2])
     files = [path for path in bundle.rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} == {".tf", ".yaml", ".json", ".py", ".txt"}
+    compiled = [path for path in files if path.suffix == ".pyc"]
+    assert {path.suffix for path in files if path not in compiled} == {".tf", ".yaml", ".json", ".py", ".txt"}
+    assert all((path.parents[1] / f"{path.name.partition('.')[0]}.py") in files for path in compiled)
     assert sum(path.stat().st_size for path in files) < 4 << 20
