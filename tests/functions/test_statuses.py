@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("check_documents")
 TEXT = "What a wonderful film, I loved it."
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("| ")]
-EVENTS = {row[0]: (int(row[1]), row[2]) for row in ROWS if re.fullmatch(r"\d+", row[1])}
+EVENTS = {row[0]: (int(row[1]), row[2]) for row in ROWS if re.fullmatch(r"\d{3}", row[1])}
 CALLS = {row[0]: (row[1], row[2].strip("`")) for row in ROWS if row[1] in ("yes", "no")}
 
 
