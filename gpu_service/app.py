@@ -16,12 +16,12 @@ from .errors import (
     Unavailable,
 )
 from .http import Disconnected, Receive, Request, Response, Scope, Send
-from .metrics import Metrics
 from .protocol import Answer
-from .service import Outcome, Service
 from .settings import Settings
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # they bring torch, and /health answers before that is imported
+    from .metrics import Metrics
+    from .service import Outcome, Service
     from .tracing import Tracing
 
 logger = logging.getLogger(__name__)
@@ -208,7 +208,7 @@ class App:
         assert model is not None
         return http.json({"name": model.entry.name, "ready": True})
 
-    def _serving(self) -> Service:
+    def _serving(self) -> "Service":
         if self.draining:
             raise Unavailable("The service is stopping.")
         if self.service is None or not self.service.batcher.is_alive:
@@ -247,7 +247,7 @@ class App:
         self.watches.pop(waiting).cancel()
         self.gone.discard(waiting)
 
-    def _closing_line(self, request: Request, message: str, outcome: Outcome) -> None:
+    def _closing_line(self, request: Request, message: str, outcome: "Outcome") -> None:
         """Only for a caller that traces: a line costs more than a small model's answer."""
         request.order = outcome.order
         for prediction in outcome.predictions:
@@ -270,7 +270,7 @@ class App:
             self.metrics.errors.labels(code).inc()
 
 
-def _answer(service: Service, outcome: Outcome, *, is_short: bool) -> Answer:
+def _answer(service: "Service", outcome: "Outcome", *, is_short: bool) -> Answer:
     model = outcome.model
     answer = Answer(outcome.predictions, service.modelled(model), model.device.name, outcome.timing, service.revision)
     if is_short:

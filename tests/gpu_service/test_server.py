@@ -157,3 +157,9 @@ def test_vertex_ai_names_port_and_routes(serve: Callable[..., Any], free_port: C
 def test_the_serving_path_of_known_checkpoints_imports_no_transformers():
     code = "import gpu_service.server, gpu_service.start, sys; sys.exit('transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_the_port_is_open_before_torch_is_imported():
+    code = "import sys, gpu_service.server; print({'torch', 'numpy', 'tokenizers'} & set(sys.modules))"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    assert answer.stdout == "set()\n"
