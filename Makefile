@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format local stage audit fuzz chaos rehearsal pulumi clean \
-        benchmark-workflows benchmark-pipeline benchmark-batches
+        benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches
 
 help:            ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' $(MAKEFILE_LIST) | column -t -l 2 2>/dev/null || grep '##' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ benchmark-workflows: setup  ## executions at once, overhead per step, beside PyP
 
 benchmark-pipeline: setup   ## latency by hop, inputs per second, storage requests per input
 	@$(RUN) -m benchmarks.pipeline.run
+
+benchmark-functions: setup  ## process start to first answered event, beside an empty function
+	@$(RUN) -m benchmarks.functions.run --own-environments
 
 benchmark-batches: setup    ## 200,000 rows of a CSV, beside a plain transformers pipeline and Ray Data
 	@$(RUN) -m benchmarks.batches.run --save
