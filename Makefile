@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format local stage audit fuzz chaos rehearsal pulumi clean \
+.PHONY: help setup demo test test-compiled lint format local stage audit fuzz chaos rehearsal pulumi clean \
         benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches
 
 help:            ## list the targets
@@ -60,6 +60,9 @@ audit: setup     ## compare every installed package with the published advisorie
 	@$(RUN) -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > build/audit.txt
 	@$(VENV)/bin/pip-audit -r build/audit.txt --no-deps --disable-pip --strict --progress-spinner off || { \
 		echo "audit: a package has an advisory (above), or pypi.org's advisories could not be read; nothing is shown to be safe" >&2; exit 1; }
+
+test-compiled: setup  ## compiled models against plain ones (needs a C++ compiler)
+	@$(RUN) -m pytest -m compiler tests/gpu_service
 
 fuzz: setup      ## 5,000 random inputs to each of the fuzz tests (long)
 	@FUZZ_EXAMPLES=5000 $(RUN) -m pytest -n 2 --timeout=3600 tests/fuzz

@@ -41,6 +41,7 @@ def fresh(folder: Callable[[str], Path]) -> Callable[[str], Model]:
 
 
 @needs_compiler
+@pytest.mark.compiler
 @pytest.mark.parametrize("name", ["distilbert", "vit"])
 def test_compiled_layers_answer_as_plain_ones_whatever_the_batch(name: str, fresh: Callable[[str], Model]):
     plain, model = fresh(name), fresh(name)
@@ -61,6 +62,7 @@ def made(name: str, rng: np.random.Generator) -> Any:
 
 
 @needs_compiler
+@pytest.mark.compiler
 def test_what_the_compiled_code_is_not_for_runs_plain(fresh: Callable[[str], Model]):
     plain, model = fresh("distilbert"), fresh("distilbert")
     compiling.attempt(model)

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
+from deploy import inventory
 from emulator.identity import policy
 from emulator.stack import DEVELOPER, Stack
 from emulator.stackfile import load
@@ -59,7 +59,7 @@ def test_every_account_of_the_stack_is_known_and_no_other(stack: Stack) -> None:
 
 def test_the_local_stack_lets_in_whom_the_inventory_does_and_the_developer() -> None:
     granted: dict[str, set[str]] = {}
-    for binding in yaml.safe_load((ROOT / "deploy" / "inventory.yaml").read_text())["iam"]:
+    for binding in inventory.load({"project_id": "any-project", "gpu_image": "any/image"})["iam"]:
         if binding["role"] == "roles/run.invoker" and binding["target"].startswith("service/"):
             granted.setdefault(binding["target"].removeprefix("service/"), {DEVELOPER}).add(binding["who"])
     local = load(ROOT / "deploy" / "local" / "stack.yaml")
