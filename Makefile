@@ -68,7 +68,7 @@ fuzz: setup      ## 5,000 random inputs to each of the fuzz tests (long)
 	@FUZZ_EXAMPLES=5000 $(RUN) -m pytest -n 2 --timeout=3600 tests/fuzz
 
 chaos: setup     ## thousands of uploads while everything is killed, delayed, duplicated (long)
-	@$(RUN) -m pytest -m chaos tests/chaos
+	@$(RUN) -m pytest -m chaos -s tests/chaos
 
 rehearsal: setup ## deploy, examine and destroy a project with the real gcloud against a stand-in (long)
 	@$(RUN) -m pytest -m rehearsal tests/deploy

@@ -48,6 +48,7 @@ WORDS = tuple(
     )
 )
 MEMORY_LIMIT_MB = 300
+GIVE_UP_S = 1200
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,11 @@ def _by_script(name: str, command: list[str], target: Path) -> Run:
         command, cwd=HERE, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     with watched(process.pid) as memory:
-        _, errors = process.communicate()
+        try:
+            _, errors = process.communicate(timeout=GIVE_UP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            sys.exit(f"{name} was not done after {GIVE_UP_S} s")
     seconds = time.perf_counter() - began
     if process.returncode:
         sys.exit(f"{name} failed: {errors[-2000:]}")

@@ -12,6 +12,7 @@ import torch
 from transformers import pipeline
 
 BATCH = 256
+ACTOR_CPUS = 0.5  # of a core's slot: with whole ones none would be left for reading and writing
 
 
 class Predictor:
@@ -30,7 +31,7 @@ def main(model: str, source: str, target: str) -> None:
     ray.data.DataContext.get_current().execution_options.preserve_order = True
     rows = ray.data.read_csv(source, override_num_blocks=4 * cores)
     predicted = rows.map_batches(
-        Predictor, fn_constructor_args=(model,), batch_size=BATCH, num_cpus=1, concurrency=cores
+        Predictor, fn_constructor_args=(model,), batch_size=BATCH, num_cpus=ACTOR_CPUS, concurrency=cores
     )
     predicted.write_csv(target)
 
