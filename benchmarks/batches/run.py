@@ -1,10 +1,10 @@
 """Predict on a large CSV: through the local stack, by a plain transformers pipeline, and by Ray Data.
 
-    python -m benchmarks.batches.run [--rows 200000] [--peer-rows 20000] [--only stack,plain,ray] [--save]
+    python -m benchmarks.batches.run [--rows 200000] [--peer-rows 200000] [--only stack,plain,ray] [--save]
 
 Each time is a whole one, from the file on disk to the file with predictions: process start and loading of the model
 for the peers, upload to document for the stack, which is up as a service is. All use the starter model and every core.
-The peers take many minutes for all rows, so that they get the first PEER_ROWS; what is compared are rows per second.
+The peers may be given fewer rows (PEER_ROWS); what is compared are rows per second.
 The labels must agree with the plain pipeline's.
 """
 
@@ -68,7 +68,7 @@ class Run:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--peer-rows", type=int, default=20_000)
+    parser.add_argument("--peer-rows", type=int, default=200_000)
     parser.add_argument("--only", default="stack,plain,ray", help="comma-separated")
     parser.add_argument("--save", action="store_true", help="write the table to benchmarks/results/")
     options = parser.parse_args()
@@ -212,7 +212,7 @@ def describe(process: psutil.Process) -> str:
     for option in ("--target", "-m"):
         if option in command[:-1]:
             return command[command.index(option) + 1]
-    return Path(command[1]).name if len(command) > 1 else process.name()
+    return (Path(command[1]).name if len(command) > 1 else "") or process.name()
 
 
 def table(runs: list[Run]) -> str:
