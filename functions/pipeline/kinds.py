@@ -2,35 +2,12 @@
 
 import re
 
-from pipeline import shapes, signatures, tabular, unpacking
+from pipeline import promises, shapes, signatures, tabular, unpacking
 from pipeline.errors import RejectedError
 from pipeline.inputs import Head
 from pipeline.jobs import Input
 from pipeline.text import decode_head
 
-FAMILIES = {  # what a name's extension promises
-    "image": "jpg jpeg jpe jfif png webp gif bmp dib tif tiff",
-    "text": "txt text md markdown rst log",
-    "csv": "csv tsv tab",
-    "json": "json jsonl ndjson",
-    "other": "pdf zip gz bz2 xz 7z rar tar doc docx xls xlsx ppt pptx odt ods mp3 mp4 wav avi mov exe dll so parquet "
-    "avro heic heif avif psd",
-}
-EXTENSIONS = {extension: family for family, extensions in FAMILIES.items() for extension in extensions.split()}
-CONTENT_TYPES = {
-    "text/csv": "csv",
-    "text/tab-separated-values": "csv",
-    "application/csv": "csv",
-    "application/json": "json",
-    "application/jsonl": "json",
-    "application/x-ndjson": "json",
-    "application/ndjson": "json",
-    "application/jsonlines": "json",
-    "application/pdf": "other",
-    "application/zip": "other",
-    "application/gzip": "other",
-}
-LINE_TYPES = ("application/jsonl", "application/x-ndjson", "application/ndjson", "application/jsonlines")
 WORDS = {"image": "an image", "text": "text", "csv": "CSV", "json": "JSON", "other": "another format"}
 MARKUP = re.compile(r"\s*<(?:\?xml|!doctype|html|svg)\b", re.IGNORECASE)
 PLAIN_NAME = re.compile(r"\w[\w.-]*")
@@ -51,7 +28,7 @@ def sniff(head: bytes, *, whole: bool, name: str, content_type: str | None) -> s
         raise RejectedError("empty", "The input is empty.")
     if signatures.is_encrypted(head):
         raise RejectedError("encrypted", "The content is encrypted; upload it decrypted.")
-    promised = families(name, content_type)
+    promised = promises.families(name, content_type)
     if media_type := signatures.recognise(head):
         return _binary(media_type, promised)
     text = _text(head, promised, whole=whole)
@@ -61,7 +38,7 @@ def sniff(head: bytes, *, whole: bool, name: str, content_type: str | None) -> s
         raise _mismatch(found, "text")
     if MARKUP.match(text):
         raise RejectedError("unknown_kind", "Markup (HTML, XML, SVG) is not processed; send its text alone.")
-    lines = whole and _promises_lines(name, content_type)
+    lines = whole and promises.lines(name, content_type)
     return _json(text, promised, whole=whole, lines=lines) or _table(text, promised, whole=whole) or "text"
 
 
@@ -71,23 +48,6 @@ def of(source: Input, head: Head) -> str:
     if head.packed:
         name, content_type = unpacking.described(name, content_type)
     return sniff(head.data, whole=head.whole, name=name, content_type=content_type)
-
-
-def families(name: str, content_type: str | None) -> frozenset[str]:
-    """What the name's extension and the content type promise; generic types promise nothing."""
-    extension = name.rpartition("/")[2].lower().rpartition(".")[2]
-    media_type = (content_type or "").partition(";")[0].strip().lower()
-    by_name = EXTENSIONS.get(extension)
-    by_type = CONTENT_TYPES.get(media_type)
-    if media_type.startswith(("image/", "audio/", "video/")) and media_type != "image/svg+xml":
-        by_type = "image" if media_type.startswith("image/") else "other"
-    if media_type.startswith("text/") and by_type is None and by_name is None:
-        by_type = "text"  # clients send text/plain for anything, so that a name speaks louder
-    return frozenset(family for family in (by_name, by_type) if family)
-
-
-def _promises_lines(name: str, content_type: str | None) -> bool:
-    return name.lower().endswith((".jsonl", ".ndjson")) or (content_type or "").lower().startswith(LINE_TYPES)
 
 
 def _binary(media_type: str, promised: frozenset[str]) -> str:

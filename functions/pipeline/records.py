@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline import contents, inputs, manifests, microbatches, parameters, shapes, tables, tabular
+from pipeline import contents, inputs, manifests, microbatches, parameters, promises, shapes, tables, tabular
 from pipeline.batches import Format
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.inputs import Head
@@ -144,11 +144,19 @@ def _of_manifest(settings: Settings, job: Job, manifest: manifests.Manifest) -> 
 
 def _of_item(item: manifests.Item, bucket: str, to: Format) -> str:
     beside: dict[str, Any] = {"row": [item.uri]} if to == "csv" else {} if item.id is None else {"id": item.id}
-    if not item.uri.startswith(f"gs://{bucket}/"):
-        refusal = RejectedError("foreign_bucket", f"The object lies outside the input bucket gs://{bucket}.")
+    if refusal := _refusal(item.uri, bucket):
         return _refused(refusal, uri=item.uri, **beside)
     generation = {} if item.generation is None else {"generation": str(item.generation)}
     return json.dumps({"uri": item.uri, **generation, **beside})
+
+
+def _refusal(uri: str, bucket: str) -> RejectedError | None:
+    """Why a manifest may not name an object, so far as its address tells."""
+    if not uri.startswith(f"gs://{bucket}/"):
+        return RejectedError("foreign_bucket", f"The object lies outside the input bucket gs://{bucket}.")
+    if not promises.families(uri, None) <= {"text", "image"}:
+        return RejectedError("unknown_kind", "A manifest names texts and images; any other file is uploaded by itself.")
+    return None
 
 
 def _of_members(settings: Settings, members: list[Job]) -> Iterator[str]:

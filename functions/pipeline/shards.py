@@ -61,7 +61,8 @@ def records_per_shard(settings: Settings, job: Job, head: Head, *, images: bool)
         return settings.records_per_shard
     source = job.object_input()
     size = settings.max_bytes[job.kind or "records"] if head.packed else source.size
-    each = max(1.0, len(head.data) / max(1, head.data.count(b"\n")))
+    seen = head.data.count(b"{" if job.kind == "records" else b"\n")  # a document of instances may be a single line
+    each = max(1.0, len(head.data) / max(1, seen))
     rate = IMAGES_PER_SECOND if images else TEXT_BYTES_PER_SECOND / each
     wanted = max(1, min(MAX_RECORDS, int(settings.shard_seconds * rate)))
     return max(wanted, math.ceil(size / each / MAX_SHARDS))

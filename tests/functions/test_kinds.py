@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from PIL import Image
 
-from pipeline import kinds
+from pipeline import kinds, promises
 from pipeline.errors import REASONS, RejectedError
 from pipeline.inputs import HEAD_BYTES
 
@@ -198,4 +198,4 @@ def test_an_image_cut_anywhere_is_an_image_or_rejected(form: str) -> None:
 )
 def test_hostile_heads_come_to_an_end(make: Callable[[int], bytes]) -> None:
     for name in ("a", "a.csv", "a.json", "a.txt"):
-        assert outcome(name, make(40_000), None) in {*kinds.FAMILIES, "table", "timeseries", *REASONS}
+        assert outcome(name, make(40_000), None) in {*promises.FAMILIES, "table", "timeseries", *REASONS}

@@ -47,6 +47,15 @@ def test_the_named_objects_are_the_records_of_one_batch(cloud: Cloud, function: 
     assert records[3]["uri"] == "gs://elsewhere/x.txt"
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.JSONL", "t.txt.gz", "t.pdf"])
+def test_what_is_no_single_text_or_image_is_that_record_s_error(cloud: Cloud, function: Function, name: str) -> None:
+    uris = [f"gs://{cloud.input.name}/{each}" for each in (name, "t", "t.txt", "t.png")]
+    assert publish(function, {"id": "m", "inputs": uris}) == 200
+    _, (refused, *others) = cut(cloud, function, cloud.executions.arguments[0])
+    assert (refused["uri"], refused["error"]["code"]) == (uris[0], "unknown_kind")
+    assert others == [{"uri": uri} for uri in uris[1:]]
+
+
 def test_the_result_may_be_a_csv(cloud: Cloud, function: Function) -> None:
     uris = [f"gs://{cloud.input.name}/a.txt", "gs://elsewhere/x.txt"]
     assert publish(function, {"id": "m", "inputs": uris, "output": {"format": "csv"}}) == 200

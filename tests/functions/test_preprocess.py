@@ -260,6 +260,12 @@ def test_a_shard_s_size_follows_the_records_and_the_time_for_it(
     assert size(sentence, "1e9") <= 20_000
 
 
+def test_a_document_on_a_single_line_is_no_single_record(cloud: Cloud, preprocess: FlaskClient) -> None:
+    document = json.dumps({"instances": [{"text": "a good film"}] * 5000})
+    answer = answered(preprocess, argument(cloud, "a.json", document, "records"))
+    assert (answer["shards"], answer["records"]) == (1, 5000)
+
+
 def test_records_without_any_are_refused(cloud: Cloud, preprocess: FlaskClient) -> None:
     assert refused(preprocess, argument(cloud, "a.json", '{"instances": []}', "records")) == "empty"
 

@@ -1,0 +1,43 @@
+"""What an object's name and content type promise that it is."""
+
+FAMILIES = {  # what a name's extension promises
+    "image": "jpg jpeg jpe jfif png webp gif bmp dib tif tiff",
+    "text": "txt text md markdown rst log",
+    "csv": "csv tsv tab",
+    "json": "json jsonl ndjson",
+    "other": "pdf zip gz bz2 xz 7z rar tar doc docx xls xlsx ppt pptx odt ods mp3 mp4 wav avi mov exe dll so parquet "
+    "avro heic heif avif psd",
+}
+EXTENSIONS = {extension: family for family, extensions in FAMILIES.items() for extension in extensions.split()}
+CONTENT_TYPES = {
+    "text/csv": "csv",
+    "text/tab-separated-values": "csv",
+    "application/csv": "csv",
+    "application/json": "json",
+    "application/jsonl": "json",
+    "application/x-ndjson": "json",
+    "application/ndjson": "json",
+    "application/jsonlines": "json",
+    "application/pdf": "other",
+    "application/zip": "other",
+    "application/gzip": "other",
+}
+LINE_TYPES = ("application/jsonl", "application/x-ndjson", "application/ndjson", "application/jsonlines")
+
+
+def families(name: str, content_type: str | None) -> frozenset[str]:
+    """What the name's extension and the content type promise; generic types promise nothing."""
+    extension = name.rpartition("/")[2].lower().rpartition(".")[2]
+    media_type = (content_type or "").partition(";")[0].strip().lower()
+    by_name = EXTENSIONS.get(extension)
+    by_type = CONTENT_TYPES.get(media_type)
+    if media_type.startswith(("image/", "audio/", "video/")) and media_type != "image/svg+xml":
+        by_type = "image" if media_type.startswith("image/") else "other"
+    if media_type.startswith("text/") and by_type is None and by_name is None:
+        by_type = "text"  # clients send text/plain for anything, so that a name speaks louder
+    return frozenset(family for family in (by_name, by_type) if family)
+
+
+def lines(name: str, content_type: str | None) -> bool:
+    """Whether they promise JSON lines."""
+    return name.lower().endswith((".jsonl", ".ndjson")) or (content_type or "").lower().startswith(LINE_TYPES)
