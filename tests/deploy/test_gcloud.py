@@ -243,7 +243,7 @@ def test_every_command_and_flag_exists(tmp_path: Path, micro_batching: str, step
     run = subprocess.run(command, env=env, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     commands = recorded.commands(run.stdout)
-    assert len(commands) > least
+    assert len(commands) >= least
     assert any("notifications" in words for words in commands) == (micro_batching == "true")
     assert recorded.unknown_flags(commands) == []
 
