@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from emulator.executions.errors import UnavailableError
+from emulator.executions.database import Database
 from emulator.executions.resources import UNFINISHED, Execution, Json, Revision, Workflow
 
 _SCHEMA_VERSION = 1
@@ -42,34 +42,11 @@ ORDER_COLUMNS = {
 }
 
 
-class Store:
+class Store(Database):
     """The tables behind both APIs; names are full resource names throughout."""
 
     def __init__(self, path: Path | None) -> None:
-        if path is not None:
-            path.mkdir(parents=True, exist_ok=True)
-        self._connection: sqlite3.Connection | None = sqlite3.connect(
-            ":memory:" if path is None else path / "workflows.sqlite", isolation_level=None
-        )
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = NORMAL")
-        (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            self._database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
-        elif version != _SCHEMA_VERSION:
-            raise RuntimeError(f"{path}/workflows.sqlite has schema {version}, this emulator reads {_SCHEMA_VERSION}")
-
-    def close(self) -> None:
-        """Close the file; whatever is asked afterwards is refused as unavailable."""
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
-
-    @property
-    def _database(self) -> sqlite3.Connection:
-        if self._connection is None:
-            raise UnavailableError("the emulator is stopping")
-        return self._connection
+        super().__init__(path, "workflows.sqlite", _SCHEMA, _SCHEMA_VERSION)
 
     # Workflows and revisions
 

@@ -5,12 +5,11 @@ row waits, or was cancelled with its execution.
 """
 
 import json
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from emulator.executions.errors import UnavailableError
+from emulator.executions.database import Database
 from emulator.jobs.resources import ENDED, Execution, Operation, Task
 
 _SCHEMA_VERSION = 1
@@ -25,34 +24,11 @@ CREATE TABLE operations (
 """
 
 
-class Store:
+class Store(Database):
     """The tables behind the API; names are full resource names throughout."""
 
     def __init__(self, path: Path | None) -> None:
-        if path is not None:
-            path.mkdir(parents=True, exist_ok=True)
-        self._connection: sqlite3.Connection | None = sqlite3.connect(
-            ":memory:" if path is None else path / "jobs.sqlite", isolation_level=None
-        )
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = NORMAL")
-        (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            self._database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
-        elif version != _SCHEMA_VERSION:
-            raise RuntimeError(f"{path}/jobs.sqlite has schema {version}, this emulator reads {_SCHEMA_VERSION}")
-
-    def close(self) -> None:
-        """Close the file; whatever is asked afterwards is refused as unavailable."""
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
-
-    @property
-    def _database(self) -> sqlite3.Connection:
-        if self._connection is None:
-            raise UnavailableError("the emulator is stopping")
-        return self._connection
+        super().__init__(path, "jobs.sqlite", _SCHEMA, _SCHEMA_VERSION)
 
     def add(self, execution: Execution, operation: Operation) -> None:
         """Write a new execution and the operation that began it."""
