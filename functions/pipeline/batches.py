@@ -49,7 +49,7 @@ class Batch:
         Raises:
             MalformedError: it is none, or not this job's.
         """
-        if not isinstance(value, dict) or value.get("prefix") != _prefix(settings, job):
+        if not isinstance(value, dict) or value.get("prefix") != prefix(settings, job):
             raise MalformedError("The batch must be that of the job, with its prefix in the work bucket.")
         if value.get("format") not in ("csv", "jsonl"):
             raise MalformedError("format must be csv or jsonl.")
@@ -91,15 +91,10 @@ class Summary:
         return sum(self.errors.values())
 
 
-def of(settings: Settings, job: str, *, shards: int, records: int, records_per_shard: int, format: Format) -> Batch:
-    return Batch(_prefix(settings, job), shards, records, records_per_shard, format)
-
-
 def read(settings: Settings, job: str) -> Batch | None:
     """The batch that an earlier attempt has cut; None when there is none, or not to its end."""
-    folder = f"shards/{job}/"
     try:
-        found = clients.bucket(settings.work_bucket).blob(f"{folder}index.json").download_as_bytes()
+        found = clients.bucket(settings.work_bucket).blob(f"{_folder(job)}index.json").download_as_bytes()
     except NotFound:
         return None
     return Batch(**json.loads(found))
@@ -138,5 +133,10 @@ def _sum(batch: Batch, found: Iterable[tuple[str, Mapping[str, str]]]) -> Summar
     )
 
 
-def _prefix(settings: Settings, job: str) -> str:
-    return f"gs://{settings.work_bucket}/shards/{job}/"
+def prefix(settings: Settings, job: str) -> str:
+    """The address that begins those of a job's shards."""
+    return f"gs://{settings.work_bucket}/{_folder(job)}"
+
+
+def _folder(job: str) -> str:
+    return f"shards/{job}/"

@@ -160,7 +160,7 @@ def _of_batch(settings: Settings, job: Job, lineage: Lineage, given: Document) -
         Usage(inference_ms=summary.inference_ms, gpu_seconds=summary.gpu_seconds),
         {"data": data} | ({"replay": documents.replay(settings, job.document, partial=True)} if lost else {}),
         status=status,
-        model=_pick(summary.model or {}, MODEL_FIELDS),
+        model=_model({"model": summary.model}),
         confidence=None,
         gpu_usd_per_second=settings.gpu_usd_per_second,
     )

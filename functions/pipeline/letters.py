@@ -17,11 +17,11 @@ from typing import Any
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
 
-from pipeline import clients, documents, inline, intake, logs, manifests, outcomes, shapes, staged, stamps
+from pipeline import clients, documents, inline, intake, logs, manifests, outcomes, payloads, shapes, staged, stamps
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.events import Message, Receipt, Upload
 from pipeline.intake import Finished, Verdict
-from pipeline.jobs import Job, MessageInput, of_message
+from pipeline.jobs import Job
 from pipeline.objects import put
 from pipeline.settings import Settings
 from pipeline.stamps import stamp
@@ -104,22 +104,17 @@ def bury(settings: Settings, message: Message, receipt: Receipt) -> Verdict:
 
 def _uploaded(settings: Settings, letter: Letter, receipt: Receipt) -> Job | Verdict | None:
     """The job of an object's event or notification; a verdict when it asks for none."""
-    event_type = letter.message.attributes.get("eventType", "OBJECT_FINALIZE")
+    event_type = letter.message.attributes.get("eventType", payloads.FINALIZE)
     resource = letter.body
     if not (isinstance(resource, dict) and resource.keys() >= OBJECT_FIELDS):
-        attributes = letter.message.attributes
-        resource = {
-            "bucket": attributes.get("bucketId"),
-            "name": attributes.get("objectId"),
-            "generation": attributes.get("objectGeneration"),
-        }
+        resource = payloads.named(letter.message)
     try:
         named = Upload.parse(resource)
     except MalformedError:
         return None
     if named.bucket != settings.input_bucket and not stamps.is_stamped(named.metadata):
         return None
-    if event_type != "OBJECT_FINALIZE" or stamps.is_stamped(named.metadata) or not named.is_input:
+    if event_type != payloads.FINALIZE or stamps.is_stamped(named.metadata) or not named.is_input:
         return Verdict("ignored", reason="asks for nothing")
     return intake.job_of(intake.describe(named) if named.size is None else named, receipt)
 
@@ -142,16 +137,7 @@ def _sent(settings: Settings, letter: Letter, receipt: Receipt) -> tuple[Job, st
 def _message_job(settings: Settings, letter: Letter, receipt: Receipt) -> Job:
     message = letter.message
     topic, message_id = _original(settings, letter) or (message.topic, message.id)
-    size = len(message.data) * 3 // 4 if isinstance(message.data, str) else 0
-    return Job(
-        id=of_message(topic, message_id),
-        document=f"messages/{topic}/{message_id}",
-        event_id=receipt.event_id,
-        received_at=receipt.received_at,
-        input=MessageInput(topic, message_id, size),
-        trace=receipt.trace,
-        hops=stamps.hops(message.attributes),
-    )
+    return payloads.job_of(replace(message, topic=topic, id=message_id), receipt)
 
 
 def _original(settings: Settings, letter: Letter) -> tuple[str, str] | None:

@@ -1,7 +1,6 @@
 """Puts the data beside a result together, in the work bucket, from where it is copied once the job is decided."""
 
 import csv
-import io
 import itertools
 import json
 import threading
@@ -31,12 +30,10 @@ Error = dict[str, str]
 
 def forecast(settings: Settings, job: Job, points: list[dict[str, Any]]) -> str:
     """Writes a forecast as CSV and returns the staged object's name."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(FORECAST_COLUMNS)
-    writer.writerows([row[column] for column in FORECAST_COLUMNS] for row in points)
+    cells = [FORECAST_COLUMNS, *([point[column] for column in FORECAST_COLUMNS] for point in points)]
+    text = "".join(map(rows.line, cells))
     name = f"{_folder(job)}.csv"
-    put(clients.bucket(settings.work_bucket).blob(name), text.getvalue(), stamp(job.id), generation=None)
+    put(clients.bucket(settings.work_bucket).blob(name), text, stamp(job.id), generation=None)
     return name
 
 

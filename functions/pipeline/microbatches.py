@@ -9,13 +9,11 @@ Each member stays a job of its own, with its claim, outcome and document; the mi
 import json
 from collections.abc import Sequence
 
-from google.api_core.exceptions import PreconditionFailed
-
 from pipeline import clients, inputs
 from pipeline.errors import MalformedError
 from pipeline.events import Receipt
 from pipeline.jobs import MICROBATCH, Input, Job, of_microbatch
-from pipeline.objects import content_type, put
+from pipeline.objects import content_type, put_once
 from pipeline.settings import Settings
 from pipeline.stamps import stamp
 
@@ -31,10 +29,7 @@ def write(settings: Settings, members: Sequence[Job], receipt: Receipt) -> Job:
     id = of_microbatch(member.id for member in members)
     data = "".join(json.dumps(member.argument(), ensure_ascii=False) + "\n" for member in members).encode()
     blob = clients.bucket(settings.work_bucket).blob(_name(id))
-    try:
-        put(blob, data, stamp(id), generation=0)
-    except PreconditionFailed:  # an earlier attempt came this far
-        blob.reload()
+    put_once(blob, data, stamp(id))
     return Job(
         id=id,
         document=f"microbatches/{id}",

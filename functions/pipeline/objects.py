@@ -24,6 +24,14 @@ def put(blob: "Blob", data: str | bytes, metadata: dict[str, str], *, generation
     blob.upload_from_string(data, content_type(blob.name), if_generation_match=generation)
 
 
+def put_once(blob: "Blob", data: str | bytes, metadata: dict[str, str]) -> None:
+    """Writes the object unless an earlier attempt did; `blob` then knows the generation that is there."""
+    try:
+        put(blob, data, metadata, generation=0)
+    except PreconditionFailed:
+        blob.reload()
+
+
 def copy(source: "Blob", target: "Blob", metadata: dict[str, str], *, generation: int) -> None:
     """Copies within Cloud Storage, under the same precondition on the target."""
     target.metadata = metadata

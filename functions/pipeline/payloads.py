@@ -40,12 +40,22 @@ def upload(settings: Settings, message: Message) -> Upload:
     if change(message) != FINALIZE:
         raise RejectedError("unknown_message", "The message is no notification of a new object.")
     try:
-        named = Upload.parse(_resource(settings, message))
+        announced = Upload.parse(_resource(settings, message))
     except MalformedError as error:
         raise RejectedError("unknown_message", f"The notification names no object: {error}") from error
-    if named.bucket != settings.input_bucket and not stamps.is_stamped(named.metadata):
-        raise RejectedError("foreign_bucket", f"The bucket {named.bucket!r} is not the one that is processed.")
-    return named
+    if announced.bucket != settings.input_bucket and not stamps.is_stamped(announced.metadata):
+        raise RejectedError("foreign_bucket", f"The bucket {announced.bucket!r} is not the one that is processed.")
+    return announced
+
+
+def named(message: Message) -> dict[str, str | None]:
+    """The object resource, as far as a notification's attributes tell it."""
+    said = message.attributes
+    return {
+        "bucket": said.get("bucketId"),
+        "name": said.get("objectId"),
+        "generation": said.get("objectGeneration"),
+    }
 
 
 def body(settings: Settings, message: Message) -> dict[str, Any]:
@@ -62,14 +72,7 @@ def body(settings: Settings, message: Message) -> dict[str, Any]:
 
 def _resource(settings: Settings, message: Message) -> Any:
     """The object resource; without a payload (payloadFormat NONE) the attributes name the object."""
-    if message.attributes.get("payloadFormat") != "NONE":
-        return body(settings, message)
-    named = message.attributes
-    return {
-        "bucket": named.get("bucketId"),
-        "name": named.get("objectId"),
-        "generation": named.get("objectGeneration"),
-    }
+    return named(message) if message.attributes.get("payloadFormat") == "NONE" else body(settings, message)
 
 
 def _text(data: object, limit: int) -> str:

@@ -42,7 +42,7 @@ def _cut(settings: Settings, job: Job) -> Batch:
     head = inputs.head(job.object_input())
     with records.reader(settings, job, head) as opened:
         size = records_per_shard(settings, job, head, images=opened.images)
-        batch = batches.of(settings, job.id, shards=0, records=0, records_per_shard=size, format=opened.format)
+        batch = Batch(batches.prefix(settings, job.id), 0, 0, size, opened.format)
         counts = list(_written(settings, job, batch, opened.lines))
         if not counts:
             raise RejectedError("empty", "The input has no records.")

@@ -6,12 +6,10 @@ The object's metadata say which document the message ends in, so that a sweep fi
 import json
 from typing import TYPE_CHECKING, Any
 
-from google.api_core.exceptions import PreconditionFailed
-
 from pipeline import clients, stamps
 from pipeline.events import Receipt
 from pipeline.jobs import Input, Job
-from pipeline.objects import content_type, put
+from pipeline.objects import content_type, put_once
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,10 +23,7 @@ def keep(settings: Settings, job: Job, body: dict[str, Any]) -> Input:
     """Writes a checked message once; the same object again for the same job."""
     data = json.dumps(body, separators=(",", ":")).encode()
     blob = clients.bucket(settings.work_bucket).blob(f"{FOLDER}{job.id}.json")
-    try:
-        put(blob, data, stamps.stamp(job.id, hops=job.hops) | {DOCUMENT: job.document}, generation=0)
-    except PreconditionFailed:  # an earlier attempt came this far
-        blob.reload()
+    put_once(blob, data, stamps.stamp(job.id, hops=job.hops) | {DOCUMENT: job.document})
     return Input(settings.work_bucket, blob.name, blob.generation, len(data), content_type(blob.name))
 
 
