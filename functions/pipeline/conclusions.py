@@ -9,7 +9,7 @@ from pipeline import answers, batches, documents, merges, outcomes, progress
 from pipeline.batches import Batch, Summary
 from pipeline.documents import Document, Lineage, Usage
 from pipeline.errors import MalformedError, RejectedError
-from pipeline.jobs import SINGLE, Job
+from pipeline.jobs import BATCHED, Job
 from pipeline.outcomes import Outcome
 from pipeline.settings import Settings
 
@@ -56,7 +56,7 @@ def conclude(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
         outcome = _conclude(settings, job, lineage, given[0], body[given[0]])
     except RejectedError as reason:
         outcome = outcomes.settle(settings, job, documents.rejected(job, reason, lineage))
-    if given[0] == "error" and job.kind not in SINGLE and (cut := batches.read(settings, job.id)):
+    if given[0] == "error" and job.kind in BATCHED and (cut := batches.read(settings, job.id)):
         progress.write(settings, job, cut, batches.summarise(settings, cut), lineage.started_at, status=outcome.status)
     return {
         "status": outcome.status,

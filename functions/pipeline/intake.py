@@ -9,12 +9,12 @@ from pipeline import clients, documents, inputs, kinds, logs, outcomes, paramete
 from pipeline.claims import Claim, Claims
 from pipeline.errors import MalformedError, RejectedError, ThrottledError
 from pipeline.events import Receipt, Upload
-from pipeline.jobs import Job, document_of_object, of_object
+from pipeline.jobs import BATCHED, Job, document_of_object, of_object
 from pipeline.settings import Settings
 from pipeline.stamps import is_stamped
 from pipeline.start import start
 
-WITH_SIDECARS = ("table", "records", "timeseries", "manifest")
+WITH_SIDECARS = (*BATCHED, "timeseries")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pipeline.errors import MalformedError
 
 KINDS = ("text", "image", "timeseries", "table", "records", "manifest")
 SINGLE = ("text", "image")  # of which an input is one instance
+BATCHED = ("table", "records", "manifest")  # of which it is many
 MICROBATCH = "microbatch"  # of an execution that works for many jobs, never of an input
 MAX_OBJECT_NAME = 1024  # bytes of UTF-8, Cloud Storage's limit
 LONGEST_DECORATION = len("rejected/.jsonl")
