@@ -1,4 +1,5 @@
-"""Measure how soon each function answers its first request, beside an empty function of the same framework.
+"""Measure how soon each function answers its first request, beside two of the same framework: one that is empty, and
+one that makes as many requests by the same official clients, used plainly.
 
     make benchmark-functions
 
@@ -8,6 +9,7 @@ request is a real one: it reads and writes emulated Cloud Storage and starts exe
 
 import argparse
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -24,13 +26,10 @@ from benchmarks.functions.first import Start, measure
 from deploy import stage
 
 ROOT = Path(__file__).parents[2]
+BESIDE = Path(__file__).parent / "beside"
 ENVIRONMENTS = ROOT / ".peers" / "functions"
 WIDTHS = {"listening": 7, "answered": 11, "cpu": 8}
 EVENT_FUNCTIONS = ("on_upload", "on_message", "on_dead_letter")
-EMPTY = {
-    "cloudevent": "import functions_framework\n\n@functions_framework.cloud_event\ndef empty(event):\n    pass\n",
-    "http": "import functions_framework\n\n@functions_framework.http\ndef empty(request):\n    return {}\n",
-}
 
 
 def main() -> None:
@@ -64,20 +63,24 @@ def environment(function: str) -> Path:
 
 
 def compare(function: str, python: Path, folder: Path, env: dict[str, str], client: storage.Client, runs: int) -> None:
-    """Starts the function and an empty one in turn; the first start of each, which warms the disk, is left out."""
+    """Starts the three in turn; the first start of each, which warms the disk, is left out."""
     signature = "cloudevent" if function in EVENT_FUNCTIONS else "http"
-    bare = folder / f"empty-{signature}"
-    bare.mkdir(exist_ok=True)
-    (bare / "main.py").write_text(EMPTY[signature])
-    staged = stage.stage(function, target=folder / "staged")
-    starts: list[tuple[Start, Start]] = []
+    folders = {kind: laid_out(f"{kind}_{signature}", folder) for kind in ("empty", "plain")}
+    folders[function] = stage.stage(function, target=folder / "staged")
+    starts: dict[str, list[Start]] = {name: [] for name in folders}
     for _ in range(runs + 1):
-        request = events.of(function, client)
-        empty = measure(python, bare, "empty", signature, env, request)
-        starts.append((empty, measure(python, staged, function, signature, env, events.of(function, client))))
-    emptys, ours = zip(*starts[1:], strict=True)
-    report(f"empty {signature}", list(emptys), None)
-    report(function, list(ours), list(emptys))
+        for name, place in folders.items():
+            target = function if name == function else "beside"
+            starts[name].append(measure(python, place, target, signature, env, events.of(function, client)))
+    for name, measured in starts.items():
+        report(name, measured[1:], None if name == "empty" else starts["empty"][1:])
+
+
+def laid_out(name: str, folder: Path) -> Path:
+    place = folder / name
+    place.mkdir(exist_ok=True)
+    shutil.copyfile(BESIDE / f"{name}.py", place / "main.py")
+    return place
 
 
 def report(name: str, starts: list[Start], beside: list[Start] | None) -> None:

@@ -2,4 +2,8 @@
 
 import gc
 
+from pipeline import deferral
+
 gc.freeze()  # what the framework has loaded stays: the collections while our modules load need not look at it
+gc.set_threshold(50_000)  # and these come seldom: an import leaves next to no garbage
+deferral.install()

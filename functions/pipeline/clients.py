@@ -7,8 +7,6 @@ from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.auth.exceptions import TransportError
 from requests.exceptions import RequestException
 
-from pipeline import deferral
-
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket, Client
 
@@ -18,8 +16,8 @@ AGAIN = (GoogleAPICallError, RetryError, TransportError, RequestException)
 
 @functools.cache
 def storage() -> "Client":
-    with deferral.of_unused():
-        from google.cloud.storage import Client
+    from google.cloud.storage import Client
+
     return Client()
 
 

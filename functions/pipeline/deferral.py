@@ -1,38 +1,44 @@
-"""Puts off what Google's clients import and the functions never use, so that the first event need not wait for it."""
+"""Puts off modules that most events never use: they are found empty, and the first use of one fills it.
 
+Python imports what a module names, whether or not the path of this event needs it; a function that starts pays for all
+of it before its first answer.
+"""
+
+import importlib
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
-UNUSED = {
+DEFERRED = {
     "asyncio": "the clients' asynchronous halves",
+    "charset_normalizer": "guesses the encoding of a web page's body; here, of a text in a legacy one",
+    "email.policy": "of MIME parts, for the storage client's batches",
     "google.auth.crypt": "signs with a service account's own key: 55 modules of cryptography",
     "google.auth.iam": "signs by a call to IAM",
     "google.auth.jwt": "makes tokens of such signatures",
     "google.cloud.workflows": "the client that deploys workflows, imported by the package that also holds executions",
+    "google.protobuf.internal.python_message": "messages in pure Python, where there is no compiled protobuf",
+    "idna": "host names beyond ASCII",
     "opentelemetry.trace": "traces the clients' calls when told to",
+    "pipeline.images": "Pillow, when the input is an image",
+    "pipeline.merges": "brings a batch's shards together",
+    "pipeline.shards": "cuts tables, records and manifests into shards",
+    "xml.etree.ElementTree": "the answers of the storage service's XML interface",
 }
 
 
-@contextmanager
-def of_unused() -> Iterator[None]:
-    """What is imported inside finds the modules of UNUSED empty; the first use of one, whenever it comes, fills it."""
-    finder = _Finder()
-    sys.meta_path.insert(0, finder)
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(finder)
+def install() -> None:
+    """From here on, what is imported finds the modules of DEFERRED empty."""
+    sys.meta_path.insert(0, _Finder())
 
 
 class _Finder(MetaPathFinder):
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name, path, target) if name in UNUSED else None
+        spec = PathFinder.find_spec(name, path, target) if name in DEFERRED else None
         if spec and spec.loader:
             spec.loader = _Deferred(spec.loader)
         return spec
@@ -56,6 +62,8 @@ class _Deferred(Loader):
         def fill(name: str) -> Any:
             nonlocal filling
             with lock:
+                if name == "__version__":  # requests looks at those of its packages
+                    return _version(module.__name__)
                 if name.startswith("__") or filling:  # asked by the import system, or missing while the module runs
                     raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
                 if vars(module).get("__getattr__") is fill:
@@ -69,3 +77,12 @@ class _Deferred(Loader):
             return getattr(module, name)
 
         vars(module)["__getattr__"] = fill
+
+
+def _version(name: str) -> str:
+    """Where a package has its version in a module of its own, from there, without running the package."""
+    try:
+        found: str = importlib.import_module(f"{name}.version").__version__
+    except ImportError as error:
+        raise AttributeError(f"module {name!r} has no attribute '__version__'") from error
+    return found

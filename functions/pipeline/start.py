@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from google.api_core.exceptions import NotFound
 
-from pipeline import deferral
 from pipeline.errors import RejectedError
 from pipeline.jobs import Job
 from pipeline.settings import Settings
@@ -21,9 +20,8 @@ MAX_ARGUMENT = 32 * 1024  # bytes, the service's limit
 @functools.cache
 def client() -> "ExecutionsClient":
     """The executions client, created once; Google defines no variable for an emulator, so WORKFLOWS_EMULATOR_HOST."""
-    with deferral.of_unused():
-        from google.cloud.workflows.executions_v1 import ExecutionsClient
-        from google.cloud.workflows.executions_v1.services.executions.transports import ExecutionsGrpcTransport
+    from google.cloud.workflows.executions_v1 import ExecutionsClient
+    from google.cloud.workflows.executions_v1.services.executions.transports import ExecutionsGrpcTransport
 
     if host := os.environ.get("WORKFLOWS_EMULATOR_HOST"):
         import grpc

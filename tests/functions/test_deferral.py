@@ -25,7 +25,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     )
     (folder / "inner.py").write_text("NAME = 'inner'\n")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(deferral.UNUSED, PACKAGE, "a test")
+    monkeypatch.setitem(deferral.DEFERRED, PACKAGE, "a test")
     monkeypatch.setattr(sys, "runs", [], raising=False)
     yield folder
     for name in (PACKAGE, f"{PACKAGE}.inner"):
@@ -37,8 +37,7 @@ def runs() -> int:
 
 
 def test_a_module_runs_when_it_is_first_used(package: Path) -> None:
-    with deferral.of_unused():
-        module = importlib.import_module(PACKAGE)
+    module = importlib.import_module(PACKAGE)
     assert runs() == 0
     assert (module.VALUE, module.VALUE, runs()) == (7, 7, 1)
     with pytest.raises(AttributeError):
@@ -46,15 +45,13 @@ def test_a_module_runs_when_it_is_first_used(package: Path) -> None:
 
 
 def test_a_module_of_a_package_put_off_can_be_imported_alone(package: Path) -> None:
-    with deferral.of_unused():
-        inner = importlib.import_module(f"{PACKAGE}.inner")
+    inner = importlib.import_module(f"{PACKAGE}.inner")
     assert (inner.NAME, runs()) == ("inner", 0)
 
 
 def test_threads_that_use_it_at_once_all_find_it_whole(package: Path) -> None:
     (package / "__init__.py").write_text("import sys, time\nsys.runs.append(1)\ntime.sleep(0.05)\nVALUE = 7\n")
-    with deferral.of_unused():
-        module = importlib.import_module(PACKAGE)
+    module = importlib.import_module(PACKAGE)
     together = Barrier(4)
 
     def use(_: int) -> int:
@@ -69,18 +66,35 @@ def test_threads_that_use_it_at_once_all_find_it_whole(package: Path) -> None:
 
 def test_what_fails_to_run_fails_for_whoever_uses_it(package: Path) -> None:
     (package / "__init__.py").write_text("raise ImportError('broken')")
-    with deferral.of_unused():
-        module = importlib.import_module(PACKAGE)
+    module = importlib.import_module(PACKAGE)
     for _ in range(2):
         with pytest.raises(ImportError, match="broken"):
             _ = module.VALUE
 
 
-def test_outside_of_it_nothing_is_put_off(package: Path) -> None:
-    with deferral.of_unused():
-        pass
-    importlib.import_module(PACKAGE)
-    assert runs() == 1
+def test_a_version_is_told_without_running_the_package(package: Path) -> None:
+    (package / "version.py").write_text("__version__ = '1.2'\n")
+    module = importlib.import_module(PACKAGE)
+    assert (module.__version__, runs()) == ("1.2", 0)
+    del sys.modules[f"{PACKAGE}.version"]
+    (package / "version.py").unlink()
+    importlib.invalidate_caches()
+    assert not hasattr(module, "__version__")
+    assert module.VALUE == 7
+
+
+@pytest.mark.parametrize("name", deferral.DEFERRED)
+def test_each_can_be_put_off_and_filled(name: str) -> None:
+    """None runs when it is imported, and each runs when it is used."""
+    script = f"""
+import importlib, sys
+from pipeline import deferral
+module = importlib.import_module({name!r})
+assert "__getattr__" in vars(module), "it ran"
+assert not hasattr(module, "no_such_name")
+assert "__getattr__" not in vars(module) and dir(module), "it did not run"
+"""
+    subprocess.run([sys.executable, "-c", script], env={"PYTHONPATH": "functions"}, check=True, timeout=60)
 
 
 def test_the_clients_work_without_what_is_put_off() -> None:
@@ -90,7 +104,10 @@ import sys
 from pipeline import clients, start
 import os; os.environ |= {"STORAGE_EMULATOR_HOST": "http://127.0.0.1:9", "WORKFLOWS_EMULATOR_HOST": "127.0.0.1:9"}
 clients.storage(); start.client()
-assert not {name for name in sys.modules if name.startswith(("cryptography", "google.cloud.workflows_v1"))}
+for module in ("cryptography", "google.cloud.workflows_v1", "charset_normalizer.api", "google.protobuf.text_format"):
+    assert module not in sys.modules, module
+import charset_normalizer
+assert charset_normalizer.from_bytes("Übung macht den Meister".encode("cp1252")).best()
 from google.auth import crypt, jwt
 assert crypt.RSASigner and jwt.Credentials and "cryptography" in sys.modules
 from google.cloud import workflows

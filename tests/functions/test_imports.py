@@ -32,9 +32,9 @@ LOADED = {
     "on_upload": {"filetype"},
     "on_message": {"filetype"},
     "on_dead_letter": {"filetype"},
-    "preprocess": {"PIL"},
+    "preprocess": set[str](),
     "forecast": {"forecasting", "numpy"},
-    "postprocess": set[str](),
+    "postprocess": set(),
 }
 MEGABYTES = {"forecast": 80}
 MEGABYTES_OF_OTHERS = 65
