@@ -163,6 +163,9 @@ class Batcher:
     def _take(self, *, block: bool) -> Batch | None:
         with self._work:
             while True:
+                if block and not self._stopping and (seconds := self.scheduler.patience(self.clock())):
+                    self._work.wait(seconds)
+                    continue
                 batch, expired = self.scheduler.next(self.clock())
                 if expired:
                     late = DeadlineExceeded("The deadline passed before the instance's turn.")
@@ -198,7 +201,7 @@ class Batcher:
         self._free_since = ended
         units = sum(ticket.size for ticket in batch.tickets)
         with self._work:
-            self.scheduler.charge(batch, seconds)
+            self.scheduler.charge(batch, seconds, ended)
         self.observer.batch(batch, units, [began - ticket.arrived for ticket in batch.tickets], seconds)
         share = seconds / units
         run = Run(batch.model, len(batch.tickets), units, began, ended, seconds)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .costs import Cost
+from .gathering import Gathering
 
 WEIGHTS = {False: 8.0, True: 1.0}  # of single requests and of bulk work
 WINDOW = 512  # tickets that are looked at for one padded batch
@@ -50,6 +51,7 @@ class Flow:
     tickets: deque[Ticket] = field(default_factory=deque)
     units: int = 0
     used: float = 0.0
+    gathering: Gathering = field(default_factory=Gathering)
 
     @property
     def seconds(self) -> float:
@@ -91,6 +93,7 @@ class Scheduler:
             ticket.arrived = now
             flow.tickets.append(ticket)
             flow.units += ticket.size
+            flow.gathering.arrive()
             self.waiting += 1
 
     def next(self, now: float) -> tuple[Batch | None, list[Ticket]]:
@@ -102,9 +105,17 @@ class Scheduler:
                 return self._cut(flow), expired
         return None, expired
 
-    def charge(self, batch: Batch, seconds: float) -> None:
-        """Corrects what the batch was expected to take by what it took."""
+    def patience(self, now: float) -> float:
+        """Seconds that an idle device had better wait for more of the only requests that wait; 0 when it should run."""
+        waiting = [flow for flow in self.flows.values() if flow.tickets]
+        if len(waiting) != 1 or waiting[0].bulk:
+            return 0.0
+        return waiting[0].gathering.wait(now, waiting[0].units, waiting[0].cost)
+
+    def charge(self, batch: Batch, seconds: float, now: float) -> None:
+        """Corrects what the batch, which ended just now, was expected to take by what it took."""
         flow = self.flows[batch.model, batch.bulk]
+        flow.gathering.answer(len(batch.tickets), now)
         flow.cost.learn(flow.cost.units([ticket.size for ticket in batch.tickets]), seconds)
         flow.used += (seconds - batch.seconds) / WEIGHTS[batch.bulk]
 

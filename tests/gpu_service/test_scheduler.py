@@ -55,7 +55,7 @@ class Simulation:
             seconds = batch.seconds * self.random.uniform(0.7, 1.4)
             self.batches.append((self.now, self.now + seconds, batch))
             self.now += seconds
-            self.scheduler.charge(batch, seconds)
+            self.scheduler.charge(batch, seconds, self.now)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -231,7 +231,7 @@ class LightLoad:
             seconds = TRUE.seconds(sum(each.size for each in batch.tickets)) * self.random.uniform(0.8, 1.6)
             now += seconds
             self.errors.append(batch.seconds / seconds)
-            self.scheduler.charge(batch, seconds)
+            self.scheduler.charge(batch, seconds, now)
             self.idle += len(batch.tickets)
 
     def ask(self, now: float) -> None:
@@ -262,7 +262,7 @@ def test_an_estimate_that_batches_bear_out_refuses_what_would_wait_too_long():
     for _ in range(PROVEN):
         batch, _ = chosen.next(0.0)
         assert batch is not None
-        chosen.charge(batch, batch.seconds)
+        chosen.charge(batch, batch.seconds, 0.0)
     assert not chosen.admits(1)
 
 
