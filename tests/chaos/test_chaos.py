@@ -162,7 +162,7 @@ def report(run: Run, stormy: dict[str, list[str]], took_s: float) -> None:
 @pytest.mark.stack
 @pytest.mark.timeout(240)
 def test_a_small_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    undergo(tmp_path, monkeypatch, count=60, seed=7, kills=3, kill_every_s=3, timeout_s=60, sweep_every_s=8)
+    undergo(tmp_path, monkeypatch, count=40, seed=7, kills=2, kill_every_s=3, timeout_s=60, sweep_every_s=5)
 
 
 @pytest.mark.chaos
