@@ -164,6 +164,7 @@ def _connect() -> "Client":
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import storage
 
+    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")  # else asked for, traced or not
     if os.environ.get("STORAGE_EMULATOR_HOST"):
         project = os.environ.get("GOOGLE_CLOUD_PROJECT", "local-project")
         client = storage.Client(project=project, credentials=AnonymousCredentials())

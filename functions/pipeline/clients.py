@@ -1,6 +1,7 @@
 """The storage client, created once per process when first needed; it honours STORAGE_EMULATOR_HOST by itself."""
 
 import functools
+import os
 from typing import TYPE_CHECKING
 
 from google.api_core.exceptions import GoogleAPICallError, RetryError
@@ -16,6 +17,7 @@ AGAIN = (GoogleAPICallError, RetryError, TransportError, RequestException)
 
 @functools.cache
 def storage() -> "Client":
+    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")  # else asked for, traced or not
     from google.cloud.storage import Client
 
     return Client()

@@ -1,6 +1,7 @@
 """Reading the head of an input from a server that breaks off in the middle of its answer."""
 
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -11,11 +12,14 @@ from pipeline import clients, inputs
 from pipeline.inputs import HEAD_BYTES
 from pipeline.jobs import Input
 
+ASKED: list[str] = []
+
 
 class BreakingOff(BaseHTTPRequestHandler):
     """Ends an answer by closing the connection, after as many bytes as the object's name says."""
 
     def do_GET(self) -> None:
+        ASKED.append(self.path)
         sent = int(self.path.partition("?")[0].rsplit("/", 1)[1])
         self.send_response(206)
         self.send_header("Content-Type", "text/plain")
@@ -53,3 +57,12 @@ def test_a_head_that_came_short_is_no_input_to_judge_but_a_failure_to_repeat(siz
 def test_a_head_that_came_as_long_as_it_should_is_taken(size: int, sent: int, whole: bool) -> None:
     found = inputs.head(Input("bucket", str(sent), 1, size))
     assert (len(found.data), found.whole) == (sent, whole)
+
+
+def test_nothing_but_the_object_is_asked_for() -> None:
+    """The client would ask for the bucket, too, in a thread of its own: once per bucket and instance."""
+    clients.storage.cache_clear()
+    ASKED.clear()
+    inputs.head(Input("bucket", "10", 1, 10))
+    time.sleep(0.3)
+    assert [path.partition("?")[0] for path in ASKED] == ["/download/storage/v1/b/bucket/o/10"]
