@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from google.api_core.exceptions import NotFound
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import pubsub_v1, storage
 from rich.console import Console
@@ -110,8 +111,12 @@ def wait(
 
 def show_batches(client: storage.Client, sent: dict[str, str], progress: Progress, bars: dict[str, TaskID]) -> None:
     """Draw how far each batch of many records is, as its status in the output bucket says."""
-    for blob in client.list_blobs("local-output", prefix="status/"):
-        status = json.loads(blob.download_as_bytes())
+    bucket = client.bucket("local-output")
+    for blob in client.list_blobs(bucket, prefix="status/"):
+        try:
+            status = json.loads(bucket.blob(blob.name).download_as_bytes())  # the listed generation may be gone
+        except NotFound:
+            continue
         total, done = (status["records"][key] for key in ("total", "done"))
         sample = sent.get(status["document"])
         if sample is None or total < MANY:
@@ -132,10 +137,11 @@ def terminal_documents(client: storage.Client, sent: dict[str, str]) -> dict[str
 
 
 def fetch(client: storage.Client) -> None:
-    for blob in client.list_blobs("local-output"):
+    bucket = client.bucket("local-output")
+    for blob in client.list_blobs(bucket):
         path = OUTPUT / blob.name
         path.parent.mkdir(parents=True, exist_ok=True)
-        blob.download_to_filename(path)
+        bucket.blob(blob.name).download_to_filename(path)  # its newest generation, whichever was listed
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

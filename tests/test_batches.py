@@ -1,5 +1,6 @@
 """Batches on the whole local stack: by requests and by the GPU job, and what of it is killed or lost on the way."""
 
+import contextlib
 import csv
 import io
 import json
@@ -12,6 +13,7 @@ import httpx
 import psutil
 import pytest
 import yaml
+from google.api_core.exceptions import NotFound
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.cloud.pubsub_v1 import PublisherClient
@@ -58,11 +60,12 @@ def upload(client: storage.Client, name: str, rows: int) -> str:
 
 
 def wait(client: storage.Client, document: str, done: Callable[[dict[str, Any]], bool] = lambda _: True) -> Any:
+    output = client.bucket("local-output")
     give_up = time.monotonic() + 100
     while time.monotonic() < give_up:
         for folder in ("results", "rejected", "failed"):
-            if blob := client.bucket("local-output").get_blob(f"{folder}/{document}.json"):
-                content = json.loads(blob.download_as_bytes())
+            with contextlib.suppress(NotFound):
+                content = json.loads(output.blob(f"{folder}/{document}.json").download_as_bytes())
                 if done(content):
                     return content
         time.sleep(0.1)

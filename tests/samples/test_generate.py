@@ -1,5 +1,6 @@
 """The samples are what their generator writes, and each has an expectation."""
 
+import gzip
 from pathlib import Path
 
 from samples import generate
@@ -16,4 +17,10 @@ def test_every_sample_has_an_expectation_and_every_expectation_a_sample():
 
 def test_the_generator_writes_the_committed_bytes():
     made = {**generate.texts(), **generate.images(), **generate.series(), **generate.tables(), **generate.bad()}
-    assert {name: (SAMPLES / name).read_bytes() for name in made} == made
+    for name, data in made.items():
+        assert content(name, (SAMPLES / name).read_bytes()) == content(name, data), name
+
+
+def content(name: str, data: bytes) -> bytes:
+    """What is packed, unpacked: Python versions and zlibs pack differently."""
+    return gzip.decompress(data) if name.endswith(".gz") else data
