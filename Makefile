@@ -27,7 +27,7 @@ local: setup     ## bring the whole pipeline up on loopback and print how to use
 	@$(RUN) -m emulator
 
 test: setup      ## run the tests (a few minutes)
-	@$(RUN) -m pytest -n 2 --dist loadfile
+	@$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup      ## ruff, format check, mypy strict, the workflow's static check
 	@$(VENV)/bin/ruff check .

@@ -77,27 +77,54 @@ def rows_of(client: storage.Client, document: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(data, newline="")))
 
 
-def shards(client: storage.Client, count: int) -> list[str]:
-    """The newest batch's finished shards, once there are that many."""
+def processes(module: str) -> list[psutil.Process]:
+    """Those of this stack that run a module."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if module in process.cmdline():
+                found.append(process)
+    return found
+
+
+@contextlib.contextmanager
+def paused(module: str) -> Iterator[None]:
+    """The processes of a module stand still meanwhile."""
+    still = processes(module)
+    for process in still:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in still:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
+
+
+def under_way(client: storage.Client) -> tuple[list[str], list[str]]:
+    """The shards of the batch that has some left to do, and its results."""
+    found: dict[str, tuple[list[str], list[str]]] = {}
+    for blob in client.list_blobs("local-work", prefix="shards/"):
+        given, done = found.setdefault(blob.name.split("/")[1], ([], []))
+        if ".out." in blob.name:
+            done.append(blob.name)
+        elif blob.name.endswith(".jsonl"):
+            given.append(blob.name)
+    return next((each for each in found.values() if len(each[1]) < len(each[0])), ([], []))
+
+
+def kill_in_the_middle(client: storage.Client, module: str) -> list[str]:
+    """SIGKILL to what works on the batch, when some shards are done and some are not; the results that there are."""
     give_up = time.monotonic() + 60
     while time.monotonic() < give_up:
-        found: dict[str, list[str]] = {}
-        for blob in client.list_blobs("local-work", prefix="shards/"):
-            found.setdefault(blob.name.split("/")[1], []).append(blob.name)
-        for names in found.values():
-            finished = [name for name in names if ".out." in name]
-            whole = len([name for name in names if name.endswith(".jsonl") and ".out." not in name])
-            if count <= len(finished) < whole:
-                return finished
-        time.sleep(0.01)
-    raise AssertionError(f"no batch has {count} finished shards and more to do")
-
-
-def kill(module: str) -> None:
-    """SIGKILL to every process of this stack that runs a module."""
-    for process in psutil.Process().children(recursive=True):
-        if module in process.cmdline():
-            process.kill()
+        with paused(module):
+            _, done = under_way(client)
+            if len(done) >= 2:
+                for process in processes(module):
+                    process.kill()
+                return done
+        time.sleep(0.02)
+    raise AssertionError("no batch is in the middle")
 
 
 def check(document: dict[str, Any], found: list[dict[str, str]], rows: int) -> None:
@@ -109,8 +136,7 @@ def check(document: dict[str, Any], found: list[dict[str, str]], rows: int) -> N
 
 def test_the_service_is_killed_in_the_middle_of_a_batch(stack: Stack, client: storage.Client) -> None:
     document = upload(client, "killed-service.csv", THRESHOLD)
-    shards(client, 2)
-    kill("gpu_service")
+    kill_in_the_middle(client, "gpu_service")
     result = wait(client, document)
     check(result, rows_of(client, document), THRESHOLD)
     assert result["data"]["shards"] == THRESHOLD // 100
@@ -120,9 +146,8 @@ def test_the_service_is_killed_in_the_middle_of_a_batch(stack: Stack, client: st
 
 def test_a_task_of_the_job_is_killed_in_the_middle(stack: Stack, client: storage.Client) -> None:
     document = upload(client, "killed-task.csv", 3000)
-    finished = set(shards(client, 2))
+    finished = kill_in_the_middle(client, "gpu_service.job")
     before = {name: client.bucket("local-work").get_blob(name).generation for name in finished}
-    kill("gpu_service.job")
     result = wait(client, document)
     check(result, rows_of(client, document), 3000)
     assert before == {name: client.bucket("local-work").get_blob(name).generation for name in finished}
@@ -132,12 +157,16 @@ def test_a_task_of_the_job_is_killed_in_the_middle(stack: Stack, client: storage
 
 
 def test_a_shard_that_always_fails_is_named_and_replayed_alone(stack: Stack, client: storage.Client) -> None:
-    document = upload(client, "lost-shard.csv", 1000)
-    work = client.bucket("local-work")
-    first = shards(client, 1)[0].rpartition("/")[0]
-    last = work.blob(f"{first}/9.jsonl")
-    content = last.download_as_bytes()
-    last.delete()
+    with paused("gpu_service"):
+        document = upload(client, "lost-shard.csv", 1000)
+        give_up = time.monotonic() + 60
+        while len(given := under_way(client)[0]) < 10:
+            assert time.monotonic() < give_up, "the batch was not cut"
+            time.sleep(0.05)
+        first = given[0].rpartition("/")[0]
+        last = client.bucket("local-work").blob(f"{first}/9.jsonl")
+        content = last.download_as_bytes()
+        last.delete()
     result = wait(client, document)
     assert result["status"] == "partial"
     assert [(lost["first"], lost["last"]) for lost in result["data"]["lost"]] == [(900, 999)]
