@@ -19,41 +19,37 @@ PROBE = 16
 
 @dataclass(slots=True)
 class Gathering:
-    """Of one flow: `answered` tickets ended at `at`, and `back` have come since; `share` of those waited for came."""
+    """Of one flow: of those answered at `at`, so many are `missing` yet; `share` of those waited for came, of late."""
 
     share: float = 1.0
-    answered: int = 0
-    back: int = 0
+    missing: int = 0
     at: float = 0.0
-    awaited: int | None = None  # how many were missing when the wait began
-    over: bool = True  # the wait for those answered last
+    awaited: int = 0  # how many were missing when the wait began
     turns: int = 0
 
     def answer(self, count: int, now: float) -> None:
-        self.answered, self.back, self.at = count, 0, now
-        self.awaited, self.over = None, False
+        self.missing, self.at, self.awaited = count, now, 0
 
     def arrive(self) -> None:
-        self.back += 1
+        self.missing -= 1
 
     def wait(self, now: float, units: int, cost: Cost) -> float:
         """Seconds that are still worth waiting before so many units run; 0 once they should."""
-        if self.over:
-            return 0.0
-        missing = self.answered - self.back
         left = self.at + min(PATIENCE * cost.base, LONGEST_S) - now
-        if missing <= 0 or left <= 0 or not cost.is_proven or units * cost.each >= LARGE / (1 - LARGE) * cost.base:
-            self._end(missing)
+        is_large = units * cost.each >= LARGE / (1 - LARGE) * cost.base
+        if self.missing <= 0 or left <= 0 or is_large or not cost.is_proven:
+            self._end()
             return 0.0
-        if self.awaited is None:
+        if not self.awaited:
             self.turns += 1
             if self.share < WORTH and self.turns % PROBE:
-                self.over = True
+                self._end()
                 return 0.0
-            self.awaited = missing
+            self.awaited = self.missing
         return left
 
-    def _end(self, missing: int) -> None:
-        self.over = True
+    def _end(self) -> None:
+        """Learns from the wait, if there was one; until the next answer there is none."""
         if self.awaited:
-            self.share += RATE * (1 - max(0, missing) / self.awaited - self.share)
+            self.share += RATE * (1 - max(0, self.missing) / self.awaited - self.share)
+        self.missing = self.awaited = 0
