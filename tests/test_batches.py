@@ -88,13 +88,13 @@ def processes(module: str) -> list[psutil.Process]:
 
 
 @contextlib.contextmanager
-def paused(module: str) -> Iterator[None]:
-    """The processes of a module stand still meanwhile."""
+def paused(module: str) -> Iterator[list[psutil.Process]]:
+    """The processes of a module, which stand still meanwhile."""
     still = processes(module)
     for process in still:
         process.suspend()
     try:
-        yield
+        yield still
     finally:
         for process in still:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -117,10 +117,10 @@ def kill_in_the_middle(client: storage.Client, module: str) -> list[str]:
     """SIGKILL to what works on the batch, when some shards are done and some are not; the results that there are."""
     give_up = time.monotonic() + 60
     while time.monotonic() < give_up:
-        with paused(module):
+        with paused(module) as still:
             _, done = under_way(client)
             if len(done) >= 2:
-                for process in processes(module):
+                for process in still:
                     process.kill()
                 return done
         time.sleep(0.02)
