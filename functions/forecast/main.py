@@ -5,8 +5,10 @@ from typing import Any
 import functions_framework
 
 from forecasting.answer import answer
-from pipeline import http, inputs, logs, settings, text
-from pipeline.jobs import Job
+from pipeline import http, logs, settings
+from pipeline.inputs import objects
+from pipeline.formats import text
+from pipeline.jobs.job import Job
 
 logs.setup()
 http.describe_errors()
@@ -17,5 +19,5 @@ SETTINGS = settings.load()
 @http.endpoint
 def forecast(body: dict[str, Any]) -> dict[str, Any]:
     job = Job.parse(body)
-    data = inputs.read(job.object_input(), SETTINGS.max_bytes["timeseries"])
+    data = objects.read(job.object_input(), SETTINGS.max_bytes["timeseries"])
     return answer(text.decode(data), job.parameters, SETTINGS.revision)

@@ -3,7 +3,9 @@
 import functions_framework
 from cloudevents.http import CloudEvent
 
-from pipeline import events, http, intake, letters, logs, settings
+from pipeline.inputs import events
+from pipeline import http, intake, logs, settings
+import dead_letters
 
 logs.setup()
 http.describe_errors()
@@ -15,4 +17,4 @@ SETTINGS = settings.load()
 def on_dead_letter(event: CloudEvent, receipt: events.Receipt) -> intake.Verdict:
     if event["type"] != events.PUBLISHED:
         return intake.Verdict("ignored", reason=event["type"])
-    return letters.bury(SETTINGS, events.Message.parse(event), receipt)
+    return dead_letters.bury(SETTINGS, events.Message.parse(event), receipt)

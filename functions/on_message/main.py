@@ -3,7 +3,9 @@
 import functions_framework
 from cloudevents.http import CloudEvent
 
-from pipeline import events, http, intake, logs, messages, settings
+from pipeline.inputs import events
+from pipeline import http, intake, logs, settings
+from messaging import router
 
 logs.setup()
 http.describe_errors()
@@ -15,4 +17,4 @@ SETTINGS = settings.load(starts_executions=True)
 def on_message(event: CloudEvent, receipt: events.Receipt) -> intake.Verdict:
     if event["type"] != events.PUBLISHED:
         return intake.Verdict("ignored", reason=event["type"])
-    return messages.take_in(SETTINGS, events.Message.parse(event), receipt)
+    return router.take_in(SETTINGS, events.Message.parse(event), receipt)

@@ -3,7 +3,8 @@
 import functions_framework
 from cloudevents.http import CloudEvent
 
-from pipeline import events, http, intake, logs, settings
+from pipeline.inputs import events
+from pipeline import http, intake, logs, settings
 
 logs.setup()
 http.describe_errors()

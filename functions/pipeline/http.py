@@ -11,9 +11,9 @@ import functions_framework
 from werkzeug.exceptions import HTTPException
 
 from pipeline import logs
-from pipeline.clients import AGAIN
+from pipeline.storage import AGAIN
 from pipeline.errors import InProgressError, MalformedError, RejectedError
-from pipeline.events import Receipt, receipt, request_trace
+from pipeline.inputs.events import Receipt, receipt, request_trace
 
 if TYPE_CHECKING:
     from cloudevents.http import CloudEvent

@@ -5,14 +5,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pipeline import clients, documents, inputs, kinds, logs, outcomes, parameters, quotas, sidecars
-from pipeline.claims import Claim, Claims
+from pipeline import storage, logs
+from pipeline.jobs import documents, outcomes, quotas
+from pipeline.inputs import objects, kinds, parameters, sidecars
+from pipeline.jobs.claims import Claim, Claims
 from pipeline.errors import MalformedError, RejectedError, ThrottledError
-from pipeline.events import Receipt, Upload
-from pipeline.jobs import BATCHED, Job, document_of_object, of_object
+from pipeline.inputs.events import Receipt, Upload
+from pipeline.jobs.job import BATCHED, Job, document_of_object, of_object
 from pipeline.settings import Settings
-from pipeline.stamps import is_stamped
-from pipeline.start import start
+from pipeline.storage import is_stamped
+from pipeline.jobs.executions import start
 
 WITH_SIDECARS = (*BATCHED, "timeseries")
 
@@ -166,7 +168,7 @@ def check_hops(settings: Settings, job: Job) -> None:
 
 def describe(named: Upload) -> Upload:
     """The upload with what its object's metadata says; as it came when the object is gone, which reading it tells."""
-    blob = clients.bucket(named.bucket).get_blob(named.name, generation=named.generation)
+    blob = storage.bucket(named.bucket).get_blob(named.name, generation=named.generation)
     return named if blob is None else Upload.of_blob(blob)
 
 
@@ -212,14 +214,14 @@ def _routed(settings: Settings, job: Job, named: Upload) -> Job:
     """Reads at most 64 KB, and nothing of an object that no kind would accept."""
     source = job.object_input()
     check_hops(settings, job)
-    inputs.check_size(source, max(settings.max_bytes.values()))
+    objects.check_size(source, max(settings.max_bytes.values()))
     model, asked = parameters.of_metadata(named.metadata)
     if named.size is None:  # nobody could say what it is
-        raise inputs.gone(source)
+        raise objects.gone(source)
     if source.size == 0:
         raise RejectedError("empty", "The input is empty.")
-    head = inputs.head(source)
+    head = objects.head(source)
     kind = kinds.of(source, head)
-    inputs.check_size(source, settings.max_bytes[kind], kind)
+    objects.check_size(source, settings.max_bytes[kind], kind)
     routed = replace(job, kind=kind, model=model, parameters=asked)
     return sidecars.apply(routed) if kind in WITH_SIDECARS else routed

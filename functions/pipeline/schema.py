@@ -4,9 +4,10 @@ import functools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
 if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator
+from typing import Any, Literal
+from pipeline.errors import MalformedError
 
 FOLDER = Path(__file__).with_name("schemas")
 MAX_MESSAGE = 200
@@ -31,3 +32,9 @@ def _validator(name: str, definition: str | None) -> "Draft202012Validator":
 
     schema = json.loads((FOLDER / f"{name}.schema.json").read_text())
     return Draft202012Validator({**schema, "$ref": f"#/$defs/{definition}"} if definition else schema)
+
+
+def check(kind: Literal["prediction", "forecast", "batch"], answer: dict[str, Any]) -> None:
+    """Raises MalformedError when the answer is not of the contract's shape."""
+    if found := violation(answer, "answers", kind):
+        raise MalformedError(f"The {kind} is not of the contract's shape: {found}")

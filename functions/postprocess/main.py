@@ -4,7 +4,8 @@ from typing import Any
 
 import functions_framework
 
-from pipeline import conclusions, http, logs, members, progress, settings
+from postprocessing import results, microbatch, progress
+from pipeline import http, logs, settings
 
 logs.setup()
 http.describe_errors()
@@ -14,8 +15,8 @@ SETTINGS = settings.load()
 @functions_framework.http
 @http.endpoint
 def postprocess(body: dict[str, Any]) -> dict[str, Any]:
-    if members.is_asked(body):
-        return members.conclude(SETTINGS, body)
+    if microbatch.is_asked(body):
+        return microbatch.conclude(SETTINGS, body)
     if "progress" in body:
         return progress.report(SETTINGS, body)
-    return conclusions.conclude(SETTINGS, body)
+    return results.conclude(SETTINGS, body)

@@ -4,7 +4,8 @@ from typing import Any
 
 import functions_framework
 
-from pipeline import http, instances, logs, settings
+from pipeline import http, logs, settings
+from preprocessing import prepare
 
 logs.setup()
 http.describe_errors()
@@ -14,4 +15,4 @@ SETTINGS = settings.load()
 @functions_framework.http
 @http.endpoint
 def preprocess(body: dict[str, Any]) -> dict[str, Any]:
-    return instances.prepare(SETTINGS, body)
+    return prepare.prepare(SETTINGS, body)

@@ -44,7 +44,7 @@ def test_the_upload_is_the_service_and_no_more():
     assert not [name for name in sent if "/training/" in name or "__pycache__" in name]
     assert sum((ROOT / name).stat().st_size for name in sent) < LIMIT
     everything = pathspec.GitIgnoreSpec.from_lines((ROOT / "deploy/gpu-image.ignore").read_text().splitlines())
-    assert everything.match_file("functions/pipeline/jobs.py")
+    assert everything.match_file("functions/pipeline/jobs/job.py")
     assert everything.match_file(".venv/bin/python")
 
 

@@ -12,7 +12,7 @@ import gpu_service.job
 import gpu_service.settings
 from deploy import inventory, stage
 from deploy.monitoring import bodies
-from pipeline import collecting, sweeps
+from messaging import collect, sweep
 from pipeline import settings as functions
 
 ROOT = Path(__file__).parents[2]
@@ -120,9 +120,9 @@ def test_the_local_stack_is_the_same_system():
 def test_the_scheduler_sends_what_on_message_understands():
     body = yaml.safe_load(SYSTEM["schedules"]["sweep"]["message"])
     assert body.keys() == {"sweep"}
-    assert sweeps.parse(body["sweep"]) == sweeps.Sweep()
+    assert sweep.parse(body["sweep"]) == sweep.Sweep()
     order = TOGETHER["schedules"]["collect"]
-    assert (order["topic"], yaml.safe_load(order["message"])) == ("messages", collecting.Collection().message())
+    assert (order["topic"], yaml.safe_load(order["message"])) == ("messages", collect.Collection().message())
 
 
 class TestMicroBatching:

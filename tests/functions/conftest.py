@@ -11,7 +11,9 @@ import pytest
 from flask.testing import FlaskClient
 from google.cloud import storage
 
-from pipeline import clients, publishing, quotas, start, subscriptions
+from pipeline import storage as storage_module
+from messaging import pubsub
+from pipeline.jobs import quotas, executions as executions_module
 from tests.functions.cloud import Cloud, Executions, Faulty, serving_executions, serving_storage
 
 ROOT = Path(__file__).parents[2]
@@ -52,10 +54,10 @@ def cloud(
 
 
 def _forget_clients() -> None:
-    clients.storage.cache_clear()
-    start.client.cache_clear()
-    publishing.client.cache_clear()
-    subscriptions.client.cache_clear()
+    storage_module.storage.cache_clear()
+    executions_module.client.cache_clear()
+    pubsub.client.cache_clear()
+    pubsub.client.cache_clear()
     quotas.of.cache_clear()
 
 

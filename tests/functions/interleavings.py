@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from google.api_core.exceptions import NotFound, PreconditionFailed, ServiceUnavailable
 
-from pipeline import clients
+from pipeline import storage
 from pipeline.errors import InProgressError
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -196,7 +196,7 @@ class Explorer:
 
     def patch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Puts the model in the place of the storage client."""
-        monkeypatch.setattr(clients, "bucket", lambda name: Bucket(self, name))
+        monkeypatch.setattr(storage, "bucket", lambda name: Bucket(self, name))
 
     def explore(self, first: World) -> Iterator[World]:
         """Every world from which only an outside event, such as a redelivery, leads further."""

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.events import now
+from pipeline.inputs.events import now
 from tests.functions import gpu
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, published

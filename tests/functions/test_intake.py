@@ -5,7 +5,7 @@ import threading
 import grpc
 import pytest
 
-from pipeline import jobs
+from pipeline.jobs.job import of_object
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, finalized, published
 
@@ -96,10 +96,10 @@ def test_an_execution_that_was_created_stays_the_only_one_when_its_claim_cannot_
 def test_a_claim_left_by_a_crash_delays_no_longer_than_its_lease(
     cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.claims import Claims
+    from pipeline.jobs.claims import Claims
 
     blob = cloud.upload("a.txt", TEXT)
-    Claims(cloud.work.name, 60).acquire(jobs.of_object(cloud.input.name, "a.txt", blob.generation), "dead")
+    Claims(cloud.work.name, 60).acquire(of_object(cloud.input.name, "a.txt", blob.generation), "dead")
     answer = function("on_upload").post("/", **finalized(blob))
     assert answer.status_code == 503
     assert answer.json is not None
@@ -138,7 +138,7 @@ def test_answers_lost_on_the_way_change_nothing(cloud: Cloud, function: Function
 def test_an_execution_is_created_only_after_the_claim_is_held(cloud: Cloud, function: Function) -> None:
     blob = cloud.upload("a.txt", TEXT)
     states: list[str] = []
-    job = jobs.of_object(cloud.input.name, "a.txt", blob.generation)
+    job = of_object(cloud.input.name, "a.txt", blob.generation)
     cloud.executions.before_create = lambda: states.append(cloud.claim(job)["state"])
     function("on_upload").post("/", **finalized(blob))
     assert states == ["claimed"]

@@ -13,8 +13,11 @@ from google.cloud import storage
 from google.cloud.workflows.executions_v1 import Execution
 from google.pubsub_v1 import types as pubsub
 
-from pipeline import collecting, jobs, microbatches, settings
-from pipeline.events import Receipt
+from messaging import collect as collect_module
+from pipeline.jobs import job
+from pipeline.inputs import microbatches
+from pipeline import settings
+from pipeline.inputs.events import Receipt
 from tests.functions import gpu
 from tests.functions.cloud import Cloud, Fault
 from tests.functions.conftest import Function, finalized, published
@@ -111,7 +114,7 @@ def test_small_texts_share_one_execution(cloud: Cloud, function: Function, colle
     assert (line["pulled"], line["accepted"], line["executions"]) == (5, 5, 1)
     (execution,) = cloud.executions.created
     for blob in blobs:
-        claim = cloud.claim(jobs.of_object(blob.bucket.name, blob.name, blob.generation))
+        claim = cloud.claim(job.of_object(blob.bucket.name, blob.name, blob.generation))
         assert (claim["state"], claim["execution"]) == ("started", execution.name)
     assert not cloud.executions.uploads.leased
     answer = run(cloud, function, execution)
@@ -223,13 +226,13 @@ def test_what_takes_too_long_goes_on_in_another_message(
     monkeypatch.setenv("MICRO_BATCH_SIZE", "2")
     for number in range(7):
         upload(cloud, f"{number}.txt")
-    clock = iter([0, 1, collecting.MAX_SECONDS])
-    verdict, following = collecting.run(
-        settings.load(starts_executions=True), collecting.Collection(6), RECEIPT, lambda: next(clock)
+    clock = iter([0, 1, collect_module.MAX_SECONDS])
+    verdict, following = collect_module.run(
+        settings.load(starts_executions=True), collect_module.Collection(6), RECEIPT, lambda: next(clock)
     )
     assert (verdict.counts or {})["pulled"] == 2
-    assert following == collecting.Collection(4)
-    monkeypatch.setattr(collecting, "MAX_SECONDS", 0)
+    assert following == collect_module.Collection(4)
+    monkeypatch.setattr(collect_module, "MAX_SECONDS", 0)
     assert collect(limit=4)["continues"] == {"collect": {"limit": 4}}
     assert cloud.executions.published == [("projects/p/topics/messages", {"collect": {"limit": 4}})]
 

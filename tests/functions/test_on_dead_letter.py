@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import jobs
-from pipeline.claims import Claims
+from pipeline.jobs import job
+from pipeline.jobs.claims import Claims
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, finalized, published
 
@@ -40,7 +40,7 @@ def test_an_object_s_event_ends_in_a_failed_document_that_can_be_replayed(cloud:
         assert bury(function, letter(finalized(blob)["json"], message_id, attributes)) == 200
     assert list(cloud.documents()) == [f"failed/in/a.txt/{blob.generation}.json"]
     document = cloud.only_document()
-    assert document["job"] == jobs.of_object(cloud.input.name, "in/a.txt", blob.generation)
+    assert document["job"] == job.of_object(cloud.input.name, "in/a.txt", blob.generation)
     error = document["error"]
     assert (error["code"], error["step"], error["deliveries"]) == ("undeliverable", "deliver", 5)
     assert "eventarc-us-central1-on-upload-sub" in error["message"]
@@ -101,7 +101,7 @@ def test_a_job_that_a_handler_holds_is_waited_for(
     cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blob = cloud.upload("a.txt", TEXT)
-    Claims(cloud.work.name, 60).acquire(jobs.of_object(cloud.input.name, "a.txt", blob.generation), "alive")
+    Claims(cloud.work.name, 60).acquire(job.of_object(cloud.input.name, "a.txt", blob.generation), "alive")
     assert bury(function, letter(finalized(blob)["json"])) == 503
     monkeypatch.setenv("CLAIM_LEASE_SECONDS", "0")
     assert bury(function, letter(finalized(blob)["json"])) == 200
@@ -143,7 +143,7 @@ def test_a_message_that_was_delivered_again_ends_under_its_own_name(cloud: Cloud
     assert function("on_message").post("/", **request).status_code == 503
     assert bury(function, letter(INLINE, attributes={"from": "me"})) == 200
     assert list(cloud.documents()) == ["failed/messages/messages/1001.json"]
-    assert cloud.only_document()["job"] == jobs.of_message("messages", "1001")
+    assert cloud.only_document()["job"] == job.of_message("messages", "1001")
 
 
 def test_a_message_that_was_started_after_all_gets_no_second_document(cloud: Cloud, function: Function) -> None:

@@ -9,7 +9,7 @@ import pytest
 from google.cloud import storage
 from PIL import Image
 
-from pipeline import jobs
+from pipeline.jobs.job import of_message, of_object
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, event, finalized, published
 
@@ -45,7 +45,7 @@ def test_a_notification_starts_the_object_s_own_job(cloud: Cloud, function: Func
     blob = cloud.upload("a.txt", TEXT)
     assert sent(function, finalized(blob)["json"], attributes=notification(blob)) == 200
     (argument,) = cloud.executions.arguments
-    assert argument["job"] == jobs.of_object(blob.bucket.name, "a.txt", blob.generation)
+    assert argument["job"] == of_object(blob.bucket.name, "a.txt", blob.generation)
     assert argument["document"] == f"a.txt/{blob.generation}"
 
 
@@ -96,7 +96,7 @@ def test_inline_texts_are_staged_and_started(cloud: Cloud, function: Function) -
     body = {"instances": instances, "model": "sentiment", "version": "2", "parameters": {"top_k": 2}}
     assert sent(function, body) == 200
     (argument,) = cloud.executions.arguments
-    job = jobs.of_message("messages", "1001")
+    job = of_message("messages", "1001")
     assert argument["job"] == job
     assert argument["document"] == "messages/messages/1001"
     assert argument["kind"] == "text"
@@ -132,7 +132,7 @@ def test_a_message_half_done_is_finished_by_its_redelivery(cloud: Cloud, functio
     cloud.executions.refusals = [grpc.StatusCode.UNAVAILABLE]
     assert sent(function, {"instances": [{"text": TEXT}]}) == 503
     assert sent(function, {"instances": [{"text": TEXT}]}) == 200
-    staged = cloud.work.get_blob(f"messages/{jobs.of_message('messages', '1001')}.json")
+    staged = cloud.work.get_blob(f"messages/{of_message('messages', '1001')}.json")
     assert cloud.executions.arguments[0]["input"]["generation"] == str(staged.generation)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import jobs
+from pipeline.jobs.job import of_object
 from tests.functions.cloud import WORKFLOW, Cloud
 from tests.functions.conftest import Function, event, finalized
 
@@ -23,7 +23,7 @@ def test_an_upload_starts_one_execution_with_the_argument_of_the_contract(cloud:
     assert answer.status_code == 200
     (argument,) = cloud.executions.arguments
     assert argument.pop("received_at").endswith("Z")
-    job = jobs.of_object(blob.bucket.name, "in/great.txt", blob.generation)
+    job = of_object(blob.bucket.name, "in/great.txt", blob.generation)
     assert argument == {
         "job": job,
         "document": f"in/great.txt/{blob.generation}",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from pipeline.jobs import Input, Job, of_object
+from pipeline.jobs.job import Input, Job, of_object
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, finalized, published
 

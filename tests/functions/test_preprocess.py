@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
-from pipeline.jobs import Input, Job, of_message, of_object
+from pipeline.jobs.job import Input, Job, of_message, of_object
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, published
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from pipeline import intake, jobs
-from pipeline.claims import Claims
+from pipeline import intake
+from pipeline.jobs import job
+from pipeline.jobs.claims import Claims
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, event, finalized
 from tests.test_workflow import PREDICTION, PREPARED, Hasty, Services, execute
@@ -62,7 +63,7 @@ def malformed(cloud: Cloud, function: Function, _: pytest.MonkeyPatch) -> int:
 
 def claimed(cloud: Cloud, function: Function, _: pytest.MonkeyPatch) -> int:
     blob = cloud.upload("a.txt", TEXT)
-    Claims(cloud.work.name, 60).acquire(jobs.of_object(cloud.input.name, "a.txt", blob.generation), "other")
+    Claims(cloud.work.name, 60).acquire(job.of_object(cloud.input.name, "a.txt", blob.generation), "other")
     return function("on_upload").post("/", **finalized(blob)).status_code
 
 

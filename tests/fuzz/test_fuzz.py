@@ -20,9 +20,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline import clients, images, kinds, publishing, quotas, shapes, start, tabular
+from pipeline import storage
+from preprocessing import images
+from pipeline.inputs import kinds
+from messaging import pubsub
+from pipeline.jobs import quotas
+from pipeline.formats import json_text
+from pipeline.jobs.executions import client
+from pipeline.tabular import sniffer
 from pipeline.errors import REASONS, RejectedError
-from pipeline.jobs import KINDS
+from pipeline.jobs.job import KINDS
 from tests.functions.cloud import Cloud, serving_executions, serving_storage
 from tests.functions.conftest import ROOT, event
 
@@ -56,7 +63,7 @@ def served() -> Iterator[tuple[Cloud, dict[str, FlaskClient]]]:
         cloud = Cloud(host, faulty, grpc_host, executions)
         for name, value in cloud.env.items():
             patch.setenv(name, value)
-        caches = (clients.storage, start.client, publishing.client, quotas.of)
+        caches = (storage.storage, client, pubsub.client, quotas.of)
         for cache in caches:
             cache.cache_clear()
         names = (*EVENT_FUNCTIONS, *HTTP_FUNCTIONS)
@@ -261,14 +268,14 @@ def test_any_content_is_cut_into_records_or_refused(
 @fuzzed
 @given(text=csv_texts, complete=st.booleans())
 def test_any_text_is_a_table_or_none(text: str, complete: bool) -> None:
-    found = outcome(lambda: tabular.sniff(text, complete).kind)
+    found = outcome(lambda: sniffer.sniff(text, complete).kind)
     assert found in (None, "table", "timeseries", "invalid_csv")
 
 
 @fuzzed
 @given(text=st.text(alphabet='{}[]:,"\\\n instances1e-', max_size=300), whole=st.booleans())
 def test_any_json_has_a_shape_or_none(text: str, whole: bool) -> None:
-    assert shapes.shape(text, whole=whole) in (None, "manifest", "records", "other", "broken")
+    assert json_text.shape(text, whole=whole) in (None, "manifest", "records", "other", "broken")
 
 
 SOUND: dict[str, bytes] = {}

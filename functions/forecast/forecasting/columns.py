@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from forecasting.options import Options
 from pipeline.errors import RejectedError
-from pipeline.tabular import Column, Table, Type
+from pipeline.tabular.sniffer import Column, Table, Type
 
 DATE_NAMES = ("ds", "date", "datum", "timestamp", "datetime", "time", "day", "week", "month", "period", "year")
 VALUE_NAMES = (

@@ -13,8 +13,8 @@ from forecasting import spacing
 from forecasting.columns import Choice, choose
 from forecasting.frequency import Frequency
 from forecasting.options import Options
-from pipeline import dates, decimals, tabular
-from pipeline.delimited import records
+from pipeline.tabular import dates, numbers, sniffer
+from pipeline.tabular.rows import records
 from pipeline.errors import RejectedError
 
 MAX_ROWS = 1_000_000
@@ -50,7 +50,7 @@ def read(text: str, options: Options) -> Series:
         RejectedError: `invalid_csv`, `no_usable_column`, `ambiguous_dates`, `unreadable_dates`,
             `duplicate_timestamps`, `irregular_series`, `too_short`, `too_large`.
     """
-    table = tabular.sniff(text, complete=True)
+    table = sniffer.sniff(text, complete=True)
     choice = choose(table, options)
     notes = list(choice.notes)
     date_cells, value_cells = _columns(text, table, choice)
@@ -77,7 +77,7 @@ def read(text: str, options: Options) -> Series:
     )
 
 
-def _columns(text: str, table: tabular.Table, choice: Choice) -> tuple[list[str], list[str]]:
+def _columns(text: str, table: sniffer.Table, choice: Choice) -> tuple[list[str], list[str]]:
     """The cells of the two columns; the rest of each row is let go as it is read."""
     date_cells: list[str] = []
     value_cells: list[str] = []
@@ -99,9 +99,9 @@ def _columns(text: str, table: tabular.Table, choice: Choice) -> tuple[list[str]
 def _numbers(cells: Sequence[str], choice: Choice, options: Options, notes: list[str]) -> "array[float]":
     """The values, NaN where a cell is missing or is no number."""
     column, present = choice.value, [cell for cell in cells if cell]
-    convention = decimals.convention(present, preferred=column.decimal)
+    convention = numbers.convention(present, preferred=column.decimal)
     decimal = options.decimal or (convention.decimal if convention else column.decimal)
-    values = array("d", (_finite(decimals.number(cell, decimal)) if cell else np.nan for cell in cells))
+    values = array("d", (_finite(numbers.number(cell, decimal)) if cell else np.nan for cell in cells))
     missing = len(cells) - len(present)
     unreadable = int(np.isnan(values).sum()) - missing
     if unreadable > MAX_UNREADABLE * len(present) or not present:

@@ -1,0 +1,196 @@
+"""Dead letters: events that were delivered in vain too often end in a failed document.
+
+A dead letter has an id of its own. Which object it is about, its payload says; which message, only a note that its
+later deliveries left under what stays the same: when it was published, and what it says.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import logging
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from google.api_core.exceptions import NotFound, PreconditionFailed
+
+from pipeline import storage, intake, logs
+from pipeline.jobs import documents, outcomes
+from pipeline.inputs import inline, manifests, messages, kept_messages
+from pipeline.formats import json_text
+from pipeline.errors import MalformedError, RejectedError
+from pipeline.inputs.events import Message, Receipt, Upload
+from pipeline.intake import Finished, Verdict
+from pipeline.jobs.job import Job
+from pipeline.storage import put
+from pipeline.settings import Settings
+from pipeline.storage import stamp
+
+SOURCE = "CloudPubSubDeadLetterSource"
+OBJECT_FIELDS = {"bucket", "name", "generation"}
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter: the message, and what Pub/Sub says of its deliveries."""
+
+    message: Message
+    body: object
+    deliveries: int | None
+    subscription: str
+    published: str | None
+
+    @classmethod
+    def of(cls, message: Message) -> "Letter":
+        said = message.attributes
+        count = said.get(f"{SOURCE}DeliveryCount", "")
+        return cls(
+            message,
+            _body(message.data),
+            int(count) if count.isascii() and count.isdecimal() and len(count) < 10 else None,
+            said.get(f"{SOURCE}Subscription", "unknown"),
+            said.get(f"{SOURCE}TopicPublishTime"),
+        )
+
+
+def note_redelivery(settings: Settings, message: Message) -> None:
+    """Keeps which message this is for the case that it ends as a dead letter; costs one write per redelivery."""
+    if message.attempt < 2 or not message.published:
+        return
+    note = _note(message, message.published)
+    blob = storage.bucket(settings.work_bucket).blob(note)
+    try:
+        put(blob, json.dumps({"topic": message.topic, "message_id": message.id}), stamp("redelivery"), generation=0)
+    except PreconditionFailed:
+        return
+
+
+def bury(settings: Settings, message: Message, receipt: Receipt) -> Verdict:
+    """Writes the failed document of a dead letter, unless its job came or comes to an end otherwise.
+
+    Raises:
+        InProgressError: another handler has just claimed the job.
+    """
+    letter = Letter.of(message)
+    found = _uploaded(settings, letter, receipt)
+    if isinstance(found, Verdict):
+        return found
+    if isinstance(letter.body, dict) and letter.body.keys() in ({"sweep"}, {"collect"}):
+        (order,) = letter.body
+        logs.log(logging.ERROR, "dead letter", reason=order, deliveries=letter.deliveries)
+        return Verdict("ignored", reason=order)  # the scheduler's next one does its work
+    job, replayed_by = (found, None) if found else _sent(settings, letter, receipt)
+    logs.bind(job=job.id)
+    logs.log(
+        logging.ERROR,
+        "dead letter",
+        document=job.document,
+        subscription=letter.subscription,
+        deliveries=letter.deliveries,
+    )
+    if outcomes.read(settings, job.id):
+        decided = outcomes.resume(settings, job)
+        return Verdict("ignored", job.id, decided.document if decided else None, reason="duplicate")
+    error = {
+        "code": "undeliverable",
+        "message": f"The event was delivered {letter.deliveries or 'several'} times to {letter.subscription} and "
+        "never accepted; the last error is unknown here, the function's log has it.",
+        "step": "deliver",
+        "deliveries": letter.deliveries,
+    }
+    failed = documents.failed(settings, job, error, replayed_by=replayed_by)
+    return intake.process(settings, job, lambda claimed: Finished(claimed, failed))
+
+
+def _uploaded(settings: Settings, letter: Letter, receipt: Receipt) -> Job | Verdict | None:
+    """The job of an object's event or notification; a verdict when it asks for none."""
+    event_type = letter.message.attributes.get("eventType", messages.FINALIZE)
+    resource = letter.body
+    if not (isinstance(resource, dict) and resource.keys() >= OBJECT_FIELDS):
+        resource = messages.named(letter.message)
+    try:
+        named = Upload.parse(resource)
+    except MalformedError:
+        return None
+    if named.bucket != settings.input_bucket and not storage.is_stamped(named.metadata):
+        return None
+    if event_type != messages.FINALIZE or storage.is_stamped(named.metadata) or not named.is_input:
+        return Verdict("ignored", reason="asks for nothing")
+    return intake.job_of(intake.describe(named) if named.size is None else named, receipt)
+
+
+def _sent(settings: Settings, letter: Letter, receipt: Receipt) -> tuple[Job, str | None]:
+    """The job of a message, kept so that it can be replayed; for any other data the command that sends them again."""
+    job = _message_job(settings, letter, receipt)
+    body = letter.body if isinstance(letter.body, dict) else {}
+    try:
+        if {"id", "inputs"} <= body.keys():
+            job = manifests.job_of(job, manifests.parse(body).id)
+            return replace(job, input=kept_messages.keep(settings, job, body)), None
+        if "instances" in body:
+            return inline.stage(settings, job, inline.parse(body)), None
+    except RejectedError as reason:
+        logs.warning("dead letter cannot be read", code=reason.code)
+    return job, _kept_as_it_is(settings, job, letter.message)
+
+
+def _message_job(settings: Settings, letter: Letter, receipt: Receipt) -> Job:
+    message = letter.message
+    topic, message_id = _original(settings, letter) or (message.topic, message.id)
+    return messages.job_of(replace(message, topic=topic, id=message_id), receipt)
+
+
+def _original(settings: Settings, letter: Letter) -> tuple[str, str] | None:
+    """Topic and id under which the message was delivered, where a redelivery has noted them."""
+    if not letter.published:
+        return None
+    try:
+        name = _note(letter.message, letter.published)
+        note = json.loads(storage.bucket(settings.work_bucket).blob(name).download_as_bytes())
+    except NotFound:
+        return None
+    return note["topic"], note["message_id"]
+
+
+def _note(message: Message, published: str) -> str:
+    own = {key: value for key, value in message.attributes.items() if not key.startswith(SOURCE)}
+    said = json.dumps([_milliseconds(published), message.data or "", sorted(own.items())])
+    return f"redeliveries/{hashlib.sha256(said.encode()).hexdigest()[:32]}.json"
+
+
+def _milliseconds(moment: str) -> str:
+    """The time in one spelling, whatever the service's precision."""
+    try:
+        return datetime.fromisoformat(moment).isoformat(timespec="milliseconds")
+    except ValueError:
+        return moment
+
+
+def _kept_as_it_is(settings: Settings, job: Job, message: Message) -> str:
+    """Writes the data to the work bucket; the command that publishes them again."""
+    blob = storage.bucket(settings.work_bucket).blob(f"dead-letters/{job.id}")
+    put(blob, _bytes(message.data), stamp(job.id), generation=None)
+    read = f"gcloud storage cat {shlex.quote(f'gs://{settings.work_bucket}/{blob.name}')}"
+    return f'gcloud pubsub topics publish {shlex.quote(settings.messages_topic)} --message="$({read})"'
+
+
+def _body(data: object) -> object:
+    """The data as JSON, out of the envelope if it is a whole CloudEvent; None when it is none."""
+    try:
+        body = json_text.parse(_bytes(data).decode())
+    except (RejectedError, UnicodeDecodeError):
+        return None
+    if isinstance(body, Mapping) and "specversion" in body and isinstance(body.get("data"), dict):
+        inner: dict[str, Any] = body["data"]
+        return inner
+    return body
+
+
+def _bytes(data: object) -> bytes:
+    try:
+        return base64.b64decode(data, validate=True) if isinstance(data, str) else b""
+    except (binascii.Error, ValueError):
+        return str(data).encode(errors="replace")

@@ -1,0 +1,91 @@
+"""Brings a job on its way again whose event, execution or document was lost, or whose failure is to be replayed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from pipeline import storage, intake
+from pipeline.inputs import inline, objects, kept_messages
+from pipeline.jobs import outcomes
+from pipeline.formats import json_text
+from pipeline.jobs.claims import STARTED, Claim, Claims
+from pipeline.errors import InProgressError
+from pipeline.inputs.events import Receipt, Upload
+from pipeline.intake import Verdict
+from pipeline.jobs.job import Input, Job
+from pipeline.settings import Settings
+from pipeline.jobs.executions import has_ended
+
+WORDS = {"accepted": "started", "rejected": "rejected", "ignored": "running", "throttled": "throttled"}
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A job, and how it is taken in once more; `restart` is given the dead claim that it takes over."""
+
+    job: Job
+    restart: Callable[[Claim | None], Verdict]
+
+
+def of_upload(settings: Settings, named: Upload, receipt: Receipt) -> Lost:
+    return Lost(intake.job_of(named, receipt), lambda dead: intake.upload(settings, named, receipt, dead))
+
+
+def of_kept(settings: Settings, job: Job) -> Lost:
+    """A message that lies in the work bucket."""
+    return Lost(job, lambda dead: intake.process(settings, job, lambda claimed: _reread(settings, claimed), dead))
+
+
+def of_argument(settings: Settings, job: Job) -> Lost:
+    """A job that has been checked and routed before."""
+    return Lost(job, lambda dead: intake.process(settings, job, lambda claimed: claimed, dead))
+
+
+def of_input(settings: Settings, job: Job, source: Input, receipt: Receipt) -> Lost | None:
+    """A job of which only the input is known; None when that lies nowhere that is read."""
+    if source.bucket == settings.input_bucket:
+        named = Upload(source.bucket, source.name, source.generation)
+        return of_upload(settings, intake.describe(named), receipt)
+    if not kept_messages.is_kept(settings, source):
+        return None
+    blob = storage.bucket(source.bucket).get_blob(source.name)
+    kept = None if blob is None else kept_messages.job_of(blob, receipt)
+    return of_kept(settings, kept or replace(job, input=source))
+
+
+def revive(settings: Settings, lost: Lost) -> str:
+    """Restarts a job unless it is decided or on its way.
+
+    Returns:
+        The word under which it is counted: started, rejected, throttled, running, or completed (it was decided and
+        lacked only its document).
+    """
+    job = lost.job
+    if outcomes.resume(settings, job):
+        return "completed"
+    held = Claims(settings.work_bucket, settings.claim_lease).read(job.id)
+    if held and held.state == STARTED and not _is_dead(settings, held):
+        return "running"
+    try:
+        verdict = lost.restart(held if held and held.state == STARTED else None)
+    except InProgressError:
+        return "running"
+    return WORDS[verdict.word]
+
+
+def _is_dead(settings: Settings, held: Claim) -> bool:
+    """Whether a started job comes to no outcome any more; looked up in this order, since it may end just now."""
+    before = outcomes.read(settings, held.job)
+    if before and before.reopened and (held.execution is None or before.is_over(held.execution)):
+        return True
+    if held.execution and not has_ended(held.execution, settings.execution_timeout):
+        return False
+    now = outcomes.read(settings, held.job)
+    return now is None or now.reopened
+
+
+def _reread(settings: Settings, job: Job) -> Job:
+    body = json_text.parse(objects.read(job.object_input(), 2 * settings.max_bytes["message"]).decode())
+    if "instances" not in body:
+        return replace(job, kind="manifest")
+    read = inline.parse(body)
+    return replace(job, kind=read.kind, model=read.model, parameters=read.parameters)

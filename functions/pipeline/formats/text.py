@@ -1,0 +1,123 @@
+"""Reads on where a text's encoding changes: stray bytes are taken for what old Western programs write."""
+
+import codecs
+import re
+from pipeline.errors import RejectedError
+
+
+def _stray(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    found = error.object[error.start : error.end]
+    if error.encoding.lower().replace("_", "-").startswith("utf-8"):
+        return found.decode("cp1252", "replace"), error.end
+    return "\ufffd", error.end
+
+
+ERRORS = "pipeline.stray"
+"""The name of the error handler: in UTF-8 a stray byte is read as cp1252, elsewhere it becomes U+FFFD."""
+
+codecs.register_error(ERRORS, _stray)
+
+MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+SAMPLE_BYTES = 64 * 1024
+MAX_CONTROLS = 0.01  # of the characters; real text has next to none
+CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffe\uffff]")
+WIDE = (  # codec, bytes of a code unit, where zeros stand in most scripts, how many bytes at least are zeros
+    ("utf-32-le", 4, (1, 2, 3), 0.45),
+    ("utf-32-be", 4, (0, 1, 2), 0.45),
+    ("utf-16-le", 2, (1,), 0.05),
+    ("utf-16-be", 2, (0,), 0.05),
+)
+NOT_IN_WORDS = re.compile(r"(?<=[^\W\d_])[¹²³¼½¾¿¡¤¦¨ª¬¯±¶¸º×÷]")  # what letters of other encodings look like
+
+
+def decode(data: bytes) -> str:
+    """The whole input as text, without its byte order mark.
+
+    Raises:
+        RejectedError: `undecodable`.
+    """
+    return _decode(data, encoding(data))
+
+
+def decode_head(head: bytes, *, whole: bool) -> str:
+    """The first bytes of an input as text; a character cut off at their end is dropped."""
+    return _decode(head, encoding(head, whole=whole), whole=whole)
+
+
+def encoding(data: bytes, *, whole: bool = True) -> str:
+    """The name of the codec that reads `data`, judged by its first 64 KB.
+
+    Raises:
+        RejectedError: `undecodable`.
+    """
+    for mark, name in MARKS:
+        if data.startswith(mark):
+            return name
+    sample = data[:SAMPLE_BYTES]
+    whole = whole and len(sample) == len(data)
+    if b"\0" in sample:
+        return _wide(sample, whole=whole)
+    for name in ("utf-8", *_legacy(sample)):
+        if _reads(sample, name, whole=whole):
+            return name
+    raise RejectedError("undecodable", "The content is text in no encoding that could be recognised, or no text.")
+
+
+def _wide(sample: bytes, *, whole: bool) -> str:
+    """UTF-16 or UTF-32 without a mark: zero bytes, many and nearly all at the same place of a code unit."""
+    for name, unit, offsets, least in WIDE:
+        zeros = sum(sample[offset::unit].count(0) for offset in offsets)
+        if zeros >= least * len(sample) and zeros >= 0.95 * sample.count(0) and _reads(sample, name, whole=whole):
+            return name
+    raise RejectedError("undecodable", "The content holds zero bytes: it is binary, or text that was damaged.")
+
+
+def _legacy(sample: bytes) -> tuple[str, ...]:
+    """Candidates; short Western texts leave a guess little to go by, and cp1252 is what wrote nearly all of them."""
+    if len(CONTROLS.findall(sample.decode("latin-1"))) > MAX_CONTROLS * len(sample):
+        return ()
+    if _is_western(sample):
+        return ("cp1252",)
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(sample).best()
+    return () if best is None else (best.encoding,)
+
+
+def _is_western(sample: bytes) -> bool:
+    """Whether cp1252 reads it as words of mostly ASCII letters, with accented ones here and there."""
+    try:
+        text = sample.decode("cp1252")
+    except UnicodeError:
+        return False
+    letters = [char for char in text if char.isalpha()]
+    accented = sum(not char.isascii() for char in letters)
+    return accented <= 0.2 * len(letters) and not NOT_IN_WORDS.search(text)
+
+
+def _reads(sample: bytes, name: str, *, whole: bool) -> bool:
+    try:
+        text = codecs.getincrementaldecoder(name)().decode(sample, final=whole)
+    except (UnicodeError, LookupError):
+        return False
+    return len(CONTROLS.findall(text)) <= MAX_CONTROLS * len(text)
+
+
+def _decode(data: bytes, name: str, *, whole: bool = True) -> str:
+    try:
+        text = codecs.getincrementaldecoder(name)().decode(data, final=whole)
+    except UnicodeError as error:
+        raise RejectedError(
+            "undecodable", f"The content begins as {name} text but cannot be read to its end."
+        ) from error
+    if len(CONTROLS.findall(text)) > MAX_CONTROLS * len(text):
+        raise RejectedError("undecodable", "The content holds control characters: it is binary, or damaged text.")
+    return text

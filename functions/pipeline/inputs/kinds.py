@@ -1,0 +1,121 @@
+"""Decides an input's kind by its content, and refuses what its name or content type contradicts."""
+
+import re
+
+from pipeline.formats import media_types, json_text, signatures, compression
+from pipeline.tabular import sniffer
+from pipeline.errors import RejectedError
+from pipeline.inputs.objects import Head
+from pipeline.jobs.job import Input
+from pipeline.formats.text import decode_head
+
+WORDS = {"image": "an image", "text": "text", "csv": "CSV", "json": "JSON", "other": "another format"}
+MARKUP = re.compile(r"\s*<(?:\?xml|!doctype|html|svg)\b", re.IGNORECASE)
+PLAIN_NAME = re.compile(r"\w[\w.-]*")
+
+
+def sniff(head: bytes, *, whole: bool, name: str, content_type: str | None) -> str:
+    """The kind of an input.
+
+    Args:
+        head: its first 64 KB.
+        whole: whether that is all of it.
+
+    Raises:
+        RejectedError: `empty`, `encrypted`, `undecodable`, `content_mismatch`, `unknown_kind`, `invalid_json`,
+            `invalid_csv` or `no_usable_column`.
+    """
+    if not head:
+        raise RejectedError("empty", "The input is empty.")
+    if signatures.is_encrypted(head):
+        raise RejectedError("encrypted", "The content is encrypted; upload it decrypted.")
+    promised = media_types.families(name, content_type)
+    if media_type := signatures.recognise(head):
+        return _binary(media_type, promised)
+    text = _text(head, promised, whole=whole)
+    if not text.strip():
+        raise RejectedError("empty", "The input holds nothing but white space.")
+    if found := promised & {"image", "other"}:
+        raise _mismatch(found, "text")
+    if MARKUP.match(text):
+        raise RejectedError("unknown_kind", "Markup (HTML, XML, SVG) is not processed; send its text alone.")
+    lines = whole and media_types.lines(name, content_type)
+    return _json(text, promised, whole=whole, lines=lines) or _table(text, promised, whole=whole) or "text"
+
+
+def of(source: Input, head: Head) -> str:
+    """The kind of an object, whose head may have come unpacked. Raises RejectedError, as `sniff` does."""
+    name, content_type = source.name, source.content_type
+    if head.packed:
+        name, content_type = compression.described(name, content_type)
+    return sniff(head.data, whole=head.whole, name=name, content_type=content_type)
+
+
+def _binary(media_type: str, promised: frozenset[str]) -> str:
+    found = "image" if media_type.startswith("image/") else "other"
+    if broken := promised - {found}:
+        raise _mismatch(broken, media_type)
+    if media_type not in signatures.IMAGES:
+        raise RejectedError("unknown_kind", f"Content of the type {media_type} is not processed.")
+    return "image"
+
+
+def _text(head: bytes, promised: frozenset[str], *, whole: bool) -> str:
+    try:
+        return decode_head(head, whole=whole)
+    except RejectedError as error:
+        if found := promised & {"image"}:
+            raise _mismatch(found, "not an image that can be recognised") from error
+        if promised - {"other"}:
+            raise
+        raise RejectedError("unknown_kind", "The content is neither text nor an image.") from error
+
+
+def _json(text: str, promised: frozenset[str], *, whole: bool, lines: bool) -> str | None:
+    found = json_text.shape(text, whole=whole)
+    if found == "other" and lines and text.lstrip().startswith("{"):
+        found = "records"  # a single line of JSON lines is a JSON document, too
+    if found in ("manifest", "records"):
+        if "csv" in promised:
+            raise _mismatch(frozenset(("csv",)), "JSON")
+        return found
+    if found == "other":
+        raise RejectedError("unknown_kind", 'The JSON has neither "instances" nor a manifest\'s "id" and "inputs".')
+    if "json" not in promised:
+        return None
+    if found == "broken":
+        json_text.parse(text)  # says where, unless the text was cut off
+        raise RejectedError("invalid_json", "The JSON cannot be parsed.")
+    raise _mismatch(frozenset(("json",)), "text")
+
+
+def _table(text: str, promised: frozenset[str], *, whole: bool) -> str | None:
+    try:
+        table = sniffer.sniff(text, whole)
+    except RejectedError:
+        if "csv" in promised:
+            raise
+        return None
+    if "csv" not in promised:
+        return table.kind if _is_evident(table) else None
+    if table.kind:
+        return table.kind
+    if table.columns:
+        raise RejectedError("no_usable_column", "The CSV has no text or image column, nor a date and a numeric column.")
+    if whole and len(text.strip().splitlines()) == 1:
+        raise RejectedError("empty", "The CSV has a header at most, and no rows.")
+    raise _mismatch(frozenset(("csv",)), "text without columns")
+
+
+def _is_evident(table: sniffer.Table) -> bool:
+    """Whether text that nobody calls CSV is a table all the same: prose has commas too."""
+    if table.kind == "timeseries":
+        return True
+    return table.header and len(table.columns) > 1 and all(PLAIN_NAME.fullmatch(c.name) for c in table.columns)
+
+
+def _mismatch(promised: frozenset[str], content: str) -> RejectedError:
+    words = " and ".join(WORDS[family] for family in sorted(promised))
+    return RejectedError(
+        "content_mismatch", f"The name or content type promises {words}, but the content is {content}."
+    )

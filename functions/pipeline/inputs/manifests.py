@@ -1,0 +1,90 @@
+"""Manifests: one order for many objects of the input bucket, which together make one batch."""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from google.api_core.exceptions import PreconditionFailed
+
+from pipeline import storage, schema
+from pipeline.inputs import objects, parameters
+from pipeline.formats import json_text
+from pipeline.errors import RejectedError
+from pipeline.jobs.job import Job, int64, of_manifest
+from pipeline.storage import put
+from pipeline.settings import Settings
+from pipeline.storage import stamp
+from pipeline.formats.text import decode
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One object; `generation` None for the newest, `id` what the sender calls it."""
+
+    uri: str
+    generation: int | None = None
+    id: str | int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A valid manifest; `format` is that of the result."""
+
+    id: str
+    items: tuple[Item, ...]
+    model: parameters.Model | None
+    parameters: dict[str, Any]
+    format: Literal["csv", "jsonl"] = "jsonl"
+
+
+def load(settings: Settings, job: Job) -> Manifest:
+    """Reads a job's manifest and makes sure that no other job has its id.
+
+    Raises:
+        RejectedError: `duplicate_manifest`, or it is no manifest.
+    """
+    limit = settings.max_bytes["manifest"]
+    try:
+        manifest = parse(json_text.parse(decode(objects.read(job.object_input(), limit))))
+        _enter(settings, job, manifest)
+    except RejectedError as error:
+        error.kind = "manifest"
+        raise
+    return manifest
+
+
+def parse(value: Any) -> Manifest:
+    """Checks a manifest against its schema.
+
+    Raises:
+        RejectedError: `invalid_manifest`, or `invalid_parameters`.
+    """
+    if found := schema.violation(value, "manifest"):
+        raise RejectedError("invalid_manifest", found, "manifest")
+    model, asked = parameters.of_document({name: value[name] for name in ("model", "parameters") if name in value})
+    to = value.get("output", {}).get("format", "jsonl")
+    return Manifest(value["id"], tuple(map(_item, value["inputs"])), model, asked, to)
+
+
+def job_of(job: Job, manifest_id: str) -> Job:
+    """The job of a manifest that came as a message: its id is its identity."""
+    return replace(job, id=of_manifest(manifest_id), document=f"manifests/{manifest_id}", kind="manifest")
+
+
+def _enter(settings: Settings, job: Job, manifest: Manifest) -> None:
+    """Keeps which job has the id, for as long as the work bucket keeps anything."""
+    blob = storage.bucket(settings.work_bucket).blob(f"manifests/{manifest.id}.json")
+    try:
+        put(blob, json.dumps({"job": job.id, "document": job.document}), stamp(job.id), generation=0)
+    except PreconditionFailed:
+        first = json.loads(blob.download_as_bytes())
+        if first["job"] != job.id:
+            message = f"The manifest {manifest.id} has been taken in before; its document is {first['document']}."
+            raise RejectedError("duplicate_manifest", message) from None
+
+
+def _item(value: Any) -> Item:
+    if isinstance(value, str):
+        return Item(value)
+    generation = value.get("generation")
+    return Item(value["uri"], None if generation is None else int64(generation, "generation"), value.get("id"))

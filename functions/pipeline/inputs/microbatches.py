@@ -1,0 +1,67 @@
+"""A micro-batch: small uploads that share one execution, kept as an object of the work bucket.
+
+microbatches/<id>.jsonl   the members' arguments, one per line
+shards/<id>/              their instances and what became of them, as of any batch
+
+Each member stays a job of its own, with its claim, outcome and document; the micro-batch has none of these.
+"""
+
+import json
+from collections.abc import Sequence
+
+from pipeline import storage
+from pipeline.inputs import objects
+from pipeline.errors import MalformedError
+from pipeline.inputs.events import Receipt
+from pipeline.jobs.job import MICROBATCH, Input, Job, of_microbatch
+from pipeline.storage import content_type, put_once
+from pipeline.settings import Settings
+from pipeline.storage import stamp
+
+MAX_BYTES = 64 << 20  # of the members' inputs together
+MAX_ARGUMENTS = 64 << 20  # bytes
+
+
+def write(settings: Settings, members: Sequence[Job], receipt: Receipt) -> Job:
+    """Keeps the members, which are asked for with the same model and parameters; the execution's job.
+
+    The same members make the same micro-batch, so that what an interrupted attempt computed is found again.
+    """
+    id = of_microbatch(member.id for member in members)
+    data = "".join(json.dumps(member.argument(), ensure_ascii=False) + "\n" for member in members).encode()
+    blob = storage.bucket(settings.work_bucket).blob(_name(id))
+    put_once(blob, data, stamp(id))
+    return Job(
+        id=id,
+        document=f"microbatches/{id}",
+        event_id=receipt.event_id,
+        received_at=receipt.received_at,
+        input=Input(settings.work_bucket, blob.name, blob.generation, blob.size, content_type(blob.name)),
+        kind=MICROBATCH,
+        model=members[0].model,
+        parameters=members[0].parameters,
+        trace=receipt.trace,
+    )
+
+
+def members(settings: Settings, job: Job) -> list[Job]:
+    """The members of a micro-batch's execution.
+
+    Raises:
+        MalformedError: its input is no micro-batch of its own.
+        RejectedError: `input_gone`.
+    """
+    if not is_kept(settings, job):
+        raise MalformedError("The input must be the micro-batch of the job.")
+    data = objects.read(job.object_input(), MAX_ARGUMENTS)
+    return [Job.parse(json.loads(line)) for line in data.splitlines()]
+
+
+def is_kept(settings: Settings, job: Job) -> bool:
+    """Whether the job is a micro-batch, and its input what `write` has left of it."""
+    source = job.object_input()
+    return job.kind == MICROBATCH and (source.bucket, source.name) == (settings.work_bucket, _name(job.id))
+
+
+def _name(id: str) -> str:
+    return f"microbatches/{id}.jsonl"

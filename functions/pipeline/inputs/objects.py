@@ -1,0 +1,105 @@
+"""Reads input objects, always the very generation that the event named; gzip comes unpacked."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from google.api_core.exceptions import NotFound, PreconditionFailed, ServiceUnavailable
+
+from pipeline import storage
+from pipeline.formats import compression
+from pipeline.errors import RejectedError
+from pipeline.jobs.job import Input
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Blob
+
+HEAD_BYTES = 64 * 1024
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The beginning of an input.
+
+    Args:
+        data: its first 64 KB, unpacked.
+        whole: whether that is all of it.
+        packed: whether it is stored as gzip.
+    """
+
+    data: bytes
+    whole: bool
+    packed: bool = False
+
+
+def head(source: Input) -> Head:
+    """The first 64 KB.
+
+    Raises:
+        RejectedError: `input_gone`, or `undecodable` for damaged gzip.
+        ServiceUnavailable: the answer broke off; a range has no checksum by which the client would notice.
+    """
+    if not source.size:
+        return Head(b"", whole=True)
+    with _gone(source):
+        found = _bytes(_blob(source).download_as_bytes(end=HEAD_BYTES - 1, raw_download=True))
+    if len(found) < min(HEAD_BYTES, source.size):
+        raise ServiceUnavailable(f"{len(found)} bytes came of the first {min(HEAD_BYTES, source.size)}.")
+    if not compression.is_packed(found):
+        return Head(found, whole=source.size <= len(found))
+    data, complete = compression.unpack(found, HEAD_BYTES)
+    return Head(data, whole=complete and source.size <= len(found), packed=True)
+
+
+def read(source: Input, limit: int) -> bytes:
+    """The whole input.
+
+    Raises:
+        RejectedError: `input_gone`, `too_large` beyond `limit` bytes, or what unpacking finds wrong.
+    """
+    check_size(source, limit)
+    with _gone(source):
+        found = _bytes(_blob(source).download_as_bytes(raw_download=True))
+    return compression.read(found, limit) if compression.is_packed(found) else found
+
+
+@contextmanager
+def reader(source: Input, limit: int, *, packed: bool) -> Iterator[IO[bytes]]:
+    """The input as a stream that holds one chunk in memory at a time; `packed` as its head has it."""
+    check_size(source, limit)
+    with _gone(source):
+        stream: IO[bytes] = _blob(source).open("rb", chunk_size=CHUNK_BYTES, raw_download=True)
+        yield io.BufferedReader(compression.Unpacked(stream, limit), CHUNK_BYTES) if packed else stream
+
+
+def gone(source: Input) -> RejectedError:
+    return RejectedError(
+        "input_gone", f"Generation {source.generation} of the object no longer exists; upload it again."
+    )
+
+
+def check_size(source: Input, limit: int, kind: str | None = None) -> None:
+    if source.size > limit:
+        message = f"The input has {source.size:,} bytes; at most {limit:,} are accepted."
+        raise RejectedError("too_large", message, kind)
+
+
+def _blob(source: Input) -> "Blob":
+    blob: Blob = storage.bucket(source.bucket).blob(source.name, generation=source.generation)
+    return blob
+
+
+@contextmanager
+def _gone(source: Input) -> Iterator[None]:
+    try:
+        yield
+    except (NotFound, PreconditionFailed) as error:
+        raise gone(source) from error
+
+
+def _bytes(value: object) -> bytes:
+    assert isinstance(value, bytes)
+    return value

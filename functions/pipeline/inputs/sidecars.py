@@ -1,0 +1,54 @@
+"""Side-cars: `<name>.parameters.json` beside an input says what is asked for it."""
+
+from dataclasses import replace
+from typing import Any
+
+from google.api_core.exceptions import NotFound, RequestRangeNotSatisfiable
+
+from pipeline import storage
+from pipeline.inputs import parameters
+from pipeline.formats import json_text
+from pipeline.errors import RejectedError
+from pipeline.jobs.job import MAX_OBJECT_NAME, Job
+from pipeline.formats.text import decode
+
+SUFFIX = ".parameters.json"
+MAX_BYTES = 64 * 1024
+
+
+def is_sidecar(name: str) -> bool:
+    return name.endswith(SUFFIX)
+
+
+def apply(job: Job) -> Job:
+    """The job with what its input's side-car asks for, where the object's own metadata do not.
+
+    Raises:
+        RejectedError: `invalid_parameters`: the side-car cannot be read.
+    """
+    source = job.object_input()
+    name = source.name + SUFFIX
+    if len(name.encode()) > MAX_OBJECT_NAME:
+        return job
+    try:
+        data = storage.bucket(source.bucket).blob(name).download_as_bytes(end=MAX_BYTES, raw_download=True)
+    except NotFound:
+        return job
+    except RequestRangeNotSatisfiable:
+        data = b""
+    try:
+        model, asked = parameters.of_document(_object(data))
+    except RejectedError as refusal:
+        raise RejectedError(
+            "invalid_parameters", f"{SUFFIX[1:]} beside the input: {refusal.message}", job.kind
+        ) from refusal
+    return replace(job, model=job.model or model, parameters={**asked, **job.parameters})
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    if len(data) > MAX_BYTES:
+        raise RejectedError("invalid_parameters", f"It has more than {MAX_BYTES:,} bytes.")
+    value = json_text.parse(decode(data))
+    if not isinstance(value, dict):
+        raise RejectedError("invalid_parameters", "It must be a JSON object.")
+    return value

@@ -1,0 +1,196 @@
+"""Recognises how a whole column of text writes its dates, and reads it."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from pipeline.tabular.date_formats import FORMATS, Format, requested
+from pipeline.errors import RejectedError
+
+SAMPLE = 2_000  # cells that show which formats come into question at all
+SHARE = 0.9  # of a column's cells that a format must read; the rest are strays ("Total", "n/a")
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+DATE_WORDS = _names(
+    "date dates datum datetime day days ds dt tag fecha data month months monat mes mois week weeks woche semana "
+    "quarter quartal year years jahr jahre année annee año anno fy period periode time timestamp zeit"
+)
+UNIX_WORDS = _names("unix epoch timestamp timestamps ts time datetime seconds millis")
+NUMERIC = frozenset(("%Y", "%Y%m%d", "%m.%Y", "%Y.%m"))  # formats that a column of numbers may match too
+
+
+@dataclass(frozen=True, slots=True)
+class DateColumn:
+    """A column read whole: a naive stamp per cell, None where the cell is no date."""
+
+    format: str
+    stamps: list[datetime | None]
+    zone: str | None  # what became of UTC offsets: "UTC" (converted), "local" (offsets dropped)
+
+
+def formats(cells: Sequence[str], header: str = "") -> list[Format]:
+    """The formats that read nearly every cell, best first; empty when the column holds no dates."""
+    cells = [cell for cell in cells if cell]
+    probe = cells[:8]
+    if not any(_plausible(cell) for cell in probe):
+        return []
+    scored: list[tuple[int, Format]] = []
+    for form in FORMATS:
+        if any(form.parse(cell) for cell in probe) and _allowed(form, cells, header):
+            count = sum(form.parse(cell) is not None for cell in cells)
+            if count >= SHARE * len(cells):
+                scored.append((count, form))
+    if not scored:
+        return []
+    most = max(count for count, _ in scored)
+    # A reading that fails on cells which another one reads is refuted: a day above 12, for one.
+    best = [form for count, form in scored if count == most]
+    return _drop_unusual(best)
+
+
+def read(cells: Sequence[str], header: str = "", date_format: str | None = None) -> DateColumn:
+    """Reads a whole column.
+
+    Args:
+        cells: the stripped cells, "" for a missing one.
+        header: the column's name, which settles bare years and Unix seconds.
+        date_format: a strptime pattern, or the like of "DD/MM/YYYY"; settles day against month.
+
+    Raises:
+        RejectedError: `ambiguous_dates`, `unreadable_dates` or `invalid_date_format`.
+    """
+    present = [cell for cell in cells if cell]
+    candidates = [requested(date_format)] if date_format else formats(present[:SAMPLE], header)
+    readings = [(form, form.read(cells)) for form in candidates]
+    counts = [sum(stamp is not None for stamp in stamps) for _, stamps in readings]
+    most = max(counts, default=0)
+    if not most or most < SHARE * len(present):
+        raise _unreadable(header, date_format, most, len(present))
+    best = [reading for reading, count in zip(readings, counts, strict=True) if count == most]
+    distinct = _distinct(best)
+    if len(distinct) > 1:
+        distinct = _settle(distinct, header, cells)
+    form, stamps = distinct[0]
+    return _column(form, stamps)
+
+
+def is_regular(stamps: Sequence[datetime]) -> bool:
+    """Whether distinct, sorted stamps are evenly spaced: by time, by business day or by calendar month."""
+    if len(stamps) < 3:
+        return False
+    steps = {after - before for before, after in pairwise(stamps)}
+    if len(steps) == 1:
+        return True
+    if len({stamp.day for stamp in stamps}) == 1:
+        months = [stamp.year * 12 + stamp.month for stamp in stamps]
+        return len({after - before for before, after in pairwise(months)}) == 1
+    return all(stamp.weekday() < 5 for stamp in stamps) and all(
+        after - before == timedelta(days=3 if before.weekday() == 4 else 1) for before, after in pairwise(stamps)
+    )
+
+
+def _unreadable(header: str, date_format: str | None, read_: int, of: int) -> RejectedError:
+    if date_format:
+        told = f"date_format {date_format!r} reads {read_} of the {of} dates in column {header!r}."
+    else:
+        told = (
+            f"The dates in column {header!r} follow no single known format; "
+            "the parameter date_format can name it (for example %d/%m/%Y)."
+        )
+    return RejectedError("unreadable_dates", told)
+
+
+# --- choosing between readings ---------------------------------------------------------------------
+
+
+def _plausible(cell: str) -> bool:
+    return 4 <= len(cell) <= 48 and any(char.isdigit() for char in cell)
+
+
+def _allowed(form: Format, cells: Sequence[str], header: str) -> bool:
+    """What could be a plain number is a date only when the header or the run of values says so."""
+    words = set(re.split(r"[\W\d_]+", header.casefold()))
+    if form.name.startswith("unix"):
+        return bool(words & UNIX_WORDS)
+    if form.name not in NUMERIC or words & DATE_WORDS:
+        return True
+    stamps = [stamp for stamp in form.read(cells) if stamp is not None]
+    if form.name == "%Y%m%d":
+        return _monotone(stamps)
+    return is_regular(stamps) or is_regular(stamps[::-1])
+
+
+def _drop_unusual(forms: list[Format]) -> list[Format]:
+    """With dots the day comes first; a two-digit year comes first only when nothing else reads the column."""
+    names = {form.name for form in forms}
+    unusual = set()
+    if "%d.%m.%Y" in names:
+        unusual.add("%m.%d.%Y")
+    if "%d.%m.%y" in names:
+        unusual.add("%m.%d.%y")
+    if names & {"%Y-%m-%d", "%Y%m%d"}:
+        unusual |= {"%y-%m-%d", "%d-%m-%y", "%m-%d-%y"}
+    return [form for form in forms if form.name not in unusual]
+
+
+Reading = tuple[Format, list[datetime | None]]
+
+
+def _distinct(readings: list[Reading]) -> list[Reading]:
+    kept: list[Reading] = []
+    for reading in readings:
+        if all(reading[1] != other[1] for other in kept):
+            kept.append(reading)
+    return kept
+
+
+def _settle(readings: list[Reading], header: str, cells: Sequence[str]) -> list[Reading]:
+    """One reading when order or spacing speaks for exactly one; anything else is ambiguous."""
+    present = [[stamp for stamp in stamps if stamp is not None] for _, stamps in readings]
+    ordered = [index for index, stamps in enumerate(present) if _monotone(stamps)]
+    regular = [index for index, stamps in enumerate(present) if is_regular(sorted(set(stamps)))]
+    votes = {found[0] for found in (ordered, regular) if len(found) == 1}
+    if len(votes) == 1:
+        return [readings[votes.pop()]]
+    example = next(index for index in range(len(cells)) if len({stamps[index] for _, stamps in readings}) > 1)
+    told = " or ".join(
+        f"{form.name} ({stamp.day} {stamp:%B %Y})"
+        for form, stamps in readings
+        if (stamp := stamps[example]) is not None
+    )
+    raise RejectedError(
+        "ambiguous_dates",
+        f"The dates in column {header!r} can be read in more than one way: {cells[example]!r} is {told}. "
+        "Set the parameter date_format to the right one.",
+    )
+
+
+def _monotone(stamps: Sequence[datetime]) -> bool:
+    steps = [after > before for before, after in pairwise(stamps) if after != before]
+    return len(steps) > 1 and (all(steps) or not any(steps))
+
+
+# --- time zones ------------------------------------------------------------------------------------
+
+
+def _column(form: Format, stamps: list[datetime | None]) -> DateColumn:
+    aware = [stamp for stamp in stamps if stamp is not None and stamp.tzinfo is not None]
+    if not aware:
+        return DateColumn(form.name, stamps, None)
+    if all((stamp.hour, stamp.minute, stamp.second) == (0, 0, 0) for stamp in aware):
+        # Local midnights are days: in UTC they would fall on the day before, and jump with daylight saving.
+        local = any(stamp.utcoffset() for stamp in aware)
+        naive = [stamp and stamp.replace(tzinfo=None) for stamp in stamps]
+        return DateColumn(form.name, naive, "local" if local else "UTC")
+    utc = [_to_utc(stamp) if stamp is not None else None for stamp in stamps]
+    return DateColumn(form.name, utc, "UTC")
+
+
+def _to_utc(stamp: datetime) -> datetime:
+    return stamp if stamp.tzinfo is None else stamp.astimezone(UTC).replace(tzinfo=None)

@@ -1,0 +1,58 @@
+"""Tells how far a batch is: `status/<job>.json` in the output bucket."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline.jobs import batches
+from pipeline import storage
+from pipeline.jobs.batches import Batch, Summary
+from pipeline.jobs.documents import Lineage
+from pipeline.inputs.events import now
+from pipeline.jobs.job import Job
+from pipeline.storage import put
+from pipeline.settings import Settings
+from pipeline.storage import stamp
+
+
+def report(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
+    """Writes how far the batch of `{argument, progress, lineage}` is, and answers with that.
+
+    Raises:
+        MalformedError: the body is not of that shape.
+    """
+    job = Job.parse(body.get("argument"))
+    lineage = Lineage.parse(body.get("lineage"))
+    batch = Batch.parse(body.get("progress"), settings, job.id)
+    return write(settings, job, batch, batches.summarise(settings, batch), lineage.started_at)
+
+
+def write(
+    settings: Settings, job: Job, batch: Batch, summary: Summary, started_at: str | None, *, status: str | None = None
+) -> dict[str, Any]:
+    """Writes the status; `status` is that of the terminal document, None while there is none."""
+    per_second = rate(summary.records, started_at)
+    left = batch.records - summary.records
+    content = {
+        "schema": "status/v1",
+        "job": job.id,
+        "document": job.document,
+        "state": "running" if status is None else "done",
+        "status": status,
+        "records": {"total": batch.records, "done": summary.records, "failed": summary.failed},
+        "shards": {"total": batch.shards, "done": len(summary.shards)},
+        "records_per_second": per_second,
+        "remaining_seconds": round(left / per_second, 1) if status is None and per_second else None,
+        "updated_at": now(),
+    }
+    blob = storage.bucket(settings.output_bucket).blob(f"status/{job.id}.json")
+    put(blob, json.dumps(content, indent=2) + "\n", stamp(job.id), generation=None)
+    return content
+
+
+def rate(records: int, started_at: str | None) -> float | None:
+    """Records per second since the execution began; None when that is unknown or this very moment."""
+    if started_at is None:
+        return None
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(started_at)).total_seconds()
+    return round(records / seconds, 3) if seconds > 0 else None

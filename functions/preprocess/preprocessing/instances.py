@@ -1,0 +1,33 @@
+"""What a model reads of an uploaded text or image."""
+
+import base64
+from typing import Any
+
+from preprocessing import images
+from pipeline.inputs import objects
+from pipeline.errors import RejectedError
+from pipeline.jobs.job import Job
+from pipeline.settings import Settings
+from pipeline.formats.text import decode
+
+Instance = dict[str, Any]
+
+
+def fetch(settings: Settings, job: Job) -> bytes:
+    """The input's bytes, unpacked. Raises RejectedError, as `inputs.read` does."""
+    return objects.read(job.object_input(), settings.max_bytes[job.kind or "text"])
+
+
+def instance(settings: Settings, job: Job, data: bytes) -> Instance:
+    """Raises RejectedError when the bytes can never be predicted on."""
+    if job.kind == "image":
+        return of_image(settings, data)
+    text = decode(data)
+    if not text.strip():
+        raise RejectedError("empty", "The input holds nothing but white space.")
+    return {"text": text}
+
+
+def of_image(settings: Settings, data: bytes) -> Instance:
+    encoded = images.shrink(data, settings.image_size)
+    return {"image": {"b64": base64.b64encode(encoded.data).decode()}}

@@ -1,0 +1,76 @@
+"""Prepares a job's instances: inline when they are small, staged by reference, or as a shard of records."""
+
+import base64
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from pipeline import storage
+from preprocessing import instances as instances_module, shards
+from pipeline.inputs import objects, microbatches, kept_messages
+from preprocessing.instances import Instance
+from pipeline.errors import MalformedError, RejectedError
+from pipeline.jobs.job import SINGLE, Job
+from pipeline.storage import put
+from pipeline.settings import Settings
+from pipeline.storage import stamp
+
+INLINE_BYTES = 64 * 1024  # of all instances of a request together; an execution's variables hold 512 KB
+
+
+def prepare(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
+    """Answers the workflow: `{mode: "single", instances}` or `{mode: "batch"}` with the batch, and the revision.
+
+    Raises:
+        MalformedError: the body is no argument, or of a kind that is not prepared here.
+        RejectedError: the input can never be predicted on.
+    """
+    job = Job.parse(body)
+    source = job.object_input()
+    is_message = kept_messages.is_kept(settings, source) and source.name == f"messages/{job.id}.json"
+    if is_message and job.kind != "manifest":
+        answer = _single(_of_message(settings, job), job, settings)
+    elif source.bucket != settings.input_bucket and not (is_message or microbatches.is_kept(settings, job)):
+        raise MalformedError(f"The bucket {source.bucket!r} holds no inputs.")
+    elif job.kind in SINGLE:
+        answer = _single([instances_module.instance(settings, job, instances_module.fetch(settings, job))], job, settings)
+    else:
+        answer = shards.cut(settings, job)
+    return {**answer, "revision": settings.revision}
+
+
+def _of_message(settings: Settings, job: Job) -> list[Instance]:
+    data = objects.read(job.object_input(), 2 * settings.max_bytes["message"])
+    staged: list[Instance] = json.loads(data)["instances"]
+    if job.kind == "text":
+        return staged
+    return [_of_inline_image(settings, instance, index) for index, instance in enumerate(staged)]
+
+
+def _of_inline_image(settings: Settings, instance: Instance, index: int) -> Instance:
+    try:
+        return instances_module.of_image(settings, base64.b64decode(instance["image"]["b64"]))
+    except RejectedError as error:
+        raise RejectedError(error.code, f"Instance {index}: {error.message}") from error
+
+
+def _single(instances: Iterable[Instance], job: Job, settings: Settings) -> dict[str, Any]:
+    """Keeps instances inline while they fit into the request's budget; the others are staged and named."""
+    sent: list[Instance] = []
+    room = INLINE_BYTES
+    for index, instance in enumerate(instances):
+        size = len(json.dumps(instance))
+        sent.append(instance if size <= room else _stage(settings, job, index, instance))
+        room -= size if size <= room else 0
+    return {"mode": "single", "instances": sent}
+
+
+def _stage(settings: Settings, job: Job, index: int, instance: Instance) -> Instance:
+    if "text" in instance:
+        data, extension = instance["text"].encode(), "txt"
+    else:
+        data = base64.b64decode(instance["image"]["b64"])
+        extension = "png" if data.startswith(b"\x89PNG") else "jpg"
+    name = f"staged/{job.id}/{index:03}.{extension}"
+    put(storage.bucket(settings.work_bucket).blob(name), data, stamp(job.id), generation=None)
+    return {"uri": f"gs://{settings.work_bucket}/{name}"}

@@ -1,0 +1,72 @@
+"""Text decoding: encodings round trip, and what is no text is refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.formats import text
+from pipeline.errors import RejectedError
+
+MARKED = ["utf-8", "utf-8-sig", "utf-16", "utf-32"]
+WORDS = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Z"]), min_size=1)
+
+
+@pytest.mark.parametrize("encoding", MARKED)
+@given(content=WORDS)
+def test_unicode_is_read_exactly(encoding: str, content: str) -> None:
+    if encoding == "utf-8" and content.startswith("\ufeff"):
+        content = content.lstrip("\ufeff") + "."
+    assert text.decode(content.encode(encoding)) == content
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        ("Hello world, this is plain.", "utf-16-le"),
+        ("Hello world, this is plain.", "utf-16-be"),
+        ("Hello world, this is plain.", "utf-32-le"),
+        ("Hello world, this is plain.", "utf-32-be"),
+        ("Das schöne Café über München", "latin-1"),
+        ("“Quotes” – €5", "cp1252"),
+        ("Zażółć gęślą jaźń, proszę bardzo i dziękuję uprzejmie", "utf-16-le"),
+        ("Отличный фильм, мне очень понравилось его смотреть.", "cp1251"),
+        ("これは日本語のテキストです。とても良い映画でした。", "shift_jis"),
+    ],
+)
+def test_encodings_without_a_mark_are_recognised(content: str, encoding: str) -> None:
+    assert text.decode(content.encode(encoding)) == content
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x00" * 64,
+        bytes(range(256)),
+        b"\xff\xfe\x00",
+        b"\xff\xfe\x00\xd8\x00\x00",
+        b"text\x00text\x00, and text",
+        b"\x01\x02\x03\x04\x05\x06\x07\x08" * 9,
+        b"good beginning " * 6000 + b"\xff\xfe\xfd",
+    ],
+)
+def test_what_is_no_text_is_refused(data: bytes) -> None:
+    with pytest.raises(RejectedError) as caught:
+        text.decode(data)
+    assert caught.value.code == "undecodable"
+
+
+@pytest.mark.parametrize("encoding", MARKED)
+def test_a_character_cut_at_the_end_of_the_head_is_dropped(encoding: str) -> None:
+    data = ("日本語" * 10).encode(encoding)
+    for cut in range(1, 8):
+        assert ("日本語" * 10).startswith(text.decode_head(data[:-cut], whole=False))
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_are_text_or_refused(data: bytes) -> None:
+    try:
+        text.decode(data)
+        code = "decoded"
+    except RejectedError as error:
+        code = error.code
+    assert code in ("decoded", "undecodable")

@@ -1,0 +1,202 @@
+"""Kinds by content: a table of formats, names and content types, and what each comes to."""
+
+import gzip
+import io
+import json
+import zipfile
+from collections.abc import Callable
+
+import pytest
+from PIL import Image
+
+from pipeline.inputs import kinds
+from pipeline.formats import media_types
+from pipeline.errors import REASONS, RejectedError
+from pipeline.inputs.objects import HEAD_BYTES
+
+PROSE = "The acting, at first, seemed dull.\nThen, all at once, it was wonderful, and I laughed.\n"
+SERIES = "date,sales\n" + "".join(f"2024-01-{day:02},{day * 3}\n" for day in range(1, 29))
+REVIEWS = "id,review\n" + "".join(f'{n},"I liked it, mostly, for reason {n}."\n' for n in range(20))
+MANIFEST = json.dumps({"id": "m", "inputs": ["gs://b/a.txt"]})
+INSTANCES = json.dumps({"instances": [{"text": "a"}, {"text": "b"}]})
+LINES = '{"text": "a"}\n{"text": "b"}\n'
+
+
+def image(form: str, mode: str = "RGB", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, (9, 7)).save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def archive(encrypted: bool = False) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as opened:
+        opened.writestr("a.txt", "hello")
+    data = bytearray(buffer.getvalue())
+    data[6] |= encrypted
+    return bytes(data)
+
+
+def rows(delimiter: str) -> str:
+    return "Datum;Umsatz\n".replace(";", delimiter) + "".join(
+        f"{day:02}.03.2024{delimiter}{day},5\n" for day in range(1, 29)
+    )
+
+
+CASES: list[tuple[str, bytes | str, str | None, str]] = [
+    # name, content, content type, kind or rejection code
+    ("a.txt", PROSE, "text/plain", "text"),
+    ("a.txt", "Great!", None, "text"),
+    ("a", PROSE, None, "text"),
+    ("a.md", "# Title\n\n| a | b |\n|---|---|\n| 1 | 2 |\n", "text/markdown", "text"),
+    ("a.txt", PROSE.encode("utf-16"), None, "text"),
+    ("a.txt", PROSE.encode("utf-16-le"), None, "text"),
+    ("a.txt", PROSE.encode("utf-32"), None, "text"),
+    ("a.txt", PROSE.encode("utf-8-sig"), None, "text"),
+    ("a.txt", "Schöne Grüße aus Köln, es war großartig.".encode("latin-1"), None, "text"),
+    ("a.txt", "“Smart” – and it’s fine…".encode("cp1252"), None, "text"),
+    ("a.txt", "Отличный фильм, мне очень понравилось его смотреть вечером.".encode("cp1251"), None, "text"),
+    ("a.txt", "とても良い映画でした。友達にも勧めたいと思います。".encode("shift_jis"), None, "text"),
+    ("a.txt", "BMW makes cars. MZ, PK and GIF are letters, too.", None, "text"),
+    ("a.txt", "{sigh} what a film", None, "text"),
+    ("a.txt", "[spoiler] he dies\n[/spoiler] really", None, "text"),
+    ("a.txt", "2024", None, "text"),
+    ("a.txt", "x" * 100_000, None, "text"),
+    ("a.txt", "Grüße " * 20_000, None, "text"),
+    ("a.txt", "Great movie review, loved it\nGood story, bad acting\n", None, "text"),
+    ("a.txt", "Dear John,\nI write, as promised, to say,\nthat all is well,\n", None, "text"),
+    ("a.PNG", image("PNG", "RGBA"), "image/png", "image"),
+    ("a.JPG", image("JPEG"), "image/jpeg", "image"),
+    ("a.jpeg", image("JPEG", "CMYK"), None, "image"),
+    ("photo", image("JPEG"), "application/octet-stream", "image"),
+    ("a.jpg", image("PNG"), "image/jpeg", "image"),
+    ("a.png", image("PNG", "I;16"), "text/plain", "image"),
+    ("a.webp", image("WEBP"), None, "image"),
+    ("a.gif", image("GIF", "P"), None, "image"),
+    ("a.bmp", image("BMP"), None, "image"),
+    ("a.tiff", image("TIFF"), None, "image"),
+    ("a.tif", image("TIFF", "I;16"), None, "image"),
+    ("a.csv", SERIES, "text/csv", "timeseries"),
+    ("a.csv", rows(";"), "text/csv", "timeseries"),
+    ("a.csv", rows(";"), "application/vnd.ms-excel", "timeseries"),
+    ("a.tsv", rows("\t"), "text/tab-separated-values", "timeseries"),
+    ("a.csv", SERIES.replace("\n", "\r\n").encode("utf-16"), None, "timeseries"),
+    ("a.txt", SERIES, "text/plain", "timeseries"),
+    ("series", SERIES, None, "timeseries"),
+    ("a.csv", REVIEWS, "text/csv", "table"),
+    ("a.csv", "text\nI liked it a lot\nI did not\n", "text/csv", "table"),
+    ("a.csv", "id,uri\n1,gs://b/a.png\n2,gs://b/b.png\n", "text/csv", "table"),
+    ("a.csv", REVIEWS * 100, "text/csv", "table"),
+    ("a.jsonl", LINES, None, "records"),
+    ("a.ndjson", LINES, "application/x-ndjson", "records"),
+    ("a.json", LINES, "application/json", "records"),
+    ("a", LINES, None, "records"),
+    ("a.jsonl", LINES * 10_000, None, "records"),
+    ("a.jsonl", '{"text": "a"}\nnot json\n{"text": "b"}\n', None, "records"),
+    ("a.jsonl", "\ufeff" + LINES, None, "records"),
+    ("a.json", INSTANCES, "application/json", "records"),
+    ("a.jsonl", '{"text": "a single line"}\n', None, "records"),
+    ("a.json", '{"text": "a single line"}', "application/x-ndjson", "records"),
+    ("a.jsonl", "[1, 2]\n", None, "unknown_kind"),
+    ("a.json", json.dumps({"instances": [{"text": "a" * 50}] * 5000}), None, "records"),
+    ("a.json", json.dumps({"instances": [{"text": "a" * 50}] * 5000}, indent=2), None, "records"),
+    ("a.json", json.dumps({"note": {"instances": 1}, "instances": [{"text": "a"}]}), None, "records"),
+    ("a.json", MANIFEST, None, "manifest"),
+    ("order", MANIFEST, "text/plain", "manifest"),
+    ("a.json", json.dumps({"inputs": ["gs://b/" + "a" * 90] * 900, "id": "m"}), None, "manifest"),
+    ("a.txt", "", None, "empty"),
+    ("a.png", b"", "image/png", "empty"),
+    ("a.txt", " \n\t ", None, "empty"),
+    ("a.txt", b"\xef\xbb\xbf", None, "empty"),
+    ("a.csv", "date,value\n", "text/csv", "empty"),
+    ("a.txt", image("PNG"), None, "content_mismatch"),
+    ("a.csv", image("PNG"), None, "content_mismatch"),
+    ("a", image("PNG"), "text/csv", "content_mismatch"),
+    ("a", image("PNG"), "text/plain", "content_mismatch"),
+    ("a", image("PNG"), "application/pdf", "content_mismatch"),
+    ("a.png", PROSE, None, "content_mismatch"),
+    ("a.png", bytes(range(256)) * 4, None, "content_mismatch"),
+    ("a.pdf", PROSE, None, "content_mismatch"),
+    ("a", PROSE, "image/png", "content_mismatch"),
+    ("a", PROSE, "video/mp4", "content_mismatch"),
+    ("a.json", PROSE, None, "content_mismatch"),
+    ("a.jsonl", PROSE, None, "content_mismatch"),
+    ("a.csv", INSTANCES, None, "content_mismatch"),
+    ("a.csv", "Once upon a time.\nThere was a film.\nThe end of it.\n", None, "content_mismatch"),
+    ("a.txt", archive(), None, "content_mismatch"),
+    ("a.png", archive(), None, "content_mismatch"),
+    ("a.json", '{"instances": [', None, "invalid_json"),
+    ("a.json", '{"a": NaN}', None, "invalid_json"),
+    ("a.json", '{"a": ' + "1" * 5000 + "}", None, "invalid_json"),
+    ("a.json", "[" * 50_000, None, "invalid_json"),
+    ("a.json", "{'instances': []}", None, "invalid_json"),
+    ("a.json", '{"text": "a"}', None, "unknown_kind"),
+    ("a.txt", '{"text": "a"}', None, "unknown_kind"),
+    ("a.json", "[1, 2]", None, "unknown_kind"),
+    ("a.json", json.dumps({"rows": ["a" * 50] * 5000}), None, "unknown_kind"),
+    ("a.json", json.dumps({"instances": 7}), None, "unknown_kind"),
+    ("a.zip", archive(), None, "unknown_kind"),
+    ("a", archive(), None, "unknown_kind"),
+    ("a.gz", gzip.compress(PROSE.encode()), None, "unknown_kind"),
+    ("a.pdf", b"%PDF-1.7\n1 0 obj\n", "application/pdf", "unknown_kind"),
+    ("a.svg", '<svg xmlns="http://www.w3.org/2000/svg"></svg>', "image/svg+xml", "unknown_kind"),
+    ("a.html", "<!DOCTYPE html><p>hi</p>", "text/html", "unknown_kind"),
+    ("a.bin", bytes(range(256)) * 4, None, "unknown_kind"),
+    ("a", b"\x00\x01\x02\x03" * 100, "application/octet-stream", "unknown_kind"),
+    ("a.txt", bytes(range(256)) * 4, None, "undecodable"),
+    ("a.txt", b"hello\x00world, this is text with a NUL", None, "undecodable"),
+    ("a.csv", b"\x00" * 500, None, "undecodable"),
+    ("a.zip", archive(encrypted=True), None, "encrypted"),
+    ("a.txt", archive(encrypted=True), None, "encrypted"),
+    ("a.pdf", b"%PDF-1.7\ntrailer << /Encrypt 5 0 R >>", None, "encrypted"),
+    ("a.asc", "-----BEGIN PGP MESSAGE-----\n\nhQEM\n", None, "encrypted"),
+    ("a.enc", b"Salted__" + bytes(range(40)), None, "encrypted"),
+    (
+        "a.xlsx",
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 99 + "EncryptedPackage".encode("utf-16-le"),
+        None,
+        "encrypted",
+    ),
+    ("a.csv", "a,b\n1,2\n3,4\n", None, "no_usable_column"),
+    ("a.csv", "a," * 3000 + "\n" + "1," * 3000 + "\n", None, "invalid_csv"),
+]
+
+
+def outcome(name: str, content: bytes | str, content_type: str | None) -> str:
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        return kinds.sniff(data[:HEAD_BYTES], whole=len(data) <= HEAD_BYTES, name=name, content_type=content_type)
+    except RejectedError as error:
+        return error.code
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "content_type", "expected"),
+    CASES,
+    ids=[f"{n}-{case[0]}-{case[3]}" for n, case in enumerate(CASES)],
+)
+def test_the_kind_or_the_reason(name: str, content: bytes | str, content_type: str | None, expected: str) -> None:
+    assert outcome(name, content, content_type) == expected
+
+
+def test_every_expectation_is_a_kind_or_a_registered_reason() -> None:
+    from pipeline.jobs.job import KINDS
+
+    assert {case[3] for case in CASES} <= {*KINDS, *REASONS}
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_an_image_cut_anywhere_is_an_image_or_rejected(form: str) -> None:
+    buffer = io.BytesIO()
+    Image.effect_noise((32, 32), 90).convert("RGB").save(buffer, form)
+    data = buffer.getvalue()
+    for end in range(48, len(data), 61):
+        assert outcome("a.bin", data[:end], None) in {"image", *REASONS}
+
+
+@pytest.mark.parametrize(
+    "make", [lambda n: b"{" * n, lambda n: b'"' * n, lambda n: b"a," * n, lambda n: b'"a\n' * n, lambda n: b"\xff" * n]
+)
+def test_hostile_heads_come_to_an_end(make: Callable[[int], bytes]) -> None:
+    for name in ("a", "a.csv", "a.json", "a.txt"):
+        assert outcome(name, make(40_000), None) in {*media_types.FAMILIES, "table", "timeseries", *REASONS}

@@ -1,0 +1,69 @@
+"""Reading the head of an input from a server that breaks off in the middle of its answer."""
+
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from google.api_core.exceptions import ServiceUnavailable
+
+from pipeline import storage as storage_module
+from pipeline.inputs import objects
+from pipeline.inputs.objects import HEAD_BYTES
+from pipeline.jobs.job import Input
+
+ASKED: list[str] = []
+
+
+class BreakingOff(BaseHTTPRequestHandler):
+    """Ends an answer by closing the connection, after as many bytes as the object's name says."""
+
+    def do_GET(self) -> None:
+        ASKED.append(self.path)
+        sent = int(self.path.partition("?")[0].rsplit("/", 1)[1])
+        self.send_response(206)
+        self.send_header("Content-Type", "text/plain")
+        self.end_headers()
+        self.wfile.write(b"x" * sent)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module", autouse=True)
+def storage() -> Iterator[None]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BreakingOff) as server, pytest.MonkeyPatch.context() as patch:
+        threading.Thread(target=server.serve_forever).start()
+        patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
+        patch.setenv("GOOGLE_CLOUD_PROJECT", "p")
+        storage_module.storage.cache_clear()
+        yield
+        server.shutdown()
+        storage_module.storage.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("size", "sent"), [(10, 9), (10, 0), (HEAD_BYTES, HEAD_BYTES - 1), (10 * HEAD_BYTES, HEAD_BYTES - 1)]
+)
+def test_a_head_that_came_short_is_no_input_to_judge_but_a_failure_to_repeat(size: int, sent: int) -> None:
+    with pytest.raises(ServiceUnavailable, match=f"{sent} bytes came of the first {min(size, HEAD_BYTES)}"):
+        objects.head(Input("bucket", str(sent), 1, size))
+
+
+@pytest.mark.parametrize(
+    ("size", "sent", "whole"),
+    [(0, 0, True), (10, 10, True), (HEAD_BYTES, HEAD_BYTES, True), (99_999, HEAD_BYTES, False)],
+)
+def test_a_head_that_came_as_long_as_it_should_is_taken(size: int, sent: int, whole: bool) -> None:
+    found = objects.head(Input("bucket", str(sent), 1, size))
+    assert (len(found.data), found.whole) == (sent, whole)
+
+
+def test_nothing_but_the_object_is_asked_for() -> None:
+    """The client would ask for the bucket, too, in a thread of its own: once per bucket and instance."""
+    storage_module.storage.cache_clear()
+    ASKED.clear()
+    objects.head(Input("bucket", "10", 1, 10))
+    time.sleep(0.3)
+    assert [path.partition("?")[0] for path in ASKED] == ["/download/storage/v1/b/bucket/o/10"]

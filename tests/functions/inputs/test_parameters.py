@@ -1,0 +1,55 @@
+"""Parameters from metadata, messages and manifests: what is accepted, in which spelling, and what is refused."""
+
+from typing import Any
+
+import pytest
+
+from pipeline.inputs import parameters
+from pipeline.errors import RejectedError
+
+GOOD: list[tuple[str, Any, Any]] = [
+    ("horizon", "28", 28),
+    ("horizon", 1000, 1000),
+    ("frequency", "weekly", "weekly"),
+    ("frequency", " MS ", "MS"),
+    ("interval_width", "0.8", 0.8),
+    ("decimal", ",", ","),
+    ("date_format", "%d/%m/%Y", "%d/%m/%Y"),
+    ("date_column", "Größe der Woche", "Größe der Woche"),
+    ("top_k", "5", 5),
+]
+BAD: list[tuple[str, Any]] = [
+    *(("horizon", value) for value in (0, 1001, "1.5", "", None, True, [], "9" * 5000, 2.0)),
+    *(("frequency", value) for value in ("", "a b", 7, "x" * 33)),
+    *(("interval_width", value) for value in ("nan", 1, "wide", None, True)),
+    ("decimal", ";"),
+    *(("date_format", value) for value in ("", "x" * 65, "a\nb", 7)),
+    *(("text_column", value) for value in ("", "a\x00b", "x" * 257, "\ud800")),
+    *(("model", value) for value in ("", "../x", "a b", 7, {"name": "a"})),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "checked"), GOOD, ids=str)
+def test_good_values_are_converted(name: str, value: Any, checked: Any) -> None:
+    assert parameters.check({name: value}) == (None, {name: checked})
+
+
+@pytest.mark.parametrize(("name", "value"), BAD, ids=lambda value: repr(value)[:20])
+def test_bad_values_are_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises(RejectedError) as caught:
+        parameters.check({name: value})
+    assert caught.value.code == "invalid_parameters"
+    assert caught.value.message.startswith(f"{name} must be ")
+    assert len(caught.value.message) < 300
+
+
+def test_metadata_spells_with_hyphens_and_capitals_and_holds_other_things() -> None:
+    metadata = {"Date-Column": "Tag", "value_column": "Umsatz", "Model": "m", "VERSION": "3", "owner": "me"}
+    model, checked = parameters.of_metadata(metadata)
+    assert model == {"name": "m", "version": "3"}
+    assert checked == {"date_column": "Tag", "value_column": "Umsatz"}
+
+
+def test_an_unknown_name_is_refused_where_all_names_are_ours() -> None:
+    with pytest.raises(RejectedError, match="'speed' is no parameter"):
+        parameters.check({"speed": 1})

@@ -1,0 +1,143 @@
+"""The claim protocol, against the object store: races, lost answers, leases, crashes."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pipeline.jobs.claims import CLAIMED, STARTED, Claim, Claims
+from pipeline.errors import InProgressError
+from tests.functions.cloud import Cloud
+
+JOB = "0123456789abcdef0123456789abcdef"
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def claims(cloud: Cloud, clock: Clock) -> Claims:
+    return Claims(cloud.work.name, lease=60, clock=clock)
+
+
+def acquired(claims: Claims, event_id: str = "1") -> Claim:
+    claim = claims.acquire(JOB, event_id)
+    assert claim is not None
+    return claim
+
+
+def test_a_started_job_is_acknowledged(claims: Claims, cloud: Cloud) -> None:
+    claims.confirm(acquired(claims), "executions/1")
+    cloud.faulty.requests.clear()
+    assert claims.acquire(JOB, "2") is None
+    assert len(cloud.faulty.requests) == 2  # the refused create, and the read
+    held = claims.read(JOB)
+    assert held is not None
+    assert (held.state, held.execution, held.event_id) == (STARTED, "executions/1", "1")
+
+
+def test_a_fresh_claim_keeps_others_away(claims: Claims, clock: Clock) -> None:
+    acquired(claims)
+    clock.advance(60)
+    with pytest.raises(InProgressError):
+        claims.acquire(JOB, "2")
+
+
+def test_a_claim_past_its_lease_is_taken_over(claims: Claims, clock: Clock) -> None:
+    first = acquired(claims)
+    clock.advance(61)
+    second = acquired(claims, "2")
+    assert second.owner != first.owner
+    assert second.generation > first.generation
+    claims.confirm(first, "executions/late")  # the sleeper wakes: its claim is another's by now
+    held = claims.read(JOB)
+    assert held is not None
+    assert (held.state, held.owner) == (CLAIMED, second.owner)
+    claims.release(first)
+    assert claims.read(JOB) is not None
+
+
+def test_a_released_claim_can_be_acquired_at_once(claims: Claims) -> None:
+    claims.release(acquired(claims))
+    assert acquired(claims, "2").event_id == "2"
+
+
+def test_a_lost_answer_is_no_lost_race(claims: Claims, cloud: Cloud) -> None:
+    fault = cloud.fault("POST", "name=claims/", done_first=True)
+    claim = acquired(claims)
+    assert not fault.times
+    held = claims.read(JOB)
+    assert held == claim
+    claims.confirm(claim, "executions/1")
+    assert claims.acquire(JOB, "2") is None
+
+
+def test_a_lost_answer_to_a_takeover_is_no_lost_race(claims: Claims, cloud: Cloud, clock: Clock) -> None:
+    first = acquired(claims)
+    clock.advance(61)
+    fault = cloud.fault("POST", "name=claims/", f"ifGenerationMatch={first.generation}", done_first=True)
+    assert acquired(claims, "2").event_id == "2"
+    assert not fault.times
+
+
+def test_trouble_with_storage_neither_undoes_a_start_nor_a_release(claims: Claims, cloud: Cloud) -> None:
+    claim = acquired(claims)
+    cloud.fault("POST", "name=claims/", status=403)
+    claims.confirm(claim, "executions/1")
+    cloud.fault("DELETE", "claims/", status=403)
+    claims.release(claim)
+    assert claims.read(JOB) == claim
+
+
+def race(contenders: int, act: Callable[[int], object]) -> list[object]:
+    """What each of several threads that start together came to; an exception is an outcome too."""
+    gate = threading.Barrier(contenders)
+    outcomes: list[object] = [None] * contenders
+
+    def run(index: int) -> None:
+        gate.wait()
+        try:
+            outcomes[index] = act(index)
+        except InProgressError as error:
+            outcomes[index] = error
+
+    threads = [threading.Thread(target=run, args=(index,)) for index in range(contenders)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return outcomes
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_of_many_that_race_to_claim_one_wins(claims: Claims, attempt: int) -> None:
+    outcomes = race(12, lambda index: claims.acquire(JOB, str(index)))
+    winners = [outcome for outcome in outcomes if isinstance(outcome, Claim)]
+    assert len(winners) == 1
+    assert all(isinstance(outcome, InProgressError | Claim) for outcome in outcomes)
+    assert claims.read(JOB) == winners[0]
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_of_many_that_race_to_take_over_one_wins(claims: Claims, clock: Clock, attempt: int) -> None:
+    acquired(claims)
+    clock.advance(61)
+    outcomes = race(12, lambda index: claims.acquire(JOB, str(index)))
+    winners = [outcome for outcome in outcomes if isinstance(outcome, Claim)]
+    assert len(winners) == 1
+    assert claims.read(JOB) == winners[0]

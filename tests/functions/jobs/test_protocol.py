@@ -1,0 +1,240 @@
+"""The claim and outcome protocol, checked in every interleaving with crashes, lost answers and leases that end.
+
+The handlers and executions are the pipeline's own code; only the object store under them is a model.
+"""
+
+import functools
+import json
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pipeline.jobs import claims, documents, outcomes
+from pipeline import intake, logs
+from messaging import restart
+from messaging.sweep import is_unfinished
+from pipeline.jobs.documents import Lineage
+from pipeline.jobs.job import Input, Job
+from pipeline.settings import Settings
+from tests.functions.interleavings import ALIVE, Actor, Explorer, Request, World
+
+SETTINGS = Settings("in", "work", "out", workflow="workflow", claim_lease=60)
+SOURCE = Input("in", "a.txt", 7, 5, "text/plain")
+JOB = Job("0" * 32, "a.txt/7", "1", "2026-01-01T12:00:00Z", SOURCE, "text")
+TERMINAL = ("results/", "rejected/", "failed/")
+
+
+def modelled(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> Explorer:
+    """Puts everything that is not deterministic, and the Workflows API, into the model's hands."""
+
+    class Owners:
+        """The uuid module as far as claims use it."""
+
+        class uuid4:
+            def __init__(self) -> None:
+                self.hex = explorer.oracle.owner()
+
+    explorer.patch(monkeypatch)
+    monkeypatch.setattr(logs.logger, "disabled", True)
+    monkeypatch.setattr(claims, "uuid", Owners)
+    timed = functools.partial(claims.Claims, clock=lambda: explorer.oracle.now())
+    monkeypatch.setattr(intake, "Claims", timed)
+    monkeypatch.setattr(restart, "Claims", timed)
+    ended = lambda name, _: explorer.oracle.answer(Request("has_ended", ("executions", name)))  # noqa: E731
+    monkeypatch.setattr(restart, "has_ended", ended)
+    monkeypatch.setattr(
+        intake, "start", lambda _, job: explorer.oracle.answer(Request("start", ("executions", job.id)))
+    )
+    monkeypatch.setattr(documents, "now", lambda: "2026-01-01T12:00:00Z")
+    return explorer
+
+
+def handle() -> str:
+    """One delivery of the input's event; only a returned verdict acknowledges it."""
+    return intake.process(SETTINGS, JOB, lambda job: job).word
+
+
+def settle(status: str, execution: str) -> str:
+    """What an execution's last step does."""
+    lineage = Lineage(execution=execution)
+    if status == "failed":
+        error = {"code": "broken", "message": "It broke.", "step": "predict"}
+        document = documents.failed(SETTINGS, JOB, error, lineage)
+    else:
+        usage = documents.Usage()
+        document = documents.result(
+            JOB, lineage, usage, {"predictions": []}, status=status, model=None, confidence=None, gpu_usd_per_second=0.0
+        )
+    return outcomes.settle(SETTINGS, JOB, document).status
+
+
+def redelivered(explorer: Explorer, world: World, program: str, acknowledged: str = "returned") -> World:
+    """What comes of delivering again, without further trouble, until it is acknowledged."""
+    for attempt in range(4):
+        if any(actor.program == program and actor.state == acknowledged for actor in world.actors):
+            return world
+        name = f"{program} again {attempt}"
+        world = replace(world, actors=(*world.actors, Actor(name, program)), now=world.now + 61)
+        world = explorer.finish(world, name)
+    raise AssertionError(f"{program} is never acknowledged")
+
+
+def content(world: World, name: str) -> dict[str, Any]:
+    stored = world.stored(("out", name))
+    assert stored is not None
+    document: dict[str, Any] = json.loads(stored[1])
+    return document
+
+
+def test_two_handlers_start_at_least_one_execution_whatever_befalls_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    explorer = modelled(Explorer({"first": handle, "second": handle}), monkeypatch)
+    left = (("crash", 2), ("fault", 1), ("lease ends", 2))
+    first = World((Actor("first", "first"), Actor("second", "second")), left=left)
+    counts: Counter[int] = Counter()
+    for world in explorer.explore(first):
+        for program in ("first", "second"):
+            world = redelivered(explorer, world, program)
+        counts[len(world.executions)] += 1
+        assert world.executions
+        if not world.happened:
+            assert len(world.executions) == 1
+    assert explorer.visited > 10_000
+    assert counts[1] > 0
+    assert counts[2] > 0, "a crash between start and confirmation starts twice; a model without it misses something"
+
+
+def test_without_trouble_one_of_two_handlers_starts_one_execution(monkeypatch: pytest.MonkeyPatch) -> None:
+    explorer = modelled(Explorer({"first": handle, "second": handle}), monkeypatch)
+    ends = list(explorer.explore(World((Actor("first", "first"), Actor("second", "second")))))
+    assert {len(world.executions) for world in ends} == {1}
+    assert {actor.state for world in ends for actor in world.actors} == {"returned", "raised"}
+
+
+def test_the_model_finds_a_protocol_that_confirms_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hasty() -> str:
+        held = intake.Claims("work", 60)
+        if claim := held.acquire(JOB.id, "1"):
+            held.confirm(claim, None)
+            intake.start(SETTINGS, JOB)
+        return "accepted"
+
+    explorer = modelled(Explorer({"first": hasty, "second": hasty}), monkeypatch)
+    first = World((Actor("first", "first"), Actor("second", "second")), left=(("crash", 1),))
+    ends = (redelivered(explorer, world, "first") for world in explorer.explore(first))
+    assert any(not redelivered(explorer, world, "second").executions for world in ends)
+
+
+def test_the_model_finds_a_protocol_without_an_arbiter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcomes, "_decide", lambda settings, job, proposed: proposed)
+    programs = {"a": functools.partial(settle, "succeeded", "a"), "b": functools.partial(settle, "failed", "b")}
+    explorer = modelled(Explorer(programs), monkeypatch)
+    ends = explorer.explore(World((Actor("a", "a"), Actor("b", "b"))))
+    assert any(len(world.names("out", *TERMINAL)) == 2 for world in ends)
+
+
+@pytest.mark.parametrize("statuses", [("succeeded", "failed"), ("succeeded", "succeeded")], ids=str)
+def test_two_executions_that_settle_write_one_document(
+    monkeypatch: pytest.MonkeyPatch, statuses: tuple[str, str]
+) -> None:
+    programs = {name: functools.partial(settle, status, name) for name, status in zip("ab", statuses, strict=True)}
+    explorer = modelled(Explorer(programs), monkeypatch)
+    left = (("crash", 2), ("fault", 2))
+    winners: set[str] = set()
+    for world in explorer.explore(World(tuple(Actor(name, name) for name in programs), left=left)):
+        assert len(world.names("out", *TERMINAL)) <= 1
+        for program in programs:  # the workflow repeats its call, or the sweep resumes
+            world = redelivered(explorer, world, program)
+        (name,) = world.names("out", *TERMINAL)
+        assert world.names("out", "latest/") == ["latest/a.txt.json"]
+        document = content(world, name)
+        assert content(world, "latest/a.txt.json") == document
+        assert name.startswith(outcomes.FOLDERS[document["status"]])
+        answers = {actor.value for actor in world.actors if actor.state == "returned"}
+        assert answers == {document["status"]}, "both executions are told the same outcome"
+        winners.add(document["lineage"]["execution"])
+    assert explorer.visited > 1_000
+    assert winners == {"a", "b"}
+
+
+# --- replays ---------------------------------------------------------------------------------------
+
+
+def replay() -> str:
+    """What a replay does with one failed document."""
+    if outcomes.reopen(SETTINGS, JOB.id, "failed/a.txt/7.json", {"status": "failed"}) is None:
+        outcomes.resume(SETTINGS, JOB)
+        return "completed"
+    return restart.revive(SETTINGS, restart.of_argument(SETTINGS, JOB))
+
+
+def sweep() -> str:
+    """What a sweep does with one input."""
+    lost = restart.of_argument(SETTINGS, JOB)
+    return restart.revive(SETTINGS, lost) if is_unfinished(SETTINGS, lost) else "finished"
+
+
+PROGRAMS = {"handle": handle, "sweep": sweep, "one": replay, "other": replay} | {
+    f"execution {number}": functools.partial(settle, "succeeded" if number else "failed", str(number))
+    for number in range(9)
+}
+
+
+def failed_once(explorer: Explorer) -> World:
+    """An input whose first execution has written a failed document."""
+    world = explorer.finish(World((Actor("handle", "handle"),)), "handle")
+    world = explorer.finish(world, "execution 0")
+    assert world.names("out", *TERMINAL) == ["failed/a.txt/7.json"]
+    return replace(world, actors=())
+
+
+def swept(explorer: Explorer, world: World) -> World:
+    """What sweeps come to once there is no more trouble."""
+    for round_ in range(6):
+        world = replace(world, actors=(*world.actors, Actor(f"sweep {round_}", "sweep")), now=world.now + 61)
+        world = explorer.finish(world, f"sweep {round_}")
+        if world.actors[-1].value == "finished":
+            return world
+        for actor in world.actors:
+            if actor.state in ALIVE:
+                world = explorer.finish(world, actor.name)
+    raise AssertionError("The sweeps find no end.")
+
+
+LATE = "execution 0"  # the call of the attempt that failed, repeated or merely slow
+
+
+@pytest.mark.parametrize(
+    ("actors", "executions", "left"),
+    [
+        (("one", "other"), "waiting", (("crash", 1), ("lease ends", 1))),
+        (("one", "other"), "waiting", (("fault", 1),)),
+        (("one", LATE), "running", (("crash", 1),)),
+        (("one", LATE), "waiting", (("crash", 1), ("fault", 1))),
+    ],
+    ids=[
+        "two replays that crash",
+        "two replays that get no answer",
+        "a replay and a late writer that crash",
+        "a replay and a late writer that get no answer",
+    ],
+)
+def test_replays_end_in_one_document_that_remembers_the_failure(
+    monkeypatch: pytest.MonkeyPatch, actors: tuple[str, ...], executions: str, left: tuple[tuple[str, int], ...]
+) -> None:
+    explorer = modelled(Explorer(PROGRAMS, lambda number: f"execution {number}", executions), monkeypatch)
+    first = replace(failed_once(explorer), actors=tuple(Actor(name, name) for name in actors), left=left)
+    started: Counter[int] = Counter()
+    for world in explorer.explore(first):
+        if not world.happened:
+            started[len(world.executions)] += 1
+        for program in {"one", "other"} & set(actors):
+            world = redelivered(explorer, world, program)
+        world = swept(explorer, world)
+        assert world.names("out", *TERMINAL) == ["results/a.txt/7.json"]
+        document = content(world, "results/a.txt/7.json")
+        assert [attempt["execution"] for attempt in document["attempts"]] == ["0"]
+        assert content(world, "latest/a.txt.json") == document
+    assert set(started) == {2}, "without trouble, replays start one execution between them"
+    assert explorer.visited > 1000

@@ -1,0 +1,154 @@
+"""The cap of executions per hour: counted, never exceeded, and picked up by the sweep when the hour is over."""
+
+import json
+import threading
+from datetime import UTC, datetime, timedelta
+
+import grpc
+import pytest
+
+from pipeline.jobs.quotas import Quota
+from tests.functions.cloud import Cloud
+from tests.functions.conftest import Function, finalized, published
+
+pytestmark = pytest.mark.usefixtures("check_documents")
+TEXT = "What a wonderful film, I loved it."
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+class Clock:
+    now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_an_hour_has_as_many_as_the_cap_says(cloud: Cloud, clock: Clock) -> None:
+    quotas = [Quota(cloud.work.name, 3, clock) for _ in range(2)]  # of two instances
+    assert [quota.take() for quota in (*quotas, *quotas)] == [True, True, True, False]
+    clock.now += timedelta(hours=1)
+    assert quotas[0].take()
+
+
+def test_a_large_cap_is_counted_in_blocks(cloud: Cloud, clock: Clock) -> None:
+    quota = Quota(cloud.work.name, 1000, clock)
+    cloud.faulty.requests.clear()
+    assert all(quota.take() for _ in range(1000))
+    assert not quota.take()
+    assert len(cloud.faulty.requests) < 2.1 * 100
+    cloud.faulty.requests.clear()
+    assert not quota.take()
+    assert not cloud.faulty.requests  # that the hour is used up is remembered
+
+
+def test_instances_that_race_never_exceed_the_cap(cloud: Cloud, clock: Clock) -> None:
+    taken: list[bool] = []
+
+    def instance() -> None:
+        quota = Quota(cloud.work.name, 10, clock)
+        taken.extend(quota.take() for _ in range(4))
+
+    threads = [threading.Thread(target=instance) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert taken.count(True) == 10
+    assert taken.count(False) == 6
+
+
+@pytest.fixture
+def capped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "1")
+
+
+@pytest.mark.usefixtures("capped")
+def test_what_is_throttled_is_acknowledged_keeps_no_claim_and_is_swept_up_later(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = function("on_upload")
+    for name in ("a.txt", "b.txt"):
+        assert client.post("/", **finalized(cloud.upload(name, TEXT))).status_code == 200
+    assert len(cloud.executions.created) == 1
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (line["severity"], line["message"], line["reason"]) == ("WARNING", "throttled", "MAX_EXECUTIONS_PER_HOUR")
+    assert len(list(cloud.client.list_blobs(cloud.work, prefix="claims/"))) == 1
+
+    sweep = function("on_message")
+    assert sweep.post("/", **published(b'{"sweep": {}}')).status_code == 200
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["throttled"] == 1
+    assert len(cloud.executions.created) == 1
+    monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "9")
+    assert function("on_message").post("/", **published(b'{"sweep": {}}')).status_code == 200
+    assert [argument["input"]["name"] for argument in cloud.executions.arguments] == ["a.txt", "b.txt"]
+
+
+@pytest.mark.usefixtures("capped")
+def test_messages_that_are_throttled_are_kept_for_the_sweep(
+    cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = [cloud.upload(name, TEXT) for name in ("a.txt", "b.txt")]
+    manifest = {"id": "order", "inputs": [f"gs://{cloud.input.name}/{blob.name}" for blob in blobs]}
+    inline = {"instances": [{"text": "a"}], "parameters": {"top_k": 2}}
+    for number, body in enumerate((manifest, inline)):
+        message = published(json.dumps(body).encode(), message_id=str(number))
+        assert function("on_message").post("/", **message).status_code == 200
+    assert len(cloud.executions.created) == 1
+    assert not cloud.documents()
+    monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "9")
+    assert function("on_message").post("/", **published(b'{"sweep": {}}')).status_code == 200
+    documents = sorted(argument["document"] for argument in cloud.executions.arguments)
+    assert documents == [
+        f"a.txt/{blobs[0].generation}",
+        f"b.txt/{blobs[1].generation}",
+        "manifests/order",
+        "messages/messages/1",
+    ]
+
+
+@pytest.mark.usefixtures("capped")
+def test_an_execution_that_could_not_be_created_does_not_count(cloud: Cloud, function: Function) -> None:
+    cloud.executions.refusals = [grpc.StatusCode.UNAVAILABLE]
+    blob = cloud.upload("a.txt", TEXT)
+    client = function("on_upload")
+    assert client.post("/", **finalized(blob)).status_code == 503
+    assert client.post("/", **finalized(blob)).status_code == 200
+    assert len(cloud.executions.created) == 1
+
+
+def test_without_a_cap_nothing_is_counted(cloud: Cloud, function: Function) -> None:
+    assert function("on_upload").post("/", **finalized(cloud.upload("a.txt", TEXT))).status_code == 200
+    assert not [target for _, target in cloud.faulty.requests if "quotas/" in target]
+
+
+# --- hops ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("hops", "started"), [("0", 1), ("3", 1), ("4", 0), ("999999", 0), ("many", 1), ("-5", 1)])
+def test_an_input_that_went_round_too_often_is_rejected(
+    cloud: Cloud, function: Function, hops: str, started: int
+) -> None:
+    blob = cloud.upload("a.txt", TEXT, metadata={"pipeline-hops": hops})
+    assert function("on_upload").post("/", **finalized(blob)).status_code == 200
+    message = published(b'{"instances": [{"text": "a"}]}', attributes={"pipeline-hops": hops})
+    assert function("on_message").post("/", **message).status_code == 200
+    assert len(cloud.executions.created) == 2 * started
+    codes = [document["reason"]["code"] for document in cloud.documents("rejected").values()]
+    assert codes == ["too_many_hops"] * (2 - 2 * started)
+
+
+def test_hops_are_counted_through_the_pipeline(cloud: Cloud, function: Function) -> None:
+    blob = cloud.upload("a.txt", TEXT, metadata={"pipeline-hops": "2"})
+    function("on_upload").post("/", **finalized(blob))
+    (argument,) = cloud.executions.arguments
+    good = {"predictions": [{"label": "POSITIVE", "score": 0.9}], "model": {"name": "m"}}
+    body = {"argument": argument, "lineage": {"execution": "e"}, "prediction": good}
+    assert function("postprocess").post("/", json=body).status_code == 200
+    for folder in ("results/", "latest/"):
+        (written,) = cloud.client.list_blobs(cloud.output, prefix=folder)
+        assert written.metadata["pipeline-hops"] == "3"

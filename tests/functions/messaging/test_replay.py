@@ -1,0 +1,269 @@
+"""Replays: failed documents by prefix, code and time, once each, with the history of attempts."""
+
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from pipeline.jobs import job
+from messaging import replay as replay_module
+from tests.functions.cloud import Cloud
+from tests.functions.conftest import Function, finalized, published
+
+pytestmark = pytest.mark.usefixtures("check_documents")
+TEXT = "What a wonderful film, I loved it."
+GOOD = {"predictions": [{"label": "POSITIVE", "score": 0.9}], "model": {"name": "m"}, "device": "cpu"}
+
+
+def conclude(cloud: Cloud, function: Function, outcome: dict[str, Any], index: int = -1) -> dict[str, Any]:
+    """Ends the execution that was started last, or as the index says."""
+    execution = cloud.executions.created[index]
+    lineage = {"execution": execution.name.rpartition("/")[2], "started_at": "2026-01-01T00:00:01Z"}
+    body = {"argument": json.loads(execution.argument), "lineage": lineage} | outcome
+    answer = function("postprocess").post("/", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json or {}
+
+
+def broken(code: str = "broken") -> dict[str, Any]:
+    return {"error": {"step": "predict", "status": 500, "code": code, "message": "It broke."}}
+
+
+def fail(cloud: Cloud, function: Function, name: str, code: str = "broken", metadata: Any = None) -> str:
+    """An upload whose execution fails; its document's name."""
+    blob = cloud.upload(name, TEXT, metadata=metadata)
+    assert function("on_upload").post("/", **finalized(blob)).status_code == 200
+    conclude(cloud, function, broken(code))
+    cloud.executions.end_all()
+    return f"{name}/{blob.generation}"
+
+
+def replayed(function: Function, capsys: pytest.CaptureFixture[str], **replay: Any) -> dict[str, Any]:
+    """What the closing line of one replay counts."""
+    capsys.readouterr()
+    answer = function("on_message").post("/", **published(json.dumps({"replay": replay}).encode()))
+    assert answer.status_code == 200
+    line: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (line["message"], line["reason"]) == ("accepted", "replay")
+    return {
+        word: line[word] for word in ("started", "running", "completed", "unreplayable", "rejected") if word in line
+    }
+
+
+def test_a_replay_starts_the_same_job_and_its_document_remembers(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = fail(cloud, function, "a.txt", metadata={"top_k": "2"})
+    failed = cloud.only_document()
+    assert replayed(function, capsys) == {"started": 1}
+    assert list(cloud.documents()) == [f"failed/{document}.json"]  # until there is something in its place
+    first, second = cloud.executions.arguments
+    keep = ("job", "document", "input", "kind", "model", "parameters")
+    assert {key: first[key] for key in keep} == {key: second[key] for key in keep}
+
+    conclude(cloud, function, {"prediction": GOOD})
+    assert list(cloud.documents()) == [f"results/{document}.json"]
+    result = cloud.only_document()
+    assert result["attempts"] == [
+        {
+            "execution": failed["lineage"]["execution"],
+            "finished_at": failed["timing"]["finished_at"],
+            "error": {"code": "broken", "message": "It broke.", "step": "predict"},
+        }
+    ]
+    assert cloud.documents("latest")["latest/a.txt.json"] == result
+    assert replayed(function, capsys) == {}
+    assert len(cloud.executions.created) == 2
+
+
+def test_a_failure_that_fails_again_keeps_the_whole_history(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = fail(cloud, function, "a.txt", "first")
+    for code in ("second", "third"):
+        assert replayed(function, capsys) == {"started": 1}
+        conclude(cloud, function, broken(code))
+        cloud.executions.end_all()
+    assert list(cloud.documents()) == [f"failed/{document}.json"]
+    failed = cloud.only_document()
+    assert failed["error"]["code"] == "third"
+    assert [attempt["error"]["code"] for attempt in failed["attempts"]] == ["first", "second"]
+    assert cloud.documents("latest")["latest/a.txt.json"] == failed
+
+
+def test_two_replays_start_one_execution(cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]) -> None:
+    fail(cloud, function, "a.txt")
+    assert replayed(function, capsys) == {"started": 1}
+    assert replayed(function, capsys) == {"running": 1}
+    assert len(cloud.executions.created) == 2
+
+
+def test_replays_that_race_start_one_execution(cloud: Cloud, function: Function) -> None:
+    fail(cloud, function, "a.txt")
+    client = function("on_message")
+    gate = threading.Barrier(6)
+    codes: list[int] = []
+
+    def send(index: int) -> None:
+        gate.wait()
+        message = published(b'{"replay": {}}', message_id=str(index))
+        codes.append(client.application.test_client().post("/", **message).status_code)
+
+    threads = [threading.Thread(target=send, args=(index,)) for index in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert codes == [200] * 6
+    assert len(cloud.executions.created) == 2
+    conclude(cloud, function, {"prediction": GOOD})
+    assert [name.partition("/")[0] for name in cloud.documents()] == ["results"]
+
+
+def test_the_failed_attempt_cannot_decide_the_replayed_job(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = fail(cloud, function, "a.txt")
+    replayed(function, capsys)
+    assert conclude(cloud, function, broken("late"), index=0)["status"] == "failed"  # its call, repeated
+    assert conclude(cloud, function, {"prediction": GOOD})["status"] == "succeeded"
+    assert conclude(cloud, function, broken("late"), index=0)["status"] == "succeeded"
+    assert list(cloud.documents()) == [f"results/{document}.json"]
+    assert len(cloud.only_document()["attempts"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("wanted", "started"),
+    [
+        ({}, 3),
+        ({"prefix": "in/"}, 2),
+        ({"prefix": "in/a"}, 1),
+        ({"prefix": "failed/"}, 0),
+        ({"code": "cuda"}, 1),
+        ({"code": "cuda", "prefix": "x"}, 0),
+        ({"since": "2020-01-01T00:00:00Z"}, 3),
+        ({"since": "2020-01-01"}, 3),
+        ({"until": "2020-01-01T00:00:00+02:00"}, 0),
+        ({"since": "2020-01-01T00:00:00Z", "until": "2099-01-01T00:00:00Z"}, 3),
+        ({"limit": 2}, 2),
+        ({"after": "in/b"}, 2),
+    ],
+    ids=str,
+)
+def test_a_replay_is_bounded_by_prefix_code_time_and_limit(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], wanted: dict[str, Any], started: int
+) -> None:
+    for name, code in (("in/a.txt", "broken"), ("in/b.txt", "cuda"), ("other.txt", "broken")):
+        fail(cloud, function, name, code)
+    assert replayed(function, capsys, **wanted).get("started", 0) == started
+    assert len(cloud.executions.created) == 3 + started
+
+
+@pytest.mark.parametrize(
+    "replay",
+    [
+        7,
+        [],
+        {"bucket": "x"},
+        {"prefix": 7},
+        {"code": ["a"]},
+        {"since": "yesterday"},
+        {"until": 20260101},
+        {"limit": 0},
+        {"limit": "9"},
+        {"limit": True},
+        {"limit": 10_001},
+    ],
+    ids=str,
+)
+def test_a_replay_that_cannot_be_read_is_rejected(cloud: Cloud, function: Function, replay: Any) -> None:
+    assert function("on_message").post("/", **published(json.dumps({"replay": replay}).encode())).status_code == 200
+    assert cloud.only_document()["reason"]["code"] == "invalid_parameters"
+
+
+def test_the_command_in_a_failed_document_replays_that_document_alone(cloud: Cloud, function: Function) -> None:
+    document = fail(cloud, function, "a.txt")
+    fail(cloud, function, "a.txt.txt")
+    command = cloud.documents()[f"failed/{document}.json"]["replay"]
+    message = command.partition("--message=")[2].strip("'")
+    assert function("on_message").post("/", **published(message.encode())).status_code == 200
+    assert len(cloud.executions.created) == 3
+    assert cloud.executions.arguments[2]["document"].startswith("a.txt/")
+
+
+def test_what_is_more_than_a_message_s_share_goes_on_in_another(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_module, "MAX_STARTED_AT_ONCE", 2)
+    documents = [fail(cloud, function, f"{number}.txt") for number in range(5)]
+    assert replayed(function, capsys, limit=4) == {"started": 2}
+    ((topic, following),) = cloud.executions.published
+    assert topic == "projects/p/topics/messages"
+    assert following == {"replay": {"limit": 2, "after": f"{documents[2]}.json"}}
+    assert replayed(function, capsys, **following["replay"]) == {"started": 2}
+    assert len(cloud.executions.published) == 1  # the limit is used up
+
+
+def test_inline_messages_are_replayed_from_what_was_kept(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    function("on_message").post("/", **published(b'{"instances": [{"text": "a"}], "model": "sentiment"}'))
+    conclude(cloud, function, broken())
+    cloud.executions.end_all()
+    assert replayed(function, capsys, prefix="messages/") == {"started": 1}
+    conclude(cloud, function, {"prediction": GOOD})
+    assert list(cloud.documents()) == ["results/messages/messages/1001.json"]
+    assert cloud.executions.arguments[0]["model"] == cloud.executions.arguments[1]["model"]
+
+
+def test_a_failure_whose_outcome_has_expired_is_replayed_from_its_input(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = fail(cloud, function, "a.txt", metadata={"top_k": "2"})
+    for blob in cloud.client.list_blobs(cloud.work):
+        blob.delete()
+    assert replayed(function, capsys) == {"started": 1}
+    assert cloud.executions.arguments[1]["parameters"] == {"top_k": 2}
+    conclude(cloud, function, {"prediction": GOOD})
+    assert list(cloud.documents()) == [f"results/{document}.json"]
+    assert len(cloud.only_document()["attempts"]) == 1
+
+
+def test_an_input_that_is_gone_ends_as_a_rejection(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = fail(cloud, function, "a.txt")
+    for blob in [*cloud.client.list_blobs(cloud.work), *cloud.client.list_blobs(cloud.input)]:
+        blob.delete()
+    assert replayed(function, capsys) == {"rejected": 1}
+    assert list(cloud.documents()) == [f"rejected/{document}.json"]
+    assert cloud.only_document()["reason"]["code"] == "input_gone"
+
+
+def test_a_replay_whose_execution_is_lost_is_found_by_the_sweep(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fail(cloud, function, "a.txt")
+    replayed(function, capsys)
+    cloud.executions.end_all()
+    capsys.readouterr()
+    assert function("on_message").post("/", **published(b'{"sweep": {}}')).status_code == 200
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["started"] == 1
+    conclude(cloud, function, {"prediction": GOOD})
+    assert [name.partition("/")[0] for name in cloud.documents()] == ["results"]
+
+
+def test_a_replacement_cut_off_in_the_middle_is_finished_by_the_sweep(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = fail(cloud, function, "a.txt")
+    replayed(function, capsys)
+    argument = cloud.executions.arguments[1]
+    cloud.fault("DELETE", "failed/", status=403)
+    body = {"argument": argument, "lineage": {"execution": "second"}, "prediction": GOOD}
+    assert function("postprocess").post("/", json=body).status_code == 503
+    assert len(cloud.documents()) == 2
+    assert function("on_message").post("/", **published(b'{"sweep": {}}')).status_code == 200
+    assert list(cloud.documents()) == [f"results/{document}.json"]
+    assert argument["job"] == job.of_object(cloud.input.name, "a.txt", int(argument["input"]["generation"]))

@@ -1,0 +1,118 @@
+"""The sweep: lost events, lost executions, stale claims and half-written outcomes all come to their end."""
+
+import json
+from typing import Any
+
+import pytest
+
+from pipeline.jobs import job
+from pipeline.jobs.claims import Claims
+from tests.functions.cloud import Cloud
+from tests.functions.conftest import Function, finalized, published
+
+pytestmark = pytest.mark.usefixtures("check_documents")
+TEXT = "What a wonderful film, I loved it."
+
+
+def swept(function: Function, capsys: pytest.CaptureFixture[str], **sweep: Any) -> dict[str, Any]:
+    """The counts of one sweep's closing line."""
+    capsys.readouterr()
+    data = json.dumps({"sweep": sweep}).encode()
+    assert function("on_message").post("/", **published(data)).status_code == 200
+    line: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert line["message"] == "accepted"
+    return {key: line.get(key, 0) for key in ("started", "running", "rejected", "completed", "remaining")}
+
+
+NOTHING = {"started": 0, "running": 0, "rejected": 0, "completed": 0, "remaining": 0}
+
+
+def test_inputs_whose_event_was_lost_are_started(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blobs = [cloud.upload(f"in/{number}.txt", TEXT, metadata={"top_k": "2"}) for number in range(3)]
+    cloud.upload("in/", b"")
+    cloud.upload("in/empty.txt", b"")
+    cloud.upload("elsewhere.txt", TEXT)
+    assert swept(function, capsys, prefix="in/") == NOTHING | {"started": 3, "rejected": 1}
+    assert {argument["job"] for argument in cloud.executions.arguments} == {
+        job.of_object(cloud.input.name, blob.name, blob.generation) for blob in blobs
+    }
+    assert cloud.executions.arguments[0]["parameters"] == {"top_k": 2}
+    assert swept(function, capsys, prefix="in/") == NOTHING | {"running": 3}
+    assert len(cloud.executions.created) == 3
+
+
+def test_finished_inputs_are_left_alone(cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, folder in enumerate(("results", "rejected", "failed")):
+        blob = cloud.upload(f"{number}.txt", b"")
+        function("on_upload").post("/", **finalized(blob))
+        rejected = f"rejected/{number}.txt/{blob.generation}.json"
+        if folder != "rejected":
+            cloud.output.rename_blob(cloud.output.blob(rejected), rejected.replace("rejected", folder, 1))
+    assert swept(function, capsys) == NOTHING
+
+
+def test_the_limit_bounds_what_is_started_and_the_rest_is_counted(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(7):
+        cloud.upload(f"{number}.txt", TEXT)
+    assert swept(function, capsys, limit=3) == NOTHING | {"started": 3, "remaining": 4}
+    assert swept(function, capsys, limit=3) == NOTHING | {"started": 3, "running": 3, "remaining": 1}
+    assert swept(function, capsys, after="6") == NOTHING | {"started": 1}
+    assert len(cloud.executions.created) == 7
+
+
+def test_a_fresh_claim_is_respected_and_a_stale_one_is_taken_over(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    Claims(cloud.work.name, 60).acquire(job.of_object(cloud.input.name, "a.txt", blob.generation), "dead")
+    assert swept(function, capsys) == NOTHING | {"running": 1}
+    monkeypatch.setenv("CLAIM_LEASE_SECONDS", "0")
+    assert swept(function, capsys) == NOTHING | {"started": 1}
+
+
+@pytest.mark.parametrize("state", ["FAILED", "CANCELLED", "SUCCEEDED"])
+def test_an_execution_that_ended_without_a_document_is_replaced(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], state: str
+) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    function("on_upload").post("/", **finalized(blob))
+    assert swept(function, capsys) == NOTHING | {"running": 1}
+    cloud.executions.end_all(state)
+    assert swept(function, capsys) == NOTHING | {"started": 1}
+    first, second = cloud.executions.created
+    assert first.argument != second.argument
+    assert dict(first.labels) == dict(second.labels)
+    assert cloud.claim(second.labels["job"])["execution"] == second.name
+
+
+def test_an_execution_that_nobody_knows_is_replaced(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    function("on_upload").post("/", **finalized(blob))
+    cloud.executions.created.clear()
+    assert swept(function, capsys) == NOTHING | {"started": 1}
+
+
+def test_a_decided_job_is_written_to_its_end(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blob = cloud.upload("a.txt", b"")
+    cloud.fault("POST", "name=rejected/", status=403)
+    assert function("on_upload").post("/", **finalized(blob)).status_code == 503
+    assert not cloud.documents()
+    assert swept(function, capsys) == NOTHING | {"completed": 1}
+    assert list(cloud.documents()) == [f"rejected/a.txt/{blob.generation}.json"]
+    assert swept(function, capsys) == NOTHING
+
+
+def test_a_sweep_leaves_no_document_of_its_own(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    swept(function, capsys)
+    assert not cloud.documents()
+    assert not list(cloud.client.list_blobs(cloud.work))

@@ -1,0 +1,170 @@
+"""Images: every mode becomes small upright RGB; bombs, damage and truncation are refused."""
+
+import io
+import random
+import struct
+import zlib
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from preprocessing import images
+from pipeline.errors import RejectedError
+
+SIDE = 224
+GREEN = (0, 128, 0)
+
+
+def encoded(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def shrunk(data: bytes) -> Image.Image:
+    result = Image.open(io.BytesIO(images.shrink(data, SIDE).data))
+    result.load()
+    return result
+
+
+def code_of(data: bytes) -> str:
+    with pytest.raises(RejectedError) as caught:
+        images.shrink(data, SIDE)
+    return caught.value.code
+
+
+def header(width: int, height: int) -> bytes:
+    """A PNG that claims a size and holds next to nothing."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    ihdr = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", ihdr) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("mode", "form"),
+    [
+        ("RGB", "PNG"),
+        ("RGBA", "PNG"),
+        ("L", "PNG"),
+        ("LA", "PNG"),
+        ("P", "PNG"),
+        ("1", "PNG"),
+        ("I;16", "PNG"),
+        ("CMYK", "JPEG"),
+        ("L", "JPEG"),
+        ("RGB", "JPEG"),
+        ("RGB", "WEBP"),
+        ("RGBA", "WEBP"),
+        ("P", "GIF"),
+        ("RGB", "BMP"),
+        ("RGB", "TIFF"),
+        ("F", "TIFF"),
+        ("I", "TIFF"),
+        ("CMYK", "TIFF"),
+        ("YCbCr", "TIFF"),
+        ("LAB", "TIFF"),
+    ],
+)
+@pytest.mark.parametrize("size", [(8, 8), (1000, 400)])
+def test_every_mode_becomes_rgb(mode: str, form: str, size: tuple[int, int]) -> None:
+    result = shrunk(encoded(Image.new(mode, size), form))
+    assert result.mode == "RGB"
+    assert min(result.size) == min(SIDE, *size)
+    assert result.size[0] / result.size[1] == pytest.approx(size[0] / size[1], rel=0.02)
+
+
+def test_colours_stay_what_they_are() -> None:
+    for mode, form in (("RGB", "PNG"), ("P", "PNG"), ("RGBA", "PNG"), ("CMYK", "JPEG"), ("RGB", "WEBP")):
+        image = Image.new("RGB", (500, 500), GREEN).convert(mode)
+        pixel = shrunk(encoded(image, form)).getpixel((100, 100))
+        assert pixel == pytest.approx(GREEN, abs=6), (mode, form)
+
+
+def test_transparent_becomes_white() -> None:
+    layer = Image.new("RGBA", (20, 20), (0, 0, 0, 0))
+    layer.paste((0, 0, 0, 255), (0, 0, 10, 20))
+    for image in (layer, layer.convert("LA")):
+        result = shrunk(encoded(image))
+        assert result.getpixel((15, 5)) == (255, 255, 255)
+        assert result.getpixel((5, 5)) == (0, 0, 0)
+    palette = Image.new("P", (20, 20), 1)
+    palette.putpalette([255, 0, 0, 0, 0, 255])
+    assert shrunk(encoded(palette, transparency=1)).getpixel((5, 5)) == (255, 255, 255)
+
+
+def test_sixteen_bits_keep_their_range() -> None:
+    image = Image.new("I;16", (16, 16), 0x8000)
+    image.paste(0xFFFF, (8, 0, 16, 16))
+    for form in ("PNG", "TIFF"):
+        result = shrunk(encoded(image, form))
+        assert result.getpixel((2, 2)) == pytest.approx((128, 128, 128), abs=1)
+        assert result.getpixel((12, 2)) == (255, 255, 255)
+
+
+def test_the_camera_s_rotation_is_applied() -> None:
+    image = Image.new("RGB", (60, 20), "white")
+    image.paste((255, 0, 0), (0, 0, 10, 20))  # red on the left
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    result = shrunk(encoded(image, "JPEG", exif=exif, quality=95))
+    assert result.size == (20, 60)
+    red, green, _ = result.getpixel((10, 3))  # type: ignore[misc]
+    assert red > 200
+    assert green < 60
+
+
+def test_of_an_animation_the_first_frame_counts() -> None:
+    frames = [Image.new("RGB", (30, 30), colour) for colour in ("red", "blue", "green")]
+    for form in ("GIF", "WEBP", "PNG"):
+        data = encoded(frames[0], form, save_all=True, append_images=frames[1:])
+        assert shrunk(data).getpixel((15, 15)) == pytest.approx((255, 0, 0), abs=8)
+
+
+def test_a_photo_is_a_few_kilobytes() -> None:
+    noise = Image.effect_noise((1200, 900), 80).convert("RGB")
+    result = images.shrink(encoded(noise), SIDE)
+    assert result.extension == "jpg"
+    assert len(result.data) < 64 * 1024
+    assert images.shrink(encoded(Image.new("RGB", (1200, 900))), SIDE).extension == "png"
+
+
+def test_a_banner_stays_small() -> None:
+    assert shrunk(encoded(Image.new("RGB", (20_000, 30)))).size[0] <= SIDE * images.MAX_ASPECT
+
+
+@pytest.mark.parametrize("size", [(10_000, 5_001), (50_000_001, 1), (100_000, 100_000), (2**31 - 1, 2**31 - 1)])
+def test_too_many_pixels_are_refused_unseen(size: tuple[int, int]) -> None:
+    assert code_of(header(*size)) == "decompression_bomb"
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "BMP", "WEBP"])
+def test_half_an_image_is_truncated(form: str) -> None:
+    data = encoded(Image.effect_noise((90, 90), 80).convert("RGB"), form)
+    assert code_of(data[: len(data) // 2]) == "truncated_image"
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a", b"RIFF\4\0\0\0WEBP"]
+)
+def test_no_image_is_refused(data: bytes) -> None:
+    assert code_of(data) in ("corrupt_image", "truncated_image")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF"]), st.data())
+def test_a_damaged_image_is_decoded_or_refused(form: str, data: st.DataObject) -> None:
+    pixels = random.Random(0).randbytes(24 * 24 * 3)
+    content = bytearray(encoded(Image.frombytes("RGB", (24, 24), pixels), form))
+    for _ in range(data.draw(st.integers(1, 8))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        code = images.shrink(bytes(content), SIDE).extension
+    except RejectedError as error:
+        code = error.code
+    assert code in ("png", "jpg", "corrupt_image", "truncated_image", "decompression_bomb")

@@ -1,0 +1,264 @@
+"""What delimited text is: delimiter, header, column types, kind; and that nothing but a rejection is ever raised."""
+
+import csv
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.tabular import numbers, sniffer
+from pipeline.tabular.rows import MAX_RECORD_CHARS, records
+from pipeline.errors import RejectedError
+
+SERIES = "date,value\n2024-01-01,1\n2024-01-02,2\n2024-01-03,5\n"
+
+
+def types(text: str, complete: bool = True) -> list[tuple[str, str]]:
+    return [(column.name, column.type) for column in sniffer.sniff(text, complete).columns]
+
+
+KINDS = {
+    "plain": (SERIES, "timeseries"),
+    "no header": ("2024-01-01\t1\n2024-01-02\t2\n", "timeseries"),
+    "pipes": ("day|y\n2024-01-01|1\n2024-01-02|2\n", "timeseries"),
+    "German": ("Datum;Wert\n01.02.2024;1.234,5\n02.02.2024;2,75\n", "timeseries"),
+    "windows line ends": (SERIES.replace("\n", "\r\n"), "timeseries"),
+    "old Mac line ends": (SERIES.replace("\n", "\r"), "timeseries"),
+    "no line end at the end": (SERIES.rstrip(), "timeseries"),
+    "sep line": ("sep=;\n" + SERIES.replace(",", ";"), "timeseries"),
+    "sep line against the content": ("sep=|\n" + SERIES.replace(",", "|"), "timeseries"),
+    "blank lines": (SERIES.replace("\n", "\n\n"), "timeseries"),
+    "comments": ("# made by hand\n" + SERIES.replace("2024-01-02", "# note\n2024-01-02"), "timeseries"),
+    "title": ("Report of the year\n\n" + SERIES, "timeseries"),
+    "trailing delimiters": ("date,value\n2024-01-01,1,\n2024-01-02,2,\n2024-01-03,2,\n", "timeseries"),
+    "ragged rows": (SERIES + "2024-01-04\n2024-01-05,7,late\n" + "2024-01-06,8\n" * 8, "timeseries"),
+    "quoted": ('"date","value"\n"2024-01-01","1,5"\n"2024-01-02","2,5"\n', "timeseries"),
+    "a category beside": ("date,shop,sales\n2024-01-01,north,1\n2024-01-02,north,2\n", "timeseries"),
+    "notes on a few days": (
+        "date,sales,note\n" + "2024-01-01,1,\n" * 9 + "2024-01-02,2,a big fair in town today\n",
+        "timeseries",
+    ),
+    "unix seconds": ("timestamp,y\n1700000000,4\n1700003600,5\n", "timeseries"),
+    "years": ("year,sales\n2019,1\n2020,2\n", "timeseries"),
+    "missing values": ("date,v\n2024-01-01,NA\n2024-01-02,\n2024-01-03,4\n", "timeseries"),
+    "ambiguous dates": ("date,v\n01/02/2024,1\n02/02/2024,2\n", "timeseries"),
+    "text and label": ("text,label\nI love it,pos\nI hate it,neg\n", "table"),
+    "one text column": ("review\nlovely\nawful\n", "table"),
+    "review with date and rating": (
+        "date,review,rating\n2024-01-01,I like this very much indeed,5\n2024-01-02,I hate all of it really,1\n",
+        "table",
+    ),
+    "quoted text with everything": ('id,text\n1,"Well, ""yes"";\nno"\n2,"a;b;c d e f"\n', "table"),
+    "images": ("image,label\ngs://b/one.png,1\ngs://b/two.png,2\n", "table"),
+    "numbers alone": ("a,b\n1,2\n3,4\n", None),
+    "dates alone": ("date,until\n2024-01-01,2024-01-02\n2024-01-03,2024-01-04\n", None),
+    "names": ("name,city,age\nbob,berlin,3\nann,rome,4\n", None),
+    "header alone": ("date,value\n", None),
+    "prose": ("Hello, world.\nI am fine, thanks, and you?\nBye.\n", None),
+    "verse": ("Roses are red, violets are blue\nSugar is sweet, and so are you\n", None),
+    "letter": ("Dear John,\nI love you, and\nmore,\n", None),
+    "JSON": ('{"a": 1,\n"b": 2}\n', None),
+    "empty": ("", None),
+    "blank": ("\n \n\t\n", None),
+    "only a comment": ("# nothing, here\n", None),
+    "quote in prose": ('"Where are you going, and why?\nI asked.\n', None),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_kind(name):
+    text, kind = KINDS[name]
+    assert sniffer.sniff(text, complete=True).kind == kind
+
+
+@pytest.mark.parametrize("name", [name for name, (_, kind) in KINDS.items() if kind])
+def test_a_cut_off_last_line_changes_nothing(name):
+    text, kind = KINDS[name]
+    end = "\r" if name == "old Mac line ends" else "\n"
+    assert sniffer.sniff(text.rstrip("\r\n") + end + '"2024-9', complete=False).kind == kind
+
+
+def test_columns():
+    text = "when;Umsatz;Filiale;Bild;leer\n01.02.2024;1.234,50;Nord;gs://b/1.png;\n02.02.2024;7,25;Süd;gs://b/2.png;\n"
+    table = sniffer.sniff(text, complete=True)
+    assert (table.delimiter, table.header, table.skip, table.rows) == (";", True, 1, 2)
+    assert types(text) == [
+        ("when", "date"),
+        ("Umsatz", "number"),
+        ("Filiale", "text"),
+        ("Bild", "image"),
+        ("leer", "empty"),
+    ]
+    assert table.columns[1].decimal == ","
+    assert table.payload is not None
+    assert table.payload.name == "Bild"
+
+
+def test_titles_and_header_are_skipped_by_reading():
+    text = "sep=;\nReport\n\n# comment\ndate;value\n2024-01-01;1\n2024-01-02;2\n"
+    table = sniffer.sniff(text, complete=True)
+    assert table.skip == 2
+    rows = list(records(text, table.delimiter))[table.skip :]
+    assert rows == [["2024-01-01", "1"], ["2024-01-02", "2"]]
+
+
+def test_unnamed_columns_get_names():
+    assert types("2024-01-01,1\n2024-01-02,2\n") == [("column 1", "date"), ("column 2", "number")]
+    assert types(",y\n2024-01-01,1\n2024-01-02,2\n") == [("column 1", "date"), ("y", "number")]
+
+
+def test_the_payload_is_the_column_of_a_telling_name():
+    text = "id,notes,review\n1,seen by two of us,good\n2,seen by nobody at all,bad\n"
+    table = sniffer.sniff(text, complete=True)
+    assert table.payload is not None
+    assert table.payload.name == "review"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'date,value\n2024-01-01,1\n2024-01-02,"2\n2024-01-03,3\n',
+        ",".join(f"c{index}" for index in range(10_000)) + "\n" + "1," * 9_999 + "1\n",
+    ],
+    ids=["unclosed quote", "too many columns"],
+)
+def test_hostile_tables_are_refused(text):
+    with pytest.raises(RejectedError) as raised:
+        list(records(text, ","))
+    assert raised.value.code == "invalid_csv"
+    with pytest.raises(RejectedError) as raised:
+        sniffer.sniff(text, complete=True)
+    assert raised.value.code == "invalid_csv"
+
+
+def test_a_first_row_longer_than_the_sample_is_refused():
+    with pytest.raises(RejectedError) as raised:
+        sniffer.sniff("a," * 1_000_000, complete=True)
+    assert raised.value.code == "invalid_csv"
+
+
+def test_a_quote_that_never_closes_is_not_read_to_the_end():
+    seen = 0
+
+    class Counting(str):
+        def find(self, *place: int) -> int:  # type: ignore[override]
+            nonlocal seen
+            seen += 1
+            return str.find(self, *place)
+
+    text = Counting('a,b\n1,"' + "x\n" * 1_000_000)
+    with pytest.raises(RejectedError) as raised:
+        list(records(text, ","))
+    assert raised.value.code == "invalid_csv"
+    assert seen <= MAX_RECORD_CHARS
+
+
+def test_a_stray_carriage_return_is_a_blank():
+    assert list(records("a,b\n1,x\ry\n", ",")) == [["a", "b"], ["1", "x y"]]
+
+
+def test_records_equal_the_csv_module_on_ordinary_files():
+    rows = [["a", "b"], ["1, one", 'say "hi"'], ["line\nbreak", "x"]]
+    out = io.StringIO()
+    csv.writer(out).writerows(rows)
+    assert list(records(out.getvalue(), ",")) == rows
+
+
+NUMBERS = [
+    ("1", ".", 1.0),
+    ("-1.5", ".", -1.5),
+    ("+.5", ".", 0.5),
+    ("1,234.56", ".", 1234.56),
+    ("1 234.56", ".", 1234.56),
+    ("1'234.56", ".", 1234.56),
+    ("1.234,56", ",", 1234.56),
+    ("1 234,56", ",", 1234.56),
+    ("1.234", ",", 1234.0),
+    ("1,5", ",", 1.5),
+    ("€ 1.234,50", ",", 1234.5),
+    ("-$3.20", ".", -3.2),
+    ("(3.20)", ".", -3.2),
+    ("−3", ".", -3.0),
+    ("12 %", ".", 12.0),
+    ("1e3", ".", 1000.0),
+    ("1,2E-3", ",", 0.0012),
+    ("1,5", ".", None),
+    ("1.5", ",", None),
+    ("0.123", ",", None),
+    ("12,34,567", ".", None),
+    ("1e999", ".", None),
+    ("inf", ".", None),
+    ("nan", ".", None),
+    ("1_000", ".", None),
+    ("0x10", ".", None),
+    ("abc", ".", None),
+    ("", ".", None),
+    ("9" * 100, ".", None),
+]
+
+
+@pytest.mark.parametrize(("cell", "decimal", "value"), NUMBERS)
+def test_numbers(cell, decimal, value):
+    assert numbers.number(cell, decimal) == value
+
+
+@pytest.mark.parametrize(
+    ("cells", "preferred", "convention"),
+    [
+        (["1", "2"], ".", (".", True)),
+        (["1.5", "2"], ".", (".", True)),
+        (["1,5", "2"], ".", (",", True)),
+        (["1.234,5", "2"], ".", (",", True)),
+        (["1,234.5", "2"], ",", (".", True)),
+        (["998", "999", "1.001", "1.002"], ".", (",", True)),
+        (["998", "999", "1,001", "1,002"], ",", (".", True)),
+        (["1.234", "1.235"], ".", (".", False)),
+        (["1,234", "1,235"], ",", (",", False)),
+        (["0.123", "1.235"], ",", (".", True)),
+        (["a", "1"], ".", None),
+        ([], ".", None),
+    ],
+)
+def test_decimal_convention_of_a_column(cells, preferred, convention):
+    found = numbers.convention(cells, preferred)
+    assert (found and (found.decimal, found.certain)) == convention
+
+
+def sniff_or_code(text: str, complete: bool = True) -> sniffer.Table | str:
+    try:
+        return sniffer.sniff(text, complete)
+    except RejectedError as error:
+        return error.code
+
+
+@settings(deadline=None)
+@given(st.text(alphabet='ab1,;\t|"\n\r#.-/ =é', max_size=400), st.booleans())
+def test_sniffing_raises_nothing_but_rejections(text, complete):
+    found = sniff_or_code(text, complete)
+    if isinstance(found, str):
+        assert found == "invalid_csv"
+    elif found.columns and complete:
+        rows = list(records(text, found.delimiter))
+        assert len(rows) - found.skip == found.rows
+
+
+@settings(deadline=None)
+@given(st.text(max_size=200), st.sampled_from([",", ";", "\t", "|"]))
+def test_any_text_is_sniffed(text, delimiter):
+    for sample in (text, "date,text\n" + text, f"a{delimiter}b\n" * 3 + text):
+        found = sniff_or_code(sample)
+        assert found == "invalid_csv" if isinstance(found, str) else found.kind in (None, "timeseries", "table")
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.floats(min_value=-1e9, max_value=1e9).map(lambda value: round(value, 2)), min_size=3, max_size=50),
+    st.sampled_from([(",", "."), (";", ","), ("\t", ","), ("\t", "."), ("|", ",")]),
+)
+def test_written_series_are_recognised(values, marks):
+    delimiter, decimal = marks
+    rows = [f"2024-01-{index % 28 + 1:02}{delimiter}{value:.2f}" for index, value in enumerate(values)]
+    text = "\n".join([f"date{delimiter}y", *(row.replace(".", decimal) for row in rows)])
+    table = sniffer.sniff(text, complete=True)
+    assert (table.kind, table.delimiter, table.columns[1].decimal) == ("timeseries", delimiter, decimal)
