@@ -2,7 +2,7 @@
 
 import sys
 
-from . import checkpoint, registry
+from gpu_service.checkpoints import checkpoint, registry
 from .settings import read
 
 

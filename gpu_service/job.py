@@ -18,15 +18,15 @@ import msgspec
 
 from . import logs, process, protocol
 from .errors import AgainError, ServiceError, StartError, StorageFailed
-from .lines import Format
+from gpu_service.shards.lines import Format
 from .protocol import Shard
 from .settings import Settings
 from .storage import Storage
 
 if TYPE_CHECKING:
-    from .model import Model
+    from gpu_service.serving_model.model import Model
     from .service import Service
-    from .shards import Work
+    from gpu_service.shards.runner import Work
 
 logger = logging.getLogger(__name__)
 
@@ -160,7 +160,7 @@ class Job:
             return
 
     def _made(self, number: int) -> "Work":
-        from .shards import Work
+        from gpu_service.shards.runner import Work
 
         return Work(self.service, self.batch.shard(number), self.model, self.top)
 
@@ -191,10 +191,10 @@ def _index(storage: Storage, uri: str) -> Index:
 
 
 async def _run(settings: Settings, batch: Index, task: Task, numbers: range) -> int:
-    from . import start
+    from gpu_service import startup
 
-    loaded = start.load(settings)
-    service, _ = start.service(settings, loaded)
+    loaded = startup.load(settings)
+    service, _ = startup.service(settings, loaded)
     job = Job(service, batch)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _terminate, job)
     began = time.monotonic()

@@ -9,8 +9,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from .errors import InstanceError, InvalidRequest, MalformedRequest, RequestError, TooLarge
-from .lines import Format
-from .registry import Entry
+from gpu_service.shards.lines import Format
+from gpu_service.checkpoints.registry import Entry
 
 GENERATION = re.compile(r"[0-9]{1,19}")
 MAX_TOP = 1000

@@ -9,16 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from . import charset, protocol
-from .batcher import Batcher, Order
+from gpu_service.inputs import encoding
+from gpu_service import protocol
+from gpu_service.batching.batcher import Batcher, Order
 from .errors import InferenceFailed, InstanceError, ModelNotFound, ServiceError
-from .model import Model, Row
-from .payloads import Payload
+from gpu_service.serving_model.model import Model, Row
+from gpu_service.inputs.payloads import Payload
 from .protocol import Modelled, Timing
-from .registry import Entry, Registry
-from .scheduler import Ticket
+from gpu_service.checkpoints.registry import Entry, Registry
+from gpu_service.batching.scheduler import Ticket
 from .storage import Storage
-from .text import FEW_CHARACTERS
+from gpu_service.inputs.text import FEW_CHARACTERS
 
 FEW_IMAGES = 4  # decoded one after another in a thread
 FETCHERS = 16  # objects read at once
@@ -188,7 +189,7 @@ class Service:
         """What an object holds, as what the model reads; without a model, text if it is text."""
         data = self.storage.read(address.uri, address.generation)
         kind = model.inputs.kind if model else None
-        text = charset.decode(data) if kind != "image" else None
+        text = encoding.decode(data) if kind != "image" else None
         if text is not None:
             return "text", text
         if kind == "text":

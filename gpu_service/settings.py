@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from . import registry
+from gpu_service.checkpoints import registry
 from .errors import StartError
 
 

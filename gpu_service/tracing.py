@@ -16,8 +16,8 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from . import __version__
-from .batcher import Order
-from .http import Request
+from gpu_service.batching.batcher import Order
+from gpu_service.web.asgi import Request
 
 Exporter = Literal["otlp", "console"]
 

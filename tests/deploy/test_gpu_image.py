@@ -66,7 +66,7 @@ def test_docker_takes_no_cache_or_environment_along():
     patterns = [line for line in lines if line and not line.startswith("#")]
     for name in (".venv/bin/python", ".git/config", "gpu_service/__pycache__/app.pyc", "functions/on_upload/main.py"):
         assert docker_ignores(name, patterns), name
-    assert not docker_ignores("gpu_service/app.py", patterns)
+    assert not docker_ignores("gpu_service/web/app.py", patterns)
     assert not docker_ignores("gpu_service/models/sentiment/config.json", patterns)
 
 

@@ -36,10 +36,11 @@ from transformers import (
 
 from emulator.storage import Store
 from emulator.storage import app as storage_app
-from gpu_service import checkpoint, device, start
-from gpu_service.app import App
-from gpu_service.model import Model
-from gpu_service.registry import Entry
+from gpu_service.checkpoints import checkpoint, device
+from gpu_service import startup
+from gpu_service.web.app import App
+from gpu_service.serving_model.model import Model
+from gpu_service.checkpoints.registry import Entry
 from gpu_service.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -148,12 +149,12 @@ class Client:
     def __init__(self, settings: Settings) -> None:
         self.runner = asyncio.Runner()
         self.app = App(settings)
-        self.loaded = start.load(settings)
+        self.loaded = startup.load(settings)
         self.runner.run(self.serve())
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://service")
 
     async def serve(self) -> None:
-        start.serve(self.app, self.loaded)
+        startup.serve(self.app, self.loaded)
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         return self.runner.run(self.http.request(method, path, **options))

@@ -90,7 +90,7 @@ def test_spans_of_a_request_continue_the_callers_trace(serve: Callable[..., Any]
     assert spans["queue"].parent_span_id == spans["batch"].parent_span_id == request.span_id
     assert spans["device"].parent_span_id == spans["batch"].span_id
     facts = {attribute.key: attribute.value for attribute in spans["batch"].attributes}
-    assert facts["gpu_service.model"].string_value == "moods@2"
+    assert facts["gpu_service.serving_model.model"].string_value == "moods@2"
     assert facts["gpu_service.rows"].int_value == 2
     times = [
         request.start_time_unix_nano,
@@ -138,7 +138,7 @@ def test_spans_on_the_console_are_lines_of_the_log(serve: Callable[..., Any]):
 
 
 def test_nothing_of_it_is_imported_unless_asked_for():
-    code = "import gpu_service.server, gpu_service.start, sys; sys.exit('opentelemetry' in sys.modules)"
+    code = "import gpu_service.web.server, gpu_service.startup, sys; sys.exit('opentelemetry' in sys.modules)"
     root = Path(__file__).parents[2]
     environ = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
     assert subprocess.run([sys.executable, "-c", code], cwd=root, env=environ, check=False).returncode == 0

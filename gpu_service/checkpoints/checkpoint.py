@@ -1,0 +1,104 @@
+"""Finds a checkpoint's files, on disk or in the hub's cache, and reads them without transformers."""
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from gpu_service.checkpoints import registry
+from gpu_service.errors import StartError
+from gpu_service.checkpoints.registry import Entry
+
+PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder as `save_pretrained` writes it."""
+
+    entry: Entry
+    folder: Path
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        return self.read("config.json")
+
+    @cached_property
+    def labels(self) -> list[str]:
+        names = self.config.get("id2label") or {}
+        count = len(names) or int(self.config.get("num_labels", 2))
+        return [str(names.get(str(index), f"LABEL_{index}")) for index in range(count)]
+
+    @cached_property
+    def revision(self) -> str | None:
+        """The commit of a hub's snapshot, or what the entry says."""
+        return self.folder.name if self.folder.parent.name == "snapshots" else self.entry.revision
+
+    @cached_property
+    def multiplied(self) -> int:
+        """How many weights every token or pixel meets: all but the embeddings."""
+        from safetensors import safe_open
+
+        count = 0
+        for path in self.folder.glob("model*.safetensors"):
+            with safe_open(path, "pt") as file:
+                shapes = (file.get_slice(name).get_shape() for name in file.keys() if "embeddings" not in name)  # noqa: SIM118
+                count += sum(math.prod(shape) for shape in shapes)
+        return count
+
+    def read(self, name: str) -> dict[str, Any]:
+        """A JSON file of the folder; empty when absent."""
+        path = self.folder / name
+        try:
+            content: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
+        except ValueError as error:
+            raise StartError(f"{path} is not JSON: {error}") from error
+        return content
+
+    def tensors(self, device: str = "cpu") -> dict[str, Tensor]:
+        """All weights, mapped from the file and copied straight to the device.
+
+        Raises:
+            StartError: there is no safetensors file, or it is damaged.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        files = sorted(self.folder.glob("model*.safetensors"))
+        if not files:
+            raise StartError(f"{self.folder} has no model.safetensors.")
+        try:
+            return {name: tensor for file in files for name, tensor in load_file(file, device=device).items()}
+        except SafetensorError as error:
+            raise StartError(f"{self.folder}: the weights cannot be read: {error}") from error
+
+
+def find(entry: Entry, models: Path) -> Checkpoint:
+    """Of a local folder, or of the hub's cache; downloaded only when HF_HUB_OFFLINE does not forbid it.
+
+    Raises:
+        StartError: it is not there.
+    """
+    if local := registry.folder(entry, models):
+        return Checkpoint(entry, local)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    reason = "not downloaded"
+    for offline in (True, False):
+        if not offline and os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
+            break
+        try:
+            found = snapshot_download(
+                entry.source, revision=entry.revision, allow_patterns=PATTERNS, local_files_only=offline
+            )
+            if (Path(found) / "config.json").is_file():
+                return Checkpoint(entry, Path(found))
+        except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError) as error:
+            reason = str(error).splitlines()[0]
+    raise StartError(f"The model {entry.name} ({entry.source}) is neither a folder nor in the hub's cache: {reason}")

@@ -1,0 +1,68 @@
+"""Any other checkpoint, through transformers' Auto classes: padded batches."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gpu_service.checkpoints.checkpoint import Checkpoint
+from gpu_service.checkpoints.device import Device
+
+
+class AutoTextClassifier:
+    """Calls with token ids of each text and returns logits (texts, labels)."""
+
+    layout = "padded"
+
+    def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
+        from transformers import AutoModelForSequenceClassification
+
+        self.device = device
+        self.model: Any = AutoModelForSequenceClassification.from_pretrained(
+            checkpoint.folder, dtype=device.dtype, local_files_only=True
+        )
+        self.model.to(device.handle).eval()
+        self.pad = self.model.config.pad_token_id or 0
+        self.max_length = int(getattr(self.model.config, "max_position_embeddings", 0) or 512)
+
+    @torch.inference_mode()
+    def __call__(self, texts: Sequence[NDArray[np.int64]]) -> Tensor:
+        ids = np.full((len(texts), max(len(tokens) for tokens in texts)), self.pad)
+        mask = np.zeros_like(ids)
+        for row, tokens in enumerate(texts):
+            ids[row, : len(tokens)] = tokens
+            mask[row, : len(tokens)] = 1
+        sent = {"input_ids": _send(ids, self.device), "attention_mask": _send(mask, self.device)}
+        logits: Tensor = self.model(**sent).logits
+        return logits
+
+
+class AutoImageClassifier:
+    """Calls with images of one size (height, width, 3) and returns logits (images, labels)."""
+
+    layout = "padded"
+
+    def __init__(self, checkpoint: Checkpoint, device: Device, mean: Sequence[float], std: Sequence[float]) -> None:
+        from transformers import AutoModelForImageClassification
+
+        self.device = device
+        self.model: Any = AutoModelForImageClassification.from_pretrained(
+            checkpoint.folder, dtype=device.dtype, local_files_only=True
+        )
+        self.model.to(device.handle).eval()
+        self.mean = torch.tensor(mean, device=device.handle).view(3, 1, 1) * 255
+        self.std = torch.tensor(std, device=device.handle).view(3, 1, 1) * 255
+
+    @torch.inference_mode()
+    def __call__(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
+        pixels = _send(np.stack(images), self.device).permute(0, 3, 1, 2).float()
+        logits: Tensor = self.model(((pixels - self.mean) / self.std).to(self.device.dtype)).logits
+        return logits
+
+
+def _send(array: NDArray[Any], device: Device) -> Tensor:
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device.handle, non_blocking=True) if device.is_cuda else tensor

@@ -1,0 +1,153 @@
+"""BERT-family text classifiers without padding: all tokens of a batch in one row, the last layer for [CLS] only."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from gpu_service.networks.attention import Packed, PackedOnGpu
+from gpu_service.checkpoints.checkpoint import Checkpoint
+from gpu_service.checkpoints.device import Device
+from gpu_service.networks.transformer import ACTIVATIONS, Layer, Linear, Norm, Weights, encode
+
+Tokens = NDArray[np.int64]
+
+FAMILIES: dict[str, dict[str, Any]] = {
+    "distilbert": {
+        "prefix": "distilbert",
+        "layer": "transformer.layer",
+        "qkv": ("attention.q_lin", "attention.k_lin", "attention.v_lin"),
+        "out": "attention.out_lin",
+        "norm_attention": "sa_layer_norm",
+        "widen": "ffn.lin1",
+        "narrow": "ffn.lin2",
+        "norm_output": "output_layer_norm",
+        "names": ("n_layers", "n_heads", "activation"),
+    },
+    "bert": {
+        "prefix": "bert",
+        "layer": "encoder.layer",
+        "qkv": ("attention.self.query", "attention.self.key", "attention.self.value"),
+        "out": "attention.output.dense",
+        "norm_attention": "attention.output.LayerNorm",
+        "widen": "intermediate.dense",
+        "narrow": "output.dense",
+        "norm_output": "output.LayerNorm",
+        "names": ("num_hidden_layers", "num_attention_heads", "hidden_act"),
+    },
+}
+FAMILIES["roberta"] = {**FAMILIES["bert"], "prefix": "roberta"}
+ARCHITECTURES = {
+    "DistilBertForSequenceClassification": "distilbert",
+    "BertForSequenceClassification": "bert",
+    "RobertaForSequenceClassification": "roberta",
+}
+
+
+def family(config: dict[str, Any]) -> str | None:
+    """The family that runs packed; None when the checkpoint is of another kind."""
+    found = ARCHITECTURES.get((config.get("architectures") or [""])[0])
+    if found is None or config.get("position_embedding_type", "absolute") != "absolute" or config.get("is_decoder"):
+        return None
+    activation = config.get(FAMILIES[found]["names"][2], "gelu")
+    return found if activation in ACTIVATIONS else None
+
+
+class PackedClassifier:
+    """Calls with token ids of each text, all at once, and returns logits (texts, labels)."""
+
+    layout = "packed"
+
+    def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
+        config = checkpoint.config
+        name = family(config)
+        if name is None:
+            raise ValueError(f"{checkpoint.folder} is of no family that runs packed")
+        names = FAMILIES[name]
+        weights = {
+            key.removeprefix(f"{names['prefix']}."): tensor.to(device.dtype) if tensor.is_floating_point() else tensor
+            for key, tensor in checkpoint.tensors(str(device.handle)).items()
+        }
+        self.device = device
+        self.eps = float(config.get("layer_norm_eps", 1e-12))
+        self.offset = int(config.get("pad_token_id", 1)) + 1 if name == "roberta" else 0
+        self.max_length = int(config.get("max_position_embeddings", 512)) - self.offset
+        self._read_embeddings(weights)
+        self.layers = _layers(weights, names, config, self.eps)
+        self.head = HEADS[name](weights)
+        self.sequences = PackedOnGpu if device.is_cuda and _has_varlen(device, self.layers[0]) else Packed
+
+    def _read_embeddings(self, weights: Weights) -> None:
+        self.words = weights["embeddings.word_embeddings.weight"]
+        self.positions = weights["embeddings.position_embeddings.weight"][self.offset :]
+        types = weights.get("embeddings.token_type_embeddings.weight")
+        if types is not None:
+            self.positions = self.positions + types[0]
+        self.norm = Norm.read(weights, "embeddings.LayerNorm", self.eps)
+        self.counting = np.arange(len(self.positions))
+
+    @torch.inference_mode()
+    def __call__(self, texts: Sequence[Tokens]) -> Tensor:
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))  # attention takes equal lengths at once
+        sorted_texts = [texts[index] for index in order]
+        lengths = [len(tokens) for tokens in sorted_texts]
+        places = np.concatenate([self.counting[:length] for length in lengths])
+        ids = self._send(np.stack((np.concatenate(sorted_texts), places)))
+        rows = self.norm(F.embedding(ids[0], self.words).add_(F.embedding(ids[1], self.positions)))
+        logits = self.head(encode(self.layers, rows, self.sequences(lengths, self.device.handle)))
+        return logits[self._send(np.argsort(order))]
+
+    def _send(self, array: NDArray[np.int64]) -> Tensor:
+        tensor = torch.from_numpy(array)
+        return tensor.pin_memory().to(self.device.handle, non_blocking=True) if self.device.is_cuda else tensor
+
+
+def _layers(weights: Weights, names: dict[str, Any], config: dict[str, Any], eps: float) -> list[Layer]:
+    count, heads, activation = (
+        config.get(name, default) for name, default in zip(names["names"], (12, 12, "gelu"), strict=True)
+    )
+    layers = []
+    for index in range(int(count)):
+        at = f"{names['layer']}.{index}."
+        layers.append(
+            Layer(
+                qkv=Linear.read(weights, *(at + part for part in names["qkv"])),
+                out=Linear.read(weights, at + names["out"]),
+                norm_attention=Norm.read(weights, at + names["norm_attention"], eps),
+                widen=Linear.read(weights, at + names["widen"]),
+                narrow=Linear.read(weights, at + names["narrow"]),
+                norm_output=Norm.read(weights, at + names["norm_output"], eps),
+                heads=int(heads),
+                activation=ACTIVATIONS[activation],
+                norm_first=False,
+            )
+        )
+    return layers
+
+
+def _has_varlen(device: Device, layer: Layer) -> bool:
+    capable = torch.cuda.get_device_capability(device.handle) >= (8, 0)
+    width = layer.out.weight.shape[1] // layer.heads
+    return capable and device.dtype in (torch.float16, torch.bfloat16) and width % 8 == 0 and width <= 256
+
+
+def _distilbert_head(weights: Weights) -> Callable[[Tensor], Tensor]:
+    dense, classifier = Linear.read(weights, "pre_classifier"), Linear.read(weights, "classifier")
+    return lambda rows: classifier(F.relu(dense(rows)))
+
+
+def _bert_head(weights: Weights) -> Callable[[Tensor], Tensor]:
+    dense, classifier = Linear.read(weights, "pooler.dense"), Linear.read(weights, "classifier")
+    return lambda rows: classifier(torch.tanh(dense(rows)))
+
+
+def _roberta_head(weights: Weights) -> Callable[[Tensor], Tensor]:
+    dense, classifier = Linear.read(weights, "classifier.dense"), Linear.read(weights, "classifier.out_proj")
+    return lambda rows: classifier(torch.tanh(dense(rows)))
+
+
+HEADS = {"distilbert": _distilbert_head, "bert": _bert_head, "roberta": _roberta_head}

@@ -1,0 +1,89 @@
+"""Vision transformers for image classification, without transformers; the last layer for [CLS] only."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from gpu_service.networks.attention import Uniform
+from gpu_service.checkpoints.checkpoint import Checkpoint
+from gpu_service.checkpoints.device import Device
+from gpu_service.networks.transformer import ACTIVATIONS, Layer, Linear, Norm, Weights, encode
+
+Pixels = NDArray[np.uint8]  # (height, width, 3), of the model's size
+
+
+def is_known(config: dict[str, Any]) -> bool:
+    """Whether this module runs the checkpoint."""
+    known = (config.get("architectures") or [""])[0] == "ViTForImageClassification"
+    return known and config.get("hidden_act", "gelu") in ACTIVATIONS
+
+
+class VisionClassifier:
+    """Calls with images of the model's size and returns logits (images, labels)."""
+
+    layout = "padded"
+
+    def __init__(self, checkpoint: Checkpoint, device: Device, mean: Sequence[float], std: Sequence[float]) -> None:
+        config = checkpoint.config
+        weights = {
+            name.removeprefix("vit."): tensor.to(device.dtype)
+            for name, tensor in checkpoint.tensors(str(device.handle)).items()
+        }
+        eps = float(config.get("layer_norm_eps", 1e-12))
+        self.device = device
+        self.patch = int(config.get("patch_size", 16))
+        self._read_patches(weights, mean, std)
+        self.cls = weights["embeddings.cls_token"][0]
+        self.positions = weights["embeddings.position_embeddings"]
+        self.layers = _layers(weights, config, eps)
+        self.norm = Norm.read(weights, "layernorm", eps)
+        self.head = Linear.read(weights, "classifier")
+
+    def _read_patches(self, weights: Weights, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Folds the normalisation of pixels (0..255) into the projection of patches."""
+        name = "embeddings.patch_embeddings.projection"
+        kernel, bias = weights[f"{name}.weight"].float(), weights[f"{name}.bias"].float()
+        scale = kernel.new_tensor(std).mul(255.0)[None, :, None, None]
+        shift = kernel.new_tensor(mean).mul(255.0)[None, :, None, None]
+        folded = kernel / scale
+        self.bias = (bias - (folded * (shift - 127.5)).sum((1, 2, 3))).to(self.device.dtype)
+        self.kernel = folded.permute(0, 2, 3, 1).flatten(1).to(self.device.dtype)
+
+    @torch.inference_mode()
+    def __call__(self, images: Sequence[Pixels]) -> Tensor:
+        pixels = torch.from_numpy(np.stack(images))
+        if self.device.is_cuda:
+            pixels = pixels.pin_memory().to(self.device.handle, non_blocking=True)
+        count, height, width, _ = pixels.shape
+        side = self.patch
+        centred = pixels.to(self.device.dtype).sub_(127.5)  # small numbers, for half precision's sake
+        patches = centred.view(count, height // side, side, width // side, side, 3).transpose(2, 3)
+        embedded = F.linear(patches.reshape(count, -1, side * side * 3), self.kernel, self.bias)
+        rows = torch.cat((self.cls.expand(count, 1, -1), embedded), 1) + self.positions
+        sequences = Uniform(count, rows.shape[1], self.device.handle)
+        return self.head(self.norm(encode(self.layers, rows.flatten(0, 1), sequences)))
+
+
+def _layers(weights: Weights, config: dict[str, Any], eps: float) -> list[Layer]:
+    layers = []
+    for index in range(int(config.get("num_hidden_layers", 12))):
+        at = f"encoder.layer.{index}."
+        layers.append(
+            Layer(
+                qkv=Linear.read(weights, *(f"{at}attention.attention.{part}" for part in ("query", "key", "value"))),
+                out=Linear.read(weights, f"{at}attention.output.dense"),
+                norm_attention=Norm.read(weights, f"{at}layernorm_before", eps),
+                widen=Linear.read(weights, f"{at}intermediate.dense"),
+                narrow=Linear.read(weights, f"{at}output.dense"),
+                norm_output=Norm.read(weights, f"{at}layernorm_after", eps),
+                heads=int(config.get("num_attention_heads", 12)),
+                activation=ACTIVATIONS[config.get("hidden_act", "gelu")],
+                norm_first=True,
+            )
+        )
+    return layers

@@ -1,0 +1,219 @@
+"""The batcher's thread with models that fail, fill the memory or take their time."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from gpu_service.batching.batcher import Batcher, Order
+from gpu_service.batching.cost_model import Cost
+from gpu_service.errors import DeadlineExceeded, InferenceFailed, Overloaded, Unavailable
+from gpu_service.batching.scheduler import Batch, Scheduler, Ticket
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as torch's."""
+
+
+class Done:
+    is_async = False
+
+    def __init__(self, rows: list[Any]) -> None:
+        self._rows = rows
+
+    def rows(self) -> list[Any]:
+        return self._rows
+
+
+class Late(Done):
+    """Fails only when its rows are fetched, as a GPU does."""
+
+    is_async = True
+
+    def rows(self) -> list[Any]:
+        if "poison" in self._rows:
+            raise RuntimeError("device-side assert")
+        return self._rows
+
+
+class Echo:
+    """Answers each payload with itself; `capacity` rows fit into its memory; `gate` holds it up."""
+
+    def __init__(self, kind: type[Done] = Done, capacity: int = 10**6) -> None:
+        self.kind, self.capacity = kind, capacity
+        self.gate = threading.Event()
+        self.gate.set()
+        self.started = threading.Event()
+        self.batches: list[list[Any]] = []
+
+    def launch(self, data: Sequence[Any], top: int) -> Done:
+        self.started.set()
+        assert self.gate.wait(10)
+        self.batches.append(list(data))
+        if len(data) > self.capacity:
+            raise OutOfMemoryError("CUDA out of memory")
+        if "poison" in data and self.kind is Done:
+            raise ValueError("a bad shape")
+        return self.kind(list(data))
+
+
+class Silent:
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def batch(self, batch: Batch, units: int, queue_s: Sequence[float], seconds: float) -> None:
+        self.seconds.append(seconds)
+        assert units == sum(ticket.size for ticket in batch.tickets)
+
+
+@asynccontextmanager
+async def batcher(echo: Echo, *, max_queue: int = 10**6) -> AsyncIterator[Batcher]:
+    cost = Cost(0.001, 0.001, packed=True, limit=64, max_seconds=10.0)
+    made = Batcher({"m": echo}, Scheduler({"m": cost}, max_queue=max_queue, max_wait_s=60.0), Silent())
+    made.start()
+    yield made
+    echo.gate.set()
+    await made.stop()
+    assert not made.is_alive
+
+
+async def ask(batcher: Batcher, *data: Any, deadline: float = float("inf")) -> list[Any]:
+    order = Order(asyncio.get_running_loop().create_future(), 5, [None] * len(data), len(data))
+    await batcher.run(order, [Ticket("m", value, 1, deadline, owner=order, index=n) for n, value in enumerate(data)])
+    return order.outcomes
+
+
+async def hold(echo: Echo, batcher: Batcher) -> "asyncio.Task[list[Any]]":
+    """Keeps the device busy with one instance until the gate opens."""
+    echo.gate.clear()
+    echo.started.clear()
+    held = asyncio.create_task(ask(batcher, "held"))
+    assert await asyncio.to_thread(echo.started.wait, 10)
+    return held
+
+
+def test_every_request_gets_its_own_answers():
+    async def check() -> None:
+        async with batcher(echo := Echo()) as made:
+            held = await hold(echo, made)
+            asked = [asyncio.create_task(ask(made, (n, 0), (n, 1))) for n in range(100)]
+            await asyncio.sleep(0)
+            echo.gate.set()
+            assert await asyncio.gather(*asked) == [[(n, 0), (n, 1)] for n in range(100)]
+            assert await held == ["held"]
+            assert [len(batch) for batch in echo.batches] == [1, 64, 64, 64, 8]
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("kind", [Done, Late])
+def test_a_poisoned_instance_fails_alone(kind: type[Done]):
+    async def check() -> None:
+        async with batcher(echo := Echo(kind)) as made:
+            outcomes = await ask(made, *range(5), "poison", *range(6, 20))
+            assert [type(outcome) for outcome in outcomes].count(InferenceFailed) == 1
+            assert isinstance(outcomes[5], InferenceFailed)
+            assert outcomes[:5] + outcomes[6:] == [n for n in range(20) if n != 5]
+            assert await ask(made, "after") == ["after"]
+            assert len(echo.batches) < 20
+
+    asyncio.run(check())
+
+
+def test_running_out_of_memory_halves_the_batches_from_then_on():
+    async def check() -> None:
+        async with batcher(echo := Echo(capacity=10)) as made:
+            assert await ask(made, *range(40)) == list(range(40))
+            assert await ask(made, *range(40)) == list(range(40))
+            assert [len(batch) for batch in echo.batches[-4:]] == [10, 10, 10, 10]
+
+    asyncio.run(check())
+
+
+def test_time_on_the_device_is_counted_once_though_batches_are_sent_ahead():
+    now = 0.0
+
+    class Second(Late):
+        """Each batch keeps the device busy for a second, from when the one before ended."""
+
+        def rows(self) -> list[Any]:
+            nonlocal now
+            now += 1.0
+            return super().rows()
+
+    async def check() -> None:
+        echo = Echo(Second)
+        cost = Cost(0.001, 0.001, packed=True, limit=4, max_seconds=10.0)
+        scheduler = Scheduler({"m": cost}, max_queue=100, max_wait_s=60.0)
+        made = Batcher({"m": echo}, scheduler, seen := Silent(), clock=lambda: now)
+        made.start()
+        await ask(made, *range(12))
+        await made.stop()
+        assert seen.seconds == [1.0, 1.0, 1.0]
+
+    asyncio.run(check())
+
+
+def test_a_cancelled_request_is_not_run():
+    async def check() -> None:
+        async with batcher(echo := Echo()) as made:
+            held = await hold(echo, made)
+            gone = asyncio.create_task(ask(made, "gone"))
+            stays = asyncio.create_task(ask(made, "stays"))
+            await asyncio.sleep(0)
+            gone.cancel()
+            await asyncio.sleep(0)
+            echo.gate.set()
+            assert await stays == ["stays"]
+            await held
+            assert echo.batches == [["held"], ["stays"]]
+
+    asyncio.run(check())
+
+
+def test_a_request_whose_deadline_passed_is_told_so():
+    async def check() -> None:
+        async with batcher(echo := Echo()) as made:
+            (outcome,) = await ask(made, "late", deadline=0.0)
+            assert isinstance(outcome, DeadlineExceeded)
+            assert await ask(made, "in time") == ["in time"]
+            assert echo.batches == [["in time"]]
+
+    asyncio.run(check())
+
+
+def test_a_full_queue_refuses_at_once_and_says_when_to_come_again():
+    async def check() -> None:
+        async with batcher(echo := Echo(), max_queue=3) as made:
+            held = await hold(echo, made)
+            waiting = asyncio.create_task(ask(made, 1, 2, 3))
+            await asyncio.sleep(0)
+            with pytest.raises(Overloaded) as refused:
+                await ask(made, 4)
+            assert refused.value.retry_after >= 1
+            echo.gate.set()
+            assert await waiting == [1, 2, 3]
+            await held
+
+    asyncio.run(check())
+
+
+def test_stopping_finishes_what_waits_and_takes_no_more():
+    async def check() -> None:
+        async with batcher(echo := Echo()) as made:
+            held = await hold(echo, made)
+            waiting = asyncio.create_task(ask(made, "waiting"))
+            await asyncio.sleep(0)
+            stopping = asyncio.create_task(made.stop())
+            await asyncio.sleep(0)
+            with pytest.raises(Unavailable):
+                await ask(made, "too late")
+            echo.gate.set()
+            assert await waiting == ["waiting"]
+            assert await held == ["held"]
+            await stopping
+
+    asyncio.run(check())

@@ -1,0 +1,103 @@
+"""Images of every mode and shape, and those that are none."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gpu_service.checkpoints import checkpoint
+from gpu_service.errors import InstanceError
+from gpu_service.inputs.image import ImageInputs
+from gpu_service.checkpoints.registry import Entry
+
+
+@pytest.fixture(scope="module")
+def inputs(folder: Callable[[str], Path]) -> ImageInputs:
+    path = folder("vit")
+    return ImageInputs(checkpoint.Checkpoint(Entry(name="m", task="image-classification", source=str(path)), path))
+
+
+def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    encoded = io.BytesIO()
+    image.save(encoded, kind, **options)
+    return encoded.getvalue()
+
+
+def quarters(mode: str = "RGB") -> Image.Image:
+    """Red above, blue below left, white below right: upright is told from turned."""
+    image = Image.new("RGB", (128, 128), "red")
+    image.paste("blue", (0, 64, 64, 128))
+    image.paste("white", (64, 64, 128, 128))
+    return image.convert(mode)
+
+
+GREY = np.uint16([[0, 65535], [65535, 0]]).repeat(32, 0).repeat(32, 1)
+CASES = {
+    "jpeg": (encode(quarters(), "JPEG", quality=95), (255, 0, 0)),
+    "cmyk": (encode(quarters("CMYK"), "JPEG", quality=95), (255, 0, 0)),
+    "palette": (encode(quarters("P")), (255, 0, 0)),
+    "webp": (encode(quarters(), "WEBP", lossless=True), (255, 0, 0)),
+    "gif": (
+        encode(quarters(), "GIF", save_all=True, append_images=[Image.new("RGB", (128, 128), "lime")]),
+        (255, 0, 0),
+    ),
+    "bmp": (encode(quarters(), "BMP"), (255, 0, 0)),
+    "tiff": (encode(quarters(), "TIFF"), (255, 0, 0)),
+    "grey": (encode(quarters("L")), (76, 76, 76)),
+    "transparent": (encode(Image.new("RGBA", (64, 64), (9, 9, 9, 0))), (255, 255, 255)),
+    "transparent palette": (encode(Image.new("P", (64, 64), 0), transparency=0), (255, 255, 255)),
+    "one bit": (encode(Image.new("1", (64, 64), 1)), (255, 255, 255)),
+    "16 bit": (encode(Image.fromarray(GREY)), (0, 0, 0)),
+    "float": (encode(Image.new("F", (64, 64), 1.0), "TIFF"), (255, 255, 255)),
+    "one pixel": (encode(Image.new("RGB", (1, 1), "red")), (255, 0, 0)),
+    "banner": (encode(Image.new("RGB", (4000, 2), "red")), (255, 0, 0)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_any_mode_becomes_rgb_of_the_models_size(name: str, inputs: ImageInputs):
+    data, colour = CASES[name]
+    payload = inputs.payload(data)
+    assert (payload.data.shape, payload.data.dtype, payload.size) == ((32, 32, 3), np.uint8, 1)
+    assert payload.data[2, 2].tolist() == pytest.approx(list(colour), abs=6)
+
+
+def test_what_a_camera_turned_stands_upright(inputs: ImageInputs):
+    turned = quarters().transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by 90 degrees clockwise
+    payload = inputs.payload(encode(turned, "JPEG", quality=95, exif=exif.tobytes()))
+    plain = inputs.payload(encode(quarters(), "JPEG", quality=95))
+    assert np.abs(payload.data.astype(int) - plain.data).mean() < 4
+
+
+def test_large_photos_come_out_as_when_read_whole(inputs: ImageInputs):
+    ramp = np.linspace(0, 255, 1600).astype(np.uint8)
+    photo = Image.fromarray(np.stack([np.tile(ramp, (1200, 1))] * 3, -1))
+    payload = inputs.payload(encode(photo, "JPEG", quality=95))
+    whole = np.asarray(photo.resize((32, 32), Image.Resampling.BILINEAR))
+    assert np.abs(payload.data.astype(int) - whole).mean() < 3
+
+
+JPEG = CASES["jpeg"][0]
+BAD = {
+    "nothing": (b"", "empty"),
+    "text": (b"no image at all", "corrupt_image"),
+    "cut JPEG": (JPEG[: len(JPEG) // 2], "truncated_image"),
+    "cut PNG": (CASES["palette"][0][:150], "truncated_image"),
+    "broken": (JPEG[:20] + b"\0" * 200, "corrupt_image"),
+    "no accepted format": (encode(quarters(), "ICO"), "corrupt_image"),
+    "bomb": (encode(Image.new("1", (8000, 7000))), "decompression_bomb"),
+    "large bomb": (encode(Image.new("1", (20_000, 20_000))), "decompression_bomb"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_no_image_says_why(name: str, inputs: ImageInputs):
+    data, code = BAD[name]
+    with pytest.raises(InstanceError) as failed:
+        inputs.payload(data)
+    assert failed.value.code == code

@@ -1,0 +1,107 @@
+"""Texts as token ids: the memory of words gives what the tokenizers library gives."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, normalizers
+
+from gpu_service.checkpoints import checkpoint
+from gpu_service.errors import InstanceError
+from gpu_service.checkpoints.registry import Entry
+from gpu_service.inputs.text import TextInputs
+from gpu_service.inputs.wordpiece import MAX_CHARACTERS, WordPiece, is_bert
+
+PIECES = [
+    "good",
+    "bad",
+    "Film",
+    "[SEP]",
+    "[MASK]",
+    "a[CLS]b",
+    "\n",
+    "\t",
+    "\x1c",
+    "\u00a0",
+    "\u0301",
+    "e\u0301",
+    "É",
+    "影画",
+    "!?",
+    "...",
+    "\u200d",
+]
+
+
+@pytest.fixture(scope="module")
+def inputs(folder: Callable[[str], Path]) -> TextInputs:
+    path = folder("distilbert")
+    return TextInputs(checkpoint.Checkpoint(Entry(name="m", task="text-classification", source=str(path)), path), 64)
+
+
+@pytest.fixture(scope="module")
+def plain(folder: Callable[[str], Path]) -> Tokenizer:
+    made = Tokenizer.from_file(str(folder("distilbert") / "tokenizer.json"))
+    made.no_padding()
+    made.enable_truncation(64)
+    return made
+
+
+texts = st.one_of(st.text(max_size=80), st.lists(st.sampled_from([*PIECES, " ", "  "]), max_size=90).map("".join))
+
+
+@given(text=texts)
+@settings(max_examples=400, deadline=None)
+def test_any_text_has_the_librarys_tokens(inputs: TextInputs, plain: Tokenizer, text: str):
+    assert inputs.words is not None
+    expected = plain.encode(text)
+    for _ in range(2):  # learning, and remembering
+        ids, truncated = inputs._encoded(text)
+        assert (ids, truncated) == (expected.ids, bool(expected.overflowing))
+
+
+@pytest.mark.parametrize(
+    "text", ["film " * 62, "film " * 63, "good" * 50, "x" * 5_000_000, "film " * 100_000, "film\n" * 9000]
+)
+def test_long_texts_are_cut_as_the_library_cuts_them(inputs: TextInputs, plain: Tokenizer, text: str):
+    payload = inputs.payload(text)
+    expected = plain.encode(text[:50_000])
+    assert (payload.data.tolist(), payload.truncated) == (expected.ids, bool(expected.overflowing))
+    assert payload.size == len(payload.data) <= 64
+
+
+def test_long_parts_are_not_remembered(inputs: TextInputs):
+    assert inputs.words is not None
+    inputs.payload("y" * MAX_CHARACTERS + " " + "z" * (MAX_CHARACTERS + 1))
+    assert "y" * MAX_CHARACTERS in inputs.words.known
+    assert "z" * (MAX_CHARACTERS + 1) not in inputs.words.known
+
+
+def test_the_memory_is_bounded(plain: Tokenizer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("gpu_service.inputs.wordpiece.MAX_WORDS", 10)
+    words = WordPiece(plain)
+    for letter in "abcdefghijklmnopqrstuvwxyz":
+        words(f"{letter} good")
+        assert len(words.known) <= 13
+
+
+def test_other_pipelines_go_through_the_library(plain: Tokenizer):
+    assert is_bert(plain)
+    other = Tokenizer.from_str(plain.to_str())
+    other.normalizer = normalizers.Sequence([normalizers.Lowercase()])
+    assert not is_bert(other)
+    spaced = Tokenizer.from_str(plain.to_str())
+    spaced.add_tokens(["New York"])
+    assert not is_bert(spaced)
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [("", "empty"), (" \n\t", "empty"), (7, "invalid_text"), (None, "invalid_text"), (["a"], "invalid_text")],
+)
+def test_what_is_no_text_says_why(inputs: TextInputs, value: object, code: str):
+    with pytest.raises(InstanceError) as failed:
+        inputs.payload(value)
+    assert failed.value.code == code

@@ -1,0 +1,80 @@
+"""Parity of the plain torch networks with transformers' own."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
+
+from gpu_service.networks.auto import AutoImageClassifier, AutoTextClassifier
+from gpu_service.serving_model.model import Model
+from gpu_service.networks.bert import PackedClassifier
+from gpu_service.networks.resnet import ResidualClassifier
+from gpu_service.networks.vit import VisionClassifier
+
+NETWORKS = {
+    "distilbert": PackedClassifier,
+    "distilbert-one-layer": PackedClassifier,
+    "bert": PackedClassifier,
+    "roberta": PackedClassifier,
+    "electra": AutoTextClassifier,
+    "vit": VisionClassifier,
+    "resnet": ResidualClassifier,
+    "resnet-bottleneck": ResidualClassifier,
+}
+LENGTHS = [2, 64, 7, 1, 33, 7]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, kind in NETWORKS.items() if "Auto" in kind.__name__ or "Packed" in kind.__name__]
+)
+def test_texts_of_any_lengths_together_score_as_each_alone_through_transformers(
+    name: str, folder: Callable[[str], Path], load: Callable[[str], Model]
+):
+    plain = AutoModelForSequenceClassification.from_pretrained(folder(name)).eval()
+    model = load(name)
+    rng = np.random.default_rng(1)
+    texts = [rng.integers(5, 60, length) for length in LENGTHS]
+    assert type(model.network) is NETWORKS[name]
+    with torch.inference_mode():
+        alone = torch.cat([plain(torch.from_numpy(text)[None]).logits for text in texts])
+    assert alone.std() > 0.05
+    torch.testing.assert_close(model.network(texts), alone, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["vit", "resnet", "resnet-bottleneck"])
+def test_images_score_as_through_transformers(name: str, folder: Callable[[str], Path], load: Callable[[str], Model]):
+    plain = AutoModelForImageClassification.from_pretrained(folder(name)).eval()
+    model = load(name)
+    assert type(model.network) is NETWORKS[name]
+    images = list(np.random.default_rng(2).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8))
+    pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2) / 255
+    mean, std = torch.tensor([0.4, 0.5, 0.6]).view(3, 1, 1), torch.tensor([0.2, 0.3, 0.4]).view(3, 1, 1)
+    with torch.inference_mode():
+        expected = plain((pixels - mean) / std).logits
+    assert expected.std() > 0.01
+    torch.testing.assert_close(model.network(images), expected, atol=1e-4, rtol=1e-3)
+
+
+def test_the_other_architectures_images_go_through_auto_classes(
+    load: Callable[[str], Model], folder: Callable[[str], Path]
+):
+    known = load("vit")
+    images = [np.full((32, 32, 3), level, dtype=np.uint8) for level in (0, 100, 255)]
+    checkpoint_of = known.entry
+    from gpu_service.checkpoints.checkpoint import Checkpoint
+
+    auto = AutoImageClassifier(Checkpoint(checkpoint_of, folder("vit")), known.device, [0.4, 0.5, 0.6], [0.2, 0.3, 0.4])
+    torch.testing.assert_close(auto(images), known.network(images), atol=1e-4, rtol=1e-3)
+
+
+def test_a_whole_image_is_prepared_as_the_checkpoint_wants(load: Callable[[str], Model]):
+    encoded = io.BytesIO()
+    Image.new("RGB", (50, 40), (10, 200, 30)).save(encoded, "PNG")
+    payload = load("vit").inputs.payload(encoded.getvalue())
+    assert payload.data.shape == (32, 32, 3)
+    assert payload.data[16, 16].tolist() == [10, 200, 30]

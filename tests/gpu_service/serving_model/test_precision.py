@@ -1,0 +1,56 @@
+"""Number formats and threads: what a model runs in is settled before it is ready."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from gpu_service.serving_model import precision, warmup
+from gpu_service.checkpoints.checkpoint import Checkpoint
+from gpu_service.checkpoints.device import choose
+from gpu_service.errors import StartError
+from gpu_service.serving_model.model import Model
+from gpu_service.checkpoints.registry import Entry
+
+
+@pytest.fixture
+def checkpoint(folder: Callable[[str], Path]) -> Checkpoint:
+    path = folder("bert")
+    return Checkpoint(Entry(name="m", task="text-classification", source=str(path)), path)
+
+
+def test_half_precision_is_used_where_it_agrees_with_float32(checkpoint: Checkpoint):
+    model = precision.settle(checkpoint, replace(choose("cpu"), dtype=torch.bfloat16))
+    assert model.device.dtype == torch.bfloat16
+    exact = precision.scores(Model(checkpoint, choose("cpu")))
+    assert 0 < float((precision.scores(model) - exact).abs().max()) <= precision.TOLERANCE
+
+
+def test_a_format_that_differs_too_much_is_left(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(precision, "TOLERANCE", 1e-9)
+    assert precision.settle(checkpoint, replace(choose("cpu"), dtype=torch.float16)).device.dtype == torch.float32
+
+
+def test_a_model_whose_scores_are_no_numbers_is_not_served(checkpoint: Checkpoint):
+    model = Model(checkpoint, choose("cpu"))
+    model.network.norm.weight.fill_(float("nan"))  # type: ignore[attr-defined]
+    with pytest.raises(StartError, match="no numbers"):
+        warmup.measure(model, 0.5)
+
+
+def test_small_models_run_on_one_thread_and_large_ones_on_all(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch):
+    assert Model(checkpoint, choose("cpu")).threads == 1
+    monkeypatch.setattr("gpu_service.serving_model.model.SMALL", 1000)
+    monkeypatch.setattr("gpu_service.serving_model.model.CORES", 2)
+    assert Model(checkpoint, choose("cpu")).threads == 2
+
+
+def test_a_damaged_checkpoint_ends_the_start(checkpoint: Checkpoint, tmp_path: Path):
+    (tmp_path / "config.json").write_text((checkpoint.folder / "config.json").read_text())
+    with pytest.raises(StartError, match=r"no model\.safetensors"):
+        Checkpoint(checkpoint.entry, tmp_path).tensors()
+    (tmp_path / "model.safetensors").write_bytes(b"\0" * 100)
+    with pytest.raises(StartError, match="cannot be read"):
+        Checkpoint(checkpoint.entry, tmp_path).tensors()

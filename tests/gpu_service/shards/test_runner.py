@@ -1,0 +1,399 @@
+"""Shards and instances in Cloud Storage: the official client against the emulated store, over HTTP."""
+
+import base64
+import csv
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from google.cloud import storage
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from gpu_service.shards import runner
+
+PNG = io.BytesIO()
+Image.new("RGB", (8, 8), "red").save(PNG, "PNG")
+
+
+@pytest.fixture
+def put(gcs: storage.Client) -> Callable[..., str]:
+    def put(name: str, data: bytes | str, bucket: str = "work") -> str:
+        gcs.bucket(bucket).blob(name).upload_from_string(data)
+        return f"gs://{bucket}/{name}"
+
+    return put
+
+
+def read(gcs: storage.Client, uri: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in content(gcs, uri).split(b"\n")[:-1]]
+
+
+def content(gcs: storage.Client, uri: str) -> bytes:
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
+    found: bytes = gcs.bucket(bucket).blob(name).download_as_bytes()
+    return found
+
+
+def rows(data: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(data.decode(), newline="")))
+
+
+def test_a_shard_has_one_line_out_for_each_line_in(client, gcs: storage.Client, put: Callable[..., str]):
+    image = {"image": {"b64": base64.b64encode(PNG.getvalue()).decode()}}
+    uri = put("picture.png", PNG.getvalue(), "input")
+    lines = [
+        '{"text": "a good film"}', "not json", '{"text": ""}', '{"text": 7}', "5", json.dumps(image),
+        json.dumps({"uri": uri}), '{"uri": "gs://other/x"}', '{"uri": "gs://input/missing"}', '"dull"', "", "[" * 3000,
+    ]  # fmt: skip
+    source, target = put("mixed.jsonl", "\n".join(lines)), "gs://work/mixed.out.jsonl"
+    answer = client.post(
+        "/predict-shard", {"input": source, "output": target, "offset": 100, "parameters": {"top_k": 2}}
+    )
+    assert answer.status_code == 200
+    written = read(gcs, target)
+    assert [line["index"] for line in written] == list(range(100, 112))
+    assert [line.get("error", {}).get("code") for line in written] == [
+        None, "invalid_json", "empty", "invalid_text", "invalid_instance", None, None, "bucket_not_allowed",
+        "object_not_found", None, "invalid_json", "invalid_json",
+    ]  # fmt: skip
+    assert all(
+        len(line["scores"]) == 2 and line["score"] == max(line["scores"].values())
+        for line in written
+        if "label" in line
+    )
+    body = answer.json()
+    assert (body["output"], body["records"], body["succeeded"]) == (target, 12, 4)
+    assert body["failed"]["invalid_json"] == 3
+    assert sum(body["failed"].values()) == 8
+    assert (body["device"], body["revision"]) == ("cpu", "local")
+    assert body["timing"]["gpu_seconds"] > 0
+    alone = client.post("/predict", {"text": "a good film"}).json()["predictions"][0]
+    assert written[0]["score"] == pytest.approx(alone["score"], abs=1e-5)
+
+
+def test_many_records_keep_their_order_across_chunks_and_uploads(
+    client, gcs: storage.Client, put: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(runner, "WINDOW", 50)
+    monkeypatch.setattr(runner, "SPOOL_BYTES", 64 * 1024)
+    monkeypatch.setattr("gpu_service.storage.CHUNK_BYTES", 256 * 1024)
+    words = ["good", "bad film", "dull and long " * 5]
+    source = put("many.jsonl", "".join(json.dumps({"text": words[n % 3]}) + "\n" for n in range(3_001)))
+    answer = client.post("/predict-shard", {"input": source, "output": "gs://work/many.out", "model": "moods"}).json()
+    written = read(gcs, "gs://work/many.out")
+    assert answer["records"] == answer["succeeded"] == len(written) == 3_001
+    assert [line["index"] for line in written] == list(range(3_001))
+    plain = client.post("/predict", {"instances": words}).json()["predictions"]
+    for n, line in enumerate(written):
+        assert line["scores"] == pytest.approx(plain[n % 3]["scores"], abs=1e-5)
+
+
+def test_a_finished_output_is_kept_and_answered_from_its_metadata_alone(
+    client, gcs: storage.Client, put: Callable[..., str]
+):
+    body = {"input": put("twice.jsonl", '{"text": "good"}\n{"text": ""}\n'), "output": "gs://work/twice.out"}
+    first = client.post("/predict-shard", body).json()
+    written = gcs.bucket("work").get_blob("twice.out")
+    assert written.metadata["shard-format"] == "jsonl"
+    summary = json.loads(written.metadata["shard-summary"])
+    assert summary.keys() == {"records", "failed", "model", "device", "gpu_seconds", "inference_ms", "revision"}
+    assert (summary["records"], summary["failed"]) == (2, {"empty": 1})
+    unread = gcs.bucket("work").blob("twice.out")
+    unread.metadata = written.metadata
+    unread.upload_from_string(b"not what was written")
+    second = client.post("/predict-shard", body).json()
+    assert content(gcs, "gs://work/twice.out") == b"not what was written"
+    first["timing"]["queue_ms"] = 0
+    assert second == first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"model": "moods", "version": 1}, {"format": "csv"}, {"offset": 7}, {"parameters": {"top_k": 1}}],
+    ids=lambda change: next(iter(change)),
+)
+def test_an_output_of_another_request_is_replaced(
+    client, gcs: storage.Client, put: Callable[..., str], change: dict[str, Any]
+):
+    body = {"input": put("asked.jsonl", '"good"\n'), "output": "gs://work/asked.out", "parameters": {"top_k": 2}}
+    client.post("/predict-shard", body)
+    before = gcs.bucket("work").get_blob("asked.out")
+    assert client.post("/predict-shard", {**body, **change}).status_code == 200
+    after = gcs.bucket("work").get_blob("asked.out")
+    assert after.generation > before.generation
+
+
+def test_an_output_of_another_input_is_replaced(client, gcs: storage.Client, put: Callable[..., str]):
+    body = {"input": put("changed.jsonl", '"good"\n'), "output": "gs://work/changed.out"}
+    assert client.post("/predict-shard", body).json()["records"] == 1
+    put("changed.jsonl", '"good"\n"bad"\n')
+    assert client.post("/predict-shard", body).json()["records"] == 2
+    assert len(read(gcs, "gs://work/changed.out")) == 2
+
+
+def test_an_output_that_nothing_is_known_of_is_replaced(client, gcs: storage.Client, put: Callable[..., str]):
+    put("unknown.out", "of someone else")
+    body = {"input": put("unknown.jsonl", '"good"\n'), "output": "gs://work/unknown.out"}
+    assert client.post("/predict-shard", body).json()["records"] == 1
+    found = gcs.bucket("work").get_blob("unknown.out")
+    found.metadata = {**found.metadata, "shard-summary": "damaged"}
+    found.patch()
+    assert client.post("/predict-shard", body).json()["records"] == 1
+    assert gcs.bucket("work").get_blob("unknown.out").generation > found.generation
+
+
+@pytest.mark.parametrize(("offset", "status"), [("0", 200), ("9", 502)], ids=["same", "other"])
+def test_the_one_who_comes_second_keeps_what_the_first_wrote(
+    client, gcs: storage.Client, put: Callable[..., str], monkeypatch: pytest.MonkeyPatch, offset: str, status: int
+):
+    """Both begin before there is an output; another's appears just before ours is complete."""
+    body = {"input": put("race.jsonl", '"good"\n'), "output": f"gs://work/race-{offset}.out"}
+    objects = client.app.service.storage
+    write = objects.write
+
+    def write_late(uri: str, ours: Any, generation: int, metadata: dict[str, str], content_type: str) -> None:
+        blob = gcs.bucket("work").blob(f"race-{offset}.out")
+        blob.metadata = {**metadata, "shard-offset": offset}
+        blob.upload_from_string(b"theirs")
+        write(uri, ours, generation, metadata, content_type)
+
+    monkeypatch.setattr(objects, "write", write_late)
+    answer = client.post("/predict-shard", body)
+    assert answer.status_code == status
+    assert content(gcs, body["output"]) == b"theirs"
+    assert answer.json()["records"] == 1 if status == 200 else answer.json()["error"]["code"] == "storage_failed"
+
+
+def test_what_is_known_to_be_bad_is_passed_on(client, gcs: storage.Client, put: Callable[..., str]):
+    lines = [
+        {"error": {"code": "too_large", "message": "The cell is too long."}, "id": "a"},
+        {"error": {"code": "too_large", "message": "The cell is too long."}, "row": ["x"], "text": "good"},
+        {"error": "too_large"},
+        {"error": {"code": "no code\n", "message": ""}},
+        {"error": {"code": "x" * 65, "message": ""}},
+        {"error": {"code": "x"}},
+        {"text": "good", "row": [1]},
+        {"text": "good", "row": "cells"},
+    ]
+    source = put("known.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    answer = client.post("/predict-shard", {"input": source, "output": "gs://work/known.out"}).json()
+    assert answer["failed"] == {"too_large": 2, "invalid_instance": 6}
+    assert (answer["records"], answer["succeeded"], answer["timing"]["gpu_seconds"]) == (8, 0, 0)
+    written = read(gcs, "gs://work/known.out")
+    assert written[0] == {"index": 0, "id": "a", "error": lines[0]["error"]}
+    assert written[1] == {"index": 1, "error": lines[1]["error"]}
+
+
+def test_the_senders_own_is_carried_and_no_model_reads_it(client, gcs: storage.Client, put: Callable[..., str]):
+    uri, missing = put("own.txt", "a good film", "input"), "gs://input/own-missing"
+    ids = ["seven", 7, -1.5, 0, "", 2**53 + 1]
+    lines = [{"text": "a good film", "id": value, "row": ["dull", "bad"]} for value in ids]
+    lines += [{"text": "a good film", "id": True}, {"text": "a good film", "id": ["a"]}]
+    lines += [{"uri": uri, "id": "n"}, {"uri": missing, "id": "m"}, {"id": "only"}, {"row": ["only"]}]
+    source = put("own.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    client.post("/predict-shard", {"input": source, "output": "gs://work/own.out", "parameters": {"top_k": 1}})
+    written = read(gcs, "gs://work/own.out")
+    plain = client.post("/predict", {"text": "a good film"}).json()["predictions"][0]
+    assert [line.get("id") for line in written] == [*ids, None, None, "n", "m", "only", None]
+    assert [type(line["id"]) for line in written[: len(ids)]] == list(map(type, ids))
+    assert [line.get("uri") for line in written[8:]] == [uri, missing, None, None]
+    assert [line.get("error", {}).get("code") for line in written[9:]] == [
+        "object_not_found",
+        *["invalid_instance"] * 2,
+    ]
+    for line in written[:9]:
+        assert line["score"] == pytest.approx(plain["score"], abs=1e-5)
+        assert line.keys() - {"id", "uri"} == {"index", "label", "score", "scores"}
+
+
+def test_an_object_is_read_at_its_generation(client, gcs: storage.Client, put: Callable[..., str]):
+    uri = put("page.txt", "dull", "input")
+    old = gcs.bucket("input").get_blob("page.txt").generation
+    put("page.txt", "a good film", "input")
+    new = gcs.bucket("input").get_blob("page.txt").generation
+    generations = [old, new, str(new), None, "newest", True, -1, 1.5]
+    lines = [json.dumps({"uri": uri, "generation": generation}) for generation in generations]
+    body = {"input": put("pages.jsonl", "\n".join(lines)), "output": "gs://work/pages.out"}
+    client.post("/predict-shard", body)
+    written = read(gcs, "gs://work/pages.out")
+    codes = [line.get("error", {}).get("code") for line in written]
+    assert codes == ["object_not_found", None, None, None, *["invalid_instance"] * 4]
+    assert str(old) in written[0]["error"]["message"]
+    alone = client.post("/predict", {"instances": [{"uri": uri, "generation": old}, {"uri": uri}]}).json()
+    assert [prediction.get("error", {}).get("code") for prediction in alone["predictions"]] == [
+        "object_not_found",
+        None,
+    ]
+
+
+def test_csv_has_the_rows_cells_and_what_became_of_them(client, gcs: storage.Client, put: Callable[..., str]):
+    cells = [
+        ["a", "1"],
+        ['say "hi", she said', "two\nlines"],
+        ["one\rold\r\nmac", ""],
+        ["naïve 日本 🎬", " x "],
+        ["", ""],
+    ]
+    lines = [{"text": "a good film", "row": row} for row in cells]
+    lines += [
+        {"text": "", "row": ["b", "2"]},
+        {"error": {"code": "odd_row", "message": "…"}, "row": ["c", "3"]},
+        {"uri": 7},
+    ]
+    source = put("table.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    answer = client.post(
+        "/predict-shard", {"input": source, "output": "gs://work/table.out.csv", "format": "csv"}
+    ).json()
+    assert answer["failed"] == {"empty": 1, "odd_row": 1, "invalid_instance": 1}
+    written = content(gcs, "gs://work/table.out.csv")
+    plain = client.post("/predict", {"text": "a good film"}).json()["predictions"][0]
+    found = rows(written)
+    assert [row[:2] for row in found[:5]] == cells
+    assert {row[2] for row in found[:5]} == {plain["label"]}
+    assert [float(row[3]) for row in found[:5]] == pytest.approx([plain["score"]] * 5, abs=1e-5)
+    assert [row[4] for row in found[:5]] == [""] * 5
+    assert found[5:] == [["b", "2", "", "", "empty"], ["c", "3", "", "", "odd_row"], ["", "", "invalid_instance"]]
+    assert b"\r\n" not in written.replace(b"one\rold\r\nmac", b"")
+    assert gcs.bucket("work").get_blob("table.out.csv").content_type.startswith("text/csv")
+
+
+def test_the_metadata_stays_within_what_an_object_may_have(client, gcs: storage.Client, put: Callable[..., str]):
+    lines = [json.dumps({"error": {"code": f"{n:03}".rjust(64, "x"), "message": ""}}) for n in range(500)]
+    source, target = put("codes/" + "n" * 900, "\n".join(lines)), "gs://work/codes.out"
+    failed = client.post("/predict-shard", {"input": source, "output": target}).json()["failed"]
+    assert sum(failed.values()) == 500
+    assert failed["other"] == 500 - (len(failed) - 1)
+    metadata = gcs.bucket("work").get_blob("codes.out").metadata
+    assert sum(len(key.encode()) + len(value.encode()) for key, value in metadata.items()) < 8 * 1024
+
+
+TEXTS = st.lists(st.sampled_from(["good", "bad", "dull", "joy", "not"]), min_size=1, max_size=9).map(" ".join)
+CELLS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+RECORDS = st.lists(
+    st.one_of(
+        st.tuples(TEXTS.map(lambda text: {"text": text}), st.none()),
+        st.tuples(st.sampled_from([{"text": ""}, {"text": " "}]), st.just("empty")),
+        st.tuples(st.sampled_from([{"text": 7}, {"text": None}]), st.just("invalid_text")),
+        st.tuples(st.sampled_from([{}, {"other": "good"}, {"uri": 1}]), st.just("invalid_instance")),
+        st.tuples(st.just({"uri": "gs://other/x"}), st.just("bucket_not_allowed")),
+        st.tuples(st.just({"error": {"code": "known", "message": "m"}}), st.just("known")),
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=25, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(
+    records=RECORDS,
+    row=st.lists(CELLS, min_size=1, max_size=3),
+    window=st.integers(1, 9),
+    form=st.sampled_from(["jsonl", "csv"]),
+)
+def test_there_is_one_line_out_for_each_line_in_whatever_they_are(
+    client, gcs: storage.Client, put: Callable[..., str], records: Any, row: list[str], window: int, form: str
+):
+    lines = [json.dumps({**line, "id": n, "row": [str(n), *row]}) for n, (line, _) in enumerate(records)]
+    body = {"input": put("any.jsonl", "".join(line + "\n" for line in lines)), "output": "gs://work/any.out"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "WINDOW", window)
+        answer = client.post("/predict-shard", {**body, "offset": 10, "format": form}).json()
+    codes = [code for _, code in records]
+    assert (answer["records"], answer["succeeded"]) == (len(records), codes.count(None))
+    assert answer["failed"] == {code: codes.count(code) for code in codes if code}
+    instances = [line for line, code in records if code is None]
+    alone = iter(client.post("/predict", {"instances": instances}).json()["predictions"] if instances else [])
+    expected = [next(alone) if code is None else None for code in codes]
+    scores = [each["score"] for each in expected if each]
+    labels = [each["label"] if each else "" for each in expected]
+    if form == "csv":
+        found = rows(content(gcs, "gs://work/any.out"))
+        assert [cells[:-3] for cells in found] == [[str(n), *row] for n in range(len(records))]
+        assert [(cells[-3], cells[-1]) for cells in found] == [(a, b or "") for a, b in zip(labels, codes, strict=True)]
+        assert [float(cells[-2]) for cells in found if cells[-2]] == pytest.approx(scores, abs=1e-5)
+    else:
+        written = read(gcs, "gs://work/any.out")
+        assert [(line["index"], line["id"]) for line in written] == [(10 + n, n) for n in range(len(records))]
+        assert [line.get("label", "") for line in written] == labels
+        assert [line.get("error", {}).get("code") for line in written] == codes
+        assert [line["score"] for line in written if "score" in line] == pytest.approx(scores, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code"),
+    [
+        ({"input": "gs://work/nothing-here"}, 404, "object_not_found"),
+        ({"input": "gs://other/x"}, 400, "bucket_not_allowed"),
+        ({"output": "gs://other/x"}, 400, "bucket_not_allowed"),
+        ({"output": "work/x"}, 400, "invalid_uri"),
+        ({"offset": -1}, 400, "malformed_request"),
+        ({"offset": "0"}, 400, "malformed_request"),
+        ({"format": "parquet"}, 400, "malformed_request"),
+        ({"model": "nobody"}, 404, "model_not_found"),
+        ({"parameters": {"top_k": "5"}}, 400, "invalid_parameters"),
+    ],
+)
+def test_a_shard_that_cannot_be_predicted_on(
+    client, put: Callable[..., str], change: dict[str, Any], status: int, code: str
+):
+    body = {"input": put("fine.jsonl", '"good"\n'), "output": "gs://work/fine.out", **change}
+    answer = client.post("/predict-shard", body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+def test_an_empty_shard_has_an_empty_output(client, gcs: storage.Client, put: Callable[..., str]):
+    answer = client.post("/predict-shard", {"input": put("empty.jsonl", ""), "output": "gs://work/empty.out"}).json()
+    assert (answer["records"], answer["failed"]) == (0, {})
+    assert read(gcs, "gs://work/empty.out") == []
+
+
+def test_instances_may_lie_in_storage(client, put: Callable[..., str]):
+    text, picture = put("note.txt", "a good film", "input"), put("dot.png", PNG.getvalue(), "input")
+    instances = [{"uri": text}, {"uri": picture}, {"uri": "gs://other/x"}, {"uri": "gs://input/missing"}, {"uri": "x"}]
+    predictions = client.post("/predict", {"instances": instances}).json()["predictions"]
+    codes = [prediction.get("error", {}).get("code") for prediction in predictions]
+    assert codes == [None, None, "bucket_not_allowed", "object_not_found", "invalid_uri"]
+    inline = client.post("/predict", {"text": "a good film"}).json()["predictions"][0]
+    assert predictions[0]["score"] == pytest.approx(inline["score"], abs=1e-5)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
+def test_texts_in_storage_are_read_in_the_encodings_of_single_uploads(client, put: Callable[..., str], encoding: str):
+    text = "a good film, très long – not dull"
+    uri = put(f"{encoding}.txt", text.encode(encoding), "input")
+    found = client.post("/predict", {"instances": [{"uri": uri}, text]}).json()["predictions"]
+    assert found[0]["score"] == pytest.approx(found[1]["score"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("model", "code"), [("moods", "undecodable"), ("shapes", "corrupt_image"), (None, "corrupt_image")]
+)
+@pytest.mark.parametrize("data", [b"\x00\x01\x02binary", b"\x01\x02\x03\x04\x05", "хорошо".encode("koi8-r")])
+def test_what_is_no_text_is_no_instance_of_a_text_model(
+    client, put: Callable[..., str], data: bytes, model: str | None, code: str
+):
+    body = {"instances": [{"uri": put("noise", data, "input")}], "model": model}
+    assert client.post("/predict", body).json()["predictions"][0]["error"]["code"] == code
+
+
+def test_an_empty_object_is_an_empty_text(client, put: Callable[..., str]):
+    uri = put("nothing", b"", "input")
+    assert client.post("/predict", {"instances": [{"uri": uri}]}).json()["predictions"][0]["error"]["code"] == "empty"
+
+
+def test_a_device_that_fails_on_most_records_writes_no_shard(client, gcs: storage.Client, put: Callable[..., str]):
+    source = put("sick.jsonl", '{"text": "a good film"}\n' * 20 + '{"text": ""}\n' * 5)
+    request = {"input": source, "output": "gs://work/sick.out.jsonl", "offset": 0}
+    network = client.app.service.default("text").network
+    words = network.words.clone()
+    network.words.fill_(float("nan"))  # as memory that went bad would
+    try:
+        answer = client.post("/predict-shard", request)
+    finally:
+        network.words.copy_(words)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
+    assert gcs.bucket("work").get_blob("sick.out.jsonl") is None
+    assert client.post("/predict-shard", request).json()["succeeded"] == 20

@@ -1,0 +1,118 @@
+"""Where models come from: a bucket that Vertex AI names, and the hub's cache without the hub."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.cloud import storage
+
+from gpu_service.checkpoints import checkpoint
+from gpu_service import startup
+from gpu_service.errors import StartError
+from gpu_service.checkpoints.registry import Entry
+from gpu_service.settings import Settings, read
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+SOURCE = "someone/some-model"
+
+
+def upload(gcs: storage.Client, folder: Path, prefix: str) -> str:
+    for path in folder.iterdir():
+        gcs.bucket("input").blob(f"{prefix}/{path.name}").upload_from_filename(str(path))
+    return f"gs://input/{prefix}"
+
+
+@pytest.mark.parametrize(("name", "task"), [("bert", "text-classification"), ("vit", "image-classification")])
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_vertex_ai_names_a_bucket_folder_with_the_one_model(
+    gcs: storage.Client, folder: Callable[[str], Path], name: str, task: str, slash: str
+):
+    uri = upload(gcs, folder(name), f"models/{name}")
+    upload(gcs, folder("distilbert"), f"models/{name}-other")
+    loaded = startup.load(read([], {"AIP_STORAGE_URI": uri + slash, "DEVICE": "cpu"}))
+    (model,) = loaded.models.values()
+    assert (model.entry.name, model.entry.task) == ("model", task)
+    copied = Path(model.entry.source)
+    assert sorted(path.name for path in copied.iterdir()) == sorted(path.name for path in folder(name).iterdir())
+    for path in folder(name).iterdir():
+        assert (copied / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_process_serves_the_model_of_vertex_ais_bucket(
+    gcs: storage.Client, folder: Callable[[str], Path], serve: Callable[..., Any]
+):
+    server = serve(AIP_STORAGE_URI=upload(gcs, folder("distilbert"), "vertex"))
+    server.wait_until_ready()
+    body = server.http.post("/predict", json={"instances": [{"text": "a good film"}]}).json()
+    assert body["model"]["name"] == "model"
+    assert body["predictions"][0]["label"].startswith("LABEL_")
+
+
+@pytest.mark.parametrize(("bucket", "reason"), [("input", "There is nothing at"), ("nowhere", "There is no object")])
+def test_nothing_in_the_bucket_ends_the_start_with_a_clear_line(
+    gcs: storage.Client, serve: Callable[..., Any], bucket: str, reason: str
+):
+    server = serve(AIP_STORAGE_URI=f"gs://{bucket}/no-such-model")
+    (line,) = server.stop()
+    assert server.process.returncode == 1
+    assert line["severity"] == "ERROR"
+    assert f"{reason} gs://{bucket}/no-such-model" in line["message"]
+    assert "exception" not in line
+
+
+def test_what_is_no_classifier_ends_the_start(gcs: storage.Client):
+    gcs.bucket("input").blob("words/config.json").upload_from_string('{"architectures": ["BertForMaskedLM"]}')
+    with pytest.raises(StartError, match="no classifier"):
+        startup.load(Settings(storage_uri="gs://input/words"))
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """Of the hub, as `HF_HOME` names it; with one repository, its files still to come."""
+    repository = tmp_path / "hub" / "models--someone--some-model"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(COMMIT)
+    (repository / "snapshots").mkdir()
+    return tmp_path
+
+
+def snapshot(cache: Path) -> Path:
+    return cache / "hub" / "models--someone--some-model" / "snapshots" / COMMIT
+
+
+def test_a_model_of_the_hub_is_found_in_its_cache_without_the_hub(
+    cache: Path, folder: Callable[[str], Path], serve: Callable[..., Any], tmp_path: Path
+):
+    shutil.copytree(folder("distilbert"), snapshot(cache))
+    models = tmp_path / "models.json"
+    models.write_text(f'{{"test": [{{"name": "m", "task": "text-classification", "source": "{SOURCE}"}}]}}')
+    server = serve("--models", str(models), HF_HOME=str(cache), HF_HUB_OFFLINE="1", HF_ENDPOINT="http://127.0.0.1:9")
+    server.wait_until_ready()
+    body = server.http.post("/predict", json={"text": "a good film", "model": SOURCE}).json()
+    assert body["model"] == {
+        "name": "m",
+        "version": "1",
+        "task": "text-classification",
+        "source": SOURCE,
+        "revision": COMMIT,
+    }
+
+
+def test_a_model_that_is_not_in_the_cache_ends_the_start(cache: Path, serve: Callable[..., Any], tmp_path: Path):
+    models = tmp_path / "models.json"
+    models.write_text('{"test": [{"name": "m", "task": "text-classification", "source": "someone/another"}]}')
+    server = serve("--models", str(models), HF_HOME=str(cache), HF_HUB_OFFLINE="1")
+    lines = server.stop()
+    assert server.process.returncode == 1
+    assert "The model m (someone/another) is neither a folder nor in the hub's cache" in lines[-1]["message"]
+
+
+def test_a_cached_snapshot_without_its_files_is_not_taken_for_a_model(cache: Path, monkeypatch: pytest.MonkeyPatch):
+    snapshot(cache).mkdir()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache / "hub"))
+    entry = Entry(name="m", task="text-classification", source=SOURCE)
+    with pytest.raises(StartError, match="neither a folder nor in the hub's cache"):
+        checkpoint.find(entry, cache / "models.json")
