@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from emulator import guide
+from emulator.cli import guide
 from emulator.ports import PortTakenError
-from emulator.stack import StackError
-from emulator.stackfile import load
-from emulator.up import DataInUseError, up
+from emulator.stack.model import StackError
+from emulator.stack.loader import load
+from emulator.cli.up import DataInUseError, up
 
 _STACK = Path(__file__).resolve().parent.parent / "deploy" / "local" / "stack.yaml"
 

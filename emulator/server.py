@@ -13,16 +13,17 @@ import grpc.aio
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from emulator import ports, stack, storage
+from emulator import ports, storage
+from emulator.stack import model
 from emulator.eventarc import OutboxRelay, Triggers
 from emulator.eventarc.triggers import ensure_subscription, ensure_topic
-from emulator.executions import Workflows
-from emulator.executions.errors import ApiError
+from emulator.workflows_api import Workflows
+from emulator.googleapi.errors import ApiError
 from emulator.identity import policy
 from emulator.identity.metadata import MetadataServer
-from emulator.jobs import Attempt, Jobs, StartTask, TaskProcess
+from emulator.cloud_run_jobs import Attempt, Jobs, StartTask, TaskProcess
 from emulator.pubsub import PubSub
-from emulator.stack import Stack
+from emulator.stack.model import Stack
 from emulator.web import WebServer
 
 _MAX_GRPC_MESSAGE = 20 * 2**20
@@ -192,13 +193,13 @@ class Emulator:
             try:
                 source = file.read_text(encoding="utf-8")
             except OSError as error:
-                raise stack.StackError(f"workflow {workflow.name}: {file}: {error.strerror}") from error
-            env = {name: stack.fill(text, values) for name, text in workflow.env.items()}
+                raise model.StackError(f"workflow {workflow.name}: {file}: {error.strerror}") from error
+            env = {name: model.fill(text, values) for name, text in workflow.env.items()}
             account = policy.email(self.stack, workflow.service_account)
             try:
                 self.workflows.deploy(workflow.name, source, env, service_account=account)
             except ApiError as error:
-                raise stack.StackError(f"workflow {workflow.name}: {file}: {error}") from error
+                raise model.StackError(f"workflow {workflow.name}: {file}: {error}") from error
 
     async def _lifecycle(self) -> None:
         """Apply the lifecycle rules of buckets and the retention of subscriptions now and then."""
@@ -208,7 +209,7 @@ class Emulator:
             await asyncio.sleep(_LIFECYCLE_INTERVAL_S)
 
 
-def _lifecycle(bucket: stack.Bucket) -> dict[str, object]:
+def _lifecycle(bucket: model.Bucket) -> dict[str, object]:
     if bucket.lifecycle_days is None:
         return {}
     rule = {"action": {"type": "Delete"}, "condition": {"age": bucket.lifecycle_days}}

@@ -9,7 +9,7 @@ from emulator.pubsub import CloudEventMode, PubSub, protos
 from emulator.pubsub.errors import NotFoundError
 from emulator.pubsub.protos import Proto
 from emulator.pubsub.push import MODE
-from emulator.stack import PUBSUB_EVENT, Stack, Trigger
+from emulator.stack.model import PUBSUB_EVENT, Stack, Trigger
 
 _log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from google.auth import exceptions, jwt
 
-from emulator.executions.tokens import ISSUER, TokenIssuer
+from emulator.identity.tokens import ISSUER, TokenIssuer
 
 _MAX_TOKEN = 16_384
 _MAX_KNOWN = 1_000

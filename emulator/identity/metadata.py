@@ -7,10 +7,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from emulator.executions.tokens import TokenIssuer
+from emulator.identity.tokens import TokenIssuer
 from emulator.identity import policy
-from emulator.stack import DEVELOPER, Stack
-from emulator.workflows.auth import TokenRequest
+from emulator.stack.model import DEVELOPER, Stack
+from emulator.workflows.runtime.auth import TokenRequest
 
 _FLAVOR = {"Metadata-Flavor": "Google"}
 _ROOT = "/computeMetadata/v1"

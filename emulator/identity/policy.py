@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from emulator.stack import DEVELOPER, Service, Stack
+from emulator.stack.model import DEVELOPER, Service, Stack
 
 EVERYONE = "allUsers"
 

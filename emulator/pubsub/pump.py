@@ -12,7 +12,7 @@ from emulator.pubsub import push
 from emulator.pubsub.backlog import Backlog
 from emulator.pubsub.catalog import Catalog
 from emulator.pubsub.store import Delivery
-from emulator.workflows.auth import TokenSource
+from emulator.workflows.runtime.auth import TokenSource
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 from emulator.pubsub import protos
 from emulator.pubsub.protos import Proto
 from emulator.pubsub.store import Delivery
-from emulator.workflows.auth import TokenRequest
+from emulator.workflows.runtime.auth import TokenRequest
 
 MODE = "__GCP_CloudEventsMode"
 

@@ -17,7 +17,7 @@ from emulator.pubsub.publisher import Publisher
 from emulator.pubsub.pump import Pump
 from emulator.pubsub.store import Store
 from emulator.pubsub.subscriber import Subscriber
-from emulator.workflows.auth import TokenSource, local_token
+from emulator.workflows.runtime.auth import TokenSource, local_token
 
 
 class PubSub:

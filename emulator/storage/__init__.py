@@ -1,7 +1,7 @@
 """An emulated Cloud Storage: `Store` keeps buckets and objects, `app` serves them as Google's APIs do."""
 
 from .api import app
-from .generations import Source
+from emulator.storage.objects.generations import Source
 from .outbox import Change
 from .preconditions import Preconditions
 from .resources import StoredObject

@@ -8,16 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .buckets import Buckets
-from .contents import Contents
+from emulator.storage.contents.files import Contents
 from .database import Database, Transaction
-from .lifecycle import expire
-from .notifications import Notifications
-from .objects import Objects
+from emulator.storage.configuration.lifecycle import expire
+from emulator.storage.configuration.notifications import Notifications
+from emulator.storage.objects.objects import Objects
 from .outbox import Change, change_of
-from .parts import PartUploads
-from .policies import Policies
+from emulator.storage.uploads.multipart import PartUploads
+from emulator.storage.configuration.policies import Policies
 from .resources import Fields, StoredObject
-from .uploads import Uploads
+from emulator.storage.uploads.resumable import Uploads
 
 logger = logging.getLogger(__name__)
 

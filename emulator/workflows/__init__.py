@@ -1,11 +1,11 @@
 """The Workflows language: `load` a source, `execute` it; problems come as `WorkflowSyntaxError`."""
 
-from .callbacks import Callback, CallbackRegistry
-from .clock import Clock, SystemClock
-from .environment import Environment, Outcome
+from emulator.workflows.runtime.callbacks import Callback, CallbackRegistry
+from emulator.workflows.runtime.clock import Clock, SystemClock
+from emulator.workflows.runtime.environment import Environment, Outcome
 from .errors import ExecutionError, Frame, Problem, WorkflowSyntaxError
-from .observer import Observer, StepEntry
-from .runtime import Runtime
+from emulator.workflows.runtime.observer import Observer, StepEntry
+from emulator.workflows.runtime.runtime import Runtime
 from .workflow import Workflow, load
 
 __all__ = [

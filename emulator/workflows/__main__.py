@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from . import limits
-from .auth import from_metadata_server, local_token
+from emulator.workflows.runtime.auth import from_metadata_server, local_token
 from .callback_server import CallbackServer
-from .check import WARNING, check
-from .environment import Environment, Outcome
+from emulator.workflows.linter import WARNING, check
+from emulator.workflows.runtime.environment import Environment, Outcome
 from .errors import WorkflowSyntaxError
-from .runtime import Runtime
+from emulator.workflows.runtime.runtime import Runtime
 from .trace import Tracer
 from .values import decode_json
 from .workflow import Workflow, load

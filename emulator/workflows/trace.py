@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from .observer import FAILED, Observer, StepEntry
+from emulator.workflows.runtime.observer import FAILED, Observer, StepEntry
 from .values import safe_json
 
 _SHOWN = 120

@@ -10,7 +10,7 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from ..contents import BLOCK, blocks
+from emulator.storage.contents.files import BLOCK, blocks
 from ..errors import RangeError
 from ..preconditions import Preconditions
 from ..resources import StoredObject, moment

@@ -5,8 +5,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..errors import InvalidError
-from ..generations import Source
-from ..listing import MAX_RESULTS, Query
+from emulator.storage.objects.generations import Source
+from emulator.storage.objects.listing import MAX_RESULTS, Query
 from ..preconditions import Preconditions
 from ..resources import Fields
 from .downloads import download

@@ -8,8 +8,8 @@ from urllib.parse import unquote_to_bytes
 
 from starlette.requests import ClientDisconnect, Request
 
-from ..checksums import Checksums
-from ..contents import BLOCK
+from emulator.storage.contents.checksums import Checksums
+from emulator.storage.contents.files import BLOCK
 from ..errors import InvalidError, LengthRequiredError, ParseError, TooLargeError
 from ..preconditions import Preconditions
 from ..resources import Fields

@@ -8,10 +8,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..checksums import Checksums
+from emulator.storage.contents.checksums import Checksums
 from ..errors import InvalidError, TooLargeError
 from ..resources import Fields, StoredObject
-from ..uploads import QUANTUM, Upload
+from emulator.storage.uploads.resumable import QUANTUM, Upload
 from .multipart import Headers, MultipartParser, boundary_of
 from .requests import (
     MAX_DOCUMENT,

@@ -18,7 +18,7 @@ from emulator.identity.front import Front
 from emulator.identity.gate import Gate
 from emulator.pubsub import protos
 from emulator.server import Emulator
-from emulator.stackfile import load
+from emulator.stack.loader import load
 from tests.emulator.receiver import Receiver, receiving, until
 
 STACK = """

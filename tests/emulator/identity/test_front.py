@@ -11,11 +11,11 @@ import pytest
 from aiohttp import web
 
 from emulator import ports
-from emulator.executions.tokens import TokenIssuer
+from emulator.identity.tokens import TokenIssuer
 from emulator.identity.backend import Backend
 from emulator.identity.front import Front
 from emulator.identity.gate import Gate
-from emulator.workflows.auth import TokenRequest
+from emulator.workflows.runtime.auth import TokenRequest
 from tests.emulator.receiver import receiving, until
 
 CALLER, STRANGER = "workflow@p.iam.gserviceaccount.com", "stranger@p.iam.gserviceaccount.com"

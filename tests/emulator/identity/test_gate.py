@@ -13,9 +13,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import crypt, jwt
 
-from emulator.executions.tokens import ISSUER, LIFETIME, TokenIssuer
+from emulator.identity.tokens import ISSUER, LIFETIME, TokenIssuer
 from emulator.identity.gate import Gate, unsigned
-from emulator.workflows.auth import TokenRequest
+from emulator.workflows.runtime.auth import TokenRequest
 
 URL = "http://127.0.0.1:9020"
 CALLER, STRANGER = "workflow@p.iam.gserviceaccount.com", "stranger@p.iam.gserviceaccount.com"

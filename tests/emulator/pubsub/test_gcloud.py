@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from emulator.guide import addresses, environment
+from emulator.cli.guide import addresses, environment
 from emulator.server import Emulator
-from emulator.stackfile import load
+from emulator.stack.loader import load
 
 pytestmark = [
     pytest.mark.gcloud,

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from emulator.storage import Store
 from emulator.storage.errors import InvalidError
-from emulator.storage.globs import Glob
-from emulator.storage.listing import Query, successor
+from emulator.storage.objects.globs import Glob
+from emulator.storage.objects.listing import Query, successor
 
 NAMES = ["a", "a/", "a/1", "a/2/x", "a/2/y", "b/1", "b-1", "c.txt", "d/e/f.txt", "ü", "🦊/x"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from emulator.storage import Preconditions, Source, Store
-from emulator.storage.contents import Writer
+from emulator.storage.contents.files import Writer
 from emulator.storage.errors import PreconditionError
 from emulator.storage.resources import Fields
 

@@ -7,9 +7,9 @@ import pytest
 from aiohttp import web
 
 from emulator.workflows import Outcome, Runtime, load
-from emulator.workflows.auth import TokenRequest
+from emulator.workflows.runtime.auth import TokenRequest
 from emulator.workflows.errors import RaisedError
-from emulator.workflows.http import encode_body, parse_url, with_query
+from emulator.workflows.runtime.http import encode_body, parse_url, with_query
 
 
 def run(arguments: dict[str, Any], handler: Any, **runtime: Any) -> Outcome:

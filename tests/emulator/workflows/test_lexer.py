@@ -1,6 +1,6 @@
 import pytest
 
-from emulator.workflows.lexer import ExpressionError, tokenize
+from emulator.workflows.syntax.lexer import ExpressionError, tokenize
 
 
 def kinds(text: str) -> list[str]:

@@ -4,21 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.workflows.lexer import ExpressionError
-from emulator.workflows.nodes import (
-    PRECEDENCE,
-    Binary,
-    Call,
-    Expression,
-    Index,
-    ListLiteral,
-    Literal,
-    Member,
-    Name,
-    Unary,
-    text,
-)
-from emulator.workflows.parser import parse, parse_target
+from emulator.workflows.syntax.lexer import ExpressionError
+from emulator.workflows.syntax.nodes import PRECEDENCE, Binary, Call, Expression, Index, ListLiteral, Literal, Member, Name, Unary, text
+from emulator.workflows.syntax.parser import parse, parse_target
 
 WORDS = {"and", "or", "not", "in", "AND", "OR", "NOT"} | {
     form for word in ("true", "false", "null") for form in (word, word.title(), word.upper())

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.workflows import Problem, WorkflowSyntaxError, load
-from emulator.workflows.source import Mapping, Node, Scalar, Sequence, parse, quoting_fix
+from emulator.workflows.syntax.source import Mapping, Node, Scalar, Sequence, parse, quoting_fix
 
 
 def plain(text: str) -> object:

@@ -1,5 +1,0 @@
-"""The Workflows management and Workflow Executions APIs, REST v1 and gRPC, over the interpreter."""
-
-from emulator.executions.service import Workflows
-
-__all__ = ["Workflows"]

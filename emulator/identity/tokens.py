@@ -1,0 +1,115 @@
+"""The emulator's identity provider: signs the tokens of ``auth:`` calls and publishes the key to check them.
+
+Tokens have the form of Google's identity tokens (RS256, issuer, audience, e-mail of the service account), so
+``google.oauth2.id_token.verify_token`` accepts them when pointed at the emulator's certificate route.
+"""
+
+import base64
+import hashlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from google.auth import crypt, jwt
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from emulator.workflows.runtime.auth import TokenRequest
+
+ISSUER = "https://accounts.google.com"
+LIFETIME = 3600
+_RENEW_BEFORE = 600
+_MAX_CACHED = 1000
+
+
+class TokenIssuer:
+    """Mints bearer tokens; the key lives in ``path`` (created when missing), or in memory when None."""
+
+    def __init__(self, path: Path | None = None, *, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._key = _load(path / "tokens.pem") if path else _generate()
+        public = self._key.public_key()
+        self.public_pem = public.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        ).decode()
+        self._numbers = public.public_numbers()
+        self.key_id = hashlib.sha256(self.public_pem.encode()).hexdigest()[:40]
+        self._signer = crypt.RSASigner(self._key, self.key_id)
+        self._cache: dict[TokenRequest, tuple[float, str]] = {}
+
+    async def mint(self, request: TokenRequest) -> str:
+        """A bearer token for one call; one that is still good for a while is given again."""
+        now = self._now()
+        good_until, token = self._cache.get(request, (0.0, ""))
+        if good_until > now:
+            return token
+        token = self._sign(request, int(now))
+        if len(self._cache) >= _MAX_CACHED:
+            self._cache.clear()
+        self._cache[request] = (now + LIFETIME - _RENEW_BEFORE, token)
+        return token
+
+    def _sign(self, request: TokenRequest, now: int) -> str:
+        claims: dict[str, Any] = {
+            "iss": ISSUER,
+            "sub": request.service_account,
+            "email": request.service_account,
+            "email_verified": True,
+            "iat": now,
+            "exp": now + LIFETIME,
+        }
+        if request.kind == "OIDC":
+            claims["aud"] = request.audience
+        else:
+            claims["scope"] = " ".join(request.scopes)
+        return str(jwt.encode(self._signer, claims).decode())
+
+    def routes(self) -> list[Route]:
+        """The public key, at the paths that Google has it: v3 as JWKS, v1 as PEM by key id."""
+        return [
+            Route("/oauth2/v3/certs", self._jwks, methods=["GET"]),
+            Route("/oauth2/v1/certs", self._pem, methods=["GET"]),
+        ]
+
+    async def _jwks(self, _: Request) -> Response:
+        key = {
+            "kty": "RSA",
+            "alg": "RS256",
+            "use": "sig",
+            "kid": self.key_id,
+            "n": _base64url(self._numbers.n),
+            "e": _base64url(self._numbers.e),
+        }
+        return JSONResponse({"keys": [key]})
+
+    async def _pem(self, _: Request) -> Response:
+        return JSONResponse({self.key_id: self.public_pem})
+
+
+def _generate() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def _load(path: Path) -> rsa.RSAPrivateKey:
+    if path.exists():
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        if not isinstance(key, rsa.RSAPrivateKey):
+            raise RuntimeError(f"{path} holds no RSA key")
+        return key
+    key = _generate()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    unfinished = path.with_suffix(".new")
+    unfinished.touch(mode=0o600)
+    unfinished.write_bytes(pem)
+    unfinished.replace(path)
+    return key
+
+
+def _base64url(number: int) -> str:
+    data = number.to_bytes((number.bit_length() + 7) // 8, "big")
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -1,6 +1,0 @@
-"""Cloud Run jobs behind the Cloud Run Admin API v2, their tasks as processes of this machine."""
-
-from emulator.jobs.runner import Attempt, StartTask, TaskProcess
-from emulator.jobs.service import Jobs
-
-__all__ = ["Attempt", "Jobs", "StartTask", "TaskProcess"]

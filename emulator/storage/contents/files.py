@@ -1,0 +1,112 @@
+"""The bytes of objects and unfinished uploads: one file each, below one folder.
+
+A file is complete before the row that names it commits, and removed after the last such row is gone;
+a file that no row names was left by a process that died, and is swept at the next start.
+"""
+
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from emulator.storage.contents.checksums import Checksums, Digest
+
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Content:
+    """A finished file."""
+
+    id: str
+    size: int
+    checksums: Checksums
+
+    def without_md5(self) -> "Content":
+        """The same bytes as a composite's, whose MD5 the service doesn't tell."""
+        return Content(self.id, self.size, Checksums(self.checksums.crc32c, None))
+
+
+class Writer:
+    """A file that grows until `finish` makes it a Content."""
+
+    def __init__(self, id: str, path: Path) -> None:
+        self.id = id
+        self._file = path.open("xb")
+        self._digest = Digest()
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._digest.update(data)
+        self.size += len(data)
+
+    def finish(self) -> Content:
+        self._file.close()
+        return Content(self.id, self.size, self._digest.checksums())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Contents:
+    """The folder of files, each named by a random id."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def create(self) -> Writer:
+        id = secrets.token_hex(16)
+        path = self._path(id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return Writer(id, path)
+
+    def open(self, id: str) -> BinaryIO:
+        return self._path(id).open("rb")
+
+    def size(self, id: str) -> int:
+        return self._path(id).stat().st_size
+
+    def append(self, id: str, data: bytes) -> None:
+        with self._path(id).open("ab") as file:
+            file.write(data)
+
+    def truncate(self, id: str, size: int) -> None:
+        os.truncate(self._path(id), size)
+
+    def measure(self, id: str) -> Content:
+        """The content of a file whose bytes did not pass through one writer."""
+        digest = Digest()
+        size = 0
+        with self.open(id) as file:
+            for block in blocks(file):
+                digest.update(block)
+                size += len(block)
+        return Content(id, size, digest.checksums())
+
+    def remove(self, ids: Iterable[str]) -> None:
+        for id in ids:
+            self._path(id).unlink(missing_ok=True)
+
+    def sweep(self, known: set[str]) -> None:
+        """Removes every file that is not known."""
+        for file in self._folder.glob("??/*"):
+            if file.name not in known:
+                file.unlink()
+
+    def _path(self, id: str) -> Path:
+        return self._folder / id[:2] / id
+
+
+def blocks(file: BinaryIO, length: int | None = None) -> Iterator[bytes]:
+    """Reads on from where the file stands, to its end or for `length` bytes."""
+    left = length
+    while left is None or left > 0:
+        block = file.read(BLOCK if left is None else min(BLOCK, left))
+        if not block:
+            return
+        yield block
+        if left is not None:
+            left -= len(block)

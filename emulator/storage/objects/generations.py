@@ -1,0 +1,105 @@
+"""Generations of objects as rows: found, added, changed, and taken out of use."""
+
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from emulator.storage.buckets import Bucket, require_bucket
+from emulator.storage.contents.checksums import Checksums
+from emulator.storage.contents.files import Content
+from emulator.storage.database import Transaction
+from emulator.storage.errors import ForbiddenError, ObjectNotFoundError, RetentionError
+from emulator.storage.outbox import record
+from emulator.storage.preconditions import ALWAYS, Preconditions
+from emulator.storage.resources import StoredObject, moment, timestamp
+
+
+@dataclass(frozen=True)
+class Source:
+    """An object to copy, move or compose from: the live one, or the given generation."""
+
+    bucket: str
+    name: str
+    generation: int | None = None
+    preconditions: Preconditions = ALWAYS
+
+
+def find_live(transaction: Transaction, bucket: str, name: str) -> StoredObject | None:
+    row = transaction.row("SELECT * FROM objects WHERE bucket = ? AND name = ? AND live", bucket, name)
+    return StoredObject.of(row) if row else None
+
+
+def require_object(transaction: Transaction, source: Source) -> StoredObject:
+    """The live object or the named generation."""
+    require_bucket(transaction, source.bucket)
+    if source.generation is None:
+        stored = find_live(transaction, source.bucket, source.name)
+    else:
+        row = transaction.row(
+            "SELECT * FROM objects WHERE bucket = ? AND name = ? AND generation = ?",
+            *(source.bucket, source.name, source.generation),
+        )
+        stored = StoredObject.of(row) if row else None
+    if stored is None:
+        raise ObjectNotFoundError(source.bucket, source.name, source.generation)
+    return stored
+
+
+def retire(
+    transaction: Transaction, bucket: Bucket, stored: StoredObject, now: datetime, *, archive: bool, **attributes: str
+) -> None:
+    """Takes a generation out of use: archived as a noncurrent one, or removed for good."""
+    _check_holds(stored)
+    if not archive:
+        _check_retention(bucket, stored, now)
+    retired = replace(stored, live=False, fields={**stored.fields, "timeDeleted": timestamp(now)})
+    if archive:
+        update_generation(transaction, retired)
+    else:
+        transaction.execute(
+            "DELETE FROM objects WHERE bucket = ? AND name = ? AND generation = ?",
+            *(stored.bucket, stored.name, stored.generation),
+        )
+        transaction.garbage.append(stored.content)
+    record(transaction, "archive" if archive else "delete", retired, now, **attributes)
+
+
+def _check_holds(stored: StoredObject) -> None:
+    for hold, name in (("temporaryHold", "Temporary"), ("eventBasedHold", "Event-Based")):
+        if stored.fields.get(hold):
+            raise ForbiddenError(
+                f"Object '{stored.bucket}/{stored.name}' is under active {name} hold and cannot be deleted, "
+                "overwritten or archived until hold is removed."
+            )
+
+
+def _check_retention(bucket: Bucket, stored: StoredObject, now: datetime) -> None:
+    period = bucket.fields.get("retentionPolicy", {}).get("retentionPeriod")
+    if period:
+        until = moment(stored.fields["timeCreated"]) + timedelta(seconds=int(period))
+        if now < until:
+            raise RetentionError(
+                f"Object '{stored.bucket}/{stored.name}' is subject to bucket's retention policy or object "
+                f"retention and cannot be deleted or overwritten until {timestamp(until)}"
+            )
+
+
+def content_of(stored: StoredObject) -> Content:
+    return Content(stored.content, stored.size, Checksums(stored.fields.get("crc32c"), stored.fields.get("md5Hash")))
+
+
+def insert_generation(transaction: Transaction, stored: StoredObject) -> None:
+    transaction.execute(
+        "INSERT INTO objects (bucket, name, generation, metageneration, live, content, fields) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        *(stored.bucket, stored.name, stored.generation, stored.metageneration, stored.live, stored.content),
+        json.dumps(stored.fields),
+    )
+
+
+def update_generation(transaction: Transaction, stored: StoredObject) -> None:
+    transaction.execute(
+        "UPDATE objects SET metageneration = ?, live = ?, fields = ? WHERE bucket = ? AND name = ? AND generation = ?",
+        *(stored.metageneration, stored.live, json.dumps(stored.fields), stored.bucket, stored.name),
+        stored.generation,
+    )

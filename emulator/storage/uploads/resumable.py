@@ -1,0 +1,172 @@
+"""Resumable upload sessions: their bytes arrive in pieces, and outlive a broken connection and a restart."""
+
+import json
+import secrets
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from emulator.storage.contents.checksums import Checksums
+from emulator.storage.contents.files import Contents
+from emulator.storage.database import Database
+from emulator.storage.errors import CancelledError, InvalidError, NotFoundError
+from emulator.storage.objects.generations import Source, require_object
+from emulator.storage.objects.objects import Objects
+from emulator.storage.preconditions import Preconditions
+from emulator.storage.resources import Fields, StoredObject, timestamp
+
+QUANTUM = 256 * 1024
+LIFETIME = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A session: what it will create, and what is there of it.
+
+    `size` counts the bytes kept so far; `stored` is the object once the upload is complete.
+    """
+
+    id: str
+    bucket: str
+    name: str
+    content: str
+    fields: Fields
+    preconditions: Preconditions
+    total: int | None
+    size: int
+    stored: StoredObject | None = None
+
+
+class Uploads:
+    """The resumable uploads of one store."""
+
+    def __init__(self, database: Database, contents: Contents, objects: Objects, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._contents = contents
+        self._objects = objects
+        self._clock = clock
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def start(
+        self,
+        bucket: str,
+        name: str,
+        fields: Fields,
+        preconditions: Preconditions,
+        total: int | None = None,
+    ) -> str:
+        """Opens a session and returns its id; raises at once what the finished upload would raise now."""
+        self._objects.check(bucket, name, preconditions)
+        id = secrets.token_urlsafe(48)
+        content = self._contents.create().finish()
+        request = {"fields": fields, "preconditions": _encoded(preconditions), "total": total}
+        with self._database.transaction() as transaction:
+            transaction.execute(
+                "INSERT INTO uploads (id, kind, bucket, name, state, content, created, request) "
+                "VALUES (?, 'resumable', ?, ?, 'active', ?, ?, ?)",
+                *(id, bucket, name, content.id, timestamp(self._clock()), json.dumps(request)),
+            )
+        return id
+
+    def get(self, id: str) -> Upload:
+        """The session as it stands.
+
+        Raises:
+            NotFoundError: There never was one.
+            CancelledError: It was cancelled.
+        """
+        with self._database.reading() as view:
+            row = view.row("SELECT * FROM uploads WHERE id = ? AND kind = 'resumable'", id)
+            if row is None:
+                raise NotFoundError("The upload session does not exist or has expired.")
+            if row["state"] == "cancelled":
+                raise CancelledError("The upload session was cancelled.")
+            stored = None
+            if row["state"] == "done":
+                stored = require_object(view, Source(row["bucket"], row["name"], row["generation"]))
+        request = json.loads(row["request"])
+        return Upload(
+            id,
+            row["bucket"],
+            row["name"],
+            row["content"],
+            request["fields"],
+            _decoded(request["preconditions"]),
+            request["total"],
+            stored.size if stored else self._contents.size(row["content"]),
+            stored,
+        )
+
+    def resume(self, id: str) -> Upload:
+        """The session, shortened to whole units of 256 KiB, which is what a broken request leaves behind."""
+        with self._locks[id]:
+            upload = self.get(id)
+            if upload.stored is None and upload.size % QUANTUM:
+                self._contents.truncate(upload.content, upload.size - upload.size % QUANTUM)
+                return self.get(id)
+        return upload
+
+    def append(self, id: str, offset: int, data: bytes) -> None:
+        """Adds bytes that begin at `offset`; InvalidError when other bytes came in between."""
+        with self._locks[id]:
+            upload = self.get(id)
+            if upload.stored or upload.size != offset:
+                raise InvalidError("The upload session is in use by another request.")
+            self._contents.append(upload.content, data)
+
+    def finish(self, id: str, total: int, promised: Checksums | None = None) -> StoredObject:
+        """Makes the session's bytes the object, once and for all; repeated, it returns that object."""
+        with self._locks[id]:
+            upload = self.get(id)
+            if upload.stored:
+                return upload.stored
+            if upload.size != total:
+                raise InvalidError(f"The upload has {upload.size} bytes, not the {total} that were announced.")
+            content = self._contents.measure(upload.content)
+            with self._database.transaction() as transaction:
+                stored = self._objects.put(
+                    transaction,
+                    *(upload.bucket, upload.name, content, upload.fields, upload.preconditions),
+                    promised or Checksums(),
+                )
+                transaction.execute(
+                    "UPDATE uploads SET state = 'done', content = '', generation = ? WHERE id = ?",
+                    *(stored.generation, id),
+                )
+        self._locks.pop(id, None)
+        return stored
+
+    def cancel(self, id: str) -> None:
+        """Ends an unfinished session and drops its bytes."""
+        with self._locks[id]:
+            upload = self.get(id)
+            if upload.stored:
+                raise InvalidError("The upload is complete already.")
+            with self._database.transaction() as transaction:
+                transaction.execute("UPDATE uploads SET state = 'cancelled', content = '' WHERE id = ?", id)
+                transaction.garbage.append(upload.content)
+        self._locks.pop(id, None)
+
+    def expire(self, now: datetime) -> None:
+        """Forgets sessions that were opened more than a week before `now`."""
+        with self._database.transaction() as transaction:
+            old = ("kind = 'resumable' AND created < ?", timestamp(now - LIFETIME))
+            for row in transaction.execute(f"SELECT content FROM uploads WHERE {old[0]}", old[1]):  # noqa: S608
+                transaction.garbage.append(row["content"])
+            transaction.execute(f"DELETE FROM uploads WHERE {old[0]}", old[1])  # noqa: S608
+
+
+def _encoded(preconditions: Preconditions) -> dict[str, Any]:
+    return {
+        key: sorted(value) if isinstance(value, frozenset) else value for key, value in asdict(preconditions).items()
+    }
+
+
+def _decoded(values: dict[str, Any]) -> Preconditions:
+    restored: dict[str, Any] = {
+        key: frozenset(value) if isinstance(value, list) else value for key, value in values.items()
+    }
+    return Preconditions(**restored)

@@ -1,0 +1,175 @@
+"""One service as a process: started, watched, started again when it ends, stopped with all that it started."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from emulator.supervisor.logs import Console
+from emulator.supervisor.process_group import ProcessGroup, ending
+from emulator.supervisor.reaper import Guard
+from emulator.supervisor.logs import Output
+from emulator.ports import HOST
+
+_PROBE_INTERVAL_S = 0.05
+_RESTART_MIN_S, _RESTART_MAX_S = 0.5, 10.0
+_STEADY_S = 30  # after so long, the next crash is a first one again
+_STOP_S = 8
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to start a service: `ready` is a path to ask, None means that an open port is enough."""
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    folder: Path
+    port: int
+    ready: str | None
+    ready_timeout_s: float
+
+
+class StartError(RuntimeError):
+    """A service didn't get ready; the message says how it ended and what it said last."""
+
+
+class Child:
+    """Runs one service from `start` to `stop`.
+
+    Args:
+        on_up: called whenever the service has become ready.
+        on_down: called whenever it has gone.
+    """
+
+    def __init__(
+        self,
+        launch: Launch,
+        log: Path,
+        console: Console,
+        guard: Guard,
+        *,
+        on_up: Callable[[], None] = lambda: None,
+        on_down: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.launch, self._log, self._console, self._guard = launch, log, console, guard
+        self._on_up, self._on_down = on_up, on_down
+        self._output = Output(launch.name, log, console)
+        self._process: ProcessGroup | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Return when the service is ready; from then on it is started again whenever it ends.
+
+        Raises:
+            StartError: it ended, or was not ready in time.
+        """
+        self._log.write_bytes(b"")
+        began = time.monotonic()
+        await self._launch()
+        self._console.part(self.launch.name, f"ready after {time.monotonic() - began:.1f} s")
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """Ask the service to end, insist after a while, and leave none of its processes behind."""
+        if self._watcher:
+            self._watcher.cancel()
+            await asyncio.gather(self._watcher, return_exceptions=True)
+        if self._process is None:
+            return
+        self._process.signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await self._process.wait()
+        except TimeoutError:
+            self._console.part(self.launch.name, f"does not stop within {_STOP_S} s and is killed")
+        await self._end()
+
+    def kill(self) -> None:
+        """End it at once; `stop` then returns soon."""
+        if self._process:
+            self._process.signal(signal.SIGKILL)
+
+    async def _watch(self) -> None:
+        """Start the service again, more slowly each time, whenever it ends."""
+        wait = _RESTART_MIN_S
+        began = time.monotonic()
+        while True:
+            problem = await self._gone()
+            wait = _RESTART_MIN_S if time.monotonic() - began > _STEADY_S else wait
+            self._console.part(self.launch.name, f"{problem}; starting it again in {wait:g} s (log: {self._log})")
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, _RESTART_MAX_S)
+            began = time.monotonic()
+            try:
+                await self._launch()
+            except StartError as error:
+                self._console.part(self.launch.name, str(error).splitlines()[0])
+                continue
+            self._console.part(self.launch.name, f"ready again after {time.monotonic() - began:.1f} s")
+            self._on_up()
+
+    async def _gone(self) -> str:
+        """Wait until the process has ended; how it did."""
+        if self._process is None:
+            return "it is not running"
+        status = await self._process.wait()
+        self._on_down()
+        await self._end()
+        return ending(status)
+
+    async def _launch(self) -> None:
+        launch = self.launch
+        self._process = process = await ProcessGroup.start(
+            launch.argv, launch.env, launch.folder, self._output, self._guard
+        )
+        probe, exited = asyncio.create_task(self._probe()), asyncio.create_task(process.wait())
+        timeout = launch.ready_timeout_s
+        try:
+            await asyncio.wait((probe, exited), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            if probe.done() and not exited.done():
+                probe.result()
+                return
+            problem = ending(exited.result()) if exited.done() else f"it was not ready after {timeout:g} s"
+        finally:
+            probe.cancel()
+            exited.cancel()
+        await self._end()
+        raise StartError("\n".join([problem, *self._output.tail]))
+
+    async def _end(self) -> None:
+        """Clean up after the process: whatever it started, its output, its entry with the guard."""
+        process, self._process = self._process, None
+        if process:
+            await process.end()
+
+    async def _probe(self) -> None:
+        """Return when the service answers."""
+        if self.launch.ready is None:
+            while not await self._accepts():
+                await asyncio.sleep(_PROBE_INTERVAL_S)
+            return
+        url = f"http://{HOST}:{self.launch.port}{self.launch.ready}"
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+            while not await _is_ok(session, url):
+                await asyncio.sleep(_PROBE_INTERVAL_S)
+
+    async def _accepts(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection(HOST, self.launch.port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+
+async def _is_ok(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url) as response:
+            return 200 <= response.status < 300
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return False

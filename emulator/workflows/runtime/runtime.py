@@ -1,0 +1,64 @@
+"""What executions share: the HTTP client, the clock, callbacks, connector endpoints, the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+from emulator.workflows.runtime.auth import TokenSource, local_token
+from emulator.workflows.runtime.callbacks import CallbackRegistry
+from emulator.workflows.runtime.clock import Clock, SystemClock
+from emulator.workflows.runtime.http import HttpClient
+
+LogSink = Callable[[dict[str, Any]], None]
+
+
+def discard(_entry: dict[str, Any]) -> None:
+    """A log sink that keeps nothing."""
+
+
+class Runtime:
+    """Shared by any number of executions in one event loop; close it when done (`async with`).
+
+    Args:
+        http: the client for `http.*` and connectors.
+        clock: `now` and `sleep`.
+        callbacks: the registry behind `events.*`; set its `base_url` to where your server is reached.
+        token_source: mints the bearer for `auth:`; the default mints a JWT that only a laptop trusts.
+        endpoints: connector service (`storage`, `pubsub`, `run`, …) to base URL; others go to Google's.
+        log_sink: receives each entry of `sys.log` (`kind: "log"`) and of call logging (`kind: "call"`):
+            `{kind, severity, execution, step, routine, …}`.
+        call_log_level: LOG_NONE, LOG_ERRORS_ONLY or LOG_ALL_CALLS.
+    """
+
+    def __init__(
+        self,
+        *,
+        http: HttpClient | None = None,
+        clock: Clock | None = None,
+        callbacks: CallbackRegistry | None = None,
+        token_source: TokenSource = local_token,
+        endpoints: Mapping[str, str] | None = None,
+        log_sink: LogSink = discard,
+        call_log_level: str = "LOG_NONE",
+    ) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self.http = http or HttpClient()
+        self.callbacks = callbacks or CallbackRegistry()
+        self.token_source = token_source
+        self.endpoints = dict(endpoints or {})
+        self.log_sink = log_sink
+        self.call_log_level = call_log_level
+
+    async def close(self) -> None:
+        """Close the HTTP connections."""
+        await self.http.close()
+
+    async def __aenter__(self) -> Runtime:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

@@ -1,0 +1,323 @@
+"""The Workflow Executions API: create, read, list, cancel; step entries, callbacks, exported data."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from emulator.workflows_api import names, validation
+from emulator.googleapi import paging, timestamps
+from emulator.workflows_api.deployments import Deployments
+from emulator.googleapi.errors import FailedPreconditionError, InvalidArgumentError, MethodNotAllowedError, NotFoundError, ResourceExhaustedError
+from emulator.googleapi.filters import Field, Predicate, compile_filter
+from emulator.workflows_api.resources import STATES, UNFINISHED, Execution, Json, execution_json
+from emulator.workflows_api.runner import Runner
+from emulator.workflows_api.store import ORDER_COLUMNS, Store
+from emulator.workflows import Callback, CallbackRegistry
+
+_FIELDS = (
+    Field("executionId", "string"),
+    Field("state", "enum", STATES),
+    Field("createTime", "time"),
+    Field("startTime", "time"),
+    Field("endTime", "time"),
+    Field("duration", "duration"),
+    Field("workflowRevisionId", "string"),
+    Field("stepName", "list"),
+    Field("labels", "map"),
+    Field("label", "map"),
+    Field("disableConcurrencyQuotaOverflowBuffering", "bool"),
+)
+_ENTRY_STATES = frozenset(f"STATE_{state}" for state in ("IN_PROGRESS", "SUCCEEDED", "FAILED", "CANCELLED"))
+_ENTRY_FIELDS = (
+    Field("entryId", "number"),
+    Field("createTime", "time"),
+    Field("updateTime", "time"),
+    Field("routine", "string"),
+    Field("step", "string"),
+    Field("stepType", "string"),
+    Field("parent", "number"),
+    Field("state", "enum", _ENTRY_STATES | {state.removeprefix("STATE_") for state in _ENTRY_STATES}),
+)
+_ENTRY_ORDERED = ("entryId", "createTime", "updateTime", "routine", "step", "stepType", "state")
+_VIEWS = {"": None, "EXECUTION_VIEW_UNSPECIFIED": None, "BASIC": False, "FULL": True, "0": None, "1": False, "2": True}
+_MAX_PAGE = {False: 1000, True: 100}
+
+
+class Executions:
+    """Every method takes and returns the API's JSON; both front ends, REST and gRPC, stand on it."""
+
+    def __init__(
+        self,
+        store: Store,
+        deployments: Deployments,
+        runner: Runner,
+        callbacks: CallbackRegistry,
+        *,
+        now: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._store, self._deployments, self._runner = store, deployments, runner
+        self._callbacks, self._now = callbacks, now
+
+    def create(self, parent: str, resource: Json) -> Json:
+        """Start an execution of a workflow's current revision; it is stored before this returns.
+
+        Raises:
+            NotFoundError: no such workflow.
+            InvalidArgumentError: the argument or a label breaks a rule.
+            ResourceExhaustedError: too many executions run and wait.
+        """
+        workflow, revision = self._deployments.for_execution(names.workflow(parent))
+        labels = workflow.labels | validation.labels(resource.get("labels", {}), "execution.labels")
+        execution = Execution(
+            name=names.new_execution(parent),
+            workflow=parent,
+            revision_id=revision.revision_id,
+            state="",
+            create_time=self._now(),
+            argument=validation.argument(resource.get("argument", "")),
+            labels=validation.labels(labels, "execution.labels"),
+            call_log_level=resource.get("callLogLevel") or workflow.call_log_level,
+            history_level=resource.get("executionHistoryLevel") or workflow.history_level,
+            no_buffering=bool(resource.get("disableConcurrencyQuotaOverflowBuffering")),
+        )
+        self._runner.submit(execution)
+        return execution_json(execution, full=True)
+
+    def get(self, name: str, view: str = "") -> Json:
+        """One execution, FULL by default.
+
+        Raises:
+            NotFoundError: no such execution.
+        """
+        full = _view(view)
+        return execution_json(self._execution(name), full=full is not False)
+
+    def page(
+        self,
+        parent: str,
+        *,
+        page_size: str | int = 0,
+        page_token: str = "",
+        view: str = "",
+        filter: str = "",
+        order_by: str = "",
+    ) -> Json:
+        """A page of a workflow's executions, BASIC and newest first by default.
+
+        Raises:
+            NotFoundError: no such workflow.
+            InvalidArgumentError: filter, order, view or page token is wrong.
+        """
+        self._deployments.for_execution(parent)
+        full = bool(_view(view))
+        size = validation.page_size(page_size, default=100, largest=_MAX_PAGE[full])
+        keep, order = compile_filter(filter, _FIELDS), paging.parse_order(order_by, ORDER_COLUMNS)
+        request = (parent, filter, order_by)
+        cursor = paging.unseal(page_token, *request)
+        ceiling = self._store.ceiling() if cursor.ceiling is None else cursor.ceiling
+        stored = self._store.executions(parent, order, ceiling=ceiling, skip=cursor.skip, full=full)
+        page, read, more = self._collect(stored, keep, size)
+        answer: Json = {"executions": [execution_json(execution, full=full) for execution in page]}
+        if more:
+            answer["nextPageToken"] = paging.seal(paging.Cursor(cursor.skip + read, ceiling), *request)
+        return answer
+
+    def _collect(self, stored: Iterator[Execution], keep: Predicate, size: int) -> tuple[list[Execution], int, bool]:
+        """The first ``size`` that a filter keeps, how many rows that took, and whether another one follows."""
+        page: list[Execution] = []
+        read = 0
+        for row, execution in enumerate(stored):
+            run = self._runner.find(execution.name)
+            current = run.execution if run else execution
+            if not keep(_record(current)):
+                continue
+            if len(page) == size:
+                return page, read, True
+            page.append(current)
+            read = row + 1
+        return page, read, False
+
+    def cancel(self, name: str) -> Json:
+        """Cancel an execution that has not ended.
+
+        Raises:
+            NotFoundError: no such execution.
+            FailedPreconditionError: it has ended.
+        """
+        execution = self._execution(name)
+        if execution.state not in UNFINISHED:
+            raise FailedPreconditionError(
+                f"execution {name!r} cannot be cancelled: it has ended in state {execution.state}"
+            )
+        return execution_json(self._runner.cancel(name), full=True)
+
+    def export_data(self, name: str) -> Json:
+        """Everything that is kept of an execution, as JSON text."""
+        execution = execution_json(self._execution(name), full=True)
+        return {"data": json.dumps({"execution": execution, "stepEntries": self._entries(name)})}
+
+    def delete_history(self, name: str) -> Json:
+        """Forget the step entries of an execution that has ended.
+
+        Raises:
+            FailedPreconditionError: it still runs.
+        """
+        if self._execution(name).state in UNFINISHED:
+            raise FailedPreconditionError(f"execution {name!r} is still running: its history cannot be deleted")
+        self._store.delete_history(name)
+        return {}
+
+    def step_entries(
+        self,
+        parent: str,
+        *,
+        page_size: str | int = 0,
+        page_token: str = "",
+        skip: str | int = 0,
+        filter: str = "",
+        order_by: str = "",
+    ) -> Json:
+        """A page of an execution's step entries, by entry id."""
+        self._execution(parent)
+        size = validation.page_size(page_size, default=1000, largest=1000)
+        jump = validation.page_size(skip, default=0, largest=10**9)
+        keep, order = compile_filter(filter, _ENTRY_FIELDS), paging.parse_order(order_by, _ENTRY_ORDERED)
+        cursor = paging.unseal(page_token, parent, filter, order_by)
+        page, total, following = paging.cut(
+            self._entries(parent),
+            record=_entry_record,
+            keep=keep,
+            order=order,
+            skip=cursor.skip + jump,
+            size=size,
+        )
+        answer: Json = {"stepEntries": page, "totalSize": total}
+        if following is not None:
+            answer["nextPageToken"] = paging.seal(paging.Cursor(following), parent, filter, order_by)
+        return answer
+
+    def step_entry(self, name: str) -> Json:
+        """One step entry.
+
+        Raises:
+            NotFoundError: no such execution or entry.
+        """
+        self._execution(names.parent(name))
+        for entry in self._entries(names.parent(name)):
+            if entry["name"] == name:
+                return entry
+        raise NotFoundError(f"step entry {name!r} was not found")
+
+    def callbacks(self, parent: str, *, page_size: str | int = 0, page_token: str = "") -> Json:
+        """A page of an execution's open callbacks, by callback id."""
+        self._execution(parent)
+        size = validation.page_size(page_size, default=100, largest=100)
+        cursor = paging.unseal(page_token, parent)
+        callbacks = sorted(self._callbacks.list(parent), key=lambda callback: callback.name)
+        page = callbacks[cursor.skip : cursor.skip + size]
+        answer: Json = {"callbacks": [_callback_json(callback) for callback in page]}
+        if cursor.skip + size < len(callbacks):
+            answer["nextPageToken"] = paging.seal(paging.Cursor(cursor.skip + size), parent)
+        return answer
+
+    def call_back(self, name: str, request: Mapping[str, Any]) -> Json:
+        """Deliver a request, ``{body, headers, method, query, url}``, to a callback.
+
+        Raises:
+            NotFoundError: no such callback, or its execution has ended.
+            MethodNotAllowedError: it was created for another method.
+            ResourceExhaustedError: it holds unread requests enough.
+        """
+        status = self._callbacks.deliver(name, dict(request), timestamps.rfc3339(self._now()))
+        if status == 404:
+            raise NotFoundError(f"callback {name!r} was not found")
+        if status == 405:
+            raise MethodNotAllowedError(f"callback {name!r} does not accept {request['method']}")
+        if status == 429:
+            raise ResourceExhaustedError(f"callback {name!r} has a request that nobody has read yet")
+        return {}
+
+    def trigger_pubsub(self, workflow: str, body: Mapping[str, Any]) -> Json:
+        """Start an execution with a Pub/Sub push as a CloudEvent, as Eventarc does.
+
+        Raises:
+            InvalidArgumentError: the push lacks its subscription or its message.
+        """
+        message = body.get("message")
+        subscription = body.get("subscription")
+        if not isinstance(message, dict) or not message:
+            raise InvalidArgumentError("message is required", field="message")
+        if not isinstance(subscription, str) or not subscription:
+            raise InvalidArgumentError("subscription is required", field="subscription")
+        topic = str(body.get("GCPCloudEventsMode", "")).removeprefix("CUSTOM_PUBSUB_")
+        event = _pubsub_event(message, subscription, topic or subscription, timestamps.rfc3339(self._now()))
+        return self.create(workflow, {"argument": json.dumps(event)})
+
+    def _execution(self, name: str) -> Execution:
+        run = self._runner.find(names.execution(name))
+        if run:
+            return run.execution
+        execution = self._store.execution(name)
+        if execution is None:
+            raise NotFoundError(f"execution {name!r} was not found")
+        return execution
+
+    def _entries(self, name: str) -> list[Json]:
+        run = self._runner.find(name)
+        return run.history.entries() if run else self._store.history(name)
+
+
+def _view(text: str) -> bool | None:
+    if text not in _VIEWS:
+        raise InvalidArgumentError(f"Invalid value at 'view': {text!r}", field="view")
+    return _VIEWS[text]
+
+
+def _record(execution: Execution) -> dict[str, Any]:
+    return {
+        "executionId": names.last(execution.name),
+        "state": execution.state,
+        "createTime": execution.create_time,
+        "startTime": execution.start_time,
+        "endTime": execution.end_time,
+        "duration": execution.duration,
+        "workflowRevisionId": execution.revision_id,
+        "stepName": [step["step"] for step in execution.current_steps],
+        "labels": execution.labels,
+        "label": execution.labels,
+        "disableConcurrencyQuotaOverflowBuffering": execution.no_buffering,
+    }
+
+
+def _entry_record(entry: Json) -> dict[str, Any]:
+    parent = entry.get("navigationInfo", {}).get("parent")
+    return {
+        **entry,
+        "state": entry["state"].removeprefix("STATE_"),
+        "entryId": int(entry["entryId"]),
+        "createTime": timestamps.parse_time(entry["createTime"]),
+        "updateTime": timestamps.parse_time(entry["updateTime"]),
+        "parent": None if parent is None else int(parent),
+    }
+
+
+def _callback_json(callback: Callback) -> Json:
+    rendered: Json = {"name": callback.name, "method": callback.method}
+    if callback.waiters:
+        rendered["waiters"] = str(callback.waiters)
+    if callback.received:
+        rendered["availablePayloads"] = [json.dumps(request) for request in callback.received]
+    return rendered
+
+
+def _pubsub_event(message: Json, subscription: str, source: str, now: str) -> Json:
+    return {
+        "specversion": "1.0",
+        "id": str(message.get("messageId", "")),
+        "source": f"//pubsub.googleapis.com/{source}",
+        "type": "google.cloud.pubsub.topic.v1.messagePublished",
+        "datacontenttype": "application/json",
+        "time": message.get("publishTime", now),
+        "data": {"subscription": subscription, "message": message},
+    }

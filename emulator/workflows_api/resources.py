@@ -1,0 +1,128 @@
+"""What the service keeps of a workflow, a revision and an execution, and their JSON as Google writes it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from emulator.googleapi import timestamps
+
+ACTIVE, QUEUED = "ACTIVE", "QUEUED"
+SUCCEEDED, FAILED, CANCELLED = "SUCCEEDED", "FAILED", "CANCELLED"
+STATES = frozenset({ACTIVE, QUEUED, SUCCEEDED, FAILED, CANCELLED, "UNAVAILABLE"})
+UNFINISHED = frozenset({ACTIVE, QUEUED})
+
+Json = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Workflow:
+    """A workflow: the fields that all its revisions share, and the current revision's id."""
+
+    name: str
+    revision_id: str
+    create_time: int
+    update_time: int
+    description: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    call_log_level: str = ""
+    history_level: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One deployed version: what a change of makes a new revision."""
+
+    workflow: str
+    revision_id: str
+    create_time: int
+    source: str
+    service_account: str
+    user_env_vars: dict[str, str]
+    crypto_key_name: str = ""
+
+
+@dataclass(slots=True)
+class Execution:
+    """One execution; times are nanoseconds since 1970, ``argument`` and ``result`` JSON text."""
+
+    name: str
+    workflow: str
+    revision_id: str
+    state: str
+    create_time: int
+    argument: str = "null"
+    start_time: int | None = None
+    end_time: int | None = None
+    result: str | None = None
+    error: Json | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    call_log_level: str = ""
+    history_level: str = ""
+    no_buffering: bool = False
+    current_steps: list[dict[str, str]] = field(default_factory=list)
+    attempt: int = 0
+
+    @property
+    def duration(self) -> int | None:
+        """How long it ran, once it has ended."""
+        return None if self.end_time is None else self.end_time - (self.start_time or self.end_time)
+
+
+def workflow_json(workflow: Workflow, revision: Revision) -> Json:
+    """A Workflow resource showing one of its revisions."""
+    return _set(
+        {
+            "name": workflow.name,
+            "description": workflow.description,
+            "state": "ACTIVE",
+            "revisionId": revision.revision_id,
+            "createTime": timestamps.rfc3339(workflow.create_time),
+            "updateTime": timestamps.rfc3339(workflow.update_time),
+            "revisionCreateTime": timestamps.rfc3339(revision.create_time),
+            "labels": workflow.labels,
+            "serviceAccount": revision.service_account,
+            "sourceContents": revision.source,
+            "cryptoKeyName": revision.crypto_key_name,
+            "callLogLevel": workflow.call_log_level,
+            "userEnvVars": revision.user_env_vars,
+            "executionHistoryLevel": workflow.history_level,
+            "tags": workflow.tags,
+        }
+    )
+
+
+def execution_json(execution: Execution, *, full: bool) -> Json:
+    """An Execution resource in the FULL or the BASIC view."""
+    basic = {
+        "name": execution.name,
+        "startTime": _time(execution.start_time),
+        "endTime": _time(execution.end_time),
+        "duration": None if execution.duration is None else timestamps.duration(execution.duration),
+        "state": execution.state,
+        "workflowRevisionId": execution.revision_id,
+    }
+    if not full:
+        return _set(basic)
+    return _set(
+        {
+            **basic,
+            "createTime": timestamps.rfc3339(execution.create_time),
+            "argument": execution.argument,
+            "result": execution.result,
+            "error": execution.error,
+            "callLogLevel": execution.call_log_level,
+            "status": {"currentSteps": execution.current_steps} if execution.current_steps else None,
+            "labels": execution.labels,
+            "disableConcurrencyQuotaOverflowBuffering": execution.no_buffering,
+            "executionHistoryLevel": execution.history_level,
+        }
+    )
+
+
+def _time(nanos: int | None) -> str | None:
+    return None if nanos is None else timestamps.rfc3339(nanos)
+
+
+def _set(fields: Json) -> Json:
+    # Protobuf's JSON leaves out what has its default value.
+    return {key: value for key, value in fields.items() if value not in (None, "", {}, [], False)}

@@ -1,0 +1,124 @@
+"""Jobs of a small stack in this event loop, their tasks as real processes, asked over REST without a port."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from starlette.applications import Starlette
+
+from emulator.stack import loader
+from emulator.supervisor.logs import Console
+from emulator.supervisor.reaper import Guard
+from emulator.cloud_run_jobs import Jobs
+from emulator.stack.model import Stack
+from emulator.supervisor.job_tasks import Tasks
+
+PARENT = "projects/local-project/locations/us-central1"
+JOB = f"{PARENT}/jobs/toy"
+
+# A task that notes what it was given, then does what the file `do` in its folder says.
+TASK = """
+import json, os, pathlib, signal, sys, time
+index, attempt = os.environ["CLOUD_RUN_TASK_INDEX"], os.environ["CLOUD_RUN_TASK_ATTEMPT"]
+
+def until(name):
+    while not pathlib.Path(name).exists():
+        time.sleep(0.01)
+
+def note(**fields):
+    own = {name: value for name, value in os.environ.items() if name.startswith(("CLOUD_RUN", "TOY"))}
+    line = {"pid": os.getpid(), "args": sys.argv[1:], "env": own, **fields}
+    with open("seen", "a") as seen:
+        seen.write(json.dumps(line) + "\\n")
+
+exec(pathlib.Path("do").read_text())
+"""
+
+
+class Cloud:
+    """The API of `jobs`, and the folder that its tasks run in."""
+
+    def __init__(self, folder: Path, jobs: Jobs, http: httpx.AsyncClient) -> None:
+        self.folder, self.jobs, self.http = folder, jobs, http
+
+    async def call(self, method: str, path: str, status: int = 200, **options: Any) -> Any:
+        response = await self.http.request(method, f"/v2/{path}", **options)
+        assert response.status_code == status, response.text
+        return response.json()
+
+    async def run(self, **overrides: Any) -> Any:
+        """Begin an execution; its operation."""
+        return await self.call("POST", f"{JOB}:run", json={"overrides": overrides})
+
+    async def done(self, operation: Any) -> Any:
+        """An operation when it is done."""
+        answer = await self.call("POST", f"{operation['name']}:wait", json={})
+        assert answer["done"] is True
+        return answer
+
+    def seen(self) -> list[dict[str, Any]]:
+        """What the tasks have noted."""
+        file = self.folder / "seen"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait for something that tasks bring about; the test's own timeout is the limit."""
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def write_stack(folder: Path, do: str, settings: str = "", *, job: str = "toy", more: str = "") -> Path:
+    """A stack file with one job, whose tasks do what the Python of `do` says; `settings` is one line of YAML of it."""
+    (folder / "task.py").write_text(TASK)
+    (folder / "do").write_text(do)
+    file = folder / "stack.yaml"
+    file.write_text(f"""
+env: {{TOY_STACK: "http://{{http}}"}}
+jobs:
+  {job}:
+    command: [python, -S, task.py]
+    args: [usual]
+    env: {{TOY_JOB: of the job}}
+    {settings}
+{more}
+""")
+    return file
+
+
+@contextmanager
+def starting(stack: Stack) -> Iterator[Tasks]:
+    """What starts the tasks of a stack; nothing of them is left at the end."""
+    logs = stack.root / "logs"
+    logs.mkdir(exist_ok=True)
+    with Guard() as guard:
+        tasks = Tasks(stack, logs, Console(), guard)
+        tasks.prepare({"http": "127.0.0.1:1"}, {"PATH": "/usr/bin:/bin"})
+        yield tasks
+
+
+@asynccontextmanager
+async def running(
+    folder: Path,
+    do: str = "note()",
+    settings: str = "",
+    *,
+    job: str = "toy",
+    data: Path | None = None,
+    grace_s: float = 10,
+) -> AsyncIterator[Cloud]:
+    """A cloud with one job; its state is in memory unless `data` is given."""
+    stack = loader.load(write_stack(folder, do, settings, job=job))
+    with starting(stack) as tasks:
+        jobs = Jobs(data, PARENT, stack.jobs, tasks.start, grace_s=grace_s)
+        await jobs.start()
+        transport = httpx.ASGITransport(app=Starlette(routes=jobs.routes()))
+        async with httpx.AsyncClient(transport=transport, base_url="http://run", timeout=60) as http:
+            try:
+                yield Cloud(folder, jobs, http)
+            finally:
+                await jobs.stop()
+                jobs.close()

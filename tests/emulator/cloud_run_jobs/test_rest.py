@@ -1,0 +1,160 @@
+"""The API as a client sees it: resources, lists, refusals."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.emulator.cloud_run_jobs.running import JOB, PARENT, running
+
+
+def test_jobs_are_those_of_the_stack_file(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with running(tmp_path, settings="max_retries: 1") as cloud:
+            (job,) = (await cloud.call("GET", f"{PARENT}/jobs"))["jobs"]
+            assert job == await cloud.call("GET", JOB)
+            assert (job["name"], job["terminalCondition"]["state"]) == (JOB, "CONDITION_SUCCEEDED")
+            assert job["template"]["taskCount"] == 1
+            task = job["template"]["template"]
+            assert (task["maxRetries"], task["timeout"]) == (1, "600s")
+            assert task["containers"][0]["command"] == ["python", "-S", "task.py"]
+            assert "executionCount" not in job
+            execution = (await cloud.done(await cloud.run()))["response"]
+            job = await cloud.call("GET", JOB)
+            assert job["executionCount"] == 1
+            latest = job["latestCreatedExecution"]
+            assert latest["name"] == execution["name"].rsplit("/", 1)[1]
+            assert latest["completionStatus"] == "EXECUTION_SUCCEEDED"
+
+    asyncio.run(check())
+
+
+def test_executions_are_listed_newest_first_in_pages(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with running(tmp_path) as cloud:
+            names = [(await cloud.done(await cloud.run()))["metadata"]["name"] for _ in range(3)]
+            first = await cloud.call("GET", f"{JOB}/executions", params={"pageSize": 2})
+            rest = await cloud.call("GET", f"{JOB}/executions", params={"pageToken": first["nextPageToken"]})
+            listed = [execution["name"] for execution in first["executions"] + rest["executions"]]
+            assert listed == names[::-1]
+            assert "nextPageToken" not in rest
+            everywhere = await cloud.call("GET", f"{PARENT}/jobs/-/executions")
+            assert [execution["name"] for execution in everywhere["executions"]] == listed
+            operations = (await cloud.call("GET", f"{PARENT}/operations"))["operations"]
+            assert [operation["metadata"]["name"] for operation in operations] == listed
+
+    asyncio.run(check())
+
+
+def test_unfinished_operation_is_not_done_and_waiting_for_it_ends_in_time(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with running(tmp_path, 'until("gate")') as cloud:
+            begun = await cloud.run()
+            assert begun["metadata"]["@type"] == "type.googleapis.com/google.cloud.run.v2.Execution"
+            assert begun["metadata"]["reconciling"] is True
+            waited = await cloud.call("POST", f"{begun['name']}:wait", json={"timeout": "0.01s"})
+            for operation in (begun, waited, await cloud.call("GET", begun["name"])):
+                assert not {"done", "response", "error"} & operation.keys()
+
+    asyncio.run(check())
+
+
+def test_request_that_is_only_to_be_checked_runs_nothing(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with running(tmp_path) as cloud:
+            body = {"validateOnly": True, "overrides": {"taskCount": 7}}
+            operation = await cloud.call("POST", f"{JOB}:run", json=body)
+            assert (operation["done"], operation["response"]["taskCount"]) == (True, 7)
+            assert await cloud.call("GET", f"{JOB}/executions") == {"executions": []}
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "message"),
+    [
+        (
+            "GET",
+            f"{PARENT}/jobs/none",
+            "NOT_FOUND",
+            "Resource 'none' of kind 'JOB' in region 'us-central1' in project 'local-project' does not exist",
+        ),
+        ("POST", f"{PARENT}/jobs/none:run", "NOT_FOUND", "Resource 'none' of kind 'JOB'"),
+        (
+            "POST",
+            "projects/p/locations/europe-west4/jobs/toy:run",
+            "NOT_FOUND",
+            "in region 'europe-west4' in project 'p'",
+        ),
+        ("GET", f"{PARENT}/jobs/none/executions", "NOT_FOUND", "kind 'JOB'"),
+        ("GET", f"{JOB}/executions/toy-1", "NOT_FOUND", "Resource 'toy-1' of kind 'EXECUTION'"),
+        ("POST", f"{JOB}/executions/toy-1:cancel", "NOT_FOUND", "kind 'EXECUTION'"),
+        ("GET", f"{JOB}/executions/toy-1/tasks", "NOT_FOUND", "kind 'EXECUTION'"),
+        ("GET", f"{PARENT}/operations/1", "NOT_FOUND", "Resource '1' of kind 'OPERATION'"),
+        ("POST", f"{PARENT}/operations/1:wait", "NOT_FOUND", "kind 'OPERATION'"),
+        ("POST", f"{PARENT}/jobs", "UNIMPLEMENTED", "jobs come from the stack file"),
+        ("DELETE", JOB, "UNIMPLEMENTED", "not emulated"),
+        ("GET", "somewhere", "NOT_FOUND", "/v2/somewhere was not found"),
+    ],
+)
+def test_what_is_not_there_is_refused_as_google_does(
+    tmp_path: Path, method: str, path: str, status: str, message: str
+) -> None:
+    async def check() -> None:
+        codes = {"NOT_FOUND": 404, "UNIMPLEMENTED": 501}
+        async with running(tmp_path) as cloud:
+            error = (await cloud.call(method, path, codes[status]))["error"]
+            assert (error["code"], error["status"]) == (codes[status], status)
+            assert message in error["message"]
+
+    asyncio.run(check())
+
+
+def change(**fields: Any) -> dict[str, Any]:
+    return {"overrides": {"containerOverrides": [fields]}}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"override": {}}, 'Unknown name "override": Cannot find field.'),
+        ({"overrides": {"tasks": 1}}, "Unknown name \"tasks\" at 'overrides'"),
+        ({"overrides": {"taskCount": "many"}}, "Invalid value at 'overrides.task_count'"),
+        ({"overrides": {"taskCount": True}}, "Invalid value at 'overrides.task_count'"),
+        ({"overrides": {"taskCount": 10_001}}, "overrides.task_count: must be from 1 to 10000"),
+        ({"overrides": {"timeout": "soon"}}, "overrides.timeout: 'soon' is no duration"),
+        ({"overrides": {"timeout": "0s"}}, "overrides.timeout: must be more than 0s"),
+        ({"overrides": {"timeout": "604801s"}}, "at most 604800s"),
+        ({"overrides": {"containerOverrides": [{}, {}]}}, "the job has one container, 'toy'"),
+        (change(name="sidecar"), "the job has no container 'sidecar', only 'toy'"),
+        (change(args="one"), "Invalid value at 'overrides.container_overrides[0].args'"),
+        (change(args=["a"], clearArgs=True), "clear_args and args exclude each other"),
+        (change(env={"A": "b"}), "Invalid value at 'overrides.container_overrides[0].env'"),
+        (change(env=[{"name": "A", "value": 1}]), "Invalid value at 'overrides.container_overrides[0].env[0].value'"),
+        (change(args=["a\0b"]), "overrides.container_overrides[0].args: holds a zero byte"),
+        (change(env=[{"value": "b"}]), "cannot name a variable"),
+        (change(env=[{"name": "CLOUD_RUN_TASK_INDEX", "value": "1"}]), "the name CLOUD_RUN_TASK_INDEX is reserved"),
+        (change(env=[{"name": "A", "valueSource": {"secretKeyRef": {}}}]), "secrets are not emulated"),
+    ],
+)
+def test_wrong_requests_are_refused_with_the_field(tmp_path: Path, body: dict[str, Any], message: str) -> None:
+    async def check() -> None:
+        async with running(tmp_path) as cloud:
+            error = (await cloud.call("POST", f"{JOB}:run", 400, json=body))["error"]
+            assert error["status"] == "INVALID_ARGUMENT"
+            assert message in error["message"]
+            assert (await cloud.call("GET", f"{JOB}/executions"))["executions"] == []
+
+    asyncio.run(check())
+
+
+def test_fields_may_have_the_names_of_the_proto_file_and_numbers_be_strings(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with running(tmp_path) as cloud:
+            change = {"container_overrides": [{"clear_args": True}], "task_count": "2"}
+            execution = (await cloud.done(await cloud.run(**change)))["response"]
+            assert execution["taskCount"] == 2
+            assert [task["args"] for task in cloud.seen()] == [[], []]
+
+    asyncio.run(check())

@@ -1,0 +1,77 @@
+"""Step entries of what is more than a sequence: loops, tries, branches, and more steps than are kept."""
+
+import asyncio
+import itertools
+
+from emulator.workflows_api import history
+from emulator.workflows_api.history import History
+from emulator.workflows import load
+
+EXECUTION = "projects/p/locations/l/workflows/w/executions/e"
+
+
+def run(source):
+    seconds = itertools.count(1)
+    followed = History(EXECUTION, lambda: next(seconds) * 10**9)
+    asyncio.run(load(source).execute(observer=followed))
+    return followed
+
+
+def metadata(entries, step_type):
+    return [entry["stepEntryMetadata"] for entry in entries if entry["stepType"] == step_type]
+
+
+def test_iterations_and_attempts_are_counted_from_one():
+    source = """
+- loop: {for: {value: v, in: [a, b], steps: [{say: {assign: [{x: "${v}"}]}}]}}
+- guard:
+    try: {steps: [{boom: {raise: oops}}]}
+    retry: {predicate: "${retry.always}", max_retries: 1, backoff: {initial_delay: 0, max_delay: 0, multiplier: 1}}
+    except: {as: e, steps: [{note: {assign: [{error: "${e}"}]}}]}
+"""
+    entries = run(source).entries()
+    loops, tries = metadata(entries, "STEP_FOR_ITERATION"), metadata(entries, "STEP_TRY")
+    assert [(each["progressType"], each["progressNumber"]) for each in loops] == [
+        ("PROGRESS_TYPE_FOR", "1"),
+        ("PROGRESS_TYPE_FOR", "2"),
+    ]
+    assert [(each["progressType"], each["progressNumber"]) for each in tries] == [
+        ("PROGRESS_TYPE_RETRY", "1"),
+        ("PROGRESS_TYPE_RETRY", "2"),
+    ]
+
+
+def test_branches_name_their_thread():
+    source = """
+- both:
+    parallel:
+      branches:
+        - left: {steps: [{l: {assign: [{x: 1}]}}]}
+        - right: {steps: [{r: {assign: [{y: 1}]}}]}
+- each: {parallel: {for: {value: v, in: [a, b], steps: [{s: {assign: [{z: "${v}"}]}}]}}}
+"""
+    entries = run(source).entries()
+    branches = metadata(entries, "STEP_PARALLEL_BRANCH_ENTRY")
+    assert sorted(each["threadId"] for each in branches) == ["left", "right"]
+    assert {each["progressType"] for each in branches} == {"PROGRESS_TYPE_PARALLEL_BRANCH"}
+    iterations = metadata(entries, "STEP_FOR_ITERATION")
+    assert {each["progressType"] for each in iterations} == {"PROGRESS_TYPE_PARALLEL_FOR"}
+    assert sorted(each["progressNumber"] for each in iterations) == ["1", "2"]
+
+
+def test_neighbours_share_a_parent():
+    entries = run("[{a: {assign: [{x: 1}]}}, {b: {steps: [{c: {assign: [{x: 2}]}}]}}, {d: {return: 1}}]").entries()
+    found = {entry["step"]: entry for entry in entries}
+    links = {step: entry.get("navigationInfo", {}) for step, entry in found.items()}
+    ids = {step: entry["entryId"] for step, entry in found.items()}
+    assert (links["a"]["next"], links["d"]["previous"]) == (ids["b"], ids["b"])
+    assert links["c"] == {"parent": ids["b"]}
+    assert found["a"]["createTime"] == "1970-01-01T00:00:01Z"
+    assert found["a"]["updateTime"] == "1970-01-01T00:00:02Z"
+
+
+def test_only_the_first_entries_are_kept_but_the_last_step_is_known(monkeypatch):
+    monkeypatch.setattr(history, "MAX_ENTRIES", 3)
+    followed = run("[{a: {assign: [{x: 1}]}}, {b: {assign: [{x: 1}]}}, {c: {assign: [{x: 1}]}}, {d: {return: 1}}]")
+    assert [entry["step"] for entry in followed.entries()] == ["a", "b", "c"]
+    assert followed.current_steps() == [{"routine": "main", "step": "d"}]
