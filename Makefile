@@ -33,6 +33,7 @@ lint: setup      ## ruff, format check, mypy strict, the workflow's static check
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@for main in functions/*/main.py; do $(VENV)/bin/mypy --no-error-summary $$main || exit 1; done
 	@$(RUN) -m emulator.workflows check workflow.yaml
 
 format:          ## let ruff format the code

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from emulator.cli import guide
-from emulator.ports import PortTakenError
-from emulator.stack.model import StackError
-from emulator.stack.loader import load
 from emulator.cli.up import DataInUseError, up
+from emulator.ports import PortTakenError
+from emulator.stack.loader import load
+from emulator.stack.model import StackError
 
 _STACK = Path(__file__).resolve().parent.parent / "deploy" / "local" / "stack.yaml"
 

@@ -14,17 +14,17 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from emulator import ports, storage
-from emulator.stack import model
+from emulator.cloud_run_jobs import Attempt, Jobs, StartTask, TaskProcess
 from emulator.eventarc import OutboxRelay, Triggers
 from emulator.eventarc.triggers import ensure_subscription, ensure_topic
-from emulator.workflows_api import Workflows
 from emulator.googleapi.errors import ApiError
 from emulator.identity import policy
 from emulator.identity.metadata import MetadataServer
-from emulator.cloud_run_jobs import Attempt, Jobs, StartTask, TaskProcess
 from emulator.pubsub import PubSub
+from emulator.stack import model
 from emulator.stack.model import Stack
 from emulator.web import WebServer
+from emulator.workflows_api import Workflows
 
 _MAX_GRPC_MESSAGE = 20 * 2**20
 _LIFECYCLE_INTERVAL_S = 3600

@@ -8,6 +8,7 @@ from . import process
 def serve() -> int:
     """0 after SIGTERM or Ctrl-C. Raises StartError."""
     from gpu_service.web.server import run
+
     from .settings import read
 
     return run(read(sys.argv[1:]))

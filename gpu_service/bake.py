@@ -3,6 +3,7 @@
 import sys
 
 from gpu_service.checkpoints import checkpoint, registry
+
 from .settings import read
 
 

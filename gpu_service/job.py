@@ -16,17 +16,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
+from gpu_service.shards.lines import Format
+
 from . import logs, process, protocol
 from .errors import AgainError, ServiceError, StartError, StorageFailed
-from gpu_service.shards.lines import Format
 from .protocol import Shard
 from .settings import Settings
 from .storage import Storage
 
 if TYPE_CHECKING:
     from gpu_service.serving_model.model import Model
-    from .service import Service
     from gpu_service.shards.runner import Work
+
+    from .service import Service
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from .errors import InstanceError, InvalidRequest, MalformedRequest, RequestError, TooLarge
-from gpu_service.shards.lines import Format
 from gpu_service.checkpoints.registry import Entry
+from gpu_service.shards.lines import Format
+
+from .errors import InstanceError, InvalidRequest, MalformedRequest, RequestError, TooLarge
 
 GENERATION = re.compile(r"[0-9]{1,19}")
 MAX_TOP = 1000

@@ -9,17 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from gpu_service.inputs import encoding
 from gpu_service import protocol
 from gpu_service.batching.batcher import Batcher, Order
-from .errors import InferenceFailed, InstanceError, ModelNotFound, ServiceError
-from gpu_service.serving_model.model import Model, Row
-from gpu_service.inputs.payloads import Payload
-from .protocol import Modelled, Timing
-from gpu_service.checkpoints.registry import Entry, Registry
 from gpu_service.batching.scheduler import Ticket
-from .storage import Storage
+from gpu_service.checkpoints.registry import Entry, Registry
+from gpu_service.inputs import encoding
+from gpu_service.inputs.payloads import Payload
 from gpu_service.inputs.text import FEW_CHARACTERS
+from gpu_service.serving_model.model import Model, Row
+
+from .errors import InferenceFailed, InstanceError, ModelNotFound, ServiceError
+from .protocol import Modelled, Timing
+from .storage import Storage
 
 FEW_IMAGES = 4  # decoded one after another in a thread
 FETCHERS = 16  # objects read at once

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from gpu_service.checkpoints import registry
+
 from .errors import StartError
 
 

@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpu_service.checkpoints import checkpoint, device, registry
-from gpu_service.serving_model import compilation, precision, warmup
 from gpu_service import logs, storage
-from gpu_service.web.app import App
 from gpu_service.batching.batcher import Batcher
 from gpu_service.batching.cost_model import Cost
+from gpu_service.batching.scheduler import Scheduler
+from gpu_service.checkpoints import checkpoint, device, registry
+from gpu_service.checkpoints.registry import Entry, Registry
 from gpu_service.errors import StartError
 from gpu_service.metrics import Metrics
-from gpu_service.serving_model.model import Model
-from gpu_service.checkpoints.registry import Entry, Registry
-from gpu_service.batching.scheduler import Scheduler
 from gpu_service.service import Service
+from gpu_service.serving_model import compilation, precision, warmup
+from gpu_service.serving_model.model import Model
 from gpu_service.settings import Settings
+from gpu_service.web.app import App
 
 if TYPE_CHECKING:
     from gpu_service.tracing import Tracing

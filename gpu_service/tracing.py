@@ -15,9 +15,10 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from . import __version__
 from gpu_service.batching.batcher import Order
 from gpu_service.web.asgi import Request
+
+from . import __version__
 
 Exporter = Literal["otlp", "console"]
 

@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from emulator.cli import guide
 from emulator import ports
-from emulator.supervisor.logs import Console, log_to
+from emulator.cli import guide
 from emulator.stack.model import Stack
+from emulator.supervisor.logs import Console, log_to
 from emulator.supervisor.supervisor import StartFailedError, Supervisor
 
 _SERVICES_OFFSET = 10  # of the services' ports from --port-base

@@ -3,11 +3,11 @@
 import hashlib
 from typing import Any
 
-from emulator.googleapi.errors import FailedPreconditionError
-from emulator.workflows_api.resources import Json
-from emulator.googleapi.timestamps import NANOS, duration, rfc3339
 from emulator.cloud_run_jobs.resources import CANCELLED, ENDED, FAILED, PENDING, SUCCEEDED, Execution, Operation, Task
+from emulator.googleapi.errors import FailedPreconditionError
+from emulator.googleapi.timestamps import NANOS, duration, rfc3339
 from emulator.stack.model import Job
+from emulator.workflows_api.resources import Json
 
 _EXECUTION_TYPE = "type.googleapis.com/google.cloud.run.v2.Execution"
 _STATES = {

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from emulator.googleapi.errors import InvalidArgumentError
-from emulator.workflows_api.resources import Json
 from emulator.googleapi.timestamps import NANOS, parse_duration
+from emulator.workflows_api.resources import Json
 
 _MAX_TASKS = 10_000
 _MAX_TIMEOUT_S = 168 * 3600

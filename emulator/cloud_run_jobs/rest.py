@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.routing import Route
 
-from emulator.googleapi.errors import NotFoundError
-from emulator.workflows_api.resources import Json
-from emulator.googleapi.rest import body, query, resource, route
 from emulator.cloud_run_jobs.errors import UnimplementedError
 from emulator.cloud_run_jobs.requests import read_cancel, read_wait
+from emulator.googleapi.errors import NotFoundError
+from emulator.googleapi.rest import body, query, resource, route
+from emulator.workflows_api.resources import Json
 
 if TYPE_CHECKING:
     from emulator.cloud_run_jobs.service import Jobs

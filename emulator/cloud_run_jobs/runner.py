@@ -13,9 +13,19 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from emulator.googleapi.errors import FailedPreconditionError, UnavailableError
-from emulator.cloud_run_jobs.resources import CANCELLED, ENDED, FAILED, PENDING, RUNNING, SUCCEEDED, Execution, Operation, Task
+from emulator.cloud_run_jobs.resources import (
+    CANCELLED,
+    ENDED,
+    FAILED,
+    PENDING,
+    RUNNING,
+    SUCCEEDED,
+    Execution,
+    Operation,
+    Task,
+)
 from emulator.cloud_run_jobs.store import Store
+from emulator.googleapi.errors import FailedPreconditionError, UnavailableError
 
 logger = logging.getLogger(__name__)
 

@@ -10,10 +10,6 @@ from typing import TypeVar
 
 from starlette.routing import Route
 
-from emulator.googleapi import paging
-from emulator.workflows_api import validation
-from emulator.googleapi.errors import FailedPreconditionError
-from emulator.workflows_api.resources import Json
 from emulator.cloud_run_jobs import messages
 from emulator.cloud_run_jobs.errors import missing
 from emulator.cloud_run_jobs.requests import read_run
@@ -21,7 +17,11 @@ from emulator.cloud_run_jobs.resources import Execution, Operation, Task
 from emulator.cloud_run_jobs.rest import JobRoutes
 from emulator.cloud_run_jobs.runner import GRACE_S, Runner, StartTask
 from emulator.cloud_run_jobs.store import Store
+from emulator.googleapi import paging
+from emulator.googleapi.errors import FailedPreconditionError
 from emulator.stack.model import Job
+from emulator.workflows_api import validation
+from emulator.workflows_api.resources import Json
 
 _ID = string.ascii_lowercase + string.digits
 

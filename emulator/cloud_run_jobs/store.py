@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from emulator.googleapi.database import Database
 from emulator.cloud_run_jobs.resources import ENDED, Execution, Operation, Task
+from emulator.googleapi.database import Database
 
 _SCHEMA_VERSION = 1
 _SCHEMA = """

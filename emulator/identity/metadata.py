@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from emulator.identity.tokens import TokenIssuer
 from emulator.identity import policy
+from emulator.identity.tokens import TokenIssuer
 from emulator.stack.model import DEVELOPER, Stack
 from emulator.workflows.runtime.auth import TokenRequest
 

@@ -7,7 +7,19 @@ from typing import Any
 
 import yaml
 
-from emulator.stack.model import PUBSUB_EVENT, STORAGE_EVENTS, Backoff, Bucket, Job, Service, Stack, StackError, Subscription, Trigger, WorkflowFile
+from emulator.stack.model import (
+    PUBSUB_EVENT,
+    STORAGE_EVENTS,
+    Backoff,
+    Bucket,
+    Job,
+    Service,
+    Stack,
+    StackError,
+    Subscription,
+    Trigger,
+    WorkflowFile,
+)
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 

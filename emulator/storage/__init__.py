@@ -1,7 +1,8 @@
 """An emulated Cloud Storage: `Store` keeps buckets and objects, `app` serves them as Google's APIs do."""
 
-from .api import app
 from emulator.storage.objects.generations import Source
+
+from .api import app
 from .outbox import Change
 from .preconditions import Preconditions
 from .resources import StoredObject

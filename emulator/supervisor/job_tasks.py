@@ -4,13 +4,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from emulator.cloud_run_jobs import Attempt
 from emulator.stack import model
-from emulator.supervisor.logs import Console
+from emulator.stack.model import Stack
+from emulator.supervisor.logs import Console, Output
 from emulator.supervisor.process_group import ProcessGroup
 from emulator.supervisor.reaper import Guard
-from emulator.cloud_run_jobs import Attempt
-from emulator.supervisor.logs import Output
-from emulator.stack.model import Stack
 
 
 class Tasks:

@@ -1,14 +1,14 @@
 """What the supervisor tells its user: its own progress, and of the services' logs what needs attention."""
 
+import asyncio
 import json
 import logging
 import os
 import re
 import sys
+from collections import deque
 from pathlib import Path
 from textwrap import shorten
-import asyncio
-from collections import deque
 
 _SEVERE = {"WARNING", "ERROR", "CRITICAL", "ALERT", "EMERGENCY"}
 _PLAIN_SEVERE = re.compile(r"\b(?:WARNING|ERROR|CRITICAL|FATAL)\b")
@@ -100,6 +100,7 @@ def log_to(file: Path, console: Console) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[written, _ConsoleHandler(console)], force=True)
     for chatty in ("uvicorn", "asyncio", "aiohttp"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
 
 _TAIL = 25
 

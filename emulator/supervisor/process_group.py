@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from emulator.supervisor.reaper import Guard, kill_group
 from emulator.supervisor.logs import Output
+from emulator.supervisor.reaper import Guard, kill_group
 
 _LAST_WORDS_S = 2  # for a pipe that somebody outside the group still holds
 

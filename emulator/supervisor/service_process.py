@@ -9,11 +9,10 @@ from pathlib import Path
 
 import aiohttp
 
-from emulator.supervisor.logs import Console
+from emulator.ports import HOST
+from emulator.supervisor.logs import Console, Output
 from emulator.supervisor.process_group import ProcessGroup, ending
 from emulator.supervisor.reaper import Guard
-from emulator.supervisor.logs import Output
-from emulator.ports import HOST
 
 _PROBE_INTERVAL_S = 0.05
 _RESTART_MIN_S, _RESTART_MAX_S = 0.5, 10.0

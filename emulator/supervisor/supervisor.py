@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from emulator import ports
-from emulator.stack import model
-from emulator.supervisor.service_process import Child, Launch
-from emulator.supervisor.logs import Console
-from emulator.supervisor.reaper import Guard
 from emulator.identity import policy
 from emulator.identity.backend import Backend
 from emulator.identity.front import Front
 from emulator.identity.gate import Gate
 from emulator.server import Emulator
+from emulator.stack import model
 from emulator.stack.model import Service, Stack
 from emulator.supervisor.job_tasks import Tasks
+from emulator.supervisor.logs import Console
+from emulator.supervisor.reaper import Guard
+from emulator.supervisor.service_process import Child, Launch
 
 # Settings of this shell's other programs that the functions-framework would take for its own.
 _NOT_INHERITED = ("DEBUG", "HOST", "WORKERS", "THREADS")

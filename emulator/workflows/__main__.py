@@ -13,13 +13,14 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
-from . import limits
-from emulator.workflows.runtime.auth import from_metadata_server, local_token
-from .callback_server import CallbackServer
 from emulator.workflows.linter import WARNING, check
+from emulator.workflows.runtime.auth import from_metadata_server, local_token
 from emulator.workflows.runtime.environment import Environment, Outcome
-from .errors import WorkflowSyntaxError
 from emulator.workflows.runtime.runtime import Runtime
+
+from . import limits
+from .callback_server import CallbackServer
+from .errors import WorkflowSyntaxError
 from .trace import Tracer
 from .values import decode_json
 from .workflow import Workflow, load

@@ -9,9 +9,10 @@ from typing import Any
 
 from aiohttp import web
 
-from . import limits
-from emulator.workflows.runtime.callbacks import CallbackRegistry
 from emulator.workflows.library.times import rfc3339
+from emulator.workflows.runtime.callbacks import CallbackRegistry
+
+from . import limits
 
 _REFUSALS = {
     400: ("INVALID_ARGUMENT", "the callback's body cannot be read"),

@@ -8,7 +8,22 @@ from collections.abc import Iterator
 from emulator.workflows import limits
 from emulator.workflows.errors import Problem, WorkflowSyntaxError
 from emulator.workflows.syntax.nodes import Binary, Call, Expression, Index, ListLiteral, Member, Name, Unary
-from emulator.workflows.syntax.program import Assign, CallStep, Computed, Constant, ListValue, MapValue, Place, Program, Raise, Return, Step, Switch, Try, Value
+from emulator.workflows.syntax.program import (
+    Assign,
+    CallStep,
+    Computed,
+    Constant,
+    ListValue,
+    MapValue,
+    Place,
+    Program,
+    Raise,
+    Return,
+    Step,
+    Switch,
+    Try,
+    Value,
+)
 from emulator.workflows.syntax.source import Mapping, Node, Scalar, Sequence, parse
 from emulator.workflows.syntax.variables import inside, walk
 from emulator.workflows.workflow import examine

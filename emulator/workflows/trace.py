@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from emulator.workflows.runtime.observer import FAILED, Observer, StepEntry
+
 from .values import safe_json
 
 _SHOWN = 120

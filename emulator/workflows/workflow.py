@@ -7,18 +7,19 @@ import json
 import logging
 from typing import Any
 
-from . import limits
 from emulator.workflows.compile.compiler import CompiledRoutine, compile_program
+from emulator.workflows.deploy_checks.validation import validate
 from emulator.workflows.runtime.environment import Environment, Outcome
-from .errors import Problem, RaisedError, WorkflowSyntaxError, failure, limit_error, value_error
 from emulator.workflows.runtime.observer import Observer
-from emulator.workflows.syntax.program import Program
-from emulator.workflows.syntax.reader import read
 from emulator.workflows.runtime.report import execution_error
 from emulator.workflows.runtime.runtime import Runtime
 from emulator.workflows.runtime.scope import Execution, Frame
+from emulator.workflows.syntax.program import Program
+from emulator.workflows.syntax.reader import read
 from emulator.workflows.syntax.source import parse
-from emulator.workflows.deploy_checks.validation import validate
+
+from . import limits
+from .errors import Problem, RaisedError, WorkflowSyntaxError, failure, limit_error, value_error
 from .values import jsonable, normal
 
 logger = logging.getLogger(__name__)

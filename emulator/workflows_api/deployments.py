@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from emulator import workflows as interpreter
-from emulator.workflows_api import names, validation
 from emulator.googleapi import paging, timestamps
 from emulator.googleapi.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
 from emulator.googleapi.filters import Field, compile_filter, folded
+from emulator.workflows_api import names, validation
 from emulator.workflows_api.resources import Json, Revision, Workflow, workflow_json
 from emulator.workflows_api.store import Store
 

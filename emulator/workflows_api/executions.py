@@ -5,15 +5,21 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from emulator.workflows_api import names, validation
 from emulator.googleapi import paging, timestamps
-from emulator.workflows_api.deployments import Deployments
-from emulator.googleapi.errors import FailedPreconditionError, InvalidArgumentError, MethodNotAllowedError, NotFoundError, ResourceExhaustedError
+from emulator.googleapi.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    MethodNotAllowedError,
+    NotFoundError,
+    ResourceExhaustedError,
+)
 from emulator.googleapi.filters import Field, Predicate, compile_filter
+from emulator.workflows import Callback, CallbackRegistry
+from emulator.workflows_api import names, validation
+from emulator.workflows_api.deployments import Deployments
 from emulator.workflows_api.resources import STATES, UNFINISHED, Execution, Json, execution_json
 from emulator.workflows_api.runner import Runner
 from emulator.workflows_api.store import ORDER_COLUMNS, Store
-from emulator.workflows import Callback, CallbackRegistry
 
 _FIELDS = (
     Field("executionId", "string"),

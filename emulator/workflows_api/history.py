@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from emulator.googleapi import timestamps
-from emulator.workflows_api.resources import Json
 from emulator.workflows import Observer, StepEntry
+from emulator.workflows_api.resources import Json
 
 MAX_ENTRIES = 10_000  # what is kept of one execution; later steps run, but leave no entry
 _PROGRESS_TYPES = {

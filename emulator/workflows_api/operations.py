@@ -1,8 +1,8 @@
 """Long-running operations and locations: what clients poll, and where they may deploy."""
 
-from emulator.workflows_api import names, validation
 from emulator.googleapi import paging
 from emulator.googleapi.errors import NotFoundError
+from emulator.workflows_api import names, validation
 from emulator.workflows_api.resources import Json
 from emulator.workflows_api.store import Store
 

@@ -3,11 +3,11 @@
 from starlette.requests import Request
 from starlette.routing import Route
 
+from emulator.googleapi.rest import body, query, resource, route
 from emulator.workflows_api.callback_requests import received
 from emulator.workflows_api.executions import Executions
 from emulator.workflows_api.messages import read_execution
 from emulator.workflows_api.resources import Json
-from emulator.googleapi.rest import body, query, resource, route
 
 _PARENT = ("projects", "locations", "workflows")
 _NAME = (*_PARENT, "executions")

@@ -3,11 +3,11 @@
 from starlette.requests import Request
 from starlette.routing import Route
 
+from emulator.googleapi.rest import body, query, resource, route
 from emulator.workflows_api.deployments import Deployments
 from emulator.workflows_api.messages import read_workflow
 from emulator.workflows_api.operations import Operations, location
 from emulator.workflows_api.resources import Json
-from emulator.googleapi.rest import body, query, resource, route
 
 _PARENT = ("projects", "locations")
 _NAME = (*_PARENT, "workflows")

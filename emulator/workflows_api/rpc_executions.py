@@ -4,10 +4,10 @@ import grpc
 from google.cloud.workflows.executions_v1 import types
 from google.protobuf.message import Message
 
+from emulator.googleapi.rpc import service, unary
 from emulator.workflows_api.executions import Executions
 from emulator.workflows_api.messages import as_json
 from emulator.workflows_api.resources import Json
-from emulator.googleapi.rpc import service, unary
 
 _EXECUTION = types.Execution.pb()
 

@@ -8,12 +8,12 @@ from google.cloud.workflows_v1 import types
 from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2
 
+from emulator.googleapi.rpc import service, unary
 from emulator.workflows_api import names
 from emulator.workflows_api.deployments import Deployments
 from emulator.workflows_api.messages import as_json
 from emulator.workflows_api.operations import Operations, location
 from emulator.workflows_api.resources import Json
-from emulator.googleapi.rpc import service, unary
 
 
 def workflows_service(deployments: Deployments) -> grpc.GenericRpcHandler:

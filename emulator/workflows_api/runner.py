@@ -15,13 +15,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from emulator.googleapi.errors import FailedPreconditionError, ResourceExhaustedError, UnavailableError
+from emulator.workflows import Environment, ExecutionError, Outcome, Runtime, WorkflowSyntaxError
 from emulator.workflows_api import names
 from emulator.workflows_api.deployments import PROJECT_NUMBER, Deployments
-from emulator.googleapi.errors import FailedPreconditionError, ResourceExhaustedError, UnavailableError
 from emulator.workflows_api.history import History
 from emulator.workflows_api.resources import ACTIVE, CANCELLED, FAILED, QUEUED, SUCCEEDED, Execution, Json, Revision
 from emulator.workflows_api.store import Store
-from emulator.workflows import Environment, ExecutionError, Outcome, Runtime, WorkflowSyntaxError
 
 logger = logging.getLogger(__name__)
 

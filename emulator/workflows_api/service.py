@@ -10,6 +10,9 @@ from typing import Any
 import grpc.aio
 from starlette.routing import Route
 
+from emulator.identity.tokens import TokenIssuer
+from emulator.workflows import CallbackRegistry, Runtime
+from emulator.workflows.runtime.http import HttpClient
 from emulator.workflows_api.deployments import Deployments
 from emulator.workflows_api.executions import Executions
 from emulator.workflows_api.operations import Operations
@@ -19,9 +22,6 @@ from emulator.workflows_api.rpc_executions import executions_service
 from emulator.workflows_api.rpc_workflows import locations_service, operations_service, workflows_service
 from emulator.workflows_api.runner import Limits, Runner
 from emulator.workflows_api.store import Store
-from emulator.identity.tokens import TokenIssuer
-from emulator.workflows import CallbackRegistry, Runtime
-from emulator.workflows.runtime.http import HttpClient
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ import functions_framework
 
 from forecasting.answer import answer
 from pipeline import http, logs, settings
-from pipeline.inputs import objects
 from pipeline.formats import text
+from pipeline.inputs import objects
 from pipeline.jobs.job import Job
 
 logs.setup()

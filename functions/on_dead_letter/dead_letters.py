@@ -6,30 +6,24 @@ later deliveries left under what stays the same: when it was published, and what
 
 import base64
 import binascii
-import hashlib
-import json
 import logging
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
-from google.api_core.exceptions import NotFound, PreconditionFailed
-
-from pipeline import storage, intake, logs
-from pipeline.jobs import documents, outcomes
-from pipeline.inputs import inline, manifests, messages, kept_messages
-from pipeline.formats import json_text
+from pipeline import intake, logs, storage
 from pipeline.errors import MalformedError, RejectedError
+from pipeline.formats import json_text
+from pipeline.inputs import inline, kept_messages, manifests, messages, redeliveries
 from pipeline.inputs.events import Message, Receipt, Upload
+from pipeline.inputs.redeliveries import DEAD_LETTER_SOURCE
 from pipeline.intake import Finished, Verdict
+from pipeline.jobs import documents, outcomes
 from pipeline.jobs.job import Job
-from pipeline.storage import put
 from pipeline.settings import Settings
-from pipeline.storage import stamp
+from pipeline.storage import put, stamp
 
-SOURCE = "CloudPubSubDeadLetterSource"
 OBJECT_FIELDS = {"bucket", "name", "generation"}
 
 
@@ -46,26 +40,14 @@ class Letter:
     @classmethod
     def of(cls, message: Message) -> "Letter":
         said = message.attributes
-        count = said.get(f"{SOURCE}DeliveryCount", "")
+        count = said.get(f"{DEAD_LETTER_SOURCE}DeliveryCount", "")
         return cls(
             message,
             _body(message.data),
             int(count) if count.isascii() and count.isdecimal() and len(count) < 10 else None,
-            said.get(f"{SOURCE}Subscription", "unknown"),
-            said.get(f"{SOURCE}TopicPublishTime"),
+            said.get(f"{DEAD_LETTER_SOURCE}Subscription", "unknown"),
+            said.get(f"{DEAD_LETTER_SOURCE}TopicPublishTime"),
         )
-
-
-def note_redelivery(settings: Settings, message: Message) -> None:
-    """Keeps which message this is for the case that it ends as a dead letter; costs one write per redelivery."""
-    if message.attempt < 2 or not message.published:
-        return
-    note = _note(message, message.published)
-    blob = storage.bucket(settings.work_bucket).blob(note)
-    try:
-        put(blob, json.dumps({"topic": message.topic, "message_id": message.id}), stamp("redelivery"), generation=0)
-    except PreconditionFailed:
-        return
 
 
 def bury(settings: Settings, message: Message, receipt: Receipt) -> Verdict:
@@ -139,34 +121,9 @@ def _sent(settings: Settings, letter: Letter, receipt: Receipt) -> tuple[Job, st
 
 def _message_job(settings: Settings, letter: Letter, receipt: Receipt) -> Job:
     message = letter.message
-    topic, message_id = _original(settings, letter) or (message.topic, message.id)
+    noted = redeliveries.original(settings, message, letter.published) if letter.published else None
+    topic, message_id = noted or (message.topic, message.id)
     return messages.job_of(replace(message, topic=topic, id=message_id), receipt)
-
-
-def _original(settings: Settings, letter: Letter) -> tuple[str, str] | None:
-    """Topic and id under which the message was delivered, where a redelivery has noted them."""
-    if not letter.published:
-        return None
-    try:
-        name = _note(letter.message, letter.published)
-        note = json.loads(storage.bucket(settings.work_bucket).blob(name).download_as_bytes())
-    except NotFound:
-        return None
-    return note["topic"], note["message_id"]
-
-
-def _note(message: Message, published: str) -> str:
-    own = {key: value for key, value in message.attributes.items() if not key.startswith(SOURCE)}
-    said = json.dumps([_milliseconds(published), message.data or "", sorted(own.items())])
-    return f"redeliveries/{hashlib.sha256(said.encode()).hexdigest()[:32]}.json"
-
-
-def _milliseconds(moment: str) -> str:
-    """The time in one spelling, whatever the service's precision."""
-    try:
-        return datetime.fromisoformat(moment).isoformat(timespec="milliseconds")
-    except ValueError:
-        return moment
 
 
 def _kept_as_it_is(settings: Settings, job: Job, message: Message) -> str:

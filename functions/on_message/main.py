@@ -3,9 +3,9 @@
 import functions_framework
 from cloudevents.http import CloudEvent
 
-from pipeline.inputs import events
-from pipeline import http, intake, logs, settings
 from messaging import router
+from pipeline import http, intake, logs, settings
+from pipeline.inputs import events
 
 logs.setup()
 http.describe_errors()

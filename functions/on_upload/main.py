@@ -3,8 +3,8 @@
 import functions_framework
 from cloudevents.http import CloudEvent
 
-from pipeline.inputs import events
 from pipeline import http, intake, logs, settings
+from pipeline.inputs import events
 
 logs.setup()
 http.describe_errors()

@@ -11,9 +11,9 @@ import functions_framework
 from werkzeug.exceptions import HTTPException
 
 from pipeline import logs
-from pipeline.storage import AGAIN
 from pipeline.errors import InProgressError, MalformedError, RejectedError
 from pipeline.inputs.events import Receipt, receipt, request_trace
+from pipeline.storage import AGAIN
 
 if TYPE_CHECKING:
     from cloudevents.http import CloudEvent

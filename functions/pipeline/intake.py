@@ -5,16 +5,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pipeline import storage, logs
-from pipeline.jobs import documents, outcomes, quotas
-from pipeline.inputs import objects, kinds, parameters, sidecars
-from pipeline.jobs.claims import Claim, Claims
+from pipeline import logs, storage
 from pipeline.errors import MalformedError, RejectedError, ThrottledError
+from pipeline.inputs import kinds, objects, parameters, sidecars
 from pipeline.inputs.events import Receipt, Upload
+from pipeline.jobs import documents, outcomes, quotas
+from pipeline.jobs.claims import Claim, Claims
+from pipeline.jobs.executions import start
 from pipeline.jobs.job import BATCHED, Job, document_of_object, of_object
 from pipeline.settings import Settings
 from pipeline.storage import is_stamped
-from pipeline.jobs.executions import start
 
 WITH_SIDECARS = (*BATCHED, "timeseries")
 

@@ -4,9 +4,11 @@ import functools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
 if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator
-from typing import Any, Literal
+from typing import Literal
+
 from pipeline.errors import MalformedError
 
 FOLDER = Path(__file__).with_name("schemas")

@@ -3,13 +3,17 @@
 import functools
 import os
 from typing import TYPE_CHECKING
+
 from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.auth.exceptions import TransportError
 from requests.exceptions import RequestException
+
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket, Client
 from collections.abc import Callable
+
 from google.api_core.exceptions import PreconditionFailed
+
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
 from collections.abc import Mapping
@@ -30,6 +34,7 @@ def bucket(name: str) -> "Bucket":
     """A bucket by name; no request is made."""
     found: Bucket = storage().bucket(name)
     return found
+
 
 INPUT_GENERATION = "input-generation"
 CONTENT_TYPES = {"json": "application/json", "jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
@@ -92,6 +97,7 @@ def _rank(blob: "Blob") -> tuple[int, int]:
 
 def content_type(name: str) -> str:
     return CONTENT_TYPES.get(name.rpartition(".")[2], "application/octet-stream")
+
 
 KEY = "pipeline-job"
 HOPS = "pipeline-hops"

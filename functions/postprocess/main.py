@@ -4,8 +4,8 @@ from typing import Any
 
 import functions_framework
 
-from postprocessing import results, microbatch, progress
 from pipeline import http, logs, settings
+from postprocessing import microbatch, progress, results
 
 logs.setup()
 http.describe_errors()

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gpu_service.errors import DeadlineExceeded, InferenceFailed, Overloaded, Unavailable
 from gpu_service.batching.scheduler import Batch, Scheduler, Ticket
+from gpu_service.errors import DeadlineExceeded, InferenceFailed, Overloaded, Unavailable
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from gpu_service.checkpoints import registry
-from gpu_service.errors import StartError
 from gpu_service.checkpoints.registry import Entry
+from gpu_service.errors import StartError
 
 PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model"]
 

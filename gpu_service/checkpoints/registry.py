@@ -9,7 +9,7 @@ import msgspec
 from gpu_service.errors import ModelNotFound, StartError
 
 Task = Literal["text-classification", "image-classification"]
-OWN = Path(__file__).with_name("models.json")
+OWN = Path(__file__).parents[1] / "models.json"
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from gpu_service.networks.attention import Packed, PackedOnGpu
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
+from gpu_service.networks.attention import Packed, PackedOnGpu
 from gpu_service.networks.transformer import ACTIVATIONS, Layer, Linear, Norm, Weights, encode
 
 Tokens = NDArray[np.int64]

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from gpu_service import logs
-from gpu_service.serving_model import precision
-from gpu_service.serving_model.model import Model
 from gpu_service.networks.bert import PackedClassifier
 from gpu_service.networks.transformer import Layer, after_attention
 from gpu_service.networks.vit import VisionClassifier
+from gpu_service.serving_model import precision
+from gpu_service.serving_model.model import Model
 
 logger = logging.getLogger(__name__)
 

@@ -9,14 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gpu_service.networks import bert, resnet, vit
-from gpu_service.networks.auto import AutoImageClassifier, AutoTextClassifier
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
 from gpu_service.errors import InstanceError
 from gpu_service.inputs.image import ImageInputs
 from gpu_service.inputs.payloads import Payload
 from gpu_service.inputs.text import TextInputs
+from gpu_service.networks import bert, resnet, vit
+from gpu_service.networks.auto import AutoImageClassifier, AutoTextClassifier
 
 SMALL = 4_000_000  # weights: with fewer, threads that wait for each other cost more than they bring
 CORES = torch.get_num_threads()

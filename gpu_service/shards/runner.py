@@ -9,13 +9,13 @@ from typing import IO, TYPE_CHECKING
 
 import msgspec
 
-from gpu_service.shards import lines
 from gpu_service import protocol
 from gpu_service.errors import InferenceFailed, Overloaded, StorageFailed, Unavailable
-from gpu_service.shards.lines import Line
-from gpu_service.serving_model.model import Model
 from gpu_service.protocol import Modelled, Shard, ShardAnswer, Summary, Timing
 from gpu_service.service import Service, prediction, used
+from gpu_service.serving_model.model import Model
+from gpu_service.shards import lines
+from gpu_service.shards.lines import Line
 from gpu_service.storage import Changed
 
 if TYPE_CHECKING:

@@ -6,12 +6,19 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gpu_service.web import asgi
 from gpu_service import logs, protocol
-from gpu_service.errors import InferenceFailed, InvalidRequest, MethodNotAllowed, RouteNotFound, ServiceError, Unavailable
-from gpu_service.web.asgi import Disconnected, Receive, Request, Response, Scope, Send
+from gpu_service.errors import (
+    InferenceFailed,
+    InvalidRequest,
+    MethodNotAllowed,
+    RouteNotFound,
+    ServiceError,
+    Unavailable,
+)
 from gpu_service.protocol import Answer
 from gpu_service.settings import Settings
+from gpu_service.web import asgi
+from gpu_service.web.asgi import Disconnected, Receive, Request, Response, Scope, Send
 
 if TYPE_CHECKING:  # they bring torch, and /health answers before that is imported
     from gpu_service.metrics import Metrics

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import uvicorn
 
 from gpu_service import logs
-from gpu_service.web.app import App
 from gpu_service.errors import StartError
 from gpu_service.settings import Settings
+from gpu_service.web.app import App
 
 if TYPE_CHECKING:
     from gpu_service.startup import Loaded

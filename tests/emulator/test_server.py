@@ -13,8 +13,8 @@ import pytest
 from emulator import ports
 from emulator.pubsub import protos
 from emulator.server import Emulator
-from emulator.stack.model import Stack, StackError
 from emulator.stack.loader import load
+from emulator.stack.model import Stack, StackError
 from tests.emulator.receiver import Receiver, receiving, until
 
 STACK = """

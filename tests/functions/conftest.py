@@ -11,9 +11,10 @@ import pytest
 from flask.testing import FlaskClient
 from google.cloud import storage
 
-from pipeline import storage as storage_module
 from messaging import pubsub
-from pipeline.jobs import quotas, executions as executions_module
+from pipeline import storage as pipeline_storage
+from pipeline.jobs import executions as workflow_executions
+from pipeline.jobs import quotas
 from tests.functions.cloud import Cloud, Executions, Faulty, serving_executions, serving_storage
 
 ROOT = Path(__file__).parents[2]
@@ -54,10 +55,10 @@ def cloud(
 
 
 def _forget_clients() -> None:
-    storage_module.storage.cache_clear()
-    executions_module.client.cache_clear()
-    pubsub.client.cache_clear()
-    pubsub.client.cache_clear()
+    pipeline_storage.storage.cache_clear()
+    workflow_executions.client.cache_clear()
+    pubsub.publisher.cache_clear()
+    pubsub.subscriber.cache_clear()
     quotas.of.cache_clear()
 
 

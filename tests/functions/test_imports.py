@@ -30,11 +30,11 @@ ERRORS = {  # the exceptions of Google's clients, and what those import
 }
 LOADED = {
     "on_upload": {"filetype"},
-    "on_message": {"filetype"},
-    "on_dead_letter": {"filetype"},
-    "preprocess": set[str](),
+    "on_message": {"filetype", "messaging"},
+    "on_dead_letter": {"filetype", "dead_letters"},
+    "preprocess": {"preprocessing"},
     "forecast": {"forecasting", "numpy"},
-    "postprocess": set(),
+    "postprocess": {"postprocessing"},
 }
 MEGABYTES = {"forecast": 80}
 MEGABYTES_OF_OTHERS = 65

@@ -83,27 +83,31 @@ def test_a_version_is_told_without_running_the_package(package: Path) -> None:
     assert module.VALUE == 7
 
 
+PYTHONPATH = "functions:functions/preprocess:functions/postprocess"
+
+
 @pytest.mark.parametrize("name", lazy_imports.DEFERRED)
 def test_each_can_be_put_off_and_filled(name: str) -> None:
     """None runs when it is imported, and each runs when it is used."""
     script = f"""
 import importlib, sys
-from pipeline import deferral
+import pipeline
 module = importlib.import_module({name!r})
 assert "__getattr__" in vars(module), "it ran"
 assert not hasattr(module, "no_such_name")
 assert "__getattr__" not in vars(module) and dir(module), "it did not run"
 """
-    subprocess.run([sys.executable, "-c", script], env={"PYTHONPATH": "functions"}, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], env={"PYTHONPATH": PYTHONPATH}, check=True, timeout=60)
 
 
 def test_the_clients_work_without_what_is_put_off() -> None:
     """Signing, which nobody asked for, is there as soon as somebody does."""
     script = """
 import sys
-from pipeline import clients, start
+from pipeline import storage
+from pipeline.jobs import executions
 import os; os.environ |= {"STORAGE_EMULATOR_HOST": "http://127.0.0.1:9", "WORKFLOWS_EMULATOR_HOST": "127.0.0.1:9"}
-clients.storage(); start.client()
+storage.storage(); executions.client()
 for module in ("cryptography", "google.cloud.workflows_v1", "charset_normalizer.api", "google.protobuf.text_format"):
     assert module not in sys.modules, module
 import charset_normalizer
@@ -113,4 +117,4 @@ assert crypt.RSASigner and jwt.Credentials and "cryptography" in sys.modules
 from google.cloud import workflows
 assert workflows.WorkflowsClient
 """
-    subprocess.run([sys.executable, "-c", script], env={"PYTHONPATH": "functions"}, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], env={"PYTHONPATH": PYTHONPATH}, check=True, timeout=60)

@@ -14,10 +14,10 @@ from google.cloud.workflows.executions_v1 import Execution
 from google.pubsub_v1 import types as pubsub
 
 from messaging import collect as collect_module
-from pipeline.jobs import job
-from pipeline.inputs import microbatches
 from pipeline import settings
+from pipeline.inputs import microbatches
 from pipeline.inputs.events import Receipt
+from pipeline.jobs import job
 from tests.functions import gpu
 from tests.functions.cloud import Cloud, Fault
 from tests.functions.conftest import Function, finalized, published

@@ -20,16 +20,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline import storage
-from preprocessing import images
-from pipeline.inputs import kinds
 from messaging import pubsub
-from pipeline.jobs import quotas
-from pipeline.formats import json_text
-from pipeline.jobs.executions import client
-from pipeline.tabular import sniffer
+from pipeline import storage
 from pipeline.errors import REASONS, RejectedError
+from pipeline.formats import json_text
+from pipeline.inputs import kinds
+from pipeline.jobs import quotas
+from pipeline.jobs.executions import client
 from pipeline.jobs.job import KINDS
+from pipeline.tabular import sniffer
+from preprocessing import images
 from tests.functions.cloud import Cloud, serving_executions, serving_storage
 from tests.functions.conftest import ROOT, event
 
@@ -63,7 +63,7 @@ def served() -> Iterator[tuple[Cloud, dict[str, FlaskClient]]]:
         cloud = Cloud(host, faulty, grpc_host, executions)
         for name, value in cloud.env.items():
             patch.setenv(name, value)
-        caches = (storage.storage, client, pubsub.client, quotas.of)
+        caches = (storage.storage, client, pubsub.publisher, pubsub.subscriber, quotas.of)
         for cache in caches:
             cache.cache_clear()
         names = (*EVENT_FUNCTIONS, *HTTP_FUNCTIONS)

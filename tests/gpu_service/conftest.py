@@ -36,12 +36,12 @@ from transformers import (
 
 from emulator.storage import Store
 from emulator.storage import app as storage_app
-from gpu_service.checkpoints import checkpoint, device
 from gpu_service import startup
-from gpu_service.web.app import App
-from gpu_service.serving_model.model import Model
+from gpu_service.checkpoints import checkpoint, device
 from gpu_service.checkpoints.registry import Entry
+from gpu_service.serving_model.model import Model
 from gpu_service.settings import Settings
+from gpu_service.web.app import App
 
 ROOT = Path(__file__).parents[2]
 QUIET = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}

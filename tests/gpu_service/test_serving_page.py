@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gpu_service.checkpoints import registry
 from gpu_service import settings
+from gpu_service.checkpoints import registry
 
 PAGE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
 COMMANDS = re.findall(r"```sh\n(curl .+)\n```", PAGE)

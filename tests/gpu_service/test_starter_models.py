@@ -18,8 +18,8 @@ from transformers import (
 )
 
 from gpu_service.training import artefacts, digits, everyday, sentiment
-from preprocessing import images
 from pipeline.formats import text
+from preprocessing import images
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"

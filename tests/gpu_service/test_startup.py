@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from google.cloud import storage
 
-from gpu_service.checkpoints import checkpoint
 from gpu_service import startup
-from gpu_service.errors import StartError
+from gpu_service.checkpoints import checkpoint
 from gpu_service.checkpoints.registry import Entry
+from gpu_service.errors import StartError
 from gpu_service.settings import Settings, read
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -90,7 +90,7 @@ def test_spans_of_a_request_continue_the_callers_trace(serve: Callable[..., Any]
     assert spans["queue"].parent_span_id == spans["batch"].parent_span_id == request.span_id
     assert spans["device"].parent_span_id == spans["batch"].span_id
     facts = {attribute.key: attribute.value for attribute in spans["batch"].attributes}
-    assert facts["gpu_service.serving_model.model"].string_value == "moods@2"
+    assert facts["gpu_service.model"].string_value == "moods@2"
     assert facts["gpu_service.rows"].int_value == 2
     times = [
         request.start_time_unix_nano,

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from emulator.storage.contents.files import BLOCK, blocks
+
 from ..errors import RangeError
 from ..preconditions import Preconditions
 from ..resources import StoredObject, moment

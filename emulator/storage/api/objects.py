@@ -4,9 +4,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..errors import InvalidError
 from emulator.storage.objects.generations import Source
 from emulator.storage.objects.listing import MAX_RESULTS, Query
+
+from ..errors import InvalidError
 from ..preconditions import Preconditions
 from ..resources import Fields
 from .downloads import download

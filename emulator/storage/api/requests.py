@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from emulator.storage.contents.checksums import Checksums
 from emulator.storage.contents.files import BLOCK
+
 from ..errors import InvalidError, LengthRequiredError, ParseError, TooLargeError
 from ..preconditions import Preconditions
 from ..resources import Fields

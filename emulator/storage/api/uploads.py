@@ -9,9 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from emulator.storage.contents.checksums import Checksums
+from emulator.storage.uploads.resumable import QUANTUM, Upload
+
 from ..errors import InvalidError, TooLargeError
 from ..resources import Fields, StoredObject
-from emulator.storage.uploads.resumable import QUANTUM, Upload
 from .multipart import Headers, MultipartParser, boundary_of
 from .requests import (
     MAX_DOCUMENT,

@@ -6,9 +6,9 @@ from emulator.storage.buckets import Bucket
 from emulator.storage.database import Database
 from emulator.storage.errors import ForbiddenError, ObjectNotFoundError, PreconditionError
 from emulator.storage.objects.objects import Objects
-from emulator.storage.uploads.multipart import PartUploads
 from emulator.storage.preconditions import Preconditions
 from emulator.storage.resources import Fields, StoredObject, moment
+from emulator.storage.uploads.multipart import PartUploads
 
 
 def expire(database: Database, objects: Objects, parts: PartUploads, now: datetime) -> list[StoredObject]:

@@ -11,10 +11,25 @@ from emulator.storage.contents.checksums import Checksums
 from emulator.storage.contents.files import Content, Contents, Writer, blocks
 from emulator.storage.database import Database, Transaction
 from emulator.storage.errors import InvalidError
-from emulator.storage.objects.generations import Source, content_of, find_live, insert_generation, require_object, retire, update_generation
-from emulator.storage.objects.listing import Listing, Query, page
-from emulator.storage.objects.metadata import composed_fields, copied_fields, given_fields, new_fields, patched, promised_text
 from emulator.storage.names import check_object_name
+from emulator.storage.objects.generations import (
+    Source,
+    content_of,
+    find_live,
+    insert_generation,
+    require_object,
+    retire,
+    update_generation,
+)
+from emulator.storage.objects.listing import Listing, Query, page
+from emulator.storage.objects.metadata import (
+    composed_fields,
+    copied_fields,
+    given_fields,
+    new_fields,
+    patched,
+    promised_text,
+)
 from emulator.storage.outbox import record
 from emulator.storage.patches import object_fields
 from emulator.storage.preconditions import ALWAYS, Preconditions

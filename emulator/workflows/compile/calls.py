@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from emulator.workflows.errors import RaisedError, type_error
 from emulator.workflows.compile.evaluate import Code, resolve
-from emulator.workflows.syntax.program import Place
-from emulator.workflows.runtime.scope import Scope
 from emulator.workflows.compile.steps import Operation, Signal
+from emulator.workflows.errors import RaisedError, type_error
+from emulator.workflows.runtime.scope import Scope
+from emulator.workflows.syntax.program import Place
 from emulator.workflows.values import shown_type
 
 Perform = Callable[[Scope, dict[str, Any]], Awaitable[Any]]

@@ -5,19 +5,54 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from emulator.workflows.connectors import index
 from emulator.workflows.compile.calls import CallOperation, PureCallOperation
-from emulator.workflows.errors import type_error
 from emulator.workflows.compile.evaluate import Code, Names, compile_value, resolve
 from emulator.workflows.compile.loops import CompiledLoop, ForOperation
 from emulator.workflows.compile.parallel import ParallelOperation
-from emulator.workflows.syntax.program import Assign, CallStep, Constant, For, Group, Loop, MapValue, Parallel, Parameter, Place, Program, Raise, Retry, Return, Routine, Step, Switch, Try, Value
 from emulator.workflows.compile.retry import CompiledRetry, TryOperation
-from emulator.workflows.runtime.scope import Frame, Scope
+from emulator.workflows.compile.steps import (
+    BREAK,
+    CONTINUE,
+    END,
+    AssignOperation,
+    Block,
+    CompiledCase,
+    GroupOperation,
+    Jump,
+    Operation,
+    RaiseOperation,
+    Returned,
+    ReturnOperation,
+    Signal,
+    SwitchOperation,
+)
+from emulator.workflows.compile.targets import Assigner
+from emulator.workflows.connectors import index
+from emulator.workflows.errors import type_error
 from emulator.workflows.library import FUNCTIONS
 from emulator.workflows.library.table import BLOCKING, CONTEXTUAL, LibraryFunction
-from emulator.workflows.compile.steps import BREAK, CONTINUE, END, AssignOperation, Block, CompiledCase, GroupOperation, Jump, Operation, RaiseOperation, Returned, ReturnOperation, Signal, SwitchOperation
-from emulator.workflows.compile.targets import Assigner
+from emulator.workflows.runtime.scope import Frame, Scope
+from emulator.workflows.syntax.program import (
+    Assign,
+    CallStep,
+    Constant,
+    For,
+    Group,
+    Loop,
+    MapValue,
+    Parallel,
+    Parameter,
+    Place,
+    Program,
+    Raise,
+    Retry,
+    Return,
+    Routine,
+    Step,
+    Switch,
+    Try,
+    Value,
+)
 from emulator.workflows.syntax.variables import declared
 
 _WORDS: dict[str, Signal] = {"break": BREAK, "continue": CONTINUE, "end": END}

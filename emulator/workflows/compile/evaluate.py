@@ -6,15 +6,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from emulator.workflows.connectors import index
-from emulator.workflows.errors import type_error
-from emulator.workflows.connectors.helpers import Helper
-from emulator.workflows.syntax.nodes import Binary, Call, Expression, Index, ListLiteral, Literal, Member, Name, Unary, dotted
 from emulator.workflows.compile.operators import BINARY, UNARY, boolean, item, member
-from emulator.workflows.syntax.program import Computed, Constant, ListValue, MapValue, Value
-from emulator.workflows.runtime.scope import Frame, Scope
+from emulator.workflows.connectors import index
+from emulator.workflows.connectors.helpers import Helper
+from emulator.workflows.errors import type_error
 from emulator.workflows.library import FUNCTIONS, OBJECTS
 from emulator.workflows.library.table import CONTEXTUAL, LibraryFunction
+from emulator.workflows.runtime.scope import Frame, Scope
+from emulator.workflows.syntax.nodes import (
+    Binary,
+    Call,
+    Expression,
+    Index,
+    ListLiteral,
+    Literal,
+    Member,
+    Name,
+    Unary,
+    dotted,
+)
+from emulator.workflows.syntax.program import Computed, Constant, ListValue, MapValue, Value
 from emulator.workflows.values import Function
 
 

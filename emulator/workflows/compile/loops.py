@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.workflows.errors import RaisedError, type_error
 from emulator.workflows.compile.evaluate import Code, resolve
-from emulator.workflows.syntax.program import Place
-from emulator.workflows.runtime.scope import Scope
 from emulator.workflows.compile.steps import BREAK, CONTINUE, YIELD_EVERY, Block, Operation, Signal
+from emulator.workflows.errors import RaisedError, type_error
+from emulator.workflows.runtime.scope import Scope
+from emulator.workflows.syntax.program import Place
 from emulator.workflows.values import is_number, shown_type
 
 

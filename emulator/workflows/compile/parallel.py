@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from emulator.workflows import limits
-from emulator.workflows.errors import LimitError, RaisedError, error_map, type_error, value_error
 from emulator.workflows.compile.evaluate import Code, resolve
 from emulator.workflows.compile.loops import CompiledLoop
-from emulator.workflows.syntax.program import Place
+from emulator.workflows.compile.steps import Block, Operation, Signal
+from emulator.workflows.errors import LimitError, RaisedError, error_map, type_error, value_error
 from emulator.workflows.runtime.report import branch_context
 from emulator.workflows.runtime.scope import Scope
-from emulator.workflows.compile.steps import Block, Operation, Signal
+from emulator.workflows.syntax.program import Place
 from emulator.workflows.values import shown_type
 
 _MESSAGE = "One or more branches or iterations encountered an unhandled runtime error"

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from emulator.workflows import choices
-from emulator.workflows.errors import LimitError, RaisedError, type_error, value_error
 from emulator.workflows.compile.evaluate import Code, resolve
-from emulator.workflows.syntax.program import Place
-from emulator.workflows.runtime.scope import Scope
-from emulator.workflows.library import conversion, retrying
 from emulator.workflows.compile.steps import Block, Operation, Signal
+from emulator.workflows.errors import LimitError, RaisedError, type_error, value_error
+from emulator.workflows.library import conversion, retrying
+from emulator.workflows.runtime.scope import Scope
+from emulator.workflows.syntax.program import Place
 from emulator.workflows.values import Function, is_number, shown_type
 
 

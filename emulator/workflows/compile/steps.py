@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.workflows.errors import RaisedError
 from emulator.workflows.compile.evaluate import Code, constant, resolve
 from emulator.workflows.compile.operators import boolean
-from emulator.workflows.syntax.program import Place
-from emulator.workflows.runtime.scope import Frame, Scope
 from emulator.workflows.compile.targets import Assigner
+from emulator.workflows.errors import RaisedError
+from emulator.workflows.runtime.scope import Frame, Scope
+from emulator.workflows.syntax.program import Place
 
 YIELD_EVERY = 64
 

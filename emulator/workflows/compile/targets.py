@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from emulator.workflows.errors import type_error
 from emulator.workflows.compile.evaluate import Code, Names, compile_expression, resolve
-from emulator.workflows.syntax.nodes import Index, Literal, Member, Name
 from emulator.workflows.compile.operators import item, position
-from emulator.workflows.syntax.program import Target
+from emulator.workflows.errors import type_error
 from emulator.workflows.runtime.scope import Scope
+from emulator.workflows.syntax.nodes import Index, Literal, Member, Name
+from emulator.workflows.syntax.program import Target
 from emulator.workflows.values import shown_type, size
 
 _MISSING = object()

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from emulator.workflows import choices, limits
-from emulator.workflows.connectors.table import CONNECTORS
 from emulator.workflows.connectors.requests import call, operation_error
+from emulator.workflows.connectors.table import CONNECTORS
 from emulator.workflows.errors import failure, value_error
 from emulator.workflows.library import expecting, requests
 from emulator.workflows.library.encoding import base64_decode, base64_encode

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.workflows.connectors.table import CONNECTORS, HELPER_NAMES, QUERY, SERVICES
-from emulator.workflows.connectors.requests import call, path_variables
-from emulator.workflows.errors import failure
 from emulator.workflows.connectors.helpers import HELPERS, Helper
+from emulator.workflows.connectors.requests import call, path_variables
+from emulator.workflows.connectors.table import CONNECTORS, HELPER_NAMES, QUERY, SERVICES
+from emulator.workflows.errors import failure
 from emulator.workflows.runtime.scope import Frame
 
 Perform = Callable[[Frame, dict[str, Any]], Awaitable[Any]]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from emulator.workflows import choices, limits
-from emulator.workflows.runtime.auth import TokenRequest
 from emulator.workflows.connectors.table import Connector
 from emulator.workflows.errors import RaisedError, failure, type_error
-from emulator.workflows.runtime.http import Request, encode_body, with_query
 from emulator.workflows.library import expecting, requests, retrying
+from emulator.workflows.runtime.auth import TokenRequest
+from emulator.workflows.runtime.http import Request, encode_body, with_query
 from emulator.workflows.values import decode_json, is_number
 
 if TYPE_CHECKING:

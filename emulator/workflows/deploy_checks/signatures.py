@@ -6,9 +6,9 @@ import difflib
 from collections.abc import Collection, Iterator
 
 from emulator.workflows.connectors import index
-from emulator.workflows.syntax.program import CallStep, Place, Program
 from emulator.workflows.library import FUNCTIONS
 from emulator.workflows.library.table import BLOCKING
+from emulator.workflows.syntax.program import CallStep, Place, Program
 
 
 class Signatures:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from emulator.workflows.syntax.nodes import Binary, Call, Expression, Index, ListLiteral, Member, Name, Unary, dotted
 from emulator.workflows.deploy_checks.signatures import Signatures
 from emulator.workflows.library import FUNCTIONS, OBJECTS
+from emulator.workflows.syntax.nodes import Binary, Call, Expression, Index, ListLiteral, Member, Name, Unary, dotted
 
 
 class Symbols:

@@ -4,12 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from emulator.workflows.errors import Problem
-from emulator.workflows.syntax.nodes import Index, Member
-from emulator.workflows.syntax.program import Assign, CallStep, Computed, Constant, For, ListValue, Loop, MapValue, Parallel, Place, Program, Raise, Retry, Return, Routine, Step, Switch, Target, Try, Value
-from emulator.workflows.syntax.reader import variable_of
 from emulator.workflows.deploy_checks.signatures import Signatures
 from emulator.workflows.deploy_checks.symbols import Symbols
+from emulator.workflows.errors import Problem
+from emulator.workflows.syntax.nodes import Index, Member
+from emulator.workflows.syntax.program import (
+    Assign,
+    CallStep,
+    Computed,
+    Constant,
+    For,
+    ListValue,
+    Loop,
+    MapValue,
+    Parallel,
+    Place,
+    Program,
+    Raise,
+    Retry,
+    Return,
+    Routine,
+    Step,
+    Switch,
+    Target,
+    Try,
+    Value,
+)
+from emulator.workflows.syntax.reader import variable_of
 from emulator.workflows.syntax.variables import same_scope, written
 
 WORDS = ("break", "continue", "end")

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from emulator.workflows.library import collections, conversion, encoding, events, experimental, requests, retrying, system, text, times
+from emulator.workflows.library import (
+    collections,
+    conversion,
+    encoding,
+    events,
+    experimental,
+    requests,
+    retrying,
+    system,
+    text,
+    times,
+)
 from emulator.workflows.library.table import LibraryFunction
 
 FUNCTIONS: dict[str, LibraryFunction] = {

@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from emulator.workflows.errors import type_error, value_error
-from emulator.workflows.values import INT_MAX, INT_MIN, shown_type
 from emulator.workflows.library import expecting
 from emulator.workflows.library.table import LibraryFunction, declare
+from emulator.workflows.values import INT_MAX, INT_MIN, shown_type
 
 
 def concat(objs: Any, val: Any) -> list[Any]:

@@ -7,9 +7,9 @@ import re
 from typing import Any
 
 from emulator.workflows.errors import type_error, value_error
-from emulator.workflows.values import INT_MAX, INT_MIN, shown_type, to_text, type_name
 from emulator.workflows.library import expecting
 from emulator.workflows.library.table import declare
+from emulator.workflows.values import INT_MAX, INT_MIN, shown_type, to_text, type_name
 
 _INTEGER = re.compile(r"[+-]?[0-9]+\Z")
 _DOUBLE = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")

@@ -10,9 +10,9 @@ import uuid
 from typing import Any
 
 from emulator.workflows.errors import type_error, value_error
-from emulator.workflows.values import decode_json, encode_json, shown_type
 from emulator.workflows.library import expecting
 from emulator.workflows.library.table import LibraryFunction, declare
+from emulator.workflows.values import decode_json, encode_json, shown_type
 
 _ALGORITHMS = ("MD5", "SHA1", "SHA224", "SHA256", "SHA384", "SHA512")
 

@@ -6,11 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from emulator.workflows import limits
-from emulator.workflows.runtime.callbacks import Callback
 from emulator.workflows.errors import failure, type_error, value_error
-from emulator.workflows.values import normal
 from emulator.workflows.library import expecting
 from emulator.workflows.library.table import BLOCKING, CONTEXTUAL, LibraryFunction, declare
+from emulator.workflows.runtime.callbacks import Callback
+from emulator.workflows.values import normal
 
 if TYPE_CHECKING:
     from emulator.workflows.runtime.scope import Execution, Frame

@@ -6,9 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from emulator.workflows.errors import type_error
-from emulator.workflows.values import shown_type
 from emulator.workflows.library import expecting
 from emulator.workflows.library.table import BLOCKING, LibraryFunction, declare
+from emulator.workflows.values import shown_type
 
 if TYPE_CHECKING:
     from emulator.workflows.runtime.scope import Frame

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from emulator.workflows import choices, limits
-from emulator.workflows.runtime.auth import TokenRequest
 from emulator.workflows.errors import failure, type_error, value_error
-from emulator.workflows.runtime.http import Request, encode_body, parse_url, with_query
 from emulator.workflows.library import expecting
 from emulator.workflows.library.table import BLOCKING, LibraryFunction, declare
+from emulator.workflows.runtime.auth import TokenRequest
+from emulator.workflows.runtime.http import Request, encode_body, parse_url, with_query
 
 if TYPE_CHECKING:
     from emulator.workflows.runtime.scope import Frame

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from emulator.workflows import choices, limits
 from emulator.workflows.errors import key_error, type_error, value_error
-from emulator.workflows.values import shown_type
 from emulator.workflows.library import expecting
 from emulator.workflows.library.table import BLOCKING, CONTEXTUAL, LibraryFunction, declare
 from emulator.workflows.library.times import seconds_of
+from emulator.workflows.values import shown_type
 
 if TYPE_CHECKING:
     from emulator.workflows.runtime.scope import Execution, Frame

@@ -10,9 +10,9 @@ from urllib.parse import quote, quote_plus, unquote_to_bytes
 import re2
 
 from emulator.workflows.errors import type_error, value_error
-from emulator.workflows.values import shown_type
 from emulator.workflows.library import expecting
 from emulator.workflows.library.table import declare
+from emulator.workflows.values import shown_type
 
 _BAD_ESCAPE = re.compile("%(?![0-9a-fA-F]{2})")
 

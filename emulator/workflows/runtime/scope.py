@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from emulator.workflows import limits
-from emulator.workflows.runtime.environment import Environment
 from emulator.workflows.errors import Frame as TraceFrame
 from emulator.workflows.errors import RaisedError, failure, limit_error
+from emulator.workflows.runtime.environment import Environment
 from emulator.workflows.runtime.observer import FAILED, SUCCEEDED, Observer, StepEntry
-from emulator.workflows.syntax.program import Place
 from emulator.workflows.runtime.runtime import Runtime
+from emulator.workflows.syntax.program import Place
 from emulator.workflows.values import size
 
 

@@ -7,7 +7,22 @@ from typing import Any
 
 from emulator.workflows import limits
 from emulator.workflows.syntax.literals import ValueReader, place
-from emulator.workflows.syntax.program import Branch, Case, Constant, For, Goto, Handler, Loop, Parallel, Place, Retry, Step, Switch, Try, Value
+from emulator.workflows.syntax.program import (
+    Branch,
+    Case,
+    Constant,
+    For,
+    Goto,
+    Handler,
+    Loop,
+    Parallel,
+    Place,
+    Retry,
+    Step,
+    Switch,
+    Try,
+    Value,
+)
 from emulator.workflows.syntax.source import Mapping, Node, Scalar, Sequence
 
 ACTIONS = ("assign", "call", "switch", "for", "parallel", "raise", "try", "return", "steps")

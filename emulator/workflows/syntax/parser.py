@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from emulator.workflows import limits
 from emulator.workflows.syntax.lexer import ExpressionError, Token, tokenize
-from emulator.workflows.syntax.nodes import PRECEDENCE, Binary, Call, Expression, Index, ListLiteral, Literal, Member, Name, Unary, dotted
+from emulator.workflows.syntax.nodes import (
+    PRECEDENCE,
+    Binary,
+    Call,
+    Expression,
+    Index,
+    ListLiteral,
+    Literal,
+    Member,
+    Name,
+    Unary,
+    dotted,
+)
 
 _CONSTANTS = {
     "true": True, "True": True, "TRUE": True,

@@ -6,13 +6,27 @@ from collections.abc import Callable
 from typing import Any
 
 from emulator.workflows import limits
-from emulator.workflows.syntax.blocks import ACTIONS, BlockReader
 from emulator.workflows.errors import Problem
+from emulator.workflows.syntax.blocks import ACTIONS, BlockReader
 from emulator.workflows.syntax.lexer import ExpressionError
 from emulator.workflows.syntax.literals import NAME, RESERVED, place
 from emulator.workflows.syntax.nodes import Name
 from emulator.workflows.syntax.parser import parse_target
-from emulator.workflows.syntax.program import Assign, CallStep, Goto, Group, Parameter, Place, Program, Raise, Return, Routine, Step, Target, Value
+from emulator.workflows.syntax.program import (
+    Assign,
+    CallStep,
+    Goto,
+    Group,
+    Parameter,
+    Place,
+    Program,
+    Raise,
+    Return,
+    Routine,
+    Step,
+    Target,
+    Value,
+)
 from emulator.workflows.syntax.source import Mapping, Node, Scalar, Sequence, split_expression
 
 _COMPANIONS = {"call": {"args", "result"}, "try": {"retry", "except"}}

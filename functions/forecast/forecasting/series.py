@@ -13,9 +13,9 @@ from forecasting import spacing
 from forecasting.columns import Choice, choose
 from forecasting.frequency import Frequency
 from forecasting.options import Options
+from pipeline.errors import RejectedError
 from pipeline.tabular import dates, numbers, sniffer
 from pipeline.tabular.rows import records
-from pipeline.errors import RejectedError
 
 MAX_ROWS = 1_000_000
 MAX_POINTS = 20_000  # the latest ones are used

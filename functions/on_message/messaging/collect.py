@@ -14,17 +14,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline import intake, logs
-from pipeline.inputs import microbatches, messages
 from messaging import pubsub
-from pipeline.jobs.claims import Claims
-from pipeline.storage import AGAIN
+from messaging.pubsub import Pulled
+from pipeline import intake, logs
 from pipeline.errors import InProgressError, RejectedError, ThrottledError
+from pipeline.inputs import messages, microbatches
 from pipeline.inputs.events import Message, Receipt, now
 from pipeline.intake import Reserved, Verdict
+from pipeline.jobs.claims import Claims
 from pipeline.jobs.job import SINGLE
 from pipeline.settings import Settings
-from messaging.pubsub import Pulled
+from pipeline.storage import AGAIN
 
 MAX_SECONDS = 240.0  # after which a message leaves the rest to the next: the function has 540, the order's delivery 600
 MAX_PULLED = 1000  # messages of one request

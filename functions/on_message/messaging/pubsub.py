@@ -1,25 +1,26 @@
-"""Publishes messages; the client honours PUBSUB_EMULATOR_HOST by itself."""
+"""Publishes and pulls messages; the clients honour PUBSUB_EMULATOR_HOST by themselves."""
 
+import base64
 import functools
 import json
-from typing import TYPE_CHECKING, Any
-if TYPE_CHECKING:
-    from google.cloud.pubsub_v1 import PublisherClient
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
 from google.api_core.exceptions import DeadlineExceeded
+
 from pipeline.inputs.events import Message
+
 if TYPE_CHECKING:
-    from google.cloud.pubsub_v1 import SubscriberClient
+    from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
     from google.pubsub_v1.types import ReceivedMessage
 
+WAIT_SECONDS = 2.0  # for the first message; an empty pull is kept open by the service
 TIMEOUT_SECONDS = 30
 
 
 @functools.cache
-def client() -> "PublisherClient":
+def publisher() -> "PublisherClient":
     from google.cloud.pubsub_v1 import PublisherClient
 
     return PublisherClient()
@@ -28,11 +29,8 @@ def client() -> "PublisherClient":
 def publish(topic: str, body: dict[str, Any]) -> str:
     """Publishes a JSON message to a topic, by resource name, and returns its id once it is kept."""
     data = json.dumps(body, ensure_ascii=False).encode()
-    published: str = client().publish(topic, data).result(timeout=TIMEOUT_SECONDS)
+    published: str = publisher().publish(topic, data).result(timeout=TIMEOUT_SECONDS)
     return published
-
-WAIT_SECONDS = 2.0  # for the first message; an empty pull is kept open by the service
-TIMEOUT_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class Pulled:
 
 
 @functools.cache
-def client() -> "SubscriberClient":
+def subscriber() -> "SubscriberClient":
     from google.cloud.pubsub_v1 import SubscriberClient
 
     return SubscriberClient()
@@ -56,7 +54,7 @@ def pull(subscription: str, limit: int) -> list[Pulled]:
     while len(pulled) < limit:
         request = {"subscription": subscription, "max_messages": limit - len(pulled)}
         try:
-            answer = client().pull(request=request, timeout=WAIT_SECONDS)
+            answer = subscriber().pull(request=request, timeout=WAIT_SECONDS)
         except DeadlineExceeded:
             break
         if not answer.received_messages:
@@ -67,14 +65,14 @@ def pull(subscription: str, limit: int) -> list[Pulled]:
 
 def acknowledge(subscription: str, ack_ids: Sequence[str]) -> None:
     if ack_ids:
-        client().acknowledge(request={"subscription": subscription, "ack_ids": ack_ids}, timeout=TIMEOUT_SECONDS)
+        subscriber().acknowledge(request={"subscription": subscription, "ack_ids": ack_ids}, timeout=TIMEOUT_SECONDS)
 
 
 def give_back(subscription: str, ack_ids: Sequence[str]) -> None:
     """Has messages delivered again without waiting for the deadline."""
     if ack_ids:
         request = {"subscription": subscription, "ack_ids": ack_ids, "ack_deadline_seconds": 0}
-        client().modify_ack_deadline(request=request, timeout=TIMEOUT_SECONDS)
+        subscriber().modify_ack_deadline(request=request, timeout=TIMEOUT_SECONDS)
 
 
 def _read(subscription: str, received: "ReceivedMessage") -> Pulled:

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from google.api_core.exceptions import NotFound
 
-from pipeline import storage, logs
-from pipeline.jobs import outcomes
 from messaging import restart
+from messaging.restart import Lost
+from pipeline import logs, storage
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.inputs.events import Receipt
 from pipeline.intake import Verdict
+from pipeline.jobs import outcomes
 from pipeline.jobs.job import Input, Job
 from pipeline.jobs.outcomes import Outcome
-from messaging.restart import Lost
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:

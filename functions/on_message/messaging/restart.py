@@ -3,17 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from pipeline import storage, intake
-from pipeline.inputs import inline, objects, kept_messages
-from pipeline.jobs import outcomes
-from pipeline.formats import json_text
-from pipeline.jobs.claims import STARTED, Claim, Claims
+from pipeline import intake, storage
 from pipeline.errors import InProgressError
+from pipeline.formats import json_text
+from pipeline.inputs import inline, kept_messages, objects
 from pipeline.inputs.events import Receipt, Upload
 from pipeline.intake import Verdict
+from pipeline.jobs import outcomes
+from pipeline.jobs.claims import STARTED, Claim, Claims
+from pipeline.jobs.executions import has_ended
 from pipeline.jobs.job import Input, Job
 from pipeline.settings import Settings
-from pipeline.jobs.executions import has_ended
 
 WORDS = {"accepted": "started", "rejected": "rejected", "ignored": "running", "throttled": "throttled"}
 

@@ -4,10 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 from messaging import collect, pubsub, replay, sweep
-from pipeline.inputs import inline, manifests, messages, kept_messages
 from pipeline import intake
-import dead_letters
 from pipeline.errors import RejectedError
+from pipeline.inputs import inline, kept_messages, manifests, messages, redeliveries
 from pipeline.inputs.events import Message, Receipt
 from pipeline.intake import Verdict
 from pipeline.jobs.job import Job
@@ -41,7 +40,7 @@ def take_in(settings: Settings, message: Message, receipt: Receipt) -> Verdict:
         job = manifests.job_of(job, manifest.id)
         return intake.process(settings, job, lambda claimed: _kept(settings, claimed, body))
     if prepared:
-        dead_letters.note_redelivery(settings, message)
+        redeliveries.note(settings, message)
         return intake.process(settings, job, lambda claimed: inline.stage(settings, claimed, prepared))
     shapes_known = 'an object with "instances", a manifest\'s "id" and "inputs", "sweep", "replay" or "collect"'
     return intake.refuse(settings, job, RejectedError("unknown_message", f"The message must be {shapes_known}."))

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipeline import storage
-from pipeline.jobs import outcomes
 from messaging import restart
-from pipeline.inputs import kept_messages
+from messaging.restart import Lost
+from pipeline import storage
 from pipeline.errors import RejectedError
+from pipeline.inputs import kept_messages
 from pipeline.inputs.events import Receipt, Upload
 from pipeline.intake import Verdict
-from messaging.restart import Lost
+from pipeline.jobs import outcomes
 from pipeline.settings import Settings
 from pipeline.storage import is_stamped
 

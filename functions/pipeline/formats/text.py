@@ -2,6 +2,7 @@
 
 import codecs
 import re
+
 from pipeline.errors import RejectedError
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import flask
 
-from pipeline.inputs import sidecars
 from pipeline import storage
 from pipeline.errors import MalformedError
+from pipeline.inputs import sidecars
 from pipeline.jobs.job import Input, int64
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline.inputs import parameters, kept_messages
-from pipeline.formats import signatures
 from pipeline.errors import RejectedError
+from pipeline.formats import signatures
+from pipeline.inputs import kept_messages, parameters
 from pipeline.jobs.job import Job
 from pipeline.settings import Settings
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pipeline import storage
 from pipeline.inputs.events import Receipt
 from pipeline.jobs.job import Input, Job
-from pipeline.storage import content_type, put_once
 from pipeline.settings import Settings
+from pipeline.storage import content_type, put_once
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob

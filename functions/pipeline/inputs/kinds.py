@@ -2,12 +2,12 @@
 
 import re
 
-from pipeline.formats import media_types, json_text, signatures, compression
-from pipeline.tabular import sniffer
 from pipeline.errors import RejectedError
+from pipeline.formats import compression, json_text, media_types, signatures
+from pipeline.formats.text import decode_head
 from pipeline.inputs.objects import Head
 from pipeline.jobs.job import Input
-from pipeline.formats.text import decode_head
+from pipeline.tabular import sniffer
 
 WORDS = {"image": "an image", "text": "text", "csv": "CSV", "json": "JSON", "other": "another format"}
 MARKUP = re.compile(r"\s*<(?:\?xml|!doctype|html|svg)\b", re.IGNORECASE)

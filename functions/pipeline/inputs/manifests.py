@@ -6,15 +6,14 @@ from typing import Any, Literal
 
 from google.api_core.exceptions import PreconditionFailed
 
-from pipeline import storage, schema
-from pipeline.inputs import objects, parameters
-from pipeline.formats import json_text
+from pipeline import schema, storage
 from pipeline.errors import RejectedError
-from pipeline.jobs.job import Job, int64, of_manifest
-from pipeline.storage import put
-from pipeline.settings import Settings
-from pipeline.storage import stamp
+from pipeline.formats import json_text
 from pipeline.formats.text import decode
+from pipeline.inputs import objects, parameters
+from pipeline.jobs.job import Job, int64, of_manifest
+from pipeline.settings import Settings
+from pipeline.storage import put, stamp
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 import base64
 from typing import Any
 
-from pipeline.formats import json_text
 from pipeline import storage
 from pipeline.errors import MalformedError, RejectedError
+from pipeline.formats import json_text
 from pipeline.inputs.events import Message, Receipt, Upload
 from pipeline.jobs.job import Job, MessageInput, of_message
 from pipeline.settings import Settings

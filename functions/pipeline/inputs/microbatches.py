@@ -10,13 +10,12 @@ import json
 from collections.abc import Sequence
 
 from pipeline import storage
-from pipeline.inputs import objects
 from pipeline.errors import MalformedError
+from pipeline.inputs import objects
 from pipeline.inputs.events import Receipt
 from pipeline.jobs.job import MICROBATCH, Input, Job, of_microbatch
-from pipeline.storage import content_type, put_once
 from pipeline.settings import Settings
-from pipeline.storage import stamp
+from pipeline.storage import content_type, put_once, stamp
 
 MAX_BYTES = 64 << 20  # of the members' inputs together
 MAX_ARGUMENTS = 64 << 20  # bytes

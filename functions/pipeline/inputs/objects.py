@@ -9,8 +9,8 @@ from typing import IO, TYPE_CHECKING
 from google.api_core.exceptions import NotFound, PreconditionFailed, ServiceUnavailable
 
 from pipeline import storage
-from pipeline.formats import compression
 from pipeline.errors import RejectedError
+from pipeline.formats import compression
 from pipeline.jobs.job import Input
 
 if TYPE_CHECKING:

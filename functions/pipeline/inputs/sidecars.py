@@ -6,11 +6,11 @@ from typing import Any
 from google.api_core.exceptions import NotFound, RequestRangeNotSatisfiable
 
 from pipeline import storage
-from pipeline.inputs import parameters
-from pipeline.formats import json_text
 from pipeline.errors import RejectedError
-from pipeline.jobs.job import MAX_OBJECT_NAME, Job
+from pipeline.formats import json_text
 from pipeline.formats.text import decode
+from pipeline.inputs import parameters
+from pipeline.jobs.job import MAX_OBJECT_NAME, Job
 
 SUFFIX = ".parameters.json"
 MAX_BYTES = 64 * 1024

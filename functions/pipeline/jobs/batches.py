@@ -16,8 +16,8 @@ from typing import Any, Literal, Self
 from google.api_core.exceptions import NotFound
 
 from pipeline import storage
-from pipeline.inputs import parameters
 from pipeline.errors import MalformedError
+from pipeline.inputs import parameters
 from pipeline.jobs.job import int64
 from pipeline.settings import Settings
 

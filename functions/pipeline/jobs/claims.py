@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
 
-from pipeline import storage, logs
+from pipeline import logs, storage
 from pipeline.errors import InProgressError
-from pipeline.storage import put
-from pipeline.storage import stamp
+from pipeline.storage import put, stamp
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob

@@ -12,18 +12,22 @@ import contextlib
 import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
+
 from google.api_core.exceptions import NotFound, PreconditionFailed
+
 from pipeline import storage
 from pipeline.jobs import documents
 from pipeline.jobs.job import Input, Job
-from pipeline.storage import copy, put, supersede
 from pipeline.settings import Settings
-from pipeline.storage import stamp
+from pipeline.storage import copy, put, stamp, supersede
+
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
 from typing import TYPE_CHECKING
-from pipeline.jobs.job import Input, fit
-from pipeline.storage import INPUT_GENERATION, copy, put, supersede
+
+from pipeline.jobs.job import fit
+from pipeline.storage import INPUT_GENERATION
+
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket
 

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 from google.api_core.exceptions import NotFound, PreconditionFailed
 
 from pipeline import storage
-from pipeline.jobs.claims import Clock, utc_now
 from pipeline.errors import InProgressError
-from pipeline.storage import put
-from pipeline.storage import stamp
+from pipeline.jobs.claims import Clock, utc_now
+from pipeline.storage import put, stamp
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob

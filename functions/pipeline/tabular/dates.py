@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from pipeline.tabular.date_formats import FORMATS, Format, requested
 from pipeline.errors import RejectedError
+from pipeline.tabular.date_formats import FORMATS, Format, requested
 
 SAMPLE = 2_000  # cells that show which formats come into question at all
 SHARE = 0.9  # of a column's cells that a format must read; the rest are strays ("Total", "n/a")

@@ -1,11 +1,11 @@
 """Reads the records of delimited text one by one, within bounds, whatever the text is."""
 
 import csv
-from collections.abc import Iterator
-from itertools import islice
-from pipeline.errors import RejectedError
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from pipeline.errors import RejectedError
 
 MAX_COLUMNS = 2_000
 MAX_RECORD_CHARS = 128 * 1024  # a quoted field that runs longer was never closed

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal
 
+from pipeline.errors import RejectedError
 from pipeline.tabular import dates, numbers
 from pipeline.tabular.rows import MAX_COLUMNS, declared_delimiter, lines, records
-from pipeline.errors import RejectedError
 
 Type = Literal["date", "number", "text", "image", "empty"]
 Kind = Literal["timeseries", "table"]

@@ -13,13 +13,12 @@ from typing import Any
 from google.api_core.exceptions import NotFound
 
 from pipeline import storage
-from pipeline.tabular import rows
-from pipeline.jobs.batches import ADDED_COLUMNS, Batch
 from pipeline.inputs.objects import CHUNK_BYTES
+from pipeline.jobs.batches import ADDED_COLUMNS, Batch
 from pipeline.jobs.job import Job
-from pipeline.storage import content_type, put
 from pipeline.settings import Settings
-from pipeline.storage import stamp
+from pipeline.storage import content_type, put, stamp
+from pipeline.tabular import rows
 
 FORECAST_COLUMNS = ("date", "prediction", "lower", "upper")
 MAX_SOURCES = 32  # of one compose request

@@ -9,14 +9,14 @@ from typing import Any
 
 from google.api_core.exceptions import NotFound
 
-from pipeline import schema, storage, logs
-from pipeline.jobs import batches
-from postprocessing import results
-from pipeline.inputs import microbatches
-from pipeline.jobs.batches import Batch
+from pipeline import logs, schema, storage
 from pipeline.errors import MalformedError
+from pipeline.inputs import microbatches
+from pipeline.jobs import batches
+from pipeline.jobs.batches import Batch
 from pipeline.jobs.job import MICROBATCH, Job
 from pipeline.settings import Settings
+from postprocessing import results
 
 CONCURRENCY = 8
 

@@ -4,15 +4,14 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline.jobs import batches
 from pipeline import storage
+from pipeline.inputs.events import now
+from pipeline.jobs import batches
 from pipeline.jobs.batches import Batch, Summary
 from pipeline.jobs.documents import Lineage
-from pipeline.inputs.events import now
 from pipeline.jobs.job import Job
-from pipeline.storage import put
 from pipeline.settings import Settings
-from pipeline.storage import stamp
+from pipeline.storage import put, stamp
 
 
 def report(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:

@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from pipeline import schema
+from pipeline.errors import MalformedError, RejectedError
 from pipeline.jobs import batches, documents, outcomes
-from postprocessing import merge, progress
 from pipeline.jobs.batches import Batch, Summary
 from pipeline.jobs.documents import Document, Lineage, Usage
-from pipeline.errors import MalformedError, RejectedError
 from pipeline.jobs.job import BATCHED, Job
 from pipeline.jobs.outcomes import Outcome
 from pipeline.settings import Settings
+from postprocessing import merge, progress
 
 Given = Literal["prediction", "batch", "error"]
 GIVEN: tuple[Given, ...] = ("prediction", "batch", "error")

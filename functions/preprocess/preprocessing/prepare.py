@@ -6,14 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from pipeline import storage
-from preprocessing import instances as instances_module, shards
-from pipeline.inputs import objects, microbatches, kept_messages
-from preprocessing.instances import Instance
 from pipeline.errors import MalformedError, RejectedError
+from pipeline.inputs import kept_messages, microbatches, objects
 from pipeline.jobs.job import SINGLE, Job
-from pipeline.storage import put
 from pipeline.settings import Settings
-from pipeline.storage import stamp
+from pipeline.storage import put, stamp
+from preprocessing import shards, single
+from preprocessing.single import Instance
 
 INLINE_BYTES = 64 * 1024  # of all instances of a request together; an execution's variables hold 512 KB
 
@@ -33,7 +32,7 @@ def prepare(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
     elif source.bucket != settings.input_bucket and not (is_message or microbatches.is_kept(settings, job)):
         raise MalformedError(f"The bucket {source.bucket!r} holds no inputs.")
     elif job.kind in SINGLE:
-        answer = _single([instances_module.instance(settings, job, instances_module.fetch(settings, job))], job, settings)
+        answer = _single([single.instance(settings, job, single.fetch(settings, job))], job, settings)
     else:
         answer = shards.cut(settings, job)
     return {**answer, "revision": settings.revision}
@@ -49,7 +48,7 @@ def _of_message(settings: Settings, job: Job) -> list[Instance]:
 
 def _of_inline_image(settings: Settings, instance: Instance, index: int) -> Instance:
     try:
-        return instances_module.of_image(settings, base64.b64decode(instance["image"]["b64"]))
+        return single.of_image(settings, base64.b64decode(instance["image"]["b64"]))
     except RejectedError as error:
         raise RejectedError(error.code, f"Instance {index}: {error.message}") from error
 

@@ -10,17 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from preprocessing import instances, tables
-from pipeline.inputs import objects, manifests, microbatches, parameters
-from pipeline.formats import media_types, json_text
-from pipeline.tabular import sniffer
-from pipeline.jobs.batches import Format
 from pipeline.errors import MalformedError, RejectedError
+from pipeline.formats import json_text, media_types
+from pipeline.formats.text import decode, decode_head, encoding
+from pipeline.inputs import manifests, microbatches, objects, parameters
 from pipeline.inputs.objects import Head
+from pipeline.jobs.batches import Format
 from pipeline.jobs.job import MICROBATCH, Input, Job
 from pipeline.settings import Settings
+from pipeline.tabular import sniffer
+from preprocessing import single, tables
 from preprocessing.tables import Record
-from pipeline.formats.text import decode, decode_head, encoding
 
 MAX_DOCUMENT = 32 << 20  # bytes of a JSON document, which has to be read whole
 MAX_LINE_CHARS = 8 << 20
@@ -168,9 +168,9 @@ def _of_members(settings: Settings, members: list[Job]) -> Iterator[str]:
 
     def line(member: Job) -> str:
         try:
-            data = instances.fetch(settings, member)
+            data = single.fetch(settings, member)
             with decoding:
-                instance = instances.instance(settings, member, data)
+                instance = single.instance(settings, member, data)
         except RejectedError as refusal:
             return _refused(refusal, id=member.id)
         return json.dumps({**instance, "id": member.id})

@@ -11,18 +11,17 @@ from typing import Any
 
 from google.api_core.exceptions import PreconditionFailed
 
-from pipeline.jobs import batches
 from pipeline import storage
-from pipeline.inputs import objects
-from preprocessing import records
-from pipeline.tabular import rows
-from pipeline.jobs.batches import ADDED_COLUMNS, Batch
 from pipeline.errors import RejectedError
+from pipeline.inputs import objects
 from pipeline.inputs.objects import Head
+from pipeline.jobs import batches
+from pipeline.jobs.batches import ADDED_COLUMNS, Batch
 from pipeline.jobs.job import Job
-from pipeline.storage import content_type, put
 from pipeline.settings import Settings
-from pipeline.storage import stamp
+from pipeline.storage import content_type, put, stamp
+from pipeline.tabular import rows
+from preprocessing import records
 
 HELD_BYTES = 8 << 20  # of a shard in memory; what is more waits on disk
 MAX_SHARDS = 2000  # an execution of the workflow has 100,000 steps

@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
+from pipeline.errors import RejectedError
+from pipeline.formats.text import ERRORS, decode_head, encoding
 from pipeline.inputs import objects
-from pipeline.formats.text import ERRORS
+from pipeline.jobs.job import Input
 from pipeline.tabular import sniffer
 from pipeline.tabular.rows import MAX_COLUMNS, MAX_RECORD_CHARS, is_open
-from pipeline.errors import RejectedError
-from pipeline.jobs.job import Input
-from pipeline.formats.text import decode_head, encoding
 
 KEPT_CHARS = 1000  # of a line that cannot be read
 

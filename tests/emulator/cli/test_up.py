@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from emulator.stack.model import Stack
-from emulator.stack.loader import load
 from emulator.cli.up import port_numbers
+from emulator.stack.loader import load
+from emulator.stack.model import Stack
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 from starlette.applications import Starlette
 
-from emulator.stack import loader
-from emulator.supervisor.logs import Console
-from emulator.supervisor.reaper import Guard
 from emulator.cloud_run_jobs import Jobs
+from emulator.stack import loader
 from emulator.stack.model import Stack
 from emulator.supervisor.job_tasks import Tasks
+from emulator.supervisor.logs import Console
+from emulator.supervisor.reaper import Guard
 
 PARENT = "projects/local-project/locations/us-central1"
 JOB = f"{PARENT}/jobs/toy"

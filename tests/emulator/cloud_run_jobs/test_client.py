@@ -9,8 +9,8 @@ from google.api_core.exceptions import FailedPrecondition, MethodNotImplemented,
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import run_v2
 
-from emulator.stack import loader
 from emulator.server import Emulator
+from emulator.stack import loader
 from tests.emulator.cloud_run_jobs.running import JOB, PARENT, starting, write_stack
 
 Overrides = run_v2.RunJobRequest.Overrides

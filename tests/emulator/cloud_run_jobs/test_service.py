@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from emulator.stack import loader
 from emulator.server import Emulator
+from emulator.stack import loader
 from tests.emulator.cloud_run_jobs.running import JOB, starting, write_stack
 from tests.emulator.toy_stack import Toy, gone
 

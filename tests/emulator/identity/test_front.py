@@ -11,10 +11,10 @@ import pytest
 from aiohttp import web
 
 from emulator import ports
-from emulator.identity.tokens import TokenIssuer
 from emulator.identity.backend import Backend
 from emulator.identity.front import Front
 from emulator.identity.gate import Gate
+from emulator.identity.tokens import TokenIssuer
 from emulator.workflows.runtime.auth import TokenRequest
 from tests.emulator.receiver import receiving, until
 

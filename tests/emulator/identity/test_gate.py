@@ -13,8 +13,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import crypt, jwt
 
-from emulator.identity.tokens import ISSUER, LIFETIME, TokenIssuer
 from emulator.identity.gate import Gate, unsigned
+from emulator.identity.tokens import ISSUER, LIFETIME, TokenIssuer
 from emulator.workflows.runtime.auth import TokenRequest
 
 URL = "http://127.0.0.1:9020"

@@ -6,8 +6,8 @@ import pytest
 
 from deploy import inventory
 from emulator.identity import policy
-from emulator.stack.model import DEVELOPER, Stack
 from emulator.stack.loader import load
+from emulator.stack.model import DEVELOPER, Stack
 
 ROOT = Path(__file__).parents[3]
 STACK = """

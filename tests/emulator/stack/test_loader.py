@@ -5,7 +5,7 @@ import pytest
 from emulator.stack import loader
 from emulator.stack.model import Stack, StackError
 
-LOCAL = Path(__file__).resolve().parents[2] / "deploy" / "local" / "stack.yaml"
+LOCAL = Path(__file__).resolve().parents[3] / "deploy" / "local" / "stack.yaml"
 
 
 def load(folder: Path, text: str) -> Stack:

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from emulator.stack import loader
-from emulator.supervisor.logs import Console
-from emulator.supervisor.reaper import Guard
 from emulator.stack.model import StackError
 from emulator.supervisor.job_tasks import Tasks
+from emulator.supervisor.logs import Console
+from emulator.supervisor.reaper import Guard
 
 
 def test_placeholder_of_a_job_that_names_nothing_is_told_before_anything_runs(tmp_path: Path) -> None:

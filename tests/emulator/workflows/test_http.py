@@ -7,8 +7,8 @@ import pytest
 from aiohttp import web
 
 from emulator.workflows import Outcome, Runtime, load
-from emulator.workflows.runtime.auth import TokenRequest
 from emulator.workflows.errors import RaisedError
+from emulator.workflows.runtime.auth import TokenRequest
 from emulator.workflows.runtime.http import encode_body, parse_url, with_query
 
 

@@ -5,7 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.workflows.syntax.lexer import ExpressionError
-from emulator.workflows.syntax.nodes import PRECEDENCE, Binary, Call, Expression, Index, ListLiteral, Literal, Member, Name, Unary, text
+from emulator.workflows.syntax.nodes import (
+    PRECEDENCE,
+    Binary,
+    Call,
+    Expression,
+    Index,
+    ListLiteral,
+    Literal,
+    Member,
+    Name,
+    Unary,
+    text,
+)
 from emulator.workflows.syntax.parser import parse, parse_target
 
 WORDS = {"and", "or", "not", "in", "AND", "OR", "NOT"} | {

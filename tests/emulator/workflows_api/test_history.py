@@ -3,9 +3,9 @@
 import asyncio
 import itertools
 
+from emulator.workflows import load
 from emulator.workflows_api import history
 from emulator.workflows_api.history import History
-from emulator.workflows import load
 
 EXECUTION = "projects/p/locations/l/workflows/w/executions/e"
 

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from emulator.workflows_api import Workflows
 from emulator.googleapi.errors import InvalidArgumentError, UnavailableError
+from emulator.workflows_api import Workflows
 from tests.emulator.workflows_api.serve import LOCATION, running
 
 SOURCE = 'main: {steps: [{done: {return: "${sys.get_env(\\"A\\")}"}}]}'

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from emulator.workflows_api import validation
 from emulator.googleapi.errors import InvalidArgumentError
+from emulator.workflows_api import validation
 
 
 @pytest.mark.parametrize("text", ["a", "Z9", "my-work_flow1", "a" * 64])

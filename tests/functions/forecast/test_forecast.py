@@ -15,11 +15,11 @@ import pytest
 import uvicorn
 
 from emulator.storage import Store, app
-from pipeline import storage as storage_module
+from pipeline import storage as pipeline_storage
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:prophet.*")
 
-MAIN = Path(__file__).parents[2] / "functions" / "forecast" / "main.py"
+MAIN = Path(__file__).parents[3] / "functions" / "forecast" / "main.py"
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +37,10 @@ def storage():
     patch.setenv("GOOGLE_CLOUD_PROJECT", "local-project")
     for name in ("input", "work", "output"):
         patch.setenv(f"{name.upper()}_BUCKET", name)
-    storage_module.storage.cache_clear()
-    storage_module.storage().create_bucket("input")
-    yield storage_module.storage()
-    storage_module.storage.cache_clear()
+    pipeline_storage.storage.cache_clear()
+    pipeline_storage.storage().create_bucket("input")
+    yield pipeline_storage.storage()
+    pipeline_storage.storage.cache_clear()
     patch.undo()
     server.should_exit = True
     thread.join(10)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import RejectedError
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "functions" / "forecast"))  # as the framework does for main.py
+sys.path.insert(0, str(Path(__file__).parents[3] / "functions" / "forecast"))  # as the framework does for main.py
 from forecasting import spacing
 from forecasting.frequency import Frequency
 

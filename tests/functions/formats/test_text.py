@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.formats import text
 from pipeline.errors import RejectedError
+from pipeline.formats import text
 
 MARKED = ["utf-8", "utf-8-sig", "utf-16", "utf-32"]
 WORDS = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Z"]), min_size=1)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import pytest
 from PIL import Image
 
-from pipeline.inputs import kinds
-from pipeline.formats import media_types
 from pipeline.errors import REASONS, RejectedError
+from pipeline.formats import media_types
+from pipeline.inputs import kinds
 from pipeline.inputs.objects import HEAD_BYTES
 
 PROSE = "The acting, at first, seemed dull.\nThen, all at once, it was wonderful, and I laughed.\n"

@@ -7,9 +7,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pipeline.jobs import job
-from pipeline.inputs import manifests
 from pipeline.errors import RejectedError
+from pipeline.inputs import manifests
+from pipeline.jobs import job
 from tests.functions import gpu
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import SCHEMAS, Function, finalized, published

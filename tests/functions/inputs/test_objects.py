@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from google.api_core.exceptions import ServiceUnavailable
 
-from pipeline import storage as storage_module
+from pipeline import storage as pipeline_storage
 from pipeline.inputs import objects
 from pipeline.inputs.objects import HEAD_BYTES
 from pipeline.jobs.job import Input
@@ -37,10 +37,10 @@ def storage() -> Iterator[None]:
         threading.Thread(target=server.serve_forever).start()
         patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
         patch.setenv("GOOGLE_CLOUD_PROJECT", "p")
-        storage_module.storage.cache_clear()
+        pipeline_storage.storage.cache_clear()
         yield
         server.shutdown()
-        storage_module.storage.cache_clear()
+        pipeline_storage.storage.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_head_that_came_as_long_as_it_should_is_taken(size: int, sent: int, wh
 
 def test_nothing_but_the_object_is_asked_for() -> None:
     """The client would ask for the bucket, too, in a thread of its own: once per bucket and instance."""
-    storage_module.storage.cache_clear()
+    pipeline_storage.storage.cache_clear()
     ASKED.clear()
     objects.head(Input("bucket", "10", 1, 10))
     time.sleep(0.3)

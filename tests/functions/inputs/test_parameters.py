@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.inputs import parameters
 from pipeline.errors import RejectedError
+from pipeline.inputs import parameters
 
 GOOD: list[tuple[str, Any, Any]] = [
     ("horizon", "28", 28),

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pipeline.jobs.claims import CLAIMED, STARTED, Claim, Claims
 from pipeline.errors import InProgressError
+from pipeline.jobs.claims import CLAIMED, STARTED, Claim, Claims
 from tests.functions.cloud import Cloud
 
 JOB = "0123456789abcdef0123456789abcdef"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.jobs import job, executions
 from pipeline.errors import MalformedError, RejectedError
+from pipeline.jobs import executions, job
 from pipeline.jobs.job import Input, Job
 
 SOURCE = Input("in", "a.txt", 17, 5, "text/plain")

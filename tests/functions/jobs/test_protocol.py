@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.jobs import claims, documents, outcomes
-from pipeline import intake, logs
 from messaging import restart
 from messaging.sweep import is_unfinished
+from pipeline import intake, logs
+from pipeline.jobs import claims, documents, outcomes
 from pipeline.jobs.documents import Lineage
 from pipeline.jobs.job import Input, Job
 from pipeline.settings import Settings

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.jobs import job
 from messaging import replay as replay_module
+from pipeline.jobs import job
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, finalized, published
 

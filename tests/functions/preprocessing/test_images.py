@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from preprocessing import images
 from pipeline.errors import RejectedError
+from preprocessing import images
 
 SIDE = 224
 GREEN = (0, 128, 0)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.tabular import dates
 from pipeline.errors import RejectedError
+from pipeline.tabular import dates
 
 READ = [
     # cells, header, format, first stamp, last stamp

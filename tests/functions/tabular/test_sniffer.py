@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.errors import RejectedError
 from pipeline.tabular import numbers, sniffer
 from pipeline.tabular.rows import MAX_RECORD_CHARS, records
-from pipeline.errors import RejectedError
 
 SERIES = "date,value\n2024-01-01,1\n2024-01-02,2\n2024-01-03,5\n"
 

@@ -10,8 +10,8 @@ import pytest
 
 from gpu_service.batching.batcher import Batcher, Order
 from gpu_service.batching.cost_model import Cost
-from gpu_service.errors import DeadlineExceeded, InferenceFailed, Overloaded, Unavailable
 from gpu_service.batching.scheduler import Batch, Scheduler, Ticket
+from gpu_service.errors import DeadlineExceeded, InferenceFailed, Overloaded, Unavailable
 
 
 class OutOfMemoryError(RuntimeError):

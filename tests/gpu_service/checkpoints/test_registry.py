@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from gpu_service.checkpoints import registry
-from gpu_service.errors import ModelNotFound, StartError
 from gpu_service.checkpoints.registry import Entry, Registry
+from gpu_service.errors import ModelNotFound, StartError
 from gpu_service.settings import read
 
 TEXT, IMAGE = "text-classification", "image-classification"

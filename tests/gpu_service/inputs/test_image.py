@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from gpu_service.checkpoints import checkpoint
+from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import InstanceError
 from gpu_service.inputs.image import ImageInputs
-from gpu_service.checkpoints.registry import Entry
 
 
 @pytest.fixture(scope="module")

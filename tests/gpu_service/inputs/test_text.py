@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, normalizers
 
 from gpu_service.checkpoints import checkpoint
-from gpu_service.errors import InstanceError
 from gpu_service.checkpoints.registry import Entry
+from gpu_service.errors import InstanceError
 from gpu_service.inputs.text import TextInputs
 from gpu_service.inputs.wordpiece import MAX_CHARACTERS, WordPiece, is_bert
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from gpu_service.serving_model import compilation, precision
-from gpu_service.checkpoints import device
 from gpu_service import settings, startup
+from gpu_service.checkpoints import device
 from gpu_service.checkpoints.checkpoint import Checkpoint
-from gpu_service.serving_model.model import Model
 from gpu_service.checkpoints.registry import Entry
+from gpu_service.serving_model import compilation, precision
+from gpu_service.serving_model.model import Model
 
 needs_compiler = pytest.mark.skipif(
     not any(map(shutil.which, ("g++", "clang++"))), reason="torch.compile needs a C++ compiler, and there is none"

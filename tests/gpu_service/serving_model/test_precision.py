@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from gpu_service.serving_model import precision, warmup
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import choose
-from gpu_service.errors import StartError
-from gpu_service.serving_model.model import Model
 from gpu_service.checkpoints.registry import Entry
+from gpu_service.errors import StartError
+from gpu_service.serving_model import precision, warmup
+from gpu_service.serving_model.model import Model
 
 
 @pytest.fixture

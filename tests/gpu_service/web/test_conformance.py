@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode, checks
 
-from gpu_service.web import openapi
 from gpu_service.settings import Settings
+from gpu_service.web import openapi
 
 DOCUMENT = openapi.document(Settings())
 OPERATIONS = [found.ok() for found in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations()]

@@ -3,12 +3,12 @@
 import base64
 from typing import Any
 
-from preprocessing import images
-from pipeline.inputs import objects
 from pipeline.errors import RejectedError
+from pipeline.formats.text import decode
+from pipeline.inputs import objects
 from pipeline.jobs.job import Job
 from pipeline.settings import Settings
-from pipeline.formats.text import decode
+from preprocessing import images
 
 Instance = dict[str, Any]
 
