@@ -5,8 +5,11 @@ from pathlib import Path
 
 from emulator.workflows import choices
 from pipeline.errors import REASONS
+from pipeline.inputs.parameters import CHECKS
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+SET_BY_GOOGLE = {"K_REVISION", "GOOGLE_CLOUD_WORKFLOW_EXECUTION_ID", "GOOGLE_CLOUD_WORKFLOW_REVISION_ID"}
 
 
 def test_every_reason_for_a_rejection_is_documented_in_the_same_words():
@@ -21,6 +24,22 @@ def test_every_choice_of_the_emulator_is_documented():
 
 def test_links_between_documents_lead_somewhere():
     root = DOCS.parent
-    for page in [*DOCS.glob("*.md"), *root.glob("*.md"), *root.glob("benchmarks/**/*.md")]:
+    for page in [*DOCS.rglob("*.md"), *root.glob("*.md"), *root.glob("benchmarks/**/*.md")]:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             assert target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_variable_of_the_functions_and_the_workflow_is_documented():
+    settings = (ROOT / "functions/pipeline/settings.py").read_text()
+    workflow = (ROOT / "workflow.yaml").read_text()
+    variables = {*re.findall(r'env(?:\.get\(|, )"([A-Z_]+)"', settings), *re.findall(r'get_env\("([A-Z_]+)"', workflow)}
+    assert "SHARD_SECONDS" in variables
+    assert "SHARD_CONCURRENCY" in variables
+    page = (DOCS / "configuration.md").read_text()
+    assert [name for name in sorted(variables - SET_BY_GOOGLE) if f"`{name}`" not in page] == []
+
+
+def test_every_parameter_of_an_input_is_documented():
+    table = (DOCS / "configuration.md").read_text().partition("## Parameters of an input")[2]
+    rows = re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(CHECKS)
