@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from emulator.loopback import LocalOnly
+
 
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
@@ -19,7 +21,13 @@ class _Server(uvicorn.Server):
 class WebServer:
     def __init__(self, app: ASGIApp, bound: socket.socket) -> None:
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=3, timeout_keep_alive=75
+            LocalOnly(app, port=bound.getsockname()[1]),
+            ws="none",
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=3,
+            timeout_keep_alive=75,
         )
         self._server, self._socket = _Server(config), bound
         self._task: asyncio.Task[None] | None = None

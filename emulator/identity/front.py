@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 import httptools
 
+from emulator import loopback
 from emulator.identity.backend import Answering, Backend
 from emulator.identity.gate import Gate, unsigned
 
@@ -128,8 +129,12 @@ class Caller(asyncio.Protocol):
         if self._parser.should_upgrade():
             self.refuse(HTTPStatus.NOT_IMPLEMENTED, "this protocol is not spoken here")
             return
+        headers = [(name.lower(), value) for name, value in self._headers]
+        if reason := loopback.refusal(headers, self._port()):
+            self.refuse(HTTPStatus.FORBIDDEN, reason)
+            return
         gate = self._front.gate
-        tokens = [value for name, value in self._headers if name.lower() == b"authorization"]
+        tokens = [value for name, value in headers if name == b"authorization"]
         if refusal := gate.refusal(tokens):
             _log.warning("call refused", extra={"service": self._front.name, "why": refusal.reason})
             challenge = _INVALID if refusal.status == HTTPStatus.UNAUTHORIZED else ""
@@ -193,6 +198,10 @@ class Caller(asyncio.Protocol):
         self._hang_up()
 
     # The rest.
+
+    def _port(self) -> int:
+        port: int = self.transport.get_extra_info("sockname")[1]
+        return port
 
     def _head(self) -> bytes:
         """The request's head as the service gets it."""

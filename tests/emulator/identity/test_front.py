@@ -33,6 +33,10 @@ class Rig:
     front: Front
     connections: list[asyncio.StreamWriter] = field(default_factory=list)
 
+    @property
+    def host(self) -> str:
+        return self.url.removeprefix("http://")
+
     async def bearer(self, audience: str = "", email: str = CALLER) -> dict[str, str]:
         token = await ISSUER.mint(TokenRequest("OIDC", audience or self.url, (), email))
         return {"Authorization": f"Bearer {token}"}
@@ -186,7 +190,7 @@ async def test_a_reader_that_stops_reading_stops_the_service_from_sending() -> N
     async with behind_app(pour) as rig:
         reader, writer = await rig.raw()
         bearer = (await rig.bearer())["Authorization"]
-        writer.write(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: {bearer}\r\n\r\n".encode())
+        writer.write(f"GET / HTTP/1.1\r\nHost: {rig.host}\r\nAuthorization: {bearer}\r\n\r\n".encode())
         await request_head(reader)
         before = -1
         while before != sent:
@@ -258,7 +262,7 @@ async def test_a_service_may_answer_before_it_has_read_everything() -> None:
     async with behind(refuse) as rig:
         reader, writer = await rig.raw()
         bearer = (await rig.bearer())["Authorization"]
-        head = f"POST / HTTP/1.1\r\nHost: x\r\nAuthorization: {bearer}\r\nContent-Length: 1000000000\r\n\r\n"
+        head = f"POST / HTTP/1.1\r\nHost: {rig.host}\r\nAuthorization: {bearer}\r\nContent-Length: 1000000000\r\n\r\n"
         writer.write(head.encode() + bytes(100_000))
         assert (await request_head(reader)).startswith(b"HTTP/1.1 413")
         assert await reader.read() == b""
@@ -269,7 +273,7 @@ async def test_a_service_may_answer_before_it_has_read_everything() -> None:
 async def test_a_refused_caller_that_goes_on_sending_reads_why() -> None:
     async with behind_app(unreachable) as rig:
         reader, writer = await rig.raw()
-        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n")
+        writer.write(f"POST / HTTP/1.1\r\nHost: {rig.host}\r\nContent-Length: 5000000\r\n\r\n".encode())
         for _ in range(10):
             writer.write(bytes(500_000))
             await writer.drain()
@@ -363,7 +367,7 @@ def test_what_is_no_proper_request_is_refused_with_the_right_status(sent: bytes,
     async def check() -> None:
         async with behind_app(unreachable) as rig:
             reader, writer = await rig.raw()
-            writer.write(sent)
+            writer.write(sent.replace(b"Host: x", b"Host: " + rig.host.encode()))
             head, _, body = (await reader.read()).partition(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 %d " % expected)
             assert bool(body) != sent.startswith(b"HEAD")
@@ -384,6 +388,6 @@ async def test_requests_sent_without_waiting_get_one_answer_and_a_closed_connect
     async with behind_app(count) as rig:
         reader, writer = await rig.raw()
         bearer = (await rig.bearer())["Authorization"]
-        writer.write(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: {bearer}\r\n\r\n".encode() * 3)
+        writer.write(f"GET / HTTP/1.1\r\nHost: {rig.host}\r\nAuthorization: {bearer}\r\n\r\n".encode() * 3)
         assert (await reader.read()).count(b"HTTP/1.1 200") == asked == 1
         writer.close()
