@@ -14,6 +14,7 @@ from emulator.identity.gate import Gate, unsigned
 _log = logging.getLogger(__name__)
 
 _MAX_HEAD = 64 * 1024
+HEAD_TIMEOUT_S = 20.0
 _LINGER_S = 5  # how long a refused caller may go on sending before the connection is cut
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"upgrade"})
 _INVALID = 'WWW-Authenticate: Bearer error="invalid_token"\r\n'
@@ -24,10 +25,11 @@ class Front:
 
     Args:
         name: the service's, for the log.
+        head_timeout_s: seconds that a caller has to send a request's line and headers.
     """
 
-    def __init__(self, name: str, gate: Gate, backend: Backend) -> None:
-        self.name, self.gate, self.backend = name, gate, backend
+    def __init__(self, name: str, gate: Gate, backend: Backend, *, head_timeout_s: float = HEAD_TIMEOUT_S) -> None:
+        self.name, self.gate, self.backend, self.head_timeout_s = name, gate, backend, head_timeout_s
         self.callers: set[Caller] = set()
         self._server: asyncio.Server | None = None
 
@@ -49,6 +51,7 @@ class Caller(asyncio.Protocol):
     """One caller's connection; requests on it are served one after the other."""
 
     transport: asyncio.Transport
+    _deadline: asyncio.TimerHandle
 
     def __init__(self, front: Front) -> None:
         self._front = front
@@ -71,9 +74,11 @@ class Caller(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self._front.callers.add(self)
+        self._deadline = self._head_deadline()
 
     def connection_lost(self, _: Exception | None) -> None:
         self._front.callers.discard(self)
+        self._deadline.cancel()
         if self._connecting:
             self._connecting.cancel()
         if self._backend:
@@ -113,6 +118,8 @@ class Caller(asyncio.Protocol):
         elif not self._deaf:
             self._reset()
             self._busy = True
+            self._deadline.cancel()
+            self._deadline = self._head_deadline()
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -124,6 +131,7 @@ class Caller(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         if self._deaf:
             return
+        self._deadline.cancel()
         self._in_head, self._method = False, self._parser.get_method()
         self._keep_alive = self._parser.should_keep_alive()
         if self._parser.should_upgrade():
@@ -198,6 +206,11 @@ class Caller(asyncio.Protocol):
         self._hang_up()
 
     # The rest.
+
+    def _head_deadline(self) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(
+            self._front.head_timeout_s, self.refuse, HTTPStatus.REQUEST_TIMEOUT, "the request's head is incomplete"
+        )
 
     def _port(self) -> int:
         port: int = self.transport.get_extra_info("sockname")[1]

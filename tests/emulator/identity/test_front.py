@@ -12,7 +12,7 @@ from aiohttp import web
 
 from emulator import ports
 from emulator.identity.backend import Backend
-from emulator.identity.front import Front
+from emulator.identity.front import HEAD_TIMEOUT_S, Front
 from emulator.identity.gate import Gate
 from emulator.identity.tokens import TokenIssuer
 from emulator.workflows.runtime.auth import TokenRequest
@@ -46,10 +46,10 @@ class Rig:
 
 
 @asynccontextmanager
-async def fronting(port: int) -> AsyncIterator[Rig]:
+async def fronting(port: int, head_timeout_s: float = HEAD_TIMEOUT_S) -> AsyncIterator[Rig]:
     bound = ports.listen(0, "front", "")
     url = f"http://{ports.HOST}:{bound.getsockname()[1]}"
-    front = Front("service", Gate(ISSUER, url, frozenset({CALLER})), Backend(port))
+    front = Front("service", Gate(ISSUER, url, frozenset({CALLER})), Backend(port), head_timeout_s=head_timeout_s)
     await front.open(bound)
     async with aiohttp.ClientSession() as http:
         yield Rig(url, http, front)
@@ -391,3 +391,13 @@ async def test_requests_sent_without_waiting_get_one_answer_and_a_closed_connect
         writer.write(f"GET / HTTP/1.1\r\nHost: {rig.host}\r\nAuthorization: {bearer}\r\n\r\n".encode() * 3)
         assert (await reader.read()).count(b"HTTP/1.1 200") == asked == 1
         writer.close()
+
+
+@run
+async def test_a_head_that_is_never_finished_times_out() -> None:
+    async with fronting(1, head_timeout_s=0.05) as rig:
+        for part in (b"", b"GET / HTTP/1.1\r\nHost: loc"):
+            reader, writer = await rig.raw()
+            writer.write(part)
+            assert (await request_head(reader)).startswith(b"HTTP/1.1 408 ")
+            writer.close()
