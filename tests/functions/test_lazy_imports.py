@@ -107,7 +107,7 @@ import sys
 from pipeline import storage
 from pipeline.jobs import executions
 import os; os.environ |= {"STORAGE_EMULATOR_HOST": "http://127.0.0.1:9", "WORKFLOWS_EMULATOR_HOST": "127.0.0.1:9"}
-storage.storage(); executions.client()
+storage.client(); executions.client()
 for module in ("cryptography", "google.cloud.workflows_v1", "charset_normalizer.api", "google.protobuf.text_format"):
     assert module not in sys.modules, module
 import charset_normalizer

@@ -336,4 +336,6 @@ def test_a_defect_tells_the_client_nothing(cloud: Cloud, preprocess: FlaskClient
     body["input"] |= {"bucket": cloud.work.name, "name": staged.name, "generation": str(staged.generation)}
     response = preprocess.post("/", json=body)
     assert response.status_code == 500
-    assert response.json == {"error": {"code": "internal", "message": "The function failed; its log has the reason."}}
+    assert response.json == {
+        "error": {"code": "internal", "message": "The function failed; see its log for the reason."}
+    }

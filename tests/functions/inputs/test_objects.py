@@ -37,17 +37,17 @@ def storage() -> Iterator[None]:
         threading.Thread(target=server.serve_forever).start()
         patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
         patch.setenv("GOOGLE_CLOUD_PROJECT", "p")
-        pipeline_storage.storage.cache_clear()
+        pipeline_storage.client.cache_clear()
         yield
         server.shutdown()
-        pipeline_storage.storage.cache_clear()
+        pipeline_storage.client.cache_clear()
 
 
 @pytest.mark.parametrize(
     ("size", "sent"), [(10, 9), (10, 0), (HEAD_BYTES, HEAD_BYTES - 1), (10 * HEAD_BYTES, HEAD_BYTES - 1)]
 )
 def test_a_head_that_came_short_is_no_input_to_judge_but_a_failure_to_repeat(size: int, sent: int) -> None:
-    with pytest.raises(ServiceUnavailable, match=f"{sent} bytes came of the first {min(size, HEAD_BYTES)}"):
+    with pytest.raises(ServiceUnavailable, match=f"Only {sent} of the first {min(size, HEAD_BYTES)} bytes arrived"):
         objects.head(Input("bucket", str(sent), 1, size))
 
 
@@ -62,7 +62,7 @@ def test_a_head_that_came_as_long_as_it_should_is_taken(size: int, sent: int, wh
 
 def test_nothing_but_the_object_is_asked_for() -> None:
     """The client would ask for the bucket, too, in a thread of its own: once per bucket and instance."""
-    pipeline_storage.storage.cache_clear()
+    pipeline_storage.client.cache_clear()
     ASKED.clear()
     objects.head(Input("bucket", "10", 1, 10))
     time.sleep(0.3)

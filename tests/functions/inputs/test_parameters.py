@@ -51,5 +51,5 @@ def test_metadata_spells_with_hyphens_and_capitals_and_holds_other_things() -> N
 
 
 def test_an_unknown_name_is_refused_where_all_names_are_ours() -> None:
-    with pytest.raises(RejectedError, match="'speed' is no parameter"):
+    with pytest.raises(RejectedError, match="'speed' is not a parameter"):
         parameters.check({"speed": 1})

@@ -1,4 +1,4 @@
-"""Side-cars: parameters in an object beside the input, and who goes before whom."""
+"""Side-cars: parameters in an object next to the input, and their precedence."""
 
 import json
 from typing import Any
@@ -46,7 +46,7 @@ def test_one_that_cannot_be_read_refuses_the_input(cloud: Cloud, function: Funct
     blob = cloud.upload("a.csv", CSV)
     assert function("on_upload").post("/", **finalized(blob)).status_code == 200
     assert cloud.only_document()["reason"]["code"] == "invalid_parameters"
-    assert "beside the input" in cloud.only_document()["reason"]["message"]
+    assert "side-car" in cloud.only_document()["reason"]["message"]
     assert not cloud.executions.created
 
 
