@@ -329,7 +329,7 @@ def test_trouble_with_storage_means_again(cloud: Cloud, preprocess: FlaskClient)
     assert preprocess.post("/", json=body).status_code == 200
 
 
-def test_a_defect_tells_the_client_nothing(cloud: Cloud, preprocess: FlaskClient) -> None:
+def test_a_defect_reveals_nothing_to_the_client(cloud: Cloud, preprocess: FlaskClient) -> None:
     staged = cloud.work.blob("messages/" + "0" * 32 + ".json")
     staged.upload_from_string("no JSON at all")
     body = argument(cloud, "a.txt", "Hello", "text") | {"job": "0" * 32}

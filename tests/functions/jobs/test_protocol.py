@@ -89,7 +89,7 @@ def content(world: World, name: str) -> dict[str, Any]:
     return document
 
 
-def test_two_handlers_start_at_least_one_execution_whatever_befalls_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_handlers_start_at_least_one_execution_under_any_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     explorer = modelled(Explorer({"first": handle, "second": handle}), monkeypatch)
     left = (("crash", 2), ("fault", 1), ("lease ends", 2))
     first = World((Actor("first", "first"), Actor("second", "second")), left=left)

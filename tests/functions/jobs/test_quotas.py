@@ -38,7 +38,7 @@ def starts(quota: Quota) -> bool:
         return False
 
 
-def test_an_hour_has_as_many_as_the_cap_says(cloud: Cloud, clock: Clock) -> None:
+def test_an_hour_has_as_many_executions_as_the_cap(cloud: Cloud, clock: Clock) -> None:
     quotas = [Quota(cloud.work, 3, clock) for _ in range(2)]  # of two instances
     assert [starts(quota) for quota in (*quotas, *quotas)] == [True, True, True, False]
     clock.now += timedelta(hours=1)
@@ -125,7 +125,7 @@ def capped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("capped")
-def test_what_is_throttled_is_acknowledged_keeps_no_claim_and_is_swept_up_later(
+def test_a_throttled_input_is_acknowledged_without_a_claim_and_started_by_a_later_sweep(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = function("on_upload")
@@ -187,9 +187,7 @@ def test_without_a_cap_nothing_is_counted(cloud: Cloud, function: Function) -> N
 
 
 @pytest.mark.parametrize(("hops", "started"), [("0", 1), ("3", 1), ("4", 0), ("999999", 0), ("many", 1), ("-5", 1)])
-def test_an_input_that_went_round_too_often_is_rejected(
-    cloud: Cloud, function: Function, hops: str, started: int
-) -> None:
+def test_an_input_with_too_many_hops_is_rejected(cloud: Cloud, function: Function, hops: str, started: int) -> None:
     blob = cloud.upload("a.txt", TEXT, metadata={"pipeline-hops": hops})
     assert function("on_upload").post("/", **finalized(blob)).status_code == 200
     message = published(b'{"instances": [{"text": "a"}]}', attributes={"pipeline-hops": hops})
