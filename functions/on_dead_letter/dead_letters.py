@@ -1,7 +1,7 @@
-"""Dead letters: events that were delivered in vain too often end in a failed document.
+"""Dead letters: events that Pub/Sub gave up delivering end in a failed document.
 
-A dead letter has an id of its own. Which object it is about, its payload says; which message, only a note that its
-later deliveries left under what stays the same: when it was published, and what it says.
+A dead letter has an id of its own. Its payload identifies an object; the original message is found by a note that its
+redeliveries left.
 """
 
 import base64
@@ -10,26 +10,28 @@ import logging
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
-from pipeline import intake, logs, storage
+from pipeline import intake, logs
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.formats import json_text
 from pipeline.inputs import inline, kept_messages, manifests, messages, redeliveries
-from pipeline.inputs.events import Message, Receipt, Upload
+from pipeline.inputs.events import Message, Receipt
 from pipeline.inputs.redeliveries import DEAD_LETTER_SOURCE
-from pipeline.intake import Finished, Verdict
+from pipeline.inputs.uploads import Upload
 from pipeline.jobs import documents, outcomes
+from pipeline.jobs.documents import Failure
 from pipeline.jobs.job import Job
 from pipeline.storage import put, stamp
+from pipeline.verdicts import Verdict
 
 OBJECT_FIELDS = {"bucket", "name", "generation"}
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """A dead letter: the message, and what Pub/Sub says of its deliveries."""
+class DeadLetter:
+    """A dead letter: the message, its decoded data, and Pub/Sub's record of its deliveries."""
 
     message: Message
     body: object
@@ -38,33 +40,42 @@ class Letter:
     published: str | None
 
     @classmethod
-    def of(cls, message: Message) -> "Letter":
-        said = message.attributes
-        count = said.get(f"{DEAD_LETTER_SOURCE}DeliveryCount", "")
+    def of(cls, message: Message) -> Self:
+        attributes = message.attributes
+        count = attributes.get(f"{DEAD_LETTER_SOURCE}DeliveryCount", "")
         return cls(
             message,
             _body(message.data),
             int(count) if count.isascii() and count.isdecimal() and len(count) < 10 else None,
-            said.get(f"{DEAD_LETTER_SOURCE}Subscription", "unknown"),
-            said.get(f"{DEAD_LETTER_SOURCE}TopicPublishTime"),
+            attributes.get(f"{DEAD_LETTER_SOURCE}Subscription", "unknown"),
+            attributes.get(f"{DEAD_LETTER_SOURCE}TopicPublishTime"),
         )
 
+    def failure(self) -> Failure:
+        return {
+            "code": "undeliverable",
+            "message": f"The event was delivered {self.deliveries or 'several'} times to {self.subscription} without "
+            "success; see the function's log for the last error.",
+            "step": "deliver",
+            "deliveries": self.deliveries,
+        }
 
-def bury(deployment: Deployment, message: Message, receipt: Receipt) -> Verdict:
-    """Writes the failed document of a dead letter, unless its job came or comes to an end otherwise.
+
+def conclude(deployment: Deployment, message: Message, receipt: Receipt) -> Verdict:
+    """Writes the failed document of a dead letter, unless the job has ended or is running.
 
     Raises:
         InProgressError: another handler has just claimed the job.
     """
-    letter = Letter.of(message)
-    found = _uploaded(deployment, letter, receipt)
-    if isinstance(found, Verdict):
-        return found
+    letter = DeadLetter.of(message)
+    identified = _of_object(deployment, letter, receipt)
+    if isinstance(identified, Verdict):
+        return identified
     if isinstance(letter.body, dict) and letter.body.keys() in ({"sweep"}, {"collect"}):
         (order,) = letter.body
         logs.log(logging.ERROR, "dead letter", reason=order, deliveries=letter.deliveries)
-        return Verdict("ignored", reason=order)  # the scheduler's next one does its work
-    job, resend = (found, None) if found else _sent(deployment, letter, receipt)
+        return Verdict("ignored", reason=order)  # the scheduler's next order does its work
+    job, resend = (identified, None) if identified else _of_message(deployment, letter, receipt)
     logs.bind(job=job.id)
     logs.log(
         logging.ERROR,
@@ -76,37 +87,30 @@ def bury(deployment: Deployment, message: Message, receipt: Receipt) -> Verdict:
     if outcomes.read(deployment.work, job.id):
         decided = outcomes.resume(deployment, job)
         return Verdict("ignored", job.id, decided.document if decided else None, reason="duplicate")
-    error = {
-        "code": "undeliverable",
-        "message": f"The event was delivered {letter.deliveries or 'several'} times to {letter.subscription} and "
-        "never accepted; the last error is unknown here, the function's log has it.",
-        "step": "deliver",
-        "deliveries": letter.deliveries,
-    }
     replay = resend or documents.replay(deployment.settings.messages_topic, job.document)
-    failed = documents.failed(job, error, replay=replay)
-    return intake.process(deployment, job, lambda claimed: Finished(claimed, failed))
+    failed = documents.failed(job, letter.failure(), replay=replay)
+    return intake.take_in(deployment, job, lambda _: failed)
 
 
-def _uploaded(deployment: Deployment, letter: Letter, receipt: Receipt) -> Job | Verdict | None:
-    """The job of an object's event or notification; a verdict when it asks for none."""
+def _of_object(deployment: Deployment, letter: DeadLetter, receipt: Receipt) -> Job | Verdict | None:
+    """The job of an object's event or notification; a verdict if the object is not an input."""
     event_type = letter.message.attributes.get("eventType", messages.FINALIZE)
     resource = letter.body
     if not (isinstance(resource, dict) and resource.keys() >= OBJECT_FIELDS):
-        resource = messages.named(letter.message)
+        resource = messages.identity(letter.message)
     try:
-        named = Upload.parse(resource)
+        upload = Upload.parse(resource)
     except MalformedError:
         return None
-    if named.bucket != deployment.settings.input_bucket and not storage.is_stamped(named.metadata):
+    if upload.bucket != deployment.settings.input_bucket and not upload.is_stamped:
         return None
-    if event_type != messages.FINALIZE or storage.is_stamped(named.metadata) or not named.is_input:
-        return Verdict("ignored", reason="asks for nothing")
-    return intake.job_of(intake.describe(named) if named.size is None else named, receipt)
+    if event_type != messages.FINALIZE or upload.is_stamped or not upload.is_input:
+        return Verdict("ignored", reason="not an input")
+    return upload.described().job(receipt)
 
 
-def _sent(deployment: Deployment, letter: Letter, receipt: Receipt) -> tuple[Job, str | None]:
-    """The job of a message, kept so that it can be replayed; for any other data the command that sends them again."""
+def _of_message(deployment: Deployment, letter: DeadLetter, receipt: Receipt) -> tuple[Job, str | None]:
+    """The job of a message, kept for a replay; for unreadable data, also the command that publishes them again."""
     job = _message_job(deployment, letter, receipt)
     body = letter.body if isinstance(letter.body, dict) else {}
     try:
@@ -117,33 +121,33 @@ def _sent(deployment: Deployment, letter: Letter, receipt: Receipt) -> tuple[Job
             return inline.stage(deployment.work, job, inline.parse(body)), None
     except RejectedError as reason:
         logs.warning("dead letter cannot be read", code=reason.code)
-    return job, _kept_as_it_is(deployment, job, letter.message)
+    return job, _keep_data(deployment, job, letter.message)
 
 
-def _message_job(deployment: Deployment, letter: Letter, receipt: Receipt) -> Job:
+def _message_job(deployment: Deployment, letter: DeadLetter, receipt: Receipt) -> Job:
     message = letter.message
-    noted = redeliveries.original(deployment.work, message, letter.published) if letter.published else None
-    topic, message_id = noted or (message.topic, message.id)
-    return messages.job_of(replace(message, topic=topic, id=message_id), receipt)
+    original = redeliveries.original(deployment.work, message, letter.published) if letter.published else None
+    topic, message_id = original or (message.topic, message.id)
+    return messages.job(replace(message, topic=topic, id=message_id), receipt)
 
 
-def _kept_as_it_is(deployment: Deployment, job: Job, message: Message) -> str:
-    """Writes the data to the work bucket; the command that publishes them again."""
+def _keep_data(deployment: Deployment, job: Job, message: Message) -> str:
+    """Writes the data to the work bucket, and returns the command that publishes them again."""
     blob = deployment.work.blob(f"dead-letters/{job.id}")
     put(blob, _bytes(message.data), stamp(job.id), generation=None)
-    read = f"gcloud storage cat {shlex.quote(f'gs://{deployment.settings.work_bucket}/{blob.name}')}"
+    read = f"gcloud storage cat {shlex.quote(f'gs://{deployment.work.name}/{blob.name}')}"
     return f'gcloud pubsub topics publish {shlex.quote(deployment.settings.messages_topic)} --message="$({read})"'
 
 
 def _body(data: object) -> object:
-    """The data as JSON, out of the envelope if it is a whole CloudEvent; None when it is none."""
+    """The data as JSON, without the envelope if it is a whole CloudEvent; None if it is not JSON."""
     try:
         body = json_text.parse(_bytes(data).decode())
     except (RejectedError, UnicodeDecodeError):
         return None
     if isinstance(body, Mapping) and "specversion" in body and isinstance(body.get("data"), dict):
-        inner: dict[str, Any] = body["data"]
-        return inner
+        event_data: dict[str, Any] = body["data"]
+        return event_data
     return body
 
 

@@ -1,12 +1,13 @@
-"""Receives dead letters: events that no function accepted end in a failed document."""
+"""Receives dead letters: events that no function accepted, which end in a failed document."""
 
 import functions_framework
 from cloudevents.http import CloudEvent
 
 import dead_letters
-from pipeline import http, intake, logs, settings
+from pipeline import http, logs, settings
 from pipeline.deployment import Deployment
 from pipeline.inputs import events
+from pipeline.verdicts import Verdict
 
 logs.setup()
 http.describe_errors()
@@ -15,7 +16,7 @@ DEPLOYMENT = Deployment(settings.load())
 
 @functions_framework.cloud_event
 @http.event
-def on_dead_letter(event: CloudEvent, receipt: events.Receipt) -> intake.Verdict:
+def on_dead_letter(event: CloudEvent, receipt: events.Receipt) -> Verdict:
     if event["type"] != events.PUBLISHED:
-        return intake.Verdict("ignored", reason=event["type"])
-    return dead_letters.bury(DEPLOYMENT, events.Message.parse(event), receipt)
+        return Verdict("ignored", reason=event["type"])
+    return dead_letters.conclude(DEPLOYMENT, events.Message.parse(event), receipt)

@@ -1,4 +1,4 @@
-"""Receives Cloud Storage's events: each new object in the input bucket starts one execution."""
+"""Receives Cloud Storage events: each new object in the input bucket starts one execution."""
 
 import functions_framework
 from cloudevents.http import CloudEvent
@@ -6,6 +6,8 @@ from cloudevents.http import CloudEvent
 from pipeline import http, intake, logs, settings
 from pipeline.deployment import Deployment
 from pipeline.inputs import events
+from pipeline.inputs.uploads import Upload
+from pipeline.verdicts import Verdict
 
 logs.setup()
 http.describe_errors()
@@ -14,7 +16,7 @@ DEPLOYMENT = Deployment(settings.load(starts_executions=True))
 
 @functions_framework.cloud_event
 @http.event
-def on_upload(event: CloudEvent, receipt: events.Receipt) -> intake.Verdict:
+def on_upload(event: CloudEvent, receipt: events.Receipt) -> Verdict:
     if event["type"] != events.FINALIZED:
-        return intake.Verdict("ignored", reason=event["type"])
-    return intake.upload(DEPLOYMENT, events.Upload.parse(event.data), receipt)
+        return Verdict("ignored", reason=event["type"])
+    return intake.upload(DEPLOYMENT, Upload.parse(event.data), receipt)

@@ -1,9 +1,9 @@
-"""What the functions share; staged beside each function's main.py when it is deployed."""
+"""The code that the functions share; deployment stages it next to each function's main.py."""
 
 import gc
 
 from pipeline import lazy_imports
 
-gc.freeze()  # what the framework has loaded stays: the collections while our modules load need not look at it
-gc.set_threshold(50_000)  # and these come seldom: an import leaves next to no garbage
+gc.freeze()  # exempts what the framework has loaded from the collections while our modules load
+gc.set_threshold(50_000)  # makes these rare: imports leave almost no garbage
 lazy_imports.install()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What each main.py loads once; the first use of a bucket imports the storage client, and makes no request."""
+    """The settings, and handles on their buckets; the first use of a bucket imports the storage client."""
 
     settings: Settings
 

@@ -1,4 +1,4 @@
-"""The functions' boundary: each error as a status with `{"error": {code, message}}`, each event one closing line."""
+"""The functions' boundary: makes responses of errors, `{"error": {code, message}}`, and logs how each call ended."""
 
 import functools
 import logging
@@ -11,14 +11,14 @@ import functions_framework
 from werkzeug.exceptions import HTTPException
 
 from pipeline import logs
-from pipeline.errors import InProgressError, MalformedError, RejectedError
+from pipeline.errors import MalformedError, PipelineError, RejectedError
 from pipeline.inputs.events import Receipt, receipt, request_trace
-from pipeline.storage import AGAIN
+from pipeline.storage import UNAVAILABLE
 
 if TYPE_CHECKING:
     from cloudevents.http import CloudEvent
 
-    from pipeline.intake import Verdict
+    from pipeline.verdicts import Verdict
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 EventHandler = Callable[["CloudEvent", Receipt], "Verdict"]
@@ -27,7 +27,7 @@ EventHandler = Callable[["CloudEvent", Receipt], "Verdict"]
 def endpoint(handler: Handler) -> Callable[[flask.Request], flask.Response]:
     """Makes an HTTP function of a handler that takes the decoded JSON body and returns the answer.
 
-    RejectedError becomes 422, MalformedError 400, a failing Google API 503 ("again"), anything else 500.
+    A PipelineError becomes a response with its status, a failing Google API 503, any other exception 500.
     """
 
     @functools.wraps(handler)
@@ -40,10 +40,7 @@ def endpoint(handler: Handler) -> Callable[[flask.Request], flask.Response]:
         with logs.bound(job=_job(body), trace=request_trace()):
             try:
                 answer = handler(body)
-            except RejectedError as error:
-                logs.info("rejected", code=error.code)
-                return problem(422, error.code, error.message)
-            except Exception as error:  # noqa: BLE001 - the process boundary: nothing may leak to the client
+            except Exception as error:  # noqa: BLE001 - the process boundary: the client must see no details
                 return _failure(error)
             logs.info("accepted")
             return flask.jsonify(answer)
@@ -52,7 +49,7 @@ def endpoint(handler: Handler) -> Callable[[flask.Request], flask.Response]:
 
 
 def event(handler: EventHandler) -> Callable[["CloudEvent"], None]:
-    """Makes a CloudEvent function of a handler: what it returns acknowledges the event, what it raises does not."""
+    """Makes a CloudEvent function of a handler that returns to acknowledge the event and raises to have it again."""
 
     @functools.wraps(handler)
     def serve(delivered: "CloudEvent") -> None:
@@ -60,7 +57,7 @@ def event(handler: EventHandler) -> Callable[["CloudEvent"], None]:
         with logs.bound(event_id=received.event_id, trace=received.trace):
             try:
                 verdict = handler(delivered, received)
-            except Exception as error:  # noqa: BLE001 - the process boundary: nothing may leak to the client
+            except Exception as error:  # noqa: BLE001 - the process boundary: the client must see no details
                 flask.abort(_failure(error))
             level = logging.WARNING if verdict.word == "throttled" else logging.INFO
             logs.log(level, verdict.word, **verdict.fields())
@@ -75,9 +72,9 @@ def problem(status: int, code: str, message: str) -> flask.Response:
 
 
 def describe_errors() -> None:
-    """Makes the framework's own refusals JSON too; called while a main.py loads, when the framework listens."""
+    """Makes the framework's own error responses JSON as well; to be called while main.py loads."""
     register = functions_framework.errorhandler
-    # The handlers catch what they raise themselves, so that these come from reading a request as an event.
+    # The handlers catch what they raise themselves, so these come from parsing a request as an event.
     for unreadable in (cloudevents.exceptions.GenericException, ValueError, TypeError, LookupError, AttributeError):
         register(unreadable)(_malformed)
     register(HTTPException)(_refusal)
@@ -85,19 +82,22 @@ def describe_errors() -> None:
 
 
 def _failure(error: Exception) -> flask.Response:
-    if isinstance(error, MalformedError | InProgressError):
-        logs.warning("failed", code=error.code, reason=str(error))
-        return problem(error.status, error.code, str(error))
-    if isinstance(error, AGAIN):
+    if isinstance(error, PipelineError):
+        if isinstance(error, RejectedError):
+            logs.info("rejected", code=error.code)
+        else:
+            logs.warning("failed", code=error.code, reason=error.message)
+        return problem(error.status, error.code, error.message)
+    if isinstance(error, UNAVAILABLE):
         logs.exception("failed", error, code="unavailable")
-        return problem(503, "unavailable", "A service that this function depends on did not answer; try again.")
+        return problem(503, "unavailable", "A service that this function depends on did not respond; try again.")
     logs.exception("failed", error, code="internal")
-    return problem(500, "internal", "The function failed; its log has the reason.")
+    return problem(500, "internal", "The function failed; see its log for the reason.")
 
 
 def _malformed(error: Exception) -> flask.Response:
     logs.warning("failed", code="malformed_event", reason=type(error).__name__)
-    return problem(400, "malformed_event", "The request is no CloudEvent that can be read.")
+    return problem(400, "malformed_event", "The request is not a readable CloudEvent.")
 
 
 def _refusal(error: HTTPException) -> flask.Response:

@@ -1,7 +1,7 @@
-"""Puts off modules that most events never use: they are found empty, and the first use of one fills it.
+"""Defers importing modules that most events never use until an attribute is first accessed.
 
-Python imports what a module names, whether or not the path of this event needs it; a function that starts pays for all
-of it before its first answer.
+Python runs every imported module, whether or not the current event needs it, and a function that starts pays for all of
+them before its first response.
 """
 
 import importlib
@@ -15,24 +15,24 @@ from typing import Any
 
 DEFERRED = {
     "asyncio": "the clients' asynchronous halves",
-    "charset_normalizer": "guesses the encoding of a web page's body; here, of a text in a legacy one",
+    "charset_normalizer": "guesses the encoding of text in a legacy one",
     "email.policy": "of MIME parts, for the storage client's batches",
     "google.auth.crypt": "signs with a service account's own key: 55 modules of cryptography",
     "google.auth.iam": "signs by a call to IAM",
     "google.auth.jwt": "makes tokens of such signatures",
     "google.cloud.workflows": "the client that deploys workflows, imported by the package that also holds executions",
-    "google.protobuf.internal.python_message": "messages in pure Python, where there is no compiled protobuf",
+    "google.protobuf.internal.python_message": "messages in pure Python, without compiled protobuf",
     "idna": "host names beyond ASCII",
-    "opentelemetry.trace": "traces the clients' calls when told to",
-    "preprocessing.images": "Pillow, when the input is an image",
+    "opentelemetry.trace": "traces the clients' calls if enabled",
+    "preprocessing.images": "Pillow, for images",
     "postprocessing.merge": "brings a batch's shards together",
     "preprocessing.shards": "cuts tables, records and manifests into shards",
-    "xml.etree.ElementTree": "the answers of the storage service's XML interface",
+    "xml.etree.ElementTree": "the responses of the storage service's XML interface",
 }
 
 
 def install() -> None:
-    """From here on, what is imported finds the modules of DEFERRED empty."""
+    """Makes later imports of the modules in DEFERRED create them without running them."""
     sys.meta_path.insert(0, _Finder())
 
 
@@ -45,8 +45,9 @@ class _Finder(MetaPathFinder):
 
 
 class _Deferred(Loader):
-    """Runs a module when an attribute is asked for that it does not have yet; the standard library's LazyLoader would
-    run a package as soon as one of its modules is imported.
+    """Runs a module when a missing attribute is first accessed.
+
+    The standard library's LazyLoader would run a package as soon as one of its submodules is imported.
     """
 
     def __init__(self, loader: Loader) -> None:
@@ -62,9 +63,9 @@ class _Deferred(Loader):
         def fill(name: str) -> Any:
             nonlocal filling
             with lock:
-                if name == "__version__":  # requests looks at those of its packages
+                if name == "__version__":  # requests checks those of its dependencies
                     return _version(module.__name__)
-                if name.startswith("__") or filling:  # asked by the import system, or missing while the module runs
+                if name.startswith("__") or filling:  # the import system probes, or the running module lacks it
                     raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
                 if vars(module).get("__getattr__") is fill:
                     filling = True
@@ -80,9 +81,9 @@ class _Deferred(Loader):
 
 
 def _version(name: str) -> str:
-    """Where a package has its version in a module of its own, from there, without running the package."""
+    """The version of a package that keeps it in a submodule, without running the package."""
     try:
-        found: str = importlib.import_module(f"{name}.version").__version__
+        version: str = importlib.import_module(f"{name}.version").__version__
     except ImportError as error:
         raise AttributeError(f"module {name!r} has no attribute '__version__'") from error
-    return found
+    return version

@@ -15,7 +15,7 @@ _context: ContextVar[dict[str, Any]] = ContextVar("log_fields", default={})  # n
 
 
 class StdoutHandler(logging.StreamHandler[TextIO]):
-    """Writes to whatever sys.stdout is at that moment."""
+    """Writes to the current sys.stdout."""
 
     @property
     def stream(self) -> TextIO:
@@ -23,11 +23,11 @@ class StdoutHandler(logging.StreamHandler[TextIO]):
 
     @stream.setter
     def stream(self, value: TextIO) -> None:
-        """The base class assigns one when it is made."""
+        """Ignores the stream that the base class assigns."""
 
 
 class JsonFormatter(logging.Formatter):
-    """Severity, constant message, and the variables as fields of their own."""
+    """Severity, constant message, and one field per variable."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {"severity": record.levelname, "message": record.getMessage()}
@@ -50,7 +50,7 @@ def setup() -> None:
 
 @contextmanager
 def bound(**fields: Any) -> Iterator[None]:
-    """Adds fields to every record logged inside; `trace` (a traceparent) is translated."""
+    """Adds fields to every record logged inside; `trace`, a traceparent, becomes Cloud Logging's trace field."""
     trace = fields.pop("trace", None)
     if trace and (project := os.environ.get("GOOGLE_CLOUD_PROJECT")):
         fields["logging.googleapis.com/trace"] = f"projects/{project}/traces/{trace.split('-')[1]}"

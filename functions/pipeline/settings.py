@@ -5,16 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline.errors import ConfigurationError
+from pipeline.kinds import KINDS
 
-MAX_BYTES = {
-    "text": 1 << 20,
-    "image": 32 << 20,
-    "timeseries": 32 << 20,
-    "table": 2 << 30,
-    "records": 2 << 30,
-    "manifest": 32 << 20,
-    "message": 8 << 20,
-}
+MAX_BYTES = {**{name: kind.max_bytes for name, kind in KINDS.items()}, "message": 8 << 20}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +23,13 @@ class Settings:
     gpu_usd_per_second: float = 0.0002907  # an L4 with 4 vCPU and 16 GiB, without zonal redundancy
     image_size: int = 224
     revision: str = "local"
-    messages_topic: str = "messages"  # what a failed document's replay command publishes to
+    messages_topic: str = "messages"  # the topic in the replay commands of failed documents
     max_executions_per_hour: int = 0  # 0 for no limit
     max_hops: int = 3
-    shard_seconds: float = 10.0  # that a shard should keep the GPU service busy
-    records_per_shard: int = 0  # 0 to choose by that
-    micro_batch_size: int = 200  # small uploads that share an execution
-    collect_subscription: str = ""  # the resource name of where their notifications wait; empty for no micro-batches
+    shard_seconds: float = 10.0  # for which a shard should keep the GPU service busy
+    records_per_shard: int = 0  # 0 to derive it from shard_seconds
+    micro_batch_size: int = 200  # the most small uploads that share an execution
+    collect_subscription: str = ""  # resource name of the subscription that holds their notifications; empty: none
     max_bytes: Mapping[str, int] = field(default_factory=lambda: dict(MAX_BYTES))
 
 
@@ -44,7 +37,7 @@ def load(environ: Mapping[str, str] | None = None, *, starts_executions: bool = 
     """Reads the settings; `starts_executions` makes WORKFLOW, a full resource name, mandatory.
 
     Raises:
-        ConfigurationError: a variable is missing, is no number, or names the same bucket twice.
+        ConfigurationError: a variable is missing or not a number, or two buckets are the same.
     """
     env = os.environ if environ is None else environ
     settings = Settings(
@@ -69,7 +62,7 @@ def load(environ: Mapping[str, str] | None = None, *, starts_executions: bool = 
     buckets = (settings.input_bucket, settings.work_bucket, settings.output_bucket)
     if len(set(buckets)) < len(buckets):
         raise ConfigurationError(
-            "INPUT_BUCKET, WORK_BUCKET and OUTPUT_BUCKET must differ: the pipeline would process its own output."
+            "INPUT_BUCKET, WORK_BUCKET and OUTPUT_BUCKET must differ, or the pipeline would process its own output."
         )
     return settings
 

@@ -1,57 +1,58 @@
-"""The storage client, created once per process when first needed; it honours STORAGE_EMULATOR_HOST by itself."""
+"""Objects in Cloud Storage: the client, conditional writes, and the metadata that mark what the pipeline wrote."""
 
 import functools
 import os
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from google.api_core.exceptions import GoogleAPICallError, RetryError
+from google.api_core.exceptions import GoogleAPICallError, PreconditionFailed, RetryError
 from google.auth.exceptions import TransportError
 from requests.exceptions import RequestException
 
 if TYPE_CHECKING:
-    from google.cloud.storage import Bucket, Client
-from collections.abc import Callable
+    from google.cloud.storage import Blob, Bucket, Client
 
-from google.api_core.exceptions import PreconditionFailed
+UNAVAILABLE = (GoogleAPICallError, RetryError, TransportError, RequestException)
+"""What Google's clients raise when a service still fails after their own retries."""
 
-if TYPE_CHECKING:
-    from google.cloud.storage import Blob
-from collections.abc import Mapping
+CONTENT_TYPES = {"json": "application/json", "jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
 
-AGAIN = (GoogleAPICallError, RetryError, TransportError, RequestException)
-"""What the clients raise when a service still fails after they repeated the call themselves."""
+JOB = "pipeline-job"
+HOPS = "pipeline-hops"
+ATTEMPT = "pipeline-attempt"
+INPUT_GENERATION = "input-generation"
 
 
 @functools.cache
-def storage() -> "Client":
-    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")  # else asked for, traced or not
+def client() -> "Client":
+    """The process's client, created when first needed; it honours STORAGE_EMULATOR_HOST by itself."""
+    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")  # else it fetches them untraced too
     from google.cloud.storage import Client
 
     return Client()
 
 
 def bucket(name: str) -> "Bucket":
-    """A bucket by name; no request is made."""
-    found: Bucket = storage().bucket(name)
-    return found
+    """A handle on a bucket; makes no request."""
+    handle: Bucket = client().bucket(name)
+    return handle
 
 
-INPUT_GENERATION = "input-generation"
-CONTENT_TYPES = {"json": "application/json", "jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
+# --- conditional writes ----------------------------------------------------------------------------
 
 
 def put(blob: "Blob", data: str | bytes, metadata: dict[str, str], *, generation: int | None) -> None:
-    """Writes the object if its generation is still the given one: 0 for none yet, None for whatever it is.
+    """Writes the object if its current generation is the given one: 0 for no object yet, None for any.
 
     Raises:
-        google.api_core.exceptions.PreconditionFailed: it is not.
+        google.api_core.exceptions.PreconditionFailed: it is another.
     """
     blob.metadata = metadata
     blob.upload_from_string(data, content_type(blob.name), if_generation_match=generation)
 
 
 def put_once(blob: "Blob", data: str | bytes, metadata: dict[str, str]) -> None:
-    """Writes the object unless an earlier attempt did; `blob` then knows the generation that is there."""
+    """Writes the object unless it exists; `blob` then has the generation and size of the one that does."""
     try:
         put(blob, data, metadata, generation=0)
     except PreconditionFailed:
@@ -68,62 +69,61 @@ def copy(source: "Blob", target: "Blob", metadata: dict[str, str], *, generation
 
 
 def supersede(target: "Blob", rank: tuple[int, int], write: Callable[[int], None]) -> None:
-    """Writes over what is older; every lost race means that another writer has moved on.
+    """Writes the object unless a version of the same or a higher rank exists.
 
     Args:
-        rank: the input's generation (0 where a name holds only one) and the attempt, as the metadata tell them.
-        write: writes under the given generation as precondition.
+        rank: the input's generation (0 where a name belongs to one generation) and the attempt, as in the metadata.
+        write: writes with the given generation as precondition; losing the race means that another writer was faster.
     """
-    seen = 0
+    generation = 0
     while True:
         try:
-            write(seen)
+            write(generation)
         except PreconditionFailed:
             current = target.bucket.get_blob(target.name)
             if current is None:
-                seen = 0
+                generation = 0
             elif _rank(current) >= rank:
                 return
             else:
-                seen = current.generation
+                generation = current.generation
         else:
             return
-
-
-def _rank(blob: "Blob") -> tuple[int, int]:
-    metadata = blob.metadata or {}
-    return count(metadata, INPUT_GENERATION), count(metadata, ATTEMPT)
 
 
 def content_type(name: str) -> str:
     return CONTENT_TYPES.get(name.rpartition(".")[2], "application/octet-stream")
 
 
-KEY = "pipeline-job"
-HOPS = "pipeline-hops"
-ATTEMPT = "pipeline-attempt"
+# --- metadata --------------------------------------------------------------------------------------
 
 
 def stamp(job: str, *, hops: int = 0, attempt: int = 0) -> dict[str, str]:
     """Metadata of an object written for a job.
 
     Args:
-        hops: how many times what led to it went through a pipeline.
+        hops: how many pipelines its content has passed through.
         attempt: how many attempts failed before this one.
     """
-    counted = {name: str(count) for name, count in ((HOPS, hops), (ATTEMPT, attempt)) if count}
-    return {KEY: job, **counted}
+    numbers = {key: str(number) for key, number in ((HOPS, hops), (ATTEMPT, attempt)) if number}
+    return {JOB: job, **numbers}
 
 
 def is_stamped(metadata: Mapping[str, str]) -> bool:
-    return KEY in metadata
+    """Whether the pipeline wrote the object."""
+    return JOB in metadata
 
 
 def hops(metadata: Mapping[str, str]) -> int:
-    return count(metadata, HOPS)
+    return _number(metadata, HOPS)
 
 
-def count(metadata: Mapping[str, str], key: str) -> int:
-    """A number kept in metadata; 0 when there is none that can be read."""
+def _rank(blob: "Blob") -> tuple[int, int]:
+    metadata = blob.metadata or {}
+    return _number(metadata, INPUT_GENERATION), _number(metadata, ATTEMPT)
+
+
+def _number(metadata: Mapping[str, str], key: str) -> int:
+    """A number kept in metadata; 0 if it is missing or unreadable."""
     text = metadata.get(key, "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else 0

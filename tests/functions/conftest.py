@@ -55,7 +55,7 @@ def cloud(
 
 
 def _forget_clients() -> None:
-    pipeline_storage.storage.cache_clear()
+    pipeline_storage.client.cache_clear()
     workflow_executions.client.cache_clear()
     pubsub.publisher.cache_clear()
     pubsub.subscriber.cache_clear()

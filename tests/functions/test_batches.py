@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.inputs.events import now
+from pipeline.times import timestamp
 from tests.functions import gpu
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, published
@@ -355,7 +355,7 @@ def test_the_status_says_how_far_a_batch_is(
     given = argument(cloud, "a.jsonl", '{"text": "a"}\n{"text": ""}\n' * 4, "records")
     batch = cut(given, 3)
     gpu.predict(cloud, batch, 0)
-    body = {"argument": given, "progress": batch, "lineage": LINEAGE | {"started_at": now()}}
+    body = {"argument": given, "progress": batch, "lineage": LINEAGE | {"started_at": timestamp()}}
     assert function("postprocess").post("/", json=body).status_code == 200
     status = cloud.documents("status")[f"status/{given['job']}.json"]
     validate(status)

@@ -65,7 +65,7 @@ def test_racing_deliveries_start_one_execution(cloud: Cloud, function: Function)
 @pytest.mark.parametrize(
     "refusal", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.DEADLINE_EXCEEDED]
 )
-def test_when_no_execution_can_be_created_the_event_comes_again(
+def test_an_event_whose_execution_cannot_be_created_is_delivered_again(
     cloud: Cloud, function: Function, refusal: grpc.StatusCode
 ) -> None:
     blob = cloud.upload("a.txt", TEXT)
@@ -93,7 +93,7 @@ def test_an_execution_that_was_created_stays_the_only_one_when_its_claim_cannot_
     assert len(cloud.executions.created) == 1
 
 
-def test_a_claim_left_by_a_crash_delays_no_longer_than_its_lease(
+def test_a_claim_left_by_a_crash_delays_only_until_its_lease_expires(
     cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pipeline.jobs.claims import Claims
@@ -113,7 +113,7 @@ WRITES = ("claims/", "outcomes/", "rejected/", "latest/")
 
 
 @pytest.mark.parametrize("folder", WRITES)
-def test_a_rejection_survives_trouble_with_storage(cloud: Cloud, function: Function, folder: str) -> None:
+def test_a_rejection_survives_storage_failures(cloud: Cloud, function: Function, folder: str) -> None:
     blob = cloud.upload("a.txt", b"")
     client = function("on_upload")
     fault = cloud.fault("POST", f"name={folder}", status=403)
@@ -125,7 +125,7 @@ def test_a_rejection_survives_trouble_with_storage(cloud: Cloud, function: Funct
     assert client.post("/", **finalized(blob)).status_code == 200
 
 
-def test_answers_lost_on_the_way_change_nothing(cloud: Cloud, function: Function) -> None:
+def test_lost_responses_change_nothing(cloud: Cloud, function: Function) -> None:
     blob = cloud.upload("a.txt", b"")
     faults = [cloud.fault("POST", f"name={folder}", done_first=True) for folder in WRITES]
     assert function("on_upload").post("/", **finalized(blob)).status_code == 200

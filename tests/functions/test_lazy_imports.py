@@ -1,4 +1,4 @@
-"""Modules put off: empty until used, whole afterwards, whoever uses them first."""
+"""Deferred modules: empty until first used, complete afterwards, for every user."""
 
 import importlib
 import subprocess
@@ -44,12 +44,12 @@ def test_a_module_runs_when_it_is_first_used(package: Path) -> None:
         _ = module.missing
 
 
-def test_a_module_of_a_package_put_off_can_be_imported_alone(package: Path) -> None:
+def test_a_submodule_of_a_deferred_package_can_be_imported_alone(package: Path) -> None:
     inner = importlib.import_module(f"{PACKAGE}.inner")
     assert (inner.NAME, runs()) == ("inner", 0)
 
 
-def test_threads_that_use_it_at_once_all_find_it_whole(package: Path) -> None:
+def test_concurrent_threads_all_see_the_complete_module(package: Path) -> None:
     (package / "__init__.py").write_text("import sys, time\nsys.runs.append(1)\ntime.sleep(0.05)\nVALUE = 7\n")
     module = importlib.import_module(PACKAGE)
     together = Barrier(4)
@@ -64,7 +64,7 @@ def test_threads_that_use_it_at_once_all_find_it_whole(package: Path) -> None:
     assert runs() == 1
 
 
-def test_what_fails_to_run_fails_for_whoever_uses_it(package: Path) -> None:
+def test_a_module_that_fails_to_run_fails_at_every_use(package: Path) -> None:
     (package / "__init__.py").write_text("raise ImportError('broken')")
     module = importlib.import_module(PACKAGE)
     for _ in range(2):
@@ -72,7 +72,7 @@ def test_what_fails_to_run_fails_for_whoever_uses_it(package: Path) -> None:
             _ = module.VALUE
 
 
-def test_a_version_is_told_without_running_the_package(package: Path) -> None:
+def test_a_version_is_read_without_running_the_package(package: Path) -> None:
     (package / "version.py").write_text("__version__ = '1.2'\n")
     module = importlib.import_module(PACKAGE)
     assert (module.__version__, runs()) == ("1.2", 0)
@@ -87,7 +87,7 @@ PYTHONPATH = "functions:functions/preprocess:functions/postprocess"
 
 
 @pytest.mark.parametrize("name", lazy_imports.DEFERRED)
-def test_each_can_be_put_off_and_filled(name: str) -> None:
+def test_each_listed_module_can_be_deferred_and_run(name: str) -> None:
     """None runs when it is imported, and each runs when it is used."""
     script = f"""
 import importlib, sys
@@ -100,14 +100,14 @@ assert "__getattr__" not in vars(module) and dir(module), "it did not run"
     subprocess.run([sys.executable, "-c", script], env={"PYTHONPATH": PYTHONPATH}, check=True, timeout=60)
 
 
-def test_the_clients_work_without_what_is_put_off() -> None:
+def test_the_clients_work_with_deferred_modules() -> None:
     """Signing, which nobody asked for, is there as soon as somebody does."""
     script = """
 import sys
 from pipeline import storage
 from pipeline.jobs import executions
 import os; os.environ |= {"STORAGE_EMULATOR_HOST": "http://127.0.0.1:9", "WORKFLOWS_EMULATOR_HOST": "127.0.0.1:9"}
-storage.storage(); executions.client()
+storage.client(); executions.client()
 for module in ("cryptography", "google.cloud.workflows_v1", "charset_normalizer.api", "google.protobuf.text_format"):
     assert module not in sys.modules, module
 import charset_normalizer

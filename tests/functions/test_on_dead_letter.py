@@ -57,7 +57,7 @@ def test_an_object_s_event_ends_in_a_failed_document_that_can_be_replayed(cloud:
 
 
 @pytest.mark.parametrize("shape", ["attributes alone", "a whole CloudEvent", "ce- attributes"])
-def test_an_object_is_found_in_every_shape_of_its_event(cloud: Cloud, function: Function, shape: str) -> None:
+def test_an_object_is_identified_in_every_form_of_its_event(cloud: Cloud, function: Function, shape: str) -> None:
     blob = cloud.upload("a.txt", TEXT)
     data = finalized(blob)["json"]
     if shape == "attributes alone":
@@ -73,7 +73,7 @@ def test_an_object_is_found_in_every_shape_of_its_event(cloud: Cloud, function: 
 
 
 @pytest.mark.parametrize("ignored", ["deleted", "stamped", "folder"])
-def test_an_event_that_asked_for_nothing_leaves_nothing(cloud: Cloud, function: Function, ignored: str) -> None:
+def test_an_event_without_an_input_leaves_nothing(cloud: Cloud, function: Function, ignored: str) -> None:
     blob = cloud.upload("a/" if ignored == "folder" else "a.txt", b"" if ignored == "folder" else TEXT)
     data = finalized(blob)["json"]
     if ignored == "stamped":
@@ -83,21 +83,21 @@ def test_an_event_that_asked_for_nothing_leaves_nothing(cloud: Cloud, function: 
     assert not cloud.documents()
 
 
-def test_a_job_that_is_decided_stays_so(cloud: Cloud, function: Function) -> None:
+def test_a_decided_job_is_left_alone(cloud: Cloud, function: Function) -> None:
     blob = cloud.upload("a.txt", b"")
     assert function("on_upload").post("/", **finalized(blob)).status_code == 200
     assert bury(function, letter(finalized(blob)["json"])) == 200
     assert list(cloud.documents()) == [f"rejected/a.txt/{blob.generation}.json"]
 
 
-def test_a_job_that_is_on_its_way_is_left_to_its_execution(cloud: Cloud, function: Function) -> None:
+def test_a_running_job_is_left_to_its_execution(cloud: Cloud, function: Function) -> None:
     blob = cloud.upload("a.txt", TEXT)
     assert function("on_upload").post("/", **finalized(blob)).status_code == 200
     assert bury(function, letter(finalized(blob)["json"])) == 200
     assert not cloud.documents()
 
 
-def test_a_job_that_a_handler_holds_is_waited_for(
+def test_a_job_with_a_fresh_claim_is_retried_later(
     cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blob = cloud.upload("a.txt", TEXT)
@@ -146,7 +146,7 @@ def test_a_message_that_was_delivered_again_ends_under_its_own_name(cloud: Cloud
     assert cloud.only_document()["job"] == job.of_message("messages", "1001")
 
 
-def test_a_message_that_was_started_after_all_gets_no_second_document(cloud: Cloud, function: Function) -> None:
+def test_a_message_whose_job_was_started_gets_no_second_document(cloud: Cloud, function: Function) -> None:
     request = published(json.dumps(INLINE).encode())
     request["json"]["deliveryAttempt"] = 2
     assert function("on_message").post("/", **request).status_code == 200
@@ -167,7 +167,7 @@ def test_a_manifest_ends_under_its_id_and_can_be_replayed(cloud: Cloud, function
     [None, b"", b"hello", "***", b"\xff\xfe", b"[1]", b'{"replay": {}}', {"instances": 7}, {"id": "/", "inputs": []}],
     ids=str,
 )
-def test_what_cannot_be_read_is_kept_as_it_is_and_logged(
+def test_unreadable_data_are_kept_unchanged_and_logged(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], data: Any
 ) -> None:
     assert bury(function, letter(data)) == 200
@@ -191,14 +191,14 @@ def test_a_sweep_is_logged_and_left_to_the_next(
     assert '"severity": "ERROR", "message": "dead letter"' in capsys.readouterr().out
 
 
-def test_an_object_of_another_bucket_is_no_input_of_ours(cloud: Cloud, function: Function) -> None:
+def test_an_object_of_another_bucket_is_not_an_input(cloud: Cloud, function: Function) -> None:
     other = cloud.output.blob("x.txt")
     other.upload_from_string(TEXT)
     assert bury(function, letter(finalized(other)["json"])) == 200
     assert list(cloud.documents()) == ["failed/messages/dead-letters/77.json"]
 
 
-def test_a_count_of_deliveries_that_is_none_is_unknown(cloud: Cloud, function: Function) -> None:
+def test_an_invalid_count_of_deliveries_is_unknown(cloud: Cloud, function: Function) -> None:
     assert bury(function, letter(b"x", CloudPubSubDeadLetterSourceDeliveryCount="many")) == 200
     assert cloud.only_document()["error"]["deliveries"] is None
 

@@ -126,7 +126,7 @@ def test_a_redelivered_message_starts_nothing_more(cloud: Cloud, function: Funct
     assert len(cloud.executions.created) == 2
 
 
-def test_a_message_half_done_is_finished_by_its_redelivery(cloud: Cloud, function: Function) -> None:
+def test_a_redelivery_finishes_an_interrupted_message(cloud: Cloud, function: Function) -> None:
     import grpc
 
     cloud.executions.refusals = [grpc.StatusCode.UNAVAILABLE]
@@ -184,7 +184,7 @@ BAD = {
     "an empty image": ({"instances": [{"image": {"b64": ""}}]}, "invalid_instances"),
     "an image by reference": ({"instances": [{"image": {"url": "http://a"}}]}, "invalid_instances"),
     "an image that is no base64": ({"instances": [{"image": {"b64": "!!"}}]}, "invalid_base64"),
-    "an image that is none": ({"instances": [{"image": {"b64": "aGVsbG8="}}]}, "unknown_kind"),
+    "an invalid image": ({"instances": [{"image": {"b64": "aGVsbG8="}}]}, "unknown_kind"),
     "mixed": ({"instances": [{"text": "a"}, IMAGE]}, "mixed_instances"),
     "too many": ({"instances": [{"text": "a"}] * 129}, "too_many_instances"),
     "an unknown key": ({"instances": [{"text": "a"}], "callback": "http://a"}, "invalid_parameters"),

@@ -106,7 +106,7 @@ def test_other_event_types_are_ignored(cloud: Cloud, function: Function, event_n
     ],
     ids=str,
 )
-def test_an_event_that_names_no_input_of_ours_is_refused(cloud: Cloud, function: Function, changes: dict) -> None:
+def test_an_event_that_identifies_no_input_is_refused(cloud: Cloud, function: Function, changes: dict) -> None:
     blob = cloud.upload("a.txt", TEXT)
     request = finalized(blob)
     body = {key: value for key, value in (request["json"] | changes).items() if value is not None}
@@ -120,7 +120,7 @@ def test_an_event_that_names_no_input_of_ours_is_refused(cloud: Cloud, function:
 
 
 @pytest.mark.parametrize("body", [b"", b"not json", b"[]", b"null", b'"text"', b"\xff\xfe"])
-def test_a_body_that_is_no_object_is_refused(cloud: Cloud, function: Function, body: bytes) -> None:
+def test_a_body_other_than_an_object_is_refused(cloud: Cloud, function: Function, body: bytes) -> None:
     answer = function("on_upload").post("/", headers=event("object_finalized")["headers"], data=body)
     assert answer.status_code == 400
     assert answer.json is not None
@@ -136,7 +136,7 @@ def test_a_body_that_is_no_object_is_refused(cloud: Cloud, function: Function, b
         ({"Content-Type": "application/cloudevents+json"}, 400),
     ],
 )
-def test_what_is_no_cloud_event_is_refused_without_telling_internals(
+def test_an_invalid_cloud_event_is_refused_without_internal_details(
     cloud: Cloud, function: Function, headers: dict[str, str], status: int
 ) -> None:
     answer = function("on_upload").post("/", headers={"Content-Type": "application/json"} | headers, data=b"{}")
@@ -146,7 +146,7 @@ def test_what_is_no_cloud_event_is_refused_without_telling_internals(
     assert "Traceback" not in answer.text
 
 
-def test_a_structured_event_that_is_no_json_is_refused(cloud: Cloud, function: Function) -> None:
+def test_a_structured_event_that_is_not_json_is_refused(cloud: Cloud, function: Function) -> None:
     headers = {"Content-Type": "application/cloudevents+json"}
     for body in (b"{", b"[]", b"7", b"\xff"):
         answer = function("on_upload").post("/", headers=headers, data=body)
@@ -164,7 +164,7 @@ def test_folder_placeholders_are_ignored(cloud: Cloud, function: Function) -> No
     assert not cloud.documents()
 
 
-def test_what_the_pipeline_wrote_is_ignored_wherever_it_lies(cloud: Cloud, function: Function) -> None:
+def test_objects_written_by_the_pipeline_are_ignored_in_every_bucket(cloud: Cloud, function: Function) -> None:
     ours = cloud.output.blob("elsewhere/a.json")
     ours.metadata = {"pipeline-job": "0" * 32}
     ours.upload_from_string("{}", "application/json")

@@ -329,11 +329,13 @@ def test_trouble_with_storage_means_again(cloud: Cloud, preprocess: FlaskClient)
     assert preprocess.post("/", json=body).status_code == 200
 
 
-def test_a_defect_tells_the_client_nothing(cloud: Cloud, preprocess: FlaskClient) -> None:
+def test_a_defect_reveals_nothing_to_the_client(cloud: Cloud, preprocess: FlaskClient) -> None:
     staged = cloud.work.blob("messages/" + "0" * 32 + ".json")
     staged.upload_from_string("no JSON at all")
     body = argument(cloud, "a.txt", "Hello", "text") | {"job": "0" * 32}
     body["input"] |= {"bucket": cloud.work.name, "name": staged.name, "generation": str(staged.generation)}
     response = preprocess.post("/", json=body)
     assert response.status_code == 500
-    assert response.json == {"error": {"code": "internal", "message": "The function failed; its log has the reason."}}
+    assert response.json == {
+        "error": {"code": "internal", "message": "The function failed; see its log for the reason."}
+    }

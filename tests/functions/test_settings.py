@@ -35,12 +35,12 @@ def test_a_missing_variable_is_named(missing: str) -> None:
 
 
 @pytest.mark.parametrize("pair", [("INPUT_BUCKET", "OUTPUT_BUCKET"), ("INPUT_BUCKET", "WORK_BUCKET")])
-def test_the_same_bucket_twice_is_refused(pair: tuple[str, str]) -> None:
+def test_equal_buckets_are_refused(pair: tuple[str, str]) -> None:
     with pytest.raises(ConfigurationError, match="must differ"):
         settings.load(ENV | {pair[1]: ENV[pair[0]]})
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf"])
-def test_a_number_that_is_none_is_refused(value: str) -> None:
+def test_an_invalid_number_is_refused(value: str) -> None:
     with pytest.raises(ConfigurationError, match="CLAIM_LEASE_SECONDS"):
         settings.load(ENV | {"CLAIM_LEASE_SECONDS": value})

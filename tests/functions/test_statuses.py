@@ -87,7 +87,7 @@ SITUATIONS: dict[str, Callable[[Cloud, Function, pytest.MonkeyPatch], int]] = {
     "repeats one that was taken in": repeated,
     "asks for nothing (own output, a folder, another change)": idle,
     "was throttled": throttled,
-    "names no input of ours, or is no CloudEvent": malformed,
+    "does not identify an input, or is not a CloudEvent": malformed,
     "is being handled by another": claimed,
     "met a Google API that fails": unavailable,
     "met a defect": defect,

@@ -24,10 +24,10 @@ from messaging import pubsub
 from pipeline import storage
 from pipeline.errors import REASONS, RejectedError
 from pipeline.formats import json_text
-from pipeline.inputs import kinds
+from pipeline.inputs import recognition
 from pipeline.jobs import quotas
 from pipeline.jobs.executions import client
-from pipeline.jobs.job import KINDS
+from pipeline.kinds import KINDS
 from pipeline.tabular import sniffer
 from preprocessing import images
 from tests.functions.cloud import Cloud, serving_executions, serving_storage
@@ -63,7 +63,7 @@ def served() -> Iterator[tuple[Cloud, dict[str, FlaskClient]]]:
         cloud = Cloud(host, faulty, grpc_host, executions)
         for name, value in cloud.env.items():
             patch.setenv(name, value)
-        caches = (storage.storage, client, pubsub.publisher, pubsub.subscriber, quotas.of)
+        caches = (storage.client, client, pubsub.publisher, pubsub.subscriber, quotas.of)
         for cache in caches:
             cache.cache_clear()
         names = (*EVENT_FUNCTIONS, *HTTP_FUNCTIONS)
@@ -233,7 +233,7 @@ NAMES = st.sampled_from(["a", "a.txt", "a.csv", "a.json", "a.jsonl", "a.png", "a
 @fuzzed
 @given(content=documents | csv_texts.map(str.encode) | st.text().map(lambda t: t.encode("utf-16")), name=NAMES)
 def test_any_content_has_a_kind_or_a_reason(content: bytes, name: str) -> None:
-    found = outcome(lambda: kinds.sniff(content, whole=True, name=name, content_type=None))
+    found = outcome(lambda: recognition.sniff(content, whole=True, name=name, content_type=None))
     assert found in {*KINDS, *REASONS}
 
 

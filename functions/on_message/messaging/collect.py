@@ -1,8 +1,8 @@
-"""The collect order: pulls the notifications that wait in a subscription, and starts small uploads together.
+"""Collects small uploads: pulls the notifications that wait in a subscription, and starts their objects together.
 
-Pub/Sub is the buffer. A message is acknowledged once its object needs it no more: the object was rejected, asks for
-nothing, was taken in before, or its claim names the execution that works on it. What is broken off before is delivered
-again, and finds claims that were given up, or whose lease is over.
+Pub/Sub is the buffer. A message is acknowledged when its object needs it no longer: the object was rejected, is not an
+input, was taken in before, or its claim names its execution. A message whose handling is interrupted is delivered
+again, and finds its object's claim released or expired.
 """
 
 import json
@@ -20,14 +20,17 @@ from pipeline import intake, logs
 from pipeline.deployment import Deployment
 from pipeline.errors import InProgressError, RejectedError, ThrottledError
 from pipeline.inputs import messages, microbatches
-from pipeline.inputs.events import Message, Receipt, now
-from pipeline.intake import Reserved, Verdict
+from pipeline.inputs.events import Message, Receipt
+from pipeline.intake import Reserved
+from pipeline.jobs import executions, outcomes
 from pipeline.jobs.claims import Claims
-from pipeline.jobs.job import SINGLE
-from pipeline.storage import AGAIN
+from pipeline.kinds import SINGLE
+from pipeline.storage import UNAVAILABLE
+from pipeline.times import timestamp
+from pipeline.verdicts import Verdict
 
-MAX_SECONDS = 240.0  # after which a message leaves the rest to the next: the function has 540, the order's delivery 600
-MAX_PULLED = 1000  # messages of one request
+MAX_SECONDS = 240.0  # before a new message continues: the function may take 540 s, the delivery of the order 600 s
+MAX_PULLED = 1000  # messages per request
 CONCURRENCY = 8
 
 DONE = ("accepted", "rejected", "ignored")
@@ -36,14 +39,14 @@ AGAIN_SOON = ("throttled", "failed")
 
 @dataclass(slots=True)
 class Taken:
-    """A pulled message, and what has become of it so far."""
+    """A pulled message and the result of handling it so far."""
 
     pulled: Pulled
     result: Verdict | Reserved | Exception
 
     @property
     def word(self) -> str:
-        """Under which it is counted; `running` when another handler is at work on its object."""
+        """The word under which it is counted; `running` if another handler has claimed its object."""
         if isinstance(self.result, Verdict):
             return self.result.word
         return "running" if isinstance(self.result, InProgressError) else "failed"
@@ -51,21 +54,21 @@ class Taken:
 
 @dataclass(slots=True)
 class Group:
-    """Messages whose objects may share an execution; `size` is their objects' bytes."""
+    """Messages whose objects may share an execution; `size` is the objects' bytes together."""
 
     taken: list[Taken] = field(default_factory=list)
     reserved: list[Reserved] = field(default_factory=list)
     size: int = 0
 
-    def add(self, one: Taken, reserved: Reserved) -> None:
-        self.taken.append(one)
+    def add(self, taken: Taken, reserved: Reserved) -> None:
+        self.taken.append(taken)
         self.reserved.append(reserved)
         self.size += reserved.job.object_input().size
 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """How many notifications to take at most; None for all that wait."""
+    """An order to collect up to `limit` notifications; None for all that wait."""
 
     limit: int | None = None
 
@@ -73,14 +76,14 @@ class Collection:
         return {"collect": {} if self.limit is None else {"limit": self.limit}}
 
 
-def parse(value: Any) -> Collection:
+def parse(value: object) -> Collection:
     """Checks `{"limit"?}`.
 
     Raises:
         RejectedError: `invalid_parameters`.
     """
     if not isinstance(value, dict) or value.keys() - {"limit"}:
-        raise RejectedError("invalid_parameters", "collect must be an object with limit at most.")
+        raise RejectedError("invalid_parameters", "collect must be an object without fields other than limit.")
     if "limit" in value and (type(value["limit"]) is not int or value["limit"] < 1):
         raise RejectedError("invalid_parameters", "collect.limit must be a whole number, 1 or more.")
     return Collection(value.get("limit"))
@@ -89,111 +92,113 @@ def parse(value: Any) -> Collection:
 def run(
     deployment: Deployment, collection: Collection, receipt: Receipt, clock: Callable[[], float] = time.monotonic
 ) -> tuple[Verdict, Collection | None]:
-    """Takes in what waits, a round at a time; running it again, or beside another, does no harm.
+    """Takes in the waiting objects, one round after another; safe to repeat and to run concurrently.
 
     Returns:
-        What was counted, and the collection that goes on from there; None when nothing waits any more, the limit is
-        reached, or the hour's executions are used up.
+        The counts, and the collection that continues this one; None when nothing waits, or the limit or the hour's
+        executions are used up.
 
     Raises:
-        Exception: what made a message fail; the others of its round have been dealt with, and it comes again.
+        Exception: the failure of one message, which is delivered again; the others of its round are handled.
     """
-    if not deployment.settings.collect_subscription:
+    settings = deployment.settings
+    if not settings.collect_subscription:
         return Verdict("ignored", reason="COLLECT_SUBSCRIPTION is not set"), None
     counts: Counter[str] = Counter(pulled=0)
-    left, until = collection.limit, clock() + MAX_SECONDS
+    remaining, deadline = collection.limit, clock() + MAX_SECONDS
     following: Collection | None = None
-    while left != 0 and not intake.is_throttled(deployment):
-        if clock() >= until:
-            following = Collection(left)
+    while remaining != 0 and not executions.is_throttled(settings):
+        if clock() >= deadline:
+            following = Collection(remaining)
             break
-        size = max(1, min(deployment.settings.micro_batch_size, MAX_PULLED, left or MAX_PULLED))
-        pulled = pubsub.pull(deployment.settings.collect_subscription, size)
+        size = max(1, min(settings.micro_batch_size, MAX_PULLED, remaining or MAX_PULLED))
+        pulled = pubsub.pull(settings.collect_subscription, size)
         counts["pulled"] += len(pulled)
-        _round(deployment, pulled, receipt, counts)
+        _run_round(deployment, pulled, receipt, counts)
         if len(pulled) < size:
             break
-        left = None if left is None else left - len(pulled)
+        remaining = None if remaining is None else remaining - len(pulled)
     return Verdict("accepted", reason="collect", counts=dict(counts)), following
 
 
-def _round(deployment: Deployment, pulled: list[Pulled], receipt: Receipt, counts: Counter[str]) -> None:
-    """Takes in the messages that were pulled together, and acknowledges those that are done with.
+def _run_round(deployment: Deployment, pulled: list[Pulled], receipt: Receipt, counts: Counter[str]) -> None:
+    """Takes in the objects of messages pulled together, and acknowledges the messages that are done.
 
-    What another handler is at work on is neither acknowledged nor given back: it comes again after its deadline.
+    A message whose object another handler has claimed is neither acknowledged nor given back: its deadline returns it.
     """
     with ThreadPoolExecutor(CONCURRENCY) as pool:
-        taken = list(pool.map(lambda one: Taken(one, _take(deployment, one.message)), pulled))
-        for group in _groups(taken):
-            results = _launched(deployment, group.reserved, receipt, pool)
-            for one, result in zip(group.taken, results, strict=True):
-                one.result = result
-    for one in taken:
-        _close(one)
-    counts.update(one.word for one in taken)
-    counts["executions"] += len({one.result.execution for one in taken if isinstance(one.result, Verdict)} - {None})
+        round_ = list(pool.map(lambda one: Taken(one, _take_in(deployment, one.message)), pulled))
+        for group in _groups(round_):
+            results = _launch(deployment, group.reserved, receipt, pool)
+            for taken, result in zip(group.taken, results, strict=True):
+                taken.result = result
+    for taken in round_:
+        _log(taken)
+    counts.update(taken.word for taken in round_)
+    counts["executions"] += len({one.result.execution for one in round_ if isinstance(one.result, Verdict)} - {None})
     subscription = deployment.settings.collect_subscription
-    pubsub.acknowledge(subscription, [one.pulled.ack_id for one in taken if one.word in DONE])
-    pubsub.give_back(subscription, [one.pulled.ack_id for one in taken if one.word in AGAIN_SOON])
-    for one in taken:
-        if one.word == "failed" and isinstance(one.result, Exception):
-            raise one.result
+    pubsub.acknowledge(subscription, [taken.pulled.ack_id for taken in round_ if taken.word in DONE])
+    pubsub.give_back(subscription, [taken.pulled.ack_id for taken in round_ if taken.word in AGAIN_SOON])
+    for taken in round_:
+        if taken.word == "failed" and isinstance(taken.result, Exception):
+            raise taken.result
 
 
-def _take(deployment: Deployment, message: Message) -> Verdict | Reserved | Exception:
-    """What becomes of one message by itself; Reserved when its object may go together with others."""
+def _take_in(deployment: Deployment, message: Message) -> Verdict | Reserved | Exception:
+    """The result for one message by itself; Reserved if its object may share an execution."""
     with logs.bound(event_id=message.id):
         try:
-            reserved = _reserved(deployment, message, Receipt(message.id, now()))
+            reserved = _reserve(deployment, message, Receipt(message.id, timestamp()))
             if isinstance(reserved, Reserved) and reserved.job.kind not in SINGLE:
                 return intake.launch(deployment, reserved)
-        except Exception as error:  # noqa: BLE001 - one message's trouble is not the others'
+        except Exception as error:  # noqa: BLE001 - the round's other messages go on
             return error
         return reserved
 
 
-def _reserved(deployment: Deployment, message: Message, receipt: Receipt) -> Verdict | Reserved:
-    change = messages.change(message)
-    if change and change != messages.FINALIZE:
-        return Verdict("ignored", reason=change)
+def _reserve(deployment: Deployment, message: Message, receipt: Receipt) -> Verdict | Reserved:
+    event_type = messages.event_type(message)
+    if event_type and event_type != messages.FINALIZE:
+        return Verdict("ignored", reason=event_type)
     try:
-        named = messages.upload(deployment.settings, message)
+        upload = messages.upload(deployment.settings, message)
     except RejectedError as reason:
-        return intake.refuse(deployment, messages.job_of(message, receipt), reason)
-    return intake.reserve(deployment, named, receipt)
+        return outcomes.reject(deployment, messages.job(message, receipt), reason)
+    return intake.reserve(deployment, upload, receipt)
 
 
-def _groups(taken: list[Taken]) -> list[Group]:
-    """Those that ask for the same, as many as a micro-batch may have bytes."""
+def _groups(round_: list[Taken]) -> list[Group]:
+    """The reserved objects by kind, model and parameters, up to the bytes of a micro-batch each."""
     groups: list[Group] = []
     open_groups: dict[str, Group] = {}
-    for one in taken:
-        if not isinstance(one.result, Reserved):
+    for taken in round_:
+        if not isinstance(taken.result, Reserved):
             continue
-        job = one.result.job
-        asked = json.dumps([job.kind, job.model, job.parameters], sort_keys=True)
-        group = open_groups.get(asked)
+        job = taken.result.job
+        key = json.dumps([job.kind, job.model, job.parameters], sort_keys=True)
+        group = open_groups.get(key)
         if group is None or group.size + job.object_input().size > microbatches.MAX_BYTES:
-            group = open_groups[asked] = Group()
+            group = open_groups[key] = Group()
             groups.append(group)
-        group.add(one, one.result)
+        group.add(taken, taken.result)
     return groups
 
 
-def _launched(
+def _launch(
     deployment: Deployment, group: list[Reserved], receipt: Receipt, pool: ThreadPoolExecutor
 ) -> Sequence[Verdict | Exception]:
-    """Starts one execution for all, and has every claim name it."""
+    """Starts one execution for the whole group, and records it in every claim."""
     claims = Claims(deployment.work, deployment.settings.claim_lease)
     members = [reserved.job for reserved in group]
     try:
         if len(group) == 1:
             return [intake.launch(deployment, group[0])]
-        with intake.releasing(claims, *(reserved.claim for reserved in group)):
-            execution = intake.execute(deployment, microbatches.write(deployment.work, members, receipt))
+        with claims.releasing(*(reserved.claim for reserved in group)):
+            job = microbatches.write(deployment.work, members, receipt)
+            execution = executions.start(deployment.settings, job)
     except ThrottledError:
         return [intake.throttled(job) for job in members]
-    except Exception as error:  # noqa: BLE001 - the others of the round go on
+    except Exception as error:  # noqa: BLE001 - the round's other groups go on
         return [error for _ in group]
     list(pool.map(lambda reserved: _confirm(claims, reserved, execution), group))
     return [Verdict("accepted", job.id, job.document, job.kind, execution) for job in members]
@@ -204,13 +209,13 @@ def _confirm(claims: Claims, reserved: Reserved, execution: str) -> None:
         claims.confirm(reserved.claim, execution)
 
 
-def _close(one: Taken) -> None:
+def _log(taken: Taken) -> None:
     """Logs the message's closing line."""
-    result = one.result
-    with logs.bound(event_id=one.pulled.message.id):
+    result = taken.result
+    with logs.bound(event_id=taken.pulled.message.id):
         if isinstance(result, Verdict):
             logs.log(logging.WARNING if result.word == "throttled" else logging.INFO, result.word, **result.fields())
         elif isinstance(result, InProgressError):
-            logs.warning("failed", code=result.code, reason=str(result))
+            logs.warning("failed", code=result.code, reason=result.message)
         elif isinstance(result, Exception):
-            logs.exception("failed", result, code="unavailable" if isinstance(result, AGAIN) else "internal")
+            logs.exception("failed", result, code="unavailable" if isinstance(result, UNAVAILABLE) else "internal")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
     from google.pubsub_v1.types import ReceivedMessage
 
-WAIT_SECONDS = 2.0  # for the first message; an empty pull is kept open by the service
+WAIT_SECONDS = 2.0  # for the first message; the service keeps an empty pull open
 TIMEOUT_SECONDS = 30
 
 
@@ -27,15 +27,15 @@ def publisher() -> "PublisherClient":
 
 
 def publish(topic: str, body: dict[str, Any]) -> str:
-    """Publishes a JSON message to a topic, by resource name, and returns its id once it is kept."""
+    """Publishes a JSON message to a topic, by resource name, and returns its id once it is stored."""
     data = json.dumps(body, ensure_ascii=False).encode()
-    published: str = publisher().publish(topic, data).result(timeout=TIMEOUT_SECONDS)
-    return published
+    message_id: str = publisher().publish(topic, data).result(timeout=TIMEOUT_SECONDS)
+    return message_id
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """A message, leased until it is acknowledged, given back, or the subscription's deadline is over."""
+    """A message, leased until it is acknowledged or given back, or its deadline expires."""
 
     ack_id: str
     message: Message
@@ -49,7 +49,7 @@ def subscriber() -> "SubscriberClient":
 
 
 def pull(subscription: str, limit: int) -> list[Pulled]:
-    """Leases up to `limit` messages of a subscription, by resource name; none when there seem to be no more."""
+    """Leases up to `limit` messages of a subscription, by resource name; fewer if no more are waiting."""
     pulled: list[Pulled] = []
     while len(pulled) < limit:
         request = {"subscription": subscription, "max_messages": limit - len(pulled)}
@@ -69,14 +69,14 @@ def acknowledge(subscription: str, ack_ids: Sequence[str]) -> None:
 
 
 def give_back(subscription: str, ack_ids: Sequence[str]) -> None:
-    """Has messages delivered again without waiting for the deadline."""
+    """Returns messages for redelivery before their deadline."""
     if ack_ids:
         request = {"subscription": subscription, "ack_ids": ack_ids, "ack_deadline_seconds": 0}
         subscriber().modify_ack_deadline(request=request, timeout=TIMEOUT_SECONDS)
 
 
 def _read(subscription: str, received: "ReceivedMessage") -> Pulled:
-    """The message as a push delivers it; what is pulled does not say of which topic it is."""
+    """The message as a push delivers it, with the subscription for the topic, which a pull does not tell."""
     message = received.message
     read = Message(
         topic=subscription.rpartition("/")[2],

@@ -1,7 +1,7 @@
-"""Replays failed documents: each of their jobs becomes undecided again and gets one more execution.
+"""Replays failed documents: reopens the outcome of each job and starts one more execution.
 
-The failed document stands until the new outcome is decided, and gives way to it then. Two replays of one document are
-one: reopening an outcome and taking over its claim are both generation preconditions that one of them wins.
+The failed document stands until the new outcome replaces it. Concurrent replays of a document start one execution:
+reopening the outcome and taking over the claim both have a generation as precondition.
 """
 
 import json
@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -17,20 +16,21 @@ from google.api_core.exceptions import NotFound
 
 from messaging import restart
 from messaging.restart import Lost
-from pipeline import logs
+from pipeline import logs, times
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.inputs.events import Receipt
-from pipeline.intake import Verdict
 from pipeline.jobs import outcomes
+from pipeline.jobs.documents import Document
 from pipeline.jobs.job import Input, Job
 from pipeline.jobs.outcomes import Outcome
+from pipeline.verdicts import Verdict
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
 
 MAX_STARTED = 10_000  # per replay
-MAX_STARTED_AT_ONCE = 200  # per message; more go on in the next
+MAX_STARTED_AT_ONCE = 200  # per message; the next one continues
 MAX_READ = 2000
 PAGE = 50
 CONCURRENCY = 8
@@ -40,9 +40,9 @@ SCHEMAS = {"failed/": "failed/v1", "results/": "result/v1"}
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Which failed documents: by the name after failed/, the error's code, and when they were written (RFC 3339).
+    """The failed documents to replay: by name after failed/, the error's code, and the time of writing (RFC 3339).
 
-    `partial` is for results that lack some shards, by the name after results/.
+    `partial` selects results that lack some shards instead, by name after results/.
     """
 
     prefix: str = ""
@@ -60,13 +60,13 @@ class Replay:
     def message(self) -> dict[str, Any]:
         return {"replay": {key: value for key, value in asdict(self).items() if value}}
 
-    def wants(self, content: dict[str, Any]) -> bool:
+    def matches(self, content: Document) -> bool:
         errors = content.get("data", {}).get("lost", []) if self.partial else [content["error"]]
         if not errors or (self.code and self.code not in {error["code"] for error in errors}):
             return False
-        finished = _moment(content["timing"]["finished_at"])
-        return (not self.since or finished >= _moment(self.since)) and (
-            not self.until or finished <= _moment(self.until)
+        finished = times.parse(content["timing"]["finished_at"])
+        return (not self.since or finished >= times.parse(self.since)) and (
+            not self.until or finished <= times.parse(self.until)
         )
 
 
@@ -77,7 +77,9 @@ def parse(value: Any) -> Replay:
         RejectedError: `invalid_parameters`.
     """
     if not isinstance(value, dict) or value.keys() - set(FILTERS):
-        raise RejectedError("invalid_parameters", f"replay must be an object with {', '.join(FILTERS)} at most.")
+        raise RejectedError(
+            "invalid_parameters", f"replay must be an object without fields other than {', '.join(FILTERS)}."
+        )
     replay = Replay(**value)
     for name in FILTERS:
         if name not in ("limit", "partial") and not isinstance(getattr(replay, name), str):
@@ -89,20 +91,20 @@ def parse(value: Any) -> Replay:
     for name in ("since", "until"):
         text = getattr(replay, name)
         try:
-            _moment(text) if text else None
+            times.parse(text) if text else None
         except ValueError as error:
             raise RejectedError(
-                "invalid_parameters", f"replay.{name} must be a time as 2026-01-31T12:00:00Z."
+                "invalid_parameters", f"replay.{name} must be a time such as 2026-01-31T12:00:00Z."
             ) from error
     return replay
 
 
 def run(deployment: Deployment, replay: Replay, receipt: Receipt) -> tuple[Verdict, Replay | None]:
-    """Replays the documents that are wanted; running it again, or beside another, does no harm.
+    """Replays the matching documents; safe to repeat and to run concurrently.
 
     Returns:
-        What was counted, and the replay that goes on from there; None when all was seen, the limit is used up, or the
-        hour's executions are.
+        The counts, and the replay that continues this one; None when all documents were read, or the limit or the
+        hour's executions are used up.
     """
     counts: Counter[str] = Counter()
     listed = deployment.output.list_blobs(
@@ -120,7 +122,7 @@ def run(deployment: Deployment, replay: Replay, receipt: Receipt) -> tuple[Verdi
                 counts["remaining"] += 1
                 continue
             counts["read"] += 1
-            if content is not None and replay.wants(content):
+            if content is not None and replay.matches(content):
                 counts[_replay(deployment, blob.name, content, receipt)] += 1
         if following or not replay.limit - counts["started"] or counts["throttled"]:
             break
@@ -128,32 +130,32 @@ def run(deployment: Deployment, replay: Replay, receipt: Receipt) -> tuple[Verdi
 
 
 def _pause(replay: Replay, blob: "Blob", counts: Counter[str], left: int) -> Replay | None:
-    """The replay to go on with, when this message has done its share."""
+    """The replay that continues this one, once this message has reached its limits."""
     full = counts["started"] >= MAX_STARTED_AT_ONCE or counts["read"] >= MAX_READ
     if not full or not left or counts["throttled"]:
         return None
     return replace(replay, after=blob.name.removeprefix(replay.folder), limit=left)
 
 
-def _read(page: list["Blob"], schema: str) -> Iterator[tuple["Blob", dict[str, Any] | None]]:
-    """The documents; None for one that has gone meanwhile or is no such document."""
+def _read(page: list["Blob"], schema: str) -> Iterator[tuple["Blob", Document | None]]:
+    """The documents; None for one that no longer exists or has another schema."""
 
-    def content(blob: "Blob") -> dict[str, Any] | None:
+    def content(blob: "Blob") -> Document | None:
         try:
-            found = json.loads(blob.download_as_bytes())
+            document: Document = json.loads(blob.download_as_bytes())
         except (NotFound, ValueError):
             return None
-        return found if isinstance(found, dict) and found.get("schema") == schema else None
+        return document if isinstance(document, dict) and document.get("schema") == schema else None
 
     with ThreadPoolExecutor(CONCURRENCY) as pool:
         return zip(page, list(pool.map(content, page)), strict=True)
 
 
-def _replay(deployment: Deployment, name: str, content: dict[str, Any], receipt: Receipt) -> str:
-    """Replays one document; the word under which it is counted."""
+def _replay(deployment: Deployment, name: str, content: Document, receipt: Receipt) -> str:
+    """Replays one document, and returns the word under which it is counted."""
     try:
         source = Input.parse(content["input"])
-    except MalformedError:  # a message that was never stored as an input
+    except MalformedError:  # of a message that was never kept
         logs.warning("cannot be replayed", document=name)
         return "unreplayable"
     job = Job(
@@ -172,13 +174,7 @@ def _replay(deployment: Deployment, name: str, content: dict[str, Any], receipt:
 
 
 def _lost(deployment: Deployment, job: Job, source: Input, reopened: Outcome, receipt: Receipt) -> Lost | None:
-    kind = (reopened.argument or {}).get("kind")
-    if kind is None:
+    if reopened.argument is None or reopened.argument["kind"] is None:
         return restart.of_input(deployment, job, source, receipt)
     routed = replace(Job.parse(reopened.argument), event_id=job.event_id, received_at=job.received_at, trace=job.trace)
     return restart.of_argument(deployment, routed)
-
-
-def _moment(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

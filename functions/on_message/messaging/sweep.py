@@ -1,7 +1,7 @@
-"""The sweep: starts whatever input has no terminal document, because its event, execution or a write was lost.
+"""The sweep: restarts inputs without a terminal document, whose event, execution or a write was lost.
 
-It goes through the uploaded objects and then through the messages kept in the work bucket, a bounded number at a time;
-what is left goes on in a message that the sweep sends to its own topic.
+It lists the uploaded objects and then the messages kept in the work bucket, a limited number per message; it continues
+in another message to the same topic.
 """
 
 from collections import Counter
@@ -16,10 +16,10 @@ from messaging.restart import Lost
 from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
 from pipeline.inputs import kept_messages
-from pipeline.inputs.events import Receipt, Upload
-from pipeline.intake import Verdict
+from pipeline.inputs.events import Receipt
+from pipeline.inputs.uploads import Upload
 from pipeline.jobs import outcomes
-from pipeline.storage import is_stamped
+from pipeline.verdicts import Verdict
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
@@ -33,7 +33,7 @@ Part = Literal["uploads", "messages"]
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Which inputs to look at, and how many to start at most; `part` and `after` continue where a sweep ended."""
+    """The inputs to check, and the most to start; `part` and `after` say where a continued sweep begins."""
 
     prefix: str = ""
     limit: int = MAX_STARTED
@@ -51,7 +51,9 @@ def parse(value: Any) -> Sweep:
         RejectedError: `invalid_parameters`.
     """
     if not isinstance(value, dict) or value.keys() - {"prefix", "limit", "after", "part"}:
-        raise RejectedError("invalid_parameters", "sweep must be an object with prefix, limit, after and part at most.")
+        raise RejectedError(
+            "invalid_parameters", "sweep must be an object without fields other than prefix, limit, after and part."
+        )
     sweep = Sweep(**value)
     if not isinstance(sweep.prefix, str) or not isinstance(sweep.after, str):
         raise RejectedError("invalid_parameters", "sweep.prefix and sweep.after must be strings.")
@@ -63,11 +65,11 @@ def parse(value: Any) -> Sweep:
 
 
 def run(deployment: Deployment, sweep: Sweep, receipt: Receipt) -> tuple[Verdict, Sweep | None]:
-    """Starts unfinished inputs; running it again, or beside another, does no harm.
+    """Restarts unfinished inputs; safe to repeat and to run concurrently.
 
     Returns:
-        What was counted, and the sweep that goes on from there; None when all was seen, the limit is used up, or the
-        hour's executions are.
+        The counts, and the sweep that continues this one; None when all inputs were checked, or the limit or the
+        hour's executions are used up.
     """
     counts: Counter[str] = Counter()
     following: Sweep | None = sweep
@@ -77,25 +79,25 @@ def run(deployment: Deployment, sweep: Sweep, receipt: Receipt) -> tuple[Verdict
 
 
 def _sweep_part(deployment: Deployment, sweep: Sweep, receipt: Receipt, counts: Counter[str]) -> Sweep | None:
-    """Goes through one part as far as a message may, and returns the sweep of what follows."""
+    """Checks one part up to the limits, and returns the sweep that continues this one."""
     blobs = _listing(deployment, sweep)
-    left = sweep.limit
+    remaining = sweep.limit
     while counts["scanned"] < MAX_SCANNED and (page := list(islice(blobs, PAGE))):
         counts["scanned"] += len(page)
         for lost in _unfinished(deployment, _inputs(deployment, sweep, page, receipt)):
-            if not left or counts["throttled"]:
+            if not remaining or counts["throttled"]:
                 counts["remaining"] += 1
                 continue
             word = restart.revive(deployment, lost)
             counts[word] += 1
-            left -= word == "started"
-    if not left or counts["throttled"]:
+            remaining -= word == "started"
+    if not remaining or counts["throttled"]:
         return None
-    return _following(replace(sweep, limit=left), next(blobs, None))
+    return _following(replace(sweep, limit=remaining), next(blobs, None))
 
 
 def _listing(deployment: Deployment, sweep: Sweep) -> Iterator["Blob"]:
-    """The objects of the sweep's part, from where it begins."""
+    """The objects of the sweep's part, from its beginning."""
     if sweep.part == "messages":
         bucket, prefix = deployment.work, kept_messages.FOLDER
     else:
@@ -109,9 +111,9 @@ def _inputs(deployment: Deployment, sweep: Sweep, page: list["Blob"], receipt: R
             if job := kept_messages.job_of(blob, receipt):
                 yield restart.of_kept(deployment, job)
             continue
-        named = Upload.of_blob(blob)
-        if named.is_input and not is_stamped(named.metadata):
-            yield restart.of_upload(deployment, named, receipt)
+        upload = Upload.of_blob(blob)
+        if upload.is_input and not upload.is_stamped:
+            yield restart.of_upload(deployment, upload, receipt)
 
 
 def _unfinished(deployment: Deployment, page: Iterator[Lost]) -> list[Lost]:
@@ -122,21 +124,21 @@ def _unfinished(deployment: Deployment, page: Iterator[Lost]) -> list[Lost]:
 
 
 def is_unfinished(deployment: Deployment, lost: Lost) -> bool:
-    """Whether it has no document, or one whose replay has not come to its end."""
-    found = outcomes.terminal(deployment.output, lost.job.document)
-    if "failed" not in found:
-        return not found
+    """Whether it has no document, or a failed one that is being replayed."""
+    folders = outcomes.terminal(deployment.output, lost.job.document)
+    if "failed" not in folders:
+        return not folders
     decided = outcomes.read(deployment.work, lost.job.id)
     if decided and decided.reopened:
         return True
     if decided and decided.attempt:
-        outcomes.resume(deployment, lost.job)  # the replay's document may lack, or the failed one stand beside it
+        outcomes.resume(deployment, lost.job)  # the replay's document may be missing, or the failed one not yet removed
     return False
 
 
-def _following(sweep: Sweep, left: "Blob | None") -> Sweep | None:
-    if left is not None:
-        return replace(sweep, after=left.name)
+def _following(sweep: Sweep, unread: "Blob | None") -> Sweep | None:
+    if unread is not None:
+        return replace(sweep, after=unread.name)
     if sweep.part == "uploads" and not sweep.prefix:
         return Sweep(part="messages", limit=sweep.limit)
     return None

@@ -1,4 +1,4 @@
-"""Inline instances: texts or images that a message carries itself, staged as an object for the workflow."""
+"""Inline instances: texts or images in a message itself, staged as an object for the workflow."""
 
 import base64
 import binascii
@@ -9,28 +9,28 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import RejectedError
 from pipeline.formats import signatures
 from pipeline.inputs import kept_messages, parameters
-from pipeline.jobs.job import Job
+from pipeline.jobs.job import Job, Model, Parameters
 
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket
 
 MAX_INSTANCES = 128
-BESIDE = {"instances", "model", "version", "parameters"}
+FIELDS = {"instances", "model", "version", "parameters"}
 
 
 @dataclass(frozen=True, slots=True)
 class Inline:
-    """Checked instances of one kind, `text` or `image`, and what was asked for them."""
+    """Checked instances of one kind, `text` or `image`, with the requested model and parameters."""
 
     kind: str
     instances: Sequence[dict[str, Any]]
-    model: parameters.Model | None
-    parameters: dict[str, Any]
+    model: Model | None
+    parameters: Parameters
 
     def body(self) -> dict[str, Any]:
-        """What `parse` reads as the same."""
-        beside = {} if self.model is None else {"model": self.model["name"], "version": self.model["version"]}
-        return {"instances": self.instances, **beside, "parameters": self.parameters}
+        """The message that `parse` reads as the same instances."""
+        model = {} if self.model is None else {"model": self.model["name"], "version": self.model["version"]}
+        return {"instances": self.instances, **model, "parameters": self.parameters}
 
 
 def parse(body: dict[str, Any]) -> Inline:
@@ -40,29 +40,29 @@ def parse(body: dict[str, Any]) -> Inline:
         RejectedError: `invalid_instances`, `too_many_instances`, `mixed_instances`, `invalid_base64` or
             `invalid_parameters`.
     """
-    if unknown := body.keys() - BESIDE:
-        raise RejectedError("invalid_parameters", f"{sorted(unknown)[0]!r} is unknown beside instances.")
+    if unknown := body.keys() - FIELDS:
+        raise RejectedError("invalid_parameters", f"Unknown field {sorted(unknown)[0]!r} next to instances.")
     kind = check(body["instances"])
-    asked = body.get("parameters", {})
-    if not isinstance(asked, dict):
+    requested = body.get("parameters", {})
+    if not isinstance(requested, dict):
         raise RejectedError("invalid_parameters", "parameters must be an object.", kind)
-    named = {key: body[key] for key in ("model", "version") if body.get(key) is not None}
-    model, checked = parameters.check({**asked, **named})
+    model_fields = {key: body[key] for key in ("model", "version") if body.get(key) is not None}
+    model, checked = parameters.check({**requested, **model_fields})
     return Inline(kind, body["instances"], model, checked)
 
 
-def check(instances: Any) -> str:
-    """The kind that all the instances are of, `{"text": …}` or `{"image": {"b64": …}}`."""
+def check(instances: object) -> str:
+    """The kind of all the instances, each `{"text": …}` or `{"image": {"b64": …}}`."""
     if not isinstance(instances, list) or not instances:
-        raise RejectedError("invalid_instances", "instances must be a list, and not empty.")
+        raise RejectedError("invalid_instances", "instances must be a non-empty list.")
     if len(instances) > MAX_INSTANCES:
         raise RejectedError(
             "too_many_instances", f"The message has {len(instances)} instances; at most {MAX_INSTANCES} are accepted."
         )
-    found = [_kind(instance, index) for index, instance in enumerate(instances)]
-    if len(set(found)) > 1:
-        raise RejectedError("mixed_instances", "The instances of one message must all be texts, or all images.")
-    return found[0]
+    kinds = [_kind(instance, index) for index, instance in enumerate(instances)]
+    if len(set(kinds)) > 1:
+        raise RejectedError("mixed_instances", "The instances of one message must be all texts or all images.")
+    return kinds[0]
 
 
 def stage(work: "Bucket", job: Job, inline: Inline) -> Job:
@@ -71,7 +71,7 @@ def stage(work: "Bucket", job: Job, inline: Inline) -> Job:
     return replace(job, input=source, kind=inline.kind, model=inline.model, parameters=inline.parameters)
 
 
-def _kind(instance: Any, index: int) -> str:
+def _kind(instance: object, index: int) -> str:
     match instance:
         case {"text": str(text), **rest} if not rest:
             if not text.strip():
@@ -85,7 +85,8 @@ def _kind(instance: Any, index: int) -> str:
             _check_image(encoded, index)
             return "image"
     raise RejectedError(
-        "invalid_instances", f'Instance {index} must be {{"text": …}} or {{"image": {{"b64": …}}}}, and no more.'
+        "invalid_instances",
+        f'Instance {index} must be {{"text": …}} or {{"image": {{"b64": …}}}}, without other fields.',
     )
 
 
@@ -95,7 +96,7 @@ def _check_image(encoded: str, index: int) -> None:
     except (binascii.Error, ValueError) as error:
         raise RejectedError("invalid_base64", f"Instance {index}: the image is not valid base64.", "image") from error
     if signatures.recognise(data[:4096]) not in signatures.IMAGES:
-        raise RejectedError("unknown_kind", f"Instance {index}: the content is no image of an accepted format.")
+        raise RejectedError("unknown_kind", f"Instance {index}: the content is not an image of a supported format.")
 
 
 def _is_unicode(text: str) -> bool:

@@ -1,10 +1,11 @@
-"""Messages kept as objects of the work bucket: what was inline becomes an input like an uploaded one.
+"""Messages kept as objects of the work bucket, so that inline instances become an input like an upload.
 
-The object's metadata say which document the message ends in, so that a sweep finds those that came to none.
+An object's metadata hold the name of the document that the message ends in: with it a sweep finds unfinished messages.
 """
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from pipeline import storage
 from pipeline.inputs.events import Receipt
@@ -18,8 +19,8 @@ FOLDER = "messages/"
 DOCUMENT = "document"
 
 
-def keep(work: "Bucket", job: Job, body: dict[str, Any]) -> Input:
-    """Writes a checked message once; the same object again for the same job."""
+def keep(work: "Bucket", job: Job, body: Mapping[str, object]) -> Input:
+    """Writes a checked message; calling it again for the same job changes nothing."""
     data = json.dumps(body, separators=(",", ":")).encode()
     blob = work.blob(f"{FOLDER}{job.id}.json")
     put_once(blob, data, storage.stamp(job.id, hops=job.hops) | {DOCUMENT: job.document})
@@ -31,18 +32,17 @@ def is_kept(work: "Bucket", source: Input) -> bool:
 
 
 def job_of(blob: "Blob", receipt: Receipt) -> Job | None:
-    """The job of a kept message, not yet read; None when the object says of no document."""
+    """The job of a kept message, without reading it; None if the object's metadata lack the document's name."""
     metadata = blob.metadata or {}
     document = metadata.get(DOCUMENT)
     if not document:
         return None
-    source = Input(blob.bucket.name, blob.name, blob.generation, blob.size, blob.content_type)
     return Job(
         id=blob.name.removeprefix(FOLDER).removesuffix(".json"),
         document=document,
         event_id=receipt.event_id,
         received_at=receipt.received_at,
-        input=source,
+        input=Input(blob.bucket.name, blob.name, blob.generation, blob.size, blob.content_type),
         trace=receipt.trace,
         hops=storage.hops(metadata),
     )

@@ -1,4 +1,4 @@
-"""Manifests: one order for many objects of the input bucket, which together make one batch."""
+"""Manifests: one request for many objects of the input bucket, which form one batch."""
 
 import json
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from pipeline.errors import RejectedError
 from pipeline.formats import json_text
 from pipeline.formats.text import decode
 from pipeline.inputs import objects, parameters
-from pipeline.jobs.job import Job, int64, of_manifest
+from pipeline.jobs.job import Job, Model, Parameters, int64, of_manifest
 from pipeline.storage import put, stamp
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One object; `generation` None for the newest, `id` what the sender calls it."""
+    """One object; `generation` None for the newest, `id` as the sender chose it."""
 
     uri: str
     generation: int | None = None
@@ -34,21 +34,21 @@ class Manifest:
 
     id: str
     items: tuple[Item, ...]
-    model: parameters.Model | None
-    parameters: dict[str, Any]
+    model: Model | None
+    parameters: Parameters
     format: Literal["csv", "jsonl"] = "jsonl"
 
 
 def load(deployment: Deployment, job: Job) -> Manifest:
-    """Reads a job's manifest and makes sure that no other job has its id.
+    """Reads a job's manifest and registers its id for the job.
 
     Raises:
-        RejectedError: `duplicate_manifest`, or it is no manifest.
+        RejectedError: `duplicate_manifest` if another job has the id, or any of `parse`.
     """
     limit = deployment.settings.max_bytes["manifest"]
     try:
         manifest = parse(json_text.parse(decode(objects.read(job.object_input(), limit))))
-        _enter(deployment.work, job, manifest)
+        _register(deployment.work, job, manifest)
     except RejectedError as error:
         error.kind = "manifest"
         raise
@@ -59,29 +59,29 @@ def parse(value: Any) -> Manifest:
     """Checks a manifest against its schema.
 
     Raises:
-        RejectedError: `invalid_manifest`, or `invalid_parameters`.
+        RejectedError: `invalid_manifest` or `invalid_parameters`.
     """
-    if found := schema.violation(value, "manifest"):
-        raise RejectedError("invalid_manifest", found, "manifest")
-    model, asked = parameters.of_document({name: value[name] for name in ("model", "parameters") if name in value})
-    to = value.get("output", {}).get("format", "jsonl")
-    return Manifest(value["id"], tuple(map(_item, value["inputs"])), model, asked, to)
+    if violation := schema.violation(value, "manifest"):
+        raise RejectedError("invalid_manifest", violation, "manifest")
+    model, requested = parameters.of_document({name: value[name] for name in ("model", "parameters") if name in value})
+    output_format = value.get("output", {}).get("format", "jsonl")
+    return Manifest(value["id"], tuple(map(_item, value["inputs"])), model, requested, output_format)
 
 
 def job_of(job: Job, manifest_id: str) -> Job:
-    """The job of a manifest that came as a message: its id is its identity."""
+    """The job of a manifest that came as a message, identified by the manifest's id."""
     return replace(job, id=of_manifest(manifest_id), document=f"manifests/{manifest_id}", kind="manifest")
 
 
-def _enter(work: "Bucket", job: Job, manifest: Manifest) -> None:
-    """Keeps which job has the id, for as long as the work bucket keeps anything."""
+def _register(work: "Bucket", job: Job, manifest: Manifest) -> None:
+    """Registers the job under the manifest's id, for as long as the work bucket keeps objects."""
     blob = work.blob(f"manifests/{manifest.id}.json")
     try:
         put(blob, json.dumps({"job": job.id, "document": job.document}), stamp(job.id), generation=0)
     except PreconditionFailed:
         first = json.loads(blob.download_as_bytes())
         if first["job"] != job.id:
-            message = f"The manifest {manifest.id} has been taken in before; its document is {first['document']}."
+            message = f"The manifest {manifest.id} was accepted before; its document is {first['document']}."
             raise RejectedError("duplicate_manifest", message) from None
 
 

@@ -1,4 +1,4 @@
-"""Reads what a Pub/Sub message carries: JSON, or Cloud Storage's notification of an object."""
+"""Reads the content of a Pub/Sub message: JSON, or Cloud Storage's notification of an object."""
 
 import base64
 from typing import Any
@@ -6,15 +6,16 @@ from typing import Any
 from pipeline import storage
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.formats import json_text
-from pipeline.inputs.events import Message, Receipt, Upload
+from pipeline.inputs.events import Message, Receipt
+from pipeline.inputs.uploads import Upload
 from pipeline.jobs.job import Job, MessageInput, of_message
 from pipeline.settings import Settings
 
 FINALIZE = "OBJECT_FINALIZE"
 
 
-def job_of(message: Message, receipt: Receipt) -> Job:
-    """The job under the message's own name."""
+def job(message: Message, receipt: Receipt) -> Job:
+    """The job of a message under its own topic and id."""
     size = len(message.data) * 3 // 4 if isinstance(message.data, str) else 0
     return Job(
         id=of_message(message.topic, message.id),
@@ -27,8 +28,8 @@ def job_of(message: Message, receipt: Receipt) -> Job:
     )
 
 
-def change(message: Message) -> str | None:
-    """What happened to an object, in Cloud Storage's words; None when the message is no notification."""
+def event_type(message: Message) -> str | None:
+    """Cloud Storage's name for the event that a notification announces; None for any other message."""
     return message.attributes.get("eventType") if "bucketId" in message.attributes else None
 
 
@@ -36,31 +37,33 @@ def upload(settings: Settings, message: Message) -> Upload:
     """The object that a notification announces.
 
     Raises:
-        RejectedError: `unknown_message`: it names none; `foreign_bucket`, or what `body` finds wrong.
+        RejectedError: `unknown_message`, `foreign_bucket`, or any of `body`.
     """
-    if change(message) != FINALIZE:
-        raise RejectedError("unknown_message", "The message is no notification of a new object.")
+    if event_type(message) != FINALIZE:
+        raise RejectedError("unknown_message", "The message is not a notification of a new object.")
     try:
         announced = Upload.parse(_resource(message, settings.max_bytes["message"]))
     except MalformedError as error:
-        raise RejectedError("unknown_message", f"The notification names no object: {error}") from error
-    if announced.bucket != settings.input_bucket and not storage.is_stamped(announced.metadata):
-        raise RejectedError("foreign_bucket", f"The bucket {announced.bucket!r} is not the one that is processed.")
+        raise RejectedError(
+            "unknown_message", f"The notification does not identify an object: {error.message}"
+        ) from error
+    if announced.bucket != settings.input_bucket and not announced.is_stamped:
+        raise RejectedError("foreign_bucket", f"{announced.bucket!r} is not the input bucket.")
     return announced
 
 
-def named(message: Message) -> dict[str, str | None]:
-    """The object resource, as far as a notification's attributes tell it."""
-    said = message.attributes
+def identity(message: Message) -> dict[str, str | None]:
+    """The fields of the object resource that a notification repeats in its attributes."""
+    attributes = message.attributes
     return {
-        "bucket": said.get("bucketId"),
-        "name": said.get("objectId"),
-        "generation": said.get("objectGeneration"),
+        "bucket": attributes.get("bucketId"),
+        "name": attributes.get("objectId"),
+        "generation": attributes.get("objectGeneration"),
     }
 
 
 def body(message: Message, limit: int) -> dict[str, Any]:
-    """The data, a JSON object.
+    """The data, a JSON object of at most `limit` bytes.
 
     Raises:
         RejectedError: `empty_message`, `invalid_base64`, `too_large`, `invalid_json` or `unknown_message`.
@@ -71,9 +74,9 @@ def body(message: Message, limit: int) -> dict[str, Any]:
     return value
 
 
-def _resource(message: Message, limit: int) -> Any:
-    """The object resource; without a payload (payloadFormat NONE) the attributes name the object."""
-    return named(message) if message.attributes.get("payloadFormat") == "NONE" else body(message, limit)
+def _resource(message: Message, limit: int) -> object:
+    """The object resource, from the attributes if the notification has no payload (payloadFormat NONE)."""
+    return identity(message) if message.attributes.get("payloadFormat") == "NONE" else body(message, limit)
 
 
 def _text(data: object, limit: int) -> str:
@@ -87,5 +90,5 @@ def _text(data: object, limit: int) -> str:
         return base64.b64decode(data, validate=True).decode()
     except UnicodeDecodeError as error:
         raise RejectedError("invalid_json", "The message's data is not UTF-8.") from error
-    except ValueError as error:  # binascii's own for most of it, a plain one for what is not ASCII
+    except ValueError as error:  # binascii.Error, or a plain ValueError for non-ASCII data
         raise RejectedError("invalid_base64", "The message's data is not valid base64.") from error

@@ -1,9 +1,9 @@
-"""A micro-batch: small uploads that share one execution, kept as an object of the work bucket.
+"""Micro-batches: small uploads that share one execution, kept as an object of the work bucket.
 
 microbatches/<id>.jsonl   the members' arguments, one per line
-shards/<id>/              their instances and what became of them, as of any batch
+shards/<id>/              their instances and outputs, as of any batch
 
-Each member stays a job of its own, with its claim, outcome and document; the micro-batch has none of these.
+Each member stays a job with its own claim, outcome and document; the micro-batch has none of these.
 """
 
 import json
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from pipeline.errors import MalformedError
 from pipeline.inputs import objects
 from pipeline.inputs.events import Receipt
-from pipeline.jobs.job import MICROBATCH, Input, Job, of_microbatch
+from pipeline.jobs.job import Input, Job, of_microbatch
+from pipeline.kinds import MICROBATCH
 from pipeline.storage import content_type, put_once, stamp
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ MAX_ARGUMENTS = 64 << 20  # bytes
 
 
 def write(work: "Bucket", members: Sequence[Job], receipt: Receipt) -> Job:
-    """Keeps the members, which are asked for with the same model and parameters; the execution's job.
+    """Keeps the members, all with the same model and parameters, and returns the job of their execution.
 
-    The same members make the same micro-batch, so that what an interrupted attempt computed is found again.
+    The same members make the same micro-batch, so a repeated attempt finds the outputs of an interrupted one.
     """
     id = of_microbatch(member.id for member in members)
     data = "".join(json.dumps(member.argument(), ensure_ascii=False) + "\n" for member in members).encode()
@@ -49,7 +50,7 @@ def members(work: "Bucket", job: Job) -> list[Job]:
     """The members of a micro-batch's execution.
 
     Raises:
-        MalformedError: its input is no micro-batch of its own.
+        MalformedError: the job's input is not its micro-batch.
         RejectedError: `input_gone`.
     """
     if not is_kept(work, job):
@@ -59,7 +60,7 @@ def members(work: "Bucket", job: Job) -> list[Job]:
 
 
 def is_kept(work: "Bucket", job: Job) -> bool:
-    """Whether the job is a micro-batch, and its input what `write` has left of it."""
+    """Whether the job is a micro-batch and its input the object that `write` keeps it in."""
     source = job.object_input()
     return job.kind == MICROBATCH and (source.bucket, source.name) == (work.name, _name(job.id))
 

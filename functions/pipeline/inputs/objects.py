@@ -1,4 +1,4 @@
-"""Reads input objects, always the very generation that the event named; gzip comes unpacked."""
+"""Reads input objects in exactly the generation of the event, and unpacks gzip."""
 
 import io
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ class Head:
     Args:
         data: its first 64 KB, unpacked.
         whole: whether that is all of it.
-        packed: whether it is stored as gzip.
+        packed: whether the object is gzip.
     """
 
     data: bytes
@@ -40,35 +40,35 @@ def head(source: Input) -> Head:
 
     Raises:
         RejectedError: `input_gone`, or `undecodable` for damaged gzip.
-        ServiceUnavailable: the answer broke off; a range has no checksum by which the client would notice.
+        ServiceUnavailable: the response was cut short, which the client does not notice: a range has no checksum.
     """
     if not source.size:
         return Head(b"", whole=True)
     with _gone(source):
-        found = _bytes(_blob(source).download_as_bytes(end=HEAD_BYTES - 1, raw_download=True))
-    if len(found) < min(HEAD_BYTES, source.size):
-        raise ServiceUnavailable(f"{len(found)} bytes came of the first {min(HEAD_BYTES, source.size)}.")
-    if not compression.is_packed(found):
-        return Head(found, whole=source.size <= len(found))
-    data, complete = compression.unpack(found, HEAD_BYTES)
-    return Head(data, whole=complete and source.size <= len(found), packed=True)
+        content = _bytes(_blob(source).download_as_bytes(end=HEAD_BYTES - 1, raw_download=True))
+    if len(content) < min(HEAD_BYTES, source.size):
+        raise ServiceUnavailable(f"Only {len(content)} of the first {min(HEAD_BYTES, source.size)} bytes arrived.")
+    if not compression.is_packed(content):
+        return Head(content, whole=source.size <= len(content))
+    data, complete = compression.unpack(content, HEAD_BYTES)
+    return Head(data, whole=complete and source.size <= len(content), packed=True)
 
 
 def read(source: Input, limit: int) -> bytes:
     """The whole input.
 
     Raises:
-        RejectedError: `input_gone`, `too_large` beyond `limit` bytes, or what unpacking finds wrong.
+        RejectedError: `input_gone`, `too_large` beyond `limit` bytes, or an error of unpacking.
     """
     check_size(source, limit)
     with _gone(source):
-        found = _bytes(_blob(source).download_as_bytes(raw_download=True))
-    return compression.read(found, limit) if compression.is_packed(found) else found
+        content = _bytes(_blob(source).download_as_bytes(raw_download=True))
+    return compression.read(content, limit) if compression.is_packed(content) else content
 
 
 @contextmanager
 def reader(source: Input, limit: int, *, packed: bool) -> Iterator[IO[bytes]]:
-    """The input as a stream that holds one chunk in memory at a time; `packed` as its head has it."""
+    """The input as a stream that holds one chunk in memory at a time; `packed` as in its head."""
     check_size(source, limit)
     with _gone(source):
         stream: IO[bytes] = _blob(source).open("rb", chunk_size=CHUNK_BYTES, raw_download=True)

@@ -1,6 +1,7 @@
-"""What a sender may ask for, checked: from an object's metadata, a side-car, a message or a manifest.
+"""Checks the model and parameters that a sender requests by an object's metadata, a side-car, a message or a manifest.
 
-Where several ask for the same, the object's metadata go before its side-car, and that before a manifest's own words.
+An object's metadata take precedence over its side-car, and that over a manifest's own fields. CHECKS defines every
+parameter; forecasting.options and the GPU service's protocol read those that they use.
 """
 
 import re
@@ -8,16 +9,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipeline.errors import RejectedError
+from pipeline.jobs.job import Model, Parameters
 
 MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 FREQUENCY = re.compile(r"[A-Za-z0-9-]{1,32}")
 DECIMAL = re.compile(r"[.,]")
 
-Model = dict[str, str | None]
 
-
-def of_metadata(metadata: Mapping[str, str]) -> tuple[Model | None, dict[str, Any]]:
-    """The model and the parameters among an object's metadata; keys of other purpose are left alone."""
+def of_metadata(metadata: Mapping[str, str]) -> tuple[Model | None, Parameters]:
+    """The model and the parameters in an object's metadata; other keys are ignored."""
     known = {}
     for key, value in metadata.items():
         name = key.strip().lower().replace("-", "_")
@@ -26,13 +26,16 @@ def of_metadata(metadata: Mapping[str, str]) -> tuple[Model | None, dict[str, An
     return check(known)
 
 
-def of_document(value: Mapping[str, Any]) -> tuple[Model | None, dict[str, Any]]:
-    """What JSON asks for: `{"model"?: "name" | {"name", "version"?}, "parameters"?: {…}}`, or bare parameters.
+def of_document(value: Mapping[str, Any]) -> tuple[Model | None, Parameters]:
+    """The model and the parameters in JSON.
+
+    Args:
+        value: `{"model"?: "name" | {"name", "version"?}, "parameters"?: {…}}`, or bare parameters.
 
     Raises:
         RejectedError: `invalid_parameters`.
     """
-    asked = {key: part for key, part in value.items() if key not in ("model", "parameters")}
+    requested = {key: part for key, part in value.items() if key not in ("model", "parameters")}
     inner, model = value.get("parameters", {}), value.get("model")
     if not isinstance(inner, Mapping):
         raise RejectedError("invalid_parameters", "parameters must be an object.")
@@ -40,27 +43,27 @@ def of_document(value: Mapping[str, Any]) -> tuple[Model | None, dict[str, Any]]
         model = {("model" if key == "name" else key): part for key, part in model.items()}
     elif model is not None:
         model = {"model": model}
-    return check({**inner, **asked, **(model or {})})
+    return check({**inner, **requested, **(model or {})})
 
 
-def check(values: Mapping[str, Any]) -> tuple[Model | None, dict[str, Any]]:
-    """Splits `{name: value}` into the model, None for the default one, and checked parameters.
+def check(values: Mapping[str, Any]) -> tuple[Model | None, Parameters]:
+    """Splits `{name: value}` into the model, None for the default, and the parameters.
 
     Raises:
         RejectedError: `invalid_parameters`, for an unknown name or a bad value.
     """
-    checked: dict[str, Any] = {}
+    checked: Parameters = {}
     for name, value in values.items():
         if name not in CHECKS:
-            raise RejectedError("invalid_parameters", f"{name!r} is no parameter; known are {', '.join(CHECKS)}.")
-        convert, wanted = CHECKS[name]
+            raise RejectedError("invalid_parameters", f"{name!r} is not a parameter; use one of {', '.join(CHECKS)}.")
+        convert, description = CHECKS[name]
         try:
             checked[name] = convert(value)
         except (ValueError, TypeError) as error:
-            raise RejectedError("invalid_parameters", f"{name} must be {wanted}, not {value!r:.80}.") from error
+            raise RejectedError("invalid_parameters", f"{name} must be {description}, not {value!r:.80}.") from error
     model, version = checked.pop("model", None), checked.pop("version", None)
     if version is not None and model is None:
-        raise RejectedError("invalid_parameters", "version is given without a model.")
+        raise RejectedError("invalid_parameters", "version requires a model.")
     return (None if model is None else {"name": model, "version": version}), checked
 
 
@@ -90,7 +93,7 @@ def _fraction(low: float, high: float) -> Callable[[object], float]:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise TypeError
         number = float(value)
-        if not low <= number <= high:  # nor is NaN
+        if not low <= number <= high:  # also true of NaN
             raise ValueError
         return number
 

@@ -1,15 +1,16 @@
-"""Redeliveries: which message a dead letter was, noted under what stays the same when Pub/Sub gives it a new id.
+"""Redeliveries: notes that tell which message a dead letter was, after Pub/Sub has given it a new id.
 
-redeliveries/<digest>.json of the work bucket: {topic, message_id}. The digest is of publish time, data and attributes.
+redeliveries/<digest>.json of the work bucket holds {topic, message_id}. The digest is of what both share: publish time,
+data and attributes.
 """
 
 import hashlib
 import json
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
 
+from pipeline import times
 from pipeline.inputs.events import Message
 from pipeline.storage import put, stamp
 
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
     from google.cloud.storage import Bucket
 
 DEAD_LETTER_SOURCE = "CloudPubSubDeadLetterSource"
-"""What the names of the attributes begin with that Pub/Sub adds to a dead letter."""
+"""The prefix of the attributes that Pub/Sub adds to a dead letter."""
 
 
 def note(work: "Bucket", message: Message) -> None:
-    """Keeps which message this is for the case that it ends as a dead letter; costs one write per redelivery."""
+    """Notes a redelivered message's topic and id, in case it ends as a dead letter; one write per redelivery."""
     if message.attempt < 2 or not message.published:
         return
     blob = work.blob(_name(message, message.published))
@@ -32,7 +33,7 @@ def note(work: "Bucket", message: Message) -> None:
 
 
 def original(work: "Bucket", message: Message, published: str) -> tuple[str, str] | None:
-    """Topic and id under which the message was delivered, where a redelivery has noted them."""
+    """The topic and id that a dead letter had before, if a redelivery has noted them."""
     try:
         noted = json.loads(work.blob(_name(message, published)).download_as_bytes())
     except NotFound:
@@ -41,14 +42,14 @@ def original(work: "Bucket", message: Message, published: str) -> tuple[str, str
 
 
 def _name(message: Message, published: str) -> str:
-    own = {key: value for key, value in message.attributes.items() if not key.startswith(DEAD_LETTER_SOURCE)}
-    identity = json.dumps([_milliseconds(published), message.data or "", sorted(own.items())])
+    attributes = {key: value for key, value in message.attributes.items() if not key.startswith(DEAD_LETTER_SOURCE)}
+    identity = json.dumps([_milliseconds(published), message.data or "", sorted(attributes.items())])
     return f"redeliveries/{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"
 
 
-def _milliseconds(moment: str) -> str:
-    """The time in one spelling, whatever the service's precision."""
+def _milliseconds(published: str) -> str:
+    """The time in one notation, since the two messages may have it with different precision."""
     try:
-        return datetime.fromisoformat(moment).isoformat(timespec="milliseconds")
+        return times.parse(published).isoformat(timespec="milliseconds")
     except ValueError:
-        return moment
+        return published

@@ -1,4 +1,4 @@
-"""Side-cars: `<name>.parameters.json` beside an input says what is asked for it."""
+"""Side-cars: `<name>.parameters.json` requests a model and parameters for the object `<name>`."""
 
 from dataclasses import replace
 from typing import Any
@@ -21,10 +21,10 @@ def is_sidecar(name: str) -> bool:
 
 
 def apply(job: Job) -> Job:
-    """The job with what its input's side-car asks for, where the object's own metadata do not.
+    """The job with its input's side-car applied; the object's own metadata take precedence.
 
     Raises:
-        RejectedError: `invalid_parameters`: the side-car cannot be read.
+        RejectedError: `invalid_parameters`, also for an unreadable side-car.
     """
     source = job.object_input()
     name = source.name + SUFFIX
@@ -37,12 +37,12 @@ def apply(job: Job) -> Job:
     except RequestRangeNotSatisfiable:
         data = b""
     try:
-        model, asked = parameters.of_document(_object(data))
+        model, requested = parameters.of_document(_object(data))
     except RejectedError as refusal:
         raise RejectedError(
-            "invalid_parameters", f"{SUFFIX[1:]} beside the input: {refusal.message}", job.kind
+            "invalid_parameters", f"The side-car {SUFFIX[1:]}: {refusal.message}", job.kind
         ) from refusal
-    return replace(job, model=job.model or model, parameters={**asked, **job.parameters})
+    return replace(job, model=job.model or model, parameters={**requested, **job.parameters})
 
 
 def _object(data: bytes) -> dict[str, Any]:

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from google.api_core.exceptions import NotFound
 
 from pipeline.errors import MalformedError
-from pipeline.inputs import parameters
-from pipeline.jobs.job import int64
+from pipeline.jobs.job import Model, int64
 
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket
@@ -38,7 +37,7 @@ class Batch:
     records: int
     records_per_shard: int
     format: Format
-    model: parameters.Model | None = None
+    model: Model | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:

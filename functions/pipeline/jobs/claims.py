@@ -1,41 +1,39 @@
-"""Claims: of all handlers that an input's events reach, one starts its execution.
+"""Claims: of all the handlers that an input's events reach, one starts its execution.
 
-A claim is an object in the work bucket, and its generation is what two handlers can race for but only one can win:
+A claim is an object in the work bucket. Each change has the object's generation as precondition, so that of several
+handlers one succeeds:
 
-    (none) ── create, if_generation_match=0 ──► claimed ── confirm ──► started
-                                                  │  ▲
-                       handler failed: release ◄──┘  └── lease over: another takes it, if_generation_match=its own
+    (none) ── acquire, if_generation_match=0 ──► claimed ── confirm ──► started
+                                                   │  ▲
+                       handler failed: release ◄───┘  └── lease expired: take over, if_generation_match=current
 
-Starting twice stays possible (a handler that sleeps longer than its lease); the outcome then has one winner.
+A handler that stalls for longer than its lease can still cause a second execution; the outcome then has one winner.
 """
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from datetime import datetime
+from typing import TYPE_CHECKING, Self
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
 
-from pipeline import logs, storage
+from pipeline import logs
 from pipeline.errors import InProgressError
-from pipeline.storage import put, stamp
+from pipeline.storage import UNAVAILABLE, put, stamp
+from pipeline.times import Clock, utc_now
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket
 
-Clock = Callable[[], datetime]
 CLAIMED, STARTED = "claimed", "started"
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The claim on a job as it was last seen; `generation` is that of its object."""
+    """The claim on a job as last read or written; `generation` is that of its object."""
 
     job: str
     owner: str
@@ -57,7 +55,7 @@ class Claim:
 
     @classmethod
     def parse(cls, job: str, generation: int, text: bytes) -> Self:
-        fields: dict[str, Any] = json.loads(text)
+        fields = json.loads(text)
         return cls(
             job=job,
             owner=fields["owner"],
@@ -70,75 +68,84 @@ class Claim:
 
 
 class Claims:
-    """The claims in one bucket.
+    """The claims in the work bucket.
 
     Args:
-        bucket: the work bucket.
-        lease: seconds after which a claim that was never confirmed may be taken over.
+        lease: seconds after which an unconfirmed claim may be taken over.
     """
 
-    def __init__(self, bucket: "Bucket", lease: float, clock: Clock = utc_now) -> None:
-        self._bucket = bucket
+    def __init__(self, work: "Bucket", lease: float, clock: Clock = utc_now) -> None:
+        self._work = work
         self._lease = lease
         self._clock = clock
 
     def acquire(self, job: str, event_id: str) -> Claim | None:
-        """Claims a job for the caller, who then confirms or releases; None when it was started before.
+        """Claims a job for the caller, who then confirms or releases; None if the job was started before.
 
         Raises:
             InProgressError: another handler's claim is fresh.
         """
-        mine = Claim(job, uuid.uuid4().hex, event_id, self._clock())
-        won = self._write(mine)
-        if won:
-            return won
-        held = self.read(job)
-        if held is None:
-            raise InProgressError(f"The claim on job {job} is changing hands.")
-        if held.owner == mine.owner:
-            return held  # our own write, whose answer was lost and which was then repeated
-        if held.state == STARTED:
+        claim = Claim(job, uuid.uuid4().hex, event_id, self._clock())
+        written = self._write(claim)
+        if written:
+            return written
+        current = self.read(job)
+        if current is None:
+            raise InProgressError(f"The claim on job {job} has just been released.")
+        if current.owner == claim.owner:
+            return current  # the write succeeded, its response was lost, and the client repeated it
+        if current.state == STARTED:
             return None
-        if not self.is_stale(held):
-            raise InProgressError(f"Another handler claimed job {job} at {held.claimed_at.isoformat()}.")
-        return self.take_over(held, event_id)
+        if not self.is_stale(current):
+            raise InProgressError(f"Another handler claimed job {job} at {current.claimed_at.isoformat()}.")
+        return self.take_over(current, event_id)
 
-    def take_over(self, held: Claim, event_id: str) -> Claim:
-        """Replaces a claim that leads nowhere any more.
+    def take_over(self, stale: Claim, event_id: str) -> Claim:
+        """Replaces a claim whose handler or execution has died.
 
         Raises:
-            InProgressError: it has changed meanwhile.
+            InProgressError: it has changed since it was read.
         """
-        mine = Claim(held.job, uuid.uuid4().hex, event_id, self._clock(), generation=held.generation)
-        won = self._write(mine)
-        if won:
-            logs.info("claim taken over", previous_event=held.event_id)
-            return won
-        now = self.read(held.job)
-        if now is None or now.owner != mine.owner:
-            raise InProgressError(f"Another handler took over job {held.job}.")
-        return now
+        claim = Claim(stale.job, uuid.uuid4().hex, event_id, self._clock(), generation=stale.generation)
+        written = self._write(claim)
+        if written:
+            logs.info("claim taken over", previous_event=stale.event_id)
+            return written
+        current = self.read(stale.job)
+        if current is None or current.owner != claim.owner:
+            raise InProgressError(f"Another handler took over job {stale.job}.")
+        return current
 
     def confirm(self, claim: Claim, execution: str | None) -> None:
-        """Notes that the job needs no further handler: its execution runs, or its document is written.
+        """Marks the job as started: its execution runs, or its document is written.
 
-        A claim lost in the meantime stays with its new owner. The work is done either way, so that trouble with
-        storage is no reason to have the event delivered again.
+        A claim that another handler has taken over stays with that handler. A storage failure is logged only: the
+        work is done, so the event must not be delivered again.
         """
         try:
             if self._write(replace(claim, state=STARTED, execution=execution)) is None:
                 logs.warning("claim was lost before it was confirmed", execution=execution)
-        except storage.AGAIN as error:
+        except UNAVAILABLE as error:
             logs.warning("claim could not be confirmed", execution=execution, reason=str(error))
 
     def release(self, claim: Claim) -> None:
-        """Gives the claim up so that the next delivery need not wait for the lease to end."""
+        """Deletes the claim so that the next delivery need not wait for the lease to expire."""
         try:
             self._blob(claim.job).delete(if_generation_match=claim.generation)
         except (NotFound, PreconditionFailed):
             logs.info("claim was lost before it was released")
-        except storage.AGAIN as error:
-            logs.warning("claim could not be released, its lease will end it", reason=str(error))
+        except UNAVAILABLE as error:
+            logs.warning("claim could not be released and will expire", reason=str(error))
+
+    @contextmanager
+    def releasing(self, *claims: Claim) -> Iterator[None]:
+        """Releases the claims if the block raises."""
+        try:
+            yield
+        except BaseException:
+            for claim in claims:
+                self.release(claim)
+            raise
 
     def read(self, job: str) -> Claim | None:
         blob = self._blob(job)
@@ -153,7 +160,7 @@ class Claims:
         return claim.state == CLAIMED and age > self._lease
 
     def _write(self, claim: Claim) -> Claim | None:
-        """The claim as written, or None when its generation is no longer the object's."""
+        """The claim as written, or None if the object no longer has the claim's generation."""
         blob = self._blob(claim.job)
         try:
             put(blob, claim.json(), stamp(claim.job), generation=claim.generation)
@@ -162,5 +169,5 @@ class Claims:
         return replace(claim, generation=blob.generation)
 
     def _blob(self, job: str) -> "Blob":
-        blob: Blob = self._bucket.blob(f"claims/{job}.json")
+        blob: Blob = self._work.blob(f"claims/{job}.json")
         return blob

@@ -1,25 +1,101 @@
-"""Builds the terminal documents; their JSON Schemas lie in schemas/."""
+"""Builds the terminal documents; their JSON Schemas are in pipeline/schemas/."""
 
 import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, NotRequired, Self, TypedDict, cast
 
 from pipeline.errors import MalformedError, RejectedError
-from pipeline.inputs.events import now
-from pipeline.jobs.job import Job
+from pipeline.jobs.job import InputFields, Job, MessageFields
+from pipeline.times import timestamp
 
 HIGH_CONFIDENCE = 0.8
 REVIEW_CONFIDENCE = 0.6
 MAX_MESSAGE = 2000
 
-Document = dict[str, Any]
+Status = Literal["succeeded", "partial", "rejected", "failed"]
+
+
+class Reason(TypedDict):
+    """What is wrong with an input, or with one of its records."""
+
+    code: str
+    message: str
+
+
+class Failure(Reason):
+    """What went wrong in which step; `deliveries` for an event that no function accepted."""
+
+    step: str
+    deliveries: NotRequired[int | None]
+
+
+class Attempt(TypedDict):
+    """An earlier attempt at a job that has been replayed."""
+
+    execution: str | None
+    finished_at: str
+    error: Failure
+
+
+class LineageFields(TypedDict):
+    event_id: str
+    execution: str | None
+    workflow_revision: str | None
+    service_revisions: dict[str, str]
+    device: str | None
+
+
+class Timing(TypedDict):
+    received_at: str
+    started_at: str | None
+    finished_at: str
+    queue_ms: NotRequired[float | None]
+    inference_ms: NotRequired[float | None]
+
+
+class Quality(TypedDict):
+    confidence: float | None
+    high_confidence: bool
+    requires_review: bool
+
+
+class Cost(TypedDict):
+    gpu_seconds: float
+    usd: float
+
+
+class Payload(TypedDict, total=False):
+    """What an input has come to: `predictions`, or a description of the `data` file in the output bucket."""
+
+    predictions: list[dict[str, Any]]
+    data: dict[str, Any]
+    forecast: dict[str, Any]
+    replay: str
+
+
+class Document(Payload):
+    """A terminal document of any status."""
+
+    schema: str
+    status: Status
+    job: str
+    input: InputFields | MessageFields
+    kind: str | None
+    timing: Timing
+    lineage: LineageFields
+    model: NotRequired[dict[str, Any] | None]
+    quality: NotRequired[Quality]
+    cost: NotRequired[Cost]
+    reason: NotRequired[Reason]
+    error: NotRequired[Failure]
+    attempts: NotRequired[list[Attempt]]
 
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """Which execution, revisions and device brought a document about; None before an execution exists."""
+    """The execution, revisions and device that produced a document; None before an execution exists."""
 
     execution: str | None = None
     workflow_revision: str | None = None
@@ -39,7 +115,7 @@ class Lineage:
             raise MalformedError("lineage.service_revisions must be an object.")
         return cls(**texts, service_revisions={key: str(revision) for key, revision in revisions.items()})
 
-    def json(self, job: Job) -> Document:
+    def json(self, job: Job) -> LineageFields:
         return {
             "event_id": job.event_id,
             "execution": self.execution,
@@ -62,30 +138,36 @@ def result(
     job: Job,
     lineage: Lineage,
     usage: Usage,
-    payload: Document,
+    payload: Payload,
     *,
-    status: str,
-    model: Document | None,
+    status: Literal["succeeded", "partial"],
+    model: dict[str, Any] | None,
     confidence: float | None,
     gpu_usd_per_second: float,
 ) -> Document:
     """A succeeded or partial document.
 
     Args:
-        payload: `predictions`, `data` or `inputs`, and what else belongs beside it.
-        confidence: the lowest score among the predictions; None when there is no such thing.
+        confidence: the lowest score among the predictions; None for batches and forecasts.
     """
-    return {
+    document = {
         "schema": "result/v1",
         "status": status,
-        **_head(job),
+        "job": job.id,
+        "input": job.input.json(),
+        "kind": job.kind,
         "model": model,
         **payload,
-        "quality": quality(confidence),
-        "timing": _timing(job, lineage) | {"queue_ms": usage.queue_ms, "inference_ms": usage.inference_ms},
+        "quality": _quality(confidence),
+        "timing": {
+            **_timing(job, lineage),
+            "queue_ms": usage.queue_ms,
+            "inference_ms": usage.inference_ms,
+        },
         "cost": {"gpu_seconds": usage.gpu_seconds, "usd": round(usage.gpu_seconds * gpu_usd_per_second, 12)},
         "lineage": lineage.json(job),
     }
+    return cast(Document, document)
 
 
 def rejected(job: Job, reason: RejectedError, lineage: Lineage | None = None) -> Document:
@@ -93,49 +175,45 @@ def rejected(job: Job, reason: RejectedError, lineage: Lineage | None = None) ->
     return {
         "schema": "rejected/v1",
         "status": "rejected",
-        **_head(job),
+        "job": job.id,
+        "input": job.input.json(),
+        "kind": job.kind,
         "reason": {"code": reason.code, "message": reason.message[:MAX_MESSAGE]},
         "timing": _timing(job, lineage),
         "lineage": lineage.json(job),
     }
 
 
-def failed(job: Job, error: Document, lineage: Lineage | None = None, *, replay: str) -> Document:
-    """A failed document.
-
-    Args:
-        error: `{code, message, step, deliveries?}`.
-        replay: the command that sends the input again.
-    """
+def failed(job: Job, error: Failure, lineage: Lineage | None = None, *, replay: str) -> Document:
+    """A failed document; `replay` is the command that starts the job once more."""
     lineage = lineage or Lineage()
     return {
         "schema": "failed/v1",
         "status": "failed",
-        **_head(job),
-        "error": error | {"message": error["message"][:MAX_MESSAGE]},
+        "job": job.id,
+        "input": job.input.json(),
+        "kind": job.kind,
+        "error": {**error, "message": error["message"][:MAX_MESSAGE]},
         "replay": replay,
         "timing": _timing(job, lineage),
         "lineage": lineage.json(job),
     }
 
 
-def quality(confidence: float | None) -> Document:
-    return {
-        "confidence": confidence,
-        "high_confidence": confidence is not None and confidence > HIGH_CONFIDENCE,
-        "requires_review": confidence is not None and confidence < REVIEW_CONFIDENCE,
-    }
-
-
 def replay(topic: str, document: str, *, partial: bool = False) -> str:
-    """The command that starts a failed document's job once more, or the lost shards of a partial one."""
-    wanted = {"prefix": f"{document}.json"} | ({"partial": True} if partial else {})
-    message = json.dumps({"replay": wanted}, ensure_ascii=False)
+    """The command that starts a failed document's job once more, or the lost shards of a partial one.
+
+    Args:
+        topic: the id of the topic whose messages `on_message` receives.
+        document: the document's name without folder and suffix.
+    """
+    criteria = {"prefix": f"{document}.json"} | ({"partial": True} if partial else {})
+    message = json.dumps({"replay": criteria}, ensure_ascii=False)
     return f"gcloud pubsub topics publish {shlex.quote(topic)} --message={shlex.quote(message)}"
 
 
-def attempt(content: Document) -> Document:
-    """What the document of a later attempt remembers of a failed one."""
+def attempt(content: Document) -> Attempt:
+    """What the document of a later attempt keeps of an earlier one."""
     return {
         "execution": content["lineage"]["execution"],
         "finished_at": content["timing"]["finished_at"],
@@ -143,14 +221,18 @@ def attempt(content: Document) -> Document:
     }
 
 
-def _loss(content: Document) -> Document:
+def _loss(content: Document) -> Failure:
     lost = content["data"]["lost"][0]
     return {"code": lost["code"], "message": lost["message"], "step": "predict_shards"}
 
 
-def _head(job: Job) -> Document:
-    return {"job": job.id, "input": job.input.json(), "kind": job.kind}
+def _quality(confidence: float | None) -> Quality:
+    return {
+        "confidence": confidence,
+        "high_confidence": confidence is not None and confidence > HIGH_CONFIDENCE,
+        "requires_review": confidence is not None and confidence < REVIEW_CONFIDENCE,
+    }
 
 
-def _timing(job: Job, lineage: Lineage) -> Document:
-    return {"received_at": job.received_at, "started_at": lineage.started_at, "finished_at": now()}
+def _timing(job: Job, lineage: Lineage) -> Timing:
+    return {"received_at": job.received_at, "started_at": lineage.started_at, "finished_at": timestamp()}

@@ -1,4 +1,4 @@
-"""Starts executions of the workflow, and tells whether one has ended."""
+"""Starts executions of the workflow within the hourly quota, and looks up whether one has ended."""
 
 import functools
 import json
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from google.api_core.exceptions import NotFound
 
 from pipeline.errors import RejectedError
+from pipeline.jobs import quotas
 from pipeline.jobs.job import Job
 from pipeline.settings import Settings
 
@@ -19,7 +20,7 @@ MAX_ARGUMENT = 32 * 1024  # bytes, the service's limit
 
 @functools.cache
 def client() -> "ExecutionsClient":
-    """The executions client, created once; Google defines no variable for an emulator, so WORKFLOWS_EMULATOR_HOST."""
+    """The process's client; it reads WORKFLOWS_EMULATOR_HOST because Google defines no such variable."""
     from google.cloud.workflows.executions_v1 import ExecutionsClient
     from google.cloud.workflows.executions_v1.services.executions.transports import ExecutionsGrpcTransport
 
@@ -31,7 +32,43 @@ def client() -> "ExecutionsClient":
 
 
 def start(settings: Settings, job: Job) -> str:
-    """Creates the execution of a claimed job and returns its resource name; creation is not idempotent."""
+    """Creates the execution of a claimed job and returns its resource name; creation is not idempotent.
+
+    Raises:
+        RejectedError: the argument is too long.
+        ThrottledError: the hour has no execution left.
+    """
+    with _quota(settings).counted():
+        return _create(settings, job)
+
+
+def is_throttled(settings: Settings) -> bool:
+    """Whether the hour has no execution left."""
+    return _quota(settings).is_spent()
+
+
+def has_ended(execution: str, timeout: float) -> bool:
+    """Whether an execution has ended or no longer exists."""
+    try:
+        found = client().get_execution(name=execution, timeout=timeout)
+    except NotFound:
+        return True
+    return found.state.name not in ("ACTIVE", "QUEUED")
+
+
+def encode(job: Job) -> str:
+    """The workflow's argument.
+
+    Raises:
+        RejectedError: `invalid_parameters` if it reaches the service's limit.
+    """
+    argument = json.dumps(job.argument(), ensure_ascii=False, separators=(",", ":"))
+    if len(argument.encode()) >= MAX_ARGUMENT:
+        raise RejectedError("invalid_parameters", "The parameters are too long for the workflow's argument.")
+    return argument
+
+
+def _create(settings: Settings, job: Job) -> str:
     argument = encode(job)
     executions = client()
     from google.cloud.workflows.executions_v1 import Execution
@@ -45,22 +82,5 @@ def start(settings: Settings, job: Job) -> str:
     return name
 
 
-def encode(job: Job) -> str:
-    """The workflow's argument.
-
-    Raises:
-        RejectedError: `invalid_parameters` when it would reach the service's limit.
-    """
-    argument = json.dumps(job.argument(), ensure_ascii=False, separators=(",", ":"))
-    if len(argument.encode()) >= MAX_ARGUMENT:
-        raise RejectedError("invalid_parameters", "The parameters are too long to be passed on.")
-    return argument
-
-
-def has_ended(execution: str, timeout: float) -> bool:
-    """Whether nothing more is to come from an execution."""
-    try:
-        found = client().get_execution(name=execution, timeout=timeout)
-    except NotFound:
-        return True
-    return found.state.name not in ("ACTIVE", "QUEUED")
+def _quota(settings: Settings) -> quotas.Quota:
+    return quotas.of(settings.work_bucket, settings.max_executions_per_hour)

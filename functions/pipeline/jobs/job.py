@@ -3,16 +3,54 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NotRequired, Self, TypedDict, cast
 
-from pipeline.errors import MalformedError
+from pipeline.errors import MalformedError, RejectedError
+from pipeline.kinds import KINDS, MICROBATCH
 
-KINDS = ("text", "image", "timeseries", "table", "records", "manifest")
-SINGLE = ("text", "image")  # of which an input is one instance
-BATCHED = ("table", "records", "manifest")  # of which it is many
-MICROBATCH = "microbatch"  # of an execution that works for many jobs, never of an input
 MAX_OBJECT_NAME = 1024  # bytes of UTF-8, Cloud Storage's limit
 LONGEST_DECORATION = len("rejected/.jsonl")
+
+Parameters = dict[str, Any]
+"""Checked prediction parameters by name; `inputs.parameters` defines them and the types of their values."""
+
+
+class Model(TypedDict):
+    """A requested model; without a version, the default one."""
+
+    name: str
+    version: str | None
+
+
+class InputFields(TypedDict):
+    """An object as JSON; the generation is a string, as an int64 in Google's JSON."""
+
+    bucket: str
+    name: str
+    generation: str
+    size: int
+    content_type: str | None
+
+
+class MessageFields(TypedDict):
+    topic: str
+    message_id: str
+    size: int
+
+
+class Argument(TypedDict):
+    """The workflow's argument."""
+
+    job: str
+    document: str
+    event_id: str
+    received_at: str
+    input: InputFields | MessageFields
+    kind: str | None
+    model: Model | None
+    parameters: Parameters
+    trace: str | None
+    hops: NotRequired[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +67,7 @@ class Input:
     def uri(self) -> str:
         return f"gs://{self.bucket}/{self.name}"
 
-    def json(self) -> dict[str, Any]:
+    def json(self) -> InputFields:
         return {
             "bucket": self.bucket,
             "name": self.name,
@@ -61,16 +99,16 @@ class MessageInput:
     message_id: str
     size: int
 
-    def json(self) -> dict[str, Any]:
+    def json(self) -> MessageFields:
         return {"topic": self.topic, "message_id": self.message_id, "size": self.size}
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What an event asks for: identity, destination, and all that travels to the workflow.
+    """An input's identity and destination, and all that travels to the workflow.
 
     `document` is the terminal document's name without folder and suffix; `received_at` is RFC 3339; `hops` counts
-    how often what led to the input went through a pipeline.
+    the pipelines that the input's content has passed through.
     """
 
     id: str
@@ -79,13 +117,13 @@ class Job:
     received_at: str
     input: Input | MessageInput
     kind: str | None = None
-    model: dict[str, str | None] | None = None
-    parameters: dict[str, Any] = field(default_factory=dict)
+    model: Model | None = None
+    parameters: Parameters = field(default_factory=dict)
     trace: str | None = None
     hops: int = 0
 
-    def argument(self) -> dict[str, Any]:
-        return {
+    def argument(self) -> Argument:
+        argument: Argument = {
             "job": self.id,
             "document": self.document,
             "event_id": self.event_id,
@@ -95,7 +133,8 @@ class Job:
             "model": self.model,
             "parameters": self.parameters,
             "trace": self.trace,
-        } | ({"hops": self.hops} if self.hops else {})
+        }
+        return {**argument, "hops": self.hops} if self.hops else argument
 
     @classmethod
     def parse(cls, value: object) -> Self:
@@ -106,7 +145,7 @@ class Job:
         """
         fields = _record(value, "argument")
         kind, trace = _text(fields, "kind"), fields.get("trace")
-        if kind not in (*KINDS, MICROBATCH):
+        if kind not in KINDS and kind != MICROBATCH:
             raise MalformedError(f"kind must be one of {', '.join(KINDS)}.")
         if trace is not None and not isinstance(trace, str):
             raise MalformedError("trace must be a string or null.")
@@ -118,7 +157,7 @@ class Job:
             received_at=_text(fields, "received_at"),
             input=Input.parse(fields.get("input")),
             kind=kind,
-            model=None if model is None else _record(model, "model"),
+            model=None if model is None else cast(Model, _record(model, "model")),
             parameters=_record(fields.get("parameters") or {}, "parameters"),
             trace=trace or None,
             hops=int64(fields.get("hops") or 0, "hops"),
@@ -126,12 +165,17 @@ class Job:
 
     def object_input(self) -> Input:
         if not isinstance(self.input, Input):
-            raise MalformedError("The job's input is no object.")
+            raise MalformedError("The job's input is not an object.")
         return self.input
+
+    def check_hops(self, limit: int) -> None:
+        """Raises RejectedError, `too_many_hops`, for an input that the pipeline's own output led to too often."""
+        if self.hops > limit:
+            raise RejectedError("too_many_hops", f"The input has already passed through a pipeline {self.hops} times.")
 
 
 def of_object(bucket: str, name: str, generation: int) -> str:
-    """A job's id: the same however often, and by whichever event, the generation is announced."""
+    """The job id of an object's generation, the same for every event that announces it."""
     return _digest(f"{bucket}/{name}#{generation}")
 
 
@@ -148,12 +192,12 @@ def of_microbatch(members: Iterable[str]) -> str:
 
 
 def document_of_object(name: str, generation: int) -> str:
-    """Where the object's terminal document goes; a name too long for that is cut, and a digest keeps it apart."""
+    """The name of the object's terminal document; too long a name is cut, and a digest keeps it unique."""
     return fit(name, suffix=f"/{generation}")
 
 
 def fit(name: str, suffix: str = "") -> str:
-    """`name + suffix`, cut so that a folder and an extension still fit into an object's name."""
+    """`name + suffix`, cut so that a folder and an extension still fit into an object name."""
     room = MAX_OBJECT_NAME - LONGEST_DECORATION - len(suffix.encode())
     encoded = name.encode()
     if len(encoded) <= room:
@@ -163,7 +207,7 @@ def fit(name: str, suffix: str = "") -> str:
 
 
 def int64(value: object, name: str) -> int:
-    """An int64 as events carry it: a JSON number or a string of digits."""
+    """A non-negative int64 as events carry it, a JSON number or a string of digits."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63:
@@ -184,5 +228,5 @@ def _record(value: object, name: str) -> dict[str, Any]:
 def _text(fields: dict[str, Any], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str) or not value:
-        raise MalformedError(f"{name} must be a string, and not empty.")
+        raise MalformedError(f"{name} must be a non-empty string.")
     return value

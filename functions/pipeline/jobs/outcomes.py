@@ -1,62 +1,62 @@
-"""The outcome of a job: the one arbiter between executions, and the writing of what it decided.
+"""Outcomes: each job's single arbiter between executions, and the writing of what it decided.
 
-    (none) ── settle, if_generation_match=0 ──► decided ◄── settle, if_generation_match=its own ──┐
-                                                  └── reopen (only a failure) ──► reopened ───────┘
+    (none) ── settle, if_generation_match=0 ──► decided ◄── settle, if_generation_match=current ──┐
+                                                  └── reopen (failures only) ──► reopened ────────┘
 
-An outcome holds the whole terminal document, so whoever meets it can finish what a crash interrupted:
-first the data file, then the document, then the newest generation's copies under latest/, last the removal of the
-failed document that a replay has replaced.
+An outcome holds the whole terminal document, so any reader can finish what a crash interrupted: first the data file,
+then the document, then the newest generation's copies under latest/, and last the removal of the failed document that
+a replay has replaced.
 """
 
 import contextlib
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
 
 from pipeline.deployment import Deployment
+from pipeline.errors import RejectedError
 from pipeline.jobs import documents
-from pipeline.jobs.job import Input, Job
-from pipeline.storage import copy, put, stamp, supersede
-
-if TYPE_CHECKING:
-    from google.cloud.storage import Blob, Bucket
-from typing import TYPE_CHECKING
-
-from pipeline.jobs.job import fit
-from pipeline.storage import INPUT_GENERATION
+from pipeline.jobs.documents import Attempt, Document, Status
+from pipeline.jobs.job import Argument, Input, Job, fit
+from pipeline.storage import INPUT_GENERATION, copy, put, stamp, supersede
+from pipeline.verdicts import Verdict
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket
 
-FOLDERS = {"succeeded": "results", "partial": "results", "rejected": "rejected", "failed": "failed"}
+FOLDERS: dict[Status, str] = {
+    "succeeded": "results",
+    "partial": "results",
+    "rejected": "rejected",
+    "failed": "failed",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A decided job: `document` and `target` are names in the output bucket, `staged` one in the work bucket.
+    """A decided job: `document` and `target` are names in the output bucket, `staged` is one in the work bucket.
 
-    `argument` is the job as an execution takes it, where it ever got one; `reopened` says that this failure is being
-    replayed: it stands until another outcome takes its place.
+    `argument` is the workflow's, None for a message that was never stored; `reopened` marks a failure that is being
+    replayed: its document stands until another outcome replaces it.
     """
 
     document: str
-    content: dict[str, Any]
+    content: Document
     staged: str | None = None
     target: str | None = None
-    argument: dict[str, Any] | None = None
+    argument: Argument | None = None
     reopened: bool = False
     generation: int = 0
 
     @property
-    def status(self) -> str:
-        status: str = self.content["status"]
-        return status
+    def status(self) -> Status:
+        return self.content["status"]
 
     @property
     def is_replayable(self) -> bool:
-        """Whether another attempt may come to more: nothing succeeded, or some shards were lost."""
+        """Whether another attempt may achieve more: the job failed, or some shards were lost."""
         return self.status == "failed" or bool(self.content.get("data", {}).get("lost"))
 
     @property
@@ -65,21 +65,21 @@ class Outcome:
         return len(self.content.get("attempts", ()))
 
     @property
-    def attempts(self) -> list[dict[str, Any]]:
-        """This failed attempt after all before it."""
+    def attempts(self) -> list[Attempt]:
+        """The attempts so far, this one included."""
         return [*self.content.get("attempts", ()), documents.attempt(self.content)]
 
     def is_over(self, execution: str | None) -> bool:
-        """Whether an execution, by name or id, belongs to an attempt that failed."""
+        """Whether an execution, by name or id, belongs to one of the attempts."""
         return execution is not None and execution.rpartition("/")[2] in {
             str(attempt["execution"]).rpartition("/")[2] for attempt in self.attempts
         }
 
     def followed_by(self, proposed: "Outcome") -> "Outcome":
-        """What holds after another attempt; what had succeeded in part is not lost to one that fails."""
+        """The outcome after another attempt; one that fails does not replace a partial success."""
         if self.status == "partial" and FOLDERS[proposed.status] != FOLDERS[self.status]:
             return replace(self, reopened=False)
-        return replace(proposed, content=proposed.content | {"attempts": self.attempts})
+        return replace(proposed, content={**proposed.content, "attempts": self.attempts})
 
     def json(self) -> str:
         fields = {
@@ -106,17 +106,17 @@ class Outcome:
         )
 
 
-def name(job: Job, status: str, extension: str = "json") -> str:
-    """Where in the output bucket a job's document, or the data beside it, goes."""
+def name(job: Job, status: Status, extension: str = "json") -> str:
+    """The name in the output bucket of a job's document, or of its data file."""
     return f"{FOLDERS[status]}/{job.document}.{extension}"
 
 
-def settle(deployment: Deployment, job: Job, content: dict[str, Any], staged: str | None = None) -> Outcome:
-    """Decides the job, unless it was decided before, and writes what was decided.
+def settle(deployment: Deployment, job: Job, content: Document, staged: str | None = None) -> Outcome:
+    """Decides the job unless it is decided already, and writes the outcome.
 
     Args:
         content: the terminal document.
-        staged: the data file in the work bucket that goes beside it.
+        staged: the name in the work bucket of the data file that belongs to it.
 
     Returns:
         The outcome that holds: the caller's, or an earlier one.
@@ -132,8 +132,17 @@ def settle(deployment: Deployment, job: Job, content: dict[str, Any], staged: st
     return decided
 
 
+def reject(deployment: Deployment, job: Job, reason: RejectedError) -> Verdict:
+    """Settles the job as rejected; the verdict is `ignored` if it has another outcome already."""
+    job = replace(job, kind=reason.kind or job.kind)
+    decided = settle(deployment, job, documents.rejected(job, reason))
+    if decided.status != "rejected":
+        return Verdict("ignored", job.id, decided.document, reason="duplicate")
+    return Verdict("rejected", job.id, decided.document, job.kind, reason=reason.code)
+
+
 def resume(deployment: Deployment, job: Job) -> Outcome | None:
-    """Writes what a decided job still lacks; None when it is undecided, or undecided again."""
+    """Writes what a decided job still lacks; None if it is undecided or reopened."""
     decided = read(deployment.work, job.id)
     if decided is None or decided.reopened:
         return None
@@ -141,26 +150,27 @@ def resume(deployment: Deployment, job: Job) -> Outcome | None:
     return decided
 
 
-def reopen(work: "Bucket", job_id: str, document: str, content: dict[str, Any]) -> Outcome | None:
-    """Declares a failure undecided, so that whoever settles next decides; its document stays until then.
+def reopen(work: "Bucket", job_id: str, document: str, content: Document) -> Outcome | None:
+    """Makes a failure undecided, so that the next `settle` decides; its document stays until then.
 
     Args:
-        document: the failed document's name, and with `content` all there is when its outcome has expired.
+        document: the failed document's name; with `content`, it stands in for an outcome that has expired.
 
     Returns:
-        The reopened outcome, also when another caller reopened it; None when the job has come to another end.
+        The reopened outcome, even if another caller reopened it; None if the job has another outcome by now.
     """
-    held = read(work, job_id) or Outcome(document, content)
-    if not held.is_replayable:
+    current = read(work, job_id) or Outcome(document, content)
+    if not current.is_replayable:
         return None
-    if held.reopened:
-        return held
+    if current.reopened:
+        return current
+    reopened = replace(current, reopened=True)
     try:
-        put(_arbiter(work, job_id), replace(held, reopened=True).json(), stamp(job_id), generation=held.generation)
+        put(_arbiter(work, job_id), reopened.json(), stamp(job_id), generation=current.generation)
     except PreconditionFailed:
-        now = read(work, job_id)
-        return now if now and now.reopened else None
-    return replace(held, reopened=True)
+        changed = read(work, job_id)
+        return changed if changed and changed.reopened else None
+    return reopened
 
 
 def read(work: "Bucket", job_id: str) -> Outcome | None:
@@ -186,63 +196,18 @@ def _decide(work: "Bucket", job: Job, proposed: Outcome) -> Outcome:
     try:
         put(arbiter, proposed.json(), stamp(job.id), generation=0)
     except PreconditionFailed:
-        held = _load(work, job.id)
+        current = _load(work, job.id)
     else:
         return proposed
-    while held.reopened and not held.is_over(proposed.content["lineage"]["execution"]):
-        following = held.followed_by(proposed)
+    while current.reopened and not current.is_over(proposed.content["lineage"]["execution"]):
+        following = current.followed_by(proposed)
         try:
-            put(arbiter, following.json(), stamp(job.id), generation=held.generation)
+            put(arbiter, following.json(), stamp(job.id), generation=current.generation)
         except PreconditionFailed:
-            held = _load(work, job.id)
+            current = _load(work, job.id)
         else:
             return following
-    return held
-
-
-def _finish(deployment: Deployment, job: Job, outcome: Outcome) -> None:
-    """Writes the outcome, and then whatever has replaced it: a writer that slept may bring a failure back to life."""
-    while True:
-        _write(deployment, job, outcome)
-        if outcome.status != "failed":
-            return
-        now = read(deployment.work, job.id)
-        if now is None or now.attempt == outcome.attempt:
-            return
-        outcome = now
-
-
-def _write(deployment: Deployment, job: Job, outcome: Outcome) -> None:
-    """Writes what is missing of a decided outcome; what is there stays as it is."""
-    output = deployment.output
-    metadata = stamp(job.id, hops=job.hops + 1, attempt=outcome.attempt)
-    if outcome.staged and outcome.target:
-        _copy(deployment, metadata, outcome.staged, outcome.target, outcome.attempt)
-    text = json.dumps(outcome.content, ensure_ascii=False, indent=2) + "\n"
-    document = output.blob(outcome.document)
-    supersede(document, (0, outcome.attempt), lambda seen: put(document, text, metadata, generation=seen))
-    source = job.input
-    if isinstance(source, Input) and source.bucket == deployment.settings.input_bucket:
-        advance(output, source, metadata, outcome.attempt, text, _staged(deployment, outcome))
-    if outcome.attempt and outcome.status != "failed":
-        with contextlib.suppress(NotFound):
-            output.blob(name(job, "failed")).delete()
-
-
-def _copy(deployment: Deployment, metadata: dict[str, str], staged: str, name: str, attempt: int) -> None:
-    source, target = (
-        deployment.work.blob(staged),
-        deployment.output.blob(name),
-    )
-    try:
-        supersede(target, (0, attempt), lambda seen: copy(source, target, metadata, generation=seen))
-    except NotFound:
-        if not target.exists():
-            raise
-
-
-def _staged(deployment: Deployment, outcome: Outcome) -> "Blob | None":
-    return deployment.work.blob(outcome.staged) if outcome.staged else None
+    return current
 
 
 def _load(work: "Bucket", job_id: str) -> Outcome:
@@ -256,14 +221,52 @@ def _arbiter(work: "Bucket", job_id: str) -> "Blob":
     return blob
 
 
-def advance(
+def _finish(deployment: Deployment, job: Job, outcome: Outcome) -> None:
+    """Writes the outcome; a failure is re-read afterwards, since a stalled writer may overwrite a newer result."""
+    while True:
+        _write(deployment, job, outcome)
+        if outcome.status != "failed":
+            return
+        current = read(deployment.work, job.id)
+        if current is None or current.attempt == outcome.attempt:
+            return
+        outcome = current
+
+
+def _write(deployment: Deployment, job: Job, outcome: Outcome) -> None:
+    """Writes what a decided outcome still lacks; what exists stays as it is."""
+    output = deployment.output
+    metadata = stamp(job.id, hops=job.hops + 1, attempt=outcome.attempt)
+    data = deployment.work.blob(outcome.staged) if outcome.staged else None
+    if data and outcome.target:
+        _copy_data(data, output.blob(outcome.target), metadata, outcome.attempt)
+    text = json.dumps(outcome.content, ensure_ascii=False, indent=2) + "\n"
+    document = output.blob(outcome.document)
+    supersede(document, (0, outcome.attempt), lambda generation: put(document, text, metadata, generation=generation))
+    if isinstance(job.input, Input) and job.input.bucket == deployment.settings.input_bucket:
+        _advance_latest(output, job.input, metadata, outcome.attempt, text, data)
+    if outcome.attempt and outcome.status != "failed":
+        with contextlib.suppress(NotFound):
+            output.blob(name(job, "failed")).delete()
+
+
+def _copy_data(staged: "Blob", target: "Blob", metadata: dict[str, str], attempt: int) -> None:
+    """Copies the data file; after the work bucket has deleted it, an earlier copy will do."""
+    try:
+        supersede(target, (0, attempt), lambda generation: copy(staged, target, metadata, generation=generation))
+    except NotFound:
+        if not target.exists():
+            raise
+
+
+def _advance_latest(
     output: "Bucket", source: Input, metadata: dict[str, str], attempt: int, document: str, data: "Blob | None"
 ) -> None:
-    """Copies a terminal document of any status, and the data beside it first, unless newer copies are there."""
+    """Copies the data file and the document to latest/, unless the copies there are of a newer generation."""
     metadata = metadata | {INPUT_GENERATION: str(source.generation)}
     rank = (source.generation, attempt)
     if data is not None:
         target = output.blob(f"latest/{fit(source.name)}.{data.name.rpartition('.')[2]}")
-        supersede(target, rank, lambda seen: copy(data, target, metadata, generation=seen))
-    copied = output.blob(f"latest/{fit(source.name)}.json")
-    supersede(copied, rank, lambda seen: put(copied, document, metadata, generation=seen))
+        supersede(target, rank, lambda generation: copy(data, target, metadata, generation=generation))
+    newest = output.blob(f"latest/{fit(source.name)}.json")
+    supersede(newest, rank, lambda generation: put(newest, document, metadata, generation=generation))

@@ -1,8 +1,7 @@
 """Caps how many executions start in an hour, counted in one object per hour of the work bucket.
 
-An instance reserves a hundredth of the cap at a time and counts that down in memory: an object takes about one write a
-second, and a bill needs no exact count. What an instance reserved and did not use is lost for the hour, so that the
-cap is never exceeded.
+An instance reserves a hundredth of the cap at a time and counts that down in memory, since an object accepts about one
+write a second. What it reserves belongs to the hour and is lost when the hour ends, so the cap is never exceeded.
 """
 
 import functools
@@ -10,87 +9,116 @@ import json
 import random
 import threading
 import time
-from datetime import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
 
 from pipeline import storage
-from pipeline.errors import InProgressError
-from pipeline.jobs.claims import Clock, utc_now
-from pipeline.storage import put, stamp
+from pipeline.errors import InProgressError, ThrottledError
+from pipeline.times import Clock, utc_now
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket
 
 BLOCKS = 100
-RACES = 10
+MAX_RACES = 10
 
 
 class Quota:
-    """The executions that this process may still start in the hour.
+    """The executions that this process may still start in the current hour.
 
     Args:
-        bucket: the work bucket.
-        cap: executions per hour, of all processes together.
+        cap: executions per hour, of all processes together; 0 for no limit.
     """
 
-    def __init__(self, bucket: "Bucket", cap: int, clock: Clock = utc_now) -> None:
-        self._bucket, self._cap, self._clock = bucket, cap, clock
+    def __init__(self, work: "Bucket", cap: int, clock: Clock = utc_now) -> None:
+        self._work, self._cap, self._clock = work, cap, clock
         self._lock = threading.Lock()
         self._hour = ""
         self._left = 0
-        self._spent = False
+        self._is_spent = False
 
-    def take(self) -> bool:
-        """Whether one more execution may start.
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Counts the execution that the block starts; one that cannot be started is not counted.
 
         Raises:
-            InProgressError: too many others count at the same moment.
+            ThrottledError: the hour has none left.
+            InProgressError: too many processes reserve at the same moment.
         """
+        if not self._cap:
+            yield
+            return
+        hour = self._take()
+        try:
+            yield
+        except BaseException:
+            self._give_back(hour)
+            raise
+
+    def is_spent(self) -> bool:
+        """Whether the hour has no execution left; reserves some to find out. Raises InProgressError as `counted`."""
+        if not self._cap:
+            return False
         with self._lock:
-            self._turn(self._clock())
-            if not self._left and not self._spent:
-                self._left = self._reserve()
-                self._spent = not self._left
+            self._refill()
+            return not self._left
+
+    def _take(self) -> str:
+        """Takes one execution and returns the hour that it belongs to."""
+        with self._lock:
+            self._refill()
             if not self._left:
-                return False
+                raise ThrottledError("MAX_EXECUTIONS_PER_HOUR executions have been started in this hour.")
             self._left -= 1
-            return True
+            return self._hour
 
-    def give_back(self) -> None:
-        """Counts an execution that could not be started as not started."""
+    def _give_back(self, hour: str) -> None:
         with self._lock:
-            self._left += 1
+            if hour == self._hour:
+                self._left += 1
 
-    def _turn(self, now: datetime) -> None:
-        hour = now.strftime("%Y-%m-%dT%H")
-        if hour != self._hour:
-            self._hour, self._left, self._spent = hour, 0, False
+    def _refill(self) -> None:
+        """Reserves executions of the current hour if none are left, and again if the hour ends meanwhile."""
+        while self._enter_hour() or not (self._left or self._is_spent):
+            self._left = self._reserve()
+            self._is_spent = not self._left
+
+    def _enter_hour(self) -> bool:
+        """Drops what belongs to an earlier hour; whether a new hour has begun."""
+        hour = self._clock().strftime("%Y-%m-%dT%H")
+        if hour == self._hour:
+            return False
+        self._hour, self._left, self._is_spent = hour, 0, False
+        return True
 
     def _reserve(self) -> int:
-        for race in range(RACES):
-            time.sleep(random.uniform(0, 0.03 * race))  # noqa: S311 - only keeps racers apart
-            blob: Blob = self._bucket.blob(f"quotas/{self._hour}.json")
+        for race in range(MAX_RACES):
+            time.sleep(random.uniform(0, 0.03 * race))  # noqa: S311 - only spreads competing processes
+            blob: Blob = self._work.blob(f"quotas/{self._hour}.json")
             taken, generation = _read(blob)
             wanted = min(max(1, self._cap // BLOCKS), self._cap - taken)
             if wanted <= 0:
                 return 0
             try:
-                put(blob, json.dumps({"taken": taken + wanted}), stamp("quota"), generation=generation)
-            except PreconditionFailed:  # another was faster, or it was our own, repeated: then the block is lost
+                content = json.dumps({"taken": taken + wanted})
+                storage.put(blob, content, storage.stamp("quota"), generation=generation)
+            except PreconditionFailed:  # another process was faster, or the client repeated our write: a lost block
                 continue
             return wanted
-        raise InProgressError("The hour's executions are being counted by too many at once.")
+        raise InProgressError("Too many processes are reserving executions of this hour.")
 
 
 @functools.cache
-def of(bucket: str, cap: int) -> Quota:
-    """This process's share of the cap."""
-    return Quota(storage.bucket(bucket), cap)
+def of(work: str, cap: int) -> Quota:
+    """This process's share of the cap; `work` is the work bucket's name."""
+    return Quota(storage.bucket(work), cap)
 
 
 def _read(blob: "Blob") -> tuple[int, int]:
+    """How many executions are reserved, and the object's generation."""
     try:
         taken: int = json.loads(blob.download_as_bytes())["taken"]
     except NotFound:

@@ -15,7 +15,8 @@ from pipeline.errors import MalformedError
 from pipeline.inputs import microbatches
 from pipeline.jobs import batches
 from pipeline.jobs.batches import Batch
-from pipeline.jobs.job import MICROBATCH, Job
+from pipeline.jobs.job import Job
+from pipeline.kinds import MICROBATCH
 from postprocessing import results
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def conclude(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
 
 def _predicted(work: "Bucket", job: Job, given: dict[str, Any]) -> dict[str, Predicted]:
     """By member; those of a shard without output are missing."""
-    schema.check("batch", given)
+    schema.check_answer("batch", given)
     batch = Batch.parse(given, work, job.id)
     found: dict[str, Predicted] = {}
     for shard in range(batch.shards):

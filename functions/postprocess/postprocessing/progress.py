@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pipeline.deployment import Deployment
-from pipeline.inputs.events import now
 from pipeline.jobs import batches
 from pipeline.jobs.batches import Batch, Summary
 from pipeline.jobs.documents import Lineage
 from pipeline.jobs.job import Job
 from pipeline.storage import put, stamp
+from pipeline.times import timestamp
 
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket
@@ -44,7 +44,7 @@ def write(
         "shards": {"total": batch.shards, "done": len(summary.shards)},
         "records_per_second": per_second,
         "remaining_seconds": round(left / per_second, 1) if status is None and per_second else None,
-        "updated_at": now(),
+        "updated_at": timestamp(),
     }
     blob = output.blob(f"status/{job.id}.json")
     put(blob, json.dumps(content, indent=2) + "\n", stamp(job.id), generation=None)

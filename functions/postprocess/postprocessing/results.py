@@ -10,15 +10,17 @@ from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.jobs import batches, documents, outcomes
 from pipeline.jobs.batches import Batch, Summary
-from pipeline.jobs.documents import Document, Lineage, Usage
-from pipeline.jobs.job import BATCHED, Job
+from pipeline.jobs.documents import Document, Failure, Lineage, Payload, Usage
+from pipeline.jobs.job import Job
 from pipeline.jobs.outcomes import Outcome
+from pipeline.kinds import BATCHED
 from pipeline.settings import Settings
 from postprocessing import merge, progress
 
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket
 
+Fields = dict[str, Any]
 Given = Literal["prediction", "batch", "error"]
 GIVEN: tuple[Given, ...] = ("prediction", "batch", "error")
 MODEL_FIELDS = ("name", "version", "task", "source", "revision")
@@ -73,11 +75,11 @@ def conclude(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _conclude(deployment: Deployment, job: Job, lineage: Lineage, key: Given, given: Document) -> Outcome:
+def _conclude(deployment: Deployment, job: Job, lineage: Lineage, key: Given, given: Fields) -> Outcome:
     if key == "error":
         return outcomes.settle(deployment, job, _of_error(deployment.settings, job, lineage, given))
-    shape = "forecast" if key == "prediction" and job.kind == "timeseries" else key
-    schema.check(shape, given)
+    shape: schema.Answer = "forecast" if key == "prediction" and job.kind == "timeseries" else key
+    schema.check_answer(shape, given)
     if shape == "prediction":
         return outcomes.settle(deployment, job, _of_prediction(deployment.settings, job, lineage, given))
     # What has data beside it is staged first, which an earlier call may have done already.
@@ -88,28 +90,28 @@ def _conclude(deployment: Deployment, job: Job, lineage: Lineage, key: Given, gi
     return outcomes.settle(deployment, job, *_of_batch(deployment, job, lineage, given))
 
 
-def _of_error(settings: Settings, job: Job, lineage: Lineage, error: Document) -> Document:
+def _of_error(settings: Settings, job: Job, lineage: Lineage, error: Fields) -> Document:
     status, code, step = error.get("status"), error.get("code"), error.get("step")
     is_refusal = isinstance(status, int) and 400 <= status < 500 and status not in AGAIN
     if is_refusal and isinstance(code, str) and code and code not in NOT_OURS:
         raise RejectedError(code, _text(error))
-    described = {"code": _code(error), "message": _text(error), "step": str(step or "unknown")}
+    described: Failure = {"code": _code(error), "message": _text(error), "step": str(step or "unknown")}
     return documents.failed(job, described, lineage, replay=documents.replay(settings.messages_topic, job.document))
 
 
-def _code(error: Document) -> str:
+def _code(error: Fields) -> str:
     code, status = error.get("code"), error.get("status")
     if isinstance(code, str) and code:
         return code
     return f"http_{status}" if status else "execution_error"
 
 
-def _text(error: Document) -> str:
+def _text(error: Fields) -> str:
     message = error.get("message")
     return message if isinstance(message, str) else json.dumps(message)
 
 
-def _of_prediction(settings: Settings, job: Job, lineage: Lineage, answer: Document) -> Document:
+def _of_prediction(settings: Settings, job: Job, lineage: Lineage, answer: Fields) -> Document:
     predictions = [_pick(prediction, PREDICTION_FIELDS) for prediction in answer["predictions"]]
     errors = [prediction["error"] for prediction in predictions if "error" in prediction]
     if len(errors) == len(predictions):
@@ -129,11 +131,11 @@ def _of_prediction(settings: Settings, job: Job, lineage: Lineage, answer: Docum
     )
 
 
-def _of_forecast(deployment: Deployment, job: Job, lineage: Lineage, answer: Document) -> tuple[Document, str]:
+def _of_forecast(deployment: Deployment, job: Job, lineage: Lineage, answer: Fields) -> tuple[Document, str]:
     rows = answer["predictions"]
     staged = merge.forecast(deployment.work, job, rows)
     timing = answer.get("timing") or {}
-    payload = {"data": _data(deployment.output, job, staged, len(rows), {})}
+    payload: Payload = {"data": _data(deployment.output, job, staged, len(rows), {})}
     if forecast := _pick(answer, FORECAST_FIELDS):
         payload["forecast"] = forecast
     document = documents.result(
@@ -149,7 +151,7 @@ def _of_forecast(deployment: Deployment, job: Job, lineage: Lineage, answer: Doc
     return document, staged
 
 
-def _of_batch(deployment: Deployment, job: Job, lineage: Lineage, given: Document) -> tuple[Document, str | None]:
+def _of_batch(deployment: Deployment, job: Job, lineage: Lineage, given: Fields) -> tuple[Document, str | None]:
     batch = Batch.parse(given, deployment.work, job.id)
     summary = batches.summarise(deployment.work, batch)
     lost = [shard for shard in range(batch.shards) if shard not in summary.shards]
@@ -161,15 +163,15 @@ def _of_batch(deployment: Deployment, job: Job, lineage: Lineage, given: Documen
     data = _batch_data(deployment.output, job, lineage, batch, summary, staged, errors)
     if lost:
         data["lost"] = [_range(batch, shard) | reason for shard in lost]
-    status = "partial" if data["failed"] else "succeeded"
+    payload: Payload = {"data": data}
+    if lost:
+        payload["replay"] = documents.replay(deployment.settings.messages_topic, job.document, partial=True)
+    status: Literal["partial", "succeeded"] = "partial" if data["failed"] else "succeeded"
     document = documents.result(
         job,
         replace(lineage, device=summary.device, service_revisions=_revisions(lineage, summary)),
         Usage(inference_ms=summary.inference_ms, gpu_seconds=summary.gpu_seconds),
-        {"data": data}
-        | (
-            {"replay": documents.replay(deployment.settings.messages_topic, job.document, partial=True)} if lost else {}
-        ),
+        payload,
         status=status,
         model=_model({"model": summary.model}),
         confidence=None,
@@ -187,7 +189,7 @@ def _batch_data(
     summary: Summary,
     staged: str,
     errors: dict[str, int],
-) -> Document:
+) -> Fields:
     counted = dict(Counter(summary.errors) + Counter(errors))
     rate = progress.rate(batch.records, lineage.started_at)
     return {
@@ -197,7 +199,7 @@ def _batch_data(
     }
 
 
-def _range(batch: Batch, shard: int) -> Document:
+def _range(batch: Batch, shard: int) -> Fields:
     first = shard * batch.records_per_shard
     return {"first": first, "last": first + batch.size(shard) - 1}
 
@@ -206,7 +208,7 @@ def _revisions(lineage: Lineage, summary: Summary) -> dict[str, str]:
     return {**lineage.service_revisions, "gpu_service": ", ".join(summary.revisions)}
 
 
-def _data(output: "Bucket", job: Job, staged: str, records: int, errors: dict[str, int]) -> Document:
+def _data(output: "Bucket", job: Job, staged: str, records: int, errors: dict[str, int]) -> Fields:
     name = outcomes.name(job, "succeeded", staged.rpartition(".")[2])
     failed = sum(errors.values())
     return {
@@ -218,10 +220,10 @@ def _data(output: "Bucket", job: Job, staged: str, records: int, errors: dict[st
     }
 
 
-def _model(answer: Document) -> Document:
+def _model(answer: Fields) -> Fields:
     model = answer.get("model") or {}
     return {field: model.get(field) for field in MODEL_FIELDS}
 
 
-def _pick(fields: Document, names: tuple[str, ...]) -> Document:
+def _pick(fields: Fields, names: tuple[str, ...]) -> Fields:
     return {name: fields[name] for name in names if name in fields}

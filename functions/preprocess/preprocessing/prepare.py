@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.inputs import kept_messages, microbatches, objects
-from pipeline.jobs.job import SINGLE, Job
+from pipeline.jobs.job import Job
+from pipeline.kinds import SINGLE
 from pipeline.settings import Settings
 from pipeline.storage import put, stamp
 from preprocessing import shards, single

@@ -14,10 +14,11 @@ from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.formats import json_text, media_types
 from pipeline.formats.text import decode, decode_head, encoding
-from pipeline.inputs import manifests, microbatches, objects, parameters
+from pipeline.inputs import manifests, microbatches, objects
 from pipeline.inputs.objects import Head
 from pipeline.jobs.batches import Format
-from pipeline.jobs.job import MICROBATCH, Input, Job
+from pipeline.jobs.job import Input, Job, Model
+from pipeline.kinds import MICROBATCH
 from pipeline.settings import Settings
 from pipeline.tabular import sniffer
 from preprocessing import single, tables
@@ -41,7 +42,7 @@ class Records:
 
     lines: Iterator[str]
     format: Format
-    model: parameters.Model | None
+    model: Model | None
     parameters: dict[str, Any]
     header: list[str] = field(default_factory=list)
     images: bool = False

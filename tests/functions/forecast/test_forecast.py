@@ -37,10 +37,10 @@ def storage():
     patch.setenv("GOOGLE_CLOUD_PROJECT", "local-project")
     for name in ("input", "work", "output"):
         patch.setenv(f"{name.upper()}_BUCKET", name)
-    pipeline_storage.storage.cache_clear()
-    pipeline_storage.storage().create_bucket("input")
-    yield pipeline_storage.storage()
-    pipeline_storage.storage.cache_clear()
+    pipeline_storage.client.cache_clear()
+    pipeline_storage.client().create_bucket("input")
+    yield pipeline_storage.client()
+    pipeline_storage.client.cache_clear()
     patch.undo()
     server.should_exit = True
     thread.join(10)

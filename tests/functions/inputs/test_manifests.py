@@ -49,7 +49,9 @@ def test_the_named_objects_are_the_records_of_one_batch(cloud: Cloud, function: 
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.JSONL", "t.txt.gz", "t.pdf"])
-def test_what_is_no_single_text_or_image_is_that_record_s_error(cloud: Cloud, function: Function, name: str) -> None:
+def test_an_object_other_than_a_text_or_image_is_an_error_of_its_record(
+    cloud: Cloud, function: Function, name: str
+) -> None:
     uris = [f"gs://{cloud.input.name}/{each}" for each in (name, "t", "t.txt", "t.png")]
     assert publish(function, {"id": "m", "inputs": uris}) == 200
     _, (refused, *others) = cut(cloud, function, cloud.executions.arguments[0])
@@ -91,7 +93,7 @@ def test_an_uploaded_manifest_gets_the_document_of_its_object(cloud: Cloud, func
     assert batch["records"] == 1
 
 
-def test_of_two_manifests_with_one_id_the_second_is_refused(cloud: Cloud, function: Function) -> None:
+def test_the_second_manifest_with_an_id_is_rejected(cloud: Cloud, function: Function) -> None:
     body = {"id": "m", "inputs": [f"gs://{cloud.input.name}/a.txt"]}
     assert publish(function, body) == 200
     manifest = cloud.upload("order.json", json.dumps(body))
@@ -114,7 +116,7 @@ def test_a_manifest_may_name_very_many_objects(cloud: Cloud, function: Function)
     assert records[1] == {"uri": uris[1]}
 
 
-def test_a_broken_manifest_is_refused(cloud: Cloud, function: Function) -> None:
+def test_a_broken_manifest_is_rejected(cloud: Cloud, function: Function) -> None:
     manifest = cloud.upload("order.json", json.dumps({"id": "m/n", "inputs": []}))
     assert function("on_upload").post("/", **finalized(manifest)).status_code == 200
     response = function("preprocess").post("/", json=cloud.executions.arguments[0])

@@ -37,17 +37,17 @@ def storage() -> Iterator[None]:
         threading.Thread(target=server.serve_forever).start()
         patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
         patch.setenv("GOOGLE_CLOUD_PROJECT", "p")
-        pipeline_storage.storage.cache_clear()
+        pipeline_storage.client.cache_clear()
         yield
         server.shutdown()
-        pipeline_storage.storage.cache_clear()
+        pipeline_storage.client.cache_clear()
 
 
 @pytest.mark.parametrize(
     ("size", "sent"), [(10, 9), (10, 0), (HEAD_BYTES, HEAD_BYTES - 1), (10 * HEAD_BYTES, HEAD_BYTES - 1)]
 )
-def test_a_head_that_came_short_is_no_input_to_judge_but_a_failure_to_repeat(size: int, sent: int) -> None:
-    with pytest.raises(ServiceUnavailable, match=f"{sent} bytes came of the first {min(size, HEAD_BYTES)}"):
+def test_a_truncated_response_is_a_failure_to_retry_not_a_short_input(size: int, sent: int) -> None:
+    with pytest.raises(ServiceUnavailable, match=f"Only {sent} of the first {min(size, HEAD_BYTES)} bytes arrived"):
         objects.head(Input("bucket", str(sent), 1, size))
 
 
@@ -55,14 +55,14 @@ def test_a_head_that_came_short_is_no_input_to_judge_but_a_failure_to_repeat(siz
     ("size", "sent", "whole"),
     [(0, 0, True), (10, 10, True), (HEAD_BYTES, HEAD_BYTES, True), (99_999, HEAD_BYTES, False)],
 )
-def test_a_head_that_came_as_long_as_it_should_is_taken(size: int, sent: int, whole: bool) -> None:
+def test_a_complete_response_is_the_head(size: int, sent: int, whole: bool) -> None:
     found = objects.head(Input("bucket", str(sent), 1, size))
     assert (len(found.data), found.whole) == (sent, whole)
 
 
-def test_nothing_but_the_object_is_asked_for() -> None:
+def test_only_the_object_is_requested() -> None:
     """The client would ask for the bucket, too, in a thread of its own: once per bucket and instance."""
-    pipeline_storage.storage.cache_clear()
+    pipeline_storage.client.cache_clear()
     ASKED.clear()
     objects.head(Input("bucket", "10", 1, 10))
     time.sleep(0.3)

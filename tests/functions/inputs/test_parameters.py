@@ -43,13 +43,13 @@ def test_bad_values_are_refused_by_name(name: str, value: Any) -> None:
     assert len(caught.value.message) < 300
 
 
-def test_metadata_spells_with_hyphens_and_capitals_and_holds_other_things() -> None:
+def test_metadata_keys_may_have_hyphens_and_capitals_and_other_keys_are_ignored() -> None:
     metadata = {"Date-Column": "Tag", "value_column": "Umsatz", "Model": "m", "VERSION": "3", "owner": "me"}
     model, checked = parameters.of_metadata(metadata)
     assert model == {"name": "m", "version": "3"}
     assert checked == {"date_column": "Tag", "value_column": "Umsatz"}
 
 
-def test_an_unknown_name_is_refused_where_all_names_are_ours() -> None:
-    with pytest.raises(RejectedError, match="'speed' is no parameter"):
+def test_an_unknown_name_is_rejected_outside_metadata() -> None:
+    with pytest.raises(RejectedError, match="'speed' is not a parameter"):
         parameters.check({"speed": 1})

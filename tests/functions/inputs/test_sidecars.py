@@ -1,4 +1,4 @@
-"""Side-cars: parameters in an object beside the input, and who goes before whom."""
+"""Side-cars: parameters in an object next to the input, and their precedence."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ def start(cloud: Cloud, function: Function, **metadata: str) -> dict[str, Any]:
     return argument
 
 
-def test_a_side_car_says_what_is_asked_for(cloud: Cloud, function: Function) -> None:
+def test_a_side_car_requests_model_and_parameters(cloud: Cloud, function: Function) -> None:
     asked = {"model": {"name": "sentiment", "version": "2"}, "parameters": {"top_k": 2}, "text_column": "review"}
     sidecar = cloud.upload("a.csv.parameters.json", json.dumps(asked))
     assert function("on_upload").post("/", **finalized(sidecar)).status_code == 200
@@ -29,7 +29,7 @@ def test_a_side_car_says_what_is_asked_for(cloud: Cloud, function: Function) -> 
     assert argument["parameters"] == {"top_k": 2, "text_column": "review"}
 
 
-def test_the_object_s_own_metadata_go_before_it(cloud: Cloud, function: Function) -> None:
+def test_the_object_s_metadata_take_precedence(cloud: Cloud, function: Function) -> None:
     cloud.upload("a.csv.parameters.json", json.dumps({"model": "other", "top_k": 2, "text_column": "review"}))
     argument = start(cloud, function, model="sentiment", top_k="5")
     assert argument["model"] == {"name": "sentiment", "version": None}
@@ -41,12 +41,12 @@ def test_the_object_s_own_metadata_go_before_it(cloud: Cloud, function: Function
     [b"", b"{", b"[]", b"x" * 70_000, b'{"horizon": 0}', b'{"parameters": 5}', b'{"model": {"nam": "x"}}'],
     ids=len,
 )
-def test_one_that_cannot_be_read_refuses_the_input(cloud: Cloud, function: Function, data: bytes) -> None:
+def test_an_input_with_an_invalid_side_car_is_rejected(cloud: Cloud, function: Function, data: bytes) -> None:
     cloud.upload("a.csv.parameters.json", data)
     blob = cloud.upload("a.csv", CSV)
     assert function("on_upload").post("/", **finalized(blob)).status_code == 200
     assert cloud.only_document()["reason"]["code"] == "invalid_parameters"
-    assert "beside the input" in cloud.only_document()["reason"]["message"]
+    assert "side-car" in cloud.only_document()["reason"]["message"]
     assert not cloud.executions.created
 
 

@@ -51,7 +51,7 @@ def test_a_started_job_is_acknowledged(claims: Claims, cloud: Cloud) -> None:
     assert (held.state, held.execution, held.event_id) == (STARTED, "executions/1", "1")
 
 
-def test_a_fresh_claim_keeps_others_away(claims: Claims, clock: Clock) -> None:
+def test_a_fresh_claim_is_not_taken_over(claims: Claims, clock: Clock) -> None:
     acquired(claims)
     clock.advance(60)
     with pytest.raises(InProgressError):
@@ -72,12 +72,12 @@ def test_a_claim_past_its_lease_is_taken_over(claims: Claims, clock: Clock) -> N
     assert claims.read(JOB) is not None
 
 
-def test_a_released_claim_can_be_acquired_at_once(claims: Claims) -> None:
+def test_a_released_claim_can_be_acquired_before_its_lease_expires(claims: Claims) -> None:
     claims.release(acquired(claims))
     assert acquired(claims, "2").event_id == "2"
 
 
-def test_a_lost_answer_is_no_lost_race(claims: Claims, cloud: Cloud) -> None:
+def test_a_lost_response_is_not_a_lost_race(claims: Claims, cloud: Cloud) -> None:
     fault = cloud.fault("POST", "name=claims/", done_first=True)
     claim = acquired(claims)
     assert not fault.times
@@ -87,7 +87,7 @@ def test_a_lost_answer_is_no_lost_race(claims: Claims, cloud: Cloud) -> None:
     assert claims.acquire(JOB, "2") is None
 
 
-def test_a_lost_answer_to_a_takeover_is_no_lost_race(claims: Claims, cloud: Cloud, clock: Clock) -> None:
+def test_a_lost_response_to_a_takeover_is_not_a_lost_race(claims: Claims, cloud: Cloud, clock: Clock) -> None:
     first = acquired(claims)
     clock.advance(61)
     fault = cloud.fault("POST", "name=claims/", f"ifGenerationMatch={first.generation}", done_first=True)
@@ -95,7 +95,7 @@ def test_a_lost_answer_to_a_takeover_is_no_lost_race(claims: Claims, cloud: Clou
     assert not fault.times
 
 
-def test_trouble_with_storage_neither_undoes_a_start_nor_a_release(claims: Claims, cloud: Cloud) -> None:
+def test_a_storage_failure_undoes_neither_a_start_nor_a_release(claims: Claims, cloud: Cloud) -> None:
     claim = acquired(claims)
     cloud.fault("POST", "name=claims/", status=403)
     claims.confirm(claim, "executions/1")
@@ -125,7 +125,7 @@ def race(contenders: int, act: Callable[[int], object]) -> list[object]:
 
 
 @pytest.mark.parametrize("attempt", range(3))
-def test_of_many_that_race_to_claim_one_wins(claims: Claims, attempt: int) -> None:
+def test_one_of_many_racing_claims_wins(claims: Claims, attempt: int) -> None:
     outcomes = race(12, lambda index: claims.acquire(JOB, str(index)))
     winners = [outcome for outcome in outcomes if isinstance(outcome, Claim)]
     assert len(winners) == 1
@@ -134,7 +134,7 @@ def test_of_many_that_race_to_claim_one_wins(claims: Claims, attempt: int) -> No
 
 
 @pytest.mark.parametrize("attempt", range(3))
-def test_of_many_that_race_to_take_over_one_wins(claims: Claims, clock: Clock, attempt: int) -> None:
+def test_one_of_many_racing_takeovers_wins(claims: Claims, clock: Clock, attempt: int) -> None:
     acquired(claims)
     clock.advance(61)
     outcomes = race(12, lambda index: claims.acquire(JOB, str(index)))

@@ -40,7 +40,7 @@ def test_long_names_stay_apart() -> None:
     assert len({job.document_of_object(name, 1) for name in names}) == 2
 
 
-def test_the_argument_survives_the_way_to_the_workflow_and_back() -> None:
+def test_the_argument_round_trips_through_the_workflow() -> None:
     assert Job.parse(json.loads(executions.encode(JOB))) == JOB
     assert Job.parse({**JOB.argument(), "trace": ""}) == JOB  # what the workflow makes of a missing one
 
@@ -51,7 +51,7 @@ def test_int64_is_a_number_or_a_string(value: object) -> None:
 
 
 @pytest.mark.parametrize("value", [None, True, -1, 1.0, "", "-1", "٣", "1e3", "9" * 20, "9" * 19, 1 << 63, [], "0x1"])
-def test_what_is_no_int64_is_refused(value: object) -> None:
+def test_other_values_are_not_an_int64(value: object) -> None:
     with pytest.raises(MalformedError):
         job.int64(value, "size")
 

@@ -15,7 +15,7 @@ from messaging import restart
 from messaging.sweep import is_unfinished
 from pipeline import intake, logs
 from pipeline.deployment import Deployment
-from pipeline.jobs import claims, documents, outcomes
+from pipeline.jobs import claims, documents, executions, outcomes
 from pipeline.jobs.documents import Lineage
 from pipeline.jobs.job import Input, Job
 from pipeline.settings import Settings
@@ -45,17 +45,16 @@ def modelled(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> Explorer:
     monkeypatch.setattr(intake, "Claims", timed)
     monkeypatch.setattr(restart, "Claims", timed)
     ended = lambda name, _: explorer.oracle.answer(Request("has_ended", ("executions", name)))  # noqa: E731
-    monkeypatch.setattr(restart, "has_ended", ended)
-    monkeypatch.setattr(
-        intake, "start", lambda _, job: explorer.oracle.answer(Request("start", ("executions", job.id)))
-    )
-    monkeypatch.setattr(documents, "now", lambda: "2026-01-01T12:00:00Z")
+    monkeypatch.setattr(executions, "has_ended", ended)
+    start = lambda _, job: explorer.oracle.answer(Request("start", ("executions", job.id)))  # noqa: E731
+    monkeypatch.setattr(executions, "start", start)
+    monkeypatch.setattr(documents, "timestamp", lambda: "2026-01-01T12:00:00Z")
     return explorer
 
 
 def handle() -> str:
     """One delivery of the input's event; only a returned verdict acknowledges it."""
-    return intake.process(DEPLOYMENT, JOB, lambda job: job).word
+    return intake.take_in(DEPLOYMENT, JOB, lambda job: job).word
 
 
 def settle(status: str, execution: str) -> str:
@@ -90,7 +89,7 @@ def content(world: World, name: str) -> dict[str, Any]:
     return document
 
 
-def test_two_handlers_start_at_least_one_execution_whatever_befalls_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_handlers_start_at_least_one_execution_under_any_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     explorer = modelled(Explorer({"first": handle, "second": handle}), monkeypatch)
     left = (("crash", 2), ("fault", 1), ("lease ends", 2))
     first = World((Actor("first", "first"), Actor("second", "second")), left=left)
@@ -119,7 +118,7 @@ def test_the_model_finds_a_protocol_that_confirms_too_early(monkeypatch: pytest.
         held = intake.Claims(DEPLOYMENT.work, 60)
         if claim := held.acquire(JOB.id, "1"):
             held.confirm(claim, None)
-            intake.start(SETTINGS, JOB)
+            executions.start(SETTINGS, JOB)
         return "accepted"
 
     explorer = modelled(Explorer({"first": hasty, "second": hasty}), monkeypatch)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import grpc
 import pytest
 
+from pipeline.errors import ThrottledError
 from pipeline.jobs.quotas import Quota
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, finalized, published
@@ -28,22 +29,78 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_an_hour_has_as_many_as_the_cap_says(cloud: Cloud, clock: Clock) -> None:
+def starts(quota: Quota) -> bool:
+    """Whether the quota lets one more execution start."""
+    try:
+        with quota.counted():
+            return True
+    except ThrottledError:
+        return False
+
+
+def test_an_hour_has_as_many_executions_as_the_cap(cloud: Cloud, clock: Clock) -> None:
     quotas = [Quota(cloud.work, 3, clock) for _ in range(2)]  # of two instances
-    assert [quota.take() for quota in (*quotas, *quotas)] == [True, True, True, False]
+    assert [starts(quota) for quota in (*quotas, *quotas)] == [True, True, True, False]
     clock.now += timedelta(hours=1)
-    assert quotas[0].take()
+    assert starts(quotas[0])
 
 
 def test_a_large_cap_is_counted_in_blocks(cloud: Cloud, clock: Clock) -> None:
     quota = Quota(cloud.work, 1000, clock)
     cloud.faulty.requests.clear()
-    assert all(quota.take() for _ in range(1000))
-    assert not quota.take()
+    assert all(starts(quota) for _ in range(1000))
+    assert not starts(quota)
     assert len(cloud.faulty.requests) < 2.1 * 100
     cloud.faulty.requests.clear()
-    assert not quota.take()
+    assert not starts(quota)
     assert not cloud.faulty.requests  # that the hour is used up is remembered
+
+
+def test_a_failed_start_frees_an_execution_of_its_own_hour(cloud: Cloud, clock: Clock) -> None:
+    quota = Quota(cloud.work, 2, clock)
+    for _ in range(3):
+        with pytest.raises(ConnectionError), quota.counted():
+            raise ConnectionError
+    assert [starts(quota) for _ in range(3)] == [True, True, False]
+
+
+def test_a_start_that_fails_in_the_next_hour_frees_no_execution_of_that_hour(cloud: Cloud, clock: Clock) -> None:
+    quota = Quota(cloud.work, 1, clock)
+
+    def fail_late() -> None:
+        with quota.counted():
+            clock.now += timedelta(hours=1)
+            assert starts(quota)
+            raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        fail_late()
+    assert not starts(quota)
+
+
+def test_executions_reserved_as_the_hour_ends_are_not_started_in_the_next(cloud: Cloud, clock: Clock) -> None:
+    late = iter((NOON - timedelta(seconds=1),))
+    assert starts(Quota(cloud.work, 1, lambda: next(late, NOON)))  # the hour ends while the reservation is written
+    assert not starts(Quota(cloud.work, 1, clock))
+
+
+def test_an_instance_that_met_the_cap_starts_again_in_the_next_hour(cloud: Cloud, clock: Clock) -> None:
+    first, second = (Quota(cloud.work, 1, clock) for _ in range(2))
+    assert starts(first)
+    assert second.is_spent()
+    assert not starts(second)
+    clock.now += timedelta(hours=1)
+    assert not second.is_spent()
+    assert starts(second)
+    assert not starts(first)
+
+
+def test_asking_whether_the_hour_is_spent_uses_no_execution(cloud: Cloud, clock: Clock) -> None:
+    quota = Quota(cloud.work, 1, clock)
+    assert not quota.is_spent()
+    assert not quota.is_spent()
+    assert starts(quota)
+    assert quota.is_spent()
 
 
 def test_instances_that_race_never_exceed_the_cap(cloud: Cloud, clock: Clock) -> None:
@@ -51,7 +108,7 @@ def test_instances_that_race_never_exceed_the_cap(cloud: Cloud, clock: Clock) ->
 
     def instance() -> None:
         quota = Quota(cloud.work, 10, clock)
-        taken.extend(quota.take() for _ in range(4))
+        taken.extend(starts(quota) for _ in range(4))
 
     threads = [threading.Thread(target=instance) for _ in range(4)]
     for thread in threads:
@@ -68,7 +125,7 @@ def capped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("capped")
-def test_what_is_throttled_is_acknowledged_keeps_no_claim_and_is_swept_up_later(
+def test_a_throttled_input_is_acknowledged_without_a_claim_and_started_by_a_later_sweep(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = function("on_upload")
@@ -130,9 +187,7 @@ def test_without_a_cap_nothing_is_counted(cloud: Cloud, function: Function) -> N
 
 
 @pytest.mark.parametrize(("hops", "started"), [("0", 1), ("3", 1), ("4", 0), ("999999", 0), ("many", 1), ("-5", 1)])
-def test_an_input_that_went_round_too_often_is_rejected(
-    cloud: Cloud, function: Function, hops: str, started: int
-) -> None:
+def test_an_input_with_too_many_hops_is_rejected(cloud: Cloud, function: Function, hops: str, started: int) -> None:
     blob = cloud.upload("a.txt", TEXT, metadata={"pipeline-hops": hops})
     assert function("on_upload").post("/", **finalized(blob)).status_code == 200
     message = published(b'{"instances": [{"text": "a"}]}', attributes={"pipeline-hops": hops})

@@ -192,7 +192,7 @@ def test_the_command_in_a_failed_document_replays_that_document_alone(cloud: Clo
     assert cloud.executions.arguments[2]["document"].startswith("a.txt/")
 
 
-def test_what_is_more_than_a_message_s_share_goes_on_in_another(
+def test_a_replay_beyond_one_message_s_limits_continues_in_another(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replay_module, "MAX_STARTED_AT_ONCE", 2)
@@ -205,7 +205,7 @@ def test_what_is_more_than_a_message_s_share_goes_on_in_another(
     assert len(cloud.executions.published) == 1  # the limit is used up
 
 
-def test_inline_messages_are_replayed_from_what_was_kept(
+def test_inline_messages_are_replayed_from_their_kept_copy(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
 ) -> None:
     function("on_message").post("/", **published(b'{"instances": [{"text": "a"}], "model": "sentiment"}'))
@@ -254,7 +254,7 @@ def test_a_replay_whose_execution_is_lost_is_found_by_the_sweep(
     assert [name.partition("/")[0] for name in cloud.documents()] == ["results"]
 
 
-def test_a_replacement_cut_off_in_the_middle_is_finished_by_the_sweep(
+def test_the_sweep_finishes_an_interrupted_replacement(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
 ) -> None:
     document = fail(cloud, function, "a.txt")

@@ -89,16 +89,14 @@ def test_an_execution_that_ended_without_a_document_is_replaced(
     assert cloud.claim(second.labels["job"])["execution"] == second.name
 
 
-def test_an_execution_that_nobody_knows_is_replaced(
-    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unknown_execution_is_replaced(cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]) -> None:
     blob = cloud.upload("a.txt", TEXT)
     function("on_upload").post("/", **finalized(blob))
     cloud.executions.created.clear()
     assert swept(function, capsys) == NOTHING | {"started": 1}
 
 
-def test_a_decided_job_is_written_to_its_end(
+def test_the_documents_of_a_decided_job_are_completed(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
 ) -> None:
     blob = cloud.upload("a.txt", b"")

@@ -1,4 +1,4 @@
-"""Decides an input's kind by its content, and refuses what its name or content type contradicts."""
+"""Recognises an input's kind by its content, and rejects content that contradicts the name or content type."""
 
 import re
 
@@ -19,7 +19,7 @@ def sniff(head: bytes, *, whole: bool, name: str, content_type: str | None) -> s
 
     Args:
         head: its first 64 KB.
-        whole: whether that is all of it.
+        whole: whether the input ends there.
 
     Raises:
         RejectedError: `empty`, `encrypted`, `undecodable`, `content_mismatch`, `unknown_kind`, `invalid_json`,
@@ -34,17 +34,17 @@ def sniff(head: bytes, *, whole: bool, name: str, content_type: str | None) -> s
         return _binary(media_type, promised)
     text = _text(head, promised, whole=whole)
     if not text.strip():
-        raise RejectedError("empty", "The input holds nothing but white space.")
-    if found := promised & {"image", "other"}:
-        raise _mismatch(found, "text")
+        raise RejectedError("empty", "The input holds only white space.")
+    if contradicted := promised & {"image", "other"}:
+        raise _mismatch(contradicted, "text")
     if MARKUP.match(text):
-        raise RejectedError("unknown_kind", "Markup (HTML, XML, SVG) is not processed; send its text alone.")
+        raise RejectedError("unknown_kind", "Markup (HTML, XML, SVG) is not supported; send its text.")
     lines = whole and media_types.lines(name, content_type)
     return _json(text, promised, whole=whole, lines=lines) or _table(text, promised, whole=whole) or "text"
 
 
-def of(source: Input, head: Head) -> str:
-    """The kind of an object, whose head may have come unpacked. Raises RejectedError, as `sniff` does."""
+def kind(source: Input, head: Head) -> str:
+    """The kind of an object. Raises RejectedError, as `sniff` does."""
     name, content_type = source.name, source.content_type
     if head.packed:
         name, content_type = compression.described(name, content_type)
@@ -52,11 +52,11 @@ def of(source: Input, head: Head) -> str:
 
 
 def _binary(media_type: str, promised: frozenset[str]) -> str:
-    found = "image" if media_type.startswith("image/") else "other"
-    if broken := promised - {found}:
-        raise _mismatch(broken, media_type)
+    family = "image" if media_type.startswith("image/") else "other"
+    if contradicted := promised - {family}:
+        raise _mismatch(contradicted, media_type)
     if media_type not in signatures.IMAGES:
-        raise RejectedError("unknown_kind", f"Content of the type {media_type} is not processed.")
+        raise RejectedError("unknown_kind", f"Content of the type {media_type} is not supported.")
     return "image"
 
 
@@ -64,27 +64,27 @@ def _text(head: bytes, promised: frozenset[str], *, whole: bool) -> str:
     try:
         return decode_head(head, whole=whole)
     except RejectedError as error:
-        if found := promised & {"image"}:
-            raise _mismatch(found, "not an image that can be recognised") from error
+        if contradicted := promised & {"image"}:
+            raise _mismatch(contradicted, "not a recognisable image") from error
         if promised - {"other"}:
             raise
         raise RejectedError("unknown_kind", "The content is neither text nor an image.") from error
 
 
 def _json(text: str, promised: frozenset[str], *, whole: bool, lines: bool) -> str | None:
-    found = json_text.shape(text, whole=whole)
-    if found == "other" and lines and text.lstrip().startswith("{"):
-        found = "records"  # a single line of JSON lines is a JSON document, too
-    if found in ("manifest", "records"):
+    shape = json_text.shape(text, whole=whole)
+    if shape == "other" and lines and text.lstrip().startswith("{"):
+        shape = "records"  # a single JSON line is also a JSON document
+    if shape in ("manifest", "records"):
         if "csv" in promised:
             raise _mismatch(frozenset(("csv",)), "JSON")
-        return found
-    if found == "other":
-        raise RejectedError("unknown_kind", 'The JSON has neither "instances" nor a manifest\'s "id" and "inputs".')
+        return shape
+    if shape == "other":
+        raise RejectedError("unknown_kind", 'The JSON has neither "instances" nor the "id" and "inputs" of a manifest.')
     if "json" not in promised:
         return None
-    if found == "broken":
-        json_text.parse(text)  # says where, unless the text was cut off
+    if shape == "broken":
+        json_text.parse(text)  # raises with the position, unless only the cut makes the text invalid
         raise RejectedError("invalid_json", "The JSON cannot be parsed.")
     raise _mismatch(frozenset(("json",)), "text")
 
@@ -101,14 +101,14 @@ def _table(text: str, promised: frozenset[str], *, whole: bool) -> str | None:
     if table.kind:
         return table.kind
     if table.columns:
-        raise RejectedError("no_usable_column", "The CSV has no text or image column, nor a date and a numeric column.")
+        raise RejectedError("no_usable_column", "The CSV has no text or image column, nor a date and a numeric one.")
     if whole and len(text.strip().splitlines()) == 1:
-        raise RejectedError("empty", "The CSV has a header at most, and no rows.")
+        raise RejectedError("empty", "The CSV has no rows.")
     raise _mismatch(frozenset(("csv",)), "text without columns")
 
 
 def _is_evident(table: sniffer.Table) -> bool:
-    """Whether text that nobody calls CSV is a table all the same: prose has commas too."""
+    """Whether text that is not declared as CSV is certainly a table; prose has commas too."""
     if table.kind == "timeseries":
         return True
     return table.header and len(table.columns) > 1 and all(PLAIN_NAME.fullmatch(c.name) for c in table.columns)

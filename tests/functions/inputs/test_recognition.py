@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipeline.errors import REASONS, RejectedError
 from pipeline.formats import media_types
-from pipeline.inputs import kinds
+from pipeline.inputs import recognition
 from pipeline.inputs.objects import HEAD_BYTES
 
 PROSE = "The acting, at first, seemed dull.\nThen, all at once, it was wonderful, and I laughed.\n"
@@ -165,7 +165,7 @@ CASES: list[tuple[str, bytes | str, str | None, str]] = [
 def outcome(name: str, content: bytes | str, content_type: str | None) -> str:
     data = content.encode() if isinstance(content, str) else content
     try:
-        return kinds.sniff(data[:HEAD_BYTES], whole=len(data) <= HEAD_BYTES, name=name, content_type=content_type)
+        return recognition.sniff(data[:HEAD_BYTES], whole=len(data) <= HEAD_BYTES, name=name, content_type=content_type)
     except RejectedError as error:
         return error.code
 
@@ -180,7 +180,7 @@ def test_the_kind_or_the_reason(name: str, content: bytes | str, content_type: s
 
 
 def test_every_expectation_is_a_kind_or_a_registered_reason() -> None:
-    from pipeline.jobs.job import KINDS
+    from pipeline.kinds import KINDS
 
     assert {case[3] for case in CASES} <= {*KINDS, *REASONS}
 
@@ -197,6 +197,6 @@ def test_an_image_cut_anywhere_is_an_image_or_rejected(form: str) -> None:
 @pytest.mark.parametrize(
     "make", [lambda n: b"{" * n, lambda n: b'"' * n, lambda n: b"a," * n, lambda n: b'"a\n' * n, lambda n: b"\xff" * n]
 )
-def test_hostile_heads_come_to_an_end(make: Callable[[int], bytes]) -> None:
+def test_hostile_heads_are_recognised_in_bounded_time(make: Callable[[int], bytes]) -> None:
     for name in ("a", "a.csv", "a.json", "a.txt"):
         assert outcome(name, make(40_000), None) in {*media_types.FAMILIES, "table", "timeseries", *REASONS}

@@ -1,0 +1,19 @@
+"""The table of kinds against the schemas and the workflow that repeat their names."""
+
+import json
+
+import pytest
+
+from pipeline.kinds import BATCHED, KINDS, MICROBATCH, SINGLE
+from tests.functions.conftest import SCHEMAS
+
+
+@pytest.mark.parametrize("name", ["result", "rejected", "failed"])
+def test_a_document_s_kind_is_one_of_the_table(name: str) -> None:
+    schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
+    assert set(schema["properties"]["kind"]["enum"]) - {None} == set(KINDS)
+
+
+def test_no_kind_is_both_single_and_batched() -> None:
+    assert not SINGLE & BATCHED
+    assert MICROBATCH not in KINDS
