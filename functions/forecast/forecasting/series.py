@@ -14,8 +14,7 @@ from forecasting.columns import Choice, choose
 from forecasting.frequency import Frequency
 from forecasting.options import Options
 from pipeline.errors import RejectedError
-from pipeline.tabular import dates, numbers, sniffer
-from pipeline.tabular.rows import records
+from pipeline.tabular import dates, numbers, reader, sniffer
 
 MAX_ROWS = 1_000_000
 MAX_POINTS = 20_000  # the latest ones are used
@@ -82,10 +81,12 @@ def _columns(text: str, table: sniffer.Table, choice: Choice) -> tuple[list[str]
     date_cells: list[str] = []
     value_cells: list[str] = []
     width, ragged = len(table.columns), 0
-    for row in islice(records(text, table.delimiter), table.skip, None):
+    records = reader.records(reader.lines(text), table.delimiter, strict=True)
+    for record in islice(records, table.skip, None):
         if len(date_cells) == MAX_ROWS:
             raise RejectedError("too_large", f"The file has more than {MAX_ROWS:,} rows.")
-        ragged += any(row[width:])
+        row = record.cells if len(record.cells) > 1 else []  # a single cell is a note
+        ragged += any(map(str.strip, row[width:]))
         date_cells.append(choice.date.cell(row))
         value_cells.append(choice.value.cell(row))
     if ragged > MAX_UNREADABLE * len(date_cells):

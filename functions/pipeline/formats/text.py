@@ -1,7 +1,10 @@
 """Reads on where a text's encoding changes: stray bytes are taken for what old Western programs write."""
 
 import codecs
+import io
 import re
+from collections.abc import Iterator
+from typing import IO
 
 from pipeline.errors import RejectedError
 
@@ -51,6 +54,20 @@ def decode(data: bytes) -> str:
 def decode_head(head: bytes, *, whole: bool) -> str:
     """The first bytes of an input as text; a character cut off at their end is dropped."""
     return _decode(head, encoding(head, whole=whole), whole=whole)
+
+
+def lines(stream: IO[bytes], codec: str, limit: int, *, newline: str = "") -> Iterator[str]:
+    """Decodes a stream's lines, each with its ending; one of more than `limit` characters is cut to one more than that.
+
+    Args:
+        newline: as of `open`: what ends a line, "" for whatever it is.
+    """
+    text = io.TextIOWrapper(stream, encoding=codec, errors=ERRORS, newline=newline)
+    endings = (newline,) if newline else ("\n", "\r")
+    while line := text.readline(limit + 1):
+        yield line
+        while len(line) > limit and not line.endswith(endings) and (rest := text.readline(limit + 1)):
+            line = rest
 
 
 def encoding(data: bytes, *, whole: bool = True) -> str:

@@ -4,19 +4,17 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Literal
 
 from pipeline.errors import RejectedError
-from pipeline.tabular import dates, numbers
-from pipeline.tabular.rows import MAX_COLUMNS, declared_delimiter, lines, records
+from pipeline.tabular import dates, numbers, reader
+from pipeline.tabular.reader import HEAD_CHARS, MAX_COLUMNS, Record, Row
 
 Type = Literal["date", "number", "text", "image", "empty"]
 Kind = Literal["timeseries", "table"]
-Row = list[str]
 
 DELIMITERS = (";", "\t", ",", "|")
-SAMPLE_CHARS = 64 * 1024
 SAMPLE_ROWS = 400
 TITLE_ROWS = 20  # that may stand above the table
 SHARE = 0.9  # of a column's cells that must be of its type
@@ -51,7 +49,7 @@ class Column:
 
     def cell(self, row: Row) -> str:
         """The row's cell in this column, "" where it is missing in one way or another."""
-        cell = row[self.index] if self.index < len(row) else ""
+        cell = _at(row, self.index)
         return "" if cell.casefold() in MISSING else cell
 
 
@@ -62,7 +60,7 @@ class Table:
     delimiter: str
     columns: tuple[Column, ...]
     header: bool
-    skip: int  # records before the data: titles and the header
+    skip: int  # records before the data: comments, titles and the header
     rows: int  # data rows seen, not all there are
 
     def of(self, kind: Type) -> list[Column]:
@@ -97,9 +95,9 @@ def sniff(text: str, complete: bool) -> Table:
             otherwise a table; any other text that is no table has no columns and kind None.
     """
     _check_width(text)
-    sample = text if complete and len(text) <= SAMPLE_CHARS else _whole_lines(text[:SAMPLE_CHARS])
+    sample = text if complete and len(text) <= HEAD_CHARS else _whole_lines(text[:HEAD_CHARS])
     ends = len(sample) == len(text) and complete
-    declared = declared_delimiter(sample)
+    declared = reader.declared_delimiter(sample)
     layouts = [_layout(sample, mark, ends) for mark in ([declared] if declared else DELIMITERS)]
     found = [layout for layout in layouts if layout is not None]
     if not found:
@@ -119,7 +117,7 @@ def _whole_lines(sample: str) -> str:
 
 
 def _check_width(text: str) -> None:
-    first = text[:SAMPLE_CHARS].lstrip().split("\n", 1)[0]
+    first = text[:HEAD_CHARS].lstrip().split("\n", 1)[0]
     if any(first.count(mark) > MAX_COLUMNS for mark in DELIMITERS):
         raise RejectedError("invalid_csv", f"The first row has more than {MAX_COLUMNS} columns.")
 
@@ -129,24 +127,29 @@ Rank = tuple[bool, float, int]
 
 def _layout(sample: str, delimiter: str, ends: bool) -> tuple[Rank, Table, RejectedError | None] | None:
     """The table under one delimiter, how convincing it is, and what is wrong with it; None when it is no table."""
-    if not any(delimiter in line for line in islice(lines(sample), TITLE_ROWS + 1)) and delimiter != ",":
+    uncommented = (line for line in reader.lines(sample) if not line.startswith("#"))
+    if delimiter != "," and not any(delimiter in line for line in islice(uncommented, TITLE_ROWS + 1)):
         return None
-    rows, error = _sample_rows(sample, delimiter)
-    if len(rows) < 2:
+    records, comments, error = _sample(sample, delimiter)
+    if len(records) - comments < 2:
         return None
-    width = Counter(map(len, rows[-SAMPLE_ROWS:])).most_common(1)[0][0]
-    titles = _titles(rows, width)
-    above, rows = rows[:titles], rows[titles:]
+    width = Counter(len(record.cells) for record in records[comments:][-SAMPLE_ROWS:]).most_common(1)[0][0]
+    above = comments + _titles(records[comments:], width)
+    rows = [record.cells for record in records[above:]]
     share = sum(len(row) == width for row in rows) / len(rows)
     if len(rows) < 2 or share < WIDTH_SHARE:
         return None
-    table = _describe(rows, width, delimiter, titles)
+    table = _describe(rows, width, delimiter, above)
+    if not table.header and (marked := _marked(records[:above], width)):
+        above -= marked
+        table = _describe([record.cells for record in records[above:]], width, delimiter, above)
     if not _convincing(table, share):
         return None
-    if above and len(above[-1]) > 1 and not table.header:
+    titles = [record.cells for record in records[comments:above] if not record.marked]
+    if titles and len(titles[-1]) > 1 and not table.header:
         error = RejectedError(
             "invalid_csv",
-            f"The header names {len(above[-1])} columns but the rows have {width} cells: "
+            f"The header names {len(titles[-1])} columns but the rows have {width} cells: "
             "a delimiter is also used inside the cells.",
         )
     elif not ends:
@@ -155,36 +158,58 @@ def _layout(sample: str, delimiter: str, ends: bool) -> tuple[Rank, Table, Rejec
     return (table.kind == "timeseries", share + typed / width, width), table, error
 
 
-def _sample_rows(sample: str, delimiter: str) -> tuple[list[Row], RejectedError | None]:
-    rows: list[Row] = []
+def _sample(text: str, delimiter: str) -> tuple[list[Record], int, RejectedError | None]:
+    """The first records, how many of them are comments above all others, and what ended the reading early."""
+    sample: list[Record] = []
+    comments = 0
     try:
-        rows.extend(islice(records(sample, delimiter), SAMPLE_ROWS))
+        for record in reader.records(reader.lines(text), delimiter, strict=True):
+            comments += record.marked and comments == len(sample)
+            sample.append(record)
+            if len(sample) - comments == SAMPLE_ROWS:
+                break
     except RejectedError as error:
-        return rows, error
-    return rows, None
+        return sample, comments, error
+    return sample, comments if comments < len(sample) else 0, None
 
 
-def _titles(rows: list[Row], width: int) -> int:
-    """How many rows stand above the table: the first ones, narrower than it, up to a row of its width.
+def _titles(records: list[Record], width: int) -> int:
+    """How many records stand above the table: the first ones, narrower than it, up to a row of its width.
 
-    A row just one cell short is the header of rows that end with a delimiter.
+    A row just one cell short is the header of rows that end with a delimiter. Comments do not count.
     """
-    for index, row in enumerate(rows[: TITLE_ROWS + 1]):
-        if len(row) >= width or (len(row) == width - 1 > 1 and not any(len(r) == width and r[-1] for r in rows)):
+    ends_with_delimiter = not any(len(record.cells) == width and record.cells[-1].strip() for record in records)
+    titles = 0
+    for index, record in enumerate(records):
+        if record.marked and titles:
+            continue
+        if len(record.cells) >= width or (len(record.cells) == width - 1 > 1 and ends_with_delimiter):
             return index
+        titles += 1
+        if titles > TITLE_ROWS:
+            break
     return 0
 
 
-def _describe(rows: list[Row], width: int, delimiter: str, titles: int) -> Table:
+def _marked(above: list[Record], width: int) -> int:
+    """How many of the last records above a table without a header are marked as comments but have its width.
+
+    The first of them is its header, or all are rows: `#date,value`, or the order numbers `#1`, `#2`, `3`.
+    """
+    return sum(1 for _ in takewhile(lambda record: record.marked and len(record.cells) == width, reversed(above)))
+
+
+def _describe(rows: list[Row], width: int, delimiter: str, above: int) -> Table:
     first, rest = rows[0], rows[1:]
-    columns = [_column(index, first, rest, delimiter) for index in range(width)]
+    evidence = [row for row in rest if len(row) > 1] if width > 1 else rest  # a single cell is a note
+    columns = [_column(index, first, evidence, delimiter) for index in range(width)]
     if columns and columns[-1].type == "empty" and not _at(first, width - 1):
         columns.pop()  # rows that end with a delimiter
     header = _is_header(first, columns)
     if not header:
         columns = [replace(column, name=f"column {column.index + 1}") for column in columns]
     columns = [replace(column, payload=_is_payload(column, columns, rest, header)) for column in columns]
-    return Table(delimiter, tuple(columns), header, titles + header, len(rows) - header)
+    return Table(delimiter, tuple(columns), header, above + header, len(rows) - header)
 
 
 def _convincing(table: Table, share: float) -> bool:
@@ -231,6 +256,7 @@ def _contradicts(column: Column, cell: str) -> bool:
     """Whether a column's first cell is of another type than the rest, as a name is."""
     if not cell or cell.casefold() in MISSING:
         return False
+    cell = cell.lstrip("# ") or cell  # an order number, or a header in a comment
     match column.type:
         case "image":
             return not cell.startswith("gs://")
@@ -259,7 +285,7 @@ def _is_payload(column: Column, columns: Sequence[Column], rows: list[Row], head
 
 
 def _at(row: Row, index: int) -> str:
-    return row[index] if index < len(row) else ""
+    return row[index].strip() if index < len(row) else ""
 
 
 def _words(name: str) -> set[str]:

@@ -18,7 +18,7 @@ from pipeline.jobs.batches import ADDED_COLUMNS, Batch
 from pipeline.jobs.job import Job
 from pipeline.settings import Settings
 from pipeline.storage import content_type, put, stamp
-from pipeline.tabular import rows
+from pipeline.tabular import writer
 
 FORECAST_COLUMNS = ("date", "prediction", "lower", "upper")
 MAX_SOURCES = 32  # of one compose request
@@ -31,7 +31,7 @@ Error = dict[str, str]
 def forecast(settings: Settings, job: Job, points: list[dict[str, Any]]) -> str:
     """Writes a forecast as CSV and returns the staged object's name."""
     cells = [FORECAST_COLUMNS, *([point[column] for column in FORECAST_COLUMNS] for point in points)]
-    text = "".join(map(rows.line, cells))
+    text = "".join(map(writer.line, cells))
     name = f"{_folder(job)}.csv"
     put(storage.bucket(settings.work_bucket).blob(name), text, stamp(job.id), generation=None)
     return name
@@ -113,7 +113,7 @@ class _Merge:
         fields = record if isinstance(record, dict) else {}
         known = fields.get("error") or error  # what was wrong with the record before it came into a shard
         if self._batch.format == "csv":
-            return known["code"], rows.line([*fields.get("row", ()), "", "", known["code"]])
+            return known["code"], writer.line([*fields.get("row", ()), "", "", known["code"]])
         beside = {name: fields[name] for name in HANDED_ON if name in fields}
         return known["code"], json.dumps({"index": index, **beside, "error": known}) + "\n"
 

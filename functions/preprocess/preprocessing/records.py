@@ -11,16 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.errors import MalformedError, RejectedError
-from pipeline.formats import json_text, media_types
-from pipeline.formats.text import decode, decode_head, encoding
+from pipeline.formats import json_text, media_types, text
 from pipeline.inputs import manifests, microbatches, objects, parameters
 from pipeline.inputs.objects import Head
 from pipeline.jobs.batches import Format
 from pipeline.jobs.job import MICROBATCH, Input, Job
 from pipeline.settings import Settings
 from pipeline.tabular import sniffer
+from pipeline.tabular.reader import Record
 from preprocessing import single, tables
-from preprocessing.tables import Record
 
 MAX_DOCUMENT = 32 << 20  # bytes of a JSON document, which has to be read whole
 MAX_LINE_CHARS = 8 << 20
@@ -56,8 +55,8 @@ def reader(settings: Settings, job: Job, head: Head) -> Iterator[Records]:
     """
     source = job.object_input()
     if job.kind == "table":
-        with tables.reader(source, head, settings.max_bytes["table"]) as opened:
-            yield _of_table(opened, job)
+        with tables.opened(source, head, settings.max_bytes["table"]) as table:
+            yield _of_table(table, job)
     elif job.kind == "manifest":
         yield _of_manifest(settings, job, manifests.load(settings, job))
     elif job.kind == MICROBATCH:
@@ -65,16 +64,15 @@ def reader(settings: Settings, job: Job, head: Head) -> Iterator[Records]:
         yield Records(lines, "jsonl", job.model, job.parameters)
     elif job.kind != "records":
         raise MalformedError(f"Inputs of the kind {job.kind} are not prepared here.")
-    elif json_text.is_lines(decode_head(head.data, whole=head.whole), whole=head.whole):
+    elif json_text.is_lines(text.decode_head(head.data, whole=head.whole), whole=head.whole):
         with objects.reader(source, settings.max_bytes["records"], packed=head.packed) as stream:
-            text = tables.text_of(stream, encoding(head.data, whole=head.whole))
-            lines = tables.lines(text, MAX_LINE_CHARS)
+            lines = text.lines(stream, text.encoding(head.data, whole=head.whole), MAX_LINE_CHARS)
             yield Records(_of_lines(lines, job.parameters), "jsonl", job.model, job.parameters)
     else:
         yield Records(_of_document(source, job.parameters), "jsonl", job.model, job.parameters)
 
 
-def _of_table(opened: tables.Opened, job: Job) -> Records:
+def _of_table(opened: tables.OpenTable, job: Job) -> Records:
     column = _payload(opened.table, job.parameters)
     images = column.type == "image"
     name = "uri" if images else "text"
@@ -114,7 +112,7 @@ def _of_lines(lines: Iterator[str], asked: dict[str, Any]) -> Iterator[str]:
 
 
 def _of_document(source: Input, asked: dict[str, Any]) -> Iterator[str]:
-    document = json_text.parse(decode(objects.read(source, MAX_DOCUMENT)))
+    document = json_text.parse(text.decode(objects.read(source, MAX_DOCUMENT)))
     for record in document["instances"]:
         yield _instance(record, asked)
 

@@ -20,7 +20,7 @@ from pipeline.jobs.batches import ADDED_COLUMNS, Batch
 from pipeline.jobs.job import Job
 from pipeline.settings import Settings
 from pipeline.storage import content_type, put, stamp
-from pipeline.tabular import rows
+from pipeline.tabular import writer
 from preprocessing import records
 
 HELD_BYTES = 8 << 20  # of a shard in memory; what is more waits on disk
@@ -50,7 +50,7 @@ def _cut(settings: Settings, job: Job) -> Batch:
         if not counts:
             raise RejectedError("empty", "The input has no records.")
         if opened.header:
-            _put(settings, job, batch.name("header.csv"), rows.line([*opened.header, *ADDED_COLUMNS]))
+            _put(settings, job, batch.name("header.csv"), writer.line([*opened.header, *ADDED_COLUMNS]))
         whole = replace(
             batch, shards=len(counts), records=sum(counts), model=opened.model, parameters=opened.parameters
         )
