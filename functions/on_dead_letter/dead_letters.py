@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline import intake, logs, storage
+from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.formats import json_text
 from pipeline.inputs import inline, kept_messages, manifests, messages, redeliveries
@@ -21,7 +22,6 @@ from pipeline.inputs.redeliveries import DEAD_LETTER_SOURCE
 from pipeline.intake import Finished, Verdict
 from pipeline.jobs import documents, outcomes
 from pipeline.jobs.job import Job
-from pipeline.settings import Settings
 from pipeline.storage import put, stamp
 
 OBJECT_FIELDS = {"bucket", "name", "generation"}
@@ -50,21 +50,21 @@ class Letter:
         )
 
 
-def bury(settings: Settings, message: Message, receipt: Receipt) -> Verdict:
+def bury(deployment: Deployment, message: Message, receipt: Receipt) -> Verdict:
     """Writes the failed document of a dead letter, unless its job came or comes to an end otherwise.
 
     Raises:
         InProgressError: another handler has just claimed the job.
     """
     letter = Letter.of(message)
-    found = _uploaded(settings, letter, receipt)
+    found = _uploaded(deployment, letter, receipt)
     if isinstance(found, Verdict):
         return found
     if isinstance(letter.body, dict) and letter.body.keys() in ({"sweep"}, {"collect"}):
         (order,) = letter.body
         logs.log(logging.ERROR, "dead letter", reason=order, deliveries=letter.deliveries)
         return Verdict("ignored", reason=order)  # the scheduler's next one does its work
-    job, replayed_by = (found, None) if found else _sent(settings, letter, receipt)
+    job, resend = (found, None) if found else _sent(deployment, letter, receipt)
     logs.bind(job=job.id)
     logs.log(
         logging.ERROR,
@@ -73,8 +73,8 @@ def bury(settings: Settings, message: Message, receipt: Receipt) -> Verdict:
         subscription=letter.subscription,
         deliveries=letter.deliveries,
     )
-    if outcomes.read(settings, job.id):
-        decided = outcomes.resume(settings, job)
+    if outcomes.read(deployment.work, job.id):
+        decided = outcomes.resume(deployment, job)
         return Verdict("ignored", job.id, decided.document if decided else None, reason="duplicate")
     error = {
         "code": "undeliverable",
@@ -83,11 +83,12 @@ def bury(settings: Settings, message: Message, receipt: Receipt) -> Verdict:
         "step": "deliver",
         "deliveries": letter.deliveries,
     }
-    failed = documents.failed(settings, job, error, replayed_by=replayed_by)
-    return intake.process(settings, job, lambda claimed: Finished(claimed, failed))
+    replay = resend or documents.replay(deployment.settings.messages_topic, job.document)
+    failed = documents.failed(job, error, replay=replay)
+    return intake.process(deployment, job, lambda claimed: Finished(claimed, failed))
 
 
-def _uploaded(settings: Settings, letter: Letter, receipt: Receipt) -> Job | Verdict | None:
+def _uploaded(deployment: Deployment, letter: Letter, receipt: Receipt) -> Job | Verdict | None:
     """The job of an object's event or notification; a verdict when it asks for none."""
     event_type = letter.message.attributes.get("eventType", messages.FINALIZE)
     resource = letter.body
@@ -97,41 +98,41 @@ def _uploaded(settings: Settings, letter: Letter, receipt: Receipt) -> Job | Ver
         named = Upload.parse(resource)
     except MalformedError:
         return None
-    if named.bucket != settings.input_bucket and not storage.is_stamped(named.metadata):
+    if named.bucket != deployment.settings.input_bucket and not storage.is_stamped(named.metadata):
         return None
     if event_type != messages.FINALIZE or storage.is_stamped(named.metadata) or not named.is_input:
         return Verdict("ignored", reason="asks for nothing")
     return intake.job_of(intake.describe(named) if named.size is None else named, receipt)
 
 
-def _sent(settings: Settings, letter: Letter, receipt: Receipt) -> tuple[Job, str | None]:
+def _sent(deployment: Deployment, letter: Letter, receipt: Receipt) -> tuple[Job, str | None]:
     """The job of a message, kept so that it can be replayed; for any other data the command that sends them again."""
-    job = _message_job(settings, letter, receipt)
+    job = _message_job(deployment, letter, receipt)
     body = letter.body if isinstance(letter.body, dict) else {}
     try:
         if {"id", "inputs"} <= body.keys():
             job = manifests.job_of(job, manifests.parse(body).id)
-            return replace(job, input=kept_messages.keep(settings, job, body)), None
+            return replace(job, input=kept_messages.keep(deployment.work, job, body)), None
         if "instances" in body:
-            return inline.stage(settings, job, inline.parse(body)), None
+            return inline.stage(deployment.work, job, inline.parse(body)), None
     except RejectedError as reason:
         logs.warning("dead letter cannot be read", code=reason.code)
-    return job, _kept_as_it_is(settings, job, letter.message)
+    return job, _kept_as_it_is(deployment, job, letter.message)
 
 
-def _message_job(settings: Settings, letter: Letter, receipt: Receipt) -> Job:
+def _message_job(deployment: Deployment, letter: Letter, receipt: Receipt) -> Job:
     message = letter.message
-    noted = redeliveries.original(settings, message, letter.published) if letter.published else None
+    noted = redeliveries.original(deployment.work, message, letter.published) if letter.published else None
     topic, message_id = noted or (message.topic, message.id)
     return messages.job_of(replace(message, topic=topic, id=message_id), receipt)
 
 
-def _kept_as_it_is(settings: Settings, job: Job, message: Message) -> str:
+def _kept_as_it_is(deployment: Deployment, job: Job, message: Message) -> str:
     """Writes the data to the work bucket; the command that publishes them again."""
-    blob = storage.bucket(settings.work_bucket).blob(f"dead-letters/{job.id}")
+    blob = deployment.work.blob(f"dead-letters/{job.id}")
     put(blob, _bytes(message.data), stamp(job.id), generation=None)
-    read = f"gcloud storage cat {shlex.quote(f'gs://{settings.work_bucket}/{blob.name}')}"
-    return f'gcloud pubsub topics publish {shlex.quote(settings.messages_topic)} --message="$({read})"'
+    read = f"gcloud storage cat {shlex.quote(f'gs://{deployment.settings.work_bucket}/{blob.name}')}"
+    return f'gcloud pubsub topics publish {shlex.quote(deployment.settings.messages_topic)} --message="$({read})"'
 
 
 def _body(data: object) -> object:

@@ -5,11 +5,12 @@ from cloudevents.http import CloudEvent
 
 import dead_letters
 from pipeline import http, intake, logs, settings
+from pipeline.deployment import Deployment
 from pipeline.inputs import events
 
 logs.setup()
 http.describe_errors()
-SETTINGS = settings.load()
+DEPLOYMENT = Deployment(settings.load())
 
 
 @functions_framework.cloud_event
@@ -17,4 +18,4 @@ SETTINGS = settings.load()
 def on_dead_letter(event: CloudEvent, receipt: events.Receipt) -> intake.Verdict:
     if event["type"] != events.PUBLISHED:
         return intake.Verdict("ignored", reason=event["type"])
-    return dead_letters.bury(SETTINGS, events.Message.parse(event), receipt)
+    return dead_letters.bury(DEPLOYMENT, events.Message.parse(event), receipt)

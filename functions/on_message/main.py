@@ -5,11 +5,12 @@ from cloudevents.http import CloudEvent
 
 from messaging import router
 from pipeline import http, intake, logs, settings
+from pipeline.deployment import Deployment
 from pipeline.inputs import events
 
 logs.setup()
 http.describe_errors()
-SETTINGS = settings.load(starts_executions=True)
+DEPLOYMENT = Deployment(settings.load(starts_executions=True))
 
 
 @functions_framework.cloud_event
@@ -17,4 +18,4 @@ SETTINGS = settings.load(starts_executions=True)
 def on_message(event: CloudEvent, receipt: events.Receipt) -> intake.Verdict:
     if event["type"] != events.PUBLISHED:
         return intake.Verdict("ignored", reason=event["type"])
-    return router.take_in(SETTINGS, events.Message.parse(event), receipt)
+    return router.take_in(DEPLOYMENT, events.Message.parse(event), receipt)

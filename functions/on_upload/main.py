@@ -4,11 +4,12 @@ import functions_framework
 from cloudevents.http import CloudEvent
 
 from pipeline import http, intake, logs, settings
+from pipeline.deployment import Deployment
 from pipeline.inputs import events
 
 logs.setup()
 http.describe_errors()
-SETTINGS = settings.load(starts_executions=True)
+DEPLOYMENT = Deployment(settings.load(starts_executions=True))
 
 
 @functions_framework.cloud_event
@@ -16,4 +17,4 @@ SETTINGS = settings.load(starts_executions=True)
 def on_upload(event: CloudEvent, receipt: events.Receipt) -> intake.Verdict:
     if event["type"] != events.FINALIZED:
         return intake.Verdict("ignored", reason=event["type"])
-    return intake.upload(SETTINGS, events.Upload.parse(event.data), receipt)
+    return intake.upload(DEPLOYMENT, events.Upload.parse(event.data), receipt)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pipeline import logs, storage
+from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError, ThrottledError
 from pipeline.inputs import kinds, objects, parameters, sidecars
 from pipeline.inputs.events import Receipt, Upload
@@ -13,7 +14,6 @@ from pipeline.jobs import documents, outcomes, quotas
 from pipeline.jobs.claims import Claim, Claims
 from pipeline.jobs.executions import start
 from pipeline.jobs.job import BATCHED, Job, document_of_object, of_object
-from pipeline.settings import Settings
 from pipeline.storage import is_stamped
 
 WITH_SIDECARS = (*BATCHED, "timeseries")
@@ -55,70 +55,70 @@ class Reserved:
 Work = Callable[[Job], Job | Finished]
 
 
-def upload(settings: Settings, named: Upload, receipt: Receipt, held: Claim | None = None) -> Verdict:
+def upload(deployment: Deployment, named: Upload, receipt: Receipt, held: Claim | None = None) -> Verdict:
     """Takes in an object of the input bucket; `held` is the claim of an execution that came to nothing.
 
     Raises:
         MalformedError: it lies in another bucket.
         InProgressError: another handler has just claimed it.
     """
-    return _launched(settings, reserve(settings, named, receipt, held))
+    return _launched(deployment, reserve(deployment, named, receipt, held))
 
 
-def reserve(settings: Settings, named: Upload, receipt: Receipt, held: Claim | None = None) -> Verdict | Reserved:
+def reserve(deployment: Deployment, named: Upload, receipt: Receipt, held: Claim | None = None) -> Verdict | Reserved:
     """As `upload`, but what needs an execution is left to the caller, to launch it alone or with others."""
     if is_stamped(named.metadata):
         return Verdict("ignored", reason="written by the pipeline")
-    if named.bucket != settings.input_bucket:
+    if named.bucket != deployment.settings.input_bucket:
         raise MalformedError(f"The bucket {named.bucket!r} is not the one whose uploads are processed.")
     if named.size is None:
         named = describe(named)
     if not named.is_input:
         return Verdict("ignored", reason="a folder, or parameters of another input")
-    return _reserve(settings, job_of(named, receipt), lambda job: _routed(settings, job, named), held)
+    return _reserve(deployment, job_of(named, receipt), lambda job: _routed(deployment, job, named), held)
 
 
-def process(settings: Settings, job: Job, work: Work, held: Claim | None = None) -> Verdict:
+def process(deployment: Deployment, job: Job, work: Work, held: Claim | None = None) -> Verdict:
     """Claims the job and does its work; `held` is a dead claim that is to be taken over."""
-    return _launched(settings, _reserve(settings, job, work, held))
+    return _launched(deployment, _reserve(deployment, job, work, held))
 
 
-def launch(settings: Settings, reserved: Reserved) -> Verdict:
+def launch(deployment: Deployment, reserved: Reserved) -> Verdict:
     """Starts a reserved job's own execution."""
-    job, claims = reserved.job, Claims(settings.work_bucket, settings.claim_lease)
+    job, claims = reserved.job, Claims(deployment.work, deployment.settings.claim_lease)
     try:
         with releasing(claims, reserved.claim):
-            verdict = _started(settings, job)
+            verdict = _started(deployment, job)
     except ThrottledError:
         return throttled(job)
     claims.confirm(reserved.claim, verdict.execution)
     return verdict
 
 
-def execute(settings: Settings, job: Job) -> str:
+def execute(deployment: Deployment, job: Job) -> str:
     """Creates the execution of a claimed job, if the hour has one left, and returns its name.
 
     Raises:
         RejectedError: the argument is too long.
         ThrottledError: the hour has none left.
     """
-    if not settings.max_executions_per_hour:
-        return start(settings, job)
-    quota = quotas.of(settings.work_bucket, settings.max_executions_per_hour)
+    if not deployment.settings.max_executions_per_hour:
+        return start(deployment.settings, job)
+    quota = quotas.of(deployment.settings.work_bucket, deployment.settings.max_executions_per_hour)
     if not quota.take():
         raise ThrottledError
     try:
-        return start(settings, job)
+        return start(deployment.settings, job)
     except BaseException:
         quota.give_back()
         raise
 
 
-def is_throttled(settings: Settings) -> bool:
+def is_throttled(deployment: Deployment) -> bool:
     """Whether the hour has no execution left."""
-    if not settings.max_executions_per_hour:
+    if not deployment.settings.max_executions_per_hour:
         return False
-    quota = quotas.of(settings.work_bucket, settings.max_executions_per_hour)
+    quota = quotas.of(deployment.settings.work_bucket, deployment.settings.max_executions_per_hour)
     if not quota.take():
         return True
     quota.give_back()
@@ -140,10 +140,10 @@ def releasing(claims: Claims, *held: Claim) -> Iterator[None]:
         raise
 
 
-def refuse(settings: Settings, job: Job, reason: RejectedError) -> Verdict:
+def refuse(deployment: Deployment, job: Job, reason: RejectedError) -> Verdict:
     """Writes the rejection, unless the job was decided otherwise before."""
     job = replace(job, kind=reason.kind or job.kind)
-    decided = outcomes.settle(settings, job, documents.rejected(job, reason))
+    decided = outcomes.settle(deployment, job, documents.rejected(job, reason))
     if decided.status != "rejected":
         return Verdict("ignored", job.id, decided.document, reason="duplicate")
     return Verdict("rejected", job.id, decided.document, job.kind, reason=reason.code)
@@ -161,8 +161,8 @@ def job_of(named: Upload, receipt: Receipt) -> Job:
     )
 
 
-def check_hops(settings: Settings, job: Job) -> None:
-    if job.hops > settings.max_hops:
+def check_hops(deployment: Deployment, job: Job) -> None:
+    if job.hops > deployment.settings.max_hops:
         raise RejectedError("too_many_hops", f"The input went through a pipeline {job.hops} times already.")
 
 
@@ -172,49 +172,49 @@ def describe(named: Upload) -> Upload:
     return named if blob is None else Upload.of_blob(blob)
 
 
-def _launched(settings: Settings, reserved: Verdict | Reserved) -> Verdict:
-    return launch(settings, reserved) if isinstance(reserved, Reserved) else reserved
+def _launched(deployment: Deployment, reserved: Verdict | Reserved) -> Verdict:
+    return launch(deployment, reserved) if isinstance(reserved, Reserved) else reserved
 
 
-def _reserve(settings: Settings, job: Job, work: Work, held: Claim | None) -> Verdict | Reserved:
+def _reserve(deployment: Deployment, job: Job, work: Work, held: Claim | None) -> Verdict | Reserved:
     logs.bind(job=job.id)
-    claims = Claims(settings.work_bucket, settings.claim_lease)
+    claims = Claims(deployment.work, deployment.settings.claim_lease)
     claim = claims.take_over(held, job.event_id) if held else claims.acquire(job.id, job.event_id)
     if claim is None:
         return Verdict("ignored", job.id, job.document, reason="duplicate")
     with releasing(claims, claim):
-        worked = _attempt(settings, job, work)
+        worked = _attempt(deployment, job, work)
     if isinstance(worked, Job):
         return Reserved(worked, claim)
     claims.confirm(claim, None)
     return worked
 
 
-def _started(settings: Settings, job: Job) -> Verdict:
+def _started(deployment: Deployment, job: Job) -> Verdict:
     try:
-        execution = execute(settings, job)
+        execution = execute(deployment, job)
     except RejectedError as reason:
-        return refuse(settings, job, reason)
+        return refuse(deployment, job, reason)
     return Verdict("accepted", job.id, job.document, job.kind, execution)
 
 
-def _attempt(settings: Settings, job: Job, work: Work) -> Verdict | Job:
+def _attempt(deployment: Deployment, job: Job, work: Work) -> Verdict | Job:
     """The job when it needs an execution; the verdict when it has come to its end already."""
     try:
         ready = work(job)
         if isinstance(ready, Job):
             return ready
-        decided = outcomes.settle(settings, ready.job, ready.document)
+        decided = outcomes.settle(deployment, ready.job, ready.document)
     except RejectedError as reason:
-        return refuse(settings, job, reason)
+        return refuse(deployment, job, reason)
     return Verdict("accepted", job.id, decided.document, ready.job.kind)
 
 
-def _routed(settings: Settings, job: Job, named: Upload) -> Job:
+def _routed(deployment: Deployment, job: Job, named: Upload) -> Job:
     """Reads at most 64 KB, and nothing of an object that no kind would accept."""
     source = job.object_input()
-    check_hops(settings, job)
-    objects.check_size(source, max(settings.max_bytes.values()))
+    check_hops(deployment, job)
+    objects.check_size(source, max(deployment.settings.max_bytes.values()))
     model, asked = parameters.of_metadata(named.metadata)
     if named.size is None:  # nobody could say what it is
         raise objects.gone(source)
@@ -222,6 +222,6 @@ def _routed(settings: Settings, job: Job, named: Upload) -> Job:
         raise RejectedError("empty", "The input is empty.")
     head = objects.head(source)
     kind = kinds.of(source, head)
-    objects.check_size(source, settings.max_bytes[kind], kind)
+    objects.check_size(source, deployment.settings.max_bytes[kind], kind)
     routed = replace(job, kind=kind, model=model, parameters=asked)
     return sidecars.apply(routed) if kind in WITH_SIDECARS else routed

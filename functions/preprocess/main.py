@@ -5,14 +5,15 @@ from typing import Any
 import functions_framework
 
 from pipeline import http, logs, settings
+from pipeline.deployment import Deployment
 from preprocessing import prepare
 
 logs.setup()
 http.describe_errors()
-SETTINGS = settings.load()
+DEPLOYMENT = Deployment(settings.load())
 
 
 @functions_framework.http
 @http.endpoint
 def preprocess(body: dict[str, Any]) -> dict[str, Any]:
-    return prepare.prepare(SETTINGS, body)
+    return prepare.prepare(DEPLOYMENT, body)

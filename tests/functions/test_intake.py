@@ -99,7 +99,7 @@ def test_a_claim_left_by_a_crash_delays_no_longer_than_its_lease(
     from pipeline.jobs.claims import Claims
 
     blob = cloud.upload("a.txt", TEXT)
-    Claims(cloud.work.name, 60).acquire(of_object(cloud.input.name, "a.txt", blob.generation), "dead")
+    Claims(cloud.work, 60).acquire(of_object(cloud.input.name, "a.txt", blob.generation), "dead")
     answer = function("on_upload").post("/", **finalized(blob))
     assert answer.status_code == 503
     assert answer.json is not None

@@ -15,6 +15,7 @@ from google.pubsub_v1 import types as pubsub
 
 from messaging import collect as collect_module
 from pipeline import settings
+from pipeline.deployment import Deployment
 from pipeline.inputs import microbatches
 from pipeline.inputs.events import Receipt
 from pipeline.jobs import job
@@ -228,7 +229,7 @@ def test_what_takes_too_long_goes_on_in_another_message(
         upload(cloud, f"{number}.txt")
     clock = iter([0, 1, collect_module.MAX_SECONDS])
     verdict, following = collect_module.run(
-        settings.load(starts_executions=True), collect_module.Collection(6), RECEIPT, lambda: next(clock)
+        Deployment(settings.load(starts_executions=True)), collect_module.Collection(6), RECEIPT, lambda: next(clock)
     )
     assert (verdict.counts or {})["pulled"] == 2
     assert following == collect_module.Collection(4)

@@ -101,7 +101,7 @@ def test_a_job_that_a_handler_holds_is_waited_for(
     cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blob = cloud.upload("a.txt", TEXT)
-    Claims(cloud.work.name, 60).acquire(job.of_object(cloud.input.name, "a.txt", blob.generation), "alive")
+    Claims(cloud.work, 60).acquire(job.of_object(cloud.input.name, "a.txt", blob.generation), "alive")
     assert bury(function, letter(finalized(blob)["json"])) == 503
     monkeypatch.setenv("CLAIM_LEASE_SECONDS", "0")
     assert bury(function, letter(finalized(blob)["json"])) == 200

@@ -63,7 +63,7 @@ def malformed(cloud: Cloud, function: Function, _: pytest.MonkeyPatch) -> int:
 
 def claimed(cloud: Cloud, function: Function, _: pytest.MonkeyPatch) -> int:
     blob = cloud.upload("a.txt", TEXT)
-    Claims(cloud.work.name, 60).acquire(job.of_object(cloud.input.name, "a.txt", blob.generation), "other")
+    Claims(cloud.work, 60).acquire(job.of_object(cloud.input.name, "a.txt", blob.generation), "other")
     return function("on_upload").post("/", **finalized(blob)).status_code
 
 

@@ -17,13 +17,13 @@ from typing import Any
 from messaging import pubsub
 from messaging.pubsub import Pulled
 from pipeline import intake, logs
+from pipeline.deployment import Deployment
 from pipeline.errors import InProgressError, RejectedError, ThrottledError
 from pipeline.inputs import messages, microbatches
 from pipeline.inputs.events import Message, Receipt, now
 from pipeline.intake import Reserved, Verdict
 from pipeline.jobs.claims import Claims
 from pipeline.jobs.job import SINGLE
-from pipeline.settings import Settings
 from pipeline.storage import AGAIN
 
 MAX_SECONDS = 240.0  # after which a message leaves the rest to the next: the function has 540, the order's delivery 600
@@ -87,7 +87,7 @@ def parse(value: Any) -> Collection:
 
 
 def run(
-    settings: Settings, collection: Collection, receipt: Receipt, clock: Callable[[], float] = time.monotonic
+    deployment: Deployment, collection: Collection, receipt: Receipt, clock: Callable[[], float] = time.monotonic
 ) -> tuple[Verdict, Collection | None]:
     """Takes in what waits, a round at a time; running it again, or beside another, does no harm.
 
@@ -98,41 +98,41 @@ def run(
     Raises:
         Exception: what made a message fail; the others of its round have been dealt with, and it comes again.
     """
-    if not settings.collect_subscription:
+    if not deployment.settings.collect_subscription:
         return Verdict("ignored", reason="COLLECT_SUBSCRIPTION is not set"), None
     counts: Counter[str] = Counter(pulled=0)
     left, until = collection.limit, clock() + MAX_SECONDS
     following: Collection | None = None
-    while left != 0 and not intake.is_throttled(settings):
+    while left != 0 and not intake.is_throttled(deployment):
         if clock() >= until:
             following = Collection(left)
             break
-        size = max(1, min(settings.micro_batch_size, MAX_PULLED, left or MAX_PULLED))
-        pulled = pubsub.pull(settings.collect_subscription, size)
+        size = max(1, min(deployment.settings.micro_batch_size, MAX_PULLED, left or MAX_PULLED))
+        pulled = pubsub.pull(deployment.settings.collect_subscription, size)
         counts["pulled"] += len(pulled)
-        _round(settings, pulled, receipt, counts)
+        _round(deployment, pulled, receipt, counts)
         if len(pulled) < size:
             break
         left = None if left is None else left - len(pulled)
     return Verdict("accepted", reason="collect", counts=dict(counts)), following
 
 
-def _round(settings: Settings, pulled: list[Pulled], receipt: Receipt, counts: Counter[str]) -> None:
+def _round(deployment: Deployment, pulled: list[Pulled], receipt: Receipt, counts: Counter[str]) -> None:
     """Takes in the messages that were pulled together, and acknowledges those that are done with.
 
     What another handler is at work on is neither acknowledged nor given back: it comes again after its deadline.
     """
     with ThreadPoolExecutor(CONCURRENCY) as pool:
-        taken = list(pool.map(lambda one: Taken(one, _take(settings, one.message)), pulled))
+        taken = list(pool.map(lambda one: Taken(one, _take(deployment, one.message)), pulled))
         for group in _groups(taken):
-            results = _launched(settings, group.reserved, receipt, pool)
+            results = _launched(deployment, group.reserved, receipt, pool)
             for one, result in zip(group.taken, results, strict=True):
                 one.result = result
     for one in taken:
         _close(one)
     counts.update(one.word for one in taken)
     counts["executions"] += len({one.result.execution for one in taken if isinstance(one.result, Verdict)} - {None})
-    subscription = settings.collect_subscription
+    subscription = deployment.settings.collect_subscription
     pubsub.acknowledge(subscription, [one.pulled.ack_id for one in taken if one.word in DONE])
     pubsub.give_back(subscription, [one.pulled.ack_id for one in taken if one.word in AGAIN_SOON])
     for one in taken:
@@ -140,27 +140,27 @@ def _round(settings: Settings, pulled: list[Pulled], receipt: Receipt, counts: C
             raise one.result
 
 
-def _take(settings: Settings, message: Message) -> Verdict | Reserved | Exception:
+def _take(deployment: Deployment, message: Message) -> Verdict | Reserved | Exception:
     """What becomes of one message by itself; Reserved when its object may go together with others."""
     with logs.bound(event_id=message.id):
         try:
-            reserved = _reserved(settings, message, Receipt(message.id, now()))
+            reserved = _reserved(deployment, message, Receipt(message.id, now()))
             if isinstance(reserved, Reserved) and reserved.job.kind not in SINGLE:
-                return intake.launch(settings, reserved)
+                return intake.launch(deployment, reserved)
         except Exception as error:  # noqa: BLE001 - one message's trouble is not the others'
             return error
         return reserved
 
 
-def _reserved(settings: Settings, message: Message, receipt: Receipt) -> Verdict | Reserved:
+def _reserved(deployment: Deployment, message: Message, receipt: Receipt) -> Verdict | Reserved:
     change = messages.change(message)
     if change and change != messages.FINALIZE:
         return Verdict("ignored", reason=change)
     try:
-        named = messages.upload(settings, message)
+        named = messages.upload(deployment.settings, message)
     except RejectedError as reason:
-        return intake.refuse(settings, messages.job_of(message, receipt), reason)
-    return intake.reserve(settings, named, receipt)
+        return intake.refuse(deployment, messages.job_of(message, receipt), reason)
+    return intake.reserve(deployment, named, receipt)
 
 
 def _groups(taken: list[Taken]) -> list[Group]:
@@ -181,16 +181,16 @@ def _groups(taken: list[Taken]) -> list[Group]:
 
 
 def _launched(
-    settings: Settings, group: list[Reserved], receipt: Receipt, pool: ThreadPoolExecutor
+    deployment: Deployment, group: list[Reserved], receipt: Receipt, pool: ThreadPoolExecutor
 ) -> Sequence[Verdict | Exception]:
     """Starts one execution for all, and has every claim name it."""
-    claims = Claims(settings.work_bucket, settings.claim_lease)
+    claims = Claims(deployment.work, deployment.settings.claim_lease)
     members = [reserved.job for reserved in group]
     try:
         if len(group) == 1:
-            return [intake.launch(settings, group[0])]
+            return [intake.launch(deployment, group[0])]
         with intake.releasing(claims, *(reserved.claim for reserved in group)):
-            execution = intake.execute(settings, microbatches.write(settings, members, receipt))
+            execution = intake.execute(deployment, microbatches.write(deployment.work, members, receipt))
     except ThrottledError:
         return [intake.throttled(job) for job in members]
     except Exception as error:  # noqa: BLE001 - the others of the round go on

@@ -17,14 +17,14 @@ from google.api_core.exceptions import NotFound
 
 from messaging import restart
 from messaging.restart import Lost
-from pipeline import logs, storage
+from pipeline import logs
+from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.inputs.events import Receipt
 from pipeline.intake import Verdict
 from pipeline.jobs import outcomes
 from pipeline.jobs.job import Input, Job
 from pipeline.jobs.outcomes import Outcome
-from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
@@ -97,7 +97,7 @@ def parse(value: Any) -> Replay:
     return replay
 
 
-def run(settings: Settings, replay: Replay, receipt: Receipt) -> tuple[Verdict, Replay | None]:
+def run(deployment: Deployment, replay: Replay, receipt: Receipt) -> tuple[Verdict, Replay | None]:
     """Replays the documents that are wanted; running it again, or beside another, does no harm.
 
     Returns:
@@ -105,8 +105,7 @@ def run(settings: Settings, replay: Replay, receipt: Receipt) -> tuple[Verdict, 
         hour's executions are.
     """
     counts: Counter[str] = Counter()
-    listed = storage.storage().list_blobs(
-        settings.output_bucket,
+    listed = deployment.output.list_blobs(
         prefix=f"{replay.folder}{replay.prefix}",
         start_offset=f"{replay.folder}{replay.after}" if replay.after else None,
     )
@@ -122,7 +121,7 @@ def run(settings: Settings, replay: Replay, receipt: Receipt) -> tuple[Verdict, 
                 continue
             counts["read"] += 1
             if content is not None and replay.wants(content):
-                counts[_replay(settings, blob.name, content, receipt)] += 1
+                counts[_replay(deployment, blob.name, content, receipt)] += 1
         if following or not replay.limit - counts["started"] or counts["throttled"]:
             break
     return Verdict("accepted", reason="replay", counts=dict(counts)), following
@@ -150,7 +149,7 @@ def _read(page: list["Blob"], schema: str) -> Iterator[tuple["Blob", dict[str, A
         return zip(page, list(pool.map(content, page)), strict=True)
 
 
-def _replay(settings: Settings, name: str, content: dict[str, Any], receipt: Receipt) -> str:
+def _replay(deployment: Deployment, name: str, content: dict[str, Any], receipt: Receipt) -> str:
     """Replays one document; the word under which it is counted."""
     try:
         source = Input.parse(content["input"])
@@ -165,19 +164,19 @@ def _replay(settings: Settings, name: str, content: dict[str, Any], receipt: Rec
         input=source,
         trace=receipt.trace,
     )
-    reopened = outcomes.reopen(settings, job.id, name, content)
+    reopened = outcomes.reopen(deployment.work, job.id, name, content)
     if reopened is None:
-        return "completed" if outcomes.resume(settings, job) else "running"
-    lost = _lost(settings, job, source, reopened, receipt)
-    return restart.revive(settings, lost) if lost else "unreplayable"
+        return "completed" if outcomes.resume(deployment, job) else "running"
+    lost = _lost(deployment, job, source, reopened, receipt)
+    return restart.revive(deployment, lost) if lost else "unreplayable"
 
 
-def _lost(settings: Settings, job: Job, source: Input, reopened: Outcome, receipt: Receipt) -> Lost | None:
+def _lost(deployment: Deployment, job: Job, source: Input, reopened: Outcome, receipt: Receipt) -> Lost | None:
     kind = (reopened.argument or {}).get("kind")
     if kind is None:
-        return restart.of_input(settings, job, source, receipt)
+        return restart.of_input(deployment, job, source, receipt)
     routed = replace(Job.parse(reopened.argument), event_id=job.event_id, received_at=job.received_at, trace=job.trace)
-    return restart.of_argument(settings, routed)
+    return restart.of_argument(deployment, routed)
 
 
 def _moment(text: str) -> datetime:

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from messaging import restart
 from messaging.restart import Lost
-from pipeline import storage
+from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
 from pipeline.inputs import kept_messages
 from pipeline.inputs.events import Receipt, Upload
 from pipeline.intake import Verdict
 from pipeline.jobs import outcomes
-from pipeline.settings import Settings
 from pipeline.storage import is_stamped
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def parse(value: Any) -> Sweep:
     return sweep
 
 
-def run(settings: Settings, sweep: Sweep, receipt: Receipt) -> tuple[Verdict, Sweep | None]:
+def run(deployment: Deployment, sweep: Sweep, receipt: Receipt) -> tuple[Verdict, Sweep | None]:
     """Starts unfinished inputs; running it again, or beside another, does no harm.
 
     Returns:
@@ -73,21 +72,21 @@ def run(settings: Settings, sweep: Sweep, receipt: Receipt) -> tuple[Verdict, Sw
     counts: Counter[str] = Counter()
     following: Sweep | None = sweep
     while following and counts["scanned"] < MAX_SCANNED:
-        following = _sweep_part(settings, following, receipt, counts)
+        following = _sweep_part(deployment, following, receipt, counts)
     return Verdict("accepted", reason="sweep", counts=dict(counts)), following
 
 
-def _sweep_part(settings: Settings, sweep: Sweep, receipt: Receipt, counts: Counter[str]) -> Sweep | None:
+def _sweep_part(deployment: Deployment, sweep: Sweep, receipt: Receipt, counts: Counter[str]) -> Sweep | None:
     """Goes through one part as far as a message may, and returns the sweep of what follows."""
-    blobs = _listing(settings, sweep)
+    blobs = _listing(deployment, sweep)
     left = sweep.limit
     while counts["scanned"] < MAX_SCANNED and (page := list(islice(blobs, PAGE))):
         counts["scanned"] += len(page)
-        for lost in _unfinished(settings, _inputs(settings, sweep, page, receipt)):
+        for lost in _unfinished(deployment, _inputs(deployment, sweep, page, receipt)):
             if not left or counts["throttled"]:
                 counts["remaining"] += 1
                 continue
-            word = restart.revive(settings, lost)
+            word = restart.revive(deployment, lost)
             counts[word] += 1
             left -= word == "started"
     if not left or counts["throttled"]:
@@ -95,44 +94,43 @@ def _sweep_part(settings: Settings, sweep: Sweep, receipt: Receipt, counts: Coun
     return _following(replace(sweep, limit=left), next(blobs, None))
 
 
-def _listing(settings: Settings, sweep: Sweep) -> Iterator["Blob"]:
+def _listing(deployment: Deployment, sweep: Sweep) -> Iterator["Blob"]:
     """The objects of the sweep's part, from where it begins."""
     if sweep.part == "messages":
-        bucket, prefix = settings.work_bucket, kept_messages.FOLDER
+        bucket, prefix = deployment.work, kept_messages.FOLDER
     else:
-        bucket, prefix = settings.input_bucket, sweep.prefix
-    listed = storage.storage().list_blobs(bucket, prefix=prefix or None, start_offset=sweep.after or None)
-    return iter(listed)
+        bucket, prefix = deployment.input, sweep.prefix
+    return iter(bucket.list_blobs(prefix=prefix or None, start_offset=sweep.after or None))
 
 
-def _inputs(settings: Settings, sweep: Sweep, page: list["Blob"], receipt: Receipt) -> Iterator[Lost]:
+def _inputs(deployment: Deployment, sweep: Sweep, page: list["Blob"], receipt: Receipt) -> Iterator[Lost]:
     for blob in page:
         if sweep.part == "messages":
             if job := kept_messages.job_of(blob, receipt):
-                yield restart.of_kept(settings, job)
+                yield restart.of_kept(deployment, job)
             continue
         named = Upload.of_blob(blob)
         if named.is_input and not is_stamped(named.metadata):
-            yield restart.of_upload(settings, named, receipt)
+            yield restart.of_upload(deployment, named, receipt)
 
 
-def _unfinished(settings: Settings, page: Iterator[Lost]) -> list[Lost]:
+def _unfinished(deployment: Deployment, page: Iterator[Lost]) -> list[Lost]:
     inputs = list(page)
     with ThreadPoolExecutor(CONCURRENCY) as pool:
-        states = pool.map(lambda lost: is_unfinished(settings, lost), inputs)
+        states = pool.map(lambda lost: is_unfinished(deployment, lost), inputs)
         return [lost for lost, unfinished in zip(inputs, states, strict=True) if unfinished]
 
 
-def is_unfinished(settings: Settings, lost: Lost) -> bool:
+def is_unfinished(deployment: Deployment, lost: Lost) -> bool:
     """Whether it has no document, or one whose replay has not come to its end."""
-    found = outcomes.terminal(settings, lost.job.document)
+    found = outcomes.terminal(deployment.output, lost.job.document)
     if "failed" not in found:
         return not found
-    decided = outcomes.read(settings, lost.job.id)
+    decided = outcomes.read(deployment.work, lost.job.id)
     if decided and decided.reopened:
         return True
     if decided and decided.attempt:
-        outcomes.resume(settings, lost.job)  # the replay's document may lack, or the failed one stand beside it
+        outcomes.resume(deployment, lost.job)  # the replay's document may lack, or the failed one stand beside it
     return False
 
 

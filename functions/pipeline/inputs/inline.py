@@ -4,13 +4,15 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import RejectedError
 from pipeline.formats import signatures
 from pipeline.inputs import kept_messages, parameters
 from pipeline.jobs.job import Job
-from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Bucket
 
 MAX_INSTANCES = 128
 BESIDE = {"instances", "model", "version", "parameters"}
@@ -63,9 +65,9 @@ def check(instances: Any) -> str:
     return found[0]
 
 
-def stage(settings: Settings, job: Job, inline: Inline) -> Job:
+def stage(work: "Bucket", job: Job, inline: Inline) -> Job:
     """Writes the instances to the work bucket and makes that object the job's input."""
-    source = kept_messages.keep(settings, job, inline.body())
+    source = kept_messages.keep(work, job, inline.body())
     return replace(job, input=source, kind=inline.kind, model=inline.model, parameters=inline.parameters)
 
 

@@ -9,26 +9,25 @@ from typing import TYPE_CHECKING, Any
 from pipeline import storage
 from pipeline.inputs.events import Receipt
 from pipeline.jobs.job import Input, Job
-from pipeline.settings import Settings
 from pipeline.storage import content_type, put_once
 
 if TYPE_CHECKING:
-    from google.cloud.storage import Blob
+    from google.cloud.storage import Blob, Bucket
 
 FOLDER = "messages/"
 DOCUMENT = "document"
 
 
-def keep(settings: Settings, job: Job, body: dict[str, Any]) -> Input:
+def keep(work: "Bucket", job: Job, body: dict[str, Any]) -> Input:
     """Writes a checked message once; the same object again for the same job."""
     data = json.dumps(body, separators=(",", ":")).encode()
-    blob = storage.bucket(settings.work_bucket).blob(f"{FOLDER}{job.id}.json")
+    blob = work.blob(f"{FOLDER}{job.id}.json")
     put_once(blob, data, storage.stamp(job.id, hops=job.hops) | {DOCUMENT: job.document})
-    return Input(settings.work_bucket, blob.name, blob.generation, len(data), content_type(blob.name))
+    return Input(work.name, blob.name, blob.generation, len(data), content_type(blob.name))
 
 
-def is_kept(settings: Settings, source: Input) -> bool:
-    return source.bucket == settings.work_bucket and source.name.startswith(FOLDER)
+def is_kept(work: "Bucket", source: Input) -> bool:
+    return source.bucket == work.name and source.name.startswith(FOLDER)
 
 
 def job_of(blob: "Blob", receipt: Receipt) -> Job | None:

@@ -2,18 +2,21 @@
 
 import json
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from google.api_core.exceptions import PreconditionFailed
 
-from pipeline import schema, storage
+from pipeline import schema
+from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
 from pipeline.formats import json_text
 from pipeline.formats.text import decode
 from pipeline.inputs import objects, parameters
 from pipeline.jobs.job import Job, int64, of_manifest
-from pipeline.settings import Settings
 from pipeline.storage import put, stamp
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Bucket
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +39,16 @@ class Manifest:
     format: Literal["csv", "jsonl"] = "jsonl"
 
 
-def load(settings: Settings, job: Job) -> Manifest:
+def load(deployment: Deployment, job: Job) -> Manifest:
     """Reads a job's manifest and makes sure that no other job has its id.
 
     Raises:
         RejectedError: `duplicate_manifest`, or it is no manifest.
     """
-    limit = settings.max_bytes["manifest"]
+    limit = deployment.settings.max_bytes["manifest"]
     try:
         manifest = parse(json_text.parse(decode(objects.read(job.object_input(), limit))))
-        _enter(settings, job, manifest)
+        _enter(deployment.work, job, manifest)
     except RejectedError as error:
         error.kind = "manifest"
         raise
@@ -70,9 +73,9 @@ def job_of(job: Job, manifest_id: str) -> Job:
     return replace(job, id=of_manifest(manifest_id), document=f"manifests/{manifest_id}", kind="manifest")
 
 
-def _enter(settings: Settings, job: Job, manifest: Manifest) -> None:
+def _enter(work: "Bucket", job: Job, manifest: Manifest) -> None:
     """Keeps which job has the id, for as long as the work bucket keeps anything."""
-    blob = storage.bucket(settings.work_bucket).blob(f"manifests/{manifest.id}.json")
+    blob = work.blob(f"manifests/{manifest.id}.json")
     try:
         put(blob, json.dumps({"job": job.id, "document": job.document}), stamp(job.id), generation=0)
     except PreconditionFailed:

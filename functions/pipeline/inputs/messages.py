@@ -41,7 +41,7 @@ def upload(settings: Settings, message: Message) -> Upload:
     if change(message) != FINALIZE:
         raise RejectedError("unknown_message", "The message is no notification of a new object.")
     try:
-        announced = Upload.parse(_resource(settings, message))
+        announced = Upload.parse(_resource(message, settings.max_bytes["message"]))
     except MalformedError as error:
         raise RejectedError("unknown_message", f"The notification names no object: {error}") from error
     if announced.bucket != settings.input_bucket and not storage.is_stamped(announced.metadata):
@@ -59,21 +59,21 @@ def named(message: Message) -> dict[str, str | None]:
     }
 
 
-def body(settings: Settings, message: Message) -> dict[str, Any]:
+def body(message: Message, limit: int) -> dict[str, Any]:
     """The data, a JSON object.
 
     Raises:
         RejectedError: `empty_message`, `invalid_base64`, `too_large`, `invalid_json` or `unknown_message`.
     """
-    value = json_text.parse(_text(message.data, settings.max_bytes["message"]))
+    value = json_text.parse(_text(message.data, limit))
     if not isinstance(value, dict):
         raise RejectedError("unknown_message", "The message must be a JSON object.")
     return value
 
 
-def _resource(settings: Settings, message: Message) -> Any:
+def _resource(message: Message, limit: int) -> Any:
     """The object resource; without a payload (payloadFormat NONE) the attributes name the object."""
-    return named(message) if message.attributes.get("payloadFormat") == "NONE" else body(settings, message)
+    return named(message) if message.attributes.get("payloadFormat") == "NONE" else body(message, limit)
 
 
 def _text(data: object, limit: int) -> str:

@@ -8,34 +8,36 @@ Each member stays a job of its own, with its claim, outcome and document; the mi
 
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from pipeline import storage
 from pipeline.errors import MalformedError
 from pipeline.inputs import objects
 from pipeline.inputs.events import Receipt
 from pipeline.jobs.job import MICROBATCH, Input, Job, of_microbatch
-from pipeline.settings import Settings
 from pipeline.storage import content_type, put_once, stamp
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Bucket
 
 MAX_BYTES = 64 << 20  # of the members' inputs together
 MAX_ARGUMENTS = 64 << 20  # bytes
 
 
-def write(settings: Settings, members: Sequence[Job], receipt: Receipt) -> Job:
+def write(work: "Bucket", members: Sequence[Job], receipt: Receipt) -> Job:
     """Keeps the members, which are asked for with the same model and parameters; the execution's job.
 
     The same members make the same micro-batch, so that what an interrupted attempt computed is found again.
     """
     id = of_microbatch(member.id for member in members)
     data = "".join(json.dumps(member.argument(), ensure_ascii=False) + "\n" for member in members).encode()
-    blob = storage.bucket(settings.work_bucket).blob(_name(id))
+    blob = work.blob(_name(id))
     put_once(blob, data, stamp(id))
     return Job(
         id=id,
         document=f"microbatches/{id}",
         event_id=receipt.event_id,
         received_at=receipt.received_at,
-        input=Input(settings.work_bucket, blob.name, blob.generation, blob.size, content_type(blob.name)),
+        input=Input(work.name, blob.name, blob.generation, blob.size, content_type(blob.name)),
         kind=MICROBATCH,
         model=members[0].model,
         parameters=members[0].parameters,
@@ -43,23 +45,23 @@ def write(settings: Settings, members: Sequence[Job], receipt: Receipt) -> Job:
     )
 
 
-def members(settings: Settings, job: Job) -> list[Job]:
+def members(work: "Bucket", job: Job) -> list[Job]:
     """The members of a micro-batch's execution.
 
     Raises:
         MalformedError: its input is no micro-batch of its own.
         RejectedError: `input_gone`.
     """
-    if not is_kept(settings, job):
+    if not is_kept(work, job):
         raise MalformedError("The input must be the micro-batch of the job.")
     data = objects.read(job.object_input(), MAX_ARGUMENTS)
     return [Job.parse(json.loads(line)) for line in data.splitlines()]
 
 
-def is_kept(settings: Settings, job: Job) -> bool:
+def is_kept(work: "Bucket", job: Job) -> bool:
     """Whether the job is a micro-batch, and its input what `write` has left of it."""
     source = job.object_input()
-    return job.kind == MICROBATCH and (source.bucket, source.name) == (settings.work_bucket, _name(job.id))
+    return job.kind == MICROBATCH and (source.bucket, source.name) == (work.name, _name(job.id))
 
 
 def _name(id: str) -> str:

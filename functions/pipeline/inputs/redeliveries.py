@@ -6,33 +6,35 @@ redeliveries/<digest>.json of the work bucket: {topic, message_id}. The digest i
 import hashlib
 import json
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
 
-from pipeline import storage
 from pipeline.inputs.events import Message
-from pipeline.settings import Settings
 from pipeline.storage import put, stamp
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Bucket
 
 DEAD_LETTER_SOURCE = "CloudPubSubDeadLetterSource"
 """What the names of the attributes begin with that Pub/Sub adds to a dead letter."""
 
 
-def note(settings: Settings, message: Message) -> None:
+def note(work: "Bucket", message: Message) -> None:
     """Keeps which message this is for the case that it ends as a dead letter; costs one write per redelivery."""
     if message.attempt < 2 or not message.published:
         return
-    blob = storage.bucket(settings.work_bucket).blob(_name(message, message.published))
+    blob = work.blob(_name(message, message.published))
     try:
         put(blob, json.dumps({"topic": message.topic, "message_id": message.id}), stamp("redelivery"), generation=0)
     except PreconditionFailed:
         return
 
 
-def original(settings: Settings, message: Message, published: str) -> tuple[str, str] | None:
+def original(work: "Bucket", message: Message, published: str) -> tuple[str, str] | None:
     """Topic and id under which the message was delivered, where a redelivery has noted them."""
     try:
-        noted = json.loads(storage.bucket(settings.work_bucket).blob(_name(message, published)).download_as_bytes())
+        noted = json.loads(work.blob(_name(message, published)).download_as_bytes())
     except NotFound:
         return None
     return noted["topic"], noted["message_id"]

@@ -11,15 +11,16 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from google.api_core.exceptions import NotFound
 
-from pipeline import storage
 from pipeline.errors import MalformedError
 from pipeline.inputs import parameters
 from pipeline.jobs.job import int64
-from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Bucket
 
 Format = Literal["csv", "jsonl"]
 
@@ -44,13 +45,13 @@ class Batch:
         return asdict(self)
 
     @classmethod
-    def parse(cls, value: object, settings: Settings, job: str) -> Self:
+    def parse(cls, value: object, work: "Bucket", job: str) -> Self:
         """Reads a batch as the workflow hands it on.
 
         Raises:
             MalformedError: it is none, or not this job's.
         """
-        if not isinstance(value, dict) or value.get("prefix") != prefix(settings, job):
+        if not isinstance(value, dict) or value.get("prefix") != prefix(work, job):
             raise MalformedError("The batch must be that of the job, with its prefix in the work bucket.")
         if value.get("format") not in ("csv", "jsonl"):
             raise MalformedError("format must be csv or jsonl.")
@@ -92,19 +93,18 @@ class Summary:
         return sum(self.errors.values())
 
 
-def read(settings: Settings, job: str) -> Batch | None:
+def read(work: "Bucket", job: str) -> Batch | None:
     """The batch that an earlier attempt has cut; None when there is none, or not to its end."""
     try:
-        found = storage.bucket(settings.work_bucket).blob(f"{_folder(job)}index.json").download_as_bytes()
+        found = work.blob(f"{_folder(job)}index.json").download_as_bytes()
     except NotFound:
         return None
     return Batch(**json.loads(found))
 
 
-def summarise(settings: Settings, batch: Batch) -> Summary:
+def summarise(work: "Bucket", batch: Batch) -> Summary:
     """Sums up the finished shards, from a listing alone."""
-    listed = storage.storage().list_blobs(
-        settings.work_bucket,
+    listed = work.list_blobs(
         prefix=batch.name(""),
         match_glob=f"{batch.name('')}*.out.{batch.format}",
         fields="items(name,metadata),nextPageToken",
@@ -134,9 +134,9 @@ def _sum(batch: Batch, found: Iterable[tuple[str, Mapping[str, str]]]) -> Summar
     )
 
 
-def prefix(settings: Settings, job: str) -> str:
+def prefix(work: "Bucket", job: str) -> str:
     """The address that begins those of a job's shards."""
-    return f"gs://{settings.work_bucket}/{_folder(job)}"
+    return f"gs://{work.name}/{_folder(job)}"
 
 
 def _folder(job: str) -> str:

@@ -23,7 +23,7 @@ from pipeline.errors import InProgressError
 from pipeline.storage import put, stamp
 
 if TYPE_CHECKING:
-    from google.cloud.storage import Blob
+    from google.cloud.storage import Blob, Bucket
 
 Clock = Callable[[], datetime]
 CLAIMED, STARTED = "claimed", "started"
@@ -73,11 +73,11 @@ class Claims:
     """The claims in one bucket.
 
     Args:
-        bucket: the work bucket's name.
+        bucket: the work bucket.
         lease: seconds after which a claim that was never confirmed may be taken over.
     """
 
-    def __init__(self, bucket: str, lease: float, clock: Clock = utc_now) -> None:
+    def __init__(self, bucket: "Bucket", lease: float, clock: Clock = utc_now) -> None:
         self._bucket = bucket
         self._lease = lease
         self._clock = clock
@@ -162,5 +162,5 @@ class Claims:
         return replace(claim, generation=blob.generation)
 
     def _blob(self, job: str) -> "Blob":
-        blob: Blob = storage.bucket(self._bucket).blob(f"claims/{job}.json")
+        blob: Blob = self._bucket.blob(f"claims/{job}.json")
         return blob

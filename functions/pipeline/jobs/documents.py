@@ -9,7 +9,6 @@ from typing import Any, Self
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.inputs.events import now
 from pipeline.jobs.job import Job
-from pipeline.settings import Settings
 
 HIGH_CONFIDENCE = 0.8
 REVIEW_CONFIDENCE = 0.6
@@ -101,14 +100,12 @@ def rejected(job: Job, reason: RejectedError, lineage: Lineage | None = None) ->
     }
 
 
-def failed(
-    settings: Settings, job: Job, error: Document, lineage: Lineage | None = None, *, replayed_by: str | None = None
-) -> Document:
+def failed(job: Job, error: Document, lineage: Lineage | None = None, *, replay: str) -> Document:
     """A failed document.
 
     Args:
         error: `{code, message, step, deliveries?}`.
-        replayed_by: the command that sends the input again, where a replay of the document would not.
+        replay: the command that sends the input again.
     """
     lineage = lineage or Lineage()
     return {
@@ -116,7 +113,7 @@ def failed(
         "status": "failed",
         **_head(job),
         "error": error | {"message": error["message"][:MAX_MESSAGE]},
-        "replay": replayed_by or replay(settings, job.document),
+        "replay": replay,
         "timing": _timing(job, lineage),
         "lineage": lineage.json(job),
     }
@@ -130,11 +127,11 @@ def quality(confidence: float | None) -> Document:
     }
 
 
-def replay(settings: Settings, document: str, *, partial: bool = False) -> str:
+def replay(topic: str, document: str, *, partial: bool = False) -> str:
     """The command that starts a failed document's job once more, or the lost shards of a partial one."""
     wanted = {"prefix": f"{document}.json"} | ({"partial": True} if partial else {})
     message = json.dumps({"replay": wanted}, ensure_ascii=False)
-    return f"gcloud pubsub topics publish {shlex.quote(settings.messages_topic)} --message={shlex.quote(message)}"
+    return f"gcloud pubsub topics publish {shlex.quote(topic)} --message={shlex.quote(message)}"
 
 
 def attempt(content: Document) -> Document:

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
 
-from pipeline import storage
+from pipeline.deployment import Deployment
 from pipeline.jobs import documents
 from pipeline.jobs.job import Input, Job
-from pipeline.settings import Settings
 from pipeline.storage import copy, put, stamp, supersede
 
 if TYPE_CHECKING:
-    from google.cloud.storage import Blob
+    from google.cloud.storage import Blob, Bucket
 from typing import TYPE_CHECKING
 
 from pipeline.jobs.job import fit
@@ -112,7 +111,7 @@ def name(job: Job, status: str, extension: str = "json") -> str:
     return f"{FOLDERS[status]}/{job.document}.{extension}"
 
 
-def settle(settings: Settings, job: Job, content: dict[str, Any], staged: str | None = None) -> Outcome:
+def settle(deployment: Deployment, job: Job, content: dict[str, Any], staged: str | None = None) -> Outcome:
     """Decides the job, unless it was decided before, and writes what was decided.
 
     Args:
@@ -127,22 +126,22 @@ def settle(settings: Settings, job: Job, content: dict[str, Any], staged: str | 
     if staged is not None:
         target = name(job, content["status"], staged.rpartition(".")[2])
         proposed = replace(proposed, staged=staged, target=target)
-    decided = _decide(settings, job, proposed)
+    decided = _decide(deployment.work, job, proposed)
     if not decided.reopened:
-        _finish(settings, job, decided)
+        _finish(deployment, job, decided)
     return decided
 
 
-def resume(settings: Settings, job: Job) -> Outcome | None:
+def resume(deployment: Deployment, job: Job) -> Outcome | None:
     """Writes what a decided job still lacks; None when it is undecided, or undecided again."""
-    decided = read(settings, job.id)
+    decided = read(deployment.work, job.id)
     if decided is None or decided.reopened:
         return None
-    _finish(settings, job, decided)
+    _finish(deployment, job, decided)
     return decided
 
 
-def reopen(settings: Settings, job_id: str, document: str, content: dict[str, Any]) -> Outcome | None:
+def reopen(work: "Bucket", job_id: str, document: str, content: dict[str, Any]) -> Outcome | None:
     """Declares a failure undecided, so that whoever settles next decides; its document stays until then.
 
     Args:
@@ -151,44 +150,43 @@ def reopen(settings: Settings, job_id: str, document: str, content: dict[str, An
     Returns:
         The reopened outcome, also when another caller reopened it; None when the job has come to another end.
     """
-    held = read(settings, job_id) or Outcome(document, content)
+    held = read(work, job_id) or Outcome(document, content)
     if not held.is_replayable:
         return None
     if held.reopened:
         return held
     try:
-        put(_arbiter(settings, job_id), replace(held, reopened=True).json(), stamp(job_id), generation=held.generation)
+        put(_arbiter(work, job_id), replace(held, reopened=True).json(), stamp(job_id), generation=held.generation)
     except PreconditionFailed:
-        now = read(settings, job_id)
+        now = read(work, job_id)
         return now if now and now.reopened else None
     return replace(held, reopened=True)
 
 
-def read(settings: Settings, job_id: str) -> Outcome | None:
+def read(work: "Bucket", job_id: str) -> Outcome | None:
     try:
-        return _load(settings, job_id)
+        return _load(work, job_id)
     except NotFound:
         return None
 
 
-def terminal(settings: Settings, document: str) -> list[str]:
+def terminal(output: "Bucket", document: str) -> list[str]:
     """The folders that hold a terminal document; two of them while a failed one is being replaced."""
-    bucket = storage.bucket(settings.output_bucket)
 
     def holds(folder: str) -> bool:
-        exists: bool = bucket.blob(f"{folder}/{document}.json").exists()
+        exists: bool = output.blob(f"{folder}/{document}.json").exists()
         return exists
 
     decided = next((folder for folder in ("results", "rejected") if holds(folder)), None)
     return [folder for folder in (decided, "failed" if holds("failed") else None) if folder]
 
 
-def _decide(settings: Settings, job: Job, proposed: Outcome) -> Outcome:
-    arbiter = _arbiter(settings, job.id)
+def _decide(work: "Bucket", job: Job, proposed: Outcome) -> Outcome:
+    arbiter = _arbiter(work, job.id)
     try:
         put(arbiter, proposed.json(), stamp(job.id), generation=0)
     except PreconditionFailed:
-        held = _load(settings, job.id)
+        held = _load(work, job.id)
     else:
         return proposed
     while held.reopened and not held.is_over(proposed.content["lineage"]["execution"]):
@@ -196,45 +194,45 @@ def _decide(settings: Settings, job: Job, proposed: Outcome) -> Outcome:
         try:
             put(arbiter, following.json(), stamp(job.id), generation=held.generation)
         except PreconditionFailed:
-            held = _load(settings, job.id)
+            held = _load(work, job.id)
         else:
             return following
     return held
 
 
-def _finish(settings: Settings, job: Job, outcome: Outcome) -> None:
+def _finish(deployment: Deployment, job: Job, outcome: Outcome) -> None:
     """Writes the outcome, and then whatever has replaced it: a writer that slept may bring a failure back to life."""
     while True:
-        _write(settings, job, outcome)
+        _write(deployment, job, outcome)
         if outcome.status != "failed":
             return
-        now = read(settings, job.id)
+        now = read(deployment.work, job.id)
         if now is None or now.attempt == outcome.attempt:
             return
         outcome = now
 
 
-def _write(settings: Settings, job: Job, outcome: Outcome) -> None:
+def _write(deployment: Deployment, job: Job, outcome: Outcome) -> None:
     """Writes what is missing of a decided outcome; what is there stays as it is."""
-    output = storage.bucket(settings.output_bucket)
+    output = deployment.output
     metadata = stamp(job.id, hops=job.hops + 1, attempt=outcome.attempt)
     if outcome.staged and outcome.target:
-        _copy(settings, metadata, outcome.staged, outcome.target, outcome.attempt)
+        _copy(deployment, metadata, outcome.staged, outcome.target, outcome.attempt)
     text = json.dumps(outcome.content, ensure_ascii=False, indent=2) + "\n"
     document = output.blob(outcome.document)
     supersede(document, (0, outcome.attempt), lambda seen: put(document, text, metadata, generation=seen))
     source = job.input
-    if isinstance(source, Input) and source.bucket == settings.input_bucket:
-        advance(output, source, metadata, outcome.attempt, text, _staged(settings, outcome))
+    if isinstance(source, Input) and source.bucket == deployment.settings.input_bucket:
+        advance(output, source, metadata, outcome.attempt, text, _staged(deployment, outcome))
     if outcome.attempt and outcome.status != "failed":
         with contextlib.suppress(NotFound):
             output.blob(name(job, "failed")).delete()
 
 
-def _copy(settings: Settings, metadata: dict[str, str], staged: str, name: str, attempt: int) -> None:
+def _copy(deployment: Deployment, metadata: dict[str, str], staged: str, name: str, attempt: int) -> None:
     source, target = (
-        storage.bucket(settings.work_bucket).blob(staged),
-        storage.bucket(settings.output_bucket).blob(name),
+        deployment.work.blob(staged),
+        deployment.output.blob(name),
     )
     try:
         supersede(target, (0, attempt), lambda seen: copy(source, target, metadata, generation=seen))
@@ -243,18 +241,18 @@ def _copy(settings: Settings, metadata: dict[str, str], staged: str, name: str, 
             raise
 
 
-def _staged(settings: Settings, outcome: Outcome) -> "Blob | None":
-    return storage.bucket(settings.work_bucket).blob(outcome.staged) if outcome.staged else None
+def _staged(deployment: Deployment, outcome: Outcome) -> "Blob | None":
+    return deployment.work.blob(outcome.staged) if outcome.staged else None
 
 
-def _load(settings: Settings, job_id: str) -> Outcome:
-    arbiter = _arbiter(settings, job_id)
+def _load(work: "Bucket", job_id: str) -> Outcome:
+    arbiter = _arbiter(work, job_id)
     text = arbiter.download_as_bytes()
     return Outcome.parse(text, arbiter.generation)
 
 
-def _arbiter(settings: Settings, job_id: str) -> "Blob":
-    blob: Blob = storage.bucket(settings.work_bucket).blob(f"outcomes/{job_id}.json")
+def _arbiter(work: "Bucket", job_id: str) -> "Blob":
+    blob: Blob = work.blob(f"outcomes/{job_id}.json")
     return blob
 
 

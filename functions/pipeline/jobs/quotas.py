@@ -21,7 +21,7 @@ from pipeline.jobs.claims import Clock, utc_now
 from pipeline.storage import put, stamp
 
 if TYPE_CHECKING:
-    from google.cloud.storage import Blob
+    from google.cloud.storage import Blob, Bucket
 
 BLOCKS = 100
 RACES = 10
@@ -31,11 +31,11 @@ class Quota:
     """The executions that this process may still start in the hour.
 
     Args:
-        bucket: the work bucket's name.
+        bucket: the work bucket.
         cap: executions per hour, of all processes together.
     """
 
-    def __init__(self, bucket: str, cap: int, clock: Clock = utc_now) -> None:
+    def __init__(self, bucket: "Bucket", cap: int, clock: Clock = utc_now) -> None:
         self._bucket, self._cap, self._clock = bucket, cap, clock
         self._lock = threading.Lock()
         self._hour = ""
@@ -71,7 +71,7 @@ class Quota:
     def _reserve(self) -> int:
         for race in range(RACES):
             time.sleep(random.uniform(0, 0.03 * race))  # noqa: S311 - only keeps racers apart
-            blob: Blob = storage.bucket(self._bucket).blob(f"quotas/{self._hour}.json")
+            blob: Blob = self._bucket.blob(f"quotas/{self._hour}.json")
             taken, generation = _read(blob)
             wanted = min(max(1, self._cap // BLOCKS), self._cap - taken)
             if wanted <= 0:
@@ -87,7 +87,7 @@ class Quota:
 @functools.cache
 def of(bucket: str, cap: int) -> Quota:
     """This process's share of the cap."""
-    return Quota(bucket, cap)
+    return Quota(storage.bucket(bucket), cap)
 
 
 def _read(blob: "Blob") -> tuple[int, int]:

@@ -8,17 +8,18 @@ import uuid
 from collections import Counter
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.api_core.exceptions import NotFound
 
-from pipeline import storage
 from pipeline.inputs.objects import CHUNK_BYTES
 from pipeline.jobs.batches import ADDED_COLUMNS, Batch
 from pipeline.jobs.job import Job
-from pipeline.settings import Settings
 from pipeline.storage import content_type, put, stamp
 from pipeline.tabular import writer
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Bucket
 
 FORECAST_COLUMNS = ("date", "prediction", "lower", "upper")
 MAX_SOURCES = 32  # of one compose request
@@ -28,18 +29,16 @@ HANDED_ON = ("id", "uri")
 Error = dict[str, str]
 
 
-def forecast(settings: Settings, job: Job, points: list[dict[str, Any]]) -> str:
+def forecast(work: "Bucket", job: Job, points: list[dict[str, Any]]) -> str:
     """Writes a forecast as CSV and returns the staged object's name."""
     cells = [FORECAST_COLUMNS, *([point[column] for column in FORECAST_COLUMNS] for point in points)]
     text = "".join(map(writer.line, cells))
     name = f"{_folder(job)}.csv"
-    put(storage.bucket(settings.work_bucket).blob(name), text, stamp(job.id), generation=None)
+    put(work.blob(name), text, stamp(job.id), generation=None)
     return name
 
 
-def batch(
-    settings: Settings, job: Job, merged: Batch, lost: Collection[int], error: Error
-) -> tuple[str, dict[str, int]]:
+def batch(work: "Bucket", job: Job, merged: Batch, lost: Collection[int], error: Error) -> tuple[str, dict[str, int]]:
     """Joins the shards' outputs in their order, without reading them.
 
     Args:
@@ -48,14 +47,14 @@ def batch(
     Returns:
         The staged object's name, and how many records of the lost shards have which error.
     """
-    return _Merge(settings, job, merged).run(lost, error)
+    return _Merge(work, job, merged).run(lost, error)
 
 
 class _Merge:
     """One merge under names of its own: two executions of a job never write over each other's data."""
 
-    def __init__(self, settings: Settings, job: Job, merged: Batch) -> None:
-        self._bucket = storage.bucket(settings.work_bucket)
+    def __init__(self, work: "Bucket", job: Job, merged: Batch) -> None:
+        self._bucket = work
         self._stamp = stamp(job.id)
         self._batch = merged
         self._folder = _folder(job)

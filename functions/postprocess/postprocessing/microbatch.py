@@ -5,18 +5,21 @@ from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.api_core.exceptions import NotFound
 
-from pipeline import logs, schema, storage
+from pipeline import logs, schema
+from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError
 from pipeline.inputs import microbatches
 from pipeline.jobs import batches
 from pipeline.jobs.batches import Batch
 from pipeline.jobs.job import MICROBATCH, Job
-from pipeline.settings import Settings
 from postprocessing import results
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Bucket
 
 CONCURRENCY = 8
 
@@ -35,7 +38,7 @@ def is_asked(body: Mapping[str, Any]) -> bool:
     return isinstance(argument, dict) and argument.get("kind") == MICROBATCH
 
 
-def conclude(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
+def conclude(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
     """Writes the terminal documents of the members of `{argument, batch | error, lineage}`.
 
     Called again, it writes what the first call left undone.
@@ -51,7 +54,7 @@ def conclude(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
     error = body.get("error")
     if not isinstance(lineage, dict) or bool(given) == bool(error):
         raise MalformedError("The body must hold one of batch and error, and lineage.")
-    predicted = {} if error else _predicted(settings, job, given)
+    predicted = {} if error else _predicted(deployment.work, job, given)
     error = error or (given.get("errors") or [results.LOST])[0]
 
     def concluded(member: Job) -> str:
@@ -60,29 +63,29 @@ def conclude(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
             outcome = {"prediction": found.prediction}
             revisions = {**lineage.get("service_revisions", {}), "gpu_service": found.revision}
             outcome["lineage"] = {**lineage, "service_revisions": revisions}
-        answer = results.conclude(settings, {"argument": member.argument(), "lineage": lineage} | outcome)
+        answer = results.conclude(deployment, {"argument": member.argument(), "lineage": lineage} | outcome)
         status: str = answer["status"]
         with logs.bound(job=member.id):
             logs.info("concluded", microbatch=job.id, status=status)
         return status
 
     with ThreadPoolExecutor(CONCURRENCY) as pool:
-        counts = Counter(pool.map(concluded, microbatches.members(settings, job)))
+        counts = Counter(pool.map(concluded, microbatches.members(deployment.work, job)))
     return {"status": _status(counts), "document": job.object_input().uri, "job": job.id, "members": dict(counts)}
 
 
-def _predicted(settings: Settings, job: Job, given: dict[str, Any]) -> dict[str, Predicted]:
+def _predicted(work: "Bucket", job: Job, given: dict[str, Any]) -> dict[str, Predicted]:
     """By member; those of a shard without output are missing."""
     schema.check("batch", given)
-    batch = Batch.parse(given, settings, job.id)
+    batch = Batch.parse(given, work, job.id)
     found: dict[str, Predicted] = {}
     for shard in range(batch.shards):
-        found |= _of_shard(settings, batch, shard)
+        found |= _of_shard(work, batch, shard)
     return found
 
 
-def _of_shard(settings: Settings, batch: Batch, shard: int) -> dict[str, Predicted]:
-    blob = storage.bucket(settings.work_bucket).get_blob(batch.output(shard))
+def _of_shard(work: "Bucket", batch: Batch, shard: int) -> dict[str, Predicted]:
+    blob = work.get_blob(batch.output(shard))
     if blob is None:
         return {}
     try:

@@ -2,19 +2,21 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipeline import storage
+from pipeline.deployment import Deployment
 from pipeline.inputs.events import now
 from pipeline.jobs import batches
 from pipeline.jobs.batches import Batch, Summary
 from pipeline.jobs.documents import Lineage
 from pipeline.jobs.job import Job
-from pipeline.settings import Settings
 from pipeline.storage import put, stamp
 
+if TYPE_CHECKING:
+    from google.cloud.storage import Bucket
 
-def report(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
+
+def report(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
     """Writes how far the batch of `{argument, progress, lineage}` is, and answers with that.
 
     Raises:
@@ -22,12 +24,12 @@ def report(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
     """
     job = Job.parse(body.get("argument"))
     lineage = Lineage.parse(body.get("lineage"))
-    batch = Batch.parse(body.get("progress"), settings, job.id)
-    return write(settings, job, batch, batches.summarise(settings, batch), lineage.started_at)
+    batch = Batch.parse(body.get("progress"), deployment.work, job.id)
+    return write(deployment.output, job, batch, batches.summarise(deployment.work, batch), lineage.started_at)
 
 
 def write(
-    settings: Settings, job: Job, batch: Batch, summary: Summary, started_at: str | None, *, status: str | None = None
+    output: "Bucket", job: Job, batch: Batch, summary: Summary, started_at: str | None, *, status: str | None = None
 ) -> dict[str, Any]:
     """Writes the status; `status` is that of the terminal document, None while there is none."""
     per_second = rate(summary.records, started_at)
@@ -44,7 +46,7 @@ def write(
         "remaining_seconds": round(left / per_second, 1) if status is None and per_second else None,
         "updated_at": now(),
     }
-    blob = storage.bucket(settings.output_bucket).blob(f"status/{job.id}.json")
+    blob = output.blob(f"status/{job.id}.json")
     put(blob, json.dumps(content, indent=2) + "\n", stamp(job.id), generation=None)
     return content
 

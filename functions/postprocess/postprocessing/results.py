@@ -3,9 +3,10 @@
 import json
 from collections import Counter
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline import schema
+from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.jobs import batches, documents, outcomes
 from pipeline.jobs.batches import Batch, Summary
@@ -14,6 +15,9 @@ from pipeline.jobs.job import BATCHED, Job
 from pipeline.jobs.outcomes import Outcome
 from pipeline.settings import Settings
 from postprocessing import merge, progress
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Bucket
 
 Given = Literal["prediction", "batch", "error"]
 GIVEN: tuple[Given, ...] = ("prediction", "batch", "error")
@@ -40,7 +44,7 @@ FAULTS = (  # of the GPU service's, in place of a prediction; every other code s
 LOST = {"code": "shard_lost", "message": "The shard came to no output.", "step": "predict_shards"}
 
 
-def conclude(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
+def conclude(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
     """Writes the terminal document of `{argument, prediction | batch | error, lineage}`.
 
     Called again, it answers with the document that the first call wrote, whatever it is given.
@@ -53,33 +57,35 @@ def conclude(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
     given = [key for key in GIVEN if body.get(key) is not None]
     if len(given) != 1 or not isinstance(body[given[0]], dict):
         raise MalformedError("The body must hold one of prediction, batch and error, an object.")
-    lineage = replace(lineage, service_revisions={**lineage.service_revisions, "postprocess": settings.revision})
+    revisions = {**lineage.service_revisions, "postprocess": deployment.settings.revision}
+    lineage = replace(lineage, service_revisions=revisions)
     try:
-        outcome = _conclude(settings, job, lineage, given[0], body[given[0]])
+        outcome = _conclude(deployment, job, lineage, given[0], body[given[0]])
     except RejectedError as reason:
-        outcome = outcomes.settle(settings, job, documents.rejected(job, reason, lineage))
-    if given[0] == "error" and job.kind in BATCHED and (cut := batches.read(settings, job.id)):
-        progress.write(settings, job, cut, batches.summarise(settings, cut), lineage.started_at, status=outcome.status)
+        outcome = outcomes.settle(deployment, job, documents.rejected(job, reason, lineage))
+    if given[0] == "error" and job.kind in BATCHED and (cut := batches.read(deployment.work, job.id)):
+        summary = batches.summarise(deployment.work, cut)
+        progress.write(deployment.output, job, cut, summary, lineage.started_at, status=outcome.status)
     return {
         "status": outcome.status,
-        "document": f"gs://{settings.output_bucket}/{outcome.document}",
+        "document": f"gs://{deployment.settings.output_bucket}/{outcome.document}",
         "job": job.id,
     }
 
 
-def _conclude(settings: Settings, job: Job, lineage: Lineage, key: Given, given: Document) -> Outcome:
+def _conclude(deployment: Deployment, job: Job, lineage: Lineage, key: Given, given: Document) -> Outcome:
     if key == "error":
-        return outcomes.settle(settings, job, _of_error(settings, job, lineage, given))
+        return outcomes.settle(deployment, job, _of_error(deployment.settings, job, lineage, given))
     shape = "forecast" if key == "prediction" and job.kind == "timeseries" else key
     schema.check(shape, given)
     if shape == "prediction":
-        return outcomes.settle(settings, job, _of_prediction(settings, job, lineage, given))
+        return outcomes.settle(deployment, job, _of_prediction(deployment.settings, job, lineage, given))
     # What has data beside it is staged first, which an earlier call may have done already.
-    if decided := outcomes.resume(settings, job):
+    if decided := outcomes.resume(deployment, job):
         return decided
     if shape == "forecast":
-        return outcomes.settle(settings, job, *_of_forecast(settings, job, lineage, given))
-    return outcomes.settle(settings, job, *_of_batch(settings, job, lineage, given))
+        return outcomes.settle(deployment, job, *_of_forecast(deployment, job, lineage, given))
+    return outcomes.settle(deployment, job, *_of_batch(deployment, job, lineage, given))
 
 
 def _of_error(settings: Settings, job: Job, lineage: Lineage, error: Document) -> Document:
@@ -88,7 +94,7 @@ def _of_error(settings: Settings, job: Job, lineage: Lineage, error: Document) -
     if is_refusal and isinstance(code, str) and code and code not in NOT_OURS:
         raise RejectedError(code, _text(error))
     described = {"code": _code(error), "message": _text(error), "step": str(step or "unknown")}
-    return documents.failed(settings, job, described, lineage)
+    return documents.failed(job, described, lineage, replay=documents.replay(settings.messages_topic, job.document))
 
 
 def _code(error: Document) -> str:
@@ -123,11 +129,11 @@ def _of_prediction(settings: Settings, job: Job, lineage: Lineage, answer: Docum
     )
 
 
-def _of_forecast(settings: Settings, job: Job, lineage: Lineage, answer: Document) -> tuple[Document, str]:
+def _of_forecast(deployment: Deployment, job: Job, lineage: Lineage, answer: Document) -> tuple[Document, str]:
     rows = answer["predictions"]
-    staged = merge.forecast(settings, job, rows)
+    staged = merge.forecast(deployment.work, job, rows)
     timing = answer.get("timing") or {}
-    payload = {"data": _data(settings, job, staged, len(rows), {})}
+    payload = {"data": _data(deployment.output, job, staged, len(rows), {})}
     if forecast := _pick(answer, FORECAST_FIELDS):
         payload["forecast"] = forecast
     document = documents.result(
@@ -138,21 +144,21 @@ def _of_forecast(settings: Settings, job: Job, lineage: Lineage, answer: Documen
         status="succeeded",
         model=_model(answer),
         confidence=None,
-        gpu_usd_per_second=settings.gpu_usd_per_second,
+        gpu_usd_per_second=deployment.settings.gpu_usd_per_second,
     )
     return document, staged
 
 
-def _of_batch(settings: Settings, job: Job, lineage: Lineage, given: Document) -> tuple[Document, str | None]:
-    batch = Batch.parse(given, settings, job.id)
-    summary = batches.summarise(settings, batch)
+def _of_batch(deployment: Deployment, job: Job, lineage: Lineage, given: Document) -> tuple[Document, str | None]:
+    batch = Batch.parse(given, deployment.work, job.id)
+    summary = batches.summarise(deployment.work, batch)
     lost = [shard for shard in range(batch.shards) if shard not in summary.shards]
     error = (given.get("errors") or [LOST])[0]
     if not summary.shards:
-        return _of_error(settings, job, lineage, error), None
+        return _of_error(deployment.settings, job, lineage, error), None
     reason = {"code": _code(error), "message": _text(error)}
-    staged, errors = merge.batch(settings, job, batch, lost, reason)
-    data = _batch_data(settings, job, lineage, batch, summary, staged, errors)
+    staged, errors = merge.batch(deployment.work, job, batch, lost, reason)
+    data = _batch_data(deployment.output, job, lineage, batch, summary, staged, errors)
     if lost:
         data["lost"] = [_range(batch, shard) | reason for shard in lost]
     status = "partial" if data["failed"] else "succeeded"
@@ -160,18 +166,21 @@ def _of_batch(settings: Settings, job: Job, lineage: Lineage, given: Document) -
         job,
         replace(lineage, device=summary.device, service_revisions=_revisions(lineage, summary)),
         Usage(inference_ms=summary.inference_ms, gpu_seconds=summary.gpu_seconds),
-        {"data": data} | ({"replay": documents.replay(settings, job.document, partial=True)} if lost else {}),
+        {"data": data}
+        | (
+            {"replay": documents.replay(deployment.settings.messages_topic, job.document, partial=True)} if lost else {}
+        ),
         status=status,
         model=_model({"model": summary.model}),
         confidence=None,
-        gpu_usd_per_second=settings.gpu_usd_per_second,
+        gpu_usd_per_second=deployment.settings.gpu_usd_per_second,
     )
-    progress.write(settings, job, batch, summary, lineage.started_at, status=status)
+    progress.write(deployment.output, job, batch, summary, lineage.started_at, status=status)
     return document, staged
 
 
 def _batch_data(
-    settings: Settings,
+    output: "Bucket",
     job: Job,
     lineage: Lineage,
     batch: Batch,
@@ -182,7 +191,7 @@ def _batch_data(
     counted = dict(Counter(summary.errors) + Counter(errors))
     rate = progress.rate(batch.records, lineage.started_at)
     return {
-        **_data(settings, job, staged, batch.records, counted),
+        **_data(output, job, staged, batch.records, counted),
         "shards": batch.shards,
         "records_per_second": rate,
     }
@@ -197,11 +206,11 @@ def _revisions(lineage: Lineage, summary: Summary) -> dict[str, str]:
     return {**lineage.service_revisions, "gpu_service": ", ".join(summary.revisions)}
 
 
-def _data(settings: Settings, job: Job, staged: str, records: int, errors: dict[str, int]) -> Document:
+def _data(output: "Bucket", job: Job, staged: str, records: int, errors: dict[str, int]) -> Document:
     name = outcomes.name(job, "succeeded", staged.rpartition(".")[2])
     failed = sum(errors.values())
     return {
-        "uri": f"gs://{settings.output_bucket}/{name}",
+        "uri": f"gs://{output.name}/{name}",
         "records": records,
         "succeeded": records - failed,
         "failed": failed,

@@ -3,9 +3,9 @@
 import base64
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipeline import storage
+from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.inputs import kept_messages, microbatches, objects
 from pipeline.jobs.job import SINGLE, Job
@@ -14,10 +14,13 @@ from pipeline.storage import put, stamp
 from preprocessing import shards, single
 from preprocessing.single import Instance
 
+if TYPE_CHECKING:
+    from google.cloud.storage import Bucket
+
 INLINE_BYTES = 64 * 1024  # of all instances of a request together; an execution's variables hold 512 KB
 
 
-def prepare(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
+def prepare(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
     """Answers the workflow: `{mode: "single", instances}` or `{mode: "batch"}` with the batch, and the revision.
 
     Raises:
@@ -25,16 +28,16 @@ def prepare(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
         RejectedError: the input can never be predicted on.
     """
     job = Job.parse(body)
-    source = job.object_input()
-    is_message = kept_messages.is_kept(settings, source) and source.name == f"messages/{job.id}.json"
+    source, settings, work = job.object_input(), deployment.settings, deployment.work
+    is_message = kept_messages.is_kept(work, source) and source.name == f"messages/{job.id}.json"
     if is_message and job.kind != "manifest":
-        answer = _single(_of_message(settings, job), job, settings)
-    elif source.bucket != settings.input_bucket and not (is_message or microbatches.is_kept(settings, job)):
+        answer = _single(_of_message(settings, job), job, work)
+    elif source.bucket != settings.input_bucket and not (is_message or microbatches.is_kept(work, job)):
         raise MalformedError(f"The bucket {source.bucket!r} holds no inputs.")
     elif job.kind in SINGLE:
-        answer = _single([single.instance(settings, job, single.fetch(settings, job))], job, settings)
+        answer = _single([single.instance(settings, job, single.fetch(settings, job))], job, work)
     else:
-        answer = shards.cut(settings, job)
+        answer = shards.cut(deployment, job)
     return {**answer, "revision": settings.revision}
 
 
@@ -43,33 +46,33 @@ def _of_message(settings: Settings, job: Job) -> list[Instance]:
     staged: list[Instance] = json.loads(data)["instances"]
     if job.kind == "text":
         return staged
-    return [_of_inline_image(settings, instance, index) for index, instance in enumerate(staged)]
+    return [_of_inline_image(settings.image_size, instance, index) for index, instance in enumerate(staged)]
 
 
-def _of_inline_image(settings: Settings, instance: Instance, index: int) -> Instance:
+def _of_inline_image(size: int, instance: Instance, index: int) -> Instance:
     try:
-        return single.of_image(settings, base64.b64decode(instance["image"]["b64"]))
+        return single.of_image(base64.b64decode(instance["image"]["b64"]), size)
     except RejectedError as error:
         raise RejectedError(error.code, f"Instance {index}: {error.message}") from error
 
 
-def _single(instances: Iterable[Instance], job: Job, settings: Settings) -> dict[str, Any]:
+def _single(instances: Iterable[Instance], job: Job, work: "Bucket") -> dict[str, Any]:
     """Keeps instances inline while they fit into the request's budget; the others are staged and named."""
     sent: list[Instance] = []
     room = INLINE_BYTES
     for index, instance in enumerate(instances):
         size = len(json.dumps(instance))
-        sent.append(instance if size <= room else _stage(settings, job, index, instance))
+        sent.append(instance if size <= room else _stage(work, job, index, instance))
         room -= size if size <= room else 0
     return {"mode": "single", "instances": sent}
 
 
-def _stage(settings: Settings, job: Job, index: int, instance: Instance) -> Instance:
+def _stage(work: "Bucket", job: Job, index: int, instance: Instance) -> Instance:
     if "text" in instance:
         data, extension = instance["text"].encode(), "txt"
     else:
         data = base64.b64decode(instance["image"]["b64"])
         extension = "png" if data.startswith(b"\x89PNG") else "jpg"
     name = f"staged/{job.id}/{index:03}.{extension}"
-    put(storage.bucket(settings.work_bucket).blob(name), data, stamp(job.id), generation=None)
-    return {"uri": f"gs://{settings.work_bucket}/{name}"}
+    put(work.blob(name), data, stamp(job.id), generation=None)
+    return {"uri": f"gs://{work.name}/{name}"}

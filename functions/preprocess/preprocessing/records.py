@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.formats import json_text, media_types, text
 from pipeline.inputs import manifests, microbatches, objects, parameters
@@ -46,7 +47,7 @@ class Records:
 
 
 @contextmanager
-def reader(settings: Settings, job: Job, head: Head) -> Iterator[Records]:
+def reader(deployment: Deployment, job: Job, head: Head) -> Iterator[Records]:
     """Opens an input of many records.
 
     Raises:
@@ -55,17 +56,17 @@ def reader(settings: Settings, job: Job, head: Head) -> Iterator[Records]:
     """
     source = job.object_input()
     if job.kind == "table":
-        with tables.opened(source, head, settings.max_bytes["table"]) as table:
+        with tables.opened(source, head, deployment.settings.max_bytes["table"]) as table:
             yield _of_table(table, job)
     elif job.kind == "manifest":
-        yield _of_manifest(settings, job, manifests.load(settings, job))
+        yield _of_manifest(deployment.settings.input_bucket, job, manifests.load(deployment, job))
     elif job.kind == MICROBATCH:
-        lines = _of_members(settings, microbatches.members(settings, job))
+        lines = _of_members(deployment.settings, microbatches.members(deployment.work, job))
         yield Records(lines, "jsonl", job.model, job.parameters)
     elif job.kind != "records":
         raise MalformedError(f"Inputs of the kind {job.kind} are not prepared here.")
     elif json_text.is_lines(text.decode_head(head.data, whole=head.whole), whole=head.whole):
-        with objects.reader(source, settings.max_bytes["records"], packed=head.packed) as stream:
+        with objects.reader(source, deployment.settings.max_bytes["records"], packed=head.packed) as stream:
             lines = text.lines(stream, text.encoding(head.data, whole=head.whole), MAX_LINE_CHARS)
             yield Records(_of_lines(lines, job.parameters), "jsonl", job.model, job.parameters)
     else:
@@ -136,8 +137,8 @@ def _instance(record: Any, asked: dict[str, Any]) -> str:
     return json.dumps(instance)
 
 
-def _of_manifest(settings: Settings, job: Job, manifest: manifests.Manifest) -> Records:
-    lines = (_of_item(item, settings.input_bucket, manifest.format) for item in manifest.items)
+def _of_manifest(bucket: str, job: Job, manifest: manifests.Manifest) -> Records:
+    lines = (_of_item(item, bucket, manifest.format) for item in manifest.items)
     model = job.model or manifest.model
     header = ["uri"] if manifest.format == "csv" else []
     return Records(lines, manifest.format, model, {**manifest.parameters, **job.parameters}, header, images=True)

@@ -7,11 +7,11 @@ import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.api_core.exceptions import PreconditionFailed
 
-from pipeline import storage
+from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
 from pipeline.inputs import objects
 from pipeline.inputs.objects import Head
@@ -23,6 +23,9 @@ from pipeline.storage import content_type, put, stamp
 from pipeline.tabular import writer
 from preprocessing import records
 
+if TYPE_CHECKING:
+    from google.cloud.storage import Bucket
+
 HELD_BYTES = 8 << 20  # of a shard in memory; what is more waits on disk
 MAX_SHARDS = 2000  # an execution of the workflow has 100,000 steps
 MAX_RECORDS = 20_000  # per shard
@@ -30,31 +33,31 @@ TEXT_BYTES_PER_SECOND = 500_000  # what a device is taken to predict on, to choo
 IMAGES_PER_SECOND = 100
 
 
-def cut(settings: Settings, job: Job) -> dict[str, Any]:
+def cut(deployment: Deployment, job: Job) -> dict[str, Any]:
     """The batch of a job, as the workflow is answered; what an earlier attempt has cut is not cut again.
 
     Raises:
         RejectedError: the input cannot be read, or has no records.
         MalformedError: it is of a kind that has none.
     """
-    batch = batches.read(settings, job.id) or _cut(settings, job)
+    batch = batches.read(deployment.work, job.id) or _cut(deployment, job)
     return {"mode": "batch", **batch.json()}
 
 
-def _cut(settings: Settings, job: Job) -> Batch:
+def _cut(deployment: Deployment, job: Job) -> Batch:
     head = objects.head(job.object_input())
-    with records.reader(settings, job, head) as opened:
-        size = records_per_shard(settings, job, head, images=opened.images)
-        batch = Batch(batches.prefix(settings, job.id), 0, 0, size, opened.format)
-        counts = list(_written(settings, job, batch, opened.lines))
+    with records.reader(deployment, job, head) as opened:
+        size = records_per_shard(deployment.settings, job, head, images=opened.images)
+        batch = Batch(batches.prefix(deployment.work, job.id), 0, 0, size, opened.format)
+        counts = list(_written(deployment.work, job, batch, opened.lines))
         if not counts:
             raise RejectedError("empty", "The input has no records.")
         if opened.header:
-            _put(settings, job, batch.name("header.csv"), writer.line([*opened.header, *ADDED_COLUMNS]))
+            _put(deployment.work, job, batch.name("header.csv"), writer.line([*opened.header, *ADDED_COLUMNS]))
         whole = replace(
             batch, shards=len(counts), records=sum(counts), model=opened.model, parameters=opened.parameters
         )
-    _put(settings, job, whole.name("index.json"), json.dumps(whole.json()))
+    _put(deployment.work, job, whole.name("index.json"), json.dumps(whole.json()))
     return whole
 
 
@@ -71,28 +74,28 @@ def records_per_shard(settings: Settings, job: Job, head: Head, *, images: bool)
     return max(wanted, math.ceil(size / each / MAX_SHARDS))
 
 
-def _written(settings: Settings, job: Job, batch: Batch, lines: Iterator[str]) -> Iterator[int]:
+def _written(work: "Bucket", job: Job, batch: Batch, lines: Iterator[str]) -> Iterator[int]:
     """Writes the shards and yields how many records each has."""
     for shard in itertools.count():
         first = next(lines, None)
         if first is None:
             return
         some = itertools.chain([first], itertools.islice(lines, batch.records_per_shard - 1))
-        yield _write(settings, job, batch.input(shard), some)
+        yield _write(work, job, batch.input(shard), some)
 
 
-def _write(settings: Settings, job: Job, name: str, lines: Iterator[str]) -> int:
+def _write(work: "Bucket", job: Job, name: str, lines: Iterator[str]) -> int:
     count = 0
     with tempfile.SpooledTemporaryFile(HELD_BYTES) as held:
         for line in lines:
             held.write(line.encode("utf-8", "replace") + b"\n")
             count += 1
-        blob = storage.bucket(settings.work_bucket).blob(name)
+        blob = work.blob(name)
         blob.metadata = stamp(job.id)
         with contextlib.suppress(PreconditionFailed):  # an attempt that was broken off wrote it, with the same content
             blob.upload_from_file(held, rewind=True, content_type=content_type(name), if_generation_match=0)
     return count
 
 
-def _put(settings: Settings, job: Job, name: str, data: str) -> None:
-    put(storage.bucket(settings.work_bucket).blob(name), data, stamp(job.id), generation=None)
+def _put(work: "Bucket", job: Job, name: str, data: str) -> None:
+    put(work.blob(name), data, stamp(job.id), generation=None)

@@ -21,13 +21,13 @@ def fetch(settings: Settings, job: Job) -> bytes:
 def instance(settings: Settings, job: Job, data: bytes) -> Instance:
     """Raises RejectedError when the bytes can never be predicted on."""
     if job.kind == "image":
-        return of_image(settings, data)
+        return of_image(data, settings.image_size)
     text = decode(data)
     if not text.strip():
         raise RejectedError("empty", "The input holds nothing but white space.")
     return {"text": text}
 
 
-def of_image(settings: Settings, data: bytes) -> Instance:
-    encoded = images.shrink(data, settings.image_size)
+def of_image(data: bytes, size: int) -> Instance:
+    encoded = images.shrink(data, size)
     return {"image": {"b64": base64.b64encode(encoded.data).decode()}}

@@ -32,7 +32,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def claims(cloud: Cloud, clock: Clock) -> Claims:
-    return Claims(cloud.work.name, lease=60, clock=clock)
+    return Claims(cloud.work, lease=60, clock=clock)
 
 
 def acquired(claims: Claims, event_id: str = "1") -> Claim:

@@ -14,6 +14,7 @@ import pytest
 from messaging import restart
 from messaging.sweep import is_unfinished
 from pipeline import intake, logs
+from pipeline.deployment import Deployment
 from pipeline.jobs import claims, documents, outcomes
 from pipeline.jobs.documents import Lineage
 from pipeline.jobs.job import Input, Job
@@ -21,6 +22,7 @@ from pipeline.settings import Settings
 from tests.functions.interleavings import ALIVE, Actor, Explorer, Request, World
 
 SETTINGS = Settings("in", "work", "out", workflow="workflow", claim_lease=60)
+DEPLOYMENT = Deployment(SETTINGS)
 SOURCE = Input("in", "a.txt", 7, 5, "text/plain")
 JOB = Job("0" * 32, "a.txt/7", "1", "2026-01-01T12:00:00Z", SOURCE, "text")
 TERMINAL = ("results/", "rejected/", "failed/")
@@ -53,7 +55,7 @@ def modelled(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> Explorer:
 
 def handle() -> str:
     """One delivery of the input's event; only a returned verdict acknowledges it."""
-    return intake.process(SETTINGS, JOB, lambda job: job).word
+    return intake.process(DEPLOYMENT, JOB, lambda job: job).word
 
 
 def settle(status: str, execution: str) -> str:
@@ -61,13 +63,13 @@ def settle(status: str, execution: str) -> str:
     lineage = Lineage(execution=execution)
     if status == "failed":
         error = {"code": "broken", "message": "It broke.", "step": "predict"}
-        document = documents.failed(SETTINGS, JOB, error, lineage)
+        document = documents.failed(JOB, error, lineage, replay="")
     else:
         usage = documents.Usage()
         document = documents.result(
             JOB, lineage, usage, {"predictions": []}, status=status, model=None, confidence=None, gpu_usd_per_second=0.0
         )
-    return outcomes.settle(SETTINGS, JOB, document).status
+    return outcomes.settle(DEPLOYMENT, JOB, document).status
 
 
 def redelivered(explorer: Explorer, world: World, program: str, acknowledged: str = "returned") -> World:
@@ -114,7 +116,7 @@ def test_without_trouble_one_of_two_handlers_starts_one_execution(monkeypatch: p
 
 def test_the_model_finds_a_protocol_that_confirms_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
     def hasty() -> str:
-        held = intake.Claims("work", 60)
+        held = intake.Claims(DEPLOYMENT.work, 60)
         if claim := held.acquire(JOB.id, "1"):
             held.confirm(claim, None)
             intake.start(SETTINGS, JOB)
@@ -127,7 +129,7 @@ def test_the_model_finds_a_protocol_that_confirms_too_early(monkeypatch: pytest.
 
 
 def test_the_model_finds_a_protocol_without_an_arbiter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outcomes, "_decide", lambda settings, job, proposed: proposed)
+    monkeypatch.setattr(outcomes, "_decide", lambda work, job, proposed: proposed)
     programs = {"a": functools.partial(settle, "succeeded", "a"), "b": functools.partial(settle, "failed", "b")}
     explorer = modelled(Explorer(programs), monkeypatch)
     ends = explorer.explore(World((Actor("a", "a"), Actor("b", "b"))))
@@ -163,16 +165,16 @@ def test_two_executions_that_settle_write_one_document(
 
 def replay() -> str:
     """What a replay does with one failed document."""
-    if outcomes.reopen(SETTINGS, JOB.id, "failed/a.txt/7.json", {"status": "failed"}) is None:
-        outcomes.resume(SETTINGS, JOB)
+    if outcomes.reopen(DEPLOYMENT.work, JOB.id, "failed/a.txt/7.json", {"status": "failed"}) is None:
+        outcomes.resume(DEPLOYMENT, JOB)
         return "completed"
-    return restart.revive(SETTINGS, restart.of_argument(SETTINGS, JOB))
+    return restart.revive(DEPLOYMENT, restart.of_argument(DEPLOYMENT, JOB))
 
 
 def sweep() -> str:
     """What a sweep does with one input."""
-    lost = restart.of_argument(SETTINGS, JOB)
-    return restart.revive(SETTINGS, lost) if is_unfinished(SETTINGS, lost) else "finished"
+    lost = restart.of_argument(DEPLOYMENT, JOB)
+    return restart.revive(DEPLOYMENT, lost) if is_unfinished(DEPLOYMENT, lost) else "finished"
 
 
 PROGRAMS = {"handle": handle, "sweep": sweep, "one": replay, "other": replay} | {

@@ -29,14 +29,14 @@ def clock() -> Clock:
 
 
 def test_an_hour_has_as_many_as_the_cap_says(cloud: Cloud, clock: Clock) -> None:
-    quotas = [Quota(cloud.work.name, 3, clock) for _ in range(2)]  # of two instances
+    quotas = [Quota(cloud.work, 3, clock) for _ in range(2)]  # of two instances
     assert [quota.take() for quota in (*quotas, *quotas)] == [True, True, True, False]
     clock.now += timedelta(hours=1)
     assert quotas[0].take()
 
 
 def test_a_large_cap_is_counted_in_blocks(cloud: Cloud, clock: Clock) -> None:
-    quota = Quota(cloud.work.name, 1000, clock)
+    quota = Quota(cloud.work, 1000, clock)
     cloud.faulty.requests.clear()
     assert all(quota.take() for _ in range(1000))
     assert not quota.take()
@@ -50,7 +50,7 @@ def test_instances_that_race_never_exceed_the_cap(cloud: Cloud, clock: Clock) ->
     taken: list[bool] = []
 
     def instance() -> None:
-        quota = Quota(cloud.work.name, 10, clock)
+        quota = Quota(cloud.work, 10, clock)
         taken.extend(quota.take() for _ in range(4))
 
     threads = [threading.Thread(target=instance) for _ in range(4)]

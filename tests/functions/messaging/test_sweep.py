@@ -68,7 +68,7 @@ def test_a_fresh_claim_is_respected_and_a_stale_one_is_taken_over(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blob = cloud.upload("a.txt", TEXT)
-    Claims(cloud.work.name, 60).acquire(job.of_object(cloud.input.name, "a.txt", blob.generation), "dead")
+    Claims(cloud.work, 60).acquire(job.of_object(cloud.input.name, "a.txt", blob.generation), "dead")
     assert swept(function, capsys) == NOTHING | {"running": 1}
     monkeypatch.setenv("CLAIM_LEASE_SECONDS", "0")
     assert swept(function, capsys) == NOTHING | {"started": 1}
