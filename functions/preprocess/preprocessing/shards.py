@@ -1,4 +1,4 @@
-"""Cuts a batch into shards of the work bucket, in one pass that holds no more than a chunk in memory."""
+"""Cuts a batch into shards in the work bucket, in one pass that keeps at most a shard's beginning in memory."""
 
 import contextlib
 import itertools
@@ -25,10 +25,10 @@ from preprocessing import records
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket
 
-HELD_BYTES = 8 << 20  # of a shard in memory; what is more waits on disk
+BUFFER_BYTES = 8 << 20  # of a shard in memory; the rest goes to disk
 MAX_SHARDS = 2000  # an execution of the workflow has 100,000 steps
 MAX_RECORDS = 20_000  # per shard
-TEXT_BYTES_PER_SECOND = 500_000  # what a device is taken to predict on, to choose a shard's size
+TEXT_BYTES_PER_SECOND = 500_000  # a device's assumed rate, by which a shard's size is chosen
 IMAGES_PER_SECOND = 100
 
 
@@ -74,16 +74,16 @@ def _cut(deployment: Deployment, job: Job) -> Batch:
 
 
 def records_per_shard(settings: Settings, job: Job, head: Head, *, images: bool) -> int:
-    """As many as take about SHARD_SECONDS, judged by the length of the first ones."""
+    """As many as take about SHARD_SECONDS, by the length of the first ones."""
     if settings.records_per_shard:
         return settings.records_per_shard
     source = job.object_input()
     size = settings.max_bytes[job.kind or "records"] if head.packed else source.size
-    seen = head.data.count(b"{" if job.kind == "records" else b"\n")  # a document of instances may be a single line
-    each = max(1.0, len(head.data) / max(1, seen))
+    count = head.data.count(b"{" if job.kind == "records" else b"\n")  # a document of instances may be a single line
+    each = max(1.0, len(head.data) / max(1, count))
     rate = IMAGES_PER_SECOND if images else TEXT_BYTES_PER_SECOND / each
-    wanted = max(1, min(MAX_RECORDS, int(settings.shard_seconds * rate)))
-    return max(wanted, math.ceil(size / each / MAX_SHARDS))
+    preferred = max(1, min(MAX_RECORDS, int(settings.shard_seconds * rate)))
+    return max(preferred, math.ceil(size / each / MAX_SHARDS))
 
 
 def _written(work: "Bucket", job: Job, lines: Iterator[str], size: int) -> Iterator[int]:
@@ -98,11 +98,11 @@ def _written(work: "Bucket", job: Job, lines: Iterator[str], size: int) -> Itera
 
 def _write(blob: "Blob", job: Job, lines: Iterator[str]) -> int:
     count = 0
-    with tempfile.SpooledTemporaryFile(HELD_BYTES) as held:
+    with tempfile.SpooledTemporaryFile(BUFFER_BYTES) as buffer:
         for line in lines:
-            held.write(line.encode("utf-8", "replace") + b"\n")
+            buffer.write(line.encode("utf-8", "replace") + b"\n")
             count += 1
         blob.metadata = stamp(job.id)
         with contextlib.suppress(PreconditionFailed):  # an interrupted attempt wrote it, by the same plan
-            blob.upload_from_file(held, rewind=True, content_type=content_type(blob.name), if_generation_match=0)
+            blob.upload_from_file(buffer, rewind=True, content_type=content_type(blob.name), if_generation_match=0)
     return count

@@ -251,7 +251,7 @@ def test_rows_without_value_are_dropped_and_counted(forecast):
     assert (answer["series"]["rows"], answer["series"]["used"], answer["series"]["dropped"]) == (121, 116, 5)
     notes = " ".join(answer["series"]["notes"])
     assert "2 rows without a value" in notes
-    assert "2 rows dropped: the value is no finite number" in notes
+    assert "2 rows dropped: the value is not a finite number" in notes
     assert "1 row without a readable date" in notes
 
 
