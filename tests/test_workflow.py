@@ -6,11 +6,15 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 from google.auth.jwt import decode
 
 from emulator.workflows import Environment, Outcome, Runtime, load
+from gpu_service.job import Index
+from gpu_service.protocol import Shard
+from pipeline.jobs.batches import Batch, Names
 
 SOURCE = Path(__file__).parents[1] / "workflow.yaml"
 JOB = {
@@ -203,6 +207,23 @@ def test_a_batch_predicts_every_shard_and_hands_on_where_they_are():
     assert services.concluded["lineage"]["service_revisions"] == {"preprocess": "preprocess-1"}
 
 
+def test_workflow_functions_and_gpu_job_name_a_batch_s_objects_alike():
+    services = Services(preprocess=[(200, BATCH)], predict_shard=[(200, SUMMARY)])
+    execute(services, kind="records")
+    batch = Batch(**{key: value for key, value in BATCH.items() if key not in ("mode", "revision")})
+    job = msgspec.convert(batch.json(), Index)
+    bodies = [request["body"] for request in services.requests["/predict-shard"]]
+    for shard, body in enumerate(sorted(bodies, key=lambda body: body["offset"])):
+        by_workflow = Shard(body["input"], body["output"], body["offset"], body["format"])
+        by_functions = Shard(
+            f"gs://work/{batch.names.input(shard)}",
+            f"gs://work/{batch.output(shard)}",
+            batch.span(shard).start,
+            batch.format,
+        )
+        assert by_workflow == by_functions == job.shard(shard)
+
+
 def test_a_gpu_service_that_does_not_name_its_revision_serves_as_well():
     services = Services(preprocess=[(200, PREPARED)], predict=[(200, {"predictions": []})])
     assert execute(services).state == "SUCCEEDED"
@@ -277,7 +298,7 @@ def test_above_the_threshold_a_job_runs_the_shards(tasks: dict[str, int], errors
     assert started["body"] == {
         "overrides": {
             "taskCount": 2,
-            "containerOverrides": [{"env": [{"name": "BATCH_INDEX", "value": "gs://work/shards/7/index.json"}]}],
+            "containerOverrides": [{"env": [{"name": "BATCH_INDEX", "value": f"gs://work/{Names.of('7').index}"}]}],
         }
     }
     assert len(services.concluded["batch"]["errors"]) == errors

@@ -18,7 +18,7 @@ from numpy.typing import NDArray  # noqa: E402
 
 from forecasting import backtest, model, series, spacing  # noqa: E402
 from forecasting.columns import Choice  # noqa: E402
-from pipeline.tabular.sniffer import Column  # noqa: E402
+from pipeline.tabular.columns import Column  # noqa: E402
 
 Values = NDArray[np.float64]
 Shape = Callable[[Values, np.random.Generator], Values]

@@ -1,4 +1,4 @@
-"""Writes a job's one terminal document, with the data beside it; of a batch under way, how far it is."""
+"""Writes a job's terminal document and the data beside it, and the progress of a batch."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import functions_framework
 
 from pipeline import http, logs, settings
 from pipeline.deployment import Deployment
-from postprocessing import microbatch, progress, results
+from postprocessing import conclusion, microbatch, progress
 
 logs.setup()
 http.describe_errors()
@@ -16,8 +16,8 @@ DEPLOYMENT = Deployment(settings.load())
 @functions_framework.http
 @http.endpoint
 def postprocess(body: dict[str, Any]) -> dict[str, Any]:
-    if microbatch.is_asked(body):
+    if microbatch.is_addressed(body):
         return microbatch.conclude(DEPLOYMENT, body)
     if "progress" in body:
         return progress.report(DEPLOYMENT, body)
-    return results.conclude(DEPLOYMENT, body)
+    return conclusion.conclude(DEPLOYMENT, body)

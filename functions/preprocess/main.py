@@ -1,4 +1,4 @@
-"""Turns one input into instances that fit into a request, or into shards of records in the work bucket."""
+"""Turns an input into instances that fit into a request, or into shards of records in the work bucket."""
 
 from typing import Any
 

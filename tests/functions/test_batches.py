@@ -7,7 +7,9 @@ import json
 import random
 import resource
 import string
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -246,6 +248,56 @@ def test_an_attempt_that_was_broken_off_is_taken_up(cloud: Cloud, cut: Callable[
     assert json.loads(last) == {"index": 6, "label": "6", "score": 0.75}
 
 
+@pytest.mark.parametrize("change", ["RECORDS_PER_SHARD", "SHARD_SECONDS", "parameters"])
+def test_an_interrupted_cut_is_resumed_by_its_own_plan(
+    cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    monkeypatch.setenv("SHARD_SECONDS", "0.0002")
+    if change == "RECORDS_PER_SHARD":
+        monkeypatch.setenv(change, "3")
+    lines = [json.dumps({"text": f"{n}" * 20, "other": f"{n}"}) + "\n" for n in range(10)]
+    given = argument(cloud, "a.jsonl", "".join(lines), "records")
+    interrupted = cloud.fault("POST", "shards", f"{given['job']}/2.jsonl", status=403)
+    assert function("preprocess").post("/", json=given).status_code == 503
+    assert not interrupted.times
+    folder = f"shards/{given['job']}"
+    size = len(cloud.work.blob(f"{folder}/0.jsonl").download_as_bytes().splitlines())
+    if change == "parameters":
+        given = given | {"parameters": {"text_column": "other"}}
+    else:
+        monkeypatch.setenv(change, "2")
+    batch = function("preprocess").post("/", json=given).get_json()
+    assert (batch["records"], batch["records_per_shard"], batch["parameters"]) == (10, size, {})
+    shards = [cloud.work.blob(f"{folder}/{n}.jsonl").download_as_bytes() for n in range(batch["shards"])]
+    assert [len(shard.splitlines()) for shard in shards[:-1]] == [size] * (batch["shards"] - 1)
+    assert objects(b"".join(shards).decode()) == [{"text": f"{n}" * 20} for n in range(10)]
+
+
+def test_attempts_that_cut_concurrently_cut_the_same_shards(
+    cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 7, "records")
+    clients = []
+    for size in ("2", "3", "4"):
+        monkeypatch.setenv("RECORDS_PER_SHARD", size)
+        clients.append(function("preprocess"))
+    batches = concurrently(*(lambda client=client: client.post("/", json=given).get_json() for client in clients))
+    assert batches[1:] == batches[:-1]
+    shards = [cloud.work.blob(f"shards/{given['job']}/{n}.jsonl") for n in range(batches[0]["shards"])]
+    assert sum(len(shard.download_as_bytes().splitlines()) for shard in shards) == 7
+
+
+def concurrently(*calls: Callable[[], Any]) -> list[Any]:
+    gate = threading.Barrier(len(calls))
+
+    def released(call: Callable[[], Any]) -> Any:
+        gate.wait()
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(released, calls))
+
+
 FAILED = {"step": "predict_shards", "status": 500, "code": "storage_failed", "message": "Cloud Storage failed."}
 
 
@@ -326,6 +378,7 @@ def test_a_batch_without_any_output_is_no_result(
     document, _ = conclude(cloud, function("postprocess"), given, cut(given), error)
     assert document["status"] == folder
     assert list(cloud.documents()) == [f"{folder}/{given['document']}.json"]
+    assert progress(cloud, given) == ("done", folder)
 
 
 def test_many_shards_are_joined_in_order(cloud: Cloud, run: Run) -> None:
@@ -371,6 +424,92 @@ def test_the_status_says_how_far_a_batch_is(
     assert (status["state"], status["status"]) == ("done", "partial")
     assert status["records"] == {"total": 8, "done": 8, "failed": 4}
     assert status["remaining_seconds"] is None
+
+
+def progress(cloud: Cloud, given: dict[str, Any]) -> tuple[str, str | None]:
+    status = cloud.documents("status")[f"status/{given['job']}.json"]
+    return status["state"], status["status"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        ({"step": "predict_shards", "status": 500, "code": "internal", "message": "m"}, "failed"),
+        ({"step": "predict_shards", "status": 404, "code": "model_not_found", "message": "m"}, "rejected"),
+    ],
+    ids=["failed", "rejected"],
+)
+def test_the_status_of_an_execution_that_fails_is_its_outcome(
+    cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]], error: dict[str, Any], status: str
+) -> None:
+    given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
+    cut(given)
+    body = {"argument": given, "error": error, "lineage": LINEAGE}
+    assert function("postprocess").post("/", json=body).get_json()["status"] == status
+    assert progress(cloud, given) == ("done", status)
+
+
+def test_the_status_is_written_only_after_the_outcome_is_settled(
+    cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]]
+) -> None:
+    given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
+    batch = cut(given)
+    gpu.predict(cloud, batch)
+    cloud.fault("POST", "outcomes", status=403)
+    body = {"argument": given, "batch": batch | {"errors": []}, "lineage": LINEAGE}
+    assert function("postprocess").post("/", json=body).status_code == 503
+    assert not cloud.documents("status")
+
+
+def test_the_status_tells_the_outcome_that_holds(
+    cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]]
+) -> None:
+    given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
+    batch = cut(given)
+    gpu.predict(cloud, batch)
+    postprocess = function("postprocess")
+    cloud.fault("POST", "status", status=403)
+    body = {"argument": given, "batch": batch | {"errors": []}, "lineage": LINEAGE}
+    assert postprocess.post("/", json=body).status_code == 503
+    error = {"step": "postprocess", "status": 503, "code": None, "message": "m"}
+    body = {"argument": given, "error": error, "lineage": LINEAGE}
+    assert postprocess.post("/", json=body).get_json()["status"] == "succeeded"
+    assert progress(cloud, given) == ("done", "succeeded")
+
+
+def test_a_late_report_leaves_a_batch_done(
+    cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]]
+) -> None:
+    given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
+    batch = cut(given)
+    gpu.predict(cloud, batch)
+    report = {"argument": given, "progress": batch, "lineage": LINEAGE}
+    end = {"argument": given, "batch": batch | {"errors": []}, "lineage": LINEAGE}
+    calls = []
+    for body in (report, report, end, report):
+        client = function("postprocess")
+        calls.append(lambda body=body, client=client: client.post("/", json=body))
+    assert {response.status_code for response in concurrently(*calls)} == {200}
+    assert progress(cloud, given) == ("done", "succeeded")
+    assert function("postprocess").post("/", json=report).get_json()["state"] == "done"
+    assert progress(cloud, given) == ("done", "succeeded")
+
+
+def test_an_execution_that_a_replay_follows_does_not_end_its_batch(
+    cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]]
+) -> None:
+    given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
+    batch = cut(given)
+    postprocess = function("postprocess")
+    error = {"step": "predict_shards", "status": 500, "code": "internal", "message": "m"}
+    body = {"argument": given, "error": error, "lineage": LINEAGE}
+    assert postprocess.post("/", json=body).get_json()["status"] == "failed"
+    function("on_message").post("/", **published(json.dumps({"replay": {}}).encode(), "2"))
+    second = {**LINEAGE, "execution": cloud.executions.created[-1].name}
+    report = {"argument": given, "progress": batch, "lineage": second}
+    assert postprocess.post("/", json=report).get_json()["state"] == "running"
+    postprocess.post("/", json=body)
+    assert progress(cloud, given) == ("running", None)
 
 
 @pytest.mark.parametrize(

@@ -400,6 +400,22 @@ def test_a_member_that_cannot_be_read_is_rejected_as_a_single_upload_is(
     assert rejected["reason"] == alone
 
 
+def test_a_member_whose_text_was_not_read_whole_says_so(cloud: Cloud, function: Function, collect: Collect) -> None:
+    for number in range(2):
+        upload(cloud, f"{number}.txt", f"{number}")
+    collect()
+    (execution,) = cloud.executions.created
+    answer = prepared(function, execution)
+    gpu.predict(cloud, answer)
+    output = cloud.work.get_blob(answer["prefix"].split("/", 3)[3] + "0.out.jsonl")
+    lines = [json.loads(line) for line in output.download_as_bytes().splitlines()]
+    lines[1]["truncated"] = True
+    output.upload_from_string("".join(json.dumps(line) + "\n" for line in lines))
+    concluded(function, execution, batch=answer)
+    predictions = [document["predictions"][0] for document in cloud.documents().values()]
+    assert [prediction.get("truncated") for prediction in predictions] == [None, True]
+
+
 def test_a_fault_of_the_service_is_a_failure_that_is_replayed_alone(
     cloud: Cloud, function: Function, collect: Collect
 ) -> None:

@@ -134,6 +134,12 @@ def test_some_errors_make_it_partial(cloud: Cloud, postprocess: FlaskClient) -> 
     assert cloud.only_document()["predictions"] == [BAD, UNLIKELY]
 
 
+def test_a_text_that_was_not_read_whole_says_so(cloud: Cloud, postprocess: FlaskClient) -> None:
+    predictions = [GOOD | {"truncated": True}, GOOD]
+    concluded(postprocess, {"argument": argument(cloud), "prediction": prediction(*predictions)})
+    assert cloud.only_document()["predictions"] == predictions
+
+
 def test_nothing_but_errors_is_a_rejection(cloud: Cloud, postprocess: FlaskClient) -> None:
     answer = concluded(postprocess, {"argument": argument(cloud), "prediction": prediction(BAD)})
     assert answer["status"] == "rejected"

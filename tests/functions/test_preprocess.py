@@ -10,6 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
+from pipeline.inputs import kinds
 from pipeline.jobs.job import Input, Job, of_message, of_object
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, published
@@ -229,6 +230,24 @@ def test_csv_rows_become_a_shard_in_order(cloud: Cloud, preprocess: FlaskClient)
     assert (answer["records"], answer["format"]) == (5, "csv")
     header = cloud.work.blob(f"shards/{body['job']}/header.csv").download_as_bytes().decode()
     assert header == "id,review,label,score,error\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "rows"),
+    [
+        ("# made\n#,by hand\nid,review\n#1,I liked it\n2,I did not\n", ["#1", "2"]),
+        ("id,review\n# note\n1,I liked it\n\n#2,I did not\n", ["# note", "1", "#2"]),
+        ('id,review\n"#1",I liked it\n"2",I did not\n', ["#1", "2"]),
+        ("#1,I liked it a lot,5\n2,I did not like it,1\n3,I do not know,3\n", ["#1", "2", "3"]),
+    ],
+    ids=["comments above", "a note among the rows", "quoted", "no header"],
+)
+def test_rows_that_begin_with_a_number_sign_are_predicted_on(
+    cloud: Cloud, preprocess: FlaskClient, data: str, rows: list[str]
+) -> None:
+    assert kinds.sniff(data.encode(), whole=True, name="a.csv", content_type=None) == "table"
+    answer = answered(preprocess, argument(cloud, "a.csv", data, "table"))
+    assert [json.loads(line)["row"][0] for line in lines(cloud, answer)] == rows
 
 
 def test_a_column_of_images_becomes_references(cloud: Cloud, preprocess: FlaskClient) -> None:

@@ -1,4 +1,4 @@
-"""The whole forecast: from a decoded file and its parameters to the answer's JSON."""
+"""Forecasts a decoded file under its parameters, and builds the response."""
 
 import time
 from collections.abc import Mapping
@@ -24,12 +24,12 @@ def answer(text: str, parameters: Mapping[str, Any], revision: str) -> dict[str,
         backtest, revision}.
 
     Raises:
-        RejectedError: the file or a parameter allows no forecast.
+        RejectedError: the file or a parameter does not allow a forecast.
     """
     options = Options.parse(parameters)
     history = series.read(text, options)
     future = history.frequency.after(history.stamps[-1], options.horizon)
-    version = model.version()  # imports Prophet, which is no part of the inference
+    version = model.version()  # imports Prophet, before inference is timed
     started = time.perf_counter()
     pattern, left_out = model.seasonality(history)
     tested = backtest.run(history, pattern, options.horizon, options.interval_width)
@@ -69,7 +69,7 @@ def _predictions(frequency: Frequency, future: list[datetime], forecast: Forecas
 
 
 def _date(frequency: Frequency, stamp: datetime) -> str:
-    """A day for daily steps and longer ones, unless they lie at a time of day; else a time."""
+    """A date for steps of a day or longer at midnight; else a date with a time."""
     at_midnight = (stamp.hour, stamp.minute, stamp.second) == (0, 0, 0)
     return stamp.date().isoformat() if frequency.unit != "second" and at_midnight else stamp.isoformat()
 
@@ -91,17 +91,17 @@ def _series(history: Series, notes: list[str]) -> dict[str, Any]:
 
 
 def _notes(history: Series, tested: backtest.Backtest, options: Options) -> list[str]:
-    notes = [f"The intervals are meant to hold {options.interval_width:.0%} of the values."]
+    notes = [f"The intervals are meant to contain {options.interval_width:.0%} of the values."]
     if tested.widening > 1:
         notes.append(
-            f"They are {tested.widening:.2g} times as wide as the model's own, which the backtest found too narrow."
+            f"They are {tested.widening:.2g} times as wide as the model's own, which were too narrow in the backtest."
         )
     if history.floor is not None:
         notes.append("The history is never negative: predictions and intervals are kept at 0 or above.")
     if tested.mae > 1.1 * tested.naive_mae:
-        notes.append("On this history the value one season earlier was the better forecast: treat this one with care.")
+        notes.append("In the backtest the value one season earlier was the better forecast: treat this one with care.")
     if len(history.stamps) > backtest.MAX_HISTORY:
         notes.append(f"The errors were measured on models of at most {backtest.MAX_HISTORY} points each.")
     if options.horizon > len(history.stamps):
-        notes.append("The forecast reaches further than the history is long.")
+        notes.append("The forecast is longer than the history.")
     return notes

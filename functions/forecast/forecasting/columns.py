@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from forecasting.options import Options
 from pipeline.errors import RejectedError
-from pipeline.tabular.sniffer import Column, Table, Type
+from pipeline.tabular.columns import Column, Type
+from pipeline.tabular.sniffer import Table
 
 DATE_NAMES = ("ds", "date", "datum", "timestamp", "datetime", "time", "day", "week", "month", "period", "year")
 VALUE_NAMES = (
@@ -16,7 +17,7 @@ VALUE_NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The two columns of a series, and what a reader should know of the choice."""
+    """The two columns of a series, and notes on the choice for the user."""
 
     date: Column
     value: Column
@@ -24,15 +25,15 @@ class Choice:
 
 
 def choose(table: Table, options: Options) -> Choice:
-    """The columns that the caller names, or else those of the right type, conventional names first.
+    """The columns in the options, or those of the right type, with conventional names first.
 
     Raises:
-        RejectedError: `no_usable_column`.
+        RejectedError: `no_usable_column`, or `invalid_csv` if the text is not a table.
     """
     if not table.columns:
-        raise RejectedError("invalid_csv", "The content is no table with a date column and a numeric column.")
+        raise RejectedError("invalid_csv", "The content is not a table with a date column and a numeric column.")
     notes: list[str] = []
-    # A format that only the caller knows makes dates look like text.
+    # Dates in a format of the caller's own look like text.
     types: Sequence[Type] = ("date", "text", "number") if options.date_format else ("date",)
     date = _pick(table, options.date_column, types, DATE_NAMES, "date")
     numbers = [column for column in table.of("number") if column.index != date.index]
@@ -43,16 +44,16 @@ def choose(table: Table, options: Options) -> Choice:
         raise RejectedError("no_usable_column", "The date column and the value column are the same.")
     if not options.value_column and len(numbers) > 1:
         others = ", ".join(column.name for column in numbers if column is not value)
-        notes.append(f"Column {value.name!r} was forecast; the parameter value_column selects another ({others:.200}).")
+        notes.append(f"Column {value.name!r} was forecast. The parameter value_column selects another ({others:.200}).")
     return Choice(date, value, notes)
 
 
-def _pick(table: Table, wanted: str | None, types: Sequence[Type], names: Iterable[str], what: str) -> Column:
-    if wanted:
-        return _named(table, wanted)
+def _pick(table: Table, name: str | None, types: Sequence[Type], names: Iterable[str], what: str) -> Column:
+    if name:
+        return _named(table, name)
     for kind in types:
-        if found := _best(table.of(kind), names):
-            return found
+        if column := _best(table.of(kind), names):
+            return column
     raise RejectedError("no_usable_column", f"The file has no {what} column.")
 
 
@@ -61,7 +62,7 @@ def _named(table: Table, name: str) -> Column:
         if column.name.casefold() == name.casefold():
             return column
     known = ", ".join(column.name for column in table.columns)
-    raise RejectedError("no_usable_column", f"There is no column {name!r}; the file has {known:.300}.")
+    raise RejectedError("no_usable_column", f"The file has no column {name!r}. Its columns are {known:.300}.")
 
 
 def _best(columns: Sequence[Column], names: Iterable[str]) -> Column | None:

@@ -1,4 +1,4 @@
-"""The step of a series: inferred from its dates or named by the caller, and walked into the future."""
+"""The frequency of a series: its name, its position of a stamp, and the stamps that follow."""
 
 import calendar
 from collections.abc import Callable
@@ -23,8 +23,10 @@ EPOCH = datetime(1970, 1, 5)  # a Monday
 class Frequency:
     """A grid of stamps: every `step` seconds, days or months.
 
-    `weekdays` (0 = Monday) and `times` (seconds of the day) restrict a step of days or of seconds to those that
-    occur; `day` says on which day of its months a monthly grid lies, counted from `month`.
+    Args:
+        weekdays: those (0 = Monday) that a grid of days or seconds has.
+        times: the seconds of the day that a grid of seconds has; empty for all.
+        day: the day of the month of a monthly grid, which counts from `month`.
     """
 
     unit: Unit
@@ -36,7 +38,7 @@ class Frequency:
 
     @property
     def alias(self) -> str:
-        """The name that pandas gives the frequency, where it has one; the parameter `frequency` takes it too."""
+        """The frequency's name in pandas, as the parameter `frequency` accepts it too."""
         times = str(self.step) if self.step > 1 else ""
         if self.unit == "month":
             return self._monthly_alias()
@@ -61,10 +63,10 @@ class Frequency:
 
     @property
     def words(self) -> str:
-        """The frequency for a reader."""
+        """The frequency in English."""
         if self.unit == "month":
-            named = {1: "monthly", 3: "quarterly", 12: "yearly"}
-            return named.get(self.step, f"every {self.step} months")
+            names = {1: "monthly", 3: "quarterly", 12: "yearly"}
+            return names.get(self.step, f"every {self.step} months")
         if self.unit == "day":
             if len(self.weekdays) == 1:
                 return f"weekly on {calendar.day_name[min(self.weekdays)]}"
@@ -78,7 +80,7 @@ class Frequency:
         raise AssertionError(self.step)
 
     def per(self, days: float) -> float:
-        """How many steps lie in so many days, on average."""
+        """The average number of steps in a number of days."""
         if self.unit == "month":
             return days / 30.4375 / self.step
         share = len(self.weekdays) / 7
@@ -88,7 +90,7 @@ class Frequency:
 
     @property
     def season(self) -> int:
-        """Steps after which a series of this frequency is usually expected to look alike; 1 where none is."""
+        """The steps after which a series of this frequency usually repeats; 1 if it does not."""
         if self.unit == "month":
             return 12 // self.step if 12 % self.step == 0 else 1
         if self.unit == "day":
@@ -115,28 +117,30 @@ class Frequency:
         """The next `count` stamps of the grid.
 
         Raises:
-            RejectedError: `invalid_parameters` when they run past the calendar.
+            RejectedError: `invalid_parameters` if they run past the end of the calendar.
         """
         walk: Callable[[datetime], datetime] = {
             "month": self._next_month,
             "day": self._next_day,
             "second": self._next_time,
         }[self.unit]
-        found = []
+        stamps = []
         try:
             for _ in range(count):
                 last = walk(last)
-                found.append(last)
+                stamps.append(last)
         except (OverflowError, ValueError) as error:
-            raise RejectedError("invalid_parameters", f"{count} steps run past the end of the calendar.") from error
-        return found
+            raise RejectedError(
+                "invalid_parameters", f"{count} steps run past the end of the calendar. Set a smaller horizon."
+            ) from error
+        return stamps
 
     def _next_month(self, last: datetime) -> datetime:
         index = (last.year * 12 + last.month - self.month) // self.step * self.step + self.month
         while True:
-            found = self._on_day(last, (index - 1) // 12, (index - 1) % 12 + 1)
-            if found > last:
-                return found
+            following = self._on_day(last, (index - 1) // 12, (index - 1) % 12 + 1)
+            if following > last:
+                return following
             index += self.step
 
     def _on_day(self, like: datetime, year: int, month: int) -> datetime:
@@ -166,7 +170,7 @@ def second_of_day(stamp: datetime) -> int:
 
 
 def day_of(rule: DayRule, year: int, month: int) -> int:
-    """The day of the month that a rule names; the 29th to 31st are the last day where they don't exist."""
+    """The day of the month by a rule; the 29th to 31st are the last day in shorter months."""
     length = calendar.monthrange(year, month)[1]
     if isinstance(rule, int):
         return min(rule, length)

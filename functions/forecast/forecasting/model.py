@@ -1,4 +1,4 @@
-"""Prophet: which seasonal patterns a history supports, the fit, and the forecast with its intervals."""
+"""Fits Prophet to a history with the seasonal patterns that it supports, and forecasts with intervals."""
 
 import functools
 import logging
@@ -24,11 +24,11 @@ Mode = Literal["additive", "multiplicative"]
 Values = NDArray[np.float64]
 
 SEED = 20_000
-ALGORITHM = "LBFGS"  # below 100 points Prophet takes Newton: no more accurate, and several times slower
+ALGORITHM = "LBFGS"  # below 100 points Prophet uses Newton, which is as accurate but several times slower
 SAMPLES = 1000  # simulated futures behind the intervals
 YEAR, WEEK = 365.25, 7.0
 MIN_SEASONS = 2
-SLACK = 0.99  # two years of months end a month short of two years
+SLACK = 0.99  # 24 monthly stamps span a little less than two years
 
 _drawing = threading.Lock()  # Prophet draws from numpy's global generator
 
@@ -46,7 +46,7 @@ class Seasonality:
 
     @property
     def longest(self) -> float:
-        """Days that the longest pattern takes; 0 without any."""
+        """The length of the longest pattern in days; 0 without any."""
         return YEAR if self.yearly else WEEK if self.weekly else 1.0 if self.daily else 0.0
 
 
@@ -59,7 +59,7 @@ class Forecast:
     upper: Values
 
     def widened(self, factor: float) -> "Forecast":
-        """The same prediction between bounds that lie `factor` times as far from it."""
+        """The same prediction with bounds `factor` times as far from it."""
         lower = self.prediction - factor * np.maximum(self.prediction - self.lower, 0)
         upper = self.prediction + factor * np.maximum(self.upper - self.prediction, 0)
         return Forecast(self.prediction, lower, upper)
@@ -71,7 +71,7 @@ class Forecast:
 
 
 def seasonality(series: Series) -> tuple[Seasonality, list[str]]:
-    """The patterns that at least two whole seasons of history support, and a note on each one left out."""
+    """The patterns of which the history has at least two seasons, and a note on each of the others."""
     frequency, notes = series.frequency, list[str]()
     orders = {}
     for name, days, most in (("yearly", YEAR, 10), ("weekly", WEEK, 3), ("daily", 1.0, 4)):
@@ -80,38 +80,38 @@ def seasonality(series: Series) -> tuple[Seasonality, list[str]]:
         if orders[name] and span(series) < SLACK * MIN_SEASONS * days:
             orders[name] = 0
             unit = {"yearly": "years", "weekly": "weeks", "daily": "days"}[name]
-            notes.append(f"The history is shorter than two {unit}: no {name} pattern is fitted.")
+            notes.append(f"The history is shorter than two {unit}, so no {name} pattern is fitted.")
     return Seasonality(**orders), notes
 
 
 def _steps(frequency: Frequency, days: float) -> int:
-    """Distinct places of one season that the frequency visits."""
+    """The number of steps in a season."""
     if days == 1.0:
         return round(frequency.per(days * 7) / len(frequency.weekdays)) if frequency.unit == "second" else 1
     return round(frequency.per(days))
 
 
 def span(series: Series) -> float:
-    """Days that the history covers, its last step included."""
+    """The days that the history covers, including its last step."""
     return (series.stamps[-1] - series.stamps[0]).total_seconds() / 86_400 + 1 / series.frequency.per(1)
 
 
 def predict(series: Series, future: Sequence[datetime], pattern: Seasonality, mode: Mode, interval: float) -> Forecast:
-    """Fits the history and forecasts `future`; the same input gives the same answer.
+    """Fits the history and forecasts `future`, deterministically.
 
     Args:
-        interval: the share of the values that the interval is to hold, between 0 and 1.
+        interval: the share of the values that the interval should contain, between 0 and 1.
     """
     import pandas as pd
 
     model = _model(pattern, mode, interval)
     history = pd.DataFrame({"ds": pd.DatetimeIndex(series.stamps), "y": series.values})
-    with tempfile.TemporaryDirectory() as folder:  # an instance's disk is its memory: nothing may stay there
+    with tempfile.TemporaryDirectory() as folder:  # the disk is in memory, so nothing may remain there
         model.fit(history, seed=SEED, algorithm=ALGORITHM, output_dir=folder)
     with _drawing:
         np.random.seed(SEED)
-        found = model.predict(pd.DataFrame({"ds": pd.DatetimeIndex(list(future))}))
-    return Forecast(*(found[name].to_numpy(dtype=np.float64) for name in ("yhat", "yhat_lower", "yhat_upper")))
+        predicted = model.predict(pd.DataFrame({"ds": pd.DatetimeIndex(list(future))}))
+    return Forecast(*(predicted[name].to_numpy(dtype=np.float64) for name in ("yhat", "yhat_lower", "yhat_upper")))
 
 
 def version() -> str:
@@ -132,11 +132,11 @@ def _model(pattern: Seasonality, mode: Mode, interval: float) -> "Prophet":
 
 @functools.cache
 def _prophet() -> Any:
-    """The prophet package, imported when first needed and without its plots, which take most of its import."""
+    """The prophet package, imported on first use, and without its plots, which take most of the time."""
     with _without_plots():
         import prophet
 
-    # Both log each fit at INFO; cmdstanpy, imported later still, then sets its own level.
+    # Both log each fit at INFO; cmdstanpy, which is imported later, sets its own level.
     logging.getLogger("prophet").setLevel(logging.ERROR)
     logging.getLogger("cmdstanpy").disabled = True
     return prophet
@@ -144,7 +144,7 @@ def _prophet() -> Any:
 
 @contextmanager
 def _without_plots() -> Iterator[None]:
-    """Prophet does without matplotlib and plotly when they can't be imported, and says so in its log."""
+    """Makes matplotlib and plotly fail to import, which Prophet tolerates, and suppresses its log message."""
     log = logging.getLogger("prophet.plot")
     hidden = [name for name in ("matplotlib", "plotly") if name not in sys.modules]
     log.disabled = True

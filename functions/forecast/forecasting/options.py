@@ -1,4 +1,4 @@
-"""What the caller may ask of a forecast, checked."""
+"""The parameters of a forecast, checked."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ MAX_HORIZON = 1000
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Parameters of one forecast; None leaves the choice to the file."""
+    """Parameters of a forecast; None means that it depends on the file."""
 
     horizon: int = 28
     frequency: str | None = None
@@ -24,7 +24,7 @@ class Options:
 
     @classmethod
     def parse(cls, parameters: Mapping[str, Any]) -> "Options":
-        """Takes the forecast's parameters out of a job's; numbers may come as text, as object metadata does.
+        """Reads the parameters of a job; numbers may be strings, as they are in object metadata.
 
         Raises:
             RejectedError: `invalid_parameters`.
@@ -65,7 +65,7 @@ def _text(parameters: Mapping[str, Any], name: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not value.strip() or len(value) > 256:
-        raise _invalid(f"{name} must be a short text.")
+        raise _invalid(f"{name} must be a string of 1 to 256 characters.")
     return value.strip()
 
 

@@ -1,4 +1,4 @@
-"""Reads one clean series out of a delimited text: which columns, which rows, and what was left out."""
+"""Reads a series from delimited text, with notes on the rows that were dropped."""
 
 from array import array
 from collections.abc import Sequence
@@ -14,8 +14,7 @@ from forecasting.columns import Choice, choose
 from forecasting.frequency import Frequency
 from forecasting.options import Options
 from pipeline.errors import RejectedError
-from pipeline.tabular import dates, numbers, sniffer
-from pipeline.tabular.rows import records
+from pipeline.tabular import dates, numbers, reader, sniffer
 
 MAX_ROWS = 1_000_000
 MAX_POINTS = 20_000  # the latest ones are used
@@ -27,7 +26,7 @@ MAX_VALUE = 1e100  # squares of it are still finite
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Sorted naive stamps with their values, and how they were read."""
+    """Sorted naive stamps with their values, and notes on how they were read."""
 
     stamps: list[datetime]
     values: NDArray[np.float64]
@@ -39,7 +38,7 @@ class Series:
 
     @property
     def floor(self) -> float | None:
-        """The bound that forecasts keep to: 0 for a history that never was negative."""
+        """The lower bound of forecasts: 0 for a history that was never negative."""
         return 0.0 if float(self.values.min()) >= 0 else None
 
 
@@ -78,26 +77,28 @@ def read(text: str, options: Options) -> Series:
 
 
 def _columns(text: str, table: sniffer.Table, choice: Choice) -> tuple[list[str], list[str]]:
-    """The cells of the two columns; the rest of each row is let go as it is read."""
+    """The cells of the two columns; the rest of each row is discarded while reading."""
     date_cells: list[str] = []
     value_cells: list[str] = []
     width, ragged = len(table.columns), 0
-    for row in islice(records(text, table.delimiter), table.skip, None):
+    records = reader.records(reader.lines(text), table.delimiter, strict=True)
+    for record in islice(records, table.skip, None):
         if len(date_cells) == MAX_ROWS:
             raise RejectedError("too_large", f"The file has more than {MAX_ROWS:,} rows.")
-        ragged += any(row[width:])
+        row = record.cells if len(record.cells) > 1 else []  # a single cell is a note
+        ragged += any(map(str.strip, row[width:]))
         date_cells.append(choice.date.cell(row))
         value_cells.append(choice.value.cell(row))
     if ragged > MAX_UNREADABLE * len(date_cells):
         raise RejectedError(
             "invalid_csv",
-            f"{ragged} rows have more cells than the {width} columns: a delimiter is also used inside the cells.",
+            f"{ragged} rows have more cells than the {width} columns. Quote the cells that contain the delimiter.",
         )
     return date_cells, value_cells
 
 
 def _numbers(cells: Sequence[str], choice: Choice, options: Options, notes: list[str]) -> "array[float]":
-    """The values, NaN where a cell is missing or is no number."""
+    """The values, NaN where a cell is missing or not a number."""
     column, present = choice.value, [cell for cell in cells if cell]
     convention = numbers.convention(present, preferred=column.decimal)
     decimal = options.decimal or (convention.decimal if convention else column.decimal)
@@ -107,15 +108,15 @@ def _numbers(cells: Sequence[str], choice: Choice, options: Options, notes: list
     if unreadable > MAX_UNREADABLE * len(present) or not present:
         raise RejectedError(
             "no_usable_column",
-            f"{unreadable} of {len(present)} cells of column {column.name!r} are no numbers.",
+            f"{unreadable} of {len(present)} cells in column {column.name!r} are not numbers.",
         )
     if missing:
         notes.append(f"{_rows(missing)} without a value dropped.")
     if unreadable:
-        notes.append(f"{_rows(unreadable)} dropped: the value is no finite number.")
+        notes.append(f"{_rows(unreadable)} dropped: the value is not a finite number.")
     if convention and not convention.certain and not options.decimal:
         name = "point" if decimal == "." else "comma"
-        notes.append(f"The numbers could be read with either separator; the {name} was taken for the decimal one.")
+        notes.append(f"The numbers can be read with either separator; the {name} was taken as the decimal separator.")
     return values
 
 
@@ -124,17 +125,17 @@ def _finite(value: float | None) -> float:
 
 
 def _pairs(stamps: Sequence[datetime | None], values: "array[float]", notes: list[str]) -> list[tuple[datetime, float]]:
-    """Points in order of time; rows without a date, without a value, or repeated are left out."""
+    """Points in order of time, without rows that lack a date or a value or are repeated."""
     undated = sum(stamp is None for stamp in stamps)
     if undated:
         notes.append(f"{_rows(undated)} without a readable date dropped.")
     pairs = [(s, v) for s, v in zip(stamps, values, strict=True) if s is not None and v == v]
     ordered = sorted(pairs)
     if ordered != pairs and ordered != pairs[::-1]:
-        notes.append("The rows were not in order of time and have been sorted.")
+        notes.append("The rows were not in order of time and were sorted.")
     unique = sorted(set(ordered))
     if len(unique) < len(ordered):
-        notes.append(f"{_rows(len(ordered) - len(unique))} dropped: an identical row is there already.")
+        notes.append(f"{_rows(len(ordered) - len(unique))} dropped: an identical row exists.")
     for (before, _), (after, _) in pairwise(unique):
         if before == after:
             raise RejectedError(
@@ -156,7 +157,7 @@ def _check_length(points: int, horizon: int) -> None:
 
 def _frequency(stamps: list[datetime], options: Options, notes: list[str]) -> tuple[list[datetime], Frequency]:
     if options.frequency:
-        notes.append("The frequency is the one that was asked for.")
+        notes.append("The frequency is the requested one.")
         return stamps, spacing.named(options.frequency, stamps)
     try:
         frequency = spacing.infer(stamps)
@@ -165,11 +166,11 @@ def _frequency(stamps: list[datetime], options: Options, notes: list[str]) -> tu
         if moved is None:
             raise
         frequency = spacing.infer(moved)
-        notes.append(f"The times miss the step ({frequency.words}) by little and were rounded to it.")
+        notes.append(f"The times deviate slightly from the step ({frequency.words}) and were rounded to it.")
         stamps = moved
     expected = frequency.position(stamps[-1]) - frequency.position(stamps[0]) + 1
     if expected > len(stamps):
-        notes.append(f"{expected - len(stamps)} of {expected} steps are missing; the model bridges the gaps.")
+        notes.append(f"{expected - len(stamps)} of {expected} steps are missing; the model interpolates them.")
     if frequency.unit == "second" and frequency.times:
         notes.append("Hours or weekdays that never occur in the history are left out of the forecast too.")
     elif frequency.unit == "day" and 1 < len(frequency.weekdays) < 7:
@@ -178,11 +179,11 @@ def _frequency(stamps: list[datetime], options: Options, notes: list[str]) -> tu
 
 
 def _zone_notes(column: dates.DateColumn) -> list[str]:
-    told = {
-        "UTC": "Times with a UTC offset were converted to UTC; dates in the answer are UTC.",
-        "local": "All times are local midnights and were taken as days; their UTC offsets were dropped.",
+    notes = {
+        "UTC": "Times with a UTC offset were converted to UTC; dates in the response are in UTC.",
+        "local": "All times are local midnights and were read as dates; their UTC offsets were dropped.",
     }
-    return [told[column.zone]] if column.zone else []
+    return [notes[column.zone]] if column.zone else []
 
 
 def _rows(count: int) -> str:
@@ -190,6 +191,6 @@ def _rows(count: int) -> str:
 
 
 def cut(series: Series, end: int, points: int) -> Series:
-    """The series up to index `end` (exclusive), at most so many points long."""
+    """The last `points` points before the index `end`."""
     start = max(0, end - points)
     return replace(series, stamps=series.stamps[start:end], values=series.values[start:end], notes=[])

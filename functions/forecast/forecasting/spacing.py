@@ -1,4 +1,4 @@
-"""Finds the frequency of a series in its dates, or takes the one that the caller names."""
+"""Infers the frequency of a series from its dates, or parses the requested one."""
 
 import re
 from collections import Counter, defaultdict
@@ -40,33 +40,33 @@ NAMED = re.compile(r"(\d{0,4})\s*(b?)([mqy])(s|e)(?:-([a-z]{3}))?|(\d{0,4})\s*([
 
 
 def infer(stamps: Sequence[datetime]) -> Frequency:
-    """The frequency of sorted, distinct stamps; small gaps are tolerated.
+    """The frequency of sorted, distinct stamps, which may have gaps.
 
     Raises:
         RejectedError: `irregular_series`.
     """
     if len({stamp.time() for stamp in stamps}) > 1:
-        found = _of_seconds(stamps)
+        frequency = _of_seconds(stamps)
     else:
-        found = _of_months(stamps) or _of_days(stamps)
-    if found is None or coverage(found, stamps) < MIN_COVERAGE:
+        frequency = _of_months(stamps) or _of_days(stamps)
+    if frequency is None or coverage(frequency, stamps) < MIN_COVERAGE:
         raise RejectedError(
             "irregular_series",
-            "The dates follow no regular frequency, or more than half of them are missing; "
-            "the parameter frequency (for example daily) sets the step of the forecast.",
+            "The dates have no regular frequency, or more than half of them are missing. "
+            "Set the parameter frequency, for example to daily.",
         )
-    return found
+    return frequency
 
 
 def coverage(frequency: Frequency, stamps: Sequence[datetime]) -> float:
-    """The share of the grid between the first and the last stamp that is there."""
+    """The share of the grid between the first and the last stamp that has stamps."""
     return len(stamps) / (frequency.position(stamps[-1]) - frequency.position(stamps[0]) + 1)
 
 
 def snap(stamps: Sequence[datetime]) -> list[datetime] | None:
-    """Stamps that miss a round step by little, moved onto it; days lose their varying time of day.
+    """Stamps that deviate slightly from a round step, moved onto it; days lose their varying time of day.
 
-    None when they follow no round step, or two would collide.
+    None if they have no round step, or two would coincide.
     """
     steps = sorted((after - before).total_seconds() for before, after in pairwise(stamps))
     usual = steps[len(steps) // 2]
@@ -96,7 +96,7 @@ def _phase(stamp: datetime, step: int) -> int:
 
 
 def _day_rule(stamps: Sequence[datetime]) -> DayRule | None:
-    """The rule by which all stamps lie on the same day of their months, if any."""
+    """The rule for the day of the month that all stamps follow, if any."""
     latest = max(stamp.day for stamp in stamps)
     rules: tuple[DayRule, ...] = (
         ("end", latest, "business end", "business start") if latest > 27 else (latest, "business start", "business end")
@@ -117,16 +117,16 @@ def _of_days(stamps: Sequence[datetime]) -> Frequency | None:
 
 
 def _weekdays(stamps: Sequence[datetime]) -> frozenset[int]:
-    """The weekdays that occur, when those that don't had enough chances to; otherwise all."""
-    seen = frozenset(stamp.weekday() for stamp in stamps)
-    if len(seen) == 7:
+    """The weekdays that occur, if the series is long enough to rule out the others; else all."""
+    weekdays = frozenset(stamp.weekday() for stamp in stamps)
+    if len(weekdays) == 7:
         return WEEK
     days = (stamps[-1] - stamps[0]).days + 1
-    candidate = Frequency("day", weekdays=seen)
+    candidate = Frequency("day", weekdays=weekdays)
     dates = {stamp.date(): stamp for stamp in stamps}
     dense = coverage(candidate, sorted(dates.values())) >= MASKED_COVERAGE
-    weeks = 1 if seen == BUSINESS else 3
-    return seen if dense and days > 7 * weeks else WEEK
+    weeks = 1 if weekdays == BUSINESS else 3
+    return weekdays if dense and days > 7 * weeks else WEEK
 
 
 def _of_seconds(stamps: Sequence[datetime]) -> Frequency | None:
@@ -144,7 +144,7 @@ def _of_seconds(stamps: Sequence[datetime]) -> Frequency | None:
 
 
 def _masked(stamps: Sequence[datetime], step: int) -> Frequency | None:
-    """A grid of those hours and weekdays that occur, such as a shop's or an exchange's."""
+    """A grid of the hours and weekdays that occur, such as those of a shop or an exchange."""
     days: defaultdict[int, set[int]] = defaultdict(set)
     for stamp in stamps:
         days[second_of_day(stamp)].add((stamp - EPOCH).days)
@@ -155,7 +155,7 @@ def _masked(stamps: Sequence[datetime], step: int) -> Frequency | None:
 
 
 def named(text: str, stamps: Sequence[datetime]) -> Frequency:
-    """The frequency of a pandas alias or an English word; what it leaves open is taken from the stamps.
+    """The frequency of a pandas alias or an English word; the stamps decide what it leaves open.
 
     Raises:
         RejectedError: `invalid_parameters`.
@@ -164,13 +164,13 @@ def named(text: str, stamps: Sequence[datetime]) -> Frequency:
     if word in ("b", "business-daily", "business daily", "business-day", "business days"):
         return Frequency("day", weekdays=BUSINESS)
     match = NAMED.fullmatch(word)
-    found = (_edged(match) if match.group(3) else _plain(match, stamps)) if match else None
-    if found is None:
+    frequency = (_edged(match) if match.group(3) else _plain(match, stamps)) if match else None
+    if frequency is None:
         raise RejectedError(
             "invalid_parameters",
-            f"frequency {text!r} is unknown; use the like of hourly, 15min, daily, B, W-MON, MS, ME, QS or yearly.",
+            f"frequency {text!r} is unknown. Use one such as hourly, 15min, daily, B, W-MON, MS, ME, QS or yearly.",
         )
-    return found
+    return frequency
 
 
 def _edged(match: re.Match[str]) -> Frequency | None:

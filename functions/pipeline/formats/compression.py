@@ -1,6 +1,6 @@
-"""Unpacks gzip, a `.gz` file or an object with `Content-Encoding: gzip`: the head at once, the rest as a stream.
+"""Unpacks gzip (a `.gz` file, or an object with `Content-Encoding: gzip`) within limits.
 
-What comes out is bounded, whatever went in: a few kilobytes can unpack to terabytes.
+Kilobytes can unpack to terabytes.
 """
 
 import gzip
@@ -23,43 +23,43 @@ def is_packed(head: bytes) -> bool:
 
 
 def described(name: str, content_type: str | None) -> tuple[str, str | None]:
-    """What a packed object's name and content type say of what is inside."""
+    """The name and content type of a packed object's content."""
     media_type = (content_type or "").partition(";")[0].strip().lower()
     inner = name[: -len(SUFFIX)] if name.lower().endswith(SUFFIX) else name
     return inner, None if media_type in CONTENT_TYPES else content_type
 
 
 def unpack(data: bytes, limit: int) -> tuple[bytes, bool]:
-    """The first `limit` bytes of what was packed, and whether that is all that `data` holds.
+    """The first `limit` bytes of the content, and whether that is all of it.
 
     Raises:
         RejectedError: `undecodable`.
     """
-    found = bytearray()
+    content = bytearray()
     while is_packed(data):
         member = zlib.decompressobj(zlib.MAX_WBITS | 16)
         try:
-            found += member.decompress(data, limit - len(found) + 1)
+            content += member.decompress(data, limit - len(content) + 1)
         except zlib.error as error:
             raise _damaged() from error
-        if not member.eof or len(found) > limit:
-            return bytes(found[:limit]), False
-        data = member.unused_data.lstrip(b"\0")  # padding, as tape and some tools leave it
+        if not member.eof or len(content) > limit:
+            return bytes(content[:limit]), False
+        data = member.unused_data.lstrip(b"\0")  # padding by tapes and some tools
     if data:
         raise _damaged()
-    return bytes(found), True
+    return bytes(content), True
 
 
 def read(data: bytes, limit: int) -> bytes:
-    """All that was packed.
+    """The whole content.
 
     Raises:
-        RejectedError: `decompression_bomb` beyond `limit` bytes, `undecodable` when it is damaged or ends early.
+        RejectedError: `decompression_bomb` beyond `limit` bytes, `undecodable` if the data is damaged or incomplete.
     """
-    found, whole = unpack(data, limit)
+    content, whole = unpack(data, limit)
     if whole:
-        return found
-    if len(found) < limit:
+        return content
+    if len(content) < limit:
         raise _damaged()
     raise _bomb(limit)
 
@@ -94,4 +94,4 @@ def _bomb(limit: int) -> RejectedError:
 
 
 def _damaged() -> RejectedError:
-    return RejectedError("undecodable", "The gzip data are damaged, or end before they are complete.")
+    return RejectedError("undecodable", "The gzip data is damaged or incomplete.")

@@ -1,4 +1,4 @@
-"""Tells what a JSON text is for, even when only its first 64 KB are at hand."""
+"""Recognises the purpose of a JSON text, even from its first 64 KB alone."""
 
 import json
 import re
@@ -8,14 +8,14 @@ from pipeline.errors import RejectedError
 
 Shape = Literal["manifest", "records", "other", "broken"]
 
-# A string that never ends is a token all the same: looking for its end from every quote would take quadratic time.
+# A string that never ends is a token too: searching for its end from every quote would take quadratic time.
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
 
 
 def shape(text: str, *, whole: bool) -> Shape | None:
-    """What the text is as JSON: `other` has neither instances nor inputs, `broken` only begins like JSON.
+    """The shape of the JSON: `other` has neither instances nor inputs, `broken` only begins like JSON.
 
-    None when it does not even begin like JSON. JSON lines are records.
+    None if the text does not even begin like JSON. JSON lines are records.
     """
     text = text.strip()
     if not text.startswith(("{", "[")):
@@ -31,7 +31,7 @@ def shape(text: str, *, whole: bool) -> Shape | None:
 
 
 def is_lines(text: str, *, whole: bool) -> bool:
-    """Whether text of the shape `records` has one record per line rather than all in one document."""
+    """Whether a text of the shape `records` is JSON lines rather than one document."""
     if not whole:
         return _is_lines(text.strip().splitlines()[:-1])
     try:
@@ -44,21 +44,21 @@ def parse(text: str) -> Any:
     """Decodes JSON strictly.
 
     Raises:
-        RejectedError: `invalid_json`, also for NaN, endless digits and nesting beyond the decoder's limit.
+        RejectedError: `invalid_json`, also for NaN, too many digits, and nesting beyond the decoder's limit.
     """
     try:
         return json.loads(text, parse_constant=_refuse)
     except RecursionError as error:
-        raise RejectedError("invalid_json", "The JSON nests too deeply.") from error
+        raise RejectedError("invalid_json", "The JSON is nested too deeply.") from error
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise RejectedError("invalid_json", f"The JSON cannot be parsed: {error.msg} at {where}.") from error
     except ValueError as error:
-        raise RejectedError("invalid_json", f"The JSON holds a number that cannot be read: {error}.") from error
+        raise RejectedError("invalid_json", f"The JSON contains a number that cannot be read: {error}.") from error
 
 
 def top_keys(text: str) -> set[str]:
-    """The keys of an object that may be cut off; empty when the text is no object."""
+    """The keys of an object that may be cut off; empty if the text is not an object."""
     keys: set[str] = set()
     depth, last = 0, ""
     for piece in TOKEN.findall(text):
@@ -89,7 +89,7 @@ def _of_keys(keys: set[str]) -> Shape:
 
 
 def _is_lines(lines: list[str]) -> bool:
-    """Whether these are JSON lines: the first and most of them are objects of their own."""
+    """Whether these are JSON lines: the first and more than half of all are objects."""
     lines = [line for line in lines if line.strip()]
     return bool(lines) and _is_object(lines[0]) and 2 * sum(map(_is_object, lines)) > len(lines)
 
@@ -102,4 +102,4 @@ def _is_object(line: str) -> bool:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON number")
+    raise ValueError(f"{constant} is not a JSON number")

@@ -1,6 +1,6 @@
-"""What an object's name and content type promise that it is."""
+"""The family of formats that an object's name and content type promise."""
 
-FAMILIES = {  # what a name's extension promises
+FAMILIES = {  # by the name's extension
     "image": "jpg jpeg jpe jfif png webp gif bmp dib tif tiff",
     "text": "txt text md markdown rst log",
     "csv": "csv tsv tab",
@@ -26,7 +26,7 @@ LINE_TYPES = ("application/jsonl", "application/x-ndjson", "application/ndjson",
 
 
 def families(name: str, content_type: str | None) -> frozenset[str]:
-    """What the name's extension and the content type promise; generic types promise nothing."""
+    """The families that the name's extension and the content type promise; generic types promise none."""
     extension = name.rpartition("/")[2].lower().rpartition(".")[2]
     media_type = (content_type or "").partition(";")[0].strip().lower()
     by_name = EXTENSIONS.get(extension)
@@ -34,10 +34,10 @@ def families(name: str, content_type: str | None) -> frozenset[str]:
     if media_type.startswith(("image/", "audio/", "video/")) and media_type != "image/svg+xml":
         by_type = "image" if media_type.startswith("image/") else "other"
     if media_type.startswith("text/") and by_type is None and by_name is None:
-        by_type = "text"  # clients send text/plain for anything, so that a name speaks louder
+        by_type = "text"  # clients send text/plain for anything, so the name has precedence
     return frozenset(family for family in (by_name, by_type) if family)
 
 
 def lines(name: str, content_type: str | None) -> bool:
-    """Whether they promise JSON lines."""
+    """Whether the name or the content type promises JSON lines."""
     return name.lower().endswith((".jsonl", ".ndjson")) or (content_type or "").lower().startswith(LINE_TYPES)

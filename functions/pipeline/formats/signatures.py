@@ -1,4 +1,4 @@
-"""Recognises binary formats by their first bytes, and what is encrypted."""
+"""Recognises binary formats and encryption by the first bytes."""
 
 import re
 
@@ -13,20 +13,20 @@ PREAMBLE = 64
 
 
 def recognise(head: bytes) -> str | None:
-    """The media type that the content announces; None for text and for what has no known signature."""
+    """The media type by the content's signature; None for text and unknown formats."""
     for mark, media_type in TEXTUAL:
         if head.startswith(mark):
             return media_type
     if head.startswith(OFFICE):
         return "application/x-ole-storage"
-    # Some signatures are two letters (BM, MZ): words begin like that, but only binary content has controls.
+    # Some signatures are two letters (BM, MZ) that words begin with too, but only binary content has control bytes.
     if not CONTROLS.search(head[:PREAMBLE]):
         return None
     return filetype.guess_mime(head)  # type: ignore[no-untyped-call, no-any-return]
 
 
 def is_encrypted(head: bytes) -> bool:
-    """Whether the content is encrypted, as far as its first 64 KB tell."""
+    """Whether the first 64 KB show that the content is encrypted."""
     if head.startswith(ENCRYPTED):
         return True
     if head.startswith(b"PK\x03\x04"):

@@ -1,7 +1,10 @@
-"""Reads on where a text's encoding changes: stray bytes are taken for what old Western programs write."""
+"""Decodes texts: recognises their encoding, and reads stray bytes as old Western programs write them."""
 
 import codecs
+import io
 import re
+from collections.abc import Iterator
+from typing import IO
 
 from pipeline.errors import RejectedError
 
@@ -9,14 +12,14 @@ from pipeline.errors import RejectedError
 def _stray(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeDecodeError):
         raise error
-    found = error.object[error.start : error.end]
+    stray = error.object[error.start : error.end]
     if error.encoding.lower().replace("_", "-").startswith("utf-8"):
-        return found.decode("cp1252", "replace"), error.end
+        return stray.decode("cp1252", "replace"), error.end
     return "\ufffd", error.end
 
 
 ERRORS = "pipeline.stray"
-"""The name of the error handler: in UTF-8 a stray byte is read as cp1252, elsewhere it becomes U+FFFD."""
+"""The error handler's name: in UTF-8 it reads a stray byte as cp1252, in other encodings as U+FFFD."""
 
 codecs.register_error(ERRORS, _stray)
 
@@ -28,15 +31,15 @@ MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 SAMPLE_BYTES = 64 * 1024
-MAX_CONTROLS = 0.01  # of the characters; real text has next to none
+MAX_CONTROLS = 0.01  # of the characters; text has almost none
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffe\uffff]")
-WIDE = (  # codec, bytes of a code unit, where zeros stand in most scripts, how many bytes at least are zeros
+WIDE = (  # codec, bytes per code unit, offsets of zeros in most scripts, least share of zeros
     ("utf-32-le", 4, (1, 2, 3), 0.45),
     ("utf-32-be", 4, (0, 1, 2), 0.45),
     ("utf-16-le", 2, (1,), 0.05),
     ("utf-16-be", 2, (0,), 0.05),
 )
-NOT_IN_WORDS = re.compile(r"(?<=[^\W\d_])[¹²³¼½¾¿¡¤¦¨ª¬¯±¶¸º×÷]")  # what letters of other encodings look like
+NOT_IN_WORDS = re.compile(r"(?<=[^\W\d_])[¹²³¼½¾¿¡¤¦¨ª¬¯±¶¸º×÷]")  # letters of other encodings, read as cp1252
 
 
 def decode(data: bytes) -> str:
@@ -49,12 +52,26 @@ def decode(data: bytes) -> str:
 
 
 def decode_head(head: bytes, *, whole: bool) -> str:
-    """The first bytes of an input as text; a character cut off at their end is dropped."""
+    """The first bytes of an input as text, without a character that is cut off at their end."""
     return _decode(head, encoding(head, whole=whole), whole=whole)
 
 
+def lines(stream: IO[bytes], codec: str, limit: int, *, newline: str = "") -> Iterator[str]:
+    """Decodes a stream's lines, each with its ending; one of more than `limit` characters is cut to one more than that.
+
+    Args:
+        newline: as for `open`: what ends a line, or "" for any line ending.
+    """
+    text = io.TextIOWrapper(stream, encoding=codec, errors=ERRORS, newline=newline)
+    endings = (newline,) if newline else ("\n", "\r")
+    while line := text.readline(limit + 1):
+        yield line
+        while len(line) > limit and not line.endswith(endings) and (rest := text.readline(limit + 1)):
+            line = rest
+
+
 def encoding(data: bytes, *, whole: bool = True) -> str:
-    """The name of the codec that reads `data`, judged by its first 64 KB.
+    """The name of the codec for `data`, by its first 64 KB.
 
     Raises:
         RejectedError: `undecodable`.
@@ -69,20 +86,22 @@ def encoding(data: bytes, *, whole: bool = True) -> str:
     for name in ("utf-8", *_legacy(sample)):
         if _reads(sample, name, whole=whole):
             return name
-    raise RejectedError("undecodable", "The content is text in no encoding that could be recognised, or no text.")
+    raise RejectedError(
+        "undecodable", "The content is not text, or its encoding cannot be recognised. Save it as UTF-8."
+    )
 
 
 def _wide(sample: bytes, *, whole: bool) -> str:
-    """UTF-16 or UTF-32 without a mark: zero bytes, many and nearly all at the same place of a code unit."""
+    """UTF-16 or UTF-32 without a mark: many zero bytes, nearly all at the same offsets of a code unit."""
     for name, unit, offsets, least in WIDE:
         zeros = sum(sample[offset::unit].count(0) for offset in offsets)
         if zeros >= least * len(sample) and zeros >= 0.95 * sample.count(0) and _reads(sample, name, whole=whole):
             return name
-    raise RejectedError("undecodable", "The content holds zero bytes: it is binary, or text that was damaged.")
+    raise RejectedError("undecodable", "The content has zero bytes: it is binary, or damaged text.")
 
 
 def _legacy(sample: bytes) -> tuple[str, ...]:
-    """Candidates; short Western texts leave a guess little to go by, and cp1252 is what wrote nearly all of them."""
+    """The candidates; a short Western text is too little to guess by, and nearly all of those are cp1252."""
     if len(CONTROLS.findall(sample.decode("latin-1"))) > MAX_CONTROLS * len(sample):
         return ()
     if _is_western(sample):
@@ -94,7 +113,7 @@ def _legacy(sample: bytes) -> tuple[str, ...]:
 
 
 def _is_western(sample: bytes) -> bool:
-    """Whether cp1252 reads it as words of mostly ASCII letters, with accented ones here and there."""
+    """Whether the sample in cp1252 is words of mostly ASCII letters, with few accented ones."""
     try:
         text = sample.decode("cp1252")
     except UnicodeError:
@@ -117,8 +136,8 @@ def _decode(data: bytes, name: str, *, whole: bool = True) -> str:
         text = codecs.getincrementaldecoder(name)().decode(data, final=whole)
     except UnicodeError as error:
         raise RejectedError(
-            "undecodable", f"The content begins as {name} text but cannot be read to its end."
+            "undecodable", f"The content begins as {name} text but cannot be decoded to its end."
         ) from error
     if len(CONTROLS.findall(text)) > MAX_CONTROLS * len(text):
-        raise RejectedError("undecodable", "The content holds control characters: it is binary, or damaged text.")
+        raise RejectedError("undecodable", "The content has control characters: it is binary, or damaged text.")
     return text

@@ -1,9 +1,10 @@
-"""A batch: where its shards lie in the work bucket, and what has become of them.
+"""A batch: the objects of its shards in the work bucket, and a summary of those that are finished.
 
-shards/<job>/index.json      what this module's Batch holds; written last, so that a batch with an index is whole
-shards/<job>/<n>.jsonl       shard n, one record per line; all but the last have `records_per_shard` of them
-shards/<job>/<n>.out.<format>  what the GPU service or job made of it; its metadata sum it up
-shards/<job>/header.csv      the header of a CSV result
+shards/<job>/plan.json         what decides the shards' content; written first, so that all attempts cut the same shards
+shards/<job>/<n>.jsonl         shard n, one record per line
+shards/<job>/header.csv        the header of a CSV result
+shards/<job>/index.json        the Batch; written last, so that a batch with an index is complete
+shards/<job>/<n>.out.<format>  the predictions on shard n, with a summary in the metadata
 """
 
 import json
@@ -17,6 +18,7 @@ from google.api_core.exceptions import NotFound
 
 from pipeline.errors import MalformedError
 from pipeline.jobs.job import Model, int64
+from pipeline.storage import put, put_once, stamp
 
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket
@@ -29,8 +31,51 @@ OUTPUT = re.compile(r"/(\d+)\.out\.\w+$")
 
 
 @dataclass(frozen=True, slots=True)
+class Names:
+    """The names of a batch's objects in the work bucket, all in one folder."""
+
+    folder: str
+
+    @classmethod
+    def of(cls, job: str) -> Self:
+        return cls(f"shards/{job}/")
+
+    @property
+    def plan(self) -> str:
+        return f"{self.folder}plan.json"
+
+    @property
+    def header(self) -> str:
+        return f"{self.folder}header.csv"
+
+    @property
+    def index(self) -> str:
+        return f"{self.folder}index.json"
+
+    def input(self, shard: int) -> str:
+        return f"{self.folder}{shard}.jsonl"
+
+    def output(self, shard: int | Literal["*"], format: Format) -> str:
+        return f"{self.folder}{shard}.out.{format}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What decides a batch's shards beside its input: the settings and the job's argument, which may change."""
+
+    records_per_shard: int
+    model: Model | None
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
-    """`prefix` is a gs:// address that ends with a slash."""
+    """A batch that has been cut.
+
+    Args:
+        prefix: a gs:// address that ends with a slash.
+        records_per_shard: of all shards but the last, which may have fewer.
+    """
 
     prefix: str
     shards: int
@@ -48,35 +93,33 @@ class Batch:
         """Reads a batch as the workflow hands it on.
 
         Raises:
-            MalformedError: it is none, or not this job's.
+            MalformedError: the value is not a batch, or not this job's.
         """
-        if not isinstance(value, dict) or value.get("prefix") != prefix(work, job):
-            raise MalformedError("The batch must be that of the job, with its prefix in the work bucket.")
+        if not isinstance(value, dict) or value.get("prefix") != f"gs://{work.name}/{Names.of(job).folder}":
+            raise MalformedError("The batch must be an object with the job's own prefix in the work bucket.")
         if value.get("format") not in ("csv", "jsonl"):
             raise MalformedError("format must be csv or jsonl.")
         shards, records, size = (int64(value.get(name), name) for name in ("shards", "records", "records_per_shard"))
         if not (shards - 1) * size < records <= shards * size:
-            raise MalformedError("The batch's records do not fit its shards.")
+            raise MalformedError("The number of records does not match the number of shards.")
         return cls(value["prefix"], shards, records, size, format=value["format"])
 
-    def size(self, shard: int) -> int:
-        """How many records a shard has."""
-        return min(self.records_per_shard, self.records - shard * self.records_per_shard)
-
-    def name(self, file: str) -> str:
-        """An object's name in the work bucket."""
-        return self.prefix.split("/", 3)[3] + file
-
-    def input(self, shard: int) -> str:
-        return self.name(f"{shard}.jsonl")
+    @property
+    def names(self) -> Names:
+        return Names(self.prefix.split("/", 3)[3])
 
     def output(self, shard: int) -> str:
-        return self.name(f"{shard}.out.{self.format}")
+        return self.names.output(shard, self.format)
+
+    def span(self, shard: int) -> range:
+        """The indexes of a shard's records."""
+        first = shard * self.records_per_shard
+        return range(first, min(first + self.records_per_shard, self.records))
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the finished shards came to, together."""
+    """Totals of the finished shards."""
 
     shards: frozenset[int] = frozenset()
     records: int = 0
@@ -93,31 +136,43 @@ class Summary:
 
 
 def read(work: "Bucket", job: str) -> Batch | None:
-    """The batch that an earlier attempt has cut; None when there is none, or not to its end."""
-    try:
-        found = work.blob(f"{_folder(job)}index.json").download_as_bytes()
-    except NotFound:
-        return None
-    return Batch(**json.loads(found))
+    """The complete batch that an earlier attempt has cut, if any."""
+    content = _content(work, Names.of(job).index)
+    return None if content is None else Batch(**content)
+
+
+def write(work: "Bucket", job: str, batch: Batch) -> None:
+    put(work.blob(batch.names.index), json.dumps(batch.json()), stamp(job), generation=None)
+
+
+def read_plan(work: "Bucket", job: str) -> Plan | None:
+    """The plan of an earlier attempt, some of whose shards may be there."""
+    content = _content(work, Names.of(job).plan)
+    return None if content is None else Plan(**content)
+
+
+def write_plan(work: "Bucket", job: str, plan: Plan) -> None:
+    """Writes the plan unless an earlier attempt did."""
+    put_once(work.blob(Names.of(job).plan), json.dumps(asdict(plan)), stamp(job))
 
 
 def summarise(work: "Bucket", batch: Batch) -> Summary:
-    """Sums up the finished shards, from a listing alone."""
+    """Sums up the finished shards from a listing alone."""
     listed = work.list_blobs(
-        prefix=batch.name(""),
-        match_glob=f"{batch.name('')}*.out.{batch.format}",
+        prefix=batch.names.folder,
+        match_glob=batch.names.output("*", batch.format),
         fields="items(name,metadata),nextPageToken",
     )
     return _sum(batch, ((blob.name, blob.metadata or {}) for blob in listed))
 
 
-def _sum(batch: Batch, found: Iterable[tuple[str, Mapping[str, str]]]) -> Summary:
+def _sum(batch: Batch, outputs: Iterable[tuple[str, Mapping[str, str]]]) -> Summary:
     errors: Counter[str] = Counter()
     shards: dict[int, dict[str, Any]] = {}
-    for name, metadata in found:
-        matched = OUTPUT.search(name)
-        if matched and SUMMARY in metadata and int(matched[1]) < batch.shards:
-            shards[int(matched[1])] = json.loads(metadata[SUMMARY])
+    for name, metadata in outputs:
+        match = OUTPUT.search(name)
+        if match and SUMMARY in metadata and int(match[1]) < batch.shards:
+            shards[int(match[1])] = json.loads(metadata[SUMMARY])
     for summary in shards.values():
         errors.update(summary["failed"])
     first = shards[min(shards)] if shards else {}
@@ -133,10 +188,9 @@ def _sum(batch: Batch, found: Iterable[tuple[str, Mapping[str, str]]]) -> Summar
     )
 
 
-def prefix(work: "Bucket", job: str) -> str:
-    """The address that begins those of a job's shards."""
-    return f"gs://{work.name}/{_folder(job)}"
-
-
-def _folder(job: str) -> str:
-    return f"shards/{job}/"
+def _content(work: "Bucket", name: str) -> dict[str, Any] | None:
+    try:
+        content: dict[str, Any] = json.loads(work.blob(name).download_as_bytes())
+    except NotFound:
+        return None
+    return content

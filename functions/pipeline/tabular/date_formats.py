@@ -1,4 +1,4 @@
-"""The ways to write a date that are known, each with its parser, on the standard library alone."""
+"""The known date formats, each with its parser, on the standard library alone."""
 
 import functools
 import re
@@ -10,7 +10,7 @@ from pipeline.errors import RejectedError
 
 Parser = Callable[[str], datetime | None]
 
-FIRST_YEAR, LAST_YEAR = 1678, 2261  # what 64-bit nanoseconds can hold
+FIRST_YEAR, LAST_YEAR = 1678, 2261  # within the range of 64-bit nanoseconds
 
 MONTHS = {
     name: number
@@ -37,7 +37,7 @@ MONTHS = {
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One way to write dates: `name` is a strptime pattern of the date part where one exists."""
+    """A date format; `name` is the strptime pattern of its date part, if there is one."""
 
     name: str
     parse: Parser
@@ -80,13 +80,13 @@ def _pattern(name: str, time: str) -> str:
 
 
 def _parser(pattern: str, flags: re.RegexFlag) -> Parser:
-    @functools.cache  # compiled when first needed: all of them take longer than what a small event asks for
+    @functools.cache  # compiled on first use: compiling all takes longer than handling a small event
     def match() -> Callable[[str], re.Match[str] | None]:
         return re.compile(pattern, flags).fullmatch
 
     def parse(cell: str) -> datetime | None:
-        found = match()(cell)
-        return _build(found.groupdict()) if found else None
+        parts = match()(cell)
+        return _build(parts.groupdict()) if parts else None
 
     return parse
 
@@ -129,7 +129,7 @@ def _at(day: datetime, part: dict[str, str | None]) -> datetime:
     hour, minute, second = (int(part.get(key) or 0) for key in "HMS")
     if half := part.get("p"):
         if not 1 <= hour <= 12:
-            raise ValueError("an hour of the half-day is 1 to 12")
+            raise ValueError("with am or pm, hours are 1 to 12")
         hour = hour % 12 + (12 if half[0] in "pP" else 0)
     if (hour, minute, second) == (24, 0, 0):
         day, hour = day + timedelta(days=1), 0
@@ -185,7 +185,11 @@ _WORDS = (("yyyy", "%Y"), ("yy", "%y"), ("mmm", "%b"), ("mm", "%m"), ("dd", "%d"
 
 
 def requested(text: str) -> Format:
-    """The Format that a caller names: one of ours, the like of DD/MM/YYYY, or any strptime pattern."""
+    """The format for a name in FORMATS, for words such as DD/MM/YYYY, or for any strptime pattern.
+
+    Raises:
+        RejectedError: `invalid_date_format`.
+    """
     pattern = text.strip()
     if "%" not in pattern and pattern.casefold() not in _BY_NAME:
         for word, directive in _WORDS:
@@ -197,7 +201,7 @@ def requested(text: str) -> Format:
     if not _is_pattern(pattern):
         raise RejectedError(
             "invalid_date_format",
-            f"date_format {text!r} is no date pattern; write it like %d/%m/%Y or DD/MM/YYYY.",
+            f"date_format {text!r} is not a valid date pattern. Use one such as %d/%m/%Y or DD/MM/YYYY.",
         )
 
     def parse(cell: str) -> datetime | None:

@@ -1,4 +1,4 @@
-"""Recognises how a whole column of text writes its dates, and reads it."""
+"""Recognises the date format of a column, and reads the column."""
 
 import re
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from itertools import pairwise
 from pipeline.errors import RejectedError
 from pipeline.tabular.date_formats import FORMATS, Format, requested
 
-SAMPLE = 2_000  # cells that show which formats come into question at all
-SHARE = 0.9  # of a column's cells that a format must read; the rest are strays ("Total", "n/a")
+SAMPLE = 2_000  # cells by which the candidate formats are chosen
+SHARE = 0.9  # of a column's cells that a format must read; the rest may be "Total" or "n/a"
 
 
 def _names(text: str) -> frozenset[str]:
@@ -27,15 +27,19 @@ NUMERIC = frozenset(("%Y", "%Y%m%d", "%m.%Y", "%Y.%m"))  # formats that a column
 
 @dataclass(frozen=True, slots=True)
 class DateColumn:
-    """A column read whole: a naive stamp per cell, None where the cell is no date."""
+    """A column that has been read: a naive stamp per cell, None where the cell is not a date.
+
+    Args:
+        zone: what was done with UTC offsets: "UTC" (converted), "local" (dropped), or None without any.
+    """
 
     format: str
     stamps: list[datetime | None]
-    zone: str | None  # what became of UTC offsets: "UTC" (converted), "local" (offsets dropped)
+    zone: str | None
 
 
 def formats(cells: Sequence[str], header: str = "") -> list[Format]:
-    """The formats that read nearly every cell, best first; empty when the column holds no dates."""
+    """The formats that read nearly every cell, best first; empty if the column has no dates."""
     cells = [cell for cell in cells if cell]
     probe = cells[:8]
     if not any(_plausible(cell) for cell in probe):
@@ -49,7 +53,7 @@ def formats(cells: Sequence[str], header: str = "") -> list[Format]:
     if not scored:
         return []
     most = max(count for count, _ in scored)
-    # A reading that fails on cells which another one reads is refuted: a day above 12, for one.
+    # A format that fails where another succeeds is wrong: on a day above 12, for example.
     best = [form for count, form in scored if count == most]
     return _drop_unusual(best)
 
@@ -59,8 +63,8 @@ def read(cells: Sequence[str], header: str = "", date_format: str | None = None)
 
     Args:
         cells: the stripped cells, "" for a missing one.
-        header: the column's name, which settles bare years and Unix seconds.
-        date_format: a strptime pattern, or the like of "DD/MM/YYYY"; settles day against month.
+        header: the column's name, by which bare years and Unix seconds are recognised.
+        date_format: a strptime pattern, or one such as "DD/MM/YYYY"; decides between day and month.
 
     Raises:
         RejectedError: `ambiguous_dates`, `unreadable_dates` or `invalid_date_format`.
@@ -95,15 +99,15 @@ def is_regular(stamps: Sequence[datetime]) -> bool:
     )
 
 
-def _unreadable(header: str, date_format: str | None, read_: int, of: int) -> RejectedError:
+def _unreadable(header: str, date_format: str | None, count: int, total: int) -> RejectedError:
     if date_format:
-        told = f"date_format {date_format!r} reads {read_} of the {of} dates in column {header!r}."
+        message = f"date_format {date_format!r} matches only {count} of the {total} dates in column {header!r}."
     else:
-        told = (
-            f"The dates in column {header!r} follow no single known format; "
-            "the parameter date_format can name it (for example %d/%m/%Y)."
+        message = (
+            f"The dates in column {header!r} have no single known format. "
+            "Set the parameter date_format, for example to %d/%m/%Y."
         )
-    return RejectedError("unreadable_dates", told)
+    return RejectedError("unreadable_dates", message)
 
 
 # --- choosing between readings ---------------------------------------------------------------------
@@ -114,7 +118,7 @@ def _plausible(cell: str) -> bool:
 
 
 def _allowed(form: Format, cells: Sequence[str], header: str) -> bool:
-    """What could be a plain number is a date only when the header or the run of values says so."""
+    """A plain number is a date only if the header or the sequence of values suggests so."""
     words = set(re.split(r"[\W\d_]+", header.casefold()))
     if form.name.startswith("unix"):
         return bool(words & UNIX_WORDS)
@@ -127,7 +131,7 @@ def _allowed(form: Format, cells: Sequence[str], header: str) -> bool:
 
 
 def _drop_unusual(forms: list[Format]) -> list[Format]:
-    """With dots the day comes first; a two-digit year comes first only when nothing else reads the column."""
+    """With dots the day comes first; a two-digit year comes first only if no other format reads the column."""
     names = {form.name for form in forms}
     unusual = set()
     if "%d.%m.%Y" in names:
@@ -151,22 +155,26 @@ def _distinct(readings: list[Reading]) -> list[Reading]:
 
 
 def _settle(readings: list[Reading], header: str, cells: Sequence[str]) -> list[Reading]:
-    """One reading when order or spacing speaks for exactly one; anything else is ambiguous."""
+    """The only reading that puts the dates in order, or that spaces them evenly.
+
+    Raises:
+        RejectedError: `ambiguous_dates` if order and spacing do not single one out.
+    """
     present = [[stamp for stamp in stamps if stamp is not None] for _, stamps in readings]
     ordered = [index for index, stamps in enumerate(present) if _monotone(stamps)]
     regular = [index for index, stamps in enumerate(present) if is_regular(sorted(set(stamps)))]
-    votes = {found[0] for found in (ordered, regular) if len(found) == 1}
+    votes = {indexes[0] for indexes in (ordered, regular) if len(indexes) == 1}
     if len(votes) == 1:
         return [readings[votes.pop()]]
     example = next(index for index in range(len(cells)) if len({stamps[index] for _, stamps in readings}) > 1)
-    told = " or ".join(
+    meanings = " or ".join(
         f"{form.name} ({stamp.day} {stamp:%B %Y})"
         for form, stamps in readings
         if (stamp := stamps[example]) is not None
     )
     raise RejectedError(
         "ambiguous_dates",
-        f"The dates in column {header!r} can be read in more than one way: {cells[example]!r} is {told}. "
+        f"The dates in column {header!r} can be read in more than one way: {cells[example]!r} may be {meanings}. "
         "Set the parameter date_format to the right one.",
     )
 

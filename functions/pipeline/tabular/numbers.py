@@ -1,4 +1,4 @@
-"""Reads numbers as people and spreadsheets write them: 1.234,56 and 1,234.56, currency signs and percent."""
+"""Parses numbers as people and spreadsheets write them: 1.234,56 and 1,234.56, with currency signs and percent."""
 
 import math
 import re
@@ -18,19 +18,19 @@ _STRIP: dict[str, dict[int, str | None]] = {
     ",": {ord(","): ".", **{ord(char): None for char in "." + _SPACES}},
 }
 MAX_CELL = 64
-EVIDENCE = 20_000  # cells, spread over the column, that settle the separator
+EVIDENCE = 20_000  # cells, spread over the column, that decide the separator
 
 
 @dataclass(frozen=True, slots=True)
 class Convention:
-    """A column's decimal separator, and whether its cells leave no doubt of it."""
+    """A column's decimal separator, and whether its cells leave no doubt about it."""
 
     decimal: str
     certain: bool
 
 
 def number(cell: str, decimal: str = ".") -> float | None:
-    """The finite value of a cell under one decimal separator; None where it is no number."""
+    """The finite value of a cell under a decimal separator; None if it is not a number."""
     if len(cell) > MAX_CELL:
         return None
     if cell.isdecimal() or (decimal == "." and _PLAIN.fullmatch(cell)):
@@ -43,10 +43,10 @@ def number(cell: str, decimal: str = ".") -> float | None:
 
 
 def convention(cells: Sequence[str], preferred: str = ".") -> Convention | None:
-    """The decimal separator under which most cells are numbers; None when nine in ten are none under either.
+    """The decimal separator under which most cells are numbers; None if under neither nine in ten are.
 
-    Where both separators read every cell differently (1.234 alone), integers below 1000 beside grouped ones
-    speak for thousands; otherwise `preferred` decides and the answer is not certain.
+    Where both separators fit (1.234), plain integers below 1000 in other cells indicate that 1.234 is grouped;
+    without them `preferred` decides, and the convention is not certain.
     """
     cells = cells[:: 1 + len(cells) // EVIDENCE]
     counts = {decimal: sum(number(cell, decimal) is not None for cell in cells) for decimal in ".,"}
@@ -74,13 +74,13 @@ def _bare(cell: str) -> str:
 
 
 def _nonzero_groups(cell: str, decimal: str) -> bool:
-    """Thousands never start with a zero: 0.123 is a fraction, whatever the separator."""
+    """Whether no group starts with a zero: 0.123 is a fraction under any separator."""
     group = "," if decimal == "." else "."
     return group not in cell or not cell.lstrip("+-").startswith("0")
 
 
 def _crosses_a_thousand(cells: Sequence[str], doubtful: Iterable[str]) -> bool:
-    """Whether all plain cells are integers below 1000, as counts are that are grouped from 1.000 on."""
+    """Whether all ungrouped cells are integers below 1000, as counts are if grouping starts at 1.000."""
     grouped = set(doubtful)
     plain = [_bare(cell) for cell in cells if cell not in grouped]
     return bool(plain) and all(cell.lstrip("+-").isdecimal() and len(cell.lstrip("+-")) <= 3 for cell in plain)

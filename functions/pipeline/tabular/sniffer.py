@@ -1,79 +1,53 @@
-"""Understands delimited text from its first lines: delimiter, header, column types, and what it is for."""
+"""Recognises a table in the first lines of a text: its delimiter, its header, its columns, and its kind."""
 
-import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
-from typing import Literal
+from dataclasses import dataclass
+from itertools import islice, takewhile
+from typing import Literal, NamedTuple
 
 from pipeline.errors import RejectedError
-from pipeline.tabular import dates, numbers
-from pipeline.tabular.rows import MAX_COLUMNS, declared_delimiter, lines, records
+from pipeline.tabular import reader
+from pipeline.tabular.columns import OTHER_NAMES, PAYLOAD_NAMES, SHARE, Column, Type, describe, words
+from pipeline.tabular.reader import HEAD_CHARS, MAX_COLUMNS, Record, Row
 
-Type = Literal["date", "number", "text", "image", "empty"]
 Kind = Literal["timeseries", "table"]
-Row = list[str]
 
 DELIMITERS = (";", "\t", ",", "|")
-SAMPLE_CHARS = 64 * 1024
 SAMPLE_ROWS = 400
-TITLE_ROWS = 20  # that may stand above the table
-SHARE = 0.9  # of a column's cells that must be of its type
-WIDTH_SHARE = 0.75  # of the rows that must have as many cells as most
-
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-MISSING = frozenset(("na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "–", "—", ".", "?", "missing", ""))
-PAYLOAD_NAMES = _names(
-    "text review reviews comment comments message body content sentence document description tweet title "
-    "feedback question answer headline summary post"
-)
-OTHER_NAMES = _names(
-    "id index label name category class target key uri url image path file date datum time timestamp ds y value "
-    "sentiment score rating"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column; `decimal` is its decimal separator, `certain` whether the cells leave no doubt of it."""
-
-    name: str
-    index: int
-    type: Type
-    decimal: str = "."
-    certain: bool = True
-    payload: bool = False  # text that a model is to read, rather than names and notes
-
-    def cell(self, row: Row) -> str:
-        """The row's cell in this column, "" where it is missing in one way or another."""
-        cell = row[self.index] if self.index < len(row) else ""
-        return "" if cell.casefold() in MISSING else cell
+TITLE_ROWS = 20  # at most above the table
+WIDTH_SHARE = 0.75  # of the rows that must have the table's width
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What the first lines of a text are as a table; `columns` is empty when they are none."""
+    """The layout of a table.
+
+    Args:
+        columns: empty if the text is not a table.
+        skip: records above the data: comments, titles and the header.
+        rows: data rows in the sample, not in the whole text.
+    """
 
     delimiter: str
     columns: tuple[Column, ...]
     header: bool
-    skip: int  # records before the data: titles and the header
-    rows: int  # data rows seen, not all there are
+    skip: int
+    rows: int
 
     def of(self, kind: Type) -> list[Column]:
         return [column for column in self.columns if column.type == kind]
 
     @property
+    def typed(self) -> int:
+        """How many columns have a type that prose does not have."""
+        return sum(column.type in ("date", "number", "image") for column in self.columns)
+
+    @property
     def payload(self) -> Column | None:
-        """The column that a model reads: an image column first, then a text column of a telling name."""
-        found = [column for column in self.columns if column.payload]
-        found.sort(key=lambda column: (column.type != "image", not _words(column.name) & PAYLOAD_NAMES))
-        return found[0] if found else None
+        """The column for a model: an image column first, then a text column with a name such as "review"."""
+        candidates = [column for column in self.columns if column.payload]
+        candidates.sort(key=lambda column: (column.type != "image", not words(column.name) & PAYLOAD_NAMES))
+        return candidates[0] if candidates else None
 
     @property
     def kind(self) -> Kind | None:
@@ -86,31 +60,29 @@ NOTHING = Table(delimiter="", columns=(), header=False, skip=0, rows=0)
 
 
 def sniff(text: str, complete: bool) -> Table:
-    """The table that a text's first 64 KB hold.
+    """Recognises the table in a text's first 64 KB.
 
     Args:
         text: decoded text without a byte order mark.
-        complete: False when the text was cut off, so that its last line means nothing.
+        complete: False if the text was cut off, so that its last line is ignored.
+
+    Returns:
+        The table; without columns and kind if the text is not one.
 
     Raises:
-        RejectedError: `invalid_csv` for more than MAX_COLUMNS columns, or a quote that never closes in what is
-            otherwise a table; any other text that is no table has no columns and kind None.
+        RejectedError: `invalid_csv` for more than MAX_COLUMNS columns, or for a table with a quote that never closes.
     """
     _check_width(text)
-    sample = text if complete and len(text) <= SAMPLE_CHARS else _whole_lines(text[:SAMPLE_CHARS])
-    ends = len(sample) == len(text) and complete
-    declared = declared_delimiter(sample)
-    layouts = [_layout(sample, mark, ends) for mark in ([declared] if declared else DELIMITERS)]
-    found = [layout for layout in layouts if layout is not None]
-    if not found:
+    sample = text if complete and len(text) <= HEAD_CHARS else _whole_lines(text[:HEAD_CHARS])
+    is_whole = len(sample) == len(text) and complete
+    declared = reader.declared_delimiter(sample)
+    layouts = [_layout(sample, mark, is_whole) for mark in ([declared] if declared else DELIMITERS)]
+    best = max((layout for layout in layouts if layout is not None), key=lambda layout: layout.rank, default=None)
+    if best is None:
         return NOTHING
-    _, table, error = max(found, key=lambda layout: layout[0])
-    if error:
-        raise error
-    return table
-
-
-# --- layout ----------------------------------------------------------------------------------------
+    if best.error:
+        raise best.error
+    return best.table
 
 
 def _whole_lines(sample: str) -> str:
@@ -119,148 +91,114 @@ def _whole_lines(sample: str) -> str:
 
 
 def _check_width(text: str) -> None:
-    first = text[:SAMPLE_CHARS].lstrip().split("\n", 1)[0]
+    first = text[:HEAD_CHARS].lstrip().split("\n", 1)[0]
     if any(first.count(mark) > MAX_COLUMNS for mark in DELIMITERS):
-        raise RejectedError("invalid_csv", f"The first row has more than {MAX_COLUMNS} columns.")
+        raise RejectedError("invalid_csv", f"The first row has more than {MAX_COLUMNS:,} columns.")
 
 
-Rank = tuple[bool, float, int]
+class _Layout(NamedTuple):
+    """The table under one delimiter, how convincing it is, and what is wrong with it."""
+
+    table: Table
+    rank: tuple[bool, float, int]
+    error: RejectedError | None
 
 
-def _layout(sample: str, delimiter: str, ends: bool) -> tuple[Rank, Table, RejectedError | None] | None:
-    """The table under one delimiter, how convincing it is, and what is wrong with it; None when it is no table."""
-    if not any(delimiter in line for line in islice(lines(sample), TITLE_ROWS + 1)) and delimiter != ",":
+def _layout(text: str, delimiter: str, is_whole: bool) -> _Layout | None:
+    uncommented = (line for line in reader.lines(text) if not line.startswith("#"))
+    if delimiter != "," and not any(delimiter in line for line in islice(uncommented, TITLE_ROWS + 1)):
         return None
-    rows, error = _sample_rows(sample, delimiter)
-    if len(rows) < 2:
+    sample = _sample(text, delimiter)
+    body = sample.records[sample.comments :]
+    if len(body) < 2:
         return None
-    width = Counter(map(len, rows[-SAMPLE_ROWS:])).most_common(1)[0][0]
-    titles = _titles(rows, width)
-    above, rows = rows[:titles], rows[titles:]
-    share = sum(len(row) == width for row in rows) / len(rows)
-    if len(rows) < 2 or share < WIDTH_SHARE:
+    width = Counter(len(record.cells) for record in body[-SAMPLE_ROWS:]).most_common(1)[0][0]
+    titles = _titles(body, width)
+    share = sum(len(record.cells) == width for record in body[titles:]) / len(body[titles:])
+    if len(body[titles:]) < 2 or share < WIDTH_SHARE:
         return None
-    table = _describe(rows, width, delimiter, titles)
-    if not _convincing(table, share):
+    above = sample.comments + titles
+    table = _table(sample.records, above, width, delimiter)
+    if not table.header and (marked := _marked(sample.records[:above], width)):
+        table = _table(sample.records, above - marked, width, delimiter)
+    if not _is_convincing(table, share):
         return None
-    if above and len(above[-1]) > 1 and not table.header:
-        error = RejectedError(
-            "invalid_csv",
-            f"The header names {len(above[-1])} columns but the rows have {width} cells: "
-            "a delimiter is also used inside the cells.",
-        )
-    elif not ends:
-        error = None
-    typed = sum(column.type in ("date", "number", "image") for column in table.columns)
-    return (table.kind == "timeseries", share + typed / width, width), table, error
+    error = sample.error if is_whole else None
+    if not table.header:
+        error = _short_header([record.cells for record in body[:titles] if not record.marked], width) or error
+    return _Layout(table, (table.kind == "timeseries", share + table.typed / width, width), error)
 
 
-def _sample_rows(sample: str, delimiter: str) -> tuple[list[Row], RejectedError | None]:
-    rows: list[Row] = []
+class _Sample(NamedTuple):
+    """The first records, how many of them are comments above everything else, and what ended the reading early."""
+
+    records: list[Record]
+    comments: int
+    error: RejectedError | None = None
+
+
+def _sample(text: str, delimiter: str) -> _Sample:
+    records: list[Record] = []
+    comments = 0
     try:
-        rows.extend(islice(records(sample, delimiter), SAMPLE_ROWS))
+        for record in reader.records(reader.lines(text), delimiter, strict=True):
+            comments += record.marked and comments == len(records)
+            records.append(record)
+            if len(records) - comments == SAMPLE_ROWS:
+                break
     except RejectedError as error:
-        return rows, error
-    return rows, None
+        return _Sample(records, comments, error)
+    return _Sample(records, comments if comments < len(records) else 0)
 
 
-def _titles(rows: list[Row], width: int) -> int:
-    """How many rows stand above the table: the first ones, narrower than it, up to a row of its width.
+def _titles(body: list[Record], width: int) -> int:
+    """How many records of the body are above the table: those before the first of the table's width.
 
-    A row just one cell short is the header of rows that end with a delimiter.
+    A row one cell short is the header of rows that end with a delimiter. Comments do not count towards TITLE_ROWS.
     """
-    for index, row in enumerate(rows[: TITLE_ROWS + 1]):
-        if len(row) >= width or (len(row) == width - 1 > 1 and not any(len(r) == width and r[-1] for r in rows)):
+    rows_end_with_delimiter = not any(len(record.cells) == width and record.cells[-1].strip() for record in body)
+    titles = 0
+    for index, record in enumerate(body):
+        if record.marked and titles:
+            continue
+        if len(record.cells) >= width or (len(record.cells) == width - 1 > 1 and rows_end_with_delimiter):
             return index
+        titles += 1
+        if titles > TITLE_ROWS:
+            break
     return 0
 
 
-def _describe(rows: list[Row], width: int, delimiter: str, titles: int) -> Table:
-    first, rest = rows[0], rows[1:]
-    columns = [_column(index, first, rest, delimiter) for index in range(width)]
-    if columns and columns[-1].type == "empty" and not _at(first, width - 1):
-        columns.pop()  # rows that end with a delimiter
-    header = _is_header(first, columns)
-    if not header:
-        columns = [replace(column, name=f"column {column.index + 1}") for column in columns]
-    columns = [replace(column, payload=_is_payload(column, columns, rest, header)) for column in columns]
-    return Table(delimiter, tuple(columns), header, titles + header, len(rows) - header)
+def _marked(above: list[Record], width: int) -> int:
+    """How many records directly above a table without a header begin with `#` but have the table's width.
+
+    They are not comments: the first is the header (`#date,value`), or all are rows (the order number `#1`).
+    """
+    return sum(1 for _ in takewhile(lambda record: record.marked and len(record.cells) == width, reversed(above)))
 
 
-def _convincing(table: Table, share: float) -> bool:
-    """Keeps prose with commas out: a table has typed columns, or a header over rows of one width."""
+def _table(records: list[Record], above: int, width: int, delimiter: str) -> Table:
+    rows = [record.cells for record in records[above:]]
+    columns, header = describe(rows, width, delimiter)
+    return Table(delimiter, tuple(columns), header, above + header, len(rows) - header)
+
+
+def _short_header(titles: list[Row], width: int) -> RejectedError | None:
+    if not titles or len(titles[-1]) == 1:
+        return None
+    return RejectedError(
+        "invalid_csv",
+        f"The header has {len(titles[-1])} columns but the rows have {width} cells. Quote the cells that contain "
+        "the delimiter.",
+    )
+
+
+def _is_convincing(table: Table, share: float) -> bool:
+    """Excludes prose with commas: a table has typed columns, or a header above rows of one width."""
     if len(table.columns) == 1:
         only = table.columns[0]
         return only.type == "image" or (table.header and only.name.casefold() in PAYLOAD_NAMES and share == 1)
     if all(column.type == "empty" for column in table.columns):
         return False
-    typed = any(column.type in ("date", "number", "image") for column in table.columns)
-    named = table.header and any(_words(column.name) & (PAYLOAD_NAMES | OTHER_NAMES) for column in table.columns)
-    return named or (share >= SHARE and (typed or table.header)) or (table.kind == "timeseries")
-
-
-# --- columns ---------------------------------------------------------------------------------------
-
-
-def _column(index: int, first: Row, rest: list[Row], delimiter: str) -> Column:
-    column = Column(_at(first, index) or f"column {index + 1}", index, "empty")
-    cells = [cell for row in rest if (cell := column.cell(row))]
-    if not cells:
-        return column
-    if sum(cell.startswith("gs://") for cell in cells) >= SHARE * len(cells):
-        return replace(column, type="image")
-    if dates.formats(cells, column.name):
-        return replace(column, type="date")
-    # German spreadsheets separate with semicolons because the comma is taken.
-    convention = numbers.convention(cells, preferred="," if delimiter == ";" and "," in "".join(cells) else ".")
-    if convention:
-        return replace(column, type="number", decimal=convention.decimal, certain=convention.certain)
-    return replace(column, type="text")
-
-
-def _is_header(first: Row, columns: Sequence[Column]) -> bool:
-    names = [_at(first, column.index) for column in columns]
-    if any(_contradicts(column, name) for column, name in zip(columns, names, strict=True)):
-        return True
-    if not all(_is_name(name) for name in names) or len(set(names)) < len(names):
-        return False
-    return any(_words(name) & (PAYLOAD_NAMES | OTHER_NAMES) for name in names)
-
-
-def _contradicts(column: Column, cell: str) -> bool:
-    """Whether a column's first cell is of another type than the rest, as a name is."""
-    if not cell or cell.casefold() in MISSING:
-        return False
-    match column.type:
-        case "image":
-            return not cell.startswith("gs://")
-        case "number":
-            return numbers.number(cell, column.decimal) is None
-        case "date":
-            return not dates.formats([cell], "date")
-        case _:
-            return False
-
-
-def _is_name(cell: str) -> bool:
-    return len(cell) <= 40 and len(cell.split()) <= 4 and bool(re.search(r"\w", cell)) and cell[-1] not in ".!?:"
-
-
-def _is_payload(column: Column, columns: Sequence[Column], rows: list[Row], header: bool) -> bool:
-    """Whether a model is to read this column; beside dates and numbers it takes sentences, not just a name."""
-    if column.type != "text":
-        return column.type == "image"
-    cells = [cell for row in rows if (cell := column.cell(row))]
-    words = sum(len(cell.split()) for cell in cells) / len(cells)
-    types = {other.type for other in columns}
-    if {"date", "number"} <= types:
-        return words >= 4 and len(cells) >= 0.5 * len(rows) and len(set(cells)) > 0.5 * len(cells)
-    return words >= 2.5 or (header and bool(_words(column.name) & PAYLOAD_NAMES))
-
-
-def _at(row: Row, index: int) -> str:
-    return row[index] if index < len(row) else ""
-
-
-def _words(name: str) -> set[str]:
-    return set(re.split(r"[\W\d_]+", name.casefold()))
+    named = table.header and any(words(column.name) & (PAYLOAD_NAMES | OTHER_NAMES) for column in table.columns)
+    return named or (share >= SHARE and (table.typed > 0 or table.header)) or table.kind == "timeseries"

@@ -1,9 +1,8 @@
-"""Puts the data beside a result together, in the work bucket, from where it is copied once the job is decided."""
+"""Stages a result's data in the work bucket, from where it is copied once the job's outcome is settled."""
 
 import csv
 import itertools
 import json
-import threading
 import uuid
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -16,15 +15,15 @@ from pipeline.inputs.objects import CHUNK_BYTES
 from pipeline.jobs.batches import ADDED_COLUMNS, Batch
 from pipeline.jobs.job import Job
 from pipeline.storage import content_type, put, stamp
-from pipeline.tabular import rows
+from pipeline.tabular import writer
 
 if TYPE_CHECKING:
-    from google.cloud.storage import Bucket
+    from google.cloud.storage import Blob, Bucket
 
 FORECAST_COLUMNS = ("date", "prediction", "lower", "upper")
 MAX_SOURCES = 32  # of one compose request
 CONCURRENCY = 8
-HANDED_ON = ("id", "uri")
+PASSED_ON = ("id", "uri")  # from a record to its line
 
 Error = dict[str, str]
 
@@ -32,94 +31,93 @@ Error = dict[str, str]
 def forecast(work: "Bucket", job: Job, points: list[dict[str, Any]]) -> str:
     """Writes a forecast as CSV and returns the staged object's name."""
     cells = [FORECAST_COLUMNS, *([point[column] for column in FORECAST_COLUMNS] for point in points)]
-    text = "".join(map(rows.line, cells))
+    text = "".join(map(writer.line, cells))
     name = f"{_folder(job)}.csv"
     put(work.blob(name), text, stamp(job.id), generation=None)
     return name
 
 
-def batch(work: "Bucket", job: Job, merged: Batch, lost: Collection[int], error: Error) -> tuple[str, dict[str, int]]:
+def batch(work: "Bucket", job: Job, batch: Batch, lost: Collection[int], error: Error) -> tuple[str, dict[str, int]]:
     """Joins the shards' outputs in their order, without reading them.
 
     Args:
-        lost: the shards without an output; each of their records comes with the error given.
+        lost: the shards without an output; each of their records gets the error.
 
     Returns:
-        The staged object's name, and how many records of the lost shards have which error.
+        The staged object's name, and the number of records of the lost shards by error code.
     """
-    return _Merge(work, job, merged).run(lost, error)
+    return _Merge(work, job, batch).run(lost, error)
 
 
 class _Merge:
-    """One merge under names of its own: two executions of a job never write over each other's data."""
+    """One merge under names of its own: concurrent executions of a job never overwrite each other's data."""
 
-    def __init__(self, work: "Bucket", job: Job, merged: Batch) -> None:
-        self._bucket = work
-        self._stamp = stamp(job.id)
-        self._batch = merged
+    def __init__(self, work: "Bucket", job: Job, batch: Batch) -> None:
+        self._work = work
+        self._job = job
+        self._batch = batch
         self._folder = _folder(job)
-        self._lock = threading.Lock()
-        self._errors: Counter[str] = Counter()
 
     def run(self, lost: Collection[int], error: Error) -> tuple[str, dict[str, int]]:
+        names = {shard: self._batch.output(shard) for shard in range(self._batch.shards)}
+        errors: Counter[str] = Counter()
         with ThreadPoolExecutor(CONCURRENCY) as pool:
-            stand_ins = dict(pool.map(lambda shard: (shard, self._stand_in(shard, error)), lost))
-            names = [stand_ins.get(shard) or self._batch.output(shard) for shard in range(self._batch.shards)]
-            if self._batch.format == "csv":
-                names.insert(0, self._batch.name("header.csv"))
-            while len(names) > 1:
-                groups = [names[start : start + MAX_SOURCES] for start in range(0, len(names), MAX_SOURCES)]
-                names = list(pool.map(self._composed, groups))
-        return names[0], dict(self._errors)
+            for shard, (name, codes) in zip(
+                lost, pool.map(lambda shard: self._stand_in(shard, error), lost), strict=True
+            ):
+                names[shard] = name
+                errors += codes
+            header = [self._batch.names.header] if self._batch.format == "csv" else []
+            sources = [*header, *names.values()]
+            while len(sources) > 1:
+                groups = [sources[start : start + MAX_SOURCES] for start in range(0, len(sources), MAX_SOURCES)]
+                sources = list(pool.map(self._composed, groups))
+        return sources[0], dict(errors)
 
     def _composed(self, names: list[str]) -> str:
         if len(names) == 1:
             return names[0]
         target = self._blob()
-        target.compose([self._bucket.blob(name) for name in names])
+        target.compose([self._work.blob(name) for name in names])
         return str(target.name)
 
-    def _stand_in(self, shard: int, error: Error) -> str:
-        """What the output of a lost shard would be, with the error for each record."""
+    def _stand_in(self, shard: int, error: Error) -> tuple[str, Counter[str]]:
+        """Writes what a lost shard has for an output: the error for each record."""
         target = self._blob()
-        first = shard * self._batch.records_per_shard
         codes: Counter[str] = Counter()
         with target.open("wb", content_type=target.content_type, chunk_size=CHUNK_BYTES) as out:
-            for index, record in enumerate(self._records(shard), first):
-                code, text = self._line(index, record, error)
-                out.write(text.encode())
-                codes[code] += 1
-        with self._lock:
-            self._errors.update(codes)
-        return str(target.name)
+            for index, record in enumerate(self._records(shard), self._batch.span(shard).start):
+                fields = record if isinstance(record, dict) else {}
+                reason = fields.get("error") or error  # a record that could not be read has its own
+                out.write(self._line(index, fields, reason).encode())
+                codes[reason["code"]] += 1
+        return str(target.name), codes
 
     def _records(self, shard: int) -> Iterator[Any]:
-        """The shard's records; as many without content when somebody has deleted the shard itself."""
-        source = self._bucket.blob(self._batch.input(shard))
+        """The shard's records, or as many empty ones if the shard itself was deleted."""
+        source = self._work.blob(self._batch.names.input(shard))
         try:
             with source.open("rb", chunk_size=CHUNK_BYTES) as lines:
                 yield from map(json.loads, lines)
         except NotFound:
-            row = [""] * self._width() if self._batch.format == "csv" else []
-            yield from itertools.repeat({"row": row}, self._batch.size(shard))
+            row = [""] * self._columns() if self._batch.format == "csv" else []
+            yield from itertools.repeat({"row": row}, len(self._batch.span(shard)))
 
-    def _width(self) -> int:
-        """How many columns the input has."""
-        header = self._bucket.blob(self._batch.name("header.csv")).download_as_bytes().decode()
+    def _columns(self) -> int:
+        """The number of the input's columns."""
+        header = self._work.blob(self._batch.names.header).download_as_bytes().decode()
         return len(next(csv.reader([header]))) - len(ADDED_COLUMNS)
 
-    def _line(self, index: int, record: Any, error: Error) -> tuple[str, str]:
-        fields = record if isinstance(record, dict) else {}
-        known = fields.get("error") or error  # what was wrong with the record before it came into a shard
+    def _line(self, index: int, fields: dict[str, Any], error: Error) -> str:
         if self._batch.format == "csv":
-            return known["code"], rows.line([*fields.get("row", ()), "", "", known["code"]])
-        beside = {name: fields[name] for name in HANDED_ON if name in fields}
-        return known["code"], json.dumps({"index": index, **beside, "error": known}) + "\n"
+            return writer.line([*fields.get("row", ()), "", "", error["code"]])
+        passed_on = {name: fields[name] for name in PASSED_ON if name in fields}
+        return json.dumps({"index": index, **passed_on, "error": error}) + "\n"
 
-    def _blob(self) -> Any:
-        blob = self._bucket.blob(f"{self._folder}/{uuid.uuid4().hex}.{self._batch.format}")
+    def _blob(self) -> "Blob":
+        blob: Blob = self._work.blob(f"{self._folder}/{uuid.uuid4().hex}.{self._batch.format}")
         blob.content_type = content_type(blob.name)
-        blob.metadata = self._stamp
+        blob.metadata = stamp(self._job.id)
         return blob
 
 

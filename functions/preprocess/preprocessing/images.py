@@ -1,4 +1,4 @@
-"""Decodes images under limits and makes them as small as a model needs."""
+"""Decodes images within limits and shrinks them to the size that a model needs."""
 
 import io
 import warnings
@@ -10,8 +10,8 @@ from pipeline.errors import RejectedError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 50_000_000
-MAX_ASPECT = 16  # of the longer side to the shorter one's limit, so that a banner stays small too
-PNG_BYTES = 24 * 1024  # lossless while it costs little
+MAX_ASPECT = 16  # of the longer side to the limit of the shorter one, so that banners become small too
+PNG_BYTES = 24 * 1024  # up to this size images stay lossless
 JPEG_QUALITY = 92
 REDUCIBLE = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "F")
 
@@ -25,9 +25,9 @@ class Encoded:
 
 
 def shrink(data: bytes, shorter_side: int) -> Encoded:
-    """Any accepted image as RGB, upright, its shorter side `shorter_side` pixels at most.
+    """Any accepted image as RGB, upright, with at most `shorter_side` pixels on its shorter side.
 
-    Of an animation the first frame counts; what is transparent becomes white; colour profiles are left aside.
+    Animations are reduced to their first frame, transparency becomes white, and colour profiles are ignored.
 
     Raises:
         RejectedError: `decompression_bomb`, `truncated_image` or `corrupt_image`.
@@ -43,17 +43,17 @@ def shrink(data: bytes, shorter_side: int) -> Encoded:
         raise RejectedError("decompression_bomb", f"The image has more than {MAX_PIXELS:,} pixels.") from error
     except MemoryError:
         raise
-    except Exception as error:  # decoders raise what they stumble over: OSError, SyntaxError, struct.error, ...
+    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error and others on damaged data
         raise _broken(data, str(error)) from error
     return _encode(_resized(_rgb(_reduced(upright, shorter_side)), shorter_side))
 
 
 def _load(data: bytes, shorter_side: int) -> Image.Image:
-    """The first frame, decoded only when it is known to be of bearable size."""
+    """The first frame, decoded only once its size is known to be acceptable."""
     image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
         size = f"{image.width:,} × {image.height:,}"
-        raise RejectedError("decompression_bomb", f"The image is {size} pixels; at most {MAX_PIXELS:,} are accepted.")
+        raise RejectedError("decompression_bomb", f"The image has {size} pixels; at most {MAX_PIXELS:,} are accepted.")
     image.draft("RGB", (2 * shorter_side, 2 * shorter_side))
     image.load()
     return image
@@ -63,11 +63,11 @@ def _broken(data: bytes, reason: str) -> RejectedError:
     webp_ends_early = data.startswith(b"RIFF") and int.from_bytes(data[4:8], "little") + 8 > len(data)
     if "truncated" in reason.lower() or webp_ends_early:
         return RejectedError("truncated_image", "The image ends before it is complete.")
-    return RejectedError("corrupt_image", "The image cannot be decoded: it is damaged, or of no accepted format.")
+    return RejectedError("corrupt_image", "The image cannot be decoded: it is damaged, or its format is not accepted.")
 
 
 def _reduced(image: Image.Image, shorter_side: int) -> Image.Image:
-    """Cheaply down to about twice the wanted size, before conversions that need several times the memory."""
+    """Cheaply reduces to about twice the final size, before conversions that need several times the memory."""
     factor = min(image.size) // (2 * shorter_side)
     return image.reduce(factor) if factor > 1 and image.mode in REDUCIBLE else image
 

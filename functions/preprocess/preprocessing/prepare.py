@@ -1,4 +1,4 @@
-"""Prepares a job's instances: inline when they are small, staged by reference, or as a shard of records."""
+"""Prepares a job's instances: inline if they are small, else staged and referenced, or cut into shards."""
 
 import base64
 import json
@@ -22,10 +22,13 @@ INLINE_BYTES = 64 * 1024  # of all instances of a request together; an execution
 
 
 def prepare(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
-    """Answers the workflow: `{mode: "single", instances}` or `{mode: "batch"}` with the batch, and the revision.
+    """Prepares the input of a job's argument.
+
+    Returns:
+        `{mode: "single", instances, revision}`, or `{mode: "batch", revision}` with the batch's fields.
 
     Raises:
-        MalformedError: the body is no argument, or of a kind that is not prepared here.
+        MalformedError: the body is not a job's argument, or its kind needs no preparation.
         RejectedError: the input can never be predicted on.
     """
     job = Job.parse(body)
@@ -34,7 +37,7 @@ def prepare(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
     if is_message and job.kind != "manifest":
         answer = _single(_of_message(settings, job), job, work)
     elif source.bucket != settings.input_bucket and not (is_message or microbatches.is_kept(work, job)):
-        raise MalformedError(f"The bucket {source.bucket!r} holds no inputs.")
+        raise MalformedError(f"The bucket {source.bucket!r} is not one that inputs are read from.")
     elif job.kind in SINGLE:
         answer = _single([single.instance(settings, job, single.fetch(settings, job))], job, work)
     else:
@@ -58,7 +61,7 @@ def _of_inline_image(size: int, instance: Instance, index: int) -> Instance:
 
 
 def _single(instances: Iterable[Instance], job: Job, work: "Bucket") -> dict[str, Any]:
-    """Keeps instances inline while they fit into the request's budget; the others are staged and named."""
+    """Keeps instances inline while they fit into the request's budget, and stages the others."""
     sent: list[Instance] = []
     room = INLINE_BYTES
     for index, instance in enumerate(instances):

@@ -1,5 +1,5 @@
-"""Reads inputs of many records as the lines of shards: CSV rows, JSON lines, JSON instances, a manifest's items,
-or the members of a micro-batch.
+"""Reads inputs of many records as lines of shards: CSV rows, JSON lines or instances, items of a manifest, members of a
+micro-batch.
 """
 
 import json
@@ -12,8 +12,7 @@ from typing import Any
 
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError
-from pipeline.formats import json_text, media_types
-from pipeline.formats.text import decode, decode_head, encoding
+from pipeline.formats import json_text, media_types, text
 from pipeline.inputs import manifests, microbatches, objects
 from pipeline.inputs.objects import Head
 from pipeline.jobs.batches import Format
@@ -21,13 +20,14 @@ from pipeline.jobs.job import Input, Job, Model
 from pipeline.kinds import MICROBATCH
 from pipeline.settings import Settings
 from pipeline.tabular import sniffer
+from pipeline.tabular.columns import Column
+from pipeline.tabular.reader import Record
 from preprocessing import single, tables
-from preprocessing.tables import Record
 
-MAX_DOCUMENT = 32 << 20  # bytes of a JSON document, which has to be read whole
+MAX_DOCUMENT = 32 << 20  # bytes of a JSON document, which must be read whole
 MAX_LINE_CHARS = 8 << 20
 FIELDS = ("text", "image", "uri")
-READERS = 4  # of a micro-batch's members at once: each holds an input of up to 32 MiB
+READERS = 4  # threads for a micro-batch's members, each with an input of up to 32 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,10 @@ class Records:
     """An input being read.
 
     Args:
-        lines: one line of JSON per record: an instance, with what is to be handed through beside it.
-        format: of the result; for CSV, `header` holds the columns' names.
-        images: whether the records name images, which take longer than texts.
+        lines: one line of JSON per record: an instance, and the fields to pass through to the result.
+        format: of the result.
+        header: the columns' names, for CSV.
+        images: whether the records refer to images, which take longer than texts.
     """
 
     lines: Iterator[str]
@@ -53,30 +54,29 @@ def reader(deployment: Deployment, job: Job, head: Head) -> Iterator[Records]:
     """Opens an input of many records.
 
     Raises:
-        RejectedError: nothing of it can be predicted on.
-        MalformedError: it is of another kind.
+        RejectedError: none of its records can be predicted on.
+        MalformedError: inputs of its kind have no records.
     """
     source = job.object_input()
     if job.kind == "table":
-        with tables.reader(source, head, deployment.settings.max_bytes["table"]) as opened:
-            yield _of_table(opened, job)
+        with tables.opened(source, head, deployment.settings.max_bytes["table"]) as table:
+            yield _of_table(table, job)
     elif job.kind == "manifest":
         yield _of_manifest(deployment.settings.input_bucket, job, manifests.load(deployment, job))
     elif job.kind == MICROBATCH:
         lines = _of_members(deployment.settings, microbatches.members(deployment.work, job))
         yield Records(lines, "jsonl", job.model, job.parameters)
     elif job.kind != "records":
-        raise MalformedError(f"Inputs of the kind {job.kind} are not prepared here.")
-    elif json_text.is_lines(decode_head(head.data, whole=head.whole), whole=head.whole):
+        raise MalformedError(f"Inputs of the kind {job.kind} have no records to prepare.")
+    elif json_text.is_lines(text.decode_head(head.data, whole=head.whole), whole=head.whole):
         with objects.reader(source, deployment.settings.max_bytes["records"], packed=head.packed) as stream:
-            text = tables.text_of(stream, encoding(head.data, whole=head.whole))
-            lines = tables.lines(text, MAX_LINE_CHARS)
+            lines = text.lines(stream, text.encoding(head.data, whole=head.whole), MAX_LINE_CHARS)
             yield Records(_of_lines(lines, job.parameters), "jsonl", job.model, job.parameters)
     else:
         yield Records(_of_document(source, job.parameters), "jsonl", job.model, job.parameters)
 
 
-def _of_table(opened: tables.Opened, job: Job) -> Records:
+def _of_table(opened: tables.OpenTable, job: Job) -> Records:
     column = _payload(opened.table, job.parameters)
     images = column.type == "image"
     name = "uri" if images else "text"
@@ -90,19 +90,19 @@ def _of_row(record: Record, name: str, index: int) -> str:
     return json.dumps({name: record.cells[index].strip(), "row": record.cells})
 
 
-def _payload(table: sniffer.Table, asked: dict[str, Any]) -> sniffer.Column:
-    wanted = asked.get("image_column") or asked.get("text_column")
-    if wanted is None and table.payload is not None:
+def _payload(table: sniffer.Table, parameters: dict[str, Any]) -> Column:
+    name = parameters.get("image_column") or parameters.get("text_column")
+    if name is None and table.payload is not None:
         return table.payload
     for column in table.columns:
-        if wanted is not None and column.name.casefold() == wanted.strip().casefold():
+        if name is not None and column.name.casefold() == name.strip().casefold():
             return column
     names = ", ".join(column.name for column in table.columns)
-    said = f"no column {wanted!r}" if wanted else "no column of texts or of gs:// images"
-    raise RejectedError("no_usable_column", f"The CSV has {said}; its columns are {names}."[:1000], "table")
+    missing = f"column {name!r}" if name else "column of texts or of gs:// images"
+    raise RejectedError("no_usable_column", f"The CSV has no {missing}. Its columns are {names}."[:1000], "table")
 
 
-def _of_lines(lines: Iterator[str], asked: dict[str, Any]) -> Iterator[str]:
+def _of_lines(lines: Iterator[str], parameters: dict[str, Any]) -> Iterator[str]:
     for line in lines:
         if len(line) > MAX_LINE_CHARS:
             yield _refused(RejectedError("too_large", f"The line has more than {MAX_LINE_CHARS:,} characters."))
@@ -112,27 +112,27 @@ def _of_lines(lines: Iterator[str], asked: dict[str, Any]) -> Iterator[str]:
             except RejectedError as refusal:
                 yield _refused(refusal)
             else:
-                yield _instance(record, asked)
+                yield _instance(record, parameters)
 
 
-def _of_document(source: Input, asked: dict[str, Any]) -> Iterator[str]:
-    document = json_text.parse(decode(objects.read(source, MAX_DOCUMENT)))
+def _of_document(source: Input, parameters: dict[str, Any]) -> Iterator[str]:
+    document = json_text.parse(text.decode(objects.read(source, MAX_DOCUMENT)))
     for record in document["instances"]:
-        yield _instance(record, asked)
+        yield _instance(record, parameters)
 
 
-def _instance(record: Any, asked: dict[str, Any]) -> str:
-    """A record with its id and nothing else but what a model reads; one without any of that stays as it is."""
+def _instance(record: Any, parameters: dict[str, Any]) -> str:
+    """The record's id and the field that a model reads; without such a field, the record as it is."""
     if isinstance(record, str):
         record = {"text": record}
     if not isinstance(record, dict):
         return json.dumps(record)
-    wanted = asked.get("text_column")
-    name = wanted or next((name for name in FIELDS if name in record), None)
+    column = parameters.get("text_column")
+    name = column or next((name for name in FIELDS if name in record), None)
     if name is None:
         instance = {key: value for key, value in record.items() if key not in ("id", "row", "error")}
     else:
-        instance = {"text" if wanted else name: record.get(name)}
+        instance = {"text" if column else name: record.get(name)}
     if name == "uri" and "generation" in record:
         instance["generation"] = record["generation"]
     if isinstance(record.get("id"), str | int | float):
@@ -156,16 +156,18 @@ def _of_item(item: manifests.Item, bucket: str, to: Format) -> str:
 
 
 def _refusal(uri: str, bucket: str) -> RejectedError | None:
-    """Why a manifest may not name an object, so far as its address tells."""
+    """Why a manifest may not contain an object, judged by its address alone."""
     if not uri.startswith(f"gs://{bucket}/"):
-        return RejectedError("foreign_bucket", f"The object lies outside the input bucket gs://{bucket}.")
+        return RejectedError("foreign_bucket", f"The object is outside the input bucket gs://{bucket}.")
     if not media_types.families(uri, None) <= {"text", "image"}:
-        return RejectedError("unknown_kind", "A manifest names texts and images; any other file is uploaded by itself.")
+        return RejectedError(
+            "unknown_kind", "A manifest contains texts and images only. Upload other files by themselves."
+        )
     return None
 
 
 def _of_members(settings: Settings, members: list[Job]) -> Iterator[str]:
-    """The very instances that the members' own executions would have sent, or the refusals."""
+    """The instances that the members' own executions would have sent, or their rejections."""
     decoding = threading.Lock()  # one image at a time: it may take 150 MB
 
     def line(member: Job) -> str:
@@ -183,5 +185,5 @@ def _of_members(settings: Settings, members: list[Job]) -> Iterator[str]:
 
 
 def _refused(refusal: RejectedError, **beside: Any) -> str:
-    """The line of a record that no model need see."""
+    """The line of a record that is not sent to a model."""
     return json.dumps({"error": {"code": refusal.code, "message": refusal.message}, **beside})

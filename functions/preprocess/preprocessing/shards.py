@@ -1,8 +1,7 @@
-"""Cuts a batch into shards of the work bucket, in one pass that holds no more than a chunk in memory."""
+"""Cuts a batch into shards in the work bucket, in one pass that keeps at most a shard's beginning in memory."""
 
 import contextlib
 import itertools
-import json
 import math
 import tempfile
 from collections.abc import Iterator
@@ -16,86 +15,94 @@ from pipeline.errors import RejectedError
 from pipeline.inputs import objects
 from pipeline.inputs.objects import Head
 from pipeline.jobs import batches
-from pipeline.jobs.batches import ADDED_COLUMNS, Batch
+from pipeline.jobs.batches import ADDED_COLUMNS, Batch, Names, Plan
 from pipeline.jobs.job import Job
 from pipeline.settings import Settings
 from pipeline.storage import content_type, put, stamp
-from pipeline.tabular import rows
+from pipeline.tabular import writer
 from preprocessing import records
 
 if TYPE_CHECKING:
-    from google.cloud.storage import Bucket
+    from google.cloud.storage import Blob, Bucket
 
-HELD_BYTES = 8 << 20  # of a shard in memory; what is more waits on disk
+BUFFER_BYTES = 8 << 20  # of a shard in memory; the rest goes to disk
 MAX_SHARDS = 2000  # an execution of the workflow has 100,000 steps
 MAX_RECORDS = 20_000  # per shard
-TEXT_BYTES_PER_SECOND = 500_000  # what a device is taken to predict on, to choose a shard's size
+TEXT_BYTES_PER_SECOND = 500_000  # a device's assumed rate, by which a shard's size is chosen
 IMAGES_PER_SECOND = 100
 
 
 def cut(deployment: Deployment, job: Job) -> dict[str, Any]:
-    """The batch of a job, as the workflow is answered; what an earlier attempt has cut is not cut again.
+    """Cuts a job's batch, unless an earlier attempt did, and returns what the workflow takes.
 
     Raises:
         RejectedError: the input cannot be read, or has no records.
-        MalformedError: it is of a kind that has none.
+        MalformedError: inputs of this kind have no records.
     """
     batch = batches.read(deployment.work, job.id) or _cut(deployment, job)
     return {"mode": "batch", **batch.json()}
 
 
 def _cut(deployment: Deployment, job: Job) -> Batch:
+    work, names = deployment.work, Names.of(job.id)
+    plan = batches.read_plan(work, job.id)
+    if plan is not None:
+        job = replace(job, model=plan.model, parameters=plan.parameters)
     head = objects.head(job.object_input())
     with records.reader(deployment, job, head) as opened:
-        size = records_per_shard(deployment.settings, job, head, images=opened.images)
-        batch = Batch(batches.prefix(deployment.work, job.id), 0, 0, size, opened.format)
-        counts = list(_written(deployment.work, job, batch, opened.lines))
-        if not counts:
+        if plan is None:
+            size = records_per_shard(deployment.settings, job, head, images=opened.images)
+            batches.write_plan(work, job.id, Plan(size, job.model, job.parameters))
+            return _cut(deployment, job)  # by the plan that is there now, which may be another attempt's
+        sizes = list(_written(work, job, opened.lines, plan.records_per_shard))
+        if not sizes:
             raise RejectedError("empty", "The input has no records.")
         if opened.header:
-            _put(deployment.work, job, batch.name("header.csv"), rows.line([*opened.header, *ADDED_COLUMNS]))
-        whole = replace(
-            batch, shards=len(counts), records=sum(counts), model=opened.model, parameters=opened.parameters
-        )
-    _put(deployment.work, job, whole.name("index.json"), json.dumps(whole.json()))
-    return whole
+            header = writer.line([*opened.header, *ADDED_COLUMNS])
+            put(work.blob(names.header), header, stamp(job.id), generation=None)
+    batch = Batch(
+        prefix=f"gs://{work.name}/{names.folder}",
+        shards=len(sizes),
+        records=sum(sizes),
+        records_per_shard=plan.records_per_shard,
+        format=opened.format,
+        model=opened.model,
+        parameters=opened.parameters,
+    )
+    batches.write(work, job.id, batch)
+    return batch
 
 
 def records_per_shard(settings: Settings, job: Job, head: Head, *, images: bool) -> int:
-    """As many as take about SHARD_SECONDS, judged by the length of the first ones."""
+    """As many as take about SHARD_SECONDS, by the length of the first ones."""
     if settings.records_per_shard:
         return settings.records_per_shard
     source = job.object_input()
     size = settings.max_bytes[job.kind or "records"] if head.packed else source.size
-    seen = head.data.count(b"{" if job.kind == "records" else b"\n")  # a document of instances may be a single line
-    each = max(1.0, len(head.data) / max(1, seen))
+    count = head.data.count(b"{" if job.kind == "records" else b"\n")  # a document of instances may be a single line
+    each = max(1.0, len(head.data) / max(1, count))
     rate = IMAGES_PER_SECOND if images else TEXT_BYTES_PER_SECOND / each
-    wanted = max(1, min(MAX_RECORDS, int(settings.shard_seconds * rate)))
-    return max(wanted, math.ceil(size / each / MAX_SHARDS))
+    preferred = max(1, min(MAX_RECORDS, int(settings.shard_seconds * rate)))
+    return max(preferred, math.ceil(size / each / MAX_SHARDS))
 
 
-def _written(work: "Bucket", job: Job, batch: Batch, lines: Iterator[str]) -> Iterator[int]:
+def _written(work: "Bucket", job: Job, lines: Iterator[str], size: int) -> Iterator[int]:
     """Writes the shards and yields how many records each has."""
     for shard in itertools.count():
         first = next(lines, None)
         if first is None:
             return
-        some = itertools.chain([first], itertools.islice(lines, batch.records_per_shard - 1))
-        yield _write(work, job, batch.input(shard), some)
+        rest = itertools.islice(lines, size - 1)
+        yield _write(work.blob(Names.of(job.id).input(shard)), job, itertools.chain([first], rest))
 
 
-def _write(work: "Bucket", job: Job, name: str, lines: Iterator[str]) -> int:
+def _write(blob: "Blob", job: Job, lines: Iterator[str]) -> int:
     count = 0
-    with tempfile.SpooledTemporaryFile(HELD_BYTES) as held:
+    with tempfile.SpooledTemporaryFile(BUFFER_BYTES) as buffer:
         for line in lines:
-            held.write(line.encode("utf-8", "replace") + b"\n")
+            buffer.write(line.encode("utf-8", "replace") + b"\n")
             count += 1
-        blob = work.blob(name)
         blob.metadata = stamp(job.id)
-        with contextlib.suppress(PreconditionFailed):  # an attempt that was broken off wrote it, with the same content
-            blob.upload_from_file(held, rewind=True, content_type=content_type(name), if_generation_match=0)
+        with contextlib.suppress(PreconditionFailed):  # an interrupted attempt wrote it, by the same plan
+            blob.upload_from_file(buffer, rewind=True, content_type=content_type(blob.name), if_generation_match=0)
     return count
-
-
-def _put(work: "Bucket", job: Job, name: str, data: str) -> None:
-    put(work.blob(name), data, stamp(job.id), generation=None)

@@ -1,4 +1,4 @@
-"""What a model reads of an uploaded text or image."""
+"""The instance for a model that an uploaded text or image becomes."""
 
 import base64
 from typing import Any
@@ -14,17 +14,17 @@ Instance = dict[str, Any]
 
 
 def fetch(settings: Settings, job: Job) -> bytes:
-    """The input's bytes, unpacked. Raises RejectedError, as `inputs.read` does."""
+    """The input's bytes, unpacked. Raises RejectedError, as `objects.read` does."""
     return objects.read(job.object_input(), settings.max_bytes[job.kind or "text"])
 
 
 def instance(settings: Settings, job: Job, data: bytes) -> Instance:
-    """Raises RejectedError when the bytes can never be predicted on."""
+    """The instance of a text or an image. Raises RejectedError if it can never be predicted on."""
     if job.kind == "image":
         return of_image(data, settings.image_size)
     text = decode(data)
     if not text.strip():
-        raise RejectedError("empty", "The input holds nothing but white space.")
+        raise RejectedError("empty", "The input contains only white space.")
     return {"text": text}
 
 

@@ -251,8 +251,22 @@ def test_rows_without_value_are_dropped_and_counted(forecast):
     assert (answer["series"]["rows"], answer["series"]["used"], answer["series"]["dropped"]) == (121, 116, 5)
     notes = " ".join(answer["series"]["notes"])
     assert "2 rows without a value" in notes
-    assert "2 rows dropped: the value is no finite number" in notes
+    assert "2 rows dropped: the value is not a finite number" in notes
     assert "1 row without a readable date" in notes
+
+
+def test_comments_above_the_series_are_skipped_and_notes_within_are_counted(forecast):
+    header, *lines = table(DAILY, values(120)).splitlines()
+    lines[40:40] = ["# the shop was closed", "", "#2,"]
+    answer = forecast("\n".join(["# by hand", "# in euros, net", header, *lines]))
+    assert (answer["series"]["rows"], answer["series"]["used"], answer["series"]["dropped"]) == (122, 120, 2)
+    assert any("2 rows without a value" in note for note in answer["series"]["notes"])
+
+
+def test_few_rows_with_notes_among_them_are_a_series(forecast):
+    header, *lines = table(DAILY[:9], values(9)).splitlines()
+    answer = forecast("\n".join([header, "# a note", *lines[:5], "# a note", *lines[5:]]), horizon=2)
+    assert (answer["series"]["rows"], answer["series"]["used"]) == (11, 9)
 
 
 def test_days_without_values_at_the_end_are_forecast(forecast):

@@ -1,15 +1,12 @@
 """What delimited text is: delimiter, header, column types, kind; and that nothing but a rejection is ever raised."""
 
-import csv
-import io
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import RejectedError
 from pipeline.tabular import numbers, sniffer
-from pipeline.tabular.rows import MAX_RECORD_CHARS, records
+from tests.functions.tabular.test_reader import cells
 
 SERIES = "date,value\n2024-01-01,1\n2024-01-02,2\n2024-01-03,5\n"
 
@@ -30,6 +27,14 @@ KINDS = {
     "sep line against the content": ("sep=|\n" + SERIES.replace(",", "|"), "timeseries"),
     "blank lines": (SERIES.replace("\n", "\n\n"), "timeseries"),
     "comments": ("# made by hand\n" + SERIES.replace("2024-01-02", "# note\n2024-01-02"), "timeseries"),
+    "many comments": ("# made by hand; today\n" * 500 + SERIES.replace(",", ";"), "timeseries"),
+    "a comment with an open quote": ('#,"made\n' + SERIES, "timeseries"),
+    "a comment below a title": ("Report\n# of, today\n" + SERIES, "timeseries"),
+    "a comment for a header": ("#date,value\n2024-01-01,1\n2024-01-02,2\n", "timeseries"),
+    "row numbers": ("#,review\n1,I like this very much\n2,I hate all of it\n", "table"),
+    "order numbers": ("order,review\n#123,I like this very much\n#124,I hate all of it\n", "table"),
+    "hashtags": ("text\n#lovely\n#awful\n", "table"),
+    "hashtags below a comment": ("# exported\n\ntext\n#lovely\n#awful\n", "table"),
     "title": ("Report of the year\n\n" + SERIES, "timeseries"),
     "trailing delimiters": ("date,value\n2024-01-01,1,\n2024-01-02,2,\n2024-01-03,2,\n", "timeseries"),
     "ragged rows": (SERIES + "2024-01-04\n2024-01-05,7,late\n" + "2024-01-06,8\n" * 8, "timeseries"),
@@ -98,9 +103,28 @@ def test_columns():
 def test_titles_and_header_are_skipped_by_reading():
     text = "sep=;\nReport\n\n# comment\ndate;value\n2024-01-01;1\n2024-01-02;2\n"
     table = sniffer.sniff(text, complete=True)
-    assert table.skip == 2
-    rows = list(records(text, table.delimiter))[table.skip :]
+    rows = cells(text, table.delimiter)[table.skip :]
     assert rows == [["2024-01-01", "1"], ["2024-01-02", "2"]]
+
+
+UNNAMED = ["column 1", "column 2", "column 3"]
+ABOVE = {
+    "a comment": ("# by hand, today\ntext,label\ngood,1\nbad,2\n", ["text", "label"], 2, 2),
+    "a comment below the header": ("text,label\n# a note\ngood,1\nbad,2\n", ["text", "label"], 1, 3),
+    "a quoted number sign": ('"#",text\n1,good\n2,bad\n', ["#", "text"], 1, 2),
+    "a comment for a header": ("# id,text\n1,good\n2,bad\n", ["# id", "text"], 1, 2),
+    "a comment and one for a header": ("# by hand\n# id,text\n1,good\n2,bad\n", ["# id", "text"], 2, 2),
+    "a marked row and others": ("#1,2024-01-01,7\n2,2024-01-02,8\n3,2024-01-03,9\n", UNNAMED, 0, 3),
+    "marked rows": ("#1,2024-01-01,7\n#2,2024-01-02,8\n", UNNAMED, 0, 2),
+}
+
+
+@pytest.mark.parametrize("name", ABOVE)
+def test_only_comments_above_the_header_are_skipped(name: str) -> None:
+    text, names, skip, rows = ABOVE[name]
+    table = sniffer.sniff(text, complete=True)
+    assert [column.name for column in table.columns] == names
+    assert (table.skip, table.rows) == (skip, rows)
 
 
 def test_unnamed_columns_get_names():
@@ -125,7 +149,7 @@ def test_the_payload_is_the_column_of_a_telling_name():
 )
 def test_hostile_tables_are_refused(text):
     with pytest.raises(RejectedError) as raised:
-        list(records(text, ","))
+        cells(text)
     assert raised.value.code == "invalid_csv"
     with pytest.raises(RejectedError) as raised:
         sniffer.sniff(text, complete=True)
@@ -136,33 +160,6 @@ def test_a_first_row_longer_than_the_sample_is_refused():
     with pytest.raises(RejectedError) as raised:
         sniffer.sniff("a," * 1_000_000, complete=True)
     assert raised.value.code == "invalid_csv"
-
-
-def test_a_quote_that_never_closes_is_not_read_to_the_end():
-    seen = 0
-
-    class Counting(str):
-        def find(self, *place: int) -> int:  # type: ignore[override]
-            nonlocal seen
-            seen += 1
-            return str.find(self, *place)
-
-    text = Counting('a,b\n1,"' + "x\n" * 1_000_000)
-    with pytest.raises(RejectedError) as raised:
-        list(records(text, ","))
-    assert raised.value.code == "invalid_csv"
-    assert seen <= MAX_RECORD_CHARS
-
-
-def test_a_stray_carriage_return_is_a_blank():
-    assert list(records("a,b\n1,x\ry\n", ",")) == [["a", "b"], ["1", "x y"]]
-
-
-def test_records_equal_the_csv_module_on_ordinary_files():
-    rows = [["a", "b"], ["1, one", 'say "hi"'], ["line\nbreak", "x"]]
-    out = io.StringIO()
-    csv.writer(out).writerows(rows)
-    assert list(records(out.getvalue(), ",")) == rows
 
 
 NUMBERS = [
@@ -239,7 +236,7 @@ def test_sniffing_raises_nothing_but_rejections(text, complete):
     if isinstance(found, str):
         assert found == "invalid_csv"
     elif found.columns and complete:
-        rows = list(records(text, found.delimiter))
+        rows = cells(text, found.delimiter)
         assert len(rows) - found.skip == found.rows
 
 

@@ -1,0 +1,181 @@
+"""Reads the rows of delimited text one by one, in bounded memory and linear time, whatever the text is."""
+
+import csv
+import io
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import NamedTuple
+
+from pipeline.errors import RejectedError
+
+MAX_COLUMNS = 2_000
+MAX_ROW_CHARS = 128 * 1024  # a quoted field that runs longer was never closed
+HEAD_CHARS = 64 * 1024  # of a text, by which its line endings are judged
+KEPT_CHARS = 1_000  # of a row that cannot be read
+
+Row = list[str]
+
+
+class Record(NamedTuple):
+    """One row as it stands in the text.
+
+    Args:
+        refusal: why the row cannot be read; `cells` are then the beginning of its first line.
+        marked: whether the row begins with an unquoted `#`, as comments do.
+    """
+
+    cells: Row
+    refusal: RejectedError | None = None
+    marked: bool = False
+
+
+def records(source: Iterable[str], delimiter: str, *, strict: bool) -> Iterator[Record]:
+    """Reads all rows but blank ones and a leading `sep=` line.
+
+    Args:
+        source: the lines with their endings, split as `newline` says.
+        strict: raise the first refusal. Otherwise the row has it, and reading continues on the row's second line.
+
+    Raises:
+        RejectedError: `invalid_csv` or `too_large`, if strict.
+    """
+    for record in _Reader(source, delimiter):
+        if strict and record.refusal:
+            raise record.refusal
+        yield record
+
+
+def newline(head: str) -> str:
+    """The `newline` to open a text with that begins with `head`: lone carriage returns end lines only in old files."""
+    return "\n" if "\n" in head[:HEAD_CHARS] else ""
+
+
+def lines(text: str) -> Iterator[str]:
+    """The lines of a text one by one, each with its ending."""
+    if not newline(text):
+        yield from io.StringIO(text, newline="")
+        return
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start)
+        end = len(text) if end < 0 else end + 1
+        yield text[start:end]
+        start = end
+
+
+def declared_delimiter(text: str) -> str | None:
+    """The delimiter that a leading `sep=;` line declares, as Excel writes it."""
+    first = text[:8].lstrip("\ufeff").splitlines()[:1]
+    if first and first[0].casefold().startswith("sep=") and len(first[0]) == 5:
+        return first[0][4]
+    return None
+
+
+class _OpenQuoteError(Exception):
+    """The row under way has a quoted field that never ends."""
+
+
+class _Reader:
+    """Feeds csv.reader, which asks for another line of a row exactly while a quoted field is open.
+
+    If the field never ends, the lines below the row's first are read again, each on its own: one of them that opens a
+    quote would keep it open as far as the first did. So reading takes linear time whatever the quotes are.
+    """
+
+    def __init__(self, source: Iterable[str], delimiter: str) -> None:
+        self._source = iter(source)
+        self._delimiter = delimiter
+        self._again: deque[str] = deque()
+        self._suspects = 0  # how many lines of `_again`, from the first, are read on their own
+        self._number = 0
+        self._parsed = self._parser(self._feed())
+        self._begin()
+
+    def _begin(self) -> None:
+        self._row: list[str] = []  # the lines of the row under way
+        self._chars = 0
+        self._alone = self._suspects > 0
+
+    def __iter__(self) -> Iterator[Record]:
+        yield from self._comments()
+        while True:
+            self._begin()
+            try:
+                cells = self._cells()
+            except csv.Error as error:
+                yield self._refused("invalid_csv", f"cannot be parsed: {error}")
+            except _OpenQuoteError:
+                yield self._unfinished()
+            else:
+                if cells is None:
+                    return
+                if len(cells) > MAX_COLUMNS:
+                    yield self._refused("invalid_csv", f"has more than {MAX_COLUMNS:,} columns")
+                elif any(map(str.strip, cells)):
+                    yield self._record(cells)
+                continue
+            self._parsed = self._parser(self._feed())
+
+    def _comments(self) -> Iterator[Record]:
+        """The comments above everything else, each read on its own, since prose may hold any quotes."""
+        first = next(self._source, "")
+        source = self._source if declared_delimiter(first) else chain([first], self._source)
+        for line in source:
+            if line.startswith("#") and len(line) <= MAX_ROW_CHARS:
+                self._row = [line]
+                yield self._record(next(self._parser([_unbroken(line)])))
+            elif line.strip():
+                self._again.append(line)
+                return
+
+    def _cells(self) -> Row | None:
+        try:
+            return next(self._parsed, None)
+        except csv.Error:
+            mended = [_unbroken(line) for line in self._row]
+            self._parsed = self._parser(chain(mended, self._feed()))
+            return next(self._parsed, None)
+
+    def _parser(self, lines: Iterable[str]) -> Iterator[Row]:
+        return csv.reader(lines, delimiter=self._delimiter)
+
+    def _feed(self) -> Iterator[str]:
+        while not (self._row and self._alone) and (line := self._next()) is not None:
+            if self._row and self._chars + len(line) > MAX_ROW_CHARS:
+                self._again.appendleft(line)
+                break
+            self._row.append(line)
+            self._chars += len(line)
+            if self._chars > MAX_ROW_CHARS:
+                break
+            yield line
+        if self._row:
+            raise _OpenQuoteError
+
+    def _next(self) -> str | None:
+        self._suspects = max(0, self._suspects - 1)
+        return self._again.popleft() if self._again else next(self._source, None)
+
+    def _unfinished(self) -> Record:
+        if self._chars > MAX_ROW_CHARS:
+            return self._refused("too_large", f"has more than {MAX_ROW_CHARS:,} characters")
+        self._suspects = max(self._suspects, len(self._row) - 1)
+        return self._refused("invalid_csv", "has a quoted field that never ends")
+
+    def _refused(self, code: str, reason: str) -> Record:
+        """The row's first line as it stands; the others are read again, the last of them perhaps as more than one."""
+        self._again.extendleft(reversed(self._row[1:]))
+        self._suspects = max(self._suspects, len(self._row) - 2)
+        first = _unbroken(self._row[0][:KEPT_CHARS]).replace("\0", "")
+        cells = next(csv.reader([first], delimiter=self._delimiter, quoting=csv.QUOTE_NONE))
+        return self._record(cells, RejectedError(code, f"Row {self._number + 1} {reason}."))
+
+    def _record(self, cells: Row, refusal: RejectedError | None = None) -> Record:
+        self._number += 1
+        return Record(cells, refusal, self._row[0].startswith("#"))
+
+
+def _unbroken(line: str) -> str:
+    """The line with blanks for the carriage returns within, at which csv.reader would stop."""
+    return line.rstrip("\r\n").replace("\r", " ") + "\n"
