@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
-from pipeline.inputs import kinds
+from pipeline.inputs import recognition
 from pipeline.jobs.job import Input, Job, of_message, of_object
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, published
@@ -245,7 +245,7 @@ def test_csv_rows_become_a_shard_in_order(cloud: Cloud, preprocess: FlaskClient)
 def test_rows_that_begin_with_a_number_sign_are_predicted_on(
     cloud: Cloud, preprocess: FlaskClient, data: str, rows: list[str]
 ) -> None:
-    assert kinds.sniff(data.encode(), whole=True, name="a.csv", content_type=None) == "table"
+    assert recognition.sniff(data.encode(), whole=True, name="a.csv", content_type=None) == "table"
     answer = answered(preprocess, argument(cloud, "a.csv", data, "table"))
     assert [json.loads(line)["row"][0] for line in lines(cloud, answer)] == rows
 
