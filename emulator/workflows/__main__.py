@@ -1,7 +1,5 @@
 """Commands: `check` workflow files, `run` one without a server."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import json
@@ -13,17 +11,17 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
+from emulator.identity.token_sources import from_metadata_server, local_token
+from emulator.workflows import limits
+from emulator.workflows.callback_server import CallbackServer
+from emulator.workflows.errors import WorkflowSyntaxError
 from emulator.workflows.linter import WARNING, check
-from emulator.workflows.runtime.auth import from_metadata_server, local_token
-from emulator.workflows.runtime.environment import Environment, Outcome
+from emulator.workflows.runtime.environment import Environment
+from emulator.workflows.runtime.outcome import Outcome
 from emulator.workflows.runtime.runtime import Runtime
-
-from . import limits
-from .callback_server import CallbackServer
-from .errors import WorkflowSyntaxError
-from .trace import Tracer
-from .values import decode_json
-from .workflow import Workflow, load
+from emulator.workflows.trace import Tracer
+from emulator.workflows.values import decode_json
+from emulator.workflows.workflow import Workflow, load
 
 OVERRIDE = "CLOUDSDK_API_ENDPOINT_OVERRIDES_"
 USAGE = 2

@@ -1,7 +1,5 @@
 """The stage of the case suite: one event loop, one local HTTP server that follows a script, one virtual clock."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections import Counter

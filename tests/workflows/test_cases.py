@@ -1,7 +1,5 @@
 """Runs the cases of `*.yaml`: each is a workflow with what it must do; `ref` cites the reference's section."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What the operators do to each type."""
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable
 from typing import Any

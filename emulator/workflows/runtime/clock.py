@@ -1,7 +1,5 @@
 """Time as a parameter, so that retries, sleeps and timeouts can be tested without waiting."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from typing import Protocol

@@ -1,17 +1,12 @@
-"""What an execution knows about itself (`sys.get_env`) and how it ended."""
-
-from __future__ import annotations
+"""What an execution knows about itself (`sys.get_env`)."""
 
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
-
-from emulator.workflows.errors import ExecutionError
 
 
 @dataclass(slots=True)
 class Environment:
-    """The built-in variables of `sys.get_env`, and the user's, which belong to the workflow's revision."""
+    """The built-in variables of `sys.get_env`, and the user-defined ones of the workflow's revision."""
 
     project_id: str = "local-project"
     project_number: str = "123456789012"
@@ -44,12 +39,3 @@ class Environment:
             "GOOGLE_CLOUD_WORKFLOW_EXECUTION_ATTEMPT": str(self.attempt),
             "GOOGLE_CLOUD_SERVICE_ACCOUNT_NAME": self.service_account,
         }
-
-
-@dataclass(slots=True)
-class Outcome:
-    """How an execution ended. `state` is SUCCEEDED, FAILED or CANCELLED; `result` can be JSON-encoded."""
-
-    state: str
-    result: Any = None
-    error: ExecutionError | None = None

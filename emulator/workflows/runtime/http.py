@@ -1,7 +1,5 @@
 """The shared HTTP client: bodies, responses and connection errors as the service has them."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import resource
@@ -13,7 +11,7 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from yarl import URL
 
-from emulator.workflows import choices, limits
+from emulator.workflows import assumptions, limits
 from emulator.workflows.errors import RaisedError, failure, limit_error, type_error, value_error
 from emulator.workflows.values import decode_json, encode_json, shown_type, to_text
 
@@ -83,7 +81,7 @@ class HttpClient:
             url,
             data=request.body,
             headers=request.headers,
-            max_redirects=choices.HTTP_REDIRECTS,
+            max_redirects=assumptions.HTTP_REDIRECTS,
             ssl=_trust(request.ca_certificate),
             skip_auto_headers=("Content-Type",),
         ) as answer:
@@ -210,7 +208,7 @@ def _headers(answer: aiohttp.ClientResponse) -> dict[str, Any]:
     for name, value in answer.headers.items():
         canonical = "-".join(part.capitalize() for part in name.split("-"))
         known = headers.get(canonical)
-        headers[canonical] = value if known is None else f"{known}{choices.HEADER_SEPARATOR}{value}"
+        headers[canonical] = value if known is None else f"{known}{assumptions.HEADER_SEPARATOR}{value}"
     return headers
 
 
@@ -218,7 +216,7 @@ def _parse(answer: aiohttp.ClientResponse, content: bytes) -> Any:
     kind = answer.content_type.lower() if "Content-Type" in answer.headers else ""
     if is_json(kind):
         if not content.strip():
-            return choices.EMPTY_JSON_BODY
+            return assumptions.EMPTY_JSON_BODY
         try:
             return decode_json(content)
         except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, ValueError):

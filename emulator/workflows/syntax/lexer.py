@@ -1,7 +1,5 @@
 """Expression text to tokens."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Any

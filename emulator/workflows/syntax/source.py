@@ -1,7 +1,5 @@
 """YAML or JSON text to a tree in which every value knows its line and column."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass, field
@@ -11,7 +9,7 @@ import yaml
 
 from emulator.workflows import limits
 from emulator.workflows.errors import Problem, WorkflowSyntaxError
-from emulator.workflows.syntax.flow import quote_expressions
+from emulator.workflows.syntax.flow_collections import quote_expressions
 
 MAX_NODES = 100_000
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*|[0-9]+)\Z")
@@ -50,7 +48,7 @@ class Scalar:
 class Sequence:
     """A list."""
 
-    items: list[Node]
+    items: "list[Node]"
     line: int
     column: int
 
@@ -59,11 +57,11 @@ class Sequence:
 class Mapping:
     """A map in written order; keys are strings, whatever they look like."""
 
-    entries: list[tuple[Scalar, Node]]
+    entries: "list[tuple[Scalar, Node]]"
     line: int
     column: int
 
-    def get(self, key: str) -> Node | None:
+    def get(self, key: str) -> "Node | None":
         """The value of a key, or None."""
         return next((value for name, value in self.entries if name.text == key), None)
 
@@ -112,7 +110,7 @@ def parse(text: str, name: str = "workflow.yaml") -> tuple[Node, list[Problem]]:
     return reader.root, reader.problems
 
 
-def _read(text: str, name: str) -> _Reader:
+def _read(text: str, name: str) -> "_Reader":
     reader = _Reader(name)
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         reader.take(event)

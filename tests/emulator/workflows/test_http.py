@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from emulator.identity.token_sources import TokenRequest
 from emulator.workflows import Outcome, Runtime, load
 from emulator.workflows.errors import RaisedError
-from emulator.workflows.runtime.auth import TokenRequest
 from emulator.workflows.runtime.http import encode_body, parse_url, with_query
 
 

@@ -39,7 +39,7 @@ def test_unreadable_yaml_is_a_problem_like_any_other() -> None:
         (CLEAN.replace("retry: ${http.default_retry}", "except: {as: e, steps: [{x: {return: 1}}]}"), "has no retry"),
         (CLEAN.replace("response.code", "response.status"), "write 'response.code'"),
         (CLEAN.replace("https://example.com", "https://example.com/download/image"), "may be too large"),
-        (CLEAN.replace("https://example.com", "example.com"), "is no URL"),
+        (CLEAN.replace("https://example.com", "example.com"), "is not a URL"),
         (CLEAN.replace("timeout: 30", "timeout: 3600"), "larger than 1800"),
         ("- a: {return: 'hello ${name}!'}\n", '${"hello " + name + "!"}'),
         ("- a: {return: '$${name}'}\n", "Terraform"),

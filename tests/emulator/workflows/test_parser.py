@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.workflows.syntax.lexer import ExpressionError
-from emulator.workflows.syntax.nodes import (
+from emulator.workflows.syntax.ast import (
     PRECEDENCE,
     Binary,
     Call,
@@ -18,6 +17,7 @@ from emulator.workflows.syntax.nodes import (
     Unary,
     text,
 )
+from emulator.workflows.syntax.lexer import ExpressionError
 from emulator.workflows.syntax.parser import parse, parse_target
 
 WORDS = {"and", "or", "not", "in", "AND", "OR", "NOT"} | {

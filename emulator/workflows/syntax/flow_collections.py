@@ -1,7 +1,5 @@
 """Expressions inside YAML's `[…]` and `{…}`, which the service reads and plain YAML does not."""
 
-from __future__ import annotations
-
 import re
 
 _START = re.compile(r"(?:^|[:\-,?])[ \t]*(?=[\[{])|^[ \t]*(?=[\[{])", re.MULTILINE)

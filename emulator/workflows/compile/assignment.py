@@ -1,16 +1,13 @@
-"""Assignment to `x`, `m.k`, `l[i]` and paths of those."""
-
-from __future__ import annotations
+"""Assignment to variables, and to members and elements of them."""
 
 from collections.abc import Callable
 from typing import Any
 
-from emulator.workflows.compile.evaluate import Code, Names, compile_expression, resolve
+from emulator.workflows.compile.expressions import Code, Names, compile_expression, resolve
 from emulator.workflows.compile.operators import item, position
 from emulator.workflows.errors import type_error
 from emulator.workflows.runtime.scope import Scope
-from emulator.workflows.syntax.nodes import Index, Literal, Member, Name
-from emulator.workflows.syntax.program import Target
+from emulator.workflows.syntax.ast import Index, Literal, Member, Name, Target
 from emulator.workflows.values import shown_type, size
 
 _MISSING = object()
@@ -18,7 +15,7 @@ Store = Callable[[Scope, Any], None]
 
 
 class Assigner:
-    """Stores values at one target. Containers on the way are copied, so other holders see no change."""
+    """Stores values at one target. The containers on the path are copied, so other references see no change."""
 
     def __init__(self, target: Target, names: Names) -> None:
         self.keys: list[Code] = []
@@ -34,15 +31,18 @@ class Assigner:
         self.awaits = any(key.awaits for key in self.keys)
 
     def store(self, scope: Scope, value: Any) -> None:
-        """Store a value; no key of the path has to wait."""
-        if not self.keys:
-            scope.assign(self.name, value)
-        else:
+        """Store a value when no key of the path awaits."""
+        if self.keys:
             self._put(scope, [key.run(scope) for key in self.keys], value)
+        else:
+            scope.assign(self.name, value)
 
     async def store_later(self, scope: Scope, value: Any) -> None:
-        """Store a value when a key calls a subworkflow."""
-        self._put(scope, [await resolve(key, scope) for key in self.keys], value)
+        """Store a value when a key of the path may await."""
+        if self.keys:
+            self._put(scope, [await resolve(key, scope) for key in self.keys], value)
+        else:
+            scope.assign(self.name, value)
 
     def _put(self, scope: Scope, path: list[Any], value: Any) -> None:
         owner = scope.owner(self.name)
@@ -56,7 +56,7 @@ class Assigner:
 
 
 def _outer_value(scope: Scope, name: str) -> Any:
-    """What a name means before its first assignment here: nothing yet, so an empty map."""
+    """The value of a variable in the enclosing scopes."""
     parent = scope.parent
     while parent is not None:
         if name in parent.variables:
@@ -66,7 +66,7 @@ def _outer_value(scope: Scope, name: str) -> Any:
 
 
 def _replaced(container: Any, path: list[Any], at: int, value: Any, amount: int) -> tuple[Any, int]:
-    """A copy of the container with one value replaced deep inside, and how much larger it is."""
+    """A copy of the container with the value at the path replaced, and by how many bytes it is larger."""
     key, last = path[at], at == len(path) - 1
     if type(container) is dict:
         if type(key) is not str:

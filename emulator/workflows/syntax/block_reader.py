@@ -1,13 +1,11 @@
-"""Steps that hold other steps: `switch`, `for`, `parallel`, `try`."""
-
-from __future__ import annotations
+"""Reads the steps that contain other steps: `switch`, `for`, `parallel`, `try`."""
 
 from dataclasses import replace
 from typing import Any
 
 from emulator.workflows import limits
-from emulator.workflows.syntax.literals import ValueReader, place
-from emulator.workflows.syntax.program import (
+from emulator.workflows.syntax.source import Mapping, Node, Scalar, Sequence
+from emulator.workflows.syntax.steps import (
     Branch,
     Case,
     Constant,
@@ -23,25 +21,25 @@ from emulator.workflows.syntax.program import (
     Try,
     Value,
 )
-from emulator.workflows.syntax.source import Mapping, Node, Scalar, Sequence
+from emulator.workflows.syntax.value_reader import ValueReader, place
 
 ACTIONS = ("assign", "call", "switch", "for", "parallel", "raise", "try", "return", "steps")
 _CASE_ACTIONS = tuple(action for action in ACTIONS if action != "steps")
 
 
 class BlockReader(ValueReader):
-    """Reads the steps that hold others; the others are read by `steps` and `body`."""
+    """Reads steps that contain others, for a subclass that reads the others with `steps` and `body`."""
 
     def steps(self, node: Node) -> list[Step]:
         """A list of steps."""
         raise NotImplementedError
 
     def body(self, key: Scalar, node: Node, extra: frozenset[str] = frozenset()) -> Step | None:
-        """One step's body; `extra` are keys that its surroundings have already taken."""
+        """The body of one step; `extra` are the keys in it that belong to the enclosing step."""
         raise NotImplementedError
 
     def inline(self, name: str, node: Node, extra: frozenset[str] = frozenset()) -> list[Step]:
-        """An action that stands without a name of its own: it goes by its surroundings' name."""
+        """An action inside another step, as the only step there; it has the name of the other step."""
         key = Scalar(name, name, True, node.line, node.column)
         step = self.body(key, node, extra)
         return [] if step is None else [replace(step, anonymous=True)]
@@ -74,17 +72,13 @@ class BlockReader(ValueReader):
             self.problem("'condition' must be true, false or an expression", condition)
         following, next_place = self.next_of(node)
         steps_node = node.get("steps")
-        if steps_node is not None:
-            self.only(node, {"condition", "steps", "next"}, "entry of 'switch'")
-            steps = self.steps(steps_node)
-        elif any(name.text in _CASE_ACTIONS for name, _ in node.entries):
+        if steps_node is None and any(name.text in _CASE_ACTIONS for name, _ in node.entries):
             steps = self.inline(common["name"], node, frozenset({"condition"}))
             return Case(value, steps, None, None, place(node))
-        else:
-            self.only(node, {"condition", "steps", "next"}, "entry of 'switch'")
-            steps = []
-            if following is None:
-                self.problem("an entry of 'switch' needs 'next', 'steps' or another action", node)
+        self.check_keys(node, {"condition", "steps", "next"}, "entry of 'switch'")
+        if steps_node is None and following is None:
+            self.problem("an entry of 'switch' needs 'next', 'steps' or another action", node)
+        steps = [] if steps_node is None else self.steps(steps_node)
         return Case(value, steps, following, next_place, place(node))
 
     def read_for(self, node: Node, _body: Mapping, common: dict[str, Any]) -> Step:
@@ -95,28 +89,31 @@ class BlockReader(ValueReader):
         if not isinstance(node, Mapping):
             self.problem("'for' must be a map with 'value', 'in' or 'range', and 'steps'", node)
             return None
-        self.only(node, {"value", "index", "in", "range", "steps"}, "'for'")
-        value, index, steps = node.get("value"), node.get("index"), node.get("steps")
-        items, bounds = node.get("in"), node.get("range")
-        if value is None:
+        self.check_keys(node, {"value", "index", "in", "range", "steps"}, "'for'")
+        variable, index, items, bounds = (node.get(key) for key in ("value", "index", "in", "range"))
+        if variable is None:
             self.problem("'for' has no 'value'", node)
-        if steps is None:
-            self.problem("'for' has no 'steps'", node)
         if (items is None) == (bounds is None):
             self.problem("'for' needs exactly one of 'in' and 'range'", node)
         start, end = self._range(bounds)
-        over = None if items is None else self.value(items)
+        over = self.optional(items)
         if isinstance(over, Constant) and not isinstance(over.value, list):
             self.problem("'in' must be a list or an expression", items or node)
         return Loop(
-            value="" if value is None else self.variable(value),
+            value="" if variable is None else self.variable(variable),
             index=None if index is None else self.variable(index),
             items=over,
             start=start,
             end=end,
-            steps=[] if steps is None else self.steps(steps),
+            steps=self._required_steps(node, "'for'"),
             place=place(node),
         )
+
+    def _required_steps(self, node: Mapping, what: str) -> list[Step]:
+        steps = node.get("steps")
+        if steps is None:
+            self.problem(f"{what} has no 'steps'", node)
+        return [] if steps is None else self.steps(steps)
 
     def _range(self, node: Node | None) -> tuple[Value | None, Value | None]:
         if node is None:
@@ -127,10 +124,7 @@ class BlockReader(ValueReader):
             self.problem("'range' must be a list of two numbers", node)
             return None, None
         for item in node.items:
-            wrong = isinstance(item, Scalar) and item.expression is None
-            if not isinstance(item, Scalar) or (
-                wrong and (isinstance(item.value, bool) or not isinstance(item.value, int | float))
-            ):
+            if not isinstance(item, Scalar) or (item.expression is None and type(item.value) not in (int, float)):
                 self.problem("'range' takes numbers or expressions", item)
         return self.value(node.items[0]), self.value(node.items[1])
 
@@ -138,7 +132,7 @@ class BlockReader(ValueReader):
         if not isinstance(node, Mapping):
             self.problem("'parallel' must be a map with 'branches' or 'for'", node)
             return Goto(**common)
-        self.only(node, {"exception_policy", "shared", "concurrency_limit", "branches", "for"}, "'parallel'")
+        self.check_keys(node, {"exception_policy", "shared", "concurrency_limit", "branches", "for"}, "'parallel'")
         policy = node.get("exception_policy")
         if policy is not None and (not isinstance(policy, Scalar) or policy.text != "continueAll"):
             self.problem("'exception_policy' must be 'continueAll'", policy)
@@ -178,10 +172,7 @@ class BlockReader(ValueReader):
                 node,
             )
         branches = [branch for item in node.items if (branch := self._branch(item))]
-        names = [branch.name for branch in branches]
-        for number, branch in enumerate(branches):
-            if branch.name in names[:number]:
-                self.problem(f"duplicate branch name '{branch.name}'", branch.place)
+        self.check_unique(((branch.name, branch.place) for branch in branches), "branch name")
         return branches
 
     def _branch(self, node: Node) -> Branch | None:
@@ -189,20 +180,19 @@ class BlockReader(ValueReader):
             self.problem("a branch is a map of one name to its steps", node)
             return None
         key, body = node.entries[0]
-        if isinstance(body, Mapping):
-            steps = body.get("steps")
-            if steps is not None and len(body.entries) == 1:
-                return Branch(key.text, self.steps(steps), place(key))
-            return Branch(key.text, self.inline(key.text, body), place(key))
-        self.problem(f"branch '{key.text}' must be a map with 'steps'", body)
-        return None
+        if not isinstance(body, Mapping):
+            self.problem(f"branch '{key.text}' must be a map with 'steps'", body)
+            return None
+        return Branch(key.text, self._steps_or_action(key.text, body), place(key))
+
+    def _steps_or_action(self, name: str, node: Mapping) -> list[Step]:
+        steps = node.get("steps")
+        return self.steps(steps) if steps and len(node.entries) == 1 else self.inline(name, node)
 
     def read_try(self, node: Node, body: Mapping, common: dict[str, Any]) -> Step:
         steps: list[Step] = []
         if isinstance(node, Mapping):
-            inner = node.get("steps")
-            grouped = inner is not None and len(node.entries) == 1
-            steps = self.steps(inner) if inner and grouped else self.inline(common["name"], node)
+            steps = self._steps_or_action(common["name"], node)
         else:
             self.problem("'try' must be a map with 'steps' or one action", node)
         retry, handler = body.get("retry"), body.get("except")
@@ -222,12 +212,11 @@ class BlockReader(ValueReader):
         if not isinstance(node, Mapping):
             self.problem("'retry' must be a policy such as ${http.default_retry}, or a map", node)
             return Retry(None, None, None, None, where)
-        self.only(node, {"predicate", "max_retries", "backoff"}, "'retry'")
+        self.check_keys(node, {"predicate", "max_retries", "backoff"}, "'retry'")
         backoff = node.get("backoff")
         if isinstance(backoff, Mapping):
-            self.only(backoff, {"initial_delay", "max_delay", "multiplier"}, "'backoff'")
-        parts = [node.get(name) for name in ("predicate", "max_retries", "backoff")]
-        predicate, retries, delays = (None if part is None else self.value(part) for part in parts)
+            self.check_keys(backoff, {"initial_delay", "max_delay", "multiplier"}, "'backoff'")
+        predicate, retries, delays = (self.optional(node.get(key)) for key in ("predicate", "max_retries", "backoff"))
         return Retry(None, predicate, retries, delays, where)
 
     def _handler(self, node: Node, key: Scalar | None) -> Handler:
@@ -235,12 +224,8 @@ class BlockReader(ValueReader):
         if not isinstance(node, Mapping):
             self.problem("'except' must be a map with 'as' and 'steps'", node)
             return Handler(None, [], where)
-        self.only(node, {"as", "steps"}, "'except'")
-        variable, steps = node.get("as"), node.get("steps")
-        if steps is None:
-            self.problem("'except' has no 'steps'", node)
+        self.check_keys(node, {"as", "steps"}, "'except'")
+        variable = node.get("as")
         return Handler(
-            None if variable is None else self.variable(variable),
-            [] if steps is None else self.steps(steps),
-            where,
+            None if variable is None else self.variable(variable), self._required_steps(node, "'except'"), where
         )

@@ -1,8 +1,7 @@
-"""The syntax tree of expressions, and its text."""
-
-from __future__ import annotations
+"""The syntax tree of expressions, its traversal, and its text."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,86 +15,119 @@ POSTFIX = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Literal:
+class Node:
+    """`position` is the offset in the expression's text."""
+
+    position: int = field(default=0, compare=False, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Literal(Node):
     """A number, string, boolean or null."""
 
     value: Any
-    position: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
+class Name(Node):
     """A variable, a subworkflow, or a library module."""
 
     name: str
-    position: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class Member(Node):
     """`value.name`"""
 
-    value: Expression
+    value: "Expression"
     name: str
-    position: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
+class Index(Node):
     """`value[index]`"""
 
-    value: Expression
-    index: Expression
-    position: int = field(default=0, compare=False)
+    value: "Expression"
+    index: "Expression"
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Call(Node):
     """`callee(arguments)`; the callee is a dotted name."""
 
     callee: str
-    arguments: tuple[Expression, ...]
-    position: int = field(default=0, compare=False)
+    arguments: "tuple[Expression, ...]"
 
 
 @dataclass(frozen=True, slots=True)
-class Unary:
+class Unary(Node):
     """`not x`, `-x`"""
 
     operator: str
-    operand: Expression
-    position: int = field(default=0, compare=False)
+    operand: "Expression"
 
 
 @dataclass(frozen=True, slots=True)
-class Binary:
+class Binary(Node):
     """`left operator right`"""
 
     operator: str
-    left: Expression
-    right: Expression
-    position: int = field(default=0, compare=False)
+    left: "Expression"
+    right: "Expression"
 
 
 @dataclass(frozen=True, slots=True)
-class ListLiteral:
+class ListLiteral(Node):
     """`[a, b]`"""
 
-    items: tuple[Expression, ...]
-    position: int = field(default=0, compare=False)
+    items: "tuple[Expression, ...]"
 
 
+Target = Name | Member | Index
 Expression = Literal | Name | Member | Index | Call | Unary | Binary | ListLiteral
 
 
+def root_name(target: Target) -> str:
+    """The variable that an assignment's target begins with."""
+    node: Any = target
+    while not isinstance(node, Name):
+        node = node.value
+    return node.name
+
+
 def dotted(node: Expression) -> str | None:
-    """`a.b.c` when the node is nothing but names and dots."""
+    """`a.b.c` when the node consists of names and dots only."""
     if isinstance(node, Name):
         return node.name
     if isinstance(node, Member):
         prefix = dotted(node.value)
         return None if prefix is None else f"{prefix}.{node.name}"
     return None
+
+
+def children(node: Expression) -> tuple[Expression, ...]:
+    match node:
+        case Member(value):
+            return (value,)
+        case Index(value, index):
+            return (value, index)
+        case Call(_, arguments):
+            return arguments
+        case Unary(_, operand):
+            return (operand,)
+        case Binary(_, left, right):
+            return (left, right)
+        case ListLiteral(items):
+            return items
+        case _:
+            return ()
+
+
+def walk(node: Expression) -> Iterator[Expression]:
+    """The node and everything below it."""
+    yield node
+    for child in children(node):
+        yield from walk(child)
 
 
 def text(node: Expression, outer: int = 0) -> str:

@@ -1,18 +1,17 @@
 """The connectors that are emulated, as data: REST verb and path after Google's discovery documents."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Connector:
-    """One method.
+class Method:
+    """One method of a Google API.
 
-    `path` has the path arguments in braces (`{+name}` keeps its slashes); every other argument but
-    `body` and `connector_params` becomes a query parameter. `operation`: answers with a long-running
-    operation, which is polled. `media`: a string body goes out as it is. `regional`: the host begins
-    with the `location` or `region` argument, which `not_query` keeps out of the query.
+    `path` has its arguments in braces (`{+name}` keeps slashes); the other arguments become query parameters, except
+    `body`, `query`, `connector_params` and those of `not_query`. `operation`: answers with a long-running operation,
+    which is polled. `media`: a string body is sent as it is. `regional`: the host begins with the argument `location`
+    or `region`.
     """
 
     name: str
@@ -23,12 +22,11 @@ class Connector:
     path: str
     operation: bool = False
     media: bool = False
-    decoded: bool = False
     regional: bool = False
     not_query: tuple[str, ...] = ()
 
 
-# Services that have connectors; a method of theirs that is not listed below deploys, and fails when called.
+# Services that have connectors at Google. Their methods that are not emulated deploy, and raise when called.
 SERVICES = frozenset(
     """
     aiplatform batch bigquery bigquerydatatransfer cloudbuild cloudfunctions cloudresourcemanager
@@ -40,36 +38,23 @@ SERVICES = frozenset(
 )
 
 
-# Helpers for clusters and command lines, which deploy like those.
-HELPER_NAMES = frozenset(
-    {"gke.request", "gke.create_job", "gke.get_job", "gke.await_job", "gke.delete_job"}
-    | {"shell.gcloud", "shell.kubectl"}
-)
-
-
-def _service(
-    service: str,
-    version: str,
-    host: str,
-    methods: dict[str, str],
-    **options: object,
-) -> dict[str, Connector]:
-    """Connectors of one service: method to "VERB path"; `path` flags: `!operation`, `!media`."""
-    connectors = {}
+def _service(service: str, version: str, methods: dict[str, str], **options: Any) -> dict[str, Method]:
+    """The methods of one service: name to "VERB path", with the flags `!operation` and `!media`."""
+    described = {}
     for method, line in methods.items():
         verb, path, *flags = line.split()
-        name = f"googleapis.{service}.{version}.{method}"
-        marks = {flag.removeprefix("!"): True for flag in flags}
-        connectors[name] = Connector(name, service, host, version, verb, path, **marks, **options)  # type: ignore[arg-type]
-    return connectors
+        name, host = f"googleapis.{service}.{version}.{method}", f"{service}.googleapis.com"
+        marks: dict[str, Any] = {flag.removeprefix("!"): True for flag in flags}
+        described[name] = Method(name, service, host, version, verb, path, **marks, **options)
+    return described
 
 
 _SOURCE = "storage/v1/b/{sourceBucket}/o/{sourceObject}"
 _DESTINATION = "b/{destinationBucket}/o/{destinationObject}"
 
-CONNECTORS: dict[str, Connector] = {
+METHODS: dict[str, Method] = {
     **_service(
-        "storage", "v1", "storage.googleapis.com",
+        "storage", "v1",
         {
             "buckets.list": "GET storage/v1/b",
             "buckets.get": "GET storage/v1/b/{bucket}",
@@ -88,7 +73,7 @@ CONNECTORS: dict[str, Connector] = {
         },
     ),
     **_service(
-        "pubsub", "v1", "pubsub.googleapis.com",
+        "pubsub", "v1",
         {
             "projects.topics.publish": "POST v1/{+topic}:publish",
             "projects.topics.create": "PUT v1/{+name}",
@@ -104,7 +89,7 @@ CONNECTORS: dict[str, Connector] = {
         },
     ),
     **_service(
-        "run", "v1", "run.googleapis.com",
+        "run", "v1",
         {
             "namespaces.jobs.create": "POST apis/run.googleapis.com/v1/{+parent}/jobs",
             "namespaces.jobs.get": "GET apis/run.googleapis.com/v1/{+name}",
@@ -123,7 +108,7 @@ CONNECTORS: dict[str, Connector] = {
         regional=True, not_query=("location", "region"),
     ),
     **_service(
-        "run", "v2", "run.googleapis.com",
+        "run", "v2",
         {
             "projects.locations.jobs.run": "POST v2/{+name}:run !operation",
             "projects.locations.jobs.create": "POST v2/{+parent}/jobs !operation",
@@ -139,7 +124,7 @@ CONNECTORS: dict[str, Connector] = {
         not_query=("location", "region"),
     ),
     **_service(
-        "aiplatform", "v1", "aiplatform.googleapis.com",
+        "aiplatform", "v1",
         {
             "projects.locations.endpoints.predict": "POST v1/{+endpoint}:predict",
             "projects.locations.endpoints.rawPredict": "POST v1/{+endpoint}:rawPredict",
@@ -155,7 +140,7 @@ CONNECTORS: dict[str, Connector] = {
         regional=True, not_query=("location", "region"),
     ),
     **_service(
-        "workflowexecutions", "v1", "workflowexecutions.googleapis.com",
+        "workflowexecutions", "v1",
         {
             "projects.locations.workflows.executions.create": "POST v1/{+parent}/executions",
             "projects.locations.workflows.executions.get": "GET v1/{+name}",
@@ -164,7 +149,7 @@ CONNECTORS: dict[str, Connector] = {
         },
     ),
     **_service(
-        "secretmanager", "v1", "secretmanager.googleapis.com",
+        "secretmanager", "v1",
         {
             "projects.secrets.versions.access": "GET v1/{+name}:access",
             "projects.secrets.versions.get": "GET v1/{+name}",
@@ -177,7 +162,7 @@ CONNECTORS: dict[str, Connector] = {
         },
     ),
     **_service(
-        "bigquery", "v2", "bigquery.googleapis.com",
+        "bigquery", "v2",
         {
             "jobs.query": "POST bigquery/v2/projects/{projectId}/queries",
             "jobs.insert": "POST bigquery/v2/projects/{projectId}/jobs",
@@ -196,7 +181,7 @@ CONNECTORS: dict[str, Connector] = {
         },
     ),
     **_service(
-        "firestore", "v1", "firestore.googleapis.com",
+        "firestore", "v1",
         {
             "projects.databases.documents.get": "GET v1/{+name}",
             "projects.databases.documents.patch": "PATCH v1/{+name}",
@@ -206,7 +191,7 @@ CONNECTORS: dict[str, Connector] = {
         },
     ),
     **_service(
-        "cloudtasks", "v2", "cloudtasks.googleapis.com",
+        "cloudtasks", "v2",
         {
             "projects.locations.queues.tasks.create": "POST v2/{+parent}/tasks",
             "projects.locations.queues.tasks.get": "GET v2/{+name}",
@@ -215,7 +200,7 @@ CONNECTORS: dict[str, Connector] = {
     ),
 }  # fmt: skip
 
-# Query parameters by service; `any` are those that every Google API has.
+# Query parameters by service; `any` holds those of every Google API.
 QUERY: dict[str, frozenset[str]] = {
     service: frozenset(words.split())
     for service, words in {

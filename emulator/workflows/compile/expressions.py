@@ -1,19 +1,17 @@
-"""Syntax trees to closures over a scope: plain functions, and coroutines only where a subworkflow is called."""
+"""Compiles expressions to closures over a scope: coroutine functions where something has to wait, else plain ones."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from emulator.workflows import functions
 from emulator.workflows.compile.operators import BINARY, UNARY, boolean, item, member
-from emulator.workflows.connectors import index
-from emulator.workflows.connectors.helpers import Helper
 from emulator.workflows.errors import type_error
-from emulator.workflows.library import FUNCTIONS, OBJECTS
-from emulator.workflows.library.table import CONTEXTUAL, LibraryFunction
-from emulator.workflows.runtime.scope import Frame, Scope
-from emulator.workflows.syntax.nodes import (
+from emulator.workflows.library.builtin import Builtin, Kind
+from emulator.workflows.library.retry import OBJECTS
+from emulator.workflows.runtime.execution import Frame
+from emulator.workflows.runtime.scope import Scope
+from emulator.workflows.syntax.ast import (
     Binary,
     Call,
     Expression,
@@ -25,7 +23,7 @@ from emulator.workflows.syntax.nodes import (
     Unary,
     dotted,
 )
-from emulator.workflows.syntax.program import Computed, Constant, ListValue, MapValue, Value
+from emulator.workflows.syntax.steps import Computed, Constant, ListValue, Value
 from emulator.workflows.values import Function
 
 
@@ -35,7 +33,7 @@ class Subworkflow(Protocol):
     name: str
 
     async def call(self, frame: Frame, positional: list[Any]) -> Any:
-        """Run it with arguments by position."""
+        """Call it with arguments by position."""
         ...
 
 
@@ -44,7 +42,7 @@ Run = Callable[[Scope], Any]
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A compiled value: `run(scope)` gives it, or something to await when `awaits`."""
+    """A compiled value: `run(scope)` returns it, or an awaitable of it when `awaits`."""
 
     run: Run
     awaits: bool = False
@@ -52,31 +50,26 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What names mean in one routine: its variables, and the workflow's routines."""
+    """The variables of one routine, and the routines of the workflow."""
 
     variables: frozenset[str]
-    routines: dict[str, Any]
+    routines: Mapping[str, Subworkflow]
 
 
 def constant(value: Any) -> Code:
-    """The closure of what is known already."""
+    """The closure of a constant."""
     return Code(lambda _scope: value)
 
 
 def compile_value(value: Value, names: Names) -> Code:
-    """The closure of any value in a step."""
+    """The closure of a value in a step."""
     if isinstance(value, Constant):
         return constant(value.value)
     if isinstance(value, Computed):
         return compile_expression(value.expression, names)
     if isinstance(value, ListValue):
         return _strict([compile_value(entry, names) for entry in value.items], _list_of)
-    return _map(value, names)
-
-
-def _map(value: MapValue, names: Names) -> Code:
-    parts = [compile_value(part, names) for entry in value.entries for part in entry]
-    return _strict(parts, _map_of)
+    return _strict([compile_value(part, names) for entry in value.entries for part in entry], _map_of)
 
 
 def _list_of(*values: Any) -> list[Any]:
@@ -143,7 +136,7 @@ def _member(node: Member, names: Names) -> Code:
 
 
 def _strict(operands: list[Code], apply: Callable[..., Any]) -> Code:
-    """An operation that needs all its operands."""
+    """An operation on the values of all its operands."""
     if any(operand.awaits for operand in operands):
         return _strict_later(operands, apply)
     runs = [operand.run for operand in operands]
@@ -157,10 +150,10 @@ def _strict(operands: list[Code], apply: Callable[..., Any]) -> Code:
 
 
 def _strict_later(operands: list[Code], apply: Callable[..., Any]) -> Code:
-    """The same, when some operands call subworkflows.
+    """The same, when some operands have to wait.
 
-    Those come first, so that `total + call()` reads `total` only when the call has ended: an
-    assignment to a shared variable then loses no other branch's update.
+    Those are evaluated first, so that `total + call()` reads `total` after the call: an assignment to a shared
+    variable then loses no update of another branch.
     """
 
     async def evaluate(scope: Scope) -> Any:
@@ -177,7 +170,7 @@ def _strict_later(operands: list[Code], apply: Callable[..., Any]) -> Code:
 
 
 def _logical(operator: str, left: Code, right: Code) -> Code:
-    """`and`, `or`: the right side only when the left does not decide."""
+    """`and`, `or`: the right operand is evaluated only when the left one does not decide."""
     decides = operator == "or"
     first, second = left.run, right.run
     if not (left.awaits or right.awaits):
@@ -199,43 +192,38 @@ def _logical(operator: str, left: Code, right: Code) -> Code:
 
 
 def _call(callee: str, arguments: list[Code], names: Names) -> Code:
-    if callee in FUNCTIONS:
-        return _library_call(FUNCTIONS[callee], arguments)
-    helper = index.in_expressions(callee)
-    if helper is not None:
-        return _connector_call(helper, arguments)
-    return _routine_call(names.routines[callee], arguments)
+    builtin = functions.find(callee)
+    if builtin is None:
+        return _routine_call(names.routines[callee], arguments)
+    arguments = [
+        _strict([code], builtin.checks[name]) if name in builtin.checks else code
+        for name, code in zip(builtin.parameters, arguments, strict=False)
+    ]
+    if builtin.kind is Kind.BLOCKING:
+        return _blocking_call(builtin, arguments)
+    if builtin.kind is Kind.CONTEXTUAL:
+        arguments = [Code(lambda scope: scope.frame.execution), *arguments]
+    return _strict(arguments, builtin.call)
 
 
-def _connector_call(helper: Helper, arguments: list[Code]) -> Code:
+def _blocking_call(builtin: Builtin, arguments: list[Code]) -> Code:
     values = _strict(arguments, _list_of)
-    names = (*helper.required, *helper.optional)
 
     async def call(scope: Scope) -> Any:
-        positional = await resolve(values, scope)
-        return await helper.call(scope.frame, dict(zip(names, positional, strict=False)))
+        return await builtin.call(scope.frame, *await resolve(values, scope))
 
     return Code(call, awaits=True)
 
 
-def _library_call(function: LibraryFunction, arguments: list[Code]) -> Code:
-    call = function.call
-    if function.kind != CONTEXTUAL:
-        return _strict(arguments, call) if arguments else Code(lambda _scope: call())
-    execution = Code(lambda scope: scope.frame.execution)
-    return _strict([execution, *arguments], call)
-
-
 def _routine_call(routine: Subworkflow, arguments: list[Code]) -> Code:
-    values = _strict(arguments, _list_of) if arguments else Code(lambda _scope: [])
+    values = _strict(arguments, _list_of)
 
     async def call(scope: Scope) -> Any:
-        positional = await values.run(scope) if values.awaits else values.run(scope)
-        return await routine.call(scope.frame, positional)
+        return await routine.call(scope.frame, await resolve(values, scope))
 
     return Code(call, awaits=True)
 
 
 async def resolve(code: Code, scope: Scope) -> Any:
-    """The value of code of either kind."""
+    """The value of code, whether it awaits or not."""
     return await code.run(scope) if code.awaits else code.run(scope)

@@ -1,10 +1,8 @@
 """`retry` and the retry policies of `http`."""
 
-from __future__ import annotations
-
 from typing import Any
 
-from emulator.workflows.library.table import LibraryFunction, declare
+from emulator.workflows.library.builtin import declare
 
 _IDEMPOTENT_CODES = frozenset({429, 502, 503, 504})
 _NON_IDEMPOTENT_CODES = frozenset({429, 503})
@@ -15,10 +13,10 @@ _NON_IDEMPOTENT_TAGS = frozenset({"ConnectionFailedError"})
 def _matches(error: Any, codes: frozenset[int], tags: frozenset[str]) -> bool:
     if type(error) is not dict:
         return False
-    code, found = error.get("code"), error.get("tags")
+    code, error_tags = error.get("code"), error.get("tags")
     if type(code) is int and code in codes:
         return True
-    return type(found) is list and any(type(tag) is str and tag in tags for tag in found)
+    return type(error_tags) is list and any(type(tag) is str and tag in tags for tag in error_tags)
 
 
 def idempotent(e: Any) -> bool:
@@ -27,29 +25,21 @@ def idempotent(e: Any) -> bool:
 
 
 def non_idempotent(e: Any) -> bool:
-    """429, 503, and connections that were never made."""
+    """429, 503, and connections that could not be established."""
     return _matches(e, _NON_IDEMPOTENT_CODES, _NON_IDEMPOTENT_TAGS)
 
 
 def always(e: Any) -> bool:  # noqa: ARG001 - a predicate's signature
-    """Retry whatever happened."""
     return True
 
 
 def never(e: Any) -> bool:  # noqa: ARG001 - a predicate's signature
-    """Don't retry."""
     return False
 
 
-FUNCTIONS: list[LibraryFunction] = [
-    *declare(
-        "http",
-        {
-            "default_retry_predicate": ("e", idempotent),
-            "default_retry_predicate_non_idempotent": ("e", non_idempotent),
-        },
-    ),
-    *declare("retry", {"always": ("e", always), "never": ("e", never)}),
+FUNCTIONS = [
+    *declare("http", {"default_retry_predicate": idempotent, "default_retry_predicate_non_idempotent": non_idempotent}),
+    *declare("retry", {"always": always, "never": never}),
 ]
 PREDICATES = {function.name: function.value() for function in FUNCTIONS}
 DEFAULT_BACKOFF: dict[str, Any] = {"initial_delay": 1, "max_delay": 60, "multiplier": 1.25}
@@ -57,11 +47,7 @@ DEFAULT_RETRIES = 5
 
 
 def _policy(predicate: str) -> dict[str, Any]:
-    return {
-        "predicate": PREDICATES[predicate],
-        "max_retries": DEFAULT_RETRIES,
-        "backoff": DEFAULT_BACKOFF,
-    }
+    return {"predicate": PREDICATES[predicate], "max_retries": DEFAULT_RETRIES, "backoff": DEFAULT_BACKOFF}
 
 
 OBJECTS: dict[str, Any] = {

@@ -1,18 +1,14 @@
-"""A workflow as typed steps: what the reader makes of a source and the compiler takes."""
+"""The syntax tree of a workflow: routines, steps, and the values in them."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from emulator.workflows.syntax.nodes import Expression, Index, Member, Name
-
-Target = Name | Member | Index
+from emulator.workflows.syntax.ast import Expression, Target
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something stands in the source (1-based), and how long its first word is."""
+    """A position in the source (1-based), and the length of the word there."""
 
     line: int
     column: int
@@ -21,7 +17,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A value without any expression in it."""
+    """A value without expressions."""
 
     value: Any
     place: Place
@@ -37,17 +33,17 @@ class Computed:
 
 @dataclass(frozen=True, slots=True)
 class ListValue:
-    """A list with expressions somewhere in it."""
+    """A list that contains expressions."""
 
-    items: list[Value]
+    items: "list[Value]"
     place: Place
 
 
 @dataclass(frozen=True, slots=True)
 class MapValue:
-    """A map with expressions somewhere in it, keys included."""
+    """A map that contains expressions, perhaps in its keys."""
 
-    entries: list[tuple[Value, Value]]
+    entries: "list[tuple[Value, Value]]"
     place: Place
 
 
@@ -58,7 +54,7 @@ Value = Constant | Computed | ListValue | MapValue
 class Step:
     """What all steps have; `place` is that of the action's key (`call`, `assign`, …).
 
-    An `anonymous` step stands without a name inside another one, whose name it carries for reports.
+    An `anonymous` step is an action inside another step; reports use that step's name.
     """
 
     name: str
@@ -82,7 +78,7 @@ class Assign(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallStep(Step):
-    """`call`; `arguments` are by name, by position, or one expression that gives the whole map."""
+    """`call`, with `arguments` by name, `positional` ones, or an expression for the map of all."""
 
     function: str
     positional: list[Value] | None = None
@@ -113,7 +109,7 @@ class Switch(Step):
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """The inside of a `for`: over `items`, or from `start` to `end`, both included."""
+    """A `for` loop over `items`, or from `start` to `end` inclusive; `start` alone is an expression for both."""
 
     value: str
     index: str | None
@@ -122,6 +118,10 @@ class Loop:
     end: Value | None
     steps: list[Step]
     place: Place
+
+    def values(self) -> list[Value]:
+        """The parts of what it iterates over that are present."""
+        return [part for part in (self.items, self.start, self.end) if part is not None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +152,7 @@ class Parallel(Step):
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """`retry`: `policy` when it is one expression, else its parts."""
+    """`retry`: one expression for the `policy`, or its parts."""
 
     policy: Value | None
     predicate: Value | None
@@ -161,14 +161,14 @@ class Retry:
     place: Place
 
     def values(self) -> list[Value]:
-        """Every part that is there."""
+        """The parts that are present."""
         parts = (self.policy, self.predicate, self.max_retries, self.backoff)
         return [part for part in parts if part is not None]
 
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """`except`: the error's name and the steps."""
+    """`except`: the variable for the error, and the steps."""
 
     variable: str | None
     steps: list[Step]
@@ -222,11 +222,3 @@ class Routine:
     parameters: list[Parameter]
     steps: list[Step]
     place: Place
-
-
-@dataclass(slots=True)
-class Program:
-    """A whole source."""
-
-    file: str
-    routines: dict[str, Routine] = field(default_factory=dict)
