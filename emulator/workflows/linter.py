@@ -7,6 +7,7 @@ from emulator.workflows import limits
 from emulator.workflows.errors import Problem, WorkflowSyntaxError
 from emulator.workflows.syntax import ast
 from emulator.workflows.syntax.ast import Expression, Literal, Member, Name
+from emulator.workflows.syntax.quoting import single_quoted
 from emulator.workflows.syntax.source import Mapping, Node, Scalar, Sequence, parse
 from emulator.workflows.syntax.steps import CallStep, Constant, Place, Routine, Step, Try, Value
 from emulator.workflows.syntax.traversal import expressions, nested, values, walk
@@ -173,7 +174,7 @@ def _concatenation(text: str) -> str:
     if at < len(text):
         parts.append(_quoted(text[at:]))
     whole = "${" + " + ".join(parts) + "}"
-    return "'" + whole.replace("'", "''") + "'" if ": " in whole or " #" in whole else whole
+    return single_quoted(whole) if ": " in whole or " #" in whole else whole
 
 
 def _quoted(text: str) -> str:

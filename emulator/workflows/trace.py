@@ -1,4 +1,4 @@
-"""`run --trace`: each step on a line, with its duration."""
+"""`run --trace`: one line per step, with its duration."""
 
 import time
 from collections.abc import Callable

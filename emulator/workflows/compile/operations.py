@@ -59,7 +59,10 @@ class Operation:
 
 
 class Block:
-    """A list of operations. `run_now` repeats the loop of `run` without awaiting: it is twice as fast."""
+    """A list of operations.
+
+    `run` and `run_now` are the same loop, with and without awaiting; shared code would slow down each step.
+    """
 
     def __init__(self, operations: list[Operation], anonymous: bool = False) -> None:
         self.operations = operations

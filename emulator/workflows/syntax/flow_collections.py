@@ -1,14 +1,16 @@
-"""Expressions inside YAML's `[…]` and `{…}`, which the service reads and plain YAML does not."""
+"""Quotes expressions inside YAML's flow collections (`[…]`, `{…}`): the service accepts them, YAML does not."""
 
 import re
+
+from emulator.workflows.syntax.quoting import single_quoted
 
 _START = re.compile(r"(?:^|[:\-,?])[ \t]*(?=[\[{])|^[ \t]*(?=[\[{])", re.MULTILINE)
 
 
 def quote_expressions(text: str) -> str:
-    """The source with each bare `${…}` of a flow collection in single quotes.
+    """The source with each unquoted `${…}` of a flow collection in single quotes.
 
-    `[${a}, "b"]` becomes `['${a}', "b"]`; everything else stays as it is.
+    `[${a}, "b"]` becomes `['${a}', "b"]`; everything else is unchanged.
     """
     parts: list[str] = []
     at = 0
@@ -22,14 +24,14 @@ def quote_expressions(text: str) -> str:
 
 
 def _collection(text: str, start: int) -> tuple[str, int]:
-    """One flow collection with its expressions quoted, and where it ends."""
+    """One flow collection with its expressions quoted, and the index of its end."""
     parts: list[str] = []
     depth, at = 0, start
     while at < len(text):
         character = text[at]
         if text.startswith("${", at):
             end = _closing(text, at + 2)
-            parts.append("'" + text[at:end].replace("'", "''") + "'")
+            parts.append(single_quoted(text[at:end]))
             at = end
             continue
         end = _quoted(text, at) if character in "\"'" else at + 1
@@ -42,7 +44,7 @@ def _collection(text: str, start: int) -> tuple[str, int]:
 
 
 def _closing(text: str, at: int) -> int:
-    """Just behind the brace that closes an expression."""
+    """The index after the brace that closes an expression."""
     depth = 1
     while at < len(text) and depth:
         if text[at] == '"':
@@ -54,7 +56,7 @@ def _closing(text: str, at: int) -> int:
 
 
 def _quoted(text: str, at: int) -> int:
-    """Just behind a quoted string."""
+    """The index after a quoted string."""
     quote = text[at]
     at += 1
     while at < len(text) and text[at] != quote:

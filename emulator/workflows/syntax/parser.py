@@ -1,4 +1,4 @@
-"""Tokens to a syntax tree, by precedence climbing."""
+"""Parses expressions into syntax trees, by precedence climbing."""
 
 from emulator.workflows import limits
 from emulator.workflows.syntax.ast import (

@@ -9,7 +9,7 @@ from emulator.workflows.syntax.ast import Target
 from emulator.workflows.syntax.block_reader import ACTIONS, BlockReader
 from emulator.workflows.syntax.lexer import ExpressionError
 from emulator.workflows.syntax.parser import parse_target
-from emulator.workflows.syntax.source import Mapping, Node, Scalar, Sequence, split_expression
+from emulator.workflows.syntax.source import Mapping, Node, Scalar, Sequence
 from emulator.workflows.syntax.steps import (
     Assign,
     CallStep,
@@ -60,7 +60,7 @@ class _Reader(BlockReader):
             self.problem("a workflow is a map with 'main', or a list of steps", root)
             return {}
         for key, body in root.entries:
-            if split_expression(key, body) is None:
+            if self.is_key(key, body):
                 routines.setdefault(key.text, self.routine(key, body))
         if "main" not in routines:
             self.problem("the workflow has no 'main'", root)

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from emulator.workflows.errors import Problem
 from emulator.workflows.syntax.lexer import ExpressionError
 from emulator.workflows.syntax.parser import parse
-from emulator.workflows.syntax.source import Mapping, Node, Scalar, Sequence, split_expression
+from emulator.workflows.syntax.quoting import single_quoted, unquoted_colon
+from emulator.workflows.syntax.source import Mapping, Node, Scalar, Sequence
 from emulator.workflows.syntax.steps import Computed, Constant, ListValue, MapValue, Place, Value
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -88,11 +89,12 @@ class ValueReader:
         return name
 
     def is_key(self, key: Scalar, value: Node) -> bool:
-        """Whether a key is one: an unquoted expression with ': ' inside only looks like it, and is a problem."""
-        message = split_expression(key, value)
-        if message is not None:
-            self.problem(message, key)
-        return message is None
+        """Whether the entry is one, and not an expression that YAML split at an unquoted ': ' (a problem)."""
+        split = key.plain and key.text.startswith("${") and not key.text.endswith("}")
+        if split:
+            rest = value.text if isinstance(value, Scalar) else "…"
+            self.problem(unquoted_colon(key.line, single_quoted(f"{key.text}: {rest}")), key)
+        return not split
 
     def check_keys(self, node: Mapping, allowed: set[str], what: str) -> None:
         for key, value in node.entries:
