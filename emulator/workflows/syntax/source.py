@@ -73,7 +73,7 @@ class _Open:
     anchor: str | None
     count: int
     key: Scalar | None = None
-    seen: set[str] = field(default_factory=set)
+    keys: set[str] = field(default_factory=set)
 
 
 def parse(text: str, name: str = "workflow.yaml") -> tuple[Node, list[Problem]]:
@@ -184,14 +184,14 @@ class _Reader:
     def _key(self, top: _Open, node: Node) -> None:
         if not isinstance(node, Scalar):
             raise WorkflowSyntaxError("a map's key must be a string", self.name, node.line, node.column)
-        if node.text in top.seen:
+        if node.text in top.keys:
             self.problems.append(Problem(f"duplicate key '{node.text}'", node.line, node.column, self.name))
-        top.seen.add(node.text)
+        top.keys.add(node.text)
         top.key = node
 
     def _value(self, top: _Open, mapping: Mapping, key: Scalar, node: Node) -> None:
         if key.plain and key.text == "<<" and isinstance(node, Mapping):
-            mapping.entries.extend(entry for entry in node.entries if entry[0].text not in top.seen)
+            mapping.entries.extend(entry for entry in node.entries if entry[0].text not in top.keys)
         else:
             mapping.entries.append((key, node))
 

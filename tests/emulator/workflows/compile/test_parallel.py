@@ -7,7 +7,7 @@ from emulator.workflows import Outcome, load
 Execute = Callable[..., Outcome]
 
 
-def test_branches_run_at_the_same_time(execute: Execute, clock: Any) -> None:
+def test_branches_run_concurrently(execute: Execute, clock: Any) -> None:
     source = """
 - p:
     parallel:
@@ -36,7 +36,7 @@ def test_concurrency_limit(execute: Execute, clock: Any) -> None:
     assert clock.now() - begin == 3
 
 
-def test_twenty_iterations_at_once_are_the_most(execute: Execute, clock: Any) -> None:
+def test_at_most_twenty_iterations_run_concurrently(execute: Execute, clock: Any) -> None:
     source = """
 - p:
     parallel:
@@ -127,7 +127,7 @@ def test_one_hundred_branch_errors_are_kept(execute: Execute) -> None:
     assert execute(source).result == [100, True, "7"]
 
 
-def test_names_of_a_branch_stay_in_it(execute: Execute) -> None:
+def test_variables_of_a_branch_are_local(execute: Execute) -> None:
     source = """
 - p:
     parallel:

@@ -14,7 +14,7 @@ Handler = Callable[[web.Request, Any], Any]
 
 @pytest.fixture
 def call(clock: Any) -> Callable[..., Outcome]:
-    """Run one connector call against a handler that stands for Google."""
+    """Run one connector call against a handler in place of Google."""
 
     def run(source: str, handler: Handler) -> Outcome:
         async def answer(request: web.Request) -> web.StreamResponse:
@@ -79,7 +79,7 @@ def test_errors_are_those_of_http(call: Any) -> None:
     assert (error["code"], error["tags"], error["body"]) == (404, ["HttpError"], {"error": {"code": 404}})
 
 
-def test_unavailable_services_are_tried_again(call: Any, clock: Any) -> None:
+def test_requests_to_unavailable_services_are_retried(call: Any, clock: Any) -> None:
     answers = iter([503, 503, 200])
     source = step("googleapis.storage.v1.buckets.get", {"bucket": "b"})
     outcome = call(source, lambda *_: web.json_response({"name": "b"}, status=next(answers)))
@@ -150,7 +150,7 @@ def test_refused_at_deployment(source: str, message: str) -> None:
         load(source)
 
 
-def test_a_connector_that_is_not_emulated_deploys_and_says_so_when_called(call: Any) -> None:
+def test_a_connector_that_is_not_emulated_deploys_and_raises_when_called(call: Any) -> None:
     outcome = call(step("googleapis.compute.v1.instances.stop", {"instance": "i"}), lambda *_: {})
     assert outcome.error is not None
     assert "not emulated" in outcome.error.value["message"]

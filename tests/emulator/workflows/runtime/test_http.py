@@ -69,7 +69,7 @@ def test_the_token_source_can_be_replaced_and_may_fail() -> None:
     assert tags(run({"auth": {"type": "OIDC", "audience": "bad"}}, echo, token_source=source)) == ["AuthError"]
 
 
-def test_a_slow_answer_is_a_timeout() -> None:
+def test_a_slow_response_is_a_timeout() -> None:
     async def never(_: web.Request) -> web.Response:
         await asyncio.Event().wait()
         return web.Response()
@@ -77,7 +77,7 @@ def test_a_slow_answer_is_a_timeout() -> None:
     assert tags(run({"timeout": 0.05}, never)) == ["TimeoutError", "OSError"]
 
 
-def test_a_connection_cut_in_the_middle() -> None:
+def test_a_broken_connection() -> None:
     async def cut(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": "100"})
         await response.prepare(request)
@@ -94,7 +94,7 @@ def test_a_refused_connection() -> None:
     assert tags(outcome) == ["ConnectionFailedError", "OSError"]
 
 
-def test_an_answer_of_more_than_2_mb() -> None:
+def test_a_response_above_2_mb() -> None:
     async def large(_: web.Request) -> web.Response:
         return web.Response(text="x" * (2 * 1024 * 1024 + 1))
 
@@ -125,7 +125,7 @@ def test_bodies_that_do_not_fit_their_type(body: Any, content_type: str) -> None
         encode_body(body, {"Content-Type": content_type})
 
 
-def test_urls_go_out_as_they_were_written() -> None:
+def test_urls_are_sent_as_written() -> None:
     assert str(parse_url("http://h/a%2Fb/é x?q=1%202")) == "http://h/a%2Fb/%C3%A9%20x?q=1%202"
 
 

@@ -49,7 +49,7 @@ expressions = st.recursive(st.one_of(literals, names.map(Name)), compound, max_l
 
 
 @given(expressions)
-def test_what_is_written_reads_the_same(node: Expression) -> None:
+def test_the_text_of_a_tree_parses_to_the_same_tree(node: Expression) -> None:
     written = text(node)
     if len(written) <= 400:
         assert parse(written) == node
@@ -58,7 +58,7 @@ def test_what_is_written_reads_the_same(node: Expression) -> None:
 @given(
     st.one_of(st.text(max_size=60), st.text(string.printable[:90], max_size=40), st.text('([{-not. 1a"', max_size=400))
 )
-def test_garbage_is_an_expression_error_or_an_expression(garbage: str) -> None:
+def test_any_text_is_an_expression_or_an_expression_error(garbage: str) -> None:
     try:
         node = parse(garbage)
     except ExpressionError as error:
@@ -107,7 +107,7 @@ def test_four_hundred_characters_are_the_limit() -> None:
 
 
 @pytest.mark.parametrize("source", ["(" * 150 + "1" + ")" * 150, "-" * 200 + "1", "-" * 399 + "1"])
-def test_nesting_ends_in_an_error_not_in_the_interpreter(source: str) -> None:
+def test_deep_nesting_is_an_expression_error(source: str) -> None:
     try:
         parse(source)
     except ExpressionError as error:
@@ -120,6 +120,6 @@ def test_targets(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["1", "f(x)", "f(x).y", "a + b", "[a]", "-a", '"a"', "m[special!key]"])
-def test_what_cannot_be_assigned_to(target: str) -> None:
+def test_invalid_targets(target: str) -> None:
     with pytest.raises(ExpressionError):
         parse_target(target)

@@ -94,7 +94,7 @@ def test_json_with_tabs_and_surrogates() -> None:
 
 
 def problems_of(text: str) -> list[Problem]:
-    """Nothing but a syntax error may come out of `load`."""
+    """`load` may raise a syntax error only."""
     try:
         load(text)
     except WorkflowSyntaxError as error:
@@ -134,7 +134,7 @@ yaml_like = st.lists(st.sampled_from(LINES), max_size=12).map("\n".join)
 
 
 @given(yaml_like)
-def test_any_pile_of_lines_loads_or_is_a_syntax_error(text: str) -> None:
+def test_any_lines_load_or_are_a_syntax_error(text: str) -> None:
     assert all(problem.line >= 1 and problem.column >= 1 for problem in problems_of(text))
 
 
@@ -149,7 +149,7 @@ def test_any_pile_of_lines_loads_or_is_a_syntax_error(text: str) -> None:
         ('[${"it\'s: " + a}]', ['${"it\'s: " + a}']),
     ],
 )
-def test_bare_expressions_in_flow_collections(value: str, expected: object) -> None:
+def test_unquoted_expressions_in_flow_collections(value: str, expected: object) -> None:
     root, _ = parse(f"before: ${{x}}\nkey: {value}\nafter: '[${{y}}]'\n")
     assert isinstance(root, Mapping)
     node, after = root.get("key"), root.get("after")
