@@ -1,4 +1,4 @@
-"""Time loop.yaml under PyPI's workflows-emulator, in its own environment: prints the result and the best time of N runs."""
+"""Time loop.yaml under PyPI's workflows-emulator, in its own environment; print the result and the best of N times."""
 
 import contextlib
 import copy

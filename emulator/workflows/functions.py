@@ -59,6 +59,6 @@ def is_connector(name: str) -> bool:
 
 
 def nearest(name: str, others: Collection[str]) -> str | None:
-    """The function of the standard library, or the one of `others`, that is spelt most like the name."""
+    """The function of the standard library, or the one of `others`, whose spelling is closest to the name."""
     library = [known for known in _FUNCTIONS if not is_connector(known)]
     return next(iter(difflib.get_close_matches(name, [*library, *others], 1)), None)

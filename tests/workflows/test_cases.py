@@ -1,4 +1,4 @@
-"""Runs the cases in `*.yaml`: each is a workflow with its expected behaviour; `ref` cites a section of the reference."""
+"""Run the cases in `*.yaml`: each is a workflow with its expected behaviour; `ref` cites a section of the reference."""
 
 import asyncio
 import json
