@@ -58,7 +58,9 @@ class Scope:
 
     def store(self, name: str, value: Any, amount: int) -> None:
         """Store a value of known size here."""
-        self.frame.execution.charge(amount - self.sizes.get(name, 0))
+        growth = amount - self.sizes.get(name, 0)
+        if growth:
+            self.frame.execution.charge(growth)
         self.variables[name] = value
         self.sizes[name] = amount
 
