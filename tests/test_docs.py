@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from emulator.workflows import choices
+from emulator.workflows import assumptions
 from pipeline.errors import REASONS
 from pipeline.inputs.parameters import CHECKS
 
@@ -17,9 +17,9 @@ def test_every_reason_for_a_rejection_is_documented_in_the_same_words():
     assert rows == REASONS
 
 
-def test_every_choice_of_the_emulator_is_documented():
+def test_every_assumption_of_the_emulator_is_documented():
     text = (DOCS / "emulator.md").read_text()
-    assert [name for name in vars(choices) if name.isupper() and f"`{name}`" not in text] == []
+    assert [name for name in vars(assumptions) if name.isupper() and f"`{name}`" not in text] == []
 
 
 def test_links_between_documents_lead_somewhere():

@@ -1,4 +1,4 @@
-"""Time loop.yaml under PyPI's workflows-emulator, in its own environment: prints the seconds of the best of N runs."""
+"""Time loop.yaml under PyPI's workflows-emulator, in its own environment; print the result and the best of N times."""
 
 import contextlib
 import copy
@@ -11,7 +11,7 @@ from workflows_emulator.main import execute_workflow, load_workflow
 source, runs = load_workflow(sys.argv[1]), int(sys.argv[2])
 seconds = []
 for _ in range(runs):
-    workflow = copy.deepcopy(source)  # it takes its argument apart
+    workflow = copy.deepcopy(source)  # the peer modifies it
     began = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
         result = execute_workflow(workflow, {})

@@ -1,10 +1,10 @@
-"""Measure the Workflows emulator: executions at once, overhead per step, memory; and its steps beside a peer's.
+"""Measure the Workflows emulator: overhead per step (compared with a peer), concurrent executions, memory.
 
     make benchmark-workflows
 
 Part 1 runs loop.yaml in this interpreter and in PyPI's workflows-emulator, each in its own process. Part 2 starts
 the emulator and a small HTTP service as processes, and creates executions of three_calls.yaml through the official
-client: 200 one after the other (overhead per step), then 1,000 at once.
+client: 200 in sequence (overhead per step), then 1,000 concurrently.
 """
 
 import argparse
@@ -50,15 +50,15 @@ def compare_steps(peer: str | None, runs: int = 5) -> None:
         began = time.perf_counter()
         outcome = asyncio.run(workflow.execute({}))
         seconds.append(time.perf_counter() - began)
-    ours = min(seconds)
+    best = min(seconds)
     print(f"loop.yaml, {LOOP_STEPS:.0f} steps, best of {runs}")
-    print(f"  this emulator       {ours / LOOP_STEPS * 1e6:8.1f} µs a step")
+    print(f"  this emulator       {best / LOOP_STEPS * 1e6:8.1f} µs a step")
     if peer:
         command = [peer, HERE / "peer.py", HERE / "loop.yaml", str(runs)]
-        answer, theirs = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-2:]
-        assert int(answer) == outcome.result, "the two interpreters disagree"
-        print(f"  workflows-emulator  {float(theirs) / LOOP_STEPS * 1e6:8.1f} µs a step")
-        print(f"  ratio               {float(theirs) / ours:8.1f}")
+        result, peer_seconds = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-2:]
+        assert int(result) == outcome.result, "the two interpreters disagree"
+        print(f"  workflows-emulator  {float(peer_seconds) / LOOP_STEPS * 1e6:8.1f} µs a step")
+        print(f"  ratio               {float(peer_seconds) / best:8.1f}")
 
 
 async def measure_executions(folder: Path, count: int) -> None:
@@ -85,9 +85,9 @@ async def drive(stack: Stack, count: int) -> None:
     channel = grpc.aio.insecure_channel(stack.grpc)
     client = executions_v1.ExecutionsAsyncClient(transport=ExecutionsGrpcAsyncIOTransport(channel=channel))
     await execute(client, 0)
-    alone = [await execute(client, number) for number in range(200)]
-    steps = sorted(1000 * seconds / CALL_STEPS for seconds in alone)
-    print("three_calls.yaml, 200 executions one after the other, HTTP included")
+    durations = [await execute(client, number) for number in range(200)]
+    steps = sorted(1000 * seconds / CALL_STEPS for seconds in durations)
+    print("three_calls.yaml, 200 executions in sequence, HTTP included")
     print(f"  per step  p50 {statistics.median(steps):.2f} ms  p99 {steps[int(len(steps) * 0.99)]:.2f} ms")
 
     began = time.perf_counter()
@@ -97,23 +97,23 @@ async def drive(stack: Stack, count: int) -> None:
         (process for process in psutil.process_iter(["cmdline"]) if str(stack.data) in process.info["cmdline"]),
         key=lambda process: process.memory_info().rss,
     )
-    print(f"three_calls.yaml, {count:,} executions at once: all succeeded")
+    print(f"three_calls.yaml, {count:,} concurrent executions: all succeeded")
     print(f"  {count / seconds:.0f} executions/s, {3 * count / seconds:.0f} HTTP calls/s")
     print(f"  memory of the emulator afterwards {emulator.memory_info().rss / 2**20:.0f} MiB")
     await channel.close()
 
 
 async def execute(client: executions_v1.ExecutionsAsyncClient, number: int) -> float:
-    """Seconds that the execution itself took; fails when its result is not the number."""
-    execution = executions_v1.Execution(argument=json.dumps({"number": number}))
-    created = await client.create_execution(parent=PARENT, execution=execution, timeout=60)
+    """The execution's duration in seconds; its result must be the number."""
+    argument = executions_v1.Execution(argument=json.dumps({"number": number}))
+    created = await client.create_execution(parent=PARENT, execution=argument, timeout=60)
     while True:
-        found = await client.get_execution(name=created.name, timeout=60)
-        if found.state != executions_v1.Execution.State.ACTIVE and found.state != executions_v1.Execution.State.QUEUED:
+        execution = await client.get_execution(name=created.name, timeout=60)
+        if execution.state not in (executions_v1.Execution.State.ACTIVE, executions_v1.Execution.State.QUEUED):
             break
         await asyncio.sleep(0.02 if number < 200 else 0.5)
-    assert json.loads(found.result) == number, found
-    return (found.end_time - found.start_time).total_seconds()
+    assert json.loads(execution.result) == number, execution
+    return (execution.end_time - execution.start_time).total_seconds()
 
 
 def free_port() -> int:

@@ -1,4 +1,4 @@
-"""The HTTP service that the workflow calls: answers with what it was sent."""
+"""The HTTP service that the workflow calls: it responds with the body of the request."""
 
 import sys
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from google.auth import exceptions, jwt
 
-from emulator.identity.tokens import ISSUER, TokenIssuer
+from emulator.identity.token_sources import ISSUER
+from emulator.identity.tokens import TokenIssuer
 
 _MAX_TOKEN = 16_384
 _MAX_KNOWN = 1_000

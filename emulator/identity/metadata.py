@@ -8,9 +8,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from emulator.identity import policy
+from emulator.identity.token_sources import TokenRequest
 from emulator.identity.tokens import TokenIssuer
 from emulator.stack.model import DEVELOPER, Stack
-from emulator.workflows.runtime.auth import TokenRequest
 
 _FLAVOR = {"Metadata-Flavor": "Google"}
 _ROOT = "/computeMetadata/v1"

@@ -9,7 +9,6 @@ import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -18,10 +17,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from emulator.workflows.runtime.auth import TokenRequest
+from emulator.identity.token_sources import LIFETIME, TokenRequest
 
-ISSUER = "https://accounts.google.com"
-LIFETIME = 3600
 _RENEW_BEFORE = 600
 _MAX_CACHED = 1000
 
@@ -54,19 +51,7 @@ class TokenIssuer:
         return token
 
     def _sign(self, request: TokenRequest, now: int) -> str:
-        claims: dict[str, Any] = {
-            "iss": ISSUER,
-            "sub": request.service_account,
-            "email": request.service_account,
-            "email_verified": True,
-            "iat": now,
-            "exp": now + LIFETIME,
-        }
-        if request.kind == "OIDC":
-            claims["aud"] = request.audience
-        else:
-            claims["scope"] = " ".join(request.scopes)
-        return str(jwt.encode(self._signer, claims).decode())
+        return str(jwt.encode(self._signer, request.claims(now)).decode())
 
     def routes(self) -> list[Route]:
         """The public key, at the paths that Google has it: v3 as JWKS, v1 as PEM by key id."""

@@ -8,11 +8,11 @@ from dataclasses import replace
 import aiohttp
 
 from emulator.clock import Clock
+from emulator.identity.token_sources import TokenSource
 from emulator.pubsub import push
 from emulator.pubsub.backlog import Backlog
 from emulator.pubsub.catalog import Catalog
 from emulator.pubsub.store import Delivery
-from emulator.workflows.runtime.auth import TokenSource
 
 _log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
+from emulator.identity.token_sources import TokenRequest
 from emulator.pubsub import protos
 from emulator.pubsub.protos import Proto
 from emulator.pubsub.store import Delivery
-from emulator.workflows.runtime.auth import TokenRequest
 
 MODE = "__GCP_CloudEventsMode"
 

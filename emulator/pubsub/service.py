@@ -9,6 +9,7 @@ import grpc.aio
 from starlette.routing import Route
 
 from emulator.clock import Clock, SystemClock
+from emulator.identity.token_sources import TokenSource, local_token
 from emulator.pubsub import protos, rest, rpc
 from emulator.pubsub.backlog import Backlog
 from emulator.pubsub.catalog import Catalog
@@ -17,7 +18,6 @@ from emulator.pubsub.publisher import Publisher
 from emulator.pubsub.pump import Pump
 from emulator.pubsub.store import Store
 from emulator.pubsub.subscriber import Subscriber
-from emulator.workflows.runtime.auth import TokenSource, local_token
 
 
 class PubSub:

@@ -1,13 +1,13 @@
-"""The Workflows language: `load` a source, `execute` it; problems come as `WorkflowSyntaxError`."""
+"""Google Cloud Workflows' language: `load` a source, then `execute` it; a bad source raises `WorkflowSyntaxError`."""
 
+from emulator.workflows.errors import ExecutionError, Problem, StackTraceElement, WorkflowSyntaxError
 from emulator.workflows.runtime.callbacks import Callback, CallbackRegistry
 from emulator.workflows.runtime.clock import Clock, SystemClock
-from emulator.workflows.runtime.environment import Environment, Outcome
+from emulator.workflows.runtime.environment import Environment
 from emulator.workflows.runtime.observer import Observer, StepEntry
+from emulator.workflows.runtime.outcome import Outcome
 from emulator.workflows.runtime.runtime import Runtime
-
-from .errors import ExecutionError, Frame, Problem, WorkflowSyntaxError
-from .workflow import Workflow, load
+from emulator.workflows.workflow import Workflow, load
 
 __all__ = [
     "Callback",
@@ -15,11 +15,11 @@ __all__ = [
     "Clock",
     "Environment",
     "ExecutionError",
-    "Frame",
     "Observer",
     "Outcome",
     "Problem",
     "Runtime",
+    "StackTraceElement",
     "StepEntry",
     "SystemClock",
     "Workflow",

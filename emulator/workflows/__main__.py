@@ -1,7 +1,5 @@
 """Commands: `check` workflow files, `run` one without a server."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import json
@@ -13,24 +11,24 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
+from emulator.identity.token_sources import from_metadata_server, local_token
+from emulator.workflows import limits
+from emulator.workflows.callback_server import CallbackServer
+from emulator.workflows.errors import WorkflowSyntaxError
 from emulator.workflows.linter import WARNING, check
-from emulator.workflows.runtime.auth import from_metadata_server, local_token
-from emulator.workflows.runtime.environment import Environment, Outcome
+from emulator.workflows.runtime.environment import BUILT_IN, Environment
+from emulator.workflows.runtime.outcome import Outcome
 from emulator.workflows.runtime.runtime import Runtime
-
-from . import limits
-from .callback_server import CallbackServer
-from .errors import WorkflowSyntaxError
-from .trace import Tracer
-from .values import decode_json
-from .workflow import Workflow, load
+from emulator.workflows.trace import Tracer
+from emulator.workflows.values import decode_json
+from emulator.workflows.workflow import Workflow, load
 
 OVERRIDE = "CLOUDSDK_API_ENDPOINT_OVERRIDES_"
-USAGE = 2
+ATTEMPT = "GOOGLE_CLOUD_WORKFLOW_EXECUTION_ATTEMPT"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; its exit status is 0, 1 when the workflow is at fault, or 2 for wrong usage."""
+    """Run a command; returns the exit status: 0, or 1 when the workflow has errors or fails (argparse exits with 2)."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -48,36 +46,33 @@ def _parser() -> argparse.ArgumentParser:
     checker = commands.add_parser(
         "check",
         help="print problems as file:line:column: message",
-        description="Print what a deployment would refuse, and warnings about what hurts in production. "
-        "Exit status 1 when there is an error; warnings alone give 0 (or 1 with --strict).",
+        description="Print what a deployment would refuse, and warnings of what fails later in production. "
+        "The exit status is 1 when there is an error; 0 for warnings alone, or 1 with --strict.",
     )
     checker.add_argument("files", nargs="+", metavar="FILE", help="YAML or JSON source")
     checker.add_argument("--strict", action="store_true", help="warnings count as errors")
     checker.set_defaults(command=_check)
+    _add_run(commands)
+    return parser
+
+
+def _add_run(commands: Any) -> None:
     runner = commands.add_parser(
         "run",
         help="execute one workflow against real HTTP",
         description="Execute one workflow. The last line is one JSON object: "
         '{"state": "SUCCEEDED", "result": …} or {"state": "FAILED", "error": {"payload": …, "context": …}}. '
-        "Exit status 0 when it succeeded, else 1.",
+        "The exit status is 0 when it succeeded, else 1.",
     )
-    runner.add_argument("file", metavar="FILE", help="YAML or JSON source; - reads standard input")
-    runner.add_argument(
-        "--data", metavar="JSON", help="the argument; @FILE reads it from a file, - from standard input"
-    )
-    runner.add_argument(
-        "--env", action="append", default=[], metavar="NAME=VALUE", help="a variable for sys.get_env (repeatable)"
-    )
-    runner.add_argument("--trace", action="store_true", help="show each step with its duration")
-    runner.add_argument(
-        "--endpoint",
-        action="append",
-        default=[],
-        metavar="SERVICE=URL",
-        help=f"where a connector's service is reached (repeatable; else from {OVERRIDE}<SERVICE>)",
-    )
+    add = runner.add_argument
+    repeatable: dict[str, Any] = {"action": "append", "default": []}
+    add("file", metavar="FILE", help="YAML or JSON source; - reads standard input")
+    add("--data", metavar="JSON", help="the argument; @FILE reads it from a file, - from standard input")
+    add("--env", **repeatable, metavar="NAME=VALUE", help="a variable for sys.get_env (repeatable)")
+    add("--trace", action="store_true", help="show each step with its duration")
+    base_url = f"the base URL of a connector's service (repeatable; default: {OVERRIDE}<SERVICE>)"
+    add("--endpoint", **repeatable, metavar="SERVICE=URL", help=base_url)
     runner.set_defaults(command=_run)
-    return parser
 
 
 def _check(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
@@ -90,7 +85,7 @@ def _check(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
 
 def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    environment = _environment(_pairs("--env", options.env, parser), options.file)
+    environment = _environment(_pairs("--env", options.env, parser), options.file, parser)
     endpoints = {**overrides(os.environ), **_pairs("--endpoint", options.endpoint, parser)}
     argument = _argument(options.data, parser)
     try:
@@ -111,7 +106,7 @@ async def _execute(
     workflow: Workflow, argument: Any, environment: Environment, endpoints: dict[str, str], trace: bool
 ) -> Outcome:
     async with AsyncExitStack() as stack:
-        host = os.environ.get("GCE_METADATA_HOST")  # of a running stack, whose services check tokens
+        host = os.environ.get("GCE_METADATA_HOST")  # set for a running stack, whose services check tokens
         tokens = from_metadata_server(host) if host else local_token
         runtime = await stack.enter_async_context(Runtime(endpoints=endpoints, log_sink=_log, token_source=tokens))
         if "events.create_callback_endpoint" in workflow.source:
@@ -130,7 +125,7 @@ def overrides(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _base(url: str) -> str:
-    """The base that connector paths follow: gcloud's storage override already ends in the API's path."""
+    """The URL without the path of the Storage API, with which gcloud's override ends."""
     return url.rstrip("/").removesuffix("/storage/v1")
 
 
@@ -148,13 +143,13 @@ def _print(report: dict[str, Any]) -> None:
 
 
 def _log(entry: dict[str, Any]) -> None:
-    """`sys.log` on standard error, one JSON line each."""
+    """Write an entry of `sys.log` to standard error, as one JSON line."""
     line = {"severity": entry["severity"], "step": entry["step"], "message": entry["content"]}
     print(_line(line, sys.stderr), file=sys.stderr)
 
 
 def _line(value: dict[str, Any], stream: TextIO) -> str:
-    """JSON on one line; characters that the stream cannot write are escaped."""
+    """JSON on one line; characters that the stream cannot encode are escaped."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     try:
         text.encode(stream.encoding or "utf-8")
@@ -178,7 +173,7 @@ def _argument(data: str | None, parser: argparse.ArgumentParser) -> Any:
     try:
         return decode_json(data)
     except (ValueError, RecursionError) as error:
-        parser.error(f"--data is no JSON: {error}")
+        parser.error(f"--data is not JSON: {error}")
 
 
 def _pairs(option: str, pairs: list[str], parser: argparse.ArgumentParser) -> dict[str, str]:
@@ -188,46 +183,24 @@ def _pairs(option: str, pairs: list[str], parser: argparse.ArgumentParser) -> di
         if not separator or not name:
             parser.error(f"{option} takes NAME=VALUE, got '{pair}'")
         values[name] = value
-    if option == "--env":
-        _check_variables(values, parser)
     return values
 
 
-_BUILT_IN = {
-    "GOOGLE_CLOUD_PROJECT_ID": "project_id",
-    "GOOGLE_CLOUD_PROJECT_NUMBER": "project_number",
-    "GOOGLE_CLOUD_LOCATION": "location",
-    "GOOGLE_CLOUD_WORKFLOW_ID": "workflow_id",
-    "GOOGLE_CLOUD_WORKFLOW_REVISION_ID": "revision_id",
-    "GOOGLE_CLOUD_WORKFLOW_EXECUTION_ID": "execution_id",
-    "GOOGLE_CLOUD_SERVICE_ACCOUNT_NAME": "service_account",
-}
-
-_ATTEMPT = "GOOGLE_CLOUD_WORKFLOW_EXECUTION_ATTEMPT"
-
-
-def _check_variables(values: dict[str, str], parser: argparse.ArgumentParser) -> None:
-    if not values.get(_ATTEMPT, "1").isdecimal():
-        parser.error(f"{_ATTEMPT} must be a number")
-    own = [name for name in values if name not in _BUILT_IN and name != _ATTEMPT]
-    if len(own) > limits.USER_VARIABLES:
-        parser.error(f"a workflow has at most {limits.USER_VARIABLES} variables of its own")
-    for name in own:
-        if name.startswith(("GOOGLE", "WORKFLOWS")):
-            parser.error(f"'{name}': names of GOOGLE and WORKFLOWS are reserved")
-        if len(values[name].encode()) > limits.USER_VARIABLE_BYTES:
-            parser.error(f"'{name}' is longer than {limits.USER_VARIABLE_BYTES} bytes")
-
-
-def _environment(values: dict[str, str], file: str) -> Environment:
+def _environment(values: dict[str, str], file: str, parser: argparse.ArgumentParser) -> Environment:
     environment = Environment(workflow_id="workflow" if file == "-" else Path(file).stem)
     for name, value in values.items():
-        if name == _ATTEMPT:
-            environment.attempt = int(value)
-        elif name in _BUILT_IN:
-            setattr(environment, _BUILT_IN[name], value)
+        if name == ATTEMPT and not value.isdecimal():
+            parser.error(f"{ATTEMPT} must be a number")
+        if name in BUILT_IN:
+            setattr(environment, BUILT_IN[name], int(value) if name == ATTEMPT else value)
+        elif name.startswith(("GOOGLE", "WORKFLOWS")):
+            parser.error(f"'{name}': names that begin with GOOGLE or WORKFLOWS are reserved")
+        elif len(value.encode()) > limits.USER_VARIABLE_BYTES:
+            parser.error(f"'{name}' is longer than {limits.USER_VARIABLE_BYTES} bytes")
         else:
             environment.variables[name] = value
+    if len(environment.variables) > limits.USER_VARIABLES:
+        parser.error(f"a workflow has at most {limits.USER_VARIABLES} user-defined variables")
     return environment
 
 

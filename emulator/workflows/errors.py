@@ -1,12 +1,10 @@
-"""What goes wrong: at deployment (`WorkflowSyntaxError`) and while an execution runs (`RaisedError`).
+"""Errors: of a deployment (`WorkflowSyntaxError`) and of a running execution (`RaisedError`).
 
 Exception
-├── WorkflowSyntaxError       the source cannot be deployed; every problem with its place
+├── WorkflowSyntaxError       the source cannot be deployed; has every problem with its place
 └── RaisedError               a value raised at run time: exactly what `except: as: e` sees
-    └── LimitError            a limit of the service was hit: no `except` catches it
+    └── LimitError            a limit of the service was exceeded: no `except` catches it
 """
-
-from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
@@ -28,7 +26,7 @@ class Problem:
 
 
 class WorkflowSyntaxError(Exception):
-    """The source is refused at deployment; `problems` lists every reason, the first one is shown."""
+    """The source is refused at deployment; `problems` lists every reason, `message` is the first."""
 
     def __init__(
         self,
@@ -50,8 +48,8 @@ class WorkflowSyntaxError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """One element of a stack trace: the step that was running in one call of a routine."""
+class StackTraceElement:
+    """The step that was running in one call of a routine."""
 
     step: str
     routine: str
@@ -62,11 +60,11 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionError:
-    """How an execution failed, in the form that the Executions API reports."""
+    """Why an execution failed, as the Executions API reports it."""
 
     payload: str
     context: str
-    stack_trace: list[Frame] = field(default_factory=list)
+    stack_trace: list[StackTraceElement] = field(default_factory=list)
 
     @property
     def value(self) -> Any:
@@ -75,17 +73,17 @@ class ExecutionError:
 
 
 class RaisedError(Exception):
-    """A value on its way up to an `except`, and the steps that it has passed."""
+    """A raised value, with the steps that it has passed; `blamed_in` is the call whose step was added last."""
 
     def __init__(self, value: Any) -> None:
         super().__init__(value)
         self.value = value
-        self.frames: list[Frame] = []
-        self.claimed_by: object = None
+        self.stack_trace: list[StackTraceElement] = []
+        self.blamed_in: object = None
 
 
 class LimitError(RaisedError):
-    """A limit of the service was hit: the execution fails at once, no `except` sees it."""
+    """A limit of the service was exceeded: the execution fails, no `except` catches it."""
 
 
 _ANCESTORS = {
@@ -102,12 +100,12 @@ _ANCESTORS = {
 
 
 def error_map(tag: str, message: str, **details: Any) -> dict[str, Any]:
-    """The map that an `except` sees for an error of the service's own."""
+    """The map that `except` receives for an error that the service raises."""
     return {**details, "message": f"{tag}: {message}", "tags": [tag, *_ANCESTORS.get(tag, ())]}
 
 
 def failure(tag: str, message: str, **details: Any) -> RaisedError:
-    """An error of the service's own, by its tag."""
+    """An error that the service raises, by its tag."""
     return RaisedError(error_map(tag, message, **details))
 
 
@@ -117,7 +115,7 @@ def type_error(message: str) -> RaisedError:
 
 
 def value_error(message: str) -> RaisedError:
-    """An argument has the right type and a value that cannot be."""
+    """An argument has the right type but an invalid value."""
     return failure("ValueError", message)
 
 
@@ -132,5 +130,5 @@ def index_error(index: int, length: int) -> RaisedError:
 
 
 def limit_error(message: str) -> LimitError:
-    """A limit of the service was hit; the message names it."""
+    """A limit of the service was exceeded; the message names it."""
     return LimitError(error_map("ResourceLimitError", message))

@@ -1,4 +1,4 @@
-"""The service's limits; a workflow that passes here must not meet them for the first time in the cloud."""
+"""The service's limits, enforced here too, so that a workflow does not exceed them only in the cloud."""
 
 SOURCE_BYTES = 128 * 1024
 EXPRESSION_CHARACTERS = 400

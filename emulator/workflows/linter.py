@@ -1,32 +1,17 @@
-"""The linter: what a deployment refuses, and what it accepts but production will regret."""
-
-from __future__ import annotations
+"""The linter: what a deployment refuses, and warnings of what fails later in production."""
 
 import re
 from collections.abc import Iterator
 
 from emulator.workflows import limits
 from emulator.workflows.errors import Problem, WorkflowSyntaxError
-from emulator.workflows.syntax.nodes import Binary, Call, Expression, Index, ListLiteral, Member, Name, Unary
-from emulator.workflows.syntax.program import (
-    Assign,
-    CallStep,
-    Computed,
-    Constant,
-    ListValue,
-    MapValue,
-    Place,
-    Program,
-    Raise,
-    Return,
-    Step,
-    Switch,
-    Try,
-    Value,
-)
+from emulator.workflows.syntax import ast
+from emulator.workflows.syntax.ast import Expression, Literal, Member, Name
+from emulator.workflows.syntax.quoting import single_quoted
 from emulator.workflows.syntax.source import Mapping, Node, Scalar, Sequence, parse
-from emulator.workflows.syntax.variables import inside, walk
-from emulator.workflows.workflow import examine
+from emulator.workflows.syntax.steps import CallStep, Constant, Place, Routine, Step, Try, Value
+from emulator.workflows.syntax.traversal import expressions, nested, values, walk
+from emulator.workflows.workflow import examine, in_order
 
 WARNING = "warning"
 _HTTP = re.compile(r"http\.(get|post|put|patch|delete|request)\Z")
@@ -37,15 +22,15 @@ _LARGE = frozenset({"googleapis.storage.v1.objects.get"})
 def check(source: str, name: str) -> list[Problem]:
     """Every problem of a source, errors and warnings, in its order."""
     try:
-        program, problems = examine(source, name)
+        routines, problems = examine(source, name)
         root, _ = parse(source, name)
     except WorkflowSyntaxError as error:
         return error.problems
     linter = _Linter(name)
     linter.scalars(root)
     if not problems:
-        linter.program(program)
-    return sorted({*problems, *linter.problems}, key=lambda problem: (problem.line, problem.column))
+        linter.routines(routines)
+    return in_order([*problems, *linter.problems])
 
 
 class _Linter:
@@ -59,7 +44,7 @@ class _Linter:
     # --- strings that look like expressions ---------------------------------------------------------
 
     def scalars(self, node: Node) -> None:
-        """Strings in which an expression will not be evaluated."""
+        """Warn of strings in which an expression will not be evaluated."""
         if isinstance(node, Scalar):
             self._scalar(node)
         elif isinstance(node, Sequence):
@@ -83,9 +68,9 @@ class _Linter:
 
     # --- steps --------------------------------------------------------------------------------------
 
-    def program(self, program: Program) -> None:
-        """Steps that will hurt in production."""
-        for routine in program.routines.values():
+    def routines(self, routines: dict[str, Routine]) -> None:
+        """Warn of steps that fail later in production."""
+        for routine in routines.values():
             self._steps(routine.steps, retried=False)
             responses = {
                 step.result
@@ -93,14 +78,14 @@ class _Linter:
                 if isinstance(step, CallStep) and step.result and _HTTP.match(step.function)
             }
             for step in walk(routine.steps):
-                self._expressions(step, {name for name in responses if name})
+                self._expressions(step, responses)
 
     def _steps(self, steps: list[Step], retried: bool) -> None:
         for step in steps:
             if isinstance(step, CallStep):
                 self._call(step, retried)
             tried = isinstance(step, Try) and step.retry is not None
-            for inner in inside(step):
+            for inner in nested(step):
                 body = isinstance(step, Try) and inner is step.steps
                 self._steps(inner, retried or (tried and body))
 
@@ -124,7 +109,7 @@ class _Linter:
             self.warn(f"timeout is larger than {limits.HTTP_TIMEOUT_S} seconds: the call will fail", step.place)
         url = _constant(step.arguments.get("url"))
         if isinstance(url, str) and not url.startswith(("http://", "https://")):
-            self.warn(f"'{url}' is no URL", step.place)
+            self.warn(f"'{url}' is not a URL", step.place)
         if step.result is not None:
             self._size(step)
 
@@ -139,20 +124,15 @@ class _Linter:
         )
 
     def _expressions(self, step: Step, responses: set[str]) -> None:
-        for value in _values(step):
+        for value in values(step):
             for node, place in _nodes(value):
-                if (
-                    isinstance(node, Member)
-                    and node.name in ("status", "status_code", "statusCode")
-                    and isinstance(node.value, Name)
-                    and node.value.name in responses
-                ):
-                    name = node.value.name
-                    self.warn(
-                        f"a response has 'code', not '{node.name}': write '{name}.code'; and a status of 400 and "
-                        "more raises, so test it in 'except'",
-                        place,
-                    )
+                match node:
+                    case Member(Name(name), "status" | "status_code" | "statusCode" as member) if name in responses:
+                        self.warn(
+                            f"a response has 'code', not '{member}': write '{name}.code'; and a status of 400 and "
+                            "more raises, so test it in 'except'",
+                            place,
+                        )
 
 
 _LARGE_WORDS = ("download", "alt=media", "export", "image", "video", "audio", "base64", "embedding")
@@ -170,8 +150,13 @@ def _words(value: Value) -> str:
     if isinstance(value, Constant):
         return str(value.value)
     return " ".join(
-        str(getattr(node, "value", "")) for node, _ in _nodes(value) if isinstance(getattr(node, "value", None), str)
+        node.value for node, _ in _nodes(value) if isinstance(node, Literal) and isinstance(node.value, str)
     )
+
+
+def _nodes(value: Value) -> Iterator[tuple[Expression, Place]]:
+    for part in expressions(value):
+        yield from ((node, part.place) for node in ast.walk(part.expression))
 
 
 def _constant(value: Value | None) -> object:
@@ -189,54 +174,8 @@ def _concatenation(text: str) -> str:
     if at < len(text):
         parts.append(_quoted(text[at:]))
     whole = "${" + " + ".join(parts) + "}"
-    return "'" + whole.replace("'", "''") + "'" if ": " in whole or " #" in whole else whole
+    return single_quoted(whole) if ": " in whole or " #" in whole else whole
 
 
 def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-
-
-def _values(step: Step) -> Iterator[Value]:
-    match step:
-        case Assign(assignments=assignments):
-            yield from (value for _, value, _ in assignments)
-        case CallStep(arguments=arguments):
-            yield from arguments.values()
-        case Switch(cases=cases):
-            yield from (case.condition for case in cases)
-        case Return(value=value) | Raise(value=value):
-            yield value
-
-
-def _nodes(value: Value) -> Iterator[tuple[Expression, Place]]:
-    match value:
-        case Computed(expression, place):
-            yield from ((node, place) for node in _inside(expression))
-        case ListValue(items):
-            for item in items:
-                yield from _nodes(item)
-        case MapValue(entries):
-            for key, item in entries:
-                yield from _nodes(key)
-                yield from _nodes(item)
-
-
-def _inside(node: Expression) -> Iterator[Expression]:
-    yield node
-    match node:
-        case Member(value):
-            children: tuple[Expression, ...] = (value,)
-        case Index(value, index):
-            children = (value, index)
-        case Call(_, arguments):
-            children = arguments
-        case Unary(_, operand):
-            children = (operand,)
-        case Binary(_, left, right):
-            children = (left, right)
-        case ListLiteral(items):
-            children = items
-        case _:
-            children = ()
-    for child in children:
-        yield from _inside(child)

@@ -1,14 +1,11 @@
-"""`run --trace`: each step on a line, with its duration."""
-
-from __future__ import annotations
+"""`run --trace`: one line per step, with its duration."""
 
 import time
 from collections.abc import Callable
 from typing import TextIO
 
 from emulator.workflows.runtime.observer import FAILED, Observer, StepEntry
-
-from .values import safe_json
+from emulator.workflows.values import safe_json
 
 _SHOWN = 120
 

@@ -1,15 +1,13 @@
 """The values of the language: their types, sizes, text and JSON."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from . import choices, limits
-from .errors import RaisedError, limit_error, value_error
+from emulator.workflows import assumptions, limits
+from emulator.workflows.errors import limit_error, value_error
 
 INT_MIN = -(2**63)
 INT_MAX = 2**63 - 1
@@ -27,7 +25,7 @@ _TYPES: dict[type, str] = {
     bool: "boolean", bytes: "bytes", float: "double", int: "integer",
     list: "list", dict: "map", str: "string", type(None): "null", Function: "function",
 }  # fmt: skip
-# The service's own messages name types like this.
+# The names of types in the service's messages.
 _MESSAGE_TYPES: dict[type, str] = {
     bool: "bool", bytes: "bytes", float: "float", int: "int",
     list: "list", dict: "dict", str: "string", type(None): "null", Function: "function",
@@ -36,33 +34,33 @@ SCALARS = frozenset({bool, int, float, str, bytes, type(None)})
 
 
 def type_name(value: Any) -> str:
-    """What `get_type` answers."""
+    """What `get_type` returns."""
     return _TYPES[type(value)]
 
 
 def shown_type(value: Any) -> str:
-    """How error messages name the type."""
+    """The name of the type in error messages."""
     return f"'{_MESSAGE_TYPES[type(value)]}'"
 
 
 def is_number(value: Any) -> bool:
-    """Integer or double; a boolean is no number."""
+    """Integer or double, not boolean."""
     kind = type(value)
     return kind is int or kind is float
 
 
 def size(value: Any) -> int:
-    """Bytes that a value takes of the memory limit; raises when one string alone is too long."""
+    """Bytes that count against the memory limit; raises LimitError when a string is too long."""
     kind = type(value)
     if kind is str:
         return _string_size(value)
     if kind is int or kind is float:
-        return choices.NUMBER_BYTES
+        return assumptions.NUMBER_BYTES
     if kind is dict:
         return sum(_string_size(key) + size(item) for key, item in value.items())
     if kind is list:
         return sum(map(size, value))
-    return len(value) if kind is bytes else choices.FLAG_BYTES
+    return len(value) if kind is bytes else assumptions.FLAG_BYTES
 
 
 def _string_size(text: str) -> int:
@@ -81,14 +79,14 @@ def number_text(value: float) -> str:
 
 
 def _without_point(value: float) -> int | None:
-    """The integer that a double is written as, if it is one."""
-    if choices.INTEGRAL_DOUBLE_KEEPS_POINT or abs(value) >= choices.EXPONENT_FROM:
+    """The integer to write for a double without a fraction, else None."""
+    if assumptions.INTEGRAL_DOUBLE_KEEPS_POINT or abs(value) >= assumptions.EXPONENT_FROM:
         return None
     return int(value) if value.is_integer() else None
 
 
 def to_text(value: Any) -> str:
-    """A string, number or boolean as `+` and `string()` write it."""
+    """A string, number or boolean as text, as in `+` and `string()`."""
     kind = type(value)
     if kind is str:
         return str(value)
@@ -109,7 +107,7 @@ def encode_json(value: Any, indent: str | None = None, prefix: str = "") -> str:
 
 
 def jsonable(value: Any) -> Any:
-    """A copy of the value in the form that JSON has for it."""
+    """A copy of the value that `json.dumps` can encode."""
     kind = type(value)
     if kind is dict:
         return {key: jsonable(item) for key, item in value.items()}
@@ -129,7 +127,7 @@ def decode_json(text: str | bytes) -> Any:
     """JSON text to a value.
 
     Raises:
-        ValueError: it is no JSON, or a number in it is too large for a double.
+        ValueError: the text is not JSON, or a number in it is too large for a double.
     """
     return json.loads(text, parse_int=_parse_int, parse_float=_parse_float, parse_constant=_no_constant)
 
@@ -149,26 +147,18 @@ def _parse_int(text: str) -> int | float:
 
 
 def _no_constant(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON")
+    raise ValueError(f"{text} is not JSON")
 
 
 def normal(value: Any) -> Any:
-    """A caller's value as one of the language: tuples become lists, keys strings, big integers doubles."""
+    """A Python value as one of the language: tuples become lists, keys strings, large integers doubles."""
     return decode_json(json.dumps(value))
 
 
-def error_context(error: RaisedError) -> str:
-    """The first line of an execution error's context."""
-    value = error.value
-    if isinstance(value, dict) and isinstance(value.get("message"), str):
-        return str(value["message"])
-    return f"RuntimeError: {safe_json(value)}"
-
-
 def safe_json(value: Any) -> str:
-    """JSON for a report: bytes and functions, which JSON cannot hold, are named instead."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=_named)
+    """JSON for a report: bytes and functions, which JSON cannot express, become their type's name."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=_placeholder)
 
 
-def _named(value: Any) -> str:
+def _placeholder(value: Any) -> str:
     return f"<{type_name(value)}>"

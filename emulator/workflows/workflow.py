@@ -1,38 +1,34 @@
-"""A deployed workflow: what `load` returns and what `execute` runs."""
-
-from __future__ import annotations
+"""A workflow, from its source to the outcomes of its executions."""
 
 import asyncio
 import json
 import logging
 from typing import Any
 
-from emulator.workflows.compile.compiler import CompiledRoutine, compile_program
+from emulator.workflows import limits
+from emulator.workflows.compile.compiler import compile_routines
 from emulator.workflows.deploy_checks.validation import validate
-from emulator.workflows.runtime.environment import Environment, Outcome
+from emulator.workflows.errors import Problem, RaisedError, WorkflowSyntaxError, failure, limit_error, value_error
+from emulator.workflows.runtime.environment import Environment
+from emulator.workflows.runtime.execution import Execution, Frame
 from emulator.workflows.runtime.observer import Observer
-from emulator.workflows.runtime.report import execution_error
+from emulator.workflows.runtime.outcome import Outcome, execution_error
 from emulator.workflows.runtime.runtime import Runtime
-from emulator.workflows.runtime.scope import Execution, Frame
-from emulator.workflows.syntax.program import Program
 from emulator.workflows.syntax.reader import read
 from emulator.workflows.syntax.source import parse
-
-from . import limits
-from .errors import Problem, RaisedError, WorkflowSyntaxError, failure, limit_error, value_error
-from .values import jsonable, normal
+from emulator.workflows.syntax.steps import Routine
+from emulator.workflows.values import jsonable, normal
 
 logger = logging.getLogger(__name__)
 
 
 class Workflow:
-    """A checked source, ready to run any number of executions at once."""
+    """A checked and compiled source; any number of executions can run concurrently."""
 
-    def __init__(self, name: str, source: str, program: Program) -> None:
+    def __init__(self, name: str, source: str, routines: dict[str, Routine]) -> None:
         self.name = name
         self.source = source
-        self.program = program
-        self._routines = compile_program(program)
+        self._routines = compile_routines(routines)
 
     async def execute(
         self,
@@ -45,15 +41,15 @@ class Workflow:
         """Run one execution to its end; cancelling the task gives the state CANCELLED.
 
         Args:
-            argument: any value that JSON can hold; goes to `main`'s param.
-            environment: what `sys.get_env` tells; each execution needs its own `execution_id`.
-            runtime: HTTP, clock, callbacks; without one, a runtime of the execution's own.
-            observer: told of each step.
+            argument: any value that JSON can express, for the parameter of `main`.
+            environment: what `sys.get_env` returns; each execution needs its own `execution_id`.
+            runtime: HTTP, clock, callbacks; by default, a new one for this execution.
+            observer: called at each step.
         """
         environment = environment or Environment()
         if runtime is None:
-            async with Runtime() as own:
-                return await self._execute(argument, environment, own, observer)
+            async with Runtime() as temporary:
+                return await self._execute(argument, environment, temporary, observer)
         return await self._execute(argument, environment, runtime, observer)
 
     async def _execute(
@@ -77,20 +73,20 @@ class Workflow:
 
     async def _main(self, execution: Execution, argument: Any) -> Any:
         value = _argument(argument)
-        main: CompiledRoutine = self._routines["main"]
+        main = self._routines["main"]
         names = [name for name, _ in main.parameters]
         return await main.run(Frame(execution, "main", 0), {names[0]: value} if names else {})
 
 
 def _argument(argument: Any) -> Any:
-    """The argument as a value of the language; too large a one fails like the API refuses it."""
+    """The argument as a value of the language; one that the API would refuse as too large raises."""
     if argument is None:
         return None
     try:
         length = len(json.dumps(argument, ensure_ascii=False, separators=(",", ":")).encode())
         value = normal(argument)
     except ValueError as error:
-        raise value_error(f"the argument is no JSON: {error}") from None
+        raise value_error(f"the argument is not JSON: {error}") from None
     if length > limits.ARGUMENT_BYTES:
         raise limit_error(f"Argument size limit exceeded: more than {limits.ARGUMENT_BYTES} bytes")
     return value
@@ -102,22 +98,27 @@ def load(source: str, name: str = "workflow.yaml") -> Workflow:
     Raises:
         WorkflowSyntaxError: with every problem found.
     """
-    program, problems = examine(source, name)
+    routines, problems = examine(source, name)
     if problems:
         first = problems[0]
         raise WorkflowSyntaxError(first.message, name, first.line, first.column, problems)
-    return Workflow(name, source, program)
+    return Workflow(name, source, routines)
 
 
-def examine(source: str, name: str = "workflow.yaml") -> tuple[Program, list[Problem]]:
-    """The program as far as it can be read, and its problems in the order of the source.
+def examine(source: str, name: str = "workflow.yaml") -> tuple[dict[str, Routine], list[Problem]]:
+    """The routines as far as they can be read, and the problems in the order of the source.
 
     Raises:
         WorkflowSyntaxError: the source cannot be read at all.
     """
     root, problems = parse(source, name)
-    program, structural = read(root, name)
+    routines, structural = read(root, name)
     problems += structural
     if not structural:
-        problems += validate(program)
-    return program, sorted(set(problems), key=lambda problem: (problem.line, problem.column))
+        problems += validate(routines, name)
+    return routines, in_order(problems)
+
+
+def in_order(problems: list[Problem]) -> list[Problem]:
+    """The problems without duplicates, in the order of the source."""
+    return sorted(dict.fromkeys(problems), key=lambda problem: (problem.line, problem.column))

@@ -3,8 +3,9 @@
 from starlette.requests import Request
 from starlette.routing import Route
 
+from emulator.googleapi.errors import InvalidArgumentError
 from emulator.googleapi.rest import body, query, resource, route
-from emulator.workflows_api.callback_requests import received
+from emulator.workflows.runtime.callbacks import http_request
 from emulator.workflows_api.executions import Executions
 from emulator.workflows_api.messages import read_execution
 from emulator.workflows_api.resources import Json
@@ -71,7 +72,14 @@ class ExecutionRoutes:
 
     async def call_back(self, request: Request) -> Json:
         name = resource(request, *_NAME, "callbacks")
-        return self._executions.call_back(name, await received(request))
+        content, url = await request.body(), request.url
+        target = f"{url.path}?{url.query}" if url.query else url.path
+        parameters = request.query_params.multi_items()
+        try:
+            received = http_request(request.method, target, parameters, request.headers.items(), content)
+        except ValueError as error:
+            raise InvalidArgumentError(f"the callback's body is not readable: {error}") from error
+        return self._executions.call_back(name, received)
 
     async def trigger(self, request: Request) -> Json:
         push = await body(request)

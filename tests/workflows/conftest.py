@@ -1,6 +1,4 @@
-"""The stage of the case suite: one event loop, one local HTTP server that follows a script, one virtual clock."""
-
-from __future__ import annotations
+"""Fixtures for the cases: an event loop with a scripted local HTTP server, and a virtual clock."""
 
 import asyncio
 import json
@@ -15,11 +13,11 @@ from aiohttp import web
 from emulator.workflows import CallbackRegistry
 
 EPOCH = 1_700_000_000.0
-REAL_PER_VIRTUAL = 1 / 20_000  # a sleep still takes a moment, so that what it waits for can happen first
+REAL_PER_VIRTUAL = 1 / 20_000  # a sleep takes a moment, so that other tasks can run first
 
 
 class VirtualClock:
-    """Sleeps take (almost) no time, but move the clock and are remembered."""
+    """Sleeps take almost no time, but advance the clock and are recorded."""
 
     def __init__(self) -> None:
         self.time = EPOCH
@@ -37,7 +35,7 @@ class VirtualClock:
 
 @dataclass
 class Script:
-    """What the server does in one case, and what it has seen."""
+    """What the server does in one case, and the requests that it received."""
 
     routes: list[dict[str, Any]] = field(default_factory=list)
     callbacks: CallbackRegistry = field(default_factory=CallbackRegistry)
@@ -48,7 +46,7 @@ class Script:
     waiting: list[asyncio.Event] = field(default_factory=list)
 
     def next_answer(self, method: str, path: str) -> dict[str, Any] | None:
-        """The route's answer for this call; its last one repeats."""
+        """The route's response to this request; the last one repeats."""
         for index, route in enumerate(self.routes):
             if (route["method"], route["path"]) == (method, path):
                 answers: list[dict[str, Any]] = route["respond"]
@@ -57,7 +55,7 @@ class Script:
         return None
 
     async def meet(self, size: int) -> None:
-        """Return when `size` requests wait here together."""
+        """Return when `size` requests wait here."""
         event = asyncio.Event()
         self.waiting.append(event)
         if len(self.waiting) == size:
@@ -68,7 +66,7 @@ class Script:
 
 
 class Stage:
-    """Runs coroutines beside the server; `script` is the present case's."""
+    """Runs coroutines in the event loop of the server, which follows the `script` of the current case."""
 
     def __init__(self) -> None:
         self.runner = asyncio.Runner()
@@ -132,7 +130,7 @@ def reply(answer: dict[str, Any], seen: dict[str, Any]) -> web.Response:
 
 
 async def drop(request: web.BaseRequest) -> web.StreamResponse:
-    """Break the connection in the middle of the answer."""
+    """Abort the connection during the response."""
     response = web.StreamResponse(headers={"content-length": "1000"})
     await response.prepare(request)
     await response.write(b"x")
@@ -157,6 +155,6 @@ def clock() -> VirtualClock:
 
 @pytest.fixture
 def script(stage: Stage) -> Script:
-    """A fresh script for one case."""
+    """A new script for one case."""
     stage.script = Script(callbacks=CallbackRegistry(stage.url))
     return stage.script

@@ -1,6 +1,4 @@
-"""Runs the cases of `*.yaml`: each is a workflow with what it must do; `ref` cites the reference's section."""
-
-from __future__ import annotations
+"""Run the cases in `*.yaml`: each is a workflow with its expected behaviour; `ref` cites a section of the reference."""
 
 import asyncio
 import json
@@ -36,7 +34,7 @@ def cases(file: Path) -> list[dict[str, Any]]:
 
 
 def flaws(case: dict[str, Any]) -> list[str]:
-    """What would make a case vacuous: unknown keys, no expectation."""
+    """Why a case would test nothing: unknown keys, no expectation."""
     found = [f"missing {key}" for key in REQUIRED - case.keys()]
     found += [f"unknown {key}" for key in case.keys() - REQUIRED - OPTIONAL]
     expect = case.get("expect") or {}

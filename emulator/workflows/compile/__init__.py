@@ -1,0 +1,1 @@
+"""Compiles the syntax tree into operations and closures over a scope."""

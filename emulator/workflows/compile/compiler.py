@@ -1,16 +1,14 @@
-"""Typed steps to compiled ones."""
-
-from __future__ import annotations
+"""Compiles the routines of a workflow."""
 
 from collections.abc import Callable
 from typing import Any
 
-from emulator.workflows.compile.calls import CallOperation, PureCallOperation
-from emulator.workflows.compile.evaluate import Code, Names, compile_value, resolve
+from emulator.workflows import functions
+from emulator.workflows.compile.assignment import Assigner
+from emulator.workflows.compile.calls import CallOperation, ImmediateCallOperation, awaited, immediate
+from emulator.workflows.compile.expressions import Code, Names, compile_value, resolve
 from emulator.workflows.compile.loops import CompiledLoop, ForOperation
-from emulator.workflows.compile.parallel import ParallelOperation
-from emulator.workflows.compile.retry import CompiledRetry, TryOperation
-from emulator.workflows.compile.steps import (
+from emulator.workflows.compile.operations import (
     BREAK,
     CONTINUE,
     END,
@@ -26,13 +24,13 @@ from emulator.workflows.compile.steps import (
     Signal,
     SwitchOperation,
 )
-from emulator.workflows.compile.targets import Assigner
-from emulator.workflows.connectors import index
+from emulator.workflows.compile.parallel import ParallelOperation
+from emulator.workflows.compile.retry import CompiledRetry, TryOperation
 from emulator.workflows.errors import type_error
-from emulator.workflows.library import FUNCTIONS
-from emulator.workflows.library.table import BLOCKING, CONTEXTUAL, LibraryFunction
-from emulator.workflows.runtime.scope import Frame, Scope
-from emulator.workflows.syntax.program import (
+from emulator.workflows.library.builtin import Kind
+from emulator.workflows.runtime.execution import Frame
+from emulator.workflows.runtime.scope import Scope
+from emulator.workflows.syntax.steps import (
     Assign,
     CallStep,
     Constant,
@@ -41,9 +39,7 @@ from emulator.workflows.syntax.program import (
     Loop,
     MapValue,
     Parallel,
-    Parameter,
     Place,
-    Program,
     Raise,
     Retry,
     Return,
@@ -55,11 +51,11 @@ from emulator.workflows.syntax.program import (
 )
 from emulator.workflows.syntax.variables import declared
 
-_WORDS: dict[str, Signal] = {"break": BREAK, "continue": CONTINUE, "end": END}
+_KEYWORDS: dict[str, Signal] = {"break": BREAK, "continue": CONTINUE, "end": END}
 
 
 class CompiledRoutine:
-    """A routine that can be called."""
+    """`main` or a subworkflow, ready to be called."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -73,23 +69,23 @@ class CompiledRoutine:
         names = [name for name, _ in self.parameters]
         return await self.run(frame.call(self.name), dict(zip(names, positional, strict=False)))
 
-    async def call_named(self, frame: Frame, arguments: dict[str, Any]) -> Any:
+    async def call_named(self, scope: Scope, arguments: dict[str, Any]) -> Any:
         """Call it with arguments by name."""
         known = {name for name, _ in self.parameters}
         for name in arguments:
             if name not in known:
                 raise type_error(f"{self.name}() has no parameter '{name}'")
-        return await self.run(frame.call(self.name), arguments)
+        return await self.run(scope.frame.call(self.name), arguments)
 
     async def run(self, frame: Frame, arguments: dict[str, Any]) -> Any:
-        """Run it in a frame of its own."""
+        """Run it in the frame that was made for this call."""
         scope = Scope(frame)
         try:
             for name, default in self.parameters:
                 if name in arguments:
                     scope.declare(name, arguments[name])
                 elif default is None:
-                    raise type_error(f"{self.name}() misses its argument '{name}'")
+                    raise type_error(f"{self.name}(): argument '{name}' is missing")
                 else:
                     scope.declare(name, await resolve(default, scope))
             signal = await self.block.run(scope)
@@ -98,31 +94,29 @@ class CompiledRoutine:
         return signal.value if isinstance(signal, Returned) else None
 
 
-def compile_program(program: Program) -> dict[str, CompiledRoutine]:
-    """Every routine, ready to run."""
-    routines = {name: CompiledRoutine(name) for name in program.routines}
-    for name, routine in program.routines.items():
-        _RoutineCompiler(program, routine, routines).compile(routines[name])
-    return routines
+def compile_routines(routines: dict[str, Routine]) -> dict[str, CompiledRoutine]:
+    """Every routine of a checked workflow, ready to run."""
+    compiled = {name: CompiledRoutine(name) for name in routines}
+    for name, routine in routines.items():
+        _RoutineCompiler(routine, routines, compiled).compile(compiled[name])
+    return compiled
 
 
 def _signal(target: str | None) -> Signal:
-    return None if target is None else _WORDS.get(target, Jump(target))
+    return None if target is None else _KEYWORDS.get(target, Jump(target))
 
 
 class _RoutineCompiler:
-    def __init__(self, program: Program, routine: Routine, routines: dict[str, CompiledRoutine]) -> None:
+    def __init__(self, routine: Routine, routines: dict[str, Routine], compiled: dict[str, CompiledRoutine]) -> None:
         self.routine = routine
-        self.parameter_names = {
-            name: [parameter.name for parameter in other.parameters] for name, other in program.routines.items()
-        }
-        self.names = Names(declared(routine), dict(routines))
         self.routines = routines
+        self.compiled = compiled
+        self.names = Names(declared(routine), compiled)
         self._steps: dict[type[Step], Callable[[Any], Operation]] = {
             Assign: self._assign,
             CallStep: self._call,
             Switch: self._switch,
-            For: self._for,
+            For: lambda step: ForOperation(*_common(step), self._loop(step.loop)),
             Parallel: self._parallel,
             Try: self._try,
             Raise: lambda step: RaiseOperation(*_common(step), self.code(step.value)),
@@ -131,7 +125,7 @@ class _RoutineCompiler:
         }
 
     def compile(self, compiled: CompiledRoutine) -> None:
-        compiled.parameters = [self._parameter(parameter) for parameter in self.routine.parameters]
+        compiled.parameters = [(item.name, self.optional(item.default)) for item in self.routine.parameters]
         compiled.block = self.block(self.routine.steps)
 
     def code(self, value: Value) -> Code:
@@ -148,9 +142,6 @@ class _RoutineCompiler:
         build = self._steps.get(type(step))
         return Operation(*_common(step)) if build is None else build(step)
 
-    def _parameter(self, parameter: Parameter) -> tuple[str, Code | None]:
-        return parameter.name, self.optional(parameter.default)
-
     def _assign(self, step: Assign) -> Operation:
         assignments = [
             (Assigner(target, self.names), self.code(value), place) for target, value, place in step.assignments
@@ -158,11 +149,16 @@ class _RoutineCompiler:
         return AssignOperation(*_common(step), assignments)
 
     def _call(self, step: CallStep) -> Operation:
-        arguments = self._arguments(step)
-        function = FUNCTIONS.get(step.function)
-        if function is not None and function.kind != BLOCKING and not arguments.awaits:
-            return PureCallOperation(*_common(step), _now(function), arguments, step.result)
-        return CallOperation(*_common(step), step.function, self._perform(step), arguments, step.result)
+        builtin, arguments = functions.find(step.function), self._arguments(step)
+        if builtin is None:
+            routine = self.compiled[step.function]
+            return CallOperation(*_common(step), step.function, routine.call_named, arguments, step.result)
+        checked = step.argument_map is None
+        if builtin.kind is Kind.BLOCKING or arguments.awaits:
+            return CallOperation(
+                *_common(step), step.function, awaited(builtin, checked=checked), arguments, step.result
+            )
+        return ImmediateCallOperation(*_common(step), immediate(builtin, checked=checked), arguments, step.result)
 
     def _arguments(self, step: CallStep) -> Code:
         if step.argument_map is not None:
@@ -177,26 +173,10 @@ class _RoutineCompiler:
         return self.code(MapValue(entries, where))
 
     def _parameters(self, function: str) -> list[str]:
-        if function in FUNCTIONS:
-            return list(FUNCTIONS[function].parameters)
-        return self.parameter_names[function]
-
-    def _perform(self, step: CallStep) -> Any:
-        routine = self.routines.get(step.function)
-        if routine is not None:
-            return lambda scope, arguments: routine.call_named(scope.frame, arguments)
-        function = FUNCTIONS.get(step.function)
-        if function is None:
-            connector = index.performer(step.function)
-            return lambda scope, arguments: connector(scope.frame, arguments)
-        if function.kind == BLOCKING:
-            return lambda scope, arguments: _blocking(function, scope, arguments)
-        now = _now(function)
-
-        async def later(scope: Scope, arguments: dict[str, Any]) -> Any:
-            return now(scope, arguments)
-
-        return later
+        builtin = functions.find(function)
+        if builtin is not None:
+            return list(builtin.parameters)
+        return [parameter.name for parameter in self.routines[function].parameters]
 
     def _switch(self, step: Switch) -> Operation:
         cases = [
@@ -214,9 +194,6 @@ class _RoutineCompiler:
             self.optional(loop.end),
             self.block(loop.steps),
         )
-
-    def _for(self, step: For) -> Operation:
-        return ForOperation(*_common(step), self._loop(step.loop))
 
     def _parallel(self, step: Parallel) -> Operation:
         return ParallelOperation(
@@ -248,30 +225,3 @@ class _RoutineCompiler:
 
 def _common(step: Step) -> tuple[str, Place, Signal]:
     return step.name, step.place, _signal(step.next)
-
-
-def _now(function: LibraryFunction) -> Callable[[Scope, dict[str, Any]], Any]:
-    """A function of the library that never waits, called by name."""
-
-    def call(scope: Scope, arguments: dict[str, Any]) -> Any:
-        _check(function, arguments)
-        if function.kind == CONTEXTUAL:
-            return function.call(scope.frame.execution, **arguments)
-        return function.call(**arguments)
-
-    return call
-
-
-async def _blocking(function: LibraryFunction, scope: Scope, arguments: dict[str, Any]) -> Any:
-    _check(function, arguments)
-    return await function.call(scope.frame, **arguments)
-
-
-def _check(function: LibraryFunction, arguments: dict[str, Any]) -> None:
-    """Arguments that came as one expression are checked only now."""
-    for name in arguments:
-        if name not in function.parameters:
-            raise type_error(f"{function.name}: unknown argument '{name}'")
-    for name in function.parameters[: function.required]:
-        if name not in arguments:
-            raise type_error(f"{function.name}: argument '{name}' is missing")

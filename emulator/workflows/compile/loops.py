@@ -1,23 +1,20 @@
-"""`for`: what it iterates over, and the iterations."""
-
-from __future__ import annotations
+"""`for` loops: their elements and iterations."""
 
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.workflows.compile.evaluate import Code, resolve
-from emulator.workflows.compile.steps import BREAK, CONTINUE, YIELD_EVERY, Block, Operation, Signal
+from emulator.workflows.compile.expressions import Code, resolve
+from emulator.workflows.compile.operations import BREAK, CONTINUE, YIELD_EVERY, Block, Operation, Signal
 from emulator.workflows.errors import RaisedError, type_error
 from emulator.workflows.runtime.scope import Scope
-from emulator.workflows.syntax.program import Place
 from emulator.workflows.values import is_number, shown_type
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledLoop:
-    """The inside of a `for`."""
+    """A loop, sequential or parallel."""
 
     value: str
     index: str | None
@@ -26,8 +23,8 @@ class CompiledLoop:
     end: Code | None
     block: Block
 
-    async def elements(self, scope: Scope) -> list[Any] | range | Doubles:
-        """What to iterate over."""
+    async def elements(self, scope: Scope) -> "list[Any] | range | Doubles":
+        """The values to iterate over."""
         if self.items is not None:
             items = await resolve(self.items, scope)
             if type(items) is not list:
@@ -44,8 +41,8 @@ class CompiledLoop:
         return _numbers(start[0], start[1])
 
 
-def _numbers(start: Any, end: Any) -> list[Any] | range | Doubles:
-    """From start to end, both included, by steps of 1."""
+def _numbers(start: Any, end: Any) -> "list[Any] | range | Doubles":
+    """From start to end, inclusive, in steps of 1."""
     for bound in (start, end):
         if not is_number(bound):
             raise type_error(f"'range' of a for loop takes numbers, got {shown_type(bound)}")
@@ -56,7 +53,7 @@ def _numbers(start: Any, end: Any) -> list[Any] | range | Doubles:
 
 
 class Doubles:
-    """Doubles by steps of 1, made one at a time: a range may be longer than memory."""
+    """Doubles in steps of 1, generated lazily: a range may not fit into memory."""
 
     def __init__(self, start: float, count: int) -> None:
         self.start = start
@@ -69,15 +66,13 @@ class Doubles:
         return self.count
 
 
+@dataclass(eq=False)
 class ForOperation(Operation):
     """`for`"""
 
+    loop: CompiledLoop
     kind = "STEP_FOR"
     awaits = True
-
-    def __init__(self, name: str, place: Place, after: Signal, loop: CompiledLoop) -> None:
-        super().__init__(name, place, after)
-        self.loop = loop
 
     async def act(self, scope: Scope) -> Signal:
         loop, block, frame = self.loop, self.loop.block, scope.frame

@@ -1,6 +1,4 @@
-"""What the operators do to each type."""
-
-from __future__ import annotations
+"""The operators, by the types of their operands."""
 
 import operator
 from collections.abc import Callable
@@ -13,7 +11,7 @@ _JOINABLE = frozenset({str, int, float, bool})
 
 
 def add(left: Any, right: Any) -> Any:
-    """Sum of numbers; with a string on one side, the text of both."""
+    """The sum of numbers; the concatenation when one operand is a string."""
     kind, other = type(left), type(right)
     if kind is int and other is int:
         return _bounded(left + right)
@@ -62,7 +60,7 @@ def _unsupported(symbol: str, left: Any, right: Any) -> RaisedError:
 
 
 def equal(left: Any, right: Any) -> bool:
-    """By value; unlike types are unequal, but an integer equals the double of its value."""
+    """Equality by value; values of different types differ, except an integer and the double of equal value."""
     kind, other = type(left), type(right)
     if kind is not other:
         return is_number(left) and is_number(right) and bool(left == right)
@@ -79,7 +77,7 @@ def unequal(left: Any, right: Any) -> bool:
 
 
 def contains(value: Any, container: Any) -> bool:
-    """`value in container`: a key of a map, or an element of a list."""
+    """`value in container`: whether it is a key of a map, or an element of a list."""
     if type(container) is dict:
         return type(value) is str and value in container
     if type(container) is list:
@@ -106,7 +104,7 @@ def invert(value: Any) -> bool:
 
 
 def boolean(value: Any, place: str) -> bool:
-    """The value, if it is a boolean: there is no truthiness."""
+    """The value, if it is a boolean; nothing else is true or false."""
     if value is True or value is False:
         return bool(value)
     raise type_error(f"unsupported operand type for {place}: {shown_type(value)} (expecting boolean)")
@@ -134,7 +132,7 @@ def item(value: Any, index: Any) -> Any:
 
 
 def position(value: list[Any], index: Any) -> int:
-    """The index, if the list has it."""
+    """The index, if it is in the range of the list."""
     if type(index) is not int:
         raise type_error(f"a list's index must be an integer, got {shown_type(index)}")
     if not 0 <= index < len(value):

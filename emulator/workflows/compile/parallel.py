@@ -1,65 +1,52 @@
-"""`parallel`: branches and iterations at the same time, each in a scope of its own."""
-
-from __future__ import annotations
+"""`parallel`: concurrent branches and iterations, each in its own scope."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from emulator.workflows import limits
-from emulator.workflows.compile.evaluate import Code, resolve
+from emulator.workflows.compile.expressions import Code, resolve
 from emulator.workflows.compile.loops import CompiledLoop
-from emulator.workflows.compile.steps import Block, Operation, Signal
+from emulator.workflows.compile.operations import Block, Operation, Signal
 from emulator.workflows.errors import LimitError, RaisedError, error_map, type_error, value_error
-from emulator.workflows.runtime.report import branch_context
+from emulator.workflows.runtime.outcome import branch_context
 from emulator.workflows.runtime.scope import Scope
-from emulator.workflows.syntax.program import Place
 from emulator.workflows.values import shown_type
 
 _MESSAGE = "One or more branches or iterations encountered an unhandled runtime error"
 
 
+@dataclass(frozen=True, slots=True)
 class Job:
-    """One branch or iteration: its id, block and first variables."""
+    """One branch or iteration, with its own variables."""
 
-    __slots__ = ("block", "id", "kind", "variables")
-
-    def __init__(self, job_id: str, kind: str, block: Block, variables: dict[str, Any]) -> None:
-        self.id = job_id
-        self.kind = kind
-        self.block = block
-        self.variables = variables
+    id: str
+    kind: str
+    block: Block
+    variables: dict[str, Any]
 
 
+@dataclass(eq=False)
 class ParallelOperation(Operation):
     """`parallel`"""
 
+    shared: frozenset[str]
+    limit: Code | None
+    branches: list[tuple[str, Block]]
+    loop: CompiledLoop | None
     awaits = True
 
-    def __init__(
-        self,
-        name: str,
-        place: Place,
-        after: Signal,
-        shared: frozenset[str],
-        limit: Code | None,
-        branches: list[tuple[str, Block]],
-        loop: CompiledLoop | None,
-    ) -> None:
-        super().__init__(name, place, after)
-        self.kind = "STEP_PARALLEL_BRANCH" if loop is None else "STEP_PARALLEL_FOR"
-        self.shared = shared
-        self.limit = limit
-        self.branches = branches
-        self.loop = loop
+    def __post_init__(self) -> None:
+        self.kind = "STEP_PARALLEL_BRANCH" if self.loop is None else "STEP_PARALLEL_FOR"
 
     async def act(self, scope: Scope) -> Signal:
-        scope.frame.fork()  # refuses a nesting too deep before anything starts
+        scope.frame.fork()  # raises before anything starts when the nesting is too deep
         jobs, count = await self._jobs(scope)
         width = min(count, await self._width(scope))
         failures: list[tuple[int, dict[str, Any]]] = []
         workers = [asyncio.ensure_future(self._work(scope, jobs, failures)) for _ in range(width)]
-        await _all(workers)
+        await _completed(workers)
         if failures:
             raise _unhandled([failure for _, failure in sorted(failures, key=lambda pair: pair[0])])
         return None
@@ -117,10 +104,8 @@ def _iteration(loop: CompiledLoop, at: int, value: Any) -> Job:
     return Job(str(at), "STEP_FOR_ITERATION", loop.block, variables)
 
 
-async def _all(workers: Sequence[asyncio.Future[None]]) -> None:
-    """Wait for every worker; when one meets a limit, or this is cancelled, stop the others."""
-    if not workers:
-        return
+async def _completed(workers: Sequence[asyncio.Future[None]]) -> None:
+    """Wait for every worker; when one exceeds a limit or this task is cancelled, cancel the others."""
     try:
         await asyncio.gather(*workers)
     except BaseException:

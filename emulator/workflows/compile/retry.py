@@ -1,24 +1,23 @@
-"""`try`: attempts, waiting between them, and the handler."""
-
-from __future__ import annotations
+"""`try`: attempts, delays between them, and the handler."""
 
 import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.workflows import choices
-from emulator.workflows.compile.evaluate import Code, resolve
-from emulator.workflows.compile.steps import Block, Operation, Signal
+from emulator.workflows import assumptions
+from emulator.workflows.compile.expressions import Code, resolve
+from emulator.workflows.compile.operations import Block, Operation, Signal
 from emulator.workflows.errors import LimitError, RaisedError, type_error, value_error
-from emulator.workflows.library import conversion, retrying
+from emulator.workflows.library.conversion import to_double
+from emulator.workflows.library.retry import DEFAULT_BACKOFF, PREDICATES
 from emulator.workflows.runtime.scope import Scope
-from emulator.workflows.syntax.program import Place
+from emulator.workflows.syntax.steps import Place
 from emulator.workflows.values import Function, is_number, shown_type
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledRetry:
-    """`retry`, as one policy or in parts; evaluated anew at each failure."""
+    """`retry`, as one policy or in parts; evaluated at each failure."""
 
     policy: Code | None
     predicate: Code | None
@@ -26,8 +25,8 @@ class CompiledRetry:
     backoff: Code | None
     place: Place
 
-    async def resolve(self, scope: Scope) -> Policy:
-        """The policy as it is now."""
+    async def resolve(self, scope: Scope) -> "Policy":
+        """The policy, evaluated in the scope."""
         if self.policy is not None:
             policy = await resolve(self.policy, scope)
             if type(policy) is not dict:
@@ -40,7 +39,7 @@ class CompiledRetry:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """When to try again: after which errors, how often, how long to wait."""
+    """When to retry: after which errors, how often, with which delays."""
 
     predicate: Function
     max_retries: int
@@ -49,24 +48,24 @@ class Policy:
     multiplier: float
 
     @classmethod
-    def of(cls, predicate: Any, max_retries: Any, backoff: Any) -> Policy:
-        """A policy from the values of the language; what is missing has its default."""
+    def of(cls, predicate: Any, max_retries: Any, backoff: Any) -> "Policy":
+        """A policy from values of the language; null stands for the default."""
         if predicate is not None and type(predicate) is not Function:
             raise type_error(f"retry predicate must be a function, got {shown_type(predicate)}")
-        delays = retrying.DEFAULT_BACKOFF if backoff is None else backoff
+        delays = DEFAULT_BACKOFF if backoff is None else backoff
         if type(delays) is not dict:
             raise type_error(f"retry backoff must be a map, got {shown_type(delays)}")
-        most = choices.RETRIES_WHEN_MISSING if max_retries is None else _number("max_retries", max_retries)
+        most = assumptions.RETRIES_WHEN_MISSING if max_retries is None else _number("max_retries", max_retries)
         if most < 0 or most != int(most):
             raise value_error(f"max_retries must be a non-negative integer, got {max_retries}")
         seconds = {
             name: _number(name, default if delays.get(name) is None else delays[name])
-            for name, default in retrying.DEFAULT_BACKOFF.items()
+            for name, default in DEFAULT_BACKOFF.items()
         }
-        return cls(predicate or retrying.PREDICATES["retry.always"], int(most), **seconds)
+        return cls(predicate or PREDICATES["retry.always"], int(most), **seconds)
 
     def delay(self, retry: int) -> float:
-        """Seconds before a retry, the first being 1."""
+        """Seconds before a retry; the first is number 1."""
         if self.initial_delay <= 0:
             return 0.0
         try:
@@ -77,7 +76,7 @@ class Policy:
 
 
 def _number(name: str, value: Any) -> float:
-    number = conversion.to_double(value) if type(value) is str else value
+    number = to_double(value) if type(value) is str else value
     if not is_number(number):
         raise type_error(f"retry: {name} must be a number, got {shown_type(value)}")
     if number < 0:
@@ -86,31 +85,21 @@ def _number(name: str, value: Any) -> float:
 
 
 async def applies(predicate: Function, error: Any, scope: Scope) -> bool:
-    """Whether a predicate (of the library, or a subworkflow) says `true`."""
-    if predicate.name in retrying.PREDICATES:
+    """Whether a predicate (a function of the library, or a subworkflow) returns true."""
+    if predicate.name in PREDICATES:
         return predicate.call(error) is True
     return await predicate.call(scope.frame, [error]) is True
 
 
+@dataclass(eq=False)
 class TryOperation(Operation):
     """`try` with `retry` and `except`."""
 
+    block: Block
+    retry: CompiledRetry | None
+    handler: tuple[str | None, Block, Place] | None
     kind = "STEP_TRY_RETRY_EXCEPT"
     awaits = True
-
-    def __init__(
-        self,
-        name: str,
-        place: Place,
-        after: Signal,
-        block: Block,
-        retry: CompiledRetry | None,
-        handler: tuple[str | None, Block, Place] | None,
-    ) -> None:
-        super().__init__(name, place, after)
-        self.block = block
-        self.retry = retry
-        self.handler = handler
 
     async def act(self, scope: Scope) -> Signal:
         try:
@@ -145,7 +134,7 @@ class TryOperation(Operation):
         return signal
 
     async def _wait(self, scope: Scope, error: RaisedError, retry: int) -> bool:
-        """Sleep before the retry; False when there is none."""
+        """Sleep before the retry; returns False when the policy has no further one."""
         assert self.retry is not None
         frame = scope.frame
         entry = frame.begin(self.name, "STEP_RETRY", self.retry.place, retry)

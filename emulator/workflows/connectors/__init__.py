@@ -1,0 +1,1 @@
+"""Connectors: calls of Google's APIs, with tokens, retries and polling."""

@@ -1,99 +1,79 @@
-"""What can be called, and with which arguments."""
+"""Whether calls name an existing function and pass the arguments that it takes."""
 
-from __future__ import annotations
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-import difflib
-from collections.abc import Collection, Iterator
+from emulator.workflows import functions
+from emulator.workflows.library.builtin import Builtin
+from emulator.workflows.syntax.steps import CallStep, Place, Routine
 
-from emulator.workflows.connectors import index
-from emulator.workflows.library import FUNCTIONS
-from emulator.workflows.library.table import BLOCKING
-from emulator.workflows.syntax.program import CallStep, Place, Program
+
+@dataclass(frozen=True, slots=True)
+class _Signature:
+    parameters: Sequence[str]
+    required: Sequence[str]
 
 
 class Signatures:
-    """The routines of one program, and the library."""
+    """The functions that the steps of a workflow can call: its own routines and the built-in ones."""
 
-    def __init__(self, program: Program) -> None:
-        self.routines = {
-            name: [(parameter.name, parameter.default is None) for parameter in routine.parameters]
-            for name, routine in program.routines.items()
-        }
+    def __init__(self, routines: dict[str, Routine]) -> None:
+        self.routines = routines
 
     def call_step(self, step: CallStep) -> Iterator[tuple[str, Place]]:
-        """What is wrong with a `call` step."""
-        name = step.function
-        if step.positional is not None:
-            message = self._positional(name, len(step.positional))
-            if message is not None:
-                yield message, step.place
-        elif name in self.routines:
-            parameters = [parameter for parameter, _ in self.routines[name]]
-            required = [parameter for parameter, needed in self.routines[name] if needed]
-            yield from _named(step, parameters, required)
-        elif name in FUNCTIONS:
-            function = FUNCTIONS[name]
-            yield from _named(step, function.parameters, function.parameters[: function.required])
-        elif index.is_connector(name):
-            connector = index.find(name)
-            if connector is not None:
-                yield from _named(step, connector.arguments, connector.required)
-            elif not index.may_exist(name):
-                yield f"unknown connector '{name}'", step.place
+        """The problems of a `call` step."""
+        name, builtin = step.function, functions.find(step.function)
+        signature = self._signature(name, builtin)
+        if signature is None:
+            unknown = f"unknown connector '{name}'" if functions.is_connector(name) else self.unknown(name)
+            yield unknown, step.place
+        elif step.positional is not None and functions.is_connector(name):
+            yield f"'args' of '{name}' must be a map", step.place
+        elif builtin is not None and builtin.any_arguments:
+            return
+        elif step.positional is not None:
+            yield from ((message, step.place) for message in _count(name, len(step.positional), signature))
+        elif step.argument_map is None:
+            yield from _names(step, signature)
+
+    def expression_call(self, name: str, count: int) -> Iterator[str]:
+        """The problems of a call in an expression, with that many arguments."""
+        builtin = functions.find(name)
+        signature = self._signature(name, builtin)
+        if (builtin is not None and not builtin.in_expressions) or (builtin is None and functions.is_connector(name)):
+            yield f"'{name}' is a blocking call and cannot stand in an expression; use a 'call' step"
+        elif signature is None:
+            yield self.unknown(name)
         else:
-            yield self.unknown(name), step.place
+            yield from _count(name, count, signature)
 
-    def _positional(self, name: str, count: int) -> str | None:
-        """What is wrong with a `call` step whose `args` are a list."""
-        if name in FUNCTIONS:
-            function = FUNCTIONS[name]
-            return _count(name, count, function.required, len(function.parameters))
-        if index.is_connector(name):
-            return f"'args' of '{name}' must be a map"
-        return self.expression_call(name, count)
-
-    def expression_call(self, name: str, count: int) -> str | None:
-        """What is wrong with a call by position inside an expression."""
-        if name in FUNCTIONS:
-            function = FUNCTIONS[name]
-            if function.kind == BLOCKING:
-                return _blocking(name)
-            return _count(name, count, function.required, len(function.parameters))
-        if index.is_connector(name):
-            helper = index.in_expressions(name)
-            if helper is None:
-                return _blocking(name)
-            return _count(name, count, len(helper.required), len(helper.required) + len(helper.optional))
-        if name in self.routines:
-            required = sum(needed for _, needed in self.routines[name])
-            return _count(name, count, required, len(self.routines[name]))
-        return self.unknown(name)
+    def _signature(self, name: str, builtin: Builtin | None) -> _Signature | None:
+        if builtin is not None:
+            return _Signature(builtin.parameters, builtin.parameters[: builtin.required])
+        if name not in self.routines:
+            return None
+        parameters = self.routines[name].parameters
+        required = [parameter.name for parameter in parameters if parameter.default is None]
+        return _Signature([parameter.name for parameter in parameters], required)
 
     def unknown(self, name: str) -> str:
-        """The message for a name that nothing answers to, with the nearest one that something does."""
-        near = difflib.get_close_matches(name, [*FUNCTIONS, *self.routines], 1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        near = functions.nearest(name, self.routines)
+        hint = f"; did you mean '{near}'?" if near else ""
         return f"'{name}' is neither a sub-workflow nor a function of the standard library{hint}"
 
 
-def _blocking(name: str) -> str:
-    return f"'{name}' is a blocking call and cannot stand in an expression; use a 'call' step"
+def _count(name: str, count: int, signature: _Signature) -> Iterator[str]:
+    least, most = len(signature.required), len(signature.parameters)
+    if not least <= count <= most:
+        wanted = str(least) if least == most else f"{least} to {most}"
+        yield f"{name}() takes {wanted} arguments, got {count}"
 
 
-def _count(name: str, count: int, least: int, most: int) -> str | None:
-    if least <= count <= most:
-        return None
-    wanted = str(least) if least == most else f"{least} to {most}"
-    return f"{name}() takes {wanted} arguments, got {count}"
-
-
-def _named(step: CallStep, allowed: Collection[str], required: Collection[str]) -> Iterator[tuple[str, Place]]:
-    if step.argument_map is not None:
-        return
-    unknown = [name for name in step.arguments if name not in allowed]
-    missing = [f"'{name}'" for name in required if name not in step.arguments]
-    lacking = f"; missing: {', '.join(missing)}" if missing else ""
+def _names(step: CallStep, signature: _Signature) -> Iterator[tuple[str, Place]]:
+    unknown = [name for name in step.arguments if name not in signature.parameters]
+    missing = [f"'{name}'" for name in signature.required if name not in step.arguments]
+    also_missing = f"; missing: {', '.join(missing)}" if missing else ""
     for name in unknown:
-        yield f"unknown argument '{name}' of '{step.function}'{lacking}", step.argument_places[name]
+        yield f"unknown argument '{name}' of '{step.function}'{also_missing}", step.argument_places[name]
     if missing and not unknown:
         yield f"argument {missing[0]} of '{step.function}' is missing", step.place

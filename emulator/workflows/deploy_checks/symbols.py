@@ -1,60 +1,38 @@
-"""Whether the names of an expression mean something where it stands."""
-
-from __future__ import annotations
+"""Whether the names in an expression are defined where it stands."""
 
 from collections.abc import Iterator
 
+from emulator.workflows import functions
 from emulator.workflows.deploy_checks.signatures import Signatures
-from emulator.workflows.library import FUNCTIONS, OBJECTS
-from emulator.workflows.syntax.nodes import Binary, Call, Expression, Index, ListLiteral, Member, Name, Unary, dotted
+from emulator.workflows.library.retry import OBJECTS
+from emulator.workflows.syntax.ast import Call, Expression, children, dotted
 
 
 class Symbols:
-    """The variables visible at one place, and everything that can be called."""
+    """The variables visible in one place, and everything that can be called."""
 
     def __init__(self, names: set[str], signatures: Signatures) -> None:
         self.names = names
         self.signatures = signatures
 
     def problems(self, node: Expression) -> Iterator[str]:
-        """What is wrong with the names of an expression."""
-        match node:
-            case Name(name):
-                if name not in self.names and name not in self.signatures.routines:
-                    yield _unknown(name)
-            case Member():
-                yield from self._member(node)
-            case Index(value, index):
-                yield from self.problems(value)
-                yield from self.problems(index)
-            case Call(callee, arguments):
-                message = self.signatures.expression_call(callee, len(arguments))
-                if message is not None:
-                    yield message
-                for argument in arguments:
-                    yield from self.problems(argument)
-            case Unary(_, operand):
-                yield from self.problems(operand)
-            case Binary(_, left, right):
-                yield from self.problems(left)
-                yield from self.problems(right)
-            case ListLiteral(items):
-                for item in items:
-                    yield from self.problems(item)
-
-    def _member(self, node: Member) -> Iterator[str]:
+        """The problems with the names in an expression."""
         path = dotted(node)
-        if path is None:
-            yield from self.problems(node.value)
+        if path is not None:
+            yield from self._path(path)
             return
+        if isinstance(node, Call):
+            yield from self.signatures.expression_call(node.callee, len(node.arguments))
+        for child in children(node):
+            yield from self.problems(child)
+
+    def _path(self, path: str) -> Iterator[str]:
         head = path.partition(".")[0]
-        if head in self.names or any(path == name or path.startswith(f"{name}.") for name in OBJECTS):
+        if head in self.names or path in self.signatures.routines:
             return
-        if path in FUNCTIONS:
+        if any(path == name or path.startswith(f"{name}.") for name in OBJECTS):
+            return
+        if functions.find(path) is not None:
             yield f"'{path}' is a function; call it with its arguments in parentheses"
         else:
-            yield _unknown(head)
-
-
-def _unknown(name: str) -> str:
-    return f"symbol '{name}' is neither a variable nor a sub-workflow name"
+            yield f"symbol '{head}' is neither a variable nor a sub-workflow name"

@@ -1,47 +1,41 @@
-"""What a deployment refuses although the structure is right: names, scopes, jumps, arguments."""
-
-from __future__ import annotations
+"""Checks a workflow whose structure is valid: names, scopes, jumps, arguments."""
 
 from dataclasses import dataclass, field, replace
 
 from emulator.workflows.deploy_checks.signatures import Signatures
 from emulator.workflows.deploy_checks.symbols import Symbols
 from emulator.workflows.errors import Problem
-from emulator.workflows.syntax.nodes import Index, Member
-from emulator.workflows.syntax.program import (
+from emulator.workflows.syntax.ast import Index, Member, Target, root_name
+from emulator.workflows.syntax.steps import (
     Assign,
     CallStep,
     Computed,
     Constant,
     For,
-    ListValue,
     Loop,
-    MapValue,
     Parallel,
     Place,
-    Program,
     Raise,
     Retry,
     Return,
     Routine,
     Step,
     Switch,
-    Target,
     Try,
     Value,
 )
-from emulator.workflows.syntax.reader import variable_of
-from emulator.workflows.syntax.variables import same_scope, written
+from emulator.workflows.syntax.traversal import expressions, same_scope
+from emulator.workflows.syntax.variables import assigned
 
-WORDS = ("break", "continue", "end")
+_KEYWORDS = ("break", "continue", "end")
 
 
-def validate(program: Program) -> list[Problem]:
-    """Every problem of a program whose structure is right."""
-    signatures = Signatures(program)
+def validate(routines: dict[str, Routine], file: str) -> list[Problem]:
+    """Every problem of a workflow whose structure is valid."""
+    signatures = Signatures(routines)
     problems: list[Problem] = []
-    for routine in program.routines.values():
-        checker = _RoutineChecker(program.file, signatures)
+    for routine in routines.values():
+        checker = _RoutineChecker(file, signatures)
         checker.routine(routine)
         problems += checker.problems
     return problems
@@ -49,11 +43,11 @@ def validate(program: Program) -> list[Problem]:
 
 @dataclass(slots=True)
 class _Scope:
-    """What is visible at one place.
+    """What is visible in one place.
 
-    `names` are all variables that the place can read; `before` those assigned earlier in the source;
-    `frozen` those that belong to the outside of a parallel step and are not shared; `steps` the step
-    names that `next` can reach; `loop` what `break` and `continue` would leave.
+    `names` are all readable variables, `before` those assigned earlier in the source, `frozen` those outside of a
+    parallel step that it does not share. `steps` are the names that `next` can reach, `loop` is the kind of the
+    innermost loop, and `branch` is set inside a parallel step.
     """
 
     names: set[str]
@@ -62,6 +56,11 @@ class _Scope:
     steps: frozenset[str] = frozenset()
     loop: str | None = None
     branch: bool = False
+
+    def inner(self, variables: set[str], steps: list[Step]) -> "_Scope":
+        """The scope of steps inside this one, with variables of their own."""
+        names = self.names | variables | assigned(steps)
+        return replace(self, names=names, before=self.before | variables, frozen=self.frozen - variables)
 
 
 class _RoutineChecker:
@@ -76,7 +75,6 @@ class _RoutineChecker:
         self.problems.append(Problem(f"{where}{message}", place.line, place.column, self.file))
 
     def routine(self, routine: Routine) -> None:
-        """Check one routine."""
         names = {parameter.name for parameter in routine.parameters}
         for parameter in routine.parameters:
             if parameter.default is not None:
@@ -87,9 +85,8 @@ class _RoutineChecker:
     # --- steps ------------------------------------------------------------------------------------
 
     def steps(self, steps: list[Step], scope: _Scope) -> None:
-        """Check a list of steps."""
         reach = frozenset(step.name for step in steps) | scope.steps
-        here = replace(scope, steps=reach, before=scope.before, names=scope.names)
+        here = replace(scope, steps=reach)
         for step in steps:
             self.step = step.name
             self._step(step, here)
@@ -123,7 +120,7 @@ class _RoutineChecker:
     def _jump(self, target: str | None, place: Place, scope: _Scope) -> None:
         if target is None:
             return
-        if target not in WORDS:
+        if target not in _KEYWORDS:
             if target not in scope.steps:
                 self.problem(f"next step '{target}' is not defined in this list or one around it", place)
             return
@@ -136,9 +133,10 @@ class _RoutineChecker:
 
     def _assign(self, step: Assign, scope: _Scope) -> None:
         for target, value, place in step.assignments:
-            self.value(value, scope, f"value of '{variable_of(target).name}'")
+            name = root_name(target)
+            self.value(value, scope, f"value of '{name}'")
             self._target(target, place, scope)
-            self._write(variable_of(target).name, place, scope)
+            self._write(name, place, scope)
 
     def _target(self, target: Target, place: Place, scope: _Scope) -> None:
         node = target
@@ -174,20 +172,12 @@ class _RoutineChecker:
             self._jump(case.next, case.next_place or case.place, scope)
 
     def _loop(self, loop: Loop, scope: _Scope, kind: str) -> None:
-        for part in (loop.items, loop.start, loop.end):
-            if part is not None:
-                self.value(part, scope, "for loop")
-        own = {name for name in (loop.value, loop.index) if name}
-        for name in sorted(own & scope.names):
+        for part in loop.values():
+            self.value(part, scope, "for loop")
+        variables = {name for name in (loop.value, loop.index) if name}
+        for name in sorted(variables & scope.names):
             self.problem(f"loop variable '{name}' is also a variable outside of the loop", loop.place)
-        inner = replace(
-            scope,
-            names=scope.names | own | assigned(loop.steps),
-            before=scope.before | own,
-            frozen=scope.frozen - own,
-            loop=kind,
-        )
-        self.steps(loop.steps, inner)
+        self.steps(loop.steps, replace(scope.inner(variables, loop.steps), loop=kind))
 
     def _parallel(self, step: Parallel, scope: _Scope) -> None:
         if step.concurrency_limit is not None:
@@ -219,14 +209,8 @@ class _RoutineChecker:
         handler = step.handler
         if handler is None:
             return
-        own = {handler.variable} if handler.variable else set()
-        inner = replace(
-            scope,
-            names=scope.names | own | assigned(handler.steps),
-            before=scope.before | own,
-            frozen=scope.frozen - own,
-        )
-        self.steps(handler.steps, inner)
+        variables = {handler.variable} if handler.variable else set()
+        self.steps(handler.steps, scope.inner(variables, handler.steps))
 
     def _retry(self, retry: Retry, scope: _Scope) -> None:
         for value in retry.values():
@@ -239,40 +223,10 @@ class _RoutineChecker:
 
     def value(self, value: Value, scope: _Scope, what: str) -> None:
         """Check every expression of a value."""
-        match value:
-            case Computed():
-                self._expression(value, scope, what)
-            case ListValue(items):
-                for item in items:
-                    self.value(item, scope, what)
-            case MapValue(entries):
-                for key, item in entries:
-                    self.value(key, scope, what)
-                    self.value(item, scope, what)
+        for part in expressions(value):
+            self._expression(part, scope, what)
 
     def _expression(self, value: Computed, scope: _Scope, what: str) -> None:
         symbols = Symbols(scope.names, self.signatures)
         for message in symbols.problems(value.expression):
             self.problem(f"error evaluating {what}: {message}", value.place)
-
-
-def assigned(steps: list[Step]) -> set[str]:
-    """Variables that a list of steps assigns in its own scope."""
-    names: set[str] = set()
-    for step in steps:
-        names |= written(step)
-        for inner in same_scope(step):
-            names |= assigned(inner)
-        if isinstance(step, Parallel):
-            names |= _first_assigned_inside(step)
-    return names
-
-
-def _first_assigned_inside(step: Parallel) -> set[str]:
-    """Shared variables that only the branches assign: they belong to the scope of the parallel step."""
-    inside: set[str] = set()
-    for branch in step.branches:
-        inside |= assigned(branch.steps)
-    if step.loop is not None:
-        inside |= assigned(step.loop.steps)
-    return inside & {name for name, _ in step.shared}

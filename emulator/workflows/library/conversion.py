@@ -1,14 +1,11 @@
-"""Expression helpers: conversions, `default`, `if`, `keys`, `len`."""
-
-from __future__ import annotations
+"""Functions without a module: conversions, `default`, `if`, `keys`, `len`, `get_type`."""
 
 import math
 import re
 from typing import Any
 
 from emulator.workflows.errors import type_error, value_error
-from emulator.workflows.library import expecting
-from emulator.workflows.library.table import declare
+from emulator.workflows.library.builtin import declare
 from emulator.workflows.values import INT_MAX, INT_MIN, shown_type, to_text, type_name
 
 _INTEGER = re.compile(r"[+-]?[0-9]+\Z")
@@ -69,13 +66,12 @@ def choose(condition: Any, ifTrue: Any, ifFalse: Any) -> Any:  # noqa: N803 - th
     return ifTrue if condition else ifFalse
 
 
-def keys(map: Any) -> list[str]:
-    """The keys of a map."""
-    return list(expecting.mapping("keys()", "map", map))
+def keys(map: dict[str, Any]) -> list[str]:
+    return list(map)
 
 
 def length(value: Any) -> int:
-    """Elements of a list, entries of a map, characters of a string."""
+    """The number of elements of a list, entries of a map or characters of a string."""
     if type(value) in (str, list, dict):
         return len(value)
     raise type_error(f"unsupported operand type for len(): {shown_type(value)} (expecting list, map, or string)")
@@ -84,13 +80,13 @@ def length(value: Any) -> int:
 FUNCTIONS = declare(
     "",
     {
-        "int": ("x", to_integer),
-        "double": ("x", to_double),
-        "string": ("x", to_string),
-        "default": ("val defaultVal", default),
-        "if": ("condition ifTrue ifFalse", choose),
-        "keys": ("map", keys),
-        "len": ("value", length),
-        "get_type": ("value", type_name),
+        "int": to_integer,
+        "double": to_double,
+        "string": to_string,
+        "default": default,
+        "if": choose,
+        "keys": keys,
+        "len": length,
+        "get_type": type_name,
     },
 )

@@ -1,6 +1,4 @@
-"""Time as a parameter, so that retries, sleeps and timeouts can be tested without waiting."""
-
-from __future__ import annotations
+"""Time as a parameter, so that tests of retries, sleeps and timeouts don't wait."""
 
 import asyncio
 import time
@@ -8,7 +6,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What an execution needs of time."""
+    """The time of an execution."""
 
     def now(self) -> float:
         """Seconds since 1970, UTC."""
@@ -20,7 +18,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own time."""
+    """The time of the machine."""
 
     def now(self) -> float:
         return time.time()

@@ -1,17 +1,24 @@
-"""What an execution knows about itself (`sys.get_env`) and how it ended."""
-
-from __future__ import annotations
+"""What an execution knows about itself (`sys.get_env`)."""
 
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
 
-from emulator.workflows.errors import ExecutionError
+# The built-in variables, and the fields that hold them.
+BUILT_IN = {
+    "GOOGLE_CLOUD_PROJECT_ID": "project_id",
+    "GOOGLE_CLOUD_PROJECT_NUMBER": "project_number",
+    "GOOGLE_CLOUD_LOCATION": "location",
+    "GOOGLE_CLOUD_WORKFLOW_ID": "workflow_id",
+    "GOOGLE_CLOUD_WORKFLOW_REVISION_ID": "revision_id",
+    "GOOGLE_CLOUD_WORKFLOW_EXECUTION_ID": "execution_id",
+    "GOOGLE_CLOUD_WORKFLOW_EXECUTION_ATTEMPT": "attempt",
+    "GOOGLE_CLOUD_SERVICE_ACCOUNT_NAME": "service_account",
+}
 
 
 @dataclass(slots=True)
 class Environment:
-    """The built-in variables of `sys.get_env`, and the user's, which belong to the workflow's revision."""
+    """The built-in variables of `sys.get_env`, and the user-defined ones of the workflow's revision."""
 
     project_id: str = "local-project"
     project_number: str = "123456789012"
@@ -33,23 +40,4 @@ class Environment:
 
     def values(self) -> dict[str, str]:
         """Every variable that `sys.get_env` can read."""
-        return {
-            **self.variables,
-            "GOOGLE_CLOUD_PROJECT_ID": self.project_id,
-            "GOOGLE_CLOUD_PROJECT_NUMBER": self.project_number,
-            "GOOGLE_CLOUD_LOCATION": self.location,
-            "GOOGLE_CLOUD_WORKFLOW_ID": self.workflow_id,
-            "GOOGLE_CLOUD_WORKFLOW_REVISION_ID": self.revision_id,
-            "GOOGLE_CLOUD_WORKFLOW_EXECUTION_ID": self.execution_id,
-            "GOOGLE_CLOUD_WORKFLOW_EXECUTION_ATTEMPT": str(self.attempt),
-            "GOOGLE_CLOUD_SERVICE_ACCOUNT_NAME": self.service_account,
-        }
-
-
-@dataclass(slots=True)
-class Outcome:
-    """How an execution ended. `state` is SUCCEEDED, FAILED or CANCELLED; `result` can be JSON-encoded."""
-
-    state: str
-    result: Any = None
-    error: ExecutionError | None = None
+        return {**self.variables, **{name: str(getattr(self, key)) for name, key in BUILT_IN.items()}}

@@ -1,9 +1,6 @@
-"""The shared HTTP client: bodies, responses and connection errors as the service has them."""
-
-from __future__ import annotations
+"""The shared HTTP client: bodies, responses and connection errors as in the service."""
 
 import asyncio
-import json
 import resource
 import ssl
 from dataclasses import dataclass
@@ -13,7 +10,7 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from yarl import URL
 
-from emulator.workflows import choices, limits
+from emulator.workflows import assumptions, limits
 from emulator.workflows.errors import RaisedError, failure, limit_error, type_error, value_error
 from emulator.workflows.values import decode_json, encode_json, shown_type, to_text
 
@@ -24,7 +21,7 @@ _FORM_SAFE = "=&+%-._~*!'()/:;,?@$"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What goes out; `timeout` in seconds covers everything up to the last byte of the answer."""
+    """A request; its `timeout` in seconds covers everything up to the last byte of the response."""
 
     method: str
     url: str
@@ -36,7 +33,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back; `body` is parsed by its content type."""
+    """A response; its `body` is decoded by the content type."""
 
     code: int
     headers: dict[str, Any]
@@ -47,8 +44,8 @@ class HttpClient:
     """One aiohttp session for all executions of one event loop, opened with the first request.
 
     Args:
-        connections: how many may be open at once; further requests wait for one. The default leaves
-            most of the process's file descriptors to others.
+        connections: how many may be open; further requests wait. The default leaves most of the process's file
+            descriptors to others.
     """
 
     def __init__(self, connections: int | None = None) -> None:
@@ -56,11 +53,11 @@ class HttpClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, request: Request) -> Response:
-        """Send a request and read the whole answer, whatever its status.
+        """Send a request and read the whole response, whatever its status.
 
         Raises:
             RaisedError: ValueError, ConnectionFailedError, ConnectionError or TimeoutError.
-            LimitError: the answer is larger than the service accepts.
+            LimitError: the response is larger than the service accepts.
         """
         url = parse_url(request.url)
         try:
@@ -83,12 +80,12 @@ class HttpClient:
             url,
             data=request.body,
             headers=request.headers,
-            max_redirects=choices.HTTP_REDIRECTS,
+            max_redirects=assumptions.HTTP_REDIRECTS,
             ssl=_trust(request.ca_certificate),
             skip_auto_headers=("Content-Type",),
-        ) as answer:
-            content = await _content(answer)
-            return Response(answer.status, _headers(answer), _parse(answer, content))
+        ) as response:
+            content = await _content(response)
+            return Response(response.status, _headers(response), _decoded(response, content))
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
@@ -107,7 +104,7 @@ class HttpClient:
 
 
 def timed_out() -> RaisedError:
-    """The error of a request that took too long, in the service's words: without the tag in front."""
+    """The error of a request that took too long; as in the service, its message has no tag in front."""
     error = failure("TimeoutError", "")
     error.value["message"] = "request timed out"
     return error
@@ -128,7 +125,7 @@ def _trust(certificate: bytes | None) -> ssl.SSLContext | bool:
 
 
 def parse_url(text: str) -> URL:
-    """The URL exactly as the workflow wrote it; only characters that no URL may hold are escaped."""
+    """The URL as the workflow has it; only characters that are invalid in a URL are escaped."""
     try:
         url = URL(quote(text.strip(), safe=_URL_SAFE), encoded=True)
         host, scheme = url.host, url.scheme
@@ -140,7 +137,7 @@ def parse_url(text: str) -> URL:
 
 
 def with_query(url: str, query: dict[str, Any] | None) -> str:
-    """The URL with more query parameters; lists repeat theirs."""
+    """The URL with query parameters added; a list repeats its parameter."""
     if not query:
         return url
     pairs: list[tuple[str, str]] = []
@@ -157,27 +154,27 @@ def with_query(url: str, query: dict[str, Any] | None) -> str:
 
 
 def encode_body(body: Any, headers: dict[str, str]) -> bytes | None:
-    """The bytes of a body by its Content-Type, which is added to `headers` where it is missing."""
+    """The bytes of a body, encoded by its Content-Type; a missing one is added to `headers`."""
     if body is None:
         return None
-    given = next((value for name, value in headers.items() if name.lower() == "content-type"), None)
-    if given is None:
+    content_type = next((value for name, value in headers.items() if name.lower() == "content-type"), None)
+    if content_type is None:
         binary = type(body) is bytes
         headers["Content-Type"] = "application/octet-stream" if binary else "application/json; charset=utf-8"
         return body if binary else encode_json(body).encode()
     if type(body) is bytes:
         return bytes(body)
-    kind = given.partition(";")[0].strip().lower()
-    if is_json(kind):
+    media_type = content_type.partition(";")[0].strip().lower()
+    if is_json(media_type):
         if type(body) not in (dict, list):
-            raise type_error(f"http: a body of type '{kind}' must be a map, got {shown_type(body)}")
+            raise type_error(f"http: a body of type '{media_type}' must be a map, got {shown_type(body)}")
         return encode_json(body).encode()
-    if kind == "application/x-www-form-urlencoded":
+    if media_type == "application/x-www-form-urlencoded":
         return _form(body)
-    if not kind.startswith("text/"):
-        raise value_error(f"http: a body of type '{kind}' must be bytes")
+    if not media_type.startswith("text/"):
+        raise value_error(f"http: a body of type '{media_type}' must be bytes")
     if type(body) is not str:
-        raise type_error(f"http: a body of type '{kind}' must be a string, got {shown_type(body)}")
+        raise type_error(f"http: a body of type '{media_type}' must be a string, got {shown_type(body)}")
     return body.encode()
 
 
@@ -189,15 +186,15 @@ def _form(body: Any) -> bytes:
     return quote(body.replace(" ", "+"), safe=_FORM_SAFE).encode()
 
 
-def is_json(kind: str) -> bool:
+def is_json(media_type: str) -> bool:
     """Whether a media type is JSON."""
-    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+    return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))
 
 
-async def _content(answer: aiohttp.ClientResponse) -> bytes:
+async def _content(response: aiohttp.ClientResponse) -> bytes:
     chunks: list[bytes] = []
     total = 0
-    async for chunk in answer.content.iter_any():
+    async for chunk in response.content.iter_any():
         total += len(chunk)
         if total > limits.RESPONSE_BYTES:
             raise limit_error(f"HTTP response size limit exceeded: more than {limits.RESPONSE_BYTES} bytes")
@@ -205,27 +202,27 @@ async def _content(answer: aiohttp.ClientResponse) -> bytes:
     return b"".join(chunks)
 
 
-def _headers(answer: aiohttp.ClientResponse) -> dict[str, Any]:
+def _headers(response: aiohttp.ClientResponse) -> dict[str, Any]:
     headers: dict[str, Any] = {}
-    for name, value in answer.headers.items():
+    for name, value in response.headers.items():
         canonical = "-".join(part.capitalize() for part in name.split("-"))
         known = headers.get(canonical)
-        headers[canonical] = value if known is None else f"{known}{choices.HEADER_SEPARATOR}{value}"
+        headers[canonical] = value if known is None else f"{known}{assumptions.HEADER_SEPARATOR}{value}"
     return headers
 
 
-def _parse(answer: aiohttp.ClientResponse, content: bytes) -> Any:
-    kind = answer.content_type.lower() if "Content-Type" in answer.headers else ""
-    if is_json(kind):
+def _decoded(response: aiohttp.ClientResponse, content: bytes) -> Any:
+    media_type = response.content_type.lower() if "Content-Type" in response.headers else ""
+    if is_json(media_type):
         if not content.strip():
-            return choices.EMPTY_JSON_BODY
+            return assumptions.EMPTY_JSON_BODY
         try:
             return decode_json(content)
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        except (RecursionError, ValueError):
             return content.decode("utf-8", "replace")
-    if kind.startswith("text/"):
-        return _text(content, answer.charset)
-    return content if content or kind else None
+    if media_type.startswith("text/"):
+        return _text(content, response.charset)
+    return content if content or media_type else None
 
 
 def _text(content: bytes, charset: str | None) -> str:

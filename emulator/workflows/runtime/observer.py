@@ -1,6 +1,4 @@
-"""How a caller follows an execution step by step: step entries, current steps, `--trace`."""
-
-from __future__ import annotations
+"""The interface by which callers follow an execution step by step: step entries, current steps, `--trace`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +10,10 @@ FAILED = "STATE_FAILED"
 
 @dataclass(slots=True, eq=False)
 class StepEntry:
-    """One attempt of one step; `step_type` and `state` carry the names of the Executions API.
+    """One attempt of one step; `step_type` and `state` are names of the Executions API.
 
-    `entry_id` grows with every entry of the execution, beginning at 1. `progress` is the iteration's
-    index (for iterations), the attempt (for tries) or the branch's name; `exception` is the raised value.
+    `entry_id` counts the entries of the execution from 1. `progress` is the index of an iteration, the number of an
+    attempt or the name of a branch; `exception` is the raised value.
     """
 
     entry_id: int
@@ -23,7 +21,7 @@ class StepEntry:
     step: str
     step_type: str
     line: int
-    parent: StepEntry | None
+    parent: "StepEntry | None"
     state: str = IN_PROGRESS
     exception: Any = None
     progress: int | str | None = None
@@ -31,7 +29,7 @@ class StepEntry:
 
 
 class Observer:
-    """Called at each step's start and end; override what you need. Must be quick and must not raise."""
+    """Called at each step's start and end. Override what you need; the methods must be quick and must not raise."""
 
     def step_started(self, entry: StepEntry) -> None:
         """The step is about to run."""

@@ -1,12 +1,10 @@
 """What executions share: the HTTP client, the clock, callbacks, connector endpoints, the log."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
-from emulator.workflows.runtime.auth import TokenSource, local_token
+from emulator.identity.token_sources import TokenSource, local_token
 from emulator.workflows.runtime.callbacks import CallbackRegistry
 from emulator.workflows.runtime.clock import Clock, SystemClock
 from emulator.workflows.runtime.http import HttpClient
@@ -24,9 +22,9 @@ class Runtime:
     Args:
         http: the client for `http.*` and connectors.
         clock: `now` and `sleep`.
-        callbacks: the registry behind `events.*`; set its `base_url` to where your server is reached.
-        token_source: mints the bearer for `auth:`; the default mints a JWT that only a laptop trusts.
-        endpoints: connector service (`storage`, `pubsub`, `run`, …) to base URL; others go to Google's.
+        callbacks: the registry behind `events.*`; set its `base_url` to the address of your server.
+        token_source: mints the bearer tokens for `auth:`; the default is a JWT that only the emulator trusts.
+        endpoints: base URLs by connector service (`storage`, `pubsub`, `run`, …); the default is Google's.
         log_sink: receives each entry of `sys.log` (`kind: "log"`) and of call logging (`kind: "call"`):
             `{kind, severity, execution, step, routine, …}`.
         call_log_level: LOG_NONE, LOG_ERRORS_ONLY or LOG_ALL_CALLS.
@@ -55,7 +53,7 @@ class Runtime:
         """Close the HTTP connections."""
         await self.http.close()
 
-    async def __aenter__(self) -> Runtime:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

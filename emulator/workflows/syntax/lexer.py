@@ -1,6 +1,4 @@
-"""Expression text to tokens."""
-
-from __future__ import annotations
+"""Splits the text of an expression into tokens."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +6,7 @@ from typing import Any
 
 
 class ExpressionError(Exception):
-    """The text of an expression is wrong at `position` (0-based)."""
+    """The text of an expression is invalid at `position` (0-based)."""
 
     def __init__(self, message: str, position: int) -> None:
         super().__init__(message)
@@ -44,10 +42,10 @@ _ESCAPES = {
 
 
 def tokenize(text: str) -> list[Token]:
-    """Every token of an expression, ending with one of kind `end`.
+    """The tokens of an expression; the last one has the kind `end`.
 
     Raises:
-        ExpressionError: a character or literal that the language doesn't have.
+        ExpressionError: a character or literal is not part of the language.
     """
     tokens: list[Token] = []
     position = 0

@@ -1,10 +1,7 @@
-"""Tokens to a syntax tree, by precedence climbing."""
-
-from __future__ import annotations
+"""Parses expressions into syntax trees, by precedence climbing."""
 
 from emulator.workflows import limits
-from emulator.workflows.syntax.lexer import ExpressionError, Token, tokenize
-from emulator.workflows.syntax.nodes import (
+from emulator.workflows.syntax.ast import (
     PRECEDENCE,
     Binary,
     Call,
@@ -14,9 +11,11 @@ from emulator.workflows.syntax.nodes import (
     Literal,
     Member,
     Name,
+    Target,
     Unary,
     dotted,
 )
+from emulator.workflows.syntax.lexer import ExpressionError, Token, tokenize
 
 _CONSTANTS = {
     "true": True, "True": True, "TRUE": True,
@@ -26,10 +25,10 @@ _CONSTANTS = {
 
 
 def parse(text: str) -> Expression:
-    """The tree of what stands inside `${…}`.
+    """The tree of the text inside `${…}`.
 
     Raises:
-        ExpressionError: it is no expression; `position` says where.
+        ExpressionError: the text is not an expression.
     """
     if len(text) > limits.EXPRESSION_CHARACTERS:
         message = f"expression has {len(text)} characters, at most {limits.EXPRESSION_CHARACTERS} are allowed"
@@ -40,11 +39,11 @@ def parse(text: str) -> Expression:
     return node
 
 
-def parse_target(text: str) -> Name | Member | Index:
+def parse_target(text: str) -> Target:
     """The tree of an assignment's target, such as `m.list[0]["key"]`.
 
     Raises:
-        ExpressionError: it is nothing that can be assigned to.
+        ExpressionError: the text is not an expression, or cannot be assigned to.
     """
     node = parse(text)
     base: Expression = node
@@ -77,9 +76,9 @@ class _Parser:
 
     def unexpected(self, wanted: str | None = None) -> ExpressionError:
         token = self.token
-        found = "end of the expression" if token.kind == "end" else f"'{token.value}'"
+        shown = "end of the expression" if token.kind == "end" else f"'{token.value}'"
         hint = f", expected '{wanted}'" if wanted not in (None, "end") else ""
-        return ExpressionError(f"unexpected {found}{hint}", token.position)
+        return ExpressionError(f"unexpected {shown}{hint}", token.position)
 
     def expression(self, weakest: int) -> Expression:
         self.depth += 1
@@ -89,7 +88,7 @@ class _Parser:
         while (operator := self.operator()) is not None and PRECEDENCE[operator] > weakest:
             position = self.token.position
             self.at += 2 if operator == "not in" else 1
-            left = Binary(operator, left, self.expression(PRECEDENCE[operator]), position)
+            left = Binary(operator, left, self.expression(PRECEDENCE[operator]), position=position)
         self.depth -= 1
         return left
 
@@ -107,7 +106,7 @@ class _Parser:
             raise ExpressionError("expression is nested too deeply", prefixes[0].position)
         node = self.postfix()
         for prefix in reversed(prefixes):
-            node = Unary(prefix.kind, node, prefix.position)
+            node = Unary(prefix.kind, node, position=prefix.position)
         return node
 
     def postfix(self) -> Expression:
@@ -116,10 +115,10 @@ class _Parser:
             token = self.token
             if token.kind == ".":
                 self.advance()
-                node = Member(node, self.member(), token.position)
+                node = Member(node, self.member(), position=token.position)
             elif token.kind == "[":
                 self.advance()
-                node = Index(node, self.expression(0), token.position)
+                node = Index(node, self.expression(0), position=token.position)
                 self.expect("]")
             elif token.kind == "(":
                 node = self.call(node, token)
@@ -136,7 +135,7 @@ class _Parser:
         if callee is None:
             raise ExpressionError("only a function's name can be called", token.position)
         self.advance()
-        return Call(callee, self.items(")"), token.position)
+        return Call(callee, self.items(")"), position=token.position)
 
     def items(self, closing: str) -> tuple[Expression, ...]:
         items: list[Expression] = []
@@ -153,15 +152,15 @@ class _Parser:
         token = self.token
         if token.kind in ("number", "string"):
             self.advance()
-            return Literal(token.value, token.position)
+            return Literal(token.value, position=token.position)
         if token.kind == "name":
             self.advance()
             if token.value in _CONSTANTS:
-                return Literal(_CONSTANTS[token.value], token.position)
-            return Name(token.value, token.position)
+                return Literal(_CONSTANTS[token.value], position=token.position)
+            return Name(token.value, position=token.position)
         if token.kind == "[":
             self.advance()
-            return ListLiteral(self.items("]"), token.position)
+            return ListLiteral(self.items("]"), position=token.position)
         if token.kind == "(":
             self.advance()
             node = self.expression(0)

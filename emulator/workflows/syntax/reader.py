@@ -1,47 +1,43 @@
-"""Source tree to typed steps, with every structural problem on the way."""
-
-from __future__ import annotations
+"""Reads a source into the syntax tree of a workflow, and reports every structural problem."""
 
 from collections.abc import Callable
 from typing import Any
 
 from emulator.workflows import limits
 from emulator.workflows.errors import Problem
-from emulator.workflows.syntax.blocks import ACTIONS, BlockReader
+from emulator.workflows.syntax.ast import Target
+from emulator.workflows.syntax.block_reader import ACTIONS, BlockReader
 from emulator.workflows.syntax.lexer import ExpressionError
-from emulator.workflows.syntax.literals import NAME, RESERVED, place
-from emulator.workflows.syntax.nodes import Name
 from emulator.workflows.syntax.parser import parse_target
-from emulator.workflows.syntax.program import (
+from emulator.workflows.syntax.source import Mapping, Node, Scalar, Sequence
+from emulator.workflows.syntax.steps import (
     Assign,
     CallStep,
     Goto,
     Group,
     Parameter,
     Place,
-    Program,
     Raise,
     Return,
     Routine,
     Step,
-    Target,
     Value,
 )
-from emulator.workflows.syntax.source import Mapping, Node, Scalar, Sequence, split_expression
+from emulator.workflows.syntax.value_reader import is_name, place
 
 _COMPANIONS = {"call": {"args", "result"}, "try": {"retry", "except"}}
 
 
-def read(root: Node, file: str) -> tuple[Program, list[Problem]]:
-    """The program that a tree describes, as far as it can be read, and every problem."""
+def read(root: Node, file: str) -> tuple[dict[str, Routine], list[Problem]]:
+    """The routines of a source by name, as far as they can be read, and every problem."""
     reader = _Reader(file)
-    return reader.program(root), reader.problems
+    return reader.routines(root), reader.problems
 
 
 class _Reader(BlockReader):
     def __init__(self, file: str) -> None:
         super().__init__(file)
-        self.seen: set[str] = set()
+        self.step_names: set[str] = set()
         self._actions: dict[str, Callable[..., Step]] = {
             "assign": self._assign,
             "call": self._call,
@@ -56,34 +52,31 @@ class _Reader(BlockReader):
 
     # --- routines ---------------------------------------------------------------------------------
 
-    def program(self, root: Node) -> Program:
-        """Every routine of the source."""
-        program = Program(self.file)
+    def routines(self, root: Node) -> dict[str, Routine]:
+        routines: dict[str, Routine] = {}
         if isinstance(root, Sequence):
-            program.routines["main"] = Routine("main", [], self.steps(root), place(root))
-            return program
+            return {"main": Routine("main", [], self.steps(root), place(root))}
         if not isinstance(root, Mapping):
             self.problem("a workflow is a map with 'main', or a list of steps", root)
-            return program
+            return {}
         for key, body in root.entries:
-            if split_expression(key, body) is None:
-                program.routines.setdefault(key.text, self.routine(key, body))
-        if "main" not in program.routines:
+            if self.is_key(key, body):
+                routines.setdefault(key.text, self.routine(key, body))
+        if "main" not in routines:
             self.problem("the workflow has no 'main'", root)
-        return program
+        return routines
 
     def routine(self, key: Scalar, body: Node) -> Routine:
-        """`main` or a subworkflow."""
         self.step_name = None
-        self.seen = set()
-        if not NAME.match(key.text) or key.text in RESERVED:
+        self.step_names = set()
+        if not is_name(key.text):
             self.problem(f"'{key.text}' cannot be a workflow's name", key)
         if isinstance(body, Sequence):
             return Routine(key.text, [], self.steps(body), place(key))
         if not isinstance(body, Mapping):
             self.problem(f"workflow '{key.text}' must be a map with 'steps'", body)
             return Routine(key.text, [], [], place(key))
-        self.only(body, {"params", "steps"}, f"workflow '{key.text}'")
+        self.check_keys(body, {"params", "steps"}, f"workflow '{key.text}'")
         steps = body.get("steps")
         if steps is None:
             self.problem(f"workflow '{key.text}' has no 'steps'", key)
@@ -104,10 +97,7 @@ class _Reader(BlockReader):
         if len(node.items) > most:
             self.problem(f"workflow '{routine}' takes at most {most} params", node)
         parameters = [parameter for item in node.items if (parameter := self._parameter(item))]
-        names = [parameter.name for parameter in parameters]
-        for number, parameter in enumerate(parameters):
-            if parameter.name in names[:number]:
-                self.problem(f"duplicate param '{parameter.name}'", parameter.place)
+        self.check_unique(((parameter.name, parameter.place) for parameter in parameters), "param")
         return parameters
 
     def _parameter(self, node: Node) -> Parameter | None:
@@ -128,91 +118,69 @@ class _Reader(BlockReader):
             return []
         if not node.items:
             self.problem("steps must not be empty", node)
-        steps: list[Step] = []
-        for item in node.items:
-            step = self._named_step(item)
-            if step is not None:
-                steps.append(step)
-        return steps
+        return [step for item in node.items if (step := self._named_step(item))]
 
     def _named_step(self, node: Node) -> Step | None:
-        outer = self.step_name
         if not isinstance(node, Mapping) or not node.entries:
             self.problem("a step is a map of one name to its body", node)
             return None
         key, body = node.entries[0]
-        message = split_expression(key, body)
-        if message is not None:
-            self.problem(message, key)
+        if not self.is_key(key, body):
             return None
-        self.step_name = key.text
-        if key.text in self.seen:
+        outer, self.step_name = self.step_name, key.text
+        if key.text in self.step_names:
             self.problem(f"duplicate step name '{key.text}'", key)
-        self.seen.add(key.text)
+        self.step_names.add(key.text)
+        step = None
         if len(node.entries) > 1:
-            self.problem(
-                f"step '{key.text}' has more than one name; check the indentation of '{node.entries[1][0].text}'",
-                node.entries[1][0],
-            )
-            self.step_name = outer
-            return None
-        step = self.body(key, body)
+            second = node.entries[1][0]
+            self.problem(f"step '{key.text}' has more than one name; check the indentation of '{second.text}'", second)
+        else:
+            step = self.body(key, body)
         self.step_name = outer
         return step
 
     def body(self, key: Scalar, node: Node, extra: frozenset[str] = frozenset()) -> Step | None:
-        """A step's body; `extra` are keys that its surroundings have already taken."""
         if not isinstance(node, Mapping):
             self.problem(f"step '{key.text}' must be a map", node)
             return None
-        found = [(name, body) for name, body in node.entries if name.text in ACTIONS]
-        allowed = {"next", *extra, *(name.text for name, _ in found)}
-        for name, _ in found:
+        actions = [(name, body) for name, body in node.entries if name.text in ACTIONS]
+        allowed = {"next", *extra, *(name.text for name, _ in actions)}
+        for name, _ in actions:
             allowed |= _COMPANIONS.get(name.text, set())
-        self.only(node, allowed, f"step '{key.text}'")
-        if len(found) > 1:
-            names = ", ".join(f"'{name.text}'" for name, _ in found)
-            self.problem(f"step '{key.text}' has more than one action: {names}", found[1][0])
+        self.check_keys(node, allowed, f"step '{key.text}'")
+        if len(actions) > 1:
+            names = ", ".join(f"'{name.text}'" for name, _ in actions)
+            self.problem(f"step '{key.text}' has more than one action: {names}", actions[1][0])
         following, next_place = self.next_of(node)
-        if not found:
-            if following is None:
-                if all(name.text in allowed for name, _ in node.entries):
-                    self.problem(f"step '{key.text}' has no action", key)
-                return None
-            where = next_place or place(key)
-            return Goto(name=key.text, place=where, next=following, next_place=next_place)
-        action, content = found[0]
-        common = {
-            "name": key.text,
-            "place": place(action),
-            "next": following,
-            "next_place": next_place,
-        }
-        return self._actions[action.text](content, node, common)
+        if actions:
+            action, content = actions[0]
+            common = {"name": key.text, "place": place(action), "next": following, "next_place": next_place}
+            return self._actions[action.text](content, node, common)
+        if following is not None:
+            return Goto(name=key.text, place=next_place or place(key), next=following, next_place=next_place)
+        if all(name.text in allowed for name, _ in node.entries):
+            self.problem(f"step '{key.text}' has no action", key)
+        return None
 
     def _assign(self, node: Node, _body: Mapping, common: dict[str, Any]) -> Step:
-        assignments: list[tuple[Target, Value, Place]] = []
         if not isinstance(node, Sequence):
             self.problem("'assign' must be a list of one-key maps", node)
             return Assign(**common, assignments=[])
         if not 1 <= len(node.items) <= limits.ASSIGNMENTS_PER_STEP:
             self.problem(f"'assign' takes 1 to {limits.ASSIGNMENTS_PER_STEP} assignments, has {len(node.items)}", node)
-        for item in node.items:
-            assignments.extend(self._assignment(item))
+        assignments = [assignment for item in node.items if (assignment := self._assignment(item))]
         return Assign(**common, assignments=assignments)
 
-    def _assignment(self, item: Node) -> list[tuple[Target, Value, Place]]:
+    def _assignment(self, item: Node) -> tuple[Target, Value, Place] | None:
         if not isinstance(item, Mapping) or len(item.entries) != 1:
             self.problem("an assignment is a map of one variable to its value", item)
-            return []
+            return None
         key, node = item.entries[0]
-        message = split_expression(key, node)
-        if message is not None:
-            self.problem(message, key)
-            return []
-        target = self._target(key)
-        value = self.value(node)
-        return [] if target is None else [(target, value, place(key))]
+        if not self.is_key(key, node):
+            return None
+        target, value = self._target(key), self.value(node)
+        return None if target is None else (target, value, place(key))
 
     def _target(self, key: Scalar) -> Target | None:
         try:
@@ -224,35 +192,30 @@ class _Reader(BlockReader):
     def _call(self, node: Node, body: Mapping, common: dict[str, Any]) -> Step:
         if not isinstance(node, Scalar) or not isinstance(node.value, str) or node.expression is not None:
             self.problem("'call' must be a function's name", node)
-        arguments: dict[str, Value] = {}
-        places: dict[str, Place] = {}
-        argument_map: Value | None = None
-        positional: list[Value] | None = None
-        args = body.get("args")
-        if isinstance(args, Mapping):
-            for key, value in args.entries:
-                message = split_expression(key, value)
-                if message is not None:
-                    self.problem(message, key)
-                arguments[key.text] = self.value(value)
-                places[key.text] = place(key)
-        elif isinstance(args, Scalar) and args.expression is not None:
-            argument_map = self.value(args)
-        elif isinstance(args, Sequence):
-            positional = [self.value(item) for item in args.items]
-        elif args is not None and not (isinstance(args, Scalar) and args.value is None):
-            self.problem("'args' must be a map or a list", args)
         result = body.get("result")
         return CallStep(
             **common,
+            **self._arguments(body.get("args")),
             function=node.text if isinstance(node, Scalar) else "",
-            arguments=arguments,
-            argument_places=places,
-            argument_map=argument_map,
-            positional=positional,
             result=None if result is None else self.variable(result),
             result_place=None if result is None else place(result),
         )
+
+    def _arguments(self, node: Node | None) -> dict[str, Any]:
+        """The fields of a `CallStep` that hold its arguments."""
+        fields: dict[str, Any] = {"arguments": {}, "argument_places": {}}
+        if isinstance(node, Mapping):
+            for key, value in node.entries:
+                self.is_key(key, value)
+                fields["arguments"][key.text] = self.value(value)
+                fields["argument_places"][key.text] = place(key)
+        elif isinstance(node, Scalar) and node.expression is not None:
+            fields["argument_map"] = self.value(node)
+        elif isinstance(node, Sequence):
+            fields["positional"] = [self.value(item) for item in node.items]
+        elif node is not None and node.value is not None:
+            self.problem("'args' must be a map or a list", node)
+        return fields
 
     def _raise(self, node: Node, _body: Mapping, common: dict[str, Any]) -> Step:
         return Raise(**common, value=self.value(node))
@@ -262,11 +225,3 @@ class _Reader(BlockReader):
 
     def _group(self, node: Node, _body: Mapping, common: dict[str, Any]) -> Step:
         return Group(**common, steps=self.steps(node))
-
-
-def variable_of(target: Target) -> Name:
-    """The variable that an assignment's target begins with."""
-    node: Any = target
-    while not isinstance(node, Name):
-        node = node.value
-    return node

@@ -1,6 +1,4 @@
-"""YAML or JSON text to a tree in which every value knows its line and column."""
-
-from __future__ import annotations
+"""Reads YAML or JSON into a tree in which every value has its line and column."""
 
 import json
 import re
@@ -11,25 +9,17 @@ import yaml
 
 from emulator.workflows import limits
 from emulator.workflows.errors import Problem, WorkflowSyntaxError
-from emulator.workflows.syntax.flow import quote_expressions
+from emulator.workflows.syntax.core_schema import resolve
+from emulator.workflows.syntax.flow_collections import quote_expressions
+from emulator.workflows.syntax.quoting import quoting_fix, unquoted_colon
 
 MAX_NODES = 100_000
-_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*|[0-9]+)\Z")
-_HEX = re.compile(r"0x[0-9a-fA-F]+\Z")
-_OCTAL = re.compile(r"0o[0-7]+\Z")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
-_INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)\Z")
-_NOT_A_NUMBER = (".nan", ".NaN", ".NAN")
-_CONSTANTS: dict[str, Any] = {
-    "": None, "~": None, "null": None, "Null": None, "NULL": None,
-    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
-}  # fmt: skip
 _SURROGATES = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A string, number, boolean or null. `text` is as written, `plain` when it was not quoted."""
+    """A string, number, boolean or null. `text` is as written; `plain` scalars are those without quotes."""
 
     value: Any
     text: str
@@ -39,7 +29,7 @@ class Scalar:
 
     @property
     def expression(self) -> str | None:
-        """What stands inside `${…}` when that is the whole string."""
+        """The text inside `${…}` when that is the whole string, else None."""
         if not isinstance(self.value, str):
             return None
         text = self.value.strip()
@@ -50,20 +40,20 @@ class Scalar:
 class Sequence:
     """A list."""
 
-    items: list[Node]
+    items: "list[Node]"
     line: int
     column: int
 
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """A map in written order; keys are strings, whatever they look like."""
+    """A map in the order of the source; all keys are strings, even those that look like numbers."""
 
-    entries: list[tuple[Scalar, Node]]
+    entries: "list[tuple[Scalar, Node]]"
     line: int
     column: int
 
-    def get(self, key: str) -> Node | None:
+    def get(self, key: str) -> "Node | None":
         """The value of a key, or None."""
         return next((value for name, value in self.entries if name.text == key), None)
 
@@ -83,17 +73,17 @@ class _Open:
     anchor: str | None
     count: int
     key: Scalar | None = None
-    seen: set[str] = field(default_factory=set)
+    keys: set[str] = field(default_factory=set)
 
 
 def parse(text: str, name: str = "workflow.yaml") -> tuple[Node, list[Problem]]:
     """Read one document.
 
     Returns:
-        The root, and problems (duplicate keys) that don't keep the rest from being checked.
+        The root, and the problems (duplicate keys) that don't prevent further checks.
 
     Raises:
-        WorkflowSyntaxError: it is neither YAML nor JSON.
+        WorkflowSyntaxError: the text is neither YAML nor JSON.
     """
     if len(text.encode()) > limits.SOURCE_BYTES:
         raise WorkflowSyntaxError(f"source is larger than {limits.SOURCE_BYTES // 1024} KB", name)
@@ -112,7 +102,7 @@ def parse(text: str, name: str = "workflow.yaml") -> tuple[Node, list[Problem]]:
     return reader.root, reader.problems
 
 
-def _read(text: str, name: str) -> _Reader:
+def _read(text: str, name: str) -> "_Reader":
     reader = _Reader(name)
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         reader.take(event)
@@ -120,7 +110,7 @@ def _read(text: str, name: str) -> _Reader:
 
 
 def _prepare(text: str) -> str:
-    """JSON that YAML would stumble over (tabs, surrogate pairs) in a form that it reads."""
+    """JSON that is not YAML (tabs, surrogate pairs) as equivalent YAML; other text unchanged."""
     if not text.lstrip().startswith(("{", "[")):
         return text
     try:
@@ -132,7 +122,7 @@ def _prepare(text: str) -> str:
 
 
 class _Reader:
-    """Builds the tree from parser events, without recursion, so that deep nesting cannot hurt."""
+    """Builds the tree from parser events, without recursion, so that deep nesting cannot overflow the stack."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -143,7 +133,6 @@ class _Reader:
         self._count = 0
 
     def take(self, event: Any) -> None:
-        """Take one event."""
         kind = type(event)
         if kind is yaml.ScalarEvent:
             scalar = _scalar(event)
@@ -195,14 +184,14 @@ class _Reader:
     def _key(self, top: _Open, node: Node) -> None:
         if not isinstance(node, Scalar):
             raise WorkflowSyntaxError("a map's key must be a string", self.name, node.line, node.column)
-        if node.text in top.seen:
+        if node.text in top.keys:
             self.problems.append(Problem(f"duplicate key '{node.text}'", node.line, node.column, self.name))
-        top.seen.add(node.text)
+        top.keys.add(node.text)
         top.key = node
 
     def _value(self, top: _Open, mapping: Mapping, key: Scalar, node: Node) -> None:
         if key.plain and key.text == "<<" and isinstance(node, Mapping):
-            mapping.entries.extend(entry for entry in node.entries if entry[0].text not in top.seen)
+            mapping.entries.extend(entry for entry in node.entries if entry[0].text not in top.keys)
         else:
             mapping.entries.append((key, node))
 
@@ -219,62 +208,17 @@ def _scalar(event: Any) -> Scalar:
     tagged = event.tag not in (None, "!")
     if tagged and event.tag == "tag:yaml.org,2002:str":
         plain = False
-    value = _resolve(event.value) if plain and not event.value.startswith("${") else event.value
+    value = resolve(event.value) if plain and not event.value.startswith("${") else event.value
     return Scalar(value, event.value, plain, *_place(event))
 
 
-def _resolve(text: str) -> Any:
-    """The YAML 1.2 core schema."""
-    if text in _CONSTANTS:
-        return _CONSTANTS[text]
-    if _INTEGER.match(text):
-        number = int(text)
-        return number if -(2**63) <= number < 2**63 else float(number)
-    if _HEX.match(text):
-        return int(text, 16)
-    if _OCTAL.match(text):
-        return int(text[2:], 8)
-    if _FLOAT.match(text):
-        return float(text)
-    if _INFINITE.match(text):
-        return float("-inf") if text.startswith("-") else float("inf")
-    return float("nan") if text in _NOT_A_NUMBER else text
-
-
 def _unreadable(error: yaml.MarkedYAMLError, text: str, name: str) -> WorkflowSyntaxError:
-    """A YAML error at its place, with the fix when an expression holds an unquoted ': '."""
+    """The error at its place, with the fix when an expression has an unquoted ': '."""
     lines = text.splitlines()
     places = [(mark.line + 1, mark.column + 1) for mark in (error.problem_mark, error.context_mark) if mark]
     for line, column in places:
         fix = quoting_fix(lines[line - 1]) if line <= len(lines) else None
         if fix is not None:
-            return WorkflowSyntaxError(_unquoted(line, fix), name, line, column)
+            return WorkflowSyntaxError(unquoted_colon(line, fix), name, line, column)
     line, column = places[0] if places else (1, 1)
     return WorkflowSyntaxError(f"invalid YAML: {error.problem or 'unreadable'}", name, line, column)
-
-
-def quoting_fix(line: str) -> str | None:
-    """The value of a line in single quotes, when it is an unquoted expression with ': ' inside."""
-    start = line.find("${")
-    if start < 0 or line[start - 1 : start] in ("'", '"'):
-        return None
-    expression = line[start:].rstrip()
-    if ": " not in expression and not expression.endswith(":"):
-        return None
-    return "'" + expression.replace("'", "''") + "'"
-
-
-def _unquoted(line: int, fix: str) -> str:
-    return (
-        f"line {line} has an expression with an unquoted ': ', which YAML reads as a map; "
-        f"put the whole value in single quotes: {fix}"
-    )
-
-
-def split_expression(key: Scalar, value: Node) -> str | None:
-    """The message for a map that is really an expression, torn apart by an unquoted ': '."""
-    if not (key.plain and key.text.startswith("${") and not key.text.endswith("}")):
-        return None
-    rest = value.text if isinstance(value, Scalar) else "…"
-    fix = "'" + f"{key.text}: {rest}".replace("'", "''") + "'"
-    return _unquoted(key.line, fix)

@@ -14,8 +14,8 @@ from emulator import ports
 from emulator.identity.backend import Backend
 from emulator.identity.front import HEAD_TIMEOUT_S, Front
 from emulator.identity.gate import Gate
+from emulator.identity.token_sources import TokenRequest
 from emulator.identity.tokens import TokenIssuer
-from emulator.workflows.runtime.auth import TokenRequest
 from tests.emulator.receiver import receiving, until
 
 CALLER, STRANGER = "workflow@p.iam.gserviceaccount.com", "stranger@p.iam.gserviceaccount.com"

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import crypt, jwt
 
 from emulator.identity.gate import Gate, unsigned
-from emulator.identity.tokens import ISSUER, LIFETIME, TokenIssuer
-from emulator.workflows.runtime.auth import TokenRequest
+from emulator.identity.token_sources import ISSUER, LIFETIME, TokenRequest
+from emulator.identity.tokens import TokenIssuer
 
 URL = "http://127.0.0.1:9020"
 CALLER, STRANGER = "workflow@p.iam.gserviceaccount.com", "stranger@p.iam.gserviceaccount.com"

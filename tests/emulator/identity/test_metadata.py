@@ -13,9 +13,9 @@ import pytest
 from google.auth.transport.requests import Request
 from google.oauth2 import id_token
 
+from emulator.identity.token_sources import TokenRequest, from_metadata_server
 from emulator.server import Emulator
 from emulator.stack.loader import load
-from emulator.workflows.runtime.auth import TokenRequest, from_metadata_server
 from tests.emulator.conftest import Background
 
 STACK = "project: p\nservices: {hook: {command: [none]}}\n"

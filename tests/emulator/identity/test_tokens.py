@@ -6,8 +6,8 @@ import pytest
 from google.auth import exceptions, jwt
 from starlette.applications import Starlette
 
-from emulator.identity.tokens import ISSUER, LIFETIME, TokenIssuer
-from emulator.workflows.runtime.auth import TokenRequest
+from emulator.identity.token_sources import ISSUER, LIFETIME, TokenRequest
+from emulator.identity.tokens import TokenIssuer
 
 ASKED = TokenRequest("OIDC", "https://service.example", (), "runner@local-project.iam.gserviceaccount.com")
 

@@ -11,7 +11,7 @@ from emulator.workflows import Environment, Observer, Outcome, Runtime, load
 
 
 class FakeClock:
-    """Time that jumps to the next sleeper's wake-up when everything else has come to rest."""
+    """Time that jumps to the next sleeper's wake-up when all other tasks are idle."""
 
     def __init__(self) -> None:
         self.time = 1_700_000_000.0

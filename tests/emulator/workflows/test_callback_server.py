@@ -53,7 +53,7 @@ def test_run_receives_the_callbacks_of_its_workflow(tmp_path: Path, capsys: pyte
 
 
 async def statuses(calls: list[tuple[str, str, dict[str, Any]]]) -> list[int]:
-    """What the server answers to each (method, path, options), beside one callback that waits for POST."""
+    """The response statuses for each (method, path, options), with one callback open for POST."""
     registry = CallbackRegistry()
     async with CallbackServer(registry), aiohttp.ClientSession() as client:
         name = registry.create(EXECUTION, "POST").name
@@ -65,7 +65,7 @@ async def statuses(calls: list[tuple[str, str, dict[str, Any]]]) -> list[int]:
         return found
 
 
-def test_requests_that_cannot_be_delivered() -> None:
+def test_statuses_of_delivered_and_refused_requests() -> None:
     calls: list[tuple[str, str, dict[str, Any]]] = [
         ("POST", "/v1/projects/none", {}),
         ("GET", "/v1/CALLBACK", {}),

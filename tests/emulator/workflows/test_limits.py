@@ -54,7 +54,7 @@ def test_a_string_holds_256_kb(execute: Execute) -> None:
     assert "String length" in failed_with(execute(GROW.format(doublings=15, copies=0)), "ResourceLimitError")
 
 
-def test_memory_of_ended_scopes_is_given_back(execute: Execute) -> None:
+def test_memory_of_ended_scopes_is_released(execute: Execute) -> None:
     source = """
 main:
   steps:

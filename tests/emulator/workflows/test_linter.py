@@ -17,18 +17,18 @@ def messages(source: str) -> list[str]:
     return [str(problem) for problem in check(source, "w.yaml")]
 
 
-def test_nothing_to_say_about_a_sound_workflow() -> None:
+def test_a_sound_workflow_has_no_problems() -> None:
     assert messages(CLEAN) == []
 
 
-def test_errors_come_with_their_place() -> None:
+def test_errors_have_a_place() -> None:
     assert messages("- a: {return: '${x}'}\n") == [
         "w.yaml:1:15: error in step a: error evaluating return value: "
         "symbol 'x' is neither a variable nor a sub-workflow name"
     ]
 
 
-def test_unreadable_yaml_is_a_problem_like_any_other() -> None:
+def test_unreadable_yaml_is_a_problem() -> None:
     assert messages("- a: [\n")[0].startswith("w.yaml:2:1: invalid YAML")
 
 
@@ -39,7 +39,7 @@ def test_unreadable_yaml_is_a_problem_like_any_other() -> None:
         (CLEAN.replace("retry: ${http.default_retry}", "except: {as: e, steps: [{x: {return: 1}}]}"), "has no retry"),
         (CLEAN.replace("response.code", "response.status"), "write 'response.code'"),
         (CLEAN.replace("https://example.com", "https://example.com/download/image"), "may be too large"),
-        (CLEAN.replace("https://example.com", "example.com"), "is no URL"),
+        (CLEAN.replace("https://example.com", "example.com"), "is not a URL"),
         (CLEAN.replace("timeout: 30", "timeout: 3600"), "larger than 1800"),
         ("- a: {return: 'hello ${name}!'}\n", '${"hello " + name + "!"}'),
         ("- a: {return: '$${name}'}\n", "Terraform"),

@@ -34,7 +34,7 @@ def test_run_prints_the_result_on_the_last_line(source: Path, capsys: pytest.Cap
     }
 
 
-def test_run_without_data_gives_null(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_without_data_passes_null(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", str(source)]) == 0
     assert last_line(capsys.readouterr().out)["result"] == {"got": None, "env": "none"}
 
@@ -82,7 +82,7 @@ def test_trace_shows_each_step_with_its_duration(source: Path, capsys: pytest.Ca
         ["walk"],
     ],
 )
-def test_wrong_usage_is_status_2(arguments: list[str], source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_has_exit_status_2(arguments: list[str], source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main([str(source) if word == "SOURCE" else word for word in arguments])
     assert caught.value.code == 2
@@ -98,7 +98,7 @@ def test_check_prints_problems_of_every_file(tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().out.startswith(f"{bad}:1:13: error in step a: next step 'nowhere'")
 
 
-def test_warnings_alone_are_status_0_unless_strict(tmp_path: Path) -> None:
+def test_warnings_alone_have_exit_status_0_unless_strict(tmp_path: Path) -> None:
     path = tmp_path / "warns.yaml"
     path.write_text("- a: {call: http.get, args: {url: 'http://x'}}\n")
     assert main(["check", str(path)]) == 0
@@ -121,7 +121,7 @@ def test_as_a_process(source: Path) -> None:
     assert last_line(done.stdout.decode())["result"] == {"got": "é", "env": "none"}
 
 
-def test_a_terminal_that_only_knows_ascii(source: Path) -> None:
+def test_a_terminal_with_ascii_encoding(source: Path) -> None:
     command = [sys.executable, "-m", "emulator.workflows", "run", str(source), "--data", '"é😀"']
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, env=environment, check=False)

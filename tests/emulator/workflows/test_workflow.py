@@ -73,7 +73,7 @@ def test_values_are_copied_on_assignment(execute: Execute) -> None:
     ]
 
 
-def test_the_callers_argument_is_not_touched(execute: Execute) -> None:
+def test_the_callers_argument_is_unchanged(execute: Execute) -> None:
     argument = {"list": [1]}
     source = "main:\n  params: [a]\n  steps:\n    - x: {assign: [{'a.list[0]': 2}]}\n    - r: {return: '${a}'}\n"
     outcome = execute(source, argument)
@@ -186,7 +186,7 @@ always:
     assert clock.slept == [2, 4, 8, 10]
 
 
-def test_a_thousand_executions_of_three_calls_at_once() -> None:
+def test_a_thousand_concurrent_executions_of_three_calls() -> None:
     async def answer(request: web.Request) -> web.Response:
         return web.json_response({"n": int(request.query["n"]) + 1})
 
@@ -230,7 +230,7 @@ def test_a_variable_of_a_path_not_taken_is_null(execute: Execute) -> None:
     assert execute(source).result == "nothing"
 
 
-def test_a_raised_boolean_is_what_a_predicate_gets(execute: Execute) -> None:
+def test_a_predicate_receives_a_raised_boolean(execute: Execute) -> None:
     source = """
 main:
   steps:
