@@ -23,7 +23,7 @@ from pipeline.settings import Settings
 
 Format = Literal["csv", "jsonl"]
 
-ADDED_COLUMNS = ("label", "score", "error")
+ADDED_COLUMNS = ("label", "score", "error", "truncated")
 SUMMARY = "shard-summary"
 OUTPUT = re.compile(r"/(\d+)\.out\.\w+$")
 

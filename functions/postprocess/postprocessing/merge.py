@@ -113,7 +113,7 @@ class _Merge:
         fields = record if isinstance(record, dict) else {}
         known = fields.get("error") or error  # what was wrong with the record before it came into a shard
         if self._batch.format == "csv":
-            return known["code"], rows.line([*fields.get("row", ()), "", "", known["code"]])
+            return known["code"], rows.line([*fields.get("row", ()), "", "", known["code"], ""])
         beside = {name: fields[name] for name in HANDED_ON if name in fields}
         return known["code"], json.dumps({"index": index, **beside, "error": known}) + "\n"
 
