@@ -2,17 +2,16 @@
 
 import sys
 
-from . import process
+from gpu_service import entrypoint
 
 
-def serve() -> int:
-    """0 after SIGTERM or Ctrl-C. Raises StartError."""
-    from gpu_service.web.server import run
+def main() -> int:
+    """Returns 0 after SIGTERM or Ctrl-C. Raises StartError."""
+    from gpu_service import settings
+    from gpu_service.web import server
 
-    from .settings import read
-
-    return run(read(sys.argv[1:]))
+    return server.run(settings.read(sys.argv[1:]))
 
 
 if __name__ == "__main__":
-    process.main(serve, terminated=0)
+    entrypoint.run(main, on_sigterm=0)

@@ -1,17 +1,16 @@
-"""Downloads a profile's models while an image is built: python -m gpu_service.bake --profile hub."""
+"""Downloads a profile's models while the image is built: python -m gpu_service.bake --profile hub."""
 
 import sys
 
+from gpu_service import settings
 from gpu_service.checkpoints import checkpoint, registry
-
-from .settings import read
 
 
 def main() -> None:
-    """Raises StartError when a model cannot be had."""
-    settings = read(sys.argv[1:])
-    for entry in registry.load(settings.models, settings.profile).entries:
-        found = checkpoint.find(entry, settings.models)
+    """Raises StartError when a model is not available."""
+    options = settings.read(sys.argv[1:])
+    for entry in registry.load(options.models, options.profile).entries:
+        found = checkpoint.find(entry, options.models)
         print(f"{entry.name} {entry.version}: {found.folder}, revision {found.revision}")
 
 

@@ -1,26 +1,31 @@
-"""What can go wrong, by who acts next; the status and the code are the error's own.
+"""What can go wrong, by who acts next; each error has its own HTTP status and code.
 
 ServiceError
 ├── RequestError             the caller changes the request
-│   ├── MalformedRequest     400  not of the contract's shape
-│   ├── InvalidRequest       400  of the right shape, but its input cannot be processed
+│   ├── MalformedRequest     400  not of the documented shape
+│   ├── InvalidRequest       400  of the documented shape, but with a value that is not accepted
 │   ├── ModelNotFound        404
+│   ├── ObjectNotFound       404
 │   ├── RouteNotFound        404
 │   ├── MethodNotAllowed     405
 │   └── TooLarge             413
-├── InstanceError            400  one instance is at fault; in a request of many it fails alone
-├── AgainError               the caller tries again
+├── InstanceError            400  one instance is at fault; in a request with many it fails alone
+├── RetryableError           the caller tries again
 │   ├── Overloaded           429  the queue is full
-│   ├── Unavailable          503  starting, or stopping
+│   ├── Unavailable          503  starting or stopping
 │   └── DeadlineExceeded     504
 ├── InferenceFailed          500  the model failed on this instance
 ├── StorageFailed            502  Cloud Storage failed
-└── StartError               the process ends: a GPU or a model that was promised is not there
+│   └── GenerationChanged    502  another writer has changed the object
+└── StartError               the process ends: a required GPU, model or setting is missing
 """
+
+import copy
+from typing import Self
 
 
 class ServiceError(Exception):
-    """An error that the client may read: `message` never holds internals."""
+    """An error that clients may read: `message` never contains internals."""
 
     status = 500
     code = "internal"
@@ -34,12 +39,18 @@ class ServiceError(Exception):
     def headers(self) -> dict[str, str]:
         return {}
 
+    def of_instance(self, index: int) -> Self:
+        """The same error with the instance at fault in its message."""
+        error = copy.copy(self)
+        error.message = f"Instance {index}: {self.message}"
+        return error
+
 
 class RequestError(ServiceError):
     status = 400
 
 
-class MalformedRequest(RequestError):  # noqa: N818  named as the reply's code is
+class MalformedRequest(RequestError):  # noqa: N818  named after the code in the response
     code = "malformed_request"
 
 
@@ -52,6 +63,11 @@ class ModelNotFound(RequestError):  # noqa: N818
     code = "model_not_found"
 
 
+class ObjectNotFound(RequestError):  # noqa: N818
+    status = 404
+    code = "object_not_found"
+
+
 class RouteNotFound(RequestError):  # noqa: N818
     status = 404
     code = "not_found"
@@ -62,7 +78,7 @@ class MethodNotAllowed(RequestError):  # noqa: N818
     code = "method_not_allowed"
 
     def __init__(self, allowed: str) -> None:
-        super().__init__(f"This route takes {allowed}.")
+        super().__init__(f"This route accepts {allowed} only.")
         self.allowed = allowed
 
     @property
@@ -80,7 +96,7 @@ class InstanceError(ServiceError):
     code = "invalid_instance"
 
 
-class AgainError(ServiceError):
+class RetryableError(ServiceError):
     """`retry_after` is in whole seconds."""
 
     status = 503
@@ -94,16 +110,16 @@ class AgainError(ServiceError):
         return {"retry-after": str(self.retry_after)}
 
 
-class Overloaded(AgainError):  # noqa: N818
+class Overloaded(RetryableError):  # noqa: N818
     status = 429
     code = "overloaded"
 
 
-class Unavailable(AgainError):  # noqa: N818
+class Unavailable(RetryableError):  # noqa: N818
     code = "unavailable"
 
 
-class DeadlineExceeded(AgainError):  # noqa: N818
+class DeadlineExceeded(RetryableError):  # noqa: N818
     status = 504
     code = "deadline_exceeded"
 
@@ -115,6 +131,10 @@ class InferenceFailed(ServiceError):  # noqa: N818
 class StorageFailed(ServiceError):  # noqa: N818
     status = 502
     code = "storage_failed"
+
+
+class GenerationChanged(StorageFailed):
+    pass
 
 
 class StartError(ServiceError):

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON line on stdout per record, in the fields that Cloud Logging understands."""
+"""Structured logs: one JSON line on stdout per record, with the fields that Cloud Logging reads."""
 
 import json
 import logging
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class JsonFormatter(logging.Formatter):
-    """Severity, constant message, and the variables as fields of their own."""
+    """Writes the severity, the constant message, and each variable as a field."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {"severity": record.levelname, "message": record.getMessage()}
@@ -18,7 +18,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def setup() -> None:
-    """All records go to stdout as JSON lines, those of other libraries from WARNING on."""
+    """Logs to stdout: this package from INFO, other libraries from WARNING."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
@@ -26,12 +26,12 @@ def setup() -> None:
 
 
 def fields(**values: Any) -> dict[str, Any]:
-    """For `extra=`: the variables of a record."""
+    """A record's variables, for `extra=`."""
     return {"fields": values}
 
 
 def trace(traceparent: str | None, project: str | None) -> dict[str, str]:
-    """The fields that join a record to the caller's trace; empty without one."""
+    """The fields that link a record to the caller's trace; empty without one."""
     parts = (traceparent or "").split("-")
     if len(parts) < 4 or len(parts[1]) != 32:
         return {}

@@ -1,4 +1,4 @@
-"""Everything that can be set, from the command line and the environment, read once at the start."""
+"""Settings from the command line and the environment, read once at the start."""
 
 import argparse
 import os
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gpu_service.checkpoints import registry
+from gpu_service.errors import StartError
 
-from .errors import StartError
+MODELS_FILE = Path(__file__).with_name("models.json")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`buckets` are those that may be read and written; seconds are seconds."""
+    """`buckets` are the only ones that may be read and written; `…_s` are seconds."""
 
     profile: str = "starter"
-    models: Path = registry.OWN
-    host: str = "0.0.0.0"  # noqa: S104  a container's port is reached from outside
+    models: Path = MODELS_FILE
+    host: str = "0.0.0.0"  # noqa: S104  a container's port must be reachable from outside
     port: int = 8080
     device: str = "auto"
     dtype: str = "auto"
@@ -41,14 +41,14 @@ class Settings:
 
 
 def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:
-    """The command line goes before the environment, which goes before the defaults.
+    """The command line takes precedence over the environment, and the environment over the defaults.
 
     Raises:
-        StartError: a variable has no usable value.
+        StartError: a variable has an invalid value.
     """
     parser = argparse.ArgumentParser(prog="python -m gpu_service", description="Serve classifiers over HTTP.")
-    parser.add_argument("--profile", default=environ.get("PROFILE", Settings.profile), help="of models.json")
-    parser.add_argument("--models", default=environ.get("MODELS", str(registry.OWN)), help="another models.json")
+    parser.add_argument("--profile", default=environ.get("PROFILE", Settings.profile), help="models to serve")
+    parser.add_argument("--models", default=environ.get("MODELS", str(MODELS_FILE)), help="path of another models.json")
     parser.add_argument("--host", default=environ.get("HOST", Settings.host))
     parser.add_argument("--port", type=int, default=_number(environ, ("AIP_HTTP_PORT", "PORT"), Settings.port))
     parser.add_argument("--device", default=environ.get("DEVICE", Settings.device), help="auto, cpu, cuda or cuda:N")
@@ -56,7 +56,7 @@ def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> S
         "--compile",
         action="store_true",
         default=_switched_on(environ, "COMPILE"),
-        help="transformers' layers with torch.compile, before it is ready; needs a C++ compiler",
+        help="run transformer layers through torch.compile; needs a C++ compiler",
     )
     options = parser.parse_args(arguments)
     return Settings(
@@ -86,7 +86,7 @@ def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> S
 
 
 def _traces(environ: Mapping[str, str]) -> Literal["otlp", "console"] | None:
-    """Where spans go, as OpenTelemetry's variables say; nowhere unless they name an exporter or an endpoint."""
+    """The exporter that OpenTelemetry's variables choose; None unless they name an exporter or an endpoint."""
     endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
     exporter = environ.get("OTEL_TRACES_EXPORTER") or ("otlp" if any(map(environ.get, endpoints)) else "none")
     if exporter == "none" or environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
@@ -117,5 +117,5 @@ def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
     except ValueError as error:
         raise StartError(f"{name} must be a number of seconds, not {environ[name]!r}.") from error
     if not 0 < value < float("inf"):
-        raise StartError(f"{name} must be above 0.")
+        raise StartError(f"{name} must be greater than 0.")
     return value

@@ -1,4 +1,4 @@
-"""Reads and writes gs:// objects of allowed buckets, with the official client, imported when it is first needed."""
+"""Reads and writes gs:// objects in the allowed buckets; the official client is imported on first use."""
 
 import io
 import os
@@ -8,27 +8,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from .errors import InvalidRequest, RequestError, StorageFailed, TooLarge
+from gpu_service.errors import GenerationChanged, InvalidRequest, ObjectNotFound, StorageFailed, TooLarge
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Client
 
 CHUNK_BYTES = 4 << 20
-MAX_OBJECT = 32 << 20  # bytes of one instance
-CONNECTIONS = 32  # kept open: as many as there are threads that read and write; the client's own default is 10
-
-
-class ObjectNotFound(RequestError):  # noqa: N818
-    status = 404
-    code = "object_not_found"
-
-
-class Changed(StorageFailed):
-    """Another has written the object meanwhile."""
+MAX_OBJECT_BYTES = 32 << 20  # of one instance
+CONNECTIONS = 32  # kept open, one for each thread that reads or writes; the client's default is 10
 
 
 class Storage:
-    """Objects by their gs:// address; only of `buckets`."""
+    """Objects by their gs:// URI, in `buckets` only."""
 
     def __init__(self, buckets: frozenset[str]) -> None:
         self.buckets = buckets
@@ -36,88 +27,89 @@ class Storage:
         self._client: Client | None = None
 
     def client(self) -> "Client":
-        """One client for all threads; anonymous against an emulator."""
+        """The client that all threads share; anonymous with an emulator."""
         with self._lock:
             if self._client is None:
                 self._client = _connect()
             return self._client
 
     def blob(self, uri: str, generation: int | None = None) -> "Blob":
-        """Raises InvalidRequest: `invalid_uri`, or `bucket_not_allowed`."""
+        """Raises InvalidRequest: `invalid_uri` or `bucket_not_allowed`."""
         bucket, slash, name = uri.removeprefix("gs://").partition("/")
         if not uri.startswith("gs://") or not slash or not bucket or not name:
-            raise InvalidRequest("An address must be gs://bucket/name.", "invalid_uri")
+            raise InvalidRequest("A URI must have the form gs://bucket/name.", "invalid_uri")
         if bucket not in self.buckets:
-            raise InvalidRequest(f"The bucket {bucket!r:.100} is not one of this service's.", "bucket_not_allowed")
-        with translated(uri):
+            raise InvalidRequest(f"This service may not access the bucket {bucket!r:.100}.", "bucket_not_allowed")
+        with errors_translated(uri):
             blob: Blob = self.client().bucket(bucket).blob(name, generation=generation)
             return blob
 
-    def reload(self, blob: "Blob", *, missing: bool = False) -> bool:
-        """Reads the object's resource; `missing` allows that there is none.
+    def reload(self, blob: "Blob", *, may_be_missing: bool = False) -> bool:
+        """Reads the object's metadata and returns whether it exists.
 
         Raises:
             ObjectNotFound, StorageFailed
         """
         try:
-            with translated(_uri(blob)):
+            with errors_translated(_uri(blob)):
                 blob.reload()
         except ObjectNotFound:
-            if not missing:
+            if not may_be_missing:
                 raise
             return False
         return True
 
     def read(self, uri: str, generation: int | None = None) -> bytes:
-        """The whole object, 32 MiB at most; the live one, or a given generation of it.
+        """A whole object of at most 32 MiB: the live generation, or the given one.
 
         Raises:
             InvalidRequest, ObjectNotFound, TooLarge, StorageFailed
         """
         blob = self.blob(uri, generation)
-        with translated(uri if generation is None else f"{uri} of the generation {generation}"):
-            data = _first(blob, MAX_OBJECT + 1)
-        if len(data) > MAX_OBJECT:
-            raise TooLarge(f"{uri} has more than {MAX_OBJECT >> 20} MiB.")
+        with errors_translated(uri if generation is None else f"{uri} with the generation {generation}"):
+            data = _first_bytes(blob, MAX_OBJECT_BYTES + 1)
+        if len(data) > MAX_OBJECT_BYTES:
+            raise TooLarge(f"{uri} is larger than {MAX_OBJECT_BYTES >> 20} MiB.")
         return data
 
     def lines(self, blob: "Blob") -> Iterator[bytes]:
-        """The object's lines without their ends, read in pieces.
+        """The object's lines without their line ends, read in chunks.
 
         Raises:
             ObjectNotFound, StorageFailed
         """
-        with translated(_uri(blob)), blob.open("rb", chunk_size=CHUNK_BYTES) as reader:
-            for line in io.BufferedReader(
-                cast(io.RawIOBase, reader), CHUNK_BYTES
-            ):  # the client's has no buffered lines
+        with errors_translated(_uri(blob)), blob.open("rb", chunk_size=CHUNK_BYTES) as reader:
+            # The client's own reader splits lines without a buffer.
+            for line in io.BufferedReader(cast(io.RawIOBase, reader), CHUNK_BYTES):
                 yield line.rstrip(b"\r\n")
 
     def write(self, uri: str, content: IO[bytes], generation: int, metadata: dict[str, str], content_type: str) -> None:
-        """Writes all that was written to `content` as one object; `generation` is the present one's, 0 for none.
+        """Writes everything up to the current position of `content` as one object.
+
+        `generation` is the object's current one as a precondition, 0 when it does not exist.
 
         Raises:
-            Changed: there is another generation now.
+            GenerationChanged: the object has another generation now.
             StorageFailed
         """
         blob = self.blob(uri)
         blob.metadata, blob.chunk_size = metadata, CHUNK_BYTES
         size = content.tell()
-        with translated(uri):
+        with errors_translated(uri):
             blob.upload_from_file(
                 content, rewind=True, size=size, content_type=content_type, if_generation_match=generation
             )
 
 
 def download(uri: str, folder: Path) -> None:
-    """Every object under a gs:// prefix into a folder, for a model's artefacts.
+    """Copies a model's files, every object under a gs:// prefix, into a folder.
 
     Raises:
-        StorageFailed: there are none, or they cannot be read.
+        ObjectNotFound, StorageFailed: also when there are no objects.
     """
     bucket, _, prefix = uri.removeprefix("gs://").partition("/")
     prefix = prefix.rstrip("/") + "/" if prefix else ""
-    with translated(uri):
+    with errors_translated(uri):
         client = _connect()
         blobs = [blob for blob in client.list_blobs(bucket, prefix=prefix) if not blob.name.endswith("/")]
         for blob in blobs:
@@ -126,12 +118,12 @@ def download(uri: str, folder: Path) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 blob.download_to_filename(str(target))
     if not blobs:
-        raise StorageFailed(f"There is nothing at {uri}.")
+        raise StorageFailed(f"There are no objects under {uri}.")
 
 
 @contextmanager
-def translated(what: str | None) -> Iterator[None]:
-    """Errors of the client as errors of ours."""
+def errors_translated(name: str) -> Iterator[None]:
+    """Raises the client's errors as ObjectNotFound, GenerationChanged or StorageFailed."""
     from google.api_core.exceptions import GoogleAPICallError, NotFound, PreconditionFailed, RetryError
     from google.auth.exceptions import GoogleAuthError
     from requests.exceptions import RequestException
@@ -139,14 +131,14 @@ def translated(what: str | None) -> Iterator[None]:
     try:
         yield
     except NotFound as error:
-        raise ObjectNotFound(f"There is no object {what}.") from error
+        raise ObjectNotFound(f"There is no object {name}.") from error
     except PreconditionFailed as error:
-        raise Changed(f"Another has written {what} meanwhile.") from error
+        raise GenerationChanged(f"Another writer has changed {name}.") from error
     except (GoogleAPICallError, RetryError, GoogleAuthError, RequestException) as error:
-        raise StorageFailed(f"Cloud Storage failed for {what}.") from error
+        raise StorageFailed(f"Cloud Storage failed for {name}.") from error
 
 
-def _first(blob: "Blob", size: int) -> bytes:
+def _first_bytes(blob: "Blob", size: int) -> bytes:
     from google.api_core.exceptions import RequestRangeNotSatisfiable
 
     try:
@@ -164,7 +156,7 @@ def _connect() -> "Client":
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import storage
 
-    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")  # else asked for, traced or not
+    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")  # requested even without traces
     if os.environ.get("STORAGE_EMULATOR_HOST"):
         project = os.environ.get("GOOGLE_CLOUD_PROJECT", "local-project")
         client = storage.Client(project=project, credentials=AnonymousCredentials())

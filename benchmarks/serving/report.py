@@ -6,9 +6,9 @@ import os
 import platform
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 
@@ -16,22 +16,10 @@ from benchmarks.serving.ceilings import Ceiling, packed_ceiling
 from benchmarks.serving.load import OK, Summary
 from benchmarks.serving.paths import RESULTS
 from benchmarks.serving.peers import OURS
-
-if TYPE_CHECKING:
-    from benchmarks.serving.run import ModelRun, Result
+from benchmarks.serving.results import Measurements, ModelRun, Result
 
 QUIET_LOAD = 0.5  # one-minute load average that a quiet machine stays under
 STEADY = 0.1  # share by which a ceiling may change during a run
-
-
-@dataclass
-class Report:
-    """One run: where, how, what the load generator alone can do, and the figures of each model."""
-
-    machine: dict[str, Any]
-    settings: dict[str, Any]
-    generator: dict[int, float]
-    runs: "list[ModelRun]"
 
 
 def machine() -> dict[str, Any]:
@@ -59,19 +47,19 @@ def facts(machine: dict[str, Any]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())
 
 
-def markdown(report: Report) -> str:
-    generator = ", ".join(f"{rate:,.0f} at {clients}" for clients, rate in report.generator.items())
+def markdown(measured: Measurements) -> str:
+    generator = ", ".join(f"{rate:,.0f} at {clients}" for clients, rate in measured.generator.items())
     parts = [
         "# Serving benchmark",
-        f"{facts(report.machine)}; torch threads {report.settings['threads']}.",
+        f"{facts(measured.machine)}; torch threads {measured.settings['threads']}.",
         f"The load generator alone, against a server that does nothing: {generator} clients (requests/s).",
-        *([f"**Provisional, not to be quoted: {'; '.join(doubts(report))}.**"] if doubts(report) else []),
-        *(section(run) for run in report.runs),
+        *([f"**Provisional, not to be quoted: {'; '.join(doubts(measured))}.**"] if doubts(measured) else []),
+        *(section(run) for run in measured.runs),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def section(run: "ModelRun") -> str:
+def section(run: ModelRun) -> str:
     ceiling = statistics.mean(packed_ceiling(each) for each in run.ceilings)
     clients = sorted({count for result in run.results for count in result.cells})
     parts = [f"## Model: {run.model}", "### The model alone (texts per second, tokenised before)", alone(run.ceilings)]
@@ -89,12 +77,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def doubts(report: Report) -> list[str]:
+def doubts(measured: Measurements) -> list[str]:
     """Reasons not to quote a run: the machine was busy, or did not stay as fast as it was."""
     found = []
-    if (load := report.machine["load_average_at_start"]) > QUIET_LOAD:
+    if (load := measured.machine["load_average_at_start"]) > QUIET_LOAD:
         found.append(f"other work was running (load average {load} at the start)")
-    for run in report.runs:
+    for run in measured.runs:
         before, after = (packed_ceiling(each) for each in run.ceilings)
         if abs(after - before) > STEADY * before:
             found.append(f"the {run.model} model's packed ceiling went from {before:,.1f} to {after:,.1f} texts/s")
@@ -113,7 +101,7 @@ def alone(measured: Sequence[dict[str, Ceiling]]) -> str:
     return table(header, rows)
 
 
-def closed_loop(results: "Sequence[Result]", clients: Sequence[int], ceiling: float) -> str:
+def closed_loop(results: Sequence[Result], clients: Sequence[int], ceiling: float) -> str:
     header = ["server", *(f"{count} clients: /s (of ceiling), p50 / p99 ms" for count in clients)]
     rows = []
     for result in results:
@@ -130,7 +118,7 @@ def cell(summary: Summary | None, ceiling: float) -> str:
     return f"{summary['per_second']:,.1f} ({summary['per_second'] / ceiling:.2f}){times}"
 
 
-def against_best_peer(results: "Sequence[Result]", clients: Sequence[int]) -> str:
+def against_best_peer(results: Sequence[Result], clients: Sequence[int]) -> str:
     ours = next((result for result in results if result.server == OURS and result.cells), None)
     others = [result for result in results if result.server != OURS and "packed" not in result.server]
     if ours is None:
@@ -147,7 +135,7 @@ def against_best_peer(results: "Sequence[Result]", clients: Sequence[int]) -> st
     return table(["clients", OURS, "best peer", "ratio"], rows) if rows else ""
 
 
-def open_loop(results: "Sequence[Result]") -> str:
+def open_loop(results: Sequence[Result]) -> str:
     rows = []
     for result in results:
         if (summary := result.open_loop) is None or (latency := summary["latency_ms"]) is None:
@@ -160,7 +148,7 @@ def open_loop(results: "Sequence[Result]") -> str:
     return table(["server", "answers/s", "p50 ms", "p95 ms", "p99 ms", "requests"], rows)
 
 
-def troubles(results: "Sequence[Result]") -> str:
+def troubles(results: Sequence[Result]) -> str:
     lines = [f"- {result.server}: no figures, {result.error}" for result in results if result.error]
     for result in results:
         cells = {f"{count} clients": summary for count, summary in result.cells.items()}
@@ -175,7 +163,7 @@ def troubles(results: "Sequence[Result]") -> str:
     return "\n".join(lines)
 
 
-def line(result: "Result") -> str:
+def line(result: Result) -> str:
     """One line of progress."""
     if result.error:
         return f"{result.server}: {result.error}"
@@ -183,8 +171,8 @@ def line(result: "Result") -> str:
     return f"{result.server}: {cells} (ready after {result.ready_seconds} s)"
 
 
-def save(report: Report) -> list[Path]:
-    return write("serving", report.machine, json.dumps(asdict(report), indent=1), markdown(report))
+def save(measured: Measurements) -> list[Path]:
+    return write("serving", measured.machine, json.dumps(asdict(measured), indent=1), markdown(measured))
 
 
 def write(name: str, machine: dict[str, Any], as_json: str, as_markdown: str) -> list[Path]:

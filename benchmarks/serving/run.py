@@ -1,21 +1,21 @@
-"""Measures every server with one load generator, on one model after the other, beside what the model alone can do.
+"""Measures every server with the same load generator, one model after the other, and the model alone.
 
     python -m benchmarks.serving.run [--quick] [--servers gpu_service,mosec] [--models large,tiny] [--save]
 
-Per server: closed loop at each number of clients, then random arrivals at 70 % of its own capacity. Ceilings are
-measured before and after the servers; what is reported is their mean. Servers that do not install or start, and wrong,
-refused and failed answers, are in the tables.
+Per server: a closed loop for each number of clients, then random arrivals at 70 % of its own capacity. Ceilings are
+measured before and after the servers, and their mean is reported. The tables also list servers that do not install or
+start, and wrong, refused and failed answers.
 """
 
 import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 from benchmarks.serving import ceilings, load, models, peers, process, report
-from benchmarks.serving.ceilings import Ceiling
 from benchmarks.serving.peers import Peer
+from benchmarks.serving.results import Measurements, ModelRun, Result
 
 TRIVIAL_ANSWER: models.Verdict = {"label": "NEGATIVE", "score": 0.5}
 OPEN_SHARE = 0.7  # of a server's own capacity, its best closed-loop throughput
@@ -23,7 +23,7 @@ OPEN_SHARE = 0.7  # of a server's own capacity, its best closed-loop throughput
 
 @dataclass(frozen=True)
 class Durations:
-    """Seconds; `cell` of each number of clients, of which `warmup` are not counted."""
+    """Seconds; `cell` is for each number of clients, of which the first `warmup` are not counted."""
 
     cell: float
     warmup: float
@@ -33,31 +33,6 @@ class Durations:
 
 DEFAULT = {"large": Durations(9, 2.5, 12, 20), "tiny": Durations(6, 2, 10, 5)}
 QUICK = {"large": Durations(5, 2, 5, 1), "tiny": Durations(3, 1, 4, 1)}
-
-
-@dataclass
-class Result:
-    """Of one server on one model; `error` says why there are no figures. Cells are keyed by the number of clients."""
-
-    server: str
-    note: str = ""
-    error: str | None = None
-    ready_seconds: float | None = None
-    cells: dict[int, load.Summary] = field(default_factory=dict)
-    open_loop: load.Summary | None = None
-
-    @property
-    def capacity(self) -> float:
-        return max((cell["per_second"] for cell in self.cells.values()), default=0.0)
-
-
-@dataclass
-class ModelRun:
-    """All that was measured on one model."""
-
-    model: str
-    ceilings: list[dict[str, Ceiling]]
-    results: list[Result]
 
 
 async def measure_server(peer: Peer, model: str, options: argparse.Namespace) -> Result:
@@ -118,7 +93,7 @@ async def measure_model(model: str, options: argparse.Namespace) -> ModelRun:
     return run
 
 
-async def measure_all(options: argparse.Namespace) -> report.Report:
+async def measure_all(options: argparse.Namespace) -> Measurements:
     began, machine = time.perf_counter(), report.machine()
     for model in options.models:
         models.folder(model)
@@ -131,7 +106,7 @@ async def measure_all(options: argparse.Namespace) -> report.Report:
         "open_share": OPEN_SHARE,
         "seconds": round(time.perf_counter() - began),
     }
-    return report.Report(machine, settings, generator, runs)
+    return Measurements(machine, settings, generator, runs)
 
 
 def progress(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Runs what the scheduler chooses: one thread keeps the device busy while the event loop admits and answers."""
+"""Runs the batches that the scheduler cuts: one thread keeps the device busy, the event loop admits and delivers."""
 
 import asyncio
 import logging
@@ -9,14 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from gpu_service import logs
 from gpu_service.batching.scheduler import Batch, Scheduler, Ticket
 from gpu_service.errors import DeadlineExceeded, InferenceFailed, Overloaded, Unavailable
+from gpu_service.parameters import Parameters
 
 logger = logging.getLogger(__name__)
 
 
 class Pending(Protocol):
-    """A batch on its way."""
+    """A batch that was sent to the device."""
 
     @property
     def is_async(self) -> bool: ...
@@ -25,28 +27,28 @@ class Pending(Protocol):
 
 
 class Runner(Protocol):
-    """What a batcher knows of a model."""
+    """A model as the batcher sees it."""
 
-    def launch(self, data: Sequence[Any], top: int) -> Pending: ...
+    def launch(self, data: Sequence[Any], parameters: Sequence[Parameters]) -> Pending: ...
 
 
 class Observer(Protocol):
-    """Is told of every batch that ran."""
+    """Is notified of every batch that ran."""
 
     def batch(self, batch: Batch, units: int, queue_s: Sequence[float], seconds: float) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
 class Order:
-    """The instances of one request: outcomes fill in as batches end, then `done` is set.
+    """The instances of one request: batches fill `outcomes` with rows or errors, then `done` is set.
 
-    A list in `runs` is given the batches that it was part of, and when each one's rows were handed out.
+    `runs`, unless None, collects the batches that it was part of, each with the time when its rows were delivered.
     """
 
     done: asyncio.Future[None]
-    top: int
+    parameters: Parameters
     outcomes: list[Any]
-    left: int
+    left: int = 0
     runs: "list[tuple[Run, float]] | None" = None
     arrived: float = 0.0
     queue_s: float = 0.0
@@ -55,7 +57,7 @@ class Order:
 
 
 @dataclass(slots=True)
-class Running:
+class Launched:
     batch: Batch
     pending: Pending
     began: float
@@ -63,7 +65,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """A batch that ran: sent at `began`, it had the device for `seconds` until `ended`."""
+    """A batch that ran: it was sent at `began`, and occupied the device for `seconds` until `ended`."""
 
     model: str
     rows: int
@@ -73,16 +75,11 @@ class Run:
     seconds: float
 
 
-Result = tuple[Ticket, Any, float, Run | None]  # ticket, row or error, its share of device seconds, the batch
+Result = tuple[Ticket, Any, float, Run | None]  # ticket, row or error, share of the device seconds, batch
 
 
 class Batcher:
-    """Admits orders on the event loop and works them off in a thread of its own.
-
-    Raises (from submit):
-        Overloaded: the queue is full, or too long for `max_wait_s`.
-        Unavailable: it is stopping.
-    """
+    """Admits orders on the event loop and runs them on a thread of its own."""
 
     def __init__(
         self,
@@ -97,7 +94,7 @@ class Batcher:
         self.clock = clock
         self._work = threading.Condition()
         self._stopping = False
-        self._free_since = -math.inf  # when the device ended its last batch
+        self._free_since = -math.inf  # when the device finished its last batch
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="device", daemon=True)
 
@@ -110,14 +107,19 @@ class Batcher:
         return self._thread.is_alive()
 
     async def stop(self) -> None:
-        """Ends the thread once what waits is done."""
+        """Ends the thread after all waiting batches have run."""
         with self._work:
             self._stopping = True
             self._work.notify()
         await asyncio.to_thread(self._thread.join)
 
     def admit(self, count: int) -> None:
-        """Raises Overloaded or Unavailable when a request of so many instances would be refused now."""
+        """Checks that a request with so many instances would be admitted now.
+
+        Raises:
+            Overloaded: the queue is full, or its expected wait is too long.
+            Unavailable: the service is stopping.
+        """
         with self._work:
             self._check(count)
 
@@ -129,9 +131,14 @@ class Batcher:
             raise Overloaded("The queue is full.", retry_after=min(max(1, wait), 60))
 
     async def run(self, order: Order, tickets: list[Ticket]) -> None:
-        """Waits until every ticket has its outcome; tickets of a caller that goes away are dropped."""
+        """Waits until every ticket has its outcome; when the caller is cancelled, its tickets are dropped.
+
+        Raises:
+            Overloaded, Unavailable: as `admit` does; never for bulk work.
+        """
         if not tickets:
             return
+        order.left = len(tickets)
         with self._work:
             if not tickets[0].bulk:
                 self._check(len(tickets))
@@ -146,8 +153,8 @@ class Batcher:
             raise
 
     def _run(self) -> None:
-        """The device's thread: sends the next batch before it waits for the last one, where the device allows."""
-        running: Running | None = None
+        """The device's thread: on a GPU, sends the next batch before it waits for the previous one."""
+        running: Launched | None = None
         while True:
             batch = self._take(block=running is None)
             if batch is None and running is None:
@@ -168,25 +175,26 @@ class Batcher:
                     continue
                 batch, expired = self.scheduler.next(self.clock())
                 if expired:
-                    late = DeadlineExceeded("The deadline passed before the instance's turn.")
-                    self._deliver([(ticket, late, 0.0, None) for ticket in expired])
+                    error = DeadlineExceeded("The deadline passed before the instance was run.")
+                    self._deliver([(ticket, error, 0.0, None) for ticket in expired])
                 if batch or not block or self._stopping:
                     return batch
                 self._work.wait()
 
-    def _launch(self, batch: Batch) -> Running | None:
+    def _launch(self, batch: Batch) -> Launched | None:
         began = self.clock()
         try:
-            return Running(batch, self._send(batch), began)
-        except Exception as error:  # noqa: BLE001  whatever the model raises must not end the thread
+            return Launched(batch, self._send(batch), began)
+        except Exception as error:  # noqa: BLE001  no error of a model may end the thread
             self._deliver(self._retry(batch, error))
             return None
 
     def _send(self, batch: Batch) -> Pending:
-        top = max(ticket.owner.top for ticket in batch.tickets)
-        return self.runners[batch.model].launch([ticket.data for ticket in batch.tickets], top)
+        tickets = batch.tickets
+        parameters = [ticket.owner.parameters for ticket in tickets]
+        return self.runners[batch.model].launch([ticket.data for ticket in tickets], parameters)
 
-    def _finish(self, running: Running) -> None:
+    def _finish(self, running: Launched) -> None:
         batch = running.batch
         try:
             rows = running.pending.rows()
@@ -197,7 +205,7 @@ class Batcher:
 
     def _results(self, batch: Batch, rows: list[Any], began: float) -> list[Result]:
         ended = self.clock()
-        seconds = ended - max(began, self._free_since)  # what was sent early waited for the batch before it
+        seconds = ended - max(began, self._free_since)  # a batch sent early waited for the previous one
         self._free_since = ended
         units = sum(ticket.size for ticket in batch.tickets)
         with self._work:
@@ -208,20 +216,16 @@ class Batcher:
         return [(ticket, row, ticket.size * share, run) for ticket, row in zip(batch.tickets, rows, strict=True)]
 
     def _retry(self, batch: Batch, error: Exception) -> list[Result]:
-        """Halves of a batch that failed, until what is at fault stands alone."""
-        is_memory = type(error).__name__ == "OutOfMemoryError"
-        if is_memory:
-            cost = self.scheduler.costs[batch.model]
-            with self._work:
-                cost.shrink(cost.units([ticket.size for ticket in batch.tickets]))
+        """Halves a failed batch until the instance at fault is alone."""
+        is_out_of_memory = type(error).__name__ == "OutOfMemoryError"
+        if is_out_of_memory:
+            self._shrink(batch)
         if len(batch.tickets) == 1:
-            logger.error("inference failed", exc_info=error, extra={"fields": {"model": batch.model}})
+            logger.error("inference failed", exc_info=error, extra=logs.fields(model=batch.model))
             failure = InferenceFailed("The model failed on this instance.")
             return [(batch.tickets[0], failure, 0.0, None)]
-        logger.warning(
-            "a batch failed and is halved",
-            extra={"fields": {"model": batch.model, "rows": len(batch.tickets), "out_of_memory": is_memory}},
-        )
+        fields = logs.fields(model=batch.model, rows=len(batch.tickets), out_of_memory=is_out_of_memory)
+        logger.warning("a batch failed and is halved", extra=fields)
         middle = len(batch.tickets) // 2
         results: list[Result] = []
         for tickets in (batch.tickets[:middle], batch.tickets[middle:]):
@@ -232,6 +236,11 @@ class Batcher:
             except Exception as again:  # noqa: BLE001
                 results += self._retry(half, again)
         return results
+
+    def _shrink(self, batch: Batch) -> None:
+        cost = self.scheduler.costs[batch.model]
+        with self._work:
+            cost.shrink(cost.units([ticket.size for ticket in batch.tickets]))
 
     def _deliver(self, results: list[Result]) -> None:
         if self._loop is not None and not self._loop.is_closed():

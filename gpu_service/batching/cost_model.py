@@ -1,21 +1,22 @@
-"""What a batch costs on this device: seconds as a line over its units, from warm-up and then from what ran."""
+"""Expects how long a batch takes on this device: seconds linear in its units, fitted at warm-up and then corrected."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-EFFICIENT = 0.98  # of the rate that endless batches would reach: larger ones only make others wait
-OVERHEAD_S = 2e-4  # for cutting a batch and handing out its results
-CALM = 0.1  # weight of one batch in what is learnt while running
-PROOF = 0.5  # of the expected time: what is done in less was never that dear, since noise only adds
-PROVEN = 3  # batches that must have run before anybody is refused on the strength of an estimate
+EFFICIENT = 0.98  # of the rate of infinitely large batches; still larger batches only delay others
+OVERHEAD_S = 2e-4  # to cut a batch and deliver its results
+CALM = 0.1  # weight of one batch in the corrections
+PROOF = 0.5  # of the expected time: a faster batch disproves the estimate, since noise only adds time
+PROVEN = 3  # batches that must have run before a request is refused because of an estimate
 
 
 @dataclass(slots=True)
 class Cost:
-    """`base` seconds for any batch and `each` per unit: a token, or an image.
+    """`base` seconds for any batch and `each` per unit, which is a token or an image.
 
-    Packed batches cost the sum of their sizes, padded ones rows times the longest. `limit` is the most units that a
-    batch may hold; running out of memory lowers it. Up to `enough` units a larger batch pays, whatever the line says.
+    A packed batch has as many units as its sizes add up to, a padded one its rows times the largest size. `limit` is
+    the most units of a batch; running out of memory lowers it. Batches of up to `enough` units are known to be
+    efficient.
     """
 
     base: float
@@ -24,19 +25,19 @@ class Cost:
     limit: int
     max_seconds: float
     enough: int = 1 << 31
-    seen: int = 0
+    batches: int = 0
 
     @property
     def budget(self) -> int:
-        """How many units a batch should hold now."""
-        fits = int((self.max_seconds - self.base) / self.each)
-        pays = int(EFFICIENT / (1 - EFFICIENT) * self.base / self.each)
-        return max(1, min(self.limit, fits, max(pays, self.enough)))
+        """How many units a batch should have now."""
+        in_time = int((self.max_seconds - self.base) / self.each)
+        efficient = int(EFFICIENT / (1 - EFFICIENT) * self.base / self.each)
+        return max(1, min(self.limit, in_time, max(efficient, self.enough)))
 
     @property
     def is_proven(self) -> bool:
-        """Whether enough has run to trust what is expected."""
-        return self.seen >= PROVEN
+        """Whether enough batches have run to trust the estimate."""
+        return self.batches >= PROVEN
 
     def seconds(self, units: int) -> float:
         return self.base + self.each * units
@@ -45,17 +46,17 @@ class Cost:
         return sum(sizes) if self.packed else len(sizes) * max(sizes)
 
     def drain(self, count: int, units: int) -> float:
-        """Seconds for that many tickets and units in full batches."""
+        """Seconds to run `count` tickets with `units` in all, in full batches."""
         batches = min(count, -(-units // self.budget))
         return batches * self.base + units * self.each
 
     def learn(self, units: int, seconds: float) -> None:
-        """A batch of so many units took `seconds`.
+        """Corrects the estimate after a batch of `units` took `seconds`.
 
-        The error goes to `base` and `each` by their share in what was expected. A batch that took longer counts
-        little, for others use the machine too; one that took far less proves the estimate wrong at once.
+        The error is divided between `base` and `each` by their shares in the expected time. A batch that took longer
+        counts little, since other processes use the machine too; one that took far less corrects the estimate at once.
         """
-        self.seen += 1
+        self.batches += 1
         expected = self.seconds(units)
         ratio = max(seconds, 1e-6) / expected
         step = 1.0 if ratio < PROOF else CALM
@@ -65,12 +66,12 @@ class Cost:
         self.each *= change ** (1 - share)
 
     def shrink(self, units: int) -> None:
-        """A batch of so many units did not fit into the memory."""
+        """Lowers the limit after a batch of `units` ran out of memory."""
         self.limit = max(1, min(self.limit, units // 2))
 
 
 def fit(samples: Sequence[tuple[int, float]], *, packed: bool, max_seconds: float, max_units: int) -> Cost:
-    """A line through the first and the last (units, seconds); the last one's size is known to pay."""
+    """A line through the first and last (units, seconds); batches up to the last one's size are efficient."""
     (few, little), (many, much) = samples[0], samples[-1]
     each = max((much - little) / (many - few), 0.02 * much / many)
     base = max(little - each * few, 0.0) + OVERHEAD_S

@@ -1,30 +1,33 @@
-"""Lets an idle device wait a moment where that pays: clients that were just answered often ask again at once.
+"""Lets an idle device wait briefly for clients that it has just answered, since they often ask again immediately.
 
-Eight such clients end up as two groups of four, one waiting while the other is computed, though a batch of eight
-costs less than two of four. Whether they come back in time is learnt from the waits themselves; where they do not, one
-in a few batches still waits, to notice when that changes.
+Otherwise eight such clients split into two groups of four, one waiting while the other is computed, although a batch of
+eight costs less than two of four. The waits themselves show how many clients return in time. Where few do, only one
+batch in PROBE waits, to notice a change.
 """
 
 from dataclasses import dataclass
 
 from gpu_service.batching.cost_model import Cost
 
-PATIENCE = 0.5  # of a batch's base cost, which is what one batch fewer saves
+PATIENCE = 0.5  # of a batch's base cost, which is what one batch less saves
 LONGEST_S = 0.02
-LARGE = 0.9  # of the rate of endless batches: a batch that reaches it need not grow
-WORTH = 0.5  # share of those waited for that must have come, of late
+LARGE = 0.9  # of the rate of infinitely large batches: a batch that reaches it need not grow
+WORTH = 0.5  # least share of the awaited requests that must have arrived recently
 RATE = 0.25  # weight of one wait in that share
 PROBE = 16
 
 
 @dataclass(slots=True)
 class Gathering:
-    """Of one flow: of those answered at `at`, so many are `missing` yet; `share` of those waited for came, of late."""
+    """The wait of one flow: of the requests answered at `at`, `missing` have no successor yet.
+
+    `share` is the recent share of awaited requests that arrived.
+    """
 
     share: float = 1.0
     missing: int = 0
     at: float = 0.0
-    awaited: int = 0  # how many were missing when the wait began
+    awaited: int = 0  # missing when the wait began
     turns: int = 0
 
     def answer(self, count: int, now: float) -> None:
@@ -34,7 +37,7 @@ class Gathering:
         self.missing -= 1
 
     def wait(self, now: float, units: int, cost: Cost) -> float:
-        """Seconds that are still worth waiting before so many units run; 0 once they should."""
+        """Seconds still worth waiting before a batch of `units` runs; 0 when it should run now."""
         left = self.at + min(PATIENCE * cost.base, LONGEST_S) - now
         is_large = units * cost.each >= LARGE / (1 - LARGE) * cost.base
         if self.missing <= 0 or left <= 0 or is_large or not cost.is_proven:
@@ -49,7 +52,7 @@ class Gathering:
         return left
 
     def _end(self) -> None:
-        """Learns from the wait, if there was one; until the next answer there is none."""
+        """Learns from the wait, if there was one, and waits no more until the next answer."""
         if self.awaited:
             self.share += RATE * (1 - max(0, self.missing) / self.awaited - self.share)
         self.missing = self.awaited = 0

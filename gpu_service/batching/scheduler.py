@@ -1,7 +1,7 @@
-"""Decides what runs next: pure policy, told the time, knowing neither models nor threads.
+"""Decides what runs next: a policy without clock, models or threads.
 
-Tickets wait in flows, one per model and priority. The flow that has had the least device time for its weight runs next;
-its batch holds its oldest ticket and whatever else makes the batch more efficient, within the budget of its cost model.
+Tickets wait in flows, one per model and priority. The flow that has used the least device time for its weight runs
+next. Its batch has the oldest ticket and others that make it more efficient, within the budget of the cost model.
 """
 
 from collections import deque
@@ -12,13 +12,13 @@ from typing import Any
 from gpu_service.batching.cost_model import Cost
 from gpu_service.batching.idle_wait import Gathering
 
-WEIGHTS = {False: 8.0, True: 1.0}  # of single requests and of bulk work
-WINDOW = 512  # tickets that are looked at for one padded batch
+WEIGHTS = {False: 8.0, True: 1.0}  # of single requests, of bulk work
+WINDOW = 512  # tickets considered for one padded batch
 
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """One instance that waits for its turn. `owner` and `index` are the submitter's own."""
+    """One instance that waits to be run; `owner` and `index` are for the submitter."""
 
     model: str
     data: Any
@@ -33,7 +33,7 @@ class Ticket:
 
 @dataclass(slots=True)
 class Batch:
-    """What runs together; `seconds` is the expected duration."""
+    """Tickets that run together; `seconds` is the expected duration."""
 
     model: str
     bulk: bool
@@ -55,12 +55,12 @@ class Flow:
 
     @property
     def seconds(self) -> float:
-        """What it takes to work off all that waits, in full batches."""
+        """The expected time to run all its tickets, in full batches."""
         return self.cost.drain(len(self.tickets), self.units) if self.tickets else 0.0
 
 
 class Scheduler:
-    """Flows of waiting tickets. Not thread-safe: whoever shares one holds a lock."""
+    """Flows of waiting tickets. Not thread-safe: callers that share one need a lock."""
 
     def __init__(self, costs: Mapping[str, Cost], *, max_queue: int, max_wait_s: float) -> None:
         self.costs = costs
@@ -71,14 +71,14 @@ class Scheduler:
 
     @property
     def wait_s(self) -> float:
-        """Seconds until the single requests that wait now are done; bulk work hardly holds them up."""
+        """Expected seconds until the waiting single requests are done; bulk work hardly delays them."""
         return sum(flow.seconds for flow in self.flows.values() if not flow.bulk)
 
     def admits(self, count: int) -> bool:
-        """Whether a single request of `count` tickets may wait; an empty queue takes any, however large.
+        """Whether a single request with `count` tickets may wait; an empty queue admits any number.
 
-        Bulk work isn't asked: whoever streams it bounds how much of it waits. Nobody is refused for an expected wait
-        that warm-up alone vouches for: on a busy machine it measures a hundred times too much.
+        Bulk work need not ask, since its submitter limits how much of it waits. An estimate from warm-up alone refuses
+        no request: on a busy machine it may be a hundred times too high.
         """
         singles = [flow for flow in self.flows.values() if not flow.bulk]
         waiting = sum(len(flow.tickets) for flow in singles)
@@ -97,23 +97,23 @@ class Scheduler:
             self.waiting += 1
 
     def next(self, now: float) -> tuple[Batch | None, list[Ticket]]:
-        """The batch to run now, and the tickets whose deadline passed; both leave the queue, as do cancelled ones."""
+        """The batch to run now and the expired tickets; both leave the queue, as do cancelled tickets."""
         expired: list[Ticket] = []
-        while flow := min((flow for flow in self.flows.values() if flow.tickets), key=_turn, default=None):
+        while flow := min((flow for flow in self.flows.values() if flow.tickets), key=_used, default=None):
             expired += self._sweep(flow, now)
             if flow.tickets:
                 return self._cut(flow), expired
         return None, expired
 
     def patience(self, now: float) -> float:
-        """Seconds that an idle device had better wait for more of the only requests that wait; 0 when it should run."""
+        """Seconds that an idle device should wait for more requests; 0 when it should run now."""
         waiting = [flow for flow in self.flows.values() if flow.tickets]
         if len(waiting) != 1 or waiting[0].bulk:
             return 0.0
         return waiting[0].gathering.wait(now, waiting[0].units, waiting[0].cost)
 
     def charge(self, batch: Batch, seconds: float, now: float) -> None:
-        """Corrects what the batch, which ended just now, was expected to take by what it took."""
+        """Replaces the expected duration of a batch, which has just ended, with the actual one."""
         flow = self.flows[batch.model, batch.bulk]
         flow.gathering.answer(len(batch.tickets), now)
         flow.cost.learn(flow.cost.units([ticket.size for ticket in batch.tickets]), seconds)
@@ -123,7 +123,7 @@ class Scheduler:
         return min((flow.used for flow in self.flows.values() if flow.tickets), default=0.0)
 
     def _sweep(self, flow: Flow, now: float) -> list[Ticket]:
-        """Takes cancelled and expired tickets out of what the next batch is cut from."""
+        """Removes cancelled and expired tickets from the head of the queue; returns the expired ones."""
         head = [flow.tickets.popleft() for _ in range(min(WINDOW, len(flow.tickets)))]
         alive = [ticket for ticket in head if not ticket.cancelled and ticket.deadline > now]
         flow.tickets.extendleft(reversed(alive))
@@ -133,7 +133,7 @@ class Scheduler:
         return [ticket for ticket in head if not ticket.cancelled and ticket.deadline <= now]
 
     def _cut(self, flow: Flow) -> Batch:
-        chosen = _fifo(flow) if flow.cost.packed else _grown(flow)
+        chosen = _oldest(flow) if flow.cost.packed else _similar(flow)
         units = flow.cost.units([ticket.size for ticket in chosen])
         flow.units -= sum(ticket.size for ticket in chosen)
         self.waiting -= len(chosen)
@@ -142,12 +142,12 @@ class Scheduler:
         return batch
 
 
-def _turn(flow: Flow) -> float:
+def _used(flow: Flow) -> float:
     return flow.used
 
 
-def _fifo(flow: Flow) -> list[Ticket]:
-    """Without padding there is nothing to gain from another order."""
+def _oldest(flow: Flow) -> list[Ticket]:
+    """Tickets in order of arrival: without padding, another order gains nothing."""
     chosen = [flow.tickets.popleft()]
     units = chosen[0].size
     while flow.tickets and units + flow.tickets[0].size <= flow.cost.budget:
@@ -156,19 +156,19 @@ def _fifo(flow: Flow) -> list[Ticket]:
     return chosen
 
 
-def _grown(flow: Flow) -> list[Ticket]:
-    """The oldest ticket and its neighbours by size, as long as each makes the batch do more per second."""
+def _similar(flow: Flow) -> list[Ticket]:
+    """The oldest ticket and its neighbours by size, as long as each raises the units per second."""
     window = [flow.tickets.popleft() for _ in range(min(WINDOW, len(flow.tickets)))]
     order = sorted(range(len(window)), key=lambda index: window[index].size)
     at = order.index(0)
-    low, high = _grow([window[index].size for index in order], at, flow.cost)
+    low, high = _best_range([window[index].size for index in order], at, flow.cost)
     chosen = set(order[low:high])
     flow.tickets.extendleft(window[index] for index in reversed(range(len(window))) if index not in chosen)
     return [window[index] for index in sorted(chosen)]
 
 
-def _grow(sizes: Sequence[int], at: int, cost: Cost) -> tuple[int, int]:
-    """The range around `at` in sorted sizes that is worth running together."""
+def _best_range(sizes: Sequence[int], at: int, cost: Cost) -> tuple[int, int]:
+    """The range around `at` in sorted sizes with the most units per second."""
     low, high = at, at + 1
     best = (low, high)
     done = sizes[at]

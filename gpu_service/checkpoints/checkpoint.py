@@ -1,4 +1,4 @@
-"""Finds a checkpoint's files, on disk or in the hub's cache, and reads them without transformers."""
+"""Finds a checkpoint, in a folder or in the hub's cache, and reads its files without transformers."""
 
 import json
 import math
@@ -19,7 +19,7 @@ PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder as `save_pretrained` writes it."""
+    """A folder in the layout that `save_pretrained` writes."""
 
     entry: Entry
     folder: Path
@@ -36,12 +36,12 @@ class Checkpoint:
 
     @cached_property
     def revision(self) -> str | None:
-        """The commit of a hub's snapshot, or what the entry says."""
+        """The commit of the hub's snapshot, or the entry's revision."""
         return self.folder.name if self.folder.parent.name == "snapshots" else self.entry.revision
 
     @cached_property
-    def multiplied(self) -> int:
-        """How many weights every token or pixel meets: all but the embeddings."""
+    def dense_weights(self) -> int:
+        """How many weights each token or pixel is multiplied with: all but the embeddings."""
         from safetensors import safe_open
 
         count = 0
@@ -52,16 +52,16 @@ class Checkpoint:
         return count
 
     def read(self, name: str) -> dict[str, Any]:
-        """A JSON file of the folder; empty when absent."""
+        """The content of a JSON file in the folder; empty when there is no such file."""
         path = self.folder / name
         try:
             content: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
         except ValueError as error:
-            raise StartError(f"{path} is not JSON: {error}") from error
+            raise StartError(f"{path} is not valid JSON: {error}") from error
         return content
 
     def tensors(self, device: str = "cpu") -> dict[str, Tensor]:
-        """All weights, mapped from the file and copied straight to the device.
+        """All weights, mapped from the files and copied directly to the device.
 
         Raises:
             StartError: there is no safetensors file, or it is damaged.
@@ -78,13 +78,13 @@ class Checkpoint:
             raise StartError(f"{self.folder}: the weights cannot be read: {error}") from error
 
 
-def find(entry: Entry, models: Path) -> Checkpoint:
-    """Of a local folder, or of the hub's cache; downloaded only when HF_HUB_OFFLINE does not forbid it.
+def find(entry: Entry, models_file: Path) -> Checkpoint:
+    """The checkpoint in a local folder or the hub's cache; downloaded unless HF_HUB_OFFLINE forbids it.
 
     Raises:
-        StartError: it is not there.
+        StartError: it is not available.
     """
-    if local := registry.folder(entry, models):
+    if local := registry.folder(entry, models_file):
         return Checkpoint(entry, local)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -101,4 +101,5 @@ def find(entry: Entry, models: Path) -> Checkpoint:
                 return Checkpoint(entry, Path(found))
         except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError) as error:
             reason = str(error).splitlines()[0]
-    raise StartError(f"The model {entry.name} ({entry.source}) is neither a folder nor in the hub's cache: {reason}")
+    model = f"{entry.name} ({entry.source})"
+    raise StartError(f"The model {model} is neither a local folder nor in the hub's cache: {reason}")

@@ -12,7 +12,7 @@ DTYPES: dict[str, Any] = {"float32": torch.float32, "bfloat16": torch.bfloat16, 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """`name` is what answers say: "cpu", or "cuda:0 NVIDIA L4"."""
+    """`name` is for responses: "cpu", or "cuda:0 NVIDIA L4"."""
 
     handle: torch.device
     dtype: torch.dtype
@@ -23,27 +23,27 @@ class Device:
         return self.handle.type == "cuda"
 
 
-def choose(wanted: str = "auto", dtype: str = "auto", *, required: bool = False) -> Device:
-    """Finds the device; a GPU counts only when something can be computed on it.
+def choose(requested: str = "auto", dtype: str = "auto", *, required: bool = False) -> Device:
+    """Finds the device; a GPU is usable only when a computation on it succeeds.
 
     Raises:
-        StartError: a GPU was asked for or is required, and there is no usable one.
+        StartError: a GPU is requested or required, and none is usable.
     """
     if dtype not in ("auto", *DTYPES):
         raise StartError(f"DTYPE must be auto, {', '.join(DTYPES)}, not {dtype!r}.")
-    reason = _unusable() if wanted != "cpu" else "the device is set to cpu"
+    reason = _unusable() if requested != "cpu" else "the device is set to cpu"
     if reason is None:
-        index = torch.device(wanted).index or 0 if wanted != "auto" else 0
-        chosen = DTYPES.get(dtype) or _fastest(index)
+        index = torch.device(requested).index or 0 if requested != "auto" else 0
+        chosen = DTYPES.get(dtype) or _default_dtype(index)
         torch.backends.cuda.matmul.allow_tf32 = True
         return Device(torch.device("cuda", index), chosen, f"cuda:{index} {torch.cuda.get_device_name(index)}")
-    if required or wanted.startswith("cuda"):
+    if required or requested.startswith("cuda"):
         raise StartError(f"A GPU is required and none is usable: {reason}.")
     return Device(torch.device("cpu"), DTYPES.get(dtype, torch.float32), "cpu")
 
 
 def _unusable() -> str | None:
-    """Why there is no usable GPU; None when there is one."""
+    """Why no GPU is usable; None when one is."""
     if not torch.backends.cuda.is_built():
         return f"PyTorch {torch.__version__} is built without CUDA"
     if not torch.cuda.is_available():
@@ -55,6 +55,6 @@ def _unusable() -> str | None:
     return None
 
 
-def _fastest(index: int) -> torch.dtype:
-    """float16 is three bits more precise than bfloat16 and as fast; what it overflows on, the parity check finds."""
+def _default_dtype(index: int) -> torch.dtype:
+    """float16 is as fast as bfloat16 and three bits more precise; overflows show in the comparison with float32."""
     return torch.float16 if torch.cuda.get_device_capability(index) >= (7, 0) else torch.float32

@@ -1,45 +1,87 @@
-"""Reads an object's bytes as text: by byte order mark, as UTF-8, or as the Western encoding that older files are in."""
+"""Decodes an object's bytes as text, by the same rules as uploads.
+
+The functions have these rules too (pipeline/formats/text.py), in code of their own; a test keeps the two equal.
+"""
 
 import codecs
 import re
+from collections.abc import Iterator
 
-MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
+BYTE_ORDER_MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+SAMPLE_BYTES = 64 * 1024
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffe\uffff]")
-MAX_CONTROLS = 0.01  # of the characters; text has next to none
+MAX_CONTROLS = 0.01  # of the characters; text has hardly any
+WIDE = (  # codec, bytes of a code unit, offsets of its zero bytes in most scripts, least share of zero bytes
+    ("utf-32-le", 4, (1, 2, 3), 0.45),
+    ("utf-32-be", 4, (0, 1, 2), 0.45),
+    ("utf-16-le", 2, (1,), 0.05),
+    ("utf-16-be", 2, (0,), 0.05),
+)
+IN_PLACE = 0.95  # share of the zero bytes that must be at those offsets
 MAX_ACCENTED = 0.2  # of the letters, in the languages that cp1252 is for
-NOT_IN_WORDS = re.compile(r"(?<=[^\W\d_])[¹²³¼½¾¿¡¤¦¨ª¬¯±¶¸º×÷]")  # letters of other encodings look like this
+NOT_IN_WORDS = re.compile(r"(?<=[^\W\d_])[¹²³¼½¾¿¡¤¦¨ª¬¯±¶¸º×÷]")  # how cp1252 shows letters of other encodings
 
 
 def decode(data: bytes) -> str | None:
-    """The text without its byte order mark; None when it is none."""
-    for mark, codec in MARKS:
+    """The text without its byte order mark; None when `data` is not text."""
+    codec = _codec(data)
+    return None if codec is None else _decoded(data, codec, is_whole=True)
+
+
+def _codec(data: bytes) -> str | None:
+    for mark, codec in BYTE_ORDER_MARKS:
         if data.startswith(mark):
-            return _read(data, codec)
-    if b"\0" in data:
-        return None
-    text = _read(data, "utf-8")
-    return _western(data) if text is None else text
+            return codec
+    sample = data[:SAMPLE_BYTES]
+    is_whole = len(sample) == len(data)
+    candidates = _wide(sample) if b"\0" in sample else _narrow(sample)
+    return next((codec for codec in candidates if _decoded(sample, codec, is_whole=is_whole) is not None), None)
 
 
-def _read(data: bytes, codec: str) -> str | None:
+def _wide(sample: bytes) -> Iterator[str]:
+    """UTF-16 and UTF-32 without a mark: many zero bytes, and nearly all at the same place of a code unit."""
+    zeros = sample.count(0)
+    for codec, unit, offsets, least in WIDE:
+        in_place = sum(sample[offset::unit].count(0) for offset in offsets)
+        if in_place >= least * len(sample) and in_place >= IN_PLACE * zeros:
+            yield codec
+
+
+def _narrow(sample: bytes) -> Iterator[str]:
+    """UTF-8; else cp1252, which most old Western texts are in, or the best guess among other encodings."""
+    yield "utf-8"
+    if len(CONTROLS.findall(sample.decode("latin-1"))) > MAX_CONTROLS * len(sample):
+        return
+    if _is_western(sample):
+        yield "cp1252"
+        return
+    from charset_normalizer import from_bytes
+
+    if best := from_bytes(sample).best():
+        yield best.encoding
+
+
+def _is_western(sample: bytes) -> bool:
+    """Whether cp1252 reads it as words of mostly ASCII letters."""
     try:
-        text = data.decode(codec)
+        text = sample.decode("cp1252")
     except UnicodeError:
-        return None
-    return text if len(CONTROLS.findall(text)) <= MAX_CONTROLS * len(text) else None
-
-
-def _western(data: bytes) -> str | None:
-    """As cp1252, if that makes words of mostly unaccented letters."""
-    text = _read(data, "cp1252")
-    if text is None or NOT_IN_WORDS.search(text):
-        return None
+        return False
     letters = [character for character in text if character.isalpha()]
     accented = sum(not letter.isascii() for letter in letters)
-    return text if accented <= MAX_ACCENTED * len(letters) else None
+    return accented <= MAX_ACCENTED * len(letters) and not NOT_IN_WORDS.search(text)
+
+
+def _decoded(data: bytes, codec: str, *, is_whole: bool) -> str | None:
+    """None when the codec cannot read it, or reads too many control characters."""
+    try:
+        text = codecs.getincrementaldecoder(codec)().decode(data, final=is_whole)
+    except (UnicodeError, LookupError):
+        return None
+    return text if len(CONTROLS.findall(text)) <= MAX_CONTROLS * len(text) else None

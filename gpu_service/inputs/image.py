@@ -1,6 +1,7 @@
-"""Decodes images under limits and brings them to the size that a model reads."""
+"""Decodes images within limits and resizes them for a model."""
 
 import io
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +12,13 @@ from PIL import Image, ImageOps
 
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.errors import InstanceError
+from gpu_service.inputs.instances import Kind
 from gpu_service.inputs.payloads import Payload
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+SIGNATURE = re.compile(rb"\xff\xd8\xff|\x89PNG|RIFF.{4}WEBP|GIF|BM|II\*\0|MM\0\*", re.DOTALL)
+CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+PREAMBLE_BYTES = 64
 MAX_PIXELS = 50_000_000
 REDUCIBLE = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr")
 HALF = (0.5, 0.5, 0.5)
@@ -21,7 +26,10 @@ HALF = (0.5, 0.5, 0.5)
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """How preprocessor_config.json wants an image: its shorter side resized or all of it, then cropped or not."""
+    """The size and normalisation that preprocessor_config.json asks for.
+
+    Unless `shorter` is None, the shorter side is resized to it and the centre is cropped.
+    """
 
     width: int
     height: int
@@ -32,30 +40,30 @@ class Geometry:
 
     @staticmethod
     def read(checkpoint: Checkpoint) -> "Geometry":
-        wanted = checkpoint.read("preprocessor_config.json")
+        config = checkpoint.read("preprocessor_config.json")
         side = checkpoint.config.get("image_size", 224)
         height, width = (side, side) if isinstance(side, int) else side
-        size = wanted.get("size") or {}
+        size = config.get("size") or {}
         size = {"height": size, "width": size} if isinstance(size, int) else size
         shorter = size.get("shortest_edge")
-        crop = (wanted.get("crop_size") or {}) if wanted.get("do_center_crop") else {}
+        crop = (config.get("crop_size") or {}) if config.get("do_center_crop") else {}
         crop = {"height": crop, "width": crop} if isinstance(crop, int) else crop
         target = crop or size
-        normalised = wanted.get("do_normalize", True)
+        is_normalised = config.get("do_normalize", True)
         return Geometry(
             width=int(target.get("width", shorter or width)),
             height=int(target.get("height", shorter or height)),
             shorter=None if shorter is None else int(shorter),
-            resample=Image.Resampling(wanted.get("resample", Image.Resampling.BILINEAR)),
-            mean=wanted.get("image_mean", HALF) if normalised else (0.0, 0.0, 0.0),
-            std=wanted.get("image_std", HALF) if normalised else (1.0, 1.0, 1.0),
+            resample=Image.Resampling(config.get("resample", Image.Resampling.BILINEAR)),
+            mean=config.get("image_mean", HALF) if is_normalised else (0.0, 0.0, 0.0),
+            std=config.get("image_std", HALF) if is_normalised else (1.0, 1.0, 1.0),
         )
 
 
 class ImageInputs:
-    """Reads encoded images; what costs is one image, whatever it weighed before."""
+    """Reads encoded images; every image costs the same."""
 
-    kind = "image"
+    kind: Kind = "image"
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.geometry = Geometry.read(checkpoint)
@@ -66,18 +74,18 @@ class ImageInputs:
             raise InstanceError("The image is empty.", "empty")
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Pillow warns of damage that it can read past
+                warnings.simplefilter("ignore")  # Pillow warns of damage that it tolerates
                 pixels = self._resized(_rgb(_reduced(_upright(data, self._least), self._least)))
         except (InstanceError, MemoryError):
             raise
         except Image.DecompressionBombError as error:
-            raise _bomb() from error
+            raise _decompression_bomb() from error
         except Exception as error:
-            raise _broken(data, str(error)) from error
+            raise _undecodable(data, str(error)) from error
         return Payload(np.asarray(pixels), 1)
 
     def payloads(self, images: Sequence[bytes]) -> list[Payload | InstanceError]:
-        """Of several images, each one's payload or error."""
+        """Each image's payload or error."""
         return [self._payload(data) for data in images]
 
     def _payload(self, data: bytes) -> Payload | InstanceError:
@@ -88,38 +96,46 @@ class ImageInputs:
 
     @property
     def _least(self) -> int:
-        """The side, in pixels, below which detail would be lost before resizing."""
+        """The shorter side, in pixels, below which an image loses detail before it is resized."""
         return 2 * max(self.geometry.width, self.geometry.height, self.geometry.shorter or 0)
 
     def _resized(self, image: Image.Image) -> Image.Image:
-        wanted = self.geometry
-        if wanted.shorter is None:
-            return image.resize((wanted.width, wanted.height), wanted.resample)
-        scale = wanted.shorter / min(image.size)
-        width, height = (max(wanted.shorter, round(side * scale)) for side in image.size)
-        left, top = (width - wanted.width) // 2, (height - wanted.height) // 2
-        box = (left, top, left + wanted.width, top + wanted.height)
-        return image.resize((width, height), wanted.resample).crop(box)
+        target = self.geometry
+        if target.shorter is None:
+            return image.resize((target.width, target.height), target.resample)
+        scale = target.shorter / min(image.size)
+        width, height = (max(target.shorter, round(side * scale)) for side in image.size)
+        left, top = (width - target.width) // 2, (height - target.height) // 2
+        box = (left, top, left + target.width, top + target.height)
+        return image.resize((width, height), target.resample).crop(box)
+
+
+def has_signature(data: bytes) -> bool:
+    """Whether it begins as an image of an accepted format, by the same rule as uploads: signature and binary content.
+
+    Short signatures are letters that texts begin with too.
+    """
+    return SIGNATURE.match(data) is not None and CONTROLS.search(data[:PREAMBLE_BYTES]) is not None
 
 
 def _upright(data: bytes, least: int) -> Image.Image:
-    """The first frame, decoded only when it is known to be of bearable size."""
+    """The first frame upright; its size is checked before it is decoded."""
     image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
-        raise _bomb()
+        raise _decompression_bomb()
     image.draft("RGB", (least, least))
     image.load()
     return ImageOps.exif_transpose(image) or image
 
 
 def _reduced(image: Image.Image, least: int) -> Image.Image:
-    """Cheaply towards the wanted size, before conversions that need several times the memory."""
+    """Shrinks it cheaply, before conversions that need several times its memory."""
     factor = min(image.size) // least
     return image.reduce(factor) if factor > 1 and image.mode in REDUCIBLE else image
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """Any mode as RGB; what is transparent becomes white."""
+    """Any mode as RGB; transparent pixels become white."""
     if image.mode.startswith("I"):
         return image.convert("I").point(lambda value: value * (1 / 256)).convert("L").convert("RGB")
     if image.mode == "F":
@@ -132,12 +148,12 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _bomb() -> InstanceError:
+def _decompression_bomb() -> InstanceError:
     return InstanceError(f"The image has more than {MAX_PIXELS:,} pixels.", "decompression_bomb")
 
 
-def _broken(data: bytes, reason: str) -> InstanceError:
+def _undecodable(data: bytes, reason: str) -> InstanceError:
     webp_ends_early = data.startswith(b"RIFF") and int.from_bytes(data[4:8], "little") + 8 > len(data)
     if "truncated" in reason.lower() or webp_ends_early:
         return InstanceError("The image ends before it is complete.", "truncated_image")
-    return InstanceError("The image cannot be decoded: it is damaged, or of no accepted format.", "corrupt_image")
+    return InstanceError("The image cannot be decoded: it is damaged, or its format is not accepted.", "corrupt_image")

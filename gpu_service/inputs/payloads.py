@@ -1,4 +1,4 @@
-"""What a model reads of one instance, made ready while others run."""
+"""What a model reads of one instance, prepared while other batches run."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """`size` is what it costs: its tokens, or 1 for an image."""
+    """`size` is the cost: the number of tokens, or 1 for an image."""
 
     data: NDArray[Any]
     size: int

@@ -1,4 +1,4 @@
-"""Turns texts into token ids, with the checkpoint's own tokenizer."""
+"""Turns texts into token ids with the checkpoint's tokenizer."""
 
 import os
 from collections.abc import Sequence
@@ -9,20 +9,21 @@ from tokenizers import Encoding, Tokenizer
 
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.errors import InstanceError, StartError
+from gpu_service.inputs.instances import Kind
 from gpu_service.inputs.payloads import Payload
 from gpu_service.inputs.wordpiece import WordPiece, is_bert
 
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # the threads are ours, beside those of the device
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # texts are prepared in our own threads
 
-FEW_CHARACTERS = 4096  # tokenised in less time than handing over to another thread takes
+FEW_CHARACTERS = 4096  # tokenising them takes less time than another thread would add
 PREFIX_PER_TOKEN = 64
-SURPLUS = 128  # tokens past the maximum that show the cut of a prefix to be harmless
+SURPLUS = 128  # tokens beyond the maximum, so that cutting the prefix within a word cannot change the ids
 
 
 class TextInputs:
-    """Reads `{"text": "…"}`; longer texts are cut at the model's maximum."""
+    """Reads texts; those of more tokens than the model takes are cut."""
 
-    kind = "text"
+    kind: Kind = "text"
 
     def __init__(self, checkpoint: Checkpoint, max_length: int) -> None:
         path = checkpoint.folder / "tokenizer.json"
@@ -43,30 +44,30 @@ class TextInputs:
         return Payload(np.array(ids, dtype=np.int64), len(ids), truncated)
 
     def payloads(self, texts: Sequence[object]) -> list[Payload | InstanceError]:
-        """Of many texts, each one's payload or error; without the interpreter's lock where the library does it."""
-        found: list[Any] = [None] * len(texts)
-        together: dict[int, str] = {}
+        """Each text's payload or error; batches that the library tokenises release the interpreter's lock."""
+        payloads: list[Any] = [None] * len(texts)
+        batch: dict[int, str] = {}
         for index, text in enumerate(texts):
             try:
                 if self.words is None and isinstance(text, str) and len(text) <= self._prefix:
-                    together[index] = _checked(text)
+                    batch[index] = _checked(text)
                 else:
-                    found[index] = self.payload(text)
+                    payloads[index] = self.payload(text)
             except InstanceError as error:
-                found[index] = error
-        encodings = self.tokenizer.encode_batch_fast(list(together.values())) if together else []
-        for index, encoding in zip(together, encodings, strict=True):
-            ids, surplus = _taken(encoding)
-            found[index] = Payload(np.array(ids, dtype=np.int64), len(ids), surplus > 0)
-        return found
+                payloads[index] = error
+        encodings = self.tokenizer.encode_batch_fast(list(batch.values())) if batch else []
+        for index, encoding in zip(batch, encodings, strict=True):
+            ids, surplus = _split(encoding)
+            payloads[index] = Payload(np.array(ids, dtype=np.int64), len(ids), surplus > 0)
+        return payloads
 
     @property
     def _prefix(self) -> int:
-        """The characters of a text that are looked at first."""
+        """How many characters of a text are read first."""
         return PREFIX_PER_TOKEN * self.max_length
 
     def _encoded(self, text: str) -> tuple[list[int], bool]:
-        """The ids, and whether some were cut off; of very long texts only the beginning is looked at."""
+        """The ids, and whether some were cut off; of a very long text only the beginning is read."""
         if len(text) > self._prefix:
             ids, surplus = self._cut(text[: self._prefix])
             if surplus >= SURPLUS:
@@ -75,9 +76,9 @@ class TextInputs:
         return ids, surplus > 0
 
     def _cut(self, text: str) -> tuple[list[int], int]:
-        """The ids that the model takes, and how many it does not."""
+        """The ids up to the model's maximum, and how many more there are."""
         if self.words is None:
-            return _taken(self.tokenizer.encode(text))
+            return _split(self.tokenizer.encode(text))
         ids, room = self.words(text), self.max_length - 2
         return [self.words.first, *ids[:room], self.words.last], max(0, len(ids) - room)
 
@@ -90,5 +91,5 @@ def _checked(text: object) -> str:
     return text
 
 
-def _taken(encoding: Encoding) -> tuple[list[int], int]:
+def _split(encoding: Encoding) -> tuple[list[int], int]:
     return encoding.ids, sum(len(part.ids) for part in encoding.overflowing)

@@ -1,7 +1,7 @@
-"""BERT's tokenizer with a memory: words seen before cost a dictionary look-up each.
+"""BERT's tokenizer with a cache of words.
 
-What a BERT pipeline makes of a text is what it makes of the parts between spaces, one after another. So the parts are
-remembered, and only new ones go through the tokenizers library.
+A BERT pipeline tokenises the parts between spaces independently. So their ids are cached, and only new parts go through
+the tokenizers library.
 """
 
 import json
@@ -10,21 +10,22 @@ from itertools import chain
 from tokenizers import Tokenizer
 
 MAX_WORDS = 200_000
-MAX_CHARACTERS = 64  # longer parts are hardly seen twice
+MAX_CHARACTERS = 64  # longer parts hardly ever recur
 
 
 def is_bert(tokenizer: Tokenizer) -> bool:
-    """Whether the parts of a text can be tokenised each by itself, and stand between one token before and one after."""
+    """Whether the parts of a text are tokenised independently, between one token before and one after the text."""
     pipeline = json.loads(tokenizer.to_str())
     kinds = [(pipeline.get(part) or {}).get("type") for part in ("normalizer", "pre_tokenizer", "model")]
     added = [token["content"] for token in pipeline["added_tokens"]]
     empty, word = tokenizer.encode("").ids, tokenizer.encode("a").ids
-    framed = len(empty) == 2 and len(word) > 2 and [word[0], word[-1]] == empty
-    return kinds == ["BertNormalizer", "BertPreTokenizer", "WordPiece"] and framed and not any(map(_has_space, added))
+    is_framed = len(empty) == 2 and len(word) > 2 and [word[0], word[-1]] == empty
+    is_pipeline = kinds == ["BertNormalizer", "BertPreTokenizer", "WordPiece"]
+    return is_pipeline and is_framed and not any(map(_has_space, added))
 
 
 class WordPiece:
-    """Token ids of texts without the two that stand around them; not thread-safe in what it learns, but harmless."""
+    """Token ids of texts without the first and last token; threads may race for the cache, which is harmless."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
@@ -37,17 +38,17 @@ class WordPiece:
         try:
             return list(chain.from_iterable([known[part] for part in parts]))
         except KeyError:
-            return list(chain.from_iterable([self._of(part) for part in parts]))
+            return list(chain.from_iterable([self._tokenise(part) for part in parts]))
 
-    def _of(self, part: str) -> tuple[int, ...]:
-        found = self.known.get(part)
-        if found is None:
-            found = tuple(self.tokenizer.encode(part, add_special_tokens=False).ids)
+    def _tokenise(self, part: str) -> tuple[int, ...]:
+        ids = self.known.get(part)
+        if ids is None:
+            ids = tuple(self.tokenizer.encode(part, add_special_tokens=False).ids)
             if len(part) <= MAX_CHARACTERS:
                 if len(self.known) > MAX_WORDS:
                     self.known = {"": ()}
-                self.known[part] = found
-        return found
+                self.known[part] = ids
+        return ids
 
 
 def _has_space(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Attention within each sequence: of any lengths packed without padding, or all of one length."""
+"""Attention within each sequence, for packed sequences of any length or for equally long ones."""
 
 import itertools
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Packed:
 
     @cached_property
     def offsets(self) -> Tensor:
-        """Where each sequence begins, and the end: int32, as the varlen kernels want it."""
+        """The start of each sequence, and the end of the last: int32, as the varlen kernels require."""
         offsets = torch.zeros(len(self.lengths) + 1, dtype=torch.int32)
         torch.cumsum(torch.tensor(self.lengths), 0, out=offsets[1:])
         return offsets.to(self.device, non_blocking=True)
@@ -29,7 +29,7 @@ class Packed:
 
     @cached_property
     def runs(self) -> list[tuple[int, int]]:
-        """(sequences, length) of neighbours that are equally long: one call does for all of them."""
+        """(sequences, length) of equally long neighbours, which take one call together."""
         return [(len(list(run)), length) for length, run in itertools.groupby(self.lengths)]
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -37,25 +37,25 @@ class Packed:
         out = torch.empty_like(queries)
         parts = zip(self.runs, *(part.split(rows) for part in (queries, keys, values, out)), strict=True)
         for (count, _), q, k, v, target in parts:
-            target.copy_(_alike(count, q, k, v))
+            target.copy_(_equal_lengths(count, q, k, v))
         return out.flatten(1)
 
     def attend_first(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         rows = [count * length for count, length in self.runs]
         firsts = queries.split([count for count, _ in self.runs])
         parts = zip(self.runs, firsts, keys.split(rows), values.split(rows), strict=True)
-        return torch.cat([_alike(count, q, k, v) for (count, _), q, k, v in parts]).flatten(1)
+        return torch.cat([_equal_lengths(count, q, k, v) for (count, _), q, k, v in parts]).flatten(1)
 
 
-def _alike(count: int, *parts: Tensor) -> Tensor:
-    """(rows, heads, width) each, of so many sequences of one length."""
+def _equal_lengths(count: int, *parts: Tensor) -> Tensor:
+    """Attention of `count` equally long sequences; parts and result are (rows, heads, width)."""
     q, k, v = (part.unflatten(0, (count, -1)).transpose(1, 2) for part in parts)
     return sdpa(q, k, v).transpose(1, 2).flatten(0, 1)
 
 
 @dataclass(frozen=True)
 class PackedOnGpu(Packed):
-    """The same through the varlen kernel, which needs half precision."""
+    """The same with the varlen kernel, which requires half precision."""
 
     @cached_property
     def longest(self) -> int:

@@ -1,4 +1,4 @@
-"""Any other checkpoint, through transformers' Auto classes: padded batches."""
+"""Runs any other checkpoint in padded batches, through transformers' Auto classes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from gpu_service.checkpoints.device import Device
 
 
 class AutoTextClassifier:
-    """Calls with token ids of each text and returns logits (texts, labels)."""
+    """Takes the token ids of each text and returns logits (texts, labels)."""
 
     layout = "padded"
 
@@ -41,7 +41,7 @@ class AutoTextClassifier:
 
 
 class AutoImageClassifier:
-    """Calls with images of one size (height, width, 3) and returns logits (images, labels)."""
+    """Takes images of one size (height, width, 3) and returns logits (images, labels)."""
 
     layout = "padded"
 

@@ -1,6 +1,10 @@
-"""BERT-family text classifiers without padding: all tokens of a batch in one row, the last layer for [CLS] only."""
+"""Runs BERT-family text classifiers without padding: the tokens of a batch lie in one row.
+
+The last layer computes the row of [CLS] only.
+"""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,69 +20,82 @@ from gpu_service.networks.transformer import ACTIVATIONS, Layer, Linear, Norm, W
 
 Tokens = NDArray[np.int64]
 
-FAMILIES: dict[str, dict[str, Any]] = {
-    "distilbert": {
-        "prefix": "distilbert",
-        "layer": "transformer.layer",
-        "qkv": ("attention.q_lin", "attention.k_lin", "attention.v_lin"),
-        "out": "attention.out_lin",
-        "norm_attention": "sa_layer_norm",
-        "widen": "ffn.lin1",
-        "narrow": "ffn.lin2",
-        "norm_output": "output_layer_norm",
-        "names": ("n_layers", "n_heads", "activation"),
-    },
-    "bert": {
-        "prefix": "bert",
-        "layer": "encoder.layer",
-        "qkv": ("attention.self.query", "attention.self.key", "attention.self.value"),
-        "out": "attention.output.dense",
-        "norm_attention": "attention.output.LayerNorm",
-        "widen": "intermediate.dense",
-        "narrow": "output.dense",
-        "norm_output": "output.LayerNorm",
-        "names": ("num_hidden_layers", "num_attention_heads", "hidden_act"),
-    },
-}
-FAMILIES["roberta"] = {**FAMILIES["bert"], "prefix": "roberta"}
-ARCHITECTURES = {
-    "DistilBertForSequenceClassification": "distilbert",
-    "BertForSequenceClassification": "bert",
-    "RobertaForSequenceClassification": "roberta",
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The names of the weights, and the settings of layers, heads and activation in config.json."""
+
+    prefix: str
+    layer: str
+    qkv: tuple[str, str, str]
+    out: str
+    norm_attention: str
+    widen: str
+    narrow: str
+    norm_output: str
+    settings: tuple[str, str, str]
+
+
+DISTILBERT = Family(
+    prefix="distilbert",
+    layer="transformer.layer",
+    qkv=("attention.q_lin", "attention.k_lin", "attention.v_lin"),
+    out="attention.out_lin",
+    norm_attention="sa_layer_norm",
+    widen="ffn.lin1",
+    narrow="ffn.lin2",
+    norm_output="output_layer_norm",
+    settings=("n_layers", "n_heads", "activation"),
+)
+BERT = Family(
+    prefix="bert",
+    layer="encoder.layer",
+    qkv=("attention.self.query", "attention.self.key", "attention.self.value"),
+    out="attention.output.dense",
+    norm_attention="attention.output.LayerNorm",
+    widen="intermediate.dense",
+    narrow="output.dense",
+    norm_output="output.LayerNorm",
+    settings=("num_hidden_layers", "num_attention_heads", "hidden_act"),
+)
+ROBERTA = replace(BERT, prefix="roberta")
+FAMILIES = {
+    "DistilBertForSequenceClassification": DISTILBERT,
+    "BertForSequenceClassification": BERT,
+    "RobertaForSequenceClassification": ROBERTA,
 }
 
 
-def family(config: dict[str, Any]) -> str | None:
-    """The family that runs packed; None when the checkpoint is of another kind."""
-    found = ARCHITECTURES.get((config.get("architectures") or [""])[0])
+def family(config: dict[str, Any]) -> Family | None:
+    """The checkpoint's family; None when this module cannot run it."""
+    found = FAMILIES.get((config.get("architectures") or [""])[0])
     if found is None or config.get("position_embedding_type", "absolute") != "absolute" or config.get("is_decoder"):
         return None
-    activation = config.get(FAMILIES[found]["names"][2], "gelu")
+    activation = config.get(found.settings[2], "gelu")
     return found if activation in ACTIVATIONS else None
 
 
 class PackedClassifier:
-    """Calls with token ids of each text, all at once, and returns logits (texts, labels)."""
+    """Takes the token ids of each text and returns logits (texts, labels)."""
 
     layout = "packed"
 
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
         config = checkpoint.config
-        name = family(config)
-        if name is None:
-            raise ValueError(f"{checkpoint.folder} is of no family that runs packed")
-        names = FAMILIES[name]
+        names = family(config)
+        if names is None:
+            raise ValueError(f"The architecture of {checkpoint.folder} cannot run packed.")
         weights = {
-            key.removeprefix(f"{names['prefix']}."): tensor.to(device.dtype) if tensor.is_floating_point() else tensor
+            key.removeprefix(f"{names.prefix}."): tensor.to(device.dtype) if tensor.is_floating_point() else tensor
             for key, tensor in checkpoint.tensors(str(device.handle)).items()
         }
         self.device = device
         self.eps = float(config.get("layer_norm_eps", 1e-12))
-        self.offset = int(config.get("pad_token_id", 1)) + 1 if name == "roberta" else 0
+        self.offset = int(config.get("pad_token_id", 1)) + 1 if names is ROBERTA else 0
         self.max_length = int(config.get("max_position_embeddings", 512)) - self.offset
         self._read_embeddings(weights)
         self.layers = _layers(weights, names, config, self.eps)
-        self.head = HEADS[name](weights)
+        self.head = HEADS[names.prefix](weights)
         self.sequences = PackedOnGpu if device.is_cuda and _has_varlen(device, self.layers[0]) else Packed
 
     def _read_embeddings(self, weights: Weights) -> None:
@@ -92,7 +109,7 @@ class PackedClassifier:
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[Tokens]) -> Tensor:
-        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))  # attention takes equal lengths at once
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))  # attention takes equal lengths together
         sorted_texts = [texts[index] for index in order]
         lengths = [len(tokens) for tokens in sorted_texts]
         places = np.concatenate([self.counting[:length] for length in lengths])
@@ -106,21 +123,21 @@ class PackedClassifier:
         return tensor.pin_memory().to(self.device.handle, non_blocking=True) if self.device.is_cuda else tensor
 
 
-def _layers(weights: Weights, names: dict[str, Any], config: dict[str, Any], eps: float) -> list[Layer]:
+def _layers(weights: Weights, names: Family, config: dict[str, Any], eps: float) -> list[Layer]:
     count, heads, activation = (
-        config.get(name, default) for name, default in zip(names["names"], (12, 12, "gelu"), strict=True)
+        config.get(name, default) for name, default in zip(names.settings, (12, 12, "gelu"), strict=True)
     )
     layers = []
     for index in range(int(count)):
-        at = f"{names['layer']}.{index}."
+        at = f"{names.layer}.{index}."
         layers.append(
             Layer(
-                qkv=Linear.read(weights, *(at + part for part in names["qkv"])),
-                out=Linear.read(weights, at + names["out"]),
-                norm_attention=Norm.read(weights, at + names["norm_attention"], eps),
-                widen=Linear.read(weights, at + names["widen"]),
-                narrow=Linear.read(weights, at + names["narrow"]),
-                norm_output=Norm.read(weights, at + names["norm_output"], eps),
+                qkv=Linear.read(weights, *(at + part for part in names.qkv)),
+                out=Linear.read(weights, at + names.out),
+                norm_attention=Norm.read(weights, at + names.norm_attention, eps),
+                widen=Linear.read(weights, at + names.widen),
+                narrow=Linear.read(weights, at + names.narrow),
+                norm_output=Norm.read(weights, at + names.norm_output, eps),
                 heads=int(heads),
                 activation=ACTIVATIONS[activation],
                 norm_first=False,

@@ -1,4 +1,7 @@
-"""Residual networks for image classification, without transformers; each normalisation folded into its convolution."""
+"""Runs residual networks for image classification without the transformers library.
+
+Each batch normalisation is folded into its convolution.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +21,7 @@ EPS = 1e-5  # of batch normalisation
 
 
 def is_known(config: dict[str, Any]) -> bool:
-    """Whether this module runs the checkpoint."""
+    """Whether this module can run the checkpoint."""
     known = (config.get("architectures") or [""])[0] == "ResNetForImageClassification"
     return known and config.get("hidden_act", "relu") in ACTIVATIONS
 
@@ -42,7 +45,7 @@ class Convolution:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Convolutions beside a shortcut, which is None where the block changes neither size nor depth."""
+    """Convolutions with a shortcut, which is None where the block changes neither size nor depth."""
 
     convolutions: tuple[Convolution, ...]
     shortcut: Convolution | None
@@ -55,7 +58,7 @@ class Block:
 
 
 class ResidualClassifier:
-    """Calls with images of the model's size (height, width, 3) and returns logits (images, labels)."""
+    """Takes images of the model's size (height, width, 3) and returns logits (images, labels)."""
 
     layout = "padded"
 

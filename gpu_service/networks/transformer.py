@@ -1,4 +1,4 @@
-"""The layers that BERT-family encoders and vision transformers share, over rows of many sequences at once."""
+"""The layers that BERT-family encoders and vision transformers share, for rows of many sequences together."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Sequences(Protocol):
         """The index of each sequence's first row, which the heads read."""
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """(rows, heads, width of a head) each, to (rows, width)."""
+        """From (rows, heads, width of a head) each to (rows, width)."""
 
     def attend_first(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """One query per sequence against all of its rows: (sequences, width)."""
@@ -44,7 +44,7 @@ class Linear:
 
     @staticmethod
     def read(weights: Weights, *names: str) -> "Linear":
-        """Several projections of the same rows become one."""
+        """Reads one projection, or several projections of the same rows as one."""
         biases = [weights[f"{name}.bias"] for name in names if f"{name}.bias" in weights]
         if len(names) == 1:
             return Linear(weights[f"{names[0]}.weight"], biases[0] if biases else None)
@@ -66,7 +66,7 @@ class Norm:
 
 
 def after_attention(layer: "Layer", rows: Tensor, attended: Tensor) -> Tensor:
-    """The block's output, from its input and what attention made of it: (rows, width) each."""
+    """The layer's output from its input and the attention's output: (rows, width) each."""
     rows = layer.out(attended).add_(rows)
     if layer.norm_first:
         return layer.narrow(layer.activation(layer.widen(layer.norm_output(rows)))).add_(rows)
@@ -76,9 +76,9 @@ def after_attention(layer: "Layer", rows: Tensor, attended: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One block; `norm_first` tells vision transformers (before each part) from BERT (after it).
+    """`norm_first` normalises before each part, as vision transformers do, rather than after it, as BERT does.
 
-    `finish` may be a compiled form of `after_attention`.
+    `finish` may be a compiled `after_attention`.
     """
 
     qkv: Linear
@@ -98,7 +98,7 @@ class Layer:
         return self.finish(self, rows, sequences.attend(queries, keys, values))
 
     def first_rows(self, rows: Tensor, sequences: Sequences) -> Tensor:
-        """The block computed for each sequence's first row alone: (sequences, width)."""
+        """The output for each sequence's first row only: (sequences, width)."""
         normed = self.norm_attention(rows) if self.norm_first else rows
         width = self.out.weight.shape[0]
         bias = self.qkv.bias

@@ -1,4 +1,4 @@
-"""Vision transformers for image classification, without transformers; the last layer for [CLS] only."""
+"""Runs vision transformers for image classification without the transformers library."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,13 +18,13 @@ Pixels = NDArray[np.uint8]  # (height, width, 3), of the model's size
 
 
 def is_known(config: dict[str, Any]) -> bool:
-    """Whether this module runs the checkpoint."""
+    """Whether this module can run the checkpoint."""
     known = (config.get("architectures") or [""])[0] == "ViTForImageClassification"
     return known and config.get("hidden_act", "gelu") in ACTIVATIONS
 
 
 class VisionClassifier:
-    """Calls with images of the model's size and returns logits (images, labels)."""
+    """Takes images of the model's size and returns logits (images, labels)."""
 
     layout = "padded"
 
@@ -45,7 +45,7 @@ class VisionClassifier:
         self.head = Linear.read(weights, "classifier")
 
     def _read_patches(self, weights: Weights, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Folds the normalisation of pixels (0..255) into the projection of patches."""
+        """Folds the normalisation of pixels (0 to 255) into the projection of patches."""
         name = "embeddings.patch_embeddings.projection"
         kernel, bias = weights[f"{name}.weight"].float(), weights[f"{name}.bias"].float()
         scale = kernel.new_tensor(std).mul(255.0)[None, :, None, None]
@@ -61,7 +61,7 @@ class VisionClassifier:
             pixels = pixels.pin_memory().to(self.device.handle, non_blocking=True)
         count, height, width, _ = pixels.shape
         side = self.patch
-        centred = pixels.to(self.device.dtype).sub_(127.5)  # small numbers, for half precision's sake
+        centred = pixels.to(self.device.dtype).sub_(127.5)  # small numbers keep half precision accurate
         patches = centred.view(count, height // side, side, width // side, side, 3).transpose(2, 3)
         embedded = F.linear(patches.reshape(count, -1, side * side * 3), self.kernel, self.bias)
         rows = torch.cat((self.cls.expand(count, 1, -1), embedded), 1) + self.positions

@@ -1,4 +1,4 @@
-"""A shard's lines: what a model reads of each, what is carried past it, and how its outcome is written."""
+"""A shard's lines: reads an instance and what is carried past the model, and writes the outcome."""
 
 import csv
 import re
@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from gpu_service.errors import InstanceError
+from gpu_service.errors import InstanceError, ServiceError
+from gpu_service.serving.predictions import Error, Failure, Outcome
 
 Format = Literal["jsonl", "csv"]
-Prediction = dict[str, Any]
+Id = str | int | float
 CODE = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 _decode = msgspec.json.Decoder().decode
@@ -20,16 +22,29 @@ _encode_lines = msgspec.json.Encoder().encode_lines
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`instance` is what a model reads, or the error that the record has already; the others are the sender's."""
+    """`instance` is for the model, or the error that the record already has; the rest is carried to the output."""
 
     instance: Any
-    id: str | int | float | None = None
+    id: Id | None = None
     uri: str | None = None
     row: Sequence[str] = ()
 
 
+class OutputLine(msgspec.Struct, omit_defaults=True):
+    """A line of a JSONL output: what was carried, then a prediction or an error."""
+
+    index: int
+    id: Id | UnsetType = UNSET
+    uri: str | UnsetType = UNSET
+    label: str | UnsetType = UNSET
+    score: float | UnsetType = UNSET
+    scores: dict[str, float] | UnsetType = UNSET
+    truncated: bool = False
+    error: Error | UnsetType = UNSET
+
+
 def parse(data: bytes) -> Line:
-    """Any bytes make a line: what cannot be read has an error for its instance."""
+    """Never raises: a line that cannot be read has an error as its instance."""
     try:
         value = _decode(data)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
@@ -41,62 +56,63 @@ def parse(data: bytes) -> Line:
     row = value.get("row", [])
     if not isinstance(row, list) or not all(isinstance(cell, str) for cell in row):
         return Line(InstanceError("row must be a list of strings."), _id(value), uri)
-    return Line(_failure(value["error"]) if "error" in value else value, _id(value), uri, row)
+    return Line(_known_error(value["error"]) if "error" in value else value, _id(value), uri, row)
 
 
-def _id(value: dict[str, Any]) -> str | int | float | None:
-    found = value.get("id")
-    return found if isinstance(found, str | int | float) and not isinstance(found, bool) else None
+def _id(value: dict[str, Any]) -> Id | None:
+    identifier = value.get("id")
+    return identifier if isinstance(identifier, Id) and not isinstance(identifier, bool) else None
 
 
-def _failure(error: object) -> InstanceError:
-    """What was found wrong with the record before it came here."""
+def _known_error(error: object) -> InstanceError:
+    """The error that an earlier step found in the record."""
     match error:
         case {"code": str(code), "message": str(message)} if CODE.fullmatch(code):
             return InstanceError(message, code)
     return InstanceError('error must be {"code": "…", "message": "…"}.')
 
 
-def as_jsonl(start: int, lines: Iterable[Line], predictions: Iterable[Prediction]) -> bytes:
-    """A JSON line for each, `start` being the first one's index."""
+def as_jsonl(start: int, lines: Iterable[Line], outcomes: Iterable[Outcome]) -> bytes:
+    """A JSON line for each outcome; `start` is the index of the first."""
     return _encode_lines(
         [
-            {"index": index, **_carried(line), **prediction}
-            for index, (line, prediction) in enumerate(zip(lines, predictions, strict=True), start)
+            _output_line(index, line, outcome)
+            for index, (line, outcome) in enumerate(zip(lines, outcomes, strict=True), start)
         ]
     )
 
 
-def _carried(line: Line) -> dict[str, Any]:
-    carried: dict[str, Any] = {}
-    if line.id is not None:
-        carried["id"] = line.id
-    if line.uri is not None:
-        carried["uri"] = line.uri
-    return carried
+def _output_line(index: int, line: Line, outcome: Outcome) -> OutputLine:
+    identifier = UNSET if line.id is None else line.id
+    uri = UNSET if line.uri is None else line.uri
+    if isinstance(outcome, ServiceError):
+        return OutputLine(index, identifier, uri, error=Failure.of(outcome).error)
+    return OutputLine(index, identifier, uri, outcome.label, outcome.score, outcome.scores, outcome.truncated)
 
 
-def as_csv(_: int, lines: Iterable[Line], predictions: Iterable[Prediction]) -> bytes:
-    """The cells of each row, then label, score, and the error's code."""
-    written = _Written()
-    write = csv.writer(written, lineterminator="\r\n").writerow  # a lone carriage return is quoted only so
-    for line, prediction in zip(lines, predictions, strict=True):
-        write([*line.row, *_cells(prediction)])
-    return "".join(written).encode()
+def as_csv(_: int, lines: Iterable[Line], outcomes: Iterable[Outcome]) -> bytes:
+    """The cells of each row, then label, score, the error's code, and `true` for a text that was cut."""
+    output = _Output()
+    write = csv.writer(output, lineterminator="\r\n").writerow  # with \n alone it would not quote carriage returns
+    for line, outcome in zip(lines, outcomes, strict=True):
+        write([*line.row, *_cells(outcome)])
+    return "".join(output).encode()
 
 
-def _cells(prediction: Prediction) -> tuple[str, float | str, str]:
-    if "error" in prediction:
-        return "", "", prediction["error"]["code"]
-    return prediction["label"], prediction["score"], ""
+def _cells(outcome: Outcome) -> tuple[str, float | str, str, str]:
+    if isinstance(outcome, ServiceError):
+        return "", "", outcome.code, ""
+    return outcome.label, outcome.score, "", "true" if outcome.truncated else ""
 
 
-class _Written(list[str]):
+class _Output(list[str]):
+    """Takes a csv.writer's rows and ends them with a line feed alone."""
+
     def write(self, line: str) -> None:
         self.append(line[:-2] + "\n")
 
 
-WRITERS: dict[Format, Callable[[int, Iterable[Line], Iterable[Prediction]], bytes]] = {
+WRITERS: dict[Format, Callable[[int, Iterable[Line], Iterable[Outcome]], bytes]] = {
     "jsonl": as_jsonl,
     "csv": as_csv,
 }

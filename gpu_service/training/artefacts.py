@@ -1,4 +1,4 @@
-"""Write a trained model as a folder that `from_pretrained` loads, weights in half precision, with its metrics."""
+"""Saves a trained model and its metrics as a folder for `from_pretrained`, with weights in half precision."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ class Saveable(Protocol):
     def save_pretrained(self, save_directory: str, /) -> object: ...
 
 
-def save(model: PreTrainedModel, reader: Saveable, metrics: dict[str, object], folder: Path) -> None:
-    """config.json keeps float32 as its dtype, so that loading widens the halved weights again."""
+def save(model: PreTrainedModel, preprocessor: Saveable, metrics: dict[str, object], folder: Path) -> None:
+    """config.json keeps float32 as its dtype, so that loading converts the weights back."""
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(str(folder))
-    reader.save_pretrained(str(folder))
+    preprocessor.save_pretrained(str(folder))
     _halve(folder / "model.safetensors")
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 
 
 def _halve(weights: Path) -> None:
     tensors = load_file(weights)
-    tensors = {name: kept.half() if kept.is_floating_point() else kept for name, kept in tensors.items()}
+    tensors = {name: each.half() if each.is_floating_point() else each for name, each in tensors.items()}
     weights.write_bytes(serialised(tensors, metadata={"format": "pt"}))
 
 
 def rounded(share: torch.Tensor | float) -> float:
-    """Four decimals say more than the held-out part can."""
+    """To four decimals, which is more precise than the held-out data."""
     return round(float(share), 4)

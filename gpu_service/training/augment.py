@@ -1,4 +1,4 @@
-"""Turn 8×8 digits into what people upload: other pens, papers, angles, sizes, colours, noise and JPEG traces."""
+"""Makes 8×8 digits look like uploads: other pens, papers, angles, sizes, colours, noise and JPEG artefacts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _chosen(count: int, share: float, rng: torch.Generator) -> Tensor:
 
 
 def strokes(images: Tensor, rng: torch.Generator) -> Tensor:
-    """8×8 ink in 0..1 → 48×48, half of it as a crisp pen of random width."""
+    """Enlarges 8×8 ink (0 to 1) to 48×48; draws 60 % of the digits with a crisp pen of random width."""
     count = len(images)
     ink = functional.interpolate(images, size=(48, 48), mode="bicubic", align_corners=False).clamp(0, 1)
     edge, slope = _uniform(count, 0.3, 0.6, rng), _uniform(count, 6, 30, rng)
@@ -32,7 +32,7 @@ def strokes(images: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def place(ink: Tensor, rng: torch.Generator) -> Tensor:
-    """Rotate up to 17°, scale, stretch, shear and shift the digit, onto SIZE×SIZE."""
+    """Rotates by up to 17°, scales, stretches, shears and shifts the digit, on SIZE×SIZE."""
     count = len(ink)
     angle = _uniform(count, -0.3, 0.3, rng).flatten()
     scale = 1 / _uniform(count, 0.4, 1.1, rng).flatten()
@@ -49,7 +49,7 @@ def place(ink: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def colour(ink: Tensor, rng: torch.Generator) -> Tensor:
-    """Ink on ground as RGB in 0..1: either may be the lighter one; half are grey; paper has a light fall-off."""
+    """Draws ink on paper as RGB (0 to 1): either may be lighter, half are grey, and the paper is lit unevenly."""
     count = len(ink)
     pens, papers = torch.rand(2, count, 3, 1, 1, generator=rng)
     grey = _chosen(count, 0.5, rng)
@@ -69,7 +69,7 @@ def colour(ink: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def wear(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Blur a third, add noise to half."""
+    """Blurs a third of the images and adds noise to half."""
     count = len(images)
     kernel = torch.tensor([1.0, 2.0, 1.0])
     kernel = (kernel[:, None] * kernel[None]).div(16).expand(3, 1, 3, 3)
@@ -81,7 +81,7 @@ def wear(images: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def compress(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Send a third through JPEG of quality 15 to 85."""
+    """Compresses a third of the images as JPEG with a quality of 15 to 85."""
     result = images.clone()
     for at in torch.nonzero(torch.rand(len(images), generator=rng) < 0.33).flatten().tolist():
         pixels = (images[at].permute(1, 2, 0) * 255).byte().numpy()
@@ -93,5 +93,5 @@ def compress(images: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def uploads(images: Tensor, rng: torch.Generator) -> Tensor:
-    """(n, 1, 8, 8) ink in 0..1 → (n, 3, SIZE, SIZE) RGB in 0..1."""
+    """From ink (n, 1, 8, 8) to RGB (n, 3, SIZE, SIZE), both in 0 to 1."""
     return compress(wear(colour(place(strokes(images, rng), rng), rng), rng), rng)

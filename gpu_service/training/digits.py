@@ -1,4 +1,4 @@
-"""Train the handwritten-digit model: `python -m gpu_service.training.digits` writes gpu_service/models/digits."""
+"""Trains the handwritten-digit model: `python -m gpu_service.training.digits` writes gpu_service/models/digits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gpu_service.training import artefacts, augment, learning
 
 CLASSES = 10
 HELD_OUT = 360
-SAMPLE = 5  # the repository's sample pictures show the digit at this place among those of its class
+SAMPLE = 5  # which digit of each class the repository's sample images show
 SEED = 7
 BATCH = 128
 STEPS = 1200
@@ -28,14 +28,14 @@ CERTAINTY = 0.95
 
 
 class Digits(NamedTuple):
-    """Ink in 0..1, (n, 1, 8, 8), and which digit it is."""
+    """Ink (n, 1, 8, 8) in 0 to 1, and the digits' values."""
 
     images: Tensor
     labels: Tensor
 
 
 def split() -> tuple[Digits, Digits]:
-    """Training part and held-out part: a fifth, stratified, with the ten digits that the sample pictures show."""
+    """Training and held-out digits: the latter are a stratified fifth, with the ten digits of the sample images."""
     data = load_digits()
     samples = np.array([np.flatnonzero(data.target == digit)[SAMPLE] for digit in range(CLASSES)])
     others = np.setdiff1d(np.arange(len(data.target)), samples)
@@ -59,36 +59,36 @@ def architecture() -> PreTrainedModel:
     return ResNetForImageClassification(config)
 
 
-def normalised(pictures: Tensor) -> Tensor:
-    """What the saved processor does: 0..1 → -1..1."""
-    return (pictures - 0.5) / 0.5
+def normalised(images: Tensor) -> Tensor:
+    """From 0 to 1 into -1 to 1, as the saved processor does."""
+    return (images - 0.5) / 0.5
 
 
-def batches(digits: Digits, chance: torch.Generator) -> Iterator[learning.Batch]:
-    """Endlessly: each digit in turn, never twice in the same guise."""
+def batches(digits: Digits, rng: torch.Generator) -> Iterator[learning.Batch]:
+    """Endless batches of all digits in random order, augmented differently each time."""
     while True:
-        for chosen in torch.randperm(len(digits.labels), generator=chance).split(BATCH):
-            wanted = one_hot(digits.labels[chosen], CLASSES).float()
-            wanted = wanted * CERTAINTY + (1 - CERTAINTY) / CLASSES
-            pictures = augment.uploads(digits.images[chosen], chance)
-            yield learning.Batch({"pixel_values": normalised(pictures)}, wanted)
+        for chosen in torch.randperm(len(digits.labels), generator=rng).split(BATCH):
+            targets = one_hot(digits.labels[chosen], CLASSES).float()
+            targets = targets * CERTAINTY + (1 - CERTAINTY) / CLASSES
+            images = augment.uploads(digits.images[chosen], rng)
+            yield learning.Batch({"pixel_values": normalised(images)}, targets)
 
 
-def accuracy(model: PreTrainedModel, pictures: Tensor, labels: Tensor) -> float:
+def accuracy(model: PreTrainedModel, images: Tensor, labels: Tensor) -> float:
     with torch.inference_mode():
-        found = [model(pixel_values=normalised(part)).logits.argmax(1) for part in pictures.split(256)]
-    return artefacts.rounded((torch.cat(found) == labels).float().mean())
+        predicted = [model(pixel_values=normalised(part)).logits.argmax(1) for part in images.split(256)]
+    return artefacts.rounded((torch.cat(predicted) == labels).float().mean())
 
 
-def measure(model: PreTrainedModel, held_out: Digits, guises: int = 5) -> dict[str, object]:
-    """Accuracy on the held-out digits, enlarged as they are, and each in several guises of an upload."""
+def measure(model: PreTrainedModel, held_out: Digits, variants: int = 5) -> dict[str, object]:
+    """Accuracy on the held-out digits as they are, and in several variants of an upload each."""
     plain = interpolate(held_out.images, size=(augment.SIZE, augment.SIZE), mode="bilinear").expand(-1, 3, -1, -1)
-    chance = torch.Generator().manual_seed(SEED)
-    worn = torch.cat([augment.uploads(held_out.images, chance) for _ in range(guises)])
+    rng = torch.Generator().manual_seed(SEED)
+    worn = torch.cat([augment.uploads(held_out.images, rng) for _ in range(variants)])
     return {
         "held_out_digits": len(held_out.labels),
         "accuracy": accuracy(model, plain, held_out.labels),
-        "accuracy_as_uploads": accuracy(model, worn, held_out.labels.repeat(guises)),
+        "accuracy_as_uploads": accuracy(model, worn, held_out.labels.repeat(variants)),
     }
 
 
@@ -97,10 +97,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS, help="batches to train on")
     parser.add_argument("--out", type=Path, default=artefacts.MODELS / "digits", help="folder to write")
     arguments = parser.parse_args()
-    chance = learning.settle(SEED)
+    rng = learning.make_deterministic(SEED)
     train, held_out = split()
     began = time.monotonic()
-    model = learning.fit(architecture(), batches(train, chance), arguments.steps, rate=2e-3, keep=0.995)
+    model = learning.fit(architecture(), batches(train, rng), arguments.steps, rate=2e-3, keep=0.995)
     metrics = {"train_digits": len(train.labels), **measure(model, held_out)}
     processor = ViTImageProcessorPil(size={"height": augment.SIZE, "width": augment.SIZE})
     artefacts.save(model, processor, metrics, arguments.out)

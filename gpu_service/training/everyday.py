@@ -1,4 +1,4 @@
-"""Generated everyday opinions: the words of shops, services and apps, which film reviews lack."""
+"""Generates everyday opinions about shops, services and apps, whose words film reviews lack."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ def _sentence(rng: random.Random, positive: bool) -> str:
 
 
 def sentences(count: int, seed: int) -> list[tuple[str, float]]:
-    """(text, probability of positive): two in five are good, two bad, one says nothing either way."""
+    """(text, probability of positive): two in five are positive, two negative, one neutral."""
     rng = random.Random(seed)  # noqa: S311
-    made: list[tuple[str, float]] = []
+    pairs: list[tuple[str, float]] = []
     for at in range(count):
         if at % 5 == 4:
-            made.append((rng.choice(NEUTRAL).format(rng.choice(THINGS)) + rng.choice(ENDS), 0.5))
+            pairs.append((rng.choice(NEUTRAL).format(rng.choice(THINGS)) + rng.choice(ENDS), 0.5))
         else:
-            made.append((_sentence(rng, at % 2 == 0), float(at % 2 == 0)))
-    return made
+            pairs.append((_sentence(rng, at % 2 == 0), float(at % 2 == 0)))
+    return pairs

@@ -1,4 +1,4 @@
-"""One way of training for both models: AdamW, one cycle of the rate, the running mean of the weights."""
+"""Trains both models: AdamW, a one-cycle learning rate, and the running mean of the weights."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ LARGEST_GRADIENT = 1.0
 
 
 class Batch(NamedTuple):
-    """Inputs by the names of the model's arguments, and per row the probability of each class."""
+    """The model's keyword arguments, and the target probability of each class per row."""
 
     inputs: dict[str, Tensor]
     targets: Tensor
 
 
-def settle(seed: int) -> torch.Generator:
-    """One thread and one seed: the same machine then learns the same weights."""
+def make_deterministic(seed: int) -> torch.Generator:
+    """Uses one thread and one seed, so that the same machine learns the same weights."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     return torch.Generator().manual_seed(seed)
@@ -31,7 +31,7 @@ def settle(seed: int) -> torch.Generator:
 def fit(
     model: PreTrainedModel, batches: Iterable[Batch], steps: int, rate: float, keep: float = 0.999, decay: float = 0.02
 ) -> PreTrainedModel:
-    """Train on at most `steps` batches; the answer is the mean of the weights, of which each step keeps `keep`."""
+    """Trains on at most `steps` batches; the result has the running mean of the weights, with decay `keep`."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, steps, pct_start=0.1, cycle_momentum=False)
     mean = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(keep), use_buffers=True)

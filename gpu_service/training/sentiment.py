@@ -1,4 +1,4 @@
-"""Train the sentiment model: `python -m gpu_service.training.sentiment --data PATH` writes models/sentiment."""
+"""Trains the sentiment model: `python -m gpu_service.training.sentiment --data PATH` writes models/sentiment."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ LONGEST = 256
 BATCH = 128
 EPOCHS = 3
 EVERYDAY = 8000  # generated sentences among about 59,000 phrases
-JOINED = 1500  # texts made of several phrases, so that long inputs are not foreign
+JOINED = 1500  # texts of several phrases, so that the model sees long inputs too
 TRUST = 0.5  # share of the teacher's soft label in the target
-DOUBT = 0.03  # what every target keeps away from 0 and 1
+DOUBT = 0.03  # least distance of a target from 0 and 1
 UNKNOWN_WORDS = 0.25  # share of the words hidden from each example
 
 
 class Lesson(NamedTuple):
-    """Token numbers with [CLS] and [SEP], and the probability of positive to learn."""
+    """Token ids with [CLS] and [SEP], and the target probability of positive."""
 
     tokens: list[int]
     target: float
@@ -56,7 +56,7 @@ def architecture(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
 
 
 def lessons(train: list[sst2.Example], tokenizer: PreTrainedTokenizerFast) -> list[Lesson]:
-    """Phrases with targets between their label and the teacher's, and generated everyday sentences."""
+    """Phrases, with targets between their labels and the teacher's, and generated everyday sentences."""
     labels = np.array([example.label for example in train])
     targets = (1 - TRUST) * labels + TRUST * teacher.soft_labels(train)
     texts = [(example.text, target) for example, target in zip(train, targets, strict=True)]
@@ -68,20 +68,20 @@ def lessons(train: list[sst2.Example], tokenizer: PreTrainedTokenizerFast) -> li
 
 
 def joined(source: list[Lesson], count: int, chance: random.Random) -> list[Lesson]:
-    """Longer texts: two to ten phrases of one opinion, one after the other."""
-    made = []
+    """Longer texts: phrases of one opinion, one after another."""
+    texts = []
     for _ in range(count):
         positive = chance.random() < 0.5
         drawn = chance.sample(source, chance.randint(4, 20))
         parts = [part for part in drawn if (part.target > 0.5) == positive] or drawn
         first, last = parts[0].tokens[0], parts[0].tokens[-1]
         words = [word for part in parts for word in part.tokens[1:-1]][: LONGEST - 2]
-        made.append(Lesson([first, *words, last], float(np.mean([part.target for part in parts]))))
-    return made
+        texts.append(Lesson([first, *words, last], float(np.mean([part.target for part in parts]))))
+    return texts
 
 
 def batches(source: list[Lesson], chance: random.Random, generator: torch.Generator) -> Iterator[learning.Batch]:
-    """Endlessly, epoch after epoch: batches of similar length in random order."""
+    """Endless epochs of batches of similar length, in random order."""
     long_enough = [lesson for lesson in source if len(lesson.tokens) >= 6]
     while True:
         epoch = source + joined(long_enough, JOINED, chance)
@@ -99,7 +99,7 @@ def batches(source: list[Lesson], chance: random.Random, generator: torch.Genera
 
 
 def padded(rows: list[list[int]]) -> dict[str, Tensor]:
-    """Rows of token numbers → input_ids and attention_mask; [PAD] is 0."""
+    """input_ids and attention_mask of rows of token ids; [PAD] is 0."""
     numbers = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
     for row, tokens in zip(numbers, rows, strict=True):
         row[: len(tokens)] = torch.tensor(tokens)
@@ -114,16 +114,16 @@ def positive_scores(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, 
 
 
 def calibration_error(scores: Tensor, labels: Tensor, bins: int = 10) -> float:
-    """Expected difference between the confidence and the share that is right, over equal bins of confidence."""
+    """The expected calibration error: confidence against accuracy, over equal bins of confidence."""
     confidence = torch.maximum(scores, 1 - scores)
     right = ((scores > 0.5).long() == labels).float()
-    places = ((confidence - 0.5) * 2 * bins).long().clamp(max=bins - 1)
-    gaps = [(right - confidence)[places == place].sum().abs() for place in range(bins)]
+    bin_of = ((confidence - 0.5) * 2 * bins).long().clamp(max=bins - 1)
+    gaps = [(right - confidence)[bin_of == number].sum().abs() for number in range(bins)]
     return artefacts.rounded(torch.stack(gaps).sum() / len(scores))
 
 
 def calibrate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: list[sst2.Example]) -> float:
-    """Scales the last layer so that scores are shares: by the one factor under which the examples are likeliest."""
+    """Scales the last layer by the factor that makes the examples most likely, and returns the factor."""
     labels = torch.tensor([float(example.label) for example in examples])
     margins = positive_scores(model, tokenizer, [example.text for example in examples]).logit()
     factors = torch.arange(0.25, 8, 0.01)
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--out", type=Path, default=artefacts.MODELS / "sentiment", help="folder to write")
     arguments = parser.parse_args()
-    generator, chance = learning.settle(SEED), random.Random(SEED)  # noqa: S311
+    generator, chance = learning.make_deterministic(SEED), random.Random(SEED)  # noqa: S311
     began = time.monotonic()
     split = sst2.split(sst2.read(arguments.data))
     generated = [text for text, _ in everyday.sentences(EVERYDAY, SEED)]

@@ -1,4 +1,4 @@
-"""Read the SST-2 training split, find its full sentences, and hold some out with every phrase of theirs."""
+"""Reads the SST-2 training split, and holds out full sentences with all their phrases."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Split:
-    """What may be learned from, and what nothing was learned from."""
+    """Examples to train on, and held-out examples."""
 
     train: list[Example]
     held_out_sentences: list[Example]
@@ -27,7 +27,7 @@ class Split:
 
 
 def read(path: Path) -> list[Example]:
-    """The rows of `label<TAB>sentence` with a header; where a phrase is repeated, its first label holds."""
+    """The rows of `label<TAB>sentence` below a header; the first label of a repeated phrase counts."""
     labels: dict[str, int] = {}
     with path.open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE):
@@ -36,7 +36,7 @@ def read(path: Path) -> list[Example]:
 
 
 class Phrasebook:
-    """Answers which phrases contain which others, word by word."""
+    """Finds which phrases contain which others, as whole words."""
 
     def __init__(self, texts: list[str]) -> None:
         self._padded = [f" {text} " for text in texts]
@@ -46,27 +46,27 @@ class Phrasebook:
                 self._with_word[word].append(position)
 
     def containing(self, text: str) -> list[int]:
-        """Positions of the texts that contain this one, itself included."""
+        """Positions of the texts that contain this one, including itself."""
         rarest = min(text.split(), key=lambda word: len(self._with_word.get(word, ())))
         needle = f" {text} "
         return [at for at in self._with_word.get(rarest, ()) if needle in self._padded[at]]
 
 
 def full_sentences(examples: list[Example]) -> list[Example]:
-    """The phrases that no longer phrase contains."""
+    """The phrases that are not part of a longer one."""
     book = Phrasebook([example.text for example in examples])
     return [example for example in examples if len(book.containing(example.text)) == 1]
 
 
 def sentence_of(examples: list[Example]) -> list[int]:
-    """For each phrase the position of the longest one that contains it."""
+    """For each phrase, the position of the longest one that contains it."""
     texts = [example.text for example in examples]
     book = Phrasebook(texts)
     return [max(book.containing(text), key=lambda at: (len(texts[at]), at)) for text in texts]
 
 
 def split(examples: list[Example], share: float = 0.1, seed: int = 7, least_words: int = 5) -> Split:
-    """Hold out a share of the full sentences; their phrases, even where other sentences have them too, go with them."""
+    """Holds out a share of the full sentences and all their phrases, even those that other sentences share."""
     sentences = [s for s in full_sentences(examples) if len(s.text.split()) >= least_words]
     random.Random(seed).shuffle(sentences)  # noqa: S311  a split, not a secret
     held_out = sentences[: round(len(sentences) * share)]

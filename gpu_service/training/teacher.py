@@ -1,4 +1,4 @@
-"""Soft labels: how sure a linear model of word pairs is of phrases whose sentences it has not seen."""
+"""Soft labels: the confidence of a linear model of word pairs, trained without the phrase's sentence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gpu_service.training import sst2
 
 
 def soft_labels(examples: list[sst2.Example], folds: int = 5) -> NDArray[np.float64]:
-    """Probability of positive for each; phrases of one sentence are always in one fold."""
+    """Probability of positive for each example; all phrases of a sentence are in the same fold."""
     words = TfidfVectorizer(token_pattern=r"\S+", ngram_range=(1, 2), sublinear_tf=True)  # noqa: S106  no password
     model = make_pipeline(words, LogisticRegression(C=10, max_iter=300))
     answers: NDArray[np.float64] = cross_val_predict(

@@ -1,4 +1,4 @@
-"""Train a WordPiece tokenizer to which ordinary text looks like the tokenised training text."""
+"""Trains a WordPiece tokenizer that reads ordinary text as it reads the pre-tokenised training text."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from transformers import PreTrainedTokenizerFast
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
-# The treebank writes "does n't" and "it 's": these splits bring "doesn't" and "it's" to the same words.
+# The treebank writes "does n't" and "it 's": these splits turn "doesn't" and "it's" into the same words.
 WORDS = r"n't\b|'(?:s|re|ve|ll|d|m)\b|\w+?(?=n't\b)|\w+|[^\w\s]"
 SAME = [("[‘’´`]", "'"), ("''|[“”]", '"'), (r"\bcannot\b", "can not"), ("[–—]|--", "-"), (r"(?<=[!?.])[!?.]+", "")]
 
 
 def train(texts: Iterable[str], vocabulary: int, max_length: int) -> PreTrainedTokenizerFast:
-    """Learn the vocabulary from the texts; the result saves as tokenizer.json and tokenizer_config.json."""
+    """Learns the vocabulary from the texts; the result is saved as tokenizer.json and tokenizer_config.json."""
     tokenizer = Tokenizer(WordPiece(unk_token="[UNK]"))  # noqa: S106  a token of text
     replacements = [Replace(Regex(pattern), content) for pattern, content in SAME]
     tokenizer.normalizer = Sequence([NFKD(), Lowercase(), StripAccents(), *replacements])

@@ -1,11 +1,12 @@
-"""The little of HTTP that the service needs, straight on ASGI."""
+"""Requests and responses directly on ASGI, as much of HTTP as the service needs."""
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gpu_service import protocol
 from gpu_service.errors import ServiceError, TooLarge
+from gpu_service.serving.predictions import Failure
+from gpu_service.web import protocol
 
 if TYPE_CHECKING:
     from gpu_service.batching.batcher import Order
@@ -15,15 +16,15 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-class Disconnected(Exception):  # noqa: N818  no error of ours
-    """The client went away before its request was complete."""
+class Disconnected(Exception):  # noqa: N818  not an error to report
+    """The client disconnected before its request was complete, or before its response."""
 
 
 @dataclass(slots=True)
 class Request:
     scope: Scope
     receive: Receive
-    order: "Order | None" = None  # what came of it, for its trace
+    order: "Order | None" = None  # what was run for it, for its spans
 
     @property
     def method(self) -> str:
@@ -40,11 +41,11 @@ class Request:
         return None
 
     async def body(self, limit: int) -> bytes:
-        """All of the body.
+        """The whole body.
 
         Raises:
             TooLarge: it has more than `limit` bytes.
-            Disconnected: it never came to its end.
+            Disconnected: the client disconnected before its end.
         """
         message = await self.receive()
         body: bytes = message.get("body", b"")
@@ -59,11 +60,11 @@ class Request:
         if message["type"] == "http.disconnect":
             raise Disconnected
         if size > limit:
-            raise TooLarge(f"A body holds at most {limit} bytes.")
+            raise TooLarge(f"The body may have at most {limit} bytes.")
         return body if len(parts) == 1 else b"".join(parts)
 
     async def disconnected(self) -> None:
-        """Returns when the client goes away."""
+        """Returns when the client disconnects."""
         while (await self.receive())["type"] != "http.disconnect":
             pass
 
@@ -82,10 +83,9 @@ class Response:
         await send({"type": "http.response.body", "body": self.body})
 
 
-def json(value: object, status: int = 200) -> Response:
-    return Response(status, protocol.encode(value))
+def json(value: object) -> Response:
+    return Response(200, protocol.encode(value))
 
 
 def failure(error: ServiceError) -> Response:
-    body = protocol.encode({"error": {"code": error.code, "message": error.message}})
-    return Response(error.status, body, headers=error.headers)
+    return Response(error.status, protocol.encode(Failure.of(error)), headers=error.headers)

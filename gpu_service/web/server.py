@@ -1,4 +1,4 @@
-"""Runs the app under uvicorn, answering health checks while the models load, and drains on SIGTERM."""
+"""Runs the app under uvicorn: answers health checks while the models load, and drains on SIGTERM."""
 
 import asyncio
 import logging
@@ -16,16 +16,17 @@ from gpu_service.settings import Settings
 from gpu_service.web.app import App
 
 if TYPE_CHECKING:
-    from gpu_service.startup import Loaded
+    from gpu_service.serving.startup import Loaded, Phases
+    from gpu_service.web.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-FLUSH_S = 1.0  # for the last spans; the platform's grace is ten seconds in all
+FLUSH_S = 1.0  # for the last spans; the platform allows ten seconds in all
 
 
 def run(settings: Settings) -> int:
-    """Until SIGTERM or SIGINT. Raises StartError."""
+    """Serves until SIGTERM or SIGINT, then returns 0. Raises StartError."""
     app = App(settings)
     config = uvicorn.Config(
         app,
@@ -45,8 +46,8 @@ def run(settings: Settings) -> int:
     try:
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             return runner.run(_run(app, uvicorn.Server(config)))
-    except SystemExit as end:  # uvicorn's own way of saying so, after a line in the log
-        raise StartError(f"It cannot listen on {settings.host}, port {settings.port}.") from end
+    except SystemExit as end:  # raised by uvicorn, which has logged the reason
+        raise StartError(f"Cannot listen on {settings.host}, port {settings.port}.") from end
 
 
 async def _run(app: App, server: uvicorn.Server) -> int:
@@ -56,18 +57,14 @@ async def _run(app: App, server: uvicorn.Server) -> int:
     serving = asyncio.create_task(server._serve())
     starting = asyncio.create_task(_start(app, server))
     await asyncio.wait((starting, serving), return_when=asyncio.FIRST_COMPLETED)
-    if not starting.done():  # told to stop: the loading thread is left behind
+    if not starting.done():  # stopped meanwhile: the loading thread is abandoned
         starting.cancel()
     elif failure := starting.exception():
         server.should_exit = True
         await serving
         raise failure
     await serving
-    if app.service is not None:
-        await app.service.batcher.stop()
-        app.service.close()
-    if app.tracing is not None:
-        await asyncio.wait([_in_thread(app.tracing.flush)], timeout=FLUSH_S)
+    await _close(app)
     logger.info("stopped")
     return 0
 
@@ -75,20 +72,38 @@ async def _run(app: App, server: uvicorn.Server) -> int:
 async def _start(app: App, server: uvicorn.Server) -> None:
     """Imports and loads in a thread, so that /health answers meanwhile."""
 
-    def load() -> "Loaded":
-        from gpu_service import startup
+    def load() -> "tuple[Loaded, Tracing | None]":
+        from gpu_service.serving import startup
 
-        return startup.load(app.settings)
+        loaded = startup.load(app.settings)
+        return loaded, _tracing(app.settings, loaded.phases)
 
-    loaded = await _in_thread(load)
+    loaded, tracing = await _in_thread(load)
     if not server.should_exit:
-        from gpu_service import startup
+        from gpu_service.serving import startup
 
-        startup.serve(app, loaded)
+        app.attach(*startup.start(app.settings, loaded), tracing)
+
+
+def _tracing(settings: Settings, phases: "Phases") -> "Tracing | None":
+    if settings.traces is None:
+        return None
+    with phases.phase("tracing"):
+        from gpu_service.web.tracing import Tracing
+
+        return Tracing(settings.traces, settings.revision)
+
+
+async def _close(app: App) -> None:
+    if app.service is not None:
+        await app.service.batcher.stop()
+        app.service.close()
+    if app.tracing is not None:
+        await asyncio.wait([_in_thread(app.tracing.flush)], timeout=FLUSH_S)
 
 
 def _in_thread(work: Callable[[], T]) -> "asyncio.Future[T]":
-    """What comes of it; unlike asyncio's own threads, nothing need wait for this one at the end."""
+    """The work's result. Unlike with asyncio's own threads, the process may exit before the work is done."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
@@ -105,12 +120,12 @@ def _in_thread(work: Callable[[], T]) -> "asyncio.Future[T]":
         failure: Exception | None = None
         try:
             result = work()
-        except Exception as error:  # noqa: BLE001  raised again where it is awaited
+        except Exception as error:  # noqa: BLE001  raised again where the future is awaited
             failure = error
-        with suppress(RuntimeError):  # the loop is closed: the process ends
+        with suppress(RuntimeError):  # the loop is closed, as the process exits
             loop.call_soon_threadsafe(settle, result, failure)
 
-    threading.Thread(target=run, name="apart", daemon=True).start()
+    threading.Thread(target=run, name="background", daemon=True).start()
     return future
 
 

@@ -40,7 +40,7 @@ def _predict(cloud: Cloud, batch: dict[str, Any], shard: int) -> None:
         code = outcome.get("error", {}).get("code", "")
         failed.update([code] if code else [])
         if batch["format"] == "csv":
-            cells = [*record["row"], outcome.get("label", ""), outcome.get("score", ""), code]
+            cells = [*record["row"], outcome.get("label", ""), outcome.get("score", ""), code, ""]
             csv.writer(text, lineterminator="\n").writerow(cells)
         else:
             beside = {key: record[key] for key in ("id", "uri") if isinstance(record, dict) and key in record}

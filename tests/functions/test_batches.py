@@ -99,10 +99,10 @@ def test_every_row_comes_back_once_in_its_place(
     writer.writerows(table)
     document, data = run(text.getvalue().encode(codec), "table", f"{random.random()}.csv", size)
     header, first, *found = rows(data)
-    assert header == ["number", "review", "label", "score", "error"]
+    assert header == ["number", "review", "label", "score", "error", "truncated"]
     assert first[1] == first[2]
     assert found == [
-        [str(number), cell, *([cell.strip(), "0.75", ""] if cell.strip() else ["", "", "empty"])]
+        [str(number), cell, *([cell.strip(), "0.75", "", ""] if cell.strip() else ["", "", "empty", ""])]
         for number, cell in table
     ]
     assert document["data"]["records"] == len(table) + 1
@@ -154,10 +154,10 @@ def test_ragged_rows_keep_their_columns(run: Run) -> None:
     sample = "id,review\n1,A film that I liked a lot\n2\n3,Good, but long, they say\n4,Fine,,\n"
     _, data = run(sample + "5,A film that I liked\n" * 20, "table", "a.csv")
     assert rows(data)[1:5] == [
-        ["1", "A film that I liked a lot", "A film that I liked a lot", "0.75", ""],
-        ["2", "", "", "", "empty"],
-        ["3", "Good, but long, they say", "Good, but long, they say", "0.75", ""],
-        ["4", "Fine", "Fine", "0.75", ""],
+        ["1", "A film that I liked a lot", "A film that I liked a lot", "0.75", "", ""],
+        ["2", "", "", "", "empty", ""],
+        ["3", "Good, but long, they say", "Good, but long, they say", "0.75", "", ""],
+        ["4", "Fine", "Fine", "0.75", "", ""],
     ]
 
 

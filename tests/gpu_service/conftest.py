@@ -36,10 +36,10 @@ from transformers import (
 
 from emulator.storage import Store
 from emulator.storage import app as storage_app
-from gpu_service import startup
 from gpu_service.checkpoints import checkpoint, device
 from gpu_service.checkpoints.registry import Entry
-from gpu_service.serving_model.model import Model
+from gpu_service.serving import startup
+from gpu_service.serving.model import Model
 from gpu_service.settings import Settings
 from gpu_service.web.app import App
 
@@ -154,7 +154,7 @@ class Client:
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://service")
 
     async def serve(self) -> None:
-        startup.serve(self.app, self.loaded)
+        self.app.attach(*startup.start(self.app.settings, self.loaded))
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         return self.runner.run(self.http.request(method, path, **options))

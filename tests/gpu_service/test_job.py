@@ -16,12 +16,14 @@ from google.cloud import storage
 from gpu_service import job
 from gpu_service.errors import ServiceError, StartError
 from gpu_service.settings import Settings
+from gpu_service.shards.batch import Batch
+from gpu_service.shards.batch_prediction import BatchPrediction
 
 ROOT = Path(__file__).parents[2]
 PER_SHARD = 3
 
 
-class Batch:
+class StoredBatch:
     """A batch in the store; `shards/NAME/0.jsonl` and so on."""
 
     def __init__(self, gcs: storage.Client, name: str) -> None:
@@ -52,8 +54,8 @@ class Batch:
 
 
 @pytest.fixture
-def batch(gcs: storage.Client, request: pytest.FixtureRequest) -> Batch:
-    return Batch(gcs, request.node.name)
+def batch(gcs: storage.Client, request: pytest.FixtureRequest) -> StoredBatch:
+    return StoredBatch(gcs, request.node.name)
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def run(models_file: Path) -> Callable[..., int]:
     return run
 
 
-def test_tasks_share_the_shards_of_a_batch(batch: Batch, run: Callable[..., int]):
+def test_tasks_share_the_shards_of_a_batch(batch: StoredBatch, run: Callable[..., int]):
     uri = batch.put(
         5, format="csv", model={"name": "moods", "version": "1"}, parameters={"top_k": 1, "text_column": "x"}
     )
@@ -84,13 +86,13 @@ def test_tasks_share_the_shards_of_a_batch(batch: Batch, run: Callable[..., int]
     assert json.loads(last.metadata["shard-summary"])["model"]["name"] == "moods"
 
 
-def test_a_task_without_shards_loads_nothing_and_is_content(batch: Batch, run: Callable[..., int]):
+def test_a_task_without_shards_loads_nothing_and_is_content(batch: StoredBatch, run: Callable[..., int]):
     assert run(batch.put(2), 2, 3) == 0
     assert batch.outputs() == {}
 
 
 def test_one_bad_shard_is_named_and_the_others_are_written(
-    batch: Batch, run: Callable[..., int], caplog: pytest.LogCaptureFixture
+    batch: StoredBatch, run: Callable[..., int], caplog: pytest.LogCaptureFixture
 ):
     uri = batch.put(4)
     batch.bucket.blob(f"{batch.prefix}1.jsonl").delete()
@@ -115,7 +117,7 @@ def test_one_bad_shard_is_named_and_the_others_are_written(
 
 @pytest.mark.parametrize(("refusals", "failed", "pauses"), [(2, [], [1, 2]), (99, [1], [1, 2, 4])])
 def test_what_may_pass_is_tried_again(
-    batch: Batch, client: Any, refuse: Callable[..., None], refusals: int, failed: list[int], pauses: list[float]
+    batch: StoredBatch, client: Any, refuse: Callable[..., None], refusals: int, failed: list[int], pauses: list[float]
 ):
     batch.put(3)
     refuse(f"{batch.prefix}1.jsonl", refusals)
@@ -124,8 +126,8 @@ def test_what_may_pass_is_tried_again(
     async def pause(seconds: float) -> None:
         waited.append(seconds)
 
-    index = job.Index(f"gs://work/{batch.prefix}", 3, 3 * PER_SHARD, PER_SHARD)
-    report = client.runner.run(job.Job(client.app.service, index, pause=pause).run(range(3)))
+    index = Batch(f"gs://work/{batch.prefix}", 3, 3 * PER_SHARD, PER_SHARD)
+    report = client.runner.run(BatchPrediction(client.app.service, index, pause=pause).run(range(3)))
     assert (report.failed, waited) == (failed, pauses)
     assert len(batch.outputs()) == report.written == 3 - len(failed)
 
@@ -133,13 +135,13 @@ def test_what_may_pass_is_tried_again(
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("{}", "is no index of a batch"),
-        ("not json", "is no index of a batch"),
+        ("{}", "is not a valid index"),
+        ("not json", "is not a valid index"),
         (None, "There is no object"),
-        ('{"prefix": "gs://work/x/", "shards": -1, "records": 0, "records_per_shard": 1}', "is no index of a batch"),
+        ('{"prefix": "gs://work/x/", "shards": -1, "records": 0, "records_per_shard": 1}', "is not a valid index"),
     ],
 )
-def test_a_batch_that_cannot_be_begun(batch: Batch, run: Callable[..., int], content: str | None, reason: str):
+def test_a_batch_that_cannot_be_begun(batch: StoredBatch, run: Callable[..., int], content: str | None, reason: str):
     if content is not None:
         batch.upload("index.json", content)
     with pytest.raises(ServiceError, match=reason):
@@ -174,7 +176,7 @@ def started(models: Path, **env: str) -> "subprocess.Popen[str]":
 
 
 def test_sigterm_leaves_nothing_half_and_the_next_attempt_goes_on(
-    batch: Batch, run: Callable[..., int], models_file: Path
+    batch: StoredBatch, run: Callable[..., int], models_file: Path
 ):
     process = started(models_file, BATCH_INDEX=batch.put(40, records=200))
     try:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from gpu_service import settings
-from gpu_service.checkpoints import registry
 
 PAGE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
 COMMANDS = re.findall(r"```sh\n(curl .+)\n```", PAGE)
@@ -35,7 +34,7 @@ def test_the_defaults_are_the_codes():
 
 @pytest.fixture(scope="module")
 def address(serve_long: Callable[..., Any]) -> Any:
-    server = serve_long("--profile", "starter", "--models", str(registry.OWN))
+    server = serve_long("--profile", "starter", "--models", str(settings.MODELS_FILE))
     server.wait_until_ready()
     return server.http
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Format = Literal["csv", "jsonl"]
 
-ADDED_COLUMNS = ("label", "score", "error")
+ADDED_COLUMNS = ("label", "score", "error", "truncated")
 SUMMARY = "shard-summary"
 OUTPUT = re.compile(r"/(\d+)\.out\.\w+$")
 

@@ -110,7 +110,7 @@ class _Merge:
 
     def _line(self, index: int, fields: dict[str, Any], error: Error) -> str:
         if self._batch.format == "csv":
-            return writer.line([*fields.get("row", ()), "", "", error["code"]])
+            return writer.line([*fields.get("row", ()), "", "", error["code"], ""])
         passed_on = {name: fields[name] for name in PASSED_ON if name in fields}
         return json.dumps({"index": index, **passed_on, "error": error}) + "\n"
 

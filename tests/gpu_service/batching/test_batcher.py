@@ -12,6 +12,7 @@ from gpu_service.batching.batcher import Batcher, Order
 from gpu_service.batching.cost_model import Cost
 from gpu_service.batching.scheduler import Batch, Scheduler, Ticket
 from gpu_service.errors import DeadlineExceeded, InferenceFailed, Overloaded, Unavailable
+from gpu_service.parameters import DEFAULTS, Parameters
 
 
 class OutOfMemoryError(RuntimeError):
@@ -49,7 +50,7 @@ class Echo:
         self.started = threading.Event()
         self.batches: list[list[Any]] = []
 
-    def launch(self, data: Sequence[Any], top: int) -> Done:
+    def launch(self, data: Sequence[Any], parameters: Sequence[Parameters]) -> Done:
         self.started.set()
         assert self.gate.wait(10)
         self.batches.append(list(data))
@@ -81,7 +82,7 @@ async def batcher(echo: Echo, *, max_queue: int = 10**6) -> AsyncIterator[Batche
 
 
 async def ask(batcher: Batcher, *data: Any, deadline: float = float("inf")) -> list[Any]:
-    order = Order(asyncio.get_running_loop().create_future(), 5, [None] * len(data), len(data))
+    order = Order(asyncio.get_running_loop().create_future(), DEFAULTS, [None] * len(data))
     await batcher.run(order, [Ticket("m", value, 1, deadline, owner=order, index=n) for n, value in enumerate(data)])
     return order.outcomes
 

@@ -12,7 +12,7 @@ from gpu_service.batching.cost_model import PROVEN, Cost
 from gpu_service.batching.idle_wait import LARGE, LONGEST_S, PATIENCE, PROBE
 from gpu_service.batching.scheduler import Scheduler, Ticket
 
-COST = Cost(base=0.02, each=0.0005, packed=True, limit=16_384, max_seconds=0.5, seen=PROVEN)
+COST = Cost(base=0.02, each=0.0005, packed=True, limit=16_384, max_seconds=0.5, batches=PROVEN)
 SIZE = 50  # units of a ticket
 AGAIN_S = 0.004  # from an answer until the same client's next request
 
@@ -143,6 +143,6 @@ def test_it_does_not_wait_while_other_work_does() -> None:
 
 
 def test_it_does_not_wait_on_the_strength_of_the_warm_up_alone() -> None:
-    chosen = scheduler(m=replace(COST, seen=0))
+    chosen = scheduler(m=replace(COST, batches=0))
     served(chosen, 4)
     assert chosen.patience(0.002) == 0

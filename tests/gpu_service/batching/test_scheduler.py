@@ -21,7 +21,7 @@ def packed(budget: int = 500) -> Cost:
 
 
 def proven(budget: int) -> Cost:
-    return replace(packed(budget), seen=PROVEN)
+    return replace(packed(budget), batches=PROVEN)
 
 
 def padded(budget: int = 500) -> Cost:

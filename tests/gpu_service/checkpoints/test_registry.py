@@ -8,16 +8,16 @@ import pytest
 from gpu_service.checkpoints import registry
 from gpu_service.checkpoints.registry import Entry, Registry
 from gpu_service.errors import ModelNotFound, StartError
-from gpu_service.settings import read
+from gpu_service.settings import MODELS_FILE, read
 
 TEXT, IMAGE = "text-classification", "image-classification"
 
 
 def test_the_profiles_that_come_with_it():
-    starter = registry.load(registry.OWN, "starter")
+    starter = registry.load(MODELS_FILE, "starter")
     assert [entry.task for entry in starter.entries] == [TEXT, IMAGE]
-    assert registry.folder(starter.default(IMAGE), registry.OWN) == registry.OWN.parent / "models" / "digits"
-    hub = registry.load(registry.OWN, "hub")
+    assert registry.folder(starter.default(IMAGE), MODELS_FILE) == MODELS_FILE.parent / "models" / "digits"
+    hub = registry.load(MODELS_FILE, "hub")
     assert hub.find("google/vit-base-patch16-224", None).task == IMAGE
 
 
@@ -55,7 +55,7 @@ def test_the_same_model_twice_ends_the_start(tmp_path: Path):
     entry = {"name": "a", "task": TEXT, "source": "x"}
     path = tmp_path / "models.json"
     path.write_text(json.dumps({"p": [entry, entry]}))
-    with pytest.raises(StartError, match="twice"):
+    with pytest.raises(StartError, match="unique name and version"):
         registry.load(path, "p")
 
 

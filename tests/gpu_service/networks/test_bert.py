@@ -14,7 +14,7 @@ from gpu_service.networks.auto import AutoImageClassifier, AutoTextClassifier
 from gpu_service.networks.bert import PackedClassifier
 from gpu_service.networks.resnet import ResidualClassifier
 from gpu_service.networks.vit import VisionClassifier
-from gpu_service.serving_model.model import Model
+from gpu_service.serving.model import Model
 
 NETWORKS = {
     "distilbert": PackedClassifier,

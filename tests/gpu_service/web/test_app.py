@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -37,6 +38,93 @@ def test_the_short_form_answers_more(client):
     assert body["prediction"] == list(body["predictions"][0]["scores"].values())
     assert body["confidence"] == body["predictions"][0]["score"]
     assert body["device_used"] == "cpu"
+
+
+@pytest.fixture
+def broken_model(client) -> Iterator[None]:
+    """The default text model answers NaN."""
+    words = client.app.service.catalog.default("text").network.words
+    kept = words.clone()
+    words.fill_(float("nan"))
+    yield
+    words.copy_(kept)
+
+
+@pytest.fixture
+def no_time(client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every deadline has passed when the request arrives."""
+    monkeypatch.setattr(client.app.service, "deadline_s", -1.0)
+
+
+def errors(client) -> dict[str, float]:
+    """How many errors have been counted, by code."""
+    samples = (sample for metric in client.app.metrics.errors.collect() for sample in metric.samples)
+    return {sample.labels["code"]: sample.value for sample in samples if sample.name.endswith("_total")}
+
+
+SINGLE = [
+    ("/predict", {"text": "a good film"}),
+    ("/v1/models/moods:predict", {"text": "a good film"}),
+    (
+        "/v2/models/moods/infer",
+        {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [2], "data": ["a good film", "dull"]}]},
+    ),
+]
+
+
+@pytest.mark.usefixtures("broken_model")
+@pytest.mark.parametrize(("path", "body"), SINGLE)
+def test_a_model_that_fails_on_a_single_instance_is_a_server_error(client, path: str, body: dict[str, Any]):
+    before = errors(client).get("inference_failed", 0)
+    answer = client.post(path, body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "inference_failed")
+    assert errors(client)["inference_failed"] == before + 1
+
+
+@pytest.mark.usefixtures("no_time")
+@pytest.mark.parametrize(("path", "body"), SINGLE)
+def test_a_single_instance_past_its_deadline_is_a_timeout(client, path: str, body: dict[str, Any]):
+    before = errors(client).get("deadline_exceeded", 0)
+    answer = client.post(path, body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (504, "deadline_exceeded")
+    assert answer.headers["retry-after"] == "1"
+    assert errors(client)["deadline_exceeded"] == before + 1
+
+
+def test_the_error_of_a_tensor_names_the_instance(client):
+    data = {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [2], "data": ["a good film", ""]}]}
+    answer = client.post("/v2/models/moods/infer", data)
+    assert answer.status_code == 400
+    assert answer.json()["error"] == {"code": "empty", "message": "Instance 1: The text is empty."}
+
+
+@pytest.mark.parametrize(
+    ("uri", "status", "code"),
+    [
+        ("gs://input/missing", 404, "object_not_found"),
+        ("gs://other/x", 400, "bucket_not_allowed"),
+        ("x", 400, "invalid_uri"),
+        ("gs://input/refused", 502, "storage_failed"),
+    ],
+)
+def test_the_short_form_answers_with_the_status_of_the_error(
+    client, gcs: Any, refuse: Any, uri: str, status: int, code: str
+):
+    refuse("/refused", 99)
+    before = errors(client).get(code, 0)
+    answer = client.post("/predict", {"uri": uri})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert errors(client)[code] == before + 1
+
+
+@pytest.mark.usefixtures("broken_model")
+def test_in_a_request_of_many_a_server_error_is_counted_for_each_instance(client):
+    before = errors(client).get("inference_failed", 0)
+    answer = client.post("/predict", {"instances": ["good", "bad", IMAGE]})
+    assert answer.status_code == 200
+    codes = [prediction.get("error", {}).get("code") for prediction in answer.json()["predictions"]]
+    assert codes == ["inference_failed", "inference_failed", None]
+    assert errors(client)["inference_failed"] == before + 2
 
 
 def test_each_instance_goes_to_the_default_model_of_its_task(client):
@@ -79,6 +167,10 @@ def test_long_texts_are_cut_and_say_so(client):
     predictions = client.post("/predict", {"instances": [long, longer, short]}).json()["predictions"]
     assert [prediction.get("truncated", False) for prediction in predictions] == [True, True, False]
     assert predictions[0]["score"] == pytest.approx(predictions[1]["score"], abs=1e-5)
+    assert client.post("/predict", {"text": long}).json()["predictions"][0]["truncated"] is True
+    tensor = {"name": "text", "datatype": "BYTES", "shape": [2], "data": [long, short]}
+    outputs = client.post("/v2/models/moods/infer", {"inputs": [tensor]}).json()["outputs"]
+    assert {"name": "truncated", "datatype": "BOOL", "shape": [2], "data": [True, False]} in outputs
 
 
 BAD_BODIES = [
@@ -97,6 +189,8 @@ BAD_BODIES = [
     (b'{"text": 7}', 400, "invalid_text"),
     (b'{"text": "a", "parameters": {"top_k": 0}}', 400, "invalid_parameters"),
     (b'{"text": "a", "parameters": {"top_k": true}}', 400, "invalid_parameters"),
+    (b'{"text": "a", "parameters": {"top_k": 1001}}', 400, "invalid_parameters"),
+    (b'{"text": "a", "parameters": {"top_k": 1.5}}', 400, "invalid_parameters"),
     (b'{"text": "a", "model": "nobody"}', 404, "model_not_found"),
     (b'{"text": "a", "model": "moods", "version": "9"}', 404, "model_not_found"),
     (b'{"instances": [' + b'"a",' * 128 + b'"a"]}', 413, "too_many_instances"),
@@ -170,8 +264,8 @@ def test_v1_predicts_too(client):
 
 def test_the_openapi_document_names_every_route(client):
     document = client.get("/openapi.json").json()
-    assert set(client.app.routes) <= set(document["paths"])
-    assert "Predict" in document["components"]["schemas"]
+    assert set(client.app.router.routes) <= set(document["paths"])
+    assert "PredictRequest" in document["components"]["schemas"]
     schemas = document["components"]["schemas"]
     references = set()
 

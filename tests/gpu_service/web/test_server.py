@@ -122,7 +122,7 @@ def test_a_taken_port_ends_the_start(serve: Callable[..., Any]):
         lines = server.stop()
     assert server.process.returncode == 1
     assert "address already in use" in lines[0]["message"]
-    assert "It cannot listen on 127.0.0.1, port" in lines[-1]["message"]
+    assert "Cannot listen on 127.0.0.1, port" in lines[-1]["message"]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_vertex_ai_names_port_and_routes(serve: Callable[..., Any], free_port: C
 
 
 def test_the_serving_path_of_known_checkpoints_imports_no_transformers():
-    code = "import gpu_service.web.server, gpu_service.startup, sys; sys.exit('transformers' in sys.modules)"
+    code = "import gpu_service.web.server, gpu_service.serving.startup, sys; sys.exit('transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 

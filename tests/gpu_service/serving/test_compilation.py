@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from gpu_service import settings, startup
+from gpu_service import settings
 from gpu_service.checkpoints import device
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.registry import Entry
-from gpu_service.serving_model import compilation, precision
-from gpu_service.serving_model.model import Model
+from gpu_service.serving import compilation, precision, startup
+from gpu_service.serving.model import Model
 
 needs_compiler = pytest.mark.skipif(
     not any(map(shutil.which, ("g++", "clang++"))), reason="torch.compile needs a C++ compiler, and there is none"
@@ -47,7 +47,7 @@ def fresh(folder: Callable[[str], Path]) -> Callable[[str], Model]:
 @pytest.mark.parametrize("name", ["distilbert", "vit"])
 def test_compiled_layers_answer_as_plain_ones_whatever_the_batch(name: str, fresh: Callable[[str], Model]):
     plain, model = fresh(name), fresh(name)
-    compilation.attempt(model)
+    compilation.compile_layers(model)
     assert model.is_compiled
     torch.compiler.set_stance("fail_on_recompile")
     rng = np.random.default_rng(3)
@@ -67,7 +67,7 @@ def made(name: str, rng: np.random.Generator) -> Any:
 @pytest.mark.compiler
 def test_what_the_compiled_code_is_not_for_runs_plain(fresh: Callable[[str], Model]):
     plain, model = fresh("distilbert"), fresh("distilbert")
-    compilation.attempt(model)
+    compilation.compile_layers(model)
     graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     token = [np.array([7])]
     assert torch.equal(in_a_thread(model, token), in_a_thread(plain, token))
@@ -84,15 +84,15 @@ def test_without_a_compiler_the_service_starts_all_the_same(
     (tmp_path / "models.json").write_text(json.dumps({"test": [texts, images]}))
     arguments = ["--compile", "--profile", "test", "--models", str(tmp_path / "models.json"), "--device", "cpu"]
     loaded = startup.load(settings.read(arguments, {}))
-    assert [model.is_compiled for model in loaded.models.values()] == [False, False]
+    assert [model.is_compiled for model in loaded.catalog.models.values()] == [False, False]
     assert "compile" in loaded.phases.seconds
-    said = [record for record in caplog.records if record.name == compilation.__name__]
-    assert [(record.getMessage(), record.fields["model"]) for record in said] == [  # type: ignore[attr-defined]
-        ("compiling failed, the model runs without", "texts@1"),
-        ("a model of this kind is not compiled", "images@1"),
+    warnings = [record for record in caplog.records if record.name == compilation.__name__]
+    assert [(record.getMessage(), record.fields["model"]) for record in warnings] == [  # type: ignore[attr-defined]
+        ("compiling failed, the model runs uncompiled", "texts@1"),
+        ("models of this architecture are not compiled", "images@1"),
     ]
-    assert "/nowhere/g++" in said[0].fields["reason"]  # type: ignore[attr-defined]
-    assert not torch.isnan(precision.scores(loaded.models["texts@1"])).any()
+    assert "/nowhere/g++" in warnings[0].fields["reason"]  # type: ignore[attr-defined]
+    assert not torch.isnan(precision.scores(loaded.catalog.models["texts@1"])).any()
 
 
 def test_it_is_off_unless_asked_for():

@@ -1,4 +1,4 @@
-"""A served model: inputs, network and labels put together, from an instance to a prediction."""
+"""A served model: the inputs, network and labels of one checkpoint on one device."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,18 +13,21 @@ from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
 from gpu_service.errors import InstanceError
 from gpu_service.inputs.image import ImageInputs
+from gpu_service.inputs.instances import Kind
 from gpu_service.inputs.payloads import Payload
 from gpu_service.inputs.text import TextInputs
 from gpu_service.networks import bert, resnet, vit
 from gpu_service.networks.auto import AutoImageClassifier, AutoTextClassifier
+from gpu_service.parameters import Parameters
+from gpu_service.serving.predictions import Prediction, ServedModel
 
-SMALL = 4_000_000  # weights: with fewer, threads that wait for each other cost more than they bring
+SMALL = 4_000_000  # weights: below, threads cost more in waiting for each other than they gain
 CORES = torch.get_num_threads()
-FEW_LABELS = 64  # all of them are brought back; of more only the best
+FEW_LABELS = 64  # all their scores are copied from the device; of more labels only the best
 
 
 class Network(Protocol):
-    """Turns the data of many payloads into logits (rows, labels) on its device."""
+    """Returns logits (rows, labels) on its device for the data of many payloads."""
 
     layout: str
 
@@ -32,23 +35,21 @@ class Network(Protocol):
 
 
 class Inputs(Protocol):
-    kind: str
-
-    def payload(self, value: Any, /) -> Payload: ...
+    kind: Kind
 
     def payloads(self, values: Sequence[Any], /) -> Sequence[Payload | InstanceError]: ...
 
 
 @dataclass(frozen=True)
 class Row:
-    """The best scores of one instance, falling, and their labels' numbers."""
+    """The best scores of one instance, in falling order, and the numbers of their labels."""
 
     scores: list[float]
     labels: list[int]
 
 
 class Pending:
-    """A batch that was sent to the device; `rows` waits for it. Answers lie in one tensor: scores, then labels."""
+    """A batch that was sent to the device. Its results are one tensor: the scores, then the labels' numbers."""
 
     def __init__(self, best: Tensor) -> None:
         self._best = best
@@ -64,7 +65,7 @@ class Pending:
         return self._event is not None
 
     def rows(self) -> list[Row]:
-        """One row for each payload; a score that is no number comes back as NaN."""
+        """Waits for the batch; one row for each payload, in which scores may be NaN."""
         if self._event is not None:
             self._event.synchronize()
         half = self._best.shape[1] // 2
@@ -79,11 +80,12 @@ class Model:
         self.revision = checkpoint.revision
         self.labels = checkpoint.labels
         self.device = device
-        self.several = checkpoint.config.get("problem_type") == "multi_label_classification" or len(self.labels) == 1
+        config = checkpoint.config
+        self.is_multi_label = config.get("problem_type") == "multi_label_classification" or len(self.labels) == 1
         self.inputs: Inputs
         self.network: Network
         self.inputs, self.network = _parts(checkpoint, device)
-        self.threads = 1 if checkpoint.multiplied < SMALL else CORES
+        self.threads = 1 if checkpoint.dense_weights < SMALL else CORES
         self.is_compiled = False
 
     @property
@@ -95,46 +97,43 @@ class Model:
         return self.network.layout == "packed"
 
     @torch.inference_mode()
-    def launch(self, data: Sequence[Any], top: int) -> Pending:
-        """Sends one batch; `top` is how many labels the callers want at most."""
+    def launch(self, data: Sequence[Any], parameters: Sequence[Parameters]) -> Pending:
+        """Sends one batch: the data of its payloads and the parameters of each."""
         self.set_threads()
         scores = self.scores(self.network(data))
-        wanted = len(self.labels) if len(self.labels) <= FEW_LABELS else min(top, len(self.labels))
-        best, labels = scores.topk(wanted, dim=-1)
+        count = len(self.labels)
+        if count > FEW_LABELS:
+            count = min(count, max(each.top_k for each in parameters))
+        best, labels = scores.topk(count, dim=-1)
         return Pending(torch.cat((best, labels.float()), dim=1))
 
     def set_threads(self) -> None:
-        """How many the calling thread's computations take."""
+        """Sets how many threads the calling thread's computations use."""
         if not self.device.is_cuda:
             torch.set_num_threads(self.threads)
 
     def scores(self, logits: Tensor) -> Tensor:
-        """Probabilities in float32: of one label among all, or of each by itself."""
+        """Probabilities in float32: over all labels, or of each label by itself."""
         logits = logits.float()
-        return logits.sigmoid() if self.several else logits.softmax(-1)
+        return logits.sigmoid() if self.is_multi_label else logits.softmax(-1)
 
-    def prediction(self, row: Row, top: int) -> dict[str, Any]:
-        scores = {self.labels[label]: score for label, score in zip(row.labels[:top], row.scores[:top], strict=True)}
-        return {"label": self.labels[row.labels[0]], "score": row.scores[0], "scores": scores}
+    def prediction(self, row: Row, parameters: Parameters) -> Prediction:
+        top = zip(row.labels[: parameters.top_k], row.scores, strict=False)
+        scores = {self.labels[label]: score for label, score in top}
+        return Prediction(self.labels[row.labels[0]], row.scores[0], scores)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> ServedModel:
         entry = self.entry
-        return {
-            "name": entry.name,
-            "version": entry.version,
-            "task": entry.task,
-            "source": entry.source,
-            "revision": self.revision,
-        }
+        return ServedModel(entry.name, entry.version, entry.task, entry.source, self.revision)
 
 
 def samples(model: Model, sizes: Sequence[int]) -> list[NDArray[Any]]:
-    """Made-up payloads of the given sizes, for warm-up."""
+    """The data of made-up payloads of the given sizes."""
     if isinstance(model.inputs, TextInputs):
         limit = model.inputs.tokenizer.get_vocab_size()
         return [np.arange(size, dtype=np.int64) % limit for size in sizes]
     if not isinstance(model.inputs, ImageInputs):
-        raise TypeError("samples are texts or images")
+        raise TypeError("Samples are texts or images.")
     shape = (model.inputs.geometry.height, model.inputs.geometry.width, 3)
     return [np.full(shape, 128, dtype=np.uint8) for _ in sizes]
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from google.cloud import storage
 
-from gpu_service import startup
 from gpu_service.checkpoints import checkpoint
 from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import StartError
+from gpu_service.serving import startup
 from gpu_service.settings import Settings, read
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -32,7 +32,7 @@ def test_vertex_ai_names_a_bucket_folder_with_the_one_model(
     uri = upload(gcs, folder(name), f"models/{name}")
     upload(gcs, folder("distilbert"), f"models/{name}-other")
     loaded = startup.load(read([], {"AIP_STORAGE_URI": uri + slash, "DEVICE": "cpu"}))
-    (model,) = loaded.models.values()
+    (model,) = loaded.catalog.models.values()
     assert (model.entry.name, model.entry.task) == ("model", task)
     copied = Path(model.entry.source)
     assert sorted(path.name for path in copied.iterdir()) == sorted(path.name for path in folder(name).iterdir())
@@ -50,7 +50,7 @@ def test_a_process_serves_the_model_of_vertex_ais_bucket(
     assert body["predictions"][0]["label"].startswith("LABEL_")
 
 
-@pytest.mark.parametrize(("bucket", "reason"), [("input", "There is nothing at"), ("nowhere", "There is no object")])
+@pytest.mark.parametrize(("bucket", "reason"), [("input", "no objects under"), ("nowhere", "There is no object")])
 def test_nothing_in_the_bucket_ends_the_start_with_a_clear_line(
     gcs: storage.Client, serve: Callable[..., Any], bucket: str, reason: str
 ):
@@ -64,7 +64,7 @@ def test_nothing_in_the_bucket_ends_the_start_with_a_clear_line(
 
 def test_what_is_no_classifier_ends_the_start(gcs: storage.Client):
     gcs.bucket("input").blob("words/config.json").upload_from_string('{"architectures": ["BertForMaskedLM"]}')
-    with pytest.raises(StartError, match="no classifier"):
+    with pytest.raises(StartError, match="is not a classifier"):
         startup.load(Settings(storage_uri="gs://input/words"))
 
 
@@ -106,7 +106,7 @@ def test_a_model_that_is_not_in_the_cache_ends_the_start(cache: Path, serve: Cal
     server = serve("--models", str(models), HF_HOME=str(cache), HF_HUB_OFFLINE="1")
     lines = server.stop()
     assert server.process.returncode == 1
-    assert "The model m (someone/another) is neither a folder nor in the hub's cache" in lines[-1]["message"]
+    assert "The model m (someone/another) is neither a local folder nor in the hub's cache" in lines[-1]["message"]
 
 
 def test_a_cached_snapshot_without_its_files_is_not_taken_for_a_model(cache: Path, monkeypatch: pytest.MonkeyPatch):
@@ -114,5 +114,5 @@ def test_a_cached_snapshot_without_its_files_is_not_taken_for_a_model(cache: Pat
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache / "hub"))
     entry = Entry(name="m", task="text-classification", source=SOURCE)
-    with pytest.raises(StartError, match="neither a folder nor in the hub's cache"):
+    with pytest.raises(StartError, match="neither a local folder nor in the hub's cache"):
         checkpoint.find(entry, cache / "models.json")

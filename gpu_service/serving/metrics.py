@@ -1,11 +1,11 @@
-"""What Prometheus may read: queues, batches, device time and errors, per model and version."""
+"""Metrics for Prometheus: queues, batches, device time and errors, by model and version."""
 
 from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from gpu_service.batching.scheduler import Batch, Scheduler
-from gpu_service.serving_model.model import Model
+from gpu_service.serving.model import Model
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -13,7 +13,7 @@ LABELS = ("model", "version")
 
 
 class Metrics:
-    """The service's own registry; told of batches from the device's thread, of requests from the event loop."""
+    """Batches are counted on the device's thread, requests on the event loop."""
 
     def __init__(self, models: Mapping[str, Model], scheduler: Scheduler) -> None:
         self.registry = CollectorRegistry()
@@ -23,37 +23,37 @@ class Metrics:
         self.errors = self._counter("errors", "Failed requests and instances by code.", ("code",))
         self.instances = self._counter("instances", "Instances that a model ran on.", LABELS)
         self.units = self._counter("units", "Tokens or images that a model ran on.", LABELS)
-        self.padding = self._counter("padding_units", "Units computed for nothing but padding.", LABELS)
-        self.device_seconds = self._counter("device_seconds", "Time on the device.", LABELS)
+        self.padding = self._counter("padding_units", "Units of padding that a model ran on.", LABELS)
+        self.device_seconds = self._counter("device_seconds", "Time that batches took on the device.", LABELS)
         self.rows = self._histogram("batch_rows", "Instances per batch.", ROWS)
         self.batch_seconds = self._histogram("batch_seconds", "Duration of batches.", SECONDS)
-        self.queue_seconds = self._histogram("queue_seconds", "Waiting time of instances.", SECONDS)
-        self.start_seconds = self._gauge("start_seconds", "Time that each phase of the start took.", ("phase",))
-        self.queue = self._gauge("queue_instances", "Instances that wait.", ())
+        self.queue_seconds = self._histogram("queue_seconds", "Time that instances waited.", SECONDS)
+        self.start_seconds = self._gauge("start_seconds", "Duration of each phase of the start.", ("phase",))
+        self.queue = self._gauge("queue_instances", "Waiting instances.", ())
         self.queue.set_function(lambda: self._scheduler.waiting)
-        self.active = self._gauge("active_requests", "Requests that are being answered.", ())
+        self.active = self._gauge("active_requests", "Requests in progress.", ())
         self.memory = self._gauge("gpu_memory_bytes", "GPU memory.", ("state",))
-        self.utilization = self._gauge("gpu_utilization_ratio", "Share of time the GPU was busy, of late.", ())
-        self._of = {key: _Children(self, names) for key, names in self._names.items()}
+        self.utilization = self._gauge("gpu_utilization_ratio", "Recent share of time that the GPU was busy.", ())
+        self._children = {key: _Children(self, names) for key, names in self._names.items()}
 
     def batch(self, batch: Batch, units: int, queue_s: Sequence[float], seconds: float) -> None:
-        of = self._of[batch.model]
+        children = self._children[batch.model]
         computed = self._scheduler.costs[batch.model].units([ticket.size for ticket in batch.tickets])
-        of.instances.inc(len(batch.tickets))
-        of.units.inc(units)
-        of.padding.inc(computed - units)
-        of.device_seconds.inc(seconds)
-        of.rows.observe(len(batch.tickets))
-        of.batch_seconds.observe(seconds)
+        children.instances.inc(len(batch.tickets))
+        children.units.inc(units)
+        children.padding.inc(computed - units)
+        children.device_seconds.inc(seconds)
+        children.rows.observe(len(batch.tickets))
+        children.batch_seconds.observe(seconds)
         for waited in queue_s:
-            of.queue_seconds.observe(waited)
+            children.queue_seconds.observe(waited)
 
     def text(self) -> bytes:
-        """In Prometheus' text format."""
-        self._look_at_gpu()
+        """All metrics in Prometheus' text format."""
+        self._update_gpu()
         return generate_latest(self.registry)
 
-    def _look_at_gpu(self) -> None:
+    def _update_gpu(self) -> None:
         import torch
 
         if not torch.cuda.is_initialized():
@@ -64,7 +64,7 @@ class Metrics:
         self.memory.labels("allocated").set(torch.cuda.memory_allocated())
         try:
             self.utilization.set(torch.cuda.utilization() / 100)
-        except (ModuleNotFoundError, RuntimeError):  # without NVIDIA's library it stays unknown
+        except (ModuleNotFoundError, RuntimeError):  # without NVIDIA's library it is unknown
             self.utilization.set(float("nan"))
 
     def _counter(self, name: str, text: str, labels: Sequence[str]) -> Counter:
@@ -78,7 +78,7 @@ class Metrics:
 
 
 class _Children:
-    """The metrics of one model, looked up once."""
+    """The metrics of one model, so that batches need no look-up by label."""
 
     def __init__(self, metrics: Metrics, names: tuple[str, str]) -> None:
         self.instances = metrics.instances.labels(*names)

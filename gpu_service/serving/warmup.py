@@ -1,4 +1,4 @@
-"""Runs each model for real before it is ready: proves that it works, and measures what batches cost."""
+"""Runs a model before it is ready: proves that it works, and measures the cost of batches."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,12 +7,13 @@ import torch
 
 from gpu_service.batching.cost_model import Cost, fit
 from gpu_service.errors import StartError
-from gpu_service.serving_model.model import Model, samples
+from gpu_service.parameters import DEFAULTS
+from gpu_service.serving.model import Model, samples
 
 TOKENS = 32  # of a made-up text
 ROWS = 16  # of the larger batch, or as many as PATIENCE_S allows
 REPEATS = 5
-FEWEST = 2  # a single run may have met anything
+LEAST_REPEATS = 2  # a single run may have been disturbed
 PATIENCE_S = 0.15
 MAX_UNITS = {"cpu": 16_384, "cuda": 262_144}  # tokens in a batch
 MAX_IMAGES = {"cpu": 64, "cuda": 512}
@@ -22,13 +23,13 @@ def measure(model: Model, max_seconds: float, clock: Callable[[], float] = time.
     """The cost of the model's batches.
 
     Raises:
-        StartError: the model cannot run, or its scores are no numbers.
+        StartError: the model cannot run, or its scores are not numbers.
     """
     size = TOKENS if model.inputs.kind == "text" else 1
     try:
         _run(model, [size])
         rows = max(2, min(ROWS, int(PATIENCE_S / _timed(model, [size], clock))))
-        little, much = _quickest(model, ([size], [size] * rows), clock)
+        little, much = _fastest(model, ([size], [size] * rows), clock)
     except (RuntimeError, ValueError, IndexError) as error:
         raise StartError(f"The model {model.key} cannot run: {error}") from error
     limits = MAX_UNITS if model.inputs.kind == "text" else MAX_IMAGES
@@ -37,13 +38,13 @@ def measure(model: Model, max_seconds: float, clock: Callable[[], float] = time.
     return fit(measured, packed=model.is_packed, max_seconds=max_seconds, max_units=limit)
 
 
-def _quickest(model: Model, batches: Sequence[list[int]], clock: Callable[[], float]) -> list[float]:
-    """Of a few runs in turns, since others use the processor too; fewer when they take long."""
+def _fastest(model: Model, batches: Sequence[list[int]], clock: Callable[[], float]) -> list[float]:
+    """The least seconds of each batch over a few alternating runs; other processes may slow down some of them."""
     best, spent = [float("inf")] * len(batches), 0.0
     for repeat in range(REPEATS):
-        took = [_timed(model, sizes, clock) for sizes in batches]
-        best, spent = [min(pair) for pair in zip(best, took, strict=True)], spent + sum(took)
-        if repeat + 1 >= FEWEST and spent > PATIENCE_S:
+        seconds = [_timed(model, sizes, clock) for sizes in batches]
+        best, spent = [min(pair) for pair in zip(best, seconds, strict=True)], spent + sum(seconds)
+        if repeat + 1 >= LEAST_REPEATS and spent > PATIENCE_S:
             break
     return best
 
@@ -55,8 +56,8 @@ def _timed(model: Model, sizes: list[int], clock: Callable[[], float]) -> float:
 
 
 def _run(model: Model, sizes: list[int]) -> None:
-    rows = model.launch(samples(model, sizes), 5).rows()
+    rows = model.launch(samples(model, sizes), [DEFAULTS] * len(sizes)).rows()
     if any(score != score for row in rows for score in row.scores):  # NaN differs from itself
-        raise ValueError("its scores are no numbers")
+        raise ValueError("its scores are not numbers")
     if model.device.is_cuda:
         torch.cuda.synchronize(model.device.handle)

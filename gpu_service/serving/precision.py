@@ -1,4 +1,4 @@
-"""Settles which number format a model runs in: half precision on a GPU only where it answers as float32 does."""
+"""Chooses a model's number format: half precision on a GPU only where its scores agree with float32."""
 
 import logging
 from dataclasses import replace
@@ -8,30 +8,30 @@ import torch
 from gpu_service import logs
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
-from gpu_service.serving_model.model import Model, samples
+from gpu_service.serving.model import Model, samples
 
 logger = logging.getLogger(__name__)
 
-TOLERANCE = 0.02  # between the scores of two formats
+TOLERANCE = 0.02  # for scores in two formats
 SIZES = [8, 16, 32]
 
 
-def settle(checkpoint: Checkpoint, device: Device) -> Model:
-    """The model in the device's format, or in the next one that agrees with float32."""
+def load(checkpoint: Checkpoint, device: Device) -> Model:
+    """The model in the device's format if its scores agree with float32, else in bfloat16 or float32."""
     if device.dtype == torch.float32:
         return Model(checkpoint, device)
     reference = scores(Model(checkpoint, replace(device, dtype=torch.float32)))
     for dtype in dict.fromkeys((device.dtype, torch.bfloat16)):
         model = Model(checkpoint, replace(device, dtype=dtype))
         difference = float((scores(model) - reference).abs().max())
-        if difference <= TOLERANCE:  # nor is NaN
+        if difference <= TOLERANCE:  # False for NaN
             return model
         fields = logs.fields(model=model.key, dtype=str(dtype), difference=difference)
-        logger.warning("a number format is too coarse for the model", extra=fields)
+        logger.warning("the number format is not precise enough for the model", extra=fields)
     return Model(checkpoint, replace(device, dtype=torch.float32))
 
 
 @torch.inference_mode()
 def scores(model: Model) -> torch.Tensor:
-    """Of made-up inputs, in float32 on the CPU: (inputs, labels)."""
+    """Scores of made-up inputs, in float32 on the CPU: (inputs, labels)."""
     return model.scores(model.network(samples(model, SIZES))).cpu()

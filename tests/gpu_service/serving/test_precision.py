@@ -11,8 +11,8 @@ from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import choose
 from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import StartError
-from gpu_service.serving_model import precision, warmup
-from gpu_service.serving_model.model import Model
+from gpu_service.serving import precision, warmup
+from gpu_service.serving.model import Model
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def checkpoint(folder: Callable[[str], Path]) -> Checkpoint:
 
 
 def test_half_precision_is_used_where_it_agrees_with_float32(checkpoint: Checkpoint):
-    model = precision.settle(checkpoint, replace(choose("cpu"), dtype=torch.bfloat16))
+    model = precision.load(checkpoint, replace(choose("cpu"), dtype=torch.bfloat16))
     assert model.device.dtype == torch.bfloat16
     exact = precision.scores(Model(checkpoint, choose("cpu")))
     assert 0 < float((precision.scores(model) - exact).abs().max()) <= precision.TOLERANCE
@@ -30,20 +30,20 @@ def test_half_precision_is_used_where_it_agrees_with_float32(checkpoint: Checkpo
 
 def test_a_format_that_differs_too_much_is_left(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(precision, "TOLERANCE", 1e-9)
-    assert precision.settle(checkpoint, replace(choose("cpu"), dtype=torch.float16)).device.dtype == torch.float32
+    assert precision.load(checkpoint, replace(choose("cpu"), dtype=torch.float16)).device.dtype == torch.float32
 
 
 def test_a_model_whose_scores_are_no_numbers_is_not_served(checkpoint: Checkpoint):
     model = Model(checkpoint, choose("cpu"))
     model.network.norm.weight.fill_(float("nan"))  # type: ignore[attr-defined]
-    with pytest.raises(StartError, match="no numbers"):
+    with pytest.raises(StartError, match="not numbers"):
         warmup.measure(model, 0.5)
 
 
 def test_small_models_run_on_one_thread_and_large_ones_on_all(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch):
     assert Model(checkpoint, choose("cpu")).threads == 1
-    monkeypatch.setattr("gpu_service.serving_model.model.SMALL", 1000)
-    monkeypatch.setattr("gpu_service.serving_model.model.CORES", 2)
+    monkeypatch.setattr("gpu_service.serving.model.SMALL", 1000)
+    monkeypatch.setattr("gpu_service.serving.model.CORES", 2)
     assert Model(checkpoint, choose("cpu")).threads == 2
 
 

@@ -138,8 +138,8 @@ def test_spans_on_the_console_are_lines_of_the_log(serve: Callable[..., Any]):
 
 
 def test_nothing_of_it_is_imported_unless_asked_for():
-    code = "import gpu_service.web.server, gpu_service.startup, sys; sys.exit('opentelemetry' in sys.modules)"
-    root = Path(__file__).parents[2]
+    code = "import gpu_service.web.server, gpu_service.serving.startup, sys; sys.exit('opentelemetry' in sys.modules)"
+    root = Path(__file__).parents[3]
     environ = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
     assert subprocess.run([sys.executable, "-c", code], cwd=root, env=environ, check=False).returncode == 0
 

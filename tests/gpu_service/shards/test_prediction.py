@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from gpu_service.shards import runner
+from gpu_service.shards import prediction, windows
 
 PNG = io.BytesIO()
 Image.new("RGB", (8, 8), "red").save(PNG, "PNG")
@@ -78,8 +78,8 @@ def test_a_shard_has_one_line_out_for_each_line_in(client, gcs: storage.Client, 
 def test_many_records_keep_their_order_across_chunks_and_uploads(
     client, gcs: storage.Client, put: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(runner, "WINDOW", 50)
-    monkeypatch.setattr(runner, "SPOOL_BYTES", 64 * 1024)
+    monkeypatch.setattr(windows, "MAX_LINES", 50)
+    monkeypatch.setattr(prediction, "SPOOL_BYTES", 64 * 1024)
     monkeypatch.setattr("gpu_service.storage.CHUNK_BYTES", 256 * 1024)
     words = ["good", "bad film", "dull and long " * 5]
     source = put("many.jsonl", "".join(json.dumps({"text": words[n % 3]}) + "\n" for n in range(3_001)))
@@ -255,8 +255,12 @@ def test_csv_has_the_rows_cells_and_what_became_of_them(client, gcs: storage.Cli
     assert [row[:2] for row in found[:5]] == cells
     assert {row[2] for row in found[:5]} == {plain["label"]}
     assert [float(row[3]) for row in found[:5]] == pytest.approx([plain["score"]] * 5, abs=1e-5)
-    assert [row[4] for row in found[:5]] == [""] * 5
-    assert found[5:] == [["b", "2", "", "", "empty"], ["c", "3", "", "", "odd_row"], ["", "", "invalid_instance"]]
+    assert [row[4:] for row in found[:5]] == [["", ""]] * 5
+    assert found[5:] == [
+        ["b", "2", "", "", "empty", ""],
+        ["c", "3", "", "", "odd_row", ""],
+        ["", "", "invalid_instance", ""],
+    ]
     assert b"\r\n" not in written.replace(b"one\rold\r\nmac", b"")
     assert gcs.bucket("work").get_blob("table.out.csv").content_type.startswith("text/csv")
 
@@ -299,7 +303,7 @@ def test_there_is_one_line_out_for_each_line_in_whatever_they_are(
     lines = [json.dumps({**line, "id": n, "row": [str(n), *row]}) for n, (line, _) in enumerate(records)]
     body = {"input": put("any.jsonl", "".join(line + "\n" for line in lines)), "output": "gs://work/any.out"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "WINDOW", window)
+        patch.setattr(windows, "MAX_LINES", window)
         answer = client.post("/predict-shard", {**body, "offset": 10, "format": form}).json()
     codes = [code for _, code in records]
     assert (answer["records"], answer["succeeded"]) == (len(records), codes.count(None))
@@ -311,9 +315,10 @@ def test_there_is_one_line_out_for_each_line_in_whatever_they_are(
     labels = [each["label"] if each else "" for each in expected]
     if form == "csv":
         found = rows(content(gcs, "gs://work/any.out"))
-        assert [cells[:-3] for cells in found] == [[str(n), *row] for n in range(len(records))]
-        assert [(cells[-3], cells[-1]) for cells in found] == [(a, b or "") for a, b in zip(labels, codes, strict=True)]
-        assert [float(cells[-2]) for cells in found if cells[-2]] == pytest.approx(scores, abs=1e-5)
+        assert [cells[:-4] for cells in found] == [[str(n), *row] for n in range(len(records))]
+        assert [(cells[-4], cells[-2]) for cells in found] == [(a, b or "") for a, b in zip(labels, codes, strict=True)]
+        assert [float(cells[-3]) for cells in found if cells[-3]] == pytest.approx(scores, abs=1e-5)
+        assert {cells[-1] for cells in found} <= {""}
     else:
         written = read(gcs, "gs://work/any.out")
         assert [(line["index"], line["id"]) for line in written] == [(10 + n, n) for n in range(len(records))]
@@ -360,7 +365,9 @@ def test_instances_may_lie_in_storage(client, put: Callable[..., str]):
     assert predictions[0]["score"] == pytest.approx(inline["score"], abs=1e-5)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be", "cp1252"]
+)
 def test_texts_in_storage_are_read_in_the_encodings_of_single_uploads(client, put: Callable[..., str], encoding: str):
     text = "a good film, très long – not dull"
     uri = put(f"{encoding}.txt", text.encode(encoding), "input")
@@ -371,7 +378,7 @@ def test_texts_in_storage_are_read_in_the_encodings_of_single_uploads(client, pu
 @pytest.mark.parametrize(
     ("model", "code"), [("moods", "undecodable"), ("shapes", "corrupt_image"), (None, "corrupt_image")]
 )
-@pytest.mark.parametrize("data", [b"\x00\x01\x02binary", b"\x01\x02\x03\x04\x05", "хорошо".encode("koi8-r")])
+@pytest.mark.parametrize("data", [b"\x00\x01\x02binary", b"\x01\x02\x03\x04\x05", bytes(range(256))])
 def test_what_is_no_text_is_no_instance_of_a_text_model(
     client, put: Callable[..., str], data: bytes, model: str | None, code: str
 ):
@@ -379,15 +386,56 @@ def test_what_is_no_text_is_no_instance_of_a_text_model(
     assert client.post("/predict", body).json()["predictions"][0]["error"]["code"] == code
 
 
-def test_an_empty_object_is_an_empty_text(client, put: Callable[..., str]):
-    uri = put("nothing", b"", "input")
+@pytest.mark.parametrize("data", [b"", b" \n\t", b"\xef\xbb\xbf", " \n".encode("utf-16"), "  ".encode("utf-16-be")])
+def test_an_object_without_words_is_an_empty_text(client, put: Callable[..., str], data: bytes):
+    uri = put("nothing", data, "input")
     assert client.post("/predict", {"instances": [{"uri": uri}]}).json()["predictions"][0]["error"]["code"] == "empty"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "TIFF", "JPEG", "WEBP"])
+def test_without_a_model_an_image_in_storage_is_an_image(client, put: Callable[..., str], kind: str):
+    encoded = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(encoded, kind)
+    uri = put(f"dot.{kind}", encoded.getvalue(), "input")
+    assert client.post("/predict", {"instances": [{"uri": uri}]}).json()["model"]["name"] == "shapes"
+
+
+def test_an_image_whose_bytes_would_decode_as_utf_16_is_an_image(client, put: Callable[..., str]):
+    encoded = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(encoded, "BMP")
+    bitmap = encoded.getvalue()
+    decodable = bitmap[:54] + "a good film, and not dull ".encode("utf-16-le") * 50
+    body = {"instances": [{"uri": put("wide.bmp", decodable, "input")}]}
+    assert client.post("/predict", body).json()["model"]["name"] == "shapes"
+
+
+@pytest.mark.parametrize("name", ["BM, a film.txt", "GIF.txt", "MM.txt"])
+def test_a_text_that_begins_like_an_image_is_a_text(client, put: Callable[..., str], name: str):
+    uri = put(name, f"{name}: a good film", "input")
+    assert client.post("/predict", {"instances": [{"uri": uri}]}).json()["model"]["name"] == "moods"
+
+
+def test_any_object_name_can_be_an_instance(client, put: Callable[..., str]):
+    uri = put("notes/a#1?x=ü%20 +.txt", "a good film", "input")
+    assert "label" in client.post("/predict", {"instances": [{"uri": uri}]}).json()["predictions"][0]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_texts_that_were_cut_say_so(client, gcs: storage.Client, put: Callable[..., str], form: str):
+    texts = ["film " * 100, "a good film", "film " * 20_000, ""]
+    lines = [json.dumps({"text": text, "row": ["x"]}) for text in texts]
+    body = {"input": put("long.jsonl", "\n".join(lines)), "output": f"gs://work/long.out.{form}", "format": form}
+    client.post("/predict-shard", body)
+    if form == "csv":
+        assert [row[-1] for row in rows(content(gcs, body["output"]))] == ["true", "", "true", ""]
+    else:
+        assert [line.get("truncated") for line in read(gcs, body["output"])] == [True, None, True, None]
 
 
 def test_a_device_that_fails_on_most_records_writes_no_shard(client, gcs: storage.Client, put: Callable[..., str]):
     source = put("sick.jsonl", '{"text": "a good film"}\n' * 20 + '{"text": ""}\n' * 5)
     request = {"input": source, "output": "gs://work/sick.out.jsonl", "offset": 0}
-    network = client.app.service.default("text").network
+    network = client.app.service.catalog.default("text").network
     words = network.words.clone()
     network.words.fill_(float("nan"))  # as memory that went bad would
     try:

@@ -1,0 +1,70 @@
+"""Tells what an instance of a request or a shard is: a text, an image, or an object in Cloud Storage."""
+
+import base64
+import binascii
+import re
+from typing import Any, Literal
+
+import msgspec
+
+from gpu_service.errors import InstanceError
+
+Kind = Literal["text", "image"]
+GENERATION = re.compile(r"[0-9]{1,19}")
+
+
+class Inline(msgspec.Struct, frozen=True):
+    """A text, still unchecked, or an image's bytes."""
+
+    kind: Kind
+    content: Any
+
+
+class Address(msgspec.Struct, frozen=True):
+    """An object; without a generation, its live one."""
+
+    uri: str
+    generation: int | None = None
+
+
+def parse(value: object) -> Inline | Address:
+    """Raises InstanceError: `invalid_instance` or `invalid_base64`, or `value` itself when it already is an error."""
+    if isinstance(value, str):
+        return Inline("text", value)
+    if isinstance(value, InstanceError):
+        raise value
+    if isinstance(value, dict):
+        if "text" in value:
+            return Inline("text", value["text"])
+        if "image" in value:
+            return Inline("image", _image(value["image"]))
+        if isinstance(value.get("uri"), str):
+            return Address(value["uri"], _generation(value.get("generation")))
+    raise InstanceError('An instance must be {"text": …}, {"image": {"b64": …}} or {"uri": "gs://…"}.')
+
+
+def kind(value: object) -> Literal["text", "image", "uri"]:
+    """What `parse` will return, without its checks; text when it will fail."""
+    if not isinstance(value, dict) or "text" in value:
+        return "text"
+    return "image" if "image" in value else "uri" if "uri" in value else "text"
+
+
+def _generation(value: object) -> int | None:
+    """A whole number, or its digits, as Cloud Storage writes it."""
+    if value is None:
+        return None
+    digits = value if isinstance(value, str) else str(value)
+    if isinstance(value, bool) or not GENERATION.fullmatch(digits):
+        raise InstanceError("generation must be the number of an object's generation.")
+    return int(digits)
+
+
+def _image(value: object) -> bytes:
+    encoded = value.get("b64") if isinstance(value, dict) else None
+    if not isinstance(encoded, str):
+        raise InstanceError('image must be {"b64": "…"}.')
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InstanceError("The image is not valid base64.", "invalid_base64") from error

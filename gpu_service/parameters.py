@@ -1,0 +1,47 @@
+"""What a caller may choose about predictions: the `parameters` of a request, a shard or a batch."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from gpu_service.errors import InvalidRequest
+
+
+class Parameters(msgspec.Struct, frozen=True):
+    """`top_k` is how many labels a prediction lists, best first.
+
+    A new parameter is a field here, and is then applied by the model that is to know it.
+    """
+
+    top_k: Annotated[int, Meta(ge=1, le=1000)] = 5
+
+
+DEFAULTS = Parameters()
+
+
+def parse(values: Mapping[str, Any] | None) -> Parameters:
+    """Unknown names are ignored, since the same parameters also reach other steps; null means the default.
+
+    Raises:
+        InvalidRequest: `invalid_parameters`.
+    """
+    if not values:
+        return DEFAULTS
+    try:
+        return msgspec.convert({name: value for name, value in values.items() if value is not None}, Parameters)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"The parameters are not valid: {error}.", "invalid_parameters") from error
+
+
+def encode(parameters: Parameters) -> str:
+    """All of them as JSON."""
+    return msgspec.json.encode(parameters).decode()
+
+
+def properties() -> dict[str, Any]:
+    """The JSON Schema of each parameter."""
+    _, components = msgspec.json.schema_components([Parameters])
+    schemas = components[Parameters.__name__]["properties"]
+    return {name: {"anyOf": [schema, {"type": "null"}]} for name, schema in schemas.items()}

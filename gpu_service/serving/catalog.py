@@ -1,0 +1,48 @@
+"""Finds a served model by its name and version, or by the kind of an instance."""
+
+from collections.abc import Mapping
+
+from gpu_service.checkpoints.registry import Entry, Registry, Task
+from gpu_service.inputs.instances import Kind
+from gpu_service.serving.model import Model
+
+TASKS: dict[Kind, Task] = {"text": "text-classification", "image": "image-classification"}
+
+
+class Catalog:
+    """The served models, keyed by `name@version`."""
+
+    def __init__(self, registry: Registry, models: Mapping[str, Model]) -> None:
+        self.registry = registry
+        self.models = models
+
+    def select(self, name: str | None, version: str | int | None = None) -> Model | None:
+        """The named model; None without a name, when each instance goes to its kind's default.
+
+        Raises:
+            ModelNotFound
+        """
+        return None if name is None else self.find(name, version)
+
+    def find(self, name: str, version: str | int | None = None) -> Model:
+        """Raises ModelNotFound."""
+        return self._served(self.registry.find(name, None if version is None else str(version)))
+
+    def default(self, kind: Kind) -> Model:
+        """Raises ModelNotFound."""
+        return self._served(self.registry.default(TASKS[kind]))
+
+    @property
+    def default_keys(self) -> list[str]:
+        """Of every task's default model, sorted."""
+        return sorted({self._served(self.registry.default(entry.task)).key for entry in self.registry.entries})
+
+    def first(self) -> Model:
+        """What a response names when no model ran."""
+        return next(iter(self.models.values()))
+
+    def is_default(self, model: Model) -> bool:
+        return self.registry.default(model.entry.task) is model.entry
+
+    def _served(self, entry: Entry) -> Model:
+        return self.models[f"{entry.name}@{entry.version}"]

@@ -1,0 +1,117 @@
+"""Predicts: takes instances through preparation and batcher to predictions."""
+
+import asyncio
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gpu_service.batching.batcher import Batcher, Order
+from gpu_service.batching.scheduler import Ticket
+from gpu_service.errors import InferenceFailed, ModelNotFound, ServiceError
+from gpu_service.parameters import Parameters
+from gpu_service.serving.catalog import Catalog
+from gpu_service.serving.model import Model, Row
+from gpu_service.serving.predictions import Outcome, Timing
+from gpu_service.serving.preparation import Preparation, Prepared, is_quick
+from gpu_service.storage import Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One outcome for each instance, in order; `model` is that of the first instance that has one."""
+
+    outcomes: list[Outcome]
+    model: Model
+    timing: Timing
+    order: Order
+
+
+class Service:
+    """The served models behind one batcher; `is_traced` keeps the batches of each request for its spans."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        batcher: Batcher,
+        storage: Storage,
+        *,
+        deadline_s: float,
+        revision: str,
+        is_traced: bool = False,
+    ) -> None:
+        self.catalog = catalog
+        self.batcher = batcher
+        self.storage = storage
+        self.deadline_s = deadline_s
+        self.revision = revision
+        self.is_traced = is_traced
+        self.active_shards = 0
+        self.preparation = Preparation(catalog, storage)
+
+    async def predict(self, instances: Sequence[Any], model: Model | None, parameters: Parameters) -> Result:
+        """Predicts on the instances of one request.
+
+        Raises:
+            ServiceError: the request fails as a whole: overloaded, stopping, or no model for any instance.
+        """
+        if is_quick(instances):
+            prepared = self.preparation.here(instances, model)
+        else:
+            self.batcher.admit(len(instances))  # refuse before the work
+            prepared = await self.preparation.in_threads(instances, model)
+        if all(isinstance(item, ModelNotFound) for item in prepared):
+            raise prepared[0]  # type: ignore[misc]
+        order = await self.run(prepared, parameters)
+        timing = Timing(
+            queue_ms=round(1000 * max(0.0, order.queue_s), 3),
+            inference_ms=round(1000 * order.batch_s, 3),
+            gpu_seconds=round(order.device_s, 6),
+        )
+        chosen = model or first_model(prepared) or self.catalog.first()
+        return Result(outcomes(prepared, order), chosen, timing, order)
+
+    async def run(self, prepared: Sequence[Prepared], parameters: Parameters, *, bulk: bool = False) -> Order:
+        """Returns the completed order. Raises Overloaded or Unavailable, unless it is bulk work."""
+        order = Order(asyncio.get_running_loop().create_future(), parameters, list(prepared))
+        order.runs = [] if self.is_traced and not bulk else None
+        deadline = math.inf if bulk else time.monotonic() + self.deadline_s
+        tickets = [
+            Ticket(item[0].key, item[1].data, item[1].size, deadline, bulk, order, index)
+            for index, item in enumerate(prepared)
+            if isinstance(item, tuple)
+        ]
+        if bulk:
+            tickets.sort(key=_size)  # neighbours of similar length need little padding
+        await self.batcher.run(order, tickets)
+        return order
+
+    def close(self) -> None:
+        self.preparation.close()
+
+
+def first_model(prepared: Sequence[Prepared]) -> Model | None:
+    """The model of the first instance that has one."""
+    return next((item[0] for item in prepared if isinstance(item, tuple)), None)
+
+
+def outcomes(prepared: Sequence[Prepared], order: Order) -> list[Outcome]:
+    """The prediction or error of each instance of a completed order."""
+    return [_outcome(item, row, order.parameters) for item, row in zip(prepared, order.outcomes, strict=True)]
+
+
+def _outcome(item: Prepared, row: Row | ServiceError, parameters: Parameters) -> Outcome:
+    if isinstance(row, ServiceError):
+        return row
+    assert isinstance(item, tuple)
+    if not math.isfinite(row.scores[0]):
+        return InferenceFailed("The model's scores are not numbers.")
+    model, payload = item
+    prediction = model.prediction(row, parameters)
+    prediction.truncated = payload.truncated
+    return prediction
+
+
+def _size(ticket: Ticket) -> int:
+    return ticket.size

@@ -1,0 +1,201 @@
+"""Predicts on a shard: one line out for each JSON line in, in order; a finished output is never written again."""
+
+import asyncio
+import tempfile
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+import msgspec
+
+from gpu_service import parameters
+from gpu_service.errors import (
+    GenerationChanged,
+    InferenceFailed,
+    Overloaded,
+    ServiceError,
+    StorageFailed,
+    Unavailable,
+)
+from gpu_service.parameters import Parameters
+from gpu_service.serving.model import Model
+from gpu_service.serving.service import Service, first_model, outcomes
+from gpu_service.shards import lines, shard, windows
+from gpu_service.shards.shard import Shard, ShardResponse, Summary
+from gpu_service.shards.windows import Window
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Blob
+
+MAX_ACTIVE = 16  # shards in progress
+SUSPICIOUS_FAILURES = 16  # records on which the model fails
+WINDOWS_AHEAD = 4  # between reading and writing
+SPOOL_BYTES = 8 << 20  # of output in memory; more goes to disk
+MAX_CODES = 32  # in a summary, since an object's metadata holds 8 KiB
+OTHER = "other"
+CONTENT_TYPES = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
+
+
+@dataclass(frozen=True, slots=True)
+class WindowResult:
+    """The output of a window, and what it adds to the shard's summary."""
+
+    output: bytes
+    records: int
+    failed: Counter[str]
+    model: Model | None
+    queue_ms: float
+    gpu_seconds: float
+
+
+class ShardPrediction:
+    """Work on one shard, and its totals; `was_finished` says that an earlier attempt had written the output."""
+
+    def __init__(self, service: Service, shard: Shard, model: Model | None, parameters: Parameters) -> None:
+        self.service = service
+        self.shard = shard
+        self.model = model
+        self.parameters = parameters
+        self.was_finished = False
+        self._records = 0
+        self._failed: Counter[str] = Counter()
+        self._gpu_seconds = 0.0
+        self._queue_ms = 0.0
+        self._model_used = model
+
+    async def run(self) -> ShardResponse:
+        """Raises ServiceError when the shard cannot be read or written, or too many are in progress."""
+        if self.service.active_shards >= MAX_ACTIVE:
+            raise Overloaded(f"{MAX_ACTIVE} shards are already in progress.", retry_after=10)
+        self.service.active_shards += 1
+        try:
+            return await self._run()
+        finally:
+            self.service.active_shards -= 1
+
+    async def _run(self) -> ShardResponse:
+        source, target, summary = await asyncio.to_thread(self._open)
+        if summary is None:
+            with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
+                await self._predict(source, spool)
+                self._check_failures()
+                summary = await self._write(source, target, spool)
+        return shard.response(self.shard, summary, self._queue_ms)
+
+    def _open(self) -> tuple["Blob", "Blob", Summary | None]:
+        """Input and output, and the output's summary when it was made of the same input in the same way."""
+        storage = self.service.storage
+        source, target = storage.blob(self.shard.input), storage.blob(self.shard.output)
+        storage.reload(source)
+        if not storage.reload(target, may_be_missing=True):
+            return source, target, None
+        metadata = target.metadata or {}
+        is_same = self._identity(source).items() <= metadata.items()
+        summary = _summary(metadata.get("shard-summary", "")) if is_same else None
+        self.was_finished = summary is not None
+        return source, target, summary
+
+    def _identity(self, source: "Blob") -> dict[str, str]:
+        """Everything that the output depends on, kept in its metadata."""
+        return {
+            "shard-input": f"{self.shard.input}#{source.generation}",
+            "shard-offset": str(self.shard.offset),
+            "shard-model": self.model.key if self.model else ",".join(self.service.catalog.default_keys),
+            "shard-parameters": parameters.encode(self.parameters),
+            "shard-format": self.shard.format,
+        }
+
+    async def _predict(self, source: "Blob", spool: IO[bytes]) -> None:
+        """Reads and tokenises windows while the device works on earlier ones."""
+        unread = windows.cut(self.service.storage.lines(source), self.shard.offset)
+        pending: deque[asyncio.Task[WindowResult]] = deque()
+        try:
+            while window := await asyncio.to_thread(_next, unread):
+                pending.append(asyncio.create_task(self._predict_window(window)))
+                if len(pending) >= WINDOWS_AHEAD:
+                    self._add(await pending.popleft(), spool)
+            while pending:
+                self._add(await pending.popleft(), spool)
+        finally:
+            for task in pending:
+                task.cancel()
+
+    def _check_failures(self) -> None:
+        """Raises Unavailable when the model failed on most records: that points to the device, not to the records."""
+        failures = self._failed[InferenceFailed.code]
+        if failures >= SUSPICIOUS_FAILURES and 2 * failures > self._records:
+            raise Unavailable(f"The model failed on {failures} of the shard's {self._records} records.")
+
+    async def _predict_window(self, window: Window) -> WindowResult:
+        prepared = await self.service.preparation.in_threads([line.instance for line in window.lines], self.model)
+        order = await self.service.run(prepared, self.parameters, bulk=True)
+
+        def result() -> WindowResult:
+            found = outcomes(prepared, order)
+            return WindowResult(
+                output=lines.WRITERS[self.shard.format](window.start, window.lines, found),
+                records=len(found),
+                failed=Counter(outcome.code for outcome in found if isinstance(outcome, ServiceError)),
+                model=first_model(prepared),
+                queue_ms=1000 * max(0.0, order.queue_s),
+                gpu_seconds=order.device_s,
+            )
+
+        return await asyncio.to_thread(result)
+
+    def _add(self, result: WindowResult, spool: IO[bytes]) -> None:
+        spool.write(result.output)
+        self._records += result.records
+        self._failed += result.failed
+        self._model_used = self._model_used or result.model
+        self._queue_ms = max(self._queue_ms, result.queue_ms)
+        self._gpu_seconds += result.gpu_seconds
+
+    async def _write(self, source: "Blob", target: "Blob", spool: IO[bytes]) -> Summary:
+        """Creates or replaces the output, unless a concurrent attempt has just written the same."""
+        generation = int(target.generation or 0)
+        summary = self._totals()
+        metadata = {**self._identity(source), "shard-summary": msgspec.json.encode(summary).decode()}
+        content_type = CONTENT_TYPES[self.shard.format]
+        write = self.service.storage.write
+        try:
+            await asyncio.to_thread(write, self.shard.output, spool, generation, metadata, content_type)
+        except GenerationChanged as error:
+            _, _, other = await asyncio.to_thread(self._open)
+            if other is None:
+                raise StorageFailed("Another writer has changed the output.") from error
+            return other
+        return summary
+
+    def _totals(self) -> Summary:
+        model = self._model_used or self.service.catalog.first()
+        return Summary(
+            records=self._records,
+            failed=_most_frequent(self._failed),
+            model=model.describe(),
+            device=model.device.name,
+            gpu_seconds=round(self._gpu_seconds, 6),
+            inference_ms=round(1000 * self._gpu_seconds, 3),
+            revision=self.service.revision,
+        )
+
+
+def _next(unread: Iterator[Window]) -> Window | None:
+    return next(unread, None)
+
+
+def _summary(text: str) -> Summary | None:
+    try:
+        return msgspec.json.decode(text, type=Summary)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _most_frequent(failed: Counter[str]) -> dict[str, int]:
+    """Counts by code; the rarest codes are counted together when there are many."""
+    if len(failed) <= MAX_CODES:
+        return dict(failed)
+    kept = dict(failed.most_common(MAX_CODES - 1))
+    kept[OTHER] = kept.get(OTHER, 0) + failed.total() - sum(kept.values())
+    return kept

@@ -1,0 +1,58 @@
+"""A shard: where its lines are, where its output goes, and what is reported about it."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from gpu_service.serving.predictions import ServedModel, Timing
+from gpu_service.shards.lines import Format
+
+URI = Meta(extra_json_schema={"type": "string", "pattern": "^gs://[^/]+/.+"})  # for the API's documentation
+
+
+class Shard(msgspec.Struct):
+    """`offset` is the index of the first record in its batch, `format` that of the output."""
+
+    input: Annotated[str, URI]
+    output: Annotated[str, URI]
+    offset: Annotated[int, Meta(ge=0)] = 0
+    format: Format = "jsonl"
+
+
+class Summary(msgspec.Struct):
+    """What the metadata of a finished output keeps; `failed` counts records by error code."""
+
+    records: int
+    failed: dict[str, int]
+    model: ServedModel
+    device: str
+    gpu_seconds: float
+    inference_ms: float
+    revision: str
+
+
+class ShardResponse(msgspec.Struct):
+    """A summary as /predict-shard returns it; a shard that was finished before reports the figures of that time."""
+
+    output: str
+    records: int
+    succeeded: int
+    failed: dict[str, int]
+    model: ServedModel
+    device: str
+    timing: Timing
+    revision: str
+
+
+def response(shard: Shard, summary: Summary, queue_ms: float) -> ShardResponse:
+    return ShardResponse(
+        output=shard.output,
+        records=summary.records,
+        succeeded=summary.records - sum(summary.failed.values()),
+        failed=summary.failed,
+        model=summary.model,
+        device=summary.device,
+        timing=Timing(round(queue_ms, 3), summary.inference_ms, summary.gpu_seconds),
+        revision=summary.revision,
+    )

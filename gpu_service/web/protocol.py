@@ -1,0 +1,211 @@
+"""The request and response bodies, validated as they are decoded."""
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from gpu_service import parameters
+from gpu_service.checkpoints.registry import Entry
+from gpu_service.errors import MalformedRequest, TooLarge
+from gpu_service.serving.predictions import Failure, Outcome, Prediction, ServedModel, Timing
+from gpu_service.shards.shard import URI, Shard
+
+
+def _documented(**schema: Any) -> Meta:
+    """JSON Schema for a value that is checked later, with an error code of its own."""
+    return Meta(extra_json_schema=schema)
+
+
+IMAGE = {
+    "type": "object",
+    "required": ["b64"],
+    "properties": {"b64": {"type": "string", "minLength": 1, "contentEncoding": "base64"}},
+}
+INSTANCE = "{text}, {image: {b64}}, {uri, generation?} or a string; any other value fails without the others."
+PREDICTION = {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("Prediction", "Failure")]}
+
+ParameterValues = Annotated[dict[str, Any], _documented(properties=parameters.properties())]
+Version = str | int
+
+
+class PredictRequest(msgspec.Struct):
+    """Body of /predict; the short form has `text`, `image` or `uri` instead of `instances`."""
+
+    instances: Annotated[list[Any], Meta(min_length=1), _documented(items={"description": INSTANCE})] | None = None
+    model: str | None = None
+    version: Version | None = None
+    parameters: ParameterValues | None = None
+    text: Annotated[Any, _documented(type="string", minLength=1)] = UNSET
+    image: Annotated[Any, _documented(**IMAGE)] = UNSET
+    uri: Annotated[Any, URI] = UNSET
+
+
+class PredictResponse(msgspec.Struct, omit_defaults=True):
+    """Response of /predict; `revision` is the service's, the last three fields are for the short form."""
+
+    predictions: Annotated[list[Any], _documented(items=PREDICTION)]
+    model: ServedModel
+    device: str
+    timing: Timing
+    revision: str
+    prediction: list[float] | UnsetType = UNSET
+    confidence: float | UnsetType = UNSET
+    device_used: str | UnsetType = UNSET
+
+
+class ShardRequest(Shard):
+    """Body of /predict-shard."""
+
+    model: str | None = None
+    version: Version | None = None
+    parameters: ParameterValues | None = None
+
+
+class Tensor(msgspec.Struct):
+    """A tensor of the Open Inference Protocol; inputs must be BYTES."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    data: list[Any]
+
+
+class InferRequest(msgspec.Struct):
+    """Body of /v2/models/{name}/infer."""
+
+    inputs: Annotated[list[Tensor], _documented(minItems=1, maxItems=1)]
+    id: str | None = None
+    parameters: ParameterValues | None = None
+
+
+class InferResponse(msgspec.Struct, omit_defaults=True):
+    """Response of /v2/models/{name}/infer: a tensor for each field of the predictions."""
+
+    model_name: str
+    model_version: str
+    outputs: list[Tensor]
+    id: str | UnsetType = UNSET
+
+
+class ListedModel(ServedModel):
+    """An entry of /models; `labels` is their number."""
+
+    default: bool
+    labels: int
+    device: str
+    compiled: bool
+
+
+class ModelList(msgspec.Struct):
+    """Response of /models."""
+
+    models: list[ListedModel]
+
+
+class TensorMetadata(msgspec.Struct):
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(msgspec.Struct):
+    """Response of /v2/models/{name}."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+encode = msgspec.json.Encoder().encode
+_predict = msgspec.json.Decoder(PredictRequest)
+_shard = msgspec.json.Decoder(ShardRequest)
+_infer = msgspec.json.Decoder(InferRequest)
+OUTPUTS = {"label": "BYTES", "score": "FP32", "scores": "BYTES", "truncated": "BOOL"}
+
+
+def predict_request(body: bytes, max_instances: int) -> tuple[PredictRequest, list[Any], bool]:
+    """The request, its instances, and whether it has the short form.
+
+    Raises:
+        MalformedRequest: it does not have the documented shape.
+        TooLarge: it has more than `max_instances`.
+    """
+    request: PredictRequest = _decode(_predict, body)
+    short = [{kind: value} for kind in ("text", "image", "uri") if (value := getattr(request, kind)) is not UNSET]
+    if (request.instances is None) == (not short) or len(short) > 1:
+        raise MalformedRequest("The body must have either a list of instances, or one of text, image and uri.")
+    instances: list[Any] = short if request.instances is None else request.instances
+    _check_count(instances, max_instances)
+    return request, instances, bool(short)
+
+
+def predict_response(
+    outcomes: Sequence[Outcome], model: ServedModel, device: str, timing: Timing, revision: str
+) -> PredictResponse:
+    predictions = [outcome if isinstance(outcome, Prediction) else Failure.of(outcome) for outcome in outcomes]
+    return PredictResponse(predictions, model, device, timing, revision)
+
+
+def add_short_form(response: PredictResponse) -> None:
+    """Repeats what the only prediction says in the fields of the short form."""
+    (prediction,) = response.predictions
+    response.prediction = list(prediction.scores.values())
+    response.confidence = prediction.score
+    response.device_used = response.device
+
+
+def shard_request(body: bytes) -> ShardRequest:
+    """Raises MalformedRequest."""
+    request: ShardRequest = _decode(_shard, body)
+    return request
+
+
+def infer_request(body: bytes, max_instances: int) -> tuple[InferRequest, list[Any]]:
+    """The request and its instances, the elements of the one input.
+
+    Raises:
+        MalformedRequest, TooLarge
+    """
+    request: InferRequest = _decode(_infer, body)
+    if len(request.inputs) != 1 or request.inputs[0].datatype != "BYTES":
+        raise MalformedRequest("The request must have one input, with the datatype BYTES.")
+    tensor = request.inputs[0]
+    if not tensor.data or len(tensor.data) != math.prod(tensor.shape):
+        raise MalformedRequest("The input must have data, with as many elements as its shape says.")
+    _check_count(tensor.data, max_instances)
+    if tensor.name == "image":
+        return request, [{"image": {"b64": value}} for value in tensor.data]
+    return request, [{"text": value} for value in tensor.data]
+
+
+def infer_response(request: InferRequest, entry: Entry, predictions: Sequence[Prediction]) -> InferResponse:
+    columns: dict[str, list[Any]] = {
+        "label": [prediction.label for prediction in predictions],
+        "score": [prediction.score for prediction in predictions],
+        "scores": [encode(prediction.scores).decode() for prediction in predictions],
+        "truncated": [prediction.truncated for prediction in predictions],
+    }
+    outputs = [Tensor(name, OUTPUTS[name], [len(data)], data) for name, data in columns.items()]
+    return InferResponse(entry.name, entry.version, outputs, UNSET if request.id is None else request.id)
+
+
+def model_metadata(entry: Entry, kind: str) -> ModelMetadata:
+    outputs = [TensorMetadata(name, datatype, [-1]) for name, datatype in OUTPUTS.items()]
+    return ModelMetadata(entry.name, [entry.version], "pytorch", [TensorMetadata(kind, "BYTES", [-1])], outputs)
+
+
+def _check_count(instances: Sequence[Any], most: int) -> None:
+    if len(instances) > most:
+        raise TooLarge(f"A request may have at most {most} instances.", "too_many_instances")
+
+
+def _decode(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise MalformedRequest(f"The body does not have the documented shape: {str(error)[:300]}") from error
