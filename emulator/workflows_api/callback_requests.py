@@ -6,7 +6,7 @@ from typing import Any
 from starlette.requests import Request
 
 from emulator.googleapi.errors import InvalidArgumentError
-from emulator.workflows_api.resources import Json
+from emulator.googleapi.messages import Json
 
 
 async def received(request: Request) -> Json:

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from emulator.pubsub import PubSub
 
+NESTED = b'{"topic": "projects/p/topics/events", "filter": "%battributes:a"}' % (b"(" * 5000)
 TOPIC, SUB = "/v1/projects/p/topics/events", "/v1/projects/p/subscriptions/worker"
 
 
@@ -114,6 +115,9 @@ def test_policy_is_read_modified_and_written(http: TestClient) -> None:
         ("GET", "/v1/projects/p/topics?pageSize=many", b"", 400, "INVALID_ARGUMENT"),
         ("POST", f"{SUB}:pull", b'{"maxMessages": 0}', 400, "INVALID_ARGUMENT"),
         ("POST", "/v1/projects/p/subscriptions/missing:pull", b'{"maxMessages": 1}', 404, "NOT_FOUND"),
+        ("POST", f"{TOPIC}:publish", b"[" * 100_000, 400, "INVALID_ARGUMENT"),
+        ("PATCH", TOPIC, b'{"topic": 3}', 400, "INVALID_ARGUMENT"),
+        ("PUT", "/v1/projects/p/subscriptions/deep", NESTED, 400, "INVALID_ARGUMENT"),
         ("PUT", TOPIC, b"", 409, "ALREADY_EXISTS"),
     ],
 )

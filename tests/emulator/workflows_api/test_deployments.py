@@ -159,6 +159,7 @@ def test_locations(rest, cloud):
         ("GET", "/workflows/nope:listRevisions", None, 404, "NOT_FOUND"),
         ("GET", "/workflows?pageToken=x", None, 400, "INVALID_ARGUMENT"),
         ("GET", "/workflows?filter=colour=red", None, 400, "INVALID_ARGUMENT"),
+        ("GET", f"/workflows?filter={'(' * 3000}state=ACTIVE", None, 400, "INVALID_ARGUMENT"),
         ("GET", "/operations/nope", None, 404, "NOT_FOUND"),
     ],
 )

@@ -257,6 +257,7 @@ def test_an_execution_stays_with_the_revision_that_it_began_with(rest, cloud, de
         ("GET", "/workflows/ok/executions?pageToken=abc", None, 400, "INVALID_ARGUMENT"),
         ("GET", "/workflows/ok/executions?pageSize=-1", None, 400, "INVALID_ARGUMENT"),
         ("GET", "/workflows/ok/executions?filter=state=NOWHERE", None, 400, "INVALID_ARGUMENT"),
+        ("GET", f"/workflows/ok/executions?filter={'(' * 3000}state=ACTIVE{')' * 3000}", None, 400, "INVALID_ARGUMENT"),
         ("GET", "/workflows/ok/executions?orderBy=colour", None, 400, "INVALID_ARGUMENT"),
         ("GET", "/workflows/ok/executions?view=ALL", None, 400, "INVALID_ARGUMENT"),
         ("POST", "/workflows/ok:triggerPubsubExecution", {"subscription": "s"}, 400, "INVALID_ARGUMENT"),

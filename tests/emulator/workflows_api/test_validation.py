@@ -92,14 +92,3 @@ def test_refused_environment_variables(env):
 def test_environment_variables_up_to_the_limits():
     env = {f"A{i}": "x" * 4096 for i in range(20)}
     assert validation.env_vars(env) == env
-
-
-@pytest.mark.parametrize(("asked", "size"), [(0, 10), ("", 10), ("7", 7), (99, 50)])
-def test_page_sizes(asked, size):
-    assert validation.page_size(asked, default=10, largest=50) == size
-
-
-@pytest.mark.parametrize("asked", ["-1", "many"])
-def test_refused_page_sizes(asked):
-    with pytest.raises(InvalidArgumentError):
-        validation.page_size(asked, default=10, largest=50)
