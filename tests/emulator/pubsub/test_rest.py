@@ -73,7 +73,7 @@ def test_listing_is_paged_by_query(http: TestClient) -> None:
     assert [topic["name"] for topic in second["topics"]] == ["projects/p/topics/events-2"]
 
 
-def test_subscription_is_patched(http: TestClient) -> None:
+def test_subscription_is_updated(http: TestClient) -> None:
     http.put(TOPIC)
     http.put(SUB, json={"topic": "projects/p/topics/events"})
     change = {"subscription": {"ackDeadlineSeconds": 99}, "updateMask": "ackDeadlineSeconds"}
@@ -121,7 +121,7 @@ def test_policy_is_read_modified_and_written(http: TestClient) -> None:
         ("PUT", TOPIC, b"", 409, "ALREADY_EXISTS"),
     ],
 )
-def test_refusals_have_googles_form(
+def test_errors_have_googles_form(
     http: TestClient, method: str, path: str, body: bytes, status: int, name: str
 ) -> None:
     http.put(TOPIC)
