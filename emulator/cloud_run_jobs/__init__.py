@@ -1,4 +1,4 @@
-"""Cloud Run jobs behind the Cloud Run Admin API v2, their tasks as processes of this machine."""
+"""Cloud Run jobs behind the Cloud Run Admin API v2, with tasks as processes of this machine."""
 
 from emulator.cloud_run_jobs.runner import Attempt, StartTask, TaskProcess
 from emulator.cloud_run_jobs.service import Jobs

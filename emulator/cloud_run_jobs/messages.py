@@ -1,15 +1,20 @@
-"""The resources of the API as JSON, as Google writes it: what has its default value is left out."""
+"""The resources of the API as messages of Google's client library."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
+
+from google.cloud.run_v2 import types
+from google.longrunning import operations_pb2
+from google.rpc import status_pb2
 
 from emulator.cloud_run_jobs.resources import CANCELLED, ENDED, FAILED, PENDING, SUCCEEDED, Execution, Operation, Task
 from emulator.googleapi.errors import FailedPreconditionError
-from emulator.googleapi.timestamps import NANOS, duration, rfc3339
+from emulator.googleapi.messages import Message, write
+from emulator.googleapi.timestamps import timestamp
 from emulator.stack.model import Job
-from emulator.workflows_api.resources import Json
 
-_EXECUTION_TYPE = "type.googleapis.com/google.cloud.run.v2.Execution"
 _STATES = {
     PENDING: "CONDITION_PENDING",
     SUCCEEDED: "CONDITION_SUCCEEDED",
@@ -22,166 +27,141 @@ _COMPLETION = {
     FAILED: "EXECUTION_FAILED",
     CANCELLED: "EXECUTION_CANCELLED",
 }
+_REASONS = {FAILED: "NON_ZERO_EXIT_CODE", CANCELLED: "CANCELLED"}
+_UNKNOWN = 2  # google.rpc.Code
 
 
-def job_json(name: str, job: Job, created: int, count: int, latest: Execution | None) -> Json:
-    """A Job resource; `created` is when the emulator read it from the stack file."""
-    ready = {"type": "Ready", "state": "CONDITION_SUCCEEDED", "lastTransitionTime": rfc3339(created)}
-    return _set(
-        {
-            "name": name,
-            "generation": "1",
-            "createTime": rfc3339(created),
-            "updateTime": rfc3339(created),
-            "launchStage": "GA",
-            "template": _set(
-                {
-                    "parallelism": job.parallelism,
-                    "taskCount": job.tasks,
-                    "template": _template(job, list(job.args), dict(job.env), job.max_retries, job.task_timeout),
-                }
-            ),
-            "observedGeneration": "1",
-            "terminalCondition": ready,
-            "executionCount": count,
-            "latestCreatedExecution": _reference(latest) if latest else None,
-            "etag": etag(job),
-        }
+def job_message(name: str, job: Job, created: int, count: int, latest: Execution | None) -> Message:
+    """A Job; `created` is when the emulator read it from the stack file, `count` the number of its executions."""
+    time = timestamp(created)
+    return types.Job.pb()(
+        name=name,
+        generation=1,
+        create_time=time,
+        update_time=time,
+        launch_stage="GA",
+        template=types.ExecutionTemplate.pb()(
+            parallelism=job.parallelism,
+            task_count=job.tasks,
+            template=_template(job, job.args, dict(job.env), job.max_retries, job.task_timeout),
+        ),
+        observed_generation=1,
+        terminal_condition=types.Condition.pb()(type_="Ready", state="CONDITION_SUCCEEDED", last_transition_time=time),
+        execution_count=count,
+        latest_created_execution=_reference(latest) if latest else None,
+        etag=etag(job),
     )
 
 
 def etag(job: Job) -> str:
-    """Changes with the job's definition in the stack file."""
+    """A value that changes with the job's definition in the stack file."""
     return f'"{hashlib.sha256(repr(job).encode()).hexdigest()[:16]}"'
 
 
-def execution_json(execution: Execution, job: Job | None) -> Json:
-    """An Execution resource; `job` is its job as the stack has it now."""
+def execution_message(execution: Execution, job: Job | None) -> Message:
+    """An Execution; `job` is its job in the present stack file, if that still has it."""
     template = None
     if job:
-        args = list(job.args) if execution.args is None else execution.args
-        env = {**job.env, **execution.env}
-        template = _template(job, args, env, execution.max_retries, execution.timeout_s)
-    return _set(
-        {
-            "name": execution.name,
-            "uid": execution.uid,
-            "generation": "1",
-            "createTime": rfc3339(execution.create_time),
-            "startTime": _time(execution.start_time),
-            "completionTime": _time(execution.completion_time),
-            "updateTime": rfc3339(execution.completion_time or execution.start_time or execution.create_time),
-            "launchStage": "GA",
-            "job": execution.job.rsplit("/", 1)[1],
-            "parallelism": execution.parallelism,
-            "taskCount": execution.task_count,
-            "template": template,
-            "reconciling": execution.state not in ENDED,
-            "conditions": [_completed(execution)],
-            "observedGeneration": "1",
-            "runningCount": execution.running,
-            "succeededCount": execution.succeeded,
-            "failedCount": execution.failed,
-            "cancelledCount": execution.cancelled,
-            "retriedCount": execution.retried,
-        }
-    )
-
-
-def task_json(execution: Execution, task: Task) -> Json:
-    """A Task resource."""
-    state = CANCELLED if execution.state in ENDED and task.state not in ENDED else task.state
-    condition = {"type": "Completed", "state": _STATES.get(state, "CONDITION_RECONCILING"), "message": task.message}
-    result: Json | None = None
-    if task.message or task.exit_code is not None:
-        status = {"code": 2, "message": task.message} if task.message else {}
-        result = {"status": status, **_set({"exitCode": task.exit_code, "termSignal": task.term_signal})}
-    return _set(
-        {
-            "name": f"{execution.name}/tasks/{execution.id}-task{task.index}",
-            "createTime": rfc3339(execution.create_time),
-            "startTime": _time(task.start_time),
-            "completionTime": _time(task.completion_time),
-            "job": execution.job.rsplit("/", 1)[1],
-            "execution": execution.id,
-            "maxRetries": execution.max_retries,
-            "timeout": _seconds(execution.timeout_s),
-            "reconciling": state not in ENDED,
-            "conditions": [_set(condition)],
-            "index": task.index,
-            "retried": task.retried,
-            "lastAttemptResult": result,
-        }
-    )
-
-
-def operation_json(operation: Operation, execution: Execution, job: Job | None) -> Json:
-    """A long-running operation as its execution stands now.
-
-    That of `run` fails with a failed execution. That of a cancelled one does not: it answers with the execution,
-    some of whose tasks are counted as cancelled.
-    """
-    body = {"@type": _EXECUTION_TYPE, **execution_json(execution, job)}
-    answer: Json = {"name": operation.name, "metadata": body}
-    if execution.state not in ENDED:
-        return answer
-    answer["done"] = True
-    if execution.state == FAILED and operation.verb == "run":
-        answer["error"] = FailedPreconditionError(execution.message).rpc_status()
-    else:
-        answer["response"] = body
-    return answer
-
-
-def validated_json(operation: Operation, execution: Execution, job: Job) -> Json:
-    """The operation of a request that was only to be checked: done, with the execution as it would begin."""
-    answer = operation_json(operation, execution, job)
-    return {**answer, "done": True, "response": answer["metadata"]}
-
-
-def _completed(execution: Execution) -> Json:
+        args = job.args if execution.args is None else execution.args
+        template = _template(job, args, {**job.env, **execution.env}, execution.max_retries, execution.timeout_s)
     changed = execution.completion_time or execution.start_time or execution.create_time
-    reasons = {FAILED: "NON_ZERO_EXIT_CODE", CANCELLED: "CANCELLED"}
-    cancelling = "CANCELLING" if execution.cancelling else None
-    return _set(
-        {
-            "type": "Completed",
-            "state": _STATES.get(execution.state, "CONDITION_RECONCILING"),
-            "message": execution.message,
-            "lastTransitionTime": rfc3339(changed),
-            "executionReason": reasons.get(execution.state, cancelling),
-        }
+    return types.Execution.pb()(
+        name=execution.name,
+        uid=execution.uid,
+        generation=1,
+        create_time=timestamp(execution.create_time),
+        start_time=_time(execution.start_time),
+        completion_time=_time(execution.completion_time),
+        update_time=timestamp(changed),
+        launch_stage="GA",
+        job=execution.job.rsplit("/", 1)[1],
+        parallelism=execution.parallelism,
+        task_count=execution.task_count,
+        template=template,
+        reconciling=execution.state not in ENDED,
+        conditions=[_completed(execution, changed)],
+        observed_generation=1,
+        running_count=execution.running,
+        succeeded_count=execution.succeeded,
+        failed_count=execution.failed,
+        cancelled_count=execution.cancelled,
+        retried_count=execution.retried,
     )
 
 
-def _reference(execution: Execution) -> Json:
-    return _set(
-        {
-            "name": execution.id,
-            "createTime": rfc3339(execution.create_time),
-            "completionTime": _time(execution.completion_time),
-            "completionStatus": _COMPLETION.get(execution.state, "EXECUTION_RUNNING"),
-        }
+def task_message(execution: Execution, task: Task) -> Message:
+    """A Task."""
+    state = CANCELLED if execution.state in ENDED and task.state not in ENDED else task.state
+    result = None
+    if task.message or task.exit_code is not None:
+        status = status_pb2.Status(code=_UNKNOWN if task.message else 0, message=task.message)
+        result = types.TaskAttemptResult.pb()(status=status, exit_code=task.exit_code, term_signal=task.term_signal)
+    return types.Task.pb()(
+        name=f"{execution.name}/tasks/{execution.id}-task{task.index}",
+        create_time=timestamp(execution.create_time),
+        start_time=_time(task.start_time),
+        completion_time=_time(task.completion_time),
+        job=execution.job.rsplit("/", 1)[1],
+        execution=execution.id,
+        max_retries=execution.max_retries,
+        timeout=timedelta(seconds=execution.timeout_s),
+        reconciling=state not in ENDED,
+        conditions=[_condition(state, task.message)],
+        index=task.index,
+        retried=task.retried,
+        last_attempt_result=result,
     )
 
 
-def _template(job: Job, args: list[str], env: dict[str, str], retries: int, timeout_s: float) -> Json:
-    container = {
-        "name": job.name,
-        "command": list(job.command),
-        "args": args,
-        "env": [{"name": name, "value": value} for name, value in env.items()],
-    }
-    return _set({"containers": [_set(container)], "maxRetries": retries, "timeout": _seconds(timeout_s)})
+def operation_message(
+    operation: Operation, execution: Execution, job: Job | None, *, validated: bool = False
+) -> Message:
+    """A long-running operation, whose state is its execution's.
+
+    The operation of `run` fails with its execution. The operation of `cancel` succeeds with the execution, some of
+    whose tasks count as cancelled. `validated` stands for a request that was only to be validated: the operation is
+    done, with the execution as it would start.
+    """
+    resource = execution_message(execution, job)
+    message = operations_pb2.Operation(name=operation.name, done=validated or execution.state in ENDED)
+    message.metadata.Pack(resource)
+    if execution.state == FAILED and operation.verb == "run":
+        message.error.CopyFrom(write(status_pb2.Status, FailedPreconditionError(execution.message).rpc_status()))
+    elif message.done:
+        message.response.Pack(resource)
+    return message
 
 
-def _seconds(seconds: float) -> str:
-    return duration(round(seconds * NANOS))
+def _completed(execution: Execution, changed: int) -> Message:
+    reason = _REASONS.get(execution.state, "CANCELLING" if execution.cancelling else None)
+    return _condition(
+        execution.state, execution.message, last_transition_time=timestamp(changed), execution_reason=reason
+    )
 
 
-def _time(nanos: int | None) -> str | None:
-    return None if nanos is None else rfc3339(nanos)
+def _condition(state: str, message: str, **fields: Any) -> Message:
+    state = _STATES.get(state, "CONDITION_RECONCILING")
+    return types.Condition.pb()(type_="Completed", state=state, message=message, **fields)
 
 
-def _set(fields: dict[str, Any]) -> Json:
-    return {key: value for key, value in fields.items() if value not in (None, "", {}, [], 0, False)}
+def _reference(execution: Execution) -> Message:
+    return types.ExecutionReference.pb()(
+        name=execution.id,
+        create_time=timestamp(execution.create_time),
+        completion_time=_time(execution.completion_time),
+        completion_status=_COMPLETION.get(execution.state, "EXECUTION_RUNNING"),
+    )
+
+
+def _template(job: Job, args: Sequence[str], env: Mapping[str, str], retries: int, timeout_s: float) -> Message:
+    container = types.Container.pb()(
+        name=job.name,
+        command=job.command,
+        args=args,
+        env=[types.EnvVar.pb()(name=name, value=value) for name, value in env.items()],
+    )
+    return types.TaskTemplate.pb()(containers=[container], max_retries=retries, timeout=timedelta(seconds=timeout_s))
+
+
+def _time(nanos: int | None) -> Message | None:
+    return None if nanos is None else timestamp(nanos)

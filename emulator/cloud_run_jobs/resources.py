@@ -1,4 +1,4 @@
-"""What is kept of an execution and of its tasks; times are nanoseconds since 1970."""
+"""Executions, tasks and operations as they are stored; times are nanoseconds since 1970."""
 
 from dataclasses import dataclass, field
 
@@ -9,9 +9,9 @@ ENDED = frozenset({SUCCEEDED, FAILED, CANCELLED})
 
 @dataclass(slots=True)
 class Execution:
-    """One execution of a job, with the job's settings as they were when it began.
+    """An execution, with the job's settings at its start.
 
-    `args` None means the job's own; `env` is what the request added; `timeout_s` is for one attempt of a task.
+    `args` None stands for the job's own; `env` comes on top of the job's; `timeout_s` limits one attempt of a task.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Execution:
 
 @dataclass(slots=True)
 class Task:
-    """One task: `retried` counts its attempts beyond the first; code, signal and message are the last attempt's."""
+    """A task; `retried` counts its attempts after the first; exit code, signal and message are the last attempt's."""
 
     index: int
     state: str = PENDING
@@ -56,7 +56,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A long-running operation: what it is about, an execution, says whether it is done. `verb` is run or cancel."""
+    """A long-running operation on an execution, whose state tells whether it is done; `verb` is run or cancel."""
 
     name: str
     verb: str

@@ -1,7 +1,7 @@
-"""Runs executions: their tasks as processes, so many at once, tried again when they fail; stored at every step.
+"""Runs executions: starts their tasks as processes, with limited parallelism, retries them, stores every change.
 
-After a restart, an execution that had not ended goes on: tasks that had ended stay as they are, those that were
-interrupted run again as the same attempt, since being interrupted is no failure of theirs.
+After a restart, unfinished executions resume: tasks that have ended stay as they are, and interrupted tasks run again
+as the same attempt, since an interruption is not a failure.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ GRACE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What a task's process has to be: `args` None means the job's own; `env` comes on top of the job's."""
+    """One attempt of a task; `args` None stands for the job's own; `env` comes on top of the job's."""
 
     job: str
     execution: str
@@ -44,16 +44,16 @@ class Attempt:
 
 
 class TaskProcess(Protocol):
-    """The process of a task, with all that it starts."""
+    """The process of a task, with the processes that it starts."""
 
     async def wait(self) -> int:
-        """The exit status; negative for the signal that ended it."""
+        """The exit status, or minus the number of the signal that ended the process."""
 
     def signal(self, number: int) -> None:
         """Send a signal."""
 
     async def end(self) -> None:
-        """Leave nothing of it behind."""
+        """Kill the processes that are left."""
 
 
 StartTask = Callable[[Attempt], Awaitable[TaskProcess]]
@@ -61,7 +61,7 @@ StartTask = Callable[[Attempt], Awaitable[TaskProcess]]
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """How an attempt ended: without a `message` it succeeded; one that was `interrupted` says nothing of the task."""
+    """The result of an attempt: it succeeded if `message` is empty, and does not count if it was `interrupted`."""
 
     message: str = ""
     exit_code: int | None = None
@@ -71,7 +71,7 @@ class _Result:
 
 @dataclass(slots=True, eq=False)
 class _Run:
-    """An execution that has not ended, with what is only in memory: `halt` stops its tasks."""
+    """An unfinished execution with its state in memory; `halt` stops its tasks."""
 
     execution: Execution
     tasks: dict[int, Task]
@@ -82,7 +82,7 @@ class _Run:
 
 
 class Runner:
-    """Holds the unfinished executions.
+    """The unfinished executions.
 
     Args:
         start_task: starts a process; an OSError counts as a failed attempt.
@@ -98,7 +98,7 @@ class Runner:
         self._started = self._stopping = False
 
     def start(self) -> None:
-        """Go on with what was unfinished in the store, and begin what has been submitted since it was opened."""
+        """Resume the unfinished executions in the store and start those submitted since it was opened."""
         self._started = True
         for execution in self._store.unfinished():
             run = self._runs.get(execution.name)
@@ -109,7 +109,7 @@ class Runner:
             run.work = asyncio.create_task(self._execute(run))
 
     async def stop(self) -> None:
-        """Stop every task where it is; in the store their executions stay unfinished."""
+        """Stop every task; in the store their executions stay unfinished."""
         self._stopping = True
         works = []
         for run in self._runs.values():
@@ -120,13 +120,13 @@ class Runner:
             run.ended.set()
 
     def kill(self) -> None:
-        """End the processes of all tasks at once; `stop` then returns soon."""
+        """Kill the processes of all tasks, so that `stop` returns soon."""
         for run in self._runs.values():
             for process in run.processes:
                 process.signal(signal.SIGKILL)
 
     def submit(self, execution: Execution, operation: Operation) -> None:
-        """Store a new execution and begin it.
+        """Store a new execution and start it.
 
         Raises:
             UnavailableError: the runner has stopped.
@@ -139,10 +139,10 @@ class Runner:
             run.work = asyncio.create_task(self._execute(run))
 
     def cancel(self, name: str, operation: Operation) -> None:
-        """Ask the tasks of an execution to end; the execution ends when they have.
+        """Ask the tasks of an execution to end; the execution ends when they have ended.
 
         Raises:
-            FailedPreconditionError: it has ended.
+            FailedPreconditionError: the execution has ended.
         """
         run = self._runs.get(name)
         if run is None or self._stopping:
@@ -153,12 +153,12 @@ class Runner:
         run.halt.set()
 
     def find(self, name: str) -> Execution | None:
-        """An execution that has not ended."""
+        """An unfinished execution."""
         run = self._runs.get(name)
         return run.execution if run else None
 
     async def wait(self, name: str, timeout_s: float) -> None:
-        """Return when an execution has ended, the time is over, or the runner has stopped."""
+        """Return when an execution has ended, after the timeout, or when the runner has stopped."""
         run = self._runs.get(name)
         if run:
             try:
@@ -186,8 +186,8 @@ class Runner:
                 for _ in range(width):
                     group.create_task(self._work(run, indexes))
         except Exception:
-            logger.exception("job execution broke the emulator", extra={"execution": execution.id})
-            self._end(run, FAILED, "The emulator failed; its log says how.")
+            logger.exception("job execution failed in the emulator", extra={"execution": execution.id})
+            self._end(run, FAILED, "The emulator failed; see its log.")
             return
         if execution.cancelling:
             execution.cancelled = execution.task_count - execution.succeeded - execution.failed
@@ -209,14 +209,14 @@ class Runner:
         logger.info("job execution ended", extra={"execution": execution.id, "state": state, **counts})
 
     async def _work(self, run: _Run, indexes: Iterator[int]) -> None:
-        """Do one task after the other."""
+        """Run tasks one after the other."""
         for index in indexes:
             if run.halt.is_set():
                 return
             await self._finish(run, run.tasks.setdefault(index, Task(index)))
 
     async def _finish(self, run: _Run, task: Task) -> None:
-        """Try a task until it succeeds, has no retries left, or the execution is halted."""
+        """Run a task until it succeeds, has no retries left, or the execution is halted."""
         execution = run.execution
         while not run.halt.is_set():
             task.state, task.start_time = RUNNING, task.start_time or self._now()
@@ -227,18 +227,24 @@ class Runner:
             if result.interrupted:
                 return
             again = bool(result.message) and task.retried < execution.max_retries
-            self._note(execution, task, result, again=again)
+            self._record(execution, task, result, again=again)
             self._store.update(execution, [task])
             if not again:
                 return
 
-    def _note(self, execution: Execution, task: Task, result: _Result, *, again: bool) -> None:
-        """Keep how an attempt ended."""
+    def _record(self, execution: Execution, task: Task, result: _Result, *, again: bool) -> None:
+        """Record the result of an attempt."""
         task.exit_code, task.term_signal, task.message = result.exit_code, result.term_signal, result.message
         if result.message:
-            what = "task failed and is tried again" if again else "task failed"
-            of = {"execution": execution.id, "task": task.index, "attempt": task.retried}
-            logger.warning(what, extra={**of, "problem": result.message})
+            logger.warning(
+                "task failed and is retried" if again else "task failed",
+                extra={
+                    "execution": execution.id,
+                    "task": task.index,
+                    "attempt": task.retried,
+                    "problem": result.message,
+                },
+            )
         if again:
             task.state = PENDING
             task.retried += 1
@@ -251,15 +257,15 @@ class Runner:
     async def _attempt(self, run: _Run, task: Task) -> _Result:
         execution = run.execution
         try:
-            process = await self._start_task(_described(execution, task))
-        except (OSError, ValueError) as error:  # ValueError: an argument that the system's encoding has no bytes for
+            process = await self._start_task(_next_attempt(execution, task))
+        except (OSError, ValueError) as error:  # ValueError: the file system encoding cannot encode an argument
             return _Result(f"The container could not be started: {error}")
         run.processes.add(process)
         exited, halted = asyncio.create_task(process.wait()), asyncio.create_task(run.halt.wait())
         try:
             await asyncio.wait((exited, halted), timeout=execution.timeout_s, return_when=asyncio.FIRST_COMPLETED)
-            ended_itself, interrupted = exited.done(), halted.done()
-            if not ended_itself:
+            exited_itself, interrupted = exited.done(), halted.done()
+            if not exited_itself:
                 process.signal(signal.SIGTERM)
                 await asyncio.wait((exited,), timeout=self._grace_s)
         finally:
@@ -267,14 +273,14 @@ class Runner:
             await process.end()
             run.processes.discard(process)
         status = await exited
-        if ended_itself:
+        if exited_itself:
             return _result(status)
         if interrupted:
             return _Result(interrupted=True)
         return _Result("The configured timeout was reached.", term_signal=-status if status < 0 else None)
 
 
-def _described(execution: Execution, task: Task) -> Attempt:
+def _next_attempt(execution: Execution, task: Task) -> Attempt:
     job = execution.job.rsplit("/", 1)[1]
     env = {
         **execution.env,
@@ -300,7 +306,7 @@ def _has_ended(run: _Run, index: int) -> bool:
 
 
 def _summary(run: _Run) -> str:
-    """The first failure, in Cloud Run's words, or that all went well."""
+    """The first failure, or success, in Cloud Run's words."""
     for task in sorted(run.tasks.values(), key=lambda task: task.index):
         if task.state == FAILED:
             return f"Task {run.execution.id}-task{task.index} failed with message: {task.message}"

@@ -1,4 +1,4 @@
-"""The service that the emulator mounts: the jobs of the stack file, their executions and operations."""
+"""Cloud Run jobs as the server mounts them: the API, and the executions that it starts."""
 
 import secrets
 import string
@@ -6,37 +6,38 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
+from google.cloud.run_v2 import types
+from google.longrunning import operations_pb2
+from starlette.requests import Request
 from starlette.routing import Route
 
-from emulator.cloud_run_jobs import messages
-from emulator.cloud_run_jobs.errors import missing
-from emulator.cloud_run_jobs.requests import read_run
+from emulator.cloud_run_jobs import messages, overrides
 from emulator.cloud_run_jobs.resources import Execution, Operation, Task
-from emulator.cloud_run_jobs.rest import JobRoutes
 from emulator.cloud_run_jobs.runner import GRACE_S, Runner, StartTask
 from emulator.cloud_run_jobs.store import Store
-from emulator.googleapi import paging
-from emulator.googleapi.errors import FailedPreconditionError
+from emulator.googleapi import paging, rest
+from emulator.googleapi.errors import FailedPreconditionError, NotFoundError, UnimplementedError
+from emulator.googleapi.messages import Json, Message
+from emulator.googleapi.methods import message_method, methods
+from emulator.googleapi.timestamps import NANOS
 from emulator.stack.model import Job
-from emulator.workflows_api import validation
-from emulator.workflows_api.resources import Json
 
+_LOCATION = "projects/*/locations/*"
+_JOB = f"{_LOCATION}/jobs/*"
+_EXECUTION = f"{_JOB}/executions/*"
+_OPERATION = f"{_LOCATION}/operations/*"
+_LONGEST_WAIT_S = 300.0
 _ID = string.ascii_lowercase + string.digits
-
-_T = TypeVar("_T")
 
 
 class Jobs:
-    """Everything that the emulator's server needs of Cloud Run jobs.
-
-    The API answers from the beginning; executions that are created before `start` wait until then.
+    """The jobs of the stack file; executions that are created before `start` wait until then.
 
     Args:
-        path: the data folder (`jobs.sqlite` lies in it), or None to keep all in memory.
+        path: the data folder, for `jobs.sqlite`, or None to keep the state in memory.
         parent: `projects/…/locations/…` of the jobs.
-        jobs: what there is; only the stack file changes it.
+        jobs: the jobs, which only the stack file changes.
         start_task: starts the process of one attempt of a task.
         grace_s: seconds between SIGTERM and SIGKILL for a task that has to end.
         now: nanoseconds since 1970.
@@ -58,15 +59,15 @@ class Jobs:
         self._runner = Runner(self._store, start_task, grace_s=grace_s, now=now)
 
     async def start(self) -> None:
-        """Go on with what was interrupted, and begin what was created since."""
+        """Resume interrupted executions and start those created since."""
         self._runner.start()
 
     async def stop(self) -> None:
-        """Stop every task where it is; unfinished ones run again after the next start."""
+        """Stop every task; the unfinished ones run again after the next start."""
         await self._runner.stop()
 
     def kill(self) -> None:
-        """End all tasks at once; `stop` then returns soon."""
+        """Kill every task, so that `stop` returns soon."""
         self._runner.kill()
 
     def close(self) -> None:
@@ -75,153 +76,149 @@ class Jobs:
 
     def routes(self) -> list[Route]:
         """The REST routes, each with its full path."""
-        return JobRoutes(self).routes()
+        return [
+            *rest.routes(methods(self)),
+            rest.route("/v2/projects/{project}/locations/{location}/{rest:path}", rest.HTTP_METHODS, _refuse),
+            rest.missing("/v2/{rest:path}"),
+        ]
 
-    def get(self, name: str) -> Json:
-        """A job.
+    @message_method(f"GET /v2/{{name={_JOB}}}", types.GetJobRequest.pb())
+    def get_job(self, request: Message) -> Message:
+        return self._message(request.name, self._job(request.name))
 
-        Raises:
-            NotFoundError: no such job.
-        """
-        return self._rendered(name, self._job(name))
+    @message_method(f"GET /v2/{{parent={_LOCATION}}}/jobs", types.ListJobsRequest.pb())
+    def list_jobs(self, request: Message) -> Message:
+        jobs = list(self._jobs.items()) if request.parent == self.parent else []
+        page, token = paging.requested_page(jobs, request, request.parent)
+        return types.ListJobsResponse.pb()(jobs=[self._message(*item) for item in page], next_page_token=token)
 
-    def page(self, parent: str, *, page_size: str | int = 0, page_token: str = "") -> Json:
-        """A page of the jobs of a location."""
-        found = [(name, job) for name, job in self._jobs.items() if parent == self.parent]
-        page, token = _cut(found, parent, page_size, page_token)
-        return {"jobs": [self._rendered(*item) for item in page]} | token
-
-    def run(self, name: str, body: Json) -> Json:
-        """Begin an execution of a job; its operation.
-
-        Raises:
-            NotFoundError: no such job.
-            InvalidArgumentError: the request breaks a rule.
-            FailedPreconditionError: the request's etag is of another definition of the job.
-        """
-        job = self._job(name)
-        request = read_run(body, job.name)
+    @message_method(f"POST /v2/{{name={_JOB}}}:run *", types.RunJobRequest.pb())
+    def run_job(self, request: Message) -> Message:
+        """Start an execution of a job and return its operation."""
+        name, job = request.name, self._job(request.name)
+        changes = overrides.read(request.overrides, job.name)
         if request.etag not in ("", messages.etag(job)):
             raise FailedPreconditionError(f"etag {request.etag} is not that of job {job.name}")
-        overrides = request.overrides
         execution = Execution(
             name=f"{name}/executions/{job.name}-{''.join(secrets.choice(_ID) for _ in range(5))}",
             job=name,
             uid=str(uuid.uuid4()),
             create_time=self._now(),
-            task_count=overrides.task_count or job.tasks,
+            task_count=changes.task_count or job.tasks,
             parallelism=job.parallelism,
             max_retries=job.max_retries,
-            timeout_s=overrides.timeout_s or job.task_timeout,
-            args=overrides.args,
-            env=overrides.env,
+            timeout_s=changes.timeout_s or job.task_timeout,
+            args=changes.args,
+            env=changes.env,
         )
         operation = self._new_operation("run", execution)
-        if request.validate_only:
-            return messages.validated_json(operation, execution, job)
-        self._runner.submit(execution, operation)
-        return messages.operation_json(operation, execution, job)
+        if not request.validate_only:
+            self._runner.submit(execution, operation)
+        return messages.operation_message(operation, execution, job, validated=request.validate_only)
 
-    def execution(self, name: str) -> Json:
-        """An execution.
+    @message_method(f"GET /v2/{{name={_EXECUTION}}}", types.GetExecutionRequest.pb())
+    def get_execution(self, request: Message) -> Message:
+        execution = self._execution(request.name)
+        return messages.execution_message(execution, self._jobs.get(execution.job))
 
-        Raises:
-            NotFoundError: no such execution.
-        """
-        execution = self._execution(name)
-        return messages.execution_json(execution, self._jobs.get(execution.job))
-
-    def executions(self, parent: str, *, page_size: str | int = 0, page_token: str = "") -> Json:
-        """A page of the executions of a job, or of all jobs (`…/jobs/-`), newest first."""
-        everywhere = parent == f"{self.parent}/jobs/-"
+    @message_method(f"GET /v2/{{parent={_JOB}}}/executions", types.ListExecutionsRequest.pb())
+    def list_executions(self, request: Message) -> Message:
+        """The executions of a job, or of all jobs (`…/jobs/-`), newest first."""
+        everywhere = request.parent == f"{self.parent}/jobs/-"
         if not everywhere:
-            self._job(parent)
-        stored = self._store.executions(None if everywhere else parent)
-        page, token = _cut([self._runner.find(each.name) or each for each in stored], parent, page_size, page_token)
-        return {"executions": [messages.execution_json(each, self._jobs.get(each.job)) for each in page]} | token
+            self._job(request.parent)
+        page, token = paging.requested_page(
+            self._store.executions(None if everywhere else request.parent), request, request.parent
+        )
+        executions = [self._runner.find(stored.name) or stored for stored in page]
+        return types.ListExecutionsResponse.pb()(
+            executions=[messages.execution_message(each, self._jobs.get(each.job)) for each in executions],
+            next_page_token=token,
+        )
 
-    def cancel(self, name: str) -> Json:
-        """Ask an execution to end; the operation of that.
-
-        Raises:
-            NotFoundError: no such execution.
-            FailedPreconditionError: it has ended.
-        """
-        execution = self._execution(name)
+    @message_method(f"POST /v2/{{name={_EXECUTION}}}:cancel *", types.CancelExecutionRequest.pb())
+    def cancel_execution(self, request: Message) -> Message:
+        """Ask an unfinished execution to end and return the operation."""
+        execution = self._execution(request.name)
         operation = self._new_operation("cancel", execution)
-        self._runner.cancel(name, operation)
-        return messages.operation_json(operation, execution, self._jobs.get(execution.job))
+        self._runner.cancel(request.name, operation)
+        return messages.operation_message(operation, execution, self._jobs.get(execution.job))
 
-    def tasks(self, parent: str, *, page_size: str | int = 0, page_token: str = "") -> Json:
-        """A page of the tasks of an execution, by index."""
-        execution, begun = self._execution(parent), self._store.tasks(parent)
-        page, token = _cut(range(execution.task_count), parent, page_size, page_token)
-        return {"tasks": [messages.task_json(execution, begun.get(index) or Task(index)) for index in page]} | token
+    @message_method(f"GET /v2/{{parent={_EXECUTION}}}/tasks", types.ListTasksRequest.pb())
+    def list_tasks(self, request: Message) -> Message:
+        """The tasks of an execution, in the order of their indexes."""
+        execution, started = self._execution(request.parent), self._store.tasks(request.parent)
+        page, token = paging.requested_page(range(execution.task_count), request, request.parent)
+        tasks = [messages.task_message(execution, started.get(index) or Task(index)) for index in page]
+        return types.ListTasksResponse.pb()(tasks=tasks, next_page_token=token)
 
-    def task(self, name: str) -> Json:
-        """A task.
-
-        Raises:
-            NotFoundError: no such task.
-        """
-        parent = name.rsplit("/", 2)[0]
+    @message_method(f"GET /v2/{{name={_EXECUTION}/tasks/*}}", types.GetTaskRequest.pb())
+    def get_task(self, request: Message) -> Message:
+        parent, _, last = request.name.rsplit("/", 2)
         execution = self._execution(parent)
-        index = name.rsplit("/", 1)[1].removeprefix(f"{execution.id}-task")
+        index = last.removeprefix(f"{execution.id}-task")
         if not index.isdecimal() or int(index) >= execution.task_count:
-            raise missing("TASK", name)
-        return messages.task_json(execution, self._store.tasks(parent).get(int(index)) or Task(int(index)))
+            raise _missing("TASK", request.name)
+        return messages.task_message(execution, self._store.tasks(parent).get(int(index)) or Task(int(index)))
 
-    def operation(self, name: str) -> Json:
-        """An operation as it stands.
+    @message_method(f"GET /v2/{{name={_OPERATION}}}", operations_pb2.GetOperationRequest)
+    def get_operation(self, request: Message) -> Message:
+        return self._operation_message(self._operation(request.name))
 
-        Raises:
-            NotFoundError: no such operation.
-        """
-        operation = self._operation(name)
-        execution = self._execution(operation.execution)
-        return messages.operation_json(operation, execution, self._jobs.get(execution.job))
+    @message_method(f"GET /v2/{{name={_LOCATION}}}/operations", operations_pb2.ListOperationsRequest)
+    def list_operations(self, request: Message) -> Message:
+        """The operations of a location, newest first."""
+        operations = self._store.operations() if request.name == self.parent else []
+        page, token = paging.requested_page(operations, request, request.name)
+        return operations_pb2.ListOperationsResponse(
+            operations=[self._operation_message(each) for each in page], next_page_token=token
+        )
 
-    def operations(self, parent: str, *, page_size: str | int = 0, page_token: str = "") -> Json:
-        """A page of the operations of a location, newest first."""
-        found = self._store.operations() if parent == self.parent else []
-        page, token = _cut(found, parent, page_size, page_token)
-        return {"operations": [self.operation(each.name) for each in page]} | token
-
-    async def wait(self, name: str, timeout_s: float) -> Json:
-        """An operation once it is done, or as it stands after a while."""
-        await self._runner.wait(self._operation(name).execution, timeout_s)
-        return self.operation(name)
+    @message_method(f"POST /v2/{{name={_OPERATION}}}:wait *", operations_pb2.WaitOperationRequest)
+    async def wait_operation(self, request: Message) -> Message:
+        """An operation when it is done, or as it is after the timeout."""
+        operation = self._operation(request.name)
+        timeout_s = request.timeout.ToNanoseconds() / NANOS if request.HasField("timeout") else _LONGEST_WAIT_S
+        await self._runner.wait(operation.execution, min(timeout_s, _LONGEST_WAIT_S))
+        return self._operation_message(operation)
 
     def _job(self, name: str) -> Job:
         if name not in self._jobs:
-            raise missing("JOB", name)
+            raise _missing("JOB", name)
         return self._jobs[name]
 
-    def _rendered(self, name: str, job: Job) -> Json:
+    def _message(self, name: str, job: Job) -> Message:
         executions = self._store.executions(name)
         latest = (self._runner.find(executions[0].name) or executions[0]) if executions else None
-        return messages.job_json(name, job, self._created, len(executions), latest)
+        return messages.job_message(name, job, self._created, len(executions), latest)
 
     def _execution(self, name: str) -> Execution:
         execution = self._runner.find(name) or self._store.execution(name)
         if execution is None:
-            raise missing("EXECUTION", name)
+            raise _missing("EXECUTION", name)
         return execution
 
     def _operation(self, name: str) -> Operation:
         operation = self._store.operation(name)
         if operation is None:
-            raise missing("OPERATION", name)
+            raise _missing("OPERATION", name)
         return operation
+
+    def _operation_message(self, operation: Operation) -> Message:
+        execution = self._execution(operation.execution)
+        return messages.operation_message(operation, execution, self._jobs.get(execution.job))
 
     def _new_operation(self, verb: str, execution: Execution) -> Operation:
         return Operation(f"{self.parent}/operations/{uuid.uuid4()}", verb, execution.name)
 
 
-def _cut(items: Sequence[_T], parent: str, page_size: str | int, page_token: str) -> tuple[Sequence[_T], Json]:
-    """One page of a list, and the token of the next one where there is one."""
-    size = validation.page_size(page_size, default=100, largest=1000)
-    skip = paging.unseal(page_token, parent).skip
-    after = skip + size
-    token = {"nextPageToken": paging.seal(paging.Cursor(after), parent)} if after < len(items) else {}
-    return items[skip:after], token
+def _missing(kind: str, name: str) -> NotFoundError:
+    """Cloud Run's error for a resource that does not exist; `name` is the full resource name."""
+    _, project, _, location, *_, last = name.split("/")
+    return NotFoundError(
+        f"Resource '{last}' of kind '{kind}' in region '{location}' in project '{project}' does not exist"
+    )
+
+
+async def _refuse(request: Request) -> Json:
+    raise UnimplementedError(f"{request.method} {request.url.path} is not emulated; jobs come from the stack file")

@@ -1,7 +1,7 @@
-"""Executions, their tasks and operations in one SQLite file (or in memory).
+"""Executions, their tasks and operations in SQLite.
 
-Every method is one short transaction on the event loop's thread. A task has a row once it has begun; one without a
-row waits, or was cancelled with its execution.
+Each method is one short transaction on the event loop's thread. A task gets its row when it starts: a task without
+a row is pending, or was cancelled with its execution.
 """
 
 import json
@@ -25,37 +25,35 @@ CREATE TABLE operations (
 
 
 class Store(Database):
-    """The tables behind the API; names are full resource names throughout."""
+    """The state of the API; names are full resource names."""
 
     def __init__(self, path: Path | None) -> None:
         super().__init__(path, "jobs.sqlite", _SCHEMA, _SCHEMA_VERSION)
 
     def add(self, execution: Execution, operation: Operation) -> None:
-        """Write a new execution and the operation that began it."""
-        with self._database as database:
-            database.execute("BEGIN")
-            database.execute(
+        """Write a new execution and its operation."""
+        with self.transaction():
+            self._database.execute(
                 "INSERT INTO executions (name, job, ended, data) VALUES (?, ?, 0, ?)",
                 (execution.name, execution.job, json.dumps(asdict(execution))),
             )
             self.add_operation(operation)
 
     def update(self, execution: Execution, tasks: Iterable[Task] = ()) -> None:
-        """Write what has changed of an execution and of tasks of it."""
-        with self._database as database:
-            database.execute("BEGIN")
-            database.execute(
+        """Write an execution and those of its tasks that have changed."""
+        with self.transaction():
+            self._database.execute(
                 "UPDATE executions SET ended = ?, data = ? WHERE name = ?",
                 (execution.state in ENDED, json.dumps(asdict(execution)), execution.name),
             )
-            database.executemany(
+            self._database.executemany(
                 "INSERT OR REPLACE INTO tasks VALUES (?, ?, ?)",
                 [(execution.name, task.index, json.dumps(asdict(task))) for task in tasks],
             )
 
     def execution(self, name: str) -> Execution | None:
-        """One execution."""
-        row = self._database.execute("SELECT data FROM executions WHERE name = ?", (name,)).fetchone()
+        """An execution."""
+        row = self._row("SELECT data FROM executions WHERE name = ?", name)
         return Execution(**json.loads(row[0])) if row else None
 
     def executions(self, job: str | None = None) -> list[Execution]:
@@ -66,28 +64,28 @@ class Store(Database):
         return [Execution(**json.loads(data)) for (data,) in rows]
 
     def unfinished(self) -> list[Execution]:
-        """What had not ended when the store was last written, oldest first."""
+        """The unfinished executions, oldest first."""
         rows = self._database.execute("SELECT data FROM executions WHERE NOT ended ORDER BY seq")
         return [Execution(**json.loads(data)) for (data,) in rows]
 
     def tasks(self, execution: str) -> dict[int, Task]:
-        """The tasks of an execution that have begun, by index."""
+        """The started tasks of an execution, by index."""
         rows = self._database.execute("SELECT data FROM tasks WHERE execution = ? ORDER BY number", (execution,))
         return {task.index: task for task in (Task(**json.loads(data)) for (data,) in rows)}
 
     def add_operation(self, operation: Operation) -> None:
-        """Write an operation."""
+        """Write a new operation."""
         self._database.execute(
             "INSERT INTO operations (name, verb, execution) VALUES (?, ?, ?)",
             (operation.name, operation.verb, operation.execution),
         )
 
     def operation(self, name: str) -> Operation | None:
-        """One operation."""
-        row = self._database.execute("SELECT name, verb, execution FROM operations WHERE name = ?", (name,)).fetchone()
+        """An operation."""
+        row = self._row("SELECT name, verb, execution FROM operations WHERE name = ?", name)
         return Operation(*row) if row else None
 
     def operations(self) -> list[Operation]:
-        """Every operation, newest first."""
+        """The operations, newest first."""
         rows = self._database.execute("SELECT name, verb, execution FROM operations ORDER BY seq DESC")
         return [Operation(*row) for row in rows]

@@ -1,4 +1,4 @@
-"""Eventarc: triggers as topics and push subscriptions, and object changes on their way to them."""
+"""Eventarc: triggers as topics and push subscriptions, and the relay of object changes to them."""
 
 from emulator.eventarc.outbox import OutboxRelay
 from emulator.eventarc.triggers import Triggers

@@ -1,4 +1,4 @@
-"""Carries object changes from the store's outbox to the topics of triggers and bucket notifications."""
+"""Relays object changes from the store's outbox to the topics of triggers and bucket notifications."""
 
 import asyncio
 import json
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from emulator.eventarc.triggers import Triggers
+from emulator.googleapi.errors import NotFoundError
 from emulator.pubsub import PubSub
-from emulator.pubsub.errors import NotFoundError
 from emulator.storage import Change, Store
 
 _log = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ _TOPIC_PREFIX = "//pubsub.googleapis.com/"
 
 
 class OutboxRelay:
-    """Publishes each change before it takes it out of the outbox, so that none is lost; twice is possible."""
+    """Publishes each change before removing it from the outbox: at least once, never lost."""
 
     def __init__(self, store: Store, pubsub: PubSub, triggers: Triggers) -> None:
         self._store, self._pubsub, self._triggers = store, pubsub, triggers
@@ -25,7 +25,7 @@ class OutboxRelay:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Relay what is there, and from now on what comes."""
+        """Relay the changes in the outbox and those to come."""
         loop = asyncio.get_running_loop()
 
         def wake(*_: object) -> None:  # called in the thread that made the change
@@ -55,17 +55,17 @@ class OutboxRelay:
         for name, topic in self._triggers.topics(change.resource["bucket"], change.type):
             self._send(topic, data, change.message_attributes({"id": name, "payload_format": "JSON_API_V1"}))
         for notification in change.notifications:
-            wanted = notification["payload_format"] == "JSON_API_V1"
+            has_payload = notification["payload_format"] == "JSON_API_V1"
             topic = notification["topic"].removeprefix(_TOPIC_PREFIX)
-            self._send(topic, data if wanted else b"", change.message_attributes(notification))
+            self._send(topic, data if has_payload else b"", change.message_attributes(notification))
 
     def _send(self, topic: str, data: bytes, attributes: Mapping[str, Any]) -> None:
         try:
             self._pubsub.publish(topic, data, attributes)
         except NotFoundError:
-            _log.warning("notification dropped, its topic is gone", extra={"topic": topic})
+            _log.warning("notification dropped: its topic does not exist", extra={"topic": topic})
 
 
 def _report(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
-        _log.critical("events are no longer delivered", exc_info=error)
+        _log.critical("outbox relay failed: events are no longer delivered", exc_info=error)

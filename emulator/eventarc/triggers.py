@@ -1,12 +1,12 @@
-"""Triggers, built as the service builds them: a push subscription each, and a topic of its own for storage events."""
+"""Triggers as Eventarc builds them: a push subscription for each, and a transport topic for storage events."""
 
 import logging
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlencode
 
+from emulator.googleapi.errors import NotFoundError
 from emulator.identity import policy
 from emulator.pubsub import CloudEventMode, PubSub, protos
-from emulator.pubsub.errors import NotFoundError
 from emulator.pubsub.protos import Proto
 from emulator.pubsub.push import MODE
 from emulator.stack.model import PUBSUB_EVENT, Stack, Trigger
@@ -22,26 +22,26 @@ class Triggers:
     """The triggers of a stack in Pub/Sub.
 
     Args:
-        services: where each service listens, name → URL.
+        services: service name → URL.
     """
 
     def __init__(self, stack: Stack, pubsub: PubSub, services: Mapping[str, str]) -> None:
         self._stack, self._pubsub, self._services = stack, pubsub, services
 
     def apply(self) -> None:
-        """Make what the stack says exist, and remove what only an earlier stack said."""
+        """Create or update what the triggers need, and delete what only triggers of an earlier stack needed."""
         for trigger in self._stack.triggers:
             if trigger.event != PUBSUB_EVENT:
                 ensure_topic(self._pubsub, self._topic(trigger))
-            self._ensure_subscription(self._wanted(trigger))
-        self._remove_strangers()
+            self._ensure_subscription(self._configuration(trigger))
+        self._delete_obsolete()
 
     def subscriptions(self, service: str) -> list[str]:
         """The subscriptions that push to a service."""
         return [self._subscription(trigger) for trigger in self._stack.triggers if trigger.service == service]
 
     def topics(self, bucket: str, change: str) -> Iterable[tuple[str, str]]:
-        """Trigger name and transport topic of every trigger for that change (`finalize`, `delete`, …) in a bucket."""
+        """Name and transport topic of each trigger for a change (`finalize`, `delete`, …) in a bucket."""
         event = f"google.cloud.storage.object.v1.{_CHANGES[change]}"
         for trigger in self._stack.triggers:
             if trigger.event == event and trigger.bucket == bucket:
@@ -58,50 +58,50 @@ class Triggers:
     def _subscription(self, trigger: Trigger) -> str:
         return f"{self._prefix('subscriptions')}{trigger.name}-sub"
 
-    def _wanted(self, trigger: Trigger) -> Proto:
+    def _configuration(self, trigger: Trigger) -> Proto:
         mode = CloudEventMode.PUBSUB if trigger.event == PUBSUB_EVENT else CloudEventMode.STORAGE
-        wanted = protos.Subscription(
+        subscription = protos.Subscription(
             name=self._subscription(trigger),
             topic=self._topic(trigger),
             filter=trigger.filter,
             ack_deadline_seconds=trigger.ack_deadline,
         )
-        wanted.push_config.push_endpoint = (
+        subscription.push_config.push_endpoint = (
             f"{self._services[trigger.service]}{trigger.path}?{urlencode({MODE: mode.value})}"
         )
-        wanted.push_config.oidc_token.service_account_email = policy.email(self._stack, trigger.service_account)
-        wanted.push_config.oidc_token.audience = self._services[trigger.service]
-        wanted.message_retention_duration.FromSeconds(_RETENTION_S)
-        wanted.retry_policy.minimum_backoff.FromMilliseconds(round(trigger.backoff.min * 1000))
-        wanted.retry_policy.maximum_backoff.FromMilliseconds(round(trigger.backoff.max * 1000))
+        subscription.push_config.oidc_token.service_account_email = policy.email(self._stack, trigger.service_account)
+        subscription.push_config.oidc_token.audience = self._services[trigger.service]
+        subscription.message_retention_duration.FromSeconds(_RETENTION_S)
+        subscription.retry_policy.minimum_backoff.FromMilliseconds(round(trigger.backoff.min * 1000))
+        subscription.retry_policy.maximum_backoff.FromMilliseconds(round(trigger.backoff.max * 1000))
         if trigger.dead_letter_topic:
             topic = f"projects/{self._stack.project}/topics/{trigger.dead_letter_topic}"
-            wanted.dead_letter_policy.dead_letter_topic = topic
-            wanted.dead_letter_policy.max_delivery_attempts = trigger.max_delivery_attempts
-        return wanted
+            subscription.dead_letter_policy.dead_letter_topic = topic
+            subscription.dead_letter_policy.max_delivery_attempts = trigger.max_delivery_attempts
+        return subscription
 
-    def _ensure_subscription(self, wanted: Proto) -> None:
+    def _ensure_subscription(self, subscription: Proto) -> None:
         subscriber = self._pubsub.subscriber
         try:
-            present = subscriber.get_subscription(protos.GetSubscriptionRequest(subscription=wanted.name))
+            present = subscriber.get_subscription(protos.GetSubscriptionRequest(subscription=subscription.name))
         except NotFoundError:
-            subscriber.create_subscription(wanted)
+            subscriber.create_subscription(subscription)
             return
-        if (present.topic, present.filter) == (wanted.topic, wanted.filter):
-            request = protos.UpdateSubscriptionRequest(subscription=wanted)
+        if (present.topic, present.filter) == (subscription.topic, subscription.filter):
+            request = protos.UpdateSubscriptionRequest(subscription=subscription)
             request.update_mask.paths.extend(_UPDATED)
             subscriber.update_subscription(request)
             return
-        _log.warning("trigger replaced, its undelivered events are gone", extra={"subscription": wanted.name})
-        subscriber.delete_subscription(protos.DeleteSubscriptionRequest(subscription=wanted.name))
-        subscriber.create_subscription(wanted)
+        _log.warning("trigger replaced: its undelivered events are lost", extra={"subscription": subscription.name})
+        subscriber.delete_subscription(protos.DeleteSubscriptionRequest(subscription=subscription.name))
+        subscriber.create_subscription(subscription)
 
-    def _remove_strangers(self) -> None:
+    def _delete_obsolete(self) -> None:
         known = {self._subscription(trigger) for trigger in self._stack.triggers}
         known |= {self._topic(trigger) for trigger in self._stack.triggers}
         for name in self._pubsub.names():
-            ours = name.startswith((self._prefix("topics"), self._prefix("subscriptions")))
-            if not ours or name in known:
+            is_eventarc = name.startswith((self._prefix("topics"), self._prefix("subscriptions")))
+            if not is_eventarc or name in known:
                 continue
             if "/topics/" in name:
                 self._pubsub.publisher.delete_topic(protos.DeleteTopicRequest(topic=name))
@@ -110,12 +110,12 @@ class Triggers:
 
 
 def ensure_topic(pubsub: PubSub, name: str) -> None:
-    """Create a topic unless it is there."""
+    """Create a topic unless it exists."""
     if name not in pubsub.names():
         pubsub.publisher.create_topic(protos.Topic(name=name))
 
 
 def ensure_subscription(pubsub: PubSub, name: str, topic: str) -> None:
-    """Create a pull subscription unless it is there."""
+    """Create a pull subscription unless it exists."""
     if name not in pubsub.names():
         pubsub.subscriber.create_subscription(protos.Subscription(name=name, topic=topic))

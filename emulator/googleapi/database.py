@@ -1,43 +1,65 @@
-"""A SQLite file of one schema, or one in memory, that is refused to whoever asks after it was closed."""
+"""A SQLite database, in a file or in memory, that the stores of the APIs build on."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from emulator.googleapi.errors import UnavailableError
 
 
 class Database:
-    """What the stores build on.
+    """One connection, for use by a single thread; every use after `close` raises UnavailableError.
 
     Args:
-        path: the folder, None for memory.
-        name: the file's name in it.
-        schema: statements that make the tables of a new file.
-        version: of the schema; a file of another one is refused.
+        folder: where the file lies, or None to keep the database in memory.
+        name: the file's name.
+        schema: the statements that create the tables.
+        version: the schema's version; a file of another version is refused.
     """
 
-    def __init__(self, path: Path | None, name: str, schema: str, version: int) -> None:
-        if path is not None:
-            path.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path | None, name: str, schema: str, version: int) -> None:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
         self._connection: sqlite3.Connection | None = sqlite3.connect(
-            ":memory:" if path is None else path / name, isolation_level=None
+            ":memory:" if folder is None else folder / name, isolation_level=None
         )
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
-        (found,) = self._database.execute("PRAGMA user_version").fetchone()
-        if found == 0:
+        (stored,) = self._database.execute("PRAGMA user_version").fetchone()
+        if stored == 0:
             self._database.executescript(f"BEGIN; {schema} PRAGMA user_version = {version}; COMMIT;")
-        elif found != version:
-            raise RuntimeError(f"{path}/{name} has schema {found}, this emulator reads {version}")
+        elif stored != version:
+            raise RuntimeError(
+                f"{folder}/{name} has schema version {stored}, but this emulator reads version {version}: "
+                "delete the file to start afresh"
+            )
 
     def close(self) -> None:
-        """Close the file; whatever is asked afterwards is refused as unavailable."""
+        """Close the database."""
         if self._connection is not None:
             self._connection.close()
         self._connection = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit everything that the block writes, or nothing if it raises."""
+        self._database.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
 
     @property
     def _database(self) -> sqlite3.Connection:
         if self._connection is None:
             raise UnavailableError("the emulator is stopping")
         return self._connection
+
+    def _row(self, query: str, *values: Any) -> tuple[Any, ...] | None:
+        """The first row of a query."""
+        row: tuple[Any, ...] | None = self._database.execute(query, values).fetchone()
+        return row

@@ -1,14 +1,16 @@
-"""Refusals of the two APIs, each with Google's status, HTTP code and error body.
+"""The errors that the APIs answer with, each with Google's HTTP code, status and JSON body.
 
 ApiError
-├── InvalidArgumentError      400  the request can never be right
-├── FailedPreconditionError   400  not in the resource's present state
+├── InvalidArgumentError      400  the request breaks a rule, whatever the state
+├── FailedPreconditionError   400  the resource's state does not allow the request
 ├── NotFoundError             404
-├── MethodNotAllowedError     405  a callback asked with another method than it was created for
+├── MethodNotAllowedError     405  a callback was called with another HTTP method than it was created for
 ├── AlreadyExistsError        409
-├── ResourceExhaustedError    429  the backlog is full, or a callback has too many unread requests
-├── InternalError             500  a defect of ours; says nothing about itself to the client
-└── UnavailableError          503  the emulator is stopping; clients try again
+├── AbortedError              409  another writer was faster
+├── ResourceExhaustedError    429  a quota is used up
+├── InternalError             500  a bug; the client learns no details
+├── UnimplementedError        501  Google has the method, the emulator has not
+└── UnavailableError          503  the emulator is stopping; clients retry
 """
 
 from typing import Any
@@ -17,7 +19,7 @@ _TYPES = "type.googleapis.com/google.rpc."
 
 
 class ApiError(Exception):
-    """A refusal; ``field`` names the request field at fault where there is one."""
+    """An error answer; `field` is the path of the request field at fault, if any."""
 
     code = 500
     status = "INTERNAL"
@@ -29,7 +31,7 @@ class ApiError(Exception):
 
     @property
     def details(self) -> list[dict[str, Any]]:
-        """The ``details`` of Google's error body, as JSON of packed messages."""
+        """The `details` of Google's error body, as JSON of packed messages."""
         if not self.field:
             return []
         violation = {"field": self.field, "description": self.message}
@@ -43,7 +45,7 @@ class ApiError(Exception):
         return {"error": error}
 
     def rpc_status(self) -> dict[str, Any]:
-        """A google.rpc.Status as JSON: what a failed long-running operation carries."""
+        """The error as a google.rpc.Status in JSON, as a failed long-running operation carries it."""
         status: dict[str, Any] = {"code": self.number, "message": self.message}
         if self.details:
             status["details"] = self.details
@@ -51,49 +53,41 @@ class ApiError(Exception):
 
 
 class InvalidArgumentError(ApiError):
-    """The request is malformed or breaks a rule whatever the state."""
-
     code, status, number = 400, "INVALID_ARGUMENT", 3
 
 
 class FailedPreconditionError(ApiError):
-    """The resource is not in a state that allows the request."""
-
     code, status, number = 400, "FAILED_PRECONDITION", 9
 
 
 class NotFoundError(ApiError):
-    """There is no such resource."""
-
     code, status, number = 404, "NOT_FOUND", 5
 
 
 class MethodNotAllowedError(ApiError):
-    """The URL exists, but not for this HTTP method."""
-
     code, status, number = 405, "UNIMPLEMENTED", 12
 
 
 class AlreadyExistsError(ApiError):
-    """The name is taken."""
-
     code, status, number = 409, "ALREADY_EXISTS", 6
 
 
-class ResourceExhaustedError(ApiError):
-    """A quota is used up; later it may work."""
+class AbortedError(ApiError):
+    code, status, number = 409, "ABORTED", 10
 
+
+class ResourceExhaustedError(ApiError):
     code, status, number = 429, "RESOURCE_EXHAUSTED", 8
 
 
 class InternalError(ApiError):
-    """Something broke on our side."""
-
     def __init__(self) -> None:
         super().__init__("Internal error encountered.")
 
 
-class UnavailableError(ApiError):
-    """Not now; the same request may work soon."""
+class UnimplementedError(ApiError):
+    code, status, number = 501, "UNIMPLEMENTED", 12
 
+
+class UnavailableError(ApiError):
     code, status, number = 503, "UNAVAILABLE", 14

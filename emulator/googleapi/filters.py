@@ -1,8 +1,8 @@
-"""List filters as AIP-160 has them: ``state="FAILED" AND startTime>"2026-01-01" AND labels.job=abc``.
+"""The filter language of lists, AIP-160: `state="FAILED" AND startTime>"2026-01-01" AND labels.job=abc`.
 
-A filter compiles to a predicate over records, plain maps from field name to value. ``OR`` binds tighter than
-``AND``, as the AIP says; two terms side by side mean ``AND``; ``NOT`` or ``-`` negates one term. A string
-compared by ``=`` may hold ``*``; ``:`` asks whether a string contains the value, or whether a map has the key.
+A filter compiles to a predicate over records, which map field names to values. `OR` binds tighter than `AND`,
+as the AIP says; adjacent terms mean `AND`; `NOT` or `-` negates a term. With `=` a string may contain `*`;
+`:` tests whether a string contains the value, or a map the key.
 """
 
 import operator
@@ -10,25 +10,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, NoReturn
+from typing import Any
 
 from emulator.googleapi import timestamps
-from emulator.googleapi.errors import InvalidArgumentError
+from emulator.googleapi.filter_tokens import Token, Tokens
 
 Record = Mapping[str, Any]
 Predicate = Callable[[Record], bool]
 
-_TOKEN = re.compile(
-    r"""\s*(?:
-      (?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
-    | (?P<op><=|>=|!=|=|<|>|:)
-    | (?P<paren>[()])
-    | (?P<minus>-(?=[A-Za-z(]))
-    | (?P<dot>\.)
-    | (?P<word>[^\s"'()<>=!:.]+(?:(?<=\d)\.\d[^\s"'()<>=!:.]*)?)
-    )""",
-    re.VERBOSE,
-)
 _ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "!=": operator.ne,
@@ -41,29 +30,23 @@ _ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field that a filter may name: ``kind`` is string, enum, time, duration, number, bool, map or list."""
+    """A field that filters know: `kind` is string, enum, time, duration, number, bool, map or list."""
 
     name: str
     kind: str
     values: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
-    text: str
-
-
 def folded(name: str) -> str:
-    """One form for ``executionId``, ``executionID`` and ``execution_id``."""
+    """One form for `executionId`, `executionID` and `execution_id`."""
     return name.replace("_", "").lower()
 
 
 def compile_filter(text: str, fields: Iterable[Field]) -> Predicate:
-    """The predicate of a filter; an empty filter lets everything through.
+    """The predicate of a filter; an empty filter keeps every record.
 
     Raises:
-        InvalidArgumentError: it does not parse, names an unknown field or compares with a wrong value.
+        InvalidArgumentError: the filter does not parse, names an unknown field or has a value of the wrong type.
     """
     if not text.strip():
         return lambda _: True
@@ -72,110 +55,81 @@ def compile_filter(text: str, fields: Iterable[Field]) -> Predicate:
 
 class _Parser:
     def __init__(self, text: str, fields: Mapping[str, Field]) -> None:
-        self._text, self._fields = text, fields
-        self._tokens, self._next = self._split(), 0
+        self._tokens, self._fields = Tokens(text), fields
 
     def parse(self) -> Predicate:
         predicate = self._all()
-        if self._peek().kind:
-            self._refuse(f"unexpected {self._peek().text!r}")
+        if self._tokens.peek().kind:
+            raise self._tokens.error(f"unexpected {self._tokens.peek().text!r}")
         return predicate
-
-    def _split(self) -> list[_Token]:
-        tokens, position, end = [], 0, len(self._text.rstrip())
-        while position < end:
-            match = _TOKEN.match(self._text, position)
-            if not match:
-                self._refuse(f"cannot read {self._text[position:].strip()[:20]!r}")
-            tokens.append(_Token(str(match.lastgroup), match[str(match.lastgroup)]))
-            position = match.end()
-        return tokens
-
-    def _refuse(self, reason: str) -> NoReturn:
-        raise InvalidArgumentError(f"invalid filter {self._text!r}: {reason}", field="filter")
-
-    def _peek(self) -> _Token:
-        return self._tokens[self._next] if self._next < len(self._tokens) else _Token("", "")
-
-    def _accept(self, text: str) -> bool:
-        token = self._peek()
-        found = token.kind != "string" and token.text == text
-        self._next += found
-        return found
-
-    def _take(self) -> _Token:
-        token = self._peek()
-        if not token.kind:
-            self._refuse("it ends too early")
-        self._next += 1
-        return token
 
     def _all(self) -> Predicate:
         parts = [self._any()]
-        while self._accept("AND") or (self._peek().kind and self._peek().text not in (")", "OR")):
+        while self._tokens.accept("AND") or (self._tokens.peek().text not in ("", ")", "OR")):
             parts.append(self._any())
-        return lambda record: all(part(record) for part in parts)
+        return parts[0] if len(parts) == 1 else lambda record: all(part(record) for part in parts)
 
     def _any(self) -> Predicate:
         parts = [self._term()]
-        while self._accept("OR"):
+        while self._tokens.accept("OR"):
             parts.append(self._term())
-        return lambda record: any(part(record) for part in parts)
+        return parts[0] if len(parts) == 1 else lambda record: any(part(record) for part in parts)
 
     def _term(self) -> Predicate:
-        if self._accept("NOT") or self._accept("-"):
-            negated = self._term()
+        if self._tokens.accept("NOT", "-"):
+            with self._tokens.nested():
+                negated = self._term()
             return lambda record: not negated(record)
-        if self._accept("("):
-            inner = self._all()
-            if not self._accept(")"):
-                self._refuse("a parenthesis is not closed")
+        if self._tokens.accept("("):
+            with self._tokens.nested():
+                inner = self._all()
+            self._tokens.expect(")")
             return inner
         return self._comparison()
 
     def _comparison(self) -> Predicate:
-        name = self._take()
+        name = self._tokens.take()
         if name.kind != "word":
-            self._refuse(f"expected a field, found {name.text!r}")
+            raise self._tokens.error(f"expected a field, not {name.text!r}", name)
         field = self._fields.get(folded(name.text))
         if field is None:
-            self._refuse(f"unknown field {name.text!r}")
-        key = _unquoted(self._take()) if self._accept(".") else None
-        comparator = self._take()
-        if comparator.kind != "op":
-            self._refuse(f"expected a comparison after {name.text!r}, found {comparator.text!r}")
+            raise self._tokens.error(f"unknown field {name.text!r}", name)
+        key = _unquoted(self._tokens.take()) if self._tokens.accept(".") else None
+        comparator = self._tokens.take()
+        if comparator.kind != "operator":
+            raise self._tokens.error(f"expected a comparison, not {comparator.text!r}", comparator)
         return self._compare(field, key, comparator.text, self._value())
 
     def _value(self) -> str:
-        text = "-" if self._accept("-") else ""
-        text += _unquoted(self._take())
-        while self._accept("."):
-            text += "." + _unquoted(self._take())
+        text = self._tokens.accept("-") + _unquoted(self._tokens.take())
+        while mark := self._tokens.accept(".", ","):
+            text += mark + _unquoted(self._tokens.take())
         return text
 
     def _compare(self, field: Field, key: str | None, comparator: str, value: str) -> Predicate:
         if (key is not None) != (field.kind == "map") and not (field.kind == "map" and comparator == ":"):
-            self._refuse(f"{field.name} " + ("needs a key, as in labels.name" if key is None else "has no keys"))
+            problem = "needs a key, as in labels.name" if key is None else "has no keys"
+            raise self._tokens.error(f"{field.name} {problem}")
         if field.kind == "map":
             return _map_test(field.name, key, comparator, value)
         if field.kind in ("string", "list"):
             return _text_test(field, comparator, value)
-        wanted = self._typed(field, value)
+        operand = self._typed(field, value)
         compare: Callable[[Any, Any], bool] = _ORDERINGS.get(comparator, operator.eq)
 
         def test(record: Record) -> bool:
-            held = record.get(field.name)
-            return comparator == "!=" if held is None else compare(held, wanted)
+            value = record.get(field.name)
+            return comparator == "!=" if value is None else compare(value, operand)
 
         return test
 
     def _typed(self, field: Field, value: str) -> Any:
         if field.kind == "enum" and value not in field.values:
-            self._refuse(f"{field.name}: {value!r} is none of {', '.join(sorted(field.values))}")
+            raise self._tokens.error(f"{field.name}: {value!r} is not one of {', '.join(sorted(field.values))}")
         try:
             return _READERS[field.kind](value)
         except ValueError as error:
-            self._refuse(f"{field.name}: {error}")
+            raise self._tokens.error(f"{field.name}: {error}") from None
 
 
 def _boolean(text: str) -> bool:
@@ -185,7 +139,7 @@ def _boolean(text: str) -> bool:
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
-    "enum": lambda text: text.removeprefix("STATE_"),  # step entries' states are filtered by either form
+    "enum": lambda text: text.removeprefix("STATE_"),  # a filter of step entries may have either form
     "time": timestamps.parse_time,
     "duration": timestamps.parse_duration,
     "number": int,
@@ -193,36 +147,36 @@ _READERS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def _unquoted(token: _Token) -> str:
+def _unquoted(token: Token) -> str:
     return re.sub(r"\\(.)", r"\1", token.text[1:-1]) if token.kind == "string" else token.text
 
 
-def _text_test(field: Field, comparator: str, value: str) -> Predicate:
-    def matches(held: str) -> bool:
+def _text_test(field: Field, comparator: str, operand: str) -> Predicate:
+    def matches(text: str) -> bool:
         if comparator == ":":
-            return value in ("*", "") or value in held
+            return operand in ("*", "") or operand in text
         if comparator in ("=", "!="):
-            equal = fnmatchcase(held, value.replace("[", "[[]")) if "*" in value else held == value
+            equal = fnmatchcase(text, operand.replace("[", "[[]")) if "*" in operand else text == operand
             return equal == (comparator == "=")
-        return _ORDERINGS[comparator](held, value)
+        return _ORDERINGS[comparator](text, operand)
 
     def test(record: Record) -> bool:
-        held = record.get(field.name)
+        value = record.get(field.name)
         if field.kind == "list":
             check = all if comparator == "!=" else any
-            return check(matches(item) for item in held or ())
-        return matches(held or "")
+            return check(matches(item) for item in value or ())
+        return matches(value or "")
 
     return test
 
 
-def _map_test(name: str, key: str | None, comparator: str, value: str) -> Predicate:
+def _map_test(name: str, key: str | None, comparator: str, operand: str) -> Predicate:
     def test(record: Record) -> bool:
-        held = record.get(name) or {}
+        entries = record.get(name) or {}
         if key is None:  # labels:name, or labels:* for any
-            return bool(held) if value == "*" else value in held
-        if key not in held:
+            return bool(entries) if operand == "*" else operand in entries
+        if key not in entries:
             return comparator == "!="
-        return _text_test(Field(key, "string"), comparator, value)({key: held[key]})
+        return _text_test(Field(key, "string"), comparator, operand)({key: entries[key]})
 
     return test

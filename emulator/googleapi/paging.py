@@ -1,4 +1,4 @@
-"""Pages of a list: tokens, order, and the cut."""
+"""The pages of a list: sizes, tokens and order."""
 
 import base64
 import binascii
@@ -6,31 +6,49 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from emulator.googleapi.errors import InvalidArgumentError
 from emulator.googleapi.filters import Predicate, folded
+from emulator.googleapi.messages import Json, Message
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where the next page begins: ``skip`` items of those that existed at the first page (``ceiling``)."""
+    """Where a page begins: after `skip` of the items up to `ceiling`, the newest one when the first page was read."""
 
     skip: int = 0
     ceiling: int | None = None
 
 
+def page_size(text: str | int, *, default: int, largest: int) -> int:
+    """The number of items on a page: at most `largest`, and `default` for 0.
+
+    Raises:
+        InvalidArgumentError: `text` is negative or not a number.
+    """
+    try:
+        size = int(text or 0)
+    except ValueError:
+        raise InvalidArgumentError(f"invalid page size {text!r}", field="page_size") from None
+    if size < 0:
+        raise InvalidArgumentError(f"page size {size} is negative", field="page_size")
+    return min(size or default, largest)
+
+
 def seal(cursor: Cursor, *request: str) -> str:
-    """A page token; ``request`` is what must not change between the pages."""
+    """A page token; `request` is what must stay the same from page to page."""
     content = json.dumps([cursor.skip, cursor.ceiling, _digest(request)], separators=(",", ":"))
     return base64.urlsafe_b64encode(content.encode()).decode()
 
 
 def unseal(token: str, *request: str) -> Cursor:
-    """The cursor of a page token; no token is the first page.
+    """The cursor of a page token; "" stands for the first page.
 
     Raises:
-        InvalidArgumentError: the token is none of ours, or belongs to another request.
+        InvalidArgumentError: the token is malformed or belongs to another request.
     """
     if not token:
         return Cursor()
@@ -49,11 +67,29 @@ def _digest(request: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(request).encode()).hexdigest()[:16]
 
 
+def page(items: Sequence[_T], size: int, token: str, *request: str, jump: int = 0) -> tuple[Sequence[_T], str]:
+    """The page that a token points to, `jump` items further on, and the next page's token, "" after the last page."""
+    start = unseal(token, *request).skip + jump
+    end = start + size
+    return items[start:end], seal(Cursor(end), *request) if end < len(items) else ""
+
+
+def requested_page(items: Sequence[_T], request: Message, parent: str) -> tuple[Sequence[_T], str]:
+    """The page that a list request of a parent asks for, and the next page's token."""
+    size = page_size(request.page_size, default=100, largest=1000)
+    return page(items, size, request.page_token, parent)
+
+
+def listing(name: str, items: Sequence[Any], token: str) -> Json:
+    """The JSON of a list response."""
+    return {name: list(items), **({"nextPageToken": token} if token else {})}
+
+
 def parse_order(text: str, fields: Iterable[str]) -> list[tuple[str, bool]]:
-    """``startTime desc, state`` as ``[(startTime, True), (state, False)]``, ``True`` being descending.
+    """`startTime desc, state` as `[(startTime, True), (state, False)]`, True being descending.
 
     Raises:
-        InvalidArgumentError: an unknown field or direction.
+        InvalidArgumentError: a field or direction is unknown.
     """
     known, order = {folded(name): name for name in fields}, []
     for part in filter(None, (part.strip() for part in text.split(","))):
@@ -64,21 +100,15 @@ def parse_order(text: str, fields: Iterable[str]) -> list[tuple[str, bool]]:
     return order
 
 
-def cut(
-    items: Sequence[Any],
-    *,
-    record: Callable[[Any], Mapping[str, Any]],
-    keep: Predicate,
-    order: Sequence[tuple[str, bool]],
-    skip: int,
-    size: int,
-) -> tuple[list[Any], int, int | None]:
-    """One page of a list that fits in memory: the items, how many match in all, and the next ``skip``."""
-    kept = [item for item in items if keep(record(item))]
+def selection(
+    items: Iterable[_T], record: Callable[[_T], Mapping[str, Any]], keep: Predicate, order: Sequence[tuple[str, bool]]
+) -> list[_T]:
+    """The items whose records the filter keeps, in order."""
+    kept = [(record(item), item) for item in items]
+    kept = [pair for pair in kept if keep(pair[0])]
     for name, descending in reversed(order):
-        kept.sort(key=lambda item, name=name: _sortable(record(item).get(name)), reverse=descending)  # type: ignore[misc]
-    after = skip + size
-    return kept[skip:after], len(kept), after if after < len(kept) else None
+        kept.sort(key=lambda pair, name=name: _sortable(pair[0].get(name)), reverse=descending)  # type: ignore[misc]
+    return [item for _, item in kept]
 
 
 def _sortable(value: Any) -> tuple[bool, Any]:

@@ -1,1 +1,1 @@
-"""Who may call a service: a gate in front of each checks tokens as Cloud Run does, and a server gives them out."""
+"""Identity: issues tokens, and checks the callers of each service as Cloud Run does."""

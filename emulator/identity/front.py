@@ -1,4 +1,4 @@
-"""The front of a service: an HTTP proxy that lets pass who may call, and streams what both sides say."""
+"""The front of a service: an HTTP proxy that admits authorized callers and streams both ways."""
 
 import asyncio
 import logging
@@ -8,35 +8,35 @@ from http import HTTPStatus
 import httptools
 
 from emulator import loopback
-from emulator.identity.backend import Answering, Backend
+from emulator.identity.backend import Backend, BackendConnection
 from emulator.identity.gate import Gate, unsigned
 
 _log = logging.getLogger(__name__)
 
 _MAX_HEAD = 64 * 1024
 HEAD_TIMEOUT_S = 20.0
-_LINGER_S = 5  # how long a refused caller may go on sending before the connection is cut
+_LINGER_S = 5  # how long a refused caller may continue to send before the connection is closed
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"upgrade"})
 _INVALID = 'WWW-Authenticate: Bearer error="invalid_token"\r\n'
 
 
 class Front:
-    """Listens at a service's announced address; the process behind is reached through `backend`.
+    """Listens at a service's public address and forwards to the process behind it.
 
     Args:
-        name: the service's, for the log.
+        name: the service's name, for the log.
         head_timeout_s: seconds that a caller has to send a request's line and headers.
     """
 
     def __init__(self, name: str, gate: Gate, backend: Backend, *, head_timeout_s: float = HEAD_TIMEOUT_S) -> None:
         self.name, self.gate, self.backend, self.head_timeout_s = name, gate, backend, head_timeout_s
-        self.callers: set[Caller] = set()
+        self.callers: set[CallerConnection] = set()
         self._server: asyncio.Server | None = None
 
     async def open(self, bound: socket.socket) -> None:
-        """Answer at a socket that listens already."""
+        """Serve a socket that listens already."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Caller(self), sock=bound)
+        self._server = await loop.create_server(lambda: CallerConnection(self), sock=bound)
 
     def close(self) -> None:
         """Close the port and every connection."""
@@ -47,8 +47,8 @@ class Front:
         self.backend.close()
 
 
-class Caller(asyncio.Protocol):
-    """One caller's connection; requests on it are served one after the other."""
+class CallerConnection(asyncio.Protocol):
+    """A caller's connection; its requests are served one after the other."""
 
     transport: asyncio.Transport
     _deadline: asyncio.TimerHandle
@@ -56,9 +56,9 @@ class Caller(asyncio.Protocol):
     def __init__(self, front: Front) -> None:
         self._front = front
         self._parser = httptools.HttpRequestParser(self)
-        self._backend: Answering | None = None
+        self._backend: BackendConnection | None = None
         self._connecting: asyncio.Task[None] | None = None
-        self._out: list[bytes] = []  # of the request, not yet written to the backend
+        self._out: list[bytes] = []  # parts of the request that are not yet sent to the backend
         self._headers: list[tuple[bytes, bytes]] = []
         self._busy = self._deaf = self._hung_up = False
         self._reset()
@@ -66,9 +66,9 @@ class Caller(asyncio.Protocol):
     def _reset(self) -> None:
         self._method, self._url, self._head_size, self._in_head = b"", b"", 0, True
         self._headers.clear()
-        self._chunked = self._keep_alive = self._complete = self._answering = False
+        self._chunked = self._keep_alive = self._complete = self._responding = False
 
-    # What asyncio calls.
+    # Called by asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -91,9 +91,9 @@ class Caller(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError:
             _log.exception("front failed", extra={"service": self._front.name})
-            self.refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "the request could not be passed on")
+            self.refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "the request could not be forwarded")
         except httptools.HttpParserUpgrade:
-            self.refuse(HTTPStatus.NOT_IMPLEMENTED, "this protocol is not spoken here")
+            self.refuse(HTTPStatus.NOT_IMPLEMENTED, "this protocol is not supported")
         except httptools.HttpParserError as error:
             self.refuse(HTTPStatus.BAD_REQUEST, f"not HTTP: {error}")
         if self._in_head:
@@ -110,10 +110,10 @@ class Caller(asyncio.Protocol):
         if self._backend:
             self._backend.transport.resume_reading()
 
-    # What the parser calls.
+    # Called by the parser.
 
     def on_message_begin(self) -> None:
-        if self._busy:  # what is sent before the answer has come is left to the caller to send again
+        if self._busy:  # no pipelining: the caller sends the request again on a new connection
             self._deaf = True
         elif not self._deaf:
             self._reset()
@@ -135,7 +135,7 @@ class Caller(asyncio.Protocol):
         self._in_head, self._method = False, self._parser.get_method()
         self._keep_alive = self._parser.should_keep_alive()
         if self._parser.should_upgrade():
-            self.refuse(HTTPStatus.NOT_IMPLEMENTED, "this protocol is not spoken here")
+            self.refuse(HTTPStatus.NOT_IMPLEMENTED, "this protocol is not supported")
             return
         headers = [(name.lower(), value) for name, value in self._headers]
         if reason := loopback.refusal(headers, self._port()):
@@ -163,27 +163,27 @@ class Caller(asyncio.Protocol):
                 self._out.append(b"0\r\n\r\n")
             self._complete = True
 
-    # What the backend calls.
+    # Called by the backend.
 
-    def pass_on(self, data: bytes) -> None:
-        """Give the caller a part of the answer."""
-        self._answering = True
+    def forward(self, data: bytes) -> None:
+        """Send the caller a part of the response."""
+        self._responding = True
         self.transport.write(data)
 
-    def answered(self, *, keep: bool) -> bool:
-        """The answer was complete; whether the backend's connection may be used again."""
+    def response_ended(self, *, keep: bool) -> bool:
+        """The response is complete; True if the request is too, so that the backend's connection can be kept."""
         self._backend = None
-        whole, self._busy = self._complete, False
-        if not keep or not whole or not self._keep_alive or self._deaf:
+        complete, self._busy = self._complete, False
+        if not keep or not complete or not self._keep_alive or self._deaf:
             self._hang_up()
         else:
             self.transport.resume_reading()
-        return whole
+        return complete
 
-    def broken_off(self, error: Exception | None) -> None:
-        """The backend's connection has gone: before it answered, or where the answer ends or breaks off."""
+    def backend_lost(self, error: Exception | None) -> None:
+        """The backend's connection has closed: before, in the middle, or at the end of the response."""
         self._backend = None
-        if not self._answering:
+        if not self._responding:
             self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the service is not available")
         elif error:
             self.transport.abort()
@@ -191,10 +191,10 @@ class Caller(asyncio.Protocol):
             self._hang_up()
 
     def refuse(self, status: int, reason: str, challenge: str = "") -> None:
-        """Answer instead of the service, and hang up."""
+        """Respond instead of the service, and close the connection."""
         if self._hung_up:
             return
-        if self._answering:  # too late
+        if self._responding:  # too late
             self.transport.abort()
             return
         text = f"{status} {HTTPStatus(status).phrase}: {reason}\n".encode()
@@ -204,8 +204,6 @@ class Caller(asyncio.Protocol):
         )
         self.transport.write(head.encode() + (b"" if self._method == b"HEAD" else text))
         self._hang_up()
-
-    # The rest.
 
     def _head_deadline(self) -> asyncio.TimerHandle:
         return asyncio.get_running_loop().call_later(
@@ -217,7 +215,7 @@ class Caller(asyncio.Protocol):
         return port
 
     def _head(self) -> bytes:
-        """The request's head as the service gets it."""
+        """The request's head in the form that the service receives."""
         lines = [b"%b %b HTTP/%b" % (self._method, self._url, self._parser.get_http_version().encode())]
         for name, value in self._headers:
             lower = name.lower()
@@ -252,7 +250,7 @@ class Caller(asyncio.Protocol):
         self._join(backend)
         self._flush()
 
-    def _join(self, backend: Answering) -> None:
+    def _join(self, backend: BackendConnection) -> None:
         self._backend = backend
         backend.serve(self, bodiless=self._method == b"HEAD")
 
@@ -262,7 +260,7 @@ class Caller(asyncio.Protocol):
             self._out.clear()
 
     def _hang_up(self) -> None:
-        """Close, but let a caller that is still sending read the answer first: cutting it off could lose that."""
+        """Close, but let a caller that is still sending read the response first, as closing now could discard it."""
         self._deaf = self._hung_up = True
         self._out.clear()
         if self._backend:

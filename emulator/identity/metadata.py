@@ -1,4 +1,4 @@
-"""The metadata server: identity tokens for whoever develops here, asked for as on a Google Cloud machine."""
+"""The metadata server, which issues identity tokens as on a Google Cloud machine."""
 
 from collections.abc import Awaitable, Callable
 
@@ -20,17 +20,16 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class MetadataServer:
-    """Answers what google-auth asks for an identity token; `default` is the developer.
+    """Serves the paths that google-auth reads; the account `default` is the developer.
 
-    Unlike a machine in the cloud it speaks for every account of the stack: `/identity` of `events` gives a token of
-    that account, to try who may do what.
+    Unlike the cloud's server it issues tokens for every account of the stack, to try out permissions.
     """
 
     def __init__(self, stack: Stack, issuer: TokenIssuer) -> None:
         self._stack, self._issuer = stack, issuer
 
     def routes(self) -> list[Route]:
-        """The routes, each with its full path; `/` is how clients find out that they are on Google Cloud."""
+        """The routes, each with its full path; clients probe `/` to detect Google Cloud."""
         handlers: dict[str, Handler] = {
             "/": self._ping,
             f"{_ROOT}/project/project-id": self._project,
@@ -68,7 +67,7 @@ class MetadataServer:
 
 
 def _guarded(handler: Handler) -> Handler:
-    """Only for requests that say what they want: no page in a browser can send this header here."""
+    """Require the header that web pages cannot send, which keeps them from reading tokens."""
 
     async def guarded(request: Request) -> Response:
         if request.headers.get("metadata-flavor") != "Google":

@@ -1,4 +1,4 @@
-"""Who may invoke which service, by the stack file, as roles/run.invoker says it in the cloud."""
+"""The accounts that may invoke each service by the stack file, as roles/run.invoker grants it in the cloud."""
 
 from collections.abc import Iterator
 
@@ -8,12 +8,12 @@ EVERYONE = "allUsers"
 
 
 def email(stack: Stack, account: str) -> str:
-    """The e-mail address of a service account that the stack file names by its short name, or in full."""
+    """The e-mail address of a service account, which the stack file may abbreviate to its id."""
     return account if "@" in account else f"{account}@{stack.project}.iam.gserviceaccount.com"
 
 
 def invokers(stack: Stack, service: Service) -> frozenset[str] | None:
-    """The e-mail addresses of who may call a service, None where everybody may, without a token."""
+    """The e-mail addresses of the accounts that may call a service, None if it accepts calls without a token."""
     if service.invokers is None:
         names = set(_callers(stack, service))
     elif EVERYONE in service.invokers:
@@ -24,7 +24,7 @@ def invokers(stack: Stack, service: Service) -> frozenset[str] | None:
 
 
 def accounts(stack: Stack) -> frozenset[str]:
-    """Every service account that the stack knows; each service runs as one of its own name."""
+    """Every service account of the stack; each service runs as the account of its own name."""
     names = {DEVELOPER, *(service.name for service in stack.services)}
     for service in stack.services:
         names |= set(service.invokers or ()) - {EVERYONE}
@@ -34,7 +34,7 @@ def accounts(stack: Stack) -> frozenset[str]:
 
 
 def _callers(stack: Stack, service: Service) -> Iterator[str]:
-    """Who may call a service that doesn't say so: its triggers, every workflow, the developer."""
+    """The default invokers of a service: its triggers, every workflow, the developer."""
     yield DEVELOPER
     yield from (trigger.service_account for trigger in stack.triggers if trigger.service == service.name)
     yield from (workflow.service_account for workflow in stack.workflows)

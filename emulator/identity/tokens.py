@@ -1,7 +1,7 @@
-"""The emulator's identity provider: signs the tokens of ``auth:`` calls and publishes the key to check them.
+"""The emulator's identity provider: signs tokens and publishes the key to verify them.
 
 Tokens have the form of Google's identity tokens (RS256, issuer, audience, e-mail of the service account), so
-``google.oauth2.id_token.verify_token`` accepts them when pointed at the emulator's certificate route.
+`google.oauth2.id_token.verify_token` accepts them when pointed at the emulator's certificate route.
 """
 
 import base64
@@ -24,7 +24,7 @@ _MAX_CACHED = 1000
 
 
 class TokenIssuer:
-    """Mints bearer tokens; the key lives in ``path`` (created when missing), or in memory when None."""
+    """Issues bearer tokens; the key is in the folder `path` (created if missing), or in memory for None."""
 
     def __init__(self, path: Path | None = None, *, now: Callable[[], float] = time.time) -> None:
         self._now = now
@@ -39,10 +39,10 @@ class TokenIssuer:
         self._cache: dict[TokenRequest, tuple[float, str]] = {}
 
     async def mint(self, request: TokenRequest) -> str:
-        """A bearer token for one call; one that is still good for a while is given again."""
+        """A bearer token for a call, from the cache while it is valid for long enough."""
         now = self._now()
-        good_until, token = self._cache.get(request, (0.0, ""))
-        if good_until > now:
+        renew_at, token = self._cache.get(request, (0.0, ""))
+        if renew_at > now:
             return token
         token = self._sign(request, int(now))
         if len(self._cache) >= _MAX_CACHED:
@@ -54,7 +54,7 @@ class TokenIssuer:
         return str(jwt.encode(self._signer, request.claims(now)).decode())
 
     def routes(self) -> list[Route]:
-        """The public key, at the paths that Google has it: v3 as JWKS, v1 as PEM by key id."""
+        """The public key at Google's paths: v3 as JWKS, v1 as PEM by key id."""
         return [
             Route("/oauth2/v3/certs", self._jwks, methods=["GET"]),
             Route("/oauth2/v1/certs", self._pem, methods=["GET"]),
@@ -83,7 +83,7 @@ def _load(path: Path) -> rsa.RSAPrivateKey:
     if path.exists():
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
         if not isinstance(key, rsa.RSAPrivateKey):
-            raise RuntimeError(f"{path} holds no RSA key")
+            raise RuntimeError(f"{path} does not hold an RSA key: delete it to generate a new one")
         return key
     key = _generate()
     path.parent.mkdir(parents=True, exist_ok=True)

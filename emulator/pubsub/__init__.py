@@ -1,4 +1,4 @@
-"""Pub/Sub: topics, pull and push subscriptions over gRPC and REST, with everything published kept in SQLite."""
+"""Pub/Sub over gRPC and REST: topics, pull and push subscriptions, with messages persisted in SQLite."""
 
 from emulator.pubsub.push import CloudEventMode
 from emulator.pubsub.service import PubSub

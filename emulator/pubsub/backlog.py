@@ -1,4 +1,4 @@
-"""Messages on their way: published into backlogs, leased, acknowledged, retried later, dead-lettered."""
+"""The backlogs of subscriptions: messages are published into them, leased, acknowledged, retried, dead-lettered."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from emulator.pubsub.store import Delivery, Store
 
 _log = logging.getLogger(__name__)
 
-_PUSH_BACKOFF = (0.1, 60.0)  # of push subscriptions without a retry policy; pull has none
+_PUSH_BACKOFF = (0.1, 60.0)  # for push subscriptions without a retry policy; pull has no back-off
 
 
 class Backlog:
@@ -22,7 +22,7 @@ class Backlog:
         self._signals: dict[str, asyncio.Event] = {}
 
     def signal(self, subscription: str) -> asyncio.Event:
-        """An event that is set at the next change of this backlog; take it before looking."""
+        """An event that is set at the next change of this backlog; get it before reading the backlog."""
         return self._signals.setdefault(subscription, asyncio.Event())
 
     def notify(self, subscription: str) -> None:
@@ -30,10 +30,10 @@ class Backlog:
             event.set()
 
     def publish(self, topic: str, messages: Sequence[Proto]) -> list[str]:
-        """Keep the messages for every subscription that takes them; the ids in the same order.
+        """Put the messages into the backlogs of their subscriptions and return their ids, in the same order.
 
         Raises:
-            NotFoundError: no such topic.
+            NotFoundError: the topic does not exist.
         """
         self._catalog.topic(topic)
         with self._store.transaction():
@@ -45,18 +45,18 @@ class Backlog:
     def _enqueue(self, topic: str, message: Proto) -> tuple[int, list[str]]:
         now = self._clock.now()
         number = self._store.add(topic, now)
-        kept = protos.Message(
+        stored = protos.Message(
             data=message.data, attributes=message.attributes, ordering_key=message.ordering_key, message_id=str(number)
         )
-        kept.publish_time.FromMicroseconds(int(now * 1000) * 1000)
+        stored.publish_time.FromMicroseconds(int(now * 1000) * 1000)
         names = self._catalog.receivers(topic, message.attributes)
         ordered = {name for name in names if self._catalog.subscription(name).enable_message_ordering}
         keys = {name: message.ordering_key if name in ordered else "" for name in names}
-        self._store.deliver(number, kept.SerializeToString(), now, keys)
+        self._store.deliver(number, stored.SerializeToString(), now, keys)
         return number, names
 
     def take(self, subscription: str, limit: int, lease_s: float) -> list[Delivery]:
-        """Lease up to `limit` messages for `lease_s` seconds; a lease that ran out before counts as a failure."""
+        """Lease up to `limit` messages for `lease_s` seconds; an expired lease counts as a failed attempt."""
         config = self._catalog.subscription(subscription)
         taken: list[Delivery] = []
         with self._store.transaction():
@@ -77,14 +77,14 @@ class Backlog:
         return taken[:limit]
 
     def expire(self) -> None:
-        """Drop what subscriptions have kept for longer than their retention."""
+        """Delete messages that have outlived the retention of their subscription."""
         now = self._clock.now()
         with self._store.transaction():
             for name, config in self._catalog.subscriptions.items():
                 self._store.expire(name, now - _retention(config))
 
     def _lapsed(self, config: Proto, delivery: Delivery, now: float) -> bool:
-        """Deal with what was kept for too long, or was leased and never answered."""
+        """Drop a message past its retention and retry one whose lease expired; True if it was either."""
         if delivery.published + _retention(config) < now:
             self._store.remove(config.name, delivery.message)
             return True
@@ -98,10 +98,10 @@ class Backlog:
         self.notify(subscription)
 
     def fail(self, subscription: str, message: int) -> float | None:
-        """Take a message back: later again, or to the dead-letter topic.
+        """Retry a message later, or move it to the dead-letter topic.
 
         Returns:
-            The seconds until the next attempt; None if there is none.
+            The seconds until the next attempt, None if there is none.
         """
         config = self._catalog.subscription(subscription)
         delivery = self._store.find(subscription, message)
@@ -123,20 +123,20 @@ class Backlog:
         return self._store.find(subscription, message)
 
     def restore(self, subscription: str) -> None:
-        """Forget the leases of deliveries that nobody is at work on any more."""
+        """Undo the leases of deliveries that were interrupted."""
         self._store.restore(subscription)
 
     def _retry(self, config: Proto, delivery: Delivery, now: float) -> float | None:
         policy = config.dead_letter_policy
         if policy.dead_letter_topic in self._catalog.topics and delivery.attempts >= policy.max_delivery_attempts:
-            self._bury(config, delivery)
+            self._dead_letter(config, delivery)
             return None
         wait = backoff(config, delivery.attempts)
         self._store.release(config.name, delivery.message, now + wait)
         return wait
 
-    def _bury(self, config: Proto, delivery: Delivery) -> None:
-        """Move a message to the dead-letter topic, saying where it comes from."""
+    def _dead_letter(self, config: Proto, delivery: Delivery) -> None:
+        """Move a message to the dead-letter topic, with attributes that tell its source."""
         message = protos.Message.FromString(delivery.body)
         _, project, _, name = config.name.split("/")
         message.attributes["CloudPubSubDeadLetterSourceDeliveryCount"] = str(delivery.attempts)
@@ -158,7 +158,7 @@ def _retention(config: Proto) -> float:
 
 
 def backoff(config: Proto, attempts: int) -> float:
-    """Seconds to wait after so many failed attempts: doubling from the policy's minimum to its maximum."""
+    """The seconds to wait after a number of failed attempts, doubling from the policy's minimum to its maximum."""
     if config.HasField("retry_policy"):
         policy = config.retry_policy
         low = policy.minimum_backoff.ToTimedelta().total_seconds()

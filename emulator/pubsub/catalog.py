@@ -1,9 +1,9 @@
-"""Which topics and subscriptions there are, and which subscription takes which message."""
+"""The topics and subscriptions that exist, and which subscriptions receive a message."""
 
 from collections.abc import Callable, Mapping
 
+from emulator.googleapi.errors import AlreadyExistsError, NotFoundError
 from emulator.pubsub import filters, protos
-from emulator.pubsub.errors import AlreadyExistsError, NotFoundError
 from emulator.pubsub.protos import Proto
 from emulator.pubsub.store import Store
 
@@ -11,9 +11,9 @@ DELETED_TOPIC = "_deleted-topic_"
 
 
 class Catalog:
-    """All configurations, read once and written through to the store.
+    """The configurations, read from the store once and written through to it.
 
-    `on_change` is called with a subscription's name after it was created, changed or deleted.
+    `on_change` is called with the name of a subscription after it is created, updated or deleted.
     """
 
     def __init__(self, store: Store) -> None:
@@ -22,21 +22,21 @@ class Catalog:
         self.subscriptions: dict[str, Proto] = {
             name: protos.Subscription.FromString(raw) for name, raw in store.subscriptions().items()
         }
-        self._filters = {name: filters.parse(config.filter) for name, config in self.subscriptions.items()}
+        self._filters = {name: filters.compile_filter(config.filter) for name, config in self.subscriptions.items()}
         self.on_change: Callable[[str], None] = lambda _: None
 
     def topic(self, name: str) -> Proto:
         if name not in self.topics:
-            raise NotFoundError(name)
+            raise missing(name)
         return self.topics[name]
 
     def subscription(self, name: str) -> Proto:
         if name not in self.subscriptions:
-            raise NotFoundError(name)
+            raise missing(name)
         return self.subscriptions[name]
 
     def receivers(self, topic: str, attributes: Mapping[str, str]) -> list[str]:
-        """The subscriptions that a message published now goes to."""
+        """The subscriptions that receive a message with these attributes."""
         return [
             name
             for name, config in self.subscriptions.items()
@@ -48,7 +48,7 @@ class Catalog:
 
     def add_topic(self, topic: Proto) -> None:
         if topic.name in self.topics:
-            raise AlreadyExistsError(topic.name)
+            raise _taken(topic.name)
         self.put_topic(topic)
 
     def put_topic(self, topic: Proto) -> None:
@@ -56,7 +56,7 @@ class Catalog:
         self.topics[topic.name] = topic
 
     def remove_topic(self, name: str) -> None:
-        """Its subscriptions stay and keep their backlog, as on the service."""
+        """Delete a topic; its subscriptions stay with their backlogs, as in the cloud."""
         self.topic(name)
         orphans = self.attached(name)
         with self._store.transaction():
@@ -68,12 +68,12 @@ class Catalog:
 
     def add_subscription(self, subscription: Proto) -> None:
         if subscription.name in self.subscriptions:
-            raise AlreadyExistsError(subscription.name)
+            raise _taken(subscription.name)
         self.topic(subscription.topic)
         self.put_subscription(subscription)
 
     def put_subscription(self, subscription: Proto) -> None:
-        predicate = filters.parse(subscription.filter)
+        predicate = filters.compile_filter(subscription.filter)
         self._store.put_subscription(subscription.name, subscription.SerializeToString())
         self.subscriptions[subscription.name] = subscription
         self._filters[subscription.name] = predicate
@@ -85,3 +85,12 @@ class Catalog:
             self._store.delete_subscription(name)
         del self.subscriptions[name], self._filters[name]
         self.on_change(name)
+
+
+def missing(name: str) -> NotFoundError:
+    """The error for a topic or subscription that does not exist."""
+    return NotFoundError(f"Resource not found (resource={name.rsplit('/', 1)[-1]}).")
+
+
+def _taken(name: str) -> AlreadyExistsError:
+    return AlreadyExistsError(f"Resource already exists in the project (resource={name.rsplit('/', 1)[-1]}).")

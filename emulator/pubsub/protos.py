@@ -1,4 +1,4 @@
-"""The messages of the Pub/Sub API as plain protobuf classes, which (de)serialise faster than their wrappers."""
+"""The messages of the Pub/Sub API as plain protobuf classes, which (de)serialise faster than proto-plus's wrappers."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from google.iam.v1 import iam_policy_pb2, policy_pb2
 from google.protobuf import empty_pb2
 from google.pubsub_v1 import types
 
-Proto = Any  # the classes are made at run time, so there is no closer type
+Proto = Any  # the classes are built at run time, so no static type is closer
 
 Empty: Any = vars(empty_pb2)["Empty"]
 

@@ -1,29 +1,33 @@
-"""The Publisher service: topics, and messages published to them."""
+"""The service google.pubsub.v1.Publisher: topics, and the messages published to them."""
 
 from collections.abc import Sequence
 
+from emulator.googleapi.errors import InvalidArgumentError
+from emulator.googleapi.methods import message_method
+from emulator.googleapi.paging import requested_page
 from emulator.pubsub import protos
 from emulator.pubsub.backlog import Backlog
 from emulator.pubsub.catalog import Catalog
-from emulator.pubsub.errors import InvalidArgumentError
 from emulator.pubsub.protos import Proto
 from emulator.pubsub.validation import check_name, check_publish
 
-ACTIVE = 1  # the state of topics and subscriptions alike
+ACTIVE = 1  # the state of a topic and of a subscription
 
 
 class Publisher:
-    """One method for each RPC: a request in, a response out, `PubSubError` for a refusal."""
+    """The methods of the service."""
 
     def __init__(self, catalog: Catalog, backlog: Backlog) -> None:
         self._catalog, self._backlog = catalog, backlog
 
+    @message_method("PUT /v1/{name=projects/*/topics/*} *", protos.Topic, name="CreateTopic")
     def create_topic(self, request: Proto) -> Proto:
         check_name(request.name, "topics")
         request.state = ACTIVE
         self._catalog.add_topic(request)
         return request
 
+    @message_method("PATCH /v1/{topic.name=projects/*/topics/*} *", protos.UpdateTopicRequest)
     def update_topic(self, request: Proto) -> Proto:
         topic = protos.Topic()
         topic.CopyFrom(self._catalog.topic(request.topic.name))
@@ -31,23 +35,29 @@ class Publisher:
         self._catalog.put_topic(topic)
         return topic
 
+    @message_method("GET /v1/{topic=projects/*/topics/*}", protos.GetTopicRequest)
     def get_topic(self, request: Proto) -> Proto:
         return self._catalog.topic(request.topic)
 
+    @message_method("GET /v1/{project=projects/*}/topics", protos.ListTopicsRequest)
     def list_topics(self, request: Proto) -> Proto:
-        names = [name for name in self._catalog.topics if name.startswith(f"{request.project}/")]
-        names, token = page(names, request)
-        return protos.ListTopicsResponse(topics=[self._catalog.topics[n] for n in names], next_page_token=token)
+        topics = self._catalog.topics
+        names = sorted(name for name in topics if name.startswith(f"{request.project}/"))
+        page, token = requested_page(names, request, request.project)
+        return protos.ListTopicsResponse(topics=[topics[name] for name in page], next_page_token=token)
 
+    @message_method("GET /v1/{topic=projects/*/topics/*}/subscriptions", protos.ListTopicSubscriptionsRequest)
     def list_topic_subscriptions(self, request: Proto) -> Proto:
         self._catalog.topic(request.topic)
-        names, token = page(self._catalog.attached(request.topic), request)
+        names, token = requested_page(sorted(self._catalog.attached(request.topic)), request, request.topic)
         return protos.ListTopicSubscriptionsResponse(subscriptions=names, next_page_token=token)
 
+    @message_method("DELETE /v1/{topic=projects/*/topics/*}", protos.DeleteTopicRequest)
     def delete_topic(self, request: Proto) -> Proto:
         self._catalog.remove_topic(request.topic)
         return protos.Empty()
 
+    @message_method("POST /v1/{subscription=projects/*/subscriptions/*}:detach *", protos.DetachSubscriptionRequest)
     def detach_subscription(self, request: Proto) -> Proto:
         subscription = protos.Subscription()
         subscription.CopyFrom(self._catalog.subscription(request.subscription))
@@ -55,6 +65,7 @@ class Publisher:
         self._catalog.put_subscription(subscription)
         return protos.DetachSubscriptionResponse()
 
+    @message_method("POST /v1/{topic=projects/*/topics/*}:publish *", protos.PublishRequest)
     def publish(self, request: Proto) -> Proto:
         check_name(request.topic, "topics")
         check_publish(request)
@@ -62,7 +73,7 @@ class Publisher:
 
 
 def merge(source: Proto, target: Proto, mask: Proto, frozen: Sequence[str]) -> None:
-    """Copy the masked fields, as an update does; `frozen` ones can't be changed."""
+    """Copy the masked fields from an update request; `frozen` fields cannot be updated."""
     if not mask.paths:
         raise InvalidArgumentError("The update_mask in the request must not be empty.")
     for path in mask.paths:
@@ -74,12 +85,3 @@ def merge(source: Proto, target: Proto, mask: Proto, frozen: Sequence[str]) -> N
         if path == root:
             target.ClearField(root)
     mask.MergeMessage(source, target, True, True)
-
-
-def page(names: Sequence[str], request: Proto) -> tuple[list[str], str]:
-    """The page that a list request asks for, and the token of the next; tokens are the last name given."""
-    size = min(request.page_size or 100, 1000)
-    if size < 0:
-        raise InvalidArgumentError("page_size must not be negative.")
-    rest = sorted(name for name in names if name > request.page_token)
-    return rest[:size], rest[size - 1] if len(rest) > size else ""

@@ -1,4 +1,4 @@
-"""Pushes one subscription's backlog to its endpoint, a bounded number at a time."""
+"""Pushes the backlog of one subscription to its endpoint, with limited concurrency."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ class Pump:
         self._loop.add_done_callback(self._ended)
 
     def hold(self) -> None:
-        """Start no push until `release`; those under way go on."""
+        """Start no more pushes until `release`; those in progress continue."""
         self._held = True
 
     def release(self) -> None:
@@ -47,12 +47,12 @@ class Pump:
         self._backlog.notify(self._name)
 
     def cancel(self) -> None:
-        """Break off the pushes under way; their messages count as not attempted."""
+        """Cancel the pushes in progress; they do not count as attempts."""
         for task in (self._loop, *self._pushes):
             task.cancel()
 
     async def stop(self) -> None:
-        """`cancel`, and wait until nothing is under way."""
+        """Cancel, and wait until every push has ended."""
         self.cancel()
         await asyncio.gather(self._loop, *self._pushes, return_exceptions=True)
 
@@ -77,15 +77,15 @@ class Pump:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):
-            _log.error("push delivery broke", extra={"subscription": self._name}, exc_info=error)
+            _log.error("push delivery failed", extra={"subscription": self._name}, exc_info=error)
 
     async def _push(self, delivery: Delivery) -> None:
         subscription = self._catalog.subscription(self._name)
         outcome: int | str
         try:
             request = push.encode(subscription, delivery)
-            if wanted := push.token_request(subscription):
-                token = {"Authorization": f"Bearer {await self._mint(wanted)}"}
+            if token_request := push.token_request(subscription):
+                token = {"Authorization": f"Bearer {await self._mint(token_request)}"}
                 request = replace(request, headers={**request.headers, **token})
             outcome = await self._post(request, subscription.ack_deadline_seconds)
         except push.EncodingError as error:
@@ -108,7 +108,7 @@ class Pump:
         )
 
     async def _post(self, request: push.PushRequest, timeout_s: float) -> int | str:
-        """The response's status, or what kept it from coming."""
+        """The response's status, or why there was no response."""
         timeout = aiohttp.ClientTimeout(total=timeout_s)
         try:
             async with self._session.post(
@@ -118,6 +118,6 @@ class Pump:
                     await response.read()
                 return response.status
         except TimeoutError:
-            return f"no answer within {timeout_s:.0f} s"
+            return f"no response within {timeout_s:.0f} s"
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return str(error) or type(error).__name__

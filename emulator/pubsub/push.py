@@ -1,4 +1,4 @@
-"""How one delivery becomes one HTTP request: wrapped, unwrapped, or as the CloudEvent that Eventarc sends."""
+"""The HTTP request for a delivery: wrapped, unwrapped, or a CloudEvent as Eventarc sends it."""
 
 import base64
 import json
@@ -24,14 +24,14 @@ _STORAGE_EVENTS = {
 
 
 class CloudEventMode(StrEnum):
-    """Value of the query parameter in a push endpoint that asks for CloudEvents, as Eventarc's triggers have it."""
+    """Value of the query parameter with which Eventarc's push endpoints ask for CloudEvents."""
 
     STORAGE = "GCS_NOTIFICATION"
     PUBSUB = "CUSTOM_PUBSUB"
 
 
 class EncodingError(ValueError):
-    """The message can't be sent in the form that its subscription asks for."""
+    """The message has no form that its subscription asks for."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class PushRequest:
 
 
 def encode(subscription: Proto, delivery: Delivery) -> PushRequest:
-    """The request for a delivery, in the form that the subscription's push configuration asks for.
+    """The request for a delivery, in the form that the push configuration asks for.
 
     Raises:
-        EncodingError: a message that is no Storage notification where one is expected.
+        EncodingError: the trigger expects Storage notifications, and the message is not one.
     """
     config, message = subscription.push_config, protos.Message.FromString(delivery.body)
     url, mode = _split_mode(config.push_endpoint)
@@ -62,7 +62,7 @@ def encode(subscription: Proto, delivery: Delivery) -> PushRequest:
 
 
 def token_request(subscription: Proto) -> TokenRequest | None:
-    """The identity token that a subscription's pushes carry; None when it asks for none."""
+    """The request for the identity token of a subscription's pushes, None if they carry no token."""
     config = subscription.push_config
     if not config.HasField("oidc_token"):
         return None
@@ -135,7 +135,7 @@ def _pubsub_event(message: Proto, topic: str) -> dict[str, str]:
 
 
 def _header(value: str) -> str:
-    """Percent-encoded where HTTP or the CloudEvents binding wants it: spaces, quotes, percent, beyond ASCII."""
+    """The value with spaces, quotes, percent signs and non-ASCII encoded, as the CloudEvents binding requires."""
     return quote(value, safe="!#$&'()*+,-./:;<=>?@[\\]^_`{|}~")
 
 

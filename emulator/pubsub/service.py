@@ -1,4 +1,4 @@
-"""Pub/Sub as the server mounts it: the services over one state, and a pump for each push subscription."""
+"""Pub/Sub as the server mounts it: three services over one state, and a pump for each push subscription."""
 
 import asyncio
 from collections.abc import Mapping
@@ -9,8 +9,10 @@ import grpc.aio
 from starlette.routing import Route
 
 from emulator.clock import Clock, SystemClock
+from emulator.googleapi import rest, rpc
+from emulator.googleapi.methods import methods
 from emulator.identity.token_sources import TokenSource, local_token
-from emulator.pubsub import protos, rest, rpc
+from emulator.pubsub import protos
 from emulator.pubsub.backlog import Backlog
 from emulator.pubsub.catalog import Catalog
 from emulator.pubsub.policies import Policies
@@ -21,12 +23,12 @@ from emulator.pubsub.subscriber import Subscriber
 
 
 class PubSub:
-    """Everything of Pub/Sub; use it in the event loop's thread, between `start` and `stop`.
+    """Pub/Sub, for use in the event loop's thread between `start` and `stop`.
 
     Args:
-        folder: where its state is kept, or None for memory.
-        concurrency: how many pushes of one subscription may be under way.
-        mint: makes the tokens of authenticated pushes.
+        folder: holds the state, or None to keep it in memory.
+        concurrency: the largest number of concurrent pushes of one subscription.
+        mint: issues the tokens of authenticated pushes.
     """
 
     def __init__(
@@ -49,15 +51,15 @@ class PubSub:
         self._held: set[str] = set()
 
     async def start(self) -> None:
-        """Begin to push."""
-        # An idle connection that its server closes meanwhile would cost a delivery attempt.
+        """Start pushing."""
+        # A kept connection may be closed by its server just as a push is sent, which would cost a delivery attempt.
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
         self._catalog.on_change = self._reconcile
         for name in self._catalog.subscriptions:
             self._reconcile(name)
 
     async def stop(self) -> None:
-        """Break off the pushes under way and close the store; what was not acknowledged is pushed after a start."""
+        """Cancel pushes in progress and close the store; unacknowledged messages are pushed after the next start."""
         self._catalog.on_change = lambda _: None
         await asyncio.gather(*(pump.stop() for pump in self._pumps.values()))
         self._pumps.clear()
@@ -66,19 +68,19 @@ class PubSub:
         self._store.close()
 
     def hold(self, subscription: str) -> None:
-        """Keep a push subscription's messages back, without spending attempts; it need not exist yet."""
+        """Suspend a push subscription without spending delivery attempts; it need not exist yet."""
         self._held.add(subscription)
         if pump := self._pumps.get(subscription):
             pump.hold()
 
     def release(self, subscription: str) -> None:
-        """Push again what `hold` kept back."""
+        """Resume a subscription that `hold` suspended."""
         self._held.discard(subscription)
         if pump := self._pumps.get(subscription):
             pump.release()
 
     def publish(self, topic: str, data: bytes, attributes: Mapping[str, str]) -> str:
-        """Publish one message of the emulator's own making; its id."""
+        """Publish a message and return its id."""
         return self._backlog.publish(topic, [protos.Message(data=data, attributes=attributes)])[0]
 
     def names(self) -> list[str]:
@@ -86,23 +88,35 @@ class PubSub:
         return [*self._catalog.topics, *self._catalog.subscriptions]
 
     def expire(self) -> None:
-        """Drop what subscriptions have kept for longer than they should."""
+        """Delete messages that have outlived the retention of their subscription."""
         self._backlog.expire()
 
     def backlog(self, subscription: str) -> int:
-        """How many messages of a subscription are not acknowledged yet."""
+        """The number of a subscription's unacknowledged messages."""
         return self._store.backlog(subscription)
 
     def routes(self) -> list[Route]:
         """The REST routes, each with its full path from `/v1`."""
-        return rest.routes(self.publisher, self.subscriber, self.policies)
+        services = (self.publisher, self.subscriber, self.policies)
+        declared = rest.routes(method for service in services for method in methods(service))
+        return [
+            *declared,
+            *(rest.missing(f"/v1/projects/{{project}}/{kind}/{{id}}") for kind in ("topics", "subscriptions")),
+        ]
 
     def add_to_server(self, server: grpc.aio.Server) -> None:
         """Register the gRPC services Publisher, Subscriber and IAMPolicy."""
-        server.add_generic_rpc_handlers(rpc.handlers(self.publisher, self.subscriber, self.policies))
+        pull = rpc.stream(protos.StreamingPullRequest, protos.StreamingPullResponse, self.subscriber.streaming_pull)
+        server.add_generic_rpc_handlers(
+            (
+                rpc.service("google.pubsub.v1.Publisher", methods(self.publisher)),
+                rpc.service("google.pubsub.v1.Subscriber", methods(self.subscriber), {"StreamingPull": pull}),
+                rpc.service("google.iam.v1.IAMPolicy", methods(self.policies)),
+            )
+        )
 
     def _reconcile(self, name: str) -> None:
-        """Start or end the pump of a subscription that has changed, and wake who waits for it."""
+        """Start or stop the pump of a changed subscription, and wake those who wait for its messages."""
         config = self._catalog.subscriptions.get(name)
         pushes = bool(config and config.push_config.push_endpoint and not config.detached)
         if pushes and name not in self._pumps and self._session:

@@ -1,31 +1,34 @@
-"""The Subscriber service: subscriptions, and messages pulled from them."""
+"""The service google.pubsub.v1.Subscriber: subscriptions, and the messages pulled from them."""
 
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable
 
 from emulator.clock import Clock
+from emulator.googleapi.errors import FailedPreconditionError, InvalidArgumentError
+from emulator.googleapi.methods import message_method
+from emulator.googleapi.paging import requested_page
 from emulator.pubsub import protos
 from emulator.pubsub.backlog import Backlog
 from emulator.pubsub.catalog import Catalog
-from emulator.pubsub.errors import FailedPreconditionError, InvalidArgumentError
 from emulator.pubsub.protos import Proto
-from emulator.pubsub.publisher import ACTIVE, merge, page
+from emulator.pubsub.publisher import ACTIVE, merge
 from emulator.pubsub.store import Delivery
 from emulator.pubsub.validation import check_name, check_subscription
 
-PULL_WAIT_S = 5.0  # how long an empty pull is kept open
+PULL_WAIT_S = 5.0  # how long a pull waits for a message
 
 _ACK_ID = re.compile(r"(\d+)-(\d+)")
 _FROZEN = ("name", "topic", "filter", "enable_message_ordering")
 
 
 class Subscriber:
-    """One method for each RPC: a request in, a response out, `PubSubError` for a refusal."""
+    """The methods of the service."""
 
     def __init__(self, catalog: Catalog, backlog: Backlog, clock: Clock) -> None:
         self._catalog, self._backlog, self._clock = catalog, backlog, clock
 
+    @message_method("PUT /v1/{name=projects/*/subscriptions/*} *", protos.Subscription, name="CreateSubscription")
     def create_subscription(self, request: Proto) -> Proto:
         check_name(request.name, "subscriptions")
         check_subscription(request)
@@ -33,9 +36,11 @@ class Subscriber:
         self._catalog.add_subscription(request)
         return request
 
+    @message_method("GET /v1/{subscription=projects/*/subscriptions/*}", protos.GetSubscriptionRequest)
     def get_subscription(self, request: Proto) -> Proto:
         return self._catalog.subscription(request.subscription)
 
+    @message_method("PATCH /v1/{subscription.name=projects/*/subscriptions/*} *", protos.UpdateSubscriptionRequest)
     def update_subscription(self, request: Proto) -> Proto:
         subscription = protos.Subscription()
         subscription.CopyFrom(self._catalog.subscription(request.subscription.name))
@@ -44,15 +49,23 @@ class Subscriber:
         self._catalog.put_subscription(subscription)
         return subscription
 
+    @message_method("GET /v1/{project=projects/*}/subscriptions", protos.ListSubscriptionsRequest)
     def list_subscriptions(self, request: Proto) -> Proto:
-        found = self._catalog.subscriptions
-        names, token = page([name for name in found if name.startswith(f"{request.project}/")], request)
-        return protos.ListSubscriptionsResponse(subscriptions=[found[n] for n in names], next_page_token=token)
+        subscriptions = self._catalog.subscriptions
+        names = sorted(name for name in subscriptions if name.startswith(f"{request.project}/"))
+        page, token = requested_page(names, request, request.project)
+        return protos.ListSubscriptionsResponse(
+            subscriptions=[subscriptions[name] for name in page], next_page_token=token
+        )
 
+    @message_method("DELETE /v1/{subscription=projects/*/subscriptions/*}", protos.DeleteSubscriptionRequest)
     def delete_subscription(self, request: Proto) -> Proto:
         self._catalog.remove_subscription(request.subscription)
         return protos.Empty()
 
+    @message_method(
+        "POST /v1/{subscription=projects/*/subscriptions/*}:modifyPushConfig *", protos.ModifyPushConfigRequest
+    )
     def modify_push_config(self, request: Proto) -> Proto:
         subscription = protos.Subscription()
         subscription.CopyFrom(self._catalog.subscription(request.subscription))
@@ -61,8 +74,9 @@ class Subscriber:
         self._catalog.put_subscription(subscription)
         return protos.Empty()
 
+    @message_method("POST /v1/{subscription=projects/*/subscriptions/*}:pull *", protos.PullRequest)
     async def pull(self, request: Proto) -> Proto:
-        """Waits a while for the first message, unless the request says to return at once."""
+        """Wait a while for the first message, unless the request says `return_immediately`."""
         if request.max_messages < 1:
             raise InvalidArgumentError("max_messages must be at least 1.")
         config = self._pulled(request.subscription)
@@ -75,12 +89,16 @@ class Subscriber:
                 return protos.PullResponse(received_messages=[self._received(config, item) for item in taken])
             await self._clock.wait(signal, min(until, self._backlog.next_due(config.name) or until))
 
+    @message_method("POST /v1/{subscription=projects/*/subscriptions/*}:acknowledge *", protos.AcknowledgeRequest)
     def acknowledge(self, request: Proto) -> Proto:
         self._catalog.subscription(request.subscription)
         for message, _ in self._parsed(request.ack_ids):
             self._backlog.acknowledge(request.subscription, message)
         return protos.Empty()
 
+    @message_method(
+        "POST /v1/{subscription=projects/*/subscriptions/*}:modifyAckDeadline *", protos.ModifyAckDeadlineRequest
+    )
     def modify_ack_deadline(self, request: Proto) -> Proto:
         if not 0 <= request.ack_deadline_seconds <= 600:
             raise InvalidArgumentError("ack_deadline_seconds must be from 0 to 600.")
@@ -89,7 +107,7 @@ class Subscriber:
         return protos.Empty()
 
     async def streaming_pull(self, requests: AsyncIterator[Proto]) -> AsyncIterator[Proto]:
-        """Messages as they come, while the client's own requests acknowledge and extend."""
+        """Yield messages as they arrive, while the client's requests acknowledge them and extend their leases."""
         first = await anext(aiter(requests), None)
         if first is None:
             return
@@ -118,7 +136,7 @@ class Subscriber:
             reader.cancel()
 
     async def _idle(self, subscription: str, signal: asyncio.Event, reader: asyncio.Task[None]) -> None:
-        """Wait for the backlog, or for the client to hang up."""
+        """Wait until the backlog changes or the client hangs up."""
         waiting = asyncio.create_task(self._clock.wait(signal, self._backlog.next_due(subscription)))
         try:
             await asyncio.wait((waiting, reader), return_when=asyncio.FIRST_COMPLETED)
@@ -136,7 +154,7 @@ class Subscriber:
             self._extend(subscription, [ack_id], seconds)
 
     def _extend(self, subscription: str, ack_ids: Iterable[str], seconds: int) -> None:
-        """Zero seconds gives the messages back at once."""
+        """Extend leases; with 0 seconds, return the messages to the backlog instead."""
         for message, attempts in self._parsed(ack_ids):
             if not self._is_leased(subscription, message, attempts):
                 continue

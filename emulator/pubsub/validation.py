@@ -1,9 +1,9 @@
-"""What the service refuses of topics, subscriptions and messages before it looks at its state."""
+"""The rules that topics, subscriptions and messages have to keep."""
 
 import re
 
+from emulator.googleapi.errors import InvalidArgumentError
 from emulator.pubsub import filters
-from emulator.pubsub.errors import InvalidArgumentError
 from emulator.pubsub.protos import Proto
 
 _NAME = re.compile(r"projects/[^/\s]+/(?P<kind>topics|subscriptions)/(?P<id>[A-Za-z][A-Za-z0-9\-_.~+%]{2,254})")
@@ -11,18 +11,17 @@ _MAX_REQUEST = 10_000_000
 _MAX_MESSAGES = 1000
 
 
-def check_name(name: str, kind: str) -> str:
-    """`name` if it is a full resource name of that kind (`topics`, `subscriptions`)."""
+def check_name(name: str, kind: str) -> None:
+    """Raise `InvalidArgumentError` unless `name` is a full resource name of a kind (`topics`, `subscriptions`)."""
     match = _NAME.fullmatch(name)
     if not match or match["kind"] != kind or match["id"].startswith("goog"):
         raise InvalidArgumentError(f"Invalid resource name given (name={name}).")
-    return name
 
 
 def check_subscription(subscription: Proto) -> None:
-    """Raise `InvalidArgumentError` for a configuration that the service doesn't take; fills in its defaults."""
+    """Fill in a subscription's defaults, and raise `InvalidArgumentError` if its configuration breaks a rule."""
     check_name(subscription.topic, "topics")
-    filters.parse(subscription.filter)
+    filters.compile_filter(subscription.filter)
     subscription.ack_deadline_seconds = subscription.ack_deadline_seconds or 10
     if not 10 <= subscription.ack_deadline_seconds <= 600:
         raise InvalidArgumentError("ackDeadlineSeconds must be from 10 to 600.")
@@ -59,7 +58,7 @@ def _check_retry(subscription: Proto) -> None:
 
 
 def check_publish(request: Proto) -> None:
-    """Raise `InvalidArgumentError` for a publish request that breaks the message limits."""
+    """Raise `InvalidArgumentError` if a publish request exceeds a limit."""
     if not 1 <= len(request.messages) <= _MAX_MESSAGES:
         raise InvalidArgumentError(f"A publish request holds from 1 to {_MAX_MESSAGES} messages.")
     if request.ByteSize() > _MAX_REQUEST:

@@ -1,22 +1,30 @@
-"""The Workflows management API: workflows, their revisions, and the operations that change them."""
+"""The service google.cloud.workflows.v1.Workflows: workflows, their revisions, and the operations on them."""
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
+
+from google.cloud.workflows_v1 import types
+from google.longrunning import operations_pb2
 
 from emulator import workflows as interpreter
 from emulator.googleapi import paging, timestamps
 from emulator.googleapi.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
 from emulator.googleapi.filters import Field, compile_filter, folded
+from emulator.googleapi.messages import Json
+from emulator.googleapi.methods import json_method
 from emulator.workflows_api import names, validation
-from emulator.workflows_api.resources import Json, Revision, Workflow, workflow_json
+from emulator.workflows_api.messages import read_workflow
+from emulator.workflows_api.resources import Revision, Workflow, workflow_json
 from emulator.workflows_api.store import Store
 
 logger = logging.getLogger(__name__)
 
 PROJECT_NUMBER = "123456789012"
+_WORKFLOW = "projects/*/locations/*/workflows/*"
 _TYPES = "type.googleapis.com/google.cloud.workflows.v1."
 _FIELDS = (
     Field("name", "string"),
@@ -31,68 +39,88 @@ _FIELDS = (
     Field("labels", "map"),
 )
 _ORDERED = ("name", "workflowId", "state", "revisionId", "createTime", "updateTime", "revisionCreateTime")
-_UPDATABLE = (
-    "description",
-    "labels",
-    "serviceAccount",
-    "sourceContents",
-    "cryptoKeyName",
-    "callLogLevel",
-    "userEnvVars",
-    "executionHistoryLevel",
-)
+# The fields that requests may set: JSON name → attribute, default, check.
+_SHARED: dict[str, tuple[str, Any, Callable[[Any], Any]]] = {
+    "description": ("description", "", validation.description),
+    "labels": ("labels", {}, partial(validation.labels, field="workflow.labels")),
+    "callLogLevel": ("call_log_level", "", str),
+    "executionHistoryLevel": ("history_level", "", str),
+}
+_REVISED: dict[str, tuple[str, Any, Callable[[Any], Any]]] = {
+    "sourceContents": ("source", "", validation.source),
+    "serviceAccount": ("service_account", "", str),
+    "userEnvVars": ("user_env_vars", {}, validation.env_vars),
+    "cryptoKeyName": ("crypto_key_name", "", str),
+}
+_UPDATABLE = (*_SHARED, *_REVISED)
 _OUTPUT_ONLY = frozenset(map(folded, ("name", "state", "revisionId", "createTime", "updateTime")))
 
 
 class Deployments:
-    """Workflows as deployed; compiles each revision once, for all its executions.
+    """The methods of the service, in JSON, and the compiled revisions.
 
-    ``forget`` is called with a workflow's name before it is deleted, so that its executions can be stopped.
+    Args:
+        forget: stops a workflow's executions before the workflow is deleted.
+        now: nanoseconds since 1970.
     """
 
     def __init__(self, store: Store, *, forget: Callable[[str], None], now: Callable[[], int] = time.time_ns) -> None:
         self._store, self._forget, self._now = store, forget, now
         self._compiled: dict[tuple[str, str], interpreter.Workflow] = {}
 
-    def create(self, parent: str, workflow_id: str, resource: Json) -> Json:
-        """The operation that created a workflow, or that holds why its source was refused.
+    @json_method(
+        "POST /v1/{parent=projects/*/locations/*}/workflows workflow",
+        types.CreateWorkflowRequest.pb(),
+        operations_pb2.Operation,
+        read_body=read_workflow,
+    )
+    def create(self, parent: str, workflow: Json, workflow_id: str = "") -> Json:
+        """Create a workflow and return the operation, which has failed if the source does not compile.
 
         Raises:
             AlreadyExistsError: the id is taken.
-            InvalidArgumentError: any other field breaks a rule.
+            InvalidArgumentError: another field breaks a rule.
         """
         name = f"{names.location(parent)}/workflows/{validation.workflow_id(workflow_id)}"
         if self._store.workflow(name):
             raise AlreadyExistsError(f"Resource '{name}' already exists")
         now = self._now()
-        shared = _shared(Workflow(name, "", now, now, tags=resource.get("tags", {})), resource, _UPDATABLE)
+        shared = _shared(Workflow(name, "", now, now, tags=workflow.get("tags", {})), workflow, _UPDATABLE)
         empty = Revision(name, "", now, "", _service_account("", name), {})
-        revision = replace(_revised(empty, resource, _UPDATABLE), revision_id=names.new_revision(1))
+        revision = replace(_revised(empty, workflow, _UPDATABLE), revision_id=names.new_revision(1))
         return self._operate("create", name, lambda: self._write(shared, revision))
 
-    def update(self, name: str, resource: Json, mask: str | None) -> Json:
-        """The operation that updated a workflow; without a mask, every field that ``resource`` holds.
+    @json_method(
+        f"PATCH /v1/{{workflow.name={_WORKFLOW}}} workflow",
+        types.UpdateWorkflowRequest.pb(),
+        operations_pb2.Operation,
+        read_body=read_workflow,
+    )
+    def update(self, workflow: Json, update_mask: str = "") -> Json:
+        """Update a workflow and return the operation; without a mask, every field that `workflow` holds is updated.
 
         Raises:
-            NotFoundError: no such workflow.
+            NotFoundError: the workflow does not exist.
             InvalidArgumentError: the mask or a field breaks a rule.
         """
-        workflow, revision = self._current(name)
-        fields = _masked(mask) if mask else [field for field in _UPDATABLE if field in resource]
+        name = workflow.get("name", "")
+        current, revision = self._current(name)
+        fields = _masked(update_mask) if update_mask else [field for field in _UPDATABLE if field in workflow]
         now = self._now()
-        shared = _shared(replace(workflow, update_time=now), resource, fields)
-        revised = _revised(revision, resource, fields)
+        shared = _shared(replace(current, update_time=now), workflow, fields)
+        revised = _revised(revision, workflow, fields)
         if revised == revision:
             return self._operate("update", name, lambda: self._write(shared, None))
         ordinal = int(revision.revision_id.split("-")[0]) + 1
         revised = replace(revised, revision_id=names.new_revision(ordinal), create_time=now)
         return self._operate("update", name, lambda: self._write(shared, revised))
 
+    @json_method(f"DELETE /v1/{{name={_WORKFLOW}}}", types.DeleteWorkflowRequest.pb(), operations_pb2.Operation)
     def delete(self, name: str) -> Json:
-        """The operation that deleted a workflow, and with it its executions.
+        """Delete a workflow with its executions and return the operation.
 
         Raises:
-            NotFoundError: no such workflow.
+            NotFoundError: the workflow does not exist.
         """
         self._current(name)
 
@@ -105,11 +133,12 @@ class Deployments:
 
         return self._operate("delete", name, erase)
 
+    @json_method(f"GET /v1/{{name={_WORKFLOW}}}", types.GetWorkflowRequest.pb(), types.Workflow.pb())
     def get(self, name: str, revision_id: str = "") -> Json:
-        """A workflow, showing its current or another revision.
+        """A workflow at its current or another revision.
 
         Raises:
-            NotFoundError: no such workflow or revision.
+            NotFoundError: the workflow or the revision does not exist.
         """
         workflow, revision = self._current(name)
         if revision_id and revision_id != revision.revision_id:
@@ -119,64 +148,66 @@ class Deployments:
             revision = other
         return workflow_json(workflow, revision)
 
+    @json_method(
+        "GET /v1/{parent=projects/*/locations/*}/workflows",
+        types.ListWorkflowsRequest.pb(),
+        types.ListWorkflowsResponse.pb(),
+    )
     def page(
         self, parent: str, *, page_size: str | int = 0, page_token: str = "", filter: str = "", order_by: str = ""
     ) -> Json:
         """A page of the workflows of a location."""
         names.location(parent)
-        size = validation.page_size(page_size, default=500, largest=1000)
+        size = paging.page_size(page_size, default=500, largest=1000)
         keep, order = compile_filter(filter, _FIELDS), paging.parse_order(order_by, _ORDERED)
-        cursor = paging.unseal(page_token, parent, filter, order_by)
         pairs = [(workflow, self._revision(workflow)) for workflow in self._store.workflows(parent)]
-        page, _, following = paging.cut(pairs, record=_record, keep=keep, order=order, skip=cursor.skip, size=size)
-        answer: Json = {"workflows": [workflow_json(*pair) for pair in page]}
-        if following is not None:
-            answer["nextPageToken"] = paging.seal(paging.Cursor(following), parent, filter, order_by)
-        return answer
+        pairs = paging.selection(pairs, _record, keep, order)
+        page, token = paging.page(pairs, size, page_token, parent, filter, order_by)
+        return paging.listing("workflows", [workflow_json(*pair) for pair in page], token)
 
+    @json_method(
+        f"GET /v1/{{name={_WORKFLOW}}}:listRevisions",
+        types.ListWorkflowRevisionsRequest.pb(),
+        types.ListWorkflowRevisionsResponse.pb(),
+    )
     def list_revisions(self, name: str, *, page_size: str | int = 0, page_token: str = "") -> Json:
         """A page of the revisions of a workflow, newest first."""
         workflow, _ = self._current(name)
-        size = validation.page_size(page_size, default=20, largest=100)
-        cursor = paging.unseal(page_token, name)
-        revisions = self._store.revisions(name)
-        page = revisions[cursor.skip : cursor.skip + size]
-        answer: Json = {"workflows": [workflow_json(workflow, revision) for revision in page]}
-        if cursor.skip + size < len(revisions):
-            answer["nextPageToken"] = paging.seal(paging.Cursor(cursor.skip + size), name)
-        return answer
+        size = paging.page_size(page_size, default=20, largest=100)
+        page, token = paging.page(self._store.revisions(name), size, page_token, name)
+        return paging.listing("workflows", [workflow_json(workflow, revision) for revision in page], token)
 
     def deploy(self, name: str, source: str, env: Mapping[str, str], service_account: str = "") -> str:
-        """Create or update a workflow and return its revision's id; what has not changed keeps its revision.
+        """Create or update a workflow and return its revision's id; an unchanged workflow keeps its revision.
 
         Raises:
-            ApiError: what was given is refused.
+            ApiError: the source or another value is not valid.
         """
         resource: Json = {"sourceContents": source, "userEnvVars": dict(env)}
         if service_account:
             resource["serviceAccount"] = service_account
         if self._store.workflow(name):
-            operation = self.update(name, resource, ",".join(resource))
+            operation = self.update({**resource, "name": name}, ",".join(resource))
         else:
-            operation = self.create(names.parent(name), names.last(name), resource)
+            operation = self.create(names.parent(name), resource, names.last(name))
         if "error" in operation:
             raise InvalidArgumentError(operation["error"]["message"], field="workflow.source_contents")
         return str(operation["response"]["revisionId"])
 
     def for_execution(self, name: str) -> tuple[Workflow, Revision]:
-        """The workflow and the revision that a new execution is pinned to.
+        """The workflow and the revision that a new execution runs.
 
         Raises:
-            NotFoundError: no such workflow.
+            NotFoundError: the workflow does not exist.
         """
         return self._current(name)
 
     def pinned(self, name: str, revision_id: str) -> tuple[Revision, interpreter.Workflow]:
-        """A revision and its compiled source.
+        """A revision and its compiled source; a revision is compiled once for all its executions.
 
         Raises:
-            NotFoundError: no such revision.
-            WorkflowSyntaxError: the stored source does not compile any more.
+            NotFoundError: the revision does not exist.
+            WorkflowSyntaxError: the stored source no longer compiles.
         """
         revision = self._store.revision(name, revision_id)
         if revision is None:
@@ -195,7 +226,7 @@ class Deployments:
     def _revision(self, workflow: Workflow) -> Revision:
         revision = self._store.revision(workflow.name, workflow.revision_id)
         if revision is None:
-            raise LookupError(f"{workflow.name} has lost its revision {workflow.revision_id}")
+            raise LookupError(f"the store has no revision {workflow.revision_id} of {workflow.name}")
         return revision
 
     def _write(self, workflow: Workflow, revision: Revision | None) -> Json:
@@ -247,35 +278,30 @@ def _masked(mask: str) -> list[str]:
     return fields
 
 
-def _shared(workflow: Workflow, resource: Json, fields: Any) -> Workflow:
-    changes: Json = {}
-    if "description" in fields:
-        changes["description"] = validation.description(resource.get("description", ""))
-    if "labels" in fields:
-        changes["labels"] = validation.labels(resource.get("labels", {}), "workflow.labels")
-    if "callLogLevel" in fields:
-        changes["call_log_level"] = resource.get("callLogLevel", "")
-    if "executionHistoryLevel" in fields:
-        changes["history_level"] = resource.get("executionHistoryLevel", "")
-    return replace(workflow, **changes)
+def _shared(workflow: Workflow, resource: Json, fields: Collection[str]) -> Workflow:
+    return replace(workflow, **_changes(_SHARED, resource, fields))
 
 
-def _revised(revision: Revision, resource: Json, fields: Any) -> Revision:
-    changes: Json = {}
-    if "sourceContents" in fields:
-        changes["source"] = validation.source(resource.get("sourceContents", ""))
-    if "serviceAccount" in fields:
-        changes["service_account"] = _service_account(resource.get("serviceAccount", ""), revision.workflow)
-    if "userEnvVars" in fields:
-        changes["user_env_vars"] = validation.env_vars(resource.get("userEnvVars", {}))
-    if "cryptoKeyName" in fields:
-        changes["crypto_key_name"] = resource.get("cryptoKeyName", "")
+def _revised(revision: Revision, resource: Json, fields: Collection[str]) -> Revision:
+    changes = _changes(_REVISED, resource, fields)
+    if "service_account" in changes:
+        changes["service_account"] = _service_account(changes["service_account"], revision.workflow)
     return replace(revision, **changes)
 
 
-def _service_account(given: str, workflow_name: str) -> str:
-    """The full name of a service account; none means the project's default one."""
-    account = given.rsplit("/", 1)[-1] or f"{PROJECT_NUMBER}-compute@developer.gserviceaccount.com"
+def _changes(
+    table: Mapping[str, tuple[str, Any, Callable[[Any], Any]]], resource: Json, fields: Collection[str]
+) -> dict[str, Any]:
+    return {
+        attribute: check(resource.get(name, default))
+        for name, (attribute, default, check) in table.items()
+        if name in fields
+    }
+
+
+def _service_account(account: str, workflow_name: str) -> str:
+    """The full name of a service account; "" stands for the project's default account."""
+    account = account.rsplit("/", 1)[-1] or f"{PROJECT_NUMBER}-compute@developer.gserviceaccount.com"
     return f"projects/{names.project(workflow_name)}/serviceAccounts/{account}"
 
 

@@ -1,9 +1,11 @@
-"""The Workflow Executions API: create, read, list, cancel; step entries, callbacks, exported data."""
+"""The service google.cloud.workflows.executions.v1.Executions, and what only its REST form has."""
 
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from google.cloud.workflows.executions_v1 import types
 
 from emulator.googleapi import paging, timestamps
 from emulator.googleapi.errors import (
@@ -14,10 +16,13 @@ from emulator.googleapi.errors import (
     ResourceExhaustedError,
 )
 from emulator.googleapi.filters import Field, Predicate, compile_filter
+from emulator.googleapi.messages import Json
+from emulator.googleapi.methods import json_method
 from emulator.workflows import Callback, CallbackRegistry
 from emulator.workflows_api import names, validation
 from emulator.workflows_api.deployments import Deployments
-from emulator.workflows_api.resources import STATES, UNFINISHED, Execution, Json, execution_json
+from emulator.workflows_api.messages import read_execution
+from emulator.workflows_api.resources import STATES, UNFINISHED, Execution, execution_json
 from emulator.workflows_api.runner import Runner
 from emulator.workflows_api.store import ORDER_COLUMNS, Store
 
@@ -46,12 +51,14 @@ _ENTRY_FIELDS = (
     Field("state", "enum", _ENTRY_STATES | {state.removeprefix("STATE_") for state in _ENTRY_STATES}),
 )
 _ENTRY_ORDERED = ("entryId", "createTime", "updateTime", "routine", "step", "stepType", "state")
+_WORKFLOW = "projects/*/locations/*/workflows/*"
+_EXECUTION = f"{_WORKFLOW}/executions/*"
 _VIEWS = {"": None, "EXECUTION_VIEW_UNSPECIFIED": None, "BASIC": False, "FULL": True, "0": None, "1": False, "2": True}
 _MAX_PAGE = {False: 1000, True: 100}
 
 
 class Executions:
-    """Every method takes and returns the API's JSON; both front ends, REST and gRPC, stand on it."""
+    """The methods of the service, in JSON."""
 
     def __init__(
         self,
@@ -65,40 +72,52 @@ class Executions:
         self._store, self._deployments, self._runner = store, deployments, runner
         self._callbacks, self._now = callbacks, now
 
-    def create(self, parent: str, resource: Json) -> Json:
+    @json_method(
+        f"POST /v1/{{parent={_WORKFLOW}}}/executions execution",
+        types.CreateExecutionRequest.pb(),
+        types.Execution.pb(),
+        read_body=read_execution,
+    )
+    def create(self, parent: str, execution: Json) -> Json:
         """Start an execution of a workflow's current revision; it is stored before this returns.
 
         Raises:
-            NotFoundError: no such workflow.
+            NotFoundError: the workflow does not exist.
             InvalidArgumentError: the argument or a label breaks a rule.
-            ResourceExhaustedError: too many executions run and wait.
+            ResourceExhaustedError: too many executions are running and queued.
         """
         workflow, revision = self._deployments.for_execution(names.workflow(parent))
-        labels = workflow.labels | validation.labels(resource.get("labels", {}), "execution.labels")
-        execution = Execution(
+        labels = workflow.labels | validation.labels(execution.get("labels", {}), "execution.labels")
+        created = Execution(
             name=names.new_execution(parent),
             workflow=parent,
             revision_id=revision.revision_id,
             state="",
             create_time=self._now(),
-            argument=validation.argument(resource.get("argument", "")),
+            argument=validation.argument(execution.get("argument", "")),
             labels=validation.labels(labels, "execution.labels"),
-            call_log_level=resource.get("callLogLevel") or workflow.call_log_level,
-            history_level=resource.get("executionHistoryLevel") or workflow.history_level,
-            no_buffering=bool(resource.get("disableConcurrencyQuotaOverflowBuffering")),
+            call_log_level=execution.get("callLogLevel") or workflow.call_log_level,
+            history_level=execution.get("executionHistoryLevel") or workflow.history_level,
+            no_buffering=bool(execution.get("disableConcurrencyQuotaOverflowBuffering")),
         )
-        self._runner.submit(execution)
-        return execution_json(execution, full=True)
+        self._runner.submit(created)
+        return execution_json(created, full=True)
 
+    @json_method(f"GET /v1/{{name={_EXECUTION}}}", types.GetExecutionRequest.pb(), types.Execution.pb())
     def get(self, name: str, view: str = "") -> Json:
-        """One execution, FULL by default.
+        """An execution, in the FULL view by default.
 
         Raises:
-            NotFoundError: no such execution.
+            NotFoundError: the execution does not exist.
         """
         full = _view(view)
         return execution_json(self._execution(name), full=full is not False)
 
+    @json_method(
+        f"GET /v1/{{parent={_WORKFLOW}}}/executions",
+        types.ListExecutionsRequest.pb(),
+        types.ListExecutionsResponse.pb(),
+    )
     def page(
         self,
         parent: str,
@@ -109,28 +128,26 @@ class Executions:
         filter: str = "",
         order_by: str = "",
     ) -> Json:
-        """A page of a workflow's executions, BASIC and newest first by default.
+        """A page of a workflow's executions, by default in the BASIC view and newest first.
 
         Raises:
-            NotFoundError: no such workflow.
-            InvalidArgumentError: filter, order, view or page token is wrong.
+            NotFoundError: the workflow does not exist.
+            InvalidArgumentError: filter, order, view or page token is not valid.
         """
         self._deployments.for_execution(parent)
         full = bool(_view(view))
-        size = validation.page_size(page_size, default=100, largest=_MAX_PAGE[full])
+        size = paging.page_size(page_size, default=100, largest=_MAX_PAGE[full])
         keep, order = compile_filter(filter, _FIELDS), paging.parse_order(order_by, ORDER_COLUMNS)
         request = (parent, filter, order_by)
         cursor = paging.unseal(page_token, *request)
         ceiling = self._store.ceiling() if cursor.ceiling is None else cursor.ceiling
         stored = self._store.executions(parent, order, ceiling=ceiling, skip=cursor.skip, full=full)
         page, read, more = self._collect(stored, keep, size)
-        answer: Json = {"executions": [execution_json(execution, full=full) for execution in page]}
-        if more:
-            answer["nextPageToken"] = paging.seal(paging.Cursor(cursor.skip + read, ceiling), *request)
-        return answer
+        token = paging.seal(paging.Cursor(cursor.skip + read, ceiling), *request) if more else ""
+        return paging.listing("executions", [execution_json(execution, full=full) for execution in page], token)
 
     def _collect(self, stored: Iterator[Execution], keep: Predicate, size: int) -> tuple[list[Execution], int, bool]:
-        """The first ``size`` that a filter keeps, how many rows that took, and whether another one follows."""
+        """The first `size` executions that a filter keeps, the rows read up to them, and whether more follow."""
         page: list[Execution] = []
         read = 0
         for row, execution in enumerate(stored):
@@ -144,12 +161,13 @@ class Executions:
             read = row + 1
         return page, read, False
 
+    @json_method(f"POST /v1/{{name={_EXECUTION}}}:cancel", types.CancelExecutionRequest.pb(), types.Execution.pb())
     def cancel(self, name: str) -> Json:
-        """Cancel an execution that has not ended.
+        """Cancel an unfinished execution.
 
         Raises:
-            NotFoundError: no such execution.
-            FailedPreconditionError: it has ended.
+            NotFoundError: the execution does not exist.
+            FailedPreconditionError: the execution has ended.
         """
         execution = self._execution(name)
         if execution.state not in UNFINISHED:
@@ -158,22 +176,25 @@ class Executions:
             )
         return execution_json(self._runner.cancel(name), full=True)
 
+    @json_method(f"GET /v1/{{name={_EXECUTION}}}:exportData")
     def export_data(self, name: str) -> Json:
-        """Everything that is kept of an execution, as JSON text."""
+        """An execution and its step entries as JSON text."""
         execution = execution_json(self._execution(name), full=True)
         return {"data": json.dumps({"execution": execution, "stepEntries": self._entries(name)})}
 
+    @json_method(f"POST /v1/{{name={_EXECUTION}}}:deleteExecutionHistory")
     def delete_history(self, name: str) -> Json:
-        """Forget the step entries of an execution that has ended.
+        """Delete the step entries of an execution that has ended.
 
         Raises:
-            FailedPreconditionError: it still runs.
+            FailedPreconditionError: the execution is unfinished.
         """
         if self._execution(name).state in UNFINISHED:
             raise FailedPreconditionError(f"execution {name!r} is still running: its history cannot be deleted")
         self._store.delete_history(name)
         return {}
 
+    @json_method(f"GET /v1/{{parent={_EXECUTION}}}/stepEntries")
     def step_entries(
         self,
         parent: str,
@@ -184,30 +205,21 @@ class Executions:
         filter: str = "",
         order_by: str = "",
     ) -> Json:
-        """A page of an execution's step entries, by entry id."""
+        """A page of an execution's step entries, by default in the order of their ids; `skip` leaves entries out."""
         self._execution(parent)
-        size = validation.page_size(page_size, default=1000, largest=1000)
-        jump = validation.page_size(skip, default=0, largest=10**9)
+        size = paging.page_size(page_size, default=1000, largest=1000)
+        jump = paging.page_size(skip, default=0, largest=10**9)
         keep, order = compile_filter(filter, _ENTRY_FIELDS), paging.parse_order(order_by, _ENTRY_ORDERED)
-        cursor = paging.unseal(page_token, parent, filter, order_by)
-        page, total, following = paging.cut(
-            self._entries(parent),
-            record=_entry_record,
-            keep=keep,
-            order=order,
-            skip=cursor.skip + jump,
-            size=size,
-        )
-        answer: Json = {"stepEntries": page, "totalSize": total}
-        if following is not None:
-            answer["nextPageToken"] = paging.seal(paging.Cursor(following), parent, filter, order_by)
-        return answer
+        entries = paging.selection(self._entries(parent), _entry_record, keep, order)
+        page, token = paging.page(entries, size, page_token, parent, filter, order_by, jump=jump)
+        return paging.listing("stepEntries", page, token) | {"totalSize": len(entries)}
 
+    @json_method(f"GET /v1/{{name={_EXECUTION}/stepEntries/*}}")
     def step_entry(self, name: str) -> Json:
-        """One step entry.
+        """A step entry.
 
         Raises:
-            NotFoundError: no such execution or entry.
+            NotFoundError: the execution or the entry does not exist.
         """
         self._execution(names.parent(name))
         for entry in self._entries(names.parent(name)):
@@ -215,25 +227,22 @@ class Executions:
                 return entry
         raise NotFoundError(f"step entry {name!r} was not found")
 
+    @json_method(f"GET /v1/{{parent={_EXECUTION}}}/callbacks")
     def callbacks(self, parent: str, *, page_size: str | int = 0, page_token: str = "") -> Json:
-        """A page of an execution's open callbacks, by callback id."""
+        """A page of an execution's open callbacks, in the order of their ids."""
         self._execution(parent)
-        size = validation.page_size(page_size, default=100, largest=100)
-        cursor = paging.unseal(page_token, parent)
+        size = paging.page_size(page_size, default=100, largest=100)
         callbacks = sorted(self._callbacks.list(parent), key=lambda callback: callback.name)
-        page = callbacks[cursor.skip : cursor.skip + size]
-        answer: Json = {"callbacks": [_callback_json(callback) for callback in page]}
-        if cursor.skip + size < len(callbacks):
-            answer["nextPageToken"] = paging.seal(paging.Cursor(cursor.skip + size), parent)
-        return answer
+        page, token = paging.page(callbacks, size, page_token, parent)
+        return paging.listing("callbacks", [_callback_json(callback) for callback in page], token)
 
     def call_back(self, name: str, request: Mapping[str, Any]) -> Json:
-        """Deliver a request, ``{body, headers, method, query, url}``, to a callback.
+        """Deliver an HTTP request, `{body, headers, method, query, url}`, to a callback.
 
         Raises:
-            NotFoundError: no such callback, or its execution has ended.
-            MethodNotAllowedError: it was created for another method.
-            ResourceExhaustedError: it holds unread requests enough.
+            NotFoundError: the callback does not exist, or its execution has ended.
+            MethodNotAllowedError: the callback was created for another HTTP method.
+            ResourceExhaustedError: the callback has too many unread requests.
         """
         status = self._callbacks.deliver(name, dict(request), timestamps.rfc3339(self._now()))
         if status == 404:
@@ -241,14 +250,14 @@ class Executions:
         if status == 405:
             raise MethodNotAllowedError(f"callback {name!r} does not accept {request['method']}")
         if status == 429:
-            raise ResourceExhaustedError(f"callback {name!r} has a request that nobody has read yet")
+            raise ResourceExhaustedError(f"callback {name!r} has too many requests that the workflow has not read")
         return {}
 
     def trigger_pubsub(self, workflow: str, body: Mapping[str, Any]) -> Json:
-        """Start an execution with a Pub/Sub push as a CloudEvent, as Eventarc does.
+        """Start an execution whose argument is the CloudEvent that Eventarc makes of a Pub/Sub push.
 
         Raises:
-            InvalidArgumentError: the push lacks its subscription or its message.
+            InvalidArgumentError: the push has no subscription or no message.
         """
         message = body.get("message")
         subscription = body.get("subscription")

@@ -1,4 +1,4 @@
-"""Step entries and current steps of one execution, kept in memory while it runs."""
+"""The step entries and current steps of one execution, in memory while it runs."""
 
 import json
 import time
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from emulator.googleapi import timestamps
+from emulator.googleapi.messages import Json
 from emulator.workflows import Observer, StepEntry
-from emulator.workflows_api.resources import Json
 
-MAX_ENTRIES = 10_000  # what is kept of one execution; later steps run, but leave no entry
+MAX_ENTRIES = 10_000  # per execution; later steps leave no entry
 _PROGRESS_TYPES = {
     "STEP_FOR_ITERATION": "PROGRESS_TYPE_FOR",
     "STEP_CONDITION": "PROGRESS_TYPE_SWITCH",
@@ -29,7 +29,7 @@ class _Kept:
 
 
 class History(Observer):
-    """Follows an execution; read it at any time as the API's StepEntry resources."""
+    """Records an execution; readable at any time as the API's StepEntry resources."""
 
     def __init__(self, execution: str, now: Callable[[], int] = time.time_ns) -> None:
         self._execution, self._now = execution, now
@@ -38,7 +38,7 @@ class History(Observer):
         self._last: StepEntry | None = None
 
     def step_started(self, entry: StepEntry) -> None:
-        """Keep the entry and count it among the running ones."""
+        """Record a new entry as running."""
         now = self._now()
         self._running[entry.entry_id] = entry
         self._last = entry
@@ -46,18 +46,18 @@ class History(Observer):
             self._kept[entry.entry_id] = _Kept(entry, now, now)
 
     def step_ended(self, entry: StepEntry) -> None:
-        """Note when it ended; its state and exception are in the entry."""
+        """Record when a step ended; the entry has its state and exception."""
         self._running.pop(entry.entry_id, None)
         if kept := self._kept.get(entry.entry_id):
             kept.updated = self._now()
 
     def cancel(self) -> None:
-        """Mark what is running as cancelled."""
+        """Mark the running entries as cancelled."""
         for entry in self._running.values():
             entry.state = "STATE_CANCELLED"
 
     def current_steps(self) -> list[dict[str, str]]:
-        """The innermost running steps, one for each parallel branch, or the last one attempted."""
+        """The innermost running steps, one per parallel branch, or the last step if none is running."""
         outer = {entry.parent.entry_id for entry in self._running.values() if entry.parent}
         inner = [entry for number, entry in self._running.items() if number not in outer]
         if not inner and self._last:
@@ -65,7 +65,7 @@ class History(Observer):
         return [{"routine": entry.routine, "step": entry.step} for entry in inner]
 
     def entries(self) -> list[Json]:
-        """The StepEntry resources, by entry id."""
+        """The StepEntry resources in the order of their ids."""
         children: dict[int, list[int]] = {}
         for number, kept in self._kept.items():
             if kept.entry.parent:
@@ -101,7 +101,7 @@ class History(Observer):
 
 
 def _neighbours(kept: dict[int, _Kept]) -> dict[int, tuple[int | None, int | None]]:
-    """For each entry the one before and the one after it under the same parent."""
+    """The previous and the next entry under the same parent, for each entry."""
     previous: dict[int, int | None] = {}
     following: dict[int, int] = {}
     last: dict[int | None, int] = {}

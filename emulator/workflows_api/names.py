@@ -1,4 +1,4 @@
-"""Resource names of workflows and executions: checked, built and taken apart."""
+"""Checks, builds and splits the resource names of workflows and executions."""
 
 import re
 import secrets
@@ -19,51 +19,51 @@ def _checked(pattern: re.Pattern[str], name: str, form: str) -> str:
 
 
 def location(name: str) -> str:
-    """``name`` if it is a location's, else InvalidArgumentError."""
+    """`name` if it is a location's; InvalidArgumentError otherwise."""
     return _checked(_LOCATION, name, "projects/*/locations/*")
 
 
 def workflow(name: str) -> str:
-    """``name`` if it is a workflow's, else InvalidArgumentError."""
+    """`name` if it is a workflow's; InvalidArgumentError otherwise."""
     return _checked(_WORKFLOW, name, "projects/*/locations/*/workflows/*")
 
 
 def execution(name: str) -> str:
-    """``name`` if it is an execution's, else InvalidArgumentError."""
+    """`name` if it is an execution's; InvalidArgumentError otherwise."""
     return _checked(_EXECUTION, name, "projects/*/locations/*/workflows/*/executions/*")
 
 
 def parent(name: str) -> str:
-    """The resource that ``name`` belongs to: of an execution its workflow, of a workflow its location."""
+    """The parent's name: an execution's workflow, a workflow's location."""
     return name.rsplit("/", 2)[0]
 
 
 def last(name: str) -> str:
-    """The resource's own id, the last part of its name."""
+    """The id, which is the last part of a name."""
     return name.rsplit("/", 1)[1]
 
 
 def project(name: str) -> str:
-    """The project of any resource name."""
+    """The project in a resource name."""
     return name.split("/")[1]
 
 
 def location_id(name: str) -> str:
-    """The location's id of any resource name below one."""
+    """The id of the location in a resource name."""
     return name.split("/")[3]
 
 
 def new_execution(workflow_name: str) -> str:
-    """A fresh execution name under a workflow."""
+    """A new name for an execution of a workflow."""
     return f"{workflow_name}/executions/{uuid.uuid4()}"
 
 
 def new_revision(ordinal: int) -> str:
-    """A revision id such as ``000001-ac2``."""
+    """A new revision id such as `000001-ac2`."""
     return f"{ordinal:06d}-{secrets.token_hex(2)[:3]}"
 
 
 def new_operation(location_name: str, milliseconds: int) -> str:
-    """A fresh name of a long-running operation."""
+    """A new name for a long-running operation."""
     token = secrets.token_hex(12)
     return f"{location_name}/operations/operation-{milliseconds}-{token[:13]}-{token[13:]}"

@@ -1,21 +1,19 @@
-"""What the service keeps of a workflow, a revision and an execution, and their JSON as Google writes it."""
+"""Workflows, revisions and executions as they are stored, and in the API's JSON."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from emulator.googleapi import timestamps
+from emulator.googleapi.messages import Json
 
 ACTIVE, QUEUED = "ACTIVE", "QUEUED"
 SUCCEEDED, FAILED, CANCELLED = "SUCCEEDED", "FAILED", "CANCELLED"
 STATES = frozenset({ACTIVE, QUEUED, SUCCEEDED, FAILED, CANCELLED, "UNAVAILABLE"})
 UNFINISHED = frozenset({ACTIVE, QUEUED})
 
-Json = dict[str, Any]
-
 
 @dataclass(slots=True)
 class Workflow:
-    """A workflow: the fields that all its revisions share, and the current revision's id."""
+    """A workflow: the fields that its revisions share, and the current revision's id; times in ns since 1970."""
 
     name: str
     revision_id: str
@@ -30,7 +28,7 @@ class Workflow:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One deployed version: what a change of makes a new revision."""
+    """One deployed version of a workflow: the fields whose change creates a new revision."""
 
     workflow: str
     revision_id: str
@@ -43,7 +41,7 @@ class Revision:
 
 @dataclass(slots=True)
 class Execution:
-    """One execution; times are nanoseconds since 1970, ``argument`` and ``result`` JSON text."""
+    """An execution; times in ns since 1970, `argument` and `result` JSON text."""
 
     name: str
     workflow: str
@@ -64,12 +62,12 @@ class Execution:
 
     @property
     def duration(self) -> int | None:
-        """How long it ran, once it has ended."""
+        """Nanoseconds from start to end, None for an unfinished execution."""
         return None if self.end_time is None else self.end_time - (self.start_time or self.end_time)
 
 
 def workflow_json(workflow: Workflow, revision: Revision) -> Json:
-    """A Workflow resource showing one of its revisions."""
+    """The Workflow resource at a revision."""
     return _set(
         {
             "name": workflow.name,
@@ -92,7 +90,7 @@ def workflow_json(workflow: Workflow, revision: Revision) -> Json:
 
 
 def execution_json(execution: Execution, *, full: bool) -> Json:
-    """An Execution resource in the FULL or the BASIC view."""
+    """The Execution resource in the FULL or the BASIC view."""
     basic = {
         "name": execution.name,
         "startTime": _time(execution.start_time),
@@ -124,5 +122,5 @@ def _time(nanos: int | None) -> str | None:
 
 
 def _set(fields: Json) -> Json:
-    # Protobuf's JSON leaves out what has its default value.
+    # Protobuf's JSON leaves out fields that have their default value.
     return {key: value for key, value in fields.items() if value not in (None, "", {}, [], False)}

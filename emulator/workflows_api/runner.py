@@ -1,10 +1,9 @@
-"""Runs executions: so many at once, the others queued; stored when they start and when they end.
+"""Runs executions up to a limit, queues the others, and stores each when it starts and when it ends.
 
-An execution is a task in this process, so nothing of it survives a crash but its row. After a restart every
-execution that was ACTIVE or QUEUED runs again **from its first step**, under the same name, with
-``GOOGLE_CLOUD_WORKFLOW_EXECUTION_ATTEMPT`` counted up. For workflows whose steps are idempotent that comes to
-what the service promises: an accepted execution ends. One that has been interrupted ``max_attempts`` times ends
-FAILED, as it may be what ends the process.
+An execution is a task in this process, so only its row survives a crash. After a restart every ACTIVE or QUEUED
+execution runs again **from its first step**, under the same name, with `GOOGLE_CLOUD_WORKFLOW_EXECUTION_ATTEMPT`
+incremented. If the workflow's steps are idempotent, this keeps the service's promise that an accepted execution
+ends. An execution that was interrupted `Limits.attempts` times ends FAILED, as it may be the cause of the crashes.
 """
 
 import asyncio
@@ -16,11 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from emulator.googleapi.errors import FailedPreconditionError, ResourceExhaustedError, UnavailableError
+from emulator.googleapi.messages import Json
 from emulator.workflows import Environment, ExecutionError, Outcome, Runtime, WorkflowSyntaxError
 from emulator.workflows_api import names
 from emulator.workflows_api.deployments import PROJECT_NUMBER, Deployments
 from emulator.workflows_api.history import History
-from emulator.workflows_api.resources import ACTIVE, CANCELLED, FAILED, QUEUED, SUCCEEDED, Execution, Json, Revision
+from emulator.workflows_api.resources import ACTIVE, CANCELLED, FAILED, QUEUED, SUCCEEDED, Execution, Revision
 from emulator.workflows_api.store import Store
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ RuntimeFor = Callable[[str], Runtime]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many executions run and wait at once, and how often an interrupted one is tried."""
+    """How many executions run and are queued, and how often an interrupted one is started."""
 
     active: int = 1_000
     queued: int = 100_000
@@ -39,7 +39,7 @@ class Limits:
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """An execution that has not ended, with what is only in memory."""
+    """An unfinished execution with its state in memory."""
 
     execution: Execution
     history: History
@@ -47,7 +47,12 @@ class Run:
 
 
 class Runner:
-    """Holds the unfinished executions; ``runtime_for`` gives the interpreter's runtime for a call log level."""
+    """The unfinished executions.
+
+    Args:
+        runtime_for: returns the interpreter's runtime for a call log level.
+        now: nanoseconds since 1970.
+    """
 
     def __init__(
         self,
@@ -66,7 +71,7 @@ class Runner:
         self._started = self._stopping = False
 
     def start(self) -> None:
-        """Run again what was unfinished in the store, then what has been submitted since it was opened."""
+        """Restart the unfinished executions in the store, then start those submitted since it was opened."""
         self._started = True
         self._queue.clear()
         for execution in self._store.unfinished():
@@ -76,13 +81,13 @@ class Runner:
                 execution.state = QUEUED
                 logger.info("execution resumed", extra={"execution": execution.name, "attempt": execution.attempt + 1})
             if run.execution.attempt >= self._limits.attempts:
-                self._end(run, FAILED, error=_gave_up(run.execution.attempt))
+                self._end(run, FAILED, error=_interrupted(run.execution.attempt))
             else:
                 self._queue.append(run)
         self._fill()
 
     async def stop(self) -> None:
-        """Stop every execution where it is; in the store it stays unfinished."""
+        """Stop every execution; in the store they stay unfinished."""
         self._stopping = True
         tasks = [run.task for run in self._runs.values() if run.task]
         for task in tasks:
@@ -92,10 +97,10 @@ class Runner:
         self._queue.clear()
 
     def submit(self, execution: Execution) -> None:
-        """Store a new execution and start it, or queue it while too many run or nothing runs yet.
+        """Store a new execution and start it, or queue it at the limit or before `start`.
 
         Raises:
-            ResourceExhaustedError: too many run, and it may not be queued or the queue is full.
+            ResourceExhaustedError: the limit is reached, and the queue is full or the execution must not be queued.
             UnavailableError: the runner has stopped.
         """
         if self._stopping:
@@ -112,7 +117,7 @@ class Runner:
         self._queue.append(self._add(execution))
 
     def find(self, name: str) -> Run | None:
-        """The run of an execution that has not ended, its current steps up to date."""
+        """The run of an unfinished execution, with its current steps."""
         run = self._runs.get(name)
         if run:
             run.execution.current_steps = run.history.current_steps()
@@ -122,7 +127,7 @@ class Runner:
         """End an unfinished execution as CANCELLED.
 
         Raises:
-            FailedPreconditionError: it has ended.
+            FailedPreconditionError: the execution has ended.
         """
         run = self._runs.get(name)
         if run is None:
@@ -157,10 +162,10 @@ class Runner:
     def _launch(self, run: Run) -> None:
         self._active += 1
         run.task = asyncio.create_task(self._execute(run), name=run.execution.name)
-        # Not a `finally` in the task: one that is cancelled before its first step never enters its body.
-        run.task.add_done_callback(lambda _: self._left(run))
+        # Not a `finally` in the coroutine: a task that is cancelled before its first step never enters it.
+        run.task.add_done_callback(lambda _: self._release(run))
 
-    def _left(self, run: Run) -> None:
+    def _release(self, run: Run) -> None:
         self._runtime_for(run.execution.call_log_level).callbacks.close(run.execution.name)
         self._active -= 1
         self._fill()
@@ -170,15 +175,15 @@ class Runner:
             outcome = await self._interpret(run.execution, run.history)
             self._settle(run, outcome)
         except Exception:
-            logger.exception("execution broke the interpreter", extra={"execution": run.execution.name})
-            error = _system_error("SystemError: the interpreter failed; the emulator's log says how")
+            logger.exception("interpreter failed", extra={"execution": run.execution.name})
+            error = _system_error("SystemError: the interpreter failed; see the emulator's log")
             self._settle(run, Outcome(FAILED, error=error))
 
     async def _interpret(self, execution: Execution, history: History) -> Outcome:
         try:
             revision, workflow = self._deployments.pinned(execution.workflow, execution.revision_id)
         except WorkflowSyntaxError as error:
-            return Outcome(FAILED, error=_system_error(f"SystemError: the stored source is refused: {error}"))
+            return Outcome(FAILED, error=_system_error(f"SystemError: the stored source does not compile: {error}"))
         return await workflow.execute(
             json.loads(execution.argument),
             environment=_environment(execution, revision),
@@ -187,7 +192,7 @@ class Runner:
         )
 
     def _settle(self, run: Run, outcome: Outcome) -> None:
-        # A cancelled execution has ended already; one that the emulator's own stop cuts off has not.
+        # A cancelled execution has ended already; one that the emulator's stop interrupts stays unfinished.
         if self._stopping or run.execution.state != ACTIVE:
             return
         if outcome.state == SUCCEEDED:
@@ -222,10 +227,10 @@ def _environment(execution: Execution, revision: Revision) -> Environment:
     )
 
 
-def _gave_up(attempts: int) -> ExecutionError:
+def _interrupted(attempts: int) -> ExecutionError:
     return _system_error(
         f"SystemError: the execution was interrupted {attempts} times by the end of the emulator's process"
-        " and is not tried again"
+        " and is not restarted again"
     )
 
 

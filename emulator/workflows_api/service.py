@@ -1,4 +1,4 @@
-"""The service that the emulator mounts: both Workflows APIs and the executions that they start."""
+"""Cloud Workflows as the server mounts it: both APIs, and the executions that they start."""
 
 import json
 import logging
@@ -8,40 +8,41 @@ from pathlib import Path
 from typing import Any
 
 import grpc.aio
+from starlette.requests import Request
 from starlette.routing import Route
 
+from emulator.googleapi import rest, rpc
+from emulator.googleapi.errors import InvalidArgumentError
+from emulator.googleapi.messages import Json
+from emulator.googleapi.methods import methods
 from emulator.identity.tokens import TokenIssuer
 from emulator.workflows import CallbackRegistry, Runtime
+from emulator.workflows.runtime.callbacks import http_request
 from emulator.workflows.runtime.http import HttpClient
 from emulator.workflows_api.deployments import Deployments
 from emulator.workflows_api.executions import Executions
-from emulator.workflows_api.operations import Operations
-from emulator.workflows_api.rest_executions import ExecutionRoutes
-from emulator.workflows_api.rest_workflows import WorkflowRoutes
-from emulator.workflows_api.rpc_executions import executions_service
-from emulator.workflows_api.rpc_workflows import locations_service, operations_service, workflows_service
+from emulator.workflows_api.operations import Locations, Operations
 from emulator.workflows_api.runner import Limits, Runner
 from emulator.workflows_api.store import Store
 
 logger = logging.getLogger(__name__)
 
-_OWN_SERVICES = ("storage", "pubsub", "workflows", "workflowexecutions", "run")
+_WORKFLOW = "/v1/projects/{project}/locations/{location}/workflows/{workflow}"
+_EMULATED = ("storage", "pubsub", "workflows", "workflowexecutions", "run")
 _LEVELS = {"ERROR": logging.ERROR, "WARNING": logging.WARNING, "DEBUG": logging.DEBUG}
 _CRITICAL = ("CRITICAL", "ALERT", "EMERGENCY")
 
 
 class Workflows:
-    """Everything that the emulator's server needs of Cloud Workflows.
-
-    Both APIs answer from the beginning; executions that are created before ``start`` are queued until then.
+    """Both Workflows APIs; executions that are created before `start` are queued until then.
 
     Args:
-        path: the data folder (``workflows.sqlite`` and ``tokens.pem`` lie in it), or None to keep all in memory.
-        project: project of the workflows that ``deploy`` creates.
+        path: the data folder, for `workflows.sqlite` and `tokens.pem`, or None to keep the state in memory.
+        project: project of the workflows that `deploy` creates.
         location: their location.
-        base_url: ``http://host:port`` of the emulator, for callback URLs and connectors; may be set until ``start``.
-        endpoints: connector service to base URL, for those that are not the emulator's own.
-        limits: how many executions run and wait at once.
+        base_url: `http://host:port` of the emulator, for callback URLs and connectors; may be set until `start`.
+        endpoints: connector service to base URL, for services that are not emulated.
+        limits: how many executions run and are queued.
         now: nanoseconds since 1970.
     """
 
@@ -63,19 +64,24 @@ class Workflows:
         self._callbacks = CallbackRegistry(base_url)
         self._store = Store(path)
         self.tokens = TokenIssuer(path)
-        self.deployments = Deployments(self._store, forget=self._forget, now=now)
+        self.deployments = Deployments(self._store, forget=lambda name: self._runner.cancel_all(name), now=now)
         self._runner = Runner(self._store, self.deployments, self._runtime_for, limits=limits or Limits(), now=now)
-        self.operations = Operations(self._store)
         self.executions = Executions(self._store, self.deployments, self._runner, self._callbacks, now=now)
+        self._services = {
+            "google.cloud.workflows.executions.v1.Executions": methods(self.executions),
+            "google.cloud.workflows.v1.Workflows": methods(self.deployments),
+            "google.longrunning.Operations": methods(Operations(self._store)),
+            "google.cloud.location.Locations": methods(Locations(location)),
+        }
 
     async def start(self) -> None:
-        """Run again what was interrupted, and what was created since."""
+        """Restart interrupted executions and start those created since."""
         self._callbacks.base_url = self.base_url.rstrip("/")
         self._http = HttpClient()
         self._runner.start()
 
     async def stop(self) -> None:
-        """Stop every execution where it is (it runs again after the next start) and close the store."""
+        """Stop every execution, to be restarted after the next start, and close the store."""
         await self._runner.stop()
         if self._http:
             await self._http.close()
@@ -83,46 +89,55 @@ class Workflows:
 
     def routes(self) -> list[Route]:
         """The REST routes, each with its full path."""
+        callback = f"{_WORKFLOW}/executions/{{execution}}/callbacks/{{callback}}"
         return [
-            *ExecutionRoutes(self.executions).routes(),
-            *WorkflowRoutes(self.deployments, self.operations, self.location).routes(),
+            rest.route(f"{_WORKFLOW}:triggerPubsubExecution", ["POST"], self._trigger),
+            rest.route(callback, rest.HTTP_METHODS, self._call_back),
+            *rest.routes(method for service in self._services.values() for method in service),
             *self.tokens.routes(),
         ]
 
     def add_to_server(self, server: grpc.aio.Server) -> None:
         """Register the gRPC services Executions, Workflows, Operations and Locations."""
-        server.add_generic_rpc_handlers(
-            (
-                executions_service(self.executions),
-                workflows_service(self.deployments),
-                operations_service(self.operations),
-                locations_service(self.location),
-            )
-        )
+        server.add_generic_rpc_handlers([rpc.service(name, service) for name, service in self._services.items()])
 
     def deploy(self, name: str, source: str, env: Mapping[str, str], *, service_account: str = "") -> str:
-        """Create or update the workflow of that id and return its revision's id.
-
-        An unchanged source, environment and service account keep the revision that is there.
+        """Create or update a workflow and return its revision's id, which changes only with the workflow.
 
         Raises:
-            ApiError: the source or the environment is refused; the message names the line.
+            ApiError: the source or the environment is not valid; the message names the line.
         """
         full_name = f"projects/{self.project}/locations/{self.location}/workflows/{name}"
         return self.deployments.deploy(full_name, source, env, service_account)
 
-    def _forget(self, workflow: str) -> None:
-        self._runner.cancel_all(workflow)
+    async def _call_back(self, request: Request) -> Json:
+        name = request.url.path.removeprefix("/v1/")
+        content, url = await request.body(), request.url
+        target = f"{url.path}?{url.query}" if url.query else url.path
+        parameters = request.query_params.multi_items()
+        try:
+            received = http_request(request.method, target, parameters, request.headers.items(), content)
+        except ValueError as error:
+            raise InvalidArgumentError(f"the callback's body is not readable: {error}") from error
+        return self.executions.call_back(name, received)
+
+    async def _trigger(self, request: Request) -> Json:
+        push = await rest.body(request)
+        mode = request.query_params.get("__GCP_CloudEventsMode") or request.query_params.get("GCPCloudEventsMode")
+        if mode:
+            push.setdefault("GCPCloudEventsMode", mode)
+        workflow = request.url.path.removeprefix("/v1/").removesuffix(":triggerPubsubExecution")
+        return self.executions.trigger_pubsub(workflow, push)
 
     def _runtime_for(self, call_log_level: str) -> Runtime:
         level = call_log_level or "LOG_NONE"
         if level not in self._runtimes:
-            own = dict.fromkeys(_OWN_SERVICES, self.base_url.rstrip("/"))
+            emulated = dict.fromkeys(_EMULATED, self.base_url.rstrip("/"))
             self._runtimes[level] = Runtime(
                 http=self._http,
                 callbacks=self._callbacks,
                 token_source=self.tokens.mint,
-                endpoints=own | self._endpoints,
+                endpoints=emulated | self._endpoints,
                 log_sink=write_log,
                 call_log_level=level,
             )
@@ -130,7 +145,7 @@ class Workflows:
 
 
 def write_log(entry: dict[str, Any]) -> None:
-    """One line of our log for an entry of ``sys.log`` or of call logging."""
+    """Log an entry of `sys.log` or of call logging."""
     severity = str(entry.get("severity", "DEFAULT"))
     level = logging.CRITICAL if severity in _CRITICAL else _LEVELS.get(severity, logging.INFO)
     text = json.dumps(entry, default=str, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The rules that a request to either API must keep, with the limits of the service."""
+"""The rules that workflows and executions have to keep, with the limits of the service."""
 
 import json
 import re
@@ -19,7 +19,7 @@ _RESERVED_PREFIXES = ("GOOGLE", "WORKFLOWS")
 
 
 def workflow_id(text: str) -> str:
-    """``text`` if it may name a workflow."""
+    """`text` if it is a valid workflow id."""
     if not _WORKFLOW_ID.fullmatch(text):
         raise InvalidArgumentError(
             f"workflow ID {text!r} must be 1-64 characters, start with a letter, end with a letter or number, "
@@ -30,7 +30,7 @@ def workflow_id(text: str) -> str:
 
 
 def source(text: str) -> str:
-    """``text`` if it may be a workflow's source by its size alone."""
+    """`text` if it is not empty and within the size limit."""
     if not text.strip():
         raise InvalidArgumentError("source_contents is required", field="workflow.source_contents")
     size = len(text.encode())
@@ -41,7 +41,7 @@ def source(text: str) -> str:
 
 
 def description(text: str) -> str:
-    """``text`` if it is short enough to describe a workflow."""
+    """`text` if it is within the length limit."""
     if len(text) > MAX_DESCRIPTION:
         message = f"description has {len(text)} characters, the limit is {MAX_DESCRIPTION}"
         raise InvalidArgumentError(message, field="workflow.description")
@@ -49,7 +49,7 @@ def description(text: str) -> str:
 
 
 def labels(values: Mapping[str, str], field: str) -> dict[str, str]:
-    """``values`` if Google's label rules allow them; ``field`` is named in the refusal."""
+    """`values` if they keep Google's rules for labels; errors name `field`."""
     if len(values) > MAX_LABELS:
         raise InvalidArgumentError(f"{len(values)} labels, the limit is {MAX_LABELS}", field=field)
     for key, value in values.items():
@@ -69,13 +69,13 @@ def labels(values: Mapping[str, str], field: str) -> dict[str, str]:
 
 
 def _label_text(text: str) -> bool:
-    # International letters are allowed; scripts without case have no lowercase to ask for.
+    # International letters are allowed; letters of scripts without case count as lowercase.
     plain = all(c in "_-" or c.isdigit() or (c.isalpha() and c == c.lower()) for c in text)
     return plain and len(text) <= MAX_LABEL_LENGTH
 
 
 def env_vars(values: Mapping[str, str]) -> dict[str, str]:
-    """``values`` if a workflow revision may carry them as user environment variables."""
+    """`values` if they are valid user environment variables."""
     field = "workflow.user_env_vars"
     if len(values) > MAX_ENV_VARS:
         message = f"{len(values)} user environment variables, the limit is {MAX_ENV_VARS}"
@@ -93,7 +93,7 @@ def env_vars(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def argument(text: str) -> str:
-    """``text`` if it is JSON within the limit; an argument not given is ``null``."""
+    """`text` if it is JSON within the limit, `null` if it is empty."""
     if not text:
         return "null"
     size = len(text.encode())
@@ -109,20 +109,9 @@ def argument(text: str) -> str:
 
 
 def decode(text: str) -> Any:
-    """JSON text as values; ``NaN`` and ``Infinity``, which Python would take, are no JSON."""
+    """The value of JSON text, without `NaN` and `Infinity`, which only Python accepts."""
     return json.loads(text, parse_constant=_no_constant)
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON value")
-
-
-def page_size(text: str | int, *, default: int, largest: int) -> int:
-    """How many items a page holds: values over ``largest`` are coerced down to it, 0 means ``default``."""
-    try:
-        size = int(text or 0)
-    except ValueError:
-        raise InvalidArgumentError(f"invalid page size {text!r}", field="page_size") from None
-    if size < 0:
-        raise InvalidArgumentError(f"page size {size} is negative", field="page_size")
-    return min(size or default, largest)
+    raise ValueError(f"{name} is not a JSON value")

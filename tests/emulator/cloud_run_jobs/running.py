@@ -1,4 +1,4 @@
-"""Jobs of a small stack in this event loop, their tasks as real processes, asked over REST without a port."""
+"""Runs the jobs of a small stack in this event loop, with tasks as real processes and REST without a port."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from emulator.supervisor.reaper import Guard
 PARENT = "projects/local-project/locations/us-central1"
 JOB = f"{PARENT}/jobs/toy"
 
-# A task that notes what it was given, then does what the file `do` in its folder says.
+# A task that can record its arguments and environment, and runs the Python of the file `do` in its folder.
 TASK = """
 import json, os, pathlib, signal, sys, time
 index, attempt = os.environ["CLOUD_RUN_TASK_INDEX"], os.environ["CLOUD_RUN_TASK_ATTEMPT"]
@@ -40,7 +40,7 @@ exec(pathlib.Path("do").read_text())
 
 
 class Cloud:
-    """The API of `jobs`, and the folder that its tasks run in."""
+    """A client of the API, and the folder that the tasks run in."""
 
     def __init__(self, folder: Path, jobs: Jobs, http: httpx.AsyncClient) -> None:
         self.folder, self.jobs, self.http = folder, jobs, http
@@ -51,28 +51,28 @@ class Cloud:
         return response.json()
 
     async def run(self, **overrides: Any) -> Any:
-        """Begin an execution; its operation."""
+        """Start an execution and return its operation."""
         return await self.call("POST", f"{JOB}:run", json={"overrides": overrides})
 
     async def done(self, operation: Any) -> Any:
-        """An operation when it is done."""
+        """Wait for an operation and return it."""
         answer = await self.call("POST", f"{operation['name']}:wait", json={})
         assert answer["done"] is True
         return answer
 
     def seen(self) -> list[dict[str, Any]]:
-        """What the tasks have noted."""
+        """The records that the tasks have written."""
         file = self.folder / "seen"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Wait for something that tasks bring about; the test's own timeout is the limit."""
+        """Wait until a condition holds; the test's timeout is the limit."""
         while not condition():
             await asyncio.sleep(0.01)
 
 
 def write_stack(folder: Path, do: str, settings: str = "", *, job: str = "toy", more: str = "") -> Path:
-    """A stack file with one job, whose tasks do what the Python of `do` says; `settings` is one line of YAML of it."""
+    """Write a stack file with one job, whose tasks run the Python in `do`; `settings` is a line of its YAML."""
     (folder / "task.py").write_text(TASK)
     (folder / "do").write_text(do)
     file = folder / "stack.yaml"
@@ -91,7 +91,7 @@ jobs:
 
 @contextmanager
 def starting(stack: Stack) -> Iterator[Tasks]:
-    """What starts the tasks of a stack; nothing of them is left at the end."""
+    """The starter of a stack's tasks; no process is left at the end."""
     logs = stack.root / "logs"
     logs.mkdir(exist_ok=True)
     with Guard() as guard:
@@ -110,7 +110,7 @@ async def running(
     data: Path | None = None,
     grace_s: float = 10,
 ) -> AsyncIterator[Cloud]:
-    """A cloud with one job; its state is in memory unless `data` is given."""
+    """A cloud with one job and its state in `data`, or in memory."""
     stack = loader.load(write_stack(folder, do, settings, job=job))
     with starting(stack) as tasks:
         jobs = Jobs(data, PARENT, stack.jobs, tasks.start, grace_s=grace_s)

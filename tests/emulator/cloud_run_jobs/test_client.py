@@ -18,7 +18,7 @@ Overrides = run_v2.RunJobRequest.Overrides
 
 @pytest.fixture
 def options(tmp_path: Path, background: Any) -> Iterator[dict[str, Any]]:
-    """What a client is made with to reach the emulator."""
+    """The options of a client that reach the emulator."""
     do = 'sys.exit(int(os.environ.get("TOY_STATUS", "0")))'
     stack = loader.load(write_stack(tmp_path, do, "max_retries: 1"))
     with starting(stack) as tasks:
@@ -32,7 +32,7 @@ def options(tmp_path: Path, background: Any) -> Iterator[dict[str, Any]]:
         background.run(emulator.close())
 
 
-def test_client_runs_a_job_and_reads_how_it_went(options: dict[str, Any]) -> None:
+def test_client_runs_a_job_and_reads_its_result(options: dict[str, Any]) -> None:
     jobs = run_v2.JobsClient(**options)
     assert [job.name for job in jobs.list_jobs(parent=PARENT)] == [JOB]
     execution = jobs.run_job({"name": JOB, "overrides": Overrides(task_count=2)}).result(timeout=60)
@@ -56,7 +56,7 @@ def test_failed_execution_raises_and_its_tasks_say_why(options: dict[str, Any]) 
     assert task.last_attempt_result.exit_code == 3
 
 
-def test_refusals_are_the_clients_own_exceptions(options: dict[str, Any]) -> None:
+def test_errors_become_the_clients_exceptions(options: dict[str, Any]) -> None:
     jobs = run_v2.JobsClient(**options)
     with pytest.raises(NotFound, match="Resource 'none' of kind 'JOB'"):
         jobs.run_job(name=f"{PARENT}/jobs/none")

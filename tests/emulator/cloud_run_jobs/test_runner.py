@@ -14,7 +14,7 @@ HOLD = 'note(); until("gate")'
 STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN); note(); time.sleep(600)"
 
 
-def test_tasks_get_their_place_and_the_overrides(tmp_path: Path) -> None:
+def test_tasks_receive_their_index_and_the_overrides(tmp_path: Path) -> None:
     async def check() -> None:
         async with running(tmp_path) as cloud:
             change = {"name": "toy", "args": ["other"], "env": [{"name": "TOY_MORE", "value": "1"}]}
@@ -41,7 +41,7 @@ def test_tasks_get_their_place_and_the_overrides(tmp_path: Path) -> None:
     asyncio.run(check())
 
 
-def test_arguments_are_the_jobs_own_unless_they_are_cleared(tmp_path: Path) -> None:
+def test_arguments_are_the_jobs_unless_cleared(tmp_path: Path) -> None:
     async def check() -> None:
         async with running(tmp_path) as cloud:
             await cloud.done(await cloud.run())
@@ -51,7 +51,7 @@ def test_arguments_are_the_jobs_own_unless_they_are_cleared(tmp_path: Path) -> N
     asyncio.run(check())
 
 
-def test_failing_task_is_tried_again_and_then_fails_the_operation(tmp_path: Path) -> None:
+def test_failing_task_is_retried_and_then_fails_the_operation(tmp_path: Path) -> None:
     async def check() -> None:
         do = 'note(); print("no such shard", flush=True); sys.exit(3 if index == "1" else 0)'
         async with running(tmp_path, do, "max_retries: 2") as cloud:
@@ -74,7 +74,7 @@ def test_failing_task_is_tried_again_and_then_fails_the_operation(tmp_path: Path
     asyncio.run(check())
 
 
-def test_killed_task_is_tried_again(tmp_path: Path) -> None:
+def test_killed_task_is_retried(tmp_path: Path) -> None:
     async def check() -> None:
         do = 'note(); attempt == "0" and time.sleep(600)'
         async with running(tmp_path, do) as cloud:
@@ -87,7 +87,7 @@ def test_killed_task_is_tried_again(tmp_path: Path) -> None:
     asyncio.run(check())
 
 
-def test_nothing_that_a_task_has_started_outlives_it(tmp_path: Path) -> None:
+def test_child_processes_of_a_task_end_with_it(tmp_path: Path) -> None:
     async def check() -> None:
         do = """
 import subprocess
@@ -103,7 +103,7 @@ note(child=subprocess.Popen(["sleep", "600"]).pid)
     asyncio.run(check())
 
 
-def test_program_that_cannot_be_started_fails_its_task(tmp_path: Path) -> None:
+def test_command_that_cannot_be_started_fails_its_task(tmp_path: Path) -> None:
     async def check() -> None:
         async with running(tmp_path, settings="command: [./nothing]") as cloud:
             operation = await cloud.done(await cloud.run())
@@ -112,7 +112,7 @@ def test_program_that_cannot_be_started_fails_its_task(tmp_path: Path) -> None:
     asyncio.run(check())
 
 
-def test_no_more_tasks_run_at_once_than_the_parallelism_says(tmp_path: Path) -> None:
+def test_parallelism_limits_concurrent_tasks(tmp_path: Path) -> None:
     async def check() -> None:
         do = """
 mine = pathlib.Path(f"at-work-{index}")
@@ -132,7 +132,7 @@ mine.unlink()
     asyncio.run(check())
 
 
-def test_task_that_takes_too_long_is_ended_and_fails(tmp_path: Path) -> None:
+def test_task_fails_at_its_timeout(tmp_path: Path) -> None:
     async def check() -> None:
         async with running(tmp_path, "time.sleep(600)", "max_retries: 1") as cloud:
             operation = await cloud.done(await cloud.run(timeout="0.05s"))
@@ -165,7 +165,7 @@ def test_cancelled_execution_ends_without_an_error(tmp_path: Path) -> None:
     asyncio.run(check())
 
 
-def test_task_that_ignores_the_request_to_end_is_killed(tmp_path: Path) -> None:
+def test_task_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     async def check() -> None:
         async with running(tmp_path, STUBBORN, grace_s=0.05) as cloud:
             begun = await cloud.run()
@@ -177,7 +177,7 @@ def test_task_that_ignores_the_request_to_end_is_killed(tmp_path: Path) -> None:
     asyncio.run(check())
 
 
-def test_insisting_ends_tasks_at_once(tmp_path: Path) -> None:
+def test_kill_ends_tasks_immediately(tmp_path: Path) -> None:
     async def check() -> None:
         async with running(tmp_path, STUBBORN, grace_s=600) as cloud:
             await cloud.run()
@@ -190,7 +190,7 @@ def test_insisting_ends_tasks_at_once(tmp_path: Path) -> None:
     asyncio.run(check())
 
 
-def test_interrupted_execution_goes_on_after_a_restart_with_what_is_unfinished(tmp_path: Path) -> None:
+def test_interrupted_execution_resumes_its_unfinished_tasks_after_a_restart(tmp_path: Path) -> None:
     async def check() -> None:
         do = 'note(); index == "0" or until("gate")'
         data = tmp_path / "data"
@@ -225,7 +225,7 @@ def test_cancellation_survives_a_kill(tmp_path: Path) -> None:
     asyncio.run(check())
 
 
-def test_execution_of_a_job_that_the_stack_no_longer_has_fails(tmp_path: Path) -> None:
+def test_execution_of_a_deleted_job_fails(tmp_path: Path) -> None:
     async def check() -> None:
         data = tmp_path / "data"
         async with running(tmp_path, HOLD, data=data) as cloud:
@@ -237,7 +237,7 @@ def test_execution_of_a_job_that_the_stack_no_longer_has_fails(tmp_path: Path) -
     asyncio.run(check())
 
 
-def test_tasks_that_have_not_begun_are_listed_as_pending(tmp_path: Path) -> None:
+def test_tasks_that_have_not_started_are_listed_as_pending(tmp_path: Path) -> None:
     async def check() -> None:
         async with running(tmp_path, HOLD, "parallelism: 1") as cloud:
             begun = await cloud.run(taskCount=3)

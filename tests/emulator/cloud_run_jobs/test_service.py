@@ -1,4 +1,4 @@
-"""Jobs under the whole emulator: called by a workflow, and found again after a kill."""
+"""Jobs in the whole emulator: run by a workflow, resumed after a kill."""
 
 import asyncio
 import json
@@ -79,7 +79,7 @@ def toy(tmp_path: Path) -> Iterator[Toy]:
     made.close()
 
 
-def test_job_goes_on_after_the_emulator_was_killed_and_ends_with_it(toy: Toy) -> None:
+def test_job_resumes_after_the_emulator_is_killed_and_ends_when_it_stops(toy: Toy) -> None:
     url = f"http://{toy.up()['http']}/v2"
     begun = httpx.post(f"{url}/{JOB}:run", json={"overrides": {"taskCount": 2}}).json()
     toy.until(lambda: len(toy.seen) == 2)
@@ -99,4 +99,4 @@ def test_job_goes_on_after_the_emulator_was_killed_and_ends_with_it(toy: Toy) ->
     toy.until(lambda: len(toy.seen) == 5)
     processes = toy.processes()
     assert toy.signal(signal.SIGINT) == 0
-    assert gone(processes), "a task under way ends with the command"
+    assert gone(processes), "running tasks end with the emulator"

@@ -1,4 +1,4 @@
-"""The `jobs` of a stack file: defaults and mistakes."""
+"""The `jobs` of a stack file: defaults and errors."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def test_defaults_are_cloud_runs_own(tmp_path: Path) -> None:
         ("toy: {command: [x], env: {A: 1}}", "jobs.toy.env.A: must be a string"),
     ],
 )
-def test_mistakes_are_named_with_their_place(tmp_path: Path, job: str, problem: str) -> None:
+def test_errors_name_the_place(tmp_path: Path, job: str, problem: str) -> None:
     with pytest.raises(StackError) as caught:
         load(tmp_path, f"jobs: {{{job}}}")
     assert problem in str(caught.value)

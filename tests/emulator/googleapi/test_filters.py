@@ -64,6 +64,8 @@ RECORD = {
         ("state=FAILED AND state=ACTIVE OR state=SUCCEEDED", False),
         ("(state=FAILED AND labels.job=x) OR duration>1s", True),
         ("NOT (state=ACTIVE OR labels.job=x)", True),
+        ("(" * 50 + "state=FAILED" + ")" * 50, True),
+        ("state=FAILED" + " AND state=FAILED" * 5000, True),
     ],
 )
 def test_filter(text, expected):
@@ -90,9 +92,15 @@ def test_filter(text, expected):
         "state=FAILED ;",
         'state="FAILED',
         "OR state=FAILED",
+        "(" * 5000 + "state=FAILED" + ")" * 5000,
+        "(" * 5000,
+        "NOT " * 5000 + "state=FAILED",
+        "-(" * 5000 + "state=FAILED" + ")" * 5000,
+        "duration=" + "9" * 5000,
     ],
+    ids=lambda text: text[:40],
 )
-def test_bad_filters_are_refused_by_name(text):
-    with pytest.raises(InvalidArgumentError, match="invalid filter") as refusal:
+def test_invalid_filters_are_refused(text):
+    with pytest.raises(InvalidArgumentError, match="Invalid filter") as refusal:
         compile_filter(text, FIELDS)
     assert refusal.value.field == "filter"

@@ -17,12 +17,12 @@ def test_times_round_trip(nanos, text):
     assert parse_time(text) == nanos
 
 
-def test_times_with_an_offset_and_dates_alone():
+def test_time_with_an_offset_and_date_alone():
     assert parse_time("2026-01-01T01:00:00+01:00") == parse_time("2026-01-01")
 
 
 @pytest.mark.parametrize("text", ["", "now", "2026-13-01", "2026-01-01T25:00:00Z", "12:00"])
-def test_what_is_no_time(text):
+def test_invalid_times(text):
     with pytest.raises(ValueError, match=r".+"):
         parse_time(text)
 

@@ -1,4 +1,4 @@
-"""Triggers, push subscriptions and workflows pass the gates of services that they call, as far as the stack says."""
+"""Triggers, push subscriptions and workflows call services with the identities that the stack grants access."""
 
 import asyncio
 import base64
@@ -84,7 +84,7 @@ async def execute(emulator: Emulator, **argument: str) -> Any:
 
 
 def caller(receiver: Receiver) -> tuple[str, str]:
-    """E-mail address and audience of the token that came with the last call."""
+    """E-mail address and audience of the last call's token."""
     payload = receiver.pushes[-1].headers["authorization"].split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
     return claims["email"], claims["aud"]
@@ -115,7 +115,7 @@ def test_a_push_subscription_calls_as_the_account_that_it_was_made_with(tmp_path
     asyncio.run(check())
 
 
-def test_a_trigger_whose_account_may_not_call_is_refused_and_tries_again(tmp_path: Path) -> None:
+def test_a_trigger_without_permission_is_refused_and_retries(tmp_path: Path) -> None:
     async def check() -> None:
         async with stack(tmp_path, "[runner]") as (emulator, receiver, _):
             publish(emulator, "messages")

@@ -1,4 +1,4 @@
-"""The proxy in front of a service, over real sockets: who passes, what is streamed, how it ends when a side dies."""
+"""The proxy in front of a service, over real sockets: access, streaming, and failures of either side."""
 
 import asyncio
 import hashlib
@@ -26,7 +26,7 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @dataclass
 class Rig:
-    """A front at `url` that lets CALLER pass, and how often the service behind it was connected to."""
+    """A front at `url` that admits CALLER, and the number of connections to the service behind it."""
 
     url: str
     http: aiohttp.ClientSession
@@ -58,7 +58,7 @@ async def fronting(port: int, head_timeout_s: float = HEAD_TIMEOUT_S) -> AsyncIt
 
 @asynccontextmanager
 async def behind(answer: Answer, port: int = 0) -> AsyncIterator[Rig]:
-    """A front before a service that is nothing but a function on a connection."""
+    """A front for a service that is a function on a connection."""
     writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -75,7 +75,7 @@ async def behind(answer: Answer, port: int = 0) -> AsyncIterator[Rig]:
 
 @asynccontextmanager
 async def behind_app(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[Rig]:
-    """A front before a web application with one handler for everything."""
+    """A front for a web application with a single handler."""
     app = web.Application(client_max_size=1 << 30)
     app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app)
@@ -105,7 +105,7 @@ async def request_head(reader: asyncio.StreamReader) -> bytes:
 
 
 @run
-async def test_only_an_invokers_token_for_this_service_reaches_it() -> None:
+async def test_only_an_invokers_token_for_this_service_is_admitted() -> None:
     async with receiving() as receiver, fronting(int(receiver.url.rsplit(":", 1)[1])) as rig:
         cases: list[tuple[dict[str, str], int]] = [
             ({}, 403),
@@ -128,8 +128,8 @@ async def test_only_an_invokers_token_for_this_service_reaches_it() -> None:
 
 
 @run
-async def test_bodies_are_streamed_both_ways_while_they_come() -> None:
-    """Each part is sent only when the one before has come back: a proxy that collects a body would wait for ever."""
+async def test_bodies_are_streamed_both_ways() -> None:
+    """Each part is sent only after the previous one has come back, so that a buffering proxy would hang."""
 
     async def echo(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -153,7 +153,7 @@ async def test_bodies_are_streamed_both_ways_while_they_come() -> None:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_large_body_arrives_whole_in_both_directions(chunked: bool) -> None:
+def test_a_large_body_arrives_complete_in_both_directions(chunked: bool) -> None:
     content = bytes(range(256)) * 80_000  # 20 MB
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -175,7 +175,7 @@ def test_a_large_body_arrives_whole_in_both_directions(chunked: bool) -> None:
 
 
 @run
-async def test_a_reader_that_stops_reading_stops_the_service_from_sending() -> None:
+async def test_back_pressure_reaches_the_service() -> None:
     sent = 0
 
     async def pour(request: web.Request) -> web.StreamResponse:
@@ -201,7 +201,7 @@ async def test_a_reader_that_stops_reading_stops_the_service_from_sending() -> N
 
 
 @run
-async def test_connections_are_used_again_on_both_sides() -> None:
+async def test_connections_are_reused_on_both_sides() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for _ in range(3):
             await request_head(reader)
@@ -216,7 +216,7 @@ async def test_connections_are_used_again_on_both_sides() -> None:
 
 
 @run
-async def test_head_has_no_body_and_what_follows_is_still_understood() -> None:
+async def test_head_has_no_body_and_the_next_request_works() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await request_head(reader)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + (b"" if head.startswith(b"HEAD") else b"ok"))
@@ -231,7 +231,7 @@ async def test_head_has_no_body_and_what_follows_is_still_understood() -> None:
 
 
 @run
-async def test_a_body_that_ends_with_the_connection_arrives_whole() -> None:
+async def test_a_body_that_ends_with_the_connection_arrives_complete() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request_head(reader)
         writer.write(b"HTTP/1.0 200 OK\r\n\r\n" + b"x" * 100_000)
@@ -241,7 +241,7 @@ async def test_a_body_that_ends_with_the_connection_arrives_whole() -> None:
 
 
 @run
-async def test_a_caller_may_wait_until_the_service_wants_its_body() -> None:
+async def test_expect_100_continue_is_forwarded() -> None:
     async def read(request: web.Request) -> web.StreamResponse:
         return web.Response(text=await request.text())
 
@@ -270,7 +270,7 @@ async def test_a_service_may_answer_before_it_has_read_everything() -> None:
 
 
 @run
-async def test_a_refused_caller_that_goes_on_sending_reads_why() -> None:
+async def test_a_refused_caller_that_keeps_sending_reads_the_reason() -> None:
     async with behind_app(unreachable) as rig:
         reader, writer = await rig.raw()
         writer.write(f"POST / HTTP/1.1\r\nHost: {rig.host}\r\nContent-Length: 5000000\r\n\r\n".encode())
@@ -282,7 +282,7 @@ async def test_a_refused_caller_that_goes_on_sending_reads_why() -> None:
 
 
 @run
-async def test_a_service_that_is_down_is_answered_503_and_works_again_once_it_is_back() -> None:
+async def test_calls_to_a_stopped_service_get_503_until_it_restarts() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request_head(reader)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
@@ -298,7 +298,7 @@ async def test_a_service_that_is_down_is_answered_503_and_works_again_once_it_is
 
 
 @run
-async def test_a_service_that_dies_before_it_answers_is_answered_503() -> None:
+async def test_a_service_that_dies_before_responding_gives_503() -> None:
     async def die(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request_head(reader)
         writer.transport.abort()
@@ -308,7 +308,7 @@ async def test_a_service_that_dies_before_it_answers_is_answered_503() -> None:
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 100", b"Transfer-Encoding: chunked"])
-def test_an_answer_that_breaks_off_is_not_taken_for_whole(framing: bytes) -> None:
+def test_a_truncated_response_is_not_taken_for_complete(framing: bytes) -> None:
     async def die(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request_head(reader)
         writer.write(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n5\r\nhello\r\n")
@@ -325,7 +325,7 @@ def test_an_answer_that_breaks_off_is_not_taken_for_whole(framing: bytes) -> Non
 
 
 @run
-async def test_a_service_that_speaks_no_http_is_answered_503() -> None:
+async def test_a_service_that_does_not_speak_http_gives_503() -> None:
     async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request_head(reader)
         writer.write(b"\x00\x01 no HTTP at all \r\n\r\n")
@@ -335,7 +335,7 @@ async def test_a_service_that_speaks_no_http_is_answered_503() -> None:
 
 
 @run
-async def test_a_caller_that_leaves_takes_its_request_along() -> None:
+async def test_a_caller_that_disconnects_ends_its_request() -> None:
     left = asyncio.Event()
 
     async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -363,7 +363,7 @@ async def test_a_caller_that_leaves_takes_its_request_along() -> None:
         (b"GET / HTTP/1.0\r\n\r\n", 403),
     ],
 )
-def test_what_is_no_proper_request_is_refused_with_the_right_status(sent: bytes, expected: int) -> None:
+def test_malformed_requests_are_refused(sent: bytes, expected: int) -> None:
     async def check() -> None:
         async with behind_app(unreachable) as rig:
             reader, writer = await rig.raw()
@@ -377,7 +377,7 @@ def test_what_is_no_proper_request_is_refused_with_the_right_status(sent: bytes,
 
 
 @run
-async def test_requests_sent_without_waiting_get_one_answer_and_a_closed_connection() -> None:
+async def test_pipelined_requests_get_one_response_and_a_closed_connection() -> None:
     asked = 0
 
     async def count(request: web.Request) -> web.StreamResponse:

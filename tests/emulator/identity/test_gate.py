@@ -1,4 +1,4 @@
-"""Which tokens open the gate of a service, and what the others are answered."""
+"""The tokens that a gate admits, and the responses to the others."""
 
 import asyncio
 import base64
@@ -23,7 +23,7 @@ CALLER, STRANGER = "workflow@p.iam.gserviceaccount.com", "stranger@p.iam.gservic
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where one key lies, for issuers with different clocks."""
+    """The folder of a key, for issuers with different clocks."""
     folder = tmp_path_factory.mktemp("keys")
     TokenIssuer(folder)
     return folder
@@ -93,9 +93,7 @@ NO_TOKENS: dict[str, Callable[[TokenIssuer, Path], bytes]] = {
 
 
 @pytest.mark.parametrize("made", NO_TOKENS.values(), ids=NO_TOKENS)
-def test_a_token_that_proves_nothing_is_answered_401(
-    issuer: TokenIssuer, keys: Path, made: Callable[[TokenIssuer, Path], bytes]
-) -> None:
+def test_an_invalid_token_gets_401(issuer: TokenIssuer, keys: Path, made: Callable[[TokenIssuer, Path], bytes]) -> None:
     token = made(issuer, keys)
     refusal = Gate(issuer, URL, frozenset({CALLER})).refusal([b"Bearer " + token])
     assert refusal is not None
@@ -105,31 +103,31 @@ def test_a_token_that_proves_nothing_is_answered_401(
 
 
 @pytest.mark.parametrize("headers", [[], [b""], [b"Basic dTpw"], [b"Bear x"]])
-def test_a_call_without_a_bearer_token_is_answered_403(issuer: TokenIssuer, headers: list[bytes]) -> None:
+def test_a_call_without_a_bearer_token_gets_403(issuer: TokenIssuer, headers: list[bytes]) -> None:
     refusal = Gate(issuer, URL, frozenset({CALLER})).refusal(headers)
     assert refusal is not None
     assert refusal.status == 403
 
 
-def test_a_strangers_token_is_answered_403_and_names_the_stranger(issuer: TokenIssuer) -> None:
+def test_an_unknown_accounts_token_gets_403_with_its_name(issuer: TokenIssuer) -> None:
     refusal = Gate(issuer, URL, frozenset({CALLER})).refusal([b"Bearer " + mint(issuer, email=STRANGER)])
     assert refusal is not None
     assert (refusal.status, STRANGER in refusal.reason) == (403, True)
 
 
 @pytest.mark.parametrize("scheme", [b"Bearer ", b"bearer ", b"Bearer  "])
-def test_an_invokers_token_passes_again_and_again(issuer: TokenIssuer, scheme: bytes) -> None:
+def test_an_invokers_token_is_admitted_repeatedly(issuer: TokenIssuer, scheme: bytes) -> None:
     gate = Gate(issuer, URL, frozenset({CALLER}))
     assert [gate.refusal([scheme + mint(issuer)]) for _ in range(3)] == [None, None, None]
 
 
-def test_two_tokens_are_one_too_many(issuer: TokenIssuer) -> None:
+def test_two_tokens_are_refused(issuer: TokenIssuer) -> None:
     refusal = Gate(issuer, URL, frozenset({CALLER})).refusal([b"Bearer " + mint(issuer)] * 2)
     assert refusal is not None
     assert refusal.status == 401
 
 
-def test_a_token_that_has_passed_passes_no_longer_once_it_expires(issuer: TokenIssuer) -> None:
+def test_a_cached_token_is_refused_once_it_expires(issuer: TokenIssuer) -> None:
     now = [time.time()]
     gate = Gate(issuer, URL, frozenset({CALLER}), now=lambda: now[0])
     token = b"Bearer " + mint(issuer)
@@ -140,12 +138,12 @@ def test_a_token_that_has_passed_passes_no_longer_once_it_expires(issuer: TokenI
     assert refusal.status == 401
 
 
-def test_everybody_passes_where_everybody_may(issuer: TokenIssuer) -> None:
+def test_a_public_service_admits_every_call(issuer: TokenIssuer) -> None:
     gate = Gate(issuer, URL, None)
     assert [gate.refusal(headers) for headers in ([], [b"Bearer garbage"])] == [None, None]
 
 
-def test_a_token_without_its_signature_still_tells_who_called(issuer: TokenIssuer) -> None:
+def test_a_token_without_its_signature_still_identifies_the_caller(issuer: TokenIssuer) -> None:
     left = unsigned(b"Bearer " + mint(issuer))
     assert left.endswith(b".SIGNATURE_REMOVED_BY_GOOGLE")
     assert json.loads(base64.urlsafe_b64decode(left.split(b".")[1] + b"=="))["email"] == CALLER

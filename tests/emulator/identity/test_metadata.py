@@ -1,4 +1,4 @@
-"""The metadata server, asked by google-auth itself, which then checks what it got with the published keys."""
+"""The metadata server as google-auth uses it, with tokens verified by the published keys."""
 
 import asyncio
 import os
@@ -57,12 +57,12 @@ def test_google_auth_fetches_a_token_of_the_developer(http: str) -> None:
     assert (found["email"], found["aud"]) == ("developer@p.iam.gserviceaccount.com", URL)
 
 
-def test_every_account_of_the_stack_can_be_spoken_for(http: str) -> None:
+def test_tokens_are_issued_for_every_account_of_the_stack(http: str) -> None:
     path = "/computeMetadata/v1/instance/service-accounts/hook/identity"
     assert claims(http, get(http, f"{path}?audience={URL}").text)["email"] == "hook@p.iam.gserviceaccount.com"
 
 
-def test_a_workflow_run_by_hand_gets_its_tokens_there(http: str) -> None:
+def test_workflows_run_from_the_command_line_get_their_tokens_there(http: str) -> None:
     wanted = TokenRequest("OIDC", URL, (), "workflow@p.iam.gserviceaccount.com")
     mint = from_metadata_server(http)
     with pytest.raises(RuntimeError, match="no service account workflow@"):
@@ -83,8 +83,6 @@ def test_a_workflow_run_by_hand_gets_its_tokens_there(http: str) -> None:
         ("instance/service-accounts/default/email", {}, 200),
     ],
 )
-def test_questions_are_answered_as_on_google_cloud(
-    http: str, path: str, headers: dict[str, str], expected: int
-) -> None:
+def test_responses_are_those_of_google_cloud(http: str, path: str, headers: dict[str, str], expected: int) -> None:
     answer = get(http, f"/computeMetadata/v1/{path}", **headers)
     assert (answer.status_code, answer.headers["Metadata-Flavor"]) == (expected, "Google")

@@ -1,4 +1,4 @@
-"""Who may invoke what, by the stack file; and that the local stack says the same as the inventory of deployments."""
+"""The invokers of a stack file, and that the local stack agrees with the deployments' inventory."""
 
 from pathlib import Path
 
@@ -44,20 +44,20 @@ def account(name: str) -> str:
         ("silent", {account("pusher"), account("runner"), account("developer")}),
     ],
 )
-def test_invokers_are_what_the_file_says_or_who_calls_by_design(
+def test_invokers_come_from_the_file_or_from_the_callers_in_the_stack(
     stack: Stack, service: str, expected: set[str] | None
 ) -> None:
     (found,) = (each for each in stack.services if each.name == service)
     assert policy.invokers(stack, found) == expected
 
 
-def test_every_account_of_the_stack_is_known_and_no_other(stack: Stack) -> None:
+def test_accounts_are_those_of_the_stack(stack: Stack) -> None:
     services = {account(name) for name in ("open", "closed", "named", "silent")}
     others = {account(name) for name in ("someone", "pusher", "events", "runner", "developer")}
     assert policy.accounts(stack) == services | others | {"other@q.iam.gserviceaccount.com"}
 
 
-def test_the_local_stack_lets_in_whom_the_inventory_does_and_the_developer() -> None:
+def test_the_local_stack_admits_the_accounts_of_the_inventory_and_the_developer() -> None:
     granted: dict[str, set[str]] = {}
     for binding in inventory.load({"project_id": "any-project", "gpu_image": "any/image"})["iam"]:
         if binding["role"] == "roles/run.invoker" and binding["target"].startswith("service/"):

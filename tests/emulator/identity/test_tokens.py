@@ -43,7 +43,7 @@ def test_a_token_of_another_issuer_or_audience_is_refused():
         jwt.decode(token, certs=foreign)
 
 
-def test_tokens_are_kept_while_good_and_renewed_before_they_expire():
+def test_tokens_are_cached_and_renewed_before_they_expire():
     now = [1_000_000.0]
     issuer = TokenIssuer(now=lambda: now[0])
     first = asyncio.run(issuer.mint(ASKED))

@@ -1,4 +1,4 @@
-"""Leases, back-off, ordering and dead letters, with time turned by hand."""
+"""Leases, back-off, ordering and dead letters, with a manual clock."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from emulator.pubsub.store import Delivery, Store
 from emulator.pubsub.validation import check_subscription
 
 TOPIC, DEAD = "projects/p/topics/events", "projects/p/topics/dead"
-SUB, DEAD_SUB = "projects/p/subscriptions/worker", "projects/p/subscriptions/graveyard"
+SUB, DEAD_SUB = "projects/p/subscriptions/worker", "projects/p/subscriptions/dead-letters"
 
 
 class Setup:
@@ -59,13 +59,13 @@ def test_published_messages_go_to_every_subscription_that_takes_them(setup: Setu
     assert texts(setup.take("projects/p/subscriptions/big")) == ["large"]
 
 
-def test_message_without_receivers_is_not_kept(setup: Setup) -> None:
+def test_message_without_receivers_is_not_stored(setup: Setup) -> None:
     setup.publish("nobody listens")
     setup.subscribe()
     assert setup.take() == []
 
 
-def test_leased_message_is_not_given_out_twice_until_the_lease_ends(setup: Setup) -> None:
+def test_leased_message_is_not_handed_out_again_before_the_lease_ends(setup: Setup) -> None:
     setup.subscribe()
     setup.publish("a")
     assert [item.attempts for item in setup.take(lease=10)] == [1]
@@ -75,7 +75,7 @@ def test_leased_message_is_not_given_out_twice_until_the_lease_ends(setup: Setup
     assert [item.attempts for item in setup.take()] == [2]
 
 
-def test_acknowledged_message_is_gone(setup: Setup) -> None:
+def test_acknowledged_message_is_removed(setup: Setup) -> None:
     setup.subscribe()
     setup.publish("a")
     setup.backlog.acknowledge(SUB, setup.take()[0].message)
@@ -122,7 +122,7 @@ def test_push_without_retry_policy_backs_off_from_a_tenth_of_a_second(setup: Set
     assert waits[-1] == 60
 
 
-def test_pull_without_retry_policy_redelivers_at_once(setup: Setup) -> None:
+def test_pull_without_retry_policy_redelivers_immediately(setup: Setup) -> None:
     setup.subscribe()
     setup.publish("a")
     assert setup.backlog.fail(SUB, setup.take()[0].message) == 0
@@ -165,7 +165,7 @@ def test_message_moves_to_the_dead_letter_topic_after_its_attempts(setup: Setup)
     }
 
 
-def test_expired_leases_count_towards_the_dead_letter(setup: Setup) -> None:
+def test_expired_leases_count_as_delivery_attempts(setup: Setup) -> None:
     setup.subscribe(DEAD_SUB, DEAD)
     setup.subscribe(dead_letter_policy=dead_letter_policy())
     setup.publish("stuck")
@@ -186,7 +186,7 @@ def test_missing_dead_letter_topic_keeps_the_message(setup: Setup) -> None:
     assert texts(setup.take()) == ["poison"]
 
 
-def test_ordered_push_has_one_message_of_a_key_under_way(setup: Setup) -> None:
+def test_ordered_push_sends_one_message_per_key_at_a_time(setup: Setup) -> None:
     setup.subscribe(enable_message_ordering=True, push_config={"push_endpoint": "http://127.0.0.1:1/"})
     setup.publish("a1", "a2", key="a")
     setup.publish("b1", key="b")
@@ -198,7 +198,7 @@ def test_ordered_push_has_one_message_of_a_key_under_way(setup: Setup) -> None:
     assert texts(setup.take()) == ["a2"]
 
 
-def test_failed_message_blocks_those_behind_it(setup: Setup) -> None:
+def test_failed_message_blocks_later_ones_of_its_key(setup: Setup) -> None:
     policy = {"minimum_backoff": {"seconds": 10}}
     setup.subscribe(enable_message_ordering=True, retry_policy=policy)
     setup.publish("1", "2", "3", key="k")
@@ -211,7 +211,7 @@ def test_failed_message_blocks_those_behind_it(setup: Setup) -> None:
     assert texts(setup.take()) == ["2", "3"]
 
 
-def test_keys_mean_nothing_where_ordering_is_off(setup: Setup) -> None:
+def test_keys_are_ignored_without_ordering(setup: Setup) -> None:
     setup.subscribe(push_config={"push_endpoint": "http://127.0.0.1:1/"})
     setup.publish("1", "2", key="k")
     assert texts(setup.take()) == ["1", "2"]
@@ -226,7 +226,7 @@ def test_message_is_dropped_after_the_retention(setup: Setup) -> None:
     assert setup.store.backlog(SUB) == 1
 
 
-def test_old_messages_are_dropped_though_nobody_takes_them(setup: Setup) -> None:
+def test_old_messages_are_dropped_even_if_never_pulled(setup: Setup) -> None:
     setup.subscribe(message_retention_duration={"seconds": 600})
     setup.publish("old")
     setup.clock.advance(601)
@@ -235,7 +235,7 @@ def test_old_messages_are_dropped_though_nobody_takes_them(setup: Setup) -> None
     assert setup.store.backlog(SUB) == 1
 
 
-def test_deleted_subscription_takes_its_backlog_along(setup: Setup) -> None:
+def test_deleting_a_subscription_deletes_its_backlog(setup: Setup) -> None:
     setup.subscribe()
     setup.publish("a")
     setup.catalog.remove_subscription(SUB)

@@ -123,7 +123,7 @@ def test_topics_are_listed_updated_and_deleted(publisher: Any, subscriber: Any) 
         publisher.get_topic(topic=TOPIC)
 
 
-def test_subscription_is_made_with_the_services_defaults(publisher: Any, subscriber: Any) -> None:
+def test_subscription_gets_the_services_defaults(publisher: Any, subscriber: Any) -> None:
     made = subscriber.create_subscription(request={"name": SUB, "topic": TOPIC, "retry_policy": {}})
     assert made.ack_deadline_seconds == 10
     assert made.message_retention_duration.total_seconds() == 7 * 86400
@@ -145,7 +145,7 @@ def test_subscription_is_updated_field_by_field(publisher: Any, subscriber: Any)
         pull(subscriber)
 
 
-def test_detached_subscription_gets_nothing(publisher: Any, subscriber: Any) -> None:
+def test_detached_subscription_receives_nothing(publisher: Any, subscriber: Any) -> None:
     subscriber.create_subscription(name=SUB, topic=TOPIC)
     publisher.detach_subscription(request={"subscription": SUB})
     publisher.publish(TOPIC, b"a").result()
@@ -184,13 +184,13 @@ def test_detached_subscription_gets_nothing(publisher: Any, subscriber: Any) -> 
         ),
     ],
 )
-def test_wrong_subscription_is_refused(subscriber: Any, request_: dict[str, Any], error: type[Exception]) -> None:
+def test_invalid_subscription_is_refused(subscriber: Any, request_: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
         subscriber.create_subscription(request=request_)
     assert list(subscriber.list_subscriptions(project="projects/p")) == []
 
 
-def test_what_is_there_already_is_refused(publisher: Any, subscriber: Any) -> None:
+def test_existing_names_are_refused(publisher: Any, subscriber: Any) -> None:
     subscriber.create_subscription(name=SUB, topic=TOPIC)
     with pytest.raises(exceptions.AlreadyExists):
         subscriber.create_subscription(name=SUB, topic=TOPIC)
@@ -202,12 +202,12 @@ def test_what_is_there_already_is_refused(publisher: Any, subscriber: Any) -> No
     "message",
     [{}, {"data": b"x", "attributes": {"googkey": "v"}}, {"attributes": {"k": "v" * 1025}}, {"attributes": {"": "v"}}],
 )
-def test_wrong_message_is_refused(publisher: Any, message: dict[str, Any]) -> None:
+def test_invalid_message_is_refused(publisher: Any, message: dict[str, Any]) -> None:
     with pytest.raises(exceptions.InvalidArgument):
         publisher.api.publish(request={"topic": TOPIC, "messages": [message]})
 
 
-def test_publishing_to_nowhere_and_wrong_ack_ids_are_refused(publisher: Any, subscriber: Any) -> None:
+def test_missing_resources_and_invalid_ack_ids_are_refused(publisher: Any, subscriber: Any) -> None:
     subscriber.create_subscription(name=SUB, topic=TOPIC)
     with pytest.raises(exceptions.NotFound):
         publisher.publish("projects/p/topics/missing", b"a").result()

@@ -1,7 +1,7 @@
 import pytest
 
+from emulator.googleapi.errors import InvalidArgumentError
 from emulator.pubsub import filters
-from emulator.pubsub.errors import InvalidArgumentError
 
 ATTRIBUTES = {"type": "order", "region": "eu-west", "empty": "", "my-key": "1", "a.b/c": "x", "quote": 'say "hi"'}
 
@@ -40,10 +40,11 @@ ATTRIBUTES = {"type": "order", "region": "eu-west", "empty": "", "my-key": "1", 
         (r'attributes.type = "\u006frder"', True),
         (r'attributes.type = "\x6frder"', True),
         (r'attributes.type = "\157rder"', True),
+        ("(" * 50 + "attributes:type" + ")" * 50, True),
     ],
 )
-def test_matches(text: str, expected: bool) -> None:
-    assert filters.parse(text)(ATTRIBUTES) is expected
+def test_filter(text: str, expected: bool) -> None:
+    assert filters.compile_filter(text)(ATTRIBUTES) is expected
 
 
 @pytest.mark.parametrize(
@@ -65,13 +66,24 @@ def test_matches(text: str, expected: bool) -> None:
         'attributes.a = ("b" OR "c")',
         "attributes:a; drop",
         f'attributes.a = "{"x" * 260}"',
+        "(" * 5000 + "attributes:a" + ")" * 5000,
+        "(" * 120 + "attributes:a" + ")" * 120,
+        "-" * 240 + "attributes:a",
+        "(" * 250,
+        r'attributes.a = "\UFFFFFFFF"',
+        "attributes:-a",
+        "attributes:a-",
+        "attributes:a.b",
+        "attributes:'a'",
+        'attributes.a < "b"',
     ],
+    ids=lambda text: text[:40],
 )
-def test_refuses(text: str) -> None:
+def test_invalid_filters_are_refused(text: str) -> None:
     with pytest.raises(InvalidArgumentError, match="Invalid filter"):
-        filters.parse(text)
+        filters.compile_filter(text)
 
 
 def test_error_names_the_column() -> None:
     with pytest.raises(InvalidArgumentError, match="column 16: expected = or !="):
-        filters.parse("attributes.key AND x")
+        filters.compile_filter("attributes.key AND x")

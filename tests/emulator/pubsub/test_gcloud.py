@@ -53,7 +53,7 @@ def test_message_is_published_filtered_pulled_and_acknowledged(gcloud: Gcloud) -
     assert gcloud("pubsub", "subscriptions", "pull", "mine", "--limit=5") == []
 
 
-def test_bucket_notification_made_by_gcloud_is_published(gcloud: Gcloud, tmp_path: Path) -> None:
+def test_bucket_notification_created_by_gcloud_is_published(gcloud: Gcloud, tmp_path: Path) -> None:
     gcloud("pubsub", "topics", "create", "uploads")
     gcloud("pubsub", "subscriptions", "create", "uploads", "--topic=uploads")
     gcloud("storage", "buckets", "notifications", "create", "gs://input", "--topic=uploads")

@@ -1,4 +1,4 @@
-"""Pushes to a real HTTP receiver: what is sent, what acknowledges, what comes again."""
+"""Pushes to a real HTTP receiver: requests, acknowledgements, redelivery."""
 
 import asyncio
 import base64
@@ -14,7 +14,7 @@ from tests.emulator.manual_clock import ManualClock
 from tests.emulator.receiver import Receiver, receiving, until
 
 TOPIC, DEAD = "projects/p/topics/events", "projects/p/topics/dead"
-SUB, DEAD_SUB = "projects/p/subscriptions/worker", "projects/p/subscriptions/graveyard"
+SUB, DEAD_SUB = "projects/p/subscriptions/worker", "projects/p/subscriptions/dead-letters"
 
 
 class Rig:
@@ -110,7 +110,7 @@ async def test_unwrapped_push_with_metadata_has_it_in_headers() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
-def test_these_statuses_acknowledge(status: int) -> None:
+def test_success_statuses_acknowledge(status: int) -> None:
     async def check() -> None:
         async with rig() as it:
             it.receiver.answers = [status]
@@ -123,7 +123,7 @@ def test_these_statuses_acknowledge(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [203, 302, 400, 404, 429, 500, 503])
-def test_every_other_status_brings_the_message_again(status: int) -> None:
+def test_other_statuses_cause_redelivery(status: int) -> None:
     async def check() -> None:
         async with rig() as it:
             it.receiver.answers = [status]
@@ -139,7 +139,7 @@ def test_every_other_status_brings_the_message_again(status: int) -> None:
 
 
 @run
-async def test_delivery_attempt_is_told_and_the_last_one_leads_to_the_dead_letter_topic() -> None:
+async def test_push_carries_the_delivery_attempt_and_the_last_leads_to_the_dead_letter_topic() -> None:
     async with rig() as it:
         it.pubsub.subscriber.create_subscription(protos.Subscription(name=DEAD_SUB, topic=DEAD))
         it.receiver.answers = [500] * 5
@@ -154,7 +154,7 @@ async def test_delivery_attempt_is_told_and_the_last_one_leads_to_the_dead_lette
 
 
 @run
-async def test_unreachable_endpoint_is_tried_again() -> None:
+async def test_unreachable_endpoint_is_retried() -> None:
     async with rig() as it:
         async with receiving() as gone:
             it.receiver.url = gone.url
@@ -168,7 +168,7 @@ async def test_unreachable_endpoint_is_tried_again() -> None:
 
 
 @run
-async def test_no_more_pushes_at_once_than_allowed() -> None:
+async def test_concurrent_pushes_are_limited() -> None:
     async with rig(concurrency=3) as it:
         it.receiver.gate = asyncio.Event()
         it.subscribe()
@@ -184,7 +184,7 @@ async def test_no_more_pushes_at_once_than_allowed() -> None:
 
 
 @run
-async def test_ordering_key_is_pushed_in_order_though_the_first_fails() -> None:
+async def test_ordering_key_is_pushed_in_order_even_if_the_first_fails() -> None:
     async with rig() as it:
         it.receiver.answers = [500, 500]
         it.subscribe(enable_message_ordering=True, retry_policy={"minimum_backoff": {}, "maximum_backoff": {}})
@@ -196,7 +196,7 @@ async def test_ordering_key_is_pushed_in_order_though_the_first_fails() -> None:
 
 
 @run
-async def test_held_subscription_waits_and_spends_no_attempt() -> None:
+async def test_held_subscription_spends_no_attempts() -> None:
     async with rig() as it:
         it.pubsub.hold(SUB)
         it.subscribe(dead_letter_policy={"dead_letter_topic": DEAD})
@@ -210,7 +210,7 @@ async def test_held_subscription_waits_and_spends_no_attempt() -> None:
 
 
 @run
-async def test_changed_endpoint_gets_what_comes_next() -> None:
+async def test_changed_endpoint_receives_later_messages() -> None:
     async with rig() as it, receiving() as other:
         it.subscribe()
         push = {"push_endpoint": other.url}
@@ -221,7 +221,7 @@ async def test_changed_endpoint_gets_what_comes_next() -> None:
 
 
 @run
-async def test_push_subscription_turned_into_pull_keeps_its_backlog() -> None:
+async def test_push_subscription_changed_to_pull_keeps_its_backlog() -> None:
     async with rig() as it:
         it.pubsub.hold(SUB)
         it.subscribe()
@@ -233,7 +233,7 @@ async def test_push_subscription_turned_into_pull_keeps_its_backlog() -> None:
 
 
 @run
-async def test_deleted_subscription_is_pushed_no_more() -> None:
+async def test_deleted_subscription_is_no_longer_pushed() -> None:
     async with rig() as it:
         it.receiver.answers = [500]
         it.subscribe(retry_policy={"minimum_backoff": {"seconds": 10}})

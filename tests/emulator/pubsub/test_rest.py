@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from emulator.pubsub import PubSub
 
+NESTED = b'{"topic": "projects/p/topics/events", "filter": "%battributes:a"}' % (b"(" * 5000)
 TOPIC, SUB = "/v1/projects/p/topics/events", "/v1/projects/p/subscriptions/worker"
 
 
@@ -72,7 +73,7 @@ def test_listing_is_paged_by_query(http: TestClient) -> None:
     assert [topic["name"] for topic in second["topics"]] == ["projects/p/topics/events-2"]
 
 
-def test_subscription_is_patched(http: TestClient) -> None:
+def test_subscription_is_updated(http: TestClient) -> None:
     http.put(TOPIC)
     http.put(SUB, json={"topic": "projects/p/topics/events"})
     change = {"subscription": {"ackDeadlineSeconds": 99}, "updateMask": "ackDeadlineSeconds"}
@@ -114,10 +115,13 @@ def test_policy_is_read_modified_and_written(http: TestClient) -> None:
         ("GET", "/v1/projects/p/topics?pageSize=many", b"", 400, "INVALID_ARGUMENT"),
         ("POST", f"{SUB}:pull", b'{"maxMessages": 0}', 400, "INVALID_ARGUMENT"),
         ("POST", "/v1/projects/p/subscriptions/missing:pull", b'{"maxMessages": 1}', 404, "NOT_FOUND"),
+        ("POST", f"{TOPIC}:publish", b"[" * 100_000, 400, "INVALID_ARGUMENT"),
+        ("PATCH", TOPIC, b'{"topic": 3}', 400, "INVALID_ARGUMENT"),
+        ("PUT", "/v1/projects/p/subscriptions/deep", NESTED, 400, "INVALID_ARGUMENT"),
         ("PUT", TOPIC, b"", 409, "ALREADY_EXISTS"),
     ],
 )
-def test_refusals_have_googles_form(
+def test_errors_have_googles_form(
     http: TestClient, method: str, path: str, body: bytes, status: int, name: str
 ) -> None:
     http.put(TOPIC)

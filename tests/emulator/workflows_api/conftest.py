@@ -13,7 +13,7 @@ from tests.emulator.workflows_api.serve import LOCATION, Background
 
 @pytest.fixture(scope="module")
 def cloud():
-    """The service in memory; the tests of one module share it, each with workflows of its own."""
+    """The service in memory, which the tests of a module share, each with its own workflows."""
     with Background() as cloud:
         yield cloud
 
@@ -38,7 +38,7 @@ def workflows(cloud):
 
 @pytest.fixture
 def deploy(rest, request):
-    """Deploys a source under a name of the test's own and returns the name."""
+    """Deploys a source under a name from the test's and returns the name."""
 
     def deploy(source: str, workflow_id: str = "", **fields) -> str:
         workflow_id = workflow_id or request.node.name.split("[")[0].replace("_", "-")[:60]

@@ -1,6 +1,6 @@
-"""The Workflows service on two free ports, beside a small web server for its workflows to call.
+"""Runs the Workflows service on two free ports, with a small web server that its workflows call.
 
-``python -m tests.emulator.workflows_api.serve FOLDER`` runs it as a process of its own and prints its addresses.
+`python -m tests.emulator.workflows_api.serve FOLDER` runs it as a separate process and prints its addresses.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ LOCATION = "projects/local-project/locations/us-central1"
 
 @dataclass
 class Web:
-    """What the workflows of a test call: `/echo` answers with the body; `/gate` waits until it is open."""
+    """A server for workflows to call: `/echo` returns the body; `/gate` waits until the gate opens."""
 
     requests: list[dict] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -56,7 +56,7 @@ class Addresses:
 
 @asynccontextmanager
 async def running(path: Path | None, limits: Limits | None = None):
-    """The service, answering."""
+    """The running service."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     http = f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -84,7 +84,7 @@ async def running(path: Path | None, limits: Limits | None = None):
 
 
 class Background:
-    """`running` on a thread of its own, so that blocking clients can talk to it."""
+    """`running` in a thread, for blocking clients."""
 
     def __init__(self, path: Path | None = None, limits: Limits | None = None) -> None:
         self._path, self._limits = path, limits

@@ -1,4 +1,4 @@
-"""Callbacks: an execution waits, a request to its endpoint lets it go on."""
+"""Callbacks: an execution waits until its endpoint receives a request."""
 
 import json
 

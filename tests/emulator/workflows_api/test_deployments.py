@@ -25,7 +25,7 @@ def test_a_workflow_as_it_was_deployed(rest, deploy):
     assert {key: got[key] for key in fields} == {**fields, "executionHistoryLevel": "EXECUTION_HISTORY_DETAILED"}
 
 
-def test_what_makes_a_revision(rest, deploy):
+def test_updates_that_create_a_revision(rest, deploy):
     workflow = deploy(GOOD)
 
     def patched(mask, **fields):
@@ -56,7 +56,7 @@ def test_what_makes_a_revision(rest, deploy):
     assert page["workflows"] + rest_of_them["workflows"] == revisions
 
 
-def test_a_bad_source_fails_the_operation_and_deploys_nothing(rest):
+def test_source_that_does_not_compile_fails_the_operation(rest):
     source = "main:\n  steps:\n    - a:\n        return: ${nowhere}\n"
     answer = rest.post("/workflows", params={"workflowId": "bad"}, json={"sourceContents": source})
     operation = answer.json()
@@ -68,14 +68,14 @@ def test_a_bad_source_fails_the_operation_and_deploys_nothing(rest):
     assert rest.get("/workflows/bad").status_code == 404
 
 
-def test_a_bad_update_keeps_the_old_revision(rest, deploy):
+def test_failed_update_keeps_the_revision(rest, deploy):
     workflow = deploy(GOOD)
     operation = rest.patch(f"/workflows/{workflow}", json={"sourceContents": "main: {steps: [{a: {call: nowhere}}]}"})
     assert operation.json()["error"]["code"] == 3
     assert rest.get(f"/workflows/{workflow}").json()["sourceContents"] == GOOD
 
 
-def test_operations_can_be_polled_listed_and_forgotten(rest):
+def test_operations_can_be_polled_listed_and_deleted(rest):
     operation = rest.post("/workflows", params={"workflowId": "polled"}, json=SOURCE).json()
     path = "/operations/" + operation["name"].split("/operations/")[1]
     assert rest.get(path).json() == operation
@@ -86,7 +86,7 @@ def test_operations_can_be_polled_listed_and_forgotten(rest):
     assert rest.get(path).json()["error"]["status"] == "NOT_FOUND"
 
 
-def test_deleting_takes_the_executions_along(rest, deploy, finish):
+def test_deleting_a_workflow_deletes_its_executions(rest, deploy, finish):
     workflow = deploy(GOOD)
     name = rest.post(f"/workflows/{workflow}/executions", json={}).json()["name"]
     finish(name)
@@ -159,10 +159,11 @@ def test_locations(rest, cloud):
         ("GET", "/workflows/nope:listRevisions", None, 404, "NOT_FOUND"),
         ("GET", "/workflows?pageToken=x", None, 400, "INVALID_ARGUMENT"),
         ("GET", "/workflows?filter=colour=red", None, 400, "INVALID_ARGUMENT"),
+        ("GET", f"/workflows?filter={'(' * 3000}state=ACTIVE", None, 400, "INVALID_ARGUMENT"),
         ("GET", "/operations/nope", None, 404, "NOT_FOUND"),
     ],
 )
-def test_refusals(rest, method, path, body, code, status):
+def test_errors(rest, method, path, body, code, status):
     rest.post("/workflows", params={"workflowId": "taken"}, json=SOURCE)
     answer = rest.request(method, path, json=body) if body is not None else rest.request(method, path)
     error = answer.json()["error"]

@@ -257,13 +257,14 @@ def test_an_execution_stays_with_the_revision_that_it_began_with(rest, cloud, de
         ("GET", "/workflows/ok/executions?pageToken=abc", None, 400, "INVALID_ARGUMENT"),
         ("GET", "/workflows/ok/executions?pageSize=-1", None, 400, "INVALID_ARGUMENT"),
         ("GET", "/workflows/ok/executions?filter=state=NOWHERE", None, 400, "INVALID_ARGUMENT"),
+        ("GET", f"/workflows/ok/executions?filter={'(' * 3000}state=ACTIVE{')' * 3000}", None, 400, "INVALID_ARGUMENT"),
         ("GET", "/workflows/ok/executions?orderBy=colour", None, 400, "INVALID_ARGUMENT"),
         ("GET", "/workflows/ok/executions?view=ALL", None, 400, "INVALID_ARGUMENT"),
         ("POST", "/workflows/ok:triggerPubsubExecution", {"subscription": "s"}, 400, "INVALID_ARGUMENT"),
         ("POST", "/workflows/ok:triggerPubsubExecution", {"message": {"data": ""}}, 400, "INVALID_ARGUMENT"),
     ],
 )
-def test_refusals(rest, method, path, body, code, status):
+def test_errors(rest, method, path, body, code, status):
     rest.post("/workflows", params={"workflowId": "ok"}, json={"sourceContents": "main: {steps: [{a: {return: 1}}]}"})
     answer = rest.request(method, path, json=body) if body is not None else rest.request(method, path)
     error = answer.json()["error"]
@@ -281,7 +282,7 @@ def test_a_page_token_belongs_to_its_request(rest, deploy, finish):
     assert other.json()["error"]["status"] == "INVALID_ARGUMENT"
 
 
-def test_a_body_that_is_no_json(rest, deploy):
+def test_body_that_is_not_json_is_refused(rest, deploy):
     workflow = deploy("main: {steps: [{a: {return: 1}}]}")
     answer = rest.post(f"/workflows/{workflow}/executions", content=b"{")
     assert (answer.status_code, answer.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")

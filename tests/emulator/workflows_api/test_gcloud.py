@@ -62,7 +62,7 @@ def test_deploy_describe_list_and_delete(gcloud):
     assert gcloud("describe", "greet").returncode == 1
 
 
-def test_a_bad_source_is_refused_with_its_line(gcloud):
+def test_source_that_does_not_compile_is_refused_with_its_line(gcloud):
     refused = gcloud("deploy", "bad", source="main:\n  steps:\n    - a:\n        return: ${nowhere}\n")
     assert refused.returncode == 1
     assert "[INVALID_ARGUMENT] main.yaml:4:" in refused.stderr
@@ -91,7 +91,7 @@ def test_execute_and_cancel(gcloud):
     assert "FAILED_PRECONDITION" in again.stderr
 
 
-def test_refusals(gcloud):
+def test_errors(gcloud):
     answer(gcloud("deploy", "strict", source=SOURCE))
     assert "NOT_FOUND" in gcloud("run", "nowhere").stderr
     assert "INVALID_ARGUMENT" in gcloud("run", "strict", "--data={").stderr

@@ -1,4 +1,4 @@
-"""Step entries of what is more than a sequence: loops, tries, branches, and more steps than are kept."""
+"""Step entries of loops, tries, branches, and of executions with more steps than are recorded."""
 
 import asyncio
 import itertools

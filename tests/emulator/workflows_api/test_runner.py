@@ -1,4 +1,4 @@
-"""Running many at once, and running again what was interrupted."""
+"""Concurrent executions, the queue, and restarts of interrupted executions."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ async def ended(service, names):
         await asyncio.sleep(0.02)
 
 
-def test_a_thousand_executions_at_once_all_succeed():
+def test_a_thousand_concurrent_executions_succeed():
     async def run():
         async with running(None) as addresses:
             deploy(addresses, THREE_CALLS)
@@ -60,7 +60,7 @@ def test_a_thousand_executions_at_once_all_succeed():
     asyncio.run(run())
 
 
-def test_what_is_over_the_cap_waits_its_turn():
+def test_executions_over_the_limit_are_queued():
     async def run():
         async with running(None, Limits(active=2, queued=2)) as addresses:
             deploy(addresses, WAITS)
@@ -113,7 +113,7 @@ main:
 """
 
 
-def test_what_a_kill_interrupts_runs_again_under_its_name_and_what_had_ended_does_not(tmp_path):
+def test_only_interrupted_executions_run_again_after_a_kill(tmp_path):
     process, http = serve(tmp_path)
     try:
         base = f"{http}/v1/{LOCATION}/workflows"
@@ -141,7 +141,7 @@ def test_what_a_kill_interrupts_runs_again_under_its_name_and_what_had_ended_doe
     assert asyncio.run(again()) == done
 
 
-def test_an_orderly_stop_interrupts_too_and_after_enough_attempts_the_execution_fails(tmp_path):
+def test_execution_interrupted_too_often_fails(tmp_path):
     async def run(create=False):
         async with running(tmp_path, Limits(attempts=3)) as addresses:
             executions = addresses.service.executions

@@ -1,4 +1,4 @@
-"""What the emulator's server uses: deploying the stack's workflows."""
+"""The service as the emulator's server uses it."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from tests.emulator.workflows_api.serve import LOCATION, running
 SOURCE = 'main: {steps: [{done: {return: "${sys.get_env(\\"A\\")}"}}]}'
 
 
-def test_deploying_again_makes_a_revision_only_of_a_change(tmp_path):
+def test_deploying_creates_a_revision_only_for_a_change(tmp_path):
     async def run():
         async with running(tmp_path) as addresses:
             service = addresses.service
@@ -26,7 +26,7 @@ def test_deploying_again_makes_a_revision_only_of_a_change(tmp_path):
     asyncio.run(run())
 
 
-def test_what_is_created_before_the_start_waits_for_it_and_runs_once(tmp_path):
+def test_executions_created_before_the_start_are_queued_and_run_once(tmp_path):
     async def run():
         service = Workflows(tmp_path, project="local-project", location="us-central1", base_url="http://127.0.0.1:9")
         service.deploy("w", SOURCE, {"A": "1"})
@@ -45,7 +45,7 @@ def test_what_is_created_before_the_start_waits_for_it_and_runs_once(tmp_path):
     assert asyncio.run(run()) == ["SUCCEEDED", "CANCELLED", "SUCCEEDED"]
 
 
-def test_after_the_stop_clients_are_told_to_come_back(tmp_path):
+def test_requests_after_the_stop_are_unavailable(tmp_path):
     async def run():
         service = Workflows(tmp_path, project="local-project", location="us-central1", base_url="http://127.0.0.1:9")
         service.deploy("w", SOURCE, {"A": "1"})
@@ -59,7 +59,7 @@ def test_after_the_stop_clients_are_told_to_come_back(tmp_path):
     asyncio.run(run())
 
 
-def test_a_bad_source_is_refused_with_its_place():
+def test_source_that_does_not_compile_is_refused_with_its_place():
     async def run():
         async with running(None) as addresses:
             with pytest.raises(InvalidArgumentError, match=r"main\.yaml:1:"):
@@ -70,7 +70,7 @@ def test_a_bad_source_is_refused_with_its_place():
     asyncio.run(run())
 
 
-def test_workflow_logs_are_log_lines(caplog):
+def test_workflow_logs_reach_the_log(caplog):
     source = "main: {steps: [{say: {call: sys.log, args: {text: hello, severity: WARNING}}}]}"
 
     async def run():

@@ -44,7 +44,7 @@ def test_failures_have_a_stack_trace(executions, deploy, finish):
     assert error.stack_trace.elements[0].position.line == 4
 
 
-def test_lists_page_by_themselves(executions, deploy, finish):
+def test_client_reads_every_page(executions, deploy, finish):
     workflow = f"{LOCATION}/workflows/" + deploy("main: {params: [n], steps: [{done: {return: '${n}'}}]}")
     names = [executions.create_execution(parent=workflow, execution=Execution(argument=str(n))).name for n in range(5)]
     for name in names:
@@ -66,7 +66,7 @@ def test_cancelling(executions, deploy):
         executions.cancel_execution(name=name)
 
 
-def test_refusals_raise_what_the_service_raises(executions, deploy):
+def test_errors_become_the_clients_exceptions(executions, deploy):
     workflow = f"{LOCATION}/workflows/" + deploy(SLEEPS)
     with pytest.raises(exceptions.NotFound):
         executions.create_execution(parent=f"{LOCATION}/workflows/nowhere")

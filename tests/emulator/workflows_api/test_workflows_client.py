@@ -47,7 +47,7 @@ def test_the_life_of_a_workflow(client, name):
         client.get_workflow(name=full)
 
 
-def test_refusals_raise_what_the_service_raises(client, name):
+def test_errors_become_the_clients_exceptions(client, name):
     bad = client.create_workflow(parent=LOCATION, workflow=Workflow(source_contents="main: {}"), workflow_id=name)
     with pytest.raises(exceptions.InvalidArgument, match=r"main\.yaml"):
         bad.result(timeout=10)

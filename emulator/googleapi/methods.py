@@ -1,0 +1,146 @@
+"""The methods of an API: declared where they are implemented, served by the REST and the gRPC front end alike."""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import Any, TypeVar
+
+from emulator.googleapi.messages import Json, Message, as_json, read, write
+
+_CAPITAL = re.compile(r"[A-Z]")
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method of an API, over REST, gRPC or both.
+
+    Args:
+        function: answers a request.
+        http: verb, path and body as google.api.http has them, `POST /v1/{topic=projects/*/topics/*}:publish *`: the
+            body is the request field that the HTTP body holds, or `*` for the whole request; "" for gRPC alone.
+        request: class of the RPC's request message, None for REST alone.
+        name: the RPC's name where it is not that of the request message.
+    """
+
+    function: Callable[..., Any]
+    http: str = ""
+    request: Any = None
+    name: str = ""
+
+    @property
+    def rpc(self) -> str:
+        """The RPC's name, "" for a method that only REST has."""
+        return self.name or (self.request.DESCRIPTOR.name.removesuffix("Request") if self.request else "")
+
+    @cached_property
+    def body(self) -> str:
+        """The field that the HTTP body holds, `*` or ""."""
+        return "".join(self.http.split()[2:])
+
+    def takes(self, parameter: str) -> bool:
+        """Whether the URL's query may hold this field of the request."""
+        raise NotImplementedError
+
+    async def call_json(self, fields: Json, names: Mapping[str, str]) -> Json:
+        """Answer a REST request; `names` maps fields (`topic.name`) to the resource names in the path."""
+        raise NotImplementedError
+
+    async def call_message(self, message: Message) -> Message:
+        """Answer an RPC."""
+        raise NotImplementedError
+
+
+class MessageMethod(Method):
+    """The function takes the request message and returns the response message, or a coroutine of it."""
+
+    def takes(self, parameter: str) -> bool:
+        return any(
+            parameter in (field.name, field.json_name) and field.type in (field.TYPE_STRING, field.TYPE_INT32)
+            for field in self.request.DESCRIPTOR.fields
+        )
+
+    async def call_json(self, fields: Json, names: Mapping[str, str]) -> Json:
+        message = read(self.request, fields)
+        for path, name in names.items():
+            *parents, field = path.split(".")
+            setattr(reduce(getattr, parents, message), field, name)
+        return as_json(await self.call_message(message))
+
+    async def call_message(self, message: Message) -> Message:
+        response = self.function(message)
+        return await response if inspect.isawaitable(response) else response
+
+
+@dataclass(frozen=True)
+class JsonMethod(Method):
+    """The function takes the request's fields as keyword arguments, messages as JSON, and returns JSON.
+
+    Args:
+        response: class of the RPC's response message.
+        read_body: validates the HTTP body and brings it to the form that gRPC's messages have in JSON.
+    """
+
+    response: Any = None
+    read_body: Callable[[Json], Json] = dict
+
+    def takes(self, parameter: str) -> bool:
+        return _snake(parameter) in self._parameters
+
+    async def call_json(self, fields: Json, names: Mapping[str, str]) -> Json:
+        if self.body:
+            fields[self.body] = self.read_body(fields[self.body])
+        for path, name in names.items():
+            *parents, field = path.split(".")
+            reduce(dict.__getitem__, parents, fields)[field] = name
+        return self._answer(fields)
+
+    async def call_message(self, message: Message) -> Message:
+        return write(self.response, self._answer(as_json(message)))
+
+    def _answer(self, fields: Json) -> Json:
+        arguments: Json = {name: {} if name == self.body else "" for name in self._required}
+        arguments |= {_snake(name): value for name, value in fields.items() if self.takes(name)}
+        answer: Json = self.function(**arguments)
+        return answer
+
+    @cached_property
+    def _parameters(self) -> Mapping[str, inspect.Parameter]:
+        return inspect.signature(self.function).parameters
+
+    @cached_property
+    def _required(self) -> list[str]:
+        return [name for name, parameter in self._parameters.items() if parameter.default is parameter.empty]
+
+
+def message_method(http: str, request: Any, *, name: str = "") -> Callable[[_F], _F]:
+    """Declare a function as a MessageMethod."""
+    return _declared(lambda function: MessageMethod(function, http, request, name))
+
+
+def json_method(
+    http: str, request: Any = None, response: Any = None, *, read_body: Callable[[Json], Json] = dict
+) -> Callable[[_F], _F]:
+    """Declare a function as a JsonMethod."""
+    return _declared(lambda function: JsonMethod(function, http, request, response=response, read_body=read_body))
+
+
+def methods(implementation: object) -> list[Method]:
+    """The methods declared in an object's class, bound to the object."""
+    declarations = {name: getattr(each, "_method", None) for name, each in vars(type(implementation)).items()}
+    return [method(getattr(implementation, name)) for name, method in declarations.items() if method]
+
+
+def _declared(method: Callable[[Callable[..., Any]], Method]) -> Callable[[_F], _F]:
+    def declare(function: _F) -> _F:
+        function.__dict__["_method"] = method
+        return function
+
+    return declare
+
+
+def _snake(name: str) -> str:
+    return _CAPITAL.sub(lambda match: "_" + match[0].lower(), name)
