@@ -224,6 +224,7 @@ def test_a_batch_of_which_nothing_came_is_a_failed_execution():
     services = Services(preprocess=[(200, BATCH)], predict_shard=[(500, "broken")], postprocess=[(200, failed)])
     outcome = execute(services, kind="records")
     assert outcome.state == "FAILED"
+    assert outcome.error is not None
     assert failed["document"] in outcome.error.payload
     assert len(services.requests["/postprocess"]) == 1
 
@@ -313,6 +314,7 @@ def test_a_crash_of_a_service_ends_as_a_failure_and_the_execution_fails_with_its
     services = Services(preprocess=[(200, PREPARED)], predict=[(500, body)])
     outcome = execute(services)
     assert outcome.state == "FAILED"
+    assert outcome.error is not None
     assert json.loads(outcome.error.payload)["code"] == 500
     assert services.concluded["error"]["step"] == "predict"
     assert services.concluded["error"]["status"] == 500

@@ -6,32 +6,20 @@ import os
 import platform
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 
 from benchmarks.serving.ceilings import Ceiling, packed_ceiling
 from benchmarks.serving.load import OK, Summary
+from benchmarks.serving.measurements import Measurements, ModelMeasurements, ServerMeasurements
 from benchmarks.serving.paths import RESULTS
 from benchmarks.serving.peers import OURS
 
-if TYPE_CHECKING:
-    from benchmarks.serving.run import ModelRun, Result
-
 QUIET_LOAD = 0.5  # one-minute load average that a quiet machine stays under
 STEADY = 0.1  # share by which a ceiling may change during a run
-
-
-@dataclass
-class Report:
-    """One run: where, how, what the load generator alone can do, and the figures of each model."""
-
-    machine: dict[str, Any]
-    settings: dict[str, Any]
-    generator: dict[int, float]
-    runs: "list[ModelRun]"
 
 
 def machine() -> dict[str, Any]:
@@ -59,7 +47,7 @@ def facts(machine: dict[str, Any]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())
 
 
-def markdown(report: Report) -> str:
+def markdown(report: Measurements) -> str:
     generator = ", ".join(f"{rate:,.0f} at {clients}" for clients, rate in report.generator.items())
     parts = [
         "# Serving benchmark",
@@ -71,7 +59,7 @@ def markdown(report: Report) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def section(run: "ModelRun") -> str:
+def section(run: ModelMeasurements) -> str:
     ceiling = statistics.mean(packed_ceiling(each) for each in run.ceilings)
     clients = sorted({count for result in run.results for count in result.cells})
     parts = [f"## Model: {run.model}", "### The model alone (texts per second, tokenised before)", alone(run.ceilings)]
@@ -89,7 +77,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def doubts(report: Report) -> list[str]:
+def doubts(report: Measurements) -> list[str]:
     """Reasons not to quote a run: the machine was busy, or did not stay as fast as it was."""
     found = []
     if (load := report.machine["load_average_at_start"]) > QUIET_LOAD:
@@ -113,7 +101,7 @@ def alone(measured: Sequence[dict[str, Ceiling]]) -> str:
     return table(header, rows)
 
 
-def closed_loop(results: "Sequence[Result]", clients: Sequence[int], ceiling: float) -> str:
+def closed_loop(results: Sequence[ServerMeasurements], clients: Sequence[int], ceiling: float) -> str:
     header = ["server", *(f"{count} clients: /s (of ceiling), p50 / p99 ms" for count in clients)]
     rows = []
     for result in results:
@@ -130,7 +118,7 @@ def cell(summary: Summary | None, ceiling: float) -> str:
     return f"{summary['per_second']:,.1f} ({summary['per_second'] / ceiling:.2f}){times}"
 
 
-def against_best_peer(results: "Sequence[Result]", clients: Sequence[int]) -> str:
+def against_best_peer(results: Sequence[ServerMeasurements], clients: Sequence[int]) -> str:
     ours = next((result for result in results if result.server == OURS and result.cells), None)
     others = [result for result in results if result.server != OURS and "packed" not in result.server]
     if ours is None:
@@ -147,7 +135,7 @@ def against_best_peer(results: "Sequence[Result]", clients: Sequence[int]) -> st
     return table(["clients", OURS, "best peer", "ratio"], rows) if rows else ""
 
 
-def open_loop(results: "Sequence[Result]") -> str:
+def open_loop(results: Sequence[ServerMeasurements]) -> str:
     rows = []
     for result in results:
         if (summary := result.open_loop) is None or (latency := summary["latency_ms"]) is None:
@@ -160,7 +148,7 @@ def open_loop(results: "Sequence[Result]") -> str:
     return table(["server", "answers/s", "p50 ms", "p95 ms", "p99 ms", "requests"], rows)
 
 
-def troubles(results: "Sequence[Result]") -> str:
+def troubles(results: Sequence[ServerMeasurements]) -> str:
     lines = [f"- {result.server}: no figures, {result.error}" for result in results if result.error]
     for result in results:
         cells = {f"{count} clients": summary for count, summary in result.cells.items()}
@@ -175,7 +163,7 @@ def troubles(results: "Sequence[Result]") -> str:
     return "\n".join(lines)
 
 
-def line(result: "Result") -> str:
+def line(result: ServerMeasurements) -> str:
     """One line of progress."""
     if result.error:
         return f"{result.server}: {result.error}"
@@ -183,7 +171,7 @@ def line(result: "Result") -> str:
     return f"{result.server}: {cells} (ready after {result.ready_seconds} s)"
 
 
-def save(report: Report) -> list[Path]:
+def save(report: Measurements) -> list[Path]:
     return write("serving", report.machine, json.dumps(asdict(report), indent=1), markdown(report))
 
 

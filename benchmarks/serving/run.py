@@ -11,10 +11,10 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 from benchmarks.serving import ceilings, load, models, peers, process, report
-from benchmarks.serving.ceilings import Ceiling
+from benchmarks.serving.measurements import Measurements, ModelMeasurements, ServerMeasurements
 from benchmarks.serving.peers import Peer
 
 TRIVIAL_ANSWER: models.Verdict = {"label": "NEGATIVE", "score": 0.5}
@@ -35,33 +35,8 @@ DEFAULT = {"large": Durations(9, 2.5, 12, 20), "tiny": Durations(6, 2, 10, 5)}
 QUICK = {"large": Durations(5, 2, 5, 1), "tiny": Durations(3, 1, 4, 1)}
 
 
-@dataclass
-class Result:
-    """Of one server on one model; `error` says why there are no figures. Cells are keyed by the number of clients."""
-
-    server: str
-    note: str = ""
-    error: str | None = None
-    ready_seconds: float | None = None
-    cells: dict[int, load.Summary] = field(default_factory=dict)
-    open_loop: load.Summary | None = None
-
-    @property
-    def capacity(self) -> float:
-        return max((cell["per_second"] for cell in self.cells.values()), default=0.0)
-
-
-@dataclass
-class ModelRun:
-    """All that was measured on one model."""
-
-    model: str
-    ceilings: list[dict[str, Ceiling]]
-    results: list[Result]
-
-
-async def measure_server(peer: Peer, model: str, options: argparse.Namespace) -> Result:
-    result = Result(peer.name, peer.note)
+async def measure_server(peer: Peer, model: str, options: argparse.Namespace) -> ServerMeasurements:
+    result = ServerMeasurements(peer.name, peer.note)
     if not peer.installed:
         result.error = "not installed"
         return result
@@ -106,10 +81,10 @@ async def measure_generator(clients: Sequence[int], seconds: float) -> dict[int,
     return rates
 
 
-async def measure_model(model: str, options: argparse.Namespace) -> ModelRun:
+async def measure_model(model: str, options: argparse.Namespace) -> ModelMeasurements:
     chosen = peers.find(options.servers)
     seconds = options.durations[model].ceilings
-    run = ModelRun(model, [ceilings.measure(model, options.threads, seconds)], [])
+    run = ModelMeasurements(model, [ceilings.measure(model, options.threads, seconds)], [])
     progress(f"{model}: packed ceiling {ceilings.packed_ceiling(run.ceilings[0]):.1f} texts/s")
     for peer in chosen:
         run.results.append(result := await measure_server(peer, model, options))
@@ -118,7 +93,7 @@ async def measure_model(model: str, options: argparse.Namespace) -> ModelRun:
     return run
 
 
-async def measure_all(options: argparse.Namespace) -> report.Report:
+async def measure_all(options: argparse.Namespace) -> Measurements:
     began, machine = time.perf_counter(), report.machine()
     for model in options.models:
         models.folder(model)
@@ -131,7 +106,7 @@ async def measure_all(options: argparse.Namespace) -> report.Report:
         "open_share": OPEN_SHARE,
         "seconds": round(time.perf_counter() - began),
     }
-    return report.Report(machine, settings, generator, runs)
+    return Measurements(machine, settings, generator, runs)
 
 
 def progress(text: str) -> None:

@@ -127,7 +127,7 @@ def test_every_metric_on_the_list_has_a_source_and_a_use():
 
 def test_dashboards_have_no_tile_over_another():
     for dashboard in DASHBOARDS.values():
-        taken = set()
+        taken: set[tuple[int, int]] = set()
         for tile in dashboard["mosaicLayout"]["tiles"]:
             cells = {
                 (x, y)

@@ -212,7 +212,7 @@ META = {"for_each", "count", "provider", "depends_on", "lifecycle"}
 
 
 def unknown_names(body: dict[str, Any], schema: dict[str, Any]) -> list[str]:
-    bad = []
+    bad: list[str] = []
     for name, value in body.items():
         if name.startswith("__") or name in META:
             continue

@@ -167,7 +167,9 @@ def object_type(block: Block) -> list[Any]:
 def extract(folder: Path) -> dict[str, Any]:
     schema: dict[str, Any] = {}
     for provider, package in PACKAGES.items():
-        resources, data, version = {}, {}, ""
+        resources: dict[str, Block] = {}
+        data: dict[str, Block] = {}
+        version = ""
         for name in WANTED[provider]:
             module = Module(folder / package / name / "__init__.py")
             main = module.main()
