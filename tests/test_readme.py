@@ -65,7 +65,7 @@ def test_a_server_started_by_hand_answers(command: str, shell: dict[str, str]):
 
 def wait_for_answer(server: subprocess.Popen[bytes], url: str) -> None:
     while True:
-        assert server.poll() is None, server.stdout.read().decode()
+        assert server.poll() is None, server.stdout and server.stdout.read().decode()
         try:
             httpx.get(url)
         except httpx.ConnectError:

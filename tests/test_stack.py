@@ -54,7 +54,10 @@ def wait_for(client: storage.Client, name: str, timeout_s: float = 60) -> dict:
     raise AssertionError(f"{name} did not appear within {timeout_s} s")
 
 
-@pytest.mark.parametrize("options", [(), ("--kill",)], ids=["undisturbed", "with a power cut"])
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param((), id="undisturbed", marks=pytest.mark.long), pytest.param(("--kill",), id="with a power cut")],
+)
 def test_the_demo_comes_out_as_expected_and_every_document_follows_its_schema(options: tuple[str, ...]):
     finished = demo(*options)
     assert finished.returncode == 0, finished.stdout + finished.stderr

@@ -225,7 +225,7 @@ def test_a_batch_of_which_nothing_came_is_a_failed_execution():
     outcome = execute(services, kind="records")
     assert outcome.state == "FAILED"
     assert outcome.error is not None
-    assert failed["document"] in outcome.error.payload
+    assert "gs://out/failed/doc.json" in outcome.error.payload
     assert len(services.requests["/postprocess"]) == 1
 
 
@@ -263,13 +263,12 @@ def test_above_the_threshold_a_job_runs_the_shards(tasks: dict[str, int], errors
     execution = {"name": f"{GPU_JOB}/executions/e", "taskCount": 2}
     operation = {"name": "projects/p/locations/l/operations/o", "metadata": execution}
     ended = execution | tasks | {"completionTime": "2026-01-01T00:00:00Z"}
-    services = Services(
-        **{
-            "preprocess": [(200, BATCH)],
-            f"v2/{GPU_JOB}:run": [(200, operation)],
-            f"v2/{execution['name']}": [(200, execution), (200, execution), (200, ended)],
-        }
-    )
+    answers: dict[str, list[tuple[int, Any]]] = {
+        "preprocess": [(200, BATCH)],
+        f"v2/{GPU_JOB}:run": [(200, operation)],
+        f"v2/{execution['name']}": [(200, execution), (200, execution), (200, ended)],
+    }
+    services = Services(**answers)
     clock = Hasty()
     variables = {"GPU_JOB": GPU_JOB, "JOB_THRESHOLD_RECORDS": "24", "JOB_TASKS": "2"}
     assert execute(services, clock, variables=variables, kind="records").state == "SUCCEEDED"
@@ -315,7 +314,7 @@ def test_a_crash_of_a_service_ends_as_a_failure_and_the_execution_fails_with_its
     outcome = execute(services)
     assert outcome.state == "FAILED"
     assert outcome.error is not None
-    assert json.loads(outcome.error.payload)["code"] == 500
+    assert json.loads(str(outcome.error.payload))["code"] == 500
     assert services.concluded["error"]["step"] == "predict"
     assert services.concluded["error"]["status"] == 500
     assert services.concluded["error"]["code"] is None

@@ -25,7 +25,7 @@ def main(model: str, source: str, target: str) -> None:
                 kept.append(row)
                 yield row[1]
 
-        for index, answer in enumerate(classify(texts(), batch_size=BATCH, truncation=True)):
+        for index, answer in enumerate(classify(texts(), batch_size=BATCH, truncation=True)):  # type: ignore[arg-type]
             writer.writerow([*kept[index], answer["label"], answer["score"]])
 
 

@@ -1,6 +1,7 @@
 """Every input ends in exactly one document, and the right one, while everything around it fails."""
 
 import json
+import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -159,6 +160,7 @@ def report(run: Run, stormy: dict[str, list[str]], took_s: float) -> None:
     Console(width=100).print(injected)
 
 
+@pytest.mark.long
 @pytest.mark.stack
 @pytest.mark.timeout(240)
 def test_a_small_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,5 +170,17 @@ def test_a_small_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.chaos
 @pytest.mark.timeout(3600)
 def test_a_great_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    limits = {"kills": 60, "kill_every_s": 6, "timeout_s": 1500, "sweep_every_s": 60}
-    undergo(tmp_path, monkeypatch, count=2000, seed=1, **limits, **RARER)
+    """CHAOS_INPUTS (2000) uploads, while services are killed CHAOS_KILLS (60) times."""
+    count, kills = int(os.environ.get("CHAOS_INPUTS", "2000")), int(os.environ.get("CHAOS_KILLS", "60"))
+    sweep_every_s = 60 if count > 1000 else 15
+    undergo(
+        tmp_path,
+        monkeypatch,
+        count=count,
+        seed=1,
+        kills=kills,
+        kill_every_s=6,
+        timeout_s=1500,
+        sweep_every_s=sweep_every_s,
+        **RARER,
+    )

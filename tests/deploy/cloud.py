@@ -305,8 +305,8 @@ def is_collection(api: str, path: str) -> bool:
 def created_id(path: str, query: dict[str, str], body: Any) -> str:
     if path.startswith("b/") and path.endswith("/o"):
         return quote(query.get("name") or body["name"], safe="")
-    for name, value in query.items():
-        if name.lower().endswith("id") and name not in ("userProject", "requestId"):
+    for parameter, value in query.items():
+        if parameter.lower().endswith("id") and parameter not in ("userProject", "requestId"):
             return value
     body = body if isinstance(body, dict) else {}
     name = body.get("accountId") or body.get("name") or body.get("metadata", {}).get("name") or query.get("name")

@@ -239,7 +239,7 @@ def test_every_command_and_flag_exists(tmp_path: Path, micro_batching: str, step
         "BILLING_ACCOUNT": "012345-6789AB-CDEF01",
         "MICRO_BATCHING": micro_batching,
     }
-    command = [ROOT / "deploy/gcloud/deploy.sh", "--dry-run", *steps]
+    command = [str(ROOT / "deploy/gcloud/deploy.sh"), "--dry-run", *steps]
     run = subprocess.run(command, env=env, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     commands = recorded.commands(run.stdout)

@@ -61,7 +61,11 @@ SCHEMA = {kind: block for provider in server.SCHEMA.values() for kind, block in 
 
 def run(**variables: str) -> terraformed.Found:
     """What the program makes, in Terraform's words."""
-    command = [PYTHON, ROOT / "tests/deploy/pulumi_mocks.py", json.dumps({"project_id": "my-project", **variables})]
+    command = [
+        str(PYTHON),
+        str(ROOT / "tests/deploy/pulumi_mocks.py"),
+        json.dumps({"project_id": "my-project", **variables}),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=110, cwd=ROOT / "deploy/pulumi")
     assert done.returncode == 0, done.stderr
     made = json.loads(done.stdout.splitlines()[-1])

@@ -253,7 +253,7 @@ CHECKOV = os.environ.get("CHECKOV") or shutil.which("checkov")
     CHECKOV is None, reason="checkov is not installed: nothing was scanned (pip install checkov==3.3.30)"
 )
 def test_checkov_finds_nothing_else():
-    command = [CHECKOV, "-d", str(FOLDER), "--config-file", str(FOLDER / ".checkov.yaml"), "--output", "json"]
+    command = [str(CHECKOV), "-d", str(FOLDER), "--config-file", str(FOLDER / ".checkov.yaml"), "--output", "json"]
     run = subprocess.run(
         command, env={**os.environ, "BC_SKIP_MAPPING": "1"}, capture_output=True, text=True, timeout=110
     )
