@@ -52,8 +52,8 @@ def upload(client: storage.Client, name: str, rows: int) -> str:
     writer = csv.writer(text)
     writer.writerow(["id", "review"])
     for number in range(rows):
-        said = f"The plot is {'wonderful' if number % 3 else 'dull'}, and the cast in scene {number} is fine."
-        writer.writerow([number, "" if number % 50 == 49 else said])
+        review = f"The plot is {'wonderful' if number % 3 else 'dull'}, and the cast in scene {number} is fine."
+        writer.writerow([number, "" if number % 50 == 49 else review])
     blob = client.bucket("local-input").blob(name)
     blob.upload_from_string(text.getvalue(), "text/csv")
     return f"{name}/{blob.generation}"
@@ -183,4 +183,5 @@ def test_a_shard_that_always_fails_is_named_and_replayed_alone(stack: Stack, cli
     assert [attempt["error"]["code"] for attempt in result["attempts"]] == ["object_not_found"]
     now = {blob.name: blob.generation for blob in client.list_blobs("local-work", prefix=f"{first}/")}
     assert set(now) - set(kept) == {f"{first}/9.jsonl", f"{first}/9.out.csv"}
-    assert all(now[name] == generation for name, generation in kept.items())
+    assert kept
+    assert {name: now[name] for name in kept} == kept

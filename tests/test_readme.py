@@ -20,6 +20,11 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 LIVE = [block for block in BLOCKS if "emulator env" in block]
+SERVERS = re.findall(r"^.* --port \d+$", "\n".join(BLOCKS), re.MULTILINE)
+TARGETS = sorted(set(re.findall(r"\bmake ([a-z-]+)", "\n".join(BLOCKS))))
+assert LIVE, "no shell block of the README would be run"
+assert SERVERS, "no server of the README would be started"
+assert TARGETS, "no make target of the README would be checked"
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +55,7 @@ def test_the_blocks_for_a_running_stack_run_to_their_end(block: str, shell: dict
 
 
 @pytest.mark.stack
-@pytest.mark.parametrize("command", re.findall(r"^.* --port \d+$", "\n".join(BLOCKS), re.MULTILINE))
+@pytest.mark.parametrize("command", SERVERS)
 def test_a_server_started_by_hand_answers(command: str, shell: dict[str, str]):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -74,7 +79,7 @@ def wait_for_answer(server: subprocess.Popen[bytes], url: str) -> None:
             return
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"\bmake ([a-z-]+)", "\n".join(BLOCKS)))))
+@pytest.mark.parametrize("target", TARGETS)
 def test_every_make_target_exists(target: str):
     assert subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, check=False).returncode == 0
 

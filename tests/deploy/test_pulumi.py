@@ -110,7 +110,7 @@ def test_variables_reach_what_they_are_for():
     service = next(r["values"] for r in found if r["type"] == "google_cloud_run_v2_service")
     assert service["template"][0]["scaling"][0]["max_instance_count"] == 7
     assert service["ingress"] == "INGRESS_TRAFFIC_INTERNAL_ONLY"
-    assert all(r["values"]["force_destroy"] for r in found if r["type"] == "google_storage_bucket")
+    assert {r["values"]["force_destroy"] for r in found if r["type"] == "google_storage_bucket"} == {True}
     functions = {v["name"]: v for r in found if r["type"] == "google_cloudfunctions2_function" and (v := r["values"])}
     assert functions["inference-preprocess"]["service_config"][0]["available_memory"] == "4Gi"
 

@@ -284,8 +284,10 @@ class TestPolicies:
             assert bucket["public_access_prevention"] == "enforced"
 
     def test_no_role_is_given_on_all_of_storage_without_a_condition(self, applied: terraformed.Found):
-        given = self.of(applied, "google_project_iam_member")
-        assert all(row["condition"] for row in given if row["role"].startswith("roles/storage."))
+        bindings = self.of(applied, "google_project_iam_member")
+        conditions = [row["condition"] for row in bindings if row["role"].startswith("roles/storage.")]
+        assert conditions
+        assert all(conditions)
 
     def test_nobody_may_make_themselves_another(self, applied: terraformed.Found):
         rows = [r["values"]["role"] for r in applied if r["type"].endswith("_iam_member")]
