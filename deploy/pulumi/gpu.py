@@ -1,4 +1,4 @@
-"""What runs on a GPU: the service, once in each region, and the job of very large batches."""
+"""What runs on a GPU: the service in each region, and the job for very large batches."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from deploy.pulumi.system import System
 
 
 def services(system: System, base: Foundation) -> dict[str, gcp.cloudrunv2.Service]:
-    """The service by region, in the order in which they are tried."""
+    """The service by region, in the order that the workflow tries."""
     return {region: _service(system, base, region) for region in system["gpu_service"]["regions"]}
 
 

@@ -1,4 +1,4 @@
-# The same names, defaults and limits as in ../variables.yaml, which a test holds this file to.
+# The names, defaults and limits of ../variables.yaml; a test compares the two files.
 
 variable "project_id" {
   description = "Id of the project that everything goes into."
@@ -299,7 +299,7 @@ variable "keep_data" {
 }
 
 variable "sources" {
-  description = "The repository's root, seen from this folder: deploy/, workflow.yaml and the staged build/functions/ lie there."
+  description = "Path from this folder to the repository's root, with deploy/, workflow.yaml and the staged build/functions/."
   type        = string
   default     = "../.."
 }

@@ -307,7 +307,7 @@ def test_a_bad_value_is_refused_with_what_the_variable_is_for(given: dict[str, A
 def test_an_environment_sets_switches_and_lists_too(capsys: pytest.CaptureFixture[str]):
     channels = "projects/my-project/notificationChannels/"
     environ = {"PROJECT_ID": "my-project", "AUDIT_LOGS": "true", "NOTIFICATION_CHANNELS": f"{channels}1, {channels}2"}
-    system = inventory.load(inventory.given(environ))
+    system = inventory.load(inventory.from_environ(environ))
     assert system["settings"]["audit_logs"] is True
     assert bodies.alert(system, "errors")["notificationChannels"] == [f"{channels}1", f"{channels}2"]
     assert inventory.main(["rows", "settings"], environ) == 0
