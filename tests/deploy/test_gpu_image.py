@@ -1,4 +1,4 @@
-"""The GPU service's image: what would be uploaded to build it, and the rules its Dockerfile keeps."""
+"""The GPU service's image: the upload for its build, and the rules that its Dockerfile follows."""
 
 import fnmatch
 import os
@@ -17,7 +17,7 @@ from deploy import inventory
 ROOT = Path(__file__).parents[2]
 BUILD = yaml.safe_load((ROOT / "deploy/gpu-image.yaml").read_text())
 DOCKERFILE = (ROOT / "gpu_service/Dockerfile").read_text()
-LIMIT = 10 << 20  # bytes; 5 MB when this was written, most of it the starter models
+LIMIT = 10 << 20  # bytes; most are the starter models
 
 
 def instructions() -> list[tuple[str, str]]:
@@ -31,7 +31,7 @@ def of(word: str) -> list[str]:
 
 
 def uploaded(ignore: Path) -> set[str]:
-    """The files below the root that an ignore file lets through."""
+    """The files that an ignore file does not exclude."""
     spec = pathspec.GitIgnoreSpec.from_lines(ignore.read_text().splitlines())
     files = (path for path in (ROOT / "gpu_service").rglob("*") if path.is_file())
     return {name for path in files if not spec.match_file(name := path.relative_to(ROOT).as_posix())}
@@ -49,7 +49,7 @@ def test_the_upload_is_the_service_and_no_more():
 
 
 def docker_ignores(path: str, patterns: list[str]) -> bool:
-    """Docker's own rule: the last pattern that matches the path or a folder above it decides."""
+    """Docker's rule: the last pattern that matches the path or a parent folder decides."""
     parts = path.split("/")
     above = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
     ignored = False

@@ -1,4 +1,4 @@
-"""Infrastructure Manager: what would be uploaded is a root that stands alone."""
+"""Infrastructure Manager: the folder that would be uploaded is complete."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The inventory: complete, sound, in agreement with the code that it deploys and with the documents."""
+"""The inventory is complete and agrees with the code that it deploys and with the documents."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -21,21 +21,21 @@ TOGETHER = inventory.load({"project_id": "my-project", "micro_batching": True})
 PLATFORM = {"K_REVISION", "PORT", "AIP_HTTP_PORT"}
 
 
-class Asked(Mapping[str, str]):
-    """An environment that remembers which names it was asked for."""
+class RecordingEnviron(Mapping[str, str]):
+    """An environment that records which variables were read."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
-        self.values_, self.names = values, set[str]()
+        self.variables, self.names = values, set[str]()
 
     def __getitem__(self, name: str) -> str:
         self.names.add(name)
-        return self.values_[name]
+        return self.variables[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.values_)
+        return iter(self.variables)
 
     def __len__(self) -> int:
-        return len(self.values_)
+        return len(self.variables)
 
 
 def test_every_function_is_deployed():
@@ -44,7 +44,7 @@ def test_every_function_is_deployed():
 
 @pytest.mark.parametrize("name", SYSTEM["functions"])
 def test_a_function_starts_with_the_environment_that_it_is_given_and_reads_all_of_it(name: str):
-    environ = Asked(inventory.environment(SYSTEM, name))
+    environ = RecordingEnviron(inventory.environment(SYSTEM, name))
     main = (ROOT / "functions" / name.replace("-", "_") / "main.py").read_text()
     functions.load(environ, starts_executions="starts_executions=True" in main)
     logged = re.findall(r'environ\.get\("(\w+)"\)', (ROOT / "functions/pipeline/logs.py").read_text())
@@ -54,7 +54,7 @@ def test_a_function_starts_with_the_environment_that_it_is_given_and_reads_all_o
 
 @pytest.mark.parametrize("name", ["gpu-service", "gpu-job"])
 def test_what_runs_on_a_gpu_starts_with_the_environment_that_it_is_given_and_reads_all_of_it(name: str):
-    environ = Asked(inventory.environment(SYSTEM, name))
+    environ = RecordingEnviron(inventory.environment(SYSTEM, name))
     read = gpu_service.settings.read([], environ)
     assert set(environ) <= environ.names
     assert read.gpu_required
@@ -65,7 +65,9 @@ def test_what_runs_on_a_gpu_starts_with_the_environment_that_it_is_given_and_rea
 
 def test_the_gpu_job_starts_what_there_is_and_is_told_of_its_batch_as_it_expects():
     assert SYSTEM["gpu_job"]["command"] == ["python", "-m", gpu_service.job.__name__]
-    environ = Asked({"BATCH_INDEX": "gs://w/i.json", "CLOUD_RUN_TASK_INDEX": "1", "CLOUD_RUN_TASK_COUNT": "3"})
+    environ = RecordingEnviron(
+        {"BATCH_INDEX": "gs://w/i.json", "CLOUD_RUN_TASK_INDEX": "1", "CLOUD_RUN_TASK_COUNT": "3"}
+    )
     assert gpu_service.job.Task.read(environ) == gpu_service.job.Task("gs://w/i.json", 1, 3)
     assert environ.names == set(environ)
     assert "name: BATCH_INDEX" in (ROOT / "workflow.yaml").read_text()

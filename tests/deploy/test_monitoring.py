@@ -1,4 +1,4 @@
-"""Dashboards, alerts and metrics from logs name only what exists: Google's by a list, ours by lines logged here."""
+"""Dashboards, alerts and log-based metrics use only listed metrics of Google's and fields that the functions log."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Staging: what lies in each function's folder, and that it loads with nothing but its own requirements."""
+"""Staging: the files of each function, which loads with its own requirements alone."""
 
 import importlib.metadata
 import importlib.util

@@ -1,4 +1,4 @@
-"""The Terraform root: real terraform, the providers' real schema, nothing but the cloud replaced."""
+"""The Terraform root, under the real terraform with the providers' real schema and a stand-in for the cloud."""
 
 import json
 import os
@@ -19,7 +19,8 @@ from tests.deploy.provider import server
 FOLDER = Path(__file__).parents[2] / "deploy/terraform"
 EXAMPLES = sorted(FOLDER.glob("*.tfvars"))
 needs_terraform = pytest.mark.skipif(
-    shutil.which("terraform") is None, reason="terraform is not installed: nothing was validated, planned or applied"
+    shutil.which("terraform") is None,
+    reason="terraform is not installed, so the root was not validated, planned or applied",
 )
 
 
@@ -194,7 +195,7 @@ def test_the_variables_are_those_of_all_routes():
 
 
 def test_every_type_attribute_and_block_is_in_the_providers_schema():
-    """Holds without terraform too: the files are parsed, and each block compared with the schema."""
+    """Parses the files and compares each block with the schema, so it needs no terraform."""
     checked = 0
     for path in FOLDER.glob("*.tf"):
         for section, key in (("resource", "resources"), ("data", "data")):
@@ -250,7 +251,7 @@ CHECKOV = os.environ.get("CHECKOV") or shutil.which("checkov")
 
 @pytest.mark.rehearsal
 @pytest.mark.skipif(
-    CHECKOV is None, reason="checkov is not installed: nothing was scanned (pip install checkov==3.3.30)"
+    CHECKOV is None, reason="checkov is not installed, so the root was not scanned (pip install checkov==3.3.30)"
 )
 def test_checkov_finds_nothing_else():
     command = [str(CHECKOV), "-d", str(FOLDER), "--config-file", str(FOLDER / ".checkov.yaml"), "--output", "json"]
@@ -263,7 +264,7 @@ def test_checkov_finds_nothing_else():
 
 
 class TestPolicies:
-    """What a reviewer of a cloud account would ask, put to everything that is made."""
+    """Rules for a cloud account, applied to every resource."""
 
     pytestmark = needs_terraform
 
