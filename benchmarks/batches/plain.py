@@ -1,4 +1,4 @@
-"""The peer that needs nothing: one process, transformers' pipeline with batches of 32, CSV in and out.
+"""The plainest peer: a process with transformers' pipeline and batches of 32, CSV in and out.
 
 python plain.py MODEL INPUT.csv OUTPUT.csv
 """

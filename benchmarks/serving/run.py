@@ -1,10 +1,10 @@
-"""Measures every server with one load generator, on one model after the other, beside what the model alone can do.
+"""Measures every server with the same load generator on each model, and the throughput of the model alone.
 
     python -m benchmarks.serving.run [--quick] [--servers gpu_service,mosec] [--models large,tiny] [--save]
 
 Per server: closed loop at each number of clients, then random arrivals at 70 % of its own capacity. Ceilings are
-measured before and after the servers; what is reported is their mean. Servers that do not install or start, and wrong,
-refused and failed answers, are in the tables.
+measured before and after the servers, and their mean is reported. The tables list servers that do not install or start,
+and wrong, refused and failed answers.
 """
 
 import argparse
@@ -125,7 +125,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=process.default_threads(), help="torch's; default: all cores")
     parser.add_argument("--seconds", type=float, help="of each closed-loop cell, warm-up included")
     parser.add_argument("--open-seconds", type=float, help="of the open-loop run")
-    parser.add_argument("--quick", action="store_true", help="short cells: to see that all works, not to quote")
+    parser.add_argument(
+        "--quick", action="store_true", help="short cells, to check that everything works; not for quoting"
+    )
     parser.add_argument("--save", action="store_true", help="write JSON and Markdown to benchmarks/results/")
     options = parser.parse_args()
     base = QUICK if options.quick else DEFAULT
