@@ -3,9 +3,9 @@
     python -m benchmarks.batches.run [--rows 200000] [--peer-rows 200000] [--only stack,plain,ray] [--save]
 
 Times are from the file on disk to the file with predictions. They include process start and loading of the model for
-the peers, and upload to document for the stack, which runs already, as a service does. All use the starter model and every
-core. --peer-rows may give the peers fewer rows, since rows per second are compared. The table counts labels that agree
-with the plain pipeline's.
+the peers, and upload to document for the stack, which runs already, as a service does. All use the starter model and
+every core. --peer-rows may give the peers fewer rows, since rows per second are compared. The table counts labels that
+agree with the plain pipeline's.
 """
 
 import argparse
