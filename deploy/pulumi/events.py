@@ -7,11 +7,9 @@ from typing import Any
 import pulumi
 import pulumi_gcp as gcp
 
-from deploy.pulumi.foundation import Foundation
+from deploy.pulumi.foundation import DAY, Foundation
 from deploy.pulumi.services import Services
 from deploy.pulumi.system import System
-
-DAY = 86400
 
 
 @dataclass

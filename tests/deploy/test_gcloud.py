@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy import inventory
-from tests.deploy import cloud, recorded, shape
+from tests.deploy import cloud, cloud_server, recorded, shape
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "deploy").glob("*/*.sh"))
@@ -48,7 +48,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", ".terraform*"))
     shutil.copy(ROOT / "workflow.yaml", source)
     google = cloud.Google()
-    with cloud.serving(google) as overrides:
+    with cloud_server.serving(google) as overrides:
         mine = {name: value for name, value in os.environ.items() if not name.startswith("CLOUDSDK_")}
         yield Project(
             google,
