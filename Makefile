@@ -3,9 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
+PULUMI := .venv-pulumi
+# With ORDER_SEED the tests run in random order, the same for the same seed.
+TEST := $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(if $(ORDER_SEED),--random-order-bucket=module --random-order-seed=$(ORDER_SEED))
+# The roots that functions import from.
+ROOTS := functions$(subst $() ,,$(patsubst %/main.py,:%,$(wildcard functions/*/main.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-compiled lint format local stage audit fuzz chaos rehearsal pulumi clean \
+.PHONY: help setup demo local test test-long test-compiled lint imports format stage audit fuzz chaos rehearsal pulumi clean \
         benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches
 
 help:            ## list the targets
@@ -20,32 +25,67 @@ $(READY): requirements.txt $(wildcard functions/*/requirements.txt) gpu_service/
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-demo: setup      ## send samples/ through the whole local pipeline and print what came out
+demo: setup      ## send samples/ through the whole local pipeline and print the results
 	@$(RUN) -m samples.demo
 
-local: setup     ## bring the whole pipeline up on loopback and print how to use it
+local: setup     ## start the whole pipeline on loopback and print how to use it
 	@$(RUN) -m emulator
 
-test: setup      ## run the tests (a few minutes)
-	@$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+test: setup      ## run the tests (under 5 minutes)
+	@$(TEST)
 
-lint: setup      ## ruff, format check, mypy strict, the workflow's static check
+test-long: export FUZZ_EXAMPLES := 500
+test-long: export CHAOS_INPUTS := 300
+test-long: export CHAOS_KILLS := 10
+test-long: setup test-compiled fuzz rehearsal pulumi chaos  ## run what `make test` leaves out, fuzz and chaos on a smaller scale
+	@echo "== Long tests, gcloud against the emulator, browser"
+	@$(TEST) -m 'long or gcloud or browser' -rs
+
+lint: setup      ## check style, types, imports, spelling and the workflow
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@for main in functions/*/main.py; do $(VENV)/bin/mypy --no-error-summary $$main || exit 1; done
+	@git ls-files -z | xargs -0 $(VENV)/bin/codespell
 	@$(RUN) -m emulator.workflows check workflow.yaml
+	@$(MAKE) --no-print-directory imports
+
+imports: setup   ## check the contracts on imports between packages
+	@PYTHONPATH=$(ROOTS) $(VENV)/bin/lint-imports --no-logo --cache-dir build/imports
 
 format:          ## let ruff format the code
 	@$(VENV)/bin/ruff check --fix . ; $(VENV)/bin/ruff format .
 
-stage: setup     ## lay each function's deployable source in build/functions/
+stage: setup     ## put each function's deployable source into build/functions/
 	@$(RUN) deploy/stage.py
 
-benchmark-workflows: setup  ## executions at once, overhead per step, beside PyPI's workflows-emulator
-	@test -x .peers/workflows-emulator/bin/python || $(PYTHON) -m venv .peers/workflows-emulator
-	@.peers/workflows-emulator/bin/pip install --quiet workflows-emulator==1.10.0
-	@$(RUN) -m benchmarks.workflows.run --peer .peers/workflows-emulator/bin/python
+audit: setup     ## compare every installed package with the published advisories (needs pypi.org)
+	@mkdir -p build
+	@$(RUN) -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > build/audit.txt
+	@$(VENV)/bin/pip-audit -r build/audit.txt --no-deps --disable-pip --strict --progress-spinner off || { \
+		echo "audit: a package has an advisory (above), or pypi.org could not be read; then nothing was checked" >&2; exit 1; }
+
+test-compiled: setup  ## compiled models against plain ones (needs a C++ compiler)
+	@echo "== Compiled models"
+	@$(RUN) -m pytest -m compiler -rs tests/gpu_service
+
+fuzz: setup      ## FUZZ_EXAMPLES (5,000) random inputs to each of the fuzz tests (long)
+	@echo "== Fuzz"
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-5000} $(RUN) -m pytest -n 2 --timeout=3600 tests/fuzz
+
+chaos: setup     ## CHAOS_INPUTS (2,000) uploads while services are killed CHAOS_KILLS (60) times, calls delayed, refused (long)
+	@echo "== Chaos"
+	@$(RUN) -m pytest -m chaos -s tests/chaos
+
+rehearsal: setup ## deploy, examine and destroy a project with the real gcloud against a stand-in (long)
+	@echo "== Rehearsal of a deployment"
+	@$(RUN) -m pytest -m rehearsal -rs tests/deploy
+
+pulumi: setup    ## the Pulumi program under Pulumi's mocks (installs 400 MB, once)
+	@echo "== Pulumi"
+	@test -x $(PULUMI)/bin/python || $(PYTHON) -m venv $(PULUMI)
+	@$(PULUMI)/bin/pip install --quiet --disable-pip-version-check -r deploy/pulumi/requirements.txt
+	@$(RUN) -m pytest -m pulumi -rs tests/deploy
 
 benchmark-pipeline: setup   ## latency by hop, inputs per second, storage requests per input
 	@$(RUN) -m benchmarks.pipeline.run
@@ -56,28 +96,10 @@ benchmark-functions: setup  ## process start to first answered event, beside an 
 benchmark-batches: setup    ## 200,000 rows of a CSV, beside a plain transformers pipeline and Ray Data
 	@$(RUN) -m benchmarks.batches.run --save
 
-audit: setup     ## compare every installed package with the published advisories (needs pypi.org)
-	@mkdir -p build
-	@$(RUN) -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > build/audit.txt
-	@$(VENV)/bin/pip-audit -r build/audit.txt --no-deps --disable-pip --strict --progress-spinner off || { \
-		echo "audit: a package has an advisory (above), or pypi.org's advisories could not be read; nothing is shown to be safe" >&2; exit 1; }
+benchmark-workflows: setup  ## concurrent executions and overhead per step, beside PyPI's workflows-emulator
+	@test -x .peers/workflows-emulator/bin/python || $(PYTHON) -m venv .peers/workflows-emulator
+	@.peers/workflows-emulator/bin/pip install --quiet workflows-emulator==1.10.0
+	@$(RUN) -m benchmarks.workflows.run --peer .peers/workflows-emulator/bin/python
 
-test-compiled: setup  ## compiled models against plain ones (needs a C++ compiler)
-	@$(RUN) -m pytest -m compiler tests/gpu_service
-
-fuzz: setup      ## 5,000 random inputs to each of the fuzz tests (long)
-	@FUZZ_EXAMPLES=5000 $(RUN) -m pytest -n 2 --timeout=3600 tests/fuzz
-
-chaos: setup     ## thousands of uploads while everything is killed, delayed, duplicated (long)
-	@$(RUN) -m pytest -m chaos -s tests/chaos
-
-rehearsal: setup ## deploy, examine and destroy a project with the real gcloud against a stand-in (long)
-	@$(RUN) -m pytest -m rehearsal tests/deploy
-
-pulumi: setup    ## the Pulumi program under Pulumi's mocks (400 MB, once)
-	@test -x .venv-pulumi/bin/python || $(PYTHON) -m venv .venv-pulumi
-	@.venv-pulumi/bin/pip install --quiet --disable-pip-version-check -r deploy/pulumi/requirements.txt
-	@$(RUN) -m pytest -m pulumi tests/deploy/test_pulumi.py
-
-clean:           ## remove the environment, local state and build output
-	rm -rf $(VENV) .venv-pulumi .local build
+clean:           ## remove the environments, local state and build output
+	rm -rf $(VENV) $(PULUMI) .local build

@@ -1,9 +1,9 @@
-"""The inventory as plain values: with a deployment's variables filled in, as rows for a shell, as tables for the docs.
+"""Reads the inventory with a deployment's variables filled in, and prints it as rows for shells or tables for docs.
 
-PROJECT_ID=… python deploy/inventory.py rows functions memory cpu     one line per entry, fields split by \\x1f
+PROJECT_ID=… python deploy/inventory.py rows functions memory cpu     one line per entry, fields separated by \\x1f
 PROJECT_ID=… python deploy/inventory.py environment on-upload         JSON, as --env-vars-file takes it
 PROJECT_ID=… python deploy/inventory.py get gpu_service.memory        one value
-python deploy/inventory.py tables                                     the tables of docs/deployment.md
+python deploy/inventory.py document                                   updates the tables of docs/deployment.md
 """
 
 import json
@@ -18,13 +18,13 @@ from typing import Any
 import yaml
 
 FOLDER = Path(__file__).parent
-SEPARATOR = "\x1f"  # unlike a tab, a shell keeps empty fields between two of these
+SEPARATOR = "\x1f"  # unlike tabs, which shells collapse around empty fields
 
 Inventory = dict[str, Any]
 
 
 class VariableError(Exception):
-    """A variable is missing or has a value that no deployment accepts."""
+    """A variable is missing or has an invalid value."""
 
 
 def variables() -> dict[str, dict[str, Any]]:
@@ -32,15 +32,15 @@ def variables() -> dict[str, dict[str, Any]]:
     return dict(yaml.safe_load((FOLDER / "variables.yaml").read_text(encoding="utf-8")))
 
 
-def settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The value of every variable: as given, else its default.
+def settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Every variable's value: from `values`, else its default.
 
     Raises:
-        VariableError: one without a default is missing, or a value does not match its pattern.
+        VariableError: a variable without a default is missing, or a value does not match its pattern.
     """
     chosen = {}
     for name, variable in variables().items():
-        value = _typed(given.get(name), variable.get("default"))
+        value = _typed(values.get(name), variable.get("default"))
         pattern = variable.get("pattern", "")
         if value is None:
             raise VariableError(f"{name} is not set: {variable['description']}")
@@ -59,7 +59,7 @@ def settings(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _typed(value: Any, default: Any) -> Any:
-    """A value as given; from an environment, lists are split by commas and switches are true or false."""
+    """The value with the type of the default; an environment's strings are split at commas or read as switches."""
     if value is None:
         return default
     if isinstance(default, list) and isinstance(value, str):
@@ -67,50 +67,49 @@ def _typed(value: Any, default: Any) -> Any:
     return value == "true" if isinstance(default, bool) and value in ("true", "false") else value
 
 
-def load(given: Mapping[str, Any]) -> Inventory:
-    """The inventory of one deployment; its variables are under `settings`, and under `off` what they leave out."""
-    chosen = settings(given)
-    marks = {name: json.dumps(value) if isinstance(value, list) else value for name, value in chosen.items()}
-    marks["gpu_region"] = chosen["gpu_regions"][0]
-    text = Template((FOLDER / "inventory.yaml").read_text(encoding="utf-8")).substitute(marks)
-    written = yaml.safe_load(text)
-    wanted = {section: _those(entries, True) for section, entries in written.items()}
+def load(values: Mapping[str, Any]) -> Inventory:
+    """The inventory of a deployment: its variables are under `settings`, entries that they disable under `off`."""
+    chosen = settings(values)
+    placeholders = {name: json.dumps(value) if isinstance(value, list) else value for name, value in chosen.items()}
+    placeholders["gpu_region"] = chosen["gpu_regions"][0]
+    text = Template((FOLDER / "inventory.yaml").read_text(encoding="utf-8")).substitute(placeholders)
+    sections = yaml.safe_load(text)
     return {
-        **wanted,
-        "off": {section: _those(entries, False) for section, entries in written.items()},
+        **{section: _entries(entries, enabled=True) for section, entries in sections.items()},
+        "off": {section: _entries(entries, enabled=False) for section, entries in sections.items()},
         "settings": chosen,
     }
 
 
-def _those(entries: Any, there: bool) -> Any:
-    """The entries of a section that the variables want there, or those that they don't."""
+def _entries(entries: Any, *, enabled: bool) -> Any:
+    """The entries of a section that the variables enable, or those that they disable."""
     if isinstance(entries, dict):
-        return {name: entry for name, entry in entries.items() if _wanted(entry) == there}
-    return [entry for entry in entries if _wanted(entry) == there] if isinstance(entries, list) else entries
+        return {name: entry for name, entry in entries.items() if _enabled(entry) == enabled}
+    return [entry for entry in entries if _enabled(entry) == enabled] if isinstance(entries, list) else entries
 
 
-def _wanted(entry: Any) -> bool:
+def _enabled(entry: Any) -> bool:
     return not isinstance(entry, dict) or (entry.get("when", True) and not entry.get("unless", False))
 
 
 def environment(inventory: Inventory, name: str) -> dict[str, str]:
-    """The environment variables of a function, the GPU service, the GPU job or the workflow, without addresses."""
+    """The environment variables of a function, the GPU service, the GPU job or the workflow, without service URLs."""
     env = (inventory["functions"].get(name) or inventory[name.replace("-", "_")])["env"]
     if isinstance(env, dict):
         return dict(env)
-    return {key: value for chosen in env for key, value in inventory["env"][chosen].items()}
+    return {key: value for group in env for key, value in inventory["env"][group].items()}
 
 
-def given(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that an environment sets, by their names in capitals."""
+def from_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that an environment sets in capitals."""
     return {name: environ[name.upper()] for name in variables() if environ.get(name.upper())}
 
 
 def rows(inventory: Inventory, section: str, fields: list[str]) -> Iterator[list[str]]:
-    """The entries of a section: their name where they have one, then the fields asked for."""
+    """Each entry of a section: its name, if it has one, then the requested fields."""
     entries = _field(inventory, section)
-    named = entries.items() if isinstance(entries, dict) else ((None, entry) for entry in entries)
-    for name, entry in named:
+    pairs = entries.items() if isinstance(entries, dict) else ((None, entry) for entry in entries)
+    for name, entry in pairs:
         values = [_field(entry, field) for field in fields] if isinstance(entry, dict) else [entry]
         yield [_text(value) for value in ([name] if name else []) + values]
 
@@ -121,7 +120,7 @@ def tables(inventory: Inventory) -> str:
 
 
 def document(page: str) -> str:
-    """A page with the tables in place of what is between its marks."""
+    """The page with the text between its markers replaced by the tables."""
     before, start, rest = page.partition("<!-- inventory -->\n")
     _, end, after = rest.partition("<!-- /inventory -->")
     return f"{before}{start}{tables(load({'project_id': 'my-project'}))}\n{end}{after}"
@@ -163,14 +162,14 @@ def _text(value: Any) -> str:
 
 
 def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
-    system = given(environ)
+    values = from_environ(environ)
     match arguments:
         case ["rows", section, *fields]:
-            sys.stdout.writelines(SEPARATOR.join(row) + "\n" for row in rows(load(system), section, fields))
+            sys.stdout.writelines(SEPARATOR.join(row) + "\n" for row in rows(load(values), section, fields))
         case ["environment", name]:
-            print(json.dumps(environment(load(system), name), indent=2))
+            print(json.dumps(environment(load(values), name), indent=2))
         case ["get", path]:
-            print(_text(_field(load(system), path)))
+            print(_text(_field(load(values), path)))
         case ["document"]:
             page = FOLDER.parent / "docs" / "deployment.md"
             page.write_text(document(page.read_text(encoding="utf-8")), encoding="utf-8")

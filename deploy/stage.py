@@ -1,8 +1,8 @@
-"""Lays out what each function is deployed from: python deploy/stage.py [NAME ...].
+"""Puts the deployable source of functions into build/functions/: python deploy/stage.py [NAME ...].
 
-build/functions/<name>/ holds the function's own files and the shared pipeline/ package beside them, and their bytecode,
-which nobody else compiles before an instance starts; it serves the Python version that runs this, others ignore it.
-No tests are in there. The entry point is the function's name.
+build/functions/<name>/ holds the function's own files, the shared pipeline/ package and the bytecode of both, which new
+instances would otherwise compile. Only the Python version that runs this script uses the bytecode. The entry point has
+the function's name.
 """
 
 import argparse
@@ -21,32 +21,32 @@ SHARED = "pipeline"
 
 
 class StageError(Exception):
-    """A function is not laid out as deployment needs it."""
+    """A function lacks a file or an entry point that its deployment needs."""
 
 
 def names(source: Path = SOURCE) -> list[str]:
-    """The functions there are: every folder with a main.py."""
+    """The names of all functions: the folders that hold a main.py."""
     return sorted(path.parent.name for path in source.glob("*/main.py"))
 
 
 def stage(name: str, source: Path = SOURCE, target: Path = TARGET) -> Path:
-    """Lays out one function afresh and returns its folder.
+    """Replaces the staged source of a function and returns its folder.
 
     Raises:
-        StageError: there is no such function, or its main.py does not define it.
+        StageError: the function does not exist, has no requirements.txt, or its main.py does not define it.
     """
     folder = source / name
     if name not in names(source):
-        raise StageError(f"There is no function {name!r}; there are {', '.join(names(source))}.")
+        raise StageError(f"There is no function {name!r}. Choose from: {', '.join(names(source))}.")
     if not (folder / "requirements.txt").is_file():
         raise StageError(f"{name} has no requirements.txt.")
     if name not in _defined(folder / "main.py"):
-        raise StageError(f"{name}/main.py defines no function {name}, which is the entry point.")
+        raise StageError(f"{name}/main.py defines no function {name}: name the entry point after its folder.")
     staged = target / name
     shutil.rmtree(staged, ignore_errors=True)
-    for origin, below in ((folder, staged), (source / SHARED, staged / SHARED)):
+    for origin, destination in ((folder, staged), (source / SHARED, staged / SHARED)):
         for path in _deployed(origin):
-            copy = below / path.relative_to(origin)
+            copy = destination / path.relative_to(origin)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
     _compile(staged)
@@ -54,11 +54,11 @@ def stage(name: str, source: Path = SOURCE, target: Path = TARGET) -> Path:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Lays out what each function is deployed from.")
-    parser.add_argument("name", nargs="*", help="functions to stage; all of them by default")
-    chosen = parser.parse_args(arguments).name or names()
+    parser = argparse.ArgumentParser(description="Puts the deployable source of functions into build/functions/.")
+    parser.add_argument("name", nargs="*", help="functions to stage (default: all)")
+    selected = parser.parse_args(arguments).name or names()
     try:
-        for name in chosen:
+        for name in selected:
             staged = stage(name)
             size = sum(path.stat().st_size for path in staged.rglob("*") if path.is_file())
             print(f"{staged.relative_to(ROOT)}  {size / 1024:.0f} KB")
@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _compile(staged: Path) -> None:
-    """Writes bytecode that is the same for the same source, and valid whatever an archive makes of the files' times."""
+    """Writes bytecode that depends on the source alone, and stays valid when an archive changes modification times."""
     command: list[str | Path] = [
         sys.executable,
         "-m",
@@ -81,11 +81,11 @@ def _compile(staged: Path) -> None:
         staged,
         staged,
     ]
-    subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": "0"})  # the order of sets in it
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": "0"})  # fixes the order of sets
 
 
 def _deployed(folder: Path) -> Iterator[Path]:
-    """The files of a folder that belong into a deployment."""
+    """The files of a folder that are deployed."""
     for path in sorted(folder.rglob("*")):
         if path.suffix in (".py", ".json") or path == folder / "requirements.txt":
             yield path

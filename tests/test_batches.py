@@ -1,4 +1,4 @@
-"""Batches on the whole local stack: by requests and by the GPU job, and what of it is killed or lost on the way."""
+"""Batches on the local stack, by requests and by the GPU job, while processes are killed and shards lost."""
 
 import contextlib
 import csv
@@ -47,13 +47,13 @@ def client(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> storage.Client:
 
 
 def upload(client: storage.Client, name: str, rows: int) -> str:
-    """Uploads a table with an empty text in every 50th row; the terminal document's name."""
+    """Uploads a table with an empty text in every 50th row and returns the name of its terminal document."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["id", "review"])
     for number in range(rows):
-        said = f"The plot is {'wonderful' if number % 3 else 'dull'}, and the cast in scene {number} is fine."
-        writer.writerow([number, "" if number % 50 == 49 else said])
+        review = f"The plot is {'wonderful' if number % 3 else 'dull'}, and the cast in scene {number} is fine."
+        writer.writerow([number, "" if number % 50 == 49 else review])
     blob = client.bucket("local-input").blob(name)
     blob.upload_from_string(text.getvalue(), "text/csv")
     return f"{name}/{blob.generation}"
@@ -69,7 +69,7 @@ def wait(client: storage.Client, document: str, done: Callable[[dict[str, Any]],
                 if done(content):
                     return content
         time.sleep(0.1)
-    raise AssertionError(f"{document} did not come")
+    raise AssertionError(f"{document} did not appear")
 
 
 def rows_of(client: storage.Client, document: str) -> list[dict[str, str]]:
@@ -78,60 +78,60 @@ def rows_of(client: storage.Client, document: str) -> list[dict[str, str]]:
 
 
 def processes(module: str) -> list[psutil.Process]:
-    """Those of this stack that run a module."""
-    found = []
+    """The stack's processes that run a module."""
+    running = []
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             if module in process.cmdline():
-                found.append(process)
-    return found
+                running.append(process)
+    return running
 
 
 @contextlib.contextmanager
 def paused(module: str) -> Iterator[list[psutil.Process]]:
-    """The processes of a module, which stand still meanwhile."""
-    still = processes(module)
-    for process in still:
+    """Suspends the processes of a module, and yields them."""
+    suspended = processes(module)
+    for process in suspended:
         process.suspend()
     try:
-        yield still
+        yield suspended
     finally:
-        for process in still:
+        for process in suspended:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.resume()
 
 
-def under_way(client: storage.Client) -> tuple[list[str], list[str]]:
-    """The shards of the batch that has some left to do, and its results."""
-    found: dict[str, tuple[list[str], list[str]]] = {}
+def unfinished_shards(client: storage.Client) -> tuple[list[str], list[str]]:
+    """The shards of the batch that is not finished, and its results."""
+    batches: dict[str, tuple[list[str], list[str]]] = {}
     for blob in client.list_blobs("local-work", prefix="shards/"):
-        given, done = found.setdefault(blob.name.split("/")[1], ([], []))
+        shards, done = batches.setdefault(blob.name.split("/")[1], ([], []))
         if ".out." in blob.name:
             done.append(blob.name)
         elif blob.name.endswith(".jsonl"):
-            given.append(blob.name)
-    return next((each for each in found.values() if len(each[1]) < len(each[0])), ([], []))
+            shards.append(blob.name)
+    return next((batch for batch in batches.values() if len(batch[1]) < len(batch[0])), ([], []))
 
 
 def kill_in_the_middle(client: storage.Client, module: str) -> list[str]:
-    """SIGKILL to what works on the batch, when some shards are done and some are not; the results that there are."""
+    """Kills the processes that work on the batch once some of its shards are done, and returns the results so far."""
     give_up = time.monotonic() + 60
     while time.monotonic() < give_up:
-        with paused(module) as still:
-            _, done = under_way(client)
+        with paused(module) as suspended:
+            _, done = unfinished_shards(client)
             if len(done) >= 2:
-                for process in still:
+                for process in suspended:
                     process.kill()
                 return done
         time.sleep(0.02)
-    raise AssertionError("no batch is in the middle")
+    raise AssertionError("no batch is partly done")
 
 
-def check(document: dict[str, Any], found: list[dict[str, str]], rows: int) -> None:
+def check(document: dict[str, Any], table: list[dict[str, str]], rows: int) -> None:
     assert document["status"] == "partial"
     assert document["data"]["errors"] == {"empty": rows // 50}
-    assert [int(row["id"]) for row in found] == list(range(rows))
-    assert all(bool(row["label"]) != bool(row["error"]) for row in found)
+    assert [int(row["id"]) for row in table] == list(range(rows))
+    assert all(bool(row["label"]) != bool(row["error"]) for row in table)
 
 
 def test_the_service_is_killed_in_the_middle_of_a_batch(stack: Stack, client: storage.Client) -> None:
@@ -152,19 +152,19 @@ def test_a_task_of_the_job_is_killed_in_the_middle(stack: Stack, client: storage
     check(result, rows_of(client, document), 3000)
     assert before == {name: client.bucket("local-work").get_blob(name).generation for name in finished}
     parent = "v2/projects/local-project/locations/us-central1/jobs/gpu-job"
-    listed = httpx.get(f"{stack.http}/{parent}/executions").json()["executions"]
-    assert any(execution.get("retriedCount", 0) > 0 for execution in listed)
+    executions = httpx.get(f"{stack.http}/{parent}/executions").json()["executions"]
+    assert any(execution.get("retriedCount", 0) > 0 for execution in executions)
 
 
 def test_a_shard_that_always_fails_is_named_and_replayed_alone(stack: Stack, client: storage.Client) -> None:
     with paused("gpu_service"):
         document = upload(client, "lost-shard.csv", 1000)
         give_up = time.monotonic() + 60
-        while len(given := under_way(client)[0]) < 10:
+        while len(shards := unfinished_shards(client)[0]) < 10:
             assert time.monotonic() < give_up, "the batch was not cut"
             time.sleep(0.05)
-        first = given[0].rpartition("/")[0]
-        last = client.bucket("local-work").blob(f"{first}/9.jsonl")
+        folder = shards[0].rpartition("/")[0]
+        last = client.bucket("local-work").blob(f"{folder}/9.jsonl")
         content = last.download_as_bytes()
         last.delete()
     result = wait(client, document)
@@ -173,14 +173,15 @@ def test_a_shard_that_always_fails_is_named_and_replayed_alone(stack: Stack, cli
     assert [row["error"] for row in rows_of(client, document)][900:] == ["object_not_found"] * 100
     assert result["data"]["failed"] == 100 + 900 // 50
 
-    kept = {blob.name: blob.generation for blob in client.list_blobs("local-work", prefix=f"{first}/")}
+    kept = {blob.name: blob.generation for blob in client.list_blobs("local-work", prefix=f"{folder}/")}
     last.upload_from_string(content)
     publisher = PublisherClient()
-    order = json.dumps({"replay": {"partial": True, "prefix": document}}).encode()
-    publisher.publish(publisher.topic_path("local-project", "messages"), order).result(timeout=20)
+    message = json.dumps({"replay": {"partial": True, "prefix": document}}).encode()
+    publisher.publish(publisher.topic_path("local-project", "messages"), message).result(timeout=20)
     result = wait(client, document, lambda content: "lost" not in content["data"])
     check(result, rows_of(client, document), 1000)
     assert [attempt["error"]["code"] for attempt in result["attempts"]] == ["object_not_found"]
-    now = {blob.name: blob.generation for blob in client.list_blobs("local-work", prefix=f"{first}/")}
-    assert set(now) - set(kept) == {f"{first}/9.jsonl", f"{first}/9.out.csv"}
-    assert all(now[name] == generation for name, generation in kept.items())
+    now = {blob.name: blob.generation for blob in client.list_blobs("local-work", prefix=f"{folder}/")}
+    assert set(now) - set(kept) == {f"{folder}/9.jsonl", f"{folder}/9.out.csv"}
+    assert kept
+    assert {name: now[name] for name in kept} == kept

@@ -1,4 +1,4 @@
-"""The documents say what the code says."""
+"""The documents agree with the code."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ def test_every_assumption_of_the_emulator_is_documented():
     assert [name for name in vars(assumptions) if name.isupper() and f"`{name}`" not in text] == []
 
 
-def test_links_between_documents_lead_somewhere():
+def test_links_between_documents_have_targets():
     root = DOCS.parent
     for page in [*DOCS.rglob("*.md"), *root.glob("*.md"), *root.glob("benchmarks/**/*.md")]:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):

@@ -1,4 +1,4 @@
-"""Micro-batches on the whole local stack: a notification of the bucket in place of the trigger, one collect order."""
+"""Micro-batches on the local stack, with a bucket notification in place of the trigger."""
 
 import json
 import time
@@ -22,10 +22,10 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 @pytest.fixture
 def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     """The local stack without the trigger on uploads."""
-    described = yaml.safe_load((ROOT / "deploy" / "local" / "stack.yaml").read_text())
-    del described["triggers"]["on-upload"]
+    description = yaml.safe_load((ROOT / "deploy" / "local" / "stack.yaml").read_text())
+    del description["triggers"]["on-upload"]
     file = tmp_path / "stack.yaml"
-    file.write_text(yaml.safe_dump(described | {"root": str(ROOT)}))
+    file.write_text(yaml.safe_dump(description | {"root": str(ROOT)}))
     with Stack(tmp_path / "data", stack=file) as running:
         running.start()
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", running.http)
@@ -52,7 +52,7 @@ def test_many_small_uploads_share_an_execution(stack: Stack):
 
 
 def collect() -> None:
-    """Sends the scheduler's order."""
+    """Publishes the scheduler's message."""
     publisher = pubsub_v1.PublisherClient()
     publisher.publish("projects/local-project/topics/messages", b'{"collect": {}}').result(timeout=10)
 

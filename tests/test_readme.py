@@ -1,4 +1,4 @@
-"""What the README tells a newcomer to type works; its shell blocks are run against a live local stack."""
+"""The commands of the README work: its shell blocks run against a local stack."""
 
 import os
 import re
@@ -20,11 +20,16 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 LIVE = [block for block in BLOCKS if "emulator env" in block]
+SERVERS = re.findall(r"^.* --port \d+$", "\n".join(BLOCKS), re.MULTILINE)
+TARGETS = sorted(set(re.findall(r"\bmake ([a-z-]+)", "\n".join(BLOCKS))))
+assert LIVE, "no shell block of the README would be run"
+assert SERVERS, "no server of the README would be started"
+assert TARGETS, "no make target of the README would be checked"
 
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment of a reader's second terminal, `make local` running in the first."""
+    """The environment of a second terminal while `make local` runs in the first."""
     data = tmp_path_factory.mktemp("readme")
     with Stack(data) as stack:
         stack.start()
@@ -38,9 +43,9 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 @pytest.mark.stack
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("block", LIVE, ids=range(len(LIVE)))
-def test_the_blocks_for_a_running_stack_run_to_their_end(block: str, shell: dict[str, str]):
+def test_a_block_for_a_running_stack_succeeds(block: str, shell: dict[str, str]):
     if "gcloud" in block and not shutil.which("gcloud"):
-        pytest.skip("SKIPPED LOUDLY: this README block needs gcloud, which is not installed")
+        pytest.skip("gcloud is not installed, so this block of the README was not run")
     lines = [line for line in block.splitlines() if "emulator env" not in line]
     script = "\n".join(lines).replace("http://127.0.0.1:9022", shell["ON_MESSAGE_URL"])
     finished = subprocess.run(
@@ -50,7 +55,7 @@ def test_the_blocks_for_a_running_stack_run_to_their_end(block: str, shell: dict
 
 
 @pytest.mark.stack
-@pytest.mark.parametrize("command", re.findall(r"^.* --port \d+$", "\n".join(BLOCKS), re.MULTILINE))
+@pytest.mark.parametrize("command", SERVERS)
 def test_a_server_started_by_hand_answers(command: str, shell: dict[str, str]):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -65,7 +70,7 @@ def test_a_server_started_by_hand_answers(command: str, shell: dict[str, str]):
 
 def wait_for_answer(server: subprocess.Popen[bytes], url: str) -> None:
     while True:
-        assert server.poll() is None, server.stdout.read().decode()
+        assert server.poll() is None, server.stdout and server.stdout.read().decode()
         try:
             httpx.get(url)
         except httpx.ConnectError:
@@ -74,12 +79,12 @@ def wait_for_answer(server: subprocess.Popen[bytes], url: str) -> None:
             return
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"\bmake ([a-z-]+)", "\n".join(BLOCKS)))))
+@pytest.mark.parametrize("target", TARGETS)
 def test_every_make_target_exists(target: str):
     assert subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, check=False).returncode == 0
 
 
 def test_every_path_that_the_readme_names_exists():
-    named = re.findall(r"`((?:functions|gpu_service|emulator|deploy|samples|docs|tests|benchmarks)/[\w./-]*)`", README)
-    assert named
-    assert [path for path in named if not (ROOT / path).exists()] == []
+    paths = re.findall(r"`((?:functions|gpu_service|emulator|deploy|samples|docs|tests|benchmarks)/[\w./-]*)`", README)
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []

@@ -1,4 +1,4 @@
-"""The whole local stack as processes: the demo, a power cut in the middle of it, and what `make local` promises."""
+"""The local stack as processes: the demo, a power cut during it, and what `make local` promises."""
 
 import json
 import os
@@ -54,7 +54,10 @@ def wait_for(client: storage.Client, name: str, timeout_s: float = 60) -> dict:
     raise AssertionError(f"{name} did not appear within {timeout_s} s")
 
 
-@pytest.mark.parametrize("options", [(), ("--kill",)], ids=["undisturbed", "with a power cut"])
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param((), id="undisturbed", marks=pytest.mark.long), pytest.param(("--kill",), id="with a power cut")],
+)
 def test_the_demo_comes_out_as_expected_and_every_document_follows_its_schema(options: tuple[str, ...]):
     finished = demo(*options)
     assert finished.returncode == 0, finished.stdout + finished.stderr
@@ -108,7 +111,7 @@ def test_a_cloud_event_sent_by_hand_to_a_function_works(stack: Stack, client: st
         ("gpu-service", b"{}"),
     ],
 )
-def test_nonsense_is_refused_with_400_and_no_traceback(stack: Stack, path: str, body: bytes):
+def test_an_invalid_body_is_refused_with_400_and_no_traceback(stack: Stack, path: str, body: bytes):
     url = stack.addresses["services"][path] + ("/predict" if path == "gpu-service" else "")
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {stack.token(path)}"}
     answer = httpx.post(url, content=body, headers=headers)
@@ -117,14 +120,14 @@ def test_nonsense_is_refused_with_400_and_no_traceback(stack: Stack, path: str, 
 
 
 @pytest.mark.parametrize("service", ["on-upload", "on-message", "preprocess", "gpu-service"])
-def test_a_service_answers_nobody_but_its_invokers(stack: Stack, service: str):
+def test_a_service_answers_only_its_invokers(stack: Stack, service: str):
     url = stack.addresses["services"][service] + ("/predict" if service == "gpu-service" else "")
     expected = {
         "": 403,
         "garbage": 401,
         stack.token("forecast"): 401,
         stack.token(service, account="postprocess"): 403,
-        stack.token(service): 400,  # of the service itself, which finds the body wrong
+        stack.token(service): 400,  # from the service itself, because of the body
     }
     for token, status in expected.items():
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
@@ -134,8 +137,8 @@ def test_a_service_answers_nobody_but_its_invokers(stack: Stack, service: str):
 def test_a_stop_leaves_no_process_behind(tmp_path: Path):
     stack = Stack(tmp_path / "data").start()
     children = psutil.Process(os.getpid()).children(recursive=True)
-    mine = [child for child in children if str(tmp_path) in " ".join(child.cmdline())]
-    family = [*mine, *(grandchild for child in mine for grandchild in child.children(recursive=True))]
+    own = [child for child in children if str(tmp_path) in " ".join(child.cmdline())]
+    family = [*own, *(grandchild for child in own for grandchild in child.children(recursive=True))]
     assert len(family) > len(stack.addresses["services"])
     stack.stop()
     assert not [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]

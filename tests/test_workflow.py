@@ -12,8 +12,8 @@ from aiohttp import web
 from google.auth.jwt import decode
 
 from emulator.workflows import Environment, Outcome, Runtime, load
-from gpu_service.job import Index
-from gpu_service.protocol import Shard
+from gpu_service.shards import batch as gpu_batch
+from gpu_service.shards.shard import Shard
 from pipeline.jobs.batches import Batch, Names
 
 SOURCE = Path(__file__).parents[1] / "workflow.yaml"
@@ -210,8 +210,9 @@ def test_a_batch_predicts_every_shard_and_hands_on_where_they_are():
 def test_workflow_functions_and_gpu_job_name_a_batch_s_objects_alike():
     services = Services(preprocess=[(200, BATCH)], predict_shard=[(200, SUMMARY)])
     execute(services, kind="records")
-    batch = Batch(**{key: value for key, value in BATCH.items() if key not in ("mode", "revision")})
-    job = msgspec.convert(batch.json(), Index)
+    fields: dict[str, Any] = {key: value for key, value in BATCH.items() if key not in ("mode", "revision")}
+    batch = Batch(**fields)
+    job = msgspec.convert(batch.json(), gpu_batch.Batch)
     bodies = [request["body"] for request in services.requests["/predict-shard"]]
     for shard, body in enumerate(sorted(bodies, key=lambda body: body["offset"])):
         by_workflow = Shard(body["input"], body["output"], body["offset"], body["format"])
@@ -245,7 +246,8 @@ def test_a_batch_of_which_nothing_came_is_a_failed_execution():
     services = Services(preprocess=[(200, BATCH)], predict_shard=[(500, "broken")], postprocess=[(200, failed)])
     outcome = execute(services, kind="records")
     assert outcome.state == "FAILED"
-    assert failed["document"] in outcome.error.payload
+    assert outcome.error is not None
+    assert "gs://out/failed/doc.json" in outcome.error.payload
     assert len(services.requests["/postprocess"]) == 1
 
 
@@ -283,13 +285,12 @@ def test_above_the_threshold_a_job_runs_the_shards(tasks: dict[str, int], errors
     execution = {"name": f"{GPU_JOB}/executions/e", "taskCount": 2}
     operation = {"name": "projects/p/locations/l/operations/o", "metadata": execution}
     ended = execution | tasks | {"completionTime": "2026-01-01T00:00:00Z"}
-    services = Services(
-        **{
-            "preprocess": [(200, BATCH)],
-            f"v2/{GPU_JOB}:run": [(200, operation)],
-            f"v2/{execution['name']}": [(200, execution), (200, execution), (200, ended)],
-        }
-    )
+    answers: dict[str, list[tuple[int, Any]]] = {
+        "preprocess": [(200, BATCH)],
+        f"v2/{GPU_JOB}:run": [(200, operation)],
+        f"v2/{execution['name']}": [(200, execution), (200, execution), (200, ended)],
+    }
+    services = Services(**answers)
     clock = Hasty()
     variables = {"GPU_JOB": GPU_JOB, "JOB_THRESHOLD_RECORDS": "24", "JOB_TASKS": "2"}
     assert execute(services, clock, variables=variables, kind="records").state == "SUCCEEDED"
@@ -334,7 +335,8 @@ def test_a_crash_of_a_service_ends_as_a_failure_and_the_execution_fails_with_its
     services = Services(preprocess=[(200, PREPARED)], predict=[(500, body)])
     outcome = execute(services)
     assert outcome.state == "FAILED"
-    assert json.loads(outcome.error.payload)["code"] == 500
+    assert outcome.error is not None
+    assert json.loads(str(outcome.error.payload))["code"] == 500
     assert services.concluded["error"]["step"] == "predict"
     assert services.concluded["error"]["status"] == 500
     assert services.concluded["error"]["code"] is None

@@ -1,4 +1,4 @@
-"""The peer that needs nothing: one process, transformers' pipeline with batches of 32, CSV in and out.
+"""The plainest peer: a process with transformers' pipeline and batches of 32, CSV in and out.
 
 python plain.py MODEL INPUT.csv OUTPUT.csv
 """
@@ -25,7 +25,7 @@ def main(model: str, source: str, target: str) -> None:
                 kept.append(row)
                 yield row[1]
 
-        for index, answer in enumerate(classify(texts(), batch_size=BATCH, truncation=True)):
+        for index, answer in enumerate(classify(texts(), batch_size=BATCH, truncation=True)):  # type: ignore[arg-type]
             writer.writerow([*kept[index], answer["label"], answer["score"]])
 
 

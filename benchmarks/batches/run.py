@@ -1,11 +1,11 @@
-"""Predict on a large CSV: through the local stack, by a plain transformers pipeline, and by Ray Data.
+"""Measures predictions on a large CSV: by the local stack, a plain transformers pipeline, and Ray Data.
 
     python -m benchmarks.batches.run [--rows 200000] [--peer-rows 200000] [--only stack,plain,ray] [--save]
 
-Each time is a whole one, from the file on disk to the file with predictions: process start and loading of the model
-for the peers, upload to document for the stack, which is up as a service is. All use the starter model and every core.
-The peers may be given fewer rows (PEER_ROWS); what is compared are rows per second.
-The labels must agree with the plain pipeline's.
+Times are from the file on disk to the file with predictions. They include process start and loading of the model for
+the peers, and upload to document for the stack, which runs already, as a service does. All use the starter model and
+every core. --peer-rows may give the peers fewer rows, since rows per second are compared. The table counts labels that
+agree with the plain pipeline's.
 """
 
 import argparse
@@ -53,7 +53,7 @@ GIVE_UP_S = 1200
 
 @dataclass(frozen=True)
 class Run:
-    """One way to do it: the seconds it took, the labels in order, and each process's largest memory, in MB."""
+    """The seconds of a way, its labels in order, and the peak memory of each process, in MB."""
 
     name: str
     seconds: float
@@ -175,7 +175,7 @@ def labels(text: io.StringIO) -> list[str]:
 
 @contextmanager
 def watched(pid: int) -> Iterator[dict[str, float]]:
-    """The greatest resident memory, in MB, of every process below `pid`, by what it runs."""
+    """Yields the peak resident memory, in MB, of every process below `pid`, by what the process runs."""
     peaks: dict[str, float] = {}
     ended = threading.Event()
 
@@ -198,7 +198,7 @@ def watched(pid: int) -> Iterator[dict[str, float]]:
 
 
 def processes(pid: int) -> list[psutil.Process]:
-    """A process and all below it, but this one."""
+    """A process and its descendants, without this process."""
     try:
         whole = psutil.Process(pid)
         return [process for process in (whole, *whole.children(recursive=True)) if process.pid != os.getpid()]

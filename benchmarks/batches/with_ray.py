@@ -12,7 +12,7 @@ import torch
 from transformers import pipeline
 
 BATCH = 256
-ACTOR_CPUS = 0.5  # of a core's slot: with whole ones none would be left for reading and writing
+ACTOR_CPUS = 0.5  # whole cores would leave none for reading and writing
 
 
 class Predictor:

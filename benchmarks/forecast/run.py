@@ -1,4 +1,4 @@
-"""Compares the forecast function's choice with fixed choices and the seasonal naive, out of sample, on made-up series.
+"""Compares the forecast function's choice with fixed choices and the seasonal naive, out of sample, on synthetic data.
 
 Run from the repository's root: `python benchmarks/forecast/run.py [--seeds N]`.
 """
@@ -70,7 +70,7 @@ INTERVAL = 0.8
 
 
 def compare(name: str, seed: int) -> dict[str, float]:
-    """Errors as ratios to the seasonal naive's, the shares that the intervals cover, and seconds."""
+    """Errors relative to the seasonal naive's, the shares that the intervals cover, and seconds."""
     frequency, points, horizon, shape = FAMILIES[name]
     steps = np.arange(points + horizon, dtype=np.float64)
     values = np.maximum(shape(steps, np.random.default_rng(seed)), 0)
@@ -100,7 +100,7 @@ def compare(name: str, seed: int) -> dict[str, float]:
 
 
 def share(truth: Values, forecast: model.Forecast) -> float:
-    """The share of the truth that the interval holds."""
+    """The share of the true values within the interval."""
     return float(np.mean((forecast.lower <= truth) & (truth <= forecast.upper)))
 
 

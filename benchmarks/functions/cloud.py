@@ -1,4 +1,4 @@
-"""The cloud around a function under measurement: the emulator with buckets and a workflow, and no service."""
+"""The cloud for a measured function: the emulator with buckets and a workflow, without services."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ WORKFLOW = "main: {params: [job], steps: [{answer: {return: null}}]}"
 
 @contextmanager
 def cloud(folder: Path) -> Iterator[dict[str, str]]:
-    """Runs it; gives the environment by which a function finds it."""
+    """Runs the emulator and yields the environment variables that lead a function to it."""
     (folder / "workflow.yaml").write_text(WORKFLOW)
     description = {
         "project": "local-project",

@@ -1,4 +1,4 @@
-"""For each function, a real first request: an event or a call whose answer takes the function's clients."""
+"""A realistic first request for each function, whose answer needs the function's clients."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ ANSWER = {
 
 
 def of(function: str, client: storage.Client) -> Request:
-    """A request that no earlier one resembles, so that nothing about it is decided already."""
+    """A request for a new input, so that no earlier outcome answers it."""
     if function == "on_upload":
         return _cloud_event("google.cloud.storage.object.v1.finalized", _resource(_upload(client, TEXT, "text/plain")))
     if function == "on_message":
@@ -46,7 +46,7 @@ def _upload(client: storage.Client, data: str, content_type: str) -> storage.Blo
 
 
 def _resource(blob: storage.Blob) -> dict[str, Any]:
-    resource: dict[str, Any] = blob._properties  # as the API returned it, which is what an event holds
+    resource: dict[str, Any] = blob._properties  # the resource as the API returns it and an event holds it
     return resource
 
 

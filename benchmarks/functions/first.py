@@ -1,4 +1,4 @@
-"""One start of a function: from the process's creation to the answer to its first request."""
+"""A cold start of a function, from process creation to the response to its first request."""
 
 import json
 import os
@@ -21,7 +21,7 @@ GIVE_UP_S = 60
 
 @dataclass(frozen=True)
 class Start:
-    """Seconds until the port was open and until the first answer, and processor seconds until then."""
+    """Seconds until the port was open and until the first response, and processor seconds until then."""
 
     listening: float
     answered: float

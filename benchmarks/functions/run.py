@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def environment(function: str) -> Path:
-    """The interpreter of a virtual environment with what the function's deployment would install."""
+    """The interpreter of a virtual environment with the requirements of the function's deployment."""
     folder = ENVIRONMENTS / function
     python = folder / "bin" / "python"
     if not python.exists():
@@ -63,7 +63,7 @@ def environment(function: str) -> Path:
 
 
 def compare(function: str, python: Path, folder: Path, env: dict[str, str], client: storage.Client, runs: int) -> None:
-    """Starts the three in turn; the first start of each, which warms the disk, is left out."""
+    """Starts the three in turn, without counting the first start of each, which warms the disk cache."""
     signature = "cloudevent" if function in EVENT_FUNCTIONS else "http"
     folders = {kind: laid_out(f"{kind}_{signature}", folder) for kind in ("empty", "plain")}
     folders[function] = stage.stage(function, target=folder / "staged")

@@ -1,4 +1,4 @@
-"""What each process of a running stack has spent of the processors' time."""
+"""The processor time of each process of a running stack."""
 
 import psutil
 

@@ -4,14 +4,14 @@ import re
 from types import TracebackType
 from typing import Self
 
-from aiohttp import ClientSession, web
+from aiohttp import ClientError, ClientSession, web
 
 PATH = re.compile(r"(?P<upload>/upload)?(?:/download)?/storage/v1/b/(?P<bucket>[^/?]+)(?P<object>/o/?[^?]*)?")
 HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "content-encoding", "host"}
 
 
 class CountingProxy:
-    """An async context manager; set `target` (`http://host:port`) before the first request comes."""
+    """An async context manager; set `target` (`http://host:port`) before the first request arrives."""
 
     def __init__(self) -> None:
         self.target = ""
@@ -38,13 +38,17 @@ class CountingProxy:
         self.seen.append(operation(request.method, request.raw_path))
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
         url = self.target + request.raw_path
-        async with self._session.request(request.method, url, data=await request.read(), headers=headers) as answer:
-            kept = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
-            return web.Response(status=answer.status, headers=kept, body=await answer.read())
+        body = await request.read()
+        try:
+            async with self._session.request(request.method, url, data=body, headers=headers) as answer:
+                kept = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
+                return web.Response(status=answer.status, headers=kept, body=await answer.read())
+        except ClientError as error:  # the stack stops while a service still has a request open
+            return web.Response(status=502, text=str(error))
 
 
 def operation(method: str, path: str) -> str:
-    """Such as `create object in local-work`."""
+    """The request as a phrase such as `create object in local-work`."""
     found = PATH.match(path)
     if not found:
         return f"{method} {path.split('?')[0]}"

@@ -1,11 +1,11 @@
-"""Measure the pipeline on the local stack: upload to document for single small texts, by hop, and sustained inputs/s.
+"""Measures the pipeline on the local stack: upload to document for small texts, by hop, and sustained inputs/s.
 
     make benchmark-pipeline
 
-Latency: inputs one after the other on an idle stack, from the upload's answer to the document's creation time.
-Rate: inputs uploaded as fast as one client can, from the first upload to the last document; and the processor time
-that each part spends on one of them.
-Operations: what one input costs in storage requests and workflow steps, counted on a second, proxied stack.
+Latency: sequential inputs on an idle stack, from the response to the upload to the document's creation time.
+Rate: inputs uploaded as fast as a client can, from the first upload to the last document, and the processor time per
+input of each part.
+Operations: storage requests and workflow steps per input, counted on a second stack behind a proxy.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def upload(client: storage.Client, number: int) -> Sent:
 
 
 def drive(client: storage.Client, count: int) -> list[tuple[Sent, storage.Blob]]:
-    """Inputs one after the other, each with its document's object."""
+    """Sends inputs one after the other and returns each with its document's object."""
     done = []
     for number in range(count):
         sent = upload(client, number)
@@ -170,7 +170,7 @@ async def report_operations(folder: Path, count: int = 20) -> None:
 
 @contextmanager
 def proxied_stack(folder: Path, proxy: CountingProxy) -> Iterator[Stack]:
-    """The same stack, its services' storage requests led through the proxy."""
+    """The same stack, with its services' storage requests through the proxy."""
     description = yaml.safe_load(STACK.read_text())
     description["root"] = str(ROOT)
     description["env"]["STORAGE_EMULATOR_HOST"] = proxy.url

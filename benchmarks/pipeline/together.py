@@ -1,5 +1,5 @@
-"""Measure what many small texts cost when each has its own execution, and when micro-batches share one: executions,
-workflow step entries and storage requests per input, and the time from the first upload to the last document.
+"""Measures many small texts with their own executions and in micro-batches: executions, workflow step entries and
+storage requests per input, and the time from the first upload to the last document.
 
     .venv/bin/python -m benchmarks.pipeline.together --inputs 200
 """
@@ -44,7 +44,7 @@ async def report(folder: Path, count: int, *, together: bool) -> None:
             before = executions(stack)
             proxy.seen.clear()
             seconds = await asyncio.to_thread(drive, stack, client, count, together=together)
-            await asyncio.sleep(2)  # the last executions end
+            await asyncio.sleep(2)  # until the last executions have ended
             started = executions(stack) - before
             entries = sum(len(steps(stack, name)) for name in started)
     print(f"{count} small texts, {'micro-batches' if together else 'an execution each'}: {len(started)} executions,")
@@ -55,7 +55,7 @@ async def report(folder: Path, count: int, *, together: bool) -> None:
 
 
 def described(folder: Path, proxy: CountingProxy, *, together: bool) -> Stack:
-    """The local stack, its services' storage requests led through the proxy."""
+    """The local stack, with its services' storage requests through the proxy."""
     description = yaml.safe_load(STACK.read_text()) | {"root": str(ROOT)}
     description["env"]["STORAGE_EMULATOR_HOST"] = proxy.url
     if together:
@@ -67,7 +67,7 @@ def described(folder: Path, proxy: CountingProxy, *, together: bool) -> Stack:
 
 
 def drive(stack: Stack, client: storage.Client, count: int, *, together: bool) -> float:
-    """Uploads as fast as one client can; seconds until there are all documents."""
+    """Uploads as fast as a client can and returns the seconds until all documents exist."""
     done, began = documents(client), time.perf_counter()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: upload(client, number), range(count)))
@@ -81,7 +81,7 @@ def drive(stack: Stack, client: storage.Client, count: int, *, together: bool) -
 
 
 def order(stack: Stack) -> None:
-    """Sends what a scheduler would."""
+    """Publishes the scheduler's message."""
     body = {"messages": [{"data": base64.b64encode(b'{"collect": {}}').decode()}]}
     httpx.post(f"{stack.http}/v1/projects/local-project/topics/messages:publish", json=body).raise_for_status()
 

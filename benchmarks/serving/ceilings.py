@@ -1,4 +1,4 @@
-"""What the model alone can do with the same texts, already tokenised: padded and packed, in arrival order and sorted.
+"""The throughput of the model alone on the same tokenised texts: padded and packed, in arrival order and sorted.
 
     python -m benchmarks.serving.ceilings large|tiny
 
@@ -24,18 +24,18 @@ from benchmarks.serving.paths import ROOT
 from benchmarks.serving.process import default_threads
 
 Ids = list[int]  # one text's tokens
-PACKED = "packed"  # ways whose names begin so are the ceiling
+PACKED = "packed"  # prefix of the ways that make up the ceiling
 TEXTS = 96  # per round
 
 
 class Ceiling(TypedDict):
     per_second: float
     tokens_ratio: float  # tokens computed, padding included, to real ones
-    largest_difference: float  # of a score to its reference
+    largest_difference: float  # between a score and its reference
 
 
 def measure(model: str, threads: int, seconds: float) -> dict[str, Ceiling]:
-    """In a process of its own, as a server runs; all ways together take roughly `seconds`."""
+    """Measures all ways in a new process, as a server has; they take about `seconds` in total."""
     command = [
         sys.executable,
         "-m",
@@ -56,7 +56,7 @@ def packed_ceiling(found: dict[str, Ceiling]) -> float:
 
 @dataclass
 class Way:
-    """One way to run texts: in batches of `rows`, by length or as they come, `forward` giving a batch's logits."""
+    """A way to run texts: in batches of `rows`, sorted by length or not, with `forward` returning a batch's logits."""
 
     name: str
     rows: int
@@ -93,7 +93,7 @@ class Way:
 
 
 def difference(logits: list[float], reference: Reference) -> float:
-    """Between the score that two logits give the reference's label and the reference's score."""
+    """The difference between the reference's score and the score that two logits give its label."""
     negative, positive = logits
     margin = positive - negative if reference["label"] == models.LABELS[1] else negative - positive
     return abs(1 / (1 + math.exp(-margin)) - reference["score"])

@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 client for load: one keep-alive connection, one request in flight, no more parsing than needed."""
+"""A minimal HTTP/1.1 client for load generation: a keep-alive connection with one request in flight."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ def request_bytes(path: str, body: bytes, host: str) -> bytes:
 
 
 class Connection(asyncio.Protocol):
-    """Reconnects when the server closed; raises ConnectionError when it closes before its answer is complete."""
+    """Reconnects if the server has closed; raises ConnectionError if it closes before the response is complete."""
 
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port = host, port
@@ -44,7 +44,7 @@ class Connection(asyncio.Protocol):
         try:
             response = await self.waiting
         except asyncio.CancelledError:
-            self.close()  # an answer that comes later must not be taken for the next one's
+            self.close()  # a late response must not be read as the next one
             raise
         finally:
             self.waiting = None
@@ -59,7 +59,7 @@ class Connection(asyncio.Protocol):
             self.transport = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's class is not a subclass
 
     def data_received(self, data: bytes) -> None:
         self.received += data
@@ -77,7 +77,7 @@ class Connection(asyncio.Protocol):
 
 
 def parse(received: bytes, *, closed: bool) -> Response | None:
-    """The response once it is complete; `closed` says that no more bytes will come."""
+    """The response once it is complete; `closed` means that no more bytes follow."""
     head, found, body = received.partition(b"\r\n\r\n")
     if not found:
         return None

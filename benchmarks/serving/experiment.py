@@ -1,4 +1,4 @@
-"""What the three smaller measurements share: their options, one row per server, and where the table goes."""
+"""The frame of the three smaller measurements: options, a row per server, and the published table."""
 
 import argparse
 import json
@@ -16,14 +16,14 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=process.default_threads(), help="torch's; default: all cores")
     parser.add_argument("--save", action="store_true", help="write JSON and Markdown to benchmarks/results/")
     options = parser.parse_args()
-    options.machine = report.machine()  # before any load of ours
+    options.machine = report.machine()  # before this benchmark causes load
     return options
 
 
 async def each_server(
     measure: Callable[[Peer, argparse.Namespace], Awaitable[list[str]]], options: argparse.Namespace
 ) -> Rows:
-    """A row per chosen server; one that is not installed or does not start has a row that says so."""
+    """A row per selected server; the row of a server that is not installed or does not start gives the reason."""
     rows = []
     for peer in peers.find(options.servers):
         if not peer.installed:

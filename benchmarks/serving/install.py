@@ -1,4 +1,4 @@
-"""Makes one environment per peer in `.peers/`, each with its own pinned packages over a shared torch and transformers.
+"""Creates an environment per peer in `.peers/`, with its own pinned packages over a shared torch and transformers.
 
     python -m benchmarks.serving.install [peer …]
 
@@ -17,7 +17,7 @@ from benchmarks.serving.paths import HERE, PEERS
 
 REQUIREMENTS = HERE / "servers"
 BASE = REQUIREMENTS / "base.txt"
-TORCH = next(line for line in BASE.read_text().splitlines() if line.startswith("torch=="))  # no peer may bring another
+TORCH = next(line for line in BASE.read_text().splitlines() if line.startswith("torch=="))  # the same for every peer
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def install(name: str, requirements: Path) -> bool:
-    """Whether the environment is there; one whose requirements have not changed is left alone."""
+    """Creates the environment unless its requirements are unchanged; whether it exists."""
     home = PEERS / name
     done = home / "installed.txt"
     if done.exists() and done.read_text() == requirements.read_text():

@@ -20,7 +20,7 @@ IDLE_SECONDS = 2.0  # a server may close a connection that was idle for longer: 
 
 
 class Summary(TypedDict):
-    """Of many requests: correct answers per second, their latency, and how every request came out."""
+    """Many requests: correct answers per second, their latency, and the number of each outcome."""
 
     per_second: float
     latency_ms: dict[str, float] | None  # p50, p95, p99
@@ -29,7 +29,7 @@ class Summary(TypedDict):
 
 @dataclass(frozen=True)
 class Sample:
-    """One request: when it was due and when it ended (seconds of one clock), and how it came out."""
+    """A request: when it was due, when it ended (seconds of the same clock), and its outcome."""
 
     due: float
     ended: float
@@ -48,7 +48,7 @@ class Target:
         return Connection(HOST, self.port)
 
     def order(self, seed: int) -> Iterator[int]:
-        """Numbers of texts, without end: the same for every server."""
+        """An endless sequence of text numbers, the same for every server."""
         return itertools.cycle(random.Random(seed).sample(range(len(self.references)), len(self.references)))
 
     async def ask(self, connection: Connection, number: int, timeout: float) -> tuple[str, Response | None]:
@@ -79,7 +79,7 @@ class Target:
 
 
 async def closed_loop(target: Target, clients: int, seconds: float, timeout: float = 120.0) -> list[Sample]:
-    """Each client asks, waits for the answer and asks again, for `seconds`; then all wait for what is in flight."""
+    """Each client sends a request after each response, for `seconds`, and waits for the last response."""
     order = target.order(seed=clients)
     samples: list[Sample] = []
     end = time.perf_counter() + seconds
@@ -98,7 +98,7 @@ async def closed_loop(target: Target, clients: int, seconds: float, timeout: flo
 
 
 async def open_loop(target: Target, rate: float, seconds: float, timeout: float = 120.0) -> list[Sample]:
-    """Requests at random times, `rate` a second on average, whether or not earlier ones were answered (Poisson)."""
+    """Requests at random times (Poisson), `rate` a second on average, whether or not earlier ones were answered."""
     rng, order = random.Random(1), target.order(seed=1)
     idle: list[Connection] = []
     samples: list[Sample] = []
@@ -133,7 +133,7 @@ def take(idle: list[Connection]) -> Connection | None:
 async def burst(
     target: Target, count: int, timeout: float, meanwhile: Callable[[], Awaitable[None]] | None = None
 ) -> list[Sample]:
-    """`count` requests at once, each on its own connection; `meanwhile` runs while they are in flight."""
+    """`count` concurrent requests, each on its own connection; `meanwhile` runs while they are in flight."""
     order = target.order(seed=count)
     began = time.perf_counter()
 
@@ -150,7 +150,7 @@ async def burst(
 
 
 def summary(samples: Sequence[Sample], begin: float, end: float) -> Summary:
-    """Throughput between two times; latency of what was due between them; outcomes of all, counted or not."""
+    """Throughput between two times, latency of the requests due between them, and the outcomes of all."""
     return {
         "per_second": round(throughput(samples, begin, end), 2),
         "latency_ms": latencies_ms([sample for sample in samples if begin <= sample.due <= end]),

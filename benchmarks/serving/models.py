@@ -1,4 +1,4 @@
-"""Makes the two classifiers that are served, with random weights and a fixed seed, and their reference predictions.
+"""Creates the two classifiers to serve, with random weights and a fixed seed, and their reference predictions.
 
 Nothing is downloaded. A model's folder is what `from_pretrained` reads, and `reference.json` beside it: the texts, each
 with the label and score of the plain model, run one text at a time.
@@ -25,20 +25,20 @@ SPREAD = 2.0  # standard deviation of the difference between the two logits
 
 
 class Verdict(TypedDict):
-    """What a model says of a text; `score` is the label's probability."""
+    """A prediction for a text; `score` is the label's probability."""
 
     label: str
     score: float
 
 
 class Reference(Verdict):
-    """A text and what the plain model says of it."""
+    """A text and the plain model's prediction."""
 
     text: str
 
 
 def folder(name: str) -> Path:
-    """Of the model `large` or `tiny`, made first where it is missing."""
+    """The folder of the model `large` or `tiny`, which is created if it is missing."""
     path = MODELS / name
     if not (path / "reference.json").exists():
         make(name, path)
@@ -75,7 +75,7 @@ def make(name: str, path: Path) -> None:
 
 
 def centre_head(model: Any, differences: Sequence[float]) -> None:
-    """Scale the head so that both labels occur and scores differ between texts: a swapped answer must show."""
+    """Scales the head so that both labels occur and scores differ between texts, which reveals swapped answers."""
     head = model.classifier
     scale = SPREAD / statistics.stdev(differences)
     head.weight.mul_(scale)

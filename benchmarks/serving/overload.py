@@ -1,4 +1,4 @@
-"""Sends many requests at once to each server, more than it can answer in time, and counts how they come out.
+"""Sends each server more concurrent requests than it can answer in time, and counts the outcomes.
 
 python -m benchmarks.serving.overload [--requests 400] [--timeout 20] [--model large] [--servers all] [--save]
 """

@@ -1,4 +1,4 @@
-"""Where the benchmark keeps what it makes: environments and models in `.peers/`, results in `benchmarks/results/`."""
+"""The benchmark's folders: environments and models in `.peers/`, results in `benchmarks/results/`."""
 
 from pathlib import Path
 

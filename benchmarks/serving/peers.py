@@ -36,7 +36,7 @@ class Wire:
         return json.dumps(self.body(text)).encode()
 
     def decode(self, body: bytes) -> Answer:
-        """Raises ValueError, KeyError, TypeError or IndexError where the body is no answer."""
+        """Raises ValueError, KeyError, TypeError or IndexError if the body is not an answer."""
         return self.answer(json.loads(body))
 
 
@@ -129,7 +129,7 @@ ALL = [
     script("mosec, 1 ms", "mosec", "with_mosec", *MOSEC, BATCH_WAIT_MS="1", note="batches of up to 32"),
     script("mosec, 10 ms", "mosec", "with_mosec", *MOSEC, BATCH_WAIT_MS="10", note="batches of up to 32"),
 ]
-# The same servers around the packed forward, to tell the server's share from the engine's; not in the default run.
+# The same servers with the packed forward, which separates the server from the engine; not in the default run.
 PACKED = [
     script("LitServe + packed", "litserve", "with_litserve", BATCH_WAIT_MS="0", PACKED="1"),
     script("mosec + packed", "mosec", "with_mosec", *MOSEC, BATCH_WAIT_MS="10", PACKED="1"),

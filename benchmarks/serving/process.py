@@ -1,4 +1,4 @@
-"""Starts a server as a process, waits for its first correct answer, and leaves nothing of it behind."""
+"""Starts a server as a process, waits for its first correct answer, and ends all its processes."""
 
 import asyncio
 import contextlib
@@ -18,13 +18,13 @@ from benchmarks.serving.models import folder, references
 from benchmarks.serving.paths import LOGS, ROOT
 from benchmarks.serving.peers import Peer
 
-MARK = "SERVING_BENCHMARK"  # in the environment of a server and of all that it starts
+MARK = "SERVING_BENCHMARK"  # in the environment of a server and its descendants
 READY_SECONDS = 180.0
-GRACE_SECONDS = 10.0  # what Cloud Run gives after SIGTERM
+GRACE_SECONDS = 10.0  # Cloud Run's grace period after SIGTERM
 
 
 class StartError(Exception):
-    """A server that did not come up: `args[0]` says why, with the end of its log."""
+    """A server did not start; `args[0]` gives the reason with the end of its log."""
 
 
 class Server:
@@ -77,7 +77,7 @@ class Server:
         return self.process.poll() is not None
 
     def left_behind(self) -> list[psutil.Process]:
-        """What this server has started and is still running, also when its parent is gone."""
+        """The running processes of this server, including those whose parent has ended."""
         return [process for process in psutil.process_iter() if marked(process, self.mark)]
 
     def kill(self) -> None:
@@ -91,7 +91,7 @@ class Server:
 
 @contextlib.asynccontextmanager
 async def serving(peer: Peer, model: str, threads: int) -> AsyncIterator[Server]:
-    """A ready server; it is stopped, and all that it started, at the end. Raises StartError."""
+    """Yields a ready server and ends all its processes afterwards. Raises StartError."""
     server = Server(peer, model, threads)
     try:
         await server.wait_until_ready()

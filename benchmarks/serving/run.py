@@ -125,7 +125,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=process.default_threads(), help="torch's; default: all cores")
     parser.add_argument("--seconds", type=float, help="of each closed-loop cell, warm-up included")
     parser.add_argument("--open-seconds", type=float, help="of the open-loop run")
-    parser.add_argument("--quick", action="store_true", help="short cells: to see that all works, not to quote")
+    parser.add_argument(
+        "--quick", action="store_true", help="short cells, to check that everything works; not for quoting"
+    )
     parser.add_argument("--save", action="store_true", help="write JSON and Markdown to benchmarks/results/")
     options = parser.parse_args()
     base = QUICK if options.quick else DEFAULT

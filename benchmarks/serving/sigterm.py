@@ -15,7 +15,7 @@ from benchmarks.serving import experiment, load, process
 from benchmarks.serving.peers import Peer
 
 HEADER = ["server", "answered", "lost", "how", "ended after s", "processes left"]
-IN_FLIGHT_SECONDS = 0.2  # for the requests to have arrived
+IN_FLIGHT_SECONDS = 0.2  # time for the requests to arrive
 
 
 async def sigterm(peer: Peer, options: argparse.Namespace) -> list[str]:

@@ -1,4 +1,4 @@
-"""Times each server from process start to its first correct answer, and the minimal script that answers once.
+"""Times each server, and a minimal script, from process start to the first correct answer.
 
     python -m benchmarks.serving.startup [--runs 5] [--model large] [--servers all] [--save]
 

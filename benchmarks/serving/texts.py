@@ -1,4 +1,4 @@
-"""Made-up words, their WordPiece vocabulary, and texts of 5 to 120 of them; the same on every machine."""
+"""Invented words, their WordPiece vocabulary, and texts of 5 to 120 words; the same on every machine."""
 
 import random
 from collections.abc import Iterator

@@ -54,7 +54,7 @@ def compare_steps(peer: str | None, runs: int = 5) -> None:
     print(f"loop.yaml, {LOOP_STEPS:.0f} steps, best of {runs}")
     print(f"  this emulator       {best / LOOP_STEPS * 1e6:8.1f} µs a step")
     if peer:
-        command = [peer, HERE / "peer.py", HERE / "loop.yaml", str(runs)]
+        command: list[str | Path] = [peer, HERE / "peer.py", HERE / "loop.yaml", str(runs)]
         result, peer_seconds = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-2:]
         assert int(result) == outcome.result, "the two interpreters disagree"
         print(f"  workflows-emulator  {float(peer_seconds) / LOOP_STEPS * 1e6:8.1f} µs a step")
@@ -113,7 +113,7 @@ async def execute(client: executions_v1.ExecutionsAsyncClient, number: int) -> f
             break
         await asyncio.sleep(0.02 if number < 200 else 0.5)
     assert json.loads(execution.result) == number, execution
-    return (execution.end_time - execution.start_time).total_seconds()
+    return float((execution.end_time - execution.start_time).total_seconds())
 
 
 def free_port() -> int:

@@ -1,11 +1,12 @@
 """The HTTP service that the workflow calls: it responds with the body of the request."""
 
 import sys
+from typing import Any
 
 import uvicorn
 
 
-async def app(scope, receive, send):
+async def app(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] != "http":
         return
     message = await receive()

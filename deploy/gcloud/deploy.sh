@@ -1,18 +1,17 @@
 #!/usr/bin/env bash
-# Brings the system of deploy/inventory.yaml into a project: makes what is missing, and changes what runs, when it runs, what is
-# watched and what is granted where that differs. Topics, subscriptions and the trigger are made once and then left alone,
-# but that MICRO_BATCHING decides between the trigger and the bucket's notifications.
-# Broken off, it goes on where it was when it is started again.
+# Deploys the system described in deploy/inventory.yaml to a project. Creates what is missing, and updates services, schedules,
+# monitoring and permissions that differ. Topics, subscriptions and the trigger are created once and not updated, except that
+# MICRO_BATCHING chooses between the trigger and the bucket's notifications. An interrupted run can be started again.
 #
 #   PROJECT_ID=my-project deploy/gcloud/deploy.sh              everything
-#   PROJECT_ID=my-project deploy/gcloud/deploy.sh on-upload    one function, or steps of STEPS below
-#   PROJECT_ID=my-project deploy/gcloud/deploy.sh --dry-run    only show what would be changed
+#   PROJECT_ID=my-project deploy/gcloud/deploy.sh on-upload    one function, or any of STEPS below
+#   PROJECT_ID=my-project deploy/gcloud/deploy.sh --dry-run    print the commands only
 #
-# Every variable of deploy/variables.yaml can be set in capitals: REGION, SERVICE_PREFIX, GPU_TYPE, MAX_INSTANCES …
+# Set any variable of deploy/variables.yaml in capitals: REGION, SERVICE_PREFIX, GPU_TYPE, MAX_INSTANCES …
 chosen=()
 for argument in "$@"; do
   case $argument in
-    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --dry-run) DRY_RUN=1 ;;
     -*) echo "unknown option $argument" >&2; exit 2 ;;
     *) chosen+=("$argument") ;;
@@ -26,22 +25,22 @@ here=$(dirname "$0")
 # shellcheck source=deploy/gcloud/monitoring.sh
 . "$here/monitoring.sh"
 STEPS="apis identities accounts buckets registry image functions gpu job callers messaging workflow triggers schedules monitoring budget audit"
-ASKED="views"                      # steps that are only done when they are named
+OPTIONAL_STEPS="views"             # run only when named
 
 apis() {
   local enabled missing
   enabled=$(gcloud services list --enabled --format='value(config.name)' || true)
   missing=$(rows apis | grep -vxF "${enabled:-none}" || true)
-  # shellcheck disable=SC2086  # one argument for each
-  [ -z "$missing" ] || patiently gcloud services enable $missing
+  # shellcheck disable=SC2086  # one argument per API
+  [ -z "$missing" ] || retry gcloud services enable $missing
 }
 
-identities() {                     # Google's own accounts come with their first use; only then can they be given roles
+identities() {                     # creates Google's service agents, which must exist before roles are granted to them
   local api
   for api in pubsub eventarc; do
-    patiently rest POST serviceusage "v1beta1/projects/$PROJECT_ID/services/$api.googleapis.com:generateServiceIdentity" >&3
+    retry rest POST serviceusage "v1beta1/projects/$PROJECT_ID/services/$api.googleapis.com:generateServiceIdentity" >&3
   done
-  patiently gcloud storage service-agent >&3
+  retry gcloud storage service-agent >&3
 }
 
 accounts() {
@@ -49,23 +48,23 @@ accounts() {
   gcloud iam service-accounts list --format='value(email)' >"$TEMPORARY/accounts" || true
   while IFS=$'\x1f' read -r name about; do
     grep -qxF "$(account "$name")" "$TEMPORARY/accounts" ||
-      patiently gcloud iam service-accounts create "$(resource "$name")" --display-name="$about"
+      retry gcloud iam service-accounts create "$(resource "$name")" --display-name="$about"
   done < <(rows accounts)
   permissions account
   permissions project
 }
 
 buckets() {
-  local name delete_after versioning soft_delete is lifecycle=$TEMPORARY/lifecycle.json
+  local name delete_after versioning soft_delete current lifecycle=$TEMPORARY/lifecycle.json
   while IFS=$'\x1f' read -r name delete_after versioning soft_delete; do
-    if ! there gcloud storage buckets describe "$(bucket "$name")" --raw --format=json; then
-      patiently gcloud storage buckets create "$(bucket "$name")" --location="$REGION" --uniform-bucket-level-access \
+    if ! exists gcloud storage buckets describe "$(bucket "$name")" --raw --format=json; then
+      retry gcloud storage buckets create "$(bucket "$name")" --location="$REGION" --uniform-bucket-level-access \
         --public-access-prevention --soft-delete-duration="${soft_delete}d"
-      echo '{}' >"$TEMPORARY/there"
+      echo '{}' >"$TEMPORARY/found"
     fi
-    is=$(json '[bool(it.get("versioning", {}).get("enabled")), [r["condition"].get("age") for r in it.get("lifecycle", {}).get("rule", [])]]' <"$TEMPORARY/there")
-    case $versioning:$is in yes:*false*) change gcloud storage buckets update "$(bucket "$name")" --versioning ;; esac
-    case $delete_after:$is in
+    current=$(json '[bool(it.get("versioning", {}).get("enabled")), [r["condition"].get("age") for r in it.get("lifecycle", {}).get("rule", [])]]' <"$TEMPORARY/found")
+    case $versioning:$current in yes:*false*) change gcloud storage buckets update "$(bucket "$name")" --versioning ;; esac
+    case $delete_after:$current in
       0:* | *"[$delete_after]]") ;;
       *)
         echo "{\"rule\": [{\"action\": {\"type\": \"Delete\"}, \"condition\": {\"age\": $delete_after}}]}" >"$lifecycle"
@@ -77,13 +76,13 @@ buckets() {
 }
 
 registry() {
-  there gcloud artifacts repositories describe "$PREFIX" ||
-    patiently gcloud artifacts repositories create "$PREFIX" --repository-format=docker
+  exists gcloud artifacts repositories describe "$PREFIX" ||
+    retry gcloud artifacts repositories create "$PREFIX" --repository-format=docker
 }
 
-image() {                          # builds the GPU service's image, with the weights in it, unless it is there
-  there gcloud artifacts docker images describe "$GPU_IMAGE" ||
-    patiently gcloud builds submit "$ROOT" --region="$REGION" --config="$ROOT/deploy/gpu-image.yaml" \
+image() {                          # builds the GPU service's image, model weights included, unless it exists
+  exists gcloud artifacts docker images describe "$GPU_IMAGE" ||
+    retry gcloud builds submit "$ROOT" --region="$REGION" --config="$ROOT/deploy/gpu-image.yaml" \
       --ignore-file="$ROOT/deploy/gpu-image.ignore" --gcs-source-staging-dir="$(bucket source)/image" \
       --service-account="projects/$PROJECT_ID/serviceAccounts/$(account builder)" \
       --substitutions="_IMAGE=$GPU_IMAGE,_PROFILE=$(setting gpu_profile)"
@@ -91,11 +90,11 @@ image() {                          # builds the GPU service's image, with the we
 
 functions() {
   local name
-  while read -r name; do function_named "$name"; done < <(rows functions)
+  while read -r name; do deploy_function "$name"; done < <(rows functions)
 }
 
-function_named() {                 # deploys a function whose source or settings differ from what is deployed
-  local folder=${1//-/_} mark runtime cpu memory concurrency timeout max_instances name
+deploy_function() {                # deploys a function whose source or settings have changed
+  local folder=${1//-/_} digest runtime cpu memory concurrency timeout max_instances name
   "$PYTHON" "$ROOT/deploy/stage.py" "$folder" >&2
   IFS=$'\x1f' read -r name cpu memory concurrency timeout max_instances < \
     <(rows functions cpu memory concurrency timeout max_instances | grep "^$1"$'\x1f')
@@ -109,16 +108,21 @@ function_named() {                 # deploys a function whose source or settings
     "--ingress-settings=$(setting ingress | sed s/internal/internal-only/)" "--env-vars-file=$TEMPORARY/$name.json"
   )
   [ -z "$(setting vpc_connector)" ] || flags+=("--vpc-connector=$(setting vpc_connector)")
-  mark=$({ echo "${flags[@]/$TEMPORARY/}"; cat "$TEMPORARY/$name.json"; contents "$ROOT/build/functions/$folder"; } | fingerprint)
-  [ "$(gcloud functions describe "$(resource "$name")" --format='value(labels.deployed,state)' 2>/dev/null)" != "$mark"$'\t'ACTIVE ] || return 0
-  patiently gcloud functions deploy "$(resource "$name")" "${flags[@]}" "--update-labels=deployed=$mark" >&3
+  digest=$({ echo "${flags[@]/$TEMPORARY/}"; cat "$TEMPORARY/$name.json"; contents "$ROOT/build/functions/$folder"; } | fingerprint)
+  [ "$(gcloud functions describe "$(resource "$name")" --format='value(labels.deployed,state)' 2>/dev/null)" != "$digest"$'\t'ACTIVE ] || return 0
+  retry gcloud functions deploy "$(resource "$name")" "${flags[@]}" "--update-labels=deployed=$digest" >&3
 }
 
 gpu() {
-  local name=gpu-service mark region
+  local name=gpu-service digest region
   inventory environment "$name" >"$TEMPORARY/$name.json"
-  get() { inventory get "gpu_service.$1"; }
-  probe() { echo "httpGet.path=$(get "$1.path"),httpGet.port=$(get port),periodSeconds=$(get "$1.period"),timeoutSeconds=$(get "$1.timeout"),failureThreshold=$(get "$1.failures")"; }
+  rows gpu_service >"$TEMPORARY/service"
+  get() { sed -n "s/^$1"$'\x1f'"//p" "$TEMPORARY/service"; }
+  probe() {
+    local path period timeout failures
+    IFS=$'\x1f' read -r path period timeout failures < <(rows gpu_service path period timeout failures | sed -n "s/^$1"$'\x1f'"//p")
+    echo "httpGet.path=$path,httpGet.port=$(get port),periodSeconds=$period,timeoutSeconds=$timeout,failureThreshold=$failures"
+  }
   local flags=(
     "--image=$(get image)" "--service-account=$(account "$name")" --no-allow-unauthenticated "--ingress=$(setting ingress)"
     --gpu=1 "--gpu-type=$(get gpu)" --no-gpu-zonal-redundancy --no-cpu-throttling --cpu-boost --execution-environment=gen2
@@ -127,10 +131,10 @@ gpu() {
     "--startup-probe=$(probe startup_probe)" "--liveness-probe=$(probe liveness_probe)" "--env-vars-file=$TEMPORARY/$name.json"
   )
   [ -z "$(setting vpc_connector)" ] || flags+=("--vpc-connector=$(setting vpc_connector)")
-  mark=$({ echo "${flags[@]/$TEMPORARY/}"; cat "$TEMPORARY/$name.json"; } | fingerprint)
+  digest=$({ echo "${flags[@]/$TEMPORARY/}"; cat "$TEMPORARY/$name.json"; } | fingerprint)
   for region in $(gpu_regions); do
-    [ "$(gcloud run services describe "$(resource "$name")" --region="$region" --format='value(metadata.labels.deployed)' 2>/dev/null)" = "$mark" ] ||
-      patiently gcloud run deploy "$(resource "$name")" --region="$region" "${flags[@]}" "--update-labels=deployed=$mark" >&3
+    [ "$(gcloud run services describe "$(resource "$name")" --region="$region" --format='value(metadata.labels.deployed)' 2>/dev/null)" = "$digest" ] ||
+      retry gcloud run deploy "$(resource "$name")" --region="$region" "${flags[@]}" "--update-labels=deployed=$digest" >&3
   done
 }
 
@@ -139,7 +143,7 @@ job() {
   region=$(inventory get gpu_job.region)
   "$PYTHON" "$ROOT/deploy/gcloud/job.py" >"$file"
   [ "$(gcloud run jobs describe "$(resource gpu-job)" --region="$region" --format='value(metadata.labels.deployed)' 2>/dev/null)" = \
-    "$(json 'it["metadata"]["labels"]["deployed"]' <"$file")" ] || patiently gcloud run jobs replace "$file" --region="$region" >&3
+    "$(json 'it["metadata"]["labels"]["deployed"]' <"$file")" ] || retry gcloud run jobs replace "$file" --region="$region" >&3
 }
 
 callers() {
@@ -148,27 +152,27 @@ callers() {
 }
 
 messaging() {
-  local name topic service days ack least most dead attempts flags
+  local name topic service days ack min_backoff max_backoff dead attempts flags
   while IFS=$'\x1f' read -r name days; do
-    there gcloud pubsub topics describe "$(resource "$name")" ||
-      patiently gcloud pubsub topics create "$(resource "$name")" --message-retention-duration="${days}d"
+    exists gcloud pubsub topics describe "$(resource "$name")" ||
+      retry gcloud pubsub topics create "$(resource "$name")" --message-retention-duration="${days}d"
   done < <(rows topics retention_days)
   while IFS=$'\x1f' read -r name topic ack days dead attempts; do
-    there gcloud pubsub subscriptions describe "$(resource "$name")" && continue
+    exists gcloud pubsub subscriptions describe "$(resource "$name")" && continue
     flags=()
     [ -z "$dead" ] || flags=(--dead-letter-topic="$(resource "$dead")" --max-delivery-attempts="$attempts")
-    patiently gcloud pubsub subscriptions create "$(resource "$name")" --topic="$(resource "$topic")" \
+    retry gcloud pubsub subscriptions create "$(resource "$name")" --topic="$(resource "$topic")" \
       --ack-deadline="$ack" --message-retention-duration="${days}d" --expiration-period=never ${flags[@]+"${flags[@]}"}
   done < <(rows pull topic ack_deadline retention_days dead_letter attempts)
-  while IFS=$'\x1f' read -r name topic service ack least most days dead attempts; do
-    there gcloud pubsub subscriptions describe "$(resource "$name")" && continue
+  while IFS=$'\x1f' read -r name topic service ack min_backoff max_backoff days dead attempts; do
+    exists gcloud pubsub subscriptions describe "$(resource "$name")" && continue
     local url
-    url=$(address "$service")
+    url=$(service_url "$service")
     flags=()
     [ -z "$dead" ] || flags=(--dead-letter-topic="$(resource "$dead")" --max-delivery-attempts="$attempts")
-    patiently gcloud pubsub subscriptions create "$(resource "$name")" --topic="$(resource "$topic")" \
+    retry gcloud pubsub subscriptions create "$(resource "$name")" --topic="$(resource "$topic")" \
       --push-endpoint="$url/projects/$PROJECT_ID/topics/$(resource "$topic")" --push-auth-service-account="$(account events)" \
-      --push-auth-token-audience="$url" --ack-deadline="$ack" --min-retry-delay="${least}s" --max-retry-delay="${most}s" \
+      --push-auth-token-audience="$url" --ack-deadline="$ack" --min-retry-delay="${min_backoff}s" --max-retry-delay="${max_backoff}s" \
       --message-retention-duration="${days}d" --expiration-period=never ${flags[@]+"${flags[@]}"}
   done < <(rows push topic service ack_deadline backoff retention_days dead_letter attempts | tr , '\037')
   permissions topic
@@ -176,41 +180,41 @@ messaging() {
 }
 
 workflow() {
-  local variable service mark url file=$TEMPORARY/workflow.json
+  local variable service digest url file=$TEMPORARY/workflow.json
   inventory environment workflow >"$file"
   while IFS=$'\x1f' read -r variable service; do
-    url=$(address "$service")
+    url=$(service_url "$service")
     json '{**it, arguments[0]: arguments[1]}' "$variable" "$url" <"$file" >"$file.more"
     mv "$file.more" "$file"
   done < <(rows workflow.urls)
-  mark=$(cat "$file" "$ROOT/workflow.yaml" | fingerprint)
-  [ "$(gcloud workflows describe "$PREFIX" --format='value(labels.deployed)' 2>/dev/null)" != "$mark" ] || return 0
-  patiently gcloud workflows deploy "$PREFIX" --source="$ROOT/workflow.yaml" --service-account="$(account workflow)" \
-    --env-vars-file="$file" --call-log-level=log-errors-only --labels="deployed=$mark" >&3
+  digest=$(cat "$file" "$ROOT/workflow.yaml" | fingerprint)
+  [ "$(gcloud workflows describe "$PREFIX" --format='value(labels.deployed)' 2>/dev/null)" != "$digest" ] || return 0
+  retry gcloud workflows deploy "$PREFIX" --source="$ROOT/workflow.yaml" --service-account="$(account workflow)" \
+    --env-vars-file="$file" --call-log-level=log-errors-only --labels="deployed=$digest" >&3
 }
 
-triggers() {                       # what tells of uploads: the new way is there before the old one goes
+triggers() {                       # delivers uploads by trigger or notification; creates the new way before deleting the old
   local name event bucket dead attempts topic payload
   while IFS=$'\x1f' read -r name event bucket dead attempts; do
-    there gcloud eventarc triggers describe "$(resource "$name")" ||
-      patiently gcloud eventarc triggers create "$(resource "$name")" --service-account="$(account events)" \
+    exists gcloud eventarc triggers describe "$(resource "$name")" ||
+      retry gcloud eventarc triggers create "$(resource "$name")" --service-account="$(account events)" \
         --event-filters="type=$event" --event-filters="bucket=$PROJECT_ID-$PREFIX-$bucket" \
         --destination-run-service="$(resource "$name")" --destination-run-region="$REGION"
     permissions trigger
-    # Eventarc makes the subscription itself, without a way to say where undeliverable events go.
-    [ -n "$(gcloud pubsub subscriptions describe "$(delivery "$name")" --format='value(deadLetterPolicy.deadLetterTopic)' 2>/dev/null)" ] ||
-      patiently gcloud pubsub subscriptions update "$(delivery "$name")" --dead-letter-topic="$(resource "$dead")" --max-delivery-attempts="$attempts"
+    # Eventarc creates the subscription itself and takes no dead-letter topic.
+    [ -n "$(gcloud pubsub subscriptions describe "$(trigger_subscription "$name")" --format='value(deadLetterPolicy.deadLetterTopic)' 2>/dev/null)" ] ||
+      retry gcloud pubsub subscriptions update "$(trigger_subscription "$name")" --dead-letter-topic="$(resource "$dead")" --max-delivery-attempts="$attempts"
   done < <(rows triggers event bucket dead_letter attempts)
   while IFS=$'\x1f' read -r name bucket topic event payload; do
-    [ -n "$(told "$bucket" "$topic")" ] ||
-      patiently gcloud storage buckets notifications create "$(bucket "$bucket")" --topic="$(resource "$topic")" \
+    [ -n "$(notification_names "$bucket" "$topic")" ] ||
+      retry gcloud storage buckets notifications create "$(bucket "$bucket")" --topic="$(resource "$topic")" \
         --event-types="$event" --payload-format="$(sed 's/JSON_API_V1/json/; s/NONE/none/' <<<"$payload")" --skip-topic-setup >&3
   done < <(rows notifications bucket topic event payload)
   for name in $(names off.triggers); do
-    ! there gcloud eventarc triggers describe "$(resource "$name")" || change gcloud eventarc triggers delete "$(resource "$name")"
+    ! exists gcloud eventarc triggers describe "$(resource "$name")" || change gcloud eventarc triggers delete "$(resource "$name")"
   done
   while IFS=$'\x1f' read -r _ bucket topic; do
-    for name in $(told "$bucket" "$topic"); do change gcloud storage buckets notifications delete "$name" >&3; done
+    for name in $(notification_names "$bucket" "$topic"); do change gcloud storage buckets notifications delete "$name" >&3; done
   done < <(rows off.notifications bucket topic)
 }
 
@@ -218,15 +222,15 @@ schedules() {
   local name schedule topic message
   while IFS=$'\x1f' read -r name schedule topic message; do
     local verb=create
-    if there gcloud scheduler jobs describe "$(resource "$name")" --location="$REGION" --format='value(schedule)'; then
-      [ "$(cat "$TEMPORARY/there")" != "$schedule" ] || continue
+    if exists gcloud scheduler jobs describe "$(resource "$name")" --location="$REGION" --format='value(schedule)'; then
+      [ "$(cat "$TEMPORARY/found")" != "$schedule" ] || continue
       verb=update
     fi
-    patiently gcloud scheduler jobs $verb pubsub "$(resource "$name")" --location="$REGION" --schedule="$schedule" \
+    retry gcloud scheduler jobs $verb pubsub "$(resource "$name")" --location="$REGION" --schedule="$schedule" \
       --topic="$(resource "$topic")" --message-body="$message" --time-zone=Etc/UTC >&3
   done < <(rows schedules schedule topic message)
   for name in $(names off.schedules); do
-    ! there gcloud scheduler jobs describe "$(resource "$name")" --location="$REGION" ||
+    ! exists gcloud scheduler jobs describe "$(resource "$name")" --location="$REGION" ||
       change gcloud scheduler jobs delete "$(resource "$name")" --location="$REGION"
   done
 }
@@ -236,12 +240,12 @@ budget() {
   billing=$(setting billing_account)
   [ -n "$billing" ] || return 0
   [ -n "$(gcloud billing budgets list --billing-account="$billing" --filter="displayName=$PREFIX" --format='value(name)')" ] ||
-    patiently gcloud billing budgets create --billing-account="$billing" --display-name="$PREFIX" \
+    retry gcloud billing budgets create --billing-account="$billing" --display-name="$PREFIX" \
       --budget-amount="$(setting budget_usd)USD" --filter-projects="projects/$PROJECT_ID" \
       --threshold-rule=percent=0.5 --threshold-rule=percent=0.9 --threshold-rule=percent=1.0
 }
 
-audit() {                          # the whole policy is written back, with the etag that it was read with
+audit() {                          # writes the whole policy back, with the etag it was read with
   [ "$(setting audit_logs)" = yes ] || return 0
   gcloud projects get-iam-policy "$PROJECT_ID" --format=json >"$TEMPORARY/policy.json"
   ! grep -q '"storage.googleapis.com"' "$TEMPORARY/policy.json" || return 0
@@ -250,16 +254,16 @@ audit() {                          # the whole policy is written back, with the 
   change gcloud projects set-iam-policy "$PROJECT_ID" "$TEMPORARY/audited.json" >&3
 }
 
-# What gcloud prints of what it made is shown in a dry run only, where it is the commands.
+# File descriptor 3: gcloud's descriptions of new resources, hidden; in a dry run the commands, shown.
 if [ -n "$DRY_RUN" ]; then exec 3>&1; else exec 3>/dev/null; fi
 for step in ${chosen[@]+"${chosen[@]}"}; do
-  rows functions | cut -d $'\x1f' -f1 | grep -qxF "$step" || grep -qwF -- "$step" <<<"$STEPS $ASKED" ||
-    die "There is no function or step $step. Functions: $(rows functions | tr '\n' ' '). Steps: $STEPS $ASKED."
+  rows functions | cut -d $'\x1f' -f1 | grep -qxF "$step" || grep -qwF -- "$step" <<<"$STEPS $OPTIONAL_STEPS" ||
+    die "There is no function or step $step. Functions: $(rows functions | tr '\n' ' '). Steps: $STEPS $OPTIONAL_STEPS."
 done
-# shellcheck disable=SC2086  # one step for each word
+# shellcheck disable=SC2086  # one argument per step
 if [ ${#chosen[@]} -gt 0 ]; then set --; else set -- $STEPS; fi
 for step in ${chosen[@]+"${chosen[@]}"} "$@"; do
   say "== $step"
-  if grep -qwF -- "$step" <<<"$STEPS $ASKED"; then "$step"; else function_named "$step"; fi
+  if grep -qwF -- "$step" <<<"$STEPS $OPTIONAL_STEPS"; then "$step"; else deploy_function "$step"; fi
 done
-[ -n "$DRY_RUN" ] || say "Done. deploy/gcloud/doctor.sh checks what is there and sends an input through."
+[ -n "$DRY_RUN" ] || say "Done. Run deploy/gcloud/doctor.sh to check the deployment and send an input through it."

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Takes the system out of a project again, after asking. Inputs, outputs and models stay unless told otherwise.
+# Deletes the system from a project, after asking. Keeps inputs, outputs and models unless --with-data is given.
 #
 #   PROJECT_ID=my-project deploy/gcloud/destroy.sh [--dry-run] [--yes] [--with-data]
 #
-# --with-data deletes every bucket with all that is in it. APIs stay on, and roles of Google's own accounts with them.
+# --with-data deletes every bucket and its contents. APIs stay enabled, and Google's service agents keep their roles.
 with_data='' yes=''
 for argument in "$@"; do
   case $argument in
@@ -18,58 +18,58 @@ done
 . "$(dirname "$0")/project.sh"
 
 if [ -z "$yes$DRY_RUN" ]; then
-  say "This deletes $PREFIX in $PROJECT_ID${with_data:+, with all inputs, outputs and models}. Type the project's id to go on:"
+  say "This deletes $PREFIX in $PROJECT_ID${with_data:+, with all inputs, outputs and models}. Type the project's id to continue:"
   read -r answer || answer=''
   [ "$answer" = "$PROJECT_ID" ] || die "Nothing was deleted."
 fi
 
 if [ -n "$DRY_RUN" ]; then exec 3>&1; else exec 3>/dev/null; fi
 listed() { "$@" 2>/dev/null | sed 's|.*/||' | grep "^$PREFIX" || true; }
-drop() {                           # LISTED-NAMES NAME COMMAND…: deletes what is there
+delete_listed() {                  # EXISTING-NAMES NAME COMMAND…: deletes a resource that exists
   local names=$1 name=$2
   shift 2
   ! grep -qxF "$name" <<<"$names" || change "$@" "$name" --quiet
 }
 
-there_=$(listed gcloud scheduler jobs list --location="$REGION" --format='value(name)')
-for name in $(names schedules) $(names off.schedules); do drop "$there_" "$(resource "$name")" gcloud scheduler jobs delete --location="$REGION"; done
-there_=$(listed gcloud eventarc triggers list --format='value(name)')
-for name in $(names triggers) $(names off.triggers); do drop "$there_" "$(resource "$name")" gcloud eventarc triggers delete; done
+existing=$(listed gcloud scheduler jobs list --location="$REGION" --format='value(name)')
+for name in $(names schedules) $(names off.schedules); do delete_listed "$existing" "$(resource "$name")" gcloud scheduler jobs delete --location="$REGION"; done
+existing=$(listed gcloud eventarc triggers list --format='value(name)')
+for name in $(names triggers) $(names off.triggers); do delete_listed "$existing" "$(resource "$name")" gcloud eventarc triggers delete; done
 while IFS=$'\x1f' read -r _ bucket topic; do
-  for notification in $(told "$bucket" "$topic"); do change gcloud storage buckets notifications delete "$notification" >&3; done
+  for notification in $(notification_names "$bucket" "$topic"); do change gcloud storage buckets notifications delete "$notification" >&3; done
 done < <(rows notifications bucket topic && rows off.notifications bucket topic)
-there_=$(listed gcloud pubsub subscriptions list --format='value(name)')
-for name in $(names push) $(names pull); do drop "$there_" "$(resource "$name")" gcloud pubsub subscriptions delete; done
-there_=$(listed gcloud pubsub topics list --format='value(name)')
-for name in $(names topics); do drop "$there_" "$(resource "$name")" gcloud pubsub topics delete; done
-there_=$(listed gcloud workflows list --format='value(name)')
-drop "$there_" "$PREFIX" gcloud workflows delete
-there_=$(listed gcloud functions list --format='value(name)')
-for name in $(names functions); do drop "$there_" "$(resource "$name")" gcloud functions delete --gen2; done
+existing=$(listed gcloud pubsub subscriptions list --format='value(name)')
+for name in $(names push) $(names pull); do delete_listed "$existing" "$(resource "$name")" gcloud pubsub subscriptions delete; done
+existing=$(listed gcloud pubsub topics list --format='value(name)')
+for name in $(names topics); do delete_listed "$existing" "$(resource "$name")" gcloud pubsub topics delete; done
+existing=$(listed gcloud workflows list --format='value(name)')
+delete_listed "$existing" "$PREFIX" gcloud workflows delete
+existing=$(listed gcloud functions list --format='value(name)')
+for name in $(names functions); do delete_listed "$existing" "$(resource "$name")" gcloud functions delete --gen2; done
 for region in $(gpu_regions); do
-  there_=$(listed gcloud run services describe "$(resource gpu-service)" --region="$region" --format='value(metadata.name)')
-  drop "$there_" "$(resource gpu-service)" gcloud run services delete --region="$region"
+  existing=$(listed gcloud run services describe "$(resource gpu-service)" --region="$region" --format='value(metadata.name)')
+  delete_listed "$existing" "$(resource gpu-service)" gcloud run services delete --region="$region"
 done
 region=$(inventory get gpu_job.region)
-there_=$(listed gcloud run jobs describe "$(resource gpu-job)" --region="$region" --format='value(metadata.name)')
-drop "$there_" "$(resource gpu-job)" gcloud run jobs delete --region="$region"
-there_=$(listed gcloud artifacts repositories list --format='value(name)')
-drop "$there_" "$PREFIX" gcloud artifacts repositories delete
-there_=$(listed gcloud logging metrics list --format='value(name)')
-for name in $(names log_metrics); do drop "$there_" "$(resource "$name")" gcloud logging metrics delete; done
-there_=$(listed gcloud logging sinks list --format='value(name)')
-drop "$there_" "$(resource "$(inventory get log_sink.name)")" gcloud logging sinks delete
+existing=$(listed gcloud run jobs describe "$(resource gpu-job)" --region="$region" --format='value(metadata.name)')
+delete_listed "$existing" "$(resource gpu-job)" gcloud run jobs delete --region="$region"
+existing=$(listed gcloud artifacts repositories list --format='value(name)')
+delete_listed "$existing" "$PREFIX" gcloud artifacts repositories delete
+existing=$(listed gcloud logging metrics list --format='value(name)')
+for name in $(names log_metrics); do delete_listed "$existing" "$(resource "$name")" gcloud logging metrics delete; done
+existing=$(listed gcloud logging sinks list --format='value(name)')
+delete_listed "$existing" "$(resource "$(inventory get log_sink.name)")" gcloud logging sinks delete
 
-# The dataset keeps what was reported; so it goes with the data only.
+# The dataset holds reported data, so it is deleted only with the data.
 dataset=bigquery/v2/projects/$PROJECT_ID/datasets/${PREFIX//-/_}_$(inventory get log_sink.name)
-[ -z "$with_data" ] || ! there rest GET bigquery "$dataset" || change rest DELETE bigquery "$dataset?deleteContents=true" >&3
+[ -z "$with_data" ] || ! exists rest GET bigquery "$dataset" || change rest DELETE bigquery "$dataset?deleteContents=true" >&3
 for collection in v3/projects/$PROJECT_ID/alertPolicies v1/projects/$PROJECT_ID/dashboards; do
   rest GET monitoring "$collection?pageSize=1000" | json '"\n".join(entry["name"] for entries in it.values() if isinstance(entries, list)
     for entry in entries if entry.get("displayName", "").startswith((arguments[0] + "-", arguments[0] + " ")))' "$PREFIX" |
     while read -r name; do [ -z "$name" ] || change rest DELETE monitoring "${collection%%/*}/$name" >&3; done
 done
-! there rest GET monitoring "v3/projects/$PROJECT_ID/services/$PREFIX" || {
-  there rest GET monitoring "v3/projects/$PROJECT_ID/services/$PREFIX/serviceLevelObjectives/$(inventory get slo.name)" &&
+! exists rest GET monitoring "v3/projects/$PROJECT_ID/services/$PREFIX" || {
+  exists rest GET monitoring "v3/projects/$PROJECT_ID/services/$PREFIX/serviceLevelObjectives/$(inventory get slo.name)" &&
     change rest DELETE monitoring "v3/projects/$PROJECT_ID/services/$PREFIX/serviceLevelObjectives/$(inventory get slo.name)" >&3
   change rest DELETE monitoring "v3/projects/$PROJECT_ID/services/$PREFIX" >&3
 }
@@ -83,12 +83,12 @@ while IFS=$'\x1f' read -r target who role only; do
   [ -z "$only" ] || condition="expression=$only,title=only"
   change gcloud projects remove-iam-policy-binding "$PROJECT_ID" --member="$(member "$who")" --role="$role" --condition="$condition" >&3
 done < <(rows iam target who role only)
-there_=$(gcloud iam service-accounts list --format='value(email)' || true)
-for name in $(names accounts); do drop "$there_" "$(account "$name")" gcloud iam service-accounts delete; done
+existing=$(gcloud iam service-accounts list --format='value(email)' || true)
+for name in $(names accounts); do delete_listed "$existing" "$(account "$name")" gcloud iam service-accounts delete; done
 
-there_=$(gcloud storage buckets list --format='value(name)' || true)
+existing=$(gcloud storage buckets list --format='value(name)' || true)
 while IFS=$'\x1f' read -r name keep; do
-  grep -qxF "$PROJECT_ID-$PREFIX-$name" <<<"$there_" || continue
+  grep -qxF "$PROJECT_ID-$PREFIX-$name" <<<"$existing" || continue
   if [ "$keep" = yes ] && [ -z "$with_data" ]; then say "kept $(bucket "$name")"; continue; fi
   change gcloud storage rm --recursive "$(bucket "$name")" --quiet
 done < <(rows buckets keep)

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Examines a deployed project: says of everything whether it is there, and how to mend what is not; then sends an input through.
+# Checks a deployment: names what is missing and the command that repairs it, then sends an input through the pipeline.
 #
 #   PROJECT_ID=my-project deploy/gcloud/doctor.sh [--no-smoke]
 #
-# Exit status 1 when something is missing. SMOKE_SECONDS (300) bounds the wait for the test input's document.
+# Exits with 1 if something is missing. SMOKE_SECONDS (300) limits the wait for the test input's document.
 smoke=1
 for argument in "$@"; do
   case $argument in
@@ -18,42 +18,42 @@ here=$(dirname "$0")
 # shellcheck source=deploy/gcloud/permissions.sh
 . "$here/permissions.sh"
 missing=0
-well() { printf 'ok       %s\n' "$*"; }
-ill() { missing=$((missing + 1)); printf 'MISSING  %s\n         %s\n' "$1" "$2"; }
-each() {                           # LISTED MEND NAME…: whether every name is in the list
-  local list=$1 mend=$2 name
+report_ok() { printf 'ok       %s\n' "$*"; }
+report_missing() { missing=$((missing + 1)); printf 'MISSING  %s\n         %s\n' "$1" "$2"; }
+check_each() {                     # EXISTING-NAMES REPAIR NAME…: checks that every name exists
+  local existing=$1 repair=$2 name
   shift 2
-  for name in "$@"; do if grep -qxF "$name" <<<"$list"; then well "$name"; else ill "$name" "$mend"; fi; done
+  for name in "$@"; do if grep -qxF "$name" <<<"$existing"; then report_ok "$name"; else report_missing "$name" "$repair"; fi; done
 }
-prefixed() { local name; for name in "$@"; do resource "$name"; done; }
-# shellcheck disable=SC2046  # one argument for each name
+resources() { local name; for name in "$@"; do resource "$name"; done; }
+# shellcheck disable=SC2046  # one argument per name
 examine() {
-  each "$(gcloud services list --enabled --format='value(config.name)')" "deploy.sh apis" $(rows apis)
-  each "$(gcloud iam service-accounts list --format='value(email)')" "deploy.sh accounts" $(for name in $(names accounts); do account "$name"; done)
-  each "$(gcloud storage buckets list --format='value(storage_url)' | sed 's|/$||')" "deploy.sh buckets" $(for name in $(names buckets); do bucket "$name"; done)
-  each "$(gcloud functions list --filter='state=ACTIVE' --format='value(name.basename())')" "deploy.sh functions; gcloud functions logs read NAME --gen2" $(prefixed $(names functions))
+  check_each "$(gcloud services list --enabled --format='value(config.name)')" "deploy.sh apis" $(rows apis)
+  check_each "$(gcloud iam service-accounts list --format='value(email)')" "deploy.sh accounts" $(for name in $(names accounts); do account "$name"; done)
+  check_each "$(gcloud storage buckets list --format='value(storage_url)' | sed 's|/$||')" "deploy.sh buckets" $(for name in $(names buckets); do bucket "$name"; done)
+  check_each "$(gcloud functions list --filter='state=ACTIVE' --format='value(name.basename())')" "deploy.sh functions; gcloud functions logs read NAME --gen2" $(resources $(names functions))
   local region
   for region in $(gpu_regions); do
-    each "$(gcloud run services describe "$(resource gpu-service)" --region="$region" --format='value(metadata.name)' 2>/dev/null | sed "s/\$/ in $region/")" \
+    check_each "$(gcloud run services describe "$(resource gpu-service)" --region="$region" --format='value(metadata.name)' 2>/dev/null | sed "s/\$/ in $region/")" \
       "deploy.sh gpu" "$(resource gpu-service) in $region"
   done
-  each "$(gcloud run jobs describe "$(resource gpu-job)" --region="$(inventory get gpu_job.region)" --format='value(metadata.name)' 2>/dev/null)" "deploy.sh job" "$(resource gpu-job)"
-  each "$(gcloud pubsub topics list --format='value(name.basename())')" "deploy.sh messaging" $(prefixed $(names topics))
-  each "$(gcloud pubsub subscriptions list --format='value(name.basename())')" "deploy.sh messaging" $(prefixed $(names push) $(names pull))
-  each "$(gcloud workflows list --format='value(name.basename())')" "deploy.sh workflow" "$PREFIX"
-  each "$(gcloud eventarc triggers list --format='value(name.basename())')" "deploy.sh triggers" $(prefixed $(names triggers))
-  each "$(gcloud scheduler jobs list --location="$REGION" --filter='state=ENABLED' --format='value(name.basename())')" "deploy.sh schedules" $(prefixed $(names schedules))
-  each "$(gcloud logging metrics list --format='value(name)')" "deploy.sh monitoring" $(prefixed $(names log_metrics))
+  check_each "$(gcloud run jobs describe "$(resource gpu-job)" --region="$(inventory get gpu_job.region)" --format='value(metadata.name)' 2>/dev/null)" "deploy.sh job" "$(resource gpu-job)"
+  check_each "$(gcloud pubsub topics list --format='value(name.basename())')" "deploy.sh messaging" $(resources $(names topics))
+  check_each "$(gcloud pubsub subscriptions list --format='value(name.basename())')" "deploy.sh messaging" $(resources $(names push) $(names pull))
+  check_each "$(gcloud workflows list --format='value(name.basename())')" "deploy.sh workflow" "$PREFIX"
+  check_each "$(gcloud eventarc triggers list --format='value(name.basename())')" "deploy.sh triggers" $(resources $(names triggers))
+  check_each "$(gcloud scheduler jobs list --location="$REGION" --filter='state=ENABLED' --format='value(name.basename())')" "deploy.sh schedules" $(resources $(names schedules))
+  check_each "$(gcloud logging metrics list --format='value(name)')" "deploy.sh monitoring" $(resources $(names log_metrics))
 }
 
 roles() {
-  local target who role only place last=
+  local target who role only region last=
   while IFS=$'\x1f' read -r target who role only; do
-    for place in $(places "$target"); do
-      [ "$target $place" = "$last" ] || policy "$target" "$place"
-      last="$target $place"
-      if granted "$(member "$who")" "$role" "$only"; then well "$who may $role on $target"
-      else ill "$who lacks $role on $target${place:+ ($place)}" "deploy.sh $(step_for "$target")"; fi
+    for region in $(regions_of "$target"); do
+      [ "$target $region" = "$last" ] || policy "$target" "$region"
+      last="$target $region"
+      if granted "$(member "$who")" "$role" "$only"; then report_ok "$who may $role on $target"
+      else report_missing "$who lacks $role on $target${region:+ ($region)}" "deploy.sh $(step_for "$target")"; fi
     done
   done < <(rows iam target who role only | sort)
 }
@@ -63,50 +63,50 @@ step_for() { case $1 in project | account/*) echo accounts ;; bucket/*) echo buc
 notifications() {
   local name bucket topic
   while IFS=$'\x1f' read -r name bucket topic; do
-    if [ -n "$(told "$bucket" "$topic")" ]; then well "notifications of $(bucket "$bucket") to $(resource "$topic")"
-    else ill "notifications of $(bucket "$bucket") to $(resource "$topic")" "deploy.sh triggers"; fi
+    if [ -n "$(notification_names "$bucket" "$topic")" ]; then report_ok "notifications of $(bucket "$bucket") to $(resource "$topic")"
+    else report_missing "notifications of $(bucket "$bucket") to $(resource "$topic")" "deploy.sh triggers"; fi
   done < <(rows notifications bucket topic)
 }
 
-dead_letters() {                   # a trigger without one loses an event that fails for a day
+dead_letters() {                   # without a dead-letter topic, a trigger loses an event that fails for a day
   local name
   for name in $(names triggers); do
-    if [ -n "$(gcloud pubsub subscriptions describe "$(delivery "$name")" --format='value(deadLetterPolicy.deadLetterTopic)' 2>/dev/null)" ]; then
-      well "dead letters of $name"
-    else ill "dead letters of $name" "deploy.sh triggers"; fi
+    if [ -n "$(gcloud pubsub subscriptions describe "$(trigger_subscription "$name")" --format='value(deadLetterPolicy.deadLetterTopic)' 2>/dev/null)" ]; then
+      report_ok "dead letters of $name"
+    else report_missing "dead letters of $name" "deploy.sh triggers"; fi
   done
 }
 
-quota() {                          # of GPUs, for the service and the job by themselves; a young project has none
+quota() {                          # GPUs for the service and for the job; a new project has none
   local id=NvidiaL4GpuAllocNoZonalRedundancyPerProjectRegion value need region
-  [ "$(setting gpu_type)" = nvidia-l4 ] || { say "?        the quota of $(setting gpu_type): see g.co/cloudrun/gpu-quota"; return 0; }
-  there rest GET cloudquotas "v1/projects/$PROJECT_ID/locations/global/services/run.googleapis.com/quotaInfos/$id" ||
-    { echo "?        the quota of L4 GPUs could not be read; gcloud services enable cloudquotas.googleapis.com"; return 0; }
+  [ "$(setting gpu_type)" = nvidia-l4 ] || { say "?        the quota of $(setting gpu_type) was not checked: see g.co/cloudrun/gpu-quota"; return 0; }
+  exists rest GET cloudquotas "v1/projects/$PROJECT_ID/locations/global/services/run.googleapis.com/quotaInfos/$id" ||
+    { echo "?        the quota of L4 GPUs could not be read: gcloud services enable cloudquotas.googleapis.com"; return 0; }
   for region in $(gpu_regions); do
     value=$(json 'max([int(d["details"]["value"]) for d in it.get("dimensionsInfos", []) if arguments[0] in d.get("applicableLocations", [])], default=0)' \
-      "$region" <"$TEMPORARY/there")
+      "$region" <"$TEMPORARY/found")
     need=$(setting max_instances)
-    [ "$region" != "$(places job/gpu-job)" ] || [ "$need" -ge "$(setting job_tasks)" ] || need=$(setting job_tasks)
-    if [ "$value" -ge "$need" ]; then well "quota of $value L4 GPUs in $region"
-    else ill "a quota of $need L4 GPUs in $region, it is $value" "ask at g.co/cloudrun/gpu-quota, or set MAX_INSTANCES and JOB_TASKS"; fi
+    [ "$region" != "$(regions_of job/gpu-job)" ] || [ "$need" -ge "$(setting job_tasks)" ] || need=$(setting job_tasks)
+    if [ "$value" -ge "$need" ]; then report_ok "quota of $value L4 GPUs in $region"
+    else report_missing "a quota of $need L4 GPUs in $region; it is $value" "request more at g.co/cloudrun/gpu-quota, or lower MAX_INSTANCES and JOB_TASKS"; fi
   done
 }
 
-send_through() {                   # a text into the input bucket, its document out of the output bucket
-  local name until_
+send_input() {                     # uploads a text and waits for its document
+  local name deadline
   name=doctor/$(date +%s)-$$.txt
   echo 'A wonderful film, and a fine evening.' >"$TEMPORARY/input.txt"
-  gcloud storage cp "$TEMPORARY/input.txt" "$(bucket input)/$name" --quiet 2>/dev/null || { ill "an upload to $(bucket input)" "you need roles/storage.objectUser there"; return; }
-  until_=$((SECONDS + ${SMOKE_SECONDS:-300}))
-  while [ $SECONDS -lt $until_ ]; do
-    if there gcloud storage cat "$(bucket output)/latest/$name.json"; then
-      if [ "$(json 'it["status"]' <"$TEMPORARY/there")" = succeeded ]; then well "$name became a result"
-      else ill "$name became no result" "gcloud storage cat $(bucket output)/latest/$name.json"; fi
+  gcloud storage cp "$TEMPORARY/input.txt" "$(bucket input)/$name" --quiet 2>/dev/null || { report_missing "an upload to $(bucket input)" "you need roles/storage.objectUser on that bucket"; return; }
+  deadline=$((SECONDS + ${SMOKE_SECONDS:-300}))
+  while [ $SECONDS -lt $deadline ]; do
+    if exists gcloud storage cat "$(bucket output)/latest/$name.json"; then
+      if [ "$(json 'it["status"]' <"$TEMPORARY/found")" = succeeded ]; then report_ok "$name produced a result"
+      else report_missing "a result for $name" "gcloud storage cat $(bucket output)/latest/$name.json"; fi
       return
     fi
     sleep "$((WAIT_SECONDS / 3))"
   done
-  ill "a document for $name within ${SMOKE_SECONDS:-300} s" "gcloud workflows executions list $PREFIX; gcloud functions logs read $(resource on-upload) --gen2"
+  report_missing "a document for $name within ${SMOKE_SECONDS:-300} s" "gcloud workflows executions list $PREFIX; gcloud functions logs read $(resource on-upload) --gen2"
 }
 
 examine
@@ -114,6 +114,6 @@ notifications
 roles
 dead_letters
 quota
-if [ "$missing" -eq 0 ] && [ -n "$smoke" ]; then send_through; fi
+if [ "$missing" -eq 0 ] && [ -n "$smoke" ]; then send_input; fi
 [ "$missing" -eq 0 ] || die "$missing missing."
-say "All is there."
+say "The deployment is complete."

@@ -1,7 +1,7 @@
-"""The GPU job in the words of Cloud Run's API, as `gcloud run jobs replace` takes it: python deploy/gcloud/job.py.
+"""Prints the GPU job as a Cloud Run resource for `gcloud run jobs replace`: python deploy/gcloud/job.py.
 
-The variables come from the environment; the label `deployed` is a digest of all the rest. Older versions of gcloud have
-no flags for a job's GPU; all of them take this.
+The environment sets the variables. The label `deployed` is a digest of the rest. Older versions
+of gcloud have no flags for a job's GPU, but every version accepts the resource.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ def body(system: inventory.Inventory) -> dict[str, Any]:
     if chosen["vpc_connector"]:
         annotations["run.googleapis.com/vpc-access-connector"] = chosen["vpc_connector"]
     execution = {"taskCount": job["tasks"], "parallelism": job["parallelism"], "template": {"spec": _task(system)}}
-    made: dict[str, Any] = {
+    resource: dict[str, Any] = {
         "apiVersion": "run.googleapis.com/v1",
         "kind": "Job",
         "metadata": {
@@ -34,9 +34,9 @@ def body(system: inventory.Inventory) -> dict[str, Any]:
         },
         "spec": {"template": {"metadata": {"annotations": annotations}, "spec": execution}},
     }
-    digest = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
-    made["metadata"]["labels"]["deployed"] = digest[:16]
-    return made
+    digest = hashlib.sha256(json.dumps(resource, sort_keys=True).encode()).hexdigest()
+    resource["metadata"]["labels"]["deployed"] = digest[:16]
+    return resource
 
 
 def _task(system: inventory.Inventory) -> dict[str, Any]:
@@ -58,4 +58,4 @@ def _task(system: inventory.Inventory) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(body(inventory.load(inventory.given(os.environ))), indent=2))
+    print(json.dumps(body(inventory.load(inventory.from_environ(os.environ))), indent=2))

@@ -1,4 +1,4 @@
-# Read by deploy.sh: metrics from logs, alerts, dashboards, the objective, and the log sink that reports read.
+# Sourced by deploy.sh: log-based metrics, alerts, dashboards, the service level objective, and the log sink for reports.
 # shellcheck shell=bash
 
 body() { "$PYTHON" "$ROOT/deploy/monitoring/bodies.py" "$@" >"$TEMPORARY/$1-${2:-body}.json"; echo "$TEMPORARY/$1-${2:-body}.json"; }
@@ -7,9 +7,9 @@ monitoring() {
   local name file
   while read -r name; do
     file=$(body log_metrics "$name")
-    same "$file" gcloud logging metrics describe "$(resource "$name")" --format=json || {
-      if [ -s "$TEMPORARY/there" ]; then change gcloud logging metrics update "$(resource "$name")" --config-from-file="$file" >&3
-      else patiently gcloud logging metrics create "$(resource "$name")" --config-from-file="$file" >&3; fi
+    matches "$file" gcloud logging metrics describe "$(resource "$name")" --format=json || {
+      if [ -s "$TEMPORARY/found" ]; then change gcloud logging metrics update "$(resource "$name")" --config-from-file="$file" >&3
+      else retry gcloud logging metrics create "$(resource "$name")" --config-from-file="$file" >&3; fi
     }
   done < <(rows log_metrics | cut -d $'\x1f' -f1)
   policies
@@ -18,10 +18,10 @@ monitoring() {
   reports
 }
 
-same() {                           # FILE COMMAND…: whether what the command prints holds all that the file says
+matches() {                           # FILE COMMAND…: whether the JSON that the command prints contains all of the file
   local file=$1
   shift
-  there "$@" && "$PYTHON" - "$file" "$TEMPORARY/there" <<'PYTHON'
+  exists "$@" && "$PYTHON" - "$file" "$TEMPORARY/found" <<'PYTHON'
 import json, sys
 
 def within(wanted, found):
@@ -36,54 +36,54 @@ sys.exit(not within(wanted, found))
 PYTHON
 }
 
-ours() {                           # COLLECTION DISPLAY-NAME: prints the one entry of that name
+entry_named() {                           # COLLECTION DISPLAY-NAME: prints the entry
   rest GET monitoring "$1?pageSize=1000" | json '[entry for entries in it.values() if isinstance(entries, list)
     for entry in entries if entry.get("displayName") == arguments[0]][0]' "$2"
 }
 
-put_once() {                       # COLLECTION DISPLAY-NAME FILE: makes or changes the entry of that name
+upsert() {                       # COLLECTION DISPLAY-NAME FILE: creates or updates the entry
   local name
-  same "$3" ours "$1" "$2" && return
-  if [ -s "$TEMPORARY/there" ]; then
-    name=$(json 'it["name"]' <"$TEMPORARY/there")
+  matches "$3" entry_named "$1" "$2" && return
+  if [ -s "$TEMPORARY/found" ]; then
+    name=$(json 'it["name"]' <"$TEMPORARY/found")
     change rest PATCH monitoring "${1%%/*}/$name" "$3" >&3
   else
-    patiently rest POST monitoring "$1" "$3" >&3
+    retry rest POST monitoring "$1" "$3" >&3
   fi
 }
 
 policies() {
   local name
   while read -r name; do
-    put_once "v3/projects/$PROJECT_ID/alertPolicies" "$(resource "$name")" "$(body alerts "$name")"
+    upsert "v3/projects/$PROJECT_ID/alertPolicies" "$(resource "$name")" "$(body alerts "$name")"
   done < <(rows alerts | cut -d $'\x1f' -f1)
 }
 
 dashboards() {
   local name file
   while read -r name; do
-    put_once "v1/projects/$PROJECT_ID/dashboards" "$PREFIX $name" "$(body dashboards "$name")"
+    upsert "v1/projects/$PROJECT_ID/dashboards" "$PREFIX $name" "$(body dashboards "$name")"
   done < <(rows dashboards)
 }
 
 objective() {
   local service=v3/projects/$PROJECT_ID/services/$PREFIX file
-  there rest GET monitoring "$service" ||
-    patiently rest POST monitoring "v3/projects/$PROJECT_ID/services?serviceId=$PREFIX" "$(body service)" >&3
+  exists rest GET monitoring "$service" ||
+    retry rest POST monitoring "v3/projects/$PROJECT_ID/services?serviceId=$PREFIX" "$(body service)" >&3
   file=$(body slo)
-  same "$file" rest GET monitoring "$service/serviceLevelObjectives/$(inventory get slo.name)" ||
-    if [ -s "$TEMPORARY/there" ]; then change rest PATCH monitoring "$service/serviceLevelObjectives/$(inventory get slo.name)" "$file" >&3
-    else patiently rest POST monitoring "$service/serviceLevelObjectives?serviceLevelObjectiveId=$(inventory get slo.name)" "$file" >&3; fi
+  matches "$file" rest GET monitoring "$service/serviceLevelObjectives/$(inventory get slo.name)" ||
+    if [ -s "$TEMPORARY/found" ]; then change rest PATCH monitoring "$service/serviceLevelObjectives/$(inventory get slo.name)" "$file" >&3
+    else retry rest POST monitoring "$service/serviceLevelObjectives?serviceLevelObjectiveId=$(inventory get slo.name)" "$file" >&3; fi
 }
 
-reports() {                        # the dataset, the sink into it, and the sink's right to write there
+reports() {                        # the dataset, the sink that fills it, and the sink's permission
   local dataset sink writer
   dataset=$(body dataset | xargs cat | json 'it["datasetReference"]["datasetId"]')
   sink=$(resource "$(inventory get log_sink.name)")
-  there rest GET bigquery "bigquery/v2/projects/$PROJECT_ID/datasets/$dataset" ||
-    patiently rest POST bigquery "bigquery/v2/projects/$PROJECT_ID/datasets" "$(body dataset)" >&3
-  there gcloud logging sinks describe "$sink" --format='value(filter)' ||
-    patiently gcloud logging sinks create "$sink" "bigquery.googleapis.com/projects/$PROJECT_ID/datasets/$dataset" \
+  exists rest GET bigquery "bigquery/v2/projects/$PROJECT_ID/datasets/$dataset" ||
+    retry rest POST bigquery "bigquery/v2/projects/$PROJECT_ID/datasets" "$(body dataset)" >&3
+  exists gcloud logging sinks describe "$sink" --format='value(filter)' ||
+    retry gcloud logging sinks create "$sink" "bigquery.googleapis.com/projects/$PROJECT_ID/datasets/$dataset" \
       --log-filter="$(inventory get log_sink.filter)" --use-partitioned-tables >&3
   [ -z "$DRY_RUN" ] || return 0
   writer=$(gcloud logging sinks describe "$sink" --format='value(writerIdentity)')
@@ -91,10 +91,10 @@ reports() {                        # the dataset, the sink into it, and the sink
   ! grep -q "${writer#serviceAccount:}" "$TEMPORARY/dataset" || return 0
   json '{"access": [*it.get("access", []), {"role": "WRITER", "userByEmail": arguments[0]}]}' "${writer#serviceAccount:}" \
     <"$TEMPORARY/dataset" >"$TEMPORARY/access.json"
-  patiently rest PATCH bigquery "bigquery/v2/projects/$PROJECT_ID/datasets/$dataset" "$TEMPORARY/access.json" >&3
+  retry rest PATCH bigquery "bigquery/v2/projects/$PROJECT_ID/datasets/$dataset" "$TEMPORARY/access.json" >&3
 }
 
-views() {                          # only when asked for: the tables that they read come with the first log lines
+views() {                          # optional: the tables that views read exist only after the first log lines
   local dataset
   dataset=$(body dataset | xargs cat | json 'it["datasetReference"]["datasetId"]')
   sed "s/\${project_id}/$PROJECT_ID/g; s/\${dataset}/$dataset/g" "$ROOT/deploy/monitoring/views.sql" |

@@ -1,33 +1,33 @@
-# Read by the scripts beside it: where things are, what the inventory says, how commands are run.
+# Sourced by the scripts in this folder: settings, resource names, and how commands run.
 # shellcheck shell=bash
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 PYTHON=${PYTHON:-$([ -x "$ROOT/.venv/bin/python" ] && echo "$ROOT/.venv/bin/python" || echo python3)}
 DRY_RUN=${DRY_RUN:-}
-TRIES=${TRIES:-8}                  # a fresh project takes minutes until all of it knows of a new account or role
+TRIES=${TRIES:-8}                  # a new account or role takes minutes to reach every part of a project
 WAIT_SECONDS=${WAIT_SECONDS:-15}
 TEMPORARY=$(mktemp -d)
 trap 'rm -rf "$TEMPORARY"' EXIT
 
 inventory() { "$PYTHON" "$ROOT/deploy/inventory.py" "$@"; }
-rows() { inventory rows "$@"; }    # fields are split by \x1f: while IFS=$'\x1f' read -r …
+rows() { inventory rows "$@"; }    # fields are separated by \x1f: while IFS=$'\x1f' read -r …
 names() { rows "$@" | cut -d $'\x1f' -f1; }
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
 for tool in gcloud curl; do command -v "$tool" >/dev/null || die "$tool is not installed."; done
-"$PYTHON" -c 'import yaml' 2>/dev/null || die "$PYTHON lacks PyYAML, which reads the inventory: make setup, or pip install PyYAML."
+"$PYTHON" -c 'import yaml' 2>/dev/null || die "$PYTHON lacks PyYAML: run make setup, or pip install PyYAML."
 PROJECT_ID=${PROJECT_ID:-$(gcloud config get-value project 2>/dev/null || true)}
 export PROJECT_ID
 fingerprint() { "$PYTHON" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:16])'; }
 contents() { (cd "$1" && find . -type f ! -path '*/.*' ! -path '*/__pycache__/*' ! -path './training/*' -print0 | LC_ALL=C sort -z | xargs -0 cat); }
-SETTINGS=$(rows settings)          # fails here, once, when a variable is missing or wrong
+SETTINGS=$(rows settings)          # fails here if a variable is missing or invalid
 setting() { sed -n "s/^$1"$'\x1f'"//p" <<<"$SETTINGS"; }
 REGION=$(setting region)
 PREFIX=$(setting service_prefix)
 gpu_regions() { setting gpu_regions | tr , '\n'; }
-# The image is named by what is in it, so that changed code is a new image and a new revision.
+# The tag is a digest of the contents, so that changed code gets a new image and a new revision.
 [ -n "${GPU_IMAGE:-}" ] ||
   GPU_IMAGE=$REGION-docker.pkg.dev/$PROJECT_ID/$PREFIX/gpu-service:$({ setting gpu_profile; contents "$ROOT/gpu_service"; } | fingerprint)
 export GPU_IMAGE
@@ -35,24 +35,24 @@ export CLOUDSDK_CORE_PROJECT=$PROJECT_ID CLOUDSDK_CORE_DISABLE_PROMPTS=1
 export CLOUDSDK_RUN_REGION=$REGION CLOUDSDK_FUNCTIONS_REGION=$REGION CLOUDSDK_ARTIFACTS_LOCATION=$REGION
 export CLOUDSDK_EVENTARC_LOCATION=$REGION CLOUDSDK_WORKFLOWS_LOCATION=$REGION
 
-NUMBER=$(gcloud projects describe "$PROJECT_ID" --format='value(projectNumber)') || [ -n "$DRY_RUN" ] || die "The project $PROJECT_ID cannot be read."
+NUMBER=$(gcloud projects describe "$PROJECT_ID" --format='value(projectNumber)') || [ -n "$DRY_RUN" ] || die "The project $PROJECT_ID cannot be read: check the id and your permissions."
 AGENTS=$(rows agents)
-TOKEN=$(gcloud auth print-access-token) || [ -n "$DRY_RUN" ] || die "gcloud is not logged in: gcloud auth login"
+TOKEN=$(gcloud auth print-access-token) || [ -n "$DRY_RUN" ] || die "gcloud is not logged in: run gcloud auth login"
 
 # Names in the cloud.
 resource() { echo "$PREFIX-$1"; }
 bucket() { echo "gs://$PROJECT_ID-$PREFIX-$1"; }
 account() { echo "$PREFIX-$1@$PROJECT_ID.iam.gserviceaccount.com"; }
-address() {                        # the run.app addresses, which are also the tokens' audiences, of all regions split by commas
+service_url() {                        # SERVICE: its run.app URLs, which are also the tokens' audiences, one per region, comma-separated
   local region url urls=()
-  for region in $(places "service/$1"); do
+  for region in $(regions_of "service/$1"); do
     url=https://$1.$region
     [ -n "$DRY_RUN" ] || url=$(gcloud run services describe "$(resource "$1")" --region="$region" --format='value(status.url)') || return 1
     urls+=("$url")
   done
   (IFS=, && echo "${urls[*]}")
 }
-places() {                         # TARGET of a permission: the regions that it is in
+regions_of() {                         # TARGET of a permission: its regions
   case $1 in
     service/gpu-service) gpu_regions ;;
     job/*) gpu_regions | head -n 1 ;;
@@ -66,7 +66,7 @@ member() {
   esac
 }
 
-# Runs a command that changes something; with --dry-run only shows it.
+# Runs a command that changes something; with --dry-run only prints it.
 change() {
   if [ -n "$DRY_RUN" ]; then
     printf '%q ' "$@" | sed "s|$TEMPORARY/|FILE:|g; s/ $//"
@@ -77,29 +77,29 @@ change() {
   fi
 }
 
-# The same, again while the project does not know yet of an account, a role or an API that was made a moment ago.
-patiently() {
+# Runs a command with `change`, and again while a new account, role or API is not known to the whole project.
+retry() {
   local try
   for try in $(seq "$TRIES"); do
     if change "$@" 2> >(tee "$TEMPORARY/refusal" >&2); then return 0; fi
     grep -qiE 'does not exist|not found|permission|denied|service agent|has not been used|propagat|try again|unavailable|quota exceeded for quota metric' \
       "$TEMPORARY/refusal" || return 1
-    [ "$try" = "$TRIES" ] || { say "  not yet; again in $WAIT_SECONDS s ($try of $TRIES)"; sleep "$WAIT_SECONDS"; }
+    [ "$try" = "$TRIES" ] || { say "  not ready; retrying in $WAIT_SECONDS s ($try of $TRIES)"; sleep "$WAIT_SECONDS"; }
   done
   return 1
 }
 
-there() { "$@" >"$TEMPORARY/there" 2>/dev/null || { : >"$TEMPORARY/there"; return 1; }; }
+exists() { "$@" >"$TEMPORARY/found" 2>/dev/null || { : >"$TEMPORARY/found"; return 1; }; }
 
-told() {                           # BUCKET TOPIC: the bucket's notifications to that topic, by the names that gcloud takes
-  if there gcloud storage buckets notifications list "$(bucket "$1")" --format=json && [ -s "$TEMPORARY/there" ]; then
+notification_names() {                           # BUCKET TOPIC: the names of the bucket's notifications to the topic
+  if exists gcloud storage buckets notifications list "$(bucket "$1")" --format=json && [ -s "$TEMPORARY/found" ]; then
     json '"\n".join(arguments[0] + "/notificationConfigs/" + entry["Notification Configuration"]["id"] for entry in it
       if entry["Notification Configuration"]["topic"].endswith(arguments[1]))' \
-      "projects/_/buckets/$PROJECT_ID-$PREFIX-$1" "/projects/$PROJECT_ID/topics/$(resource "$2")" <"$TEMPORARY/there"
+      "projects/_/buckets/$PROJECT_ID-$PREFIX-$1" "/projects/$PROJECT_ID/topics/$(resource "$2")" <"$TEMPORARY/found"
   fi
 }
 
-# rest METHOD API PATH [FILE]: for what gcloud has no command for; honours gcloud's own endpoint overrides.
+# rest METHOD API PATH [FILE]: calls an API that gcloud has no command for; honours gcloud's endpoint overrides.
 rest() {
   local override base answer
   override=CLOUDSDK_API_ENDPOINT_OVERRIDES_$(tr '[:lower:]' '[:upper:]' <<<"$2")
@@ -110,7 +110,7 @@ rest() {
   echo "$answer"
 }
 
-# json EXPRESSION [ARGUMENT …]: evaluates Python on the JSON document `it` from stdin, prints the result.
+# json EXPRESSION [ARGUMENT …]: evaluates a Python expression on the JSON document `it` from stdin and prints the result.
 json() {
   "$PYTHON" -c 'import json, sys
 it = json.load(sys.stdin)

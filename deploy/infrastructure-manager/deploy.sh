@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Hands the Terraform root to Infrastructure Manager, which keeps the state and runs Terraform 1.5 in the project.
+# Deploys the Terraform root with Infrastructure Manager, which keeps the state and runs Terraform 1.5.
 #
 #   PROJECT_ID=my-project deploy/infrastructure-manager/deploy.sh [--dry-run] [INPUTS.tfvars]
 #
-# Infrastructure Manager uploads one folder, so the root and what it reads are laid together in build/infrastructure-manager/
-# first, in the repository's own layout. Without INPUTS.tfvars, inputs.tfvars beside this script is taken.
+# Infrastructure Manager uploads one folder, so the script copies the root and the files that it reads to
+# build/infrastructure-manager/, in the layout of the repository. INPUTS.tfvars defaults to inputs.tfvars in this folder.
 set -euo pipefail
 inputs=$(dirname "$0")/inputs.tfvars dry_run=''
 for argument in "$@"; do

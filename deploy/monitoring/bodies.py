@@ -1,6 +1,6 @@
-"""The inventory's monitoring in the words of Google's REST APIs: python deploy/monitoring/bodies.py KIND NAME.
+"""Request bodies for the monitoring of the inventory: python deploy/monitoring/bodies.py KIND NAME.
 
-KIND is a key of KINDS; the variables come from the environment.
+KIND is a key of KINDS; the environment sets the variables.
 """
 
 import json
@@ -91,7 +91,7 @@ def slo(system: inventory.Inventory, _: str = "") -> Body:
 
 
 def dataset_id(system: inventory.Inventory) -> str:
-    """BigQuery takes no hyphens."""
+    """The dataset's id: BigQuery allows no hyphens."""
     return f"{system['settings']['service_prefix']}-{system['log_sink']['name']}".replace("-", "_")
 
 
@@ -127,7 +127,7 @@ KINDS: dict[str, Callable[..., Body]] = {
 
 def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
     kind, *name = arguments
-    print(json.dumps(KINDS[kind](inventory.load(inventory.given(environ)), *name), indent=2))
+    print(json.dumps(KINDS[kind](inventory.load(inventory.from_environ(environ)), *name), indent=2))
     return 0
 
 

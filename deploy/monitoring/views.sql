@@ -1,5 +1,5 @@
--- What reports read, over the tables that the log sink fills. Cloud Logging makes a table with its first line, so run this
--- once the first job has finished: deploy/gcloud/deploy.sh views
+-- Views for reports, on the tables that the log sink fills. Cloud Logging creates a table with its first line, so create the
+-- views once the first job has finished: deploy/gcloud/deploy.sh views
 CREATE OR REPLACE VIEW `${project_id}.${dataset}.jobs` AS
 SELECT
   timestamp,

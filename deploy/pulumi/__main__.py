@@ -1,4 +1,4 @@
-"""The system of ../inventory.yaml, made with Pulumi: `pulumi up` in this folder."""
+"""Deploys the system of ../inventory.yaml with Pulumi: run `pulumi up` in this folder."""
 
 import sys
 from pathlib import Path
@@ -9,10 +9,10 @@ from deploy.pulumi import events, foundation, monitoring, permissions, services
 from deploy.pulumi.system import System
 
 system = System()
-base = foundation.make(system)
+base = foundation.create(system)
 permissions.before_services(system, base)
-running = services.make(system, base)
-delivered = events.make(system, base, running)
-permissions.after_services(system, base, running, delivered)
-events.notify(system, base, delivered)
-monitoring.make(system, base)
+running = services.create(system, base)
+delivery = events.create(system, base, running)
+permissions.after_services(system, base, running, delivery)
+events.notify(system, base, delivery)
+monitoring.create(system, base)

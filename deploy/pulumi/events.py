@@ -1,4 +1,4 @@
-"""What sets the functions going: topics, subscriptions, Eventarc and the scheduler."""
+"""Event delivery to the functions: topics, subscriptions, Eventarc triggers and the scheduler."""
 
 import base64
 from dataclasses import dataclass
@@ -7,23 +7,21 @@ from typing import Any
 import pulumi
 import pulumi_gcp as gcp
 
-from deploy.pulumi.foundation import Foundation
+from deploy.pulumi.foundation import DAY, Foundation
 from deploy.pulumi.services import Services
 from deploy.pulumi.system import System
 
-DAY = 86400
-
 
 @dataclass
-class Delivered:
-    """Topics by the inventory's names; names of subscriptions by those of push, pull and triggers."""
+class Delivery:
+    """Topics and subscription names by the inventory's names; `pulls` are the pull subscriptions themselves."""
 
     topics: dict[str, gcp.pubsub.Topic]
     subscriptions: dict[str, pulumi.Output[str]]
     pulls: list[pulumi.Resource]
 
 
-def make(system: System, base: Foundation, running: Services) -> Delivered:
+def create(system: System, base: Foundation, running: Services) -> Delivery:
     after = pulumi.ResourceOptions(depends_on=base.apis)
     topics = {
         name: gcp.pubsub.Topic(
@@ -49,19 +47,20 @@ def make(system: System, base: Foundation, running: Services) -> Delivered:
                 data=base64.b64encode(schedule["message"].encode()).decode(),
             ),
         )
-    made = {name: _delivery(trigger) for name, trigger in triggers.items()}
-    _export_dead_letters(system, made)
-    return Delivered(topics, {name: each.name for name, each in (pushes | pulls).items()} | made, [*pulls.values()])
+    of_triggers = {name: _subscription(trigger) for name, trigger in triggers.items()}
+    _export_dead_letters(system, of_triggers)
+    names = {name: subscription.name for name, subscription in (pushes | pulls).items()}
+    return Delivery(topics, names | of_triggers, [*pulls.values()])
 
 
-def notify(system: System, base: Foundation, delivered: Delivered) -> None:
-    """Refused while Cloud Storage may not publish; what is published before the subscriptions are there is lost."""
-    after = pulumi.ResourceOptions(depends_on=[*base.permissions, *delivered.pulls])
+def notify(system: System, base: Foundation, delivery: Delivery) -> None:
+    """Creates the buckets' notifications, after the permission to publish and the subscriptions that keep messages."""
+    after = pulumi.ResourceOptions(depends_on=[*base.permissions, *delivery.pulls])
     for name, notification in system["notifications"].items():
         gcp.storage.Notification(
             name,
             bucket=base.buckets[notification["bucket"]].name,
-            topic=delivered.topics[notification["topic"]].id,
+            topic=delivery.topics[notification["topic"]].id,
             event_types=[notification["event"]],
             payload_format=notification["payload"],
             opts=after,
@@ -79,7 +78,7 @@ def _push(
         topic=topic.id,
         ack_deadline_seconds=push["ack_deadline"],
         message_retention_duration=f"{push['retention_days'] * DAY}s",
-        # The functions framework reads the topic off the path.
+        # The functions framework reads the topic from the path.
         push_config=gcp.pubsub.SubscriptionPushConfigArgs(
             push_endpoint=pulumi.Output.concat(url, "/", topic.id),
             oidc_token=gcp.pubsub.SubscriptionPushConfigOidcTokenArgs(
@@ -134,24 +133,24 @@ def _trigger(system: System, base: Foundation, running: Services, name: str) -> 
                 service=running.names[name][system.region], region=system.region
             )
         ),
-        # A trigger that is made before its roles are there is refused, or stays silent.
+        # A trigger that is created before its roles is rejected or delivers nothing.
         opts=pulumi.ResourceOptions(depends_on=base.permissions),
     )
 
 
-def _delivery(trigger: gcp.eventarc.Trigger) -> pulumi.Output[str]:
-    """The name of the subscription that Eventarc makes for a trigger."""
+def _subscription(trigger: gcp.eventarc.Trigger) -> pulumi.Output[str]:
+    """The name of the subscription that Eventarc creates for a trigger."""
 
     def name(transport: Any) -> str:
         full: str = transport.pubsub.subscription
         return full.rpartition("/")[2]
 
-    made: pulumi.Output[str] = trigger.transport.apply(name)
-    return made
+    subscription: pulumi.Output[str] = trigger.transport.apply(name)
+    return subscription
 
 
-def _export_dead_letters(system: System, made: dict[str, pulumi.Output[str]]) -> None:
-    """What to run once after the first `up`: the provider cannot set this on Eventarc's own subscription."""
+def _export_dead_letters(system: System, subscriptions: dict[str, pulumi.Output[str]]) -> None:
+    """Exports the commands to run once after the first `up`: Pulumi cannot change Eventarc's subscriptions."""
     pulumi.export(
         "dead_letters",
         [
@@ -162,6 +161,6 @@ def _export_dead_letters(system: System, made: dict[str, pulumi.Output[str]]) ->
                 f" --dead-letter-topic={system.name(system['triggers'][name]['dead_letter'])}",
                 f" --max-delivery-attempts={system['triggers'][name]['attempts']}",
             )
-            for name, subscription in made.items()
+            for name, subscription in subscriptions.items()
         ],
     )

@@ -1,4 +1,4 @@
-"""APIs, accounts, buckets and the registry; the audit logs and the budget where they are asked for."""
+"""APIs, accounts, buckets and the registry; optional audit logs and budget."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ DAY = 86400
 
 @dataclass
 class Foundation:
-    """What the rest is built on, by the inventory's names; services and triggers wait for `permissions`."""
+    """What other resources need, by the inventory's names; services and triggers depend on `permissions`."""
 
     apis: list[pulumi.Resource]
     accounts: dict[str, gcp.serviceaccount.Account]
@@ -20,7 +20,7 @@ class Foundation:
     permissions: list[pulumi.Resource] = field(default_factory=list)
 
 
-def make(system: System) -> Foundation:
+def create(system: System) -> Foundation:
     apis: list[pulumi.Resource] = [
         gcp.projects.Service(name, service=name, disable_on_destroy=False) for name in system["apis"]
     ]

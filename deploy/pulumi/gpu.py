@@ -1,4 +1,4 @@
-"""What runs on a GPU: the service, once in each region, and the job of very large batches."""
+"""What runs on a GPU: the service in each region, and the job for very large batches."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from deploy.pulumi.system import System
 
 
 def services(system: System, base: Foundation) -> dict[str, gcp.cloudrunv2.Service]:
-    """The service by region, in the order in which they are tried."""
+    """The service by region, in the order that the workflow tries."""
     return {region: _service(system, base, region) for region in system["gpu_service"]["regions"]}
 
 
@@ -50,31 +50,6 @@ def _service(system: System, base: Foundation, region: str) -> gcp.cloudrunv2.Se
     service, connector = system["gpu_service"], system.settings["vpc_connector"]
     name = service["name"]
     args = gcp.cloudrunv2
-    container = args.ServiceTemplateContainerArgs(
-        image=service["image"],
-        ports=args.ServiceTemplateContainerPortsArgs(container_port=service["port"]),
-        resources=args.ServiceTemplateContainerResourcesArgs(
-            limits=_limits(service),
-            cpu_idle=False,
-            startup_cpu_boost=service["cpu_boost"],
-        ),
-        envs=[
-            args.ServiceTemplateContainerEnvArgs(name=variable, value=value)
-            for variable, value in system.environment(name).items()
-        ],
-        startup_probe=args.ServiceTemplateContainerStartupProbeArgs(
-            http_get=args.ServiceTemplateContainerStartupProbeHttpGetArgs(
-                path=service["startup_probe"]["path"], port=service["port"]
-            ),
-            **_times(service["startup_probe"]),
-        ),
-        liveness_probe=args.ServiceTemplateContainerLivenessProbeArgs(
-            http_get=args.ServiceTemplateContainerLivenessProbeHttpGetArgs(
-                path=service["liveness_probe"]["path"], port=service["port"]
-            ),
-            **_times(service["liveness_probe"]),
-        ),
-    )
     return gcp.cloudrunv2.Service(
         f"{name} {region}",
         name=system.name(name),
@@ -92,9 +67,32 @@ def _service(system: System, base: Foundation, region: str) -> gcp.cloudrunv2.Se
                 min_instance_count=service["min_instances"], max_instance_count=service["max_instances"]
             ),
             vpc_access=args.ServiceTemplateVpcAccessArgs(connector=connector) if connector else None,
-            containers=[container],
+            containers=[_container(service, system.environment(name))],
         ),
         opts=pulumi.ResourceOptions(depends_on=base.permissions),
+    )
+
+
+def _container(service: dict[str, Any], environment: dict[str, str]) -> gcp.cloudrunv2.ServiceTemplateContainerArgs:
+    args, port = gcp.cloudrunv2, service["port"]
+    startup, liveness = service["startup_probe"], service["liveness_probe"]
+    return args.ServiceTemplateContainerArgs(
+        image=service["image"],
+        ports=args.ServiceTemplateContainerPortsArgs(container_port=port),
+        resources=args.ServiceTemplateContainerResourcesArgs(
+            limits=_limits(service), cpu_idle=False, startup_cpu_boost=service["cpu_boost"]
+        ),
+        envs=[
+            args.ServiceTemplateContainerEnvArgs(name=variable, value=value) for variable, value in environment.items()
+        ],
+        startup_probe=args.ServiceTemplateContainerStartupProbeArgs(
+            http_get=args.ServiceTemplateContainerStartupProbeHttpGetArgs(path=startup["path"], port=port),
+            **_times(startup),
+        ),
+        liveness_probe=args.ServiceTemplateContainerLivenessProbeArgs(
+            http_get=args.ServiceTemplateContainerLivenessProbeHttpGetArgs(path=liveness["path"], port=port),
+            **_times(liveness),
+        ),
     )
 
 

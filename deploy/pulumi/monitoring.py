@@ -1,4 +1,4 @@
-"""What is watched: metrics from logs, alerts, dashboards, one objective, and the log lines that reports read."""
+"""Log-based metrics, alerts, dashboards, the service level objective, and the log sink for reports."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from deploy.pulumi.foundation import Foundation
 from deploy.pulumi.system import System
 
 
-def make(system: System, base: Foundation) -> None:
+def create(system: System, base: Foundation) -> None:
     after = pulumi.ResourceOptions(depends_on=base.apis)
     metrics: list[pulumi.Resource] = [_log_metric(system, name, after) for name in system["log_metrics"]]
     for name in system["alerts"]:
@@ -66,10 +66,11 @@ def _alert(system: System, name: str, after: pulumi.ResourceOptions) -> None:
 def _threshold(body: dict[str, Any]) -> gcp.monitoring.AlertPolicyConditionConditionThresholdArgs:
     args = gcp.monitoring
     aggregations = [
-        args.AlertPolicyConditionConditionThresholdAggregationArgs(**_words(entry)) for entry in body["aggregations"]
+        args.AlertPolicyConditionConditionThresholdAggregationArgs(**_aggregation(entry))
+        for entry in body["aggregations"]
     ]
     denominators = [
-        args.AlertPolicyConditionConditionThresholdDenominatorAggregationArgs(**_words(entry))
+        args.AlertPolicyConditionConditionThresholdDenominatorAggregationArgs(**_aggregation(entry))
         for entry in body.get("denominatorAggregations", [])
     ]
     return gcp.monitoring.AlertPolicyConditionConditionThresholdArgs(
@@ -84,7 +85,7 @@ def _threshold(body: dict[str, Any]) -> gcp.monitoring.AlertPolicyConditionCondi
     )
 
 
-def _words(aggregation: dict[str, str]) -> dict[str, str]:
+def _aggregation(aggregation: dict[str, str]) -> dict[str, str]:
     return {
         "alignment_period": aggregation["alignmentPeriod"],
         "per_series_aligner": aggregation["perSeriesAligner"],

@@ -1,11 +1,11 @@
-"""Who may do what: one resource per row of the inventory's table, which says why."""
+"""Permissions: one resource per row of the inventory's table, which gives the reasons."""
 
 from typing import Any
 
 import pulumi
 import pulumi_gcp as gcp
 
-from deploy.pulumi.events import Delivered
+from deploy.pulumi.events import Delivery
 from deploy.pulumi.foundation import Foundation
 from deploy.pulumi.services import Services
 from deploy.pulumi.system import System
@@ -14,8 +14,8 @@ Row = dict[str, str]
 
 
 def before_services(system: System, base: Foundation) -> None:
-    """On the project, buckets and accounts: without these nothing can be built or triggered."""
-    # Google's own accounts come with their first use; only then can they be given roles.
+    """Grants roles on the project, buckets and accounts, which builds and triggers need."""
+    # Google's service agents must exist before roles are granted to them.
     agents: list[pulumi.Resource] = [
         gcp.projects.ServiceIdentity(name, service=name, opts=pulumi.ResourceOptions(depends_on=base.apis))
         for name in ("pubsub.googleapis.com", "eventarc.googleapis.com")
@@ -23,19 +23,20 @@ def before_services(system: System, base: Foundation) -> None:
     gcp.storage.get_project_service_account_output(opts=pulumi.InvokeOutputOptions(depends_on=base.apis))
     after = pulumi.ResourceOptions(depends_on=agents)
     for key, row, _ in _rows(system, "project"):
-        made: pulumi.Resource = gcp.projects.IAMMember(
+        member: pulumi.Resource = gcp.projects.IAMMember(
             key, project=system.project, condition=_condition(row), **_grant(system, base, row), opts=after
         )
-        base.permissions.append(made)
+        base.permissions.append(member)
     for key, row, name in _rows(system, "bucket"):
-        made = gcp.storage.BucketIAMMember(key, bucket=base.buckets[name].name, **_grant(system, base, row))
-        base.permissions.append(made)
+        member = gcp.storage.BucketIAMMember(key, bucket=base.buckets[name].name, **_grant(system, base, row))
+        base.permissions.append(member)
     for key, row, name in _rows(system, "account"):
         target = base.accounts[name].name
         gcp.serviceaccount.IAMMember(key, service_account_id=target, **_grant(system, base, row), opts=after)
 
 
-def after_services(system: System, base: Foundation, running: Services, delivered: Delivered) -> None:
+def after_services(system: System, base: Foundation, running: Services, delivery: Delivery) -> None:
+    """Grants roles on services, jobs, topics and subscriptions."""
     for key, row, name in _rows(system, "service"):
         for region, service in running.names[name].items():
             gcp.cloudrunv2.ServiceIamMember(
@@ -46,20 +47,20 @@ def after_services(system: System, base: Foundation, running: Services, delivere
             gcp.cloudrunv2.JobIamMember(f"{key} {region}", location=region, name=job, **_grant(system, base, row))
     for key, row, name in _rows(system, "topic"):
         base.permissions.append(
-            gcp.pubsub.TopicIAMMember(key, topic=delivered.topics[name].name, **_grant(system, base, row))
+            gcp.pubsub.TopicIAMMember(key, topic=delivery.topics[name].name, **_grant(system, base, row))
         )
     for key, row, name in [*_rows(system, "subscription"), *_rows(system, "trigger")]:
-        gcp.pubsub.SubscriptionIAMMember(key, subscription=delivered.subscriptions[name], **_grant(system, base, row))
+        gcp.pubsub.SubscriptionIAMMember(key, subscription=delivery.subscriptions[name], **_grant(system, base, row))
 
 
 def _rows(system: System, kind: str) -> list[tuple[str, Row, str]]:
-    """The rows whose target is of a kind: a key, the row and the target's name."""
-    found = []
+    """A key, the row and the target's name, for each row whose target is of the kind."""
+    rows = []
     for row in system["iam"]:
         target, _, name = row["target"].partition("/")
         if target == kind:
-            found.append((f"{row['who']} {row['role']} {row['target']}", row, name))
-    return found
+            rows.append((f"{row['who']} {row['role']} {row['target']}", row, name))
+    return rows
 
 
 def _grant(system: System, base: Foundation, row: Row) -> dict[str, Any]:

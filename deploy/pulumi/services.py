@@ -1,4 +1,4 @@
-"""What runs: the functions, what needs a GPU, and the workflow that calls them."""
+"""What runs: the functions, the GPU service and job, and the workflow."""
 
 import hashlib
 from dataclasses import dataclass
@@ -18,25 +18,22 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Services:
-    """By the inventory's names: names by region, and addresses, of several regions split by commas."""
+    """By the inventory's names: resource names by region, and URLs, one per region, comma-separated."""
 
     names: dict[str, dict[str, pulumi.Output[str]]]
     urls: dict[str, pulumi.Output[str]]
 
 
-def make(system: System, base: Foundation) -> Services:
+def create(system: System, base: Foundation) -> Services:
     functions = {name: _function(system, base, name) for name in system["functions"]}
-    services = gpu.services(system, base)
-    job = gpu.job(system, base)
-    running = Services(
-        names={name: {system.region: function.name} for name, function in functions.items()}
-        | {
-            system["gpu_service"]["name"]: {region: service.name for region, service in services.items()},
-            system["gpu_job"]["name"]: {system["gpu_job"]["region"]: job.name},
-        },
-        urls={name: function.service_config.apply(_address) for name, function in functions.items()}
-        | {system["gpu_service"]["name"]: pulumi.Output.all(*[each.uri for each in services.values()]).apply(",".join)},
-    )
+    services, job = gpu.services(system, base), gpu.job(system, base)
+    names = {name: {system.region: function.name} for name, function in functions.items()}
+    names[system["gpu_service"]["name"]] = {region: service.name for region, service in services.items()}
+    names[system["gpu_job"]["name"]] = {system["gpu_job"]["region"]: job.name}
+    urls = {name: function.service_config.apply(_url) for name, function in functions.items()}
+    uris = [service.uri for service in services.values()]
+    urls[system["gpu_service"]["name"]] = pulumi.Output.all(*uris).apply(",".join)
+    running = Services(names, urls)
     _workflow(system, base, running)
     pulumi.export("urls", running.urls)
     return running
@@ -81,10 +78,10 @@ def _function(system: System, base: Foundation, name: str) -> gcp.cloudfunctions
     )
 
 
-def _address(config: Any) -> str:
-    """The run.app address, which is also the audience of tokens."""
-    address: str = config.uri
-    return address
+def _url(config: Any) -> str:
+    """The run.app URL, which is also the audience of tokens."""
+    url: str = config.uri
+    return url
 
 
 def _workflow(system: System, base: Foundation, running: Services) -> None:
@@ -105,7 +102,7 @@ def _workflow(system: System, base: Foundation, running: Services) -> None:
 
 
 def _digest(folder: Path) -> str:
-    """Names a source by what is in it, so that changed code is deployed again."""
+    """A digest of a folder's files, which names the source, so that changed code is deployed again."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file():

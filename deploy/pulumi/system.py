@@ -1,4 +1,4 @@
-"""What all parts of the program share: the inventory with this stack's variables, and how things are named."""
+"""The inventory with this stack's variables, and the names of resources."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ class System:
 
     def __init__(self) -> None:
         config = pulumi.Config("event-inference")
-        given = {name: value for name in inventory.variables() if (value := config.get(name)) is not None}
+        values = {name: value for name in inventory.variables() if (value := config.get(name)) is not None}
         for name, variable in inventory.variables().items():
-            if name in given and isinstance(variable.get("default"), bool | list):
-                given[name] = config.require_object(name)
-        self.inventory = inventory.load(given)
+            if name in values and isinstance(variable.get("default"), bool | list):
+                values[name] = config.require_object(name)
+        self.inventory = inventory.load(values)
         self.project: str = self.settings["project_id"]
         self.region: str = self.settings["region"]
         self.prefix: str = self.settings["service_prefix"]

@@ -1,4 +1,4 @@
-# Nothing is kept warm, few instances, sweeps each hour.
+# No warm instances, few instances, hourly sweeps.
 project_id         = "my-project"
 min_instances      = 0
 max_instances      = 2

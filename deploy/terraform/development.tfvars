@@ -1,4 +1,4 @@
-# The smallest that works: a text takes a minute when the GPU has to start.
+# The smallest deployment: a text takes a minute when a GPU instance has to start.
 project_id    = "my-project"
 max_instances = 1
 gpu_profile   = "starter"

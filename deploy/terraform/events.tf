@@ -1,4 +1,4 @@
-# What sets the functions going: topics, subscriptions, Eventarc and the scheduler.
+# Event delivery to the functions: topics, subscriptions, Eventarc triggers and the scheduler.
 resource "google_pubsub_topic" "topic" {
   for_each                   = local.inventory.topics
   name                       = "${var.service_prefix}-${each.key}"
@@ -13,7 +13,7 @@ resource "google_pubsub_subscription" "push" {
   ack_deadline_seconds       = each.value.ack_deadline
   message_retention_duration = "${each.value.retention_days * 86400}s"
 
-  # The functions framework reads the topic off the path.
+  # The functions framework reads the topic from the path.
   push_config {
     push_endpoint = "${local.urls[each.value.service]}/${google_pubsub_topic.topic[each.value.topic].id}"
     oidc_token {
@@ -67,7 +67,7 @@ resource "google_storage_notification" "notification" {
   event_types    = [each.value.event]
   payload_format = each.value.payload
 
-  # It is refused while Cloud Storage may not publish; and what is published before the subscription is there is lost.
+  # Cloud Storage needs the permission to publish, and messages published before the subscription exists are lost.
   depends_on = [google_pubsub_topic_iam_member.binding, google_pubsub_subscription.pull]
 }
 
@@ -93,7 +93,7 @@ resource "google_eventarc_trigger" "trigger" {
     }
   }
 
-  # A trigger that is made before its roles are there is refused, or stays silent.
+  # A trigger that is created before its roles is rejected or delivers nothing.
   depends_on = [google_project_iam_member.binding, google_cloud_run_v2_service_iam_member.binding]
 }
 

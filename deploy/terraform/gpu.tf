@@ -1,4 +1,4 @@
-# What runs on a GPU: the service, once in each region, and the job of very large batches.
+# What runs on a GPU: the service in each region, and the job for very large batches.
 resource "google_cloud_run_v2_service" "gpu" {
   for_each            = toset(local.inventory.gpu_service.regions)
   name                = "${var.service_prefix}-${local.inventory.gpu_service.name}"

@@ -1,4 +1,4 @@
-# One warm GPU, 34 dollars a day while idle; many instances, which need a quota of that many L4 GPUs.
+# One warm GPU, 34 dollars a day while idle; up to 16 instances, which need a quota of 16 L4 GPUs.
 project_id         = "my-project"
 min_instances      = 1
 max_instances      = 16

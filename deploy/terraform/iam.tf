@@ -1,6 +1,6 @@
-# Who may do what: one resource per row of the inventory's table, which says why.
+# Permissions: one resource per row of the inventory's table, which gives the reasons.
 locals {
-  # Google's own accounts come with their first use; only then can they be given roles.
+  # Google's service agents, which must exist before roles are granted to them.
   agents = {
     for name, domain in local.inventory.agents : "agent/${name}" => "service-${data.google_project.this.number}@${domain}"
   }
@@ -8,20 +8,20 @@ locals {
     { for name, email in local.agents : name => "serviceAccount:${email}" },
     { for name, email in local.accounts : name => "serviceAccount:${email}" },
   )
-  # What is not in the one region.
-  places = {
+  # Targets outside var.region.
+  regions = {
     "service/${local.inventory.gpu_service.name}" = local.inventory.gpu_service.regions
     "job/${local.inventory.gpu_job.name}"         = [local.inventory.gpu_job.region]
   }
   bindings = merge([
     for row in local.inventory.iam : {
-      for place in try(local.places[row.target], [""]) : trimspace("${row.who} ${row.role} ${row.target} ${place}") => {
+      for region in try(local.regions[row.target], [""]) : trimspace("${row.who} ${row.role} ${row.target} ${region}") => {
         who    = row.who
         role   = row.role
         kind   = split("/", row.target)[0]
         name   = try(split("/", row.target)[1], "")
         only   = try(row.only, "")
-        region = coalesce(place, var.region)
+        region = coalesce(region, var.region)
       }
     }
   ]...)

@@ -1,7 +1,7 @@
-# The system of ../inventory.yaml: what is written there is made here, one resource per entry.
+# The system of ../inventory.yaml: one resource per entry.
 locals {
   root = "${path.module}/${var.sources}"
-  # The first region has the GPU job, too.
+  # The GPU job runs in the first region.
   gpu_regions = length(var.gpu_regions) == 0 ? [var.region] : var.gpu_regions
 
   image = coalesce(var.gpu_image, "${var.region}-docker.pkg.dev/${var.project_id}/${var.service_prefix}/gpu-service:latest")
@@ -31,14 +31,14 @@ locals {
     job_threshold_records   = var.job_threshold_records
     max_executions_per_hour = var.max_executions_per_hour
   }
-  written = yamldecode(templatefile("${local.root}/deploy/inventory.yaml", local.settings))
-  # Without the entries that the variables leave out.
+  sections = yamldecode(templatefile("${local.root}/deploy/inventory.yaml", local.settings))
+  # Without the entries that the variables disable.
   inventory = merge(
-    local.written,
+    local.sections,
     { for section in ["triggers", "notifications", "schedules"] : section => {
-      for name, entry in local.written[section] : name => entry if try(entry.when, true) && !try(entry.unless, false)
+      for name, entry in local.sections[section] : name => entry if try(entry.when, true) && !try(entry.unless, false)
     } },
-    { iam = [for row in local.written.iam : row if try(row.when, true) && !try(row.unless, false)] },
+    { iam = [for row in local.sections.iam : row if try(row.when, true) && !try(row.unless, false)] },
   )
 
   buckets  = { for name in keys(local.inventory.buckets) : name => "${var.project_id}-${var.service_prefix}-${name}" }

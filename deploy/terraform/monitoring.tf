@@ -1,4 +1,4 @@
-# What is watched: metrics from logs, alerts, dashboards, one objective, and the log lines that reports read.
+# Log-based metrics, alerts, dashboards, the service level objective, and the log sink for reports.
 resource "google_logging_metric" "metric" {
   for_each         = local.inventory.log_metrics
   name             = "${var.service_prefix}-${each.key}"

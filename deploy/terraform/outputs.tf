@@ -1,5 +1,5 @@
 locals {
-  # The subscriptions that Eventarc makes for its triggers.
+  # The subscriptions that Eventarc creates for its triggers.
   deliveries = {
     for name, trigger in google_eventarc_trigger.trigger : name => basename(trigger.transport[0].pubsub[0].subscription)
   }
@@ -11,27 +11,27 @@ locals {
 }
 
 output "buckets" {
-  description = "The buckets by what they hold."
+  description = "Bucket names, by the inventory's names."
   value       = local.buckets
 }
 
 output "urls" {
-  description = "The addresses of the services, of several regions split by commas; each call needs an identity token for its address."
+  description = "Service URLs, one per region, comma-separated; each call needs an identity token with the URL as audience."
   value       = local.urls
 }
 
 output "workflow" {
-  description = "The workflow's full name, as the functions' WORKFLOW."
+  description = "The workflow's full name, which the functions read from WORKFLOW."
   value       = google_workflows_workflow.pipeline.id
 }
 
 output "gpu_image" {
-  description = "The image that the GPU service runs; gcloud builds submit makes it."
+  description = "The image that the GPU service runs; build it with gcloud builds submit."
   value       = local.image
 }
 
 output "dead_letters" {
-  description = "To run once after the first apply: the provider cannot say where Eventarc's subscriptions send what they fail to deliver."
+  description = "Commands to run once after the first apply: the provider cannot set the dead-letter topic of Eventarc's subscriptions."
   value = [
     for name, trigger in local.inventory.triggers : join(" ", [
       "gcloud pubsub subscriptions update ${local.deliveries[name]} --project=${var.project_id}",
@@ -41,7 +41,7 @@ output "dead_letters" {
 }
 
 output "report" {
-  description = "Opens Looker Studio on the view of finished jobs, once deploy/monitoring/views.sql has made it."
+  description = "Opens Looker Studio on the view of finished jobs, which deploy/monitoring/views.sql creates."
   value = join("&", [
     "https://lookerstudio.google.com/reporting/create?ds.ds0.connector=bigQuery",
     "ds.ds0.type=TABLE",

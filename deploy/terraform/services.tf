@@ -1,6 +1,6 @@
-# What runs without a GPU: the functions, and the workflow that calls them and what is in gpu.tf.
+# What runs without a GPU: the functions and the workflow.
 locals {
-  # Whatever runs names the sets of variables that it reads.
+  # Everything that runs, with the groups of environment variables that it reads.
   runs = merge(local.inventory.functions, {
     (local.inventory.gpu_service.name) = local.inventory.gpu_service
     (local.inventory.gpu_job.name)     = local.inventory.gpu_job

@@ -1,7 +1,7 @@
-# The same names, defaults and limits as in ../variables.yaml, which a test holds this file to.
+# The names, defaults and limits of ../variables.yaml; a test compares the two files.
 
 variable "project_id" {
-  description = "Id of the project that everything goes into."
+  description = "Id of the project to deploy to."
   type        = string
 
   validation {
@@ -33,7 +33,7 @@ variable "zone" {
 }
 
 variable "service_prefix" {
-  description = "Goes before every name, so that several deployments can share a project."
+  description = "Prefix of every resource name, so that several deployments can share a project."
   type        = string
   default     = "inference"
 
@@ -55,7 +55,7 @@ variable "gpu_image" {
 }
 
 variable "gpu_profile" {
-  description = "Profile of gpu_service/models.json that is baked into the image and served."
+  description = "Profile of gpu_service/models.json to include in the image and serve."
   type        = string
   default     = "hub"
 
@@ -66,7 +66,7 @@ variable "gpu_profile" {
 }
 
 variable "gpu_regions" {
-  description = "Regions of the GPU service, tried in this order, the GPU job in the first; empty for the one region."
+  description = "Regions of the GPU service, tried in this order; the GPU job runs in the first. Empty for the variable region alone."
   type        = list(string)
   default     = []
 
@@ -110,7 +110,7 @@ variable "gpu_cpu" {
 }
 
 variable "gpu_concurrency" {
-  description = "Requests that one GPU instance takes at a time; the service batches them."
+  description = "Concurrent requests of a GPU instance; the service batches them."
   type        = number
   default     = 32
 
@@ -121,7 +121,7 @@ variable "gpu_concurrency" {
 }
 
 variable "gpu_usd_per_second" {
-  description = "Price of one GPU instance, for the documents' cost; the default is an L4 with 4 CPUs and 16Gi."
+  description = "Price of a GPU instance, for the cost in documents; the default is that of an L4 with 4 CPUs and 16Gi."
   type        = number
   default     = 0.0002907
 
@@ -132,7 +132,7 @@ variable "gpu_usd_per_second" {
 }
 
 variable "preprocess_memory" {
-  description = "Memory of the preprocess function, which takes one input at a time; the largest accepted image needs 0.9 GB."
+  description = "Memory of the preprocess function, which handles one input at a time; the largest accepted image needs 0.9 GB."
   type        = string
   default     = "1Gi"
 
@@ -154,7 +154,7 @@ variable "postprocess_memory" {
 }
 
 variable "min_instances" {
-  description = "GPU instances that are kept and billed while idle."
+  description = "Minimum of GPU instances, billed while idle."
   type        = number
   default     = 0
 
@@ -165,7 +165,7 @@ variable "min_instances" {
 }
 
 variable "max_instances" {
-  description = "GPU instances at most; a project's first quota is often 3."
+  description = "Maximum of GPU instances; a new project's quota is often 3."
   type        = number
   default     = 3
 
@@ -176,7 +176,7 @@ variable "max_instances" {
 }
 
 variable "timeout_seconds" {
-  description = "Longest request to the GPU service, a shard of a batch; a call of Workflows may take 1,800 s."
+  description = "Timeout of requests to the GPU service, such as shards of batches; Workflows allows 1,800 s."
   type        = number
   default     = 900
 
@@ -187,7 +187,7 @@ variable "timeout_seconds" {
 }
 
 variable "job_tasks" {
-  description = "Tasks that the GPU job splits a very large batch over, each with a GPU; a project's first quota is often 3."
+  description = "Concurrent tasks of the GPU job, each with a GPU; a new project's quota is often 3."
   type        = number
   default     = 3
 
@@ -198,7 +198,7 @@ variable "job_tasks" {
 }
 
 variable "job_threshold_records" {
-  description = "Records above which a batch goes to the GPU job instead of the GPU service."
+  description = "Number of records above which a batch uses the GPU job instead of the GPU service."
   type        = number
   default     = 100000
 
@@ -209,7 +209,7 @@ variable "job_threshold_records" {
 }
 
 variable "max_executions_per_hour" {
-  description = "Executions that may start in an hour, against loops and their bill; 0 for no limit."
+  description = "Maximum of executions started per hour, which limits the cost of loops; 0 for no limit."
   type        = number
   default     = 10000
 
@@ -220,7 +220,7 @@ variable "max_executions_per_hour" {
 }
 
 variable "ingress" {
-  description = "Who can reach the services at all: all (IAM decides), or internal (this project's networks, Pub/Sub, Eventarc, Workflows)."
+  description = "Network access to the services: all (IAM controls calls) or internal (this project's networks, Pub/Sub, Eventarc, Workflows)."
   type        = string
   default     = "all"
 
@@ -242,7 +242,7 @@ variable "vpc_connector" {
 }
 
 variable "sweep_schedule" {
-  description = "When lost inputs are looked for, in cron's notation, UTC."
+  description = "Cron schedule of the sweep for lost inputs, in UTC."
   type        = string
   default     = "*/15 * * * *"
 
@@ -253,13 +253,13 @@ variable "sweep_schedule" {
 }
 
 variable "micro_batching" {
-  description = "Whether uploads wait for up to a minute and go through the pipeline together, instead of each at once by itself."
+  description = "Whether uploads wait for up to a minute and share executions instead of starting one each immediately."
   type        = bool
   default     = false
 }
 
 variable "notification_channels" {
-  description = "Monitoring channels that alerts go to, projects/P/notificationChannels/N."
+  description = "Monitoring channels for alerts, projects/P/notificationChannels/N."
   type        = list(string)
   default     = []
 }
@@ -276,7 +276,7 @@ variable "billing_account" {
 }
 
 variable "budget_usd" {
-  description = "Monthly budget; mail goes to the billing administrators at 50, 90 and 100 percent."
+  description = "Monthly budget; billing administrators get mail at 50, 90 and 100 percent."
   type        = number
   default     = 100
 
@@ -287,19 +287,19 @@ variable "budget_usd" {
 }
 
 variable "audit_logs" {
-  description = "Whether reads and writes of bucket data are logged; billed by volume."
+  description = "Whether to log reads and writes of bucket data; billed by volume."
   type        = bool
   default     = false
 }
 
 variable "keep_data" {
-  description = "Whether destroying leaves the buckets that hold users' data, inputs, outputs and models; false deletes them and all in them."
+  description = "Whether destroying keeps the buckets of inputs, outputs and models; false deletes them and their contents."
   type        = bool
   default     = true
 }
 
 variable "sources" {
-  description = "The repository's root, seen from this folder: deploy/, workflow.yaml and the staged build/functions/ lie there."
+  description = "Path from this folder to the repository's root, with deploy/, workflow.yaml and the staged build/functions/."
   type        = string
   default     = "../.."
 }

@@ -1,5 +1,5 @@
 terraform {
-  # Infrastructure Manager runs 1.5.7; nothing newer may be used here.
+  # Infrastructure Manager runs 1.5.7, so newer features are not allowed here.
   required_version = ">= 1.5"
 
   required_providers {

@@ -117,9 +117,9 @@ class App:
         return asgi.json(response)
 
     async def predict_shard(self, request: Request) -> Response:
-        from gpu_service.shards.prediction import ShardPrediction
-
         service = self._ready_service()
+        from gpu_service.shards.prediction import ShardPrediction  # after loading, whose thread imports numpy too
+
         asked = protocol.shard_request(await request.body(self.settings.max_body))
         model = service.catalog.select(asked.model, asked.version)
         prediction = ShardPrediction(service, asked, model, parameters.parse(asked.parameters))

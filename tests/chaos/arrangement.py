@@ -1,4 +1,4 @@
-"""The local stack with the fault-injecting proxy between its parts, as a stack file of its own."""
+"""Writes a stack file of the local stack with the fault-injecting proxy between its parts."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def write(folder: Path, *, seed: int, kills: int, kill_every_s: float, odds: dic
     stack: dict[str, Any] = yaml.safe_load(STACK.read_text())
     services = stack["services"]
     for name, service in services.items():
-        # Each service has an address of its own for Cloud Storage, so that the proxy knows who asks.
+        # Each service has its own address for Cloud Storage, so that the proxy knows the caller.
         service.setdefault("env", {})["STORAGE_EMULATOR_HOST"] = f"{{chaos.url}}/from/{name}"
     targets = [f"{name}={{{name}.url}}" for name in services]
     services["chaos"] = {
@@ -33,7 +33,7 @@ def write(folder: Path, *, seed: int, kills: int, kill_every_s: float, odds: dic
         ],
         "port": 0,
         "ready": "/counts",
-        "invokers": ["allUsers"],  # it calls on with tokens of its own
+        "invokers": ["allUsers"],  # it forwards calls with its own tokens
     }
     for name, trigger in stack["triggers"].items():
         trigger |= {"service": "chaos", "path": f"/events/{name}"}

@@ -1,4 +1,4 @@
-"""Inputs of all kinds, good and bad, each with what has to come of it."""
+"""Inputs of all kinds, good and bad, each with its expected document."""
 
 import random
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ REVIEWS = {
 
 @dataclass(frozen=True)
 class Sent:
-    """An object to upload; `expected` is what its document says, by dotted path."""
+    """An object to upload; `expected` holds values of its document, by dotted path."""
 
     name: str
     content: bytes
@@ -23,7 +23,7 @@ class Sent:
 
 
 def mixed(count: int, seed: int) -> Iterator[Sent]:
-    """Texts for the most part, every other kind among them."""
+    """Mostly texts, mixed with every other kind."""
     dice = random.Random(seed)
     makers = (text, text, text, text, text, image, table, lines, bad, series)
     weights = (5, 5, 5, 5, 5, 6, 3, 3, 5, 1)

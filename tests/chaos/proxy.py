@@ -1,11 +1,11 @@
-"""Stands between the parts of a stack and injects faults, by a seed: `python -m tests.chaos.proxy --help`.
+"""A proxy between the parts of a stack that injects faults by a seed: `python -m tests.chaos.proxy --help`.
 
-    /events/<service>          an event's delivery: dropped, delayed, duplicated, its acknowledgement lost
+    /events/<service>          an event's delivery: dropped, delayed, duplicated, or without its acknowledgement
     /from/<service>/<path>     a service's call to Cloud Storage
     /to/<service>/<path>       the workflow's call to a service
 
-Both kinds of call are refused, left hanging, or lose their answer. Services are killed at random times, and where it
-hurts most: between claim and start, and between the result's write and its acknowledgement.
+Both kinds of call are refused, left hanging, or lose their response. Services are killed at random times and at the
+worst moments: between claim and start, and between writing the result and its acknowledgement.
 """
 
 import argparse
@@ -31,11 +31,11 @@ CLAIMERS = ("on-upload", "on-message")
 
 @dataclass
 class Odds:
-    """How likely each fault is, per event or call; seconds where it says so."""
+    """The probability of each fault per event or call; names with `_s` are seconds."""
 
     drop: float = 0.02
     duplicate: float = 0.2
-    copies: int = 4  # beside the event itself
+    copies: int = 4  # besides the event itself
     delay_s: float = 1.0
     lose_acknowledgement: float = 0.03
     refuse: float = 0.02
@@ -48,7 +48,7 @@ class Odds:
 
 @dataclass
 class Chaos:
-    """The faults, counted; there are none while it is calm, as it is at first."""
+    """Injects and counts faults, except while `calm`, as at the start."""
 
     seed: int
     targets: dict[str, str]
@@ -110,12 +110,12 @@ class Chaos:
         return await self.call(request, self.targets[name], name, await self.bearer(name, "workflow"))
 
     async def bearer(self, service: str, account: str) -> dict[str, str]:
-        """A token of the account for the service, which would not take the one that was made for this proxy."""
+        """A header with the account's token for the service, which rejects tokens issued for this proxy."""
         until, token = self.tokens.get(service, (0.0, ""))
         if until < time.monotonic():
             path = f"/computeMetadata/v1/instance/service-accounts/{account}/identity"
-            asked, flavor = {"audience": self.targets[service]}, {"Metadata-Flavor": "Google"}
-            async with self.session.get(self.metadata + path, params=asked, headers=flavor) as answer:
+            query, flavor = {"audience": self.targets[service]}, {"Metadata-Flavor": "Google"}
+            async with self.session.get(self.metadata + path, params=query, headers=flavor) as answer:
                 token = await answer.text()
             self.tokens[service] = (time.monotonic() + 300, token)
         return {"Authorization": f"Bearer {token}"}
@@ -138,7 +138,7 @@ class Chaos:
         return answer
 
     def strike(self, service: str, body: bytes) -> None:
-        """Kills the service that has just written a claim, or a result, and waits for the answer."""
+        """Kills a service that has just written a claim or a result and waits for the response."""
         start = body[:2048]
         if service in CLAIMERS and b'"name": "claims/' in start and b'"state": "claimed"' in body:
             if self.happens("kill_after_claim"):
@@ -160,7 +160,7 @@ class Chaos:
             return web.Response(status=503)
 
     async def kill_at_random(self) -> None:
-        """Kills one service after the other, until it has been enough."""
+        """Kills services at random times until `kills` have been killed."""
         names = sorted(name for name in self.targets if name != "storage")
         done = 0
         while done < self.kills:
@@ -169,7 +169,7 @@ class Chaos:
                 done += self.kill(self.dice.choice(names), "at a random point")
 
     def kill(self, service: str, where: str) -> bool:
-        """Whether the service was up, and isn't any more; it is a child of the emulator, as this proxy is."""
+        """Kills a running service, a child of the emulator like this proxy; whether it was running."""
         for process in psutil.Process(os.getppid()).children():
             if name_of(process) == service and listens(process):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -199,12 +199,12 @@ def kept(request: web.Request) -> dict[str, str]:
 
 
 def behind(request: web.Request) -> str:
-    """What stands behind /from/<service>/ or /to/<service>/, as it came: a slash in a name stays encoded."""
+    """The path after /from/<service>/ or /to/<service>/, with a slash in a name still encoded."""
     return request.rel_url.raw_path.split("/", 3)[3]
 
 
 def name_of(process: psutil.Process) -> str | None:
-    """The service that a process of the emulator's runs, as it was told."""
+    """The service that a process runs, by its environment."""
     try:
         name: str | None = process.environ().get("K_SERVICE")
     except psutil.Error:
@@ -213,7 +213,7 @@ def name_of(process: psutil.Process) -> str | None:
 
 
 def listens(process: psutil.Process) -> bool:
-    """Whether it has come so far as to take requests."""
+    """Whether the process accepts connections."""
     try:
         return any(held.status == psutil.CONN_LISTEN for held in process.net_connections("tcp"))
     except psutil.Error:

@@ -1,6 +1,7 @@
-"""Every input ends in exactly one document, and the right one, while everything around it fails."""
+"""Every input ends in exactly one document, the right one, while services and calls fail."""
 
 import json
+import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -20,13 +21,13 @@ from emulator.process import Stack
 from tests.chaos import arrangement
 from tests.chaos.inputs import Sent, mixed
 
-RARER = {"kill_after_claim": 0.005, "kill_after_result": 0.005}  # a service that dies often is started again ever later
+RARER = {"kill_after_claim": 0.005, "kill_after_result": 0.005}  # a service that dies often is restarted ever later
 FOLDERS = ("results", "rejected", "failed")
 
 
 @dataclass
 class Run:
-    """A stack under chaos, and what was sent into it."""
+    """A stack under chaos, and its inputs."""
 
     stack: Stack
     client: storage.Client
@@ -58,7 +59,7 @@ class Run:
         return address
 
     def wait(self, done: Any, timeout_s: float, **order: Any) -> None:
-        """Waits until `done` says so, sending an order as often as a scheduler would."""
+        """Waits until `done()`, publishing a message as often as a scheduler would."""
         give_up, next_order = time.monotonic() + timeout_s, 0.0
         while not done():
             self.stack.check()
@@ -67,7 +68,7 @@ class Run:
             if time.monotonic() > next_order:
                 self.order(**order)
                 next_order = time.monotonic() + self.sweep_every_s
-            time.sleep(0.5 + len(self.sent) / 1000)  # looking costs the store something, too
+            time.sleep(0.5 + len(self.sent) / 1000)  # polling loads the store
 
 
 def undergo(
@@ -98,7 +99,7 @@ def undergo(
         stormy = run.documents()
         httpx.post(run.chaos + "/calm", timeout=30)
         run.wait(lambda: run.documents().keys() >= run.sent.keys(), timeout_s, sweep={})
-        run.order(replay={})  # what an outage left behind is sent again
+        run.order(replay={})  # inputs that failed in the storm
         run.wait(lambda: is_over(run), timeout_s, sweep={})
         report(run, stormy, time.monotonic() - began)
         assert wrong(run) == {}
@@ -122,7 +123,7 @@ def is_over(run: Run) -> bool:
 
 
 def wrong(run: Run) -> dict[str, str]:
-    """The inputs that came to something else than they should, and to what."""
+    """The inputs with a wrong document, or not exactly one, and a description."""
     found, problems = run.documents(), {}
     for document, sent in run.sent.items():
         names = found.get(document, [])
@@ -130,11 +131,11 @@ def wrong(run: Run) -> dict[str, str]:
             problems[sent.name] = f"{len(names)} documents: {names}"
             continue
         content = json.loads(run.client.bucket("local-output").blob(names[0]).download_as_bytes())
-        seen = {path: at(content, path) for path in sent.expected}
-        if seen != sent.expected or content["input"]["generation"] != document.rpartition("/")[2]:
-            problems[sent.name] = f"{seen} instead of {sent.expected}; {content.get('error')}"
+        values = {path: at(content, path) for path in sent.expected}
+        if values != sent.expected or content["input"]["generation"] != document.rpartition("/")[2]:
+            problems[sent.name] = f"{values} instead of {sent.expected}; {content.get('error')}"
     strangers = found.keys() - run.sent.keys()
-    return problems | dict.fromkeys(strangers, "nobody sent that")
+    return problems | dict.fromkeys(strangers, "not one of the inputs")
 
 
 def at(content: Any, path: str) -> Any:
@@ -144,7 +145,7 @@ def at(content: Any, path: str) -> Any:
 
 
 def report(run: Run, stormy: dict[str, list[str]], took_s: float) -> None:
-    """Prints what was injected, and what came of the inputs."""
+    """Prints the injected faults and the outcomes of the inputs."""
     injected = Table("fault", "times", title=f"{len(run.sent)} inputs in {took_s:.0f} s")
     for name, count in sorted(run.counts().items()):
         injected.add_row(name, str(count))
@@ -159,6 +160,7 @@ def report(run: Run, stormy: dict[str, list[str]], took_s: float) -> None:
     Console(width=100).print(injected)
 
 
+@pytest.mark.long
 @pytest.mark.stack
 @pytest.mark.timeout(240)
 def test_a_small_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,5 +170,17 @@ def test_a_small_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.chaos
 @pytest.mark.timeout(3600)
 def test_a_great_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    limits = {"kills": 60, "kill_every_s": 6, "timeout_s": 1500, "sweep_every_s": 60}
-    undergo(tmp_path, monkeypatch, count=2000, seed=1, **limits, **RARER)
+    """CHAOS_INPUTS (2000) uploads, while services are killed CHAOS_KILLS (60) times."""
+    count, kills = int(os.environ.get("CHAOS_INPUTS", "2000")), int(os.environ.get("CHAOS_KILLS", "60"))
+    sweep_every_s = 60 if count > 1000 else 15
+    undergo(
+        tmp_path,
+        monkeypatch,
+        count=count,
+        seed=1,
+        kills=kills,
+        kill_every_s=6,
+        timeout_s=1500,
+        sweep_every_s=sweep_every_s,
+        **RARER,
+    )

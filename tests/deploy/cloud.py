@@ -1,18 +1,12 @@
-"""A stand-in for Google's APIs that records: resources by their path, policies beside them, operations done at once.
+"""A recording stand-in for Google's APIs: resources and policies by path, and operations that end immediately.
 
-It knows how resources are named, made, listed, changed and deleted, and nothing of what they mean; gcloud itself
-decides what is sent.
+It knows how resources are named, created, listed, changed and deleted, but not what they mean. The real gcloud decides
+what is sent.
 """
 
-import base64
-import hashlib
-import json
 import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -20,26 +14,6 @@ from tests.deploy.shape import url
 
 Body = dict[str, Any]
 
-APIS = [
-    "artifactregistry",
-    "bigquery",
-    "billingbudgets",
-    "cloudbilling",
-    "cloudbuild",
-    "cloudfunctions",
-    "cloudresourcemanager",
-    "cloudscheduler",
-    "eventarc",
-    "iam",
-    "logging",
-    "monitoring",
-    "pubsub",
-    "run",
-    "serviceusage",
-    "storage",
-    "workflows",
-    "cloudquotas",
-]
 OPERATIONS = {"artifactregistry", "cloudbuild", "cloudfunctions", "eventarc", "workflows", "serviceusage"}
 LISTS = {
     "serviceAccounts": "accounts",
@@ -47,31 +21,31 @@ LISTS = {
     "o": "items",
     "managedFolders": "items",
     "notificationConfigs": "items",
-}  # others are listed under their own name
+}  # other collections are listed under their own name
 NUMBER = "123456789"
 
 
 @dataclass
 class Google:
-    """The resources of one project by `api/path`, and the requests that changed something, in their order."""
+    """The resources of a project by `api/path`, and the requests that changed something, in order."""
 
     resources: dict[str, Body] = field(default_factory=dict)
     policies: dict[str, Body] = field(default_factory=dict)
     enabled: set[str] = field(default_factory=set)
     changes: list[tuple[str, str, Any]] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
-    refuse_after: int | None = None  # changes, for a deployment that breaks off
+    refuse_after: int | None = None  # number of changes, to interrupt a deployment
     base: str = ""
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def answer(self, method: str, target: str, body: Any) -> tuple[int, Any]:
-        asked = urlsplit(target)  # absolute where gcloud takes this for a proxy
-        path = re.sub(r"^/(resumable/)?upload/storage/v1/", "/storage/", asked.path)
-        path = path if path.startswith("/storage/") else unquote(path)  # an object's name may hold slashes
+        url_parts = urlsplit(target)  # absolute where gcloud uses this server as a proxy
+        path = re.sub(r"^/(resumable/)?upload/storage/v1/", "/storage/", url_parts.path)
+        path = path if path.startswith("/storage/") else unquote(path)  # an object's name may contain slashes
         api, _, path = path.lstrip("/").replace("/projects/-/", "/projects/my-project/").partition("/")
-        if "/namespaces/" in path:  # of Cloud Run, whose region is in the name of the host
-            path = f"regions/{(asked.hostname or '').removesuffix('-run.invalid')}/{path}"
-        query = {key: values[-1] for key, values in parse_qs(asked.query).items()}
+        if "/namespaces/" in path:  # Cloud Run has the region in the host name
+            path = f"regions/{(url_parts.hostname or '').removesuffix('-run.invalid')}/{path}"
+        query = {key: values[-1] for key, values in parse_qs(url_parts.query).items()}
         override = self.special(method, api, path, query, body)
         if override is not None:
             return override
@@ -91,7 +65,7 @@ class Google:
                 found = self.resources.pop(key, None)
                 for below in [name for name in self.resources if name.startswith(key + "/")]:
                     del self.resources[below]
-                if found and "transport" in found:  # a trigger's subscription goes with it
+                if found and "transport" in found:  # a trigger is deleted with its subscription
                     delivery = f"pubsub/v1/{found['transport']['pubsub']['subscription']}"
                     self.resources.pop(delivery, None)
                     self.policies.pop(delivery, None)
@@ -102,7 +76,7 @@ class Google:
 
     def changed(self, method: str, api: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
         if self.refuse_after is not None and len(self.changes) >= self.refuse_after:
-            return 400, error(400, "The deployment breaks off here.")
+            return 400, error(400, "The deployment is interrupted here.")
         key = f"{api}/{path}"
         if method == "POST":
             key = f"{key}/{created_id(path, query, body) or f'id-{len(self.changes)}'}"
@@ -119,7 +93,7 @@ class Google:
         return 200, self.done(api, after)
 
     def special(self, method: str, api: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any] | None:
-        """What is not a resource with a path of its own."""
+        """The answer to a request that is not about a resource with a path, or None."""
         if api == "upload":
             return 200, {}
         if "/operations/" in path or path.startswith("v1/operations/"):
@@ -171,7 +145,7 @@ class Google:
         if verb in ("getIamPolicy", "setIamPolicy"):
             return self.policy("PUT" if verb == "setIamPolicy" else "GET", f"{api}/{path}", body)
         self.unknown.append(f"{method} {api}/{path}:{verb}")
-        return 501, error(501, f"{verb} is not known here")
+        return 501, error(501, f"{verb} is not implemented")
 
     def policy(self, method: str, key: str, body: Any) -> tuple[int, Any]:
         api, collection, name = key.split("/")[0], *key.split("/")[-2:]
@@ -181,19 +155,19 @@ class Google:
         if method == "GET":
             return 200, self.policies.get(key, {"etag": "BwX=", "bindings": []})
         if self.refuse_after is not None and len(self.changes) >= self.refuse_after:
-            return 400, error(400, "The deployment breaks off here.")
+            return 400, error(400, "The deployment is interrupted here.")
         self.policies[key] = {**body.get("policy", body), "etag": "BwX="}
         self.changes.append(("POLICY", key, self.policies[key]))
         return 200, self.policies[key]
 
     def listed(self, key: str) -> Body:
-        anywhere = re.compile(re.escape(key).replace("/\\-/", "/[^/]+/"))  # a - stands for every location
+        anywhere = re.compile(re.escape(key).replace("/\\-/", "/[^/]+/"))  # - matches every location
         entries = [value for name, value in self.resources.items() if anywhere.fullmatch(name.rpartition("/")[0])]
         last = "items" if "/namespaces/" in key else key.rpartition("/")[2]
         return {LISTS.get(last, last): entries, "kind": "list"}
 
     def completed(self, api: str, key: str, body: Body) -> Body:
-        """What Google adds to a resource, as far as gcloud and the scripts read it."""
+        """The resource with the fields that Google adds and gcloud or the scripts read."""
         path = key.partition("/")[2]
         name = path.partition("/")[2]
         short = name.rpartition("/")[2]
@@ -206,7 +180,7 @@ class Google:
         if api == "storage":
             kind = {"o": "object", "notificationConfigs": "notification"}.get(path.split("/")[-2], "bucket")
             body = {**body, "metageneration": "1", "generation": "1", "kind": f"storage#{kind}"}
-            if kind == "object":  # its name may have been in the query alone
+            if kind == "object":  # its name may be in the query only
                 body |= {"name": unquote(short), "bucket": path.split("/")[1]}
             if kind == "notification":
                 body |= {
@@ -249,9 +223,9 @@ class Google:
         return body
 
     def push(self, image: str) -> None:
-        """What Artifact Registry has once an image REGION-docker.pkg.dev/PROJECT/REPOSITORY/NAME:TAG was built."""
-        host, project, repository, named = image.split("/")
-        name, tag = named.split(":")
+        """Adds a built image REGION-docker.pkg.dev/PROJECT/REPOSITORY/NAME:TAG to Artifact Registry."""
+        host, project, repository, tagged_name = image.split("/")
+        name, tag = tagged_name.split(":")
         region = host.removesuffix("-docker.pkg.dev")
         package = f"v1/projects/{project}/locations/{region}/repositories/{repository}/packages/{name}"
         version = f"{package.removeprefix('v1/')}/versions/sha256:{'0' * 64}"
@@ -271,7 +245,7 @@ class Google:
         return made
 
     def ready(self, version: str, kind: str, body: Body) -> Body:
-        """A resource of Cloud Run once it is made."""
+        """A resource of Cloud Run that is ready."""
         conditions = [{"type": name, "status": "True"} for name in ("Ready", "ConfigurationsReady", "RoutesReady")]
         return {
             **body,
@@ -293,7 +267,7 @@ class Google:
 
 
 def is_collection(api: str, path: str) -> bool:
-    """Whether a path ends with a collection: versions aside, names and collections alternate."""
+    """Whether a path ends with a collection: after the version, collections and names alternate."""
     parts = path.split("/")
     if api == "storage":
         return parts[-1] in ("b", "o", "managedFolders", "notificationConfigs")
@@ -305,8 +279,8 @@ def is_collection(api: str, path: str) -> bool:
 def created_id(path: str, query: dict[str, str], body: Any) -> str:
     if path.startswith("b/") and path.endswith("/o"):
         return quote(query.get("name") or body["name"], safe="")
-    for name, value in query.items():
-        if name.lower().endswith("id") and name not in ("userProject", "requestId"):
+    for parameter, value in query.items():
+        if parameter.lower().endswith("id") and parameter not in ("userProject", "requestId"):
             return value
     body = body if isinstance(body, dict) else {}
     name = body.get("accountId") or body.get("name") or body.get("metadata", {}).get("name") or query.get("name")
@@ -315,19 +289,6 @@ def created_id(path: str, query: dict[str, str], body: Any) -> str:
     if "datasetReference" in body:
         name = body["datasetReference"]["datasetId"]
     return str(name or "").rpartition("/")[2]
-
-
-def uploaded(raw: bytes, content_type: str) -> Body:
-    """The resource of a multipart upload, its first part, with the second one's size and digest."""
-    boundary = re.search(r"boundary=[\"']?([^\"';]+)", content_type)
-    assert boundary
-    mark = b"--" + boundary[1].encode()
-    resource, _, data = raw.removeprefix(mark).partition(mark)
-    described = resource[resource.index(b"{") : resource.rindex(b"}") + 1]
-    data = re.split(rb"\r?\n\r?\n", data, maxsplit=1)[1]
-    data = re.sub(rb"\r?\n\Z", b"", data[: data.rindex(mark + b"--")])
-    digest = base64.b64encode(hashlib.md5(data).digest()).decode()
-    return {**json.loads(described), "size": str(len(data)), "md5Hash": digest}
 
 
 def error(code: int, message: str) -> Body:
@@ -340,51 +301,3 @@ def error(code: int, message: str) -> Body:
             "errors": [{"message": message, "reason": status}],
         }
     }
-
-
-@contextmanager
-def serving(google: Google) -> Iterator[dict[str, str]]:
-    """Serves on loopback; gives gcloud's endpoint overrides."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def respond(self) -> None:
-            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            content = self.headers.get("Content-Type", "")
-            if "multipart" in content:
-                body: Any = uploaded(raw, content)
-            else:
-                try:
-                    body = json.loads(raw) if raw else {}
-                except ValueError:
-                    body = {}
-            with google.lock:
-                status, answer = google.answer(self.command, self.path, body)
-            data = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = respond
-
-        def log_message(self, *_: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    google.base = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        overrides = {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}": f"{google.base}/{api}/" for api in APIS}
-        # gcloud puts the region before Cloud Run's host, so that this one has to have a name: we are the proxy to it.
-        yield overrides | {
-            "CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN": "http://run.invalid/run/",
-            "http_proxy": google.base,
-            "no_proxy": "127.0.0.1",
-        }
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -1,4 +1,4 @@
-"""Runs the Pulumi program with Google's part mocked and prints every resource: python pulumi_mocks.py VARIABLES."""
+"""Runs the Pulumi program under mocks and prints every resource: python pulumi_mocks.py VARIABLES."""
 
 import json
 import runpy
@@ -17,7 +17,7 @@ LOGGING = f"serviceAccount:service-{NUMBER}@gcp-sa-logging.iam.gserviceaccount.c
 
 
 class Google(pulumi.runtime.Mocks):
-    """Gives each resource what others read of it."""
+    """Gives each resource the outputs that others read."""
 
     def __init__(self) -> None:
         self.made: list[dict[str, Any]] = []

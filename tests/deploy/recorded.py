@@ -1,4 +1,4 @@
-"""Reads what the stand-in for Google's APIs recorded, and the commands of a dry run."""
+"""Reads the project that the stand-in for Google's APIs recorded, and the commands of a dry run."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ GLOBAL = {"--quiet", "--format", "--project", "--filter", "--condition"}
 
 
 def shape_of(google: Google) -> shape.Shape:
-    """What the recorded project consists of."""
+    """The shape of the recorded project."""
     found: shape.Shape = {f"api/{name}": True for name in google.enabled}
     for key, body in google.resources.items():
         api, _, path = key.partition("/")
@@ -26,8 +26,8 @@ def shape_of(google: Google) -> shape.Shape:
                 found[f"bucket/{name}"] = _bucket(body)
             case "storage", "notificationConfigs":
                 topic = body["topic"].removeprefix(f"//pubsub.googleapis.com/projects/{shape.PROJECT}/topics/")
-                told = [*body["event_types"], body["payload_format"]]
-                found[f"notification/{path.split('/')[1]}/{topic}"] = told
+                settings = [*body["event_types"], body["payload_format"]]
+                found[f"notification/{path.split('/')[1]}/{topic}"] = settings
             case "iam", "serviceAccounts":
                 found[f"account/{name}"] = body.get("displayName")
             case "pubsub", "topics":
@@ -225,10 +225,10 @@ def commands(output: str) -> list[list[str]]:
     return [shlex.split(re.sub(r"\$'\\037'", "", line))[1:] for line in lines]
 
 
-def unknown_flags(given: list[list[str]]) -> list[str]:
-    """What gcloud 528 would not understand: commands, or flags of known commands."""
+def unknown_flags(commands: list[list[str]]) -> list[str]:
+    """Commands, and flags of known commands, that gcloud 528 does not have."""
     bad = []
-    for words in given:
+    for words in commands:
         command = next((c for c in FLAGS if words[: len(c.split())] == c.split()), None)
         if command is None:
             bad.append(" ".join(words[:3]))

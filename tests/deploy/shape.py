@@ -1,4 +1,4 @@
-"""One shape for what any route makes, so that routes can be compared: `{"kind/name": attributes}`."""
+"""A common shape for what each route creates, so that routes can be compared: `{"kind/name": attributes}`."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ DAY = 86400
 
 
 def url(resource: str, region: str = REGION) -> str:
-    """The address that every stand-in gives a service."""
+    """The URL that every stand-in gives a service."""
     return f"https://{resource}-{region}.a.run.app"
 
 
@@ -25,7 +25,7 @@ def account(name: str) -> str:
 
 
 def expected(system: inventory.Inventory) -> Shape:
-    """What the inventory says, in that shape."""
+    """The shape of the inventory."""
     return {
         **{f"api/{name}": True for name in system["apis"]},
         **{f"account/{account(name)}": about for name, about in system["accounts"].items()},
@@ -220,7 +220,7 @@ def log_metric(body: Shape) -> Shape:
 
 
 def alert(body: Shape) -> list[Shape]:
-    """The conditions, without what Google's answers add."""
+    """The conditions, without the fields that Google adds."""
     return [_condition(condition["conditionThreshold"]) for condition in body["conditions"]]
 
 
@@ -251,5 +251,5 @@ def log_sink(body: Shape) -> Shape:
 
 
 def plain(value: Any) -> Any:
-    """Without the difference between tuples and lists."""
+    """The value with tuples as lists."""
     return json.loads(json.dumps(value))

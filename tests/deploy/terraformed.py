@@ -1,5 +1,6 @@
-"""Runs terraform on a copy of the root against the stand-in for its providers, and reads what it made."""
+"""Runs terraform on a copy of the root against the stand-in for its providers, and reads the result."""
 
+import base64
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ Found = list[dict[str, Any]]
 
 
 class Root:
-    """A copy of the root with what it reads, in the layout of the repository."""
+    """A copy of the root and the files that it reads, in the layout of the repository."""
 
     def __init__(self, folder: Path, env: dict[str, str]) -> None:
         self.path = folder / "deploy/terraform"
@@ -46,7 +47,7 @@ def resources(values: dict[str, Any]) -> Found:
 
 
 def shape_of(found: Found) -> shape.Shape:
-    """What a state or a plan consists of; resources that no other route has are named in LEFT_OUT."""
+    """The shape of a state or plan, without the resources that other routes do not have."""
     made: shape.Shape = {}
     for resource in found:
         reader = READERS.get(resource["type"])
@@ -180,8 +181,6 @@ def trigger(v: dict[str, Any]) -> tuple[str, Any]:
 
 
 def schedule(v: dict[str, Any]) -> tuple[str, Any]:
-    import base64
-
     target = one(v["pubsub_target"])
     message = base64.b64decode(target["data"]).decode()
     found = {"schedule": v["schedule"], "topic": target["topic_name"], "message": message, "zone": v["time_zone"]}

@@ -1,4 +1,4 @@
-"""The gcloud scripts: the real gcloud runs them to the end against a stand-in for Google's APIs that records."""
+"""The gcloud scripts, run with the real gcloud against a recording stand-in for Google's APIs."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy import inventory
-from tests.deploy import cloud, recorded, shape
+from tests.deploy import cloud, cloud_server, recorded, shape
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "deploy").glob("*/*.sh"))
@@ -20,13 +20,15 @@ SCRIPTS = sorted((ROOT / "deploy").glob("*/*.sh"))
 real_gcloud = [
     pytest.mark.rehearsal,
     pytest.mark.timeout(1800),
-    pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not installed: the scripts did not run"),
+    pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not installed: the scripts were not run"),
 ]
+
+in_order = [*real_gcloud, pytest.mark.random_order(disabled=True)]
 
 
 @dataclass
 class Project:
-    """A fresh project in the stand-in, and the scripts run on it."""
+    """A new project in the stand-in, and the scripts that run on it."""
 
     google: cloud.Google
     source: Path
@@ -41,12 +43,12 @@ class Project:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     folder = tmp_path_factory.mktemp("gcloud")
     (folder / "token").write_text("a-token")
-    source = folder / "source"  # a copy, which nobody edits between two runs
+    source = folder / "source"  # a copy, so that edits between runs do not matter
     for name in ("deploy", "functions", "gpu_service"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", ".terraform*"))
     shutil.copy(ROOT / "workflow.yaml", source)
     google = cloud.Google()
-    with cloud.serving(google) as overrides:
+    with cloud_server.serving(google) as overrides:
         mine = {name: value for name, value in os.environ.items() if not name.startswith("CLOUDSDK_")}
         yield Project(
             google,
@@ -67,18 +69,18 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 
 class TestADeploymentFromTheFirstRunToTheEnd:
-    """One project lives through these in order."""
+    """The life of a project, in order."""
 
-    pytestmark = real_gcloud
+    pytestmark = in_order
 
-    def test_it_breaks_off_where_google_refuses(self, project: Project):
+    def test_it_stops_where_google_refuses(self, project: Project):
         project.google.refuse_after = 30
         run = project.run("deploy.sh")
         assert run.returncode != 0
-        assert "The deployment breaks off here." in run.stderr
+        assert "The deployment is interrupted here." in run.stderr
         assert len(project.google.changes) == 30
 
-    def test_the_next_run_completes_it_into_just_what_the_inventory_says(self, project: Project):
+    def test_the_next_run_completes_what_the_inventory_says(self, project: Project):
         project.google.refuse_after = None
         before = {key: body for method, key, body in project.google.changes if method == "POST"}
         run = project.run("deploy.sh")
@@ -214,7 +216,7 @@ def test_a_bad_variable_is_refused_before_anything_is_done(tmp_path: Path):
 
 
 def stub(folder: Path) -> Path:
-    """A gcloud that logs what it is called with, for a project in which there is nothing; and no network."""
+    """Puts a gcloud that logs its arguments and finds an empty project into a folder, and a curl without network."""
     log = folder / "calls"
     answer = 'case "$*" in *describe*|*get-iam-policy*) exit 1;; auth*) echo token;; esac'
     (folder / "gcloud").write_text(f'#!/bin/sh\necho "$@" >> {log}\n{answer}\n')
@@ -230,7 +232,7 @@ def stub(folder: Path) -> Path:
     ids=["all", "together"],
 )
 def test_every_command_and_flag_exists(tmp_path: Path, micro_batching: str, steps: list[str], least: int):
-    """Without gcloud too: the commands of a dry run are held to the flags that gcloud 528 knows."""
+    """Compares the commands of a dry run with the flags of gcloud 528, so it needs no gcloud."""
     stub(tmp_path)
     env = {
         **os.environ,
@@ -239,7 +241,7 @@ def test_every_command_and_flag_exists(tmp_path: Path, micro_batching: str, step
         "BILLING_ACCOUNT": "012345-6789AB-CDEF01",
         "MICRO_BATCHING": micro_batching,
     }
-    command = [ROOT / "deploy/gcloud/deploy.sh", "--dry-run", *steps]
+    command = [str(ROOT / "deploy/gcloud/deploy.sh"), "--dry-run", *steps]
     run = subprocess.run(command, env=env, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     commands = recorded.commands(run.stdout)

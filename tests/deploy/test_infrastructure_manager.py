@@ -1,4 +1,4 @@
-"""Infrastructure Manager: what would be uploaded is a root that stands alone."""
+"""Infrastructure Manager: the folder that would be uploaded is complete."""
 
 import json
 import os
@@ -51,6 +51,7 @@ def test_the_bundle_holds_no_state_or_secret_and_only_its_own_sources_compiled(c
     bundle = Path(next(word for word in command if word.startswith("--local-source=")).partition("=")[2])
     files = [path for path in bundle.rglob("*") if path.is_file()]
     compiled = [path for path in files if path.suffix == ".pyc"]
+    assert compiled
     assert {path.suffix for path in files if path not in compiled} == {".tf", ".yaml", ".json", ".py", ".txt"}
     assert all((path.parents[1] / f"{path.name.partition('.')[0]}.py") in files for path in compiled)
     assert sum(path.stat().st_size for path in files) < 6 << 20

@@ -1,4 +1,4 @@
-"""The inventory: complete, sound, in agreement with the code that it deploys and with the documents."""
+"""The inventory is complete and agrees with the code that it deploys and with the documents."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -21,21 +21,21 @@ TOGETHER = inventory.load({"project_id": "my-project", "micro_batching": True})
 PLATFORM = {"K_REVISION", "PORT", "AIP_HTTP_PORT"}
 
 
-class Asked(Mapping[str, str]):
-    """An environment that remembers which names it was asked for."""
+class RecordingEnviron(Mapping[str, str]):
+    """An environment that records which variables were read."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
-        self.values_, self.names = values, set[str]()
+        self.variables, self.names = values, set[str]()
 
     def __getitem__(self, name: str) -> str:
         self.names.add(name)
-        return self.values_[name]
+        return self.variables[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.values_)
+        return iter(self.variables)
 
     def __len__(self) -> int:
-        return len(self.values_)
+        return len(self.variables)
 
 
 def test_every_function_is_deployed():
@@ -44,7 +44,7 @@ def test_every_function_is_deployed():
 
 @pytest.mark.parametrize("name", SYSTEM["functions"])
 def test_a_function_starts_with_the_environment_that_it_is_given_and_reads_all_of_it(name: str):
-    environ = Asked(inventory.environment(SYSTEM, name))
+    environ = RecordingEnviron(inventory.environment(SYSTEM, name))
     main = (ROOT / "functions" / name.replace("-", "_") / "main.py").read_text()
     functions.load(environ, starts_executions="starts_executions=True" in main)
     logged = re.findall(r'environ\.get\("(\w+)"\)', (ROOT / "functions/pipeline/logs.py").read_text())
@@ -54,7 +54,7 @@ def test_a_function_starts_with_the_environment_that_it_is_given_and_reads_all_o
 
 @pytest.mark.parametrize("name", ["gpu-service", "gpu-job"])
 def test_what_runs_on_a_gpu_starts_with_the_environment_that_it_is_given_and_reads_all_of_it(name: str):
-    environ = Asked(inventory.environment(SYSTEM, name))
+    environ = RecordingEnviron(inventory.environment(SYSTEM, name))
     read = gpu_service.settings.read([], environ)
     assert set(environ) <= environ.names
     assert read.gpu_required
@@ -65,7 +65,9 @@ def test_what_runs_on_a_gpu_starts_with_the_environment_that_it_is_given_and_rea
 
 def test_the_gpu_job_starts_what_there_is_and_is_told_of_its_batch_as_it_expects():
     assert SYSTEM["gpu_job"]["command"] == ["python", "-m", gpu_service.job.__name__]
-    environ = Asked({"BATCH_INDEX": "gs://w/i.json", "CLOUD_RUN_TASK_INDEX": "1", "CLOUD_RUN_TASK_COUNT": "3"})
+    environ = RecordingEnviron(
+        {"BATCH_INDEX": "gs://w/i.json", "CLOUD_RUN_TASK_INDEX": "1", "CLOUD_RUN_TASK_COUNT": "3"}
+    )
     assert gpu_service.job.Task.read(environ) == gpu_service.job.Task("gs://w/i.json", 1, 3)
     assert environ.names == set(environ)
     assert "name: BATCH_INDEX" in (ROOT / "workflow.yaml").read_text()
@@ -176,7 +178,11 @@ def test_the_price_is_the_one_that_the_code_assumes():
 def test_only_the_work_bucket_forgets_and_what_is_kept_can_be_restored():
     buckets = SYSTEM["buckets"]
     assert [name for name, bucket in buckets.items() if bucket["delete_after"]] == ["work"]
-    assert all(bucket["soft_delete"] for bucket in buckets.values() if bucket["keep"])
+    assert {name: bucket["soft_delete"] > 0 for name, bucket in buckets.items() if bucket["keep"]} == {
+        "input": True,
+        "output": True,
+        "models": True,
+    }
     assert [name for name, bucket in buckets.items() if bucket["versioning"]] == ["output", "models"]
 
 
@@ -189,10 +195,10 @@ def test_limits_are_such_as_cloud_run_accepts():
     assert probe["timeout"] <= probe["period"]
     assert SYSTEM["gpu_job"]["task_timeout"] <= 3600, "the longest task with a GPU"
     assert SYSTEM["gpu_job"]["parallelism"] <= SYSTEM["gpu_job"]["tasks"]
-    assert all(push["ack_deadline"] <= 600 and 5 <= push.get("attempts", 5) <= 100 for push in SYSTEM["push"].values())
-    assert all(
-        SYSTEM["functions"][push["service"]]["timeout"] <= push["ack_deadline"] for push in SYSTEM["push"].values()
-    )
+    assert SYSTEM["push"]
+    for name, push in SYSTEM["push"].items():
+        assert SYSTEM["functions"][push["service"]]["timeout"] <= push["ack_deadline"] <= 600, name
+        assert 5 <= push.get("attempts", 5) <= 100, name
 
 
 def test_names_with_the_longest_prefix_fit_into_googles_limits():
@@ -217,14 +223,15 @@ class TestPermissions:
 
     def test_data_roles_are_given_on_buckets(self):
         rows = [row for row in SYSTEM["iam"] if row["role"].startswith("roles/storage.")]
-        assert all(row["target"].startswith("bucket/") or row.get("only") for row in rows)
+        assert rows
+        assert [row for row in rows if not row["target"].startswith("bucket/") and not row.get("only")] == []
 
     def test_nothing_but_the_pipeline_writes_and_nothing_writes_inputs_or_models(self):
         writes = {row["target"] for row in SYSTEM["iam"] if row["role"] == "roles/storage.objectUser"}
         assert writes == {"bucket/work", "bucket/output"}
 
     def test_every_row_says_why_once(self):
-        assert all(row["why"] for row in SYSTEM["iam"])
+        assert [row for row in SYSTEM["iam"] if not row["why"]] == []
         keys = [(row["who"], row["role"], row["target"], row.get("only")) for row in SYSTEM["iam"]]
         assert len(keys) == len(set(keys))
 
@@ -264,10 +271,11 @@ class TestPermissions:
 
     def test_dead_letters_can_be_forwarded(self):
         rows = {(row["role"], row["target"]) for row in SYSTEM["iam"] if row["who"] == "agent/pubsub"}
-        for name, delivered in (SYSTEM["push"] | SYSTEM["pull"]).items():
-            if delivered.get("dead_letter"):
-                assert ("roles/pubsub.publisher", f"topic/{delivered['dead_letter']}") in rows
-                assert ("roles/pubsub.subscriber", f"subscription/{name}") in rows
+        subscriptions = SYSTEM["push"] | SYSTEM["pull"]
+        topics = {name: entry["dead_letter"] for name, entry in subscriptions.items() if "dead_letter" in entry}
+        assert set(topics) == {"on-message", "uploads"}
+        assert rows >= {("roles/pubsub.publisher", f"topic/{topic}") for topic in topics.values()}
+        assert rows >= {("roles/pubsub.subscriber", f"subscription/{name}") for name in topics}
 
 
 def test_the_documents_tables_are_the_inventorys():
@@ -301,7 +309,7 @@ def test_a_bad_value_is_refused_with_what_the_variable_is_for(given: dict[str, A
 def test_an_environment_sets_switches_and_lists_too(capsys: pytest.CaptureFixture[str]):
     channels = "projects/my-project/notificationChannels/"
     environ = {"PROJECT_ID": "my-project", "AUDIT_LOGS": "true", "NOTIFICATION_CHANNELS": f"{channels}1, {channels}2"}
-    system = inventory.load(inventory.given(environ))
+    system = inventory.load(inventory.from_environ(environ))
     assert system["settings"]["audit_logs"] is True
     assert bodies.alert(system, "errors")["notificationChannels"] == [f"{channels}1", f"{channels}2"]
     assert inventory.main(["rows", "settings"], environ) == 0

@@ -1,4 +1,4 @@
-"""Dashboards, alerts and metrics from logs name only what exists: Google's by a list, ours by lines logged here."""
+"""Dashboards, alerts and log-based metrics use only listed metrics of Google's and fields that the functions log."""
 
 import json
 import re
@@ -127,7 +127,7 @@ def test_every_metric_on_the_list_has_a_source_and_a_use():
 
 def test_dashboards_have_no_tile_over_another():
     for dashboard in DASHBOARDS.values():
-        taken = set()
+        taken: set[tuple[int, int]] = set()
         for tile in dashboard["mosaicLayout"]["tiles"]:
             cells = {
                 (x, y)

@@ -1,6 +1,6 @@
-"""The Pulumi program: it makes what the inventory says, under Pulumi's mocks and with the real classes of pulumi-gcp.
+"""The Pulumi program creates what the inventory says, under Pulumi's mocks and with the real classes of pulumi-gcp.
 
-Pulumi has an environment of its own (deploy/pulumi/requirements.txt), in .venv-pulumi or where PULUMI_PYTHON says.
+Pulumi is installed in an environment of its own, .venv-pulumi (make pulumi) or that of the interpreter PULUMI_PYTHON.
 """
 
 import json
@@ -19,9 +19,9 @@ ROOT = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("PULUMI_PYTHON", ROOT / ".venv-pulumi/bin/python"))
 pytestmark = [
     pytest.mark.pulumi,
-    pytest.mark.skipif(not PYTHON.exists(), reason="Pulumi is not installed: its program did not run (make pulumi)"),
+    pytest.mark.skipif(not PYTHON.exists(), reason="Pulumi is not installed, so its program was not run (make pulumi)"),
 ]
-# What pulumi-gcp calls a resource, and Terraform's name of it.
+# pulumi-gcp's names of resources, and Terraform's.
 KINDS = {
     "artifactregistry/repository:Repository": "google_artifact_registry_repository",
     "bigquery/dataset:Dataset": "google_bigquery_dataset",
@@ -60,8 +60,12 @@ SCHEMA = {kind: block for provider in server.SCHEMA.values() for kind, block in 
 
 
 def run(**variables: str) -> terraformed.Found:
-    """What the program makes, in Terraform's words."""
-    command = [PYTHON, ROOT / "tests/deploy/pulumi_mocks.py", json.dumps({"project_id": "my-project", **variables})]
+    """The resources that the program creates, in Terraform's names."""
+    command = [
+        str(PYTHON),
+        str(ROOT / "tests/deploy/pulumi_mocks.py"),
+        json.dumps({"project_id": "my-project", **variables}),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=110, cwd=ROOT / "deploy/pulumi")
     assert done.returncode == 0, done.stderr
     made = json.loads(done.stdout.splitlines()[-1])
@@ -76,7 +80,7 @@ def run(**variables: str) -> terraformed.Found:
 
 
 def terraform_words(given: dict[str, Any], block: dict[str, Any]) -> dict[str, Any]:
-    """Snake case, and lists where Pulumi has one object of a block that occurs once."""
+    """Values in snake case, with lists for blocks that Pulumi represents as a single object."""
     known = {camel(name): name for name in (*block["attributes"], *block["blocks"])}
     known |= {f"{camel(name)}s": name for name, (most, _) in block["blocks"].items() if most != 1}
     known |= {f"{camel(name)}s": name for name, (kind, _) in block["attributes"].items() if kind[0] == "list"}
@@ -106,7 +110,7 @@ def test_variables_reach_what_they_are_for():
     service = next(r["values"] for r in found if r["type"] == "google_cloud_run_v2_service")
     assert service["template"][0]["scaling"][0]["max_instance_count"] == 7
     assert service["ingress"] == "INGRESS_TRAFFIC_INTERNAL_ONLY"
-    assert all(r["values"]["force_destroy"] for r in found if r["type"] == "google_storage_bucket")
+    assert {r["values"]["force_destroy"] for r in found if r["type"] == "google_storage_bucket"} == {True}
     functions = {v["name"]: v for r in found if r["type"] == "google_cloudfunctions2_function" and (v := r["values"])}
     assert functions["inference-preprocess"]["service_config"][0]["available_memory"] == "4Gi"
 

@@ -1,8 +1,7 @@
-"""Staging: what lies in each function's folder, and that it loads with nothing but its own requirements."""
+"""Staging: the files of each function, which loads with its own requirements alone."""
 
 import importlib.metadata
 import importlib.util
-import os
 import re
 import subprocess
 import sys
@@ -114,7 +113,7 @@ def lay_out(distributions: set[str], folder: Path) -> None:
             link = folder / file
             if ".." not in file.parts and not link.exists():
                 link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(os.fspath(distribution.locate_file(file)))
+                link.symlink_to(str(distribution.locate_file(file)))
 
 
 def test_a_staged_function_loads_alone_with_its_own_requirements(staged: Path, tmp_path: Path) -> None:

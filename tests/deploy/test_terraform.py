@@ -1,4 +1,4 @@
-"""The Terraform root: real terraform, the providers' real schema, nothing but the cloud replaced."""
+"""The Terraform root, under the real terraform with the providers' real schema and a stand-in for the cloud."""
 
 import json
 import os
@@ -19,7 +19,8 @@ from tests.deploy.provider import server
 FOLDER = Path(__file__).parents[2] / "deploy/terraform"
 EXAMPLES = sorted(FOLDER.glob("*.tfvars"))
 needs_terraform = pytest.mark.skipif(
-    shutil.which("terraform") is None, reason="terraform is not installed: nothing was validated, planned or applied"
+    shutil.which("terraform") is None,
+    reason="terraform is not installed, so the root was not validated, planned or applied",
 )
 
 
@@ -194,7 +195,7 @@ def test_the_variables_are_those_of_all_routes():
 
 
 def test_every_type_attribute_and_block_is_in_the_providers_schema():
-    """Holds without terraform too: the files are parsed, and each block compared with the schema."""
+    """Parses the files and compares each block with the schema, so it needs no terraform."""
     checked = 0
     for path in FOLDER.glob("*.tf"):
         for section, key in (("resource", "resources"), ("data", "data")):
@@ -212,7 +213,7 @@ META = {"for_each", "count", "provider", "depends_on", "lifecycle"}
 
 
 def unknown_names(body: dict[str, Any], schema: dict[str, Any]) -> list[str]:
-    bad = []
+    bad: list[str] = []
     for name, value in body.items():
         if name.startswith("__") or name in META:
             continue
@@ -250,10 +251,10 @@ CHECKOV = os.environ.get("CHECKOV") or shutil.which("checkov")
 
 @pytest.mark.rehearsal
 @pytest.mark.skipif(
-    CHECKOV is None, reason="checkov is not installed: nothing was scanned (pip install checkov==3.3.30)"
+    CHECKOV is None, reason="checkov is not installed, so the root was not scanned (pip install checkov==3.3.30)"
 )
 def test_checkov_finds_nothing_else():
-    command = [CHECKOV, "-d", str(FOLDER), "--config-file", str(FOLDER / ".checkov.yaml"), "--output", "json"]
+    command = [str(CHECKOV), "-d", str(FOLDER), "--config-file", str(FOLDER / ".checkov.yaml"), "--output", "json"]
     run = subprocess.run(
         command, env={**os.environ, "BC_SKIP_MAPPING": "1"}, capture_output=True, text=True, timeout=110
     )
@@ -263,7 +264,7 @@ def test_checkov_finds_nothing_else():
 
 
 class TestPolicies:
-    """What a reviewer of a cloud account would ask, put to everything that is made."""
+    """Rules for a cloud account, applied to every resource."""
 
     pytestmark = needs_terraform
 
@@ -284,8 +285,10 @@ class TestPolicies:
             assert bucket["public_access_prevention"] == "enforced"
 
     def test_no_role_is_given_on_all_of_storage_without_a_condition(self, applied: terraformed.Found):
-        given = self.of(applied, "google_project_iam_member")
-        assert all(row["condition"] for row in given if row["role"].startswith("roles/storage."))
+        bindings = self.of(applied, "google_project_iam_member")
+        conditions = [row["condition"] for row in bindings if row["role"].startswith("roles/storage.")]
+        assert conditions
+        assert all(conditions)
 
     def test_nobody_may_make_themselves_another(self, applied: terraformed.Found):
         rows = [r["values"]["role"] for r in applied if r["type"].endswith("_iam_member")]

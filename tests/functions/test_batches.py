@@ -116,6 +116,10 @@ LINES = st.one_of(
 )
 
 
+def not_json(constant: str) -> None:
+    raise ValueError(constant)  # Python's parser takes NaN and Infinity, which JSON does not have
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(LINES, min_size=1, max_size=12), size=st.integers(1, 5))
 def test_every_json_line_comes_back_once_in_its_place(run: Run, lines: list[str], size: int) -> None:
@@ -124,13 +128,11 @@ def test_every_json_line_comes_back_once_in_its_place(run: Run, lines: list[str]
     assert [record["index"] for record in found] == list(range(len(lines) + 1))
     for line, record in zip(lines, found[1:], strict=True):
         try:
-            sent = json.loads(line)
+            sent = json.loads(line, parse_constant=not_json)
         except ValueError:
             assert record["error"]["code"] == "invalid_json"
             continue
-        if "NaN" in line:
-            assert record["error"]["code"] == "invalid_json"
-        elif isinstance(sent, dict) and isinstance(sent.get("text"), str) and sent["text"].strip():
+        if isinstance(sent, dict) and isinstance(sent.get("text"), str) and sent["text"].strip():
             assert record["label"] == sent["text"]
             assert record.get("id") == sent.get("id")
         else:

@@ -84,12 +84,12 @@ def defect(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) ->
 SITUATIONS: dict[str, Callable[[Cloud, Function, pytest.MonkeyPatch], int]] = {
     "started an execution": started,
     "was rejected": rejected,
-    "repeats one that was taken in": repeated,
-    "asks for nothing (own output, a folder, another change)": idle,
+    "repeats an accepted event": repeated,
+    "requires no work (own output, a folder, another change)": idle,
     "was throttled": throttled,
     "does not identify an input, or is not a CloudEvent": malformed,
-    "is being handled by another": claimed,
-    "met a Google API that fails": unavailable,
+    "another handler is processing": claimed,
+    "met a failing Google API": unavailable,
     "met a defect": defect,
 }
 
@@ -105,7 +105,7 @@ def test_an_event_is_answered_as_the_table_says(
 ) -> None:
     status, then = EVENTS[situation]
     assert SITUATIONS[situation](cloud, function, monkeypatch) == status
-    assert then.startswith("is done" if status == 200 else "comes again")
+    assert then.startswith("is done" if status == 200 else "is redelivered")
 
 
 HANGS_UP = 599

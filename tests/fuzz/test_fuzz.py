@@ -1,6 +1,6 @@
-"""Whatever comes, a function answers it with a status for bad input: no 5xx, no crash, no answer that is no JSON.
+"""Functions answer arbitrary input with a status for bad input and JSON: no 5xx and no crash.
 
-FUZZ_EXAMPLES (100 by default) is the number of inputs to each test; none may make the process grow by GROWTH_MB.
+FUZZ_EXAMPLES (100) is the number of inputs to each test; no test may make the process grow by GROWTH_MB.
 """
 
 import base64
@@ -57,7 +57,7 @@ documents = st.binary(max_size=300) | values.map(lambda value: json.dumps(value)
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[Cloud, dict[str, FlaskClient]]]:
-    """All functions, against one object store."""
+    """All functions, with a shared object store."""
     with serving_storage() as (host, faulty), serving_executions() as (grpc_host, executions):
         patch = pytest.MonkeyPatch()
         cloud = Cloud(host, faulty, grpc_host, executions)
@@ -92,7 +92,7 @@ def check(answer: Any) -> None:
 
 
 def outcome(call: Callable[[], Any]) -> Any:
-    """What a call returns, or the code of its refusal."""
+    """The result of a call, or the code of its rejection."""
     try:
         return call()
     except RejectedError as error:
@@ -100,7 +100,7 @@ def outcome(call: Callable[[], Any]) -> Any:
 
 
 def plain(text: str) -> str:
-    """As a header's value may be."""
+    """The text as a valid header value."""
     return text.encode("ascii", "replace").decode().replace("\n", " ").replace("\r", " ").replace("\0", " ")
 
 

@@ -22,5 +22,5 @@ def test_the_generator_writes_the_committed_bytes():
 
 
 def content(name: str, data: bytes) -> bytes:
-    """What is packed, unpacked: Python versions and zlibs pack differently."""
+    """The uncompressed content, because versions of zlib compress differently."""
     return gzip.decompress(data) if name.endswith(".gz") else data

@@ -1,11 +1,11 @@
-"""Extracts the provider's schema, as far as our Terraform needs it, from the classes that were generated from it.
+"""Extracts the schema of the resources in deploy/terraform from the classes that CDKTF generated from the providers.
 
     pip download --no-deps cdktf-cdktf-provider-google==16.12.1 cdktf-cdktf-provider-google-beta==16.12.1 \
         cdktf-cdktf-provider-archive==11.0.1 && unzip -q '*.whl' -d FOLDER
     python tests/deploy/provider/extract.py FOLDER > tests/deploy/provider/schema.json
 
 A block is `{attributes: {name: [type, how]}, blocks: {name: [max, block]}}`, where `how` is required, optional or
-computed, and max is 1 or 0 for any number. The classes don't tell sets from lists.
+computed; max is 1, or 0 for any number. The classes do not distinguish sets from lists.
 """
 
 import ast
@@ -77,7 +77,7 @@ Block = dict[str, Any]
 
 
 class Module:
-    """One generated module: the classes of a resource and of its blocks."""
+    """A generated module: the classes of a resource and of its blocks."""
 
     def __init__(self, path: Path) -> None:
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -92,7 +92,7 @@ class Module:
         )
 
     def block(self, struct: str, reader: str) -> Block:
-        """The block that a struct writes and a class of properties reads."""
+        """The block that a configuration class writes and a reader class reads."""
         attributes: dict[str, list[Any]] = {}
         blocks: dict[str, list[Any]] = {}
         if struct in self.classes:
@@ -167,7 +167,9 @@ def object_type(block: Block) -> list[Any]:
 def extract(folder: Path) -> dict[str, Any]:
     schema: dict[str, Any] = {}
     for provider, package in PACKAGES.items():
-        resources, data, version = {}, {}, ""
+        resources: dict[str, Block] = {}
+        data: dict[str, Block] = {}
+        version = ""
         for name in WANTED[provider]:
             module = Module(folder / package / name / "__init__.py")
             main = module.main()

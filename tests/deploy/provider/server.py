@@ -1,6 +1,6 @@
-"""A stand-in for Terraform's Google providers: the real schema, and resources that become what was planned.
+"""A stand-in for Terraform's Google providers, with the real schema and resources that equal their plan.
 
-It speaks Terraform's plugin protocol 5 over gRPC, so that the real terraform validates, plans and applies against it.
+It implements Terraform's plugin protocol 5 over gRPC, so that the real terraform can validate, plan and apply.
 Message and field numbers are those of tfplugin5.proto.
 """
 
@@ -21,7 +21,7 @@ from tests.deploy.provider.wire import decode, encode, one
 SCHEMA = json.loads((Path(__file__).parent / "schema.json").read_text())
 UNKNOWN = msgspec.msgpack.Ext(0, b"\0")
 LIST = 2  # NestedBlock.NestingMode
-# Blocks that the provider fills in when they are left out, which makes them attributes to Terraform.
+# Blocks that the provider fills in when they are missing, which makes them attributes for Terraform.
 FILLED = {
     "transport": ["list", ["object", {"pubsub": ["list", ["object", {"subscription": "string", "topic": "string"}]]}]]
 }
@@ -49,7 +49,7 @@ def schema_message(block: Block) -> bytes:
 
 
 def filled_in(block: Block, value: Value, fill: Callable[[str, Any], Any]) -> Value:
-    """A value whose computed attributes that are still null are filled."""
+    """A value with its null computed attributes filled in."""
     done = dict(value)
     for name, (kind, how) in block["attributes"].items():
         if how == "computed" and done.get(name) is None:
@@ -63,7 +63,7 @@ def filled_in(block: Block, value: Value, fill: Callable[[str, Any], Any]) -> Va
 
 
 def known(value: Any) -> Any:
-    """A planned value with null for what is unknown."""
+    """A planned value with null in place of unknown values."""
     if isinstance(value, msgspec.msgpack.Ext):
         return None
     if isinstance(value, dict):
@@ -72,7 +72,7 @@ def known(value: Any) -> Any:
 
 
 class Provider:
-    """The methods of one provider, by name: bytes of a request to bytes of a response."""
+    """The RPC methods of a provider, from request bytes to response bytes."""
 
     def __init__(self, name: str) -> None:
         self.schema = SCHEMA[name]
@@ -107,7 +107,7 @@ class Provider:
         proposed = read(one(fields, 3))
         if proposed is None:
             return encode([(1, dynamic(None)), (5, True)])
-        if read(one(fields, 2)) is None:  # made anew: what Google will say is not known yet
+        if read(one(fields, 2)) is None:  # a new resource, whose computed values are unknown until applied
             block = self.schema["resources"][one(fields, 1).decode()]
             proposed = filled_in(block, proposed, lambda *_: UNKNOWN)
         return encode([(1, dynamic(proposed)), (5, True)])
@@ -148,7 +148,7 @@ class Handler(grpc.GenericRpcHandler):
 
 @contextmanager
 def serving() -> Iterator[dict[str, str]]:
-    """Serves every provider on loopback; gives the variable by which terraform finds them."""
+    """Serves every provider on loopback and yields the variable that tells terraform where."""
     found, servers = {}, []
     for name in SCHEMA:
         server = grpc.server(futures.ThreadPoolExecutor(4), handlers=[Handler(Provider(name))])

@@ -1,4 +1,4 @@
-"""What Google fills in when a resource is made, as far as others refer to it."""
+"""Computed values of new resources that other resources refer to."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ COLLECTIONS = {
 
 
 def of(kind: str, resource: dict[str, Any]) -> Callable[[str, Any], Any]:
-    """The value of a computed attribute by its name and type; null for what nothing refers to."""
+    """A function from a computed attribute's name and type to its value; None where nothing refers to it."""
     name = next(
         (resource[key] for key in ("name", "account_id", "dataset_id", "service_id") if resource.get(key)), kind
     )

@@ -1,4 +1,4 @@
-"""Protocol Buffers on the wire, as far as Terraform's plugin protocol needs them: numbers and bytes by field number."""
+"""Protocol Buffers' wire format, as far as Terraform's plugin protocol needs it: numbers and bytes by field number."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ def decode(data: bytes) -> dict[int, list[int | bytes]]:
 
 
 def one(fields: dict[int, list[int | bytes]], number: int) -> bytes:
-    """The bytes of a field that occurs at most once."""
+    """The bytes of a field that is not repeated."""
     value = fields[number][-1] if fields.get(number) else b""
     assert isinstance(value, bytes)
     return value
