@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from .database import Database, Transaction
-from .errors import BucketNotFoundError, ConflictError, InvalidError
-from .names import check_bucket_name
-from .patches import bucket_fields, merge
-from .preconditions import ALWAYS, Preconditions
-from .resources import Fields, bucket_etag, timestamp
+from emulator.storage.database import Database, Transaction
+from emulator.storage.errors import BucketNotFoundError, ConflictError, InvalidError
+from emulator.storage.names import check_bucket_name
+from emulator.storage.patches import bucket_fields, merge
+from emulator.storage.preconditions import ALWAYS, Preconditions
+from emulator.storage.resources import Fields, bucket_etag, timestamp
 
 _MULTI_REGIONS = {"US", "EU", "ASIA"}
 _DEFAULT_FIELDS: Fields = {

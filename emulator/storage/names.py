@@ -3,7 +3,7 @@
 import re
 from ipaddress import IPv4Address
 
-from .errors import InvalidError
+from emulator.storage.errors import InvalidError
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]*[a-z0-9]")
 _GOOGLE = re.compile(r"g[o0]{2}g[l1]e")

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from .database import Transaction
-from .resources import Fields, StoredObject, timestamp
+from emulator.storage.database import Transaction
+from emulator.storage.resources import Fields, StoredObject, timestamp
 
 ChangeType = Literal["finalize", "delete", "archive", "metadataUpdate"]
 

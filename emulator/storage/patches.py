@@ -5,8 +5,8 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
-from .errors import InvalidError
-from .resources import Fields, moment, timestamp
+from emulator.storage.errors import InvalidError
+from emulator.storage.resources import Fields, moment, timestamp
 
 MAX_CUSTOM_METADATA = 8 * 1024
 STORAGE_CLASSES = {

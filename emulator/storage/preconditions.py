@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from .errors import NotModifiedError, PreconditionError
-from .resources import StoredObject, bucket_etag
+from emulator.storage.errors import NotModifiedError, PreconditionError
+from emulator.storage.resources import StoredObject, bucket_etag
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,17 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from emulator.storage.buckets import Buckets
 from emulator.storage.configuration.lifecycle import expire
 from emulator.storage.configuration.notifications import Notifications
 from emulator.storage.configuration.policies import Policies
 from emulator.storage.contents.files import Contents
+from emulator.storage.database import Database, Transaction
 from emulator.storage.objects.objects import Objects
+from emulator.storage.outbox import Change, change_of
+from emulator.storage.resources import Fields, StoredObject
 from emulator.storage.uploads.multipart import PartUploads
 from emulator.storage.uploads.resumable import Uploads
-
-from .buckets import Buckets
-from .database import Database, Transaction
-from .outbox import Change, change_of
-from .resources import Fields, StoredObject
 
 logger = logging.getLogger(__name__)
 

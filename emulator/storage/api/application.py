@@ -9,14 +9,14 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..errors import StorageError
-from ..store import Store
-from . import buckets, objects, xml
-from .batch import batch
-from .downloads import download
-from .missing import not_emulated, not_found
-from .responses import on_crash, on_disconnect, on_http_error, on_storage_error
-from .uploads import cancel_session, continue_session, upload_object
+from emulator.storage.api import buckets, objects, xml
+from emulator.storage.api.batch import batch
+from emulator.storage.api.downloads import download
+from emulator.storage.api.fallbacks import not_emulated, not_found
+from emulator.storage.api.responses import on_crash, on_disconnect, on_http_error, on_storage_error
+from emulator.storage.api.uploads import cancel_session, continue_session, upload_object
+from emulator.storage.errors import StorageError
+from emulator.storage.store import Store
 
 
 def app(store: Store) -> Starlette:

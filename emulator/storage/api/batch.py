@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message
 
-from ..errors import InvalidError
-from .multipart import Headers, MultipartParser, boundary_of
-from .requests import small_body
+from emulator.storage.api.multipart_bodies import Headers, MultipartParser, boundary_of
+from emulator.storage.api.requests import small_body
+from emulator.storage.errors import InvalidError
 
 MAX_CALLS = 100
 MAX_BODY = 10 << 20

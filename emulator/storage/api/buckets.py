@@ -4,10 +4,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..errors import InvalidError
-from ..resources import Fields
-from .requests import base_url, document, preconditions, segment, store_of, whole_number
-from .responses import answer, empty
+from emulator.storage.api.requests import base_url, document, preconditions, segment, store_of, whole_number
+from emulator.storage.api.responses import answer, empty
+from emulator.storage.errors import InvalidError
+from emulator.storage.resources import Fields
 
 
 async def list_buckets(request: Request) -> Response:

@@ -10,13 +10,12 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from emulator.storage.api.requests import preconditions, segment, store_of, whole_number
+from emulator.storage.api.responses import NO_STORE
 from emulator.storage.contents.files import BLOCK, blocks
-
-from ..errors import RangeError
-from ..preconditions import Preconditions
-from ..resources import StoredObject, moment
-from .requests import preconditions, segment, store_of, whole_number
-from .responses import NO_STORE
+from emulator.storage.errors import RangeError
+from emulator.storage.preconditions import Preconditions
+from emulator.storage.resources import StoredObject, moment
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")

@@ -4,15 +4,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from emulator.storage.api.downloads import download
+from emulator.storage.api.requests import base_url, document, flag, preconditions, segment, store_of, whole_number
+from emulator.storage.api.responses import answer, empty
+from emulator.storage.errors import InvalidError
 from emulator.storage.objects.generations import Source
 from emulator.storage.objects.listing import MAX_RESULTS, Query
-
-from ..errors import InvalidError
-from ..preconditions import Preconditions
-from ..resources import Fields
-from .downloads import download
-from .requests import base_url, document, flag, preconditions, segment, store_of, whole_number
-from .responses import answer, empty
+from emulator.storage.preconditions import Preconditions
+from emulator.storage.resources import Fields
 
 
 async def list_objects(request: Request) -> Response:

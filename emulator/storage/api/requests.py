@@ -10,11 +10,10 @@ from starlette.requests import ClientDisconnect, Request
 
 from emulator.storage.contents.checksums import Checksums
 from emulator.storage.contents.files import BLOCK
-
-from ..errors import InvalidError, LengthRequiredError, ParseError, TooLargeError
-from ..preconditions import Preconditions
-from ..resources import Fields
-from ..store import Store
+from emulator.storage.errors import InvalidError, LengthRequiredError, ParseError, TooLargeError
+from emulator.storage.preconditions import Preconditions
+from emulator.storage.resources import Fields
+from emulator.storage.store import Store
 
 MAX_DOCUMENT = 1 << 20
 MAX_OBJECT = 5 << 40

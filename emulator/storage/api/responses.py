@@ -9,9 +9,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..errors import CancelledError, NotModifiedError, RangeError, StorageError
-from ..resources import Fields
-from .projection import select
+from emulator.storage.api.partial_responses import select
+from emulator.storage.errors import CancelledError, NotModifiedError, RangeError, StorageError
+from emulator.storage.resources import Fields
 
 logger = logging.getLogger(__name__)
 

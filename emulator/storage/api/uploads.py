@@ -8,13 +8,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from emulator.storage.contents.checksums import Checksums
-from emulator.storage.uploads.resumable import QUANTUM, Upload
-
-from ..errors import InvalidError, TooLargeError
-from ..resources import Fields, StoredObject
-from .multipart import Headers, MultipartParser, boundary_of
-from .requests import (
+from emulator.storage.api.multipart_bodies import Headers, MultipartParser, boundary_of
+from emulator.storage.api.requests import (
     MAX_DOCUMENT,
     MAX_OBJECT,
     base_url,
@@ -29,7 +24,11 @@ from .requests import (
     store_of,
     whole_number,
 )
-from .responses import answer, empty
+from emulator.storage.api.responses import answer, empty
+from emulator.storage.contents.checksums import Checksums
+from emulator.storage.errors import InvalidError, TooLargeError
+from emulator.storage.resources import Fields, StoredObject
+from emulator.storage.uploads.resumable import QUANTUM, Upload
 
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,19})-(\d{1,19})|\*)/(\d{1,19}|\*)")
 

@@ -9,11 +9,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..errors import InvalidError, UnsupportedError
-from ..preconditions import Preconditions
-from ..resources import Fields, StoredObject
-from .downloads import object_headers, send
-from .requests import (
+from emulator.storage.api.downloads import object_headers, send
+from emulator.storage.api.requests import (
     base_url,
     promised_checksums,
     raw_body,
@@ -23,9 +20,12 @@ from .requests import (
     store_of,
     whole_number,
 )
-from .responses import XML, empty
-from .signatures import check_signature
-from .uploads import continue_session
+from emulator.storage.api.responses import XML, empty
+from emulator.storage.api.signed_urls import check_signature
+from emulator.storage.api.uploads import continue_session
+from emulator.storage.errors import InvalidError, UnsupportedError
+from emulator.storage.preconditions import Preconditions
+from emulator.storage.resources import Fields, StoredObject
 
 _FIELDS = {
     "content-type": "contentType",

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from ..errors import InvalidError
+from emulator.storage.errors import InvalidError
 
 Selection = dict[str, "Selection"]
 

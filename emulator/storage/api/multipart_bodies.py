@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.message import Message
 
-from ..errors import InvalidError, TooLargeError
+from emulator.storage.errors import InvalidError, TooLargeError
 
 MAX_HEADERS = 64 * 1024
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.storage.api.multipart import Headers, MultipartParser
+from emulator.storage.api.multipart_bodies import Headers, MultipartParser
 from emulator.storage.errors import InvalidError
 
 

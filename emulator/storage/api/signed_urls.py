@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from ..errors import ForbiddenError, InvalidError
+from emulator.storage.errors import ForbiddenError, InvalidError
 
 MAX_AGE = timedelta(days=7)
 _V4 = {"X-Goog-Algorithm", "X-Goog-Credential", "X-Goog-Date", "X-Goog-Expires", "X-Goog-SignedHeaders"}

@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..errors import NotFoundError, UnsupportedError
+from emulator.storage.errors import NotFoundError, UnsupportedError
 
 _KNOWN = {"acl", "defaultObjectAcl", "anywhereCaches", "folders", "channels", "relocate", "operations"}
 
