@@ -1,4 +1,4 @@
-"""The HTTP server in the emulator's own event loop, on a socket that is bound already."""
+"""The HTTP server, in the emulator's event loop and on a socket that is already bound."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals are the supervisor's affair."""
+        """Leave signals to the supervisor."""
         yield
 
 
@@ -25,7 +25,7 @@ class WebServer:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Serve; requests that came since the socket was bound are answered first."""
+        """Serve, beginning with the requests that have arrived since the socket was bound."""
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         while not self._server.started and not self._task.done():
             await asyncio.sleep(0.005)
@@ -33,7 +33,7 @@ class WebServer:
             self._task.result()
 
     async def stop(self) -> None:
-        """Finish the requests under way (3 s at most) and close the port."""
+        """Finish open requests, for at most 3 s, and close the port."""
         self._server.should_exit = True
         if self._task:
             await self._task
