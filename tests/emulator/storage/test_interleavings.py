@@ -81,11 +81,11 @@ class Writers(RuleBasedStateMachine):
     def start_session(self, condition: int) -> None:
         data, wanted = self._next(), Preconditions(generation=condition)
         try:
-            id = self.store.uploads.start("bucket", "object", {}, wanted)
+            id = self.store.resumable_uploads.start("bucket", "object", {}, wanted)
         except PreconditionError:
             assert condition != self.generation
             return
-        self.store.uploads.append(id, 0, data)
+        self.store.resumable_uploads.append(id, 0, data)
         self.uploads[id] = (condition, data)
 
     @rule(choice=st.randoms(use_true_random=False))
@@ -93,7 +93,7 @@ class Writers(RuleBasedStateMachine):
         if self.uploads:
             id = choice.choice(sorted(self.uploads))  # type: ignore[attr-defined]
             condition, data = self.uploads.pop(id)
-            self._expect(condition, data, lambda: self.store.uploads.finish(id, len(data)))
+            self._expect(condition, data, lambda: self.store.resumable_uploads.finish(id, len(data)))
 
     @invariant()
     def object_is_what_the_model_says(self) -> None:
@@ -123,12 +123,12 @@ def test_of_writers_that_saw_nothing_the_first_wins(order: list[int], kinds: lis
         for writer in range(8):
             store.objects.create("bucket", f"source-{writer}", str(writer).encode())
         sessions = {
-            writer: store.uploads.start("bucket", "claim", {}, wanted)
+            writer: store.resumable_uploads.start("bucket", "claim", {}, wanted)
             for writer, kind in enumerate(kinds)
             if kind == "resumable"
         }
         for writer, id in sessions.items():
-            store.uploads.append(id, 0, str(writer).encode())
+            store.resumable_uploads.append(id, 0, str(writer).encode())
         winners = []
         for writer in order:
             source = Source("bucket", f"source-{writer}")
@@ -140,7 +140,7 @@ def test_of_writers_that_saw_nothing_the_first_wins(order: list[int], kinds: lis
                 elif kinds[writer] == "compose":
                     store.objects.compose("bucket", "claim", [source], None, wanted)
                 else:
-                    store.uploads.finish(sessions[writer], 1)
+                    store.resumable_uploads.finish(sessions[writer], 1)
             except PreconditionError:
                 continue
             winners.append(writer)

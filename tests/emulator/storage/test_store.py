@@ -106,9 +106,9 @@ def test_contents_go_with_their_last_object(tmp_path: Path) -> None:
     with file:
         assert file.read() == b"1"
     assert files(tmp_path) == 0
-    upload = store.uploads.start("bucket", "c", {}, Preconditions())
-    store.uploads.append(upload, 0, b"12")
-    store.uploads.cancel(upload)
+    upload = store.resumable_uploads.start("bucket", "c", {}, Preconditions())
+    store.resumable_uploads.append(upload, 0, b"12")
+    store.resumable_uploads.cancel(upload)
     assert files(tmp_path) == 0
     store.close()
 
@@ -117,8 +117,8 @@ def test_a_restart_finds_everything_and_sweeps_the_rest(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.buckets.create("bucket", {"labels": {"a": "b"}})
     stored = store.objects.create("bucket", "a", b"content", {"metadata": {"k": "v"}})
-    upload = store.uploads.start("bucket", "later", {"contentType": "text/x"}, Preconditions(generation=0))
-    store.uploads.append(upload, 0, b"x" * (256 * 1024))
+    upload = store.resumable_uploads.start("bucket", "later", {"contentType": "text/x"}, Preconditions(generation=0))
+    store.resumable_uploads.append(upload, 0, b"x" * (256 * 1024))
     orphan: Writer = store.contents.create()
     orphan.write(b"lost")
     orphan.close()
@@ -129,9 +129,9 @@ def test_a_restart_finds_everything_and_sweeps_the_rest(tmp_path: Path) -> None:
     assert again.objects.get("bucket", "a") == stored
     assert again.buckets.get("bucket").fields["labels"] == {"a": "b"}
     assert len(again.outbox()) == 1
-    assert again.uploads.resume(upload).size == 256 * 1024
-    again.uploads.append(upload, 256 * 1024, b"end")
-    assert again.uploads.finish(upload, 256 * 1024 + 3).fields["contentType"] == "text/x"
+    assert again.resumable_uploads.resume(upload).size == 256 * 1024
+    again.resumable_uploads.append(upload, 256 * 1024, b"end")
+    assert again.resumable_uploads.finish(upload, 256 * 1024 + 3).fields["contentType"] == "text/x"
     assert again.objects.create("bucket", "a", b"").generation > stored.generation
     again.close()
 
@@ -160,17 +160,17 @@ def test_lifecycle_rules_apply_to_a_moment() -> None:
     store.buckets.create("plain", {"lifecycle": {"rule": [rule("Delete", age=7)]}})
     for bucket, name in (("bucket", "tmp/a"), ("bucket", "keep"), ("plain", "a")):
         store.objects.create(bucket, name, b"")
-    upload = store.uploads.start("bucket", "x", {}, Preconditions())
+    upload = store.resumable_uploads.start("bucket", "x", {}, Preconditions())
     old = store.objects.get("bucket", "keep")
     store.objects.create("bucket", "keep", b"newer")
     assert [stored.generation for stored in store.expire(now[0])] == [old.generation]
     now[0] += timedelta(days=4)
     assert store.expire(now[0]) == []
     assert store.objects.get("bucket", "keep").fields["storageClass"] == "COLDLINE"
-    assert store.uploads.get(upload).size == 0
+    assert store.resumable_uploads.get(upload).size == 0
     now[0] += timedelta(days=3, seconds=1)
     assert sorted(stored.name for stored in store.expire(now[0])) == ["a", "tmp/a"]
     assert [stored.name for stored in store.objects.listing("bucket").objects] == ["keep"]
     with pytest.raises(Exception, match="upload session"):
-        store.uploads.get(upload)
+        store.resumable_uploads.get(upload)
     store.close()
