@@ -41,9 +41,9 @@ def load(path: Path) -> Stack:
     return stack
 
 
-def _refuse(path: Path, found: list[str]) -> None:
-    if found:
-        raise StackError("\n".join(f"{path}: {problem}" for problem in found))
+def _refuse(path: Path, mistakes: list[str]) -> None:
+    if mistakes:
+        raise StackError("\n".join(f"{path}: {mistake}" for mistake in mistakes))
 
 
 def _stack(path: Path, document: Mapping[str, Any]) -> Stack:

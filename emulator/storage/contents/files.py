@@ -55,7 +55,7 @@ class Contents:
     """The folder of files; their names are random ids."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def create(self) -> Writer:
         id = secrets.token_hex(16)
@@ -92,12 +92,12 @@ class Contents:
 
     def sweep(self, known: set[str]) -> None:
         """Remove every file whose id is not known."""
-        for file in self._folder.glob("??/*"):
+        for file in self.folder.glob("??/*"):
             if file.name not in known:
                 file.unlink()
 
     def _path(self, id: str) -> Path:
-        return self._folder / id[:2] / id
+        return self.folder / id[:2] / id
 
 
 def blocks(file: BinaryIO, length: int | None = None) -> Iterator[bytes]:

@@ -1,5 +1,6 @@
 """The schema, the model and the documentation of stack files agree."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from emulator.stack import loader
 from emulator.stack.model import Backoff, Bucket, Job, Ports, Service, Stack, Subscription, Trigger, WorkflowFile
 from emulator.stack.problems import schema
 
@@ -45,6 +47,13 @@ def test_the_model_has_the_keys_and_defaults_of_the_schema(definition: dict[str,
             field = attributes[key]
             default = field.default if field.default_factory is MISSING else field.default_factory()
             assert (list(default) if isinstance(default, tuple) else default) == rule["default"], key
+
+
+def test_the_example_in_the_documentation_is_valid(tmp_path: Path) -> None:
+    (example,) = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    file = tmp_path / "stack.yaml"
+    file.write_text(example)
+    assert loader.load(file).triggers
 
 
 def test_every_key_is_documented() -> None:

@@ -140,7 +140,7 @@ def test_failing_message_ends_in_the_dead_letter_subscription(toy: Toy, monkeypa
     assert dead.message.data == b"poison"
     assert dead.message.attributes["CloudPubSubDeadLetterSourceDeliveryCount"] == "5"
     assert [event["data"]["deliveryAttempt"] for event in toy.seen] == [1, 2, 3, 4, 5]
-    assert "toy       ValueError: as the test wants it" in toy.said
+    assert "toy       ValueError: as the test requires" in toy.said
     subscriber.close()
 
 
