@@ -121,9 +121,11 @@ class Toy:
         except psutil.NoSuchProcess:
             return []
 
-    def service(self, word: str) -> psutil.Process:
-        """The topmost process whose command line contains the word."""
-        return next(process for process in self.processes() if word in " ".join(process.cmdline()))
+    def service(self, *words: str) -> psutil.Process:
+        """The topmost process whose command line contains one of the words."""
+        return next(
+            process for process in self.processes() if any(word in " ".join(process.cmdline()) for word in words)
+        )
 
     def signal(self, number: int) -> int:
         assert self.process

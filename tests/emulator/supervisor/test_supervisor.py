@@ -112,7 +112,7 @@ def test_acknowledged_publish_survives_a_kill(toy: Toy, monkeypatch: pytest.Monk
 
 def test_crashed_service_is_restarted_and_no_event_is_lost(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     addresses = toy.up()
-    toy.service("functions-framework").kill()
+    toy.service("functions-framework", "gunicorn: master").kill()  # gunicorn renames itself if setproctitle is there
     toy.until(lambda: "restarting" in toy.said)
     publish(addresses, b"meanwhile", monkeypatch)
     toy.until(lambda: toy.seen)
