@@ -3,12 +3,11 @@
 import secrets
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message
+from starlette.types import Message, Scope
 
 from emulator.storage.api.multipart_bodies import Headers, MultipartParser, boundary_of
 from emulator.storage.api.requests import small_body
@@ -79,12 +78,29 @@ async def _respond(request: Request, call: _Call) -> bytes:
 
 async def _perform(request: Request, call: _Call) -> tuple[int, dict[str, str], bytes]:
     """Send one call through the application."""
+    messages: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": call.body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    await request.app(_scope(request, call), receive, send)
+    start = messages[0]
+    body = b"".join(message.get("body", b"") for message in messages[1:])
+    response_headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]}
+    return start["status"], response_headers, body
+
+
+def _scope(request: Request, call: _Call) -> Scope:
+    """The ASGI scope of a call; host and authorization are those of the batch unless the call has its own."""
     target = urlsplit(call.target)
     if "/upload/" in target.path or "alt=media" in target.query.split("&"):
         raise InvalidError("Uploads and downloads of media cannot be batched.")
     outer = {name: value for name, value in request.headers.items() if name in {"host", "authorization"}}
     headers = {**outer, **call.headers, "content-length": str(len(call.body))}
-    scope: dict[str, Any] = {
+    return {
         "type": "http",
         "asgi": request.scope.get("asgi", {"version": "3.0"}),
         "http_version": "1.1",
@@ -98,16 +114,3 @@ async def _perform(request: Request, call: _Call) -> tuple[int, dict[str, str], 
         "server": request.scope.get("server"),
         "client": request.scope.get("client"),
     }
-    messages: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": call.body, "more_body": False}
-
-    async def send(message: Message) -> None:
-        messages.append(message)
-
-    await request.app(scope, receive, send)
-    start = messages[0]
-    body = b"".join(message.get("body", b"") for message in messages[1:])
-    response_headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]}
-    return start["status"], response_headers, body
