@@ -1,1 +1,1 @@
-"""Google Cloud on a laptop: Storage, Pub/Sub, Eventarc and Workflows in one process, the services beside it."""
+"""Google Cloud on a laptop: Storage, Pub/Sub, Eventarc, Workflows and Cloud Run, in one process and its children."""

@@ -1,4 +1,4 @@
-"""The command: `python -m emulator [up]` runs a stack, `python -m emulator env` prints the shell's settings for it."""
+"""The command line: `python -m emulator [up]` runs a stack, `python -m emulator env` prints `export` lines for it."""
 
 import argparse
 import asyncio
@@ -18,10 +18,10 @@ _STACK = Path(__file__).resolve().parent.parent / "deploy" / "local" / "stack.ya
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given or given[0] not in ("up", "env", "-h", "--help"):
-        given.insert(0, "up")
-    options = _parser().parse_args(given)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] not in ("up", "env", "-h", "--help"):
+        words.insert(0, "up")
+    options = _parser().parse_args(words)
     try:
         if options.command == "up":
             return asyncio.run(up(load(options.stack), options))
@@ -37,15 +37,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m emulator", description="Google Cloud on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     data = argparse.ArgumentParser(add_help=False)
-    data.add_argument("--data", type=Path, default=Path(".local"), help="folder of state and logs (default: .local)")
+    data.add_argument("--data", type=Path, default=Path(".local"), help="folder for state and logs (default: .local)")
     run = commands.add_parser("up", parents=[data], help="run a stack until Ctrl-C (the default)")
     run.add_argument("--stack", type=Path, default=_STACK, help="the stack file (default: deploy/local/stack.yaml)")
-    run.add_argument("--memory", action="store_true", help="keep the state in memory; logs still go to --data")
+    run.add_argument("--memory", action="store_true", help="keep the state in memory; logs go to --data all the same")
     run.add_argument("--http-port", type=int, metavar="N", help="port of the HTTP APIs")
     run.add_argument("--grpc-port", type=int, metavar="N", help="port of the gRPC APIs")
     run.add_argument("--port-base", type=int, metavar="N", help="HTTP at N, gRPC at N+1, the services from N+10")
-    run.add_argument("--free-ports", action="store_true", help="take free ports, those of the last time if they are")
-    run.add_argument("--verbose", action="store_true", help="show all that the services say, not only problems")
+    run.add_argument("--free-ports", action="store_true", help="use free ports, those of the previous run if possible")
+    run.add_argument("--verbose", action="store_true", help="show all output of the services, not only problems")
     commands.add_parser("env", parents=[data], help="print export lines for Google's clients and gcloud")
     return parser
 

@@ -1,4 +1,4 @@
-"""Time as a parameter: what waits takes a clock, so that tests can turn it by hand."""
+"""Clocks: code that waits takes one as a parameter, so that tests can advance the time by hand."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ class Clock(Protocol):
         """Seconds since the epoch."""
 
     async def wait(self, event: asyncio.Event, until: float | None) -> None:
-        """Return when the event is set or the time `until` has come; None waits for the event alone."""
+        """Return when the event is set or the time `until` has come; None means no deadline."""
 
 
 class SystemClock:

@@ -1,4 +1,4 @@
-"""Ports on loopback: taken for listening, chosen freely, and reported clearly when somebody else has them."""
+"""Ports on loopback: binds them, chooses free ones, and reports those that are taken."""
 
 import random
 import socket
@@ -6,23 +6,23 @@ from collections.abc import Mapping
 
 HOST = "127.0.0.1"
 
-# Below the range that the system gives to outgoing connections, so that none can grab a port we chose.
+# Below the range of outgoing connections, so that none of those can take a port that was chosen.
 _FREE = range(20000, 32000)
 
 
 class PortTakenError(OSError):
-    """Another process listens there; `user` says what wanted the port, `option` how to choose another one."""
+    """Another process listens on the port; `user` is what needs it, `option` how to choose another one."""
 
     def __init__(self, port: int, user: str, option: str) -> None:
-        super().__init__(f"port {port} ({user}) is taken by another process; choose others with {option}")
+        super().__init__(f"port {port} ({user}) is taken by another process; choose another one with {option}")
         self.port = port
 
 
 def listen(port: int, user: str, option: str) -> socket.socket:
-    """A socket bound to the port (0: any free one) and listening.
+    """A listening socket on the port; 0 means any free one.
 
     Raises:
-        PortTakenError: somebody else listens there.
+        PortTakenError: another process listens on the port.
     """
     bound = _bind(port)
     if bound is None:
@@ -32,18 +32,18 @@ def listen(port: int, user: str, option: str) -> socket.socket:
 
 
 def check(port: int, user: str, option: str) -> None:
-    """Raise `PortTakenError` if somebody listens on the port."""
+    """Raise `PortTakenError` if a process listens on the port."""
     bound = _bind(port)
     if bound is None:
         raise PortTakenError(port, user, option)
     bound.close()
 
 
-def choose(before: Mapping[str, int], names: list[str]) -> dict[str, int]:
-    """A free port for each name: the one it had before if that is free still, else a random one."""
+def choose(previous: Mapping[str, int], names: list[str]) -> dict[str, int]:
+    """A free port for each name: its previous one if that is still free, else a random one."""
     chosen: dict[str, int] = {}
     for name in names:
-        candidates = [before[name]] if name in before else []
+        candidates = [previous[name]] if name in previous else []
         candidates += random.sample(_FREE, 100)
         free = (port for port in candidates if port not in chosen.values() and _is_free(port))
         chosen[name] = next(free)
@@ -58,7 +58,7 @@ def _is_free(port: int) -> bool:
 
 
 def _bind(port: int) -> socket.socket | None:
-    # asyncio turns Nagle's algorithm off only where the protocol is named; else a body waits 40 ms for its head's ACK.
+    # Without the explicit protocol, asyncio leaves Nagle's algorithm on, and a body waits 40 ms for the head's ACK.
     candidate = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

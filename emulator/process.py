@@ -1,4 +1,4 @@
-"""Run `python -m emulator` as a child process: for the demo, tests and benchmarks."""
+"""Runs `python -m emulator` as a child process, for the demo, tests and benchmarks."""
 
 import json
 import os
@@ -14,13 +14,13 @@ from typing import Any, Self
 
 
 class StackError(RuntimeError):
-    """The emulator did not come up, or went away; the message ends with what it said last."""
+    """The emulator did not start, or has ended; the message ends with its last output."""
 
 
 class Stack:
     """A local stack on free ports, with its state in `data`; a context manager.
 
-    `addresses` holds `http` and `grpc` (`host:port`) and `services` (name → URL) once it is up.
+    Once the stack is ready, `addresses` holds `http` and `grpc` (`host:port`) and `services` (URLs by name).
     """
 
     def __init__(self, data: Path, *, stack: Path | None = None) -> None:
@@ -43,21 +43,22 @@ class Stack:
 
     @property
     def pid(self) -> int:
-        """The emulator's process, whose children are the services; StackError when there is none."""
+        """The emulator's process, whose children are the services; StackError if it is not running."""
         if self._process is None:
             raise StackError("the local stack is not running")
         return self._process.pid
 
     def token(self, service: str, account: str = "default") -> str:
-        """An identity token that a service takes; `default` is the developer's."""
+        """An identity token for calls to a service; the default account is the developer's."""
         url = f"{self.http}/computeMetadata/v1/instance/service-accounts/{account}/identity"
         audience = self.addresses["services"][service]
-        asked = urllib.request.Request(f"{url}?audience={audience}", headers={"Metadata-Flavor": "Google"})  # noqa: S310
-        with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310 - to ourselves
-            return str(answer.read().decode())
+        headers = {"Metadata-Flavor": "Google"}
+        request = urllib.request.Request(f"{url}?audience={audience}", headers=headers)  # noqa: S310 - on loopback
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+            return str(response.read().decode())
 
     def start(self, timeout_s: float = 90, on_wait: Callable[[], None] = lambda: None) -> Self:
-        """Start the process and wait until every service is ready; `StackError` when that fails."""
+        """Start the process and wait until every service is ready; StackError if that fails."""
         self.data.mkdir(parents=True, exist_ok=True)
         ready = self.data / "addresses.json"
         ready.unlink(missing_ok=True)
@@ -66,24 +67,24 @@ class Stack:
             command += ["--stack", str(self.stack)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-        give_up = time.monotonic() + timeout_s
+        deadline = time.monotonic() + timeout_s
         while not ready.exists():
             self.check()
-            if time.monotonic() > give_up:
+            if time.monotonic() > deadline:
                 self.stop()
-                raise StackError(f"the local stack was not ready after {timeout_s:.0f} s\n{self.last_words()}")
+                raise StackError(f"the local stack was not ready after {timeout_s:.0f} s\n{self.last_output()}")
             on_wait()
             time.sleep(0.05)
         self.addresses = json.loads(ready.read_text())
         return self
 
     def check(self) -> None:
-        """Raise `StackError` if the process has gone."""
+        """Raise StackError if the process has ended."""
         if self._process and self._process.poll() is not None:
-            raise StackError(f"the local stack ended with status {self._process.returncode}\n{self.last_words()}")
+            raise StackError(f"the local stack ended with status {self._process.returncode}\n{self.last_output()}")
 
     def stop(self, timeout_s: float = 20) -> None:
-        """Stop it as Ctrl-C does, and wait."""
+        """Stop the process as Ctrl-C does, and wait until it has ended."""
         if self._process and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             try:
@@ -93,13 +94,13 @@ class Stack:
         self._process = None
 
     def kill(self) -> None:
-        """End it as a power cut does: no chance to tidy up."""
+        """End the process by SIGKILL, without any clean-up."""
         if self._process:
             os.kill(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._process = None
 
-    def last_words(self, lines: int = 25) -> str:
+    def last_output(self, lines: int = 25) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""The laptop's cloud in this process: every API on one HTTP port and one gRPC port, and event delivery."""
+"""All APIs in one process, on one HTTP port and one gRPC port, and the delivery of events."""
 
 import asyncio
 import socket
@@ -31,21 +31,19 @@ _LIFECYCLE_INTERVAL_S = 3600
 
 
 async def _start_nothing(attempt: Attempt) -> TaskProcess:
-    raise OSError(f"nothing here starts processes, not of {attempt.job} either")
+    raise OSError(f"this emulator cannot start processes, so job {attempt.job} cannot run")
 
 
 class Emulator:
     """Storage, Pub/Sub, Eventarc, Workflows and Cloud Run jobs on loopback; an async context manager.
 
-    It starts no process: `services` says where those of the stack listen, `start_task` starts those of jobs.
-
     Args:
-        stack: what exists from the start.
-        data: folder of the state, or None to keep all of it in memory.
-        services: service name → URL, for every service of the stack.
-        start_task: starts the process of a job's task.
-        http_port: 0 takes a free one.
-        grpc_port: 0 takes a free one.
+        stack: the buckets, topics, triggers, workflows and jobs that exist from the start.
+        data: folder of the state; None keeps the state in memory.
+        services: URL of each service of the stack, by name; the caller starts the services.
+        start_task: starts the process of a task of a job.
+        http_port: port of the HTTP APIs; 0 means any free one.
+        grpc_port: port of the gRPC APIs; 0 means any free one.
 
     Attributes:
         http: `host:port` of Storage, Pub/Sub, Workflows and Cloud Run jobs over REST.
@@ -72,10 +70,10 @@ class Emulator:
         self._resources = AsyncExitStack()
 
     async def open(self) -> None:
-        """Answer requests. Events are kept back, and neither workflows nor jobs run until `resume`.
+        """Answer requests. Until `resume`, no event is delivered and no workflow or job runs.
 
         Raises:
-            PortTakenError: somebody else listens on one of the ports.
+            PortTakenError: another process listens on one of the ports.
             BlockingIOError: another emulator uses the data folder.
         """
         async with AsyncExitStack() as opened:
@@ -88,10 +86,10 @@ class Emulator:
             self._resources = opened.pop_all()
 
     async def resume(self) -> None:
-        """Deploy the workflows, go on with interrupted executions of workflows and jobs, and deliver events.
+        """Deploy the workflows, resume interrupted executions of workflows and jobs, and deliver events.
 
         Raises:
-            StackError: a workflow's file can't be read, or the service refuses it.
+            StackError: the file of a workflow cannot be read, or its deployment is refused.
         """
         self._resources.push_async_callback(self.jobs.stop)
         await self.jobs.start()
@@ -102,12 +100,12 @@ class Emulator:
             self.release(service)
 
     def hold(self, service: str) -> None:
-        """Keep events for this service back; they wait, and no attempt is spent on them."""
+        """Pause delivery to this service; events wait without using up delivery attempts."""
         for name in self.triggers.subscriptions(service):
             self.pubsub.hold(name)
 
     def release(self, service: str) -> None:
-        """Deliver to this service."""
+        """Resume delivery to this service."""
         for name in self.triggers.subscriptions(service):
             self.pubsub.release(name)
 
@@ -173,7 +171,7 @@ class Emulator:
         opened.push_async_callback(web.stop)
 
     def _seed(self) -> None:
-        """Make the buckets, topics, subscriptions and triggers of the stack, unless they are there."""
+        """Create the buckets, topics, subscriptions and triggers of the stack that do not exist yet."""
         present = {bucket.name for bucket in self.storage.buckets.listing()}
         for bucket in self.stack.buckets:
             if bucket.name not in present:
@@ -181,13 +179,12 @@ class Emulator:
         prefix = f"projects/{self.stack.project}"
         for topic in self.stack.topics:
             ensure_topic(self.pubsub, f"{prefix}/topics/{topic}")
-        for kept in self.stack.subscriptions:
-            ensure_subscription(self.pubsub, f"{prefix}/subscriptions/{kept.name}", f"{prefix}/topics/{kept.topic}")
+        for pull in self.stack.subscriptions:
+            ensure_subscription(self.pubsub, f"{prefix}/subscriptions/{pull.name}", f"{prefix}/topics/{pull.topic}")
         self.triggers.apply()
 
     def _deploy(self) -> None:
-        values = {"http": self.http, "grpc": self.grpc}
-        values |= {f"{name}.url": url for name, url in self.services.items()}
+        values = model.placeholders(self.http, self.grpc, self.services)
         for workflow in self.stack.workflows:
             file = self.stack.root / workflow.source
             try:
@@ -202,7 +199,7 @@ class Emulator:
                 raise model.StackError(f"workflow {workflow.name}: {file}: {error}") from error
 
     async def _lifecycle(self) -> None:
-        """Apply the lifecycle rules of buckets and the retention of subscriptions now and then."""
+        """Apply the lifecycle rules of buckets and the retention of subscriptions once an hour."""
         while True:
             self.pubsub.expire()
             await asyncio.to_thread(self.storage.expire, datetime.now(UTC))

@@ -1,8 +1,8 @@
-"""Send every sample through the whole local pipeline and print what came out: `make demo`.
+"""Send every sample through the whole local pipeline and print the outcomes: `make demo`.
 
 Starts the emulator with all services, uploads `samples/` with the official Cloud Storage client, publishes one
-message with the official Pub/Sub client, waits for one terminal document each, and compares with expected.yaml.
-`--kill` pulls the plug in the middle and starts everything again.
+message with the official Pub/Sub client, waits for the terminal document of each, and compares it with expected.yaml.
+`--kill` kills everything in the middle and starts it again.
 """
 
 import argparse
@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 PROJECT = "local-project"
 OUTPUT = HERE.parent / ".local" / "demo" / "output"
 MESSAGE_BODY = b'{"instances": [{"text": "A joy from start to finish."}, {"text": "Tedious and badly made."}]}'
-MANY = 1000  # records of a batch that gets a progress bar of its own
+LARGE_BATCH = 1000  # records; a batch of so many gets its own progress bar
 PREFIXES = ("results/", "rejected/", "failed/")
 
 
@@ -53,14 +53,14 @@ def main() -> int:
 
 
 def run(stack: Stack, console: Console, *, kill: bool, timeout_s: float) -> list[Outcome]:
-    """Start, send, wait for every terminal document, and fetch the documents to OUTPUT."""
-    with console.status("Starting the emulator, five functions and the GPU service on this machine's CPU …"):
+    """Start the stack, send the samples, wait for every terminal document, and download the documents to OUTPUT."""
+    with console.status("Starting the emulator and every service of the pipeline on this machine's CPU …"):
         stack.start()
     console.print(f"Up: Google's APIs at {stack.http} and {stack.grpc}, {len(stack.addresses['services'])} services.")
     client = connect(stack)
     sent = send(client, console)
     if kill:
-        console.print("Pulling the plug (SIGKILL), and starting everything again …")
+        console.print("Killing everything (SIGKILL) and starting it again …")
         stack.kill()
         stack.start()
         client = connect(stack)
@@ -74,7 +74,7 @@ def connect(stack: Stack) -> storage.Client:
 
 
 def send(client: storage.Client, console: Console) -> dict[str, str]:
-    """Upload all samples and publish one message; the document name that each will have → its sample."""
+    """Upload all samples and publish one message; returns each sample by the name of its future document."""
     bucket = client.bucket("local-input")
     documents = {}
     for name in expected():
@@ -93,33 +93,33 @@ def send(client: storage.Client, console: Console) -> dict[str, str]:
 def wait(
     client: storage.Client, stack: Stack, sent: dict[str, str], console: Console, timeout_s: float
 ) -> list[Outcome]:
-    """Poll the output bucket until everything sent has its terminal document."""
-    found: dict[str, list[storage.Blob]] = {}
+    """Poll the output bucket until everything that was sent has its terminal document."""
+    documents: dict[str, list[storage.Blob]] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    give_up = time.monotonic() + timeout_s
+    deadline = time.monotonic() + timeout_s
     with Progress(*columns, console=console) as progress:
         bars = {"": progress.add_task("Terminal documents", total=len(sent))}
-        while len(found) < len(sent) and time.monotonic() < give_up:
+        while len(documents) < len(sent) and time.monotonic() < deadline:
             stack.check()
             time.sleep(0.2)
             show_batches(client, sent, progress, bars)
-            found = terminal_documents(client, sent)
-            progress.update(bars[""], completed=len(found))
+            documents = terminal_documents(client, sent)
+            progress.update(bars[""], completed=len(documents))
     fetch(client)
-    return [Outcome.read(name, found.get(document, [])) for document, name in sent.items()]
+    return [Outcome.read(name, documents.get(document, [])) for document, name in sent.items()]
 
 
 def show_batches(client: storage.Client, sent: dict[str, str], progress: Progress, bars: dict[str, TaskID]) -> None:
-    """Draw how far each batch of many records is, as its status in the output bucket says."""
+    """Show the progress of each large batch, from its status in the output bucket."""
     bucket = client.bucket("local-output")
     for blob in client.list_blobs(bucket, prefix="status/"):
         try:
-            status = json.loads(bucket.blob(blob.name).download_as_bytes())  # the listed generation may be gone
+            status = json.loads(bucket.blob(blob.name).download_as_bytes())  # the newest generation
         except NotFound:
             continue
         total, done = (status["records"][key] for key in ("total", "done"))
         sample = sent.get(status["document"])
-        if sample is None or total < MANY:
+        if sample is None or total < LARGE_BATCH:
             continue
         if sample not in bars:
             bars[sample] = progress.add_task(f"{sample}, records", total=total)
@@ -127,13 +127,13 @@ def show_batches(client: storage.Client, sent: dict[str, str], progress: Progres
 
 
 def terminal_documents(client: storage.Client, sent: dict[str, str]) -> dict[str, list[storage.Blob]]:
-    found: dict[str, list[storage.Blob]] = {}
+    documents: dict[str, list[storage.Blob]] = {}
     for blob in client.list_blobs("local-output"):
         prefix, _, rest = blob.name.partition("/")
         document = rest.removesuffix(".json")
         if f"{prefix}/" in PREFIXES and rest.endswith(".json") and document in sent:
-            found.setdefault(document, []).append(blob)
-    return found
+            documents.setdefault(document, []).append(blob)
+    return documents
 
 
 def fetch(client: storage.Client) -> None:
@@ -141,7 +141,7 @@ def fetch(client: storage.Client) -> None:
     for blob in client.list_blobs(bucket):
         path = OUTPUT / blob.name
         path.parent.mkdir(parents=True, exist_ok=True)
-        bucket.blob(blob.name).download_to_filename(path)  # its newest generation, whichever was listed
+        bucket.blob(blob.name).download_to_filename(path)  # the newest generation
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

@@ -1,7 +1,7 @@
-"""Write the sample inputs again, the same bytes each time: `python samples/generate.py`.
+"""Generate the sample inputs, always with the same bytes: `python samples/generate.py`.
 
-Digits come from scikit-learn's copy of the UCI optical recognition set (CC BY 4.0), enlarged and put on paper;
-texts and series are made up here.
+Digits come from scikit-learn's copy of the UCI optical recognition set (CC BY 4.0), enlarged and drawn on
+paper; texts and series are invented.
 """
 
 import csv
@@ -20,7 +20,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 HERE = Path(__file__).parent
-ROTATED_BY_CAMERA = 6  # EXIF orientation: turn by 90 degrees to see it upright
+ROTATED_BY_CAMERA = 6  # EXIF orientation: upright after a turn by 90 degrees
+EXAMPLE = 5  # which of the data set's images of a digit
 
 
 def main() -> None:
@@ -69,14 +70,11 @@ def images() -> dict[str, bytes]:
 def paper(digit: int) -> Image.Image:
     """A handwritten digit in dark ink on light paper, 160 by 160, eight-bit grey."""
     data = load_digits()
-    pixels = data.images[np.flatnonzero(data.target == digit)[SAMPLE[digit]]]
+    pixels = data.images[np.flatnonzero(data.target == digit)[EXAMPLE]]
     ink = Image.fromarray((pixels * 15.9).astype("uint8")).resize((128, 128), Image.Resampling.BICUBIC)
     sheet = Image.new("L", (160, 160), 232)
     sheet.paste(Image.new("L", ink.size, 35), (16, 16), ink)
     return sheet
-
-
-SAMPLE = dict.fromkeys(range(10), 5)
 
 
 def rotated(upright: Image.Image) -> bytes:
@@ -141,7 +139,7 @@ def load(chance: random.Random) -> Iterator[tuple[datetime, float]]:
 
 
 def german(value: float) -> str:
-    """12.345,6 for 12345.6."""
+    """Such as 12.345,6 for 12345.6."""
     return f"{value:,.1f}".translate(str.maketrans(",.", ".,"))
 
 
@@ -161,15 +159,15 @@ def tables() -> dict[str, bytes]:
 
 
 def many_reviews(chance: random.Random) -> str:
-    """2,000 rows, of which five lack their text."""
+    """2,000 rows; five of them have no text."""
     parts = ("plot", "cast", "music", "ending", "script", "first half")
     verdicts = ("wonderful", "dull", "moving", "a mess", "brilliant", "badly done", "charming", "far too long")
     rows = io.StringIO()
     writer = csv.writer(rows, lineterminator="\n")
     writer.writerow(["id", "critic", "review"])
     for number in range(2000):
-        said = f"The {chance.choice(parts)} is {chance.choice(verdicts)}, the rest {chance.choice(verdicts)}."
-        writer.writerow([number, f"critic {chance.randrange(40)}", "" if number % 400 == 399 else said])
+        review = f"The {chance.choice(parts)} is {chance.choice(verdicts)}, the rest {chance.choice(verdicts)}."
+        writer.writerow([number, f"critic {chance.randrange(40)}", "" if number % 400 == 399 else review])
     return rows.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""What became of a sample, beside what was expected of it."""
+"""The outcome of each sample, compared with the expected one."""
 
 import json
 from dataclasses import dataclass
@@ -34,8 +34,8 @@ class Outcome:
         rows: list[str] = []
         for blob, document in zip(blobs, documents, strict=True):
             if document.get("kind") == "timeseries" and document["status"] == "succeeded":
-                beside = blob.bucket.blob(blob.name.removesuffix(".json") + ".csv")
-                rows = beside.download_as_bytes().decode().splitlines()
+                forecast = blob.bucket.blob(blob.name.removesuffix(".json") + ".csv")
+                rows = forecast.download_as_bytes().decode().splitlines()
         return cls(sample, documents, rows)
 
     @property
@@ -43,22 +43,22 @@ class Outcome:
         return self.documents[0] if self.documents else {"status": "missing"}
 
     def observed(self) -> dict[str, Any]:
-        """The document in the words of expected.yaml."""
+        """The document in the form of expected.yaml."""
         document = self.document
-        seen: dict[str, Any] = {"status": document["status"], "kind": document.get("kind")}
+        observed: dict[str, Any] = {"status": document["status"], "kind": document.get("kind")}
         if document["status"] == "rejected":
-            seen["code"] = document["reason"]["code"]
+            observed["code"] = document["reason"]["code"]
         predictions = document.get("predictions") or []
         labels = [prediction.get("label") for prediction in predictions]
-        seen |= {"label": labels[0]} if len(labels) == 1 else {"labels": labels}
+        observed |= {"label": labels[0]} if len(labels) == 1 else {"labels": labels}
         if self.rows:
             dates = [row.split(",")[0] for row in self.rows[1:]]
-            seen |= {"forecast": [dates[0], dates[-1]], "rows": str(len(dates))}
+            observed |= {"forecast": [dates[0], dates[-1]], "rows": str(len(dates))}
         elif "data" in document:
-            seen |= {"records": str(document["data"]["records"]), "failed": str(failed(document))}
-        return seen
+            observed |= {"records": str(document["data"]["records"]), "failed": str(failed(document))}
+        return observed
 
-    def says(self) -> str:
+    def summary(self) -> str:
         """One line for a reader: the label, the forecast's span, or the reason."""
         document = self.document
         if document["status"] == "rejected":
@@ -78,42 +78,42 @@ def failed(document: dict[str, Any]) -> int:
 
 
 def differences(outcomes: list[Outcome]) -> list[str]:
-    """One sentence for each sample that did not come to what was expected; none when all is well."""
-    wrong = []
+    """One sentence for each difference between an outcome and the expected one."""
+    sentences = []
     for outcome in outcomes:
         if len(outcome.documents) != 1:
-            wrong.append(f"{outcome.sample} has {len(outcome.documents)} terminal documents")
+            sentences.append(f"{outcome.sample} has {len(outcome.documents)} terminal documents")
             continue
-        seen = outcome.observed()
-        wrong += [
-            f"{outcome.sample}: {key} is {seen.get(key)!r}, expected {value!r}"
+        observed = outcome.observed()
+        sentences += [
+            f"{outcome.sample}: {key} is {observed.get(key)!r}, expected {value!r}"
             for key, value in expected()[outcome.sample].items()
-            if seen.get(key) != value
+            if observed.get(key) != value
         ]
-    return wrong
+    return sentences
 
 
 def table(outcomes: list[Outcome]) -> Table:
-    drawn = Table("input", "kind", "outcome", "label or reason", "confidence", "latency", "cost", box=None)
+    outcome_table = Table("input", "kind", "outcome", "label or reason", "confidence", "latency", "cost", box=None)
     for outcome in outcomes:
         document = outcome.document
         status = document["status"]
         confidence = document.get("quality", {}).get("confidence")
         cost = document.get("cost", {}).get("usd")
-        drawn.add_row(
+        outcome_table.add_row(
             outcome.sample,
             document.get("kind") or "",
             f"[{COLOURS.get(status, 'red')}]{status}",
-            outcome.says(),
+            outcome.summary(),
             f"{confidence:.2f}" if confidence is not None else "",
             f"{latency(document):.2f} s" if "timing" in document else "",
             f"${cost:.7f}" if cost is not None else "",
         )
-    return drawn
+    return outcome_table
 
 
 def latency(document: dict[str, Any]) -> float:
-    """Seconds from the event's arrival to the finished document."""
+    """Seconds from the arrival of the event to the finished document."""
     timing = document["timing"]
     began, ended = (datetime.fromisoformat(timing[key]) for key in ("received_at", "finished_at"))
     return (ended - began).total_seconds()

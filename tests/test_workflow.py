@@ -31,7 +31,6 @@ JOB = {
 PREPARED = {"mode": "single", "instances": [{"text": "hello"}], "revision": "preprocess-1"}
 PREDICTION = {"predictions": [{"label": "cat", "score": 0.9}], "timing": {"gpu_seconds": 0.1}, "revision": "gpu-1"}
 SUMMARY = {"records": 10, "failed": {}, "revision": "gpu-1"}
-TOLD = {"state": "running"}
 DONE = {"status": "succeeded", "document": "gs://out/doc.json", "job": JOB["job"]}
 FORECAST = {"predictions": [{"date": "2026-01-01"}], "revision": "forecast-1"}
 BATCH = {

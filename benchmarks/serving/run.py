@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from benchmarks.serving import ceilings, load, models, peers, process, report
 from benchmarks.serving.peers import Peer
 from benchmarks.serving.results import Measurements, ModelRun, Result
+
 TRIVIAL_ANSWER: models.Verdict = {"label": "NEGATIVE", "score": 0.5}
 OPEN_SHARE = 0.7  # of a server's own capacity, its best closed-loop throughput
 

@@ -1,4 +1,4 @@
-"""How to use what is up: its addresses in a file, the shell's export lines, and commands to try."""
+"""How to use a running stack: its addresses in a file, `export` lines for a shell, and commands to try."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any
 
-from emulator.stack.model import Stack, fill
+from emulator.stack.model import Stack, fill, placeholders
 
 _FILE = "addresses.json"
 _GCLOUD_APIS = {
@@ -15,17 +15,17 @@ _GCLOUD_APIS = {
     "PUBSUB": "/",
     "WORKFLOWS": "/",
     "WORKFLOWEXECUTIONS": "/",
-    "RUN": "/",  # which `python -m emulator.workflows run` understands; gcloud's own commands put a region before it
+    "RUN": "/",  # for `python -m emulator.workflows run`; gcloud puts a region before the host
 }
 
 
 class NotRunningError(RuntimeError):
-    """No emulator is up that keeps its addresses in that folder."""
+    """No running emulator uses the data folder."""
 
 
 def addresses(stack: Stack, data: Path, http: str, grpc: str, services: Mapping[str, str]) -> dict[str, Any]:
-    """Where everything is, as `addresses.json` says it."""
-    values = {"http": http, "grpc": grpc} | {f"{name}.url": url for name, url in services.items()}
+    """The content of `addresses.json`."""
+    values = placeholders(http, grpc, services)
     return {
         "http": http,
         "grpc": grpc,
@@ -38,44 +38,46 @@ def addresses(stack: Stack, data: Path, http: str, grpc: str, services: Mapping[
     }
 
 
-def write_addresses(data: Path, here: Mapping[str, Any]) -> None:
-    """Tell other processes, by a file that is complete as soon as it exists, that everything is up."""
+def write_addresses(data: Path, running: Mapping[str, Any]) -> None:
+    """Tell other processes that the stack is ready, by a file that is complete as soon as it exists."""
     draft = data / f"{_FILE}.new"
-    draft.write_text(json.dumps(here, indent=2))
+    draft.write_text(json.dumps(running, indent=2))
     draft.replace(data / _FILE)
 
 
 def read_addresses(data: Path) -> dict[str, Any]:
-    """What `write_addresses` wrote.
+    """The addresses of the emulator that uses the folder.
 
     Raises:
-        NotRunningError: there is no such file, or its process has gone.
+        NotRunningError: there is no `addresses.json`, or its process has gone.
     """
     try:
-        here: dict[str, Any] = json.loads((data / _FILE).read_text())
-        os.kill(here["pid"], 0)
+        running: dict[str, Any] = json.loads((data / _FILE).read_text())
+        os.kill(running["pid"], 0)
     except (FileNotFoundError, ProcessLookupError):
-        raise NotRunningError(f"no emulator is up with its data in {data}; start it with: python -m emulator") from None
-    return here
+        raise NotRunningError(
+            f"no emulator is running on {data}; start one with: python -m emulator --data {data}"
+        ) from None
+    return running
 
 
 def remove_addresses(data: Path) -> None:
     (data / _FILE).unlink(missing_ok=True)
 
 
-def environment(here: Mapping[str, Any]) -> dict[str, str]:
-    """The variables that turn Google's clients, gcloud and a service started by hand to the emulator.
+def environment(running: Mapping[str, Any]) -> dict[str, str]:
+    """The variables that point Google's clients, gcloud and a service started by hand to the emulator.
 
-    Writes the token that gcloud wants.
+    Writes the access token file that gcloud requires.
     """
-    http, grpc, config = here["http"], here["grpc"], Path(here["data"]) / "gcloud"
+    http, grpc, config = running["http"], running["grpc"], Path(running["data"]) / "gcloud"
     config.mkdir(exist_ok=True)
     token = config / "access-token"
     token.write_text("local")
     gcloud = {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api}": f"http://{http}{path}" for api, path in _GCLOUD_APIS.items()}
     return {
-        **here["env"],
-        "GOOGLE_CLOUD_PROJECT": here["project"],
+        **running["env"],
+        "GOOGLE_CLOUD_PROJECT": running["project"],
         "STORAGE_EMULATOR_HOST": f"http://{http}",
         "PUBSUB_EMULATOR_HOST": grpc,
         "WORKFLOWS_EMULATOR_HOST": grpc,
@@ -83,27 +85,26 @@ def environment(here: Mapping[str, Any]) -> dict[str, str]:
         "GCE_METADATA_IP": http,
         "CLOUDSDK_CONFIG": str(config),
         "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(token),
-        "CLOUDSDK_CORE_PROJECT": here["project"],
+        "CLOUDSDK_CORE_PROJECT": running["project"],
         "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
         "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
-        "CLOUDSDK_WORKFLOWS_LOCATION": here["location"],
+        "CLOUDSDK_WORKFLOWS_LOCATION": running["location"],
         **gcloud,
     }
 
 
-def summary(here: Mapping[str, Any], stack: Stack, env_command: str) -> str:
-    """What `up` prints once everything works."""
-    values = {"http": here["http"], "grpc": here["grpc"]}
-    values |= {f"{name}.url": url for name, url in here["services"].items()}
+def summary(running: Mapping[str, Any], stack: Stack, env_command: str) -> str:
+    """The text that `up` prints once the stack is ready."""
+    values = placeholders(running["http"], running["grpc"], running["services"])
     rows = [
-        ("Storage, Pub/Sub, Workflows, Run", f"http://{here['http']}"),
-        ("Pub/Sub, Workflows (gRPC)", here["grpc"]),
-        *here["services"].items(),
+        ("Storage, Pub/Sub, Workflows, Run", f"http://{running['http']}"),
+        ("Pub/Sub, Workflows (gRPC)", running["grpc"]),
+        *running["services"].items(),
     ]
     width = max(len(name) for name, _ in rows)
     lines = [f"  {name:<{width}}  {address}" for name, address in rows]
-    lines += ["", "To use it from another terminal:", f'  eval "$({env_command})"    # which is:']
-    lines += [f"  export {name}={value}" for name, value in environment(here).items()]
+    lines += ["", "To use it from another terminal:", f'  eval "$({env_command})"    # sets:']
+    lines += [f"  export {name}={value}" for name, value in environment(running).items()]
     if stack.examples:
         lines += ["", "Then try:", indent(fill(stack.examples, values).rstrip(), "  ")]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Runs a stack from the command line: ports chosen, progress shown, everything stopped on a signal."""
+"""`python -m emulator up`: chooses ports, runs the stack, shows progress, stops everything on a signal."""
 
 import argparse
 import asyncio
@@ -13,23 +13,24 @@ from pathlib import Path
 from emulator import ports
 from emulator.cli import guide
 from emulator.stack.model import Stack
-from emulator.supervisor.logs import Console, log_to
+from emulator.supervisor.console import Console
+from emulator.supervisor.logs import log_to
 from emulator.supervisor.supervisor import StartFailedError, Supervisor
 
-_SERVICES_OFFSET = 10  # of the services' ports from --port-base
+_SERVICES_OFFSET = 10  # from --port-base to the port of the first service
 
 
 class DataInUseError(RuntimeError):
-    """Another emulator keeps its state in the same folder."""
+    """Another emulator uses the data folder."""
 
 
 async def up(stack: Stack, options: argparse.Namespace) -> int:
-    """Run until a signal comes; returns the exit status, 1 when a part could not start.
+    """Run until a signal comes; returns the exit status, which is 1 if a service did not start.
 
     Raises:
-        StackError: the stack names something that isn't there.
-        PortTakenError: somebody else listens on a port that is needed.
-        DataInUseError: the data folder belongs to an emulator that runs.
+        StackError: a workflow cannot be deployed, or a placeholder is unknown.
+        PortTakenError: another process listens on a port that is needed.
+        DataInUseError: another emulator uses the data folder.
     """
     data: Path = options.data
     (data / "logs").mkdir(parents=True, exist_ok=True)
@@ -46,15 +47,15 @@ async def _run(stack: Stack, options: argparse.Namespace, data: Path, console: C
     console.width = max(len(name) for name in (*supervisor.urls, *tasks, "emulator"))
     stopping = _stop_on_signals(supervisor, console)
     try:
-        if not await _before(stopping, supervisor):
+        if not await _started(supervisor, stopping):
             return 0
-        here = guide.addresses(stack, data, supervisor.emulator.http, supervisor.emulator.grpc, supervisor.urls)
-        console.say(f"\nUp after {time.monotonic() - began:.1f} s. State and logs: {data}. Ctrl-C stops everything.\n")
-        console.say(guide.summary(here, stack, f"python -m emulator env --data {data}"))
-        guide.write_addresses(data, here)
+        running = guide.addresses(stack, data, supervisor.emulator.http, supervisor.emulator.grpc, supervisor.urls)
+        console.say(f"\nReady after {time.monotonic() - began:.1f} s. State and logs: {data}. Stop with Ctrl-C.\n")
+        console.say(guide.summary(running, stack, f"python -m emulator env --data {data}"))
+        guide.write_addresses(data, running)
         await stopping.wait()
     except StartFailedError as error:
-        _explain(error, console)
+        _report(error, console)
         return 1
     finally:
         guide.remove_addresses(data)
@@ -64,56 +65,69 @@ async def _run(stack: Stack, options: argparse.Namespace, data: Path, console: C
 
 @contextlib.contextmanager
 def _locked(data: Path) -> Iterator[None]:
-    """Keep other emulators out of the data folder; the system lifts the lock when this process ends."""
+    """Keep other emulators out of the data folder; the lock ends with this process."""
     with (data / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise DataInUseError(f"another emulator uses {data}; stop it, or take another folder: --data") from error
+            raise DataInUseError(f"another emulator uses {data}; stop it, or choose another one with --data") from error
         yield
 
 
 def port_numbers(stack: Stack, options: argparse.Namespace) -> dict[str, int]:
-    """The port of each service, and of `http` and `grpc`: as the options say, else as the stack file does."""
-    wanted = {"http": stack.http_port, "grpc": stack.grpc_port}
-    wanted |= {service.name: service.port for service in stack.services}
-    if options.port_base is not None:
-        wanted = {"http": options.port_base, "grpc": options.port_base + 1}
-        for index, service in enumerate(stack.services):
-            wanted[service.name] = options.port_base + _SERVICES_OFFSET + index
-    if options.free_ports:
-        wanted = dict.fromkeys(wanted, 0)
-    for name, given in (("http", options.http_port), ("grpc", options.grpc_port)):
-        wanted[name] = wanted[name] if given is None else given
-    open_names = [name for name, port in wanted.items() if port == 0]
+    """The port of each service, and the emulator's own as `http` and `grpc`.
+
+    Options take precedence over the stack file. Ports that are left open are those of the previous run if still free.
+    """
     remembered = options.data / "ports.json"
-    before: dict[str, int] = {}
-    with contextlib.suppress(OSError, ValueError):  # a convenience only
-        before = json.loads(remembered.read_text())
-    chosen = {**wanted, **ports.choose(before, open_names)}
-    remembered.write_text(json.dumps(chosen))
-    return chosen
+    requested = _requested_ports(stack, options)
+    open_names = [name for name, port in requested.items() if port == 0]
+    numbers = {**requested, **ports.choose(_previous_ports(remembered), open_names)}
+    remembered.write_text(json.dumps(numbers))
+    return numbers
+
+
+def _requested_ports(stack: Stack, options: argparse.Namespace) -> dict[str, int]:
+    """Ports by name; 0 means any free port."""
+    numbers = {"http": stack.ports.http, "grpc": stack.ports.grpc}
+    numbers |= {service.name: service.port for service in stack.services}
+    if options.port_base is not None:
+        numbers = {"http": options.port_base, "grpc": options.port_base + 1}
+        for index, service in enumerate(stack.services):
+            numbers[service.name] = options.port_base + _SERVICES_OFFSET + index
+    if options.free_ports:
+        numbers = dict.fromkeys(numbers, 0)
+    single = {"http": options.http_port, "grpc": options.grpc_port}
+    return numbers | {name: port for name, port in single.items() if port is not None}
+
+
+def _previous_ports(file: Path) -> dict[str, int]:
+    try:
+        numbers: dict[str, int] = json.loads(file.read_text())
+    except (OSError, ValueError):  # the same ports again are only a convenience
+        return {}
+    return numbers
 
 
 def _stop_on_signals(supervisor: Supervisor, console: Console) -> asyncio.Event:
-    """An event that the first signal sets; the second kills what is still stopping."""
+    """An event that the first signal sets; a second signal kills the processes that are still stopping."""
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def handle() -> None:
         if stopping.is_set():
             supervisor.kill()
         else:
-            console.say("Stopping (once more to insist)")
+            console.say("Stopping; press Ctrl-C again to kill what is still running")
         stopping.set()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # which nohup asks for
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
             loop.add_signal_handler(number, handle)
     return stopping
 
 
-async def _before(stopping: asyncio.Event, supervisor: Supervisor) -> bool:
-    """Start everything; False when a signal came first."""
+async def _started(supervisor: Supervisor, stopping: asyncio.Event) -> bool:
+    """Start everything; False if a signal came first."""
     starting = asyncio.create_task(supervisor.start())
     stopped = asyncio.create_task(stopping.wait())
     await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -126,8 +140,8 @@ async def _before(stopping: asyncio.Event, supervisor: Supervisor) -> bool:
     return False
 
 
-def _explain(error: StartFailedError, console: Console) -> None:
-    first, *tail = str(error).splitlines()
-    console.problem(f"emulator: {error.part} could not start: {first}. Its last words ({error.log} has all):")
-    for line in tail:
-        console.problem(f"  | {line}")
+def _report(error: StartFailedError, console: Console) -> None:
+    reason, *output = str(error).splitlines()
+    console.fail(f"emulator: {error.service} could not start: {reason}. Its last output (all of it: {error.log}):")
+    for line in output:
+        console.fail(f"  | {line}")

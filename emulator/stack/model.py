@@ -1,21 +1,26 @@
-"""A stack: what runs on the laptop, in the words of a deployment."""
+"""The contents of a stack file: what runs on this machine. docs/emulator.md describes the keys."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-STORAGE_EVENTS = tuple(
-    f"google.cloud.storage.object.v1.{change}" for change in ("finalized", "deleted", "archived", "metadataUpdated")
-)
 PUBSUB_EVENT = "google.cloud.pubsub.topic.v1.messagePublished"
-DEVELOPER = "developer"  # the account of whoever works on this machine
+DEVELOPER = "developer"  # the account of the person at this machine
 
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9-]*(?:\.[a-z]+)?)\}")
 
 
 class StackError(ValueError):
-    """The stack file is wrong; the message names the file, the key and what is expected there."""
+    """The stack file, or a file that it names, is wrong; the message says where, what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Ports of the emulator's APIs; 0 means any free port."""
+
+    http: int = 9010
+    grpc: int = 9011
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Subscription:
-    """A pull subscription that exists from the start, so that what its topic gets is kept."""
+    """A pull subscription, which keeps the messages of its topic from the start."""
 
     name: str
     topic: str
@@ -34,14 +39,15 @@ class Subscription:
 
 @dataclass(frozen=True)
 class Service:
-    """A process to run: a function under the functions-framework, or a command.
+    """A process to run: a function under functions-framework, or a command.
 
-    `ready` is the path that answers 2xx once the service can work; without it, an open port is enough.
-    `invokers` are the accounts that may call it; None means its triggers', all workflows' and the developer's.
+    `ready` is a path that answers 2xx once the service is ready; without it, an open port is enough.
+    `invokers` are the accounts that may call it; None means those of its triggers, of all workflows and of the
+    developer.
     """
 
     name: str
-    port: int
+    port: int = 0
     command: tuple[str, ...] = ()
     function: str | None = None
     target: str | None = None
@@ -54,9 +60,9 @@ class Service:
 
 @dataclass(frozen=True)
 class Job:
-    """A Cloud Run job: a command that every task of an execution runs, with `args` that a request may override.
+    """A Cloud Run job: the command of each task, with `args` that a request may override.
 
-    `parallelism` 0 runs as many tasks at once as the machine has CPUs; `task_timeout` is seconds for one attempt.
+    `parallelism` 0 means one task for each CPU; `task_timeout` is in seconds, for one attempt.
     """
 
     name: str
@@ -71,7 +77,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Backoff:
-    """Seconds between two attempts: `min` after the first, doubling up to `max`."""
+    """Seconds between delivery attempts: `min` after the first, doubling up to `max`."""
 
     min: float = 10
     max: float = 600
@@ -103,35 +109,39 @@ class WorkflowFile:
 
 @dataclass(frozen=True)
 class Stack:
-    """Everything that the stack file says; paths in it are relative to `root`."""
+    """A whole stack file; paths in it are relative to `root`."""
 
     path: Path
     root: Path
-    project: str
-    location: str
-    http_port: int
-    grpc_port: int
-    buckets: tuple[Bucket, ...]
-    topics: tuple[str, ...]
-    subscriptions: tuple[Subscription, ...]
-    env: Mapping[str, str]
-    services: tuple[Service, ...]
-    triggers: tuple[Trigger, ...]
-    workflows: tuple[WorkflowFile, ...]
+    project: str = "local-project"
+    location: str = "us-central1"
+    ports: Ports = Ports()
+    buckets: tuple[Bucket, ...] = ()
+    topics: tuple[str, ...] = ()
+    subscriptions: tuple[Subscription, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    services: tuple[Service, ...] = ()
     jobs: tuple[Job, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    workflows: tuple[WorkflowFile, ...] = ()
     examples: str = ""
+
+
+def placeholders(http: str, grpc: str, services: Mapping[str, str]) -> dict[str, str]:
+    """The values of the placeholders: `{http}`, `{grpc}` and `{SERVICE.url}`."""
+    return {"http": http, "grpc": grpc, **{f"{name}.url": url for name, url in services.items()}}
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
     """`text` with its `{placeholders}` replaced.
 
     Raises:
-        StackError: a placeholder that `values` doesn't hold.
+        StackError: `values` lacks a placeholder.
     """
 
     def value(match: re.Match[str]) -> str:
         if match[1] not in values:
-            raise StackError(f"{match[0]} names nothing; there is {', '.join(sorted(values))}")
+            raise StackError(f"unknown placeholder {match[0]}; known are {', '.join(sorted(values))}")
         return values[match[1]]
 
     return _PLACEHOLDER.sub(value, text)

@@ -1,4 +1,4 @@
-"""Buckets: made, listed, changed and deleted."""
+"""Buckets: creates, lists, changes and deletes them."""
 
 import json
 import sqlite3
@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from .database import Database, Transaction
-from .errors import BucketNotFoundError, ConflictError, InvalidError
-from .names import check_bucket_name
-from .patches import bucket_fields, merge
-from .preconditions import ALWAYS, Preconditions
-from .resources import Fields, bucket_etag, timestamp
+from emulator.storage.database import Database, Transaction
+from emulator.storage.errors import BucketNotFoundError, ConflictError, InvalidError
+from emulator.storage.names import check_bucket_name
+from emulator.storage.patches import bucket_fields, merge
+from emulator.storage.preconditions import ALWAYS, Preconditions
+from emulator.storage.resources import Fields, timestamp, version_etag
 
 _MULTI_REGIONS = {"US", "EU", "ASIA"}
 _DEFAULT_FIELDS: Fields = {
@@ -30,7 +30,7 @@ _DEFAULT_FIELDS: Fields = {
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket's row; `fields` hold its resource but for what follows from the other attributes."""
+    """A bucket; `fields` are its resource without what follows from the other attributes."""
 
     name: str
     project: str
@@ -49,7 +49,7 @@ class Bucket:
             "selfLink": f"{base_url}/storage/v1/b/{self.name}",
             "name": self.name,
             "metageneration": str(self.metageneration),
-            "etag": bucket_etag(self.metageneration),
+            "etag": version_etag(self.metageneration),
             **self.fields,
         }
 
@@ -74,11 +74,11 @@ class Buckets:
         self._project = project
 
     def create(self, name: str, fields: Fields | None = None, project: str | None = None) -> Bucket:
-        """Makes a bucket; `fields` is its resource, as in a request to the JSON API.
+        """Create a bucket; `fields` is its resource, as in a request to the JSON API.
 
         Raises:
-            InvalidError: A name or field is not allowed.
-            ConflictError: There is such a bucket.
+            InvalidError: the name or a field is not allowed.
+            ConflictError: the bucket exists.
         """
         check_bucket_name(name)
         now = timestamp(self._clock())
@@ -107,7 +107,7 @@ class Buckets:
         return bucket
 
     def listing(self, project: str | None = None, prefix: str = "", after: str = "", limit: int = 1000) -> list[Bucket]:
-        """Buckets by name, from the one after `after`; None lists those of all projects."""
+        """Buckets in the order of their names, which are greater than `after`; None lists all projects."""
         with self._database.reading() as view:
             rows = view.execute(
                 "SELECT * FROM buckets WHERE name > ? AND substr(name, 1, ?) = ? AND (? IS NULL OR project = ?) "
@@ -119,17 +119,17 @@ class Buckets:
     def patch(
         self, name: str, changes: Fields, preconditions: Preconditions = ALWAYS, *, replace: bool = False
     ) -> Bucket:
-        """Merges `changes` into the bucket's resource, or with `replace` sets every field that can be set."""
+        """Merge `changes` into the bucket's resource, or with `replace` set every settable field."""
         now = self._clock()
         with self._database.transaction() as transaction:
             bucket = require_bucket(transaction, name)
             preconditions.check_bucket(bucket.metageneration)
-            wanted = bucket_fields(changes)
-            _check_fixed(bucket, wanted)
+            requested = bucket_fields(changes)
+            _check_location(bucket, requested)
             kept = {
                 key: value for key, value in bucket.fields.items() if not replace or not bucket_fields({key: value})
             }
-            fields = merge({**_DEFAULT_FIELDS, **kept} if replace else kept, wanted)
+            fields = merge({**_DEFAULT_FIELDS, **kept} if replace else kept, requested)
             fields["location"] = bucket.fields["location"]
             fields["updated"] = timestamp(now)
             changed = Bucket(name, bucket.project, bucket.metageneration + 1, fields)
@@ -142,10 +142,10 @@ class Buckets:
         return changed
 
     def delete(self, name: str, preconditions: Preconditions = ALWAYS) -> None:
-        """Deletes an empty bucket, with its notifications and policy.
+        """Delete an empty bucket with its notifications and its policy.
 
         Raises:
-            ConflictError: It holds an object, be it only a noncurrent one.
+            ConflictError: it contains an object, live or noncurrent.
         """
         with self._database.transaction() as transaction:
             bucket = require_bucket(transaction, name)
@@ -165,7 +165,7 @@ class Buckets:
             transaction.execute("DELETE FROM buckets WHERE name = ?", name)
 
 
-def _check_fixed(bucket: Bucket, wanted: Fields) -> None:
-    location = wanted.get("location")
+def _check_location(bucket: Bucket, requested: Fields) -> None:
+    location = requested.get("location")
     if location is not None and str(location).upper() != bucket.fields["location"]:
         raise InvalidError("Bucket location cannot be changed after creation.")

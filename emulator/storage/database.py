@@ -1,4 +1,4 @@
-"""The SQLite file behind the store: its tables, and transactions that one writer at a time holds."""
+"""The SQLite database of the store: its tables, and transactions that run one at a time."""
 
 import sqlite3
 import threading
@@ -46,8 +46,8 @@ CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NU
 class Transaction:
     """One atomic change.
 
-    Once it holds, `changes` (ids in the outbox) are announced, and of `garbage` (ids of contents) those are removed
-    that no row names any more.
+    After the commit, `changes` (ids in the outbox) are announced, and those contents in `garbage` (ids) are removed
+    that no row refers to any more.
     """
 
     connection: sqlite3.Connection
@@ -61,25 +61,25 @@ class Transaction:
         row: sqlite3.Row | None = self.connection.execute(statement, values).fetchone()
         return row
 
-    def names(self, content: str) -> bool:
+    def refers_to(self, content: str) -> bool:
         """Whether an object or an unfinished upload has this content."""
         tables = ("objects", "uploads", "parts")
         return any(self.row(f"SELECT 1 FROM {table} WHERE content = ?", content) for table in tables)  # noqa: S608
 
     def next_count(self, name: str, at_least: int = 1) -> int:
-        """The counter's next value: above every earlier one, and not below `at_least`."""
+        """The counter's next value: greater than every earlier one, and at least `at_least`."""
         row = self.row("SELECT value FROM counters WHERE name = ?", name)
         value = max(at_least, row["value"] + 1) if row else at_least
         self.execute("INSERT OR REPLACE INTO counters (name, value) VALUES (?, ?)", name, value)
         return value
 
     def next_generation(self, now: datetime) -> int:
-        """A generation: the time in microseconds, moved on where the clock stands still or goes back."""
+        """A generation: the time in microseconds, or the last generation plus one if the clock has not advanced."""
         return self.next_count("generation", int(now.timestamp() * 1_000_000))
 
 
 class Database:
-    """One connection that threads take turns with, so that whatever a transaction reads still holds when it commits."""
+    """One connection, which threads use in turn, so that what a transaction reads is still true when it commits."""
 
     def __init__(self, file: Path | None, committed: Callable[[Transaction], None]) -> None:
         self._connection = sqlite3.connect(
@@ -94,13 +94,13 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Commits when the block ends, rolls back when it raises."""
+        """Commit at the end of the block; roll back if it raises."""
         with self._lock:
             transaction = Transaction(self._connection)
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield transaction
-                transaction.garbage = [id for id in set(transaction.garbage) if id and not transaction.names(id)]
+                transaction.garbage = [id for id in set(transaction.garbage) if id and not transaction.refers_to(id)]
                 self._connection.execute("COMMIT")
             except BaseException:
                 self._connection.execute("ROLLBACK")
@@ -109,7 +109,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
-        """A consistent view; nothing may be written in it."""
+        """A consistent view, for reading only."""
         with self._lock:
             yield Transaction(self._connection)
 

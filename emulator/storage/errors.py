@@ -1,25 +1,24 @@
-"""What can go wrong in the object store, each error with the status and body that the service answers.
+"""Errors of the store, each with the status and body of the service's response.
 
 StorageError
 ├── InvalidError             400  a malformed request or a value that is not allowed
-├── ForbiddenError           403  a hold or a retention policy forbids it
-├── NotFoundError            404  no such bucket, object, generation, upload or notification
+├── ForbiddenError           403  a hold or a retention policy forbids the request
+├── NotFoundError            404  the bucket, object, generation, upload or notification does not exist
 ├── ConflictError            409  the bucket exists already, or is not empty
-├── GoneError                410  the upload session has ended
 ├── LengthRequiredError      411  an upload without Content-Length
 ├── PreconditionError        412  an if…Match condition did not hold
 ├── NotModifiedError         304  an if…NotMatch condition of a read did not hold
 ├── TooLargeError            413  the body exceeds what is accepted
-├── RangeError               416  the asked range lies outside of the object
+├── RangeError               416  the requested range lies outside the object
 ├── CancelledError           499  the upload session was cancelled
-└── UnsupportedError         501  a part of the API that is not emulated
+└── UnsupportedError         501  this part of the API is not emulated
 """
 
 from typing import Any
 
 
 class StorageError(Exception):
-    """A refusal: `status` is the HTTP status, `reason` the JSON API's word, `code` the XML API's word."""
+    """A refused request: `status` is the HTTP status, `reason` the JSON API's code, `code` the XML API's."""
 
     status: int = 500
     reason: str = "backendError"
@@ -83,10 +82,6 @@ class ConflictError(StorageError):
     def __init__(self, message: str, *, code: str = "BucketAlreadyOwnedByYou") -> None:
         super().__init__(message)
         self.code = code
-
-
-class GoneError(StorageError):
-    status, reason, code = 410, "gone", "Gone"
 
 
 class LengthRequiredError(StorageError):

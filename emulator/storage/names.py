@@ -1,17 +1,17 @@
-"""Which names buckets and objects may have."""
+"""Rules for the names of buckets and objects."""
 
 import re
 from ipaddress import IPv4Address
 
-from .errors import InvalidError
+from emulator.storage.errors import InvalidError
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]*[a-z0-9]")
 _GOOGLE = re.compile(r"g[o0]{2}g[l1]e")
-MAX_OBJECT_NAME = 1024
+_MAX_OBJECT_NAME = 1024
 
 
 def check_bucket_name(name: str) -> None:
-    """Raises InvalidError unless a bucket may have this name."""
+    """Raise InvalidError unless a bucket may have this name."""
     dotted = "." in name
     longest = 222 if dotted else 63
     if (
@@ -35,16 +35,16 @@ def _is_address(name: str) -> bool:
 
 
 def check_object_name(name: str) -> None:
-    """Raises InvalidError unless an object may have this name."""
+    """Raise InvalidError unless an object may have this name."""
     try:
         length = len(name.encode())
     except UnicodeEncodeError as error:
         raise InvalidError("Object names must be valid Unicode.", code="InvalidObjectName") from error
     if length == 0:
         raise InvalidError("Required object name is missing.", code="InvalidObjectName")
-    if length > MAX_OBJECT_NAME:
+    if length > _MAX_OBJECT_NAME:
         raise InvalidError(
-            f"The maximum object length is {MAX_OBJECT_NAME} characters, "
+            f"The maximum object length is {_MAX_OBJECT_NAME} characters, "
             f"but got a name with {length} characters: '{name[:64]}...'",
             code="KeyTooLongError",
         )

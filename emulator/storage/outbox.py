@@ -1,4 +1,4 @@
-"""Changes of objects, written with the change itself and kept until their delivery is acknowledged."""
+"""Changes of objects, recorded in the same transaction and kept until their delivery is acknowledged."""
 
 import json
 import sqlite3
@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from .database import Transaction
-from .resources import Fields, StoredObject, timestamp
+from emulator.storage.database import Transaction
+from emulator.storage.resources import Fields, StoredObject, timestamp
 
 ChangeType = Literal["finalize", "delete", "archive", "metadataUpdate"]
 
@@ -25,12 +25,12 @@ class Change:
     """One change of one object.
 
     Attributes:
-        id: Grows with each change; what `Store.acknowledge` takes.
-        type: What happened.
-        resource: The object resource just after the change (for a deletion: just before it).
-        attributes: `overwroteGeneration` or `overwrittenByGeneration` where they apply.
-        notifications: The bucket's notification configurations that ask for this change, as they were then.
-        time: When it happened, RFC 3339.
+        id: increases with each change; the argument of `Store.acknowledge`.
+        type: what happened.
+        resource: the object resource after the change, or before a deletion.
+        attributes: `overwroteGeneration` or `overwrittenByGeneration`, where they apply.
+        notifications: the bucket's notification configurations that matched the change when it happened.
+        time: when it happened, RFC 3339.
     """
 
     id: int
@@ -41,7 +41,7 @@ class Change:
     time: str
 
     def message_attributes(self, notification: Fields) -> dict[str, str]:
-        """The attributes of the Pub/Sub message that `notification` asks for; its data is `resource` as JSON."""
+        """The attributes of the Pub/Sub message for a notification configuration."""
         return {
             **notification.get("custom_attributes", {}),
             "notificationConfig": (
@@ -60,27 +60,27 @@ class Change:
 def record(
     transaction: Transaction, change: ChangeType, stored: StoredObject, now: datetime, **attributes: str
 ) -> None:
-    """Adds a change to the transaction that makes it."""
+    """Record a change in the transaction that makes it."""
     rows = transaction.execute("SELECT fields FROM notifications WHERE bucket = ? ORDER BY id", stored.bucket)
-    wanted = [fields for row in rows if _asks(fields := json.loads(row["fields"]), change, stored.name)]
+    notifications = [fields for row in rows if _matches(fields := json.loads(row["fields"]), change, stored.name)]
     cursor = transaction.execute(
         "INSERT INTO outbox (type, time, object, attributes, notifications) VALUES (?, ?, ?, ?, ?)",
         change,
         timestamp(now),
         json.dumps(asdict(stored)),
         json.dumps(attributes),
-        json.dumps(wanted),
+        json.dumps(notifications),
     )
     transaction.changes.append(int(cursor.lastrowid or 0))
 
 
-def _asks(notification: Fields, change: ChangeType, name: str) -> bool:
+def _matches(notification: Fields, change: ChangeType, name: str) -> bool:
     types: list[Any] = notification.get("event_types") or list(EVENT_TYPES.values())
     return EVENT_TYPES[change] in types and name.startswith(notification.get("object_name_prefix", ""))
 
 
 def change_of(row: sqlite3.Row, base_url: str) -> Change:
-    """The entry in one row of the outbox, its links leading to `base_url`."""
+    """The change in a row of the outbox; the links of its resource begin with `base_url`."""
     return Change(
         row["id"],
         row["type"],

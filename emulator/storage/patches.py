@@ -1,15 +1,15 @@
-"""The fields that a client may set on buckets and objects, checked, and how a patch merges into them."""
+"""The fields that clients may set on buckets and objects: their checks, and how a patch is merged."""
 
 import re
 from collections.abc import Callable
 from datetime import date
 from typing import Any
 
-from .errors import InvalidError
-from .resources import Fields, moment, timestamp
+from emulator.storage.errors import InvalidError
+from emulator.storage.resources import Fields, moment, timestamp
 
-MAX_CUSTOM_METADATA = 8 * 1024
-STORAGE_CLASSES = {
+_MAX_CUSTOM_METADATA = 8 * 1024
+_STORAGE_CLASSES = {
     "STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE", "MULTI_REGIONAL", "REGIONAL", "DURABLE_REDUCED_AVAILABILITY",
 }  # fmt: skip
 
@@ -17,7 +17,7 @@ _DURATION = re.compile(r"\d+")
 
 
 def merge(fields: Fields, changes: Fields) -> Fields:
-    """A JSON merge patch: null removes a key, a map merges into the map that is there."""
+    """A JSON merge patch: null removes a key, a map is merged into the existing map."""
     merged = dict(fields)
     for key, value in changes.items():
         if value is None:
@@ -31,17 +31,17 @@ def merge(fields: Fields, changes: Fields) -> Fields:
 
 
 def object_fields(resource: Fields) -> Fields:
-    """Those fields of an object resource that a client may set; fields that only the service sets are ignored."""
+    """The fields of an object resource that a client may set; all others are ignored."""
     return _settable(resource, _OBJECT)
 
 
 def bucket_fields(resource: Fields) -> Fields:
-    """Those fields of a bucket resource that a client may set."""
+    """The fields of a bucket resource that a client may set; all others are ignored."""
     fields = _settable(resource, _BUCKET)
     configuration = fields.get("iamConfiguration") or {}
     access = configuration.get("uniformBucketLevelAccess")
     if access is not None and "enabled" in _map("uniformBucketLevelAccess", access):
-        # The older name of the same setting, which clients still read.
+        # The former name of the same setting, which clients still read.
         fields["iamConfiguration"] = {**configuration, "bucketPolicyOnly": {"enabled": access["enabled"]}}
     return fields
 
@@ -90,16 +90,16 @@ def _metadata(key: str, value: Any) -> Fields:
         size = sum(len(name.encode()) + len((text or "").encode()) for name, text in entries.items())
     except UnicodeEncodeError as error:
         raise InvalidError(f"Invalid value for: {key}: not valid Unicode.") from error
-    if size > MAX_CUSTOM_METADATA:
+    if size > _MAX_CUSTOM_METADATA:
         raise InvalidError(
-            f"Your custom metadata is too large ({size} bytes); the limit is {MAX_CUSTOM_METADATA} bytes."
+            f"Your custom metadata is too large ({size} bytes); the limit is {_MAX_CUSTOM_METADATA} bytes."
         )
     return entries
 
 
 def _storage_class(key: str, value: Any) -> str:
     name = _text(key, value).upper()
-    if name not in STORAGE_CLASSES:
+    if name not in _STORAGE_CLASSES:
         raise InvalidError("The storage class you specified is not valid.", code="InvalidStorageClass")
     return name
 
@@ -131,7 +131,7 @@ def _lifecycle(key: str, value: Any) -> Fields:
         if not condition:
             raise InvalidError("A lifecycle rule must have at least one condition.")
         for name, limit in condition.items():
-            if name not in LIFECYCLE_CONDITIONS or not LIFECYCLE_CONDITIONS[name](limit):
+            if name not in _LIFECYCLE_CONDITIONS or not _LIFECYCLE_CONDITIONS[name](limit):
                 raise InvalidError(f"Invalid lifecycle condition: {name}: {limit!r}")
         if action["type"] == "SetStorageClass":
             _storage_class(f"{key}.rule.action.storageClass", action.get("storageClass"))
@@ -154,7 +154,7 @@ def _are_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
-LIFECYCLE_CONDITIONS: dict[str, Callable[[Any], bool]] = {
+_LIFECYCLE_CONDITIONS: dict[str, Callable[[Any], bool]] = {
     "age": _is_count,
     "createdBefore": _is_date,
     "customTimeBefore": _is_date,

@@ -1,16 +1,16 @@
-"""The if…Match conditions of a request, held against what is there in the transaction that acts on it."""
+"""The if…Match preconditions of a request, checked in the transaction that acts on the object or bucket."""
 
 from dataclasses import dataclass
 
-from .errors import NotModifiedError, PreconditionError
-from .resources import StoredObject, bucket_etag
+from emulator.storage.errors import NotModifiedError, PreconditionError
+from emulator.storage.resources import StoredObject, version_etag
 
 
 @dataclass(frozen=True)
 class Preconditions:
-    """Conditions on one object or bucket; generation 0 stands for "there is none".
+    """Preconditions on an object or bucket; generation 0 means that the object must not exist.
 
-    `etags` and `not_etags` are the If-Match and If-None-Match headers' tags, where given.
+    `etags` and `not_etags` are the tags of the headers If-Match and If-None-Match.
     """
 
     generation: int | None = None
@@ -21,7 +21,7 @@ class Preconditions:
     not_etags: frozenset[str] | None = None
 
     def check(self, stored: StoredObject | None) -> None:
-        """Raises PreconditionError unless all hold for the object that a write is about to replace or change."""
+        """Raise PreconditionError unless all hold for the object that a write replaces or changes."""
         generation = stored.generation if stored else 0
         metageneration = stored.metageneration if stored else 0
         self._check_equal(generation, metageneration, stored.etag if stored else None)
@@ -29,14 +29,14 @@ class Preconditions:
             raise PreconditionError("If-None-Match")
 
     def check_read(self, stored: StoredObject) -> None:
-        """As `check`, but a failed "not" condition means that the reader has it already: NotModifiedError."""
+        """Like `check`, but a failed "not" condition raises NotModifiedError: the reader already has the object."""
         self._check_equal(stored.generation, stored.metageneration, stored.etag)
         if self._meets_not(stored.generation, stored.metageneration, stored.etag):
             raise NotModifiedError(stored.etag)
 
     def check_bucket(self, metageneration: int, *, reading: bool = False) -> None:
-        """Holds the metageneration conditions against a bucket's."""
-        tag = bucket_etag(metageneration)
+        """Check the metageneration conditions against a bucket's metageneration."""
+        tag = version_etag(metageneration)
         self._check_equal(0, metageneration, tag)
         if self._meets_not(-1, metageneration, tag):
             raise NotModifiedError(tag) if reading else PreconditionError("If-None-Match")

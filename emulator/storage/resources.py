@@ -1,4 +1,4 @@
-"""Objects and times as the API shows them."""
+"""Stored objects, times and entity tags, in the form of the JSON API."""
 
 import base64
 import json
@@ -17,21 +17,21 @@ def timestamp(moment: datetime) -> str:
 
 
 def moment(text: str) -> datetime:
-    """The time that an RFC 3339 string names; ValueError when it is none."""
+    """The time in an RFC 3339 string; ValueError if the string is not one."""
     parsed = datetime.fromisoformat(text)
     if parsed.tzinfo is None:
         raise ValueError(f"{text!r} has no offset from UTC")
     return parsed
 
 
-def etag(generation: int, metageneration: int) -> str:
-    """An entity tag as the service builds it: both numbers as protobuf varints in base64."""
+def object_etag(generation: int, metageneration: int) -> str:
+    """An object's entity tag as the service forms it: both numbers as protobuf varints, in base64."""
     return base64.b64encode(b"\x08" + _varint(generation) + b"\x10" + _varint(metageneration)).decode()
 
 
-def bucket_etag(metageneration: int) -> str:
-    """A bucket's entity tag: its metageneration, encoded alike."""
-    return base64.b64encode(b"\x08" + _varint(metageneration)).decode()
+def version_etag(version: int) -> str:
+    """The entity tag of a bucket (from its metageneration) or a policy (from its version), in the same encoding."""
+    return base64.b64encode(b"\x08" + _varint(version)).decode()
 
 
 def _varint(value: int) -> bytes:
@@ -45,7 +45,7 @@ def _varint(value: int) -> bytes:
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One generation of an object; `content` names its file, `fields` hold the rest of its resource."""
+    """One generation of an object; `content` is the id of its bytes, `fields` are the rest of its resource."""
 
     bucket: str
     name: str
@@ -61,10 +61,10 @@ class StoredObject:
 
     @property
     def etag(self) -> str:
-        return etag(self.generation, self.metageneration)
+        return object_etag(self.generation, self.metageneration)
 
     def resource(self, base_url: str) -> Fields:
-        """The object resource of the JSON API, with links that lead to `base_url`."""
+        """The object resource of the JSON API; its links begin with `base_url`."""
         path = f"/storage/v1/b/{self.bucket}/o/{quote(self.name, safe='')}"
         return {
             "kind": "storage#object",

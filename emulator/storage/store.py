@@ -1,4 +1,4 @@
-"""The object store as one Python object, without HTTP: buckets, objects, uploads and the outbox of changes."""
+"""The whole store as one Python object, without HTTP: buckets, objects, uploads and the outbox of changes."""
 
 import fcntl
 import logging
@@ -7,18 +7,17 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from emulator.storage.buckets import Buckets
 from emulator.storage.configuration.lifecycle import expire
 from emulator.storage.configuration.notifications import Notifications
 from emulator.storage.configuration.policies import Policies
 from emulator.storage.contents.files import Contents
+from emulator.storage.database import Database, Transaction
 from emulator.storage.objects.objects import Objects
-from emulator.storage.uploads.multipart import PartUploads
-from emulator.storage.uploads.resumable import Uploads
-
-from .buckets import Buckets
-from .database import Database, Transaction
-from .outbox import Change, change_of
-from .resources import Fields, StoredObject
+from emulator.storage.outbox import Change, change_of
+from emulator.storage.resources import Fields, StoredObject
+from emulator.storage.uploads.multipart import MultipartUploads
+from emulator.storage.uploads.resumable import ResumableUploads
 
 logger = logging.getLogger(__name__)
 
@@ -30,18 +29,18 @@ def utc_now() -> datetime:
 
 
 class Store:
-    """All state of the emulated Cloud Storage; safe to use from many threads.
+    """All state of the emulated Cloud Storage; safe to use from several threads.
 
     Args:
-        path: The folder that keeps the state; made if absent. None keeps it in memory and a temporary folder.
-        on_change: Called as (type, object resource, attributes) after a change is committed, in the thread
-            that made it. It may be lost when the process dies: what must be delivered is read from `outbox`.
-        project: The project of buckets that are created without one.
-        base_url: Where links in the outbox's resources lead; may be set once the address is known.
-        clock: Tells the time.
+        path: folder of the state, created if missing. None keeps the state in memory and in a temporary folder.
+        on_change: called as (type, object resource, attributes) after each committed change, in the thread that made
+            it. A call is lost if the process dies; the outbox is not.
+        project: project of buckets that are created without one.
+        base_url: start of the links in the outbox's resources.
+        clock: returns the current time.
 
     Raises:
-        BlockingIOError: Another process holds the folder.
+        BlockingIOError: another process uses the folder.
     """
 
     def __init__(
@@ -70,31 +69,31 @@ class Store:
         self._database = Database(None if path is None else folder / "metadata.sqlite", self._committed)
         self.buckets = Buckets(self._database, clock, project)
         self.objects = Objects(self._database, self.contents, clock)
-        self.uploads = Uploads(self._database, self.contents, self.objects, clock)
-        self.parts = PartUploads(self._database, self.contents, self.objects, clock)
+        self.resumable_uploads = ResumableUploads(self._database, self.contents, self.objects, clock)
+        self.multipart_uploads = MultipartUploads(self._database, self.contents, self.objects, clock)
         self.notifications = Notifications(self._database)
         self.policies = Policies(self._database, project)
         self._sweep()
 
     def outbox(self, after: int = 0, limit: int = 100) -> list[Change]:
-        """The oldest changes that are not acknowledged and whose id is above `after`."""
+        """The oldest changes that are not acknowledged and whose id is greater than `after`."""
         with self._database.reading() as view:
             rows = view.execute("SELECT * FROM outbox WHERE id > ? ORDER BY id LIMIT ?", after, limit)
             return [change_of(row, self.base_url) for row in rows]
 
     def acknowledge(self, *ids: int) -> None:
-        """Takes delivered changes out of the outbox; unknown ids are ignored."""
+        """Remove delivered changes from the outbox; unknown ids are ignored."""
         with self._database.transaction() as transaction:
             for change in ids:
                 transaction.execute("DELETE FROM outbox WHERE id = ?", change)
 
     def expire(self, now: datetime) -> list[StoredObject]:
-        """Applies the buckets' lifecycle rules as of `now`; returns the objects they deleted or archived."""
-        self.uploads.expire(now)
-        return expire(self._database, self.objects, self.parts, now)
+        """Apply lifecycle rules as of `now`; returns the objects that were deleted or archived."""
+        self.resumable_uploads.expire(now)
+        return expire(self._database, self.objects, self.multipart_uploads, now)
 
     def close(self) -> None:
-        """Lets go of the folder; a temporary one is removed."""
+        """Release the folder; a temporary one is removed."""
         self._database.close()
         self._lock.close()
         if self._temporary:
@@ -114,7 +113,7 @@ class Store:
         try:
             self.on_change(entry.type, entry.resource, entry.attributes)
         except Exception:
-            # The write holds whatever its listener does, and the outbox still has the change.
+            # The write is committed whatever its listener does, and the outbox still has the change.
             logger.exception("change hook failed", extra={"change": entry.id})
 
     def _sweep(self) -> None:

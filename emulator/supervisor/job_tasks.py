@@ -1,45 +1,44 @@
-"""Starts the tasks of jobs as processes of this machine, as the supervisor starts services."""
+"""Starts each task of a job as a process of this machine."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from emulator.cloud_run_jobs import Attempt
-from emulator.stack import model
 from emulator.stack.model import Stack
-from emulator.supervisor.logs import Console, Output
+from emulator.supervisor import environment
+from emulator.supervisor.console import Console
+from emulator.supervisor.logs import ProcessLog
 from emulator.supervisor.process_group import ProcessGroup
-from emulator.supervisor.reaper import Guard
+from emulator.supervisor.reaper import Reaper
 
 
-class Tasks:
-    """Knows each job's command and environment; `logs` gets a folder for every execution."""
+class JobTasks:
+    """Holds the command and the environment of each job; every execution gets a folder below `logs`."""
 
-    def __init__(self, stack: Stack, logs: Path, console: Console, guard: Guard) -> None:
-        self._stack, self._logs, self._console, self._guard = stack, logs, console, guard
+    def __init__(self, stack: Stack, logs: Path, console: Console, reaper: Reaper) -> None:
+        self._stack, self._logs, self._console, self._reaper = stack, logs, console, reaper
         self._commands: dict[str, tuple[list[str], list[str]]] = {}
         self._env: dict[str, dict[str, str]] = {}
 
-    def prepare(self, values: Mapping[str, str], inherited: Mapping[str, str]) -> None:
-        """Fill the placeholders of every job; `inherited` are the variables that every process gets.
+    def prepare(self, values: Mapping[str, str]) -> None:
+        """Fill the placeholders of every job.
 
         Raises:
-            StackError: a placeholder names nothing.
+            StackError: a placeholder is unknown.
         """
         for job in self._stack.jobs:
-            try:
-                command, args = ([model.fill(word, values) for word in words] for words in (job.command, job.args))
-                env = {name: model.fill(text, values) for name, text in {**self._stack.env, **job.env}.items()}
-            except model.StackError as error:
-                raise model.StackError(f"{self._stack.path}: jobs.{job.name}: {error}") from error
-            self._commands[job.name] = [sys.executable if word == "python" else word for word in command], args
-            self._env[job.name] = {**inherited, **env}
+            place = f"{self._stack.path}: jobs.{job.name}"
+            words = environment.filled(place, environment.command(job.command), values)
+            args = environment.filled(place, job.args, values)
+            env = environment.filled_variables(place, {**self._stack.env, **job.env}, values)
+            self._commands[job.name] = words, args
+            self._env[job.name] = {**environment.inherited(), **env}
 
     async def start(self, attempt: Attempt) -> ProcessGroup:
         """Start the process of an attempt; its output goes to `<logs>/<execution>/task<index>.log`.
 
         Raises:
-            OSError: the job's program can't be started, or the stack has no such job any more.
+            OSError: the program cannot be started, or the stack no longer has the job.
         """
         if attempt.job not in self._commands:
             raise OSError(f"the stack has no job {attempt.job!r} any more")
@@ -47,6 +46,6 @@ class Tasks:
         argv = [*command, *(args if attempt.args is None else attempt.args)]
         folder = self._logs / attempt.execution
         folder.mkdir(exist_ok=True)
-        output = Output(f"{attempt.job}/{attempt.index}", folder / f"task{attempt.index}.log", self._console)
+        log = ProcessLog(f"{attempt.job}/{attempt.index}", folder / f"task{attempt.index}.log", self._console)
         env = {**self._env[attempt.job], **attempt.env}
-        return await ProcessGroup.start(argv, env, self._stack.root, output, self._guard)
+        return await ProcessGroup.start(argv, env, self._stack.root, log, self._reaper)

@@ -1,4 +1,4 @@
-"""A process together with all that it starts: its output is read, its end is seen, nothing of it stays behind."""
+"""A process and its descendants: their output is copied to a log, and none of them outlives the group."""
 
 import asyncio
 import os
@@ -7,28 +7,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from emulator.supervisor.logs import Output
-from emulator.supervisor.reaper import Guard, kill_group
+from emulator.supervisor.logs import ProcessLog
+from emulator.supervisor.reaper import Reaper, kill_group
 
-_LAST_WORDS_S = 2  # for a pipe that somebody outside the group still holds
+_DRAIN_S = 2  # for a pipe that a process outside the group still holds open
 
 
 class ProcessGroup:
-    """A process that leads a group of its own; whoever starts one calls `end`, whatever has happened to it."""
+    """A process that leads a group of its own; however it ends, `start` must be followed by `end`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, reader: asyncio.Task[None], guard: Guard) -> None:
-        self._process, self._reader, self._guard = process, reader, guard
+    def __init__(self, process: asyncio.subprocess.Process, reader: asyncio.Task[None], reaper: Reaper) -> None:
+        self._process, self._reader, self._reaper = process, reader, reaper
 
     @classmethod
     async def start(
-        cls, argv: Sequence[str], env: Mapping[str, str], folder: Path, output: Output, guard: Guard
+        cls, argv: Sequence[str], env: Mapping[str, str], folder: Path, log: ProcessLog, reaper: Reaper
     ) -> Self:
-        """Start a process in `folder` with exactly the variables `env`.
+        """Start a process in `folder` with no other environment variables than `env`.
 
         Raises:
-            OSError: there is no such program.
+            OSError: the program cannot be started.
         """
-        # A pipe of our own: with one of asyncio's, `wait` would wait for all that hold it, not for the process alone.
+        # Not asyncio's pipe: with that, `wait` would return only once every process that inherited the pipe has ended.
         reading, writing = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
@@ -45,8 +45,8 @@ class ProcessGroup:
             raise
         finally:
             os.close(writing)
-        guard.watch(process.pid)
-        return cls(process, asyncio.create_task(_copy(reading, output)), guard)
+        reaper.watch(process.pid)
+        return cls(process, asyncio.create_task(_copy(reading, log)), reaper)
 
     async def wait(self) -> int:
         """The exit status of the process; negative for the signal that ended it."""
@@ -60,20 +60,20 @@ class ProcessGroup:
         """Kill what is left of the group and read the rest of its output."""
         self.signal(signal.SIGKILL)
         await self._process.wait()
-        self._guard.forget(self._process.pid)
-        await asyncio.wait((self._reader,), timeout=_LAST_WORDS_S)
+        self._reaper.forget(self._process.pid)
+        await asyncio.wait((self._reader,), timeout=_DRAIN_S)
         self._reader.cancel()
 
 
-async def _copy(reading: int, output: Output) -> None:
-    """Read a pipe until nobody holds its other end."""
+async def _copy(reading: int, log: ProcessLog) -> None:
+    """Copy a pipe to the log until its other end is closed."""
     stream = asyncio.StreamReader()
     with os.fdopen(reading, "rb", 0) as pipe:
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(stream), pipe
         )
         try:
-            await output.copy(stream)
+            await log.copy(stream)
         finally:
             transport.close()
 

@@ -1,6 +1,8 @@
-"""Kills the process groups that it was told of when its parent goes away, even by SIGKILL.
+"""Kills process groups once the emulator has gone, even by SIGKILL.
 
-Run as a script: standard input brings lines `+PGID` and `-PGID`; its end means that the parent is gone.
+Runs as a script of its own, which the emulator starts: lines `+PGID` and `-PGID` on standard input say which groups to
+watch; the end of the input means that the emulator has gone. Imports nothing but the standard library, since the
+script starts without any other packages.
 """
 
 import os
@@ -10,8 +12,8 @@ import sys
 from typing import Self
 
 
-class Guard:
-    """The parent's side: keeps the guard informed of the groups that run."""
+class Reaper:
+    """Starts the script and tells it which process groups are running; a context manager."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -19,12 +21,18 @@ class Guard:
         )
 
     def watch(self, group: int) -> None:
-        self._tell(f"+{group}\n")
+        self._write(f"+{group}\n")
 
     def forget(self, group: int) -> None:
-        self._tell(f"-{group}\n")
+        self._write(f"-{group}\n")
 
-    def _tell(self, line: str) -> None:
+    def close(self) -> None:
+        """End the script, which kills every group that it still watches."""
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _write(self, line: str) -> None:
         assert self._process.stdin
         self._process.stdin.write(line.encode())
 
@@ -32,19 +40,16 @@ class Guard:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the guard; it kills whatever it still watches."""
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait()
+        self.close()
 
 
-def kill_group(group: int, how: int = signal.SIGKILL) -> None:
-    """Send a signal to every process of a group that still has some."""
+def kill_group(group: int, number: int = signal.SIGKILL) -> None:
+    """Send a signal to every process of a group, if there are any."""
     try:
-        os.killpg(group, how)
+        os.killpg(group, number)
     except ProcessLookupError:
         return
-    except PermissionError:  # macOS says this of a group of which only zombies are left
+    except PermissionError:  # macOS raises this for a group that has only zombies left
         return
 
 

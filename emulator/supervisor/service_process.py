@@ -1,4 +1,4 @@
-"""One service as a process: started, watched, started again when it ends, stopped with all that it started."""
+"""One service as a process: started, probed until it is ready, restarted whenever it ends, stopped."""
 
 import asyncio
 import signal
@@ -10,19 +10,20 @@ from pathlib import Path
 import aiohttp
 
 from emulator.ports import HOST
-from emulator.supervisor.logs import Console, Output
+from emulator.supervisor.console import Console
+from emulator.supervisor.logs import ProcessLog
 from emulator.supervisor.process_group import ProcessGroup, ending
-from emulator.supervisor.reaper import Guard
+from emulator.supervisor.reaper import Reaper
 
 _PROBE_INTERVAL_S = 0.05
 _RESTART_MIN_S, _RESTART_MAX_S = 0.5, 10.0
-_STEADY_S = 30  # after so long, the next crash is a first one again
+_STEADY_S = 30  # a service that ran for so long restarts with the shortest delay
 _STOP_S = 8
 
 
 @dataclass(frozen=True)
 class Launch:
-    """How to start a service: `ready` is a path to ask, None means that an open port is enough."""
+    """How to start a service. `ready` is the path to probe; None means that an open port is enough."""
 
     name: str
     argv: Sequence[str]
@@ -34,15 +35,15 @@ class Launch:
 
 
 class StartError(RuntimeError):
-    """A service didn't get ready; the message says how it ended and what it said last."""
+    """A service did not become ready; the message says how it ended, and the lines after that are its last output."""
 
 
-class Child:
+class ServiceProcess:
     """Runs one service from `start` to `stop`.
 
     Args:
-        on_up: called whenever the service has become ready.
-        on_down: called whenever it has gone.
+        on_up: called whenever the service is ready again after a restart.
+        on_down: called whenever its process has ended.
     """
 
     def __init__(
@@ -50,19 +51,19 @@ class Child:
         launch: Launch,
         log: Path,
         console: Console,
-        guard: Guard,
+        reaper: Reaper,
         *,
         on_up: Callable[[], None] = lambda: None,
         on_down: Callable[[], None] = lambda: None,
     ) -> None:
-        self.launch, self._log, self._console, self._guard = launch, log, console, guard
+        self.launch, self._log, self._console, self._reaper = launch, log, console, reaper
         self._on_up, self._on_down = on_up, on_down
-        self._output = Output(launch.name, log, console)
+        self._output = ProcessLog(launch.name, log, console)
         self._process: ProcessGroup | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Return when the service is ready; from then on it is started again whenever it ends.
+        """Return when the service is ready; from then on it is restarted whenever it ends.
 
         Raises:
             StartError: it ended, or was not ready in time.
@@ -70,11 +71,11 @@ class Child:
         self._log.write_bytes(b"")
         began = time.monotonic()
         await self._launch()
-        self._console.part(self.launch.name, f"ready after {time.monotonic() - began:.1f} s")
+        self._console.report(self.launch.name, f"ready after {time.monotonic() - began:.1f} s")
         self._watcher = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
-        """Ask the service to end, insist after a while, and leave none of its processes behind."""
+        """Send SIGTERM, and after a timeout SIGKILL, to the service and all its descendants."""
         if self._watcher:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
@@ -85,35 +86,35 @@ class Child:
             async with asyncio.timeout(_STOP_S):
                 await self._process.wait()
         except TimeoutError:
-            self._console.part(self.launch.name, f"does not stop within {_STOP_S} s and is killed")
+            self._console.report(self.launch.name, f"has not stopped within {_STOP_S} s; killing it")
         await self._end()
 
     def kill(self) -> None:
-        """End it at once; `stop` then returns soon."""
+        """Send SIGKILL, so that `stop` returns soon."""
         if self._process:
             self._process.signal(signal.SIGKILL)
 
     async def _watch(self) -> None:
-        """Start the service again, more slowly each time, whenever it ends."""
-        wait = _RESTART_MIN_S
+        """Restart the service whenever it ends, with a delay that doubles."""
+        delay = _RESTART_MIN_S
         began = time.monotonic()
         while True:
-            problem = await self._gone()
-            wait = _RESTART_MIN_S if time.monotonic() - began > _STEADY_S else wait
-            self._console.part(self.launch.name, f"{problem}; starting it again in {wait:g} s (log: {self._log})")
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, _RESTART_MAX_S)
+            problem = await self._ended()
+            delay = _RESTART_MIN_S if time.monotonic() - began > _STEADY_S else delay
+            self._console.report(self.launch.name, f"{problem}; restarting in {delay:g} s (log: {self._log})")
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, _RESTART_MAX_S)
             began = time.monotonic()
             try:
                 await self._launch()
             except StartError as error:
-                self._console.part(self.launch.name, str(error).splitlines()[0])
+                self._console.report(self.launch.name, str(error).splitlines()[0])
                 continue
-            self._console.part(self.launch.name, f"ready again after {time.monotonic() - began:.1f} s")
+            self._console.report(self.launch.name, f"ready again after {time.monotonic() - began:.1f} s")
             self._on_up()
 
-    async def _gone(self) -> str:
-        """Wait until the process has ended; how it did."""
+    async def _ended(self) -> str:
+        """Wait until the process has ended; returns how it did, in words."""
         if self._process is None:
             return "it is not running"
         status = await self._process.wait()
@@ -124,7 +125,7 @@ class Child:
     async def _launch(self) -> None:
         launch = self.launch
         self._process = process = await ProcessGroup.start(
-            launch.argv, launch.env, launch.folder, self._output, self._guard
+            launch.argv, launch.env, launch.folder, self._output, self._reaper
         )
         probe, exited = asyncio.create_task(self._probe()), asyncio.create_task(process.wait())
         timeout = launch.ready_timeout_s
@@ -141,7 +142,7 @@ class Child:
         raise StartError("\n".join([problem, *self._output.tail]))
 
     async def _end(self) -> None:
-        """Clean up after the process: whatever it started, its output, its entry with the guard."""
+        """Kill the descendants of the process and read the rest of its output."""
         process, self._process = self._process, None
         if process:
             await process.end()

@@ -18,7 +18,6 @@ from pipeline import settings as functions
 ROOT = Path(__file__).parents[2]
 SYSTEM = inventory.load({"project_id": "my-project"})
 TOGETHER = inventory.load({"project_id": "my-project", "micro_batching": True})
-PLATFORM = {"K_REVISION", "PORT", "AIP_HTTP_PORT"}
 
 
 class RecordingEnviron(Mapping[str, str]):

@@ -1,10 +1,10 @@
-"""A clock that tests turn by hand."""
+"""A clock that tests advance by hand."""
 
 import asyncio
 
 
 class ManualClock:
-    """Time stands still until a test advances it."""
+    """The time changes only when a test advances it."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         self._now = now

@@ -1,4 +1,4 @@
-"""An HTTP service that keeps what is pushed to it."""
+"""An HTTP service that records what is pushed to it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +17,7 @@ class Push:
 
 @dataclass
 class Receiver:
-    """An HTTP service that keeps what it gets; it answers with `answers` in turn, then with 204."""
+    """An HTTP service that records requests; it responds with each of `answers` in turn, then with 204."""
 
     url: str = ""
     pushes: list[Push] = field(default_factory=list)
@@ -49,6 +49,6 @@ async def receiving(port: int = 0) -> AsyncIterator[Receiver]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that other tasks bring about; the test's own timeout is the limit."""
+    """Wait for something that other tasks do; the test's own timeout is the limit."""
     while not condition():
         await asyncio.sleep(0.005)

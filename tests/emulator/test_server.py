@@ -77,7 +77,7 @@ async def pulled(emulator: Emulator, subscription: str) -> list[dict[str, Any]]:
     return [item["message"] for item in received["receivedMessages"]]
 
 
-def test_upload_arrives_as_the_cloud_event_that_eventarc_sends(tmp_path: Path) -> None:
+def test_upload_arrives_as_eventarcs_cloud_event(tmp_path: Path) -> None:
     async def check() -> None:
         async with emulating(tmp_path) as (emulator, receiver):
             resource = await upload(emulator, "ein Ordner/größe.txt")
@@ -114,7 +114,7 @@ def test_each_kind_of_change_goes_to_its_own_trigger_only(tmp_path: Path) -> Non
     asyncio.run(check())
 
 
-def test_message_arrives_as_the_cloud_event_that_eventarc_sends(tmp_path: Path) -> None:
+def test_message_arrives_as_eventarcs_cloud_event(tmp_path: Path) -> None:
     async def check() -> None:
         async with emulating(tmp_path) as (emulator, receiver):
             await publish(emulator, "messages", data="aGk=", attributes={"skip": "yes"})
@@ -134,7 +134,7 @@ def test_message_arrives_as_the_cloud_event_that_eventarc_sends(tmp_path: Path) 
     asyncio.run(check())
 
 
-def test_failing_event_is_dead_lettered_and_kept(tmp_path: Path) -> None:
+def test_failing_event_goes_to_the_dead_letter_topic(tmp_path: Path) -> None:
     async def check() -> None:
         async with emulating(tmp_path) as (emulator, receiver):
             receiver.answers = [500] * 5
@@ -190,15 +190,15 @@ def test_undelivered_events_and_buckets_survive_a_restart(tmp_path: Path) -> Non
     asyncio.run(check())
 
 
-def test_trigger_that_the_stack_no_longer_has_is_gone_after_a_restart(tmp_path: Path) -> None:
+def test_trigger_removed_from_the_stack_is_gone_after_a_restart(tmp_path: Path) -> None:
     async def check() -> None:
         data = tmp_path / "data"
         async with emulating(tmp_path, data):
             pass
         fewer = STACK[: STACK.index("  removals:")]
         async with Emulator(stack(tmp_path, fewer), data, services={"hook": "http://127.0.0.1:1"}) as emulator:
-            ours = [name for name in emulator.pubsub.names() if "/eventarc-" in name]
-        assert ours == [
+            names = [name for name in emulator.pubsub.names() if "/eventarc-" in name]
+        assert names == [
             "projects/local-project/topics/eventarc-us-central1-uploads",
             "projects/local-project/subscriptions/eventarc-us-central1-uploads-sub",
         ]
@@ -206,7 +206,7 @@ def test_trigger_that_the_stack_no_longer_has_is_gone_after_a_restart(tmp_path: 
     asyncio.run(check())
 
 
-def test_changed_trigger_pushes_to_the_new_place_what_the_old_one_missed(tmp_path: Path) -> None:
+def test_changed_trigger_delivers_undelivered_events_to_its_new_endpoint(tmp_path: Path) -> None:
     async def check() -> None:
         data = tmp_path / "data"
         async with Emulator(stack(tmp_path), data, services={"hook": "http://127.0.0.1:1"}) as emulator:
@@ -231,7 +231,7 @@ def test_held_service_gets_nothing_until_released(tmp_path: Path) -> None:
     asyncio.run(check())
 
 
-def test_taken_port_is_refused_and_nothing_stays_open(tmp_path: Path) -> None:
+def test_taken_port_is_refused(tmp_path: Path) -> None:
     async def check() -> None:
         async with emulating(tmp_path, tmp_path / "data") as (emulator, _):
             port = int(emulator.http.rsplit(":", 1)[1])
@@ -246,7 +246,7 @@ def test_taken_port_is_refused_and_nothing_stays_open(tmp_path: Path) -> None:
     asyncio.run(check())
 
 
-def test_missing_workflow_file_is_named(tmp_path: Path) -> None:
+def test_missing_workflow_file_is_reported(tmp_path: Path) -> None:
     async def check() -> None:
         text = "workflows: {flow: {source: nowhere.yaml}}"
         with pytest.raises(StackError, match=r"workflow flow: .*nowhere.yaml: No such file"):
@@ -256,7 +256,7 @@ def test_missing_workflow_file_is_named(tmp_path: Path) -> None:
     asyncio.run(check())
 
 
-def test_message_to_a_transport_topic_that_is_no_notification_is_retried_not_fatal(tmp_path: Path) -> None:
+def test_malformed_message_in_a_transport_topic_does_not_stop_delivery(tmp_path: Path) -> None:
     async def check() -> None:
         async with emulating(tmp_path) as (emulator, receiver):
             topic = "projects/local-project/topics/eventarc-us-central1-uploads"

@@ -24,7 +24,7 @@ def toy(event):
     with seen.open("a") as file:
         print(json.dumps({"id": event["id"], "type": event["type"], "data": event.data}), file=file)
     if "fail" in os.environ and pathlib.Path(os.environ["fail"]).exists():
-        raise ValueError("as the test wants it")
+        raise ValueError("as the test requires")
 """
 
 STACK = """
@@ -87,7 +87,7 @@ class Toy:
         return self
 
     def up(self, *options: str) -> dict[str, Any]:
-        """Start it on free ports and wait until it is ready; its addresses."""
+        """Start it on free ports, wait until it is ready, and return its addresses."""
         self.run("--free-ports", *options)
         ready = self.data / "addresses.json"
         self.until(lambda: ready.exists() or self.ended)
@@ -109,21 +109,23 @@ class Toy:
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
     def until(self, condition: Callable[[], object]) -> None:
-        """Wait for something that the processes bring about; the test's own timeout is the limit."""
+        """Wait for something that the processes do; the test's own timeout is the limit."""
         while not condition():
             time.sleep(0.02)
 
     def processes(self) -> list[psutil.Process]:
-        """Every process that this stack has started, and what those have."""
+        """Every process that this stack has started, with its descendants."""
         assert self.process
         try:
             return psutil.Process(self.process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return []
 
-    def service(self, word: str) -> psutil.Process:
-        """The process whose command line holds the word and that has no parent which does."""
-        return next(process for process in self.processes() if word in " ".join(process.cmdline()))
+    def service(self, *words: str) -> psutil.Process:
+        """The topmost process whose command line contains one of the words."""
+        return next(
+            process for process in self.processes() if any(word in " ".join(process.cmdline()) for word in words)
+        )
 
     def signal(self, number: int) -> int:
         assert self.process

@@ -12,7 +12,6 @@ from tests.functions.conftest import Function, finalized, published
 
 pytestmark = pytest.mark.usefixtures("check_documents")
 TEXT = "What a wonderful film, I loved it."
-PUBLISHED_AT = "2025-11-21T10:20:00.2Z"
 
 
 def letter(data: Any, message_id: str = "77", attributes: dict[str, str] | None = None, **said: str) -> dict[str, Any]:

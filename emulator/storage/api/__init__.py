@@ -1,5 +1,5 @@
-"""The store's HTTP front: the JSON API, uploads, downloads, the XML API's object requests, and batches."""
+"""The HTTP API of the store: the JSON API, uploads, downloads, object requests of the XML API, and batches."""
 
-from .application import app
+from emulator.storage.api.application import app
 
 __all__ = ["app"]

@@ -9,20 +9,21 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..errors import StorageError
-from ..store import Store
-from . import buckets, objects, xml
-from .batch import batch
-from .downloads import download
-from .missing import not_emulated, not_found
-from .responses import on_crash, on_disconnect, on_http_error, on_storage_error
-from .uploads import cancel_session, continue_session, upload_object
+from emulator.storage.api import buckets, objects, xml
+from emulator.storage.api.batch import batch
+from emulator.storage.api.downloads import download
+from emulator.storage.api.fallbacks import not_emulated, not_found
+from emulator.storage.api.responses import on_crash, on_disconnect, on_http_error, on_storage_error
+from emulator.storage.api.uploads import cancel_session, continue_session, upload_object
+from emulator.storage.errors import StorageError
+from emulator.storage.store import Store
 
 
 def app(store: Store) -> Starlette:
-    """Serves `store` under /storage/v1, /upload, /resumable, /download, /batch, /b and /{bucket}/{object}.
+    """An application that serves `store` under /storage/v1, /upload, /resumable, /download, /batch, /b and
+    /{bucket}/{object}.
 
-    The last form takes any path, so a server with other APIs mounts this application after them, at "".
+    The last form matches any path, so a server with other APIs mounts this application after them, at "".
     """
     application = Starlette(
         routes=[*_media(), *_json("/storage/v1"), *_json(""), *_rest()],
@@ -40,7 +41,7 @@ def app(store: Store) -> Starlette:
 
 
 class EncodedPath:
-    """Routes by the path as it was sent, where %2F in an object's name is no separator, and by the meant method."""
+    """Routes by the encoded path, in which %2F does not separate segments, and by X-HTTP-Method-Override."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -48,14 +49,14 @@ class EncodedPath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path = scope.get("raw_path") or scope["path"].encode()
-            meant = dict(scope["headers"]).get(b"x-http-method-override")
-            method = meant.decode("latin-1").upper() if meant and scope["method"] == "POST" else scope["method"]
+            override = dict(scope["headers"]).get(b"x-http-method-override")
+            method = override.decode("latin-1").upper() if override and scope["method"] == "POST" else scope["method"]
             scope = {**scope, "path": path.decode("latin-1"), "method": method}
         await self._app(scope, receive, send)
 
 
 def _json(prefix: str) -> Sequence[BaseRoute]:
-    """The JSON API; clients also ask for it without its prefix when told of an endpoint without one."""
+    """The JSON API; clients omit its prefix if their endpoint has none."""
     bucket, item = f"{prefix}/b/{{bucket}}", f"{prefix}/b/{{bucket}}/o/{{object}}"
     return [
         Route(f"{prefix}/b", buckets.list_buckets, methods=["GET"]),
@@ -104,7 +105,7 @@ def _media() -> Sequence[BaseRoute]:
 
 
 def _rest() -> Sequence[BaseRoute]:
-    """Batches, what nobody serves, and the XML API, which takes any other path."""
+    """Batches, paths without a handler, and the XML API, which takes any other path."""
     reserved = ("storage", "upload", "resumable", "download", "batch")
     methods = ["GET", "HEAD", "PUT", "POST", "DELETE"]
     return [

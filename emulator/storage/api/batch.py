@@ -1,21 +1,20 @@
-"""Batches: up to a hundred requests of the JSON API in one, each answered on its own."""
+"""Batches: up to a hundred requests of the JSON API in one request, each with its own response."""
 
 import secrets
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message
+from starlette.types import Message, Scope
 
-from ..errors import InvalidError
-from .multipart import Headers, MultipartParser, boundary_of
-from .requests import small_body
+from emulator.storage.api.multipart_bodies import Headers, MultipartParser, boundary_of
+from emulator.storage.api.requests import small_body
+from emulator.storage.errors import InvalidError
 
-MAX_CALLS = 100
-MAX_BODY = 10 << 20
+_MAX_CALLS = 100
+_MAX_BODY = 10 << 20
 
 
 @dataclass(frozen=True)
@@ -31,18 +30,18 @@ async def batch(request: Request) -> Response:
     """POST /batch/storage/v1 with a multipart/mixed body of application/http parts."""
     parser = MultipartParser(boundary_of(request.headers.get("content-type", "")))
     parts: list[tuple[Headers, bytearray]] = []
-    for piece in parser.feed(await small_body(request, MAX_BODY)):
+    for piece in parser.feed(await small_body(request, _MAX_BODY)):
         if isinstance(piece, Headers):
             parts.append((piece, bytearray()))
         else:
             parts[-1][1].extend(piece)
     parser.close()
-    if len(parts) > MAX_CALLS:
-        raise InvalidError(f"The batch has {len(parts)} calls; the limit is {MAX_CALLS}.")
+    if len(parts) > _MAX_CALLS:
+        raise InvalidError(f"The batch has {len(parts)} calls; the limit is {_MAX_CALLS}.")
     calls = [_parse(headers, bytes(data)) for headers, data in parts]
     boundary = f"batch_{secrets.token_urlsafe(16)}"
-    answers = [await _answer(request, call) for call in calls]
-    content = b"".join(b"--%s\r\n%s\r\n" % (boundary.encode(), each) for each in answers)
+    responses = [await _respond(request, call) for call in calls]
+    content = b"".join(b"--%s\r\n%s\r\n" % (boundary.encode(), response) for response in responses)
     return Response(
         content + b"--%s--\r\n" % boundary.encode(), 200, media_type=f"multipart/mixed; boundary={boundary}"
     )
@@ -62,7 +61,7 @@ def _parse(part: Headers, data: bytes) -> _Call:
     return _Call(part.values.get("content-id", ""), words[0].upper(), words[1], headers, body)
 
 
-async def _answer(request: Request, call: _Call) -> bytes:
+async def _respond(request: Request, call: _Call) -> bytes:
     status, headers, body = await _perform(request, call)
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
     lines = [
@@ -78,13 +77,30 @@ async def _answer(request: Request, call: _Call) -> bytes:
 
 
 async def _perform(request: Request, call: _Call) -> tuple[int, dict[str, str], bytes]:
-    """Sends one call through the application itself."""
+    """Send one call through the application."""
+    messages: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": call.body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    await request.app(_scope(request, call), receive, send)
+    start = messages[0]
+    body = b"".join(message.get("body", b"") for message in messages[1:])
+    response_headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]}
+    return start["status"], response_headers, body
+
+
+def _scope(request: Request, call: _Call) -> Scope:
+    """The ASGI scope of a call; host and authorization are those of the batch unless the call has its own."""
     target = urlsplit(call.target)
     if "/upload/" in target.path or "alt=media" in target.query.split("&"):
         raise InvalidError("Uploads and downloads of media cannot be batched.")
     outer = {name: value for name, value in request.headers.items() if name in {"host", "authorization"}}
     headers = {**outer, **call.headers, "content-length": str(len(call.body))}
-    scope: dict[str, Any] = {
+    return {
         "type": "http",
         "asgi": request.scope.get("asgi", {"version": "3.0"}),
         "http_version": "1.1",
@@ -98,16 +114,3 @@ async def _perform(request: Request, call: _Call) -> tuple[int, dict[str, str], 
         "server": request.scope.get("server"),
         "client": request.scope.get("client"),
     }
-    messages: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": call.body, "more_body": False}
-
-    async def send(message: Message) -> None:
-        messages.append(message)
-
-    await request.app(scope, receive, send)
-    start = messages[0]
-    body = b"".join(message.get("body", b"") for message in messages[1:])
-    answered = {name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]}
-    return start["status"], answered, body

@@ -1,28 +1,28 @@
-"""The JSON API's bucket requests, with their policies and notification configurations."""
+"""Requests of the JSON API for buckets, their policies and their notification configurations."""
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..errors import InvalidError
-from ..resources import Fields
-from .requests import base_url, document, preconditions, segment, store_of, whole_number
-from .responses import answer, empty
+from emulator.storage.api.requests import base_url, document, preconditions, segment, store_of, whole_number
+from emulator.storage.api.responses import answer, empty
+from emulator.storage.errors import InvalidError
+from emulator.storage.resources import Fields
 
 
 async def list_buckets(request: Request) -> Response:
     parameters = request.query_params
     project = _project(request)
     limit = min(whole_number(parameters, "maxResults") or 1000, 1000)
-    found = await run_in_threadpool(
+    buckets = await run_in_threadpool(
         store_of(request).buckets.listing,
         *(project, parameters.get("prefix", ""), parameters.get("pageToken", ""), limit + 1),
     )
     listing: Fields = {"kind": "storage#buckets"}
-    if found:
-        listing["items"] = [bucket.resource(base_url(request)) for bucket in found[:limit]]
-    if len(found) > limit:
-        listing["nextPageToken"] = found[limit - 1].name
+    if buckets:
+        listing["items"] = [bucket.resource(base_url(request)) for bucket in buckets[:limit]]
+    if len(buckets) > limit:
+        listing["nextPageToken"] = buckets[limit - 1].name
     return answer(request, listing)
 
 
@@ -85,7 +85,7 @@ async def get_layout(request: Request) -> Response:
 
 
 async def list_folders(request: Request) -> Response:
-    """Managed folders: there are none, which is what clients ask before they walk objects."""
+    """No managed folders; clients ask for them before they list objects."""
     await run_in_threadpool(store_of(request).buckets.get, segment(request, "bucket"))
     return answer(request, {"kind": "storage#managedFolders", "items": []})
 

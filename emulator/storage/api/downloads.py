@@ -1,4 +1,4 @@
-"""Downloads: whole or by range, as stored or unzipped on the way."""
+"""Downloads: whole objects or ranges, as stored or decompressed."""
 
 import re
 import zlib
@@ -10,27 +10,26 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from emulator.storage.api.requests import preconditions, segment, store_of, whole_number
+from emulator.storage.api.responses import NO_STORE
 from emulator.storage.contents.files import BLOCK, blocks
-
-from ..errors import RangeError
-from ..preconditions import Preconditions
-from ..resources import StoredObject, moment
-from .requests import preconditions, segment, store_of, whole_number
-from .responses import NO_STORE
+from emulator.storage.errors import RangeError
+from emulator.storage.preconditions import Preconditions
+from emulator.storage.resources import StoredObject, moment
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
 
 
 async def download(request: Request) -> Response:
-    """A download by the JSON API."""
+    """A download of the JSON API."""
     return await send(request, preconditions(request))
 
 
 async def send(request: Request, conditions: Preconditions, *, custom: bool = False) -> Response:
-    """The bytes of the object in the path, by the request's generation, Range and Accept-Encoding.
+    """The bytes of the object in the path, as the request's generation, Range and Accept-Encoding require.
 
-    With `custom` the object's own metadata is told in headers, as the XML API does.
+    With `custom`, headers carry the object's custom metadata, as in the XML API.
     """
     stored, file = await run_in_threadpool(
         store_of(request).objects.open,
@@ -39,8 +38,8 @@ async def send(request: Request, conditions: Preconditions, *, custom: bool = Fa
         conditions,
     )
     try:
-        if _is_unzipped(request, stored) and await run_in_threadpool(_is_gzip, file):
-            response = _unzipped(request, stored, file)
+        if _wants_decompression(request, stored) and await run_in_threadpool(_is_gzip, file):
+            response = _decompressed(request, stored, file)
         else:
             response = await _as_stored(request, stored, file)
         if custom:
@@ -53,7 +52,7 @@ async def send(request: Request, conditions: Preconditions, *, custom: bool = Fa
 
 async def _as_stored(request: Request, stored: StoredObject, file: BinaryIO) -> Response:
     headers = object_headers(stored)
-    span = asked_range(request.headers.get("range"), stored.size)
+    span = requested_range(request.headers.get("range"), stored.size)
     start, length = span or (0, stored.size)
     if span:
         headers["content-range"] = f"bytes {start}-{start + length - 1}/{stored.size}"
@@ -65,10 +64,10 @@ async def _as_stored(request: Request, stored: StoredObject, file: BinaryIO) -> 
     return _streamed(request, 206 if span else 200, headers, file, blocks(file, length))
 
 
-def _unzipped(request: Request, stored: StoredObject, file: BinaryIO) -> Response:
+def _decompressed(request: Request, stored: StoredObject, file: BinaryIO) -> Response:
     headers = object_headers(stored)
     headers["warning"] = "214 UploadServer gunzipped"
-    return _streamed(request, 200, headers, file, _inflated(file))
+    return _streamed(request, 200, headers, file, _inflate(file))
 
 
 def _streamed(
@@ -89,7 +88,7 @@ def _streamed(
 
 
 def object_headers(stored: StoredObject) -> dict[str, str]:
-    """The headers that describe an object, of any answer with its bytes."""
+    """The headers that describe an object in a response with its bytes."""
     fields = stored.fields
     hashes = [f"crc32c={fields['crc32c']}"] + ([f"md5={fields['md5Hash']}"] if "md5Hash" in fields else [])
     headers = {
@@ -118,11 +117,11 @@ def _custom_headers(stored: StoredObject) -> dict[str, str]:
     }
 
 
-def asked_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """Start and length of the asked range; None for the whole, as for several ranges or other units.
+def requested_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """Start and length of a Range header; None means the whole object, also for several ranges or other units.
 
     Raises:
-        RangeError: The range begins beyond the end.
+        RangeError: the range begins after the end of the object.
     """
     match = _RANGE.fullmatch(header.strip()) if header else None
     if not match or match[0] == "bytes=-":
@@ -140,7 +139,7 @@ def asked_range(header: str | None, size: int) -> tuple[int, int] | None:
     return start, end - start + 1
 
 
-def _is_unzipped(request: Request, stored: StoredObject) -> bool:
+def _wants_decompression(request: Request, stored: StoredObject) -> bool:
     if stored.fields.get("contentEncoding") != "gzip" or "no-transform" in stored.fields.get("cacheControl", ""):
         return False
     accepted = {
@@ -157,7 +156,7 @@ def _is_gzip(file: BinaryIO) -> bool:
     return magic == b"\x1f\x8b"
 
 
-def _inflated(file: BinaryIO) -> Iterator[bytes]:
+def _inflate(file: BinaryIO) -> Iterator[bytes]:
     inflater = zlib.decompressobj(31)
     for block in blocks(file):
         data = block

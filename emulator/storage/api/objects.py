@@ -1,25 +1,33 @@
-"""The JSON API's object requests, other than those that carry bytes in."""
+"""Requests of the JSON API for objects, except uploads."""
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from emulator.storage.api.downloads import download
+from emulator.storage.api.requests import (
+    base_url,
+    document,
+    flag,
+    preconditions,
+    segment,
+    store_of,
+    target,
+    whole_number,
+)
+from emulator.storage.api.responses import answer, empty
+from emulator.storage.errors import InvalidError
 from emulator.storage.objects.generations import Source
 from emulator.storage.objects.listing import MAX_RESULTS, Query
-
-from ..errors import InvalidError
-from ..preconditions import Preconditions
-from ..resources import Fields
-from .downloads import download
-from .requests import base_url, document, flag, preconditions, segment, store_of, whole_number
-from .responses import answer, empty
+from emulator.storage.preconditions import Preconditions
+from emulator.storage.resources import Fields
 
 
 async def list_objects(request: Request) -> Response:
     parameters = request.query_params
     limit = whole_number(parameters, "maxResults")
     if flag(request, "softDeleted"):
-        # Nothing is kept after its deletion: the store has no soft delete.
+        # The store has no soft delete, so there is nothing to list.
         await run_in_threadpool(store_of(request).buckets.get, segment(request, "bucket"))
         return answer(request, {"kind": "storage#objects"})
     query = Query(
@@ -33,15 +41,15 @@ async def list_objects(request: Request) -> Response:
         max_results=MAX_RESULTS if limit is None else limit,
         page_token=parameters.get("pageToken") or None,
     )
-    found = await run_in_threadpool(store_of(request).objects.listing, segment(request, "bucket"), query)
+    listing = await run_in_threadpool(store_of(request).objects.listing, segment(request, "bucket"), query)
     base = base_url(request)
     page: Fields = {"kind": "storage#objects"}
-    if found.next_page_token:
-        page["nextPageToken"] = found.next_page_token
-    if found.prefixes:
-        page["prefixes"] = found.prefixes
-    if found.objects:
-        page["items"] = [stored.resource(base) for stored in found.objects]
+    if listing.next_page_token:
+        page["nextPageToken"] = listing.next_page_token
+    if listing.prefixes:
+        page["prefixes"] = listing.prefixes
+    if listing.objects:
+        page["items"] = [stored.resource(base) for stored in listing.objects]
     return answer(request, page)
 
 
@@ -49,7 +57,7 @@ async def get_object(request: Request) -> Response:
     if request.query_params.get("alt") == "media":
         return await download(request)
     stored = await run_in_threadpool(
-        store_of(request).objects.get, *_target(request), _generation(request), preconditions(request)
+        store_of(request).objects.get, *target(request), _generation(request), preconditions(request)
     )
     return answer(request, stored.resource(base_url(request)))
 
@@ -58,7 +66,7 @@ async def patch_object(request: Request) -> Response:
     changes = await document(request)
     stored = await run_in_threadpool(
         store_of(request).objects.patch,
-        *(*_target(request), changes, _generation(request), preconditions(request)),
+        *(*target(request), changes, _generation(request), preconditions(request)),
         replace_all=request.method == "PUT",
     )
     return answer(request, stored.resource(base_url(request)))
@@ -66,16 +74,16 @@ async def patch_object(request: Request) -> Response:
 
 async def delete_object(request: Request) -> Response:
     await run_in_threadpool(
-        store_of(request).objects.delete, *_target(request), _generation(request), preconditions(request)
+        store_of(request).objects.delete, *target(request), _generation(request), preconditions(request)
     )
     return empty()
 
 
 async def compose_objects(request: Request) -> Response:
-    asked = await document(request)
-    bucket, name = _target(request)
-    sources = _sources(bucket, asked.get("sourceObjects"))
-    destination = asked.get("destination") or {}
+    body = await document(request)
+    bucket, name = target(request)
+    sources = _sources(bucket, body.get("sourceObjects"))
+    destination = body.get("destination") or {}
     if not isinstance(destination, dict):
         raise InvalidError("Invalid value for: destination: expected an object.")
     stored = await run_in_threadpool(
@@ -99,8 +107,8 @@ def _sources(bucket: str, listed: object) -> list[Source]:
             for key, value in {**entry, **conditions}.items()
             if key in {"generation", "ifGenerationMatch"} and value is not None
         }
-        wanted = Preconditions(generation=whole_number(values, "ifGenerationMatch"))
-        sources.append(Source(bucket, entry["name"], whole_number(values, "generation"), wanted))
+        match = Preconditions(generation=whole_number(values, "ifGenerationMatch"))
+        sources.append(Source(bucket, entry["name"], whole_number(values, "generation"), match))
     return sources
 
 
@@ -113,7 +121,7 @@ async def copy_object(request: Request) -> Response:
 
 
 async def rewrite_object(request: Request) -> Response:
-    """Copies in one step, whatever the size, so that no rewrite token is ever needed."""
+    """Copy in one step, whatever the size, so that no rewrite token is needed."""
     fields = await document(request)
     stored = await run_in_threadpool(
         store_of(request).objects.copy, _source(request), *_destination(request), fields, preconditions(request)
@@ -135,17 +143,13 @@ async def move_object(request: Request) -> Response:
     return answer(request, stored.resource(base_url(request)))
 
 
-def _target(request: Request) -> tuple[str, str]:
-    return segment(request, "bucket"), segment(request, "object")
-
-
 def _generation(request: Request) -> int | None:
     return whole_number(request.query_params, "generation")
 
 
 def _source(request: Request) -> Source:
     generation = whole_number(request.query_params, "sourceGeneration")
-    return Source(*_target(request), generation, preconditions(request, source=True))
+    return Source(*target(request), generation, preconditions(request, source=True))
 
 
 def _destination(request: Request) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What handlers read from a request: names in its path, parameters, preconditions, a JSON body, a stream of bytes."""
+"""Reads requests: names in the path, parameters, preconditions, JSON bodies, streams of bytes."""
 
 import json
 import zlib
@@ -6,18 +6,18 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from emulator.storage.contents.checksums import Checksums
-from emulator.storage.contents.files import BLOCK
-
-from ..errors import InvalidError, LengthRequiredError, ParseError, TooLargeError
-from ..preconditions import Preconditions
-from ..resources import Fields
-from ..store import Store
+from emulator.storage.contents.files import BLOCK, Content, Writer
+from emulator.storage.errors import InvalidError, LengthRequiredError, ParseError, TooLargeError
+from emulator.storage.preconditions import Preconditions
+from emulator.storage.resources import Fields
+from emulator.storage.store import Store
 
 MAX_DOCUMENT = 1 << 20
-MAX_OBJECT = 5 << 40
+_MAX_OBJECT = 5 << 40
 
 
 def store_of(request: Request) -> Store:
@@ -25,7 +25,7 @@ def store_of(request: Request) -> Store:
 
 
 def base_url(request: Request) -> str:
-    """Scheme, host and port as the client addressed them."""
+    """Scheme, host and port as in the client's request."""
     host = request.headers.get("host", "127.0.0.1")
     return f"{request.url.scheme}://{host}{request.scope.get('root_path', '')}"
 
@@ -34,7 +34,7 @@ def segment(request: Request, name: str) -> str:
     """A decoded part of the path.
 
     Raises:
-        InvalidError: It is not UTF-8.
+        InvalidError: it is not UTF-8.
     """
     try:
         return unquote_to_bytes(request.path_params[name].encode("latin-1")).decode()
@@ -42,8 +42,13 @@ def segment(request: Request, name: str) -> str:
         raise InvalidError("Names in the path must be UTF-8, percent-encoded.", code="InvalidURI") from error
 
 
+def target(request: Request) -> tuple[str, str]:
+    """The bucket and the object in the path."""
+    return segment(request, "bucket"), segment(request, "object")
+
+
 def whole_number(parameters: Mapping[str, str], name: str) -> int | None:
-    """A parameter that is a non-negative 64-bit integer; None when it is absent."""
+    """A parameter that is a non-negative 64-bit integer; None if it is absent."""
     text = parameters.get(name)
     if text is None or text == "":
         return None
@@ -57,7 +62,7 @@ def flag(request: Request, name: str) -> bool:
 
 
 def preconditions(request: Request, *, source: bool = False) -> Preconditions:
-    """The if…Match parameters and headers; with `source` those of a copy's source."""
+    """The if…Match parameters and headers, or with `source` those for the source of a copy."""
     prefix = "ifSource" if source else "if"
     values = dict(request.query_params.multi_items())
     return Preconditions(
@@ -75,18 +80,18 @@ def _tags(request: Request, header: str) -> frozenset[str] | None:
     return None if value is None else frozenset(tag.strip().strip('"') for tag in value.split(","))
 
 
-def promised_checksums(request: Request) -> Checksums:
-    """The checksums of the body that the headers promise."""
+def expected_checksums(request: Request) -> Checksums:
+    """The checksums of the body in the headers."""
     by_hash = Checksums.parse(",".join(request.headers.getlist("x-goog-hash")))
     return by_hash.merged(Checksums(None, request.headers.get("content-md5")))
 
 
 async def document(request: Request) -> Fields:
-    """The JSON object in the body; empty where there is no body.
+    """The JSON object in the body; an empty one if there is no body.
 
     Raises:
-        ParseError: It is not a JSON object.
-        TooLargeError: It exceeds 1 MiB.
+        ParseError: the body is not a JSON object.
+        TooLargeError: the body exceeds 1 MiB.
     """
     return parsed_document(await small_body(request, MAX_DOCUMENT))
 
@@ -102,7 +107,7 @@ def parsed_document(data: bytes) -> Fields:
 
 
 async def small_body(request: Request, limit: int) -> bytes:
-    """The whole body, which may not exceed `limit` bytes."""
+    """The whole body; TooLargeError if it exceeds `limit` bytes."""
     data = bytearray()
     async for block in body(request):
         data += block
@@ -112,16 +117,28 @@ async def small_body(request: Request, limit: int) -> bytes:
 
 
 def require_length(request: Request) -> None:
-    """Raises LengthRequiredError for a body of unstated length, TooLargeError for one that no object can hold."""
+    """Raise LengthRequiredError if the body's length is unknown, TooLargeError if it exceeds the limit of objects."""
     length = whole_number(request.headers, "content-length")
     if length is None and "transfer-encoding" not in request.headers:
         raise LengthRequiredError
-    if length is not None and length > MAX_OBJECT:
+    check_size(length)
+
+
+def check_size(size: int | None) -> None:
+    """Raise TooLargeError if no object can have this size; None means an unknown size."""
+    if size is not None and size > _MAX_OBJECT:
         raise TooLargeError("Your request would create an object exceeding the maximum size of 5 TiB.")
 
 
+async def save(writer: Writer, blocks: AsyncIterator[bytes]) -> Content:
+    """Write all blocks and finish the writer."""
+    async for block in blocks:
+        await run_in_threadpool(writer.write, block)
+    return await run_in_threadpool(writer.finish)
+
+
 async def body(request: Request) -> AsyncIterator[bytes]:
-    """The body in blocks of about 1 MiB, without a transfer's gzip."""
+    """The body in blocks of about 1 MiB, decompressed if its Content-Encoding is gzip."""
     if request.headers.get("content-encoding", "").lower() != "gzip":
         async for block in raw_body(request):
             yield block
@@ -140,7 +157,7 @@ async def body(request: Request) -> AsyncIterator[bytes]:
 
 
 async def raw_body(request: Request) -> AsyncIterator[bytes]:
-    """The body in blocks of about 1 MiB; before a broken connection is reported, what had arrived is yielded."""
+    """The body in blocks of about 1 MiB; yields what has arrived before it reports a broken connection."""
     data = bytearray()
     try:
         async for chunk in request.stream():

@@ -1,4 +1,4 @@
-"""Answers in the JSON API's form, and errors in the form of either API."""
+"""Responses of the JSON API, and error responses of both APIs."""
 
 import json
 import logging
@@ -9,9 +9,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..errors import CancelledError, NotModifiedError, RangeError, StorageError
-from ..resources import Fields
-from .projection import select
+from emulator.storage.api.partial_responses import select
+from emulator.storage.errors import CancelledError, NotModifiedError, RangeError, StorageError
+from emulator.storage.resources import Fields
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ NO_STORE = "no-cache, no-store, max-age=0, must-revalidate"
 
 
 def answer(request: Request, resource: Fields, status: int = 200) -> Response:
-    """A JSON document, reduced to the request's `fields`."""
+    """A response with a JSON document, reduced to the request's `fields`."""
     fields = request.query_params.get("fields")
     headers = {"cache-control": NO_STORE}
     if "etag" in resource:
@@ -35,7 +35,7 @@ def empty(status: int = 204) -> Response:
 
 
 async def on_storage_error(request: Request, error: Exception) -> Response:
-    """A refusal, told in the way of the API that was asked."""
+    """An error response in the form of the API that was called."""
     if not isinstance(error, StorageError):
         raise TypeError("not a StorageError") from error
     if request.scope.get("storage.xml"):
@@ -47,21 +47,21 @@ async def on_storage_error(request: Request, error: Exception) -> Response:
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
-    """A path or method that the API doesn't have."""
+    """A path or method that the API does not have."""
     status = error.status_code if isinstance(error, HTTPException) else 404
-    refusal = StorageError("Method Not Allowed" if status == 405 else "Not Found")
-    refusal.status, refusal.reason = status, "methodNotAllowed" if status == 405 else "notFound"
-    return await on_storage_error(request, refusal)
+    refused = StorageError("Method Not Allowed" if status == 405 else "Not Found")
+    refused.status, refused.reason = status, "methodNotAllowed" if status == 405 else "notFound"
+    return await on_storage_error(request, refused)
 
 
 async def on_crash(request: Request, error: Exception) -> Response:
-    """A defect of ours: logged in full, told without details."""
+    """A defect of the emulator: the log has the traceback, the response no details."""
     logger.error("request failed", exc_info=error, extra={"method": request.method, "path": request.url.path})
     return await on_storage_error(request, StorageError("We encountered an internal error. Please try again."))
 
 
 async def on_disconnect(_: Request, __: Exception) -> Response:
-    """Nobody is there to read it any more."""
+    """The client has gone and reads no response."""
     return Response(status_code=CancelledError.status)
 
 

@@ -1,4 +1,4 @@
-"""Uploads of the JSON API: media, multipart, and resumable sessions."""
+"""Uploads of the JSON API: media, multipart and resumable."""
 
 import re
 from collections.abc import AsyncIterator
@@ -8,34 +8,33 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from emulator.storage.contents.checksums import Checksums
-from emulator.storage.uploads.resumable import QUANTUM, Upload
-
-from ..errors import InvalidError, TooLargeError
-from ..resources import Fields, StoredObject
-from .multipart import Headers, MultipartParser, boundary_of
-from .requests import (
+from emulator.storage.api.multipart_bodies import Headers, MultipartParser, boundary_of
+from emulator.storage.api.requests import (
     MAX_DOCUMENT,
-    MAX_OBJECT,
     base_url,
     body,
+    check_size,
     document,
+    expected_checksums,
     parsed_document,
     preconditions,
-    promised_checksums,
     raw_body,
     require_length,
+    save,
     segment,
     store_of,
     whole_number,
 )
-from .responses import answer, empty
+from emulator.storage.api.responses import answer, empty
+from emulator.storage.errors import InvalidError, TooLargeError
+from emulator.storage.resources import Fields, StoredObject
+from emulator.storage.uploads.resumable import QUANTUM, Upload
 
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,19})-(\d{1,19})|\*)/(\d{1,19}|\*)")
 
 
 async def upload_object(request: Request) -> Response:
-    """POST …/upload/…/o, by its uploadType."""
+    """POST …/upload/…/o: the kind of upload is in `uploadType`."""
     require_length(request)
     kind = request.query_params.get("uploadType") or request.headers.get("x-goog-upload-protocol")
     match kind:
@@ -54,18 +53,12 @@ async def _media(request: Request) -> StoredObject:
     fields: Fields = {}
     if content_type := request.headers.get("content-type"):
         fields["contentType"] = content_type
-    return await receive(request, *_named(request, fields), promised_checksums(request))
-
-
-async def receive(request: Request, name: str, fields: Fields, promised: Checksums) -> StoredObject:
-    """Stores the whole body as an object of the bucket in the path."""
+    name, fields = _named(request, fields)
     objects = store_of(request).objects
-    bucket, conditions = segment(request, "bucket"), preconditions(request)
+    bucket, conditions, expected = segment(request, "bucket"), preconditions(request), expected_checksums(request)
     with objects.receiving() as writer:
-        async for block in body(request):
-            await run_in_threadpool(writer.write, block)
-        content = await run_in_threadpool(writer.finish)
-        return await run_in_threadpool(objects.insert, bucket, name, content, fields, conditions, promised)
+        content = await save(writer, body(request))
+        return await run_in_threadpool(objects.insert, bucket, name, content, fields, conditions, expected)
 
 
 async def _multipart(request: Request) -> StoredObject:
@@ -93,12 +86,12 @@ async def _multipart(request: Request) -> StoredObject:
             fields.setdefault("contentType", content_type)
         name, fields = _named(request, fields)
         content = await run_in_threadpool(writer.finish)
-        promised = promised_checksums(request)
-        return await run_in_threadpool(objects.insert, bucket, name, content, fields, conditions, promised)
+        expected = expected_checksums(request)
+        return await run_in_threadpool(objects.insert, bucket, name, content, fields, conditions, expected)
 
 
 def _named(request: Request, fields: Fields) -> tuple[str, Fields]:
-    """The object's name and fields, from the parameters where those say it."""
+    """The object's name and fields; the request's parameters take precedence over the resource."""
     name = request.query_params.get("name") or fields.get("name")
     if not name or not isinstance(name, str):
         raise InvalidError("Required parameter: name")
@@ -113,18 +106,17 @@ async def _start_session(request: Request) -> Response:
         fields.setdefault("contentType", content_type)
     name, fields = _named(request, fields)
     total = whole_number(request.headers, "x-upload-content-length")
-    if total is not None and total > MAX_OBJECT:
-        raise TooLargeError("Your request would create an object exceeding the maximum size of 5 TiB.")
-    bucket = segment(request, "bucket")
-    id = await run_in_threadpool(store_of(request).uploads.start, bucket, name, fields, preconditions(request), total)
+    check_size(total)
+    uploads, bucket = store_of(request).resumable_uploads, segment(request, "bucket")
+    id = await run_in_threadpool(uploads.start, bucket, name, fields, preconditions(request), total)
     location = f"{base_url(request)}/upload/storage/v1/b/{bucket}/o?uploadType=resumable&upload_id={id}"
     return Response(status_code=200, headers={"location": location, "x-guploader-uploadid": id})
 
 
 async def continue_session(request: Request) -> Response:
-    """PUT to a session: a piece of the object, its end, or the question how far it got."""
+    """PUT to a session: a chunk of the object, its last chunk, or a query of the progress."""
     require_length(request)
-    uploads = store_of(request).uploads
+    uploads = store_of(request).resumable_uploads
     upload = await run_in_threadpool(uploads.get, _session(request))
     span = _Span.parse(request.headers.get("content-range"))
     if upload.stored is None and not span.is_query:
@@ -142,12 +134,12 @@ async def continue_session(request: Request) -> Response:
         return _incomplete(size)
     if upload.total not in (None, total):
         raise InvalidError(f"The upload was announced with {upload.total} bytes, but has {total}.")
-    stored = await run_in_threadpool(uploads.finish, upload.id, total, promised_checksums(request))
+    stored = await run_in_threadpool(uploads.finish, upload.id, total, expected_checksums(request))
     return answer(request, stored.resource(base_url(request)))
 
 
 async def cancel_session(request: Request) -> Response:
-    await run_in_threadpool(store_of(request).uploads.cancel, _session(request))
+    await run_in_threadpool(store_of(request).resumable_uploads.cancel, _session(request))
     return empty(499)
 
 
@@ -160,7 +152,7 @@ def _session(request: Request) -> str:
 
 @dataclass(frozen=True)
 class _Span:
-    """What a Content-Range says: where the body begins and ends, and the object's size where it is known."""
+    """A Content-Range: where the body begins and ends, and the object's size if known."""
 
     start: int = 0
     end: int | None = None
@@ -176,8 +168,7 @@ class _Span:
         if not match:
             raise InvalidError(f"Failed to parse Content-Range header: {header!r}")
         total = None if match[3] == "*" else int(match[3])
-        if total is not None and total > MAX_OBJECT:
-            raise TooLargeError("Your request would create an object exceeding the maximum size of 5 TiB.")
+        check_size(total)
         if match[1] is None:
             return cls(total=total, is_query=True)
         start, end = int(match[1]), int(match[2])
@@ -187,10 +178,10 @@ class _Span:
 
 
 async def _append(request: Request, upload: Upload, span: _Span) -> int:
-    """Keeps the body's bytes beyond those that are there already; returns how many there are then."""
-    uploads = store_of(request).uploads
+    """Append those bytes of the body that the session does not have yet; returns its new size."""
+    uploads = store_of(request).resumable_uploads
     size = upload.size
-    async for offset, block in _placed(request, span):
+    async for offset, block in _blocks_at(request, span):
         new = block[max(size - offset, 0) :]
         if new:
             await run_in_threadpool(uploads.append, upload.id, size, new)
@@ -200,7 +191,7 @@ async def _append(request: Request, upload: Upload, span: _Span) -> int:
     return size
 
 
-async def _placed(request: Request, span: _Span) -> AsyncIterator[tuple[int, bytes]]:
+async def _blocks_at(request: Request, span: _Span) -> AsyncIterator[tuple[int, bytes]]:
     offset = span.start
     async for block in raw_body(request):
         yield offset, block

@@ -1,4 +1,4 @@
-"""The XML API's requests for one object: what signed URLs, media links and multipart uploads use."""
+"""Requests of the XML API for one object, as signed URLs, media links and multipart uploads use them."""
 
 import base64
 import binascii
@@ -9,23 +9,25 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..errors import InvalidError, UnsupportedError
-from ..preconditions import Preconditions
-from ..resources import Fields, StoredObject
-from .downloads import object_headers, send
-from .requests import (
+from emulator.storage.api.downloads import object_headers, send
+from emulator.storage.api.requests import (
     base_url,
-    promised_checksums,
+    expected_checksums,
     raw_body,
     require_length,
+    save,
     segment,
     small_body,
     store_of,
+    target,
     whole_number,
 )
-from .responses import XML, empty
-from .signatures import check_signature
-from .uploads import continue_session
+from emulator.storage.api.responses import XML, empty
+from emulator.storage.api.signed_urls import check_signature
+from emulator.storage.api.uploads import continue_session
+from emulator.storage.errors import InvalidError, UnsupportedError
+from emulator.storage.preconditions import Preconditions
+from emulator.storage.resources import Fields, StoredObject
 
 _FIELDS = {
     "content-type": "contentType",
@@ -67,17 +69,17 @@ async def object_request(request: Request) -> Response:
         case "POST" if request.headers.get("x-goog-resumable") == "start":
             return await _start_session(request)
         case "DELETE" if "uploadId" in parameters:
-            await run_in_threadpool(store.parts.abort, *_target(request), parameters["uploadId"])
+            await run_in_threadpool(store.multipart_uploads.abort, *target(request), parameters["uploadId"])
             return empty()
         case "DELETE":
             generation = whole_number(parameters, "generation")
-            await run_in_threadpool(store.objects.delete, *_target(request), generation, _conditions(request))
+            await run_in_threadpool(store.objects.delete, *target(request), generation, _conditions(request))
             return empty()
     raise UnsupportedError("This request of the XML API is not emulated.")
 
 
 async def bucket_request(request: Request) -> Response:
-    """A request of /{bucket}: only whether it is there."""
+    """A request of /{bucket}, which only checks that the bucket exists."""
     request.scope["storage.xml"] = True
     await run_in_threadpool(store_of(request).buckets.get, segment(request, "bucket"))
     if request.method != "HEAD":
@@ -99,26 +101,25 @@ async def _put(request: Request) -> Response:
     require_length(request)
     objects = store_of(request).objects
     with objects.receiving() as writer:
-        async for block in raw_body(request):
-            await run_in_threadpool(writer.write, block)
-        content = await run_in_threadpool(writer.finish)
+        content = await save(writer, raw_body(request))
         stored = await run_in_threadpool(
             objects.insert,
-            *(*_target(request), content, _fields(request), _conditions(request), promised_checksums(request)),
+            *(*target(request), content, _fields(request), _conditions(request), expected_checksums(request)),
         )
     return _described(stored)
 
 
 async def _start_session(request: Request) -> Response:
-    bucket, name = _target(request)
-    id = await run_in_threadpool(store_of(request).uploads.start, bucket, name, _fields(request), _conditions(request))
+    bucket, name = target(request)
+    uploads = store_of(request).resumable_uploads
+    id = await run_in_threadpool(uploads.start, bucket, name, _fields(request), _conditions(request))
     location = f"{base_url(request)}{request.url.path}?upload_id={id}"
     return Response(status_code=201, headers={"location": location, "x-guploader-uploadid": id})
 
 
 async def _start_parts(request: Request) -> Response:
-    bucket, name = _target(request)
-    id = await run_in_threadpool(store_of(request).parts.start, bucket, name, _fields(request))
+    bucket, name = target(request)
+    id = await run_in_threadpool(store_of(request).multipart_uploads.start, bucket, name, _fields(request))
     return _document("InitiateMultipartUploadResult", {"Bucket": bucket, "Key": name, "UploadId": id})
 
 
@@ -129,32 +130,30 @@ async def _put_part(request: Request) -> Response:
     if number is None:
         raise InvalidError("Required parameter: partNumber")
     with store.objects.receiving() as writer:
-        async for block in raw_body(request):
-            await run_in_threadpool(writer.write, block)
-        content = await run_in_threadpool(writer.finish)
-        content.checksums.verify(promised_checksums(request))
+        content = await save(writer, raw_body(request))
+        content.checksums.verify(expected_checksums(request))
         etag = _hex(content.checksums.md5)
         upload = request.query_params["uploadId"]
-        await run_in_threadpool(store.parts.add, *_target(request), upload, number, content, etag)
+        await run_in_threadpool(store.multipart_uploads.add, *target(request), upload, number, content, etag)
     hashes = f"crc32c={content.checksums.crc32c},md5={content.checksums.md5}"
     return Response(status_code=200, headers={"etag": f'"{etag}"', "x-goog-hash": hashes})
 
 
 async def _list_parts(request: Request) -> Response:
     upload = request.query_params["uploadId"]
-    parts = await run_in_threadpool(store_of(request).parts.listing, *_target(request), upload)
+    parts = await run_in_threadpool(store_of(request).multipart_uploads.listing, *target(request), upload)
     listed = "".join(
         f"<Part><PartNumber>{part.number}</PartNumber><ETag>&quot;{part.etag}&quot;</ETag></Part>" for part in parts
     )
-    bucket, name = _target(request)
+    bucket, name = target(request)
     return _document("ListPartsResult", {"Bucket": bucket, "Key": name, "UploadId": upload}, listed)
 
 
 async def _finish_parts(request: Request) -> Response:
-    bucket, name = _target(request)
+    bucket, name = target(request)
     chosen = _chosen_parts(await small_body(request, _MAX_PART_LIST))
     stored = await run_in_threadpool(
-        store_of(request).parts.finish, bucket, name, request.query_params["uploadId"], chosen
+        store_of(request).multipart_uploads.finish, bucket, name, request.query_params["uploadId"], chosen
     )
     values = {"Location": base_url(request) + request.url.path, "Bucket": bucket, "Key": name}
     response = _document("CompleteMultipartUploadResult", {**values, "ETag": f'"{stored.etag}"'})
@@ -172,10 +171,6 @@ def _chosen_parts(data: bytes) -> list[tuple[int, str]]:
         ]
     except (ElementTree.ParseError, ValueError) as error:
         raise InvalidError("The XML you provided was not well-formed.", code="MalformedXML") from error
-
-
-def _target(request: Request) -> tuple[str, str]:
-    return segment(request, "bucket"), segment(request, "object")
 
 
 def _conditions(request: Request) -> Preconditions:

@@ -1,4 +1,4 @@
-"""Lifecycle rules of buckets, applied to a moment in time."""
+"""Applies the lifecycle rules of buckets as of a point in time."""
 
 from datetime import date, datetime, timedelta
 
@@ -8,17 +8,19 @@ from emulator.storage.errors import ForbiddenError, ObjectNotFoundError, Precond
 from emulator.storage.objects.objects import Objects
 from emulator.storage.preconditions import Preconditions
 from emulator.storage.resources import Fields, StoredObject, moment
-from emulator.storage.uploads.multipart import PartUploads
+from emulator.storage.uploads.multipart import MultipartUploads
 
 
-def expire(database: Database, objects: Objects, parts: PartUploads, now: datetime) -> list[StoredObject]:
-    """Applies every bucket's rules as of `now`; returns the objects that were deleted or archived."""
+def expire(
+    database: Database, objects: Objects, multipart_uploads: MultipartUploads, now: datetime
+) -> list[StoredObject]:
+    """Apply every bucket's rules as of `now`; returns the objects that were deleted or archived."""
     with database.reading() as view:
         rows = list(view.execute("SELECT * FROM buckets WHERE json_extract(fields, '$.lifecycle') IS NOT NULL"))
     expired = []
     for bucket in map(Bucket.of, rows):
         rules = bucket.fields.get("lifecycle", {}).get("rule", [])
-        _abort_uploads(parts, bucket, rules, now)
+        _abort_uploads(multipart_uploads, bucket, rules, now)
         for stored, newer in _generations(database, bucket):
             if any(_meets(rule["condition"], stored, newer, now) for rule in rules if _deletes(rule)):
                 expired += _delete(objects, bucket, stored)
@@ -48,24 +50,24 @@ def _delete(objects: Objects, bucket: Bucket, stored: StoredObject) -> list[Stor
     try:
         objects.delete(stored.bucket, stored.name, None if archives else stored.generation, conditions)
     except (ObjectNotFoundError, PreconditionError, ForbiddenError):
-        # Changed meanwhile, or held: a later round sees it as it is then.
+        # Changed meanwhile, or held: the next run decides again.
         return []
     return [stored]
 
 
 def _set_class(objects: Objects, stored: StoredObject, rules: list[Fields], newer: int, now: datetime) -> None:
     for rule in rules:
-        wanted = rule["action"].get("storageClass")
-        applies = rule["action"]["type"] == "SetStorageClass" and wanted != stored.fields["storageClass"]
+        storage_class = rule["action"].get("storageClass")
+        applies = rule["action"]["type"] == "SetStorageClass" and storage_class != stored.fields["storageClass"]
         if applies and _meets(rule["condition"], stored, newer, now):
-            objects.set_storage_class(stored, wanted)
+            objects.set_storage_class(stored, storage_class)
             return
 
 
-def _abort_uploads(parts: PartUploads, bucket: Bucket, rules: list[Fields], now: datetime) -> None:
+def _abort_uploads(multipart_uploads: MultipartUploads, bucket: Bucket, rules: list[Fields], now: datetime) -> None:
     for rule in rules:
         if rule["action"]["type"] == "AbortIncompleteMultipartUpload" and "age" in rule["condition"]:
-            parts.abort_older(bucket.name, now - timedelta(days=rule["condition"]["age"]))
+            multipart_uploads.abort_older(bucket.name, now - timedelta(days=rule["condition"]["age"]))
 
 
 def _meets(condition: Fields, stored: StoredObject, newer: int, now: datetime) -> bool:

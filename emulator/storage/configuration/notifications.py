@@ -1,4 +1,4 @@
-"""Notification configurations: which changes of a bucket are published to which Pub/Sub topic."""
+"""Notification configurations, which publish changes of a bucket to a Pub/Sub topic."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from emulator.storage.errors import InvalidError, NotFoundError
 from emulator.storage.outbox import EVENT_TYPES
 from emulator.storage.resources import Fields
 
-MAX_PER_BUCKET = 100
+_MAX_PER_BUCKET = 100
 _TOPIC = re.compile(r"(?://pubsub\.googleapis\.com/)?projects/[^/]+/topics/[^/]+")
 
 
@@ -20,12 +20,12 @@ class Notifications:
         self._database = database
 
     def create(self, bucket: str, config: Fields) -> Fields:
-        """Adds a configuration; `config` has the JSON API's fields `topic`, `payload_format` and so on."""
+        """Add a configuration; `config` has the JSON API's fields `topic`, `payload_format` and so on."""
         fields = _checked(config)
         with self._database.transaction() as transaction:
             require_bucket(transaction, bucket)
             count = transaction.row("SELECT count(*) AS number FROM notifications WHERE bucket = ?", bucket)
-            if count and count["number"] >= MAX_PER_BUCKET:
+            if count and count["number"] >= _MAX_PER_BUCKET:
                 raise InvalidError("Maximum number of notification configurations for this bucket reached.")
             number = transaction.next_count("notification")
             fields = {"kind": "storage#notification", "id": str(number), "etag": str(number), **fields}
@@ -80,5 +80,5 @@ def _checked(config: Fields) -> Fields:
     prefix = config.get("object_name_prefix") or ""
     if not isinstance(prefix, str):
         raise InvalidError("Invalid object name prefix: expected a string.")
-    given = {"event_types": types, "custom_attributes": attributes, "object_name_prefix": prefix}
-    return {**fields, **{key: value for key, value in given.items() if value}}
+    optional = {"event_types": types, "custom_attributes": attributes, "object_name_prefix": prefix}
+    return {**fields, **{key: value for key, value in optional.items() if value}}

@@ -1,13 +1,12 @@
-"""IAM policies of buckets and objects: kept and returned, never enforced."""
+"""IAM policies of buckets and objects, which are stored but not enforced."""
 
-import base64
 import json
 
 from emulator.storage.buckets import require_bucket
 from emulator.storage.database import Database
 from emulator.storage.errors import InvalidError, PreconditionError
 from emulator.storage.objects.generations import Source, require_object
-from emulator.storage.resources import Fields
+from emulator.storage.resources import Fields, version_etag
 
 
 class Policies:
@@ -28,7 +27,7 @@ class Policies:
         return _policy(bucket, name, row["version"], json.loads(row["policy"]))
 
     def set(self, bucket: str, policy: Fields, name: str | None = None) -> Fields:
-        """Replaces a policy; raises PreconditionError when it carries an etag that is not the current one."""
+        """Replace a policy; raises PreconditionError if its etag is not the current one."""
         bindings = policy.get("bindings", [])
         if not isinstance(bindings, list) or not all(_is_binding(each) for each in bindings):
             raise InvalidError("Invalid IAM policy: each binding needs a role and a list of members.")
@@ -40,7 +39,7 @@ class Policies:
             resource = _resource(bucket, name)
             row = transaction.row("SELECT version FROM policies WHERE resource = ?", resource)
             version = row["version"] if row else 1
-            if policy.get("etag") not in (None, "", _etag(version)):
+            if policy.get("etag") not in (None, "", version_etag(version)):
                 raise PreconditionError
             transaction.execute(
                 "INSERT OR REPLACE INTO policies (resource, version, policy) VALUES (?, ?, ?)",
@@ -61,12 +60,8 @@ def _resource(bucket: str, name: str | None) -> str:
     return f"projects/_/buckets/{bucket}" + (f"/objects/{name}" if name is not None else "")
 
 
-def _etag(version: int) -> str:
-    return base64.b64encode(bytes([8]) + version.to_bytes((version.bit_length() + 7) // 8)).decode()
-
-
 def _policy(bucket: str, name: str | None, version: int, policy: Fields) -> Fields:
-    return {"kind": "storage#policy", "resourceId": _resource(bucket, name), "etag": _etag(version), **policy}
+    return {"kind": "storage#policy", "resourceId": _resource(bucket, name), "etag": version_etag(version), **policy}
 
 
 def _legacy(project: str) -> list[Fields]:

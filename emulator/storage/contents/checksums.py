@@ -1,4 +1,4 @@
-"""CRC32C and MD5 of contents, computed as bytes pass by and compared with what a client promised."""
+"""CRC32C and MD5 of contents, computed while bytes are written and compared with those that a client sent."""
 
 import base64
 import binascii
@@ -12,7 +12,7 @@ from emulator.storage.errors import InvalidError
 
 @dataclass(frozen=True)
 class Checksums:
-    """Checksums in base64, as resources and `x-goog-hash` carry them; None where unknown."""
+    """Checksums in base64, as in resources and `x-goog-hash`; None where unknown."""
 
     crc32c: str | None = None
     md5: str | None = None
@@ -21,27 +21,27 @@ class Checksums:
         """These checksums, completed by `other`'s."""
         return Checksums(self.crc32c or other.crc32c, self.md5 or other.md5)
 
-    def verify(self, promised: "Checksums") -> None:
-        """Raises InvalidError when a promised checksum differs from these computed ones."""
-        if promised.crc32c is not None and _decoded(promised.crc32c) != _decoded(self.crc32c or ""):
+    def verify(self, expected: "Checksums") -> None:
+        """Raise InvalidError if an expected checksum differs from these."""
+        if expected.crc32c is not None and _decoded(expected.crc32c) != _decoded(self.crc32c or ""):
             raise InvalidError(
-                f'Provided CRC32C "{promised.crc32c}" doesn\'t match calculated CRC32C "{self.crc32c}".',
+                f'Provided CRC32C "{expected.crc32c}" doesn\'t match calculated CRC32C "{self.crc32c}".',
                 code="BadDigest",
             )
-        if promised.md5 is not None and _decoded(promised.md5) != _decoded(self.md5 or ""):
+        if expected.md5 is not None and _decoded(expected.md5) != _decoded(self.md5 or ""):
             raise InvalidError(
-                f'Provided MD5 hash "{promised.md5}" doesn\'t match calculated MD5 hash "{self.md5}".',
+                f'Provided MD5 hash "{expected.md5}" doesn\'t match calculated MD5 hash "{self.md5}".',
                 code="BadDigest",
             )
 
     @classmethod
     def parse(cls, header: str) -> "Checksums":
-        """Reads an `x-goog-hash` header, such as `crc32c=n03x6A==,md5=Ojk9c3dhfxgoKVVHYwFbHQ==`."""
-        found = dict(part.strip().partition("=")[::2] for part in header.split(",") if part.strip())
-        unknown = set(found) - {"crc32c", "md5"}
+        """The checksums in an `x-goog-hash` header, such as `crc32c=n03x6A==,md5=Ojk9c3dhfxgoKVVHYwFbHQ==`."""
+        values = dict(part.strip().partition("=")[::2] for part in header.split(",") if part.strip())
+        unknown = set(values) - {"crc32c", "md5"}
         if unknown:
             raise InvalidError(f"Unknown checksum in X-Goog-Hash: {sorted(unknown)[0]}")
-        return cls(found.get("crc32c"), found.get("md5"))
+        return cls(values.get("crc32c"), values.get("md5"))
 
 
 def _decoded(checksum: str) -> bytes:

@@ -1,7 +1,7 @@
-"""The bytes of objects and unfinished uploads: one file each, below one folder.
+"""The bytes of objects and unfinished uploads: one file each, in one folder.
 
-A file is complete before the row that names it commits, and removed after the last such row is gone;
-a file that no row names was left by a process that died, and is swept at the next start.
+A file is complete before a row that refers to it is committed, and is removed after the last such row. A file without a
+row was left by a process that died; the next start removes it.
 """
 
 import os
@@ -25,12 +25,12 @@ class Content:
     checksums: Checksums
 
     def without_md5(self) -> "Content":
-        """The same bytes as a composite's, whose MD5 the service doesn't tell."""
+        """The content of a composite object, whose MD5 the service does not report."""
         return Content(self.id, self.size, Checksums(self.checksums.crc32c, None))
 
 
 class Writer:
-    """A file that grows until `finish` makes it a Content."""
+    """A file that grows until `finish` returns its content."""
 
     def __init__(self, id: str, path: Path) -> None:
         self.id = id
@@ -52,10 +52,10 @@ class Writer:
 
 
 class Contents:
-    """The folder of files, each named by a random id."""
+    """The folder of files; their names are random ids."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def create(self) -> Writer:
         id = secrets.token_hex(16)
@@ -77,7 +77,7 @@ class Contents:
         os.truncate(self._path(id), size)
 
     def measure(self, id: str) -> Content:
-        """The content of a file whose bytes did not pass through one writer."""
+        """The content of a file that several requests wrote; reads the whole file."""
         digest = Digest()
         size = 0
         with self.open(id) as file:
@@ -91,22 +91,22 @@ class Contents:
             self._path(id).unlink(missing_ok=True)
 
     def sweep(self, known: set[str]) -> None:
-        """Removes every file that is not known."""
-        for file in self._folder.glob("??/*"):
+        """Remove every file whose id is not known."""
+        for file in self.folder.glob("??/*"):
             if file.name not in known:
                 file.unlink()
 
     def _path(self, id: str) -> Path:
-        return self._folder / id[:2] / id
+        return self.folder / id[:2] / id
 
 
 def blocks(file: BinaryIO, length: int | None = None) -> Iterator[bytes]:
-    """Reads on from where the file stands, to its end or for `length` bytes."""
-    left = length
-    while left is None or left > 0:
-        block = file.read(BLOCK if left is None else min(BLOCK, left))
+    """Blocks from the file's position to its end, or of `length` bytes in all."""
+    remaining = length
+    while remaining is None or remaining > 0:
+        block = file.read(BLOCK if remaining is None else min(BLOCK, remaining))
         if not block:
             return
         yield block
-        if left is not None:
-            left -= len(block)
+        if remaining is not None:
+            remaining -= len(block)

@@ -1,4 +1,4 @@
-"""Generations of objects as rows: found, added, changed, and taken out of use."""
+"""Generations of objects as rows of the database: finds, inserts, updates and retires them."""
 
 import json
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from emulator.storage.resources import StoredObject, moment, timestamp
 
 @dataclass(frozen=True)
 class Source:
-    """An object to copy, move or compose from: the live one, or the given generation."""
+    """An object to read, copy, move or compose: its live generation unless another one is given."""
 
     bucket: str
     name: str
@@ -30,7 +30,7 @@ def find_live(transaction: Transaction, bucket: str, name: str) -> StoredObject 
 
 
 def require_object(transaction: Transaction, source: Source) -> StoredObject:
-    """The live object or the named generation."""
+    """The generation of a source; raises ObjectNotFoundError if it does not exist."""
     require_bucket(transaction, source.bucket)
     if source.generation is None:
         stored = find_live(transaction, source.bucket, source.name)
@@ -48,7 +48,7 @@ def require_object(transaction: Transaction, source: Source) -> StoredObject:
 def retire(
     transaction: Transaction, bucket: Bucket, stored: StoredObject, now: datetime, *, archive: bool, **attributes: str
 ) -> None:
-    """Takes a generation out of use: archived as a noncurrent one, or removed for good."""
+    """Archive a generation as noncurrent, or delete it."""
     _check_holds(stored)
     if not archive:
         _check_retention(bucket, stored, now)

@@ -1,4 +1,4 @@
-"""The glob patterns of matchGlob."""
+"""Glob patterns of the parameter `matchGlob`."""
 
 from re import escape
 
@@ -8,10 +8,10 @@ from emulator.storage.errors import InvalidError
 
 
 class Glob:
-    """A pattern over whole names.
+    """A pattern that matches whole names.
 
-    `*` stands for any characters but `/`, `**` for any characters, `?` for one character but `/`, `[a-z]` and
-    `[!a-z]` for one of a set, `{a,b}` for either; a backslash takes the next character as it is.
+    `*` matches any characters except `/`, `**` any characters, `?` one character except `/`, `[a-z]` and `[!a-z]` one
+    character of a set, `{a,b}` either alternative; a backslash escapes the next character.
     """
 
     def __init__(self, pattern: str) -> None:

@@ -1,4 +1,4 @@
-"""Pages of a bucket's objects in the order of their names, folded at a delimiter where one is given."""
+"""Pages of a bucket's objects in the order of their names, with common prefixes if there is a delimiter."""
 
 import base64
 import binascii
@@ -18,7 +18,7 @@ _BEFORE_ALL = -1
 
 @dataclass(frozen=True)
 class Query:
-    """What to list; the fields are the JSON API's parameters of objects.list."""
+    """The parameters of the JSON API's objects.list."""
 
     prefix: str = ""
     delimiter: str = ""
@@ -33,7 +33,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Listing:
-    """One page; `next_page_token` continues it, or is None on the last."""
+    """One page; `next_page_token` is None on the last."""
 
     objects: list[StoredObject] = field(default_factory=list)
     prefixes: list[str] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class _Entry:
-    """An object, a common prefix, or (with includeTrailingDelimiter) both; listing goes on after `position`."""
+    """An object, a common prefix, or (with includeTrailingDelimiter) both; the next entry follows `position`."""
 
     stored: StoredObject | None
     prefix: str | None
@@ -50,7 +50,7 @@ class _Entry:
 
 
 def page(view: Transaction, bucket: str, query: Query) -> Listing:
-    """The page of `bucket` that `query` asks for."""
+    """One page of the objects in `bucket`."""
     limit = max(1, min(query.max_results, MAX_RESULTS))
     entries = list(islice(_entries(view, bucket, query), limit + 1))
     more, entries = len(entries) > limit, entries[:limit]
@@ -88,7 +88,7 @@ def _entries(view: Transaction, bucket: str, query: Query) -> Iterator[_Entry]:
             else:
                 following = successor(common)
                 yield _Entry(None, common, (following or name, _BEFORE_ALL if following else row["generation"]))
-                # Jumping over what the prefix stands for keeps a listing of few prefixes cheap.
+                # Skipping the names below the prefix keeps a listing of few prefixes cheap.
                 position = (following, _BEFORE_ALL) if following else None
                 break
 
@@ -101,11 +101,11 @@ def _common_prefix(name: str, query: Query) -> str | None:
 
 
 def successor(prefix: str) -> str | None:
-    """The least name above every name that begins with `prefix`; None when there is none."""
+    """The smallest name greater than all names that begin with `prefix`; None if there is none."""
     for length in range(len(prefix), 0, -1):
         point = ord(prefix[length - 1]) + 1
         if point == 0xD800:
-            point = 0xE000  # surrogates cannot stand in a name
+            point = 0xE000  # names cannot contain surrogates
         if point <= 0x10FFFF:
             return prefix[: length - 1] + chr(point)
     return None

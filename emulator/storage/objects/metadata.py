@@ -1,9 +1,10 @@
-"""The fields of an object's resource: when it is new, patched, copied or composed."""
+"""The fields of an object's resource after it is created, patched, copied or composed."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from emulator.storage.buckets import Bucket
+from emulator.storage.contents.checksums import Checksums
 from emulator.storage.contents.files import Content
 from emulator.storage.errors import InvalidError
 from emulator.storage.patches import merge, object_fields
@@ -54,25 +55,31 @@ def patched(stored: StoredObject, changes: Fields, now: datetime, *, replace_all
     return replace(stored, metageneration=stored.metageneration + 1, fields=fields)
 
 
-def given_fields(fields: Fields) -> Fields:
+def requested_fields(fields: Fields) -> Fields:
+    """The fields that a request sets; null means the default."""
     return {key: value for key, value in object_fields(fields).items() if value is not None}
 
 
-def copied_fields(stored: StoredObject, given: Fields) -> Fields:
-    """A copy's fields: those given, or else the source's."""
+def copied_fields(stored: StoredObject, requested: Fields) -> Fields:
+    """A copy's fields: those of the request, or the source's if the request has none."""
     inherited = {key: value for key, value in stored.fields.items() if key not in _NOT_COPIED}
     count = stored.fields.get("componentCount")
-    return {**(given or inherited), **({"componentCount": count} if count else {})}
+    return {**(requested or inherited), **({"componentCount": count} if count else {})}
 
 
-def composed_fields(sources: list[StoredObject], given: Fields) -> Fields:
+def composed_fields(sources: list[StoredObject], requested: Fields) -> Fields:
     content_type = sources[0].fields.get("contentType", "application/octet-stream")
     count = sum(source.fields.get("componentCount", 1) for source in sources)
-    return {"contentType": content_type, **given, "componentCount": count}
+    return {"contentType": content_type, **requested, "componentCount": count}
 
 
-def promised_text(fields: Fields, key: str) -> str | None:
-    """A checksum that a client states in a resource."""
+def verify(content: Content, fields: Fields, expected: Checksums) -> None:
+    """Raise InvalidError if the content lacks the checksums of the resource or those expected by the request."""
+    content.checksums.verify(expected)
+    content.checksums.verify(Checksums(_checksum(fields, "crc32c"), _checksum(fields, "md5Hash")))
+
+
+def _checksum(fields: Fields, key: str) -> str | None:
     value = fields.get(key)
     if value is not None and not isinstance(value, str):
         raise InvalidError(f"Invalid value for: {key}: expected a string.")

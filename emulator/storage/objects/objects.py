@@ -1,4 +1,4 @@
-"""Objects: created, read, changed, deleted, copied and composed, each in one transaction with its preconditions."""
+"""Objects: creates, reads, changes, deletes, copies and composes them, each in one transaction."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,24 +25,24 @@ from emulator.storage.objects.listing import Listing, Query, page
 from emulator.storage.objects.metadata import (
     composed_fields,
     copied_fields,
-    given_fields,
     new_fields,
     patched,
-    promised_text,
+    requested_fields,
+    verify,
 )
 from emulator.storage.outbox import record
 from emulator.storage.patches import object_fields
 from emulator.storage.preconditions import ALWAYS, Preconditions
 from emulator.storage.resources import Fields, StoredObject, timestamp
 
-MAX_SOURCES = 32
+_MAX_SOURCES = 32
 
 
 class Objects:
     """The objects of one store.
 
-    A failed condition raises PreconditionError, a missing bucket or object NotFoundError, a value that is not
-    allowed InvalidError, and a hold or retention policy in the way ForbiddenError.
+    A failed precondition raises PreconditionError, a missing bucket or object NotFoundError, an invalid value
+    InvalidError, and a hold or retention policy that forbids the change ForbiddenError.
     """
 
     def __init__(self, database: Database, contents: Contents, clock: Callable[[], datetime]) -> None:
@@ -57,17 +57,17 @@ class Objects:
         data: bytes | Iterable[bytes],
         fields: Fields | None = None,
         preconditions: Preconditions = ALWAYS,
-        promised: Checksums | None = None,
+        expected: Checksums | None = None,
     ) -> StoredObject:
-        """Stores `data` as a new generation; `fields` is the resource, as in a request to the JSON API."""
+        """Create a generation from `data`; `fields` is the resource, as in a request to the JSON API."""
         with self.receiving() as writer:
             for block in [data] if isinstance(data, bytes) else data:
                 writer.write(block)
-            return self.insert(bucket, name, writer.finish(), fields, preconditions, promised)
+            return self.insert(bucket, name, writer.finish(), fields, preconditions, expected)
 
     @contextmanager
     def receiving(self) -> Iterator[Writer]:
-        """A writer for new content, whose bytes are dropped when the block raises before they are an object's."""
+        """A writer for new content, which is dropped if the block raises before an object has it."""
         writer = self._contents.create()
         try:
             yield writer
@@ -76,7 +76,7 @@ class Objects:
             raise
 
     def drop(self, writer: Writer) -> None:
-        """Closes a writer, and removes its bytes unless something has them as its content."""
+        """Close a writer, and remove its bytes unless an object or upload has them."""
         writer.close()
         with self._database.transaction() as transaction:
             transaction.garbage.append(writer.id)
@@ -88,31 +88,18 @@ class Objects:
         content: Content,
         fields: Fields | None = None,
         preconditions: Preconditions = ALWAYS,
-        promised: Checksums | None = None,
+        expected: Checksums | None = None,
     ) -> StoredObject:
-        """Makes a finished content an object."""
+        """Create an object from a finished content."""
+        fields = fields or {}
+        verify(content, fields, expected or Checksums())
         with self._database.transaction() as transaction:
-            return self.put(transaction, bucket, name, content, fields or {}, preconditions, promised or Checksums())
-
-    def put(
-        self,
-        transaction: Transaction,
-        bucket: str,
-        name: str,
-        content: Content,
-        fields: Fields,
-        preconditions: Preconditions,
-        promised: Checksums,
-    ) -> StoredObject:
-        """`insert` as a part of a larger transaction."""
-        content.checksums.verify(promised)
-        content.checksums.verify(Checksums(*(promised_text(fields, key) for key in ("crc32c", "md5Hash"))))
-        return self.write(transaction, bucket, name, content, given_fields(fields), preconditions)
+            return self.write(transaction, bucket, name, content, requested_fields(fields), preconditions)
 
     def get(
         self, bucket: str, name: str, generation: int | None = None, preconditions: Preconditions = ALWAYS
     ) -> StoredObject:
-        """The live object, or the given generation be it live or not."""
+        """The live generation, or the given one."""
         with self._database.reading() as view:
             stored = require_object(view, Source(bucket, name, generation))
         preconditions.check_read(stored)
@@ -121,14 +108,14 @@ class Objects:
     def open(
         self, bucket: str, name: str, generation: int | None = None, preconditions: Preconditions = ALWAYS
     ) -> tuple[StoredObject, BinaryIO]:
-        """An object with its bytes, which stay readable whatever happens to the object; the caller closes the file."""
+        """An object and its bytes, which stay readable if the object is deleted; the caller closes the file."""
         with self._database.reading() as view:
             stored = require_object(view, Source(bucket, name, generation))
             preconditions.check_read(stored)
             return stored, self._contents.open(stored.content)
 
     def read(self, bucket: str, name: str, generation: int | None = None) -> bytes:
-        """All bytes of a small object."""
+        """All bytes of an object."""
         _, file = self.open(bucket, name, generation)
         with file:
             return file.read()
@@ -140,7 +127,7 @@ class Objects:
             return page(view, bucket, query or Query())
 
     def check(self, bucket: str, name: str, preconditions: Preconditions) -> None:
-        """Raises what creating the object would raise now, before its bytes are sent."""
+        """Raise the error that creating the object would raise now, before its bytes are sent."""
         check_object_name(name)
         with self._database.reading() as view:
             require_bucket(view, bucket)
@@ -156,7 +143,7 @@ class Objects:
         *,
         replace_all: bool = False,
     ) -> StoredObject:
-        """Merges `changes` into the resource, or with `replace_all` sets every field that can be set."""
+        """Merge `changes` into the resource, or with `replace_all` set every settable field."""
         now = self._clock()
         with self._database.transaction() as transaction:
             stored = require_object(transaction, Source(bucket, name, generation))
@@ -169,7 +156,7 @@ class Objects:
     def delete(
         self, bucket: str, name: str, generation: int | None = None, preconditions: Preconditions = ALWAYS
     ) -> None:
-        """Deletes for good, except that a versioned bucket keeps a live object deleted without its generation."""
+        """Delete an object; a versioned bucket archives it instead unless the request names a generation."""
         now = self._clock()
         with self._database.transaction() as transaction:
             holder = require_bucket(transaction, bucket)
@@ -178,7 +165,7 @@ class Objects:
             retire(transaction, holder, stored, now, archive=holder.versioned and generation is None)
 
     def set_storage_class(self, stored: StoredObject, name: str) -> None:
-        """Moves one generation to another storage class, if it is still as it was."""
+        """Change the storage class of a generation, unless it has changed since it was read."""
         now = self._clock()
         with self._database.transaction() as transaction:
             current = require_object(transaction, Source(stored.bucket, stored.name, stored.generation))
@@ -194,15 +181,15 @@ class Objects:
         fields: Fields | None = None,
         preconditions: Preconditions = ALWAYS,
     ) -> StoredObject:
-        """Copies an object; `fields`, where they set anything, replace all of its metadata."""
+        """Copy an object; `fields`, unless empty, replace all of its metadata."""
         with self._database.transaction() as transaction:
             stored = require_object(transaction, source)
             source.preconditions.check(stored)
-            copied = copied_fields(stored, given_fields(fields or {}))
+            copied = copied_fields(stored, requested_fields(fields or {}))
             return self.write(transaction, bucket, name, content_of(stored), copied, preconditions)
 
     def move(self, source: Source, name: str, preconditions: Preconditions = ALWAYS) -> StoredObject:
-        """Gives an object another name in its bucket, in one step."""
+        """Rename an object in its bucket, atomically."""
         if source.name == name:
             raise InvalidError("The source and destination object names must differ.")
         now = self._clock()
@@ -224,43 +211,42 @@ class Objects:
         fields: Fields | None = None,
         preconditions: Preconditions = ALWAYS,
     ) -> StoredObject:
-        """Joins up to 32 objects of the bucket; the result counts its components and has no MD5.
+        """Join up to 32 objects of the bucket; the result counts its components and has no MD5.
 
-        The bytes are joined before the transaction, in which the sources are looked up again.
+        The bytes are joined before the transaction, which starts over if a source has changed meanwhile.
         """
         if not sources:
             raise InvalidError("You must provide at least one source component.")
-        if len(sources) > MAX_SOURCES:
+        if len(sources) > _MAX_SOURCES:
             raise InvalidError(
-                f"The number of source components provided ({len(sources)}) exceeds the maximum ({MAX_SOURCES})"
+                f"The number of source components provided ({len(sources)}) exceeds the maximum ({_MAX_SOURCES})"
             )
         self.check(bucket, name, preconditions)
         with self.receiving() as writer:
             joined = self._join(sources, writer)
             content = writer.finish().without_md5()
             with self._database.transaction() as transaction:
-                found = [require_object(transaction, source) for source in sources]
-                for source, stored in zip(sources, found, strict=True):
+                current = [require_object(transaction, source) for source in sources]
+                for source, stored in zip(sources, current, strict=True):
                     source.preconditions.check(stored)
-                if [each.generation for each in found] == [each.generation for each in joined]:
-                    composed = composed_fields(found, given_fields(fields or {}))
+                if [each.generation for each in current] == [each.generation for each in joined]:
+                    composed = composed_fields(current, requested_fields(fields or {}))
                     return self.write(transaction, bucket, name, content, composed, preconditions)
-            # A source was overwritten while its bytes were joined.
             self.drop(writer)
         return self.compose(bucket, name, sources, fields, preconditions)
 
     def _join(self, sources: list[Source], writer: Writer) -> list[StoredObject]:
-        found = []
+        joined = []
         for source in sources:
             with self._database.reading() as view:
                 stored = require_object(view, source)
                 source.preconditions.check(stored)
                 file = self._contents.open(stored.content)
-            found.append(stored)
+            joined.append(stored)
             with file:
                 for block in blocks(file):
                     writer.write(block)
-        return found
+        return joined
 
     def write(
         self,
@@ -271,7 +257,7 @@ class Objects:
         fields: Fields,
         preconditions: Preconditions,
     ) -> StoredObject:
-        """Makes `content` the live generation, in place of one that may be there."""
+        """Make `content` the live generation, as part of a transaction."""
         check_object_name(name)
         now = self._clock()
         holder = require_bucket(transaction, bucket)

@@ -1,4 +1,4 @@
-"""Multipart uploads of the XML API: numbered parts, sent side by side and joined at the end."""
+"""Multipart uploads of the XML API: numbered parts, sent concurrently and joined at the end."""
 
 import json
 import secrets
@@ -14,19 +14,19 @@ from emulator.storage.patches import object_fields
 from emulator.storage.preconditions import ALWAYS
 from emulator.storage.resources import Fields, StoredObject, timestamp
 
-MAX_PARTS = 10_000
+_MAX_PARTS = 10_000
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part that has arrived; `etag` is its MD5 in hex."""
+    """A part that has arrived; `etag` is its MD5 in hexadecimal."""
 
     number: int
     content: str
     etag: str
 
 
-class PartUploads:
+class MultipartUploads:
     """The unfinished multipart uploads of one store."""
 
     def __init__(self, database: Database, contents: Contents, objects: Objects, clock: Callable[[], datetime]) -> None:
@@ -36,7 +36,7 @@ class PartUploads:
         self._clock = clock
 
     def start(self, bucket: str, name: str, fields: Fields) -> str:
-        """Opens an upload and returns its id."""
+        """Start an upload and return its id."""
         self._objects.check(bucket, name, ALWAYS)
         id = secrets.token_urlsafe(32)
         with self._database.transaction() as transaction:
@@ -48,9 +48,9 @@ class PartUploads:
         return id
 
     def add(self, bucket: str, name: str, id: str, number: int, content: Content, etag: str) -> None:
-        """Keeps a part, in place of an earlier one of the same number."""
-        if not 1 <= number <= MAX_PARTS:
-            raise InvalidError(f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive.")
+        """Keep a part, in place of an earlier one with the same number."""
+        if not 1 <= number <= _MAX_PARTS:
+            raise InvalidError(f"Part number must be an integer between 1 and {_MAX_PARTS}, inclusive.")
         with self._database.transaction() as transaction:
             _require(transaction, bucket, name, id)
             earlier = transaction.row("SELECT content FROM parts WHERE upload = ? AND number = ?", id, number)
@@ -62,13 +62,13 @@ class PartUploads:
             )
 
     def listing(self, bucket: str, name: str, id: str) -> list[Part]:
-        """The parts that have arrived, by number."""
+        """The parts that have arrived, in the order of their numbers."""
         with self._database.reading() as view:
             _require(view, bucket, name, id)
             return _parts(view, id)
 
     def finish(self, bucket: str, name: str, id: str, chosen: list[tuple[int, str]]) -> StoredObject:
-        """Joins the chosen parts, given as (number, etag) in ascending order, into the object."""
+        """Join the chosen parts, (number, etag) in ascending order, into the object."""
         with self._database.reading() as view:
             fields = _require(view, bucket, name, id)
             parts = {part.number: part for part in _parts(view, id)}
@@ -99,13 +99,13 @@ class PartUploads:
                 writer.write(block)
 
     def abort(self, bucket: str, name: str, id: str) -> None:
-        """Ends an upload and drops its parts."""
+        """Cancel an upload and drop its parts."""
         with self._database.transaction() as transaction:
             _require(transaction, bucket, name, id)
             _drop(transaction, id)
 
     def abort_older(self, bucket: str, than: datetime) -> None:
-        """Ends the bucket's uploads that were started before `than`."""
+        """Cancel the bucket's uploads that were started before `than`."""
         with self._database.transaction() as transaction:
             rows = transaction.execute(
                 "SELECT id FROM uploads WHERE kind = 'parts' AND bucket = ? AND created < ?", bucket, timestamp(than)

@@ -1,4 +1,4 @@
-"""Resumable upload sessions: their bytes arrive in pieces, and outlive a broken connection and a restart."""
+"""Resumable upload sessions: their bytes arrive in chunks, and survive a broken connection and a restart."""
 
 import json
 import secrets
@@ -14,19 +14,20 @@ from emulator.storage.contents.files import Contents
 from emulator.storage.database import Database
 from emulator.storage.errors import CancelledError, InvalidError, NotFoundError
 from emulator.storage.objects.generations import Source, require_object
+from emulator.storage.objects.metadata import requested_fields, verify
 from emulator.storage.objects.objects import Objects
 from emulator.storage.preconditions import Preconditions
 from emulator.storage.resources import Fields, StoredObject, timestamp
 
 QUANTUM = 256 * 1024
-LIFETIME = timedelta(days=7)
+_LIFETIME = timedelta(days=7)
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A session: what it will create, and what is there of it.
+    """A session: the object that it will create, and the progress of the upload.
 
-    `size` counts the bytes kept so far; `stored` is the object once the upload is complete.
+    `size` is the number of bytes kept so far; `stored` is the object once the upload is complete.
     """
 
     id: str
@@ -40,7 +41,7 @@ class Upload:
     stored: StoredObject | None = None
 
 
-class Uploads:
+class ResumableUploads:
     """The resumable uploads of one store."""
 
     def __init__(self, database: Database, contents: Contents, objects: Objects, clock: Callable[[], datetime]) -> None:
@@ -58,7 +59,7 @@ class Uploads:
         preconditions: Preconditions,
         total: int | None = None,
     ) -> str:
-        """Opens a session and returns its id; raises at once what the finished upload would raise now."""
+        """Start a session and return its id; raises the error that finishing the upload would raise now."""
         self._objects.check(bucket, name, preconditions)
         id = secrets.token_urlsafe(48)
         content = self._contents.create().finish()
@@ -72,11 +73,11 @@ class Uploads:
         return id
 
     def get(self, id: str) -> Upload:
-        """The session as it stands.
+        """The session.
 
         Raises:
-            NotFoundError: There never was one.
-            CancelledError: It was cancelled.
+            NotFoundError: it does not exist.
+            CancelledError: it was cancelled.
         """
         with self._database.reading() as view:
             row = view.row("SELECT * FROM uploads WHERE id = ? AND kind = 'resumable'", id)
@@ -101,7 +102,7 @@ class Uploads:
         )
 
     def resume(self, id: str) -> Upload:
-        """The session, shortened to whole units of 256 KiB, which is what a broken request leaves behind."""
+        """The session, truncated to a multiple of 256 KiB, as the service does after a broken request."""
         with self._locks[id]:
             upload = self.get(id)
             if upload.stored is None and upload.size % QUANTUM:
@@ -110,15 +111,15 @@ class Uploads:
         return upload
 
     def append(self, id: str, offset: int, data: bytes) -> None:
-        """Adds bytes that begin at `offset`; InvalidError when other bytes came in between."""
+        """Append bytes that begin at `offset`; InvalidError if another request has appended meanwhile."""
         with self._locks[id]:
             upload = self.get(id)
             if upload.stored or upload.size != offset:
                 raise InvalidError("The upload session is in use by another request.")
             self._contents.append(upload.content, data)
 
-    def finish(self, id: str, total: int, promised: Checksums | None = None) -> StoredObject:
-        """Makes the session's bytes the object, once and for all; repeated, it returns that object."""
+    def finish(self, id: str, total: int, expected: Checksums | None = None) -> StoredObject:
+        """Create the object from the session's bytes, or return it if it exists already."""
         with self._locks[id]:
             upload = self.get(id)
             if upload.stored:
@@ -126,11 +127,11 @@ class Uploads:
             if upload.size != total:
                 raise InvalidError(f"The upload has {upload.size} bytes, not the {total} that were announced.")
             content = self._contents.measure(upload.content)
+            verify(content, upload.fields, expected or Checksums())
+            fields = requested_fields(upload.fields)
             with self._database.transaction() as transaction:
-                stored = self._objects.put(
-                    transaction,
-                    *(upload.bucket, upload.name, content, upload.fields, upload.preconditions),
-                    promised or Checksums(),
+                stored = self._objects.write(
+                    transaction, upload.bucket, upload.name, content, fields, upload.preconditions
                 )
                 transaction.execute(
                     "UPDATE uploads SET state = 'done', content = '', generation = ? WHERE id = ?",
@@ -140,7 +141,7 @@ class Uploads:
         return stored
 
     def cancel(self, id: str) -> None:
-        """Ends an unfinished session and drops its bytes."""
+        """Cancel an unfinished session and drop its bytes."""
         with self._locks[id]:
             upload = self.get(id)
             if upload.stored:
@@ -151,12 +152,12 @@ class Uploads:
         self._locks.pop(id, None)
 
     def expire(self, now: datetime) -> None:
-        """Forgets sessions that were opened more than a week before `now`."""
+        """Remove sessions that were started more than a week before `now`."""
         with self._database.transaction() as transaction:
-            old = ("kind = 'resumable' AND created < ?", timestamp(now - LIFETIME))
-            for row in transaction.execute(f"SELECT content FROM uploads WHERE {old[0]}", old[1]):  # noqa: S608
-                transaction.garbage.append(row["content"])
-            transaction.execute(f"DELETE FROM uploads WHERE {old[0]}", old[1])  # noqa: S608
+            condition, limit = "kind = 'resumable' AND created < ?", timestamp(now - _LIFETIME)
+            rows = transaction.execute(f"SELECT content FROM uploads WHERE {condition}", limit)  # noqa: S608
+            transaction.garbage.extend(row["content"] for row in rows)
+            transaction.execute(f"DELETE FROM uploads WHERE {condition}", limit)  # noqa: S608
 
 
 def _encoded(preconditions: Preconditions) -> dict[str, Any]:

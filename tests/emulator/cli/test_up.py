@@ -1,4 +1,4 @@
-"""Which ports the options lead to."""
+"""The ports that follow from the stack file and the options."""
 
 import argparse
 from pathlib import Path
@@ -23,28 +23,28 @@ def options(data: Path, **given: Any) -> argparse.Namespace:
     return argparse.Namespace(data=data, **{**unset, **given})
 
 
-def test_the_stack_file_says_which_and_zero_is_any(stack: Stack, tmp_path: Path) -> None:
+def test_ports_come_from_the_stack_file_and_zero_is_any(stack: Stack, tmp_path: Path) -> None:
     numbers = port_numbers(stack, options(tmp_path))
     assert (numbers["http"], numbers["grpc"], numbers["a"]) == (21, 22, 31)
     assert numbers["b"] >= 20000
 
 
-def test_base_moves_all(stack: Stack, tmp_path: Path) -> None:
+def test_port_base_moves_all_ports(stack: Stack, tmp_path: Path) -> None:
     numbers = port_numbers(stack, options(tmp_path, port_base=5000))
     assert numbers == {"http": 5000, "grpc": 5001, "a": 5010, "b": 5011}
 
 
-def test_single_port_beats_the_rest(stack: Stack, tmp_path: Path) -> None:
+def test_option_for_a_single_port_takes_precedence(stack: Stack, tmp_path: Path) -> None:
     numbers = port_numbers(stack, options(tmp_path, free_ports=True, http_port=1234))
     assert numbers["http"] == 1234
     assert all(numbers[name] >= 20000 for name in ("grpc", "a", "b"))
 
 
-def test_free_ports_are_those_of_the_last_time(stack: Stack, tmp_path: Path) -> None:
+def test_free_ports_are_those_of_the_previous_run(stack: Stack, tmp_path: Path) -> None:
     first = port_numbers(stack, options(tmp_path, free_ports=True))
     assert port_numbers(stack, options(tmp_path, free_ports=True)) == first
 
 
-def test_spoilt_memory_of_ports_is_ignored(stack: Stack, tmp_path: Path) -> None:
+def test_corrupt_file_of_previous_ports_is_ignored(stack: Stack, tmp_path: Path) -> None:
     (tmp_path / "ports.json").write_text('{"a": ')
     assert port_numbers(stack, options(tmp_path, free_ports=True))["a"] >= 20000

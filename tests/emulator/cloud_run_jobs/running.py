@@ -13,9 +13,9 @@ from starlette.applications import Starlette
 from emulator.cloud_run_jobs import Jobs
 from emulator.stack import loader
 from emulator.stack.model import Stack
-from emulator.supervisor.job_tasks import Tasks
-from emulator.supervisor.logs import Console
-from emulator.supervisor.reaper import Guard
+from emulator.supervisor.console import Console
+from emulator.supervisor.job_tasks import JobTasks
+from emulator.supervisor.reaper import Reaper
 
 PARENT = "projects/local-project/locations/us-central1"
 JOB = f"{PARENT}/jobs/toy"
@@ -90,13 +90,13 @@ jobs:
 
 
 @contextmanager
-def starting(stack: Stack) -> Iterator[Tasks]:
+def starting(stack: Stack) -> Iterator[JobTasks]:
     """The starter of a stack's tasks; no process is left at the end."""
     logs = stack.root / "logs"
     logs.mkdir(exist_ok=True)
-    with Guard() as guard:
-        tasks = Tasks(stack, logs, Console(), guard)
-        tasks.prepare({"http": "127.0.0.1:1"}, {"PATH": "/usr/bin:/bin"})
+    with Reaper() as reaper:
+        tasks = JobTasks(stack, logs, Console(), reaper)
+        tasks.prepare({"http": "127.0.0.1:1"})
         yield tasks
 
 

@@ -23,12 +23,13 @@ def test_defaults_are_cloud_runs_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("job", "problem"),
     [
-        ("Toy: {command: [x]}", "jobs.Toy: a job's name is lower-case letters, digits and hyphens"),
-        ("toy: {}", "jobs.toy.command: must not be empty"),
+        ("Toy: {command: [x]}", "jobs.Toy: not a valid name; use lower-case letters, digits and hyphens"),
+        ("toy: {}", "jobs.toy.command: missing, but required"),
         ("toy: {command: python task.py}", "jobs.toy.command: must be a list"),
-        ("toy: {command: [x, 1]}", "jobs.toy.command: must be a string (quote numbers"),
-        ("toy: {command: [x], port: 1}", "jobs.toy.port: unknown; there is command, args, tasks"),
+        ("toy: {command: [x, 1]}", "jobs.toy.command[1]: must be a string (quote numbers"),
+        ("toy: {command: [x], port: 1}", "jobs.toy.port: unknown key; known keys: command, args, tasks"),
         ("toy: {command: [x], parallelism: 1.5}", "jobs.toy.parallelism: must be a whole number from 0 to 10000"),
+        ("toy: {command: [x], tasks: 2.0}", "jobs.toy.tasks: must be a whole number from 1 to 10000"),
         ("toy: {command: [x], tasks: 0}", "jobs.toy.tasks: must be a whole number from 1 to 10000"),
         ("toy: {command: [x], max_retries: 11}", "jobs.toy.max_retries: must be a whole number from 0 to 10"),
         ("toy: {command: [x], task_timeout: 1h}", "jobs.toy.task_timeout: must be a whole number from 1 to 604800"),

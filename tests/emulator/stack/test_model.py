@@ -10,6 +10,6 @@ def test_placeholders_are_filled_and_other_braces_left_alone() -> None:
     assert model.fill(text, values) == 'http://127.0.0.1:1/x http://127.0.0.1:2/y {"json": {}} {0}'
 
 
-def test_unknown_placeholder_is_refused() -> None:
-    with pytest.raises(StackError, match=r"\{nobody.url\} names nothing; there is http"):
+def test_an_unknown_placeholder_is_refused() -> None:
+    with pytest.raises(StackError, match=r"unknown placeholder \{nobody.url\}; known are http"):
         model.fill("{nobody.url}", {"http": "x"})

@@ -1,4 +1,4 @@
-"""A store behind a real server on a free port, and the official client that talks to it."""
+"""A store behind a real server on a free port, and the official client for it."""
 
 import socket
 import threading

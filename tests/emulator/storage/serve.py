@@ -1,4 +1,4 @@
-"""Serves the store of a folder on a free port, printed on the first line: a process to kill."""
+"""Serves the store of a folder on a free port, which it prints first; a test kills this process."""
 
 import socket
 import sys

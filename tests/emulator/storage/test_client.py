@@ -1,4 +1,4 @@
-"""What the official client can do with a bucket and its objects."""
+"""Buckets and objects through the official client."""
 
 import datetime
 import gzip
@@ -20,7 +20,7 @@ MIB = 1 << 20
     ["plain", "a/b/c.txt", "a b", "#?&=%+", "%2F", "ünïcode/✓", "//double//", "/leading", "trailing/", "o/b/o", "..a",
      "compose", "x/rewriteTo/b/y/o/z", "\u0001", "🦊" * 256],
 )  # fmt: skip
-def test_any_name_holds_an_object(bucket: storage.Bucket, name: str) -> None:
+def test_any_valid_name_works(bucket: storage.Bucket, name: str) -> None:
     bucket.blob(name).upload_from_string(b"content", content_type="text/x-test")
     assert [blob.name for blob in bucket.list_blobs()] == [name]
     found = bucket.get_blob(name)
@@ -128,7 +128,7 @@ def _resumable(blob: storage.Blob, **conditions: int) -> None:
     chunked.upload_from_file(io.BytesIO(b"r" * 300_000), **conditions)
 
 
-def test_a_read_that_would_change_nothing_is_not_modified(bucket: storage.Bucket) -> None:
+def test_a_read_of_a_known_generation_is_not_modified(bucket: storage.Bucket) -> None:
     blob = bucket.blob("known")
     blob.upload_from_string("x")
     for read in (blob.reload, blob.download_as_bytes):
@@ -189,17 +189,17 @@ def test_composition_joins_and_counts(bucket: storage.Bucket) -> None:
         bucket.blob("more").compose([bucket.blob("absent")])
 
 
-def test_gzip_is_unpacked_for_those_who_do_not_take_it(bucket: storage.Bucket, http: httpx.Client) -> None:
+def test_gzip_is_decompressed_for_clients_that_do_not_accept_it(bucket: storage.Bucket, http: httpx.Client) -> None:
     blob = bucket.blob("zipped")
     blob.content_encoding = "gzip"
     blob.upload_from_string(gzip.compress(b"plain " * 1000), content_type="text/plain")
     assert blob.download_as_bytes() == b"plain " * 1000
     assert gzip.decompress(blob.download_as_bytes(raw_download=True)) == b"plain " * 1000
     path = "/storage/v1/b/bucket-1/o/zipped?alt=media"
-    unpacked = http.get(path, headers={"accept-encoding": "identity"})
-    assert unpacked.content == b"plain " * 1000
-    assert "content-encoding" not in unpacked.headers
-    assert unpacked.headers["x-goog-stored-content-encoding"] == "gzip"
+    decompressed = http.get(path, headers={"accept-encoding": "identity"})
+    assert decompressed.content == b"plain " * 1000
+    assert "content-encoding" not in decompressed.headers
+    assert decompressed.headers["x-goog-stored-content-encoding"] == "gzip"
     assert http.get(path, headers={"accept-encoding": "gzip"}).headers["content-encoding"] == "gzip"
     blob.cache_control = "no-transform"
     blob.patch()
@@ -265,7 +265,7 @@ def test_holds_and_retention_forbid_deletion(bucket: storage.Bucket) -> None:
     blob.delete()
 
 
-def test_notifications_come_and_go(bucket: storage.Bucket) -> None:
+def test_notifications_are_created_listed_and_deleted(bucket: storage.Bucket) -> None:
     asked = bucket.notification(
         topic_name="uploads", payload_format="JSON_API_V1", event_types=["OBJECT_FINALIZE"], blob_name_prefix="in/"
     )
@@ -279,7 +279,7 @@ def test_notifications_come_and_go(bucket: storage.Bucket) -> None:
         bucket.get_notification(asked.notification_id)
 
 
-def test_policies_are_kept(bucket: storage.Bucket) -> None:
+def test_policies_are_stored(bucket: storage.Bucket) -> None:
     policy = bucket.get_iam_policy(requested_policy_version=3)
     policy.bindings.append({"role": "roles/storage.objectViewer", "members": {"allUsers"}})
     bucket.set_iam_policy(policy)
@@ -316,7 +316,7 @@ def test_buckets(client: storage.Client) -> None:
         client.bucket("beta").blob("x").upload_from_string("x")
 
 
-def test_generations_grow_and_links_lead_back(bucket: storage.Bucket, http: httpx.Client) -> None:
+def test_generations_increase_and_links_work(bucket: storage.Bucket, http: httpx.Client) -> None:
     generations = []
     for number in range(5):
         blob = bucket.blob("same")

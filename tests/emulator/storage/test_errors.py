@@ -1,4 +1,4 @@
-"""Requests that the service refuses are refused with the same status and body."""
+"""Requests that Cloud Storage refuses are refused with the same status and body."""
 
 import json
 import socket
@@ -93,7 +93,7 @@ def test_refusals(
     assert "Traceback" not in answer.text
 
 
-def test_the_body_of_a_failed_condition(http: httpx.Client, bucket: storage.Bucket) -> None:
+def test_the_body_of_a_failed_precondition(http: httpx.Client, bucket: storage.Bucket) -> None:
     bucket.blob("there").upload_from_string("x")
     message = "At least one of the pre-conditions you specified did not hold."
     entry = {
@@ -122,7 +122,7 @@ def test_an_upload_beyond_any_object_is_refused(address: str, bucket: storage.Bu
         assert raw.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_failed_download_is_told_in_plain_words(http: httpx.Client, bucket: storage.Bucket) -> None:
+def test_a_failed_download_has_a_plain_text_body(http: httpx.Client, bucket: storage.Bucket) -> None:
     answer = http.get("/download/storage/v1/b/bucket-1/o/absent?alt=media")
     assert (answer.status_code, answer.text) == (404, "No such object: bucket-1/absent")
     bucket.blob("there").upload_from_string("12345")

@@ -18,7 +18,7 @@ Gcloud = Callable[..., str]
 
 @pytest.fixture(params=["/"])
 def gcloud(address: str, tmp_path: Path, request: pytest.FixtureRequest) -> Gcloud:
-    """`gcloud storage`, told the emulator's address, with the path of the test's parameter where it has one."""
+    """`gcloud storage` with the emulator's address, followed by the path in the test's parameter."""
     token = tmp_path / "token"
     token.write_text("local")
     environment = {

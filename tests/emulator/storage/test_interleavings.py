@@ -1,4 +1,4 @@
-"""Any interleaving of conditional writes behaves as if they came one after another, against a simple model."""
+"""Any interleaving of conditional writes behaves like a sequence of them, checked against a simple model."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +11,7 @@ from emulator.storage.errors import NotFoundError, PreconditionError
 
 
 class Writers(RuleBasedStateMachine):
-    """Writers that each saw some earlier state, and write only if the object is still as they saw it."""
+    """Writers that write only if the object is still in the state in which they last saw it."""
 
     seen = Bundle("seen")
 
@@ -81,11 +81,11 @@ class Writers(RuleBasedStateMachine):
     def start_session(self, condition: int) -> None:
         data, wanted = self._next(), Preconditions(generation=condition)
         try:
-            id = self.store.uploads.start("bucket", "object", {}, wanted)
+            id = self.store.resumable_uploads.start("bucket", "object", {}, wanted)
         except PreconditionError:
             assert condition != self.generation
             return
-        self.store.uploads.append(id, 0, data)
+        self.store.resumable_uploads.append(id, 0, data)
         self.uploads[id] = (condition, data)
 
     @rule(choice=st.randoms(use_true_random=False))
@@ -93,7 +93,7 @@ class Writers(RuleBasedStateMachine):
         if self.uploads:
             id = choice.choice(sorted(self.uploads))  # type: ignore[attr-defined]
             condition, data = self.uploads.pop(id)
-            self._expect(condition, data, lambda: self.store.uploads.finish(id, len(data)))
+            self._expect(condition, data, lambda: self.store.resumable_uploads.finish(id, len(data)))
 
     @invariant()
     def object_is_what_the_model_says(self) -> None:
@@ -115,7 +115,7 @@ TestWriters.settings = settings(max_examples=40, stateful_step_count=25, deadlin
     st.permutations(range(8)),
     st.lists(st.sampled_from(["upload", "copy", "compose", "resumable"]), min_size=8, max_size=8),
 )
-def test_of_writers_that_saw_nothing_the_first_wins(order: list[int], kinds: list[str]) -> None:
+def test_the_first_of_several_writers_creates_the_object(order: list[int], kinds: list[str]) -> None:
     store = Store()
     try:
         store.buckets.create("bucket")
@@ -123,12 +123,12 @@ def test_of_writers_that_saw_nothing_the_first_wins(order: list[int], kinds: lis
         for writer in range(8):
             store.objects.create("bucket", f"source-{writer}", str(writer).encode())
         sessions = {
-            writer: store.uploads.start("bucket", "claim", {}, wanted)
+            writer: store.resumable_uploads.start("bucket", "claim", {}, wanted)
             for writer, kind in enumerate(kinds)
             if kind == "resumable"
         }
         for writer, id in sessions.items():
-            store.uploads.append(id, 0, str(writer).encode())
+            store.resumable_uploads.append(id, 0, str(writer).encode())
         winners = []
         for writer in order:
             source = Source("bucket", f"source-{writer}")
@@ -140,7 +140,7 @@ def test_of_writers_that_saw_nothing_the_first_wins(order: list[int], kinds: lis
                 elif kinds[writer] == "compose":
                     store.objects.compose("bucket", "claim", [source], None, wanted)
                 else:
-                    store.uploads.finish(sessions[writer], 1)
+                    store.resumable_uploads.finish(sessions[writer], 1)
             except PreconditionError:
                 continue
             winners.append(writer)
@@ -152,7 +152,7 @@ def test_of_writers_that_saw_nothing_the_first_wins(order: list[int], kinds: lis
 
 @given(st.lists(st.integers(-5, 5), min_size=2, max_size=20))
 @settings(max_examples=20, deadline=None)
-def test_generations_grow_when_the_clock_does_not(steps: list[int]) -> None:
+def test_generations_increase_even_if_the_clock_does_not(steps: list[int]) -> None:
     now = [datetime(2030, 1, 1, tzinfo=UTC)]
     store = Store(clock=lambda: now[0])
     try:

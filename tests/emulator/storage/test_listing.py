@@ -75,7 +75,7 @@ names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\
     st.sampled_from(["", "/", "a"]),
     st.integers(1, 7),
 )
-def test_pages_join_to_the_whole(found: set[str], prefix: str, delimiter: str, size: int) -> None:
+def test_pages_together_are_the_whole_listing(found: set[str], prefix: str, delimiter: str, size: int) -> None:
     store = Store()
     try:
         store.buckets.create("bucket")
@@ -108,7 +108,7 @@ def test_pages_join_to_the_whole(found: set[str], prefix: str, delimiter: str, s
 
 
 @given(names, names)
-def test_the_successor_follows_all_that_begin_with_a_prefix(prefix: str, rest: str) -> None:
+def test_the_successor_follows_all_names_with_the_prefix(prefix: str, rest: str) -> None:
     following = successor(prefix)
     if following is None:
         assert set(prefix) == {"\U0010ffff"}
@@ -124,7 +124,7 @@ def test_malformed_globs(pattern: str) -> None:
 
 
 @given(st.text("ab*?[]{},!-\\/", max_size=12), names)
-def test_any_glob_matches_or_is_refused(pattern: str, name: str) -> None:
+def test_any_glob_is_evaluated_or_refused(pattern: str, name: str) -> None:
     try:
         glob = Glob(pattern)
     except InvalidError:

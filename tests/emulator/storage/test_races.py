@@ -1,4 +1,4 @@
-"""Many writers at once: of those that demand the same state, exactly one wins."""
+"""Concurrent writers: of those with the same precondition, exactly one succeeds."""
 
 import io
 import threading
@@ -15,7 +15,7 @@ WRITERS = 16
 
 
 def race(operation: Callable[[int], object]) -> list[int]:
-    """Runs the operation in 16 threads that start together; returns the numbers of those that were not refused."""
+    """Run the operation in 16 threads that start together; returns the numbers of those that succeeded."""
     barrier = threading.Barrier(WRITERS)
 
     def run(number: int) -> bool:

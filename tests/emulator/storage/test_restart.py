@@ -1,4 +1,4 @@
-"""A server killed in the middle of uploads: whatever it acknowledged is there, whole, after a restart."""
+"""A server killed during uploads: after a restart, every acknowledged object is there and complete."""
 
 import hashlib
 import os
@@ -91,7 +91,7 @@ def _send(http: httpx.Client, name: str, data: bytes, *, resumable: bool) -> htt
     return answer
 
 
-def test_a_session_goes_on_after_a_kill(tmp_path: Path) -> None:
+def test_a_session_continues_after_a_kill(tmp_path: Path) -> None:
     data = os.urandom(3 * QUANTUM + 5)
     server = Server(tmp_path)
     try:

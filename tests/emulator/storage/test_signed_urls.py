@@ -1,4 +1,4 @@
-"""Requests by the XML API, as signed URLs make them."""
+"""Requests of the XML API, as signed URLs make them."""
 
 import base64
 import datetime
@@ -12,7 +12,7 @@ from emulator.storage import Store
 
 
 class Signer(ga_credentials.AnonymousCredentials, ga_credentials.Signing):
-    """Credentials that sign with constant bytes: the emulator takes signatures on trust."""
+    """Credentials that sign with constant bytes, since the emulator does not check signatures."""
 
     signer = None
     signer_email = "tester@example.com"
@@ -93,7 +93,7 @@ def test_conditions_and_checksums_in_headers(http: httpx.Client, bucket: storage
     assert http.get("/absent-bucket/x").status_code == 404
 
 
-def test_parts_that_are_not_there(http: httpx.Client, bucket: storage.Bucket) -> None:
+def test_missing_parts_are_refused(http: httpx.Client, bucket: storage.Bucket) -> None:
     started = http.post("/bucket-1/parts?uploads")
     upload = started.text.partition("<UploadId>")[2].partition("<")[0]
     etag = http.put(f"/bucket-1/parts?partNumber=1&uploadId={upload}", content=b"one").headers["etag"]

@@ -1,4 +1,4 @@
-"""The store without HTTP: changes and their outbox, lifecycle, the lock on its folder."""
+"""The store without HTTP: the outbox of changes, lifecycle rules, the lock on the folder."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -17,10 +17,10 @@ def files(folder: Path) -> int:
 
 
 def test_each_change_is_announced_and_kept_until_acknowledged() -> None:
-    told: list[tuple[str, str, dict[str, str]]] = []
+    announced: list[tuple[str, str, dict[str, str]]] = []
 
     def hook(change: str, resource: Fields, attributes: Mapping[str, str]) -> None:
-        told.append((change, resource["generation"], dict(attributes)))
+        announced.append((change, resource["generation"], dict(attributes)))
 
     store = Store(on_change=hook, base_url="http://127.0.0.1:4443")
     store.buckets.create("bucket")
@@ -32,7 +32,7 @@ def test_each_change_is_announced_and_kept_until_acknowledged() -> None:
     store.objects.delete("bucket", "a")
     store.objects.delete("bucket", "a", third.generation)
     one, two, three = (str(each.generation) for each in (first, second, third))
-    assert told == [
+    assert announced == [
         ("finalize", one, {}),
         ("delete", one, {"overwrittenByGeneration": two}),
         ("finalize", two, {"overwroteGeneration": one}),
@@ -43,7 +43,7 @@ def test_each_change_is_announced_and_kept_until_acknowledged() -> None:
         ("delete", three, {}),
     ]
     entries = store.outbox()
-    assert [(each.type, each.resource["generation"], dict(each.attributes)) for each in entries] == told
+    assert [(each.type, each.resource["generation"], dict(each.attributes)) for each in entries] == announced
     assert entries[0].resource["selfLink"] == "http://127.0.0.1:4443/storage/v1/b/bucket/o/a"
     assert [each.id for each in store.outbox(after=entries[1].id, limit=2)] == [entries[2].id, entries[3].id]
     store.acknowledge(*(each.id for each in entries[:7]))
@@ -51,7 +51,7 @@ def test_each_change_is_announced_and_kept_until_acknowledged() -> None:
     store.close()
 
 
-def test_a_change_carries_the_notifications_that_ask_for_it() -> None:
+def test_a_change_has_the_notifications_that_match_it() -> None:
     store = Store()
     store.buckets.create("bucket")
     store.objects.create("bucket", "in/early", b"")
@@ -88,7 +88,7 @@ def test_a_failing_hook_does_not_undo_the_write(caplog: pytest.LogCaptureFixture
     store.close()
 
 
-def test_contents_go_with_their_last_object(tmp_path: Path) -> None:
+def test_contents_are_removed_with_their_last_object(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.buckets.create("bucket")
     store.objects.create("bucket", "a", b"1")
@@ -106,19 +106,19 @@ def test_contents_go_with_their_last_object(tmp_path: Path) -> None:
     with file:
         assert file.read() == b"1"
     assert files(tmp_path) == 0
-    upload = store.uploads.start("bucket", "c", {}, Preconditions())
-    store.uploads.append(upload, 0, b"12")
-    store.uploads.cancel(upload)
+    upload = store.resumable_uploads.start("bucket", "c", {}, Preconditions())
+    store.resumable_uploads.append(upload, 0, b"12")
+    store.resumable_uploads.cancel(upload)
     assert files(tmp_path) == 0
     store.close()
 
 
-def test_a_restart_finds_everything_and_sweeps_the_rest(tmp_path: Path) -> None:
+def test_a_restart_finds_all_state_and_removes_orphans(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.buckets.create("bucket", {"labels": {"a": "b"}})
     stored = store.objects.create("bucket", "a", b"content", {"metadata": {"k": "v"}})
-    upload = store.uploads.start("bucket", "later", {"contentType": "text/x"}, Preconditions(generation=0))
-    store.uploads.append(upload, 0, b"x" * (256 * 1024))
+    upload = store.resumable_uploads.start("bucket", "later", {"contentType": "text/x"}, Preconditions(generation=0))
+    store.resumable_uploads.append(upload, 0, b"x" * (256 * 1024))
     orphan: Writer = store.contents.create()
     orphan.write(b"lost")
     orphan.close()
@@ -129,14 +129,14 @@ def test_a_restart_finds_everything_and_sweeps_the_rest(tmp_path: Path) -> None:
     assert again.objects.get("bucket", "a") == stored
     assert again.buckets.get("bucket").fields["labels"] == {"a": "b"}
     assert len(again.outbox()) == 1
-    assert again.uploads.resume(upload).size == 256 * 1024
-    again.uploads.append(upload, 256 * 1024, b"end")
-    assert again.uploads.finish(upload, 256 * 1024 + 3).fields["contentType"] == "text/x"
+    assert again.resumable_uploads.resume(upload).size == 256 * 1024
+    again.resumable_uploads.append(upload, 256 * 1024, b"end")
+    assert again.resumable_uploads.finish(upload, 256 * 1024 + 3).fields["contentType"] == "text/x"
     assert again.objects.create("bucket", "a", b"").generation > stored.generation
     again.close()
 
 
-def test_a_folder_has_one_store(tmp_path: Path) -> None:
+def test_only_one_store_may_use_a_folder(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.raises(BlockingIOError):
         Store(tmp_path)
@@ -144,7 +144,7 @@ def test_a_folder_has_one_store(tmp_path: Path) -> None:
     Store(tmp_path).close()
 
 
-def test_lifecycle_rules_apply_to_a_moment() -> None:
+def test_lifecycle_rules_apply_as_of_a_time() -> None:
     now = [datetime(2030, 1, 1, tzinfo=UTC)]
     store = Store(clock=lambda: now[0])
 
@@ -160,17 +160,17 @@ def test_lifecycle_rules_apply_to_a_moment() -> None:
     store.buckets.create("plain", {"lifecycle": {"rule": [rule("Delete", age=7)]}})
     for bucket, name in (("bucket", "tmp/a"), ("bucket", "keep"), ("plain", "a")):
         store.objects.create(bucket, name, b"")
-    upload = store.uploads.start("bucket", "x", {}, Preconditions())
+    upload = store.resumable_uploads.start("bucket", "x", {}, Preconditions())
     old = store.objects.get("bucket", "keep")
     store.objects.create("bucket", "keep", b"newer")
     assert [stored.generation for stored in store.expire(now[0])] == [old.generation]
     now[0] += timedelta(days=4)
     assert store.expire(now[0]) == []
     assert store.objects.get("bucket", "keep").fields["storageClass"] == "COLDLINE"
-    assert store.uploads.get(upload).size == 0
+    assert store.resumable_uploads.get(upload).size == 0
     now[0] += timedelta(days=3, seconds=1)
     assert sorted(stored.name for stored in store.expire(now[0])) == ["a", "tmp/a"]
     assert [stored.name for stored in store.objects.listing("bucket").objects] == ["keep"]
     with pytest.raises(Exception, match="upload session"):
-        store.uploads.get(upload)
+        store.resumable_uploads.get(upload)
     store.close()

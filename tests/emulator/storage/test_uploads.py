@@ -1,9 +1,12 @@
-"""Resumable sessions as clients in trouble use them, and uploads that break off."""
+"""Resumable sessions after failures of the client or the connection, and interrupted uploads."""
 
 import io
 import json
 import os
 import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -22,11 +25,21 @@ def session(http: httpx.Client, bucket: storage.Bucket) -> str:
     return str(started.headers["location"])
 
 
+def contents(store: Store) -> list[Path]:
+    return list(store.contents.folder.glob("*/*"))
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something that the server does; the test's own timeout is the limit."""
+    while not condition():
+        time.sleep(0.005)
+
+
 def put(http: httpx.Client, session: str, data: bytes, span: str, **headers: str) -> httpx.Response:
     return http.put(session, content=data, headers={"content-range": f"bytes {span}", **headers})
 
 
-def test_a_session_tells_how_far_it_got(http: httpx.Client, session: str) -> None:
+def test_a_session_reports_its_progress(http: httpx.Client, session: str) -> None:
     data = os.urandom(2 * QUANTUM + 10)
     fresh = put(http, session, b"", "*/*")
     assert (fresh.status_code, fresh.headers.get("range")) == (308, None)
@@ -41,7 +54,7 @@ def test_a_session_tells_how_far_it_got(http: httpx.Client, session: str) -> Non
     assert http.get(done.json()["mediaLink"]).content == data
 
 
-def test_a_chunk_may_be_sent_again_but_none_left_out(http: httpx.Client, session: str) -> None:
+def test_a_chunk_may_be_repeated_but_not_skipped(http: httpx.Client, session: str) -> None:
     data = os.urandom(3 * QUANTUM)
     put(http, session, data[:QUANTUM], f"0-{QUANTUM - 1}/*")
     gap = put(http, session, data[2 * QUANTUM :], f"{2 * QUANTUM}-{3 * QUANTUM - 1}/{3 * QUANTUM}")
@@ -51,7 +64,7 @@ def test_a_chunk_may_be_sent_again_but_none_left_out(http: httpx.Client, session
     assert http.get(done.json()["mediaLink"]).content == data
 
 
-def test_a_chunk_is_kept_in_whole_units(http: httpx.Client, session: str) -> None:
+def test_a_chunk_is_kept_in_multiples_of_256_kib(http: httpx.Client, session: str) -> None:
     data = os.urandom(QUANTUM + 100)
     odd = put(http, session, data, f"0-{len(data) - 1}/*")
     assert (odd.status_code, odd.headers["range"]) == (308, f"bytes=0-{QUANTUM - 1}")
@@ -87,12 +100,14 @@ def test_a_broken_simple_upload_creates_nothing(
             "--frontier\r\n\r\n{}\r\n--frontier\r\n\r\nhalf"
         )
         raw.sendall(head.encode())
+        until(lambda: contents(store))
+    until(lambda: not contents(store))
     assert list(bucket.list_blobs()) == []
     assert store.outbox() == []
 
 
-def test_a_client_recovers_from_lost_answers(bucket: storage.Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The official client, whose every second chunk is answered by a connection that breaks."""
+def test_the_client_recovers_from_lost_responses(bucket: storage.Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The official client, with a connection that breaks before the response to every second chunk."""
     blob = bucket.blob("lost", chunk_size=QUANTUM)
     session = bucket.client._http
     send = session.request
@@ -102,7 +117,7 @@ def test_a_client_recovers_from_lost_answers(bucket: storage.Bucket, monkeypatch
         response = send(method, url, **options)
         calls.append(method)
         if method == "PUT" and len(calls) % 2:
-            raise ConnectionError("the answer is lost")
+            raise ConnectionError("the response is lost")
         return response
 
     monkeypatch.setattr(session, "request", flaky)
@@ -125,7 +140,7 @@ def test_a_malformed_range_is_refused(http: httpx.Client, session: str, span: st
     assert put(http, session, b"0123456789", span).status_code in {400, 413}
 
 
-def test_the_body_must_be_what_its_range_says(http: httpx.Client, session: str) -> None:
+def test_the_body_must_match_its_range(http: httpx.Client, session: str) -> None:
     assert put(http, session, b"0123456789", "0-4/10").status_code == 400
     assert put(http, session, b"01234", "0-9/10").status_code == 400
 

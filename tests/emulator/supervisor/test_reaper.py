@@ -5,17 +5,17 @@ import time
 
 import psutil
 
-from emulator.supervisor.reaper import Guard, kill_group
+from emulator.supervisor.reaper import Reaper, kill_group
 from tests.emulator.toy_stack import gone
 
 SLEEPER = [sys.executable, "-c", "import time; print(flush=True); time.sleep(600)"]
 
 KILLED_PARENT = """
 import os, signal, subprocess, sys
-from emulator.supervisor.reaper import Guard
-guard = Guard()
+from emulator.supervisor.reaper import Reaper
+reaper = Reaper()
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
-guard.watch(child.pid)
+reaper.watch(child.pid)
 print(child.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -28,19 +28,19 @@ def sleeper() -> subprocess.Popen[bytes]:
     return process
 
 
-def test_what_is_watched_dies_with_the_guard_and_what_is_forgotten_does_not() -> None:
+def test_a_watched_group_dies_with_the_reaper_and_a_forgotten_one_does_not() -> None:
     watched, forgotten = sleeper(), sleeper()
-    with Guard() as guard:
-        guard.watch(watched.pid)
-        guard.watch(forgotten.pid)
-        guard.forget(forgotten.pid)
+    with Reaper() as reaper:
+        reaper.watch(watched.pid)
+        reaper.watch(forgotten.pid)
+        reaper.forget(forgotten.pid)
     assert watched.wait(30) == -9
     assert forgotten.poll() is None
     kill_group(forgotten.pid)
     assert forgotten.wait(30) == -9
 
 
-def test_what_is_watched_dies_with_a_killed_parent() -> None:
+def test_a_watched_group_dies_with_a_killed_parent() -> None:
     done = subprocess.run([sys.executable, "-c", KILLED_PARENT], capture_output=True, text=True, check=False)
     assert done.returncode == -9
     with contextlib.suppress(psutil.NoSuchProcess):
@@ -49,7 +49,7 @@ def test_what_is_watched_dies_with_a_killed_parent() -> None:
             time.sleep(0.01)
 
 
-def test_signal_to_a_group_that_has_gone_is_no_error() -> None:
+def test_a_signal_to_an_ended_group_is_ignored() -> None:
     process = sleeper()
     process.kill()
     process.wait(30)

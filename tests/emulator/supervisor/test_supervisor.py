@@ -1,4 +1,4 @@
-"""A whole stack of toy services under the real command: start, readiness, crashes, restarts, clean ends."""
+"""A whole stack of toy services under the real command: start, readiness, crashes, restarts, shutdown."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ def bearer(addresses: dict[str, Any], service: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {httpx.get(url, headers={'Metadata-Flavor': 'Google'}).text}"}
 
 
-def test_events_reach_a_function_and_everything_ends_with_the_command(
+def test_events_reach_a_function_and_every_process_ends_with_the_command(
     toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     addresses = toy.up()
@@ -57,7 +57,7 @@ def test_events_reach_a_function_and_everything_ends_with_the_command(
     assert message["id"] == message["data"]["message"]["messageId"] == message_id
 
     processes = toy.processes()
-    assert len(processes) >= 5  # gunicorn and its worker, the plain service and its child, the guard
+    assert len(processes) >= 5  # gunicorn and its worker, the plain service and its child, the reaper
     assert toy.signal(signal.SIGINT) == 0
     assert gone(processes)
     assert not (toy.data / "addresses.json").exists()
@@ -69,7 +69,7 @@ def test_service_gets_its_environment(toy: Toy) -> None:
     env = httpx.get(addresses["services"]["plain"], headers=bearer(addresses, "plain")).json()
     assert env["API"] == f"http://{addresses['http']}"
     assert env["PEER"] == addresses["services"]["plain"]
-    assert env["PORT"] not in env["PEER"], "the process listens where nobody is told of"
+    assert env["PORT"] not in env["PEER"], "the process listens on a port of its own"
     assert (env["K_SERVICE"], env["K_REVISION"]) == ("plain", "plain-local")
     assert env["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
     assert "plain     plain is up port=" in toy.said
@@ -92,12 +92,12 @@ def test_undelivered_events_survive_a_kill(toy: Toy, monkeypatch: pytest.MonkeyP
     toy.until(lambda: gone(processes))
     (toy.folder / "fail").unlink()
     attempts = len(toy.seen)
-    assert toy.up()["services"] == addresses["services"], "the free ports of the last time are taken again"
+    assert toy.up()["services"] == addresses["services"], "the free ports of the previous run are used again"
     toy.until(lambda: len(toy.seen) > attempts)
     assert {event["id"] for event in toy.seen} == {toy.seen[0]["id"]}
 
 
-def test_answered_publish_survives_a_kill(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_acknowledged_publish_survives_a_kill(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", toy.up()["grpc"])
     publisher = pubsub_v1.PublisherClient()
     futures = [publisher.publish("projects/local-project/topics/dead-letters", b"%d" % n) for n in range(300)]
@@ -110,17 +110,17 @@ def test_answered_publish_survives_a_kill(toy: Toy, monkeypatch: pytest.MonkeyPa
     assert {item.message.message_id for item in pulled} == published
 
 
-def test_crashed_service_is_started_again_and_no_event_is_lost(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crashed_service_is_restarted_and_no_event_is_lost(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     addresses = toy.up()
-    toy.service("functions-framework").kill()
-    toy.until(lambda: "starting it again" in toy.said)
+    toy.service("functions-framework", "gunicorn: master").kill()  # gunicorn renames itself if setproctitle is there
+    toy.until(lambda: "restarting" in toy.said)
     publish(addresses, b"meanwhile", monkeypatch)
     toy.until(lambda: toy.seen)
-    assert "toy       it was ended by SIGKILL; starting it again in 0.5 s" in toy.said
-    assert toy.seen[0]["data"]["deliveryAttempt"] == 1, "events wait for the service, they don't fail"
+    assert "toy       it was ended by SIGKILL; restarting in 0.5 s" in toy.said
+    assert toy.seen[0]["data"]["deliveryAttempt"] == 1, "the event waited for the service without using up an attempt"
 
 
-def test_killed_service_is_answered_for_with_503_until_it_is_back(toy: Toy) -> None:
+def test_killed_service_answers_503_until_it_has_restarted(toy: Toy) -> None:
     addresses = toy.up("--memory")
     url, headers = addresses["services"]["plain"], bearer(addresses, "plain")
     assert httpx.get(url).status_code == 403
@@ -140,35 +140,35 @@ def test_failing_message_ends_in_the_dead_letter_subscription(toy: Toy, monkeypa
     assert dead.message.data == b"poison"
     assert dead.message.attributes["CloudPubSubDeadLetterSourceDeliveryCount"] == "5"
     assert [event["data"]["deliveryAttempt"] for event in toy.seen] == [1, 2, 3, 4, 5]
-    assert "toy       ValueError: as the test wants it" in toy.said
+    assert "toy       ValueError: as the test requires" in toy.said
     subscriber.close()
 
 
 @pytest.mark.parametrize(
-    ("broken", "told"),
+    ("program", "output"),
     [
         ("raise SystemExit('no licence found')", "no licence found"),
         ("import json\njson.loads('{')", "JSONDecodeError"),
     ],
 )
-def test_service_that_cannot_start_fails_the_whole_and_says_why(toy: Toy, broken: str, told: str) -> None:
-    (toy.folder / "plain.py").write_text(broken)
+def test_service_that_cannot_start_ends_the_command_with_its_output(toy: Toy, program: str, output: str) -> None:
+    (toy.folder / "plain.py").write_text(program)
     toy.run("--free-ports").until(lambda: toy.ended)
     assert toy.process
     assert toy.process.returncode == 1
     assert "emulator: plain could not start: it ended with status 1" in toy.said
-    assert told in toy.said
+    assert output in toy.said
     assert not (toy.data / "addresses.json").exists()
 
 
-def test_service_that_never_gets_ready_fails_the_whole(toy: Toy) -> None:
+def test_service_that_never_becomes_ready_ends_the_command(toy: Toy) -> None:
     toy.stack.write_text(toy.stack.read_text().replace("ready_timeout_s: 30", "ready_timeout_s: 1"))
     (toy.folder / "plain.py").write_text("import time; time.sleep(600)")
     toy.run("--free-ports").until(lambda: toy.ended)
     assert "plain could not start: it was not ready after 1 s" in toy.said
 
 
-def test_wrong_workflow_fails_the_whole_and_names_the_file(toy: Toy) -> None:
+def test_invalid_workflow_ends_the_command_and_names_the_file(toy: Toy) -> None:
     (toy.folder / "flow.yaml").write_text("main: {steps: [{a: {cal: sys.log}}]}")
     with toy.stack.open("a") as stack:
         stack.write("workflows: {flow: {source: flow.yaml}}\n")
@@ -181,7 +181,7 @@ def test_wrong_workflow_fails_the_whole_and_names_the_file(toy: Toy) -> None:
 
 
 @pytest.mark.parametrize("which", ["--http-port", "--grpc-port"])
-def test_taken_port_is_named_with_the_option_to_change_it(toy: Toy, which: str) -> None:
+def test_taken_port_is_reported_with_the_option_to_change_it(toy: Toy, which: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         toy.run("--free-ports", which, str(port)).until(lambda: toy.ended)
@@ -190,7 +190,7 @@ def test_taken_port_is_named_with_the_option_to_change_it(toy: Toy, which: str) 
     assert "Traceback" not in toy.said
 
 
-def test_second_emulator_is_kept_out_of_the_folder(toy: Toy) -> None:
+def test_second_emulator_on_the_same_folder_is_refused(toy: Toy) -> None:
     toy.up()
     command = [sys.executable, "-m", "emulator", "--stack", str(toy.stack), "--data", str(toy.data), "--free-ports"]
     second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -199,7 +199,7 @@ def test_second_emulator_is_kept_out_of_the_folder(toy: Toy) -> None:
     assert (toy.data / "addresses.json").exists()
 
 
-def test_interrupted_start_leaves_nothing_behind(toy: Toy) -> None:
+def test_interrupted_start_leaves_no_process_behind(toy: Toy) -> None:
     (toy.folder / "plain.py").write_text("import time; time.sleep(600)")
     toy.run("--free-ports")
     toy.until(lambda: "toy       ready" in toy.said)
@@ -208,7 +208,7 @@ def test_interrupted_start_leaves_nothing_behind(toy: Toy) -> None:
     assert gone(processes)
 
 
-def test_env_prints_export_lines_while_an_emulator_is_up(toy: Toy) -> None:
+def test_env_prints_export_lines_while_an_emulator_is_running(toy: Toy) -> None:
     addresses = toy.up()
     command = [sys.executable, "-m", "emulator", "env", "--data", str(toy.data)]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -217,4 +217,4 @@ def test_env_prints_export_lines_while_an_emulator_is_up(toy: Toy) -> None:
     toy.close()
     after = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (after.returncode, after.stdout) == (1, "")
-    assert "no emulator is up" in after.stderr
+    assert "no emulator is running" in after.stderr

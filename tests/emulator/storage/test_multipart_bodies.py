@@ -1,4 +1,4 @@
-"""The multipart parser finds the same parts however the body is cut."""
+"""The multipart parser finds the same parts however the body is split into blocks."""
 
 from itertools import pairwise
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.storage.api.multipart import Headers, MultipartParser
+from emulator.storage.api.multipart_bodies import Headers, MultipartParser
 from emulator.storage.errors import InvalidError
 
 
@@ -30,7 +30,7 @@ contents = st.lists(st.sampled_from([b"-", b"--", b"\r", b"\n", b"--fron", b"tie
 
 
 @given(contents, contents, st.sampled_from([b"\r\n", b"\n"]), st.lists(st.integers(0, 500), max_size=6))
-def test_any_cut(first: bytes, second: bytes, newline: bytes, cuts: list[int]) -> None:
+def test_parts_do_not_depend_on_the_blocks(first: bytes, second: bytes, newline: bytes, cuts: list[int]) -> None:
     if b"\n--frontier" in b"\n" + first or b"\n--frontier" in b"\n" + second:
         return
     lines = [b"--frontier", b"A: 1", b"B:2", b"", first, b"--frontier", b"", second, b"--frontier--", b"after"]
@@ -40,6 +40,6 @@ def test_any_cut(first: bytes, second: bytes, newline: bytes, cuts: list[int]) -
 @pytest.mark.parametrize(
     "body", [b"", b"--frontier\r\n\r\nx", b"--other--", b"--frontier\r\nno colon\r\n\r\nx\r\n--frontier--"]
 )
-def test_what_is_no_multipart_body(body: bytes) -> None:
+def test_a_malformed_body_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidError):
         parse(body, [])

@@ -1,11 +1,11 @@
-"""Paths that lead nowhere: those of no API, and those of parts of the API that are not emulated."""
+"""Responses for paths without a handler: unknown ones, and those of API parts that are not emulated."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..errors import NotFoundError, UnsupportedError
+from emulator.storage.errors import NotFoundError, UnsupportedError
 
-_KNOWN = {"acl", "defaultObjectAcl", "anywhereCaches", "folders", "channels", "relocate", "operations"}
+_NOT_EMULATED = {"acl", "defaultObjectAcl", "anywhereCaches", "folders", "channels", "relocate", "operations"}
 
 
 async def not_found(_: Request) -> Response:
@@ -13,8 +13,8 @@ async def not_found(_: Request) -> Response:
 
 
 async def not_emulated(request: Request) -> Response:
-    """Under a bucket: 501 for what Cloud Storage has and this store has not, 404 for anything else."""
+    """For paths below a bucket: 501 if Cloud Storage serves them, else 404."""
     parts = set(request.path_params["rest"].split("/"))
-    if parts & _KNOWN:
+    if parts & _NOT_EMULATED:
         raise UnsupportedError(f"This request is not emulated: {request.method} {request.url.path}")
     raise NotFoundError("Not Found")

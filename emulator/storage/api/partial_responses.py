@@ -1,9 +1,9 @@
-"""Partial responses: the `fields` parameter that names what to keep of a JSON document."""
+"""Partial responses: reduces a JSON document to the request's `fields` parameter."""
 
 import re
 from typing import Any
 
-from ..errors import InvalidError
+from emulator.storage.errors import InvalidError
 
 Selection = dict[str, "Selection"]
 
@@ -11,7 +11,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_*.-]+|[(),/]")
 
 
 def select(document: Any, fields: str) -> Any:
-    """Keeps what `fields` names, such as `items(name,size),nextPageToken` or `items/name`.
+    """The parts of a document that `fields` selects, such as `items(name,size),nextPageToken` or `items/name`.
 
     Raises:
         InvalidError: `fields` is malformed.
@@ -38,7 +38,7 @@ def _selection(tokens: list[str], fields: str) -> tuple[Selection, list[str]]:
 
 
 def _field(tokens: list[str], selection: Selection, fields: str) -> list[str]:
-    """Reads one path, with what follows it in parentheses, into `selection`; returns the tokens after it."""
+    """Parse one path and the parentheses after it into `selection`; returns the remaining tokens."""
     inner = selection
     while True:
         if not tokens or tokens[0] in "(),/":

@@ -1,20 +1,20 @@
-"""Signed URLs: their form and expiry are checked, their signature is taken on trust."""
+"""Signed URLs: checks their form and expiry, but not their signature."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from ..errors import ForbiddenError, InvalidError
+from emulator.storage.errors import ForbiddenError, InvalidError
 
-MAX_AGE = timedelta(days=7)
+_MAX_AGE = timedelta(days=7)
 _V4 = {"X-Goog-Algorithm", "X-Goog-Credential", "X-Goog-Date", "X-Goog-Expires", "X-Goog-SignedHeaders"}
 _V2 = {"GoogleAccessId", "Expires", "Signature"}
 
 
 def check_signature(parameters: Mapping[str, str], now: datetime) -> None:
-    """Accepts a request without signature, or with one that is complete and not expired.
+    """Accept a request without a signature, or with one that is complete and not expired.
 
     Raises:
-        InvalidError: A parameter is missing or malformed, or the URL has expired (code ExpiredToken).
+        InvalidError: a parameter is missing or malformed, or the URL has expired (code ExpiredToken).
     """
     if "X-Goog-Algorithm" in parameters or "X-Goog-Signature" in parameters:
         _require(parameters, _V4 | {"X-Goog-Signature"})
@@ -34,7 +34,7 @@ def _check_v4(parameters: Mapping[str, str], now: datetime) -> None:
     except ValueError as error:
         raise InvalidError("Invalid argument: X-Goog-Date.") from error
     age = _seconds(parameters["X-Goog-Expires"])
-    if not 0 < age <= MAX_AGE.total_seconds():
+    if not 0 < age <= _MAX_AGE.total_seconds():
         raise InvalidError("Invalid argument: X-Goog-Expires must be between 1 and 604800 seconds.")
     signature = parameters["X-Goog-Signature"]
     if not signature or set(signature.lower()) - set("0123456789abcdef"):

@@ -1,37 +1,37 @@
-"""Multipart bodies (multipart/related, multipart/mixed), taken apart while they arrive."""
+"""Parses multipart bodies (multipart/related, multipart/mixed) while they arrive."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.message import Message
 
-from ..errors import InvalidError, TooLargeError
+from emulator.storage.errors import InvalidError, TooLargeError
 
-MAX_HEADERS = 64 * 1024
+_MAX_HEADERS = 64 * 1024
 
 
 @dataclass(frozen=True)
 class Headers:
-    """A part begins; names are in lower case."""
+    """The headers of a new part, with names in lower case."""
 
     values: dict[str, str] = field(default_factory=dict)
 
 
 def boundary_of(content_type: str) -> bytes:
-    """The boundary that a multipart Content-Type names."""
+    """The boundary in a multipart Content-Type."""
     message = Message()
     message["Content-Type"] = content_type
     boundary = message.get_boundary()
     if not content_type.lower().startswith("multipart/") or not boundary:
         raise InvalidError("The Content-Type of a multipart request must be multipart and name its boundary.")
     if len(boundary) > 2 and boundary[0] == boundary[-1] == "'":
-        boundary = boundary[1:-1]  # gcloud quotes it so, and the service takes it
+        boundary = boundary[1:-1]  # gcloud quotes it this way, which the service accepts
     return boundary.encode("latin-1", "replace")
 
 
 class MultipartParser:
-    """Turns blocks of a body into `Headers`, at the start of each part, and the bytes of that part.
+    """Turns blocks of a body into `Headers` at the start of each part, followed by the bytes of that part.
 
-    Lines may end in CRLF, as the standard has it, or in LF alone, as some of Google's own tools send them.
+    Lines end in CRLF, as the standard requires, or in LF, as some of Google's own tools send them.
     """
 
     def __init__(self, boundary: bytes) -> None:
@@ -42,30 +42,30 @@ class MultipartParser:
         self.complete = False
 
     def feed(self, data: bytes) -> Iterator[Headers | bytes]:
-        """What the next block of the body completes."""
+        """The headers and bytes that the next block of the body completes."""
         self._buffer += data
         while True:
             before = self._read
-            found = self._read()
-            if found is not None:
-                yield found
+            piece = self._read()
+            if piece is not None:
+                yield piece
             elif self._read == before:
                 return
 
     def close(self) -> None:
-        """Raises InvalidError when the body ended before its closing boundary."""
+        """Raise InvalidError if the body ended before its closing boundary."""
         if not self.complete:
             raise InvalidError("The multipart body ends before its closing boundary.")
 
     def _preamble(self) -> None:
         at = 0 if self._buffer.startswith(self._marker) else self._buffer.find(b"\n" + self._marker) + 1
         if at == 0 and not self._buffer.startswith(self._marker):
-            self._bound(MAX_HEADERS)
+            self._check_size(_MAX_HEADERS)
             return
         self._boundary_line(at + len(self._marker))
 
     def _boundary_line(self, after: int) -> bool:
-        """Reads what follows a boundary; False when more of it must arrive first."""
+        """Read the rest of a boundary's line; False if it has not arrived yet."""
         rest = self._buffer[after:]
         if rest.startswith(b"--"):
             self.complete = True
@@ -73,7 +73,7 @@ class MultipartParser:
             return True
         end = rest.find(b"\n")
         if end < 0:
-            self._bound(MAX_HEADERS + after)
+            self._check_size(_MAX_HEADERS + after)
             return False
         self._newline = b"\r\n" if rest[:end].endswith(b"\r") else b"\n"
         self._buffer = rest[end + 1 :]
@@ -85,9 +85,9 @@ class MultipartParser:
         if self._buffer.startswith(self._newline):
             block, self._buffer = b"", self._buffer[len(self._newline) :]
         else:
-            block, found, rest = self._buffer.partition(blank)
-            if not found:
-                self._bound(MAX_HEADERS)
+            block, separator, rest = self._buffer.partition(blank)
+            if not separator:
+                self._check_size(_MAX_HEADERS)
                 return None
             self._buffer = rest
         self._read = self._data
@@ -106,7 +106,6 @@ class MultipartParser:
             data = self._buffer[:at]
             if self._boundary_line(at + len(marker)):
                 return data or None
-            at = max(at, 0)
         else:
             at = max(len(self._buffer) - len(marker) + 1, 0)
         data, self._buffer = self._buffer[:at], self._buffer[at:]
@@ -115,6 +114,6 @@ class MultipartParser:
     def _epilogue(self) -> None:
         self._buffer = b""
 
-    def _bound(self, limit: int) -> None:
+    def _check_size(self, limit: int) -> None:
         if len(self._buffer) > limit:
             raise TooLargeError("The headers of a part of the multipart body are too large.")

@@ -1,0 +1,42 @@
+import pytest
+
+from emulator.supervisor.console import Highlights
+
+TRACEBACK = [
+    "Traceback (most recent call last):",
+    '  File "main.py", line 1, in <module>',
+    "    raise ValueError(secret)",
+    "",
+    "ValueError: the point",
+]
+
+
+def shown(lines: list[str]) -> list[str]:
+    highlights = Highlights()
+    return [text for line in lines if (text := highlights.pick(line)) is not None]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('{"severity": "WARNING", "message": "slow", "job": "j1", "list": [1]}', ["slow job=j1"]),
+        ('{"severity": "ERROR", "message": "first\\nsecond"}', ["first"]),
+        ('{"severity": "INFO", "message": "the word ERROR in an INFO message"}', []),
+        ('{"message": "no severity"}', []),
+        ("{not json ERROR", []),
+        ("[2026-01-01] [1] [ERROR] Worker was sent SIGKILL!", ["[2026-01-01] [1] [ERROR] Worker was sent SIGKILL!"]),
+        ("Serving on port 1", []),
+        ("", []),
+    ],
+)
+def test_only_severe_lines_are_shown(line: str, expected: list[str]) -> None:
+    assert shown([line]) == expected
+
+
+def test_only_the_last_line_of_a_traceback_is_shown() -> None:
+    assert shown(["before", *TRACEBACK, "after"]) == ["ValueError: the point"]
+
+
+def test_only_the_last_line_of_each_chained_traceback_is_shown() -> None:
+    middle = ["", "During handling of the above exception, another exception occurred:", ""]
+    assert shown([*TRACEBACK, *middle, *TRACEBACK]) == ["ValueError: the point"] * 2
