@@ -10,8 +10,8 @@ def main() -> None:
     """Raises StartError when a model is not available."""
     options = settings.read(sys.argv[1:])
     for entry in registry.load(options.models, options.profile).entries:
-        found = checkpoint.find(entry, options.models)
-        print(f"{entry.name} {entry.version}: {found.folder}, revision {found.revision}")
+        snapshot = checkpoint.find(entry, options.models)
+        print(f"{entry.name} {entry.version}: {snapshot.folder}, revision {snapshot.revision}")
 
 
 if __name__ == "__main__":

@@ -46,19 +46,7 @@ def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> S
     Raises:
         StartError: a variable has an invalid value.
     """
-    parser = argparse.ArgumentParser(prog="python -m gpu_service", description="Serve classifiers over HTTP.")
-    parser.add_argument("--profile", default=environ.get("PROFILE", Settings.profile), help="models to serve")
-    parser.add_argument("--models", default=environ.get("MODELS", str(MODELS_FILE)), help="path of another models.json")
-    parser.add_argument("--host", default=environ.get("HOST", Settings.host))
-    parser.add_argument("--port", type=int, default=_number(environ, ("AIP_HTTP_PORT", "PORT"), Settings.port))
-    parser.add_argument("--device", default=environ.get("DEVICE", Settings.device), help="auto, cpu, cuda or cuda:N")
-    parser.add_argument(
-        "--compile",
-        action="store_true",
-        default=_switched_on(environ, "COMPILE"),
-        help="run transformer layers through torch.compile; needs a C++ compiler",
-    )
-    options = parser.parse_args(arguments)
+    options = _parser(environ).parse_args(arguments)
     return Settings(
         profile=options.profile,
         models=Path(options.models).resolve(),
@@ -83,6 +71,22 @@ def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> S
         revision=environ.get("K_REVISION") or Settings.revision,
         traces=_traces(environ),
     )
+
+
+def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m gpu_service", description="Serve classifiers over HTTP.")
+    parser.add_argument("--profile", default=environ.get("PROFILE", Settings.profile), help="models to serve")
+    parser.add_argument("--models", default=environ.get("MODELS", str(MODELS_FILE)), help="path of another models.json")
+    parser.add_argument("--host", default=environ.get("HOST", Settings.host))
+    parser.add_argument("--port", type=int, default=_number(environ, ("AIP_HTTP_PORT", "PORT"), Settings.port))
+    parser.add_argument("--device", default=environ.get("DEVICE", Settings.device), help="auto, cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        default=_switched_on(environ, "COMPILE"),
+        help="run transformer layers through torch.compile; needs a C++ compiler",
+    )
+    return parser
 
 
 def _traces(environ: Mapping[str, str]) -> Literal["otlp", "console"] | None:

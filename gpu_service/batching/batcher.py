@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gpu_service import logs
+from gpu_service.batching.order import Order, Run
 from gpu_service.batching.scheduler import Batch, Scheduler, Ticket
 from gpu_service.errors import DeadlineExceeded, InferenceFailed, Overloaded, Unavailable
 from gpu_service.parameters import Parameters
@@ -38,41 +39,11 @@ class Observer(Protocol):
     def batch(self, batch: Batch, units: int, queue_s: Sequence[float], seconds: float) -> None: ...
 
 
-@dataclass(slots=True, eq=False)
-class Order:
-    """The instances of one request: batches fill `outcomes` with rows or errors, then `done` is set.
-
-    `runs`, unless None, collects the batches that it was part of, each with the time when its rows were delivered.
-    """
-
-    done: asyncio.Future[None]
-    parameters: Parameters
-    outcomes: list[Any]
-    left: int = 0
-    runs: "list[tuple[Run, float]] | None" = None
-    arrived: float = 0.0
-    queue_s: float = 0.0
-    device_s: float = 0.0
-    batch_s: float = 0.0
-
-
 @dataclass(slots=True)
 class Launched:
     batch: Batch
     pending: Pending
     began: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Run:
-    """A batch that ran: it was sent at `began`, and occupied the device for `seconds` until `ended`."""
-
-    model: str
-    rows: int
-    units: int
-    began: float
-    ended: float
-    seconds: float
 
 
 Result = tuple[Ticket, Any, float, Run | None]  # ticket, row or error, share of the device seconds, batch

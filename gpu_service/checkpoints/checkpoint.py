@@ -94,11 +94,11 @@ def find(entry: Entry, models_file: Path) -> Checkpoint:
         if not offline and os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
             break
         try:
-            found = snapshot_download(
+            snapshot = snapshot_download(
                 entry.source, revision=entry.revision, allow_patterns=PATTERNS, local_files_only=offline
             )
-            if (Path(found) / "config.json").is_file():
-                return Checkpoint(entry, Path(found))
+            if (Path(snapshot) / "config.json").is_file():
+                return Checkpoint(entry, Path(snapshot))
         except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError) as error:
             reason = str(error).splitlines()[0]
     model = f"{entry.name} ({entry.source})"

@@ -44,17 +44,17 @@ class Registry:
         Raises:
             ModelNotFound: there is no such model or version.
         """
-        named = [entry for entry in self.entries if name in (entry.name, entry.source)]
-        if not named:
+        matches = [entry for entry in self.entries if name in (entry.name, entry.source)]
+        if not matches:
             known = ", ".join(dict.fromkeys(entry.name for entry in self.entries))
             raise ModelNotFound(f"There is no model {name!r:.200}; choose one of {known}.")
         if version is None:
-            return next((entry for entry in named if entry.default), named[-1])
-        found = next((entry for entry in named if entry.version == version), None)
-        if found is None:
-            versions = ", ".join(entry.version for entry in named)
+            return next((entry for entry in matches if entry.default), matches[-1])
+        match = next((entry for entry in matches if entry.version == version), None)
+        if match is None:
+            versions = ", ".join(entry.version for entry in matches)
             raise ModelNotFound(f"The model {name!r} has no version {version!r:.200}; it has {versions}.")
-        return found
+        return match
 
     def default(self, task: str) -> Entry:
         """Raises ModelNotFound when no model for the task is served."""

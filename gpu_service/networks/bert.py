@@ -68,11 +68,11 @@ FAMILIES = {
 
 def family(config: dict[str, Any]) -> Family | None:
     """The checkpoint's family; None when this module cannot run it."""
-    found = FAMILIES.get((config.get("architectures") or [""])[0])
-    if found is None or config.get("position_embedding_type", "absolute") != "absolute" or config.get("is_decoder"):
+    names = FAMILIES.get((config.get("architectures") or [""])[0])
+    if names is None or config.get("position_embedding_type", "absolute") != "absolute" or config.get("is_decoder"):
         return None
-    activation = config.get(found.settings[2], "gelu")
-    return found if activation in ACTIVATIONS else None
+    activation = config.get(names.settings[2], "gelu")
+    return names if activation in ACTIVATIONS else None
 
 
 class PackedClassifier:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gpu_service.batching.batcher import Batcher, Order
+from gpu_service.batching.batcher import Batcher
+from gpu_service.batching.order import Order
 from gpu_service.batching.scheduler import Ticket
 from gpu_service.errors import InferenceFailed, ModelNotFound, ServiceError
 from gpu_service.parameters import Parameters

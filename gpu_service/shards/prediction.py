@@ -132,11 +132,11 @@ class ShardPrediction:
         order = await self.service.run(prepared, self.parameters, bulk=True)
 
         def result() -> WindowResult:
-            found = outcomes(prepared, order)
+            results = outcomes(prepared, order)
             return WindowResult(
-                output=lines.WRITERS[self.shard.format](window.start, window.lines, found),
-                records=len(found),
-                failed=Counter(outcome.code for outcome in found if isinstance(outcome, ServiceError)),
+                output=lines.WRITERS[self.shard.format](window.start, window.lines, results),
+                records=len(results),
+                failed=Counter(outcome.code for outcome in results if isinstance(outcome, ServiceError)),
                 model=first_model(prepared),
                 queue_ms=1000 * max(0.0, order.queue_s),
                 gpu_seconds=order.device_s,

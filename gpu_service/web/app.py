@@ -29,7 +29,7 @@ CLIENT_CLOSED_REQUEST = 499  # nginx's status for it; nobody receives it
 
 
 class App:
-    """Answers /health at once, and predicts from `attach` until `draining` is set."""
+    """Answers /health immediately, and predicts from `attach` until `draining` is set."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -101,10 +101,10 @@ class App:
 
     async def predict(self, request: Request, name: str | None = None, version: str | None = None) -> Response:
         service = self._ready_service()
-        body = await request.body(self.settings.max_body)
-        asked, instances, is_short = protocol.predict_request(body, self.settings.max_instances)
-        model = service.catalog.select(name or asked.model, version or asked.version)
-        work = service.predict(instances, model, parameters.parse(asked.parameters))
+        content = await request.body(self.settings.max_body)
+        body, instances, is_short = protocol.predict_request(content, self.settings.max_instances)
+        model = service.catalog.select(name or body.model, version or body.version)
+        work = service.predict(instances, model, parameters.parse(body.parameters))
         result = await self._result(request, work)
         if is_short and isinstance(error := result.outcomes[0], ServiceError):
             raise error
@@ -120,9 +120,9 @@ class App:
         service = self._ready_service()
         from gpu_service.shards.prediction import ShardPrediction  # after loading, whose thread imports numpy too
 
-        asked = protocol.shard_request(await request.body(self.settings.max_body))
-        model = service.catalog.select(asked.model, asked.version)
-        prediction = ShardPrediction(service, asked, model, parameters.parse(asked.parameters))
+        body = protocol.shard_request(await request.body(self.settings.max_body))
+        model = service.catalog.select(body.model, body.version)
+        prediction = ShardPrediction(service, body, model, parameters.parse(body.parameters))
         response = await self.cancellation.guard(request, prediction.run())
         fields = {"records": response.records, "failed": response.failed, "gpu_seconds": response.timing.gpu_seconds}
         logger.info("predicted a shard", extra=logs.fields(**fields, **self._trace(request)))
@@ -130,10 +130,10 @@ class App:
 
     async def infer(self, request: Request, name: str, version: str | None = None) -> Response:
         service = self._ready_service()
-        body = await request.body(self.settings.max_body)
+        content = await request.body(self.settings.max_body)
         model = service.catalog.find(name, version)
-        asked, instances = protocol.infer_request(body, self.settings.max_instances)
-        work = service.predict(instances, model, parameters.parse(asked.parameters))
+        body, instances = protocol.infer_request(content, self.settings.max_instances)
+        work = service.predict(instances, model, parameters.parse(body.parameters))
         result = await self._result(request, work)
         predictions: list[Prediction] = []
         for index, outcome in enumerate(result.outcomes):
@@ -141,7 +141,7 @@ class App:
                 raise outcome.of_instance(index)
             predictions.append(outcome)
         self._log_result(request, "inferred", result)
-        return asgi.json(protocol.infer_response(asked, model.entry, predictions))
+        return asgi.json(protocol.infer_response(body, model.entry, predictions))
 
     async def health(self, _: Request) -> Response:
         """Fails only when the device's thread has ended."""

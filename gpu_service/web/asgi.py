@@ -2,14 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from gpu_service.batching.order import Order
 from gpu_service.errors import ServiceError, TooLarge
 from gpu_service.serving.predictions import Failure
 from gpu_service.web import protocol
-
-if TYPE_CHECKING:
-    from gpu_service.batching.batcher import Order
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -24,7 +22,7 @@ class Disconnected(Exception):  # noqa: N818  not an error to report
 class Request:
     scope: Scope
     receive: Receive
-    order: "Order | None" = None  # what was run for it, for its spans
+    order: Order | None = None  # what was run for it, for its spans
 
     @property
     def method(self) -> str:

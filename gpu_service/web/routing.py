@@ -29,8 +29,8 @@ class Router:
             allowed, handler = self.routes[path]
             return path, _checked(handler, method, allowed), ()
         for pattern, template, allowed, handler in self._model_routes:
-            if found := pattern.fullmatch(path):
-                name, _, version = found[1].partition(VERSION)
+            if match := pattern.fullmatch(path):
+                name, _, version = match[1].partition(VERSION)
                 arguments = (name, version) if version else (name,)
                 return template, _checked(handler, method, allowed), arguments
         raise RouteNotFound("There is no such route; /openapi.json lists them.")

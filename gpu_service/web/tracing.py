@@ -18,7 +18,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from gpu_service import __version__
-from gpu_service.batching.batcher import Order
+from gpu_service.batching.order import Order
 from gpu_service.web.asgi import Request
 
 Exporter = Literal["otlp", "console"]

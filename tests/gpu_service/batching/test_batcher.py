@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from gpu_service.batching.batcher import Batcher, Order
+from gpu_service.batching.batcher import Batcher
 from gpu_service.batching.cost_model import Cost
+from gpu_service.batching.order import Order
 from gpu_service.batching.scheduler import Batch, Scheduler, Ticket
 from gpu_service.errors import DeadlineExceeded, InferenceFailed, Overloaded, Unavailable
 from gpu_service.parameters import DEFAULTS, Parameters
