@@ -229,7 +229,7 @@ def test_csv_rows_become_a_shard_in_order(cloud: Cloud, preprocess: FlaskClient)
     assert [record["row"][0] for record in records] == ["1", "2", "3", "4", "5"]
     assert (answer["records"], answer["format"]) == (5, "csv")
     header = cloud.work.blob(f"shards/{body['job']}/header.csv").download_as_bytes().decode()
-    assert header == "id,review,label,score,error\n"
+    assert header == "id,review,label,score,error,truncated\n"
 
 
 @pytest.mark.parametrize(

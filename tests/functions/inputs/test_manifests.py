@@ -71,9 +71,9 @@ def test_the_result_may_be_a_csv(cloud: Cloud, function: Function) -> None:
     assert list(cloud.documents()) == ["results/manifests/m.json"]
     text = cloud.output.blob("results/manifests/m.csv").download_as_bytes().decode()
     assert text.splitlines() == [
-        "uri,label,score,error",
-        f"{uris[0]},{uris[0]},0.75,",
-        f"{uris[1]},,,foreign_bucket",
+        "uri,label,score,error,truncated",
+        f"{uris[0]},{uris[0]},0.75,,",
+        f"{uris[1]},,,foreign_bucket,",
     ]
 
 
