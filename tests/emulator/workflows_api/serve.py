@@ -111,6 +111,9 @@ class Background:
     def open_gate(self) -> None:
         self.loop.call_soon_threadsafe(self.web.gate.set)
 
+    def close_gate(self) -> None:
+        self.loop.call_soon_threadsafe(self.web.gate.clear)
+
 
 async def _main(path: Path) -> None:
     async with running(path) as addresses:

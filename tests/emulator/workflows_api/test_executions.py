@@ -233,6 +233,7 @@ def test_an_execution_stays_with_the_revision_that_it_began_with(rest, cloud, de
     assert (json.loads(new["result"]), new["workflowRevisionId"][:6]) == ("new", "000002")
     cloud.open_gate()
     ended = finish(old["name"])
+    cloud.close_gate()
     assert (json.loads(ended["result"]), ended["workflowRevisionId"][:6]) == ("old", "000001")
 
 
