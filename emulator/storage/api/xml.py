@@ -22,7 +22,7 @@ from emulator.storage.api.requests import (
     target,
     whole_number,
 )
-from emulator.storage.api.responses import XML, empty
+from emulator.storage.api.responses import INERT, XML, empty
 from emulator.storage.api.signed_urls import check_signature
 from emulator.storage.api.uploads import continue_session
 from emulator.storage.errors import InvalidError, UnsupportedError
@@ -206,4 +206,4 @@ def _document(name: str, values: dict[str, str], more: str = "") -> Response:
     inner = "".join(f"<{key}>{escape(value)}</{key}>" for key, value in values.items())
     namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
     content = f"<?xml version='1.0' encoding='UTF-8'?><{name} xmlns='{namespace}'>{inner}{more}</{name}>"
-    return Response(content, 200, media_type=XML)
+    return Response(content, 200, INERT, media_type=XML)
