@@ -161,15 +161,20 @@ async def _finish_parts(request: Request) -> Response:
     return response
 
 
-def _chosen_parts(data: bytes) -> list[tuple[int, str]]:
-    if b"<!DOCTYPE" in data.upper():
+class _PlainTree(ElementTree.TreeBuilder):
+    """Refuses document types, in any encoding: without one there are no entities to expand."""
+
+    def doctype(self, *_: object) -> None:
         raise InvalidError("The XML you provided may not have a document type.", code="MalformedXML")
+
+
+def _chosen_parts(data: bytes) -> list[tuple[int, str]]:
     try:
-        root = ElementTree.fromstring(data)  # noqa: S314 - without a document type there are no entities
+        root = ElementTree.fromstring(data, ElementTree.XMLParser(target=_PlainTree()))  # noqa: S314
         return [
             (int(part.findtext("{*}PartNumber", "")), part.findtext("{*}ETag", "")) for part in root.findall("{*}Part")
         ]
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # LookupError: an unknown encoding
         raise InvalidError("The XML you provided was not well-formed.", code="MalformedXML") from error
 
 
