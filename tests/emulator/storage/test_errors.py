@@ -54,6 +54,8 @@ REFUSED = [
     ("GET", "/storage/v1/b/bucket-1/o?pageToken=WyJcdWQ4MDAiLCAxXQ==", None, 400, "invalid"),
     ("GET", "/storage/v1/b/bucket-1/o?pageToken=WzEsIDFd", None, 400, "invalid"),
     ("PATCH", OBJECT, '{"metadata": {"a": "\\ud800"}}', 400, "invalid"),
+    ("PATCH", OBJECT, '{"retention": ' + '{"a": ' * 500 + "1" + "}" * 501, 400, "invalid"),
+    ("POST", "/storage/v1/b/bucket-1/o/x/compose", '{"sourceObjects": [{"name": "\\ud800"}]}', 400, "invalid"),
     ("PATCH", "/storage/v1/b/bucket-1", '{"iamConfiguration": {"uniformBucketLevelAccess": 5}}', 400, "invalid"),
     ("PATCH", "/storage/v1/b/bucket-1", '{"versioning": true}', 400, "invalid"),
     ("PATCH", "/storage/v1/b/bucket-1", '{"location": "asia"}', 400, "invalid"),
@@ -164,7 +166,9 @@ def test_the_api_answers_without_its_prefix(http: httpx.Client, bucket: storage.
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "iso-8859-1"])
-def test_a_document_type_is_refused_in_every_encoding(bucket: storage.Bucket, http: httpx.Client, encoding: str) -> None:
+def test_a_document_type_is_refused_in_every_encoding(
+    bucket: storage.Bucket, http: httpx.Client, encoding: str
+) -> None:
     upload = http.post("/bucket-1/parts?uploads").text.split("<UploadId>")[1].split("<")[0]
     entities = "<!DOCTYPE a [<!ENTITY b '1'>]><a><Part><PartNumber>&b;</PartNumber><ETag>x</ETag></Part></a>"
     declared = "" if "-le" in encoding or "-be" in encoding else f"<?xml version='1.0' encoding='{encoding}'?>"
