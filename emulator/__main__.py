@@ -12,6 +12,7 @@ from emulator.cli.up import DataInUseError, up
 from emulator.ports import PortTakenError
 from emulator.stack.loader import load
 from emulator.stack.model import StackError
+from emulator.terminal import escaped
 
 _STACK = Path(__file__).resolve().parent.parent / "deploy" / "local" / "stack.yaml"
 
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, value in guide.environment(guide.read_addresses(options.data)).items():
             print(f"export {name}={shlex.quote(value)}")
     except (StackError, PortTakenError, DataInUseError, guide.NotRunningError) as error:
-        print(f"emulator: {error}", file=sys.stderr)
+        print(escaped(f"emulator: {error}"), file=sys.stderr)
         return 1
     return 0
 
