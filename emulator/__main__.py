@@ -1,4 +1,4 @@
-"""The command line: `python -m emulator [up]` runs a stack, `python -m emulator env` prints `export` lines for it."""
+"""The command line: `python -m emulator [up]` runs a stack, `env` prints `export` lines, `clean` removes the state."""
 
 import argparse
 import asyncio
@@ -7,28 +7,35 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from emulator import state
 from emulator.cli import guide
-from emulator.cli.up import DataInUseError, up
+from emulator.cli.up import up
 from emulator.ports import PortTakenError
 from emulator.stack.loader import load
 from emulator.stack.model import StackError
+from emulator.state import StateError
+from emulator.terminal import escaped
 
 _STACK = Path(__file__).resolve().parent.parent / "deploy" / "local" / "stack.yaml"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
+    state.restrict()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] not in ("up", "env", "-h", "--help"):
+    if not words or words[0] not in ("up", "env", "clean", "-h", "--help"):
         words.insert(0, "up")
     options = _parser().parse_args(words)
     try:
         if options.command == "up":
             return asyncio.run(up(load(options.stack), options))
+        if options.command == "clean":
+            state.remove(options.data)
+            return 0
         for name, value in guide.environment(guide.read_addresses(options.data)).items():
             print(f"export {name}={shlex.quote(value)}")
-    except (StackError, PortTakenError, DataInUseError, guide.NotRunningError) as error:
-        print(f"emulator: {error}", file=sys.stderr)
+    except (StackError, PortTakenError, StateError, guide.NotRunningError) as error:
+        print(escaped(f"emulator: {error}"), file=sys.stderr)
         return 1
     return 0
 
@@ -47,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--free-ports", action="store_true", help="use free ports, those of the previous run if possible")
     run.add_argument("--verbose", action="store_true", help="show all output of the services, not only problems")
     commands.add_parser("env", parents=[data], help="print export lines for Google's clients and gcloud")
+    commands.add_parser("clean", parents=[data], help="remove the state and the logs of an emulator that has ended")
     return parser
 
 

@@ -12,6 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from emulator import state
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
 
 class StackError(RuntimeError):
     """The emulator did not start, or has ended; the message ends with its last output."""
@@ -59,13 +65,13 @@ class Stack:
 
     def start(self, timeout_s: float = 90, on_wait: Callable[[], None] = lambda: None) -> Self:
         """Start the process and wait until every service is ready; StackError if that fails."""
-        self.data.mkdir(parents=True, exist_ok=True)
+        state.prepare(self.data)
         ready = self.data / "addresses.json"
         ready.unlink(missing_ok=True)
         command = [sys.executable, "-m", "emulator", "up", "--data", str(self.data), "--free-ports"]
         if self.stack:
             command += ["--stack", str(self.stack)]
-        with self.log.open("ab") as log:
+        with open(self.log, "ab", opener=_private) as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         deadline = time.monotonic() + timeout_s
         while not ready.exists():

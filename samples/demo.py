@@ -18,8 +18,10 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import pubsub_v1, storage
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from emulator.process import Stack, StackError
+from emulator.terminal import escaped
 from samples.outcomes import MESSAGE, Outcome, differences, expected, table
 
 HERE = Path(__file__).parent
@@ -39,12 +41,12 @@ def main() -> int:
         with Stack(OUTPUT.parent / "state") as stack:
             outcomes = run(stack, console, kill=options.kill, timeout_s=options.timeout)
     except StackError as error:
-        console.print(f"[red]{error}")
+        console.print(Text(escaped(str(error)), "red"))
         return 1
     console.print(table(outcomes))
     wrong = differences(outcomes)
     for line in wrong:
-        console.print(f"[red]not as expected:[/] {line}", highlight=False)
+        console.print(Text.assemble(("not as expected: ", "red"), escaped(line)))
     console.print(
         f"{len(outcomes)} inputs, {len(wrong)} not as expected, {time.monotonic() - began:.1f} s in all. "
         f"The documents are in {OUTPUT.relative_to(HERE.parent)}/, the logs in {stack.data.relative_to(HERE.parent)}/."

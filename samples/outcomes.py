@@ -9,6 +9,9 @@ from typing import Any, Self
 import yaml
 from google.cloud import storage
 from rich.table import Table
+from rich.text import Text
+
+from emulator.terminal import escaped
 
 MESSAGE = "message"
 EXPECTED = Path(__file__).with_name("expected.yaml")
@@ -101,10 +104,10 @@ def table(outcomes: list[Outcome]) -> Table:
         confidence = document.get("quality", {}).get("confidence")
         cost = document.get("cost", {}).get("usd")
         outcome_table.add_row(
-            outcome.sample,
-            document.get("kind") or "",
-            f"[{COLOURS.get(status, 'red')}]{status}",
-            outcome.summary(),
+            Text(escaped(outcome.sample)),
+            Text(escaped(document.get("kind") or "")),
+            Text(escaped(status), COLOURS.get(status, "red")),
+            Text(escaped(outcome.summary())),
             f"{confidence:.2f}" if confidence is not None else "",
             f"{latency(document):.2f} s" if "timing" in document else "",
             f"${cost:.7f}" if cost is not None else "",

@@ -2,15 +2,12 @@
 
 import argparse
 import asyncio
-import contextlib
-import fcntl
 import json
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-from emulator import ports
+from emulator import ports, state
 from emulator.cli import guide
 from emulator.stack.model import Stack
 from emulator.supervisor.console import Console
@@ -20,21 +17,19 @@ from emulator.supervisor.supervisor import StartFailedError, Supervisor
 _SERVICES_OFFSET = 10  # from --port-base to the port of the first service
 
 
-class DataInUseError(RuntimeError):
-    """Another emulator uses the data folder."""
-
-
 async def up(stack: Stack, options: argparse.Namespace) -> int:
     """Run until a signal comes; returns the exit status, which is 1 if a service did not start.
 
     Raises:
         StackError: a workflow cannot be deployed, or a placeholder is unknown.
         PortTakenError: another process listens on a port that is needed.
-        DataInUseError: another emulator uses the data folder.
+        StateError: the data folder cannot be used.
     """
     data: Path = options.data
-    (data / "logs").mkdir(parents=True, exist_ok=True)
-    with _locked(data):
+    state.restrict()
+    state.prepare(data)
+    with state.locked(data):
+        (data / "logs").mkdir(exist_ok=True)
         return await _run(stack, options, data, Console(verbose=options.verbose))
 
 
@@ -61,17 +56,6 @@ async def _run(stack: Stack, options: argparse.Namespace, data: Path, console: C
         guide.remove_addresses(data)
         await supervisor.stop()
     return 0
-
-
-@contextlib.contextmanager
-def _locked(data: Path) -> Iterator[None]:
-    """Keep other emulators out of the data folder; the lock ends with this process."""
-    with (data / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DataInUseError(f"another emulator uses {data}; stop it, or choose another one with --data") from error
-        yield
 
 
 def port_numbers(stack: Stack, options: argparse.Namespace) -> dict[str, int]:

@@ -96,7 +96,7 @@ class Jobs:
     def run_job(self, request: Message) -> Message:
         """Start an execution of a job and return its operation."""
         name, job = request.name, self._job(request.name)
-        changes = overrides.read(request.overrides, job.name)
+        changes = overrides.read(request.overrides, job)
         if request.etag not in ("", messages.etag(job)):
             raise FailedPreconditionError(f"etag {request.etag} is not that of job {job.name}")
         execution = Execution(

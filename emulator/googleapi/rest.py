@@ -1,6 +1,5 @@
 """The REST front end of an API: routes for its methods, errors as Google's JSON body."""
 
-import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -10,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from emulator import json_bodies
 from emulator.googleapi.errors import ApiError, InternalError, InvalidArgumentError, NotFoundError
 from emulator.googleapi.messages import Json
 from emulator.googleapi.methods import Method
@@ -63,8 +63,8 @@ async def body(request: Request) -> Json:
     if not content.strip():
         return {}
     try:
-        value = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        value = json_bodies.decode(content)
+    except ValueError as error:
         raise InvalidArgumentError(f"Invalid JSON payload received. {error}") from error
     if not isinstance(value, dict):
         raise InvalidArgumentError("Invalid JSON payload received. Expected an object.")

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import yaml
 
 from emulator.stack.model import (
+    UNSAFE_VARIABLE,
     Backoff,
     Bucket,
     Job,
@@ -37,7 +38,7 @@ def load(path: Path) -> Stack:
         raise StackError(f"{path}: not YAML: {error}") from error
     _refuse(path, problems(document))
     stack = _stack(path, _given(document))
-    _refuse(path, list(_broken_references(stack)))
+    _refuse(path, [*_unsafe_overrides(stack), *_broken_references(stack)])
     return stack
 
 
@@ -75,6 +76,12 @@ def _frozen(key: str, value: Any) -> Any:
     if key == "backoff":
         return Backoff(**value)
     return tuple(value) if isinstance(value, list) else value
+
+
+def _unsafe_overrides(stack: Stack) -> Iterator[str]:
+    for job in stack.jobs:
+        for name in filter(UNSAFE_VARIABLE.fullmatch, job.overrides):
+            yield f"jobs.{job.name}.overrides: a run may never set {name}, which decides what a task runs; remove it"
 
 
 def _broken_references(stack: Stack) -> Iterator[str]:

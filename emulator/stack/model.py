@@ -11,6 +11,13 @@ DEVELOPER = "developer"  # the account of the person at this machine
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9-]*(?:\.[a-z]+)?)\}")
 
 
+# Variables that decide which program or library a process runs. No run of a job may set them.
+UNSAFE_VARIABLE = re.compile(
+    r"PATH|HOME|BROWSER|SHELL|ENV|IFS|EDITOR|VISUAL|PAGER|GCONV_PATH|GLIBC_TUNABLES|NODE_OPTIONS|NODE_PATH"
+    r"|PROMPT_COMMAND|PS4|SHELLOPTS|BASHOPTS|.*JAVA_.*OPTIONS|(?:LD|DYLD|BASH|GIT|SSH)_.*|(?:PYTHON|PERL|RUBY).*"
+)
+
+
 class StackError(ValueError):
     """The stack file, or a file that it names, is wrong; the message says where, what is wrong and what to do."""
 
@@ -60,9 +67,10 @@ class Service:
 
 @dataclass(frozen=True)
 class Job:
-    """A Cloud Run job: the command of each task, with `args` that a request may override.
+    """A Cloud Run job: the command of each task, and what a run may change of it.
 
-    `parallelism` 0 means one task for each CPU; `task_timeout` is in seconds, for one attempt.
+    `parallelism` 0 means one task for each CPU; `task_timeout` is in seconds, for one attempt. A run may set the
+    variables in `env` and `overrides`, and the arguments if `override_args` is set.
     """
 
     name: str
@@ -73,6 +81,8 @@ class Job:
     max_retries: int = 3
     task_timeout: float = 600
     env: Mapping[str, str] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
+    override_args: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from jsonschema.validators import extend
 _SCHEMA = Path(__file__).with_name("schema.json")
 _TYPES = {
     "array": "a list",
+    "boolean": "true or false",
     "integer": "a whole number",
     "number": "a number",
     "object": "a mapping",

@@ -6,6 +6,8 @@ import re
 import sys
 from pathlib import Path
 
+from emulator.terminal import escaped
+
 _SEVERE = {"WARNING", "ERROR", "CRITICAL", "ALERT", "EMERGENCY"}
 _PLAIN_SEVERE = re.compile(r"\b(?:WARNING|ERROR|CRITICAL|FATAL)\b")
 
@@ -24,16 +26,16 @@ class Console:
 
     def say(self, text: str = "") -> None:
         try:
-            print(text, flush=True)
+            print(escaped(text), flush=True)
         except BrokenPipeError:  # the reader, such as `head`, has gone; the stack runs on
             sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
 
     def report(self, name: str, text: str) -> None:
-        for line in text.splitlines():
+        for line in escaped(text).splitlines():
             self.say(f"{name:<{self.width}}  {line}")
 
     def fail(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(escaped(text), file=sys.stderr, flush=True)
 
 
 class Highlights:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+from emulator import state
 from emulator.supervisor.logs import ProcessLog
 from emulator.supervisor.reaper import Reaper, kill_group
 
@@ -39,6 +40,7 @@ class ProcessGroup:
                 stdout=writing,
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
+                umask=state.restrict(),
             )
         except BaseException:
             os.close(reading)

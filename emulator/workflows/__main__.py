@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from emulator.identity.token_sources import from_metadata_server, local_token
+from emulator.terminal import escaped
 from emulator.workflows import limits
 from emulator.workflows.callback_server import CallbackServer
 from emulator.workflows.errors import WorkflowSyntaxError
@@ -79,7 +80,7 @@ def _check(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     failed = False
     for file in options.files:
         for problem in check(_read(file, parser), file):
-            print(problem)
+            print(escaped(str(problem)))
             failed = failed or options.strict or problem.severity != WARNING
     return 1 if failed else 0
 
@@ -91,7 +92,7 @@ def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     try:
         workflow = load(_read(options.file, parser), options.file)
     except WorkflowSyntaxError as error:
-        print(error, file=sys.stderr)
+        print(escaped(str(error)), file=sys.stderr)
         _print({"state": "FAILED", "error": {"payload": {"message": error.message}, "context": str(error)}})
         return 1
     try:
@@ -149,8 +150,8 @@ def _log(entry: dict[str, Any]) -> None:
 
 
 def _line(value: dict[str, Any], stream: TextIO) -> str:
-    """JSON on one line; characters that the stream cannot encode are escaped."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    """JSON on one line; control characters and those that the stream cannot encode are escaped."""
+    text = escaped(json.dumps(value, ensure_ascii=False, default=str))
     try:
         text.encode(stream.encoding or "utf-8")
     except UnicodeEncodeError:

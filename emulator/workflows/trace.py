@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from emulator.terminal import escaped
 from emulator.workflows.runtime.observer import FAILED, Observer, StepEntry
 from emulator.workflows.values import safe_json
 
@@ -31,4 +32,4 @@ class Tracer(Observer):
         line = f"{milliseconds:10.3f} ms  {'  ' * depth}{entry.routine}/{entry.step} ({kind}{which}, line {entry.line})"
         if entry.state == FAILED:
             line += f" failed: {safe_json(entry.exception)[:_SHOWN]}"
-        print(line, file=self.out)
+        print(escaped(line), file=self.out)

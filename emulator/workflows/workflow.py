@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from emulator.workflows import limits
@@ -102,7 +104,8 @@ def load(source: str, name: str = "workflow.yaml") -> Workflow:
     if problems:
         first = problems[0]
         raise WorkflowSyntaxError(first.message, name, first.line, first.column, problems)
-    return Workflow(name, source, routines)
+    with _bounded_depth(name):
+        return Workflow(name, source, routines)
 
 
 def examine(source: str, name: str = "workflow.yaml") -> tuple[dict[str, Routine], list[Problem]]:
@@ -111,12 +114,21 @@ def examine(source: str, name: str = "workflow.yaml") -> tuple[dict[str, Routine
     Raises:
         WorkflowSyntaxError: the source cannot be read at all.
     """
-    root, problems = parse(source, name)
-    routines, structural = read(root, name)
-    problems += structural
-    if not structural:
-        problems += validate(routines, name)
-    return routines, in_order(problems)
+    with _bounded_depth(name):
+        root, problems = parse(source, name)
+        routines, structural = read(root, name)
+        problems += structural
+        if not structural:
+            problems += validate(routines, name)
+        return routines, in_order(problems)
+
+
+@contextmanager
+def _bounded_depth(name: str) -> Iterator[None]:
+    try:
+        yield
+    except RecursionError:
+        raise WorkflowSyntaxError("the source is nested too deeply", name, 1, 1) from None
 
 
 def in_order(problems: list[Problem]) -> list[Problem]:

@@ -1,4 +1,7 @@
-"""A page in a real browser cannot reach the emulator by simple requests, forms, WebSockets or DNS rebinding."""
+"""A page in a real browser cannot reach the emulator by simple requests, forms, WebSockets or DNS rebinding.
+
+Nor can a page that is stored in the emulator and served at its port.
+"""
 
 import asyncio
 import shutil
@@ -9,6 +12,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 import pytest
@@ -170,6 +174,41 @@ def test_a_rebound_name_reads_and_writes_nothing(browser: Any, emulator: Running
 def test_a_page_that_the_emulator_served_is_answered(browser: Any, emulator: Running) -> None:
     browser.get(f"http://{emulator.http}/storage/v1/b?project=local-project")
     assert browser.execute_async_script(SEND, "/storage/v1/b?project=local-project", {})[0] == 200
+
+
+# Runs while the page loads.
+ATTACK = """
+const request = new XMLHttpRequest();
+request.open("POST", "/storage/v1/b?project=local-project", false);
+request.setRequestHeader("Content-Type", "application/json");
+request.send('{"name": "stolen"}');
+"""
+XMLNS = "http://www.w3.org/1999/xhtml"
+
+
+@pytest.mark.parametrize("path", ["/box/{}", "/storage/v1/b/box/o/{}?alt=media", "/download/storage/v1/b/box/o/{}"])
+@pytest.mark.parametrize(
+    ("media_type", "document"),
+    [
+        ("text/html", f"<!doctype html><script>{ATTACK}</script>"),
+        ("image/svg+xml", f'<svg xmlns="http://www.w3.org/2000/svg"><script>{ATTACK}</script></svg>'),
+        ("application/xhtml+xml", f'<html xmlns="{XMLNS}"><head><script>{ATTACK}</script></head></html>'),
+        ("text/xml", f'<a><script xmlns="{XMLNS}">{ATTACK}</script></a>'),
+        ("", f"<!doctype html><script>{ATTACK}</script>"),
+    ],
+)
+def test_a_stored_page_does_nothing(browser: Any, emulator: Running, media_type: str, document: str, path: str) -> None:
+    emulator.emulator.storage.objects.create("box", "page", document.encode(), {"contentType": media_type})
+    browser.get(f"http://{emulator.http}{path.format('page')}")
+    assert [bucket.name for bucket in emulator.emulator.storage.buckets.listing()] == ["box"]
+    emulator.emulator.storage.objects.delete("box", "page")
+
+
+def test_a_name_in_an_error_does_nothing(browser: Any, emulator: Running) -> None:
+    name = quote(f"<script>{ATTACK.replace(chr(10), '')}</script>", safe="")
+    browser.get(f"http://{emulator.http}/storage/v1/b/box/o/{name}?alt=media")
+    assert "No such object" in browser.page_source
+    assert [bucket.name for bucket in emulator.emulator.storage.buckets.listing()] == ["box"]
 
 
 def test_a_page_cannot_speak_to_the_grpc_port(browser: Any, emulator: Running, attacker: int) -> None:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from emulator.storage.api.requests import preconditions, segment, store_of, whole_number
-from emulator.storage.api.responses import NO_STORE
+from emulator.storage.api.responses import INERT, NO_STORE
 from emulator.storage.contents.files import BLOCK, blocks
 from emulator.storage.errors import RangeError
 from emulator.storage.preconditions import Preconditions
@@ -102,6 +102,7 @@ def object_headers(stored: StoredObject) -> dict[str, str]:
         "x-goog-storage-class": fields["storageClass"],
         "x-goog-stored-content-encoding": fields.get("contentEncoding", "identity"),
         "x-goog-stored-content-length": fields["size"],
+        **INERT,
     }
     for field, header in (("contentDisposition", "content-disposition"), ("contentLanguage", "content-language")):
         if field in fields:

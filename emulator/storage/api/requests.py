@@ -1,6 +1,5 @@
 """Reads requests: names in the path, parameters, preconditions, JSON bodies, streams of bytes."""
 
-import json
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, cast
@@ -9,6 +8,7 @@ from urllib.parse import unquote_to_bytes
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
+from emulator import json_bodies
 from emulator.storage.contents.checksums import Checksums
 from emulator.storage.contents.files import BLOCK, Content, Writer
 from emulator.storage.errors import InvalidError, LengthRequiredError, ParseError, TooLargeError
@@ -98,8 +98,10 @@ async def document(request: Request) -> Fields:
 
 def parsed_document(data: bytes) -> Fields:
     try:
-        value: Any = json.loads(data) if data.strip() else {}
-    except (ValueError, RecursionError) as error:
+        value: Any = json_bodies.decode(data) if data.strip() else {}
+    except json_bodies.UnusableError as error:
+        raise InvalidError(f"Invalid request body: {error}.") from error
+    except ValueError as error:
         raise ParseError("Parse Error") from error
     if not isinstance(value, dict):
         raise ParseError("Parse Error: expected a JSON object.")

@@ -18,12 +18,15 @@ logger = logging.getLogger(__name__)
 JSON = "application/json; charset=UTF-8"
 XML = "application/xml; charset=UTF-8"
 NO_STORE = "no-cache, no-store, max-age=0, must-revalidate"
+_NO_SNIFF = {"x-content-type-options": "nosniff"}
+# A browser shows a stored page without running it, and outside the origin of the APIs.
+INERT = {**_NO_SNIFF, "content-security-policy": "sandbox; default-src 'none'"}
 
 
 def answer(request: Request, resource: Fields, status: int = 200) -> Response:
     """A response with a JSON document, reduced to the request's `fields`."""
     fields = request.query_params.get("fields")
-    headers = {"cache-control": NO_STORE}
+    headers = {"cache-control": NO_STORE, **_NO_SNIFF}
     if "etag" in resource:
         headers["etag"] = resource["etag"]
     content = select(resource, fields) if fields else resource
@@ -74,7 +77,7 @@ def xml_error(error: StorageError) -> Response:
 
 
 def error_headers(error: StorageError) -> dict[str, str]:
-    headers = {"cache-control": NO_STORE}
+    headers = {"cache-control": NO_STORE, **INERT}
     if isinstance(error, RangeError):
         headers["content-range"] = f"bytes */{error.size}"
     if isinstance(error, NotModifiedError):

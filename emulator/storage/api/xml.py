@@ -22,7 +22,7 @@ from emulator.storage.api.requests import (
     target,
     whole_number,
 )
-from emulator.storage.api.responses import XML, empty
+from emulator.storage.api.responses import INERT, XML, empty
 from emulator.storage.api.signed_urls import check_signature
 from emulator.storage.api.uploads import continue_session
 from emulator.storage.errors import InvalidError, UnsupportedError
@@ -161,15 +161,20 @@ async def _finish_parts(request: Request) -> Response:
     return response
 
 
-def _chosen_parts(data: bytes) -> list[tuple[int, str]]:
-    if b"<!DOCTYPE" in data.upper():
+class _PlainTree(ElementTree.TreeBuilder):
+    """Refuses document types, in any encoding: without one there are no entities to expand."""
+
+    def doctype(self, *_: object) -> None:
         raise InvalidError("The XML you provided may not have a document type.", code="MalformedXML")
+
+
+def _chosen_parts(data: bytes) -> list[tuple[int, str]]:
     try:
-        root = ElementTree.fromstring(data)  # noqa: S314 - without a document type there are no entities
+        root = ElementTree.fromstring(data, ElementTree.XMLParser(target=_PlainTree()))  # noqa: S314
         return [
             (int(part.findtext("{*}PartNumber", "")), part.findtext("{*}ETag", "")) for part in root.findall("{*}Part")
         ]
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # LookupError: an unknown encoding
         raise InvalidError("The XML you provided was not well-formed.", code="MalformedXML") from error
 
 
@@ -206,4 +211,4 @@ def _document(name: str, values: dict[str, str], more: str = "") -> Response:
     inner = "".join(f"<{key}>{escape(value)}</{key}>" for key, value in values.items())
     namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
     content = f"<?xml version='1.0' encoding='UTF-8'?><{name} xmlns='{namespace}'>{inner}{more}</{name}>"
-    return Response(content, 200, media_type=XML)
+    return Response(content, 200, INERT, media_type=XML)

@@ -83,6 +83,8 @@ jobs:
     command: [python, -S, task.py]
     args: [usual]
     env: {{TOY_JOB: of the job}}
+    overrides: [TOY_MORE, TOY_STATUS]
+    override_args: true
     {settings}
 {more}
 """)

@@ -137,6 +137,13 @@ def change(**fields: Any) -> dict[str, Any]:
         (change(env=[{"value": "b"}]), "'' is not a valid name of a variable"),
         (change(env=[{"name": "CLOUD_RUN_TASK_INDEX", "value": "1"}]), "the name CLOUD_RUN_TASK_INDEX is reserved"),
         (change(env=[{"name": "A", "valueSource": {"secretKeyRef": {}}}]), "secrets are not emulated"),
+        (
+            change(env=[{"name": "A", "value": "b"}]),
+            "set A; to allow it, add overrides: [A] to jobs.toy",
+        ),
+        (change(env=[{"name": "TOY_STACK", "value": "b"}]), "does not let a run set TOY_STACK"),
+        (change(env=[{"name": "PATH", "value": "/tmp"}]), "PATH decides what a task runs"),
+        (change(env=[{"name": "PYTHONPATH", "value": "/tmp"}]), "PYTHONPATH decides what a task runs"),
     ],
 )
 def test_invalid_requests_are_refused_with_the_field(tmp_path: Path, body: dict[str, Any], message: str) -> None:
@@ -146,6 +153,27 @@ def test_invalid_requests_are_refused_with_the_field(tmp_path: Path, body: dict[
             assert error["status"] == "INVALID_ARGUMENT"
             assert message in error["message"]
             assert await cloud.call("GET", f"{JOB}/executions") == {}
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("fields", [{"args": ["-c", "pass"]}, {"clearArgs": True}])
+def test_arguments_are_overridden_only_if_the_stack_file_says_so(tmp_path: Path, fields: dict[str, Any]) -> None:
+    async def check() -> None:
+        async with running(tmp_path, settings="override_args: false") as cloud:
+            error = (await cloud.call("POST", f"{JOB}:run", 400, json=change(**fields)))["error"]
+            assert "add override_args: true to jobs.toy" in error["message"]
+            assert error["details"][0]["fieldViolations"][0]["field"] == "overrides.container_overrides[0].args"
+            assert await cloud.call("GET", f"{JOB}/executions") == {}
+
+    asyncio.run(check())
+
+
+def test_a_variable_of_the_jobs_own_may_be_overridden(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with running(tmp_path) as cloud:
+            await cloud.done(await cloud.run(**change(env=[{"name": "TOY_JOB", "value": "new"}])["overrides"]))
+            assert [task["env"]["TOY_JOB"] for task in cloud.seen()] == ["new"]
 
     asyncio.run(check())
 

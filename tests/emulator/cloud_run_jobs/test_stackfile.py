@@ -34,6 +34,11 @@ def test_defaults_are_cloud_runs_own(tmp_path: Path) -> None:
         ("toy: {command: [x], max_retries: 11}", "jobs.toy.max_retries: must be a whole number from 0 to 10"),
         ("toy: {command: [x], task_timeout: 1h}", "jobs.toy.task_timeout: must be a whole number from 1 to 604800"),
         ("toy: {command: [x], env: {A: 1}}", "jobs.toy.env.A: must be a string"),
+        ("toy: {command: [x], override_args: 1}", "jobs.toy.override_args: must be true or false"),
+        *(
+            (f"toy: {{command: [x], overrides: [A, {name}]}}", f"jobs.toy.overrides: a run may never set {name}")
+            for name in ("PATH", "LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "PYTHONPATH", "HOME", "BASH_ENV", "ENV")
+        ),
     ],
 )
 def test_errors_name_the_place(tmp_path: Path, job: str, problem: str) -> None:

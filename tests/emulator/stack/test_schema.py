@@ -66,7 +66,9 @@ def rows(properties: dict[str, Any], required: list[str], prefix: str) -> Iterat
     for key, rule in properties.items():
         entry = rule.get("additionalProperties")
         if "description" in rule:
-            default = "" if rule.get("default") in (None, "", [], {}) else f"`{rule['default']}`"
+            value = rule.get("default")
+            shown = str(value).lower() if isinstance(value, bool) else value
+            default = "" if value in (None, "", [], {}) else f"`{shown}`"
             yield f"| `{prefix}{key}` | {'required' if key in required else default} | {rule['description']} |"
         elif "properties" in rule:
             yield from rows(rule["properties"], rule.get("required", []), f"{prefix}{key}.")

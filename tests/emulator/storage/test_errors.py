@@ -54,6 +54,8 @@ REFUSED = [
     ("GET", "/storage/v1/b/bucket-1/o?pageToken=WyJcdWQ4MDAiLCAxXQ==", None, 400, "invalid"),
     ("GET", "/storage/v1/b/bucket-1/o?pageToken=WzEsIDFd", None, 400, "invalid"),
     ("PATCH", OBJECT, '{"metadata": {"a": "\\ud800"}}', 400, "invalid"),
+    ("PATCH", OBJECT, '{"retention": ' + '{"a": ' * 500 + "1" + "}" * 501, 400, "invalid"),
+    ("POST", "/storage/v1/b/bucket-1/o/x/compose", '{"sourceObjects": [{"name": "\\ud800"}]}', 400, "invalid"),
     ("PATCH", "/storage/v1/b/bucket-1", '{"iamConfiguration": {"uniformBucketLevelAccess": 5}}', 400, "invalid"),
     ("PATCH", "/storage/v1/b/bucket-1", '{"versioning": true}', 400, "invalid"),
     ("PATCH", "/storage/v1/b/bucket-1", '{"location": "asia"}', 400, "invalid"),
@@ -161,3 +163,23 @@ def test_the_api_answers_without_its_prefix(http: httpx.Client, bucket: storage.
     assert http.get("/b/bucket-1/o?fields=items/name").json() == {"items": [{"name": "a/b"}]}
     meant = {"x-http-method-override": "PATCH"}
     assert http.post("/b/bucket-1/o/a%2Fb", json={"contentType": "a/b"}, headers=meant).json()["contentType"] == "a/b"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "iso-8859-1"])
+def test_a_document_type_is_refused_in_every_encoding(
+    bucket: storage.Bucket, http: httpx.Client, encoding: str
+) -> None:
+    upload = http.post("/bucket-1/parts?uploads").text.split("<UploadId>")[1].split("<")[0]
+    entities = "<!DOCTYPE a [<!ENTITY b '1'>]><a><Part><PartNumber>&b;</PartNumber><ETag>x</ETag></Part></a>"
+    declared = "" if "-le" in encoding or "-be" in encoding else f"<?xml version='1.0' encoding='{encoding}'?>"
+    response = http.post(f"/bucket-1/parts?uploadId={upload}", content=(declared + entities).encode(encoding))
+    assert response.status_code == 400
+    assert "<Code>MalformedXML</Code><Message>The XML you provided may not have a document type." in response.text
+
+
+@pytest.mark.parametrize("encoding", ["no-such-encoding", "utf-7"])
+def test_an_unknown_encoding_of_xml_is_refused(bucket: storage.Bucket, http: httpx.Client, encoding: str) -> None:
+    upload = http.post("/bucket-1/parts?uploads").text.split("<UploadId>")[1].split("<")[0]
+    content = f"<?xml version='1.0' encoding='{encoding}'?><a/>"
+    response = http.post(f"/bucket-1/parts?uploadId={upload}", content=content)
+    assert (response.status_code, "MalformedXML" in response.text) == (400, True)

@@ -1,6 +1,8 @@
+from collections.abc import Callable
+
 import pytest
 
-from emulator.supervisor.console import Highlights
+from emulator.supervisor.console import Console, Highlights
 
 TRACEBACK = [
     "Traceback (most recent call last):",
@@ -40,3 +42,13 @@ def test_only_the_last_line_of_a_traceback_is_shown() -> None:
 def test_only_the_last_line_of_each_chained_traceback_is_shown() -> None:
     middle = ["", "During handling of the above exception, another exception occurred:", ""]
     assert shown([*TRACEBACK, *middle, *TRACEBACK]) == ["ValueError: the point"] * 2
+
+
+@pytest.mark.parametrize("write", [Console.say, Console.fail, lambda console, text: console.report("toy", text)])
+def test_control_characters_never_reach_the_terminal(
+    write: Callable[[Console, str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(Console(), "a\x1b[31m\x9b\rb")
+    output = "".join(capsys.readouterr())
+    assert r"a\u001b[31m\u009b\u000db" in output
+    assert output.count("\n") == 1

@@ -64,6 +64,17 @@ def test_trace_shows_each_step_with_its_duration(source: Path, capsys: pytest.Ca
     assert " ms  main/r (return, line 4)" in first
 
 
+def test_control_characters_never_reach_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "raises.yaml"
+    path.write_text("main:\n  params: [a]\n  steps:\n    - r: {raise: '${a}'}\n")
+    assert main(["run", str(path), "--trace", "--data", '"\\u009b31m \\u001b]0;x \\u202e"']) == 1
+    output = capsys.readouterr().out
+    assert all(character.isprintable() or character == "\n" for character in output)
+    error = last_line(output)["error"]
+    assert isinstance(error, dict)
+    assert error["payload"] == "\x9b31m \x1b]0;x \u202e"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
