@@ -17,9 +17,8 @@ LABELS = 300
 @pytest.fixture(scope="module")
 def many_labels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     folder: Path = tmp_path_factory.mktemp("many-labels")
-    AutoModelForSequenceClassification.from_config(
-        DistilBertConfig(**{**DISTIL, "num_labels": LABELS})
-    ).save_pretrained(folder)
+    config = DistilBertConfig(**{**DISTIL, "num_labels": LABELS})
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     entry = {"name": "topics", "version": "1", "task": "text-classification", "source": str(folder), "default": True}
     models = folder / "models.json"
