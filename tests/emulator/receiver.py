@@ -17,20 +17,31 @@ class Push:
 
 @dataclass
 class Receiver:
-    """An HTTP service that keeps what it gets; it answers with `answers` in turn, then with 204."""
+    """An HTTP service that keeps what it gets; it answers with `answers` in turn, then with 204.
+
+    `location` is where its redirects lead; `in_flight` counts the requests that wait for an answer, `most` at most.
+    """
 
     url: str = ""
     pushes: list[Push] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
+    location: str = ""
     gate: asyncio.Event | None = None
+    in_flight: int = 0
+    most: int = 0
 
     async def handle(self, request: web.Request) -> web.Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.pushes.append(Push(request.path_qs, headers, await request.read()))
         status = self.answers.pop(0) if self.answers else 204
-        if self.gate:
-            await self.gate.wait()
-        return web.Response(status=status)
+        self.in_flight += 1
+        self.most = max(self.most, self.in_flight)
+        try:
+            if self.gate:
+                await self.gate.wait()
+        finally:
+            self.in_flight -= 1
+        return web.Response(status=status, headers={"Location": self.location} if self.location else {})
 
 
 @asynccontextmanager
