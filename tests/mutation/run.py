@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ KILLED = {1, 3, 36, -24, 24, 152, 255}  # mutmut's exit codes: a test failed, or
 OPTIONS: dict[str, Any] = {
     # Nothing depends on the words of a log line, or of an error that only has the event delivered again.
     "do_not_mutate_patterns": [r"\b_?log(s|ger)?\.\w+\(", r"\braise InProgressError\("],
+    "pytest_add_cli_args": ["-p", "tests.mutation.fastest_first"],
     "process_isolation": "forkserver",  # torch and grpc do not survive a fork once they have run
     "track_dependencies": False,
     "use_git_change_detection": False,
@@ -59,7 +61,7 @@ def copy(source: Path, tests: list[str], copied: Path) -> Path:
     moved = source.relative_to(root)
     options = OPTIONS | {
         "source_paths": [str(moved)],
-        "also_copy": sorted(path.name for path in copied.iterdir() if path.name not in ("mutants", "tested")),
+        "also_copy": sorted(path.name for path in copied.iterdir() if path.name not in ("mutants", "last_run.json")),
         "pytest_add_cli_args_test_selection": tests,
     }
     lines = [f"{key} = {json.dumps(value)}" for key, value in options.items()]
@@ -68,18 +70,25 @@ def copy(source: Path, tests: list[str], copied: Path) -> Path:
     return moved
 
 
-def forget_survivors(results: Path, tests: list[str], copied: Path) -> None:
-    """Has survivors tried again when the tests have changed since; mutmut only notices changed functions."""
+def forget(results: Path, tests: list[str], copied: Path) -> None:
+    """Has survivors tried again when the tests have changed, and everything when the options have.
+
+    mutmut by itself notices changed functions only.
+    """
     paths = [path for test in tests for path in ([ROOT / test] if test.endswith(".py") else (ROOT / test).rglob("*"))]
     content = b"".join(path.read_bytes() for path in sorted(paths) if path.suffix in (".py", ".yaml"))
-    digest, tested = hashlib.sha256(content).hexdigest(), copied / "tested"
-    if results.exists() and tested.exists() and tested.read_text() != digest:
+    now = {"tests": hashlib.sha256(content).hexdigest(), "options": OPTIONS, "mutmut": version("mutmut")}
+    last = copied / "last_run.json"
+    then = json.loads(last.read_text()) if last.exists() else {}
+    if then and (then | {"tests": ""}) != (now | {"tests": ""}):
+        shutil.rmtree(copied / "mutants", ignore_errors=True)  # another numbering of mutants
+    elif results.exists() and then != now:
         data = json.loads(results.read_text())
         codes = data["exit_code_by_key"]
         data["exit_code_by_key"] = {key: code if code in KILLED else None for key, code in codes.items()}
         results.write_text(json.dumps(data))
         (copied / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
-    tested.write_text(digest)
+    last.write_text(json.dumps(now))
 
 
 def difference(key: str, mutmut: Path, copied: Path) -> str:
@@ -95,7 +104,7 @@ def mutate(name: str, source: Path, tests: list[str]) -> tuple[int, int, str]:
     copied.mkdir(parents=True, exist_ok=True)
     moved = copy(source, tests, copied)
     results = copied / "mutants" / f"{moved}.meta"
-    forget_survivors(results, tests, copied)
+    forget(results, tests, copied)
     mutmut = Path(sys.executable).with_name("mutmut")
     subprocess.run([mutmut, "run", "--max-children", "1"], cwd=copied, check=True)
     codes: dict[str, int | None] = json.loads(results.read_text())["exit_code_by_key"]
