@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-compiled lint format local stage audit fuzz chaos mutation rehearsal pulumi clean \
+.PHONY: help setup demo test test-compiled lint format local stage audit fuzz chaos rehearsal pulumi clean \
         benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches
 
 help:            ## list the targets
@@ -25,6 +25,10 @@ demo: setup      ## send samples/ through the whole local pipeline and print wha
 
 local: setup     ## bring the whole pipeline up on loopback and print how to use it
 	@$(RUN) -m emulator
+
+.PHONY: mutation
+mutation: setup  ## plant faults in the modules of tests/mutation/modules.toml, or in MODULE=name (hours)
+	@$(RUN) tests/mutation/run.py $(MODULE)
 
 test: setup      ## run the tests (a few minutes)
 	@$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -70,9 +74,6 @@ fuzz: setup      ## 5,000 random inputs to each of the fuzz tests (long)
 
 chaos: setup     ## thousands of uploads while everything is killed, delayed, duplicated (long)
 	@$(RUN) -m pytest -m chaos -s tests/chaos
-
-mutation: setup  ## plant faults in the modules of tests/mutation/modules.toml, or in MODULE=name (hours)
-	@$(RUN) tests/mutation/run.py $(MODULE)
 
 rehearsal: setup ## deploy, examine and destroy a project with the real gcloud against a stand-in (long)
 	@$(RUN) -m pytest -m rehearsal tests/deploy

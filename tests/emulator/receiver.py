@@ -17,18 +17,15 @@ class Push:
 
 @dataclass
 class Receiver:
-    """An HTTP service that keeps what it gets; it answers with `answers` in turn, then with 204.
-
-    `location` is where its redirects lead; `in_flight` counts the requests that wait for an answer, `most` at most.
-    """
+    """An HTTP service that keeps what it gets; it answers with `answers` in turn, then with 204."""
 
     url: str = ""
     pushes: list[Push] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
-    location: str = ""
     gate: asyncio.Event | None = None
-    in_flight: int = 0
-    most: int = 0
+    location: str = ""  # of its redirects
+    in_flight: int = 0  # requests without a response yet
+    most: int = 0  # of those at a time
 
     async def handle(self, request: web.Request) -> web.Response:
         headers = {name.lower(): value for name, value in request.headers.items()}

@@ -298,7 +298,7 @@ def test_what_is_no_failed_document_is_read_over(
         cloud.output.blob(f"failed/{name}.json").upload_from_string(text)
     cloud.output.blob("failed/e.csv").upload_from_string("a,b")
     line = closing_line(function, capsys, "1")
-    assert (line["read"], line["started"]) == (4, 1)
+    assert (line["read"], line["started"], line.get("running", 0)) == (4, 1, 0)
     for name in ("a.json", "c.json", "d.json", "e.csv"):
         cloud.output.delete_blob(f"failed/{name}")
 
