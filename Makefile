@@ -26,10 +26,6 @@ demo: setup      ## send samples/ through the whole local pipeline and print wha
 local: setup     ## bring the whole pipeline up on loopback and print how to use it
 	@$(RUN) -m emulator
 
-.PHONY: mutation
-mutation: setup  ## plant faults in the modules of tests/mutation/modules.toml, or in MODULE=name (hours)
-	@$(RUN) tests/mutation/run.py $(MODULE)
-
 test: setup      ## run the tests (a few minutes)
 	@$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -42,6 +38,10 @@ lint: setup      ## ruff, format check, mypy strict, the workflow's static check
 
 format:          ## let ruff format the code
 	@$(VENV)/bin/ruff check --fix . ; $(VENV)/bin/ruff format .
+
+.PHONY: mutation
+mutation: setup  ## plant faults in the modules of tests/mutation/modules.toml, or in MODULE=name (hours)
+	@$(RUN) tests/mutation/run.py $(MODULE)
 
 stage: setup     ## lay each function's deployable source in build/functions/
 	@$(RUN) deploy/stage.py
