@@ -3,11 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
+from starlette.testclient import TestClient
 
-from emulator.storage import Store
-from emulator.storage.errors import NotFoundError
-from emulator.storage.preconditions import Preconditions
+from emulator.storage import Store, app
+from tests.emulator.storage.sessions import HOST, send, start_session
+
+QUANTUM = 256 * 1024
 
 
 def on_disk(folder: Path) -> int:
@@ -18,25 +19,21 @@ def test_sessions_end_after_a_week_with_their_bytes_and_leave_what_they_finished
     now = [datetime(2026, 1, 1, tzinfo=UTC)]
     store = Store(tmp_path, clock=lambda: now[0])
     store.buckets.create("bucket", {})
-    unfinished, finished = (store.uploads.start("bucket", name, {}, Preconditions()) for name in ("a", "b"))
-    store.uploads.append(unfinished, 0, bytes(1000))
-    store.uploads.append(finished, 0, b"kept")
-    store.uploads.finish(finished, 4)
+    http = TestClient(app(store), HOST)
+    unfinished, finished = (start_session(http, name) for name in ("a", "b"))
+    assert send(http, unfinished, bytes(QUANTUM), f"0-{QUANTUM - 1}/*").status_code == 308
+    assert send(http, finished, b"kept", "0-3/4").status_code == 200
     now[0] += timedelta(days=1)
-    younger = store.uploads.start("bucket", "c", {}, Preconditions())
-    store.uploads.append(younger, 0, b"half")
+    younger = start_session(http, "c")
+    assert send(http, younger, bytes(QUANTUM), f"0-{QUANTUM - 1}/*").status_code == 308
 
     now[0] += timedelta(days=6)
     store.expire(now[0])
-    assert store.uploads.get(unfinished).size == 1000
+    assert send(http, unfinished, b"", "*/*").headers["range"] == f"bytes=0-{QUANTUM - 1}"
     now[0] += timedelta(seconds=1)
     store.expire(now[0])
-    for session in (unfinished, finished):
-        with pytest.raises(NotFoundError):
-            store.uploads.get(session)
-    assert on_disk(tmp_path / "contents") == len(b"kept" + b"half")
-    store.uploads.append(younger, 4, b" and half")
-    assert store.uploads.finish(younger, 13).size == 13
-    with store.contents.open(store.objects.get("bucket", "b").content) as file:
-        assert file.read() == b"kept"
+    assert [send(http, session, b"", "*/*").status_code for session in (unfinished, finished)] == [404, 404]
+    assert on_disk(tmp_path / "contents") == len(b"kept") + QUANTUM
+    assert send(http, younger, b"end", f"{QUANTUM}-{QUANTUM + 2}/{QUANTUM + 3}").status_code == 200
+    assert http.get("/storage/v1/b/bucket/o/b", params={"alt": "media"}).content == b"kept"
     store.close()

@@ -35,20 +35,25 @@ def test_an_hour_has_as_many_as_the_cap_says(cloud: Cloud, clock: Clock) -> None
     assert quotas[0].take()
 
 
+def starts(quota: Quota) -> bool:
+    """Whether the quota lets one more execution start."""
+    return quota.take()
+
+
 def test_an_instance_that_met_the_cap_starts_again_in_the_next_hour(cloud: Cloud, clock: Clock) -> None:
     quota = Quota(cloud.work, 2, clock)
     for _ in range(3):
-        assert [quota.take() for _ in range(3)] == [True, True, False]
+        assert [starts(quota) for _ in range(3)] == [True, True, False]
         clock.now += timedelta(hours=1)
 
 
 def test_what_an_instance_has_left_of_an_hour_is_lost_with_it(cloud: Cloud, clock: Clock) -> None:
     quotas = [Quota(cloud.work, 250, clock) for _ in range(2)]  # in blocks of two
-    assert all(quota.take() for quota in quotas)
+    assert all(starts(quota) for quota in quotas)
     clock.now += timedelta(minutes=59)
-    assert all(quota.take() for quota in quotas)
+    assert all(starts(quota) for quota in quotas)
     clock.now += timedelta(minutes=1)
-    taken = [quota.take() for _ in range(130) for quota in quotas]
+    taken = [starts(quota) for _ in range(130) for quota in quotas]
     assert taken.count(True) == 250
 
 
@@ -66,7 +71,7 @@ def test_what_is_given_back_may_be_taken_again(cloud: Cloud, clock: Clock) -> No
 
 def test_an_hour_is_one_on_the_clock_of_one_day(cloud: Cloud, clock: Clock) -> None:
     def takes() -> bool:
-        return Quota(cloud.work, 1, clock).take()
+        return starts(Quota(cloud.work, 1, clock))
 
     assert takes()
     clock.now += timedelta(minutes=59, seconds=59)
@@ -78,13 +83,13 @@ def test_an_hour_is_one_on_the_clock_of_one_day(cloud: Cloud, clock: Clock) -> N
 
 
 def test_a_small_cap_is_shared(cloud: Cloud, clock: Clock) -> None:
-    assert [Quota(cloud.work, 2, clock).take() for _ in range(3)] == [True, True, False]
+    assert [starts(Quota(cloud.work, 2, clock)) for _ in range(3)] == [True, True, False]
 
 
 def test_when_the_hour_is_used_up_another_instance_only_reads_that(cloud: Cloud, clock: Clock) -> None:
-    assert Quota(cloud.work, 1, clock).take()
+    assert starts(Quota(cloud.work, 1, clock))
     cloud.faulty.requests.clear()
-    assert not Quota(cloud.work, 1, clock).take()
+    assert not starts(Quota(cloud.work, 1, clock))
     assert [method for method, _ in cloud.faulty.requests] == ["GET"]
 
 
