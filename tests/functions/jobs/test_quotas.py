@@ -40,7 +40,7 @@ def starts(quota: Quota) -> bool:
     return quota.take()
 
 
-def test_an_instance_that_met_the_cap_starts_again_in_the_next_hour(cloud: Cloud, clock: Clock) -> None:
+def test_each_hour_meets_the_cap_anew(cloud: Cloud, clock: Clock) -> None:
     quota = Quota(cloud.work, 2, clock)
     for _ in range(3):
         assert [starts(quota) for _ in range(3)] == [True, True, False]
