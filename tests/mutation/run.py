@@ -21,7 +21,7 @@ BUILD = ROOT / "build" / "mutation"
 KILLED = {1, 3, 36, -24, 24, 152, 255}  # mutmut's exit codes: a test failed, or ran out of time
 OPTIONS: dict[str, Any] = {
     # Nothing depends on the words of a log line, or of an error that only has the event delivered again.
-    "do_not_mutate_patterns": [r"\b_?log(s|ger)?\.\w+\(", r"\braise InProgressError\("],
+    "do_not_mutate_patterns": [r"\b_?log(s|ger)?\.\w+\(", r"\braise (InProgress|Throttled)Error\("],
     "pytest_add_cli_args": ["-p", "tests.mutation.fastest_first"],
     "process_isolation": "forkserver",  # torch and grpc do not survive a fork once they have run
     "track_dependencies": False,
