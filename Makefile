@@ -10,7 +10,7 @@ TEST := $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(if $(ORDE
 ROOTS := functions$(subst $() ,,$(patsubst %/main.py,:%,$(wildcard functions/*/main.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test test-long test-compiled lint imports format stage audit fuzz chaos rehearsal pulumi clean \
+.PHONY: help setup demo local test test-long test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi clean \
         benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches
 
 help:            ## list the targets
@@ -76,6 +76,9 @@ fuzz: setup      ## FUZZ_EXAMPLES (5,000) random inputs to each of the fuzz test
 chaos: setup     ## CHAOS_INPUTS (2,000) uploads while services are killed CHAOS_KILLS (60) times, calls delayed, refused (long)
 	@echo "== Chaos"
 	@$(RUN) -m pytest -m chaos -s tests/chaos
+
+mutation: setup  ## plant faults in the modules of tests/mutation/modules.toml, or in MODULE=name (hours)
+	@$(RUN) tests/mutation/run.py $(MODULE)
 
 rehearsal: setup ## deploy, examine and destroy a project with the real gcloud against a stand-in (long)
 	@echo "== Rehearsal of a deployment"

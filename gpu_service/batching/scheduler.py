@@ -68,6 +68,7 @@ class Scheduler:
         self.max_wait_s = max_wait_s
         self.flows = {(model, bulk): Flow(model, bulk, cost) for model, cost in costs.items() for bulk in (False, True)}
         self.waiting = 0
+        self._reached = 0.0  # `used` of the flow that ran last, when its turn came
 
     @property
     def wait_s(self) -> float:
@@ -120,7 +121,7 @@ class Scheduler:
         flow.used += (seconds - batch.seconds) / WEIGHTS[batch.bulk]
 
     def _least_used(self) -> float:
-        return min((flow.used for flow in self.flows.values() if flow.tickets), default=0.0)
+        return min((flow.used for flow in self.flows.values() if flow.tickets), default=self._reached)
 
     def _sweep(self, flow: Flow, now: float) -> list[Ticket]:
         """Removes cancelled and expired tickets from the head of the queue; returns the expired ones."""
@@ -138,6 +139,7 @@ class Scheduler:
         flow.units -= sum(ticket.size for ticket in chosen)
         self.waiting -= len(chosen)
         batch = Batch(flow.model, flow.bulk, chosen, flow.cost.seconds(units))
+        self._reached = flow.used
         flow.used += batch.seconds / WEIGHTS[flow.bulk]
         return batch
 

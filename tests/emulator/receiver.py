@@ -23,14 +23,22 @@ class Receiver:
     pushes: list[Push] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     gate: asyncio.Event | None = None
+    location: str = ""  # of its redirects
+    in_flight: int = 0  # requests without a response yet
+    most: int = 0  # of those at a time
 
     async def handle(self, request: web.Request) -> web.Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.pushes.append(Push(request.path_qs, headers, await request.read()))
         status = self.answers.pop(0) if self.answers else 204
-        if self.gate:
-            await self.gate.wait()
-        return web.Response(status=status)
+        self.in_flight += 1
+        self.most = max(self.most, self.in_flight)
+        try:
+            if self.gate:
+                await self.gate.wait()
+        finally:
+            self.in_flight -= 1
+        return web.Response(status=status, headers={"Location": self.location} if self.location else {})
 
 
 @asynccontextmanager

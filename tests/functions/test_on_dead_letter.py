@@ -115,6 +115,35 @@ def test_a_half_written_outcome_is_finished(cloud: Cloud, function: Function) ->
     assert list(cloud.documents()) == [f"rejected/a.txt/{blob.generation}.json"]
 
 
+def test_a_letter_that_comes_again_after_a_crash_changes_nothing(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    assert bury(function, letter(finalized(blob)["json"])) == 200
+    (failed,) = cloud.client.list_blobs(cloud.output, prefix="failed/")
+    cloud.work.delete_blob(f"claims/{cloud.only_document()['job']}.json")  # as if it had crashed before confirming it
+    capsys.readouterr()
+    assert bury(function, letter(finalized(blob)["json"])) == 200
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (line["message"], line["reason"]) == ("ignored", "duplicate")
+    assert cloud.output.get_blob(failed.name).generation == failed.generation
+
+
+def test_a_letter_that_comes_again_does_not_decide_a_job_that_is_being_replayed(
+    cloud: Cloud, function: Function
+) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    assert bury(function, letter(finalized(blob)["json"])) == 200
+    function("on_message").post("/", **published(b'{"replay": {}}'))
+    (argument,) = cloud.executions.arguments
+    cloud.work.delete_blob(f"claims/{argument['job']}.json")
+    assert bury(function, letter(finalized(blob)["json"])) == 200
+    good = {"predictions": [{"label": "POSITIVE", "score": 0.9}], "model": {"name": "m"}}
+    body = {"argument": argument, "lineage": {"execution": "e"}, "prediction": good}
+    assert function("postprocess").post("/", json=body).status_code == 200
+    assert list(cloud.documents()) == [f"results/a.txt/{blob.generation}.json"]
+
+
 # --- messages --------------------------------------------------------------------------------------
 
 INLINE = {"instances": [{"text": "A delight."}], "model": "sentiment"}

@@ -338,6 +338,16 @@ def test_latest_never_goes_back(cloud: Cloud, postprocess: FlaskClient) -> None:
     assert len(cloud.documents()) == 3
 
 
+def test_the_data_in_latest_never_goes_back_either(cloud: Cloud, postprocess: FlaskClient) -> None:
+    generations = [argument(cloud, "s.csv", "date,value\n", "timeseries") for _ in range(3)]
+    for index, newest in ((1, 1), (0, 1), (2, 2), (1, 2)):
+        rows = [row | {"prediction": float(index)} for row in FORECAST["predictions"]]  # type: ignore[operator]
+        body = {"argument": generations[index], "prediction": FORECAST | {"predictions": rows}}
+        concluded(postprocess, body)
+        text = cloud.output.blob("latest/s.csv.csv").download_as_bytes().decode()
+        assert text.splitlines()[1].split(",")[1] == f"{newest}.0"
+
+
 def test_latest_is_the_newest_after_a_race(cloud: Cloud, postprocess: FlaskClient) -> None:
     generations = [argument(cloud, "a.txt") for _ in range(6)]
     gate = threading.Barrier(len(generations))

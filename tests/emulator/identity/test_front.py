@@ -2,8 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -43,6 +43,15 @@ class Rig:
 
     async def raw(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection(ports.HOST, int(self.url.rsplit(":", 1)[1]))
+
+
+@contextmanager
+def no_loop_errors() -> Iterator[None]:
+    """Nothing that asyncio calls may raise."""
+    errors: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+    yield
+    assert not errors
 
 
 @asynccontextmanager
@@ -401,3 +410,62 @@ async def test_a_head_that_is_never_finished_times_out() -> None:
             writer.write(part)
             assert (await request_head(reader)).startswith(b"HTTP/1.1 408 ")
             writer.close()
+
+
+async def answer_ok(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answers every request on its connection."""
+    with suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            await request_head(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+
+async def get(rig: Rig) -> str:
+    async with rig.http.get(rig.url, headers=await rig.bearer()) as answer:
+        return await answer.text()
+
+
+@run
+async def test_a_connection_that_was_idle_for_seconds_is_not_used_again() -> None:
+    loop = asyncio.get_running_loop()
+    time = loop.time
+    async with behind(answer_ok) as rig:
+        assert await get(rig) == "ok"
+        loop.time = lambda: time() + 0.5  # type: ignore[method-assign]
+        assert await get(rig) == "ok"
+        assert len(rig.connections) == 1
+        loop.time = lambda: time() + 2.5  # type: ignore[method-assign]
+        assert await get(rig) == "ok"
+        assert len(rig.connections) == 2
+
+
+@run
+async def test_one_idle_connection_that_closes_leaves_the_others_in_use() -> None:
+    together = asyncio.Barrier(2)
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_head(reader)
+        await together.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await answer_ok(reader, writer)
+
+    with no_loop_errors():
+        async with behind(meet) as rig:
+            assert await asyncio.gather(get(rig), get(rig)) == ["ok", "ok"]
+            first, _ = rig.connections
+            first.close()
+            await first.wait_closed()
+            await asyncio.sleep(0.01)
+            assert [await get(rig) for _ in range(3)] == ["ok"] * 3
+            assert len(rig.connections) == 2
+
+
+@run
+async def test_what_a_service_sends_unasked_is_passed_to_nobody_and_ends_its_connection() -> None:
+    async with behind(answer_ok) as rig:
+        with no_loop_errors():
+            assert await get(rig) == "ok"
+            rig.connections[0].write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong")
+            await until(rig.connections[0].is_closing)
+            assert await get(rig) == "ok"
+            assert len(rig.connections) == 2

@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,11 +41,11 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(concurrency: int = 16) -> AsyncIterator[Rig]:
+async def rig(concurrency: int = 16, **more: Any) -> AsyncIterator[Rig]:
     clock = ManualClock()
-    pubsub = PubSub(clock=clock, concurrency=concurrency)
+    pubsub = PubSub(clock=clock, concurrency=concurrency, **more)
     await pubsub.start()
-    for topic in (TOPIC, DEAD):
+    for topic in {TOPIC, DEAD} - set(pubsub.names()):
         pubsub.publisher.create_topic(protos.Topic(name=topic))
     async with receiving() as receiver:
         try:
@@ -244,3 +245,169 @@ async def test_deleted_subscription_is_no_longer_pushed() -> None:
         for _ in range(50):
             await asyncio.sleep(0)
         assert len(it.receiver.pushes) == 1
+
+
+def outcomes(caplog: pytest.LogCaptureFixture) -> list[Any]:
+    """What the log says of each push that failed."""
+    return [record.__dict__["outcome"] for record in caplog.records if "outcome" in record.__dict__]
+
+
+def test_a_redirect_is_not_followed_but_brings_the_message_again() -> None:
+    async def check() -> None:
+        async with rig() as it, receiving() as other:
+            it.receiver.answers = [307, 302]
+            it.receiver.location = other.url
+            it.subscribe(retry_policy={"minimum_backoff": {}, "maximum_backoff": {}})
+            it.publish("a")
+            await it.idle()
+            assert (len(it.receiver.pushes), len(other.pushes)) == (3, 0)
+
+    asyncio.run(check())
+
+
+def test_an_authenticated_push_carries_a_token_for_its_audience() -> None:
+    requests: list[Any] = []
+
+    async def mint(request: Any) -> str:
+        requests.append(request)
+        return f"token-{len(requests)}"
+
+    async def check() -> None:
+        async with rig(mint=mint) as it:
+            token = {"service_account_email": "pusher@p.iam.gserviceaccount.com", "audience": "https://audience"}
+            it.subscribe(push={"oidc_token": token})
+            it.publish("a")
+            await it.idle()
+            (push,) = it.receiver.pushes
+            assert push.headers["authorization"] == "Bearer token-1"
+            assert push.headers["content-type"] == "application/json"
+            email = token["service_account_email"]
+            assert [(each.audience, each.service_account) for each in requests] == [(token["audience"], email)]
+
+    asyncio.run(check())
+
+
+def test_a_push_that_breaks_is_logged_and_tried_again_when_its_lease_ends(caplog: pytest.LogCaptureFixture) -> None:
+    failures = [RuntimeError("no key")]
+
+    async def mint(request: Any) -> str:
+        if failures:
+            raise failures.pop()
+        return "token"
+
+    async def check() -> None:
+        errors: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+        async with rig(mint=mint) as it:
+            it.subscribe(push={"oidc_token": {"service_account_email": "pusher@p.iam.gserviceaccount.com"}})
+            it.publish("a")
+            await until(lambda: bool(caplog.records))
+            it.clock.advance(600)
+            await until(lambda: it.pubsub._backlog.next_due(SUB) is not None)
+            it.clock.advance(600)
+            await it.idle()
+            assert len(it.receiver.pushes) == 1
+        assert not errors
+
+    asyncio.run(check())
+    assert [record.exc_info[1].args for record in caplog.records if record.exc_info] == [("no key",)]  # type: ignore
+
+
+def test_a_push_without_an_answer_fails_when_the_ack_deadline_has_passed(caplog: pytest.LogCaptureFixture) -> None:
+    async def check() -> None:
+        loop = asyncio.get_running_loop()
+        time = loop.time
+        async with rig() as it:
+            it.receiver.gate = asyncio.Event()
+            it.subscribe(ack_deadline_seconds=100, retry_policy={"minimum_backoff": {"seconds": 10}})
+            it.publish("a")
+            await it.pushed(1)
+            loop.time = lambda: time() + 90  # type: ignore[method-assign]
+            it.publish("b")
+            await it.pushed(2)
+            assert it.receiver.in_flight == 2
+            loop.time = lambda: time() + 110  # type: ignore[method-assign]
+            await until(lambda: it.pubsub._backlog.next_due(SUB) == it.clock.now() + 10)
+            it.receiver.gate.set()
+            it.clock.advance(10)
+            await it.idle()
+            assert len(it.receiver.pushes) == 3
+
+    asyncio.run(check())
+    (outcome,) = outcomes(caplog)
+    assert "100 s" in outcome
+
+
+def test_a_message_is_pushed_once_though_its_push_takes_long() -> None:
+    async def check() -> None:
+        async with rig() as it:
+            it.receiver.gate = asyncio.Event()
+            it.subscribe()
+            it.publish("a")
+            await it.pushed(1)
+            it.clock.advance(65)  # the ack deadline is 10 s; the lease outlives it
+            it.publish("b")
+            await it.pushed(2)
+            it.receiver.gate.set()
+            await it.idle()
+            assert [json.loads(push.body)["message"]["data"] for push in it.receiver.pushes] == ["YQ==", "Yg=="]
+
+    asyncio.run(check())
+
+
+def test_a_message_that_cannot_be_encoded_fails_and_the_log_says_why(caplog: pytest.LogCaptureFixture) -> None:
+    async def check() -> None:
+        async with rig() as it:
+            it.pubsub.subscriber.create_subscription(protos.Subscription(name=DEAD_SUB, topic=DEAD))
+            it.subscribe(
+                "/?__GCP_CloudEventsMode=GCS_NOTIFICATION",
+                dead_letter_policy={"dead_letter_topic": DEAD, "max_delivery_attempts": 5},
+                retry_policy={"minimum_backoff": {}, "maximum_backoff": {}},
+            )
+            it.publish("no notification")
+            await it.idle()
+            assert it.pubsub.backlog(DEAD_SUB) == 1
+            assert it.receiver.pushes == []
+
+    asyncio.run(check())
+    assert len(outcomes(caplog)) == 5
+    assert all("notification" in outcome for outcome in outcomes(caplog))
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+def test_as_many_pushes_as_allowed_are_under_way_and_no_more(concurrency: int) -> None:
+    async def check() -> None:
+        async with rig(concurrency) as it:
+            it.receiver.gate = asyncio.Event()
+            it.subscribe()
+            for number in range(3):
+                it.publish(str(number))
+            await it.pushed(concurrency)
+            for number in range(3, 20):  # each wakes the pump
+                it.publish(str(number))
+                await asyncio.sleep(0)
+            it.receiver.gate.set()
+            await it.idle()
+            assert it.receiver.most == concurrency
+            assert len(it.receiver.pushes) == 20
+
+    asyncio.run(check())
+
+
+def test_what_was_under_way_at_a_stop_is_pushed_after_the_start_as_not_attempted(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with receiving() as receiver:
+            receiver.gate = asyncio.Event()
+            for _ in range(2):
+                async with rig(folder=tmp_path) as it:
+                    if not receiver.pushes:
+                        it.receiver = receiver
+                        it.subscribe(dead_letter_policy={"dead_letter_topic": DEAD})
+                        it.publish("a")
+                        await it.pushed(1)
+                        continue
+                    receiver.gate.set()
+                    await it.idle()
+            assert [json.loads(push.body)["deliveryAttempt"] for push in receiver.pushes] == [1, 1]
+
+    asyncio.run(check())

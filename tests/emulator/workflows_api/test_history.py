@@ -75,3 +75,36 @@ def test_only_the_first_entries_are_kept_but_the_last_step_is_known(monkeypatch)
     followed = run("[{a: {assign: [{x: 1}]}}, {b: {assign: [{x: 1}]}}, {c: {assign: [{x: 1}]}}, {d: {return: 1}}]")
     assert [entry["step"] for entry in followed.entries()] == ["a", "b", "c"]
     assert followed.current_steps() == [{"routine": "main", "step": "d"}]
+
+
+def test_every_attempt_wait_and_handler_has_an_entry_that_ends():
+    source = """
+- guard:
+    try: {steps: [{boom: {raise: oops}}]}
+    retry: {predicate: "${retry.always}", max_retries: 1, backoff: {initial_delay: 0, max_delay: 0, multiplier: 1}}
+    except: {as: e, steps: [{note: {raise: "${e}"}}]}
+"""
+    entries = [entry for entry in run(source).entries() if entry["step"] == "guard"]
+    failed = ("STATE_FAILED", {"payload": '"oops"'})
+    assert [(entry["stepType"], entry["state"], entry.get("exception")) for entry in entries] == [
+        ("STEP_TRY_RETRY_EXCEPT", *failed),
+        ("STEP_TRY", *failed),
+        ("STEP_RETRY", "STATE_SUCCEEDED", None),
+        ("STEP_TRY", *failed),
+        ("STEP_RETRY", "STATE_SUCCEEDED", None),
+        ("STEP_EXCEPT", *failed),
+    ]
+    assert [each["progressNumber"] for each in metadata(entries, "STEP_RETRY")] == ["1", "2"]
+
+
+def test_a_try_that_succeeds_has_an_entry_that_says_so():
+    source = """
+- guard:
+    try: {steps: [{fine: {assign: [{x: 1}]}}]}
+    except: {as: e, steps: [{note: {assign: [{x: 2}]}}]}
+"""
+    entries = [entry for entry in run(source).entries() if entry["step"] == "guard"]
+    assert [(entry["stepType"], entry["state"]) for entry in entries] == [
+        ("STEP_TRY_RETRY_EXCEPT", "STATE_SUCCEEDED"),
+        ("STEP_TRY", "STATE_SUCCEEDED"),
+    ]

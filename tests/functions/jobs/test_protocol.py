@@ -239,3 +239,19 @@ def test_replays_end_in_one_document_that_remembers_the_failure(
         assert content(world, "latest/a.txt.json") == document
     assert set(started) == {2}, "without trouble, replays start one execution between them"
     assert explorer.visited > 1000
+
+
+@pytest.mark.parametrize("actors", [("one", LATE), ("one", "other")], ids=str)
+def test_without_trouble_a_replay_needs_no_sweep_whatever_else_writes(
+    monkeypatch: pytest.MonkeyPatch, actors: tuple[str, ...]
+) -> None:
+    explorer = modelled(Explorer(PROGRAMS, lambda number: f"execution {number}"), monkeypatch)
+    first = replace(failed_once(explorer), actors=tuple(Actor(name, name) for name in actors))
+    for world in explorer.explore(first):
+        assert len(world.executions) == 2
+        assert world.names("out", *TERMINAL) == ["results/a.txt/7.json"]
+        document = content(world, "results/a.txt/7.json")
+        assert content(world, "latest/a.txt.json") == document
+        outcome = world.stored(("work", f"outcomes/{JOB.id}.json"))
+        assert outcome is not None
+        assert json.loads(outcome[1])["content"] == document

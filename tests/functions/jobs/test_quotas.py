@@ -45,6 +45,64 @@ def test_an_hour_has_as_many_executions_as_the_cap(cloud: Cloud, clock: Clock) -
     assert starts(quotas[0])
 
 
+def starts(quota: Quota) -> bool:
+    """Whether the quota lets one more execution start."""
+    return quota.take()
+
+
+def test_each_hour_meets_the_cap_anew(cloud: Cloud, clock: Clock) -> None:
+    quota = Quota(cloud.work, 2, clock)
+    for _ in range(3):
+        assert [starts(quota) for _ in range(3)] == [True, True, False]
+        clock.now += timedelta(hours=1)
+
+
+def test_what_an_instance_has_left_of_an_hour_is_lost_with_it(cloud: Cloud, clock: Clock) -> None:
+    quotas = [Quota(cloud.work, 250, clock) for _ in range(2)]  # in blocks of two
+    assert all(starts(quota) for quota in quotas)
+    clock.now += timedelta(minutes=59)
+    assert all(starts(quota) for quota in quotas)
+    clock.now += timedelta(minutes=1)
+    taken = [starts(quota) for _ in range(130) for quota in quotas]
+    assert taken.count(True) == 250
+
+
+def test_what_is_given_back_may_be_taken_again(cloud: Cloud, clock: Clock) -> None:
+    quota = Quota(cloud.work, 2, clock)
+    assert [quota.take() for _ in range(3)] == [True, True, False]
+    quota.give_back()
+    assert [quota.take() for _ in range(2)] == [True, False]
+    clock.now += timedelta(hours=1)
+    large = Quota(cloud.work, 300, clock)
+    assert large.take()
+    large.give_back()
+    assert [large.take() for _ in range(310)].count(True) == 300
+
+
+def test_an_hour_is_one_on_the_clock_of_one_day(cloud: Cloud, clock: Clock) -> None:
+    def takes() -> bool:
+        return starts(Quota(cloud.work, 1, clock))
+
+    assert takes()
+    clock.now += timedelta(minutes=59, seconds=59)
+    assert not takes()
+    for step in (timedelta(seconds=1), timedelta(days=1), timedelta(days=31), timedelta(days=365)):
+        clock.now += step
+        assert takes()
+        assert not takes()
+
+
+def test_a_small_cap_is_shared(cloud: Cloud, clock: Clock) -> None:
+    assert [starts(Quota(cloud.work, 2, clock)) for _ in range(3)] == [True, True, False]
+
+
+def test_when_the_hour_is_used_up_another_instance_only_reads_that(cloud: Cloud, clock: Clock) -> None:
+    assert starts(Quota(cloud.work, 1, clock))
+    cloud.faulty.requests.clear()
+    assert not starts(Quota(cloud.work, 1, clock))
+    assert [method for method, _ in cloud.faulty.requests] == ["GET"]
+
+
 def test_a_large_cap_is_counted_in_blocks(cloud: Cloud, clock: Clock) -> None:
     quota = Quota(cloud.work, 1000, clock)
     cloud.faulty.requests.clear()

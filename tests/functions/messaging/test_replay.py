@@ -267,3 +267,117 @@ def test_the_sweep_finishes_an_interrupted_replacement(
     assert function("on_message").post("/", **published(b'{"sweep": {}}')).status_code == 200
     assert list(cloud.documents()) == [f"results/{document}.json"]
     assert argument["job"] == job.of_object(cloud.input.name, "a.txt", int(argument["input"]["generation"]))
+
+
+def closing_line(function: Function, capsys: pytest.CaptureFixture[str], message_id: str, **replay: Any) -> Any:
+    capsys.readouterr()
+    request = published(json.dumps({"replay": replay}).encode(), message_id)
+    assert function("on_message").post("/", **request).status_code == 200
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_times_are_taken_inclusively_and_without_a_zone_as_utc(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fail(cloud, function, "a.txt")
+    finished = cloud.only_document()["timing"]["finished_at"]
+    earlier = {"until": finished.replace("2", "1", 1)}
+    later = {"since": finished.replace("2", "3", 1)}
+    assert replayed(function, capsys, **earlier) == replayed(function, capsys, **later) == {}
+    naive = finished.removesuffix("Z")
+    assert replayed(function, capsys, since=naive, until=naive, prefix="nothing") == {}
+    assert replayed(function, capsys, since=finished, until=naive) == {"started": 1}
+
+
+def test_what_is_no_failed_document_is_read_over(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fail(cloud, function, "b.txt")
+    other = json.dumps(cloud.only_document() | {"schema": "failed/v2"})
+    for name, text in (("a", "not JSON"), ("c", "[]"), ("d", other)):
+        cloud.output.blob(f"failed/{name}.json").upload_from_string(text)
+    cloud.output.blob("failed/e.csv").upload_from_string("a,b")
+    line = closing_line(function, capsys, "1")
+    assert (line["read"], line["started"], line.get("running", 0)) == (4, 1, 0)
+    for name in ("a.json", "c.json", "d.json", "e.csv"):
+        cloud.output.delete_blob(f"failed/{name}")
+
+
+def test_a_replay_goes_through_all_pages(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_module, "PAGE", 2)
+    for number in range(5):
+        fail(cloud, function, f"{number}.txt")
+    line = closing_line(function, capsys, "1", limit=3)
+    assert (line["read"], line["started"], line["remaining"]) == (3, 3, 1)
+    assert cloud.executions.published == []
+    assert replayed(function, capsys) == {"running": 3, "started": 2}
+
+
+def test_a_message_reads_so_many_documents_and_the_next_goes_on(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_module, "MAX_READ", 2)
+    monkeypatch.setattr(replay_module, "PAGE", 2)
+    documents = [fail(cloud, function, f"{number}.txt", "cuda" if number == 3 else "broken") for number in range(5)]
+    line = closing_line(function, capsys, "1", code="cuda")
+    assert (line["read"], line.get("started", 0)) == (2, 0)
+    ((_, following),) = cloud.executions.published
+    assert following == {"replay": {"code": "cuda", "limit": 1000, "after": f"{documents[2]}.json"}}
+    cloud.executions.published.clear()
+    line = closing_line(function, capsys, "2", **following["replay"])
+    assert (line["read"], line["started"]) == (2, 1)
+    ((_, following),) = cloud.executions.published
+    assert following == {"replay": {"code": "cuda", "limit": 999, "after": f"{documents[4]}.json"}}
+
+
+def test_an_hour_that_is_used_up_ends_a_replay(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_module, "PAGE", 3)
+    monkeypatch.setattr(replay_module, "MAX_READ", 3)
+    for number in range(5):
+        fail(cloud, function, f"{number}.txt")
+    monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "1")
+    line = closing_line(function, capsys, "1")
+    assert (line["started"], line["throttled"], line["remaining"], line["read"]) == (1, 1, 1, 2)
+    assert cloud.executions.published == []
+
+
+def test_a_replayed_job_tells_which_message_asked_for_it(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fail(cloud, function, "a.txt")
+    closing_line(function, capsys, "4711")
+    first, second = cloud.executions.arguments
+    assert second["event_id"] == "4711"
+    assert second["received_at"] > first["received_at"]
+    assert (second["kind"], second["document"]) == (first["kind"], first["document"])
+
+
+def test_a_failed_document_beside_its_result_is_removed_by_a_replay(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = fail(cloud, function, "a.txt")
+    replayed(function, capsys)
+    cloud.fault("DELETE", "failed/", status=403)
+    body = {"argument": cloud.executions.arguments[1], "lineage": {"execution": "second"}, "prediction": GOOD}
+    assert function("postprocess").post("/", json=body).status_code == 503
+    assert replayed(function, capsys) == {"completed": 1}
+    assert list(cloud.documents()) == [f"results/{document}.json"]
+    assert len(cloud.executions.created) == 2
+
+
+@pytest.mark.parametrize("replay", [{"partial": 1}, {"partial": "yes"}, {"after": 7}, {"limit": 1.0}], ids=str)
+def test_a_replay_with_a_value_of_another_type_is_rejected(cloud: Cloud, function: Function, replay: Any) -> None:
+    assert function("on_message").post("/", **published(json.dumps({"replay": replay}).encode())).status_code == 200
+    assert cloud.only_document()["reason"]["code"] == "invalid_parameters"
+
+
+@pytest.mark.parametrize("limit", [1, 10_000])
+def test_the_smallest_and_the_largest_limit_are_taken(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], limit: int
+) -> None:
+    fail(cloud, function, "a.txt")
+    assert replayed(function, capsys, limit=limit) == {"started": 1}

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from messaging import sweep as sweep_module
 from pipeline.jobs import job
 from pipeline.jobs.claims import Claims
 from tests.functions.cloud import Cloud
@@ -114,3 +115,88 @@ def test_a_sweep_leaves_no_document_of_its_own(
     swept(function, capsys)
     assert not cloud.documents()
     assert not list(cloud.client.list_blobs(cloud.work))
+
+
+def test_a_sweep_whose_limit_is_used_up_does_not_go_on(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep_module, "MAX_SCANNED", 4)
+    monkeypatch.setattr(sweep_module, "PAGE", 2)
+    for number in range(7):
+        cloud.upload(f"{number}.txt", TEXT)
+    assert swept(function, capsys, limit=3) == NOTHING | {"started": 3, "remaining": 1}
+    assert cloud.executions.published == []
+    assert len(cloud.executions.created) == 3
+
+
+def test_a_sweep_goes_on_in_another_message_where_it_ended_with_the_limit_that_is_left(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep_module, "MAX_SCANNED", 4)
+    monkeypatch.setattr(sweep_module, "PAGE", 2)
+    client = function("on_message")
+    for number in range(3):
+        client.post("/", **published(b'{"instances": [{"text": "a"}]}', message_id=f"200{number}"))
+    cloud.executions.end_all()
+    for number in range(7):
+        cloud.upload(f"in/{number}.txt", TEXT)
+
+    order: dict[str, Any] = {"limit": 20}
+    orders, started = [], []
+    while order:
+        started.append(swept(function, capsys, **order)["started"])
+        order = next((body["sweep"] for _, body in cloud.executions.published), {})
+        orders.append(order)
+        cloud.executions.published.clear()
+    after = orders[1]["after"]
+    assert orders == [
+        {"prefix": "", "limit": 16, "after": "in/4.txt", "part": "uploads"},
+        {"prefix": "", "limit": 11, "after": after, "part": "messages"},
+        {},
+    ]
+    assert started == [4, 5, 1]
+    documents = sorted(argument["document"].partition("/")[0] for argument in cloud.executions.arguments[3:])
+    assert documents == ["in"] * 7 + ["messages"] * 3
+
+
+def test_a_sweep_of_a_prefix_leaves_the_messages_alone(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    function("on_message").post("/", **published(b'{"instances": [{"text": "a"}]}'))
+    cloud.executions.end_all()
+    cloud.upload("in/a.txt", TEXT)
+    assert swept(function, capsys, prefix="in/") == NOTHING | {"started": 1}
+    assert swept(function, capsys, part="messages") == NOTHING | {"started": 1}
+
+
+def test_a_hour_that_is_used_up_ends_a_sweep(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep_module, "MAX_SCANNED", 4)
+    monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "2")
+    for number in range(7):
+        cloud.upload(f"{number}.txt", TEXT)
+    counts = swept(function, capsys)
+    assert (counts["started"], counts["remaining"]) == (2, 4)
+    assert cloud.executions.published == []
+
+
+@pytest.mark.parametrize(
+    "sweep",
+    [
+        *(7, [], {"bucket": "x"}, {"prefix": 7}, {"after": 7}, {"part": "claims"}),
+        *({"limit": 0}, {"limit": 1001}, {"limit": "9"}, {"limit": True}, {"limit": 1.0}),
+    ],
+    ids=str,
+)
+def test_a_sweep_that_cannot_be_read_is_rejected(cloud: Cloud, function: Function, sweep: Any) -> None:
+    assert function("on_message").post("/", **published(json.dumps({"sweep": sweep}).encode())).status_code == 200
+    assert cloud.only_document()["reason"]["code"] == "invalid_parameters"
+
+
+@pytest.mark.parametrize("limit", [1, 1000])
+def test_the_smallest_and_the_largest_limit_are_taken(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], limit: int
+) -> None:
+    cloud.upload("a.txt", TEXT)
+    assert swept(function, capsys, limit=limit) == NOTHING | {"started": 1}

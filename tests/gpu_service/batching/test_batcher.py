@@ -219,3 +219,46 @@ def test_stopping_finishes_what_waits_and_takes_no_more():
             await stopping
 
     asyncio.run(check())
+
+
+class Slow(Echo):
+    """Holds each batch up in turn: `release` lets the one that runs go on."""
+
+    def __init__(self, kind: type[Done] = Done) -> None:
+        super().__init__(kind)
+        self.running, self.turn = threading.Semaphore(0), threading.Semaphore(0)
+
+    def launch(self, data: Sequence[Any], *more: Any) -> Done:
+        self.running.release()
+        assert self.turn.acquire(timeout=10)
+        return super().launch(data, *more)
+
+    async def runs(self) -> None:
+        assert await asyncio.to_thread(self.running.acquire, timeout=10)
+
+    def release(self) -> None:
+        self.turn.release()
+
+
+@pytest.mark.parametrize("kind", [Done, Late])
+def test_a_request_cancelled_while_its_batch_runs_leaves_the_others_their_answers(kind: type[Done]):
+    async def check() -> None:
+        async with batcher(echo := Slow(kind)) as made:
+            first = asyncio.create_task(ask(made, "first"))
+            await echo.runs()
+            before, gone, after = (asyncio.create_task(ask(made, name)) for name in ("before", "gone", "after"))
+            await asyncio.sleep(0)
+            echo.release()
+            await echo.runs()
+            gone.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await gone
+            echo.release()
+            assert await asyncio.wait_for(asyncio.gather(first, before, after), 10) == [
+                ["first"],
+                ["before"],
+                ["after"],
+            ]
+            assert echo.batches == [["first"], ["before", "gone", "after"]]
+
+    asyncio.run(check())

@@ -279,3 +279,27 @@ def test_the_line_is_found_from_batches_of_all_sizes():
         units = rng.choice([5, 20, 100, 500, 2000])
         cost.learn(units, TRUE.seconds(units) * rng.uniform(0.9, 1.1))
     assert (cost.base, cost.each) == pytest.approx((TRUE.base, TRUE.each), rel=0.2)
+
+
+@pytest.mark.parametrize("busy", [True, False], ids=["bulk", "single"])
+def test_a_flow_that_was_idle_has_no_credit_though_the_queue_was_empty_when_it_came(busy: bool):
+    chosen = scheduler(m=packed(10))
+    for _ in range(1000):
+        chosen.add([ticket(10, bulk=busy)], 0.0)
+        assert chosen.next(0.0)[0]
+    chosen.add([ticket(10, bulk=not busy) for _ in range(100)], 0.0)
+    chosen.add([ticket(10, bulk=busy) for _ in range(100)], 0.0)
+    turns = [batch.bulk for _ in range(45) if (batch := chosen.next(0.0)[0])]
+    assert turns.count(False) == pytest.approx(40, abs=2)
+
+
+def test_a_flow_that_was_busy_keeps_what_it_used_when_it_comes_back():
+    chosen = scheduler(a=packed(10), b=packed(10))
+    chosen.add([ticket(10, model="a")], 0.0)
+    chosen.add([ticket(10, model="b") for _ in range(20)], 0.0)
+    first = chosen.next(0.0)[0]
+    assert first is not None
+    chosen.charge(first, 10 * first.seconds, 0.0)
+    chosen.add([ticket(10, model="a") for _ in range(20)], 0.0)
+    turns = [batch.model for _ in range(20) if (batch := chosen.next(0.0)[0])]
+    assert turns.count("b") == pytest.approx(15, abs=1)
