@@ -34,6 +34,8 @@ def endpoint(handler: Handler) -> Callable[[flask.Request], flask.Response]:
     def serve(request: flask.Request) -> flask.Response:
         if request.method != "POST":
             return problem(405, "method_not_allowed", "Send a POST request with a JSON body.")
+        if not request.is_json:
+            return _undeclared()
         body = request.get_json(silent=True)
         if not isinstance(body, dict):
             return problem(400, MalformedError.code, "The body must be a JSON object.")
@@ -53,6 +55,8 @@ def event(handler: EventHandler) -> Callable[["CloudEvent"], None]:
 
     @functools.wraps(handler)
     def serve(delivered: "CloudEvent") -> None:
+        if not (flask.request.is_json or "ce-id" in flask.request.headers):
+            flask.abort(_undeclared())
         received = receipt(delivered)
         with logs.bound(event_id=received.event_id, trace=received.trace):
             try:
@@ -69,6 +73,11 @@ def problem(status: int, code: str, message: str) -> flask.Response:
     response = flask.jsonify({"error": {"code": code, "message": message}})
     response.status_code = status
     return response
+
+
+def _undeclared() -> flask.Response:
+    """Refuses what a web page could send across sites without a preflight: neither JSON nor with an event's headers."""
+    return problem(415, "unsupported_media_type", "Send the header Content-Type: application/json.")
 
 
 def describe_errors() -> None:

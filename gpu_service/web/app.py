@@ -120,6 +120,7 @@ class App:
         from gpu_service.shards.prediction import ShardPrediction
 
         service = self._ready_service()
+        request.check_json()
         asked = protocol.shard_request(await request.body(self.settings.max_body))
         model = service.catalog.select(asked.model, asked.version)
         prediction = ShardPrediction(service, asked, model, parameters.parse(asked.parameters))
