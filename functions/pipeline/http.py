@@ -2,7 +2,9 @@
 
 import functools
 import logging
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import cloudevents.exceptions
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 EventHandler = Callable[["CloudEvent", Receipt], "Verdict"]
+
+LARGE_BYTES = 1 << 20  # of an event
+_large = threading.Lock()
 
 
 def endpoint(handler: Handler) -> Callable[[flask.Request], flask.Response]:
@@ -60,7 +65,8 @@ def event(handler: EventHandler) -> Callable[["CloudEvent"], None]:
         received = receipt(delivered)
         with logs.bound(event_id=received.event_id, trace=received.trace):
             try:
-                verdict = handler(delivered, received)
+                with _alone_if_large():
+                    verdict = handler(delivered, received)
             except Exception as error:  # noqa: BLE001 - the process boundary: the client must see no details
                 flask.abort(_failure(error))
             level = logging.WARNING if verdict.word == "throttled" else logging.INFO
@@ -73,6 +79,11 @@ def problem(status: int, code: str, message: str) -> flask.Response:
     response = flask.jsonify({"error": {"code": code, "message": message}})
     response.status_code = status
     return response
+
+
+def _alone_if_large() -> AbstractContextManager[Any]:
+    """Handles one large event at a time: what it decodes to takes a large part of the function's memory."""
+    return _large if (flask.request.content_length or 0) > LARGE_BYTES else nullcontext()
 
 
 def _undeclared() -> flask.Response:

@@ -163,14 +163,15 @@ async def _finish_parts(request: Request) -> Response:
 
 
 def _chosen_parts(data: bytes) -> list[tuple[int, str]]:
-    if b"<!DOCTYPE" in data.upper():
-        raise InvalidError("The XML you provided may not have a document type.", code="MalformedXML")
     try:
-        root = ElementTree.fromstring(data)  # noqa: S314 - without a document type there are no entities
+        text = data.decode("utf-8-sig")  # in another encoding a document type would go unnoticed
+        if "<!DOCTYPE" in text.upper() or "\0" in text:  # the parser reads UTF-16 by its zeros
+            raise InvalidError("The XML you provided may not have a document type.", code="MalformedXML")
+        root = ElementTree.fromstring(text)  # noqa: S314 - without a document type there are no entities
         return [
             (int(part.findtext("{*}PartNumber", "")), part.findtext("{*}ETag", "")) for part in root.findall("{*}Part")
         ]
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ElementTree.ParseError, ValueError) as error:  # UnicodeDecodeError is a ValueError
         raise InvalidError("The XML you provided was not well-formed.", code="MalformedXML") from error
 
 
