@@ -8,7 +8,8 @@ ServiceError
 │   ├── ObjectNotFound       404
 │   ├── RouteNotFound        404
 │   ├── MethodNotAllowed     405
-│   └── TooLarge             413
+│   ├── TooLarge             413
+│   └── UnsupportedMediaType 415
 ├── InstanceError            400  one instance is at fault; in a request with many it fails alone
 ├── RetryableError           the caller tries again
 │   ├── Overloaded           429  the queue is full
@@ -89,6 +90,11 @@ class MethodNotAllowed(RequestError):  # noqa: N818
 class TooLarge(RequestError):  # noqa: N818
     status = 413
     code = "too_large"
+
+
+class UnsupportedMediaType(RequestError):  # noqa: N818
+    status = 415
+    code = "unsupported_media_type"
 
 
 class InstanceError(ServiceError):

@@ -59,7 +59,7 @@ def run(options: Settings, task: Task) -> int:
     Raises:
         ServiceError: the batch or a model cannot be read.
     """
-    batch = _read_index(Storage(options.buckets), task.index)
+    batch = _read_index(Storage(options.input_bucket, options.work_bucket), task.index)
     numbers = task.shards(batch.shards)
     if not numbers:
         logger.info("there is no shard for this task", extra=logs.fields(task=task.number, tasks=task.count))
@@ -69,7 +69,7 @@ def run(options: Settings, task: Task) -> int:
 
 def _read_index(storage: Storage, uri: str) -> Batch:
     try:
-        return msgspec.json.decode(storage.read(uri), type=Batch)
+        return msgspec.json.decode(storage.index(uri), type=Batch)
     except msgspec.MsgspecError as error:
         raise StartError(f"{uri} is not a valid index of a batch: {error}") from error
 

@@ -14,7 +14,7 @@ MODELS_FILE = Path(__file__).with_name("models.json")
 
 @dataclass(frozen=True)
 class Settings:
-    """`buckets` are the only ones that may be read and written; `…_s` are seconds."""
+    """Without `input_bucket` and `work_bucket`, no object may be accessed; `…_s` are seconds."""
 
     profile: str = "starter"
     models: Path = MODELS_FILE
@@ -31,7 +31,8 @@ class Settings:
     drain_s: float = 8.5
     max_body: int = 16 << 20
     max_instances: int = 128
-    buckets: frozenset[str] = frozenset()
+    input_bucket: str | None = None
+    work_bucket: str | None = None
     predict_route: str | None = None
     health_route: str | None = None
     storage_uri: str | None = None
@@ -61,9 +62,8 @@ def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> S
         max_batch_s=_seconds(environ, "MAX_BATCH_SECONDS", Settings.max_batch_s),
         deadline_s=_seconds(environ, "DEADLINE_SECONDS", Settings.deadline_s),
         drain_s=_seconds(environ, "DRAIN_SECONDS", Settings.drain_s),
-        buckets=frozenset(
-            environ[name] for name in ("INPUT_BUCKET", "WORK_BUCKET", "OUTPUT_BUCKET") if environ.get(name)
-        ),
+        input_bucket=environ.get("INPUT_BUCKET") or None,
+        work_bucket=environ.get("WORK_BUCKET") or None,
         predict_route=environ.get("AIP_PREDICT_ROUTE"),
         health_route=environ.get("AIP_HEALTH_ROUTE"),
         storage_uri=environ.get("AIP_STORAGE_URI"),

@@ -1,9 +1,13 @@
-"""Reads and writes gs:// objects in the allowed buckets; the official client is imported on first use."""
+"""Reads instances and shards from Cloud Storage, and writes shards; the official client is imported on first use.
+
+A URI is gs://bucket/name with the object's name as it is: nothing in it is decoded or resolved, so that `//`, `..`,
+`%2F` and `#1` are characters of the name, and the beginning of a URI decides whether its object may be accessed.
+"""
 
 import io
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
@@ -15,14 +19,20 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 4 << 20
 MAX_OBJECT_BYTES = 32 << 20  # of one instance
+MAX_NAME_BYTES = 1024  # Cloud Storage's limit
 CONNECTIONS = 32  # kept open, one for each thread that reads or writes; the client's default is 10
 
 
 class Storage:
-    """Objects by their gs:// URI, in `buckets` only."""
+    """Objects by their gs:// URI.
 
-    def __init__(self, buckets: frozenset[str]) -> None:
-        self.buckets = buckets
+    Instances lie in the input bucket, or where preprocess stages them in the work bucket, and are only read. Shards lie
+    in their own folder of the work bucket. Without a bucket its objects may not be accessed.
+    """
+
+    def __init__(self, input_bucket: str | None, work_bucket: str | None) -> None:
+        self.instances = (*_folder(input_bucket, ""), *_folder(work_bucket, "staged/"))
+        self.shards = _folder(work_bucket, "shards/")
         self._lock = threading.Lock()
         self._client: Client | None = None
 
@@ -33,13 +43,30 @@ class Storage:
                 self._client = _connect()
             return self._client
 
-    def blob(self, uri: str, generation: int | None = None) -> "Blob":
-        """Raises InvalidRequest: `invalid_uri` or `bucket_not_allowed`."""
-        bucket, slash, name = uri.removeprefix("gs://").partition("/")
-        if not uri.startswith("gs://") or not slash or not bucket or not name:
+    def instance(self, uri: str, generation: int | None = None) -> bytes:
+        """A whole object of at most 32 MiB: the live generation, or the given one.
+
+        Raises:
+            InvalidRequest: `invalid_uri` or `bucket_not_allowed`.
+            ObjectNotFound, TooLarge, StorageFailed
+        """
+        return self._read(self._blob(uri, self.instances, generation))
+
+    def shard(self, uri: str) -> "Blob":
+        """An object of a batch's shards. Raises InvalidRequest: `invalid_uri` or `bucket_not_allowed`."""
+        return self._blob(uri, self.shards)
+
+    def index(self, uri: str) -> bytes:
+        """The content of a batch's index. Raises as `instance` does."""
+        return self._read(self.shard(uri))
+
+    def _blob(self, uri: str, folders: Sequence[str], generation: int | None = None) -> "Blob":
+        bucket, _, name = uri.removeprefix("gs://").partition("/")
+        if not uri.startswith("gs://") or not bucket or not _is_object_name(name):
             raise InvalidRequest("A URI must have the form gs://bucket/name.", "invalid_uri")
-        if bucket not in self.buckets:
-            raise InvalidRequest(f"This service may not access the bucket {bucket!r:.100}.", "bucket_not_allowed")
+        if not uri.startswith(tuple(folders)):
+            allowed = " or ".join(folders) or "nothing, since its bucket is not set"
+            raise InvalidRequest(f"The service may not access {uri!r:.100} here, only {allowed}.", "bucket_not_allowed")
         with errors_translated(uri):
             blob: Blob = self.client().bucket(bucket).blob(name, generation=generation)
             return blob
@@ -59,14 +86,9 @@ class Storage:
             return False
         return True
 
-    def read(self, uri: str, generation: int | None = None) -> bytes:
-        """A whole object of at most 32 MiB: the live generation, or the given one.
-
-        Raises:
-            InvalidRequest, ObjectNotFound, TooLarge, StorageFailed
-        """
-        blob = self.blob(uri, generation)
-        with errors_translated(uri if generation is None else f"{uri} with the generation {generation}"):
+    def _read(self, blob: "Blob") -> bytes:
+        uri = _uri(blob)
+        with errors_translated(uri if blob.generation is None else f"{uri} with the generation {blob.generation}"):
             data = _first_bytes(blob, MAX_OBJECT_BYTES + 1)
         if len(data) > MAX_OBJECT_BYTES:
             raise TooLarge(f"{uri} is larger than {MAX_OBJECT_BYTES >> 20} MiB.")
@@ -84,7 +106,7 @@ class Storage:
                 yield line.rstrip(b"\r\n")
 
     def write(self, uri: str, content: IO[bytes], generation: int, metadata: dict[str, str], content_type: str) -> None:
-        """Writes everything up to the current position of `content` as one object.
+        """Writes everything up to the current position of `content` as one object of a batch's shards.
 
         `generation` is the object's current one as a precondition, 0 when it does not exist.
 
@@ -92,7 +114,7 @@ class Storage:
             GenerationChanged: the object has another generation now.
             StorageFailed
         """
-        blob = self.blob(uri)
+        blob = self.shard(uri)
         blob.metadata, blob.chunk_size = metadata, CHUNK_BYTES
         size = content.tell()
         with errors_translated(uri):
@@ -146,6 +168,18 @@ def _first_bytes(blob: "Blob", size: int) -> bytes:
     except RequestRangeNotSatisfiable:  # an empty object has no first byte
         return b""
     return data
+
+
+def _folder(bucket: str | None, name: str) -> tuple[str, ...]:
+    return (f"gs://{bucket}/{name}",) if bucket else ()
+
+
+def _is_object_name(name: str) -> bool:
+    """Whether an object can have the name; `.` and `..` alone would change the path of the client's request."""
+    try:
+        return 0 < len(name.encode()) <= MAX_NAME_BYTES and name not in (".", "..")
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
 
 
 def _uri(blob: "Blob") -> str:

@@ -2,7 +2,9 @@
 
 import functools
 import logging
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import cloudevents.exceptions
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 EventHandler = Callable[["CloudEvent", Receipt], "Verdict"]
 
+LARGE_BYTES = 1 << 20  # of an event
+_large = threading.Lock()
+
 
 def endpoint(handler: Handler) -> Callable[[flask.Request], flask.Response]:
     """Makes an HTTP function of a handler that takes the decoded JSON body and returns the answer.
@@ -34,6 +39,8 @@ def endpoint(handler: Handler) -> Callable[[flask.Request], flask.Response]:
     def serve(request: flask.Request) -> flask.Response:
         if request.method != "POST":
             return problem(405, "method_not_allowed", "Send a POST request with a JSON body.")
+        if not request.is_json:
+            return _undeclared()
         body = request.get_json(silent=True)
         if not isinstance(body, dict):
             return problem(400, MalformedError.code, "The body must be a JSON object.")
@@ -53,10 +60,13 @@ def event(handler: EventHandler) -> Callable[["CloudEvent"], None]:
 
     @functools.wraps(handler)
     def serve(delivered: "CloudEvent") -> None:
+        if not (flask.request.is_json or "ce-id" in flask.request.headers):
+            flask.abort(_undeclared())
         received = receipt(delivered)
         with logs.bound(event_id=received.event_id, trace=received.trace):
             try:
-                verdict = handler(delivered, received)
+                with _alone_if_large():
+                    verdict = handler(delivered, received)
             except Exception as error:  # noqa: BLE001 - the process boundary: the client must see no details
                 flask.abort(_failure(error))
             level = logging.WARNING if verdict.word == "throttled" else logging.INFO
@@ -69,6 +79,16 @@ def problem(status: int, code: str, message: str) -> flask.Response:
     response = flask.jsonify({"error": {"code": code, "message": message}})
     response.status_code = status
     return response
+
+
+def _alone_if_large() -> AbstractContextManager[Any]:
+    """Handles one large event at a time: what it decodes to takes a large part of the function's memory."""
+    return _large if (flask.request.content_length or 0) > LARGE_BYTES else nullcontext()
+
+
+def _undeclared() -> flask.Response:
+    """Refuses what a web page could send across sites without a preflight: neither JSON nor with an event's headers."""
+    return problem(415, "unsupported_media_type", "Send the header Content-Type: application/json.")
 
 
 def describe_errors() -> None:

@@ -94,9 +94,9 @@ class Preparation:
         """An object as what the model reads; without a model, by its content.
 
         Raises:
-            ServiceError: as `Storage.read` does, or InstanceError: `undecodable`.
+            ServiceError: as `Storage.instance` does, or InstanceError: `undecodable`.
         """
-        data = self.storage.read(address.uri, address.generation)
+        data = self.storage.instance(address.uri, address.generation)
         kind = model.inputs.kind if model else "image" if image.has_signature(data) else None
         if kind == "image":
             return Inline("image", data)

@@ -94,7 +94,7 @@ def start(settings: Settings, loaded: Loaded) -> tuple[Service, Metrics]:
     service = Service(
         catalog,
         batcher,
-        storage.Storage(settings.buckets),
+        storage.Storage(settings.input_bucket, settings.work_bucket),
         deadline_s=settings.deadline_s,
         revision=settings.revision,
         is_traced=settings.traces is not None,

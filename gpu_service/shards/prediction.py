@@ -86,7 +86,7 @@ class ShardPrediction:
     def _open(self) -> tuple["Blob", "Blob", Summary | None]:
         """Input and output, and the output's summary when it was made of the same input in the same way."""
         storage = self.service.storage
-        source, target = storage.blob(self.shard.input), storage.blob(self.shard.output)
+        source, target = storage.shard(self.shard.input), storage.shard(self.shard.output)
         storage.reload(source)
         if not storage.reload(target, may_be_missing=True):
             return source, target, None

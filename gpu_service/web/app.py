@@ -120,6 +120,7 @@ class App:
         service = self._ready_service()
         from gpu_service.shards.prediction import ShardPrediction  # after loading, whose thread imports numpy too
 
+        request.check_json()
         body = protocol.shard_request(await request.body(self.settings.max_body))
         model = service.catalog.select(body.model, body.version)
         prediction = ShardPrediction(service, body, model, parameters.parse(body.parameters))

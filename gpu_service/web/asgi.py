@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpu_service.batching.order import Order
-from gpu_service.errors import ServiceError, TooLarge
+from gpu_service.errors import ServiceError, TooLarge, UnsupportedMediaType
 from gpu_service.serving.predictions import Failure
 from gpu_service.web import protocol
 
@@ -37,6 +37,16 @@ class Request:
             if key == name:
                 return str(value.decode("latin-1"))
         return None
+
+    def check_json(self) -> None:
+        """Checks that the body is declared as JSON, which a web page cannot do across sites without a preflight.
+
+        Raises:
+            UnsupportedMediaType
+        """
+        media_type = (self.header(b"content-type") or "").partition(";")[0].strip().lower()
+        if media_type != "application/json":
+            raise UnsupportedMediaType("Send the header Content-Type: application/json.")
 
     async def body(self, limit: int) -> bytes:
         """The whole body.

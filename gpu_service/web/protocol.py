@@ -1,6 +1,7 @@
 """The request and response bodies, validated as they are decoded."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -121,6 +122,9 @@ class ModelMetadata(msgspec.Struct):
     outputs: list[TensorMetadata]
 
 
+MAX_VALUES = 100_000  # of a body; each takes up to 300 bytes when it is decoded
+STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[{\[,]', re.DOTALL)
+
 encode = msgspec.json.Encoder().encode
 _predict = msgspec.json.Decoder(PredictRequest)
 _shard = msgspec.json.Decoder(ShardRequest)
@@ -133,7 +137,7 @@ def predict_request(body: bytes, max_instances: int) -> tuple[PredictRequest, li
 
     Raises:
         MalformedRequest: it does not have the documented shape.
-        TooLarge: it has more than `max_instances`.
+        TooLarge: it has more than `max_instances`, or more values than MAX_VALUES.
     """
     request: PredictRequest = _decode(_predict, body)
     short = [{kind: value} for kind in ("text", "image", "uri") if (value := getattr(request, kind)) is not UNSET]
@@ -160,7 +164,7 @@ def add_short_form(response: PredictResponse) -> None:
 
 
 def shard_request(body: bytes) -> ShardRequest:
-    """Raises MalformedRequest."""
+    """Raises MalformedRequest or TooLarge."""
     request: ShardRequest = _decode(_shard, body)
     return request
 
@@ -205,7 +209,23 @@ def _check_count(instances: Sequence[Any], most: int) -> None:
 
 
 def _decode(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
+    _check_values(body)
     try:
         return decoder.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise MalformedRequest(f"The body does not have the documented shape: {str(error)[:300]}") from error
+
+
+def _check_values(body: bytes) -> None:
+    """Bounds the values by their opening brackets and commas, since 16 MiB of brackets decode to a gigabyte.
+
+    Raises:
+        TooLarge
+    """
+    if body.count(b"[") + body.count(b"{") + body.count(b",") <= MAX_VALUES:  # true of most bodies, and quick
+        return
+    values = 0
+    for match in STRUCTURE.finditer(body):
+        values += match[0] in (b"[", b"{", b",")
+        if values > MAX_VALUES:
+            raise TooLarge(f"The body may have at most {MAX_VALUES} values.")

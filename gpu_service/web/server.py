@@ -14,6 +14,7 @@ from gpu_service import logs
 from gpu_service.errors import StartError
 from gpu_service.settings import Settings
 from gpu_service.web.app import App
+from gpu_service.web.connection import Connection
 
 if TYPE_CHECKING:
     from gpu_service.serving.startup import Loaded, Phases
@@ -33,7 +34,8 @@ def run(settings: Settings) -> int:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
+        ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,

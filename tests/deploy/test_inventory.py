@@ -57,7 +57,7 @@ def test_what_runs_on_a_gpu_starts_with_the_environment_that_it_is_given_and_rea
     read = gpu_service.settings.read([], environ)
     assert set(environ) <= environ.names
     assert read.gpu_required
-    assert read.buckets == {f"my-project-inference-{name}" for name in ("input", "work", "output")}
+    assert (read.input_bucket, read.work_bucket) == ("my-project-inference-input", "my-project-inference-work")
     assert read.port == SYSTEM["gpu_service"]["port"]
     assert environ.names >= {"PORT", "K_REVISION"}, "what Cloud Run sets"
 

@@ -275,6 +275,24 @@ def test_an_interrupted_cut_is_resumed_by_its_own_plan(
     assert objects(b"".join(shards).decode()) == [{"text": f"{n}" * 20} for n in range(10)]
 
 
+def test_a_large_shard_is_uploaded_in_chunks(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("preprocessing.shards.CHUNK_BYTES", 256 << 10)
+    records = [{"text": f"{n:05} " + "I liked it " * 9} for n in range(12_000)]
+    given = argument(cloud, "a.jsonl", "".join(json.dumps(record) + "\n" for record in records), "records")
+    monkeypatch.setenv("RECORDS_PER_SHARD", "5000")
+    client = function("preprocess")
+    cloud.faulty.requests.clear()
+    batch = client.post("/", json=given).get_json()
+    folder = f"shards/{given['job']}"
+    chunks = [target for method, target in cloud.faulty.requests if method == "PUT" and "upload_id" in target]
+    assert len(chunks) > 4
+    written = [cloud.work.blob(f"{folder}/{n}.jsonl").download_as_bytes().decode() for n in range(3)]
+    assert [objects(shard) for shard in written] == [records[:5000], records[5000:10_000], records[10_000:]]
+
+    cloud.work.blob(f"{folder}/index.json").delete()
+    assert client.post("/", json=given).get_json() == batch, "what an interrupted attempt wrote is counted"
+
+
 def test_attempts_that_cut_concurrently_cut_the_same_shards(
     cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,6 +155,20 @@ def test_a_structured_event_that_is_not_json_is_refused(cloud: Cloud, function: 
         assert set(answer.json) == {"error"}
 
 
+@pytest.mark.parametrize("content_type", ["", "text/plain", "application/x-www-form-urlencoded"])
+def test_a_web_page_cannot_send_an_event_without_a_preflight(
+    cloud: Cloud, function: Function, content_type: str
+) -> None:
+    recorded = event("object_finalized_structured")
+    blob = cloud.upload("a.txt", "What a wonderful film, I loved it.")
+    body = json.dumps(recorded["body"] | {"data": finalized(blob)["json"]})
+    client = function("on_upload")
+    assert client.post("/", data=body, content_type=content_type).status_code == 415
+    assert not cloud.executions.created
+    assert client.post("/", data=body, content_type="application/cloudevents+json").status_code == 200
+    assert len(cloud.executions.created) == 1
+
+
 def test_folder_placeholders_are_ignored(cloud: Cloud, function: Function) -> None:
     blob = cloud.upload("incoming/", b"")
     client = function("on_upload")

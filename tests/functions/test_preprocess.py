@@ -177,7 +177,7 @@ def test_together_the_instances_stay_within_the_budget(cloud: Cloud, function: F
 def test_json_lines_become_a_shard(cloud: Cloud, preprocess: FlaskClient) -> None:
     data = (
         '\ufeff{"id": 1, "text": "a", "row": 5}\r\n\r\n{"text": 7}\n{"image": {"b64": "x"}}\nnot json\n'
-        '{"uri": "gs://b/c", "generation": 5}\n17'
+        f'{{"uri": "gs://{cloud.input.name}/c", "generation": 5}}\n17'
     )
     body = argument(cloud, "a.jsonl", data, "records", top_k=2)
     answer = answered(preprocess, body)
@@ -197,7 +197,7 @@ def test_json_lines_become_a_shard(cloud: Cloud, preprocess: FlaskClient) -> Non
     assert first == {"text": "a", "id": 1}
     assert (second, third) == ({"text": 7}, {"image": {"b64": "x"}})
     assert bad["error"]["code"] == "invalid_json"
-    assert (uri, number) == ({"uri": "gs://b/c", "generation": 5}, 17)
+    assert (uri, number) == ({"uri": f"gs://{cloud.input.name}/c", "generation": 5}, 17)
     index = json.loads(cloud.work.blob(f"shards/{body['job']}/index.json").download_as_bytes())
     assert index == {key: value for key, value in answer.items() if key not in ("mode", "revision")} | {
         "records_per_shard": size
@@ -251,9 +251,51 @@ def test_rows_that_begin_with_a_number_sign_are_predicted_on(
 
 
 def test_a_column_of_images_becomes_references(cloud: Cloud, preprocess: FlaskClient) -> None:
-    body = argument(cloud, "a.csv", "id,file\n1,gs://b/a.png\n2,gs://b/b.png\n", "table")
-    found = [json.loads(line)["uri"] for line in lines(cloud, answered(preprocess, body))]
-    assert found == ["gs://b/a.png", "gs://b/b.png"]
+    uris = [f"gs://{cloud.input.name}/{name}.png" for name in "ab"]
+    body = argument(cloud, "a.csv", f"id,file\n1,{uris[0]}\n2,{uris[1]}\n", "table")
+    assert [json.loads(line)["uri"] for line in lines(cloud, answered(preprocess, body))] == uris
+
+
+def uris(cloud: Cloud) -> dict[str, str | None]:
+    """Addresses, and the code of those that a record may not have."""
+    bucket = cloud.input.name
+    own = ("x.txt", "/x", "a//b", "../x", "a/../../b", "%2e%2e/x", "x#123", "x?generation=1", "staged/x")
+    foreign = (
+        f"gs://{cloud.output.name}/results/x.json",
+        f"gs://{cloud.work.name}/shards/j/0.jsonl",
+        f"gs://{cloud.work.name}/staged/j/000.txt",
+        f"gs://{bucket.upper()}/x",
+        f"gs://{bucket}x/y",
+        f"gs://{bucket}%2Fx/y",
+        f"gs://%{ord(bucket[0]):x}{bucket[1:]}/x",
+        f"gs://../{bucket}/x",
+        f"gs://./{bucket}/x",
+        f"gs://user@{bucket}/x",
+        f"gs://{bucket}:443/x",
+        f"gs:///{bucket}/x",
+    )
+    allowed: dict[str, str | None] = {f"gs://{bucket}/{name}": None for name in own}
+    return allowed | dict.fromkeys(foreign, "foreign_bucket")
+
+
+@pytest.mark.parametrize("form", ["lines", "document", "table"])
+def test_a_record_refers_to_the_input_bucket_alone(cloud: Cloud, preprocess: FlaskClient, form: str) -> None:
+    expected = uris(cloud)
+    records = [{"uri": uri, "generation": 7, "id": number} for number, uri in enumerate(expected)]
+    if form == "lines":
+        body = argument(cloud, "a.jsonl", "".join(json.dumps(record) + "\n" for record in records), "records")
+    elif form == "document":
+        body = argument(cloud, "a.json", json.dumps({"instances": records}), "records")
+    else:
+        table = "id,file\n" + "".join(f"{record['id']},{record['uri']}\n" for record in records)
+        body = argument(cloud, "a.csv", table, "table")
+    found = [json.loads(line) for line in lines(cloud, answered(preprocess, body))]
+    codes = [record.get("error", {}).get("code") for record in found]
+    assert dict(zip(expected, codes, strict=True)) == expected
+    if form == "table":
+        assert [record["row"] for record in found] == [[str(n), uri] for n, uri in enumerate(expected)]
+    else:
+        assert [(record["id"], record["uri"]) for record in found] == list(enumerate(expected))
 
 
 def test_a_column_may_be_named(cloud: Cloud, preprocess: FlaskClient) -> None:
@@ -295,6 +337,17 @@ def test_records_without_any_are_refused(cloud: Cloud, preprocess: FlaskClient) 
 def test_a_series_is_not_prepared_here(cloud: Cloud, preprocess: FlaskClient) -> None:
     response = preprocess.post("/", json=argument(cloud, "a.csv", "date,value\n", "timeseries"))
     assert response.status_code == 400
+
+
+@pytest.mark.parametrize("content_type", ["", "text/plain", "application/x-www-form-urlencoded"])
+def test_a_web_page_cannot_call_it_without_a_preflight(
+    cloud: Cloud, preprocess: FlaskClient, content_type: str
+) -> None:
+    body = json.dumps(argument(cloud, "a.txt", "Hello", "text"))
+    response = preprocess.post("/", data=body, content_type=content_type)
+    assert response.status_code == 415
+    assert response.get_json()["error"]["code"] == "unsupported_media_type"
+    assert preprocess.post("/", data=body, content_type="application/json; charset=utf-8").status_code == 200
 
 
 def test_another_bucket_is_not_read(cloud: Cloud, preprocess: FlaskClient) -> None:

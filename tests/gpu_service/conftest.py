@@ -175,8 +175,9 @@ class Client:
 
 @pytest.fixture(scope="session")
 def client(models_file: Path) -> Iterator[Client]:
-    buckets = frozenset({"input", "work"})
-    client = Client(Settings(profile="test", models=models_file, device="cpu", buckets=buckets))
+    client = Client(
+        Settings(profile="test", models=models_file, device="cpu", input_bucket="input", work_bucket="work")
+    )
     yield client
     client.close()
 

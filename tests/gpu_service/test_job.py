@@ -60,7 +60,7 @@ def batch(gcs: storage.Client, request: pytest.FixtureRequest) -> StoredBatch:
 
 @pytest.fixture
 def run(models_file: Path) -> Callable[..., int]:
-    settings = Settings(profile="test", models=models_file, device="cpu", buckets=frozenset({"input", "work"}))
+    settings = Settings(profile="test", models=models_file, device="cpu", input_bucket="input", work_bucket="work")
 
     def run(uri: str, number: int = 0, count: int = 1) -> int:
         return job.run(settings, job.Task(uri, number, count))
@@ -199,7 +199,7 @@ def test_sigterm_leaves_nothing_half_and_the_next_attempt_goes_on(
 
 
 def test_a_process_that_has_nothing_to_do_says_why(models_file: Path, store: str):
-    process = started(models_file, STORAGE_EMULATOR_HOST=store, BATCH_INDEX="gs://elsewhere/index.json")
+    process = started(models_file, STORAGE_EMULATOR_HOST=store, BATCH_INDEX="gs://elsewhere/shards/b/index.json")
     (line,) = map(json.loads, process.communicate(timeout=30)[0].splitlines())
     assert process.returncode == 1
     assert (line["severity"], "elsewhere" in line["message"]) == ("ERROR", True)

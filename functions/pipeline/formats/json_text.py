@@ -8,8 +8,12 @@ from pipeline.errors import RejectedError
 
 Shape = Literal["manifest", "records", "other", "broken"]
 
+MAX_DEPTH = 100
+MAX_VALUES = 1_000_000  # each takes up to 300 bytes when it is decoded, so that 32 MiB of brackets would take gigabytes
+
 # A string that never ends is a token too: searching for its end from every quote would take quadratic time.
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
+STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\],]', re.DOTALL)
 
 
 def shape(text: str, *, whole: bool) -> Shape | None:
@@ -44,12 +48,12 @@ def parse(text: str) -> Any:
     """Decodes JSON strictly.
 
     Raises:
-        RejectedError: `invalid_json`, also for NaN, too many digits, and nesting beyond the decoder's limit.
+        RejectedError: `invalid_json`, also for NaN, too many digits, and more than MAX_DEPTH levels; `too_large` for
+            more than MAX_VALUES values.
     """
+    _check_structure(text)
     try:
         return json.loads(text, parse_constant=_refuse)
-    except RecursionError as error:
-        raise RejectedError("invalid_json", "The JSON is nested too deeply.") from error
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise RejectedError("invalid_json", f"The JSON cannot be parsed: {error.msg} at {where}.") from error
@@ -70,6 +74,25 @@ def top_keys(text: str) -> set[str]:
             keys.add(last[1:-1])
         last = piece
     return keys if text.startswith("{") else set()
+
+
+def _check_structure(text: str) -> None:
+    """Bounds the depth, and the number of values by their opening brackets and commas."""
+    brackets = text.count("[") + text.count("{")
+    if brackets <= MAX_DEPTH and brackets + text.count(",") <= MAX_VALUES:  # true of nearly all lines, and quick
+        return
+    depth = values = 0
+    for match in STRUCTURE.finditer(text):
+        mark = match[0]
+        if mark in ("[", "{"):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise RejectedError("invalid_json", f"The JSON has more than {MAX_DEPTH} levels of nesting.")
+        elif mark in ("]", "}"):
+            depth -= 1
+        values += mark in ("[", "{", ",")
+        if values > MAX_VALUES:
+            raise RejectedError("too_large", f"The JSON has more than {MAX_VALUES:,} values; JSON lines may have more.")
 
 
 def _of_document(value: Any) -> Shape:

@@ -18,6 +18,7 @@ CALLER_FAULTS = (  # 4xx codes that blame the pipeline's own request or a missin
     "object_not_found",
     "bucket_not_allowed",
     "invalid_uri",
+    "unsupported_media_type",
 )
 RETRYABLE = (408, 429)
 GPU_FAULTS = (  # codes in place of a prediction that blame the GPU service; all others blame the instance

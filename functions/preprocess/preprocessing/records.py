@@ -60,7 +60,7 @@ def reader(deployment: Deployment, job: Job, head: Head) -> Iterator[Records]:
     source = job.object_input()
     if job.kind == "table":
         with tables.opened(source, head, deployment.settings.max_bytes["table"]) as table:
-            yield _of_table(table, job)
+            yield _of_table(table, deployment.settings.input_bucket, job)
     elif job.kind == "manifest":
         yield _of_manifest(deployment.settings.input_bucket, job, manifests.load(deployment, job))
     elif job.kind == MICROBATCH:
@@ -71,23 +71,28 @@ def reader(deployment: Deployment, job: Job, head: Head) -> Iterator[Records]:
     elif json_text.is_lines(text.decode_head(head.data, whole=head.whole), whole=head.whole):
         with objects.reader(source, deployment.settings.max_bytes["records"], packed=head.packed) as stream:
             lines = text.lines(stream, text.encoding(head.data, whole=head.whole), MAX_LINE_CHARS)
-            yield Records(_of_lines(lines, job.parameters), "jsonl", job.model, job.parameters)
+            instances = _of_lines(lines, deployment.settings.input_bucket, job.parameters)
+            yield Records(instances, "jsonl", job.model, job.parameters)
     else:
-        yield Records(_of_document(source, job.parameters), "jsonl", job.model, job.parameters)
+        instances = _of_document(source, deployment.settings.input_bucket, job.parameters)
+        yield Records(instances, "jsonl", job.model, job.parameters)
 
 
-def _of_table(opened: tables.OpenTable, job: Job) -> Records:
+def _of_table(opened: tables.OpenTable, bucket: str, job: Job) -> Records:
     column = _payload(opened.table, job.parameters)
     images = column.type == "image"
     name = "uri" if images else "text"
-    lines = (_of_row(record, name, column.index) for record in opened.records)
+    lines = (_of_row(record, name, column.index, bucket) for record in opened.records)
     return Records(lines, "csv", job.model, job.parameters, opened.header, images)
 
 
-def _of_row(record: Record, name: str, index: int) -> str:
+def _of_row(record: Record, name: str, index: int, bucket: str) -> str:
     if record.refusal:
         return _refused(record.refusal, row=record.cells)
-    return json.dumps({name: record.cells[index].strip(), "row": record.cells})
+    content = record.cells[index].strip()
+    if name == "uri" and (refusal := _foreign(content, bucket)):
+        return _refused(refusal, row=record.cells)
+    return json.dumps({name: content, "row": record.cells})
 
 
 def _payload(table: sniffer.Table, parameters: dict[str, Any]) -> Column:
@@ -102,7 +107,7 @@ def _payload(table: sniffer.Table, parameters: dict[str, Any]) -> Column:
     raise RejectedError("no_usable_column", f"The CSV has no {missing}. Its columns are {names}."[:1000], "table")
 
 
-def _of_lines(lines: Iterator[str], parameters: dict[str, Any]) -> Iterator[str]:
+def _of_lines(lines: Iterator[str], bucket: str, parameters: dict[str, Any]) -> Iterator[str]:
     for line in lines:
         if len(line) > MAX_LINE_CHARS:
             yield _refused(RejectedError("too_large", f"The line has more than {MAX_LINE_CHARS:,} characters."))
@@ -112,16 +117,16 @@ def _of_lines(lines: Iterator[str], parameters: dict[str, Any]) -> Iterator[str]
             except RejectedError as refusal:
                 yield _refused(refusal)
             else:
-                yield _instance(record, parameters)
+                yield _instance(record, bucket, parameters)
 
 
-def _of_document(source: Input, parameters: dict[str, Any]) -> Iterator[str]:
+def _of_document(source: Input, bucket: str, parameters: dict[str, Any]) -> Iterator[str]:
     document = json_text.parse(text.decode(objects.read(source, MAX_DOCUMENT)))
     for record in document["instances"]:
-        yield _instance(record, parameters)
+        yield _instance(record, bucket, parameters)
 
 
-def _instance(record: Any, parameters: dict[str, Any]) -> str:
+def _instance(record: Any, bucket: str, parameters: dict[str, Any]) -> str:
     """The record's id and the field that a model reads; without such a field, the record as it is."""
     if isinstance(record, str):
         record = {"text": record}
@@ -135,9 +140,10 @@ def _instance(record: Any, parameters: dict[str, Any]) -> str:
         instance = {"text" if column else name: record.get(name)}
     if name == "uri" and "generation" in record:
         instance["generation"] = record["generation"]
-    if isinstance(record.get("id"), str | int | float):
-        instance["id"] = record["id"]
-    return json.dumps(instance)
+    beside = {"id": record["id"]} if isinstance(record.get("id"), str | int | float) else {}
+    if name == "uri" and (refusal := _foreign(record["uri"], bucket)):
+        return _refused(refusal, uri=record["uri"], **beside)
+    return json.dumps({**instance, **beside})
 
 
 def _of_manifest(bucket: str, job: Job, manifest: manifests.Manifest) -> Records:
@@ -157,12 +163,22 @@ def _of_item(item: manifests.Item, bucket: str, to: Format) -> str:
 
 def _refusal(uri: str, bucket: str) -> RejectedError | None:
     """Why a manifest may not contain an object, judged by its address alone."""
-    if not uri.startswith(f"gs://{bucket}/"):
-        return RejectedError("foreign_bucket", f"The object is outside the input bucket gs://{bucket}.")
+    if refusal := _foreign(uri, bucket):
+        return refusal
     if not media_types.families(uri, None) <= {"text", "image"}:
         return RejectedError(
             "unknown_kind", "A manifest contains texts and images only. Upload other files by themselves."
         )
+    return None
+
+
+def _foreign(uri: object, bucket: str) -> RejectedError | None:
+    """Why a record may not refer to an object: the sender may have no access to any bucket but the input bucket.
+
+    Nothing in a URI is decoded or resolved, so its beginning decides. The GPU service refuses what is no gs:// URI.
+    """
+    if isinstance(uri, str) and uri.startswith("gs://") and not uri.startswith(f"gs://{bucket}/"):
+        return RejectedError("foreign_bucket", f"The object is outside the input bucket gs://{bucket}.")
     return None
 
 

@@ -1,9 +1,7 @@
 """Cuts a batch into shards in the work bucket, in one pass that keeps at most a shard's beginning in memory."""
 
-import contextlib
 import itertools
 import math
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -25,7 +23,7 @@ from preprocessing import records
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket
 
-BUFFER_BYTES = 8 << 20  # of a shard in memory; the rest goes to disk
+CHUNK_BYTES = 8 << 20  # of a shard in memory; a function's disk is memory too
 MAX_SHARDS = 2000  # an execution of the workflow has 100,000 steps
 MAX_RECORDS = 20_000  # per shard
 TEXT_BYTES_PER_SECOND = 500_000  # a device's assumed rate, by which a shard's size is chosen
@@ -96,13 +94,48 @@ def _written(work: "Bucket", job: Job, lines: Iterator[str], size: int) -> Itera
         yield _write(work.blob(Names.of(job.id).input(shard)), job, itertools.chain([first], rest))
 
 
+class _Content:
+    """A shard as a stream that the client uploads; `records` counts those that were taken."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._ahead = bytearray()
+        self._position = 0
+        self.records = 0
+
+    def whole(self, limit: int) -> bytes | None:
+        """All of it, if that is less than `limit` bytes."""
+        self._read_ahead(limit)
+        return bytes(self._ahead) if len(self._ahead) < limit else None
+
+    def read(self, size: int) -> bytes:
+        self._read_ahead(size)
+        part = bytes(self._ahead[:size])
+        del self._ahead[:size]
+        self._position += len(part)
+        return part
+
+    def tell(self) -> int:
+        return self._position
+
+    def skip(self) -> None:
+        """Counts the remaining records."""
+        self.records += sum(1 for _ in self._lines)
+
+    def _read_ahead(self, size: int) -> None:
+        while len(self._ahead) < size and (line := next(self._lines, None)) is not None:
+            self._ahead += line.encode("utf-8", "replace") + b"\n"
+            self.records += 1
+
+
 def _write(blob: "Blob", job: Job, lines: Iterator[str]) -> int:
-    count = 0
-    with tempfile.SpooledTemporaryFile(BUFFER_BYTES) as buffer:
-        for line in lines:
-            buffer.write(line.encode("utf-8", "replace") + b"\n")
-            count += 1
-        blob.metadata = stamp(job.id)
-        with contextlib.suppress(PreconditionFailed):  # an interrupted attempt wrote it, by the same plan
-            blob.upload_from_file(buffer, rewind=True, content_type=content_type(blob.name), if_generation_match=0)
-    return count
+    """Writes a shard, in chunks if it is large, and returns how many records it has."""
+    content = _Content(lines)
+    small = content.whole(CHUNK_BYTES)
+    blob.metadata, blob.chunk_size = stamp(job.id), CHUNK_BYTES
+    upload = blob.upload_from_file if small is None else blob.upload_from_string
+    try:
+        upload(small or content, content_type=content_type(blob.name), if_generation_match=0)
+    except PreconditionFailed:  # an interrupted attempt wrote it, by the same plan
+        content.skip()
+    return content.records

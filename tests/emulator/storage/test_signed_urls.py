@@ -107,3 +107,31 @@ def test_missing_parts_are_refused(http: httpx.Client, bucket: storage.Bucket) -
     assert done.status_code == 200
     assert bucket.blob("parts").download_as_bytes() == b"one"
     assert http.delete(finish).status_code == 404
+
+
+ENTITY = '<?xml version="1.0"%s?><!DOCTYPE a [<!ENTITY e "1">]><a><Part><PartNumber>&e;</PartNumber></Part></a>'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        (ENTITY % "").encode(),
+        (ENTITY % ' encoding="UTF-16"').encode("utf-16"),
+        (ENTITY % ' encoding="UTF-16"').encode("utf-16-le"),
+        (ENTITY % ' encoding="UTF-16"').encode("utf-16-be"),
+        b"\xef\xbb\xbf" + (ENTITY % "").encode(),
+        (ENTITY % ' encoding="cp037"').encode("cp037"),
+        b"<a>\xff</a>",
+    ],
+    ids=["utf-8", "utf-16", "utf-16-le", "utf-16-be", "a mark", "cp037", "undecodable"],
+)
+def test_a_list_of_parts_has_no_document_type_in_any_encoding(
+    bucket: storage.Bucket, http: httpx.Client, content: bytes
+) -> None:
+    started = http.post(f"/{bucket.name}/parts?uploads").text
+    upload = started.partition("<UploadId>")[2].partition("</UploadId>")[0]
+    http.put(f"/{bucket.name}/parts?partNumber=1&uploadId={upload}", content=b"one")
+    refused = http.post(f"/{bucket.name}/parts?uploadId={upload}", content=content)
+    assert refused.status_code == 400
+    assert "MalformedXML" in refused.text
+    assert not bucket.blob("parts").exists()

@@ -45,11 +45,6 @@ def test_an_hour_has_as_many_executions_as_the_cap(cloud: Cloud, clock: Clock) -
     assert starts(quotas[0])
 
 
-def starts(quota: Quota) -> bool:
-    """Whether the quota lets one more execution start."""
-    return quota.take()
-
-
 def test_each_hour_meets_the_cap_anew(cloud: Cloud, clock: Clock) -> None:
     quota = Quota(cloud.work, 2, clock)
     for _ in range(3):

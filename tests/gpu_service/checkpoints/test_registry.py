@@ -63,7 +63,7 @@ def test_settings_come_from_the_command_line_then_the_environment():
     environ = {"PORT": "9000", "PROFILE": "hub", "GPU_REQUIRED": "1", "INPUT_BUCKET": "in", "MAX_WAIT_SECONDS": "2.5"}
     read_ = read(["--port", "9001"], environ)
     assert (read_.port, read_.profile, read_.gpu_required, read_.max_wait_s) == (9001, "hub", True, 2.5)
-    assert read_.buckets == {"in"}
+    assert (read_.input_bucket, read_.work_bucket) == ("in", None)
     assert read([], {**environ, "AIP_HTTP_PORT": "9002"}).port == 9002
 
 

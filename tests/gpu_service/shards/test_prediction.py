@@ -22,6 +22,7 @@ Image.new("RGB", (8, 8), "red").save(PNG, "PNG")
 @pytest.fixture
 def put(gcs: storage.Client) -> Callable[..., str]:
     def put(name: str, data: bytes | str, bucket: str = "work") -> str:
+        name = f"shards/{name}" if bucket == "work" else name
         gcs.bucket(bucket).blob(name).upload_from_string(data)
         return f"gs://{bucket}/{name}"
 
@@ -49,7 +50,7 @@ def test_a_shard_has_one_line_out_for_each_line_in(client, gcs: storage.Client, 
         '{"text": "a good film"}', "not json", '{"text": ""}', '{"text": 7}', "5", json.dumps(image),
         json.dumps({"uri": uri}), '{"uri": "gs://other/x"}', '{"uri": "gs://input/missing"}', '"dull"', "", "[" * 3000,
     ]  # fmt: skip
-    source, target = put("mixed.jsonl", "\n".join(lines)), "gs://work/mixed.out.jsonl"
+    source, target = put("mixed.jsonl", "\n".join(lines)), "gs://work/shards/mixed.out.jsonl"
     answer = client.post(
         "/predict-shard", {"input": source, "output": target, "offset": 100, "parameters": {"top_k": 2}}
     )
@@ -83,8 +84,10 @@ def test_many_records_keep_their_order_across_chunks_and_uploads(
     monkeypatch.setattr("gpu_service.storage.CHUNK_BYTES", 256 * 1024)
     words = ["good", "bad film", "dull and long " * 5]
     source = put("many.jsonl", "".join(json.dumps({"text": words[n % 3]}) + "\n" for n in range(3_001)))
-    answer = client.post("/predict-shard", {"input": source, "output": "gs://work/many.out", "model": "moods"}).json()
-    written = read(gcs, "gs://work/many.out")
+    answer = client.post(
+        "/predict-shard", {"input": source, "output": "gs://work/shards/many.out", "model": "moods"}
+    ).json()
+    written = read(gcs, "gs://work/shards/many.out")
     assert answer["records"] == answer["succeeded"] == len(written) == 3_001
     assert [line["index"] for line in written] == list(range(3_001))
     plain = client.post("/predict", {"instances": words}).json()["predictions"]
@@ -95,18 +98,18 @@ def test_many_records_keep_their_order_across_chunks_and_uploads(
 def test_a_finished_output_is_kept_and_answered_from_its_metadata_alone(
     client, gcs: storage.Client, put: Callable[..., str]
 ):
-    body = {"input": put("twice.jsonl", '{"text": "good"}\n{"text": ""}\n'), "output": "gs://work/twice.out"}
+    body = {"input": put("twice.jsonl", '{"text": "good"}\n{"text": ""}\n'), "output": "gs://work/shards/twice.out"}
     first = client.post("/predict-shard", body).json()
-    written = gcs.bucket("work").get_blob("twice.out")
+    written = gcs.bucket("work").get_blob("shards/twice.out")
     assert written.metadata["shard-format"] == "jsonl"
     summary = json.loads(written.metadata["shard-summary"])
     assert summary.keys() == {"records", "failed", "model", "device", "gpu_seconds", "inference_ms", "revision"}
     assert (summary["records"], summary["failed"]) == (2, {"empty": 1})
-    unread = gcs.bucket("work").blob("twice.out")
+    unread = gcs.bucket("work").blob("shards/twice.out")
     unread.metadata = written.metadata
     unread.upload_from_string(b"not what was written")
     second = client.post("/predict-shard", body).json()
-    assert content(gcs, "gs://work/twice.out") == b"not what was written"
+    assert content(gcs, "gs://work/shards/twice.out") == b"not what was written"
     first["timing"]["queue_ms"] = 0
     assert second == first
 
@@ -119,31 +122,31 @@ def test_a_finished_output_is_kept_and_answered_from_its_metadata_alone(
 def test_an_output_of_another_request_is_replaced(
     client, gcs: storage.Client, put: Callable[..., str], change: dict[str, Any]
 ):
-    body = {"input": put("asked.jsonl", '"good"\n'), "output": "gs://work/asked.out", "parameters": {"top_k": 2}}
+    body = {"input": put("asked.jsonl", '"good"\n'), "output": "gs://work/shards/asked.out", "parameters": {"top_k": 2}}
     client.post("/predict-shard", body)
-    before = gcs.bucket("work").get_blob("asked.out")
+    before = gcs.bucket("work").get_blob("shards/asked.out")
     assert client.post("/predict-shard", {**body, **change}).status_code == 200
-    after = gcs.bucket("work").get_blob("asked.out")
+    after = gcs.bucket("work").get_blob("shards/asked.out")
     assert after.generation > before.generation
 
 
 def test_an_output_of_another_input_is_replaced(client, gcs: storage.Client, put: Callable[..., str]):
-    body = {"input": put("changed.jsonl", '"good"\n'), "output": "gs://work/changed.out"}
+    body = {"input": put("changed.jsonl", '"good"\n'), "output": "gs://work/shards/changed.out"}
     assert client.post("/predict-shard", body).json()["records"] == 1
     put("changed.jsonl", '"good"\n"bad"\n')
     assert client.post("/predict-shard", body).json()["records"] == 2
-    assert len(read(gcs, "gs://work/changed.out")) == 2
+    assert len(read(gcs, "gs://work/shards/changed.out")) == 2
 
 
 def test_an_output_that_nothing_is_known_of_is_replaced(client, gcs: storage.Client, put: Callable[..., str]):
     put("unknown.out", "of someone else")
-    body = {"input": put("unknown.jsonl", '"good"\n'), "output": "gs://work/unknown.out"}
+    body = {"input": put("unknown.jsonl", '"good"\n'), "output": "gs://work/shards/unknown.out"}
     assert client.post("/predict-shard", body).json()["records"] == 1
-    found = gcs.bucket("work").get_blob("unknown.out")
+    found = gcs.bucket("work").get_blob("shards/unknown.out")
     found.metadata = {**found.metadata, "shard-summary": "damaged"}
     found.patch()
     assert client.post("/predict-shard", body).json()["records"] == 1
-    assert gcs.bucket("work").get_blob("unknown.out").generation > found.generation
+    assert gcs.bucket("work").get_blob("shards/unknown.out").generation > found.generation
 
 
 @pytest.mark.parametrize(("offset", "status"), [("0", 200), ("9", 502)], ids=["same", "other"])
@@ -151,12 +154,12 @@ def test_the_one_who_comes_second_keeps_what_the_first_wrote(
     client, gcs: storage.Client, put: Callable[..., str], monkeypatch: pytest.MonkeyPatch, offset: str, status: int
 ):
     """Both begin before there is an output; another's appears just before ours is complete."""
-    body = {"input": put("race.jsonl", '"good"\n'), "output": f"gs://work/race-{offset}.out"}
+    body = {"input": put("race.jsonl", '"good"\n'), "output": f"gs://work/shards/race-{offset}.out"}
     objects = client.app.service.storage
     write = objects.write
 
     def write_late(uri: str, ours: Any, generation: int, metadata: dict[str, str], content_type: str) -> None:
-        blob = gcs.bucket("work").blob(f"race-{offset}.out")
+        blob = gcs.bucket("work").blob(f"shards/race-{offset}.out")
         blob.metadata = {**metadata, "shard-offset": offset}
         blob.upload_from_string(b"theirs")
         write(uri, ours, generation, metadata, content_type)
@@ -180,10 +183,10 @@ def test_what_is_known_to_be_bad_is_passed_on(client, gcs: storage.Client, put: 
         {"text": "good", "row": "cells"},
     ]
     source = put("known.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
-    answer = client.post("/predict-shard", {"input": source, "output": "gs://work/known.out"}).json()
+    answer = client.post("/predict-shard", {"input": source, "output": "gs://work/shards/known.out"}).json()
     assert answer["failed"] == {"too_large": 2, "invalid_instance": 6}
     assert (answer["records"], answer["succeeded"], answer["timing"]["gpu_seconds"]) == (8, 0, 0)
-    written = read(gcs, "gs://work/known.out")
+    written = read(gcs, "gs://work/shards/known.out")
     assert written[0] == {"index": 0, "id": "a", "error": lines[0]["error"]}
     assert written[1] == {"index": 1, "error": lines[1]["error"]}
 
@@ -195,8 +198,8 @@ def test_the_senders_own_is_carried_and_no_model_reads_it(client, gcs: storage.C
     lines += [{"text": "a good film", "id": True}, {"text": "a good film", "id": ["a"]}]
     lines += [{"uri": uri, "id": "n"}, {"uri": missing, "id": "m"}, {"id": "only"}, {"row": ["only"]}]
     source = put("own.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
-    client.post("/predict-shard", {"input": source, "output": "gs://work/own.out", "parameters": {"top_k": 1}})
-    written = read(gcs, "gs://work/own.out")
+    client.post("/predict-shard", {"input": source, "output": "gs://work/shards/own.out", "parameters": {"top_k": 1}})
+    written = read(gcs, "gs://work/shards/own.out")
     plain = client.post("/predict", {"text": "a good film"}).json()["predictions"][0]
     assert [line.get("id") for line in written] == [*ids, None, None, "n", "m", "only", None]
     assert [type(line["id"]) for line in written[: len(ids)]] == list(map(type, ids))
@@ -217,9 +220,9 @@ def test_an_object_is_read_at_its_generation(client, gcs: storage.Client, put: C
     new = gcs.bucket("input").get_blob("page.txt").generation
     generations = [old, new, str(new), None, "newest", True, -1, 1.5]
     lines = [json.dumps({"uri": uri, "generation": generation}) for generation in generations]
-    body = {"input": put("pages.jsonl", "\n".join(lines)), "output": "gs://work/pages.out"}
+    body = {"input": put("pages.jsonl", "\n".join(lines)), "output": "gs://work/shards/pages.out"}
     client.post("/predict-shard", body)
-    written = read(gcs, "gs://work/pages.out")
+    written = read(gcs, "gs://work/shards/pages.out")
     codes = [line.get("error", {}).get("code") for line in written]
     assert codes == ["object_not_found", None, None, None, *["invalid_instance"] * 4]
     assert str(old) in written[0]["error"]["message"]
@@ -246,10 +249,10 @@ def test_csv_has_the_rows_cells_and_what_became_of_them(client, gcs: storage.Cli
     ]
     source = put("table.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
     answer = client.post(
-        "/predict-shard", {"input": source, "output": "gs://work/table.out.csv", "format": "csv"}
+        "/predict-shard", {"input": source, "output": "gs://work/shards/table.out.csv", "format": "csv"}
     ).json()
     assert answer["failed"] == {"empty": 1, "odd_row": 1, "invalid_instance": 1}
-    written = content(gcs, "gs://work/table.out.csv")
+    written = content(gcs, "gs://work/shards/table.out.csv")
     plain = client.post("/predict", {"text": "a good film"}).json()["predictions"][0]
     found = rows(written)
     assert [row[:2] for row in found[:5]] == cells
@@ -262,16 +265,16 @@ def test_csv_has_the_rows_cells_and_what_became_of_them(client, gcs: storage.Cli
         ["", "", "invalid_instance", ""],
     ]
     assert b"\r\n" not in written.replace(b"one\rold\r\nmac", b"")
-    assert gcs.bucket("work").get_blob("table.out.csv").content_type.startswith("text/csv")
+    assert gcs.bucket("work").get_blob("shards/table.out.csv").content_type.startswith("text/csv")
 
 
 def test_the_metadata_stays_within_what_an_object_may_have(client, gcs: storage.Client, put: Callable[..., str]):
     lines = [json.dumps({"error": {"code": f"{n:03}".rjust(64, "x"), "message": ""}}) for n in range(500)]
-    source, target = put("codes/" + "n" * 900, "\n".join(lines)), "gs://work/codes.out"
+    source, target = put("codes/" + "n" * 900, "\n".join(lines)), "gs://work/shards/codes.out"
     failed = client.post("/predict-shard", {"input": source, "output": target}).json()["failed"]
     assert sum(failed.values()) == 500
     assert failed["other"] == 500 - (len(failed) - 1)
-    metadata = gcs.bucket("work").get_blob("codes.out").metadata
+    metadata = gcs.bucket("work").get_blob("shards/codes.out").metadata
     assert sum(len(key.encode()) + len(value.encode()) for key, value in metadata.items()) < 8 * 1024
 
 
@@ -301,7 +304,7 @@ def test_there_is_one_line_out_for_each_line_in_whatever_they_are(
     client, gcs: storage.Client, put: Callable[..., str], records: Any, row: list[str], window: int, form: str
 ):
     lines = [json.dumps({**line, "id": n, "row": [str(n), *row]}) for n, (line, _) in enumerate(records)]
-    body = {"input": put("any.jsonl", "".join(line + "\n" for line in lines)), "output": "gs://work/any.out"}
+    body = {"input": put("any.jsonl", "".join(line + "\n" for line in lines)), "output": "gs://work/shards/any.out"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(windows, "MAX_LINES", window)
         answer = client.post("/predict-shard", {**body, "offset": 10, "format": form}).json()
@@ -314,13 +317,13 @@ def test_there_is_one_line_out_for_each_line_in_whatever_they_are(
     scores = [each["score"] for each in expected if each]
     labels = [each["label"] if each else "" for each in expected]
     if form == "csv":
-        found = rows(content(gcs, "gs://work/any.out"))
+        found = rows(content(gcs, "gs://work/shards/any.out"))
         assert [cells[:-4] for cells in found] == [[str(n), *row] for n in range(len(records))]
         assert [(cells[-4], cells[-2]) for cells in found] == [(a, b or "") for a, b in zip(labels, codes, strict=True)]
         assert [float(cells[-3]) for cells in found if cells[-3]] == pytest.approx(scores, abs=1e-5)
         assert {cells[-1] for cells in found} <= {""}
     else:
-        written = read(gcs, "gs://work/any.out")
+        written = read(gcs, "gs://work/shards/any.out")
         assert [(line["index"], line["id"]) for line in written] == [(10 + n, n) for n in range(len(records))]
         assert [line.get("label", "") for line in written] == labels
         assert [line.get("error", {}).get("code") for line in written] == codes
@@ -330,9 +333,15 @@ def test_there_is_one_line_out_for_each_line_in_whatever_they_are(
 @pytest.mark.parametrize(
     ("change", "status", "code"),
     [
-        ({"input": "gs://work/nothing-here"}, 404, "object_not_found"),
+        ({"input": "gs://work/shards/nothing-here"}, 404, "object_not_found"),
         ({"input": "gs://other/x"}, 400, "bucket_not_allowed"),
         ({"output": "gs://other/x"}, 400, "bucket_not_allowed"),
+        ({"input": "gs://input/x"}, 400, "bucket_not_allowed"),
+        ({"input": "gs://work/staged/x"}, 400, "bucket_not_allowed"),
+        ({"output": "gs://work/outcomes/x"}, 400, "bucket_not_allowed"),
+        ({"output": "gs://work/shardsx/y"}, 400, "bucket_not_allowed"),
+        ({"output": "gs://input/x"}, 400, "bucket_not_allowed"),
+        ({"output": "gs://output/x"}, 400, "bucket_not_allowed"),
         ({"output": "work/x"}, 400, "invalid_uri"),
         ({"offset": -1}, 400, "malformed_request"),
         ({"offset": "0"}, 400, "malformed_request"),
@@ -344,15 +353,17 @@ def test_there_is_one_line_out_for_each_line_in_whatever_they_are(
 def test_a_shard_that_cannot_be_predicted_on(
     client, put: Callable[..., str], change: dict[str, Any], status: int, code: str
 ):
-    body = {"input": put("fine.jsonl", '"good"\n'), "output": "gs://work/fine.out", **change}
+    body = {"input": put("fine.jsonl", '"good"\n'), "output": "gs://work/shards/fine.out", **change}
     answer = client.post("/predict-shard", body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
 
 
 def test_an_empty_shard_has_an_empty_output(client, gcs: storage.Client, put: Callable[..., str]):
-    answer = client.post("/predict-shard", {"input": put("empty.jsonl", ""), "output": "gs://work/empty.out"}).json()
+    answer = client.post(
+        "/predict-shard", {"input": put("empty.jsonl", ""), "output": "gs://work/shards/empty.out"}
+    ).json()
     assert (answer["records"], answer["failed"]) == (0, {})
-    assert read(gcs, "gs://work/empty.out") == []
+    assert read(gcs, "gs://work/shards/empty.out") == []
 
 
 def test_instances_may_lie_in_storage(client, put: Callable[..., str]):
@@ -415,16 +426,70 @@ def test_a_text_that_begins_like_an_image_is_a_text(client, put: Callable[..., s
     assert client.post("/predict", {"instances": [{"uri": uri}]}).json()["model"]["name"] == "moods"
 
 
-def test_any_object_name_can_be_an_instance(client, put: Callable[..., str]):
-    uri = put("notes/a#1?x=ü%20 +.txt", "a good film", "input")
+@pytest.mark.parametrize(
+    "name", ["notes/a#1?x=ü%20 +.txt", "/a.txt", "a//b.txt", "a/../b.txt", "../work/a.txt", "a.txt#1", "%2e%2e/a.txt"]
+)
+def test_any_object_name_can_be_an_instance(client, put: Callable[..., str], name: str):
+    uri = put(name, "a good film", "input")
     assert "label" in client.post("/predict", {"instances": [{"uri": uri}]}).json()["predictions"][0]
+
+
+FOREIGN = {
+    "gs://output/x": "bucket_not_allowed",
+    "gs://work/x": "bucket_not_allowed",
+    "gs://work/shards/own.jsonl": "bucket_not_allowed",
+    "gs://work/staged": "bucket_not_allowed",
+    "gs://work/stagedx/y": "bucket_not_allowed",
+    "gs://work//staged/x": "bucket_not_allowed",
+    "gs://INPUT/x": "bucket_not_allowed",
+    "gs://%69nput/x": "bucket_not_allowed",
+    "gs://input%2Fx/y": "bucket_not_allowed",
+    "gs://input:80/x": "bucket_not_allowed",
+    "gs://user@input/x": "bucket_not_allowed",
+    "gs://../input/x": "bucket_not_allowed",
+    "GS://input/x": "invalid_uri",
+    " gs://input/x": "invalid_uri",
+    "gs:///input/x": "invalid_uri",
+    "gs://input": "invalid_uri",
+    "gs://input/": "invalid_uri",
+    "gs://input/.": "invalid_uri",
+    "gs://input/..": "invalid_uri",
+    "gs://input/" + "x" * 1025: "invalid_uri",
+}
+
+
+def test_instances_lie_in_the_input_bucket_or_are_staged_by_the_pipeline(
+    client, gcs: storage.Client, put: Callable[..., str]
+):
+    put("own.jsonl", '"good"\n')
+    gcs.bucket("work").blob("staged/job/000.txt").upload_from_string("a good film")
+    instances = [{"uri": uri} for uri in ("gs://work/staged/job/000.txt", *FOREIGN)]
+    staged, *refused = client.post("/predict", {"instances": instances}).json()["predictions"]
+    assert "label" in staged
+    assert dict(zip(FOREIGN, (prediction["error"]["code"] for prediction in refused), strict=True)) == FOREIGN
+
+
+@pytest.mark.parametrize(
+    "content_type", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; a=application/json"]
+)
+def test_a_web_page_cannot_post_a_shard_without_a_preflight(
+    client, gcs: storage.Client, put: Callable[..., str], content_type: str | None
+):
+    name = f"page-{content_type!r:.12}"
+    body = json.dumps({"input": put(f"{name}.jsonl", '"good"\n'), "output": f"gs://work/shards/{name}.out"})
+    headers = {} if content_type is None else {"content-type": content_type}
+    answer = client.post("/predict-shard", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (415, "unsupported_media_type")
+    assert gcs.bucket("work").get_blob(f"shards/{name}.out") is None
+    accepted = client.post("/predict-shard", content=body, headers={"content-type": "Application/JSON; charset=utf-8"})
+    assert accepted.status_code == 200
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
 def test_texts_that_were_cut_say_so(client, gcs: storage.Client, put: Callable[..., str], form: str):
     texts = ["film " * 100, "a good film", "film " * 20_000, ""]
     lines = [json.dumps({"text": text, "row": ["x"]}) for text in texts]
-    body = {"input": put("long.jsonl", "\n".join(lines)), "output": f"gs://work/long.out.{form}", "format": form}
+    body = {"input": put("long.jsonl", "\n".join(lines)), "output": f"gs://work/shards/long.out.{form}", "format": form}
     client.post("/predict-shard", body)
     if form == "csv":
         assert [row[-1] for row in rows(content(gcs, body["output"]))] == ["true", "", "true", ""]
@@ -434,7 +499,7 @@ def test_texts_that_were_cut_say_so(client, gcs: storage.Client, put: Callable[.
 
 def test_a_device_that_fails_on_most_records_writes_no_shard(client, gcs: storage.Client, put: Callable[..., str]):
     source = put("sick.jsonl", '{"text": "a good film"}\n' * 20 + '{"text": ""}\n' * 5)
-    request = {"input": source, "output": "gs://work/sick.out.jsonl", "offset": 0}
+    request = {"input": source, "output": "gs://work/shards/sick.out.jsonl", "offset": 0}
     network = client.app.service.catalog.default("text").network
     words = network.words.clone()
     network.words.fill_(float("nan"))  # as memory that went bad would
@@ -443,5 +508,5 @@ def test_a_device_that_fails_on_most_records_writes_no_shard(client, gcs: storag
     finally:
         network.words.copy_(words)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
-    assert gcs.bucket("work").get_blob("sick.out.jsonl") is None
+    assert gcs.bucket("work").get_blob("shards/sick.out.jsonl") is None
     assert client.post("/predict-shard", request).json()["succeeded"] == 20

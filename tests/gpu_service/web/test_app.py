@@ -91,6 +91,20 @@ def test_a_single_instance_past_its_deadline_is_a_timeout(client, path: str, bod
     assert errors(client)["deadline_exceeded"] == before + 1
 
 
+@pytest.mark.parametrize("unit", ["[]", "{}", "0", '""', '{"":[[]]}'])
+@pytest.mark.parametrize("path", ["/predict", "/predict-shard", "/v2/models/moods/infer"])
+def test_a_body_of_very_many_values_is_refused_before_it_is_decoded(client, path: str, unit: str):
+    content = '{"instances": [' + ",".join([unit] * 100_001) + "]}"
+    answer = client.post(path, content=content, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+
+
+def test_the_commas_and_brackets_of_texts_are_not_values(client):
+    texts = ["[" * 100_001, ',"\\' * 50_001]
+    predictions = client.post("/predict", {"instances": texts}).json()["predictions"]
+    assert all("label" in prediction for prediction in predictions)
+
+
 def test_the_error_of_a_tensor_names_the_instance(client):
     data = {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [2], "data": ["a good film", ""]}]}
     answer = client.post("/v2/models/moods/infer", data)
