@@ -1,12 +1,12 @@
 """The family of formats that an object's name and content type promise."""
 
 FAMILIES = {  # by the name's extension
-    "image": "jpg jpeg jpe jfif png webp gif bmp dib tif tiff",
+    "image": "jpg jpeg jpe jfif png webp gif bmp dib tif tiff heic heif avif psd",
     "text": "txt text md markdown rst log",
     "csv": "csv tsv tab",
     "json": "json jsonl ndjson",
     "other": "pdf zip gz bz2 xz 7z rar tar doc docx xls xlsx ppt pptx odt ods mp3 mp4 wav avi mov exe dll so parquet "
-    "avro heic heif avif psd",
+    "avro",
 }
 EXTENSIONS = {extension: family for family, extensions in FAMILIES.items() for extension in extensions.split()}
 CONTENT_TYPES = {

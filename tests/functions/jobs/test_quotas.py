@@ -62,18 +62,6 @@ def test_what_an_instance_has_left_of_an_hour_is_lost_with_it(cloud: Cloud, cloc
     assert taken.count(True) == 250
 
 
-def test_what_is_given_back_may_be_taken_again(cloud: Cloud, clock: Clock) -> None:
-    quota = Quota(cloud.work, 2, clock)
-    assert [quota.take() for _ in range(3)] == [True, True, False]
-    quota.give_back()
-    assert [quota.take() for _ in range(2)] == [True, False]
-    clock.now += timedelta(hours=1)
-    large = Quota(cloud.work, 300, clock)
-    assert large.take()
-    large.give_back()
-    assert [large.take() for _ in range(310)].count(True) == 300
-
-
 def test_an_hour_is_one_on_the_clock_of_one_day(cloud: Cloud, clock: Clock) -> None:
     def takes() -> bool:
         return starts(Quota(cloud.work, 1, clock))
