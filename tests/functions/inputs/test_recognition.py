@@ -137,7 +137,7 @@ CASES: list[tuple[str, bytes | str, str | None, str]] = [
     ("a.json", json.dumps({"instances": 7}), None, "unknown_kind"),
     ("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", None, "unknown_kind"),
     ("a.jpg", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "image/jpeg", "unknown_kind"),
-    ("a.avif", b"\0\0\0\x1cftypavif\0\0\0\0mif1avif", "image/avif", "unknown_kind"),
+    ("a.avif", b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", "image/avif", "unknown_kind"),
     ("a.psd", b"8BPS\0\x01" + bytes(20), None, "unknown_kind"),
     ("a.zip", archive(), None, "unknown_kind"),
     ("a", archive(), None, "unknown_kind"),
