@@ -346,11 +346,14 @@ def test_a_message_is_pushed_once_though_its_push_takes_long() -> None:
             it.publish("a")
             await it.pushed(1)
             it.clock.advance(65)  # the ack deadline is 10 s; the lease outlives it
-            it.publish("b")
-            await it.pushed(2)
+            for text in "bc":
+                it.publish(text)
+                await it.pushed("abc".index(text) + 1)
+                it.clock.advance(2)
             it.receiver.gate.set()
             await it.idle()
-            assert [json.loads(push.body)["message"]["data"] for push in it.receiver.pushes] == ["YQ==", "Yg=="]
+            data = [json.loads(push.body)["message"]["data"] for push in it.receiver.pushes]
+            assert [base64.b64decode(text) for text in data] == [b"a", b"b", b"c"]
 
     asyncio.run(check())
 
@@ -409,5 +412,42 @@ def test_what_was_under_way_at_a_stop_is_pushed_after_the_start_as_not_attempted
                     receiver.gate.set()
                     await it.idle()
             assert [json.loads(push.body)["deliveryAttempt"] for push in receiver.pushes] == [1, 1]
+
+    asyncio.run(check())
+
+
+def test_the_log_says_why_an_endpoint_was_not_reached(caplog: pytest.LogCaptureFixture) -> None:
+    async def check() -> None:
+        async with rig() as it:
+            async with receiving() as gone:
+                it.receiver.url = gone.url
+            it.subscribe()
+            it.publish("a")
+            await until(lambda: bool(caplog.records))
+            assert gone.url.removeprefix("http://") in outcomes(caplog)[0]
+
+    asyncio.run(check())
+
+
+def test_a_status_acknowledges_though_the_body_breaks_off() -> None:
+    calls = 0
+
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal calls
+        calls += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+        await writer.drain()
+        writer.close()
+
+    async def check() -> None:
+        async with rig() as it:
+            server = await asyncio.start_server(break_off, "127.0.0.1", 0)
+            it.receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            it.subscribe()
+            it.publish("a")
+            await it.idle()
+            server.close()
+        assert calls == 1
 
     asyncio.run(check())

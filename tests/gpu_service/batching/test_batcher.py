@@ -262,3 +262,110 @@ def test_a_request_cancelled_while_its_batch_runs_leaves_the_others_their_answer
             assert echo.batches == [["first"], ["before", "gone", "after"]]
 
     asyncio.run(check())
+
+
+class Watching:
+    """Keeps the orders of every batch, and what was told of it."""
+
+    def __init__(self) -> None:
+        self.orders: list[list[Any]] = []
+        self.told: list[tuple[int, list[float], float]] = []
+
+    def batch(self, batch: Batch, units: int, queue_s: Sequence[float], seconds: float) -> None:
+        self.orders.append([ticket.owner for ticket in batch.tickets])
+        self.told.append((units, list(queue_s), seconds))
+
+
+def test_each_request_is_told_its_share_of_the_device_and_how_long_it_waited():
+    now = 0.0
+
+    async def check() -> None:
+        nonlocal now
+        echo, seen = Slow(), Watching()
+        cost = Cost(0.001, 0.001, packed=True, limit=64, max_seconds=10.0)
+        scheduler = Scheduler({"m": cost}, max_queue=100, max_wait_s=60.0)
+        made = Batcher({"m": echo}, scheduler, seen, clock=lambda: now)
+        made.start()
+        first = asyncio.create_task(ask(made, "first"))
+        await echo.runs()
+        one = asyncio.create_task(ask(made, "a"))
+        three = asyncio.create_task(ask(made, "b", "c", "d"))
+        await asyncio.sleep(0)
+        now = 5.0
+        echo.release()
+        await echo.runs()
+        now = 8.0
+        echo.release()
+        assert await asyncio.gather(first, one, three) == [["first"], ["a"], ["b", "c", "d"]]
+        await made.stop()
+        assert seen.told == [(1, [0.0], 5.0), (4, [5.0] * 4, 3.0)]
+        small, large = seen.orders[1][0], seen.orders[1][1]
+        assert (small.device_s, small.batch_s, small.queue_s) == (0.75, 3.0, 5.0)
+        assert (large.device_s, large.batch_s, large.queue_s) == (2.25, 3.0, 5.0)
+        assert seen.orders[0][0].device_s == 5.0
+        assert cost.seconds(1) > 0.002, "what the batches took is learnt"
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(("seconds", "retry_after"), [(0.1, 1), (2.5, 3), (61.0, 60)])
+def test_who_is_refused_is_told_when_the_queue_will_be_shorter(seconds: float, retry_after: int):
+    async def check() -> None:
+        echo = Slow()
+        cost = Cost(seconds, 1e-9, packed=True, limit=64, max_seconds=1e9)
+        made = Batcher({"m": echo}, Scheduler({"m": cost}, max_queue=1, max_wait_s=1e9), Silent())
+        made.start()
+        first = asyncio.create_task(ask(made, "first"))
+        await echo.runs()
+        second = asyncio.create_task(ask(made, "second"))
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded) as refused:
+            await ask(made, "third")
+        assert refused.value.retry_after == retry_after
+        with pytest.raises(Overloaded):
+            made.admit(1)
+        for _ in range(2):
+            echo.release()
+        assert await asyncio.gather(first, second) == [["first"], ["second"]]
+        made.admit(1)
+        await made.stop()
+        with pytest.raises(Unavailable):
+            made.admit(1)
+
+    asyncio.run(check())
+
+
+def test_a_request_without_instances_waits_for_nothing():
+    async def check() -> None:
+        async with batcher(Echo()) as made:
+            assert await asyncio.wait_for(ask(made), 10) == []
+
+    asyncio.run(check())
+
+
+def test_a_deadline_that_passes_while_the_device_is_busy_is_told_when_it_is_free():
+    now = 0.0
+
+    async def check() -> None:
+        nonlocal now
+        echo, seen = Slow(), Watching()
+        cost = Cost(0.001, 0.001, packed=True, limit=64, max_seconds=10.0)
+        scheduler = Scheduler({"m": cost}, max_queue=100, max_wait_s=60.0)
+        made = Batcher({"m": echo}, scheduler, seen, clock=lambda: now)
+        made.start()
+        first = asyncio.create_task(ask(made, "first", deadline=4.0))
+        await echo.runs()
+        late = asyncio.create_task(ask(made, "late", deadline=4.0))
+        patient = asyncio.create_task(ask(made, "patient", deadline=5.5))
+        await asyncio.sleep(0)
+        now = 5.0
+        echo.release()
+        await echo.runs()
+        echo.release()
+        assert await first == ["first"]
+        assert isinstance((await late)[0], DeadlineExceeded)
+        assert await patient == ["patient"]
+        await made.stop()
+        assert echo.batches == [["first"], ["patient"]]
+
+    asyncio.run(check())

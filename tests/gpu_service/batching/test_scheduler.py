@@ -303,3 +303,65 @@ def test_a_flow_that_was_busy_keeps_what_it_used_when_it_comes_back():
     chosen.add([ticket(10, model="a") for _ in range(20)], 0.0)
     turns = [batch.model for _ in range(20) if (batch := chosen.next(0.0)[0])]
     assert turns.count("b") == pytest.approx(15, abs=1)
+
+
+@pytest.mark.parametrize("cost", [packed(40), padded(40)], ids=["packed", "padded"])
+def test_a_batch_may_fill_the_budget_to_the_last_unit(cost: Cost):
+    chosen = scheduler(m=replace(cost, enough=10_000))
+    waiting = [ticket(10) for _ in range(5)]
+    chosen.add(waiting, 7.0)
+    assert {each.arrived for each in waiting} == {7.0}
+    sizes = []
+    while batch := chosen.next(7.0)[0]:
+        sizes.append(len(batch.tickets))
+        assert batch.seconds == cost.seconds(10 * len(batch.tickets))
+        assert chosen.waiting == 5 - sum(sizes)
+    assert sizes == [4, 1]
+
+
+def test_a_deadline_counts_from_the_moment_it_names():
+    chosen = scheduler(m=packed())
+    now, later = ticket(deadline=2.0), ticket(deadline=2.001)
+    chosen.add([now, later], 0.0)
+    batch, expired = chosen.next(2.0)
+    assert batch is not None
+    assert (batch.tickets, expired) == ([later], [now])
+
+
+def test_what_leaves_the_queue_unrun_is_no_longer_waited_for():
+    chosen = scheduler(m=packed(100))
+    gone = ticket(100)
+    chosen.add([gone, *(ticket(100, deadline=1.0) for _ in range(3)), *(ticket(100) for _ in range(2))], 0.0)
+    gone.cancelled = True
+    batch, expired = chosen.next(2.0)
+    assert batch is not None
+    assert (len(batch.tickets), len(expired), chosen.waiting) == (1, 3, 1)
+    alone = scheduler(m=packed(100))
+    alone.add([ticket(100)], 0.0)
+    assert chosen.wait_s == alone.wait_s > 0
+
+
+def test_time_that_a_batch_took_beyond_what_was_expected_is_charged():
+    chosen = scheduler(a=packed(10), b=packed(10))
+    chosen.add([ticket(10, model=model) for model in "ab" for _ in range(200)], 0.0)
+    turns: Counter[str] = Counter()
+    for _ in range(80):
+        batch = chosen.next(0.0)[0]
+        assert batch is not None
+        turns[batch.model] += 1
+        true = 0.003 if batch.model == "a" else 0.009
+        chosen.flows[batch.model, False].cost.base = 0.002  # what is learnt is no part of this
+        chosen.flows[batch.model, False].cost.each = 0.0001
+        chosen.charge(batch, true, 0.0)
+    assert turns["a"] == pytest.approx(60, abs=2)
+
+
+def test_neighbours_by_size_join_the_oldest_nearest_first():
+    cost = Cost(base=0.01, each=0.001, packed=False, limit=44, max_seconds=10.0, enough=10_000)
+    chosen = scheduler(m=cost)
+    chosen.add([ticket(size) for size in (10, 3, 9, 11, 18)], 0.0)
+    batches = []
+    while batch := chosen.next(0.0)[0]:
+        batches.append([each.size for each in batch.tickets])
+    assert batches[0] == [10, 9, 11]
+    assert sorted(size for sizes in batches for size in sizes) == [3, 9, 10, 11, 18]
