@@ -156,7 +156,7 @@ def test_a_task_of_the_job_is_killed_in_the_middle(stack: Stack, client: storage
     assert any(execution.get("retriedCount", 0) > 0 for execution in executions)
 
 
-def test_a_shard_that_always_fails_is_named_and_replayed_alone(stack: Stack, client: storage.Client) -> None:
+def test_a_shard_that_always_fails_is_reported_and_replayed_alone(stack: Stack, client: storage.Client) -> None:
     with paused("gpu_service"):
         document = upload(client, "lost-shard.csv", 1000)
         give_up = time.monotonic() + 60

@@ -1,4 +1,4 @@
-"""The local stack as processes: the demo, a power cut during it, and what `make local` promises."""
+"""The local stack as processes: the demo, a kill during it, and what `make local` promises."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def wait_for(client: storage.Client, name: str, timeout_s: float = 60) -> dict:
     "options",
     [pytest.param((), id="undisturbed", marks=pytest.mark.long), pytest.param(("--kill",), id="with a power cut")],
 )
-def test_the_demo_comes_out_as_expected_and_every_document_follows_its_schema(options: tuple[str, ...]):
+def test_the_demo_has_the_expected_outcomes_and_valid_documents(options: tuple[str, ...]):
     finished = demo(*options)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     output = ROOT / ".local" / "demo" / "output"

@@ -48,7 +48,7 @@ GPU_JOB = "projects/p/locations/l/jobs/gpu-job"
 
 
 class Hasty:
-    """A clock on which every wait is over at once, and is remembered."""
+    """A clock whose sleeps return immediately and are recorded."""
 
     def __init__(self) -> None:
         self.waits: list[float] = []
@@ -62,7 +62,7 @@ class Hasty:
 
 
 class Ticking(Hasty):
-    """Every look at it is ten seconds later."""
+    """Each reading is ten seconds later than the last."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class Ticking(Hasty):
 
 
 class Services:
-    """What each path answers, in turn (the last answer repeats), and every request that came."""
+    """The responses of each path in order, the last one repeated, and every request received."""
 
     def __init__(self, **answers: list[tuple[int, Any]]) -> None:
         self.answers = {
@@ -98,7 +98,7 @@ class Services:
 
     @property
     def concluded(self) -> dict[str, Any]:
-        """The one body that reached postprocess last."""
+        """The body of the last request to postprocess."""
         return self.requests["/postprocess"][-1]["body"]
 
 
@@ -160,7 +160,7 @@ def test_a_single_input_is_prepared_predicted_and_concluded():
     assert concluded["lineage"]["service_revisions"] == {"preprocess": "preprocess-1", "gpu_service": "gpu-1"}
 
 
-def test_every_call_carries_the_trace_and_a_token_for_the_service_it_goes_to():
+def test_every_call_carries_the_trace_and_a_token_for_its_service():
     services = Services(preprocess=[(200, PREPARED)], predict=[(200, PREDICTION)])
     execute(services)
     for path, requests in services.requests.items():
@@ -184,7 +184,7 @@ def test_a_time_series_goes_to_forecast_alone():
     assert services.concluded["lineage"]["service_revisions"] == {"forecast": "forecast-1"}
 
 
-def test_a_batch_predicts_every_shard_and_hands_on_where_they_are():
+def test_a_batch_predicts_every_shard_and_passes_on_their_location():
     services = Services(preprocess=[(200, BATCH)], predict_shard=[(200, SUMMARY)])
     assert execute(services, kind="records").state == "SUCCEEDED"
     asked = sorted(
@@ -206,7 +206,7 @@ def test_a_batch_predicts_every_shard_and_hands_on_where_they_are():
     assert services.concluded["lineage"]["service_revisions"] == {"preprocess": "preprocess-1"}
 
 
-def test_workflow_functions_and_gpu_job_name_a_batch_s_objects_alike():
+def test_workflow_functions_and_gpu_job_agree_on_a_batch_s_objects():
     services = Services(preprocess=[(200, BATCH)], predict_shard=[(200, SUMMARY)])
     execute(services, kind="records")
     fields: dict[str, Any] = {key: value for key, value in BATCH.items() if key not in ("mode", "revision")}
@@ -224,13 +224,13 @@ def test_workflow_functions_and_gpu_job_name_a_batch_s_objects_alike():
         assert by_workflow == by_functions == job.shard(shard)
 
 
-def test_a_gpu_service_that_does_not_name_its_revision_serves_as_well():
+def test_a_gpu_service_without_a_revision_is_accepted():
     services = Services(preprocess=[(200, PREPARED)], predict=[(200, {"predictions": []})])
     assert execute(services).state == "SUCCEEDED"
     assert services.concluded["lineage"]["service_revisions"]["gpu_service"] == "unknown"
 
 
-def test_a_shard_that_fails_costs_the_others_nothing():
+def test_a_failed_shard_does_not_affect_the_others():
     broken = {"error": {"code": "storage_failed", "message": "No."}}
     services = Services(preprocess=[(200, BATCH)], predict_shard=[(500, broken), (200, SUMMARY)])
     assert execute(services, kind="records").state == "SUCCEEDED"
@@ -240,7 +240,7 @@ def test_a_shard_that_fails_costs_the_others_nothing():
     ]
 
 
-def test_a_batch_of_which_nothing_came_is_a_failed_execution():
+def test_a_batch_without_output_fails_the_execution():
     failed = {"status": "failed", "document": "gs://out/failed/doc.json", "job": JOB["job"]}
     services = Services(preprocess=[(200, BATCH)], predict_shard=[(500, "broken")], postprocess=[(200, failed)])
     outcome = execute(services, kind="records")
@@ -250,13 +250,13 @@ def test_a_batch_of_which_nothing_came_is_a_failed_execution():
     assert len(services.requests["/postprocess"]) == 1
 
 
-def test_of_very_many_shards_that_fail_most_are_left_to_a_replay():
+def test_most_of_very_many_failed_shards_are_left_to_a_replay():
     services = Services(preprocess=[(200, BATCH | {"shards": 500})], predict_shard=[(500, "broken")])
     assert execute(services, kind="records").state == "SUCCEEDED"
     assert 20 <= len(services.requests["/predict-shard"]) < 30
 
 
-def test_progress_is_told_as_shards_finish_and_nobody_minds_when_that_fails():
+def test_progress_is_reported_as_shards_finish_and_its_failures_are_ignored():
     services = Services(preprocess=[(200, BATCH)], predict_shard=[(200, SUMMARY)], postprocess=[(503, ""), (200, DONE)])
     assert execute(services, Ticking(), kind="records").state == "SUCCEEDED"
     told = [request["body"] for request in services.requests["/postprocess"] if "progress" in request["body"]]
@@ -265,14 +265,14 @@ def test_progress_is_told_as_shards_finish_and_nobody_minds_when_that_fails():
     assert "batch" in services.concluded
 
 
-def test_regions_are_asked_in_their_order_when_one_fails():
+def test_regions_are_tried_in_order_when_one_fails():
     services = Services(preprocess=[(200, PREPARED)], down__predict=[(503, "")], predict=[(200, PREDICTION)])
     assert execute(services, regions=("/down/", "")).state == "SUCCEEDED"
     assert len(services.requests["/down//predict"]) == 3
     assert services.concluded["prediction"] == PREDICTION
 
 
-def test_a_refusal_is_not_asked_for_in_another_region():
+def test_a_refused_request_is_not_sent_to_another_region():
     refusal = {"error": {"code": "model_not_found", "message": "No."}}
     services = Services(preprocess=[(200, PREPARED)], down__predict=[(404, refusal)], predict=[(200, PREDICTION)])
     assert execute(services, regions=("/down/", "")).result["status"] == "rejected"
@@ -305,7 +305,7 @@ def test_above_the_threshold_a_job_runs_the_shards(tasks: dict[str, int], errors
     assert "/predict-shard" not in services.requests
 
 
-def test_a_service_that_says_again_is_asked_again_with_growing_waits():
+def test_a_retryable_status_is_retried_with_growing_delays():
     clock = Hasty()
     busy = {"error": {"code": "queue_full", "message": "The queue is full."}}
     services = Services(preprocess=[(200, PREPARED)], predict=[(429, busy), (503, busy), (503, ""), (200, PREDICTION)])
@@ -343,7 +343,7 @@ def test_a_crash_of_a_service_ends_as_a_failure_and_the_execution_fails_with_its
     assert len(services.requests["/predict"]) == 1, "500 is not for repeating"
 
 
-def test_a_service_that_stays_away_fails_after_all_retries():
+def test_a_service_that_stays_down_fails_after_all_retries():
     clock = Hasty()
     services = Services(preprocess=[(503, "")])
     assert execute(services, clock).state == "FAILED"

@@ -1,4 +1,4 @@
-"""Measures predictions on a large CSV: by the local stack, a plain transformers pipeline, and Ray Data.
+"""Measures predictions on a large CSV by the local stack, a plain transformers pipeline, and Ray Data.
 
     python -m benchmarks.batches.run [--rows 200000] [--peer-rows 200000] [--only stack,plain,ray] [--save]
 

@@ -1,4 +1,4 @@
-"""A realistic first request for each function, whose answer needs the function's clients."""
+"""A realistic first request for each function, which makes it use all its clients."""
 
 import base64
 import json

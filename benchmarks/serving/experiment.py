@@ -1,4 +1,4 @@
-"""The frame of the three smaller measurements: options, a row per server, and the published table."""
+"""What the three smaller measurements share: options, a row per server, and the published table."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""The servers that are compared: how each is started, in which environment, and what its requests look like."""
+"""The compared servers: how each is started, in which environment, and what its requests look like."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Where Google's documentation leaves the behaviour open: what this emulator assumes.
+"""What this emulator assumes where Google's documentation leaves the behaviour open.
 
 Assumptions that are not a constant below:
 

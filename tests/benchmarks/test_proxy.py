@@ -17,11 +17,11 @@ from benchmarks.pipeline.proxy import CountingProxy, operation
         ("GET", "/other?x=1", "GET /other"),
     ],
 )
-def test_a_request_is_named_by_what_it_does(method: str, path: str, phrase: str) -> None:
+def test_a_request_is_classified_by_operation_and_bucket(method: str, path: str, phrase: str) -> None:
     assert operation(method, path) == phrase
 
 
-def test_a_target_that_hangs_up_is_answered_for_with_502(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_target_that_closes_the_connection_gives_502(caplog: pytest.LogCaptureFixture) -> None:
     async def hang_up(request: web.Request) -> web.Response:
         assert request.transport is not None
         request.transport.abort()

@@ -169,7 +169,7 @@ def test_a_small_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.chaos
 @pytest.mark.timeout(3600)
-def test_a_great_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """CHAOS_INPUTS (2000) uploads, while services are killed CHAOS_KILLS (60) times."""
     count, kills = int(os.environ.get("CHAOS_INPUTS", "2000")), int(os.environ.get("CHAOS_KILLS", "60"))
     sweep_every_s = 60 if count > 1000 else 15

@@ -73,14 +73,14 @@ class TestADeploymentFromTheFirstRunToTheEnd:
 
     pytestmark = in_order
 
-    def test_it_stops_where_google_refuses(self, project: Project):
+    def test_a_refused_request_stops_the_script(self, project: Project):
         project.google.refuse_after = 30
         run = project.run("deploy.sh")
         assert run.returncode != 0
         assert "The deployment is interrupted here." in run.stderr
         assert len(project.google.changes) == 30
 
-    def test_the_next_run_completes_what_the_inventory_says(self, project: Project):
+    def test_the_next_run_completes_the_deployment(self, project: Project):
         project.google.refuse_after = None
         before = {key: body for method, key, body in project.google.changes if method == "POST"}
         run = project.run("deploy.sh")
@@ -97,7 +97,7 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         assert run.returncode == 0, run.stderr[-3000:]
         assert project.google.changes[count:] == []
 
-    def test_uploads_go_together_once_it_is_switched_on_and_each_alone_again_afterwards(self, project: Project):
+    def test_micro_batching_can_be_switched_on_and_off_again(self, project: Project):
         project.env["MICRO_BATCHING"] = "true"
         given = {"project_id": "my-project", "gpu_image": recorded.image(project.google)}
         run = project.run("deploy.sh", "triggers", "schedules")
@@ -127,7 +127,7 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         assert changed == {"inference-preprocess"}
         assert project.run("deploy.sh", "preprocess").returncode == 0
 
-    def test_another_region_gets_the_service_and_its_address_goes_to_the_workflow(self, project: Project):
+    def test_another_region_gets_the_service_and_the_workflow_its_url(self, project: Project):
         project.env["GPU_REGIONS"] = "us-central1,europe-west4"
         run = project.run("deploy.sh", "gpu", "callers", "workflow")
         del project.env["GPU_REGIONS"]
@@ -141,7 +141,7 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         assert run.returncode == 0, run.stdout
         assert "MISSING" not in run.stdout
 
-    def test_the_doctor_names_what_is_missing_and_how_to_mend_it(self, project: Project):
+    def test_the_doctor_reports_what_is_missing_and_its_repair(self, project: Project):
         google = project.google
         function = next(key for key in google.resources if key.endswith("functions/inference-forecast"))
         taken = google.resources.pop(function)
@@ -167,7 +167,7 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         assert "Nothing was deleted." in run.stderr
         assert project.google.changes[count:] == []
 
-    def test_destroying_leaves_what_holds_data_and_nothing_else_that_costs(self, project: Project):
+    def test_destroying_keeps_only_the_buckets_with_data(self, project: Project):
         project.env["GPU_REGIONS"] = "us-central1,europe-west4"
         run = project.run("destroy.sh", "--yes")
         del project.env["GPU_REGIONS"]
@@ -184,7 +184,7 @@ class TestADeploymentFromTheFirstRunToTheEnd:
 class TestADryRun:
     pytestmark = real_gcloud
 
-    def test_it_shows_every_command_and_changes_nothing(self, project: Project):
+    def test_a_dry_run_shows_every_command_and_changes_nothing(self, project: Project):
         count = len(project.google.changes)
         run = project.run("deploy.sh", "--dry-run")
         assert run.returncode == 0, run.stderr[-3000:]
@@ -206,7 +206,7 @@ def test_an_unknown_step_is_refused(tmp_path: Path):
     assert "There is no function or step on-uplaod." in run.stderr
 
 
-def test_a_bad_variable_is_refused_before_anything_is_done(tmp_path: Path):
+def test_an_invalid_variable_is_refused_before_anything_runs(tmp_path: Path):
     log = stub(tmp_path)
     env = {**os.environ, "PROJECT_ID": "my-project", "TIMEOUT_SECONDS": "5", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     run = subprocess.run([ROOT / "deploy/gcloud/deploy.sh"], env=env, capture_output=True, text=True)
@@ -250,7 +250,7 @@ def test_every_command_and_flag_exists(tmp_path: Path, micro_batching: str, step
     assert recorded.unknown_flags(commands) == []
 
 
-def test_an_invented_flag_would_be_noticed():
+def test_an_unknown_flag_is_detected():
     assert recorded.unknown_flags([["functions", "deploy", "x", "--gpus=1"]]) == ["functions deploy --gpus"]
     assert recorded.unknown_flags([["functions", "explode", "x"]]) == ["functions explode x"]
 
@@ -266,7 +266,7 @@ def test_shellcheck_finds_nothing(script: Path):
 @pytest.mark.parametrize(
     "script", [path for path in SCRIPTS if os.access(path, os.X_OK)], ids=lambda path: path.parent.name
 )
-def test_every_script_says_how_it_is_used(script: Path):
+def test_every_script_prints_its_usage(script: Path):
     run = subprocess.run([script, "--help"], capture_output=True, text=True)
     assert run.returncode == 0
     assert f"PROJECT_ID=my-project {script.relative_to(ROOT)}" in run.stdout

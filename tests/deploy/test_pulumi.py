@@ -100,12 +100,12 @@ def camel(name: str) -> str:
     return first + "".join(part.capitalize() for part in rest)
 
 
-def test_it_makes_just_what_the_inventory_says():
+def test_it_creates_exactly_the_inventory():
     system = inventory.load({"project_id": "my-project"})
     assert terraformed.shape_of(run()) == shape.plain(shape.expected(system))
 
 
-def test_variables_reach_what_they_are_for():
+def test_variables_reach_their_resources():
     found = run(max_instances="7", preprocess_memory="4Gi", keep_data="false", ingress="internal")
     service = next(r["values"] for r in found if r["type"] == "google_cloud_run_v2_service")
     assert service["template"][0]["scaling"][0]["max_instance_count"] == 7
@@ -115,22 +115,22 @@ def test_variables_reach_what_they_are_for():
     assert functions["inference-preprocess"]["service_config"][0]["available_memory"] == "4Gi"
 
 
-def test_several_regions_each_have_the_service_and_the_first_one_the_job():
+def test_every_region_has_the_service_and_the_first_the_job():
     system = inventory.load({"project_id": "my-project", "gpu_regions": ["europe-west4", "us-central1"]})
     found = run(gpu_regions='["europe-west4", "us-central1"]')
     assert terraformed.shape_of(found) == shape.plain(shape.expected(system))
 
 
-def test_uploads_that_go_together_are_told_of_by_the_bucket_and_collected_every_minute():
+def test_micro_batching_collects_the_buckets_notifications_every_minute():
     system = inventory.load({"project_id": "my-project", "micro_batching": True})
     assert terraformed.shape_of(run(micro_batching="true")) == shape.plain(shape.expected(system))
 
 
-def test_options_add_what_they_promise():
+def test_options_add_their_resources():
     kinds = {r["type"] for r in run(audit_logs="true", billing_account="012345-6789AB-CDEF01")}
     assert {"google_project_iam_audit_config", "google_billing_budget"} <= kinds
 
 
-def test_a_bad_value_is_refused():
+def test_an_invalid_value_is_refused():
     with pytest.raises(AssertionError, match="gpu_type is 'nvidia-h100'"):
         run(gpu_type="nvidia-h100")

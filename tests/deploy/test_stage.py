@@ -73,14 +73,14 @@ def test_a_staged_folder_holds_code_requirements_and_schemas_only(staged: Path) 
     assert not any(part.startswith((".", "__pycache__")) for path in files for part in path.parts)
 
 
-def test_all_code_is_compiled_whatever_happens_to_the_times_of_its_files(staged: Path) -> None:
+def test_bytecode_is_valid_whatever_the_modification_times_of_its_sources(staged: Path) -> None:
     for source in staged.rglob("*.py"):
         compiled = Path(importlib.util.cache_from_source(str(source)))
         flags = int.from_bytes(compiled.read_bytes()[4:8], "little")
         assert flags == 0b01, "bytecode of a hash that is not checked"
 
 
-def test_staging_again_removes_what_is_gone(tmp_path: Path) -> None:
+def test_staging_again_removes_deleted_files(tmp_path: Path) -> None:
     staged = stage.stage("on_upload", target=tmp_path)
     (staged / "pipeline" / "left_over.py").write_text("")
     stage.stage("on_upload", target=tmp_path)
@@ -125,7 +125,7 @@ def test_a_staged_function_loads_alone_with_its_own_requirements(staged: Path, t
 
 
 @pytest.mark.parametrize("line", ["import numpy", "def late() -> None:\n    import numpy"])
-def test_an_import_beyond_the_requirements_would_be_noticed(tmp_path: Path, line: str) -> None:
+def test_an_import_outside_the_requirements_is_detected(tmp_path: Path, line: str) -> None:
     staged = stage.stage("on_upload", target=tmp_path / "staged")
     (staged / "main.py").write_text(f"{line}\n" + (staged / "main.py").read_text())
     lay_out(closure(staged / "requirements.txt"), tmp_path / "libraries")
@@ -135,7 +135,7 @@ def test_an_import_beyond_the_requirements_would_be_noticed(tmp_path: Path, line
     assert "No module named 'numpy'" in run.stderr
 
 
-def test_a_function_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_function_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert stage.main(["on_upload_typo"]) == 1
     assert "on_upload_typo" in capsys.readouterr().err
 
@@ -149,7 +149,7 @@ def test_an_entry_point_of_another_name_is_refused(tmp_path: Path) -> None:
         stage.stage("greet", source=tmp_path / "functions", target=tmp_path / "build")
 
 
-def test_the_command_lays_out_what_it_is_told() -> None:
+def test_the_command_stages_the_requested_functions() -> None:
     run = subprocess.run(
         [sys.executable, "deploy/stage.py", "on_upload"], cwd=ROOT, capture_output=True, text=True, timeout=60
     )

@@ -47,7 +47,7 @@ def test_it_is_valid_and_formatted(root: terraformed.Root):
 
 
 @needs_terraform
-def test_it_makes_just_what_the_inventory_says(applied: terraformed.Found):
+def test_it_creates_exactly_the_inventory(applied: terraformed.Found):
     system = inventory.load({"project_id": "my-project"})
     assert terraformed.shape_of(applied) == shape.plain(shape.expected(system))
 
@@ -59,7 +59,7 @@ def test_another_run_changes_nothing(root: terraformed.Root, applied: terraforme
 
 
 @needs_terraform
-def test_the_outputs_say_what_comes_next(root: terraformed.Root, applied: terraformed.Found):
+def test_the_outputs_list_the_remaining_steps(root: terraformed.Root, applied: terraformed.Found):
     outputs = {name: output["value"] for name, output in root.show()["values"]["outputs"].items()}
     assert outputs["buckets"]["input"] == "my-project-inference-input"
     assert outputs["workflow"] == "projects/my-project/locations/us-central1/workflows/inference"
@@ -73,7 +73,7 @@ def test_the_outputs_say_what_comes_next(root: terraformed.Root, applied: terraf
 
 @needs_terraform
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_makes_what_the_inventory_says_of_its_values(root: terraformed.Root, tmp_path: Path, example: Path):
+def test_every_example_creates_exactly_the_inventory(root: terraformed.Root, tmp_path: Path, example: Path):
     given = {name: literal(value) for name, value in load(example).items()}
     plan = root.run(
         "plan", "-input=false", f"-var-file={example.name}", f"-out={tmp_path}/plan", f"-state={tmp_path}/s"
@@ -94,7 +94,7 @@ def test_an_example_makes_what_the_inventory_says_of_its_values(root: terraforme
 
 
 @needs_terraform
-def test_several_regions_each_have_the_service_and_the_first_one_the_job(root: terraformed.Root, tmp_path: Path):
+def test_every_region_has_the_service_and_the_first_the_job(root: terraformed.Root, tmp_path: Path):
     given = {"project_id": "my-project", "gpu_regions": ["europe-west4", "us-central1"]}
     flags = ["-input=false", "-var=project_id=my-project", f"-var=gpu_regions={json.dumps(given['gpu_regions'])}"]
     run = root.run("apply", "-auto-approve", *flags, f"-state={tmp_path}/s")
@@ -104,9 +104,7 @@ def test_several_regions_each_have_the_service_and_the_first_one_the_job(root: t
 
 
 @needs_terraform
-def test_uploads_that_go_together_are_told_of_by_the_bucket_and_collected_every_minute(
-    root: terraformed.Root, tmp_path: Path
-):
+def test_micro_batching_collects_the_buckets_notifications_every_minute(root: terraformed.Root, tmp_path: Path):
     flags = ["-input=false", "-var=project_id=my-project", "-var=micro_batching=true", f"-state={tmp_path}/s"]
     run = root.run("apply", "-auto-approve", *flags)
     assert run.returncode == 0, run.stderr
@@ -115,7 +113,7 @@ def test_uploads_that_go_together_are_told_of_by_the_bucket_and_collected_every_
     assert terraformed.shape_of(found) == shape.plain(shape.expected(system))
 
 
-def test_the_examples_are_the_three_that_the_documents_name():
+def test_the_documentation_names_every_example():
     assert [path.stem for path in EXAMPLES] == ["cost-optimised", "development", "high-performance"]
 
 
@@ -131,14 +129,14 @@ def test_the_examples_are_the_three_that_the_documents_name():
         'gpu_regions=["x"]',
     ],
 )
-def test_a_bad_value_is_refused(root: terraformed.Root, variable: str):
+def test_an_invalid_value_is_refused(root: terraformed.Root, variable: str):
     run = root.run("plan", "-input=false", "-var=project_id=my-project", f"-var={variable}")
     assert run.returncode == 1
     assert f"{variable.partition('=')[0]} must match" in run.stderr
 
 
 @needs_terraform
-def test_an_invented_attribute_or_block_would_be_noticed(tmp_path: Path):
+def test_an_unknown_attribute_or_block_is_detected(tmp_path: Path):
     with server.serving() as env:
         made = terraformed.Root(tmp_path, env)
         (made.path / "more.tf").write_text(
@@ -152,7 +150,7 @@ def test_an_invented_attribute_or_block_would_be_noticed(tmp_path: Path):
 
 
 @needs_terraform
-def test_options_add_what_they_promise(root: terraformed.Root, tmp_path: Path):
+def test_options_add_their_resources(root: terraformed.Root, tmp_path: Path):
     connector = "projects/my-project/locations/us-central1/connectors/c"
     options = {"audit_logs": "true", "billing_account": "012345-6789AB-CDEF01", "ingress": "internal"}
     flags = [f"-var={name}={value}" for name, value in {**options, "vpc_connector": connector}.items()]
@@ -231,7 +229,7 @@ def unknown_names(body: dict[str, Any], schema: dict[str, Any]) -> list[str]:
     return bad
 
 
-def test_the_language_is_one_that_infrastructure_manager_runs():
+def test_infrastructure_manager_supports_the_language_version():
     text = "\n".join(path.read_text() for path in FOLDER.glob("*.tf"))
     newer = (
         r"\b(removed|ephemeral|check|import)\s*[\"{]|provider::|templatestring|issensitive|backend\s+\"|mock_provider"
@@ -284,13 +282,13 @@ class TestPolicies:
             assert bucket["uniform_bucket_level_access"]
             assert bucket["public_access_prevention"] == "enforced"
 
-    def test_no_role_is_given_on_all_of_storage_without_a_condition(self, applied: terraformed.Found):
+    def test_no_project_wide_storage_role_lacks_a_condition(self, applied: terraformed.Found):
         bindings = self.of(applied, "google_project_iam_member")
         conditions = [row["condition"] for row in bindings if row["role"].startswith("roles/storage.")]
         assert conditions
         assert all(conditions)
 
-    def test_nobody_may_make_themselves_another(self, applied: terraformed.Found):
+    def test_no_account_can_impersonate_another(self, applied: terraformed.Found):
         rows = [r["values"]["role"] for r in applied if r["type"].endswith("_iam_member")]
         powerful = {
             "roles/iam.serviceAccountTokenCreator",
@@ -312,7 +310,7 @@ class TestPolicies:
         assert len(accounts) == len(set(accounts))
         assert all("inference-" in account for account in accounts)
 
-    def test_everything_that_scales_has_an_end(self, applied: terraformed.Found):
+    def test_everything_that_scales_has_a_maximum(self, applied: terraformed.Found):
         for function in self.of(applied, "google_cloudfunctions2_function"):
             assert 0 < function["service_config"][0]["max_instance_count"] <= 100
         for job in self.of(applied, "google_cloud_run_v2_job"):

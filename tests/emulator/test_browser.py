@@ -42,7 +42,7 @@ jobs:
 
 
 class Page(BaseHTTPRequestHandler):
-    """The attacker's site: an empty page, under whatever host name it is asked for."""
+    """The attacker's site: an empty page under any host name."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -56,7 +56,7 @@ class Page(BaseHTTPRequestHandler):
 
 @dataclass
 class Running:
-    """An emulator in a thread, with every start of a job's process that was asked for."""
+    """An emulator in a thread, and the job processes that it was asked to start."""
 
     http: str
     grpc: str
@@ -141,7 +141,7 @@ const socket = new WebSocket(url); socket.onopen = () => done("open"); socket.on
 
 @pytest.mark.parametrize("page", ["http://evil.example", "http://127.0.0.1"])
 def test_a_page_of_another_origin_changes_nothing(browser: Any, emulator: Running, attacker: int, page: str) -> None:
-    """Its simple requests, which no preflight protects, are refused; so are those that a preflight would ask for."""
+    """Simple requests, which need no preflight, are refused, and so are preflights."""
     browser.get(f"{page}:{attacker}/")
     api = f"http://{emulator.http}"
     job = f"{api}/v2/projects/local-project/locations/us-central1/jobs/job:run"
@@ -212,7 +212,7 @@ def test_a_name_in_an_error_does_nothing(browser: Any, emulator: Running) -> Non
 
 
 def test_a_page_cannot_speak_to_the_grpc_port(browser: Any, emulator: Running, attacker: int) -> None:
-    """A browser sends HTTP/1.1 without TLS, whatever the body holds; the port speaks HTTP/2 alone."""
+    """Without TLS a browser sends only HTTP/1.1, whatever the body; the port speaks only HTTP/2."""
     browser.get(f"http://evil.example:{attacker}/")
     preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
     url = f"http://{emulator.grpc}/google.pubsub.v1.Publisher/CreateTopic"

@@ -138,7 +138,7 @@ class Toy:
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    """Whether all have ended (a zombie has)."""
+    """Whether all have ended; a zombie counts as ended."""
     return all(_has_ended(process) for process in processes)
 
 

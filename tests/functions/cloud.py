@@ -1,4 +1,4 @@
-"""The edge of the cloud for the functions' tests: the emulated object store behind HTTP, with faults on demand, and a
+"""The cloud for the functions' tests: the emulated object store behind HTTP, with faults on demand, and a
 gRPC server that records executions."""
 
 import json
@@ -33,7 +33,7 @@ SUBSCRIBER = "google.pubsub.v1.Subscriber"
 
 @dataclass
 class Fault:
-    """Answers requests that `matches` says: instead of the store, or after it did its part (`done_first`)."""
+    """Answers the requests that `matches` selects, in place of the store or after it (`done_first`)."""
 
     matches: Callable[[str, str], bool]  # method, path
     status: int = 503
@@ -43,7 +43,7 @@ class Fault:
 
 @dataclass
 class Faulty:
-    """The store's application with faults in front, and a record of the requests that passed."""
+    """The store's application behind injected faults, with a record of the requests."""
 
     app: ASGIApp
     faults: list[Fault] = field(default_factory=list)
@@ -81,7 +81,7 @@ async def _body(receive: Receive) -> bytes:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """A body that was read, to be read again; then whatever follows it."""
+    """Replays a body that was already read, then receives what follows it."""
     pending = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:
@@ -91,11 +91,11 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 
 async def _nowhere(message: Message) -> None:
-    """Where a lost answer goes."""
+    """Discards a lost response."""
 
 
 class Subscription:
-    """Pub/Sub's subscriber with one subscription, as far as the functions call it; no deadline ever ends by itself."""
+    """Pub/Sub's subscriber with one subscription, as far as the functions call it; only `redeliver` ends a lease."""
 
     def __init__(self) -> None:
         self.waiting: dict[str, pubsub.PubsubMessage] = {}
@@ -107,7 +107,7 @@ class Subscription:
         self.waiting[uuid.uuid4().hex] = message
 
     def redeliver(self) -> None:
-        """Ends the deadline of what was pulled and not acknowledged."""
+        """Ends the leases of all unacknowledged messages."""
         self.waiting |= self.leased
         self.leased.clear()
 
@@ -241,7 +241,7 @@ def _unary(call: Callable[..., Any], request: Any, serialize: Callable[[Any], by
 
 
 class Cloud:
-    """Fresh buckets on the shared servers, and what a test sees in them."""
+    """Fresh buckets on the shared servers, and their contents."""
 
     def __init__(self, host: str, faulty: Faulty, grpc_host: str, executions: Executions) -> None:
         self.host, self.grpc_host = host, grpc_host
@@ -276,13 +276,13 @@ class Cloud:
         return blob
 
     def fault(self, method: str, *parts: str, **more: Any) -> Fault:
-        """Lets the next request fail that has the method and all the parts in its target."""
+        """Makes the next request fail that has the method and all the parts in its target."""
         fault = Fault(lambda m, target: m == method and all(part in target for part in parts), **more)
         self.faulty.faults.append(fault)
         return fault
 
     def documents(self, *folders: str) -> dict[str, dict[str, Any]]:
-        """The terminal documents by name; with folders named, what lies in those."""
+        """The terminal documents by name, or the objects in the given folders."""
         wanted = folders or ("results", "rejected", "failed")
         return {
             blob.name: json.loads(blob.download_as_bytes())

@@ -1,4 +1,4 @@
-"""Fixtures of the functions' tests: the cloud's edge, functions as the framework serves them, events as files."""
+"""Fixtures of the functions' tests: the emulated cloud, functions as the framework serves them, recorded events."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -64,7 +64,7 @@ def _forget_clients() -> None:
 
 @pytest.fixture
 def function(cloud: Cloud) -> Function:
-    """The function of a name, as functions-framework serves it."""
+    """A function by its name, as functions-framework serves it."""
 
     def serve(name: str) -> FlaskClient:
         client: FlaskClient = functions_framework.create_app(
@@ -77,7 +77,7 @@ def function(cloud: Cloud) -> Function:
 
 @pytest.fixture(scope="session")
 def validate() -> Callable[[dict[str, Any]], None]:
-    """Checks a document against the schema that it names."""
+    """Validates a document against its own schema."""
     validators = {
         name: jsonschema.Draft202012Validator(
             json.loads((SCHEMAS / f"{name}.schema.json").read_text()), format_checker=jsonschema.FormatChecker()
@@ -93,7 +93,7 @@ def validate() -> Callable[[dict[str, Any]], None]:
 
 @pytest.fixture
 def check_documents(cloud: Cloud, validate: Callable[[dict[str, Any]], None]) -> Iterator[None]:
-    """Validates whatever documents a test has left."""
+    """Validates all documents that a test has left."""
     yield
     for document in cloud.documents("results", "rejected", "failed", "latest").values():
         validate(document)
@@ -128,7 +128,7 @@ def finalized(blob: storage.Blob, event_id: str = "1", **changes: Any) -> dict[s
 def published(
     data: bytes | str | None, message_id: str = "1001", attributes: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """The arguments of a POST that delivers a message; a str is sent as the base64 that it claims to be."""
+    """The arguments of a POST that delivers a message; a str is sent unchanged in place of base64."""
     import base64
 
     recorded = event("message_published")

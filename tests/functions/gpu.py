@@ -1,4 +1,4 @@
-"""What the GPU service leaves of a batch, by the contract of shards: labels that tell which text they belong to."""
+"""A stand-in for the GPU service's work on a batch; its labels identify their texts."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ def judge(instance: Any) -> dict[str, Any]:
 
 
 def predict(cloud: Cloud, batch: dict[str, Any], *shards: int) -> None:
-    """Writes the outputs of some shards; without any named, of all."""
+    """Writes the outputs of the given shards, by default of all."""
     for shard in shards or range(batch["shards"]):
         _predict(cloud, batch, shard)
 

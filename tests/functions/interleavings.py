@@ -29,7 +29,7 @@ Answer = tuple[str, Any]  # "is" a value, or "raises" the name of an error
 
 @dataclass(frozen=True)
 class Request:
-    """What an actor asks of the world: `put`, `get`, `delete`, `describe`, `start` or `has_ended`."""
+    """An actor's request to the world: `put`, `get`, `delete`, `describe`, `start` or `has_ended`."""
 
     verb: str
     key: Key
@@ -94,12 +94,12 @@ class World:
 
 
 class PausedError(BaseException):
-    """The actor has asked for something that is not answered yet."""
+    """The actor has made a request that is not answered yet."""
 
 
 @dataclass
 class Oracle:
-    """Answers a running actor from its history, and stops it at the first request beyond."""
+    """Answers a running actor from its history, and stops it at its first new request."""
 
     history: tuple[tuple[Answer, int], ...] = ()
     asked: Request | None = None
@@ -195,11 +195,11 @@ class Explorer:
         self.visited = 0
 
     def patch(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Puts the model in the place of the storage client."""
+        """Replaces the storage client by the model."""
         monkeypatch.setattr(storage, "bucket", lambda name: Bucket(self, name))
 
     def explore(self, first: World) -> Iterator[World]:
-        """Every world from which only an outside event, such as a redelivery, leads further."""
+        """Every world that only an outside event, such as a redelivery, can change."""
         seen, frontier = {first}, [first]
         while frontier:
             world = frontier.pop()

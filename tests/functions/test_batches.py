@@ -42,7 +42,7 @@ def cut(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> Ca
 
 @pytest.fixture
 def run(cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]]) -> Run:
-    """Takes an upload through; its document, and the data beside it."""
+    """Takes an upload through the pipeline, and returns its document and data."""
     postprocess = function("postprocess")
 
     def run(data: bytes | str, kind: str, name: str = "in", size: int = 3) -> tuple[dict[str, Any], str]:
@@ -89,7 +89,7 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")) | 
     end=st.sampled_from(["\n", "\r\n"]),
     codec=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
 )
-def test_every_row_comes_back_once_in_its_place(
+def test_every_row_is_returned_once_and_in_order(
     run: Run, table: list[tuple[int, str]], size: int, end: str, codec: str
 ) -> None:
     text = io.StringIO()
@@ -122,7 +122,7 @@ def not_json(constant: str) -> None:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(LINES, min_size=1, max_size=12), size=st.integers(1, 5))
-def test_every_json_line_comes_back_once_in_its_place(run: Run, lines: list[str], size: int) -> None:
+def test_every_json_line_is_returned_once_and_in_order(run: Run, lines: list[str], size: int) -> None:
     document, data = run('{"text": "first"}\n' + "\n".join(lines), "records", f"{random.random()}.jsonl", size)
     found = objects(data)
     assert [record["index"] for record in found] == list(range(len(lines) + 1))
@@ -144,7 +144,7 @@ def test_every_json_line_comes_back_once_in_its_place(run: Run, lines: list[str]
 # --- what users send -------------------------------------------------------------------------------
 
 
-def test_quoted_newlines_lie_across_shards(run: Run) -> None:
+def test_quoted_newlines_are_read_within_shards(run: Run) -> None:
     table = [[str(n), f'said "well"\r\nand left,\nline {n}'] for n in range(10)]
     text = io.StringIO()
     csv.writer(text).writerows([["id", "review"], *table])
@@ -163,7 +163,7 @@ def test_ragged_rows_keep_their_columns(run: Run) -> None:
     ]
 
 
-def test_a_row_that_cannot_be_read_costs_the_others_nothing(run: Run) -> None:
+def test_an_unreadable_row_does_not_affect_the_others(run: Run) -> None:
     good = "1,A film that I liked a lot\n" * 4000  # longer than what kinds are judged by
     broken = ['2,"never closed\n', "3," + ",".join("x" * 1_000_000) + "\n", "4," + "y" * 300_000 + "\n"]
     after = ["5,A film that I did not like\n"] * 5000
@@ -176,13 +176,13 @@ def test_a_row_that_cannot_be_read_costs_the_others_nothing(run: Run) -> None:
     assert document["data"]["errors"] == {"invalid_csv": 1, "too_large": 2}
 
 
-def test_a_line_that_is_far_too_long_costs_the_others_nothing(run: Run) -> None:
+def test_an_overlong_line_does_not_affect_the_others(run: Run) -> None:
     long = json.dumps({"text": "x" * (9 << 20)})
     _, data = run('{"text": "a"}\n' + long + '\n{"text": "b"}\n', "records", "a.jsonl")
     assert [record.get("label") or record["error"]["code"] for record in objects(data)] == ["a", "too_large", "b"]
 
 
-def test_an_encoding_that_changes_further_on(run: Run) -> None:
+def test_an_encoding_that_changes_within_the_file(run: Run) -> None:
     utf8 = "1,Ein schöner Film über Köln und mich\n".encode() * 2000
     latin = "2,Ein schöner Film über Köln und dich\n".encode("cp1252")
     _, data = run(b"id,review\n" + utf8 + latin + utf8, "table", "a.csv", 4000)
@@ -208,7 +208,9 @@ def test_damaged_gzip_is_refused(cloud: Cloud, function: Function) -> None:
     assert (response.status_code, response.get_json()["error"]["code"]) == (422, "undecodable")
 
 
-def test_what_unpacks_to_too_much_is_refused(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gzip_that_unpacks_beyond_the_limit_is_refused(
+    cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MAX_TABLE_BYTES", "1000000")
     text = b"id,review\n" + b"1,A film that I liked a lot\n" * 100_000
     response = function("preprocess").post("/", json=argument(cloud, "a.csv.gz", gzip.compress(text), "table"))
@@ -237,7 +239,7 @@ def test_a_batch_is_cut_once(cloud: Cloud, cut: Callable[..., dict[str, Any]]) -
     assert not [target for method, target in cloud.faulty.requests if method in ("POST", "PUT")]
 
 
-def test_an_attempt_that_was_broken_off_is_taken_up(cloud: Cloud, cut: Callable[..., dict[str, Any]]) -> None:
+def test_an_interrupted_attempt_is_continued(cloud: Cloud, cut: Callable[..., dict[str, Any]]) -> None:
     given = argument(cloud, "a.jsonl", "".join(json.dumps({"text": str(n)}) + "\n" for n in range(7)), "records")
     folder = f"shards/{given['job']}"
     written = cloud.work.blob(f"{folder}/0.jsonl")
@@ -322,7 +324,7 @@ FAILED = {"step": "predict_shards", "status": 500, "code": "storage_failed", "me
 
 
 @pytest.mark.parametrize(("kind", "name"), [("records", "a.jsonl"), ("table", "a.csv")])
-def test_a_lost_shard_is_named_and_replayed_alone(
+def test_a_lost_shard_is_reported_and_replayed_alone(
     cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]], kind: str, name: str
 ) -> None:
     texts = [f"I liked it for reason {n}" for n in range(8)]
@@ -364,7 +366,7 @@ def test_a_lost_shard_is_named_and_replayed_alone(
     assert latest == _object(cloud, document["data"]["uri"])
 
 
-def test_a_replay_that_fails_takes_nothing_away(
+def test_a_failed_replay_keeps_the_previous_result(
     cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]]
 ) -> None:
     given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
@@ -390,7 +392,7 @@ def test_whole_results_are_not_replayed(cloud: Cloud, function: Function, run: R
 
 
 @pytest.mark.parametrize(("status", "folder"), [(500, "failed"), (404, "rejected")])
-def test_a_batch_without_any_output_is_no_result(
+def test_a_batch_without_any_output_fails(
     cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]], status: int, folder: str
 ) -> None:
     given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
@@ -419,7 +421,7 @@ def test_an_input_without_records_is_refused(cloud: Cloud, function: Function, d
 # --- progress --------------------------------------------------------------------------------------
 
 
-def test_the_status_says_how_far_a_batch_is(
+def test_the_status_reports_the_progress_of_a_batch(
     cloud: Cloud,
     function: Function,
     cut: Callable[..., dict[str, Any]],
@@ -481,7 +483,7 @@ def test_the_status_is_written_only_after_the_outcome_is_settled(
     assert not cloud.documents("status")
 
 
-def test_the_status_tells_the_outcome_that_holds(
+def test_the_status_reports_the_settled_outcome(
     cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]]
 ) -> None:
     given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
@@ -515,7 +517,7 @@ def test_a_late_report_leaves_a_batch_done(
     assert progress(cloud, given) == ("done", "succeeded")
 
 
-def test_an_execution_that_a_replay_follows_does_not_end_its_batch(
+def test_a_failed_execution_does_not_end_a_batch_that_is_being_replayed(
     cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]]
 ) -> None:
     given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")

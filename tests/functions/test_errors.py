@@ -1,4 +1,4 @@
-"""The register of rejection codes against the code that raises them."""
+"""The register of rejection codes agrees with the code that raises them."""
 
 import ast
 from collections.abc import Iterator

@@ -114,7 +114,7 @@ TRUNCATED = {"truncated_image", "corrupt_image"}
 
 @dataclass
 class Worker:
-    """What a limited process answered, and how much memory it took."""
+    """The response of a limited process, and the memory that it took."""
 
     answers: list[tuple[int, Any, float]]
     peak: int
@@ -163,9 +163,7 @@ def test_each_ends_with_its_code_within_the_worker_s_memory_and_time(cloud: Clou
     assert prepared.peak < PEAK_MIB["preprocess"]
 
 
-def test_a_gzip_encoded_object_is_unpacked_no_further_than_it_takes_to_judge_it(
-    cloud: Cloud, function: Function
-) -> None:
+def test_a_gzip_encoded_object_is_unpacked_only_as_far_as_needed(cloud: Cloud, function: Function) -> None:
     blob = cloud.input.blob("a.txt")
     blob.content_encoding = "gzip"
     blob.upload_from_string(gzip.compress(bytes(50 << 20), 1), "text/plain")
@@ -204,7 +202,7 @@ NAMES = [
 ]
 
 
-def test_a_name_is_just_a_name(cloud: Cloud, function: Function) -> None:
+def test_names_are_never_interpreted(cloud: Cloud, function: Function) -> None:
     client = function("on_upload")
     for name in NAMES:
         assert client.post("/", **finalized(cloud.upload(name, GOOD))).status_code == 200, name

@@ -1,4 +1,4 @@
-"""What loading each function pulls in, as a list, and the memory that it takes: what is not listed is a surprise."""
+"""The modules that each function loads, compared with a list, and the memory that they take."""
 
 import json
 import subprocess
@@ -43,7 +43,7 @@ MEGABYTES_OF_OTHERS = 65
 
 @pytest.fixture(scope="module", params=LOADED)
 def loaded(request: pytest.FixtureRequest) -> tuple[str, set[str], float]:
-    """A function's name, the modules that its main.py imports beyond functions-framework's own, and megabytes."""
+    """A function's name, the modules that it imports in addition to functions-framework's, and megabytes."""
     command = [sys.executable, "-c", IMPORT, request.param]
     run = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
@@ -51,7 +51,7 @@ def loaded(request: pytest.FixtureRequest) -> tuple[str, set[str], float]:
     return request.param, set(found["modules"]), found["memory"]
 
 
-def test_only_what_is_listed_is_loaded(loaded: tuple[str, set[str], float]) -> None:
+def test_only_listed_modules_are_loaded(loaded: tuple[str, set[str], float]) -> None:
     name, modules, _ = loaded
     packages = {module.partition(".")[0] for module in modules} - sys.stdlib_module_names
     ours = {"main", "pipeline"}

@@ -1,4 +1,4 @@
-"""The table of kinds against the schemas and the workflow that repeat their names."""
+"""The table of kinds agrees with the schemas and the workflow, which repeat their names."""
 
 import json
 

@@ -17,7 +17,7 @@ PACKAGE = "deferred_package"
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A package put off, which notes each time that it runs."""
+    """A deferred package that records each time it runs."""
     folder = tmp_path / PACKAGE
     folder.mkdir()
     (folder / "__init__.py").write_text(
@@ -88,7 +88,7 @@ PYTHONPATH = "functions:functions/preprocess:functions/postprocess"
 
 @pytest.mark.parametrize("name", lazy_imports.DEFERRED)
 def test_each_listed_module_can_be_deferred_and_run(name: str) -> None:
-    """None runs when it is imported, and each runs when it is used."""
+    """No module runs when it is imported, and each runs when it is used."""
     script = f"""
 import importlib, sys
 import pipeline
@@ -101,7 +101,7 @@ assert "__getattr__" not in vars(module) and dir(module), "it did not run"
 
 
 def test_the_clients_work_with_deferred_modules() -> None:
-    """Signing, which nobody asked for, is there as soon as somebody does."""
+    """Signing is available on first use, although nothing imported it."""
     script = """
 import sys
 from pipeline import storage

@@ -38,7 +38,7 @@ def subscribed(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def announce(cloud: Cloud, blob: storage.Blob, **attributes: str) -> None:
-    """What Cloud Storage publishes of an object."""
+    """The notification that Cloud Storage publishes for an object."""
     message = pubsub.PubsubMessage(
         data=json.dumps(finalized(blob)["json"]).encode(),
         attributes=notification(blob) | attributes,
@@ -58,7 +58,7 @@ Collect = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def collect(cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]) -> Collect:
-    """Sends a collect order; what its closing line counts."""
+    """Sends a collect message, and returns the counts in its closing line."""
 
     def collect(status: int = 200, **order: Any) -> dict[str, Any]:
         capsys.readouterr()
@@ -85,7 +85,7 @@ def concluded(function: Function, execution: Execution, status: int = 200, **out
 
 
 def run(cloud: Cloud, function: Function, execution: Execution) -> dict[str, Any]:
-    """Runs an execution as the workflow would, on the stand-in for the GPU service; postprocess's answer."""
+    """Runs an execution as the workflow would, with the stand-in for the GPU service; returns its response."""
     answer = prepared(function, execution)
     if answer["mode"] == "batch":
         gpu.predict(cloud, answer)
@@ -99,7 +99,7 @@ def kinds(cloud: Cloud) -> Counter[str]:
 
 
 def statuses(cloud: Cloud) -> dict[str, str]:
-    """By the input's name; that there is one document for each."""
+    """The documents by their input's name; each input must have exactly one."""
     documents = [(document["input"]["name"], document["status"]) for document in cloud.documents().values()]
     assert len(dict(documents)) == len(documents)
     return dict(documents)
@@ -213,7 +213,7 @@ def test_a_limit_leaves_the_rest(cloud: Cloud, function: Function, collect: Coll
     assert kinds(cloud) == {"microbatch": 2}
 
 
-def test_pub_sub_may_answer_with_fewer_than_there_are(cloud: Cloud, function: Function, collect: Collect) -> None:
+def test_pub_sub_may_return_fewer_messages_than_exist(cloud: Cloud, function: Function, collect: Collect) -> None:
     cloud.executions.uploads.most = 2
     for number in range(5):
         upload(cloud, f"{number}.txt")
@@ -221,7 +221,7 @@ def test_pub_sub_may_answer_with_fewer_than_there_are(cloud: Cloud, function: Fu
     assert (line["pulled"], line["executions"]) == (5, 1)
 
 
-def test_what_takes_too_long_goes_on_in_another_message(
+def test_a_long_collection_continues_in_another_message(
     cloud: Cloud, function: Function, collect: Collect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MICRO_BATCH_SIZE", "2")
@@ -248,12 +248,12 @@ def test_without_a_subscription_nothing_is_collected(
 
 
 @pytest.mark.parametrize("order", [{"limit": 0}, {"limit": True}, {"limit": "3"}, {"prefix": "a"}], ids=str)
-def test_a_bad_order_is_rejected(cloud: Cloud, collect: Collect, order: dict[str, Any]) -> None:
+def test_an_invalid_command_is_rejected(cloud: Cloud, collect: Collect, order: dict[str, Any]) -> None:
     collect(**order)
     assert cloud.only_document()["reason"]["code"] == "invalid_parameters"
 
 
-def test_what_announces_no_upload_is_not_left_in_the_subscription(cloud: Cloud, collect: Collect) -> None:
+def test_messages_without_an_upload_are_removed_from_the_subscription(cloud: Cloud, collect: Collect) -> None:
     announce(cloud, cloud.upload("a.txt", "I liked it."), eventType="OBJECT_DELETE")
     for data in (b"nonsense", b'{"collect": {}}'):
         cloud.executions.uploads.add(pubsub.PubsubMessage(data=data, message_id=f"{len(data)}"))
@@ -281,7 +281,7 @@ def test_nothing_is_pulled_when_the_hour_s_executions_are_used_up(
 # --- delivered again -------------------------------------------------------------------------------
 
 
-def test_duplicates_start_nothing_more(cloud: Cloud, function: Function, collect: Collect) -> None:
+def test_duplicates_start_no_further_execution(cloud: Cloud, function: Function, collect: Collect) -> None:
     blobs = [upload(cloud, f"{number}.txt") for number in range(3)]
     announce(cloud, blobs[0])  # waits beside the first
     line = collect()
@@ -306,9 +306,7 @@ def test_a_crash_before_the_start_loses_nothing(cloud: Cloud, function: Function
     assert list(statuses(cloud).values()) == ["succeeded"] * 3
 
 
-def test_an_execution_that_nobody_learned_of_costs_no_second_document(
-    cloud: Cloud, function: Function, collect: Collect
-) -> None:
+def test_an_unconfirmed_execution_adds_no_second_document(cloud: Cloud, function: Function, collect: Collect) -> None:
     for number in range(3):
         upload(cloud, f"{number}.txt")
     cloud.executions.answers_lost = 1
@@ -326,7 +324,7 @@ def test_an_execution_that_nobody_learned_of_costs_no_second_document(
 def test_a_crash_after_the_start_leads_to_one_document_each(
     cloud: Cloud, function: Function, collect: Collect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither is any claim confirmed nor any message acknowledged; the next one comes beside another upload."""
+    """No claim is confirmed and no message acknowledged; the redelivery arrives together with another upload."""
     for number in range(3):
         upload(cloud, f"{number}.txt")
     cloud.executions.before_create = lambda: cloud.faulty.faults.append(
@@ -345,7 +343,7 @@ def test_a_crash_after_the_start_leads_to_one_document_each(
     assert statuses(cloud) == {f"{number}.txt": "succeeded" for number in range(4)}
 
 
-def test_messages_that_could_not_be_acknowledged_come_again_as_duplicates(
+def test_unacknowledged_messages_are_redelivered_as_duplicates(
     cloud: Cloud, function: Function, collect: Collect
 ) -> None:
     for number in range(3):
@@ -357,7 +355,7 @@ def test_messages_that_could_not_be_acknowledged_come_again_as_duplicates(
     assert kinds(cloud) == {"microbatch": 1}
 
 
-def test_trouble_with_one_object_costs_the_others_nothing(cloud: Cloud, function: Function, collect: Collect) -> None:
+def test_a_failure_of_one_object_does_not_affect_the_others(cloud: Cloud, function: Function, collect: Collect) -> None:
     for number in range(3):
         upload(cloud, f"{number}.txt")
     cloud.fault("GET", "/o/1.txt", status=403)
@@ -400,7 +398,7 @@ def test_a_member_that_cannot_be_read_is_rejected_as_a_single_upload_is(
     assert rejected["reason"] == alone
 
 
-def test_a_member_whose_text_was_not_read_whole_says_so(cloud: Cloud, function: Function, collect: Collect) -> None:
+def test_a_member_with_a_truncated_text_is_marked(cloud: Cloud, function: Function, collect: Collect) -> None:
     for number in range(2):
         upload(cloud, f"{number}.txt", f"{number}")
     collect()
@@ -416,9 +414,7 @@ def test_a_member_whose_text_was_not_read_whole_says_so(cloud: Cloud, function: 
     assert [prediction.get("truncated") for prediction in predictions] == [None, True]
 
 
-def test_a_fault_of_the_service_is_a_failure_that_is_replayed_alone(
-    cloud: Cloud, function: Function, collect: Collect
-) -> None:
+def test_a_service_failure_can_be_replayed_alone(cloud: Cloud, function: Function, collect: Collect) -> None:
     for number in range(3):
         upload(cloud, f"{number}.txt", f"{number}")
     collect()
@@ -436,7 +432,7 @@ def test_a_fault_of_the_service_is_a_failure_that_is_replayed_alone(
 
 
 def replay_all(cloud: Cloud, function: Function, code: str) -> None:
-    """Has every failed document's own command run, and what it starts; that all succeed then."""
+    """Runs the replay command of every failed document and the executions that it starts; all must succeed."""
     failed = cloud.documents("failed").values()
     before = len(cloud.executions.created)
     for number, document in enumerate(failed):
@@ -494,7 +490,7 @@ def test_an_unknown_model_rejects_every_member(cloud: Cloud, function: Function,
 # --- brought to an end -----------------------------------------------------------------------------
 
 
-def test_a_sweep_starts_the_members_of_an_execution_that_came_to_nothing_alone(
+def test_a_sweep_starts_the_members_of_a_lost_execution_individually(
     cloud: Cloud, function: Function, collect: Collect
 ) -> None:
     for number in range(3):
@@ -525,7 +521,7 @@ def test_the_log_leads_from_an_input_to_its_micro_batch(
     assert {line["microbatch"] for line in concluded} == {execution.labels["job"]}
 
 
-def test_a_conclusion_that_was_broken_off_is_taken_up(cloud: Cloud, function: Function, collect: Collect) -> None:
+def test_an_interrupted_conclusion_is_continued(cloud: Cloud, function: Function, collect: Collect) -> None:
     blobs = [upload(cloud, f"{number}.txt") for number in range(3)]
     collect()
     (execution,) = cloud.executions.created
@@ -538,7 +534,7 @@ def test_a_conclusion_that_was_broken_off_is_taken_up(cloud: Cloud, function: Fu
     assert list(statuses(cloud).values()) == ["succeeded"] * 3
 
 
-def test_progress_of_a_micro_batch_is_nobody_s_status(cloud: Cloud, function: Function, collect: Collect) -> None:
+def test_progress_of_a_micro_batch_writes_no_status(cloud: Cloud, function: Function, collect: Collect) -> None:
     for number in range(2):
         upload(cloud, f"{number}.txt")
     collect()
@@ -548,7 +544,7 @@ def test_progress_of_a_micro_batch_is_nobody_s_status(cloud: Cloud, function: Fu
 
 
 @pytest.mark.parametrize("change", [{"document": "x", "job": "0" * 32}, {"kind": "text"}], ids=["of another", "a text"])
-def test_an_input_that_is_no_micro_batch_of_the_job_is_malformed(
+def test_an_input_other_than_the_job_s_micro_batch_is_malformed(
     cloud: Cloud, function: Function, collect: Collect, change: dict[str, Any]
 ) -> None:
     for number in range(2):

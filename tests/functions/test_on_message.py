@@ -71,7 +71,7 @@ def test_a_notification_of_another_bucket_is_rejected(cloud: Cloud, function: Fu
     assert cloud.only_document()["reason"]["code"] == "foreign_bucket"
 
 
-def test_a_notification_of_our_own_output_is_ignored(cloud: Cloud, function: Function) -> None:
+def test_a_notification_of_the_pipeline_s_own_output_is_ignored(cloud: Cloud, function: Function) -> None:
     ours = cloud.output.blob("x.json")
     ours.metadata = {"pipeline-job": "0" * 32}
     ours.upload_from_string("{}")
@@ -118,7 +118,7 @@ def test_inline_images_are_recognised(cloud: Cloud, function: Function) -> None:
     assert cloud.executions.arguments[0]["kind"] == "image"
 
 
-def test_a_redelivered_message_starts_nothing_more(cloud: Cloud, function: Function) -> None:
+def test_a_redelivered_message_starts_no_further_execution(cloud: Cloud, function: Function) -> None:
     for _ in range(3):
         assert sent(function, {"instances": [{"text": TEXT}]}) == 200
     assert len(cloud.executions.created) == 1

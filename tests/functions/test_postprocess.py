@@ -110,7 +110,7 @@ def test_a_prediction_becomes_the_result(cloud: Cloud, postprocess: FlaskClient)
     ("scores", "high", "review"),
     [((0.8,), False, False), ((0.81,), True, False), ((0.59,), False, True), ((0.99, 0.3), False, True)],
 )
-def test_quality_is_that_of_the_least_certain(
+def test_quality_is_that_of_the_least_certain_prediction(
     cloud: Cloud, postprocess: FlaskClient, scores: tuple[float, ...], high: bool, review: bool
 ) -> None:
     predictions = [{"label": "a", "score": score} for score in scores]
@@ -128,25 +128,25 @@ def test_the_price_is_a_setting(cloud: Cloud, function: Function, monkeypatch: p
     assert document["lineage"]["service_revisions"]["postprocess"] == "postprocess-2"
 
 
-def test_some_errors_make_it_partial(cloud: Cloud, postprocess: FlaskClient) -> None:
+def test_some_errors_make_a_result_partial(cloud: Cloud, postprocess: FlaskClient) -> None:
     body = {"argument": argument(cloud), "prediction": prediction(BAD, UNLIKELY)}
     assert concluded(postprocess, body)["status"] == "partial"
     assert cloud.only_document()["predictions"] == [BAD, UNLIKELY]
 
 
-def test_a_text_that_was_not_read_whole_says_so(cloud: Cloud, postprocess: FlaskClient) -> None:
+def test_a_truncated_text_is_marked(cloud: Cloud, postprocess: FlaskClient) -> None:
     predictions = [GOOD | {"truncated": True}, GOOD]
     concluded(postprocess, {"argument": argument(cloud), "prediction": prediction(*predictions)})
     assert cloud.only_document()["predictions"] == predictions
 
 
-def test_nothing_but_errors_is_a_rejection(cloud: Cloud, postprocess: FlaskClient) -> None:
+def test_a_prediction_with_only_errors_is_a_rejection(cloud: Cloud, postprocess: FlaskClient) -> None:
     answer = concluded(postprocess, {"argument": argument(cloud), "prediction": prediction(BAD)})
     assert answer["status"] == "rejected"
     assert cloud.only_document()["reason"] == BAD["error"]
 
 
-def test_a_forecast_has_its_csv_beside_it(cloud: Cloud, postprocess: FlaskClient) -> None:
+def test_a_forecast_has_a_csv(cloud: Cloud, postprocess: FlaskClient) -> None:
     given = argument(cloud, "in/s.csv", "date,value\n", "timeseries")
     concluded(postprocess, {"argument": given, "prediction": FORECAST})
     name = f"results/{given['document']}.csv"
@@ -219,7 +219,7 @@ def test_an_error_is_a_rejection_or_a_failure(
     assert document["lineage"]["execution"] == LINEAGE["execution"]
 
 
-def test_a_failure_says_how_to_replay_it(cloud: Cloud, function: Function) -> None:
+def test_a_failed_document_has_its_replay_command(cloud: Cloud, function: Function) -> None:
     given = argument(cloud, "it's here.txt")
     error = {"step": "predict", "status": 500, "code": "internal", "message": "m"}
     concluded(function("postprocess"), {"argument": given, "error": error})
@@ -240,7 +240,7 @@ def test_a_failure_says_how_to_replay_it(cloud: Cloud, function: Function) -> No
 # --- one outcome -----------------------------------------------------------------------------------
 
 
-def test_called_again_it_gives_the_same_document(cloud: Cloud, postprocess: FlaskClient) -> None:
+def test_a_repeated_call_returns_the_same_document(cloud: Cloud, postprocess: FlaskClient) -> None:
     given = argument(cloud)
     first = concluded(postprocess, {"argument": given, "prediction": prediction(GOOD)})
     document = cloud.only_document()
@@ -257,7 +257,7 @@ def bodies(given: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"argument": given, "error": {"step": "s", "status": 500, "code": f"code_{number}", "message": "m"}}
 
 
-def test_of_racing_executions_one_decides(cloud: Cloud, postprocess: FlaskClient) -> None:
+def test_one_of_many_racing_executions_decides(cloud: Cloud, postprocess: FlaskClient) -> None:
     given = argument(cloud)
     answers: list[dict[str, Any]] = []
     tasks = list(bodies(given))
@@ -300,7 +300,7 @@ def test_racing_forecasts_leave_one_csv(cloud: Cloud, postprocess: FlaskClient) 
 
 
 @pytest.mark.parametrize("folder", ["merged/", "outcomes/", "results/", "latest/"])
-def test_a_call_broken_off_is_finished_by_the_next(cloud: Cloud, postprocess: FlaskClient, folder: str) -> None:
+def test_an_interrupted_call_is_completed_by_the_next(cloud: Cloud, postprocess: FlaskClient, folder: str) -> None:
     given = argument(cloud, "s.csv", "date,value\n", "timeseries")
     fault = cloud.fault("POST", f"name={folder}", status=403)
     body = {"argument": given, "prediction": FORECAST, "lineage": LINEAGE}
@@ -315,7 +315,7 @@ def test_a_call_broken_off_is_finished_by_the_next(cloud: Cloud, postprocess: Fl
     }
 
 
-def test_what_a_dead_execution_decided_another_finishes(cloud: Cloud, postprocess: FlaskClient) -> None:
+def test_another_execution_completes_the_outcome_of_a_dead_one(cloud: Cloud, postprocess: FlaskClient) -> None:
     given = argument(cloud)
     cloud.fault("POST", "name=results/", status=403)
     body = {"argument": given, "prediction": prediction(GOOD), "lineage": LINEAGE}
@@ -373,7 +373,7 @@ def test_messages_have_no_latest(cloud: Cloud, function: Function) -> None:
     assert list(cloud.documents("results", "latest")) == ["results/messages/messages/1001.json"]
 
 
-def test_a_rejection_at_the_door_and_a_late_result_are_one_document(cloud: Cloud, function: Function) -> None:
+def test_an_early_rejection_and_a_late_result_give_one_document(cloud: Cloud, function: Function) -> None:
     given = argument(cloud, "a.txt", b"")
     blob = cloud.input.get_blob("a.txt")
     function("on_upload").post("/", **finalized(blob))
@@ -407,7 +407,7 @@ def test_a_malformed_body_is_a_bad_request(cloud: Cloud, postprocess: FlaskClien
     assert not cloud.documents()
 
 
-def test_an_answer_that_is_none_is_refused_and_no_rejection(cloud: Cloud, postprocess: FlaskClient) -> None:
+def test_an_invalid_answer_is_malformed_rather_than_a_rejection(cloud: Cloud, postprocess: FlaskClient) -> None:
     for answer in ({"model": MODEL}, {"predictions": []}, {"predictions": [{"score": "high"}]}):
         body = {"argument": argument(cloud), "prediction": answer, "lineage": LINEAGE}
         assert postprocess.post("/", json=body).status_code == 400

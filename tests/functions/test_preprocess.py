@@ -105,7 +105,7 @@ def test_an_image_is_a_small_payload(cloud: Cloud, preprocess: FlaskClient) -> N
     assert len(json.dumps(instance)) <= 64 * 1024
 
 
-def test_what_stays_large_is_staged(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_instances_are_staged(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGE_SIZE", "1024")
     buffer = io.BytesIO()
     Image.effect_noise((1500, 1500), 90).convert("RGB").save(buffer, "PNG")
@@ -149,7 +149,7 @@ def test_staged_images_are_shrunk(cloud: Cloud, function: Function) -> None:
     assert [Image.open(io.BytesIO(base64.b64decode(one["image"]["b64"]))).size for one in sent] == [(288, 224)] * 2
 
 
-def test_a_damaged_image_among_the_instances_is_named(cloud: Cloud, function: Function) -> None:
+def test_a_damaged_image_among_the_instances_is_reported(cloud: Cloud, function: Function) -> None:
     buffer = io.BytesIO()
     Image.effect_noise((90, 70), 50).save(buffer, "PNG")
     images = [buffer.getvalue(), buffer.getvalue()[:900]]
@@ -161,7 +161,7 @@ def test_a_damaged_image_among_the_instances_is_named(cloud: Cloud, function: Fu
     assert response.json["error"]["message"].startswith("Instance 1:")
 
 
-def test_together_the_instances_stay_within_the_budget(cloud: Cloud, function: Function) -> None:
+def test_the_instances_stay_within_the_total_budget(cloud: Cloud, function: Function) -> None:
     texts = [{"text": f"{index} " + "x" * 5000} for index in range(40)]
     answer = answered(function("preprocess"), message(cloud, function, texts))
     assert len(json.dumps(answer)) < 80 * 1024
@@ -209,7 +209,7 @@ def test_a_single_json_line_is_one_record(cloud: Cloud, preprocess: FlaskClient)
     assert answer["records"] == 1
 
 
-def test_another_field_may_be_named(cloud: Cloud, preprocess: FlaskClient) -> None:
+def test_another_field_may_be_requested(cloud: Cloud, preprocess: FlaskClient) -> None:
     body = argument(cloud, "a.jsonl", '{"review": "a", "text": "b"}\n{"text": "b"}\n', "records", text_column="review")
     assert lines(cloud, answered(preprocess, body)) == ['{"text": "a"}', '{"text": null}']
 
@@ -298,7 +298,7 @@ def test_a_record_refers_to_the_input_bucket_alone(cloud: Cloud, preprocess: Fla
         assert [(record["id"], record["uri"]) for record in found] == list(enumerate(expected))
 
 
-def test_a_column_may_be_named(cloud: Cloud, preprocess: FlaskClient) -> None:
+def test_a_column_may_be_requested(cloud: Cloud, preprocess: FlaskClient) -> None:
     data = "title,review\nOne fine day,I liked it a lot\nTwo fine days,I did not like it\n"
     body = argument(cloud, "a.csv", data, "table", text_column="Title")
     found = [json.loads(line)["text"] for line in lines(cloud, answered(preprocess, body))]
@@ -321,13 +321,13 @@ def test_a_shard_s_size_follows_the_records_and_the_time_for_it(
     assert size(sentence, "1e9") <= 20_000
 
 
-def test_a_document_on_a_single_line_is_no_single_record(cloud: Cloud, preprocess: FlaskClient) -> None:
+def test_a_json_document_on_one_line_is_not_one_record(cloud: Cloud, preprocess: FlaskClient) -> None:
     document = json.dumps({"instances": [{"text": "a good film"}] * 5000})
     answer = answered(preprocess, argument(cloud, "a.json", document, "records"))
     assert (answer["shards"], answer["records"]) == (1, 5000)
 
 
-def test_records_without_any_are_refused(cloud: Cloud, preprocess: FlaskClient) -> None:
+def test_records_input_without_records_is_refused(cloud: Cloud, preprocess: FlaskClient) -> None:
     assert refused(preprocess, argument(cloud, "a.json", '{"instances": []}', "records")) == "empty"
 
 
@@ -381,7 +381,7 @@ def test_a_malformed_argument_is_a_bad_request(cloud: Cloud, preprocess: FlaskCl
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"7", b"\xff"])
-def test_a_body_that_is_no_object_is_a_bad_request(preprocess: FlaskClient, data: bytes) -> None:
+def test_a_body_other_than_an_object_is_a_bad_request(preprocess: FlaskClient, data: bytes) -> None:
     response = preprocess.post("/", data=data, content_type="application/json")
     assert response.status_code == 400
     assert response.json is not None
@@ -394,14 +394,14 @@ def test_only_post_is_answered(preprocess: FlaskClient) -> None:
     assert response.json is not None
 
 
-def test_trouble_with_storage_means_again(cloud: Cloud, preprocess: FlaskClient) -> None:
+def test_storage_failures_get_503(cloud: Cloud, preprocess: FlaskClient) -> None:
     body = argument(cloud, "a.txt", "Hello", "text")
     cloud.fault("GET", "a.txt", status=403)
     assert preprocess.post("/", json=body).status_code == 503
     assert preprocess.post("/", json=body).status_code == 200
 
 
-def test_a_defect_reveals_nothing_to_the_client(cloud: Cloud, preprocess: FlaskClient) -> None:
+def test_an_internal_error_reveals_nothing_to_the_client(cloud: Cloud, preprocess: FlaskClient) -> None:
     staged = cloud.work.blob("messages/" + "0" * 32 + ".json")
     staged.upload_from_string("no JSON at all")
     body = argument(cloud, "a.txt", "Hello", "text") | {"job": "0" * 32}

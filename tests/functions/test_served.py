@@ -25,7 +25,7 @@ Serve = Callable[[str], str]
 
 @pytest.fixture
 def serve(cloud: Cloud, tmp_path: Path) -> Iterator[Serve]:
-    """Starts a function and gives its address."""
+    """Starts a function and returns its address."""
     processes: list[subprocess.Popen[bytes]] = []
 
     def start(name: str) -> str:

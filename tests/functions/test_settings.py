@@ -1,4 +1,4 @@
-"""Settings from the environment, and what they refuse."""
+"""Settings from the environment, and invalid ones."""
 
 import pytest
 

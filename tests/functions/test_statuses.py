@@ -1,4 +1,4 @@
-"""The tables in docs/operations.md, row by row: what is acknowledged, comes again, is repeated, and ends in what."""
+"""The tables in docs/operations.md, row by row: redeliveries, retries and outcomes."""
 
 import re
 from collections.abc import Callable
@@ -94,7 +94,7 @@ SITUATIONS: dict[str, Callable[[Cloud, Function, pytest.MonkeyPatch], int]] = {
 }
 
 
-def test_every_row_has_its_situation() -> None:
+def test_every_row_of_the_tables_is_tested() -> None:
     assert set(EVENTS) == set(SITUATIONS)
     assert set(CALLS) == {"422", "404", "400", "408", "429", "500", "502", "503", "504", "nothing"}
 
@@ -113,7 +113,7 @@ CODES = {"422": "too_short", "404": "model_not_found", "400": "malformed_request
 
 
 class Silent(Services):
-    """Services of which one hangs up, for as long as its script says."""
+    """Services of which one closes connections as often as its script says."""
 
     async def answer(self, request: web.Request) -> web.Response:
         answered = await super().answer(request)
@@ -123,7 +123,7 @@ class Silent(Services):
 
 
 @pytest.mark.parametrize("answer", CALLS)
-def test_a_call_is_repeated_and_ends_as_the_table_says(cloud: Cloud, function: Function, answer: str) -> None:
+def test_a_call_is_retried_and_concluded_as_the_table_says(cloud: Cloud, function: Function, answer: str) -> None:
     again, document = CALLS[answer]
     body = {"error": {"code": CODES[answer], "message": "m"}} if answer in CODES else ""
     refused = (HANGS_UP if answer == "nothing" else int(answer), body)

@@ -1,4 +1,4 @@
-"""Small models with random weights, made by transformers, and the service in front of them: in-process or as one."""
+"""Small models with random weights, made by transformers, and the service with them, in this process or its own."""
 
 import asyncio
 import json
@@ -243,7 +243,7 @@ class Server:
         return int(float(metric.split()[1]))
 
     def stop(self) -> list[dict]:
-        """Waits for the end; the log's lines."""
+        """Waits until the process ends, and returns the lines of its log."""
         out, _ = self.process.communicate(timeout=30)
         return [json.loads(line) for line in out.splitlines()]
 
@@ -255,7 +255,7 @@ def free_port_() -> Callable[[], int]:
 
 @contextmanager
 def starter(models: Path) -> Iterator[Callable[..., Server]]:
-    """Starts services, and ends them all."""
+    """Starts services, and stops them all at the end."""
     started: list[Server] = []
 
     def serve(*more: str, **env: str) -> Server:
@@ -288,7 +288,7 @@ def serve_long(models_file: Path) -> Iterator[Callable[..., Server]]:
 
 
 class Refusing:
-    """The store, but for requests that a test wants refused: 403, which the client does not repeat by itself."""
+    """The store, with requests refused on demand by a 403, which the client does not retry."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -313,7 +313,7 @@ def refusing() -> Iterator[Refusing]:
 
 @pytest.fixture
 def refuse(refusing: Refusing) -> Iterator[Callable[[str, int], None]]:
-    """Has so many requests for the object of that name refused."""
+    """Sets how many of the next requests for an object are refused: `refuse(name, times)`."""
     yield refusing.left.__setitem__
     refusing.left.clear()
 

@@ -1,4 +1,4 @@
-"""The task of a batch, in this process and as one of its own, against the emulated store."""
+"""The task of a batch, in this process and in its own, against the emulated store."""
 
 import json
 import os
@@ -44,7 +44,7 @@ class StoredBatch:
         self.bucket.blob(self.prefix + name).upload_from_string(content)
 
     def outputs(self) -> dict[str, int]:
-        """The finished outputs and their generations; each is whole."""
+        """The finished outputs, all complete, and their generations."""
         found = {}
         for blob in self.bucket.list_blobs(prefix=self.prefix):
             if ".out." in blob.name:
@@ -86,12 +86,12 @@ def test_tasks_share_the_shards_of_a_batch(batch: StoredBatch, run: Callable[...
     assert json.loads(last.metadata["shard-summary"])["model"]["name"] == "moods"
 
 
-def test_a_task_without_shards_loads_nothing_and_is_content(batch: StoredBatch, run: Callable[..., int]):
+def test_a_task_without_shards_loads_nothing_and_succeeds(batch: StoredBatch, run: Callable[..., int]):
     assert run(batch.put(2), 2, 3) == 0
     assert batch.outputs() == {}
 
 
-def test_one_bad_shard_is_named_and_the_others_are_written(
+def test_one_bad_shard_is_reported_and_the_others_are_written(
     batch: StoredBatch, run: Callable[..., int], caplog: pytest.LogCaptureFixture
 ):
     uri = batch.put(4)
@@ -116,7 +116,7 @@ def test_one_bad_shard_is_named_and_the_others_are_written(
 
 
 @pytest.mark.parametrize(("refusals", "failed", "pauses"), [(2, [], [1, 2]), (99, [1], [1, 2, 4])])
-def test_what_may_pass_is_tried_again(
+def test_transient_failures_are_retried(
     batch: StoredBatch, client: Any, refuse: Callable[..., None], refusals: int, failed: list[int], pauses: list[float]
 ):
     batch.put(3)
@@ -141,7 +141,7 @@ def test_what_may_pass_is_tried_again(
         ('{"prefix": "gs://work/x/", "shards": -1, "records": 0, "records_per_shard": 1}', "is not a valid index"),
     ],
 )
-def test_a_batch_that_cannot_be_begun(batch: StoredBatch, run: Callable[..., int], content: str | None, reason: str):
+def test_a_batch_that_cannot_be_started(batch: StoredBatch, run: Callable[..., int], content: str | None, reason: str):
     if content is not None:
         batch.upload("index.json", content)
     with pytest.raises(ServiceError, match=reason):
@@ -157,12 +157,12 @@ def test_a_batch_that_cannot_be_begun(batch: StoredBatch, run: Callable[..., int
         {"BATCH_INDEX": "gs://work/i", "CLOUD_RUN_TASK_COUNT": "two"},
     ],
 )
-def test_a_task_that_is_none(environ: dict[str, str]):
+def test_an_invalid_task(environ: dict[str, str]):
     with pytest.raises(StartError):
         job.Task.read(environ)
 
 
-def test_cloud_run_says_which_task_it_is():
+def test_cloud_run_sets_the_number_of_the_task():
     environ = {"BATCH_INDEX": "gs://work/i", "CLOUD_RUN_TASK_INDEX": "1", "CLOUD_RUN_TASK_COUNT": "3"}
     assert list(job.Task.read(environ).shards(8)) == [1, 4, 7]
     assert list(job.Task.read({"BATCH_INDEX": "gs://work/i"}).shards(3)) == [0, 1, 2]
@@ -175,7 +175,7 @@ def started(models: Path, **env: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, cwd=ROOT, env=environ, **pipes)
 
 
-def test_sigterm_leaves_nothing_half_and_the_next_attempt_goes_on(
+def test_sigterm_leaves_no_partial_output_and_the_next_attempt_continues(
     batch: StoredBatch, run: Callable[..., int], models_file: Path
 ):
     process = started(models_file, BATCH_INDEX=batch.put(40, records=200))
@@ -198,7 +198,7 @@ def test_sigterm_leaves_nothing_half_and_the_next_attempt_goes_on(
     assert {name: second[name] for name in first} == first
 
 
-def test_a_process_that_has_nothing_to_do_says_why(models_file: Path, store: str):
+def test_a_process_without_a_batch_logs_the_reason(models_file: Path, store: str):
     process = started(models_file, STORAGE_EMULATOR_HOST=store, BATCH_INDEX="gs://elsewhere/shards/b/index.json")
     (line,) = map(json.loads, process.communicate(timeout=30)[0].splitlines())
     assert process.returncode == 1

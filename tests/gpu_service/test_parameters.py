@@ -1,4 +1,4 @@
-"""The parameters of a request: defaults, unknown names, and what is not accepted."""
+"""The parameters of a request: defaults, unknown names, and invalid values."""
 
 from typing import Any
 
@@ -24,13 +24,13 @@ def test_unknown_names_and_null_leave_the_defaults(values: dict[str, Any] | None
 
 
 @pytest.mark.parametrize("top_k", [0, -1, 1001, 1.5, "5", True, [5]])
-def test_a_value_that_is_not_accepted_is_named(top_k: Any):
+def test_an_invalid_value_is_reported(top_k: Any):
     with pytest.raises(InvalidRequest, match="top_k") as refused:
         parameters.parse({"top_k": top_k})
     assert refused.value.code == "invalid_parameters"
 
 
-def test_the_encoding_tells_parameters_apart():
+def test_different_parameters_have_different_encodings():
     encoded = [parameters.encode(Parameters(top_k=count)) for count in (1, 5)]
     assert len(set(encoded)) == 2
     assert parameters.encode(Parameters()) == encoded[1]

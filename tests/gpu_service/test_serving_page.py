@@ -1,4 +1,4 @@
-"""docs/serving.md says what the service does: its settings, their defaults, and what its commands come to."""
+"""docs/serving.md agrees with the service: settings, defaults and commands."""
 
 import re
 import shlex
@@ -21,7 +21,7 @@ def test_every_variable_is_in_the_table():
     assert read <= set(re.findall(r"`(\w+)`", " ".join(rows)))
 
 
-def test_the_defaults_are_the_codes():
+def test_the_documented_defaults_match_the_code():
     table = dict(re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", PAGE, re.MULTILINE))
     defaults = {field.name: field.default for field in fields(settings.Settings)}
     for variable, name in {
@@ -48,5 +48,5 @@ def test_the_commands_are_answered(address: Any, command: str):
     assert "error" not in answer.text or path == "/metrics"
 
 
-def test_there_are_commands():
+def test_the_commands_are_recognised():
     assert len(COMMANDS) >= 7

@@ -1,4 +1,4 @@
-"""The models that come with the repository: loaded as the service loads them, right where their cards say so."""
+"""The models in the repository, loaded as the service loads them, reach the accuracy that their cards state."""
 
 import csv
 import io

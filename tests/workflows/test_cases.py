@@ -1,4 +1,4 @@
-"""Run the cases in `*.yaml`: each is a workflow with its expected behaviour; `ref` cites a section of the reference."""
+"""Runs the cases in `*.yaml`: a workflow with its expected behaviour each; `ref` cites a section of the reference."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ def cases(file: Path) -> list[dict[str, Any]]:
 
 
 def flaws(case: dict[str, Any]) -> list[str]:
-    """Why a case would test nothing: unknown keys, no expectation."""
+    """The reasons why a case would test nothing, such as unknown keys or no expectation."""
     found = [f"missing {key}" for key in REQUIRED - case.keys()]
     found += [f"unknown {key}" for key in case.keys() - REQUIRED - OPTIONAL]
     expect = case.get("expect") or {}
@@ -143,7 +143,7 @@ def fits(text: str | None, expected: Any) -> bool:
 
 
 def same(got: Any, wanted: Any) -> bool:
-    """Equal as JSON: a boolean is no number, 2 and 2.0 are the same number."""
+    """Equal as JSON: a boolean is not a number, 2 and 2.0 are the same number."""
     if isinstance(got, dict) and isinstance(wanted, dict):
         return got.keys() == wanted.keys() and all(same(got[key], wanted[key]) for key in wanted)
     if isinstance(got, list) and isinstance(wanted, list):

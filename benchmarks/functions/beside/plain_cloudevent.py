@@ -1,4 +1,4 @@
-"""As published examples use the clients: three requests to Cloud Storage and one to Workflows, as on_upload makes."""
+"""Uses the clients as published examples do: three requests to Cloud Storage and one to Workflows, like on_upload."""
 
 import os
 import uuid

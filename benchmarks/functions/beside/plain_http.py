@@ -1,4 +1,4 @@
-"""As published examples use the storage client: three requests, as postprocess makes."""
+"""Uses the storage client as published examples do: three requests, like postprocess."""
 
 import os
 import uuid

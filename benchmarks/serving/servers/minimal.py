@@ -1,4 +1,4 @@
-"""The least that answers once: import torch and transformers, load the model, classify one text, print the answer."""
+"""The minimal script: imports torch and transformers, loads the model, classifies one text and prints the answer."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Answers every HTTP request with the same prediction and does nothing else: what the load generator can reach."""
+"""Answers every HTTP request with the same prediction, to measure the limit of the load generator."""
 
 import asyncio
 import os

@@ -32,7 +32,7 @@ def waiting(rest, deploy):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
-def test_a_callback_lets_the_execution_go_on(rest, waiting, finish, method):
+def test_a_callback_resumes_the_execution(rest, waiting, finish, method):
     name, callback = waiting(method, f"callback-{method.lower()}")
     assert callback["name"].startswith(f"{name}/callbacks/")
     assert (callback["method"], callback["waiters"]) == (method, "1")

@@ -1,4 +1,4 @@
-"""The forecast function as it is called: a file in a bucket, an argument, an answer."""
+"""The forecast function, called with a file in a bucket."""
 
 import csv
 import io
@@ -55,7 +55,7 @@ def function(storage):
 
 @pytest.fixture(scope="module")
 def post(storage, function):
-    """Uploads content and asks for its forecast; the answer as the client gets it."""
+    """Uploads content, requests its forecast and returns the response."""
 
     def ask(content: str | bytes, **parameters: object):
         blob = storage.bucket("input").blob("series.csv")
@@ -67,7 +67,7 @@ def post(storage, function):
 
 @pytest.fixture(scope="module")
 def forecast(post):
-    """The answer to content that can be forecast."""
+    """The successful response for content."""
 
     def ask(content: str | bytes, **parameters: object) -> dict:
         answer = post(content, **parameters)
@@ -79,7 +79,7 @@ def forecast(post):
 
 @pytest.fixture(scope="module")
 def rejection(post):
-    """The error of content that can't be forecast."""
+    """The error for content that cannot be forecast."""
 
     def ask(content: str | bytes, **parameters: object) -> dict:
         answer = post(content, **parameters)
@@ -136,7 +136,7 @@ DAILY = pd.date_range("2024-01-01", periods=120, freq="D")
 # --- the answer ------------------------------------------------------------------------------------
 
 
-def test_answers_with_all_that_the_contract_names(forecast):
+def test_the_response_has_every_field_of_the_contract(forecast):
     answer = forecast(table(DAILY, values(120)))
     assert len(answer["predictions"]) == 28
     assert answer["predictions"][0].keys() == {"date", "prediction", "lower", "upper"}
@@ -190,7 +190,7 @@ def test_dates_continue_in_the_frequency_of_the_file(forecast, freq, season, cou
 # --- how files are written -------------------------------------------------------------------------
 
 
-def test_all_ways_to_write_a_series_give_one_forecast(forecast):
+def test_every_notation_of_a_series_gives_the_same_forecast(forecast):
     numbers = values(120) * 30
     plain = table(DAILY, numbers)
     german = table(DAILY, numbers, "%d.%m.%Y", ";", ",")
@@ -215,7 +215,7 @@ def test_all_ways_to_write_a_series_give_one_forecast(forecast):
         assert forecast(content, horizon=5)["predictions"] == expected, name
 
 
-def test_a_month_and_day_mix_up_is_rejected_and_settled_by_a_parameter(rejection, forecast):
+def test_ambiguous_days_and_months_are_rejected_unless_a_parameter_settles_them(rejection, forecast):
     text = table(pd.date_range("2024-02-01", periods=12, freq="D"), values(12), "%d/%m/%Y")
     error = rejection(text)
     assert error["code"] == "ambiguous_dates"
@@ -224,7 +224,7 @@ def test_a_month_and_day_mix_up_is_rejected_and_settled_by_a_parameter(rejection
     assert dated(forecast(text, date_format="%m/%d/%Y", horizon=1)) == ["2025-01-02"]
 
 
-def test_offsets_become_utc_and_that_is_said(forecast):
+def test_offsets_are_converted_to_utc_with_a_note(forecast):
     stamps = pd.date_range("2024-03-29", periods=100, freq="h", tz="Europe/Berlin")
     answer = forecast(table(stamps, values(100, 24), "%Y-%m-%dT%H:%M:%S%z"), horizon=2)
     assert dated(answer) == ["2024-04-02T03:00:00", "2024-04-02T04:00:00"]
@@ -287,7 +287,7 @@ def test_a_date_with_two_values_is_rejected(rejection):
     assert "2024-01-05" in error["message"]
 
 
-def test_irregular_dates_are_rejected_unless_the_step_is_given(rejection, forecast):
+def test_irregular_dates_are_rejected_unless_a_frequency_is_requested(rejection, forecast):
     kept = np.flatnonzero(np.random.default_rng(2).random(400) < 0.2)
     days = pd.date_range("2024-01-01", periods=400, freq="D")[kept]
     text = table(days, values(400)[kept])
@@ -375,7 +375,7 @@ def test_bad_parameters_are_rejected(rejection, parameters):
     assert rejection(table(DAILY, values(120)), **parameters)["code"] == "invalid_parameters"
 
 
-def test_a_horizon_beyond_what_the_history_bears(rejection, forecast):
+def test_a_horizon_too_long_for_the_history(rejection, forecast):
     error = rejection(table(DAILY, values(120)), horizon=1000)
     assert error["code"] == "too_short"
     assert "250" in error["message"]
@@ -392,7 +392,7 @@ def test_the_same_file_gives_the_same_forecast(forecast):
     assert first["backtest"] == second["backtest"]
 
 
-def test_requests_at_once_do_not_disturb_each_other(storage):
+def test_concurrent_requests_do_not_affect_each_other(storage):
     # Prophet draws its futures from a generator that all threads share.
     app_ = functions_framework.create_app("forecast", str(MAIN))
     blob = storage.bucket("input").blob("series.csv")
@@ -419,7 +419,7 @@ def test_a_history_without_negative_values_is_not_continued_below_zero(forecast)
     assert any("kept at 0" in note for note in answer["series"]["notes"])
 
 
-def test_a_history_with_negative_values_may_go_on_falling(forecast):
+def test_a_history_with_negative_values_may_continue_to_fall(forecast):
     answer = forecast(table(DAILY, np.linspace(10, -100, 120)))
     assert answer["predictions"][-1]["prediction"] < -110
     assert answer["model"]["revision"] == "additive"
@@ -434,14 +434,14 @@ def test_any_scale(forecast, size):
     assert forecast(text)["predictions"][0]["prediction"] == pytest.approx(expected * size, rel=1e-2)
 
 
-def test_growing_seasons_are_found_to_be_multiplicative(forecast):
+def test_growing_seasons_are_recognised_as_multiplicative(forecast):
     months = pd.date_range("2014-01-01", periods=120, freq="MS")
     steps = np.arange(120)
     numbers = (100 + 3 * steps) * (1 + 0.4 * np.sin(2 * np.pi * steps / 12))
     assert forecast(table(months, numbers), horizon=12)["backtest"]["seasonality_mode"] == "multiplicative"
 
 
-def test_too_little_for_a_season_is_said(forecast):
+def test_a_history_too_short_for_a_season_gets_a_note(forecast):
     months = pd.date_range("2023-01-01", periods=18, freq="MS")
     answer = forecast(table(months, values(18, 12)), horizon=3)
     assert any("no yearly pattern" in note for note in answer["series"]["notes"])
@@ -465,7 +465,7 @@ def test_beats_the_seasonal_naive_out_of_sample(forecast, freq, season, count):
     assert np.mean(inside) >= 0.5
 
 
-def test_intervals_widen_to_what_the_backtest_finds(forecast):
+def test_intervals_widen_to_the_errors_of_the_backtest(forecast):
     days = pd.date_range("2023-01-01", periods=400, freq="D")
     steps = np.arange(400)
     spread = np.random.default_rng(4).normal(size=400) * (
@@ -476,7 +476,7 @@ def test_intervals_widen_to_what_the_backtest_finds(forecast):
     assert any("times as wide" in note for note in tested["series"]["notes"])
 
 
-def test_a_random_walk_does_not_beat_the_naive_forecast_and_that_is_said(forecast):
+def test_a_random_walk_does_not_beat_the_naive_forecast_and_gets_a_note(forecast):
     walk = np.random.default_rng(3).normal(size=200).cumsum() + 500
     answer = forecast(table(pd.date_range("2024-01-01", periods=200, freq="D"), walk))
     tested = answer["backtest"]
@@ -508,7 +508,7 @@ def test_an_object_that_is_too_large_is_not_read(function):
     assert answer.get_json()["error"]["code"] == "too_large"
 
 
-def test_the_generation_that_was_announced_is_read(storage, function):
+def test_the_announced_generation_is_read(storage, function):
     blob = storage.bucket("input").blob("series.csv")
     blob.upload_from_string(table(DAILY, values(120)))
     announced = argument(blob.generation, blob.size, {"horizon": 1})

@@ -1,4 +1,4 @@
-"""Frequencies: found in dates, named by callers, and walked into the future."""
+"""Frequencies: inferred from dates, requested by callers, and continued into the future."""
 
 import sys
 from datetime import datetime, timedelta
@@ -180,7 +180,7 @@ def test_the_calendar_ends():
     st.dates(min_value=datetime(1990, 1, 1).date(), max_value=datetime(2050, 1, 1).date()),
     st.sets(st.integers(1, 28), max_size=3),
 )
-def test_wherever_it_starts_and_whatever_is_missing(name, start, missing):
+def test_any_start_and_any_gaps(name, start, missing):
     every = stamps(name, start.isoformat(), 60)
     kept = [stamp for index, stamp in enumerate(every[:50]) if index not in missing]
     assert spacing.infer(kept).after(kept[-1], 10) == every[50:]

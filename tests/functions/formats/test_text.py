@@ -1,4 +1,4 @@
-"""Text decoding: encodings round trip, and what is no text is refused."""
+"""Text decoding: encodings round-trip, and content that is not text is refused."""
 
 import pytest
 from hypothesis import given
@@ -49,7 +49,7 @@ def test_encodings_without_a_mark_are_recognised(content: str, encoding: str) ->
         b"good beginning " * 6000 + b"\xff\xfe\xfd",
     ],
 )
-def test_what_is_no_text_is_refused(data: bytes) -> None:
+def test_content_that_is_not_text_is_refused(data: bytes) -> None:
     with pytest.raises(RejectedError) as caught:
         text.decode(data)
     assert caught.value.code == "undecodable"

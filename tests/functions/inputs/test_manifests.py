@@ -1,4 +1,4 @@
-"""Manifests, as messages and as uploads: one batch of all the objects that they name."""
+"""Manifests, as messages and as uploads: one batch of all listed objects."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def publish(function: Function, body: Any, message_id: str = "1") -> int:
 
 
 def cut(cloud: Cloud, function: Function, argument: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
-    """What preprocess makes of a manifest: the batch, and its first shard's records."""
+    """The batch that preprocess makes of a manifest, and the records of its first shard."""
     response = function("preprocess").post("/", json=argument)
     assert response.status_code == 200, response.text
     batch = response.get_json()

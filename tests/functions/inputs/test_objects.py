@@ -1,4 +1,4 @@
-"""Reading the head of an input from a server that breaks off in the middle of its answer."""
+"""Reads the head of an input from a server that closes the connection within a response."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ ASKED: list[str] = []
 
 
 class BreakingOff(BaseHTTPRequestHandler):
-    """Ends an answer by closing the connection, after as many bytes as the object's name says."""
+    """Closes the connection within a response, after the number of bytes in the object's name."""
 
     def do_GET(self) -> None:
         ASKED.append(self.path)
@@ -61,7 +61,7 @@ def test_a_complete_response_is_the_head(size: int, sent: int, whole: bool) -> N
 
 
 def test_only_the_object_is_requested() -> None:
-    """The client would ask for the bucket, too, in a thread of its own: once per bucket and instance."""
+    """The client's own thread would also request the bucket, once per bucket and instance."""
     pipeline_storage.client.cache_clear()
     ASKED.clear()
     objects.head(Input("bucket", "10", 1, 10))

@@ -1,4 +1,4 @@
-"""Kinds by content: a table of formats, names and content types, and what each comes to."""
+"""Recognition by content: a table of formats, names and content types with the expected kind or rejection."""
 
 import gzip
 import io

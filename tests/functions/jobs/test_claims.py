@@ -1,4 +1,4 @@
-"""The claim protocol, against the object store: races, lost answers, leases, crashes."""
+"""The claim protocol against the object store: races, lost responses, leases, crashes."""
 
 import threading
 from collections.abc import Callable
@@ -105,7 +105,7 @@ def test_a_storage_failure_undoes_neither_a_start_nor_a_release(claims: Claims, 
 
 
 def race(contenders: int, act: Callable[[int], object]) -> list[object]:
-    """What each of several threads that start together came to; an exception is an outcome too."""
+    """The outcomes of several threads that start together: results or exceptions."""
     gate = threading.Barrier(contenders)
     outcomes: list[object] = [None] * contenders
 

@@ -1,4 +1,4 @@
-"""The claim and outcome protocol, checked in every interleaving with crashes, lost answers and leases that end.
+"""The claim and outcome protocol, checked in every interleaving with crashes, lost responses and expiring leases.
 
 The handlers and executions are the pipeline's own code; only the object store under them is a model.
 """
@@ -29,7 +29,7 @@ TERMINAL = ("results/", "rejected/", "failed/")
 
 
 def modelled(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> Explorer:
-    """Puts everything that is not deterministic, and the Workflows API, into the model's hands."""
+    """Lets the model control the Workflows API and everything that is not deterministic."""
 
     class Owners:
         """The uuid module as far as claims use it."""
@@ -53,12 +53,12 @@ def modelled(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> Explorer:
 
 
 def handle() -> str:
-    """One delivery of the input's event; only a returned verdict acknowledges it."""
+    """One delivery of the input's event, which only a returned verdict acknowledges."""
     return intake.take_in(DEPLOYMENT, JOB, lambda job: job).word
 
 
 def settle(status: str, execution: str) -> str:
-    """What an execution's last step does."""
+    """The last step of an execution."""
     lineage = Lineage(execution=execution)
     if status == "failed":
         error = {"code": "broken", "message": "It broke.", "step": "predict"}
@@ -72,7 +72,7 @@ def settle(status: str, execution: str) -> str:
 
 
 def redelivered(explorer: Explorer, world: World, program: str, acknowledged: str = "returned") -> World:
-    """What comes of delivering again, without further trouble, until it is acknowledged."""
+    """The world after redeliveries without further faults, until one is acknowledged."""
     for attempt in range(4):
         if any(actor.program == program and actor.state == acknowledged for actor in world.actors):
             return world
@@ -163,7 +163,7 @@ def test_two_executions_that_settle_write_one_document(
 
 
 def replay() -> str:
-    """What a replay does with one failed document."""
+    """A replay of one failed document."""
     if outcomes.reopen(DEPLOYMENT.work, JOB.id, "failed/a.txt/7.json", {"status": "failed"}) is None:
         outcomes.resume(DEPLOYMENT, JOB)
         return "completed"
@@ -171,7 +171,7 @@ def replay() -> str:
 
 
 def sweep() -> str:
-    """What a sweep does with one input."""
+    """A sweep over one input."""
     lost = restart.of_argument(DEPLOYMENT, JOB)
     return restart.revive(DEPLOYMENT, lost) if is_unfinished(DEPLOYMENT, lost) else "finished"
 
@@ -191,7 +191,7 @@ def failed_once(explorer: Explorer) -> World:
 
 
 def swept(explorer: Explorer, world: World) -> World:
-    """What sweeps come to once there is no more trouble."""
+    """The world after sweeps without further faults."""
     for round_ in range(6):
         world = replace(world, actors=(*world.actors, Actor(f"sweep {round_}", "sweep")), now=world.now + 61)
         world = explorer.finish(world, f"sweep {round_}")

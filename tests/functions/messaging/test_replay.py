@@ -17,7 +17,7 @@ GOOD = {"predictions": [{"label": "POSITIVE", "score": 0.9}], "model": {"name": 
 
 
 def conclude(cloud: Cloud, function: Function, outcome: dict[str, Any], index: int = -1) -> dict[str, Any]:
-    """Ends the execution that was started last, or as the index says."""
+    """Ends the last execution that was started, or the one at `index`."""
     execution = cloud.executions.created[index]
     lineage = {"execution": execution.name.rpartition("/")[2], "started_at": "2026-01-01T00:00:01Z"}
     body = {"argument": json.loads(execution.argument), "lineage": lineage} | outcome
@@ -31,7 +31,7 @@ def broken(code: str = "broken") -> dict[str, Any]:
 
 
 def fail(cloud: Cloud, function: Function, name: str, code: str = "broken", metadata: Any = None) -> str:
-    """An upload whose execution fails; its document's name."""
+    """Uploads an input whose execution fails, and returns the name of its document."""
     blob = cloud.upload(name, TEXT, metadata=metadata)
     assert function("on_upload").post("/", **finalized(blob)).status_code == 200
     conclude(cloud, function, broken(code))
@@ -40,7 +40,7 @@ def fail(cloud: Cloud, function: Function, name: str, code: str = "broken", meta
 
 
 def replayed(function: Function, capsys: pytest.CaptureFixture[str], **replay: Any) -> dict[str, Any]:
-    """What the closing line of one replay counts."""
+    """The counts in the closing line of one replay."""
     capsys.readouterr()
     answer = function("on_message").post("/", **published(json.dumps({"replay": replay}).encode()))
     assert answer.status_code == 200

@@ -1,4 +1,4 @@
-"""The sweep: lost events, lost executions, stale claims and half-written outcomes all come to their end."""
+"""The sweep repairs lost events, lost executions, stale claims and half-written outcomes."""
 
 import json
 from typing import Any

@@ -37,7 +37,7 @@ def code_of(data: bytes) -> str:
 
 
 def header(width: int, height: int) -> bytes:
-    """A PNG that claims a size and holds next to nothing."""
+    """A PNG that claims a size and holds almost no data."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
@@ -119,7 +119,7 @@ def test_the_camera_s_rotation_is_applied() -> None:
     assert green < 60
 
 
-def test_of_an_animation_the_first_frame_counts() -> None:
+def test_the_first_frame_of_an_animation_is_used() -> None:
     frames = [Image.new("RGB", (30, 30), colour) for colour in ("red", "blue", "green")]
     for form in ("GIF", "WEBP", "PNG"):
         data = encoded(frames[0], form, save_all=True, append_images=frames[1:])
@@ -139,7 +139,7 @@ def test_a_banner_stays_small() -> None:
 
 
 @pytest.mark.parametrize("size", [(10_000, 5_001), (50_000_001, 1), (100_000, 100_000), (2**31 - 1, 2**31 - 1)])
-def test_too_many_pixels_are_refused_unseen(size: tuple[int, int]) -> None:
+def test_too_many_pixels_are_refused_before_decoding(size: tuple[int, int]) -> None:
     assert code_of(header(*size)) == "decompression_bomb"
 
 
@@ -152,7 +152,7 @@ def test_half_an_image_is_truncated(form: str) -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a", b"RIFF\4\0\0\0WEBP"]
 )
-def test_no_image_is_refused(data: bytes) -> None:
+def test_content_that_is_not_an_image_is_refused(data: bytes) -> None:
     assert code_of(data) in ("corrupt_image", "truncated_image")
 
 

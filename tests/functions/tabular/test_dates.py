@@ -73,7 +73,7 @@ def test_reads_a_column(cells, header, name, first, last):
         ([], ""),
     ],
 )
-def test_refuses_what_is_no_date_column(cells, header):
+def test_refuses_a_column_without_dates(cells, header):
     assert dates.formats(cells, header) == []
     with pytest.raises(RejectedError) as raised:
         dates.read(cells, header)
@@ -144,7 +144,7 @@ def test_date_format_may_be_any_strptime_pattern():
 
 
 @pytest.mark.parametrize("asked", ["day first", "%", "%Q", "(", "%d" * 40 + "%"])
-def test_a_date_format_that_is_none(asked):
+def test_an_invalid_date_format(asked):
     with pytest.raises(RejectedError) as raised:
         dates.read(["03/04/2024"], date_format=asked)
     assert raised.value.code == "invalid_date_format"
@@ -156,7 +156,7 @@ def test_a_date_format_that_does_not_fit():
     assert raised.value.code == "unreadable_dates"
 
 
-def test_a_few_strays_are_none():
+def test_a_few_values_without_a_date_become_none():
     column = dates.read([*days(date(2024, 1, 1), 20, "%Y-%m-%d"), "Total", ""])
     assert column.stamps[-2:] == [None, None]
     assert column.stamps[19] == datetime(2024, 1, 20)
@@ -194,7 +194,7 @@ def read_or_code(*args) -> dates.DateColumn | str:
 
 @settings(deadline=None)
 @given(st.dates(min_value=date(1990, 1, 1), max_value=date(2050, 1, 1)), st.integers(2, 400), st.booleans())
-def test_day_and_month_are_never_swapped_in_silence(first, count, day_first):
+def test_day_and_month_are_never_swapped_silently(first, count, day_first):
     found = read_or_code(days(first, count, "%d/%m/%Y" if day_first else "%m/%d/%Y"))
     if found != "ambiguous_dates":
         assert [stamp.date() for stamp in found.stamps] == [first + timedelta(days=index) for index in range(count)]

@@ -1,4 +1,4 @@
-"""Rows of delimited text: every row is read or refused by itself, in linear time."""
+"""Rows of delimited text: each is read or refused individually, in linear time."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from pipeline.tabular.reader import MAX_ROW_CHARS, Record
 
 
 def cells(text: str, delimiter: str = ",") -> list[list[str]]:
-    """Strictly, and stripped as their readers do."""
+    """Rows read strictly, with cells stripped as their readers do."""
     records = reader.records(reader.lines(text), delimiter, strict=True)
     return [[cell.strip() for cell in record.cells] for record in records]
 
@@ -84,7 +84,7 @@ UNREADABLE: dict[str, tuple[str, list[str | None]]] = {
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
-def test_a_row_that_cannot_be_read_costs_no_other(name: str) -> None:
+def test_an_unreadable_row_does_not_affect_the_others(name: str) -> None:
     text, read = UNREADABLE[name]
     assert [None if record.refusal else record.cells[0] for record in lenient(text)] == read
 

@@ -1,4 +1,4 @@
-"""What delimited text is: delimiter, header, column types, kind; and that nothing but a rejection is ever raised."""
+"""Recognition of delimited text: delimiter, header, column types, kind; only rejections are ever raised."""
 
 import pytest
 from hypothesis import given, settings
@@ -132,7 +132,7 @@ def test_unnamed_columns_get_names():
     assert types(",y\n2024-01-01,1\n2024-01-02,2\n") == [("column 1", "date"), ("y", "number")]
 
 
-def test_the_payload_is_the_column_of_a_telling_name():
+def test_the_payload_column_is_recognised_by_its_name():
     text = "id,notes,review\n1,seen by two of us,good\n2,seen by nobody at all,bad\n"
     table = sniffer.sniff(text, complete=True)
     assert table.payload is not None

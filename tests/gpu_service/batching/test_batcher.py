@@ -17,7 +17,7 @@ from gpu_service.parameters import DEFAULTS, Parameters
 
 
 class OutOfMemoryError(RuntimeError):
-    """Named as torch's."""
+    """Has the name of torch's exception."""
 
 
 class Done:
@@ -42,7 +42,7 @@ class Late(Done):
 
 
 class Echo:
-    """Answers each payload with itself; `capacity` rows fit into its memory; `gate` holds it up."""
+    """Returns each payload itself; `capacity` rows fit into its memory, and `gate` blocks it."""
 
     def __init__(self, kind: type[Done] = Done, capacity: int = 10**6) -> None:
         self.kind, self.capacity = kind, capacity
@@ -125,7 +125,7 @@ def test_a_poisoned_instance_fails_alone(kind: type[Done]):
     asyncio.run(check())
 
 
-def test_running_out_of_memory_halves_the_batches_from_then_on():
+def test_running_out_of_memory_halves_later_batches():
     async def check() -> None:
         async with batcher(echo := Echo(capacity=10)) as made:
             assert await ask(made, *range(40)) == list(range(40))
@@ -135,11 +135,11 @@ def test_running_out_of_memory_halves_the_batches_from_then_on():
     asyncio.run(check())
 
 
-def test_time_on_the_device_is_counted_once_though_batches_are_sent_ahead():
+def test_device_time_of_overlapping_batches_is_counted_once():
     now = 0.0
 
     class Second(Late):
-        """Each batch keeps the device busy for a second, from when the one before ended."""
+        """Each batch keeps the device busy for a second after the previous one."""
 
         def rows(self) -> list[Any]:
             nonlocal now
@@ -176,7 +176,7 @@ def test_a_cancelled_request_is_not_run():
     asyncio.run(check())
 
 
-def test_a_request_whose_deadline_passed_is_told_so():
+def test_a_request_past_its_deadline_gets_an_error():
     async def check() -> None:
         async with batcher(echo := Echo()) as made:
             (outcome,) = await ask(made, "late", deadline=0.0)
@@ -187,7 +187,7 @@ def test_a_request_whose_deadline_passed_is_told_so():
     asyncio.run(check())
 
 
-def test_a_full_queue_refuses_at_once_and_says_when_to_come_again():
+def test_a_full_queue_refuses_immediately_and_says_when_to_retry():
     async def check() -> None:
         async with batcher(echo := Echo(), max_queue=3) as made:
             held = await hold(echo, made)
@@ -203,7 +203,7 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_again():
     asyncio.run(check())
 
 
-def test_stopping_finishes_what_waits_and_takes_no_more():
+def test_stopping_drains_the_queue_and_admits_nothing_new():
     async def check() -> None:
         async with batcher(echo := Echo()) as made:
             held = await hold(echo, made)

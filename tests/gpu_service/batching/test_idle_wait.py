@@ -1,4 +1,4 @@
-"""Waiting for those just answered, on a virtual clock: it makes batches larger where they come back, and else stops."""
+"""The idle wait on a virtual clock: it makes batches larger where clients return, and stops where they do not."""
 
 import heapq
 import itertools
@@ -26,7 +26,7 @@ def scheduler(**costs: Cost) -> Scheduler:
 
 
 class Device:
-    """Requests at given times, and a device that runs them; a client that is answered asks again where it is to."""
+    """A device and requests at set times; answered clients send their next request if they are to return."""
 
     def __init__(self, *, patient: bool, again_s: float | None) -> None:
         self.scheduler = scheduler()
@@ -68,7 +68,7 @@ class Device:
 
 
 @pytest.mark.parametrize("clients", [2, 3, 4, 6, 8])
-def test_clients_that_ask_again_at_once_come_to_share_one_batch(clients: int) -> None:
+def test_clients_that_return_immediately_share_a_batch(clients: int) -> None:
     rates, latencies = {}, {}
     for patient in (False, True):
         device = Device(patient=patient, again_s=AGAIN_S)
@@ -79,14 +79,14 @@ def test_clients_that_ask_again_at_once_come_to_share_one_batch(clients: int) ->
     assert latencies[True] < latencies[False]
 
 
-def test_one_client_never_waits_for_anybody() -> None:
+def test_a_single_client_never_waits() -> None:
     device = Device(patient=True, again_s=AGAIN_S)
     device.run([0.0], until=10)
     assert not device.waits
     assert max(device.latencies) == pytest.approx(COST.seconds(SIZE))
 
 
-def test_where_nobody_comes_back_it_waits_next_to_never() -> None:
+def test_it_hardly_waits_where_clients_do_not_return() -> None:
     arrivals = list(itertools.accumulate(random.Random(2).expovariate(15) for _ in range(6_000)))
     rates, latencies = {}, {}
     for patient in (False, True):
@@ -99,7 +99,7 @@ def test_where_nobody_comes_back_it_waits_next_to_never() -> None:
     assert rates[True] == pytest.approx(rates[False], rel=1e-3)
 
 
-def test_it_notices_when_clients_begin_to_come_back() -> None:
+def test_it_notices_when_clients_begin_to_return() -> None:
     device = Device(patient=True, again_s=None)
     device.run(list(itertools.accumulate(random.Random(3).expovariate(15) for _ in range(500))), until=1e9)
     device.again_s, device.batches = AGAIN_S, []
@@ -116,7 +116,7 @@ def test_a_wait_is_never_longer_than_its_bound() -> None:
 
 
 def served(chosen: Scheduler, count: int) -> None:
-    """Answers so many requests, at time 0, and has one more wait."""
+    """Answers `count` requests at time 0, while one more waits."""
     chosen.add([ticket() for _ in range(count)], 0.0)
     batch, _ = chosen.next(0.0)
     assert batch is not None
@@ -124,7 +124,7 @@ def served(chosen: Scheduler, count: int) -> None:
     chosen.add([ticket()], 0.001)
 
 
-def test_it_waits_for_no_more_than_make_a_large_batch() -> None:
+def test_it_waits_for_no_more_clients_than_a_large_batch_needs() -> None:
     chosen = scheduler()
     served(chosen, 12)
     assert chosen.patience(0.002) > 0
@@ -133,7 +133,7 @@ def test_it_waits_for_no_more_than_make_a_large_batch() -> None:
     assert chosen.patience(0.003) == 0
 
 
-def test_it_does_not_wait_while_other_work_does() -> None:
+def test_it_does_not_wait_while_other_work_is_queued() -> None:
     for other in (ticket("n"), ticket("m", bulk=True)):
         chosen = scheduler(m=replace(COST), n=replace(COST))
         served(chosen, 4)
@@ -142,7 +142,7 @@ def test_it_does_not_wait_while_other_work_does() -> None:
         assert chosen.patience(0.002) == 0
 
 
-def test_it_does_not_wait_on_the_strength_of_the_warm_up_alone() -> None:
+def test_it_does_not_wait_on_warm_up_estimates_alone() -> None:
     chosen = scheduler(m=replace(COST, batches=0))
     served(chosen, 4)
     assert chosen.patience(0.002) == 0

@@ -1,4 +1,4 @@
-"""The scheduler on a virtual clock: thousands of random arrivals, and its promises about each."""
+"""The scheduler on a virtual clock, with thousands of random arrivals."""
 
 import random
 from collections import Counter
@@ -33,7 +33,7 @@ def ticket(size: int = 1, *, model: str = "m", bulk: bool = False, deadline: flo
 
 
 class Simulation:
-    """A device that takes as long as the cost model says, give or take, and arrivals at random times."""
+    """A device that takes roughly as long as the cost model says, and arrivals at random times."""
 
     def __init__(self, chosen: Scheduler, seed: int) -> None:
         self.scheduler = chosen
@@ -107,7 +107,7 @@ def test_batches_form_while_the_device_is_busy_and_only_then():
     assert len(second.tickets) == 7
 
 
-def test_a_padded_batch_leaves_out_what_would_make_it_slower():
+def test_a_padded_batch_leaves_out_tickets_that_would_slow_it():
     chosen = scheduler(m=padded(10_000))
     chosen.add([ticket(20), ticket(500), ticket(22), ticket(19), ticket(510)], 0.0)
     sizes = []
@@ -138,7 +138,7 @@ def test_models_share_the_device_by_time_not_by_requests():
     assert used["cheap"] == pytest.approx(used["dear"], rel=0.05)
 
 
-def test_bulk_work_yields_to_requests_and_goes_on():
+def test_bulk_work_yields_to_requests_and_continues():
     chosen = scheduler(m=packed(10))
     chosen.add([ticket(10, bulk=True) for _ in range(100)] + [ticket(10) for _ in range(100)], 0.0)
     order = []
@@ -148,7 +148,7 @@ def test_bulk_work_yields_to_requests_and_goes_on():
     assert order.count(True) == 100
 
 
-def test_a_model_that_was_idle_gets_no_arrears():
+def test_an_idle_model_accumulates_no_credit():
     chosen = scheduler(busy=packed(10), idle=packed(10))
     chosen.add([ticket(10, model="busy") for _ in range(100)], 0.0)
     for _ in range(50):
@@ -158,7 +158,7 @@ def test_a_model_that_was_idle_gets_no_arrears():
     assert 9 <= turns.count("busy") <= 11
 
 
-def test_what_is_late_or_cancelled_leaves_the_queue_unrun():
+def test_late_and_cancelled_tickets_leave_the_queue_without_running():
     chosen = scheduler(m=packed())
     late, gone, fine = ticket(5, deadline=1.0), ticket(5), ticket(5)
     chosen.add([late, gone, fine], 0.0)
@@ -189,7 +189,7 @@ def test_requests_are_not_refused_because_bulk_work_waits():
     assert not chosen.admits(1)
 
 
-def test_a_cost_is_fitted_to_what_was_measured_and_learns():
+def test_a_cost_is_fitted_to_measurements_and_then_corrected():
     cost = fit([(64, 0.003), (1024, 0.051)], packed=True, max_seconds=0.5, max_units=100_000)
     assert cost.seconds(1024) == pytest.approx(0.051, rel=0.01)
     assert 1024 <= cost.budget <= 10_000
@@ -210,7 +210,7 @@ WRONG = {
 
 
 class LightLoad:
-    """Clients that ask again as soon as they are answered, before a device that takes what `TRUE` says."""
+    """Clients that send their next request as soon as they are answered, and a device with the cost `TRUE`."""
 
     def __init__(self, cost: Cost, clients: int, seed: int) -> None:
         self.random = random.Random(seed)
@@ -246,7 +246,7 @@ class LightLoad:
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("clients", [1, 8, 32])
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
-def test_a_warm_up_on_a_busy_machine_refuses_nobody_and_is_soon_forgotten(wrong: Cost, clients: int, seed: int):
+def test_a_warm_up_on_a_busy_machine_causes_no_refusals_and_is_soon_corrected(wrong: Cost, clients: int, seed: int):
     load = LightLoad(wrong, clients, seed)
     load.run(60)
     assert load.refused == 0
@@ -254,7 +254,7 @@ def test_a_warm_up_on_a_busy_machine_refuses_nobody_and_is_soon_forgotten(wrong:
     assert load.cost.budget >= 512
 
 
-def test_an_estimate_that_batches_bear_out_refuses_what_would_wait_too_long():
+def test_a_confirmed_estimate_refuses_requests_that_would_wait_too_long():
     slow = replace(TRUE, base=0.5, each=0.001)
     chosen = Scheduler({"m": slow}, max_queue=2048, max_wait_s=1.0)
     chosen.add([ticket(100) for _ in range(40)], 0.0)
@@ -272,7 +272,7 @@ def test_one_slow_batch_changes_little():
     assert TRUE.seconds(500) < cost.seconds(500) < 1.2 * TRUE.seconds(500)
 
 
-def test_the_line_is_found_from_batches_of_all_sizes():
+def test_the_line_is_fitted_to_batches_of_all_sizes():
     cost = replace(TRUE, base=0.02, each=0.00001)
     rng = random.Random(1)
     for _ in range(300):

@@ -1,4 +1,4 @@
-"""models.json: which model answers, and what is wrong with a file."""
+"""models.json: finding models, and reporting invalid files."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from gpu_service.settings import MODELS_FILE, read
 TEXT, IMAGE = "text-classification", "image-classification"
 
 
-def test_the_profiles_that_come_with_it():
+def test_the_included_profiles():
     starter = registry.load(MODELS_FILE, "starter")
     assert [entry.task for entry in starter.entries] == [TEXT, IMAGE]
     assert registry.folder(starter.default(IMAGE), MODELS_FILE) == MODELS_FILE.parent / "models" / "digits"
@@ -44,14 +44,14 @@ def test_versions_and_defaults():
     "content",
     ["", "[]", '{"p": [{}]}', '{"p": [{"name": "a", "task": "chat", "source": "x"}]}', '{"p": []}', "{}"],
 )
-def test_a_bad_file_ends_the_start(tmp_path: Path, content: str):
+def test_an_invalid_file_prevents_the_start(tmp_path: Path, content: str):
     path = tmp_path / "models.json"
     path.write_text(content)
     with pytest.raises(StartError):
         registry.load(path, "p")
 
 
-def test_the_same_model_twice_ends_the_start(tmp_path: Path):
+def test_a_duplicate_model_prevents_the_start(tmp_path: Path):
     entry = {"name": "a", "task": TEXT, "source": "x"}
     path = tmp_path / "models.json"
     path.write_text(json.dumps({"p": [entry, entry]}))
@@ -70,6 +70,6 @@ def test_settings_come_from_the_command_line_then_the_environment():
 @pytest.mark.parametrize(
     "environ", [{"PORT": "x"}, {"MAX_QUEUE": "-1"}, {"DRAIN_SECONDS": "0"}, {"DEADLINE_SECONDS": "x"}]
 )
-def test_a_bad_setting_ends_the_start(environ: dict[str, str]):
+def test_an_invalid_setting_prevents_the_start(environ: dict[str, str]):
     with pytest.raises(StartError):
         read([], environ)

@@ -1,4 +1,4 @@
-"""Images of every mode and shape, and those that are none."""
+"""Images of every mode and shape, and content that is not an image."""
 
 import io
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
 
 
 def quarters(mode: str = "RGB") -> Image.Image:
-    """Red above, blue below left, white below right: upright is told from turned."""
+    """Red at the top, blue bottom left, white bottom right, so that rotation shows."""
     image = Image.new("RGB", (128, 128), "red")
     image.paste("blue", (0, 64, 64, 128))
     image.paste("white", (64, 64, 128, 128))
@@ -65,7 +65,7 @@ def test_any_mode_becomes_rgb_of_the_models_size(name: str, inputs: ImageInputs)
     assert payload.data[2, 2].tolist() == pytest.approx(list(colour), abs=6)
 
 
-def test_what_a_camera_turned_stands_upright(inputs: ImageInputs):
+def test_rotated_photos_are_turned_upright(inputs: ImageInputs):
     turned = quarters().transpose(Image.Transpose.ROTATE_90)
     exif = Image.Exif()
     exif[0x0112] = 6  # to be shown turned by 90 degrees clockwise
@@ -74,7 +74,7 @@ def test_what_a_camera_turned_stands_upright(inputs: ImageInputs):
     assert np.abs(payload.data.astype(int) - plain.data).mean() < 4
 
 
-def test_large_photos_come_out_as_when_read_whole(inputs: ImageInputs):
+def test_large_photos_match_a_full_decode(inputs: ImageInputs):
     ramp = np.linspace(0, 255, 1600).astype(np.uint8)
     photo = Image.fromarray(np.stack([np.tile(ramp, (1200, 1))] * 3, -1))
     payload = inputs.payload(encode(photo, "JPEG", quality=95))
@@ -96,7 +96,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_is_no_image_says_why(name: str, inputs: ImageInputs):
+def test_invalid_images_are_refused_with_the_reason(name: str, inputs: ImageInputs):
     data, code = BAD[name]
     with pytest.raises(InstanceError) as failed:
         inputs.payload(data)

@@ -1,4 +1,4 @@
-"""Texts as token ids: the memory of words gives what the tokenizers library gives."""
+"""Texts as token ids: the tokenizer with a word cache gives what the tokenizers library gives."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -65,21 +65,21 @@ def test_any_text_has_the_librarys_tokens(inputs: TextInputs, plain: Tokenizer, 
 @pytest.mark.parametrize(
     "text", ["film " * 62, "film " * 63, "good" * 50, "x" * 5_000_000, "film " * 100_000, "film\n" * 9000]
 )
-def test_long_texts_are_cut_as_the_library_cuts_them(inputs: TextInputs, plain: Tokenizer, text: str):
+def test_long_texts_are_truncated_as_by_the_library(inputs: TextInputs, plain: Tokenizer, text: str):
     payload = inputs.payload(text)
     expected = plain.encode(text[:50_000])
     assert (payload.data.tolist(), payload.truncated) == (expected.ids, bool(expected.overflowing))
     assert payload.size == len(payload.data) <= 64
 
 
-def test_long_parts_are_not_remembered(inputs: TextInputs):
+def test_long_words_are_not_cached(inputs: TextInputs):
     assert inputs.words is not None
     inputs.payload("y" * MAX_CHARACTERS + " " + "z" * (MAX_CHARACTERS + 1))
     assert "y" * MAX_CHARACTERS in inputs.words.known
     assert "z" * (MAX_CHARACTERS + 1) not in inputs.words.known
 
 
-def test_the_memory_is_bounded(plain: Tokenizer, monkeypatch: pytest.MonkeyPatch):
+def test_the_cache_is_bounded(plain: Tokenizer, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("gpu_service.inputs.wordpiece.MAX_WORDS", 10)
     words = WordPiece(plain)
     for letter in "abcdefghijklmnopqrstuvwxyz":
@@ -101,7 +101,7 @@ def test_other_pipelines_go_through_the_library(plain: Tokenizer):
     ("value", "code"),
     [("", "empty"), (" \n\t", "empty"), (7, "invalid_text"), (None, "invalid_text"), (["a"], "invalid_text")],
 )
-def test_what_is_no_text_says_why(inputs: TextInputs, value: object, code: str):
+def test_invalid_texts_are_refused_with_the_reason(inputs: TextInputs, value: object, code: str):
     with pytest.raises(InstanceError) as failed:
         inputs.payload(value)
     assert failed.value.code == code

@@ -32,7 +32,7 @@ LENGTHS = [2, 64, 7, 1, 33, 7]
 @pytest.mark.parametrize(
     "name", [name for name, kind in NETWORKS.items() if "Auto" in kind.__name__ or "Packed" in kind.__name__]
 )
-def test_texts_of_any_lengths_together_score_as_each_alone_through_transformers(
+def test_packed_texts_score_as_each_alone_through_transformers(
     name: str, folder: Callable[[str], Path], load: Callable[[str], Model]
 ):
     plain = AutoModelForSequenceClassification.from_pretrained(folder(name)).eval()
@@ -72,7 +72,7 @@ def test_the_other_architectures_images_go_through_auto_classes(
     torch.testing.assert_close(auto(images), known.network(images), atol=1e-4, rtol=1e-3)
 
 
-def test_a_whole_image_is_prepared_as_the_checkpoint_wants(load: Callable[[str], Model]):
+def test_an_image_is_prepared_as_the_checkpoint_specifies(load: Callable[[str], Model]):
     encoded = io.BytesIO()
     Image.new("RGB", (50, 40), (10, 200, 30)).save(encoded, "PNG")
     payload = load("vit").inputs.payload(encoded.getvalue())

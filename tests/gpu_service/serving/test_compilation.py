@@ -1,4 +1,4 @@
-"""Compiled layers answer as plain ones, nothing is compiled once they are ready, and where it fails they run plain."""
+"""Compiled layers match uncompiled ones, are ready before the first request, and are optional."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def stance() -> Iterator[None]:
 
 @pytest.fixture
 def fresh(folder: Callable[[str], Path]) -> Callable[[str], Model]:
-    """Like `load`, of checkpoints that `load` reads too."""
+    """Like `load`, but loads a new model each time."""
 
     def loaded(name: str) -> Model:
         task = "image-classification" if name in ("vit", "resnet") else "text-classification"
@@ -45,7 +45,7 @@ def fresh(folder: Callable[[str], Path]) -> Callable[[str], Model]:
 @needs_compiler
 @pytest.mark.compiler
 @pytest.mark.parametrize("name", ["distilbert", "vit"])
-def test_compiled_layers_answer_as_plain_ones_whatever_the_batch(name: str, fresh: Callable[[str], Model]):
+def test_compiled_layers_match_uncompiled_ones_for_any_batch(name: str, fresh: Callable[[str], Model]):
     plain, model = fresh(name), fresh(name)
     compilation.compile_layers(model)
     assert model.is_compiled
@@ -65,7 +65,7 @@ def made(name: str, rng: np.random.Generator) -> Any:
 
 @needs_compiler
 @pytest.mark.compiler
-def test_what_the_compiled_code_is_not_for_runs_plain(fresh: Callable[[str], Model]):
+def test_unsupported_inputs_run_uncompiled(fresh: Callable[[str], Model]):
     plain, model = fresh("distilbert"), fresh("distilbert")
     compilation.compile_layers(model)
     graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
@@ -74,7 +74,7 @@ def test_what_the_compiled_code_is_not_for_runs_plain(fresh: Callable[[str], Mod
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs
 
 
-def test_without_a_compiler_the_service_starts_all_the_same(
+def test_without_a_compiler_the_service_starts_uncompiled(
     folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
@@ -95,7 +95,7 @@ def test_without_a_compiler_the_service_starts_all_the_same(
     assert not torch.isnan(precision.scores(loaded.catalog.models["texts@1"])).any()
 
 
-def test_it_is_off_unless_asked_for():
+def test_it_is_off_by_default():
     assert [settings.read([], {"COMPILE": value}).compile for value in ("1", "0", "")] == [True, False, False]
     assert settings.read([], {}).compile is False
 

@@ -1,4 +1,4 @@
-"""Number formats and threads: what a model runs in is settled before it is ready."""
+"""Number formats and threads are chosen before a model is ready."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,12 +28,12 @@ def test_half_precision_is_used_where_it_agrees_with_float32(checkpoint: Checkpo
     assert 0 < float((precision.scores(model) - exact).abs().max()) <= precision.TOLERANCE
 
 
-def test_a_format_that_differs_too_much_is_left(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch):
+def test_an_imprecise_format_is_not_used(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(precision, "TOLERANCE", 1e-9)
     assert precision.load(checkpoint, replace(choose("cpu"), dtype=torch.float16)).device.dtype == torch.float32
 
 
-def test_a_model_whose_scores_are_no_numbers_is_not_served(checkpoint: Checkpoint):
+def test_a_model_with_nan_scores_is_not_served(checkpoint: Checkpoint):
     model = Model(checkpoint, choose("cpu"))
     model.network.norm.weight.fill_(float("nan"))  # type: ignore[attr-defined]
     with pytest.raises(StartError, match="not numbers"):
@@ -47,7 +47,7 @@ def test_small_models_run_on_one_thread_and_large_ones_on_all(checkpoint: Checkp
     assert Model(checkpoint, choose("cpu")).threads == 2
 
 
-def test_a_damaged_checkpoint_ends_the_start(checkpoint: Checkpoint, tmp_path: Path):
+def test_a_damaged_checkpoint_prevents_the_start(checkpoint: Checkpoint, tmp_path: Path):
     (tmp_path / "config.json").write_text((checkpoint.folder / "config.json").read_text())
     with pytest.raises(StartError, match=r"no model\.safetensors"):
         Checkpoint(checkpoint.entry, tmp_path).tensors()

@@ -1,4 +1,4 @@
-"""Where models come from: a bucket that Vertex AI names, and the hub's cache without the hub."""
+"""Models from a bucket that Vertex AI names, and from the hub's cache without the hub."""
 
 import shutil
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def test_a_process_serves_the_model_of_vertex_ais_bucket(
 
 
 @pytest.mark.parametrize(("bucket", "reason"), [("input", "no objects under"), ("nowhere", "There is no object")])
-def test_nothing_in_the_bucket_ends_the_start_with_a_clear_line(
+def test_an_empty_bucket_prevents_the_start_with_a_clear_message(
     gcs: storage.Client, serve: Callable[..., Any], bucket: str, reason: str
 ):
     server = serve(AIP_STORAGE_URI=f"gs://{bucket}/no-such-model")
@@ -62,7 +62,7 @@ def test_nothing_in_the_bucket_ends_the_start_with_a_clear_line(
     assert "exception" not in line
 
 
-def test_what_is_no_classifier_ends_the_start(gcs: storage.Client):
+def test_a_model_other_than_a_classifier_prevents_the_start(gcs: storage.Client):
     gcs.bucket("input").blob("words/config.json").upload_from_string('{"architectures": ["BertForMaskedLM"]}')
     with pytest.raises(StartError, match="is not a classifier"):
         startup.load(Settings(storage_uri="gs://input/words"))
@@ -70,7 +70,7 @@ def test_what_is_no_classifier_ends_the_start(gcs: storage.Client):
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    """Of the hub, as `HF_HOME` names it; with one repository, its files still to come."""
+    """A hub cache for `HF_HOME`, with one repository that has no files yet."""
     repository = tmp_path / "hub" / "models--someone--some-model"
     (repository / "refs").mkdir(parents=True)
     (repository / "refs" / "main").write_text(COMMIT)
@@ -100,7 +100,7 @@ def test_a_model_of_the_hub_is_found_in_its_cache_without_the_hub(
     }
 
 
-def test_a_model_that_is_not_in_the_cache_ends_the_start(cache: Path, serve: Callable[..., Any], tmp_path: Path):
+def test_a_model_missing_from_the_cache_prevents_the_start(cache: Path, serve: Callable[..., Any], tmp_path: Path):
     models = tmp_path / "models.json"
     models.write_text('{"test": [{"name": "m", "task": "text-classification", "source": "someone/another"}]}')
     server = serve("--models", str(models), HF_HOME=str(cache), HF_HUB_OFFLINE="1")

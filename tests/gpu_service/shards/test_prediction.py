@@ -138,7 +138,7 @@ def test_an_output_of_another_input_is_replaced(client, gcs: storage.Client, put
     assert len(read(gcs, "gs://work/shards/changed.out")) == 2
 
 
-def test_an_output_that_nothing_is_known_of_is_replaced(client, gcs: storage.Client, put: Callable[..., str]):
+def test_an_output_without_valid_metadata_is_replaced(client, gcs: storage.Client, put: Callable[..., str]):
     put("unknown.out", "of someone else")
     body = {"input": put("unknown.jsonl", '"good"\n'), "output": "gs://work/shards/unknown.out"}
     assert client.post("/predict-shard", body).json()["records"] == 1
@@ -150,10 +150,10 @@ def test_an_output_that_nothing_is_known_of_is_replaced(client, gcs: storage.Cli
 
 
 @pytest.mark.parametrize(("offset", "status"), [("0", 200), ("9", 502)], ids=["same", "other"])
-def test_the_one_who_comes_second_keeps_what_the_first_wrote(
+def test_the_second_writer_keeps_the_output_of_the_first(
     client, gcs: storage.Client, put: Callable[..., str], monkeypatch: pytest.MonkeyPatch, offset: str, status: int
 ):
-    """Both begin before there is an output; another's appears just before ours is complete."""
+    """Both writers begin before there is an output; the other's appears just before this one is complete."""
     body = {"input": put("race.jsonl", '"good"\n'), "output": f"gs://work/shards/race-{offset}.out"}
     objects = client.app.service.storage
     write = objects.write
@@ -171,7 +171,7 @@ def test_the_one_who_comes_second_keeps_what_the_first_wrote(
     assert answer.json()["records"] == 1 if status == 200 else answer.json()["error"]["code"] == "storage_failed"
 
 
-def test_what_is_known_to_be_bad_is_passed_on(client, gcs: storage.Client, put: Callable[..., str]):
+def test_records_known_to_be_bad_are_passed_on(client, gcs: storage.Client, put: Callable[..., str]):
     lines = [
         {"error": {"code": "too_large", "message": "The cell is too long."}, "id": "a"},
         {"error": {"code": "too_large", "message": "The cell is too long."}, "row": ["x"], "text": "good"},
@@ -191,7 +191,7 @@ def test_what_is_known_to_be_bad_is_passed_on(client, gcs: storage.Client, put: 
     assert written[1] == {"index": 1, "error": lines[1]["error"]}
 
 
-def test_the_senders_own_is_carried_and_no_model_reads_it(client, gcs: storage.Client, put: Callable[..., str]):
+def test_the_senders_fields_are_carried_past_the_model(client, gcs: storage.Client, put: Callable[..., str]):
     uri, missing = put("own.txt", "a good film", "input"), "gs://input/own-missing"
     ids = ["seven", 7, -1.5, 0, "", 2**53 + 1]
     lines = [{"text": "a good film", "id": value, "row": ["dull", "bad"]} for value in ids]
@@ -233,7 +233,7 @@ def test_an_object_is_read_at_its_generation(client, gcs: storage.Client, put: C
     ]
 
 
-def test_csv_has_the_rows_cells_and_what_became_of_them(client, gcs: storage.Client, put: Callable[..., str]):
+def test_csv_output_has_the_rows_cells_and_outcomes(client, gcs: storage.Client, put: Callable[..., str]):
     cells = [
         ["a", "1"],
         ['say "hi", she said', "two\nlines"],
@@ -268,7 +268,7 @@ def test_csv_has_the_rows_cells_and_what_became_of_them(client, gcs: storage.Cli
     assert gcs.bucket("work").get_blob("shards/table.out.csv").content_type.startswith("text/csv")
 
 
-def test_the_metadata_stays_within_what_an_object_may_have(client, gcs: storage.Client, put: Callable[..., str]):
+def test_the_metadata_stays_within_the_limit_of_an_object(client, gcs: storage.Client, put: Callable[..., str]):
     lines = [json.dumps({"error": {"code": f"{n:03}".rjust(64, "x"), "message": ""}}) for n in range(500)]
     source, target = put("codes/" + "n" * 900, "\n".join(lines)), "gs://work/shards/codes.out"
     failed = client.post("/predict-shard", {"input": source, "output": target}).json()["failed"]
@@ -300,7 +300,7 @@ RECORDS = st.lists(
     window=st.integers(1, 9),
     form=st.sampled_from(["jsonl", "csv"]),
 )
-def test_there_is_one_line_out_for_each_line_in_whatever_they_are(
+def test_any_lines_give_one_line_out_each(
     client, gcs: storage.Client, put: Callable[..., str], records: Any, row: list[str], window: int, form: str
 ):
     lines = [json.dumps({**line, "id": n, "row": [str(n), *row]}) for n, (line, _) in enumerate(records)]
@@ -366,7 +366,7 @@ def test_an_empty_shard_has_an_empty_output(client, gcs: storage.Client, put: Ca
     assert read(gcs, "gs://work/shards/empty.out") == []
 
 
-def test_instances_may_lie_in_storage(client, put: Callable[..., str]):
+def test_instances_may_be_objects_in_storage(client, put: Callable[..., str]):
     text, picture = put("note.txt", "a good film", "input"), put("dot.png", PNG.getvalue(), "input")
     instances = [{"uri": text}, {"uri": picture}, {"uri": "gs://other/x"}, {"uri": "gs://input/missing"}, {"uri": "x"}]
     predictions = client.post("/predict", {"instances": instances}).json()["predictions"]
@@ -390,7 +390,7 @@ def test_texts_in_storage_are_read_in_the_encodings_of_single_uploads(client, pu
     ("model", "code"), [("moods", "undecodable"), ("shapes", "corrupt_image"), (None, "corrupt_image")]
 )
 @pytest.mark.parametrize("data", [b"\x00\x01\x02binary", b"\x01\x02\x03\x04\x05", bytes(range(256))])
-def test_what_is_no_text_is_no_instance_of_a_text_model(
+def test_an_object_other_than_text_is_refused_by_a_text_model(
     client, put: Callable[..., str], data: bytes, model: str | None, code: str
 ):
     body = {"instances": [{"uri": put("noise", data, "input")}], "model": model}
@@ -486,7 +486,7 @@ def test_a_web_page_cannot_post_a_shard_without_a_preflight(
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
-def test_texts_that_were_cut_say_so(client, gcs: storage.Client, put: Callable[..., str], form: str):
+def test_truncated_texts_are_marked(client, gcs: storage.Client, put: Callable[..., str], form: str):
     texts = ["film " * 100, "a good film", "film " * 20_000, ""]
     lines = [json.dumps({"text": text, "row": ["x"]}) for text in texts]
     body = {"input": put("long.jsonl", "\n".join(lines)), "output": f"gs://work/shards/long.out.{form}", "format": form}

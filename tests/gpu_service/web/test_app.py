@@ -1,4 +1,4 @@
-"""The routes: answers of the contract, and every error in its form."""
+"""The routes: responses as in the contract, and every error in its form."""
 
 import base64
 import io
@@ -33,7 +33,7 @@ def test_an_answer_has_predictions_model_device_and_timing(client):
     assert body["revision"] == "local"
 
 
-def test_the_short_form_answers_more(client):
+def test_the_short_form_has_more_fields(client):
     body = client.post("/predict", {"text": "a good film"}).json()
     assert body["prediction"] == list(body["predictions"][0]["scores"].values())
     assert body["confidence"] == body["predictions"][0]["score"]
@@ -132,7 +132,7 @@ def test_the_short_form_answers_with_the_status_of_the_error(
 
 
 @pytest.mark.usefixtures("broken_model")
-def test_in_a_request_of_many_a_server_error_is_counted_for_each_instance(client):
+def test_a_server_error_is_counted_for_each_instance_of_a_request(client):
     before = errors(client).get("inference_failed", 0)
     answer = client.post("/predict", {"instances": ["good", "bad", IMAGE]})
     assert answer.status_code == 200
@@ -168,7 +168,7 @@ def test_a_bad_instance_fails_alone(client):
     assert body["predictions"][-1]["score"] == pytest.approx(alone["score"], abs=1e-5)
 
 
-def test_a_model_may_be_named_with_its_version(client):
+def test_a_model_may_be_requested_with_its_version(client):
     assert client.post("/predict", {"text": "dull", "model": "moods", "version": 1}).json()["model"]["version"] == "1"
     assert (
         client.post("/predict", {"instances": [IMAGE], "model": "moods"}).json()["predictions"][0]["error"]["code"]
@@ -176,7 +176,7 @@ def test_a_model_may_be_named_with_its_version(client):
     )
 
 
-def test_long_texts_are_cut_and_say_so(client):
+def test_long_texts_are_truncated_and_marked(client):
     long, longer, short = ("film " * count for count in (100, 20_000, 3))
     predictions = client.post("/predict", {"instances": [long, longer, short]}).json()["predictions"]
     assert [prediction.get("truncated", False) for prediction in predictions] == [True, True, False]

@@ -1,4 +1,4 @@
-"""The service as a process: start, readiness, SIGTERM with requests in flight, and what keeps it from starting."""
+"""The service as a process: start, readiness, SIGTERM with requests in flight, and errors that prevent the start."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def half_sent(server: Any, body: bytes) -> Iterator[socket.socket]:
         yield connection
 
 
-def test_it_becomes_ready_answers_and_ends_with_zero(serve: Callable[..., Any]):
+def test_it_becomes_ready_answers_and_exits_with_zero(serve: Callable[..., Any]):
     server = serve(K_REVISION="gpu-service-00007-abc")
     server.wait_until_ready()
     trace = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
@@ -45,7 +45,7 @@ def test_it_becomes_ready_answers_and_ends_with_zero(serve: Callable[..., Any]):
     assert not any("good film" in json.dumps(line) for line in lines)
 
 
-def test_sigterm_finishes_what_is_in_flight_and_takes_no_more(serve: Callable[..., Any]):
+def test_sigterm_finishes_requests_in_flight_and_admits_no_more(serve: Callable[..., Any]):
     server = serve()
     server.wait_until_ready()
     body = json.dumps({"instances": ["a good film"] * 128}).encode()
@@ -72,7 +72,7 @@ def test_sigterm_finishes_what_is_in_flight_and_takes_no_more(serve: Callable[..
     assert next(line for line in lines if line["message"] == "stopping")["active"] == 2
 
 
-def test_a_gpu_that_was_promised_and_is_not_there_ends_the_start(serve: Callable[..., Any]):
+def test_a_missing_required_gpu_prevents_the_start(serve: Callable[..., Any]):
     server = serve(GPU_REQUIRED="1", CUDA_VISIBLE_DEVICES="")
     (line,) = server.stop()
     assert server.process.returncode == 1
@@ -81,10 +81,10 @@ def test_a_gpu_that_was_promised_and_is_not_there_ends_the_start(serve: Callable
 
 
 @pytest.mark.parametrize("name", ["distilbert", "electra"])
-def test_sigterm_while_models_load_ends_it_with_zero(
+def test_sigterm_while_models_load_exits_with_zero(
     serve: Callable[..., Any], folder: Callable[[str], Path], tmp_path: Path, name: str
 ):
-    """The second is loaded through transformers, whose imports and locks a thread holds at that moment."""
+    """The second model is loaded through transformers, whose import lock a thread holds at that moment."""
     entry = {"name": name, "task": "text-classification", "source": str(folder(name))}
     path = tmp_path / "models.json"
     path.write_text(json.dumps({"test": [entry]}))
@@ -96,7 +96,7 @@ def test_sigterm_while_models_load_ends_it_with_zero(
     assert [line["message"] for line in lines] == ["stopping", "stopped"]
 
 
-def test_sigterm_does_not_wait_for_a_start_that_never_ends(serve: Callable[..., Any], tmp_path: Path):
+def test_sigterm_does_not_wait_for_a_start_that_hangs(serve: Callable[..., Any], tmp_path: Path):
     os.mkfifo(tmp_path / "models.json")  # reading it waits for a writer
     server = serve("--models", str(tmp_path / "models.json"))
     server.wait_until_alive()
@@ -106,7 +106,7 @@ def test_sigterm_does_not_wait_for_a_start_that_never_ends(serve: Callable[..., 
     assert server.process.returncode == 0
 
 
-def test_sigterm_ends_it_with_zero_though_nobody_reads_its_log_any_more(serve: Callable[..., Any]):
+def test_sigterm_exits_with_zero_even_if_the_log_is_not_read(serve: Callable[..., Any]):
     server = serve()
     server.wait_until_ready()
     server.process.stdout.close()
@@ -114,7 +114,7 @@ def test_sigterm_ends_it_with_zero_though_nobody_reads_its_log_any_more(serve: C
     assert server.process.wait(30) == 0
 
 
-def test_a_taken_port_ends_the_start(serve: Callable[..., Any]):
+def test_a_port_in_use_prevents_the_start(serve: Callable[..., Any]):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -133,7 +133,7 @@ def test_a_taken_port_ends_the_start(serve: Callable[..., Any]):
         (("--device", "cuda"), "A GPU is required"),
     ],
 )
-def test_what_cannot_be_served_ends_the_start_with_a_clear_line(
+def test_an_unservable_model_prevents_the_start_with_a_clear_message(
     serve: Callable[..., Any], more: tuple[str, ...], reason: str
 ):
     server = serve(*more, CUDA_VISIBLE_DEVICES="")

@@ -22,7 +22,7 @@ HEADERS = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
 
 
 class Collector:
-    """Takes OTLP over HTTP and keeps every span."""
+    """Receives OTLP over HTTP and keeps every span."""
 
     def __init__(self) -> None:
         self.spans: list[Any] = []
@@ -119,7 +119,7 @@ def test_a_trace_that_is_not_sampled_leaves_no_spans(serve: Callable[..., Any], 
     assert collector.spans[0].trace_id.hex() != TRACE
 
 
-def test_a_collector_that_is_not_there_harms_nobody(serve: Callable[..., Any]):
+def test_an_unreachable_collector_affects_no_request(serve: Callable[..., Any]):
     server = serve(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9", OTEL_SERVICE_NAME="mine")
     server.wait_until_ready()
     assert server.http.post("/predict", json={"text": "good"}, headers=HEADERS).status_code == 200
@@ -137,7 +137,7 @@ def test_spans_on_the_console_are_lines_of_the_log(serve: Callable[..., Any]):
     assert sorted(span["name"] for span in spans) == ["POST /predict", "batch", "device", "queue"]
 
 
-def test_nothing_of_it_is_imported_unless_asked_for():
+def test_opentelemetry_is_imported_only_if_enabled():
     code = "import gpu_service.web.server, gpu_service.serving.startup, sys; sys.exit('opentelemetry' in sys.modules)"
     root = Path(__file__).parents[3]
     environ = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
@@ -157,10 +157,10 @@ def test_nothing_of_it_is_imported_unless_asked_for():
         ({"OTEL_TRACES_EXPORTER": "console"}, "console"),
     ],
 )
-def test_spans_go_where_the_variables_say(environ: dict[str, str], exporter: str | None):
+def test_spans_go_to_the_configured_endpoint(environ: dict[str, str], exporter: str | None):
     assert read([], environ).traces == exporter
 
 
-def test_an_exporter_that_there_is_not_ends_the_start():
+def test_an_unknown_exporter_prevents_the_start():
     with pytest.raises(StartError, match="zipkin"):
         read([], {"OTEL_TRACES_EXPORTER": "zipkin"})

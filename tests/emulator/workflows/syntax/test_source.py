@@ -94,7 +94,7 @@ def test_json_with_tabs_and_surrogates() -> None:
 
 
 def problems_of(text: str) -> list[Problem]:
-    """`load` may raise a syntax error only."""
+    """`load` raises nothing but syntax errors."""
     try:
         load(text)
     except WorkflowSyntaxError as error:
