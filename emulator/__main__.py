@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import errno
 import shlex
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from emulator.stack.model import StackError
 from emulator.state import StateError
 from emulator.terminal import escaped
 
+# Of the machine, not of the emulator.
+_FAULTS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE)
 _STACK = Path(__file__).resolve().parent.parent / "deploy" / "local" / "stack.yaml"
 
 
@@ -36,6 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"export {name}={shlex.quote(value)}")
     except (StackError, PortTakenError, StateError, guide.NotRunningError) as error:
         print(escaped(f"emulator: {error}"), file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in _FAULTS:
+            raise
+        print(escaped(f"emulator: {state.unusable(options.data, error)}"), file=sys.stderr)
         return 1
     return 0
 

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Mapping
 
 HOST = "127.0.0.1"
+LAST = 65535
 
 # Below the range of outgoing connections, so that none of those can take a port that was chosen.
 _FREE = range(20000, 32000)

@@ -13,8 +13,9 @@ import grpc.aio
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from emulator import ports, storage
+from emulator import disk, ports, storage
 from emulator.cloud_run_jobs import Attempt, Jobs, StartTask, TaskProcess
+from emulator.disk import DiskError
 from emulator.eventarc import OutboxRelay, Triggers
 from emulator.eventarc.triggers import ensure_subscription, ensure_topic
 from emulator.googleapi.errors import ApiError
@@ -201,8 +202,11 @@ class Emulator:
     async def _lifecycle(self) -> None:
         """Apply the lifecycle rules of buckets and the retention of subscriptions once an hour."""
         while True:
-            self.pubsub.expire()
-            await asyncio.to_thread(self.storage.expire, datetime.now(UTC))
+            try:
+                self.pubsub.expire()
+                await asyncio.to_thread(self.storage.expire, datetime.now(UTC))
+            except DiskError as error:
+                disk.report(str(error))
             await asyncio.sleep(_LIFECYCLE_INTERVAL_S)
 
 

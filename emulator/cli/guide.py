@@ -54,7 +54,7 @@ def read_addresses(data: Path) -> dict[str, Any]:
     try:
         running: dict[str, Any] = json.loads((data / _FILE).read_text())
         os.kill(running["pid"], 0)
-    except (FileNotFoundError, ProcessLookupError):
+    except (OSError, ValueError, TypeError, LookupError):  # no file, no process, or a file of something else
         raise NotRunningError(
             f"no emulator is running on {data}; start one with: python -m emulator --data {data}"
         ) from None

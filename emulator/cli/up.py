@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import resource
 import signal
 import time
 from pathlib import Path
@@ -10,10 +11,12 @@ from pathlib import Path
 from emulator import ports, state
 from emulator.cli import guide
 from emulator.stack.model import Stack
+from emulator.state import StateError
 from emulator.supervisor.console import Console
 from emulator.supervisor.logs import log_to
 from emulator.supervisor.supervisor import StartFailedError, Supervisor
 
+_FEW_FILES, _MANY_FILES = 256, 4096
 _SERVICES_OFFSET = 10  # from --port-base to the port of the first service
 
 
@@ -27,10 +30,25 @@ async def up(stack: Stack, options: argparse.Namespace) -> int:
     """
     data: Path = options.data
     state.restrict()
+    _raise_file_limit()
     state.prepare(data)
     with state.locked(data):
         (data / "logs").mkdir(exist_ok=True)
         return await _run(stack, options, data, Console(verbose=options.verbose))
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open files as the system lets this process have, up to what a stack needs at most.
+
+    Raises:
+        StateError: too few for a stack.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = _MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, _MANY_FILES)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < _FEW_FILES:
+        raise StateError(f"only {allowed} open files are allowed, a stack needs {_FEW_FILES}; raise it with ulimit -Hn")
 
 
 async def _run(stack: Stack, options: argparse.Namespace, data: Path, console: Console) -> int:
@@ -87,10 +105,12 @@ def _requested_ports(stack: Stack, options: argparse.Namespace) -> dict[str, int
 
 def _previous_ports(file: Path) -> dict[str, int]:
     try:
-        numbers: dict[str, int] = json.loads(file.read_text())
-    except (OSError, ValueError):  # the same ports again are only a convenience
+        numbers = json.loads(file.read_text())
+    except (OSError, ValueError, RecursionError):  # the same ports again are only a convenience
         return {}
-    return numbers
+    if not isinstance(numbers, dict):
+        return {}
+    return {name: port for name, port in numbers.items() if type(port) is int and 0 < port <= ports.LAST}
 
 
 def _stop_on_signals(supervisor: Supervisor, console: Console) -> asyncio.Event:

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from emulator import disk
+from emulator.disk import DiskError
 from emulator.eventarc.triggers import Triggers
 from emulator.googleapi.errors import NotFoundError
 from emulator.pubsub import PubSub
@@ -13,6 +15,7 @@ from emulator.storage import Change, Store
 
 _log = logging.getLogger(__name__)
 
+_RETRY_S = 1.0  # while the disk is full
 _TOPIC_PREFIX = "//pubsub.googleapis.com/"
 
 
@@ -44,11 +47,19 @@ class OutboxRelay:
     async def _run(self) -> None:
         while True:
             self._wake.clear()
-            while changes := await asyncio.to_thread(self._store.outbox):
-                for change in changes:
-                    self._publish(change)
-                await asyncio.to_thread(self._store.acknowledge, *(change.id for change in changes))
+            try:
+                await self._relay()
+            except DiskError as error:
+                disk.report(str(error))
+                await asyncio.sleep(_RETRY_S)
+                continue
             await self._wake.wait()
+
+    async def _relay(self) -> None:
+        while changes := await asyncio.to_thread(self._store.outbox):
+            for change in changes:
+                self._publish(change)
+            await asyncio.to_thread(self._store.acknowledge, *(change.id for change in changes))
 
     def _publish(self, change: Change) -> None:
         data = json.dumps(change.resource).encode()

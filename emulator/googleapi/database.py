@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from emulator import disk
 from emulator.googleapi.errors import UnavailableError
+from emulator.state import StateError
 
 
 class Database:
@@ -17,21 +19,23 @@ class Database:
         name: the file's name.
         schema: the statements that create the tables.
         version: the schema's version; a file of another version is refused.
+
+    Raises:
+        StateError: the file cannot be used. Later uses raise DiskError.
     """
 
     def __init__(self, folder: Path | None, name: str, schema: str, version: int) -> None:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        self._connection: sqlite3.Connection | None = sqlite3.connect(
-            ":memory:" if folder is None else folder / name, isolation_level=None
-        )
+        path = None if folder is None else folder / name
+        self._connection: sqlite3.Connection | None = disk.connect(path, isolation_level=None)
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
         (stored,) = self._database.execute("PRAGMA user_version").fetchone()
         if stored == 0:
             self._database.executescript(f"BEGIN; {schema} PRAGMA user_version = {version}; COMMIT;")
         elif stored != version:
-            raise RuntimeError(
+            raise StateError(
                 f"{folder}/{name} has schema version {stored}, but this emulator reads version {version}: "
                 "delete the file to start afresh"
             )
@@ -48,10 +52,11 @@ class Database:
         self._database.execute("BEGIN")
         try:
             yield
+            self._database.execute("COMMIT")
         except BaseException:
-            self._database.execute("ROLLBACK")
+            if self._database.in_transaction:  # SQLite has rolled back by itself if the disk is full
+                self._database.execute("ROLLBACK")
             raise
-        self._database.execute("COMMIT")
 
     @property
     def _database(self) -> sqlite3.Connection:

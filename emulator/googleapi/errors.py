@@ -10,10 +10,12 @@ ApiError
 ├── ResourceExhaustedError    429  a quota is used up
 ├── InternalError             500  a bug; the client learns no details
 ├── UnimplementedError        501  Google has the method, the emulator has not
-└── UnavailableError          503  the emulator is stopping; clients retry
+└── UnavailableError          503  the emulator is stopping, or its disk is full; clients retry
 """
 
 from typing import Any
+
+from emulator import disk
 
 _TYPES = "type.googleapis.com/google.rpc."
 
@@ -91,3 +93,9 @@ class UnimplementedError(ApiError):
 
 class UnavailableError(ApiError):
     code, status, number = 503, "UNAVAILABLE", 14
+
+
+def unavailable(error: disk.DiskError) -> UnavailableError:
+    """The answer to a request that the disk stopped; the terminal says it once."""
+    disk.report(str(error))
+    return UnavailableError(str(error))

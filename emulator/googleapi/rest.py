@@ -10,7 +10,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from emulator import json_bodies
-from emulator.googleapi.errors import ApiError, InternalError, InvalidArgumentError, NotFoundError
+from emulator.disk import DiskError
+from emulator.googleapi.errors import ApiError, InternalError, InvalidArgumentError, NotFoundError, unavailable
 from emulator.googleapi.messages import Json
 from emulator.googleapi.methods import Method
 
@@ -37,6 +38,9 @@ def route(path: str, http_methods: Iterable[str], answer: Callable[[Request], Aw
             return JSONResponse(error.body(), error.code)
         except ClientDisconnect:
             raise
+        except DiskError as error:
+            refused = unavailable(error)
+            return JSONResponse(refused.body(), refused.code)
         except Exception:
             logger.exception("request failed", extra={"method": request.method, "path": request.url.path})
             return JSONResponse(InternalError().body(), InternalError.code)

@@ -8,7 +8,8 @@ import grpc
 import grpc.aio
 from google.rpc import status_pb2
 
-from emulator.googleapi.errors import ApiError, InternalError
+from emulator.disk import DiskError
+from emulator.googleapi.errors import ApiError, InternalError, unavailable
 from emulator.googleapi.messages import Message, write
 from emulator.googleapi.methods import Method
 
@@ -63,6 +64,8 @@ def _serialized(message: Message) -> bytes:
 
 
 async def _abort(context: Context, error: Exception) -> NoReturn:
+    if isinstance(error, DiskError):
+        error = unavailable(error)
     if not isinstance(error, ApiError):
         logger.error("gRPC request failed", exc_info=error)
         error = InternalError()

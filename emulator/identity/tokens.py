@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import crypt, jwt
@@ -18,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from emulator.identity.token_sources import LIFETIME, TokenRequest
+from emulator.state import StateError
 
 _RENEW_BEFORE = 600
 _MAX_CACHED = 1000
@@ -81,9 +83,12 @@ def _generate() -> rsa.RSAPrivateKey:
 
 def _load(path: Path) -> rsa.RSAPrivateKey:
     if path.exists():
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        try:
+            key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        except (TypeError, ValueError, UnsupportedAlgorithm):  # TypeError: it has a password
+            key = None
         if not isinstance(key, rsa.RSAPrivateKey):
-            raise RuntimeError(f"{path} does not hold an RSA key: delete it to generate a new one")
+            raise StateError(f"{path} does not hold an RSA key: delete it to generate a new one")
         return key
     key = _generate()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import aiohttp
 
+from emulator import disk
 from emulator.clock import Clock
+from emulator.disk import DiskError
 from emulator.identity.token_sources import TokenSource
 from emulator.pubsub import push
 from emulator.pubsub.backlog import Backlog
@@ -17,6 +19,7 @@ from emulator.pubsub.store import Delivery
 _log = logging.getLogger(__name__)
 
 _ACKNOWLEDGED = frozenset({102, 200, 201, 202, 204})
+_DISK_RETRY_S = 1.0  # while the disk is full
 _LEASE_MARGIN_S = 60  # the lease outlives the request, whose timeout is the ack deadline
 
 
@@ -60,15 +63,24 @@ class Pump:
         self._backlog.restore(self._name)
         while True:
             signal, due = self._backlog.signal(self._name), None
-            free = self._concurrency - len(self._pushes)
-            if not self._held and free > 0:
-                deadline = self._catalog.subscription(self._name).ack_deadline_seconds
-                for delivery in self._backlog.take(self._name, free, deadline + _LEASE_MARGIN_S):
-                    task = asyncio.create_task(self._push(delivery))
-                    self._pushes.add(task)
-                    task.add_done_callback(self._pushed)
-                due = self._backlog.next_due(self._name)
+            try:
+                due = self._start_pushes()
+            except DiskError as error:
+                disk.report(str(error))
+                due = self._clock.now() + _DISK_RETRY_S
             await self._clock.wait(signal, due)
+
+    def _start_pushes(self) -> float | None:
+        """Start as many as are due and allowed; returns when the next is due."""
+        free = self._concurrency - len(self._pushes)
+        if self._held or free <= 0:
+            return None
+        deadline = self._catalog.subscription(self._name).ack_deadline_seconds
+        for delivery in self._backlog.take(self._name, free, deadline + _LEASE_MARGIN_S):
+            task = asyncio.create_task(self._push(delivery))
+            self._pushes.add(task)
+            task.add_done_callback(self._pushed)
+        return self._backlog.next_due(self._name)
 
     def _pushed(self, task: asyncio.Task[None]) -> None:
         self._pushes.discard(task)

@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from emulator import disk
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS buckets (
     name TEXT PRIMARY KEY, project TEXT NOT NULL, metageneration INTEGER NOT NULL, fields TEXT NOT NULL
@@ -82,9 +84,7 @@ class Database:
     """One connection, which threads use in turn, so that what a transaction reads is still true when it commits."""
 
     def __init__(self, file: Path | None, committed: Callable[[Transaction], None]) -> None:
-        self._connection = sqlite3.connect(
-            file or ":memory:", check_same_thread=False, isolation_level=None, cached_statements=256
-        )
+        self._connection = disk.connect(file, check_same_thread=False, isolation_level=None, cached_statements=256)
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")
@@ -103,7 +103,8 @@ class Database:
                 transaction.garbage = [id for id in set(transaction.garbage) if id and not transaction.refers_to(id)]
                 self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # SQLite has rolled back by itself if the disk is full
+                    self._connection.execute("ROLLBACK")
                 raise
         self._committed(transaction)
 

@@ -11,7 +11,9 @@ StorageError
 ├── TooLargeError            413  the body exceeds what is accepted
 ├── RangeError               416  the requested range lies outside the object
 ├── CancelledError           499  the upload session was cancelled
-└── UnsupportedError         501  this part of the API is not emulated
+├── UnsupportedError         501  this part of the API is not emulated
+├── BusyError                503  the system refuses to open or write a file
+└── FullError                507  the disk is full; clients do not retry
 """
 
 from typing import Any
@@ -121,6 +123,14 @@ class RangeError(StorageError):
 
 class CancelledError(StorageError):
     status, reason, code = 499, "clientClosedRequest", "Cancelled"
+
+
+class BusyError(StorageError):
+    status, reason, code = 503, "backendError", "ServiceUnavailable"
+
+
+class FullError(StorageError):
+    status, reason, code = 507, "insufficientStorage", "InsufficientStorage"
 
 
 class UnsupportedError(StorageError):

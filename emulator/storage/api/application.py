@@ -9,11 +9,12 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from emulator.disk import DiskError
 from emulator.storage.api import buckets, objects, xml
 from emulator.storage.api.batch import batch
 from emulator.storage.api.downloads import download
 from emulator.storage.api.fallbacks import not_emulated, not_found
-from emulator.storage.api.responses import on_crash, on_disconnect, on_http_error, on_storage_error
+from emulator.storage.api.responses import on_crash, on_disconnect, on_disk_error, on_http_error, on_storage_error
 from emulator.storage.api.uploads import cancel_session, continue_session, upload_object
 from emulator.storage.errors import StorageError
 from emulator.storage.store import Store
@@ -32,6 +33,7 @@ def app(store: Store) -> Starlette:
             StorageError: on_storage_error,
             HTTPException: on_http_error,
             ClientDisconnect: on_disconnect,
+            DiskError: on_disk_error,
             Exception: on_crash,
         },
     )

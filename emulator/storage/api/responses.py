@@ -9,8 +9,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from emulator import disk
 from emulator.storage.api.partial_responses import select
-from emulator.storage.errors import CancelledError, NotModifiedError, RangeError, StorageError
+from emulator.storage.errors import BusyError, CancelledError, FullError, NotModifiedError, RangeError, StorageError
 from emulator.storage.resources import Fields
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,13 @@ async def on_crash(request: Request, error: Exception) -> Response:
     """A defect of the emulator: the log has the traceback, the response no details."""
     logger.error("request failed", exc_info=error, extra={"method": request.method, "path": request.url.path})
     return await on_storage_error(request, StorageError("We encountered an internal error. Please try again."))
+
+
+async def on_disk_error(request: Request, error: Exception) -> Response:
+    """The terminal says it once, and every response says it."""
+    disk.report(str(error))
+    kind = FullError if isinstance(error, disk.DiskFullError) else BusyError
+    return await on_storage_error(request, kind(str(error)))
 
 
 async def on_disconnect(_: Request, __: Exception) -> Response:

@@ -7,10 +7,12 @@ row was left by a process that died; the next start removes it.
 import os
 import secrets
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from emulator import disk
 from emulator.storage.contents.checksums import Checksums, Digest
 
 BLOCK = 1 << 20
@@ -34,21 +36,27 @@ class Writer:
 
     def __init__(self, id: str, path: Path) -> None:
         self.id = id
-        self._file = path.open("xb")
+        self._path = path
+        with disk.faults(path):
+            self._file = path.open("xb")
         self._digest = Digest()
         self.size = 0
 
     def write(self, data: bytes) -> None:
-        self._file.write(data)
+        with disk.faults(self._path):
+            self._file.write(data)
         self._digest.update(data)
         self.size += len(data)
 
     def finish(self) -> Content:
-        self._file.close()
+        with disk.faults(self._path):
+            self._file.close()
         return Content(self.id, self.size, self._digest.checksums())
 
     def close(self) -> None:
-        self._file.close()
+        """Close the file, whose last bytes may be lost."""
+        with suppress(OSError):
+            self._file.close()
 
 
 class Contents:
@@ -60,17 +68,19 @@ class Contents:
     def create(self) -> Writer:
         id = secrets.token_hex(16)
         path = self._path(id)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with disk.faults(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
         return Writer(id, path)
 
     def open(self, id: str) -> BinaryIO:
-        return self._path(id).open("rb")
+        with disk.faults(self._path(id)):
+            return self._path(id).open("rb")
 
     def size(self, id: str) -> int:
         return self._path(id).stat().st_size
 
     def append(self, id: str, data: bytes) -> None:
-        with self._path(id).open("ab") as file:
+        with disk.faults(self._path(id)), self._path(id).open("ab") as file:
             file.write(data)
 
     def truncate(self, id: str, size: int) -> None:

@@ -45,6 +45,7 @@ def test_free_ports_are_those_of_the_previous_run(stack: Stack, tmp_path: Path) 
     assert port_numbers(stack, options(tmp_path, free_ports=True)) == first
 
 
-def test_corrupt_file_of_previous_ports_is_ignored(stack: Stack, tmp_path: Path) -> None:
-    (tmp_path / "ports.json").write_text('{"a": ')
+@pytest.mark.parametrize("content", ['{"a": ', "[]", "1", '{"a": "x"}', '{"a": -1}', '{"a": 70000}', '{"a": true}'])
+def test_corrupt_file_of_previous_ports_is_ignored(stack: Stack, tmp_path: Path, content: str) -> None:
+    (tmp_path / "ports.json").write_text(content)
     assert port_numbers(stack, options(tmp_path, free_ports=True))["a"] >= 20000
