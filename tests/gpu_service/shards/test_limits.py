@@ -19,7 +19,7 @@ TEXT = json.dumps({"text": "a good film"})
 @pytest.fixture
 def sick_text_model(client) -> Iterator[None]:
     """The text model answers NaN; the image model is well."""
-    words = client.app.service.default("text").network.words
+    words = client.app.service.catalog.default("text").network.words
     kept = words.clone()
     words.fill_(float("nan"))
     yield
@@ -27,8 +27,8 @@ def sick_text_model(client) -> Iterator[None]:
 
 
 def put(gcs: storage.Client, name: str, lines: list[str]) -> dict[str, str]:
-    gcs.bucket("work").blob(name).upload_from_string("".join(line + "\n" for line in lines))
-    return {"input": f"gs://work/{name}", "output": f"gs://work/{name}.out"}
+    gcs.bucket("work").blob(f"shards/{name}").upload_from_string("".join(line + "\n" for line in lines))
+    return {"input": f"gs://work/shards/{name}", "output": f"gs://work/shards/{name}.out"}
 
 
 @pytest.mark.usefixtures("sick_text_model")
@@ -45,12 +45,12 @@ def test_a_model_that_fails_on_most_of_many_records_fails_the_shard(
         assert answer.json()["failed"] == {"inference_failed": texts}
         assert answer.json()["succeeded"] == images
     else:
-        assert gcs.bucket("work").get_blob(f"sick-{texts}-{images}.out") is None
+        assert gcs.bucket("work").get_blob(f"shards/sick-{texts}-{images}.out") is None
 
 
 def test_more_shards_than_run_at_a_time_are_refused_until_one_has_ended(client, gcs: storage.Client):
     bodies = [put(gcs, f"crowd-{number}", [TEXT] * 3) for number in range(18)]
-    missing = {"input": "gs://work/none", "output": "gs://work/none.out"}
+    missing = {"input": "gs://work/shards/none", "output": "gs://work/shards/none.out"}
 
     async def post_all() -> list[tuple[int, str | None]]:
         posts = (client.http.post("/predict-shard", json=body) for body in bodies)
