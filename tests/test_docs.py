@@ -1,10 +1,12 @@
 """The documents agree with the code."""
 
+import json
 import re
 from pathlib import Path
 
 from emulator.workflows import assumptions
 from pipeline.errors import REASONS
+from pipeline.inputs import inline, manifests
 from pipeline.inputs.parameters import CHECKS
 
 ROOT = Path(__file__).parents[1]
@@ -43,3 +45,10 @@ def test_every_parameter_of_an_input_is_documented():
     table = (DOCS / "configuration.md").read_text().partition("## Parameters of an input")[2]
     rows = re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(CHECKS)
+
+
+def test_the_example_messages_are_accepted():
+    blocks = re.findall(r"^```json\n(.*?)^```", (DOCS / "messages.md").read_text(), re.MULTILINE | re.DOTALL)
+    instances, manifest = map(json.loads, blocks)
+    assert inline.parse(instances).kind == "text"
+    assert manifests.parse(manifest).id == "night-2026-11-28"
