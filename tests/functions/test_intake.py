@@ -96,10 +96,8 @@ def test_an_execution_that_was_created_stays_the_only_one_when_its_claim_cannot_
 def test_a_claim_left_by_a_crash_delays_only_until_its_lease_expires(
     cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.jobs.claims import Claims
-
     blob = cloud.upload("a.txt", TEXT)
-    Claims(cloud.work, 60).acquire(of_object(cloud.input.name, "a.txt", blob.generation), "dead")
+    cloud.claim_upload(blob)
     answer = function("on_upload").post("/", **finalized(blob))
     assert answer.status_code == 503
     assert answer.json is not None
@@ -132,7 +130,7 @@ def test_lost_responses_change_nothing(cloud: Cloud, function: Function) -> None
     assert not any(fault.times for fault in faults)
     assert list(cloud.documents()) == [f"rejected/a.txt/{blob.generation}.json"]
     assert list(cloud.documents("latest")) == ["latest/a.txt.json"]
-    assert cloud.claim(cloud.only_document()["job"])["state"] == "started"
+    assert cloud.claim(cloud.only_document()["job"])["state"] == "concluded"
 
 
 def test_an_execution_is_created_only_after_the_claim_is_held(cloud: Cloud, function: Function) -> None:

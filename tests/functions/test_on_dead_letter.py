@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from pipeline.jobs import job
-from pipeline.jobs.claims import Claims
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, finalized, published
 
@@ -101,7 +100,7 @@ def test_a_job_with_a_fresh_claim_is_retried_later(
     cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blob = cloud.upload("a.txt", TEXT)
-    Claims(cloud.work, 60).acquire(job.of_object(cloud.input.name, "a.txt", blob.generation), "alive")
+    cloud.claim_upload(blob)
     assert bury(function, letter(finalized(blob)["json"])) == 503
     monkeypatch.setenv("CLAIM_LEASE_SECONDS", "0")
     assert bury(function, letter(finalized(blob)["json"])) == 200

@@ -206,7 +206,7 @@ def _launch(
 
 def _confirm(claims: Claims, reserved: Reserved, execution: str) -> None:
     with logs.bound(job=reserved.job.id):
-        claims.confirm(reserved.claim, execution)
+        claims.confirm(reserved.claim, reserved.job, execution)
 
 
 def _log(taken: Taken) -> None:

@@ -125,7 +125,7 @@ def capped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("capped")
-def test_a_throttled_input_is_acknowledged_without_a_claim_and_started_by_a_later_sweep(
+def test_a_throttled_input_is_acknowledged_with_a_waiting_claim_and_started_by_a_later_sweep(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = function("on_upload")
@@ -134,7 +134,11 @@ def test_a_throttled_input_is_acknowledged_without_a_claim_and_started_by_a_late
     assert len(cloud.executions.created) == 1
     line = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (line["severity"], line["message"], line["reason"]) == ("WARNING", "throttled", "MAX_EXECUTIONS_PER_HOUR")
-    assert len(list(cloud.client.list_blobs(cloud.work, prefix="claims/"))) == 1
+    claims = [json.loads(blob.download_as_bytes()) for blob in cloud.client.list_blobs(cloud.work, prefix="claims/")]
+    assert {claim["argument"]["input"]["name"]: claim["state"] for claim in claims} == {
+        "a.txt": "started",
+        "b.txt": "waiting",
+    }
 
     sweep = function("on_message")
     assert sweep.post("/", **published(b'{"sweep": {}}')).status_code == 200
