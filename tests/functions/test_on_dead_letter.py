@@ -153,6 +153,49 @@ def test_a_message_whose_job_was_started_gets_no_second_document(cloud: Cloud, f
     assert not cloud.documents()
 
 
+def redelivered(data: Any, message_id: str) -> dict[str, Any]:
+    request = published(json.dumps(data).encode(), message_id)
+    request["json"]["deliveryAttempt"] = 2
+    return request
+
+
+def test_equal_messages_have_a_document_each(cloud: Cloud, function: Function) -> None:
+    import grpc
+
+    other = {"instances": [{"text": "Another one."}]}
+    messages = [(INLINE, str(number)) for number in range(5)] + [(other, "5")]
+    cloud.executions.refusals = [grpc.StatusCode.UNAVAILABLE] * 6
+    for data, message_id in messages:
+        assert function("on_message").post("/", **redelivered(data, message_id)).status_code == 503
+    for _ in range(2):  # dead letters are delivered more than once, too
+        for data, message_id in messages:
+            assert bury(function, letter(data, f"7{message_id}")) == 200
+    expected = [f"failed/messages/messages/{number}.json" for number in range(6)]
+    assert sorted(cloud.documents()) == expected
+
+
+def test_of_equal_messages_the_one_that_was_not_taken_in_becomes_the_dead_letter(
+    cloud: Cloud, function: Function
+) -> None:
+    import grpc
+
+    client = function("on_message")
+    assert client.post("/", **redelivered(INLINE, "1")).status_code == 200
+    cloud.executions.refusals = [grpc.StatusCode.UNAVAILABLE]
+    assert client.post("/", **redelivered(INLINE, "2")).status_code == 503
+    for message_id in ("71", "72"):  # the first acknowledgement was lost
+        assert bury(function, letter(INLINE, message_id)) == 200
+    assert list(cloud.documents()) == ["failed/messages/messages/2.json"]
+
+
+def test_a_rejected_message_whose_acknowledgement_was_lost_gets_no_second_document(
+    cloud: Cloud, function: Function
+) -> None:
+    assert function("on_message").post("/", **redelivered({"instances": 7}, "1")).status_code == 200
+    assert bury(function, letter({"instances": 7})) == 200
+    assert list(cloud.documents()) == ["rejected/messages/messages/1.json"]
+
+
 def test_a_manifest_ends_under_its_id_and_can_be_replayed(cloud: Cloud, function: Function) -> None:
     assert bury(function, letter({"id": "order-7", "inputs": [f"gs://{cloud.input.name}/a.txt"]})) == 200
     assert list(cloud.documents()) == ["failed/manifests/order-7.json"]
