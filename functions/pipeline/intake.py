@@ -90,6 +90,8 @@ def _claims(deployment: Deployment) -> Claims:
 
 def _reserve(deployment: Deployment, job: Job, work: Work, dead: Claim | None) -> Verdict | Reserved:
     logs.bind(job=job.id)
+    if outcomes.forgotten(deployment, job, job.created_at):
+        return Verdict("ignored", job.id, job.document, reason="duplicate")
     claims = _claims(deployment)
     claim = claims.take_over(dead, job) if dead else claims.acquire(job)
     if claim is None:

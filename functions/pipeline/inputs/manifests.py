@@ -69,8 +69,9 @@ def parse(value: Any) -> Manifest:
 
 
 def job_of(job: Job, manifest_id: str) -> Job:
-    """The job of a manifest that came as a message, identified by the manifest's id."""
-    return replace(job, id=of_manifest(manifest_id), document=f"manifests/{manifest_id}", kind="manifest")
+    """The job of a manifest that came as a message, identified by the manifest's id, which may be older than that."""
+    document = f"manifests/{manifest_id}"
+    return replace(job, id=of_manifest(manifest_id), document=document, kind="manifest", created_at=None)
 
 
 def _register(work: "Bucket", job: Job, manifest: Manifest) -> None:

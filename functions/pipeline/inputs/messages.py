@@ -25,6 +25,7 @@ def job(message: Message, receipt: Receipt) -> Job:
         input=MessageInput(message.topic, message.id, size),
         trace=receipt.trace,
         hops=storage.hops(message.attributes),
+        created_at=message.published,
     )
 
 

@@ -108,7 +108,8 @@ class Job:
     """An input's identity and destination, and all that travels to the workflow.
 
     `document` is the terminal document's name without folder and suffix; `received_at` is RFC 3339; `hops` counts
-    the pipelines that the input's content has passed through.
+    the pipelines that the input's content has passed through. `created_at` is when the object was written or the
+    message published, if the event tells; it does not travel.
     """
 
     id: str
@@ -121,6 +122,7 @@ class Job:
     parameters: Parameters = field(default_factory=dict)
     trace: str | None = None
     hops: int = 0
+    created_at: str | None = None
 
     def argument(self) -> Argument:
         argument: Argument = {

@@ -11,20 +11,26 @@ a replay has replaced.
 import contextlib
 import json
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
 
+from pipeline import times
 from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
 from pipeline.jobs import documents
 from pipeline.jobs.documents import Attempt, Document, Status
 from pipeline.jobs.job import Argument, Input, Job, fit
 from pipeline.storage import INPUT_GENERATION, copy, put, stamp, supersede
+from pipeline.times import utc_now
 from pipeline.verdicts import Verdict
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket
+
+REMEMBERED = timedelta(days=6)
+"""How long claims and outcomes exist at least: the work bucket deletes objects after 7 days."""
 
 FOLDERS: dict[Status, str] = {
     "succeeded": "results",
@@ -121,6 +127,8 @@ def settle(deployment: Deployment, job: Job, content: Document, staged: str | No
     Returns:
         The outcome that holds: the caller's, or an earlier one.
     """
+    if earlier := forgotten(deployment, job, job.created_at or job.received_at):
+        return earlier
     argument = job.argument() if isinstance(job.input, Input) else None
     proposed = Outcome(name(job, content["status"]), content, argument=argument)
     if staged is not None:
@@ -189,6 +197,31 @@ def terminal(output: "Bucket", document: str) -> list[str]:
 
     decided = next((folder for folder in ("results", "rejected") if holds(folder)), None)
     return [folder for folder in (decided, "failed" if holds("failed") else None) if folder]
+
+
+def forgotten(deployment: Deployment, job: Job, since: str | None) -> Outcome | None:
+    """The outcome, by its document, of a job whose claim and outcome the work bucket has deleted.
+
+    Args:
+        since: when the job can have begun at the earliest, in RFC 3339; makes no request if that is recent.
+    """
+    if since is not None and _is_recent(since):
+        return None
+    folders = terminal(deployment.output, job.document)
+    if not folders or read(deployment.work, job.id):
+        return None
+    document = f"{folders[0]}/{job.document}.json"
+    try:
+        return Outcome(document, json.loads(deployment.output.blob(document).download_as_bytes()))
+    except NotFound:
+        return None
+
+
+def _is_recent(moment: str) -> bool:
+    try:
+        return utc_now() - times.parse(moment) < REMEMBERED
+    except ValueError:
+        return False
 
 
 def _decide(work: "Bucket", job: Job, proposed: Outcome) -> Outcome:

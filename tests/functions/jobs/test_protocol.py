@@ -28,7 +28,8 @@ from tests.functions.interleavings import ALIVE, Actor, Explorer, Request, World
 SETTINGS = Settings("in", "work", "out", workflow="workflow", claim_lease=60)
 DEPLOYMENT = Deployment(SETTINGS)
 SOURCE = Input("in", "a.txt", 7, 5, "text/plain")
-JOB = Job("0" * 32, "a.txt/7", "1", "2026-01-01T12:00:00Z", SOURCE, "text")
+RECEIVED_AT = "2026-01-01T12:00:00Z"
+JOB = Job("0" * 32, "a.txt/7", "1", RECEIVED_AT, SOURCE, "text", created_at=RECEIVED_AT)
 TERMINAL = ("results/", "rejected/", "failed/")
 UPLOADED = frozenset({(("in", "a.txt"), (7, b"hello", ()))})
 
@@ -54,6 +55,7 @@ def modelled(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> Explorer:
     monkeypatch.setattr(executions, "has_ended", ended)
     start = lambda _, job: explorer.oracle.answer(Request("start", ("executions", job.id)))  # noqa: E731
     monkeypatch.setattr(executions, "start", start)
+    monkeypatch.setattr(outcomes, "utc_now", lambda: explorer.oracle.now())
     monkeypatch.setattr(documents, "timestamp", lambda: "2026-01-01T12:00:00Z")
     return explorer
 
@@ -185,7 +187,7 @@ def sweep() -> str:
 def sweep_claims() -> str:
     """What a sweep does with the claim."""
     listed = storage.bucket("work").get_blob(f"claims/{JOB.id}.json")
-    lost = sweeps.of_claim(DEPLOYMENT, listed, Receipt("1", JOB.received_at)) if listed else None
+    lost = sweeps.of_claim(DEPLOYMENT, listed, Receipt("1", RECEIVED_AT)) if listed else None
     return restart.revive(DEPLOYMENT, lost) if lost else "nothing"
 
 
