@@ -5,12 +5,15 @@ a limited number per message; it continues in another message to the same topic.
 overwritten or deleted. They come first because most of them need no execution, which the hour may not have left.
 """
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from google.api_core.exceptions import NotFound
 
 from messaging import restart
 from messaging.restart import Lost
@@ -150,6 +153,8 @@ def of_claim(deployment: Deployment, blob: "Blob", receipt: Receipt) -> Lost | N
     if lost is None:  # its message is still with Pub/Sub, which delivers it again or makes it a dead letter
         return None
     if not is_unfinished(deployment, lost):
+        with contextlib.suppress(NotFound):  # the work bucket may have deleted the data file already
+            outcomes.resume(deployment, lost.job)  # latest/ may be missing
         held.conclude(claim)
         return None
     return None if _is_listed(lost.job.object_input()) else lost

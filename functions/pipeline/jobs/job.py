@@ -1,6 +1,7 @@
 """A job: one input to bring to its terminal document, and the workflow's argument that describes it."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NotRequired, Self, TypedDict, cast
@@ -10,6 +11,7 @@ from pipeline.kinds import KINDS, MICROBATCH
 
 MAX_OBJECT_NAME = 1024  # bytes of UTF-8, Cloud Storage's limit
 LONGEST_DECORATION = len("rejected/.jsonl")
+MARK = re.compile(r"~[0-9a-f]{32}\Z")
 
 Parameters = dict[str, Any]
 """Checked prediction parameters by name; `inputs.parameters` defines them and the types of their values."""
@@ -199,10 +201,13 @@ def document_of_object(name: str, generation: int) -> str:
 
 
 def fit(name: str, suffix: str = "") -> str:
-    """`name + suffix`, cut so that a folder and an extension still fit into an object name."""
+    """`name + suffix`, cut so that a folder and an extension still fit into an object name.
+
+    A digest keeps apart the names that are cut, and those that end as if they had been.
+    """
     room = MAX_OBJECT_NAME - LONGEST_DECORATION - len(suffix.encode())
     encoded = name.encode()
-    if len(encoded) <= room:
+    if len(encoded) <= room and not MARK.search(name):
         return name + suffix
     mark = "~" + _digest(name)
     return encoded[: room - len(mark)].decode(errors="ignore") + mark + suffix

@@ -19,10 +19,10 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from pipeline import times
 from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
-from pipeline.jobs import documents
+from pipeline.jobs import documents, latest
 from pipeline.jobs.documents import Attempt, Document, Status
-from pipeline.jobs.job import Argument, Input, Job, fit
-from pipeline.storage import INPUT_GENERATION, copy, put, stamp, supersede
+from pipeline.jobs.job import Argument, Input, Job
+from pipeline.storage import copy, put, stamp, supersede
 from pipeline.times import utc_now
 from pipeline.verdicts import Verdict
 
@@ -45,7 +45,8 @@ class Outcome:
     """A decided job: `document` and `target` are names in the output bucket, `staged` is one in the work bucket.
 
     `argument` is the workflow's, None for a message that was never stored; `reopened` marks a failure that is being
-    replayed: its document stands until another outcome replaces it.
+    replayed: its document stands until another outcome replaces it. `advances_latest` tells whether the document may
+    become that of the object's newest generation.
     """
 
     document: str
@@ -54,6 +55,7 @@ class Outcome:
     target: str | None = None
     argument: Argument | None = None
     reopened: bool = False
+    advances_latest: bool = False
     generation: int = 0
 
     @property
@@ -94,6 +96,7 @@ class Outcome:
             "content": self.content,
             "data": None if self.staged is None else {"staged": self.staged, "target": self.target},
             "argument": self.argument,
+            "advances_latest": self.advances_latest,
         }
         return json.dumps(fields, ensure_ascii=False)
 
@@ -108,6 +111,7 @@ class Outcome:
             target=data.get("target"),
             argument=fields.get("argument"),
             reopened=fields.get("state") == "reopened",
+            advances_latest=fields["advances_latest"],
             generation=generation,
         )
 
@@ -130,7 +134,8 @@ def settle(deployment: Deployment, job: Job, content: Document, staged: str | No
     if earlier := forgotten(deployment, job, job.created_at or job.received_at):
         return earlier
     argument = job.argument() if isinstance(job.input, Input) else None
-    proposed = Outcome(name(job, content["status"]), content, argument=argument)
+    is_known = _is_known_generation(deployment, job, content)
+    proposed = Outcome(name(job, content["status"]), content, argument=argument, advances_latest=is_known)
     if staged is not None:
         target = name(job, content["status"], staged.rpartition(".")[2])
         proposed = replace(proposed, staged=staged, target=target)
@@ -217,6 +222,17 @@ def forgotten(deployment: Deployment, job: Job, since: str | None) -> Outcome | 
         return None
 
 
+def _is_known_generation(deployment: Deployment, job: Job, content: Document) -> bool:
+    """Whether the input is an upload whose generation has certainly existed; a notification may name any number."""
+    if not isinstance(job.input, Input) or job.input.bucket != deployment.settings.input_bucket:
+        return False
+    if content.get("reason", {}).get("code") == "input_gone":
+        return False
+    if content["lineage"]["execution"] is not None:  # it was started only after the generation was read
+        return True
+    return deployment.input.get_blob(job.input.name, generation=job.input.generation) is not None
+
+
 def _is_recent(moment: str) -> bool:
     try:
         return utc_now() - times.parse(moment) < REMEMBERED
@@ -276,8 +292,9 @@ def _write(deployment: Deployment, job: Job, outcome: Outcome) -> None:
     text = json.dumps(outcome.content, ensure_ascii=False, indent=2) + "\n"
     document = output.blob(outcome.document)
     supersede(document, (0, outcome.attempt), lambda generation: put(document, text, metadata, generation=generation))
-    if isinstance(job.input, Input) and job.input.bucket == deployment.settings.input_bucket:
-        _advance_latest(output, job.input, metadata, outcome.attempt, text, data)
+    if outcome.advances_latest:
+        copied = output.blob(outcome.target) if outcome.target else None
+        latest.advance(output, job.object_input(), metadata, outcome.attempt, text, copied)
     if outcome.attempt and outcome.status != "failed":
         with contextlib.suppress(NotFound):
             output.blob(name(job, "failed")).delete()
@@ -290,16 +307,3 @@ def _copy_data(staged: "Blob", target: "Blob", metadata: dict[str, str], attempt
     except NotFound:
         if not target.exists():
             raise
-
-
-def _advance_latest(
-    output: "Bucket", source: Input, metadata: dict[str, str], attempt: int, document: str, data: "Blob | None"
-) -> None:
-    """Copies the data file and the document to latest/, unless the copies there are of a newer generation."""
-    metadata = metadata | {INPUT_GENERATION: str(source.generation)}
-    rank = (source.generation, attempt)
-    if data is not None:
-        target = output.blob(f"latest/{fit(source.name)}.{data.name.rpartition('.')[2]}")
-        supersede(target, rank, lambda generation: copy(data, target, metadata, generation=generation))
-    newest = output.blob(f"latest/{fit(source.name)}.json")
-    supersede(newest, rank, lambda generation: put(newest, document, metadata, generation=generation))
