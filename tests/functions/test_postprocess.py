@@ -233,8 +233,8 @@ def test_a_failure_says_how_to_replay_it(cloud: Cloud, function: Function) -> No
     function("on_message").post("/", **published(b'{"instances": [{"text": "a"}]}'))
     (message,) = cloud.executions.arguments
     concluded(function("postprocess"), {"argument": message, "error": error})
-    document = cloud.documents()["failed/messages/messages/1001.json"]
-    assert '{"prefix": "messages/messages/1001.json"}' in document["replay"]
+    document = cloud.documents()["failed/messages/messages/id-1001.json"]
+    assert '{"prefix": "messages/messages/id-1001.json"}' in document["replay"]
 
 
 # --- one outcome -----------------------------------------------------------------------------------
@@ -407,7 +407,7 @@ def test_messages_have_no_latest(cloud: Cloud, function: Function) -> None:
     function("on_message").post("/", **published(b'{"instances": [{"text": "a"}]}'))
     (message,) = cloud.executions.arguments
     concluded(function("postprocess"), {"argument": message, "prediction": prediction(GOOD)})
-    assert list(cloud.documents("results", "latest")) == ["results/messages/messages/1001.json"]
+    assert list(cloud.documents("results", "latest")) == ["results/messages/messages/id-1001.json"]
 
 
 def test_a_rejection_at_the_door_and_a_late_result_are_one_document(cloud: Cloud, function: Function) -> None:

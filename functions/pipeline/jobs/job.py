@@ -200,6 +200,15 @@ def document_of_object(name: str, generation: int) -> str:
     return fit(name, suffix=f"/{generation}")
 
 
+def document_of_message(topic: str, message_id: str) -> str:
+    """The name of a message's terminal document; no object has it, since those end in a generation."""
+    return f"messages/{topic}/id-{message_id}"
+
+
+def document_of_manifest(manifest_id: str) -> str:
+    return f"manifests/id-{manifest_id}"
+
+
 def fit(name: str, suffix: str = "") -> str:
     """`name + suffix`, cut so that a folder and an extension still fit into an object name.
 

@@ -167,8 +167,8 @@ def test_messages_that_are_throttled_are_kept_for_the_sweep(
     assert documents == [
         f"a.txt/{blobs[0].generation}",
         f"b.txt/{blobs[1].generation}",
-        "manifests/order",
-        "messages/messages/1",
+        "manifests/id-order",
+        "messages/messages/id-1",
     ]
 
 
