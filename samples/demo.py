@@ -87,7 +87,7 @@ def send(client: storage.Client, console: Console) -> dict[str, str]:
         documents[f"{name}/{blob.generation}"] = name
     publisher = pubsub_v1.PublisherClient()
     message = publisher.publish(publisher.topic_path(PROJECT, "messages"), MESSAGE_BODY).result(timeout=30)
-    documents[f"messages/messages/{message}"] = MESSAGE
+    documents[f"messages/messages/id-{message}"] = MESSAGE
     console.print(f"Sent: {len(documents) - 1} files to gs://local-input, 1 message to the topic 'messages'.")
     return documents
 

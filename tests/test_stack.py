@@ -97,7 +97,7 @@ def test_a_cloud_event_sent_by_hand_to_a_function_works(stack: Stack, client: st
     headers = event["headers"] | {"Authorization": f"Bearer {stack.token('on-message')}"}
     answer = httpx.post(stack.addresses["services"]["on-message"], headers=headers, json=event["data"])
     assert answer.status_code == 200
-    assert wait_for(client, "results/messages/messages/by-hand-1.json")["predictions"][0]["label"] == "NEGATIVE"
+    assert wait_for(client, "results/messages/messages/id-by-hand-1.json")["predictions"][0]["label"] == "NEGATIVE"
 
 
 @pytest.mark.parametrize(

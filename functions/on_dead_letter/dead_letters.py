@@ -128,7 +128,7 @@ def _message_job(deployment: Deployment, letter: DeadLetter, receipt: Receipt) -
     message = letter.message
     original = redeliveries.original(deployment.work, message, letter.published) if letter.published else None
     topic, message_id = original or (message.topic, message.id)
-    return messages.job(replace(message, topic=topic, id=message_id), receipt)
+    return messages.job(replace(message, topic=topic, id=message_id, published=letter.published), receipt)
 
 
 def _keep_data(deployment: Deployment, job: Job, message: Message) -> str:

@@ -70,12 +70,13 @@ def take_in(deployment: Deployment, job: Job, work: Work, dead: Claim | None = N
 def launch(deployment: Deployment, reserved: Reserved) -> Verdict:
     """Starts a reserved job's own execution."""
     job, claims = reserved.job, _claims(deployment)
-    try:
-        with claims.releasing(reserved.claim):
+    with claims.releasing(reserved.claim):
+        try:
             verdict = _start(deployment, job)
-    except ThrottledError:
-        return throttled(job)
-    claims.confirm(reserved.claim, verdict.execution)
+        except ThrottledError:
+            claims.postpone(reserved.claim, job)
+            return throttled(job)
+    claims.confirm(reserved.claim, job, verdict.execution)
     return verdict
 
 
@@ -89,15 +90,17 @@ def _claims(deployment: Deployment) -> Claims:
 
 def _reserve(deployment: Deployment, job: Job, work: Work, dead: Claim | None) -> Verdict | Reserved:
     logs.bind(job=job.id)
+    if outcomes.forgotten(deployment, job, job.created_at):
+        return Verdict("ignored", job.id, job.document, reason="duplicate")
     claims = _claims(deployment)
-    claim = claims.take_over(dead, job.event_id) if dead else claims.acquire(job.id, job.event_id)
+    claim = claims.take_over(dead, job) if dead else claims.acquire(job)
     if claim is None:
         return Verdict("ignored", job.id, job.document, reason="duplicate")
     with claims.releasing(claim):
         ready = _attempt(deployment, job, work)
     if isinstance(ready, Job):
         return Reserved(ready, claim)
-    claims.confirm(claim, None)
+    claims.confirm(claim, job, None)
     return ready
 
 

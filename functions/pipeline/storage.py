@@ -68,12 +68,15 @@ def copy(source: "Blob", target: "Blob", metadata: dict[str, str], *, generation
         token, _, _ = target.rewrite(source, token=token, if_generation_match=generation)
 
 
-def supersede(target: "Blob", rank: tuple[int, int], write: Callable[[int], None]) -> None:
+def supersede(target: "Blob", order: tuple[int, int], write: Callable[[int], None]) -> bool:
     """Writes the object unless a version of the same or a higher rank exists.
 
     Args:
-        rank: the input's generation (0 where a name belongs to one generation) and the attempt, as in the metadata.
+        order: the rank to write, as `rank` returns it.
         write: writes with the given generation as precondition; losing the race means that another writer was faster.
+
+    Returns:
+        Whether it was written without a version before it.
     """
     generation = 0
     while True:
@@ -83,12 +86,12 @@ def supersede(target: "Blob", rank: tuple[int, int], write: Callable[[int], None
             current = target.bucket.get_blob(target.name)
             if current is None:
                 generation = 0
-            elif _rank(current) >= rank:
-                return
+            elif rank(current) >= order:
+                return False
             else:
                 generation = current.generation
         else:
-            return
+            return not generation
 
 
 def content_type(name: str) -> str:
@@ -118,7 +121,8 @@ def hops(metadata: Mapping[str, str]) -> int:
     return _number(metadata, HOPS)
 
 
-def _rank(blob: "Blob") -> tuple[int, int]:
+def rank(blob: "Blob") -> tuple[int, int]:
+    """The input's generation, 0 where a name belongs to one generation, and the attempt."""
     metadata = blob.metadata or {}
     return _number(metadata, INPUT_GENERATION), _number(metadata, ATTEMPT)
 

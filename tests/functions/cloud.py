@@ -23,6 +23,9 @@ from google.pubsub_v1 import types as pubsub
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import emulator.storage
+from pipeline.inputs.events import Receipt
+from pipeline.inputs.uploads import Upload
+from pipeline.jobs.claims import Claims
 
 WORKFLOW = "projects/p/locations/l/workflows/inference"
 UPLOAD_NAME = re.compile(rb'"name":\s*"([^"]*)"')
@@ -298,3 +301,8 @@ class Cloud:
     def claim(self, job: str) -> dict[str, Any]:
         claim: dict[str, Any] = json.loads(self.work.blob(f"claims/{job}.json").download_as_bytes())
         return claim
+
+    def claim_upload(self, blob: storage.Blob) -> None:
+        """Claims an upload as a handler that dies before it starts the execution."""
+        job = Upload.of_blob(blob).job(Receipt("dead", "2026-01-01T12:00:00Z"))
+        assert Claims(self.work, 60).acquire(job)

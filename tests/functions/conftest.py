@@ -115,6 +115,7 @@ def finalized(blob: storage.Blob, event_id: str = "1", **changes: Any) -> dict[s
         "size": str(blob.size),
         "contentType": blob.content_type,
         "metadata": blob.metadata or {},
+        "timeCreated": blob.time_created.isoformat() if blob.time_created else None,
     }
     data = {key: value for key, value in (data | changes).items() if value is not None}
     headers = recorded["headers"] | {

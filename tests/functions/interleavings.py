@@ -164,8 +164,8 @@ class Bucket:
     def blob(self, name: str) -> Blob:
         return Blob(self._explorer, (self.name, name))
 
-    def get_blob(self, name: str) -> Blob | None:
-        found = self._explorer.oracle.answer(Request("describe", (self.name, name)))
+    def get_blob(self, name: str, generation: int | None = None) -> Blob | None:
+        found = self._explorer.oracle.answer(Request("describe", (self.name, name), generation=generation))
         if found is None:
             return None
         blob = self.blob(name)
@@ -256,7 +256,8 @@ class Explorer:
             case "get":
                 return world, ("raises", "NotFound") if found is None else ("is", found[:2])
             case "describe":
-                return world, ("is", None if found is None else (found[0], found[2]))
+                matches = found is not None and request.generation in (None, found[0])
+                return world, ("is", (found[0], found[2]) if found and matches else None)
             case "start":
                 return self._start(world, request)
             case "has_ended":

@@ -1,6 +1,8 @@
 """Events under faults: duplicates, races, crashes between the steps, services that refuse."""
 
+import json
 import threading
+from datetime import UTC, datetime
 
 import grpc
 import pytest
@@ -96,10 +98,8 @@ def test_an_execution_that_was_created_stays_the_only_one_when_its_claim_cannot_
 def test_a_claim_left_by_a_crash_delays_only_until_its_lease_expires(
     cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.jobs.claims import Claims
-
     blob = cloud.upload("a.txt", TEXT)
-    Claims(cloud.work, 60).acquire(of_object(cloud.input.name, "a.txt", blob.generation), "dead")
+    cloud.claim_upload(blob)
     answer = function("on_upload").post("/", **finalized(blob))
     assert answer.status_code == 503
     assert answer.json is not None
@@ -132,7 +132,7 @@ def test_lost_responses_change_nothing(cloud: Cloud, function: Function) -> None
     assert not any(fault.times for fault in faults)
     assert list(cloud.documents()) == [f"rejected/a.txt/{blob.generation}.json"]
     assert list(cloud.documents("latest")) == ["latest/a.txt.json"]
-    assert cloud.claim(cloud.only_document()["job"])["state"] == "started"
+    assert cloud.claim(cloud.only_document()["job"])["state"] == "concluded"
 
 
 def test_an_execution_is_created_only_after_the_claim_is_held(cloud: Cloud, function: Function) -> None:
@@ -142,3 +142,94 @@ def test_an_execution_is_created_only_after_the_claim_is_held(cloud: Cloud, func
     cloud.executions.before_create = lambda: states.append(cloud.claim(job)["state"])
     function("on_upload").post("/", **finalized(blob))
     assert states == ["claimed"]
+
+
+# --- events that arrive after the work bucket has forgotten the job ---------------------------------
+
+LONG_AGO = "2025-01-01T12:00:00Z"
+
+
+def forget(cloud: Cloud) -> None:
+    for blob in cloud.client.list_blobs(cloud.work):
+        blob.delete()
+
+
+def test_an_old_event_of_a_finished_input_changes_nothing(cloud: Cloud, function: Function) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    client = function("on_upload")
+    client.post("/", **finalized(blob))
+    (argument,) = cloud.executions.arguments
+    error = {"step": "predict", "status": 503, "code": "unavailable", "message": "It is down."}
+    body = {"argument": argument, "lineage": {"execution": "e"}, "error": error}
+    assert function("postprocess").post("/", json=body).status_code == 200
+    forget(cloud)
+    document = cloud.documents()
+    assert client.post("/", **finalized(blob, timeCreated=LONG_AGO)).status_code == 200
+    assert len(cloud.executions.created) == 1
+    assert cloud.documents() == document
+    assert not list(cloud.client.list_blobs(cloud.work))
+
+
+def test_an_old_event_of_an_input_without_a_document_starts_an_execution(cloud: Cloud, function: Function) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    assert function("on_upload").post("/", **finalized(blob, timeCreated=LONG_AGO)).status_code == 200
+    assert len(cloud.executions.created) == 1
+
+
+def test_a_fresh_event_costs_no_look_for_an_earlier_document(cloud: Cloud, function: Function) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    cloud.faulty.requests.clear()
+    assert function("on_upload").post("/", **finalized(blob)).status_code == 200
+    assert [method for method, _ in cloud.faulty.requests] == ["POST", "GET", "POST"], "the claim, the head, the claim"
+
+
+def test_an_execution_that_ends_after_its_outcome_was_forgotten_writes_no_second_document(
+    cloud: Cloud, function: Function
+) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    function("on_upload").post("/", **finalized(blob))
+    (argument,) = cloud.executions.arguments
+    client = function("postprocess")
+    good = {"predictions": [{"label": "POSITIVE", "score": 0.9}], "model": {"name": "m"}}
+    lineage = {"execution": "e"}
+    assert client.post("/", json={"argument": argument, "lineage": lineage, "prediction": good}).status_code == 200
+    forget(cloud)
+    late = argument | {"received_at": LONG_AGO}
+    error = {"step": "predict", "status": 503, "code": "unavailable", "message": "It is down."}
+    answer = client.post("/", json={"argument": late, "lineage": lineage, "error": error})
+    assert answer.json is not None
+    assert answer.json["status"] == "succeeded"
+    assert list(cloud.documents()) == [f"results/a.txt/{blob.generation}.json"]
+
+
+def test_a_manifest_sent_again_after_it_was_forgotten_is_a_duplicate(cloud: Cloud, function: Function) -> None:
+    data = json.dumps({"id": "m", "inputs": [f"gs://{cloud.input.name}/a.txt"]}).encode()
+    client = function("on_message")
+    client.post("/", **published(data))
+    (argument,) = cloud.executions.arguments
+    error = {"step": "predict", "status": 503, "code": "unavailable", "message": "It is down."}
+    body = {"argument": argument, "lineage": {"execution": "e"}, "error": error}
+    assert function("postprocess").post("/", json=body).status_code == 200
+    forget(cloud)
+    request = published(data, "1002")
+    request["json"]["message"]["publishTime"] = datetime.now(UTC).isoformat()
+    assert client.post("/", **request).status_code == 200
+    assert len(cloud.executions.created) == 1
+
+
+@pytest.mark.parametrize("kind", ["object", "message"])
+def test_an_old_dead_letter_of_a_finished_input_changes_nothing(cloud: Cloud, function: Function, kind: str) -> None:
+    if kind == "object":
+        blob = cloud.upload("a.txt", b"")
+        function("on_upload").post("/", **finalized(blob))
+        data = json.dumps(finalized(blob, timeCreated=LONG_AGO)["json"]).encode()
+    else:
+        data = b'{"instances": 7}'
+        function("on_message").post("/", **published(data))
+    written = cloud.documents()
+    forget(cloud)
+    topic = "dead-letters" if kind == "object" else "messages"
+    request = published(data, attributes={"CloudPubSubDeadLetterSourceTopicPublishTime": LONG_AGO})
+    request["headers"]["ce-source"] = f"//pubsub.googleapis.com/projects/p/topics/{topic}"
+    assert function("on_dead_letter").post("/", **request).status_code == 200
+    assert cloud.documents() == written

@@ -553,3 +553,14 @@ def test_an_input_other_than_the_job_s_micro_batch_is_malformed(
     argument = cloud.executions.arguments[0] | change
     assert function("preprocess").post("/", json=argument).status_code == 400
     assert not cloud.documents()
+
+
+def test_members_that_vanish_end_in_documents_of_their_own(cloud: Cloud, function: Function, collect: Collect) -> None:
+    blobs = [upload(cloud, f"{number}.txt") for number in range(3)]
+    collect()
+    cloud.executions.end_all()
+    for blob in blobs[:2]:
+        blob.delete()
+    assert function("on_message").post("/", **published(b'{"sweep": {}}')).status_code == 200
+    assert statuses(cloud) == {"0.txt": "rejected", "1.txt": "rejected"}
+    assert kinds(cloud) == {"microbatch": 1, "text": 1}

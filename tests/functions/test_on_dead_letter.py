@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from pipeline.jobs import job
-from pipeline.jobs.claims import Claims
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, finalized, published
 
@@ -100,7 +99,7 @@ def test_a_job_with_a_fresh_claim_is_retried_later(
     cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blob = cloud.upload("a.txt", TEXT)
-    Claims(cloud.work, 60).acquire(job.of_object(cloud.input.name, "a.txt", blob.generation), "alive")
+    cloud.claim_upload(blob)
     assert bury(function, letter(finalized(blob)["json"])) == 503
     monkeypatch.setenv("CLAIM_LEASE_SECONDS", "0")
     assert bury(function, letter(finalized(blob)["json"])) == 200
@@ -151,11 +150,11 @@ INLINE = {"instances": [{"text": "A delight."}], "model": "sentiment"}
 
 def test_an_inline_message_is_kept_and_can_be_replayed(cloud: Cloud, function: Function) -> None:
     assert bury(function, letter(INLINE)) == 200
-    assert list(cloud.documents()) == ["failed/messages/dead-letters/77.json"]
+    assert list(cloud.documents()) == ["failed/messages/dead-letters/id-77.json"]
     assert cloud.only_document()["kind"] == "text"
     function("on_message").post("/", **published(b'{"replay": {}}'))
     (argument,) = cloud.executions.arguments
-    assert argument["document"] == "messages/dead-letters/77"
+    assert argument["document"] == "messages/dead-letters/id-77"
     assert argument["model"] == {"name": "sentiment", "version": None}
     prepared = function("preprocess").post("/", json=argument)
     assert prepared.json is not None
@@ -170,7 +169,7 @@ def test_a_message_that_was_delivered_again_ends_under_its_own_name(cloud: Cloud
     request["json"]["deliveryAttempt"] = 2
     assert function("on_message").post("/", **request).status_code == 503
     assert bury(function, letter(INLINE, attributes={"from": "me"})) == 200
-    assert list(cloud.documents()) == ["failed/messages/messages/1001.json"]
+    assert list(cloud.documents()) == ["failed/messages/messages/id-1001.json"]
     assert cloud.only_document()["job"] == job.of_message("messages", "1001")
 
 
@@ -182,11 +181,54 @@ def test_a_message_whose_job_was_started_gets_no_second_document(cloud: Cloud, f
     assert not cloud.documents()
 
 
+def redelivered(data: Any, message_id: str) -> dict[str, Any]:
+    request = published(json.dumps(data).encode(), message_id)
+    request["json"]["deliveryAttempt"] = 2
+    return request
+
+
+def test_equal_messages_have_a_document_each(cloud: Cloud, function: Function) -> None:
+    import grpc
+
+    other = {"instances": [{"text": "Another one."}]}
+    messages = [(INLINE, str(number)) for number in range(5)] + [(other, "5")]
+    cloud.executions.refusals = [grpc.StatusCode.UNAVAILABLE] * 6
+    for data, message_id in messages:
+        assert function("on_message").post("/", **redelivered(data, message_id)).status_code == 503
+    for _ in range(2):  # dead letters are delivered more than once, too
+        for data, message_id in messages:
+            assert bury(function, letter(data, f"7{message_id}")) == 200
+    expected = [f"failed/messages/messages/id-{number}.json" for number in range(6)]
+    assert sorted(cloud.documents()) == expected
+
+
+def test_of_equal_messages_the_one_that_was_not_taken_in_becomes_the_dead_letter(
+    cloud: Cloud, function: Function
+) -> None:
+    import grpc
+
+    client = function("on_message")
+    assert client.post("/", **redelivered(INLINE, "1")).status_code == 200
+    cloud.executions.refusals = [grpc.StatusCode.UNAVAILABLE]
+    assert client.post("/", **redelivered(INLINE, "2")).status_code == 503
+    for message_id in ("71", "72"):  # the first acknowledgement was lost
+        assert bury(function, letter(INLINE, message_id)) == 200
+    assert list(cloud.documents()) == ["failed/messages/messages/id-2.json"]
+
+
+def test_a_rejected_message_whose_acknowledgement_was_lost_gets_no_second_document(
+    cloud: Cloud, function: Function
+) -> None:
+    assert function("on_message").post("/", **redelivered({"instances": 7}, "1")).status_code == 200
+    assert bury(function, letter({"instances": 7})) == 200
+    assert list(cloud.documents()) == ["rejected/messages/messages/id-1.json"]
+
+
 def test_a_manifest_ends_under_its_id_and_can_be_replayed(cloud: Cloud, function: Function) -> None:
     assert bury(function, letter({"id": "order-7", "inputs": [f"gs://{cloud.input.name}/a.txt"]})) == 200
-    assert list(cloud.documents()) == ["failed/manifests/order-7.json"]
+    assert list(cloud.documents()) == ["failed/manifests/id-order-7.json"]
     function("on_message").post("/", **published(b'{"replay": {}}'))
-    assert [argument["document"] for argument in cloud.executions.arguments] == ["manifests/order-7"]
+    assert [argument["document"] for argument in cloud.executions.arguments] == ["manifests/id-order-7"]
     assert cloud.only_document()["error"]["code"] == "undeliverable", "it stands until there is another"
 
 
@@ -199,7 +241,7 @@ def test_unreadable_data_are_kept_unchanged_and_logged(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], data: Any
 ) -> None:
     assert bury(function, letter(data)) == 200
-    assert list(cloud.documents()) == ["failed/messages/dead-letters/77.json"]
+    assert list(cloud.documents()) == ["failed/messages/dead-letters/id-77.json"]
     document = cloud.only_document()
     assert document["input"]["message_id"] == "77"
     kept = cloud.work.blob(f"dead-letters/{document['job']}").download_as_bytes()
@@ -208,7 +250,7 @@ def test_unreadable_data_are_kept_unchanged_and_logged(
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["severity"] for line in lines if line["message"] == "dead letter"] == ["ERROR"]
     function("on_message").post("/", **published(b'{"replay": {}}'))
-    assert list(cloud.documents()) == ["failed/messages/dead-letters/77.json"]
+    assert list(cloud.documents()) == ["failed/messages/dead-letters/id-77.json"]
 
 
 def test_a_sweep_is_logged_and_left_to_the_next(
@@ -223,7 +265,7 @@ def test_an_object_of_another_bucket_is_not_an_input(cloud: Cloud, function: Fun
     other = cloud.output.blob("x.txt")
     other.upload_from_string(TEXT)
     assert bury(function, letter(finalized(other)["json"])) == 200
-    assert list(cloud.documents()) == ["failed/messages/dead-letters/77.json"]
+    assert list(cloud.documents()) == ["failed/messages/dead-letters/id-77.json"]
 
 
 def test_an_invalid_count_of_deliveries_is_unknown(cloud: Cloud, function: Function) -> None:

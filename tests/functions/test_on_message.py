@@ -98,7 +98,7 @@ def test_inline_texts_are_staged_and_started(cloud: Cloud, function: Function) -
     (argument,) = cloud.executions.arguments
     job = of_message("messages", "1001")
     assert argument["job"] == job
-    assert argument["document"] == "messages/messages/1001"
+    assert argument["document"] == "messages/messages/id-1001"
     assert argument["kind"] == "text"
     assert argument["model"] == {"name": "sentiment", "version": "2"}
     assert argument["parameters"] == {"top_k": 2}
@@ -141,17 +141,17 @@ def test_the_raw_push_form_works_through_the_framework_s_conversion(cloud: Cloud
     path = "/projects/p/topics/raw"
     answer = function("on_message").post(path, headers=recorded["headers"], json=recorded["body"])
     assert answer.status_code == 200
-    assert cloud.executions.arguments[0]["document"] == "messages/raw/13091372513219001"
+    assert cloud.executions.arguments[0]["document"] == "messages/raw/id-13091372513219001"
     answer = function("on_message").post("/", headers=recorded["headers"], json=recorded["body"])
     assert answer.status_code == 200
-    assert cloud.executions.arguments[1]["document"] == "messages/unknown/13091372513219001"
+    assert cloud.executions.arguments[1]["document"] == "messages/unknown/id-13091372513219001"
 
 
 def test_an_event_with_delivery_attempts_is_read(cloud: Cloud, function: Function) -> None:
     recorded = event("message_published_with_dead_letter")
     answer = function("on_message").post("/", headers=recorded["headers"], json=recorded["body"])
     assert answer.status_code == 200
-    assert cloud.executions.arguments[0]["document"] == "messages/messages/13091372513218999"
+    assert cloud.executions.arguments[0]["document"] == "messages/messages/id-13091372513218999"
 
 
 # --- bad messages ----------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ def test_a_bad_message_is_rejected_and_acknowledged(cloud: Cloud, function: Func
     encoded = json.dumps(data).encode() if isinstance(data, dict) else data
     for _ in range(2):
         assert client.post("/", **published(encoded)).status_code == 200
-    assert list(cloud.documents()) == ["rejected/messages/messages/1001.json"]
+    assert list(cloud.documents()) == ["rejected/messages/messages/id-1001.json"]
     document = cloud.only_document()
     assert document["reason"]["code"] == code
     assert document["input"]["message_id"] == "1001"
@@ -254,3 +254,16 @@ def test_another_event_type_is_ignored(cloud: Cloud, function: Function) -> None
     assert function("on_message").post("/", **finalized(blob)).status_code == 200
     assert not cloud.executions.created
     assert not cloud.documents()
+
+
+def test_no_object_shares_a_document_with_a_message_or_a_manifest(cloud: Cloud, function: Function) -> None:
+    for name in ("messages/messages", "manifests"):
+        blob = cloud.upload(name, TEXT)
+        assert function("on_upload").post("/", **finalized(blob)).status_code == 200
+        number = str(blob.generation)
+        data: dict[str, Any] = {"instances": [{"text": TEXT}]}
+        if name == "manifests":
+            data = {"id": number, "inputs": [f"gs://{cloud.input.name}/{name}"]}
+        assert function("on_message").post("/", **published(json.dumps(data).encode(), number)).status_code == 200
+    documents = [argument["document"] for argument in cloud.executions.arguments]
+    assert len(documents) == len(set(documents)) == 4

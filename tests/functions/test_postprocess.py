@@ -233,8 +233,8 @@ def test_a_failed_document_has_its_replay_command(cloud: Cloud, function: Functi
     function("on_message").post("/", **published(b'{"instances": [{"text": "a"}]}'))
     (message,) = cloud.executions.arguments
     concluded(function("postprocess"), {"argument": message, "error": error})
-    document = cloud.documents()["failed/messages/messages/1001.json"]
-    assert '{"prefix": "messages/messages/1001.json"}' in document["replay"]
+    document = cloud.documents()["failed/messages/messages/id-1001.json"]
+    assert '{"prefix": "messages/messages/id-1001.json"}' in document["replay"]
 
 
 # --- one outcome -----------------------------------------------------------------------------------
@@ -366,11 +366,58 @@ def test_latest_is_the_newest_after_a_race(cloud: Cloud, postprocess: FlaskClien
     assert latest["input"]["generation"] == generations[-1]["input"]["generation"]
 
 
+def forecast(cloud: Cloud, name: str = "s.csv") -> dict[str, Any]:
+    return {"argument": argument(cloud, name, "date,value\n", "timeseries"), "prediction": FORECAST}
+
+
+def rejection(cloud: Cloud, name: str = "s.csv") -> dict[str, Any]:
+    error = {"step": "forecast", "status": 422, "code": "too_short", "message": "It is too short."}
+    return {"argument": argument(cloud, name, "date,value\n", "timeseries"), "error": error}
+
+
+def copies(cloud: Cloud) -> list[str]:
+    return [blob.name for blob in cloud.client.list_blobs(cloud.output, prefix="latest/")]
+
+
+def test_data_of_an_older_generation_do_not_stay_in_latest(cloud: Cloud, postprocess: FlaskClient) -> None:
+    older, newer = forecast(cloud), rejection(cloud)
+    concluded(postprocess, older)
+    assert copies(cloud) == ["latest/s.csv.csv", "latest/s.csv.json"]
+    concluded(postprocess, newer)
+    assert copies(cloud) == ["latest/s.csv.json"]
+
+
+def test_a_slow_older_generation_leaves_no_data_in_latest(cloud: Cloud, postprocess: FlaskClient) -> None:
+    older, newer = forecast(cloud), rejection(cloud)
+    concluded(postprocess, newer)
+    concluded(postprocess, older)
+    assert copies(cloud) == ["latest/s.csv.json"]
+    assert cloud.documents("latest")["latest/s.csv.json"]["status"] == "rejected"
+
+
+def test_a_removal_from_latest_that_was_interrupted_is_resumed(cloud: Cloud, postprocess: FlaskClient) -> None:
+    older, newer = forecast(cloud), rejection(cloud)
+    concluded(postprocess, older)
+    cloud.fault("DELETE", "latest/s.csv.csv", status=403)
+    assert postprocess.post("/", json=newer | {"lineage": LINEAGE}).status_code == 503
+    concluded(postprocess, newer)
+    assert copies(cloud) == ["latest/s.csv.json"]
+
+
+def test_an_input_that_is_gone_does_not_change_latest(cloud: Cloud, postprocess: FlaskClient) -> None:
+    older, newer = forecast(cloud), rejection(cloud)
+    newer["error"]["code"] = "input_gone"
+    concluded(postprocess, older)
+    concluded(postprocess, newer)
+    assert cloud.documents("latest")["latest/s.csv.json"]["status"] == "succeeded"
+    assert len(copies(cloud)) == 2
+
+
 def test_messages_have_no_latest(cloud: Cloud, function: Function) -> None:
     function("on_message").post("/", **published(b'{"instances": [{"text": "a"}]}'))
     (message,) = cloud.executions.arguments
     concluded(function("postprocess"), {"argument": message, "prediction": prediction(GOOD)})
-    assert list(cloud.documents("results", "latest")) == ["results/messages/messages/1001.json"]
+    assert list(cloud.documents("results", "latest")) == ["results/messages/messages/id-1001.json"]
 
 
 def test_an_early_rejection_and_a_late_result_give_one_document(cloud: Cloud, function: Function) -> None:

@@ -9,8 +9,6 @@ import pytest
 from aiohttp import web
 
 from pipeline import intake
-from pipeline.jobs import job
-from pipeline.jobs.claims import Claims
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, event, finalized
 from tests.test_workflow import PREDICTION, PREPARED, Hasty, Services, execute
@@ -63,7 +61,7 @@ def malformed(cloud: Cloud, function: Function, _: pytest.MonkeyPatch) -> int:
 
 def claimed(cloud: Cloud, function: Function, _: pytest.MonkeyPatch) -> int:
     blob = cloud.upload("a.txt", TEXT)
-    Claims(cloud.work, 60).acquire(job.of_object(cloud.input.name, "a.txt", blob.generation), "other")
+    cloud.claim_upload(blob)
     return function("on_upload").post("/", **finalized(blob)).status_code
 
 

@@ -19,7 +19,7 @@ from messaging.pubsub import Pulled
 from pipeline import intake, logs
 from pipeline.deployment import Deployment
 from pipeline.errors import InProgressError, RejectedError, ThrottledError
-from pipeline.inputs import messages, microbatches
+from pipeline.inputs import messages, microbatches, redeliveries
 from pipeline.inputs.events import Message, Receipt
 from pipeline.intake import Reserved
 from pipeline.jobs import executions, outcomes
@@ -163,6 +163,7 @@ def _reserve(deployment: Deployment, message: Message, receipt: Receipt) -> Verd
     try:
         upload = messages.upload(deployment.settings, message)
     except RejectedError as reason:
+        redeliveries.note(deployment.work, message)
         return outcomes.reject(deployment, messages.job(message, receipt), reason)
     return intake.reserve(deployment, upload, receipt)
 
@@ -206,7 +207,7 @@ def _launch(
 
 def _confirm(claims: Claims, reserved: Reserved, execution: str) -> None:
     with logs.bound(job=reserved.job.id):
-        claims.confirm(reserved.claim, execution)
+        claims.confirm(reserved.claim, reserved.job, execution)
 
 
 def _log(taken: Taken) -> None:

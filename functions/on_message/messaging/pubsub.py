@@ -5,6 +5,7 @@ import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from google.api_core.exceptions import DeadlineExceeded
@@ -78,11 +79,13 @@ def give_back(subscription: str, ack_ids: Sequence[str]) -> None:
 def _read(subscription: str, received: "ReceivedMessage") -> Pulled:
     """The message as a push delivers it, with the subscription for the topic, which a pull does not tell."""
     message = received.message
+    published: datetime | None = message.publish_time
     read = Message(
         topic=subscription.rpartition("/")[2],
         id=message.message_id,
         data=base64.b64encode(message.data).decode() or None,
         attributes=dict(message.attributes),
+        published=published.isoformat() if published else None,
         attempt=received.delivery_attempt or 1,
     )
     return Pulled(received.ack_id, read)

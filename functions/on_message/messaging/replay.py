@@ -174,7 +174,6 @@ def _replay(deployment: Deployment, name: str, content: Document, receipt: Recei
 
 
 def _lost(deployment: Deployment, job: Job, source: Input, reopened: Outcome, receipt: Receipt) -> Lost | None:
-    if reopened.argument is None or reopened.argument["kind"] is None:
+    if reopened.argument is None:
         return restart.of_input(deployment, job, source, receipt)
-    routed = replace(Job.parse(reopened.argument), event_id=job.event_id, received_at=job.received_at, trace=job.trace)
-    return restart.of_argument(deployment, routed)
+    return restart.of_argument(deployment, reopened.argument, receipt)

@@ -10,9 +10,9 @@ from pipeline.formats import json_text
 from pipeline.inputs import inline, kept_messages, objects
 from pipeline.inputs.events import Receipt
 from pipeline.inputs.uploads import Upload
-from pipeline.jobs import executions, outcomes
-from pipeline.jobs.claims import STARTED, Claim, Claims
-from pipeline.jobs.job import Input, Job
+from pipeline.jobs import batches, executions, outcomes
+from pipeline.jobs.claims import Claim, Claims
+from pipeline.jobs.job import Argument, Input, Job
 from pipeline.verdicts import Verdict
 
 WORDS = {"accepted": "started", "rejected": "rejected", "ignored": "running", "throttled": "throttled"}
@@ -36,9 +36,35 @@ def of_kept(deployment: Deployment, job: Job) -> Lost:
     return Lost(job, lambda dead: intake.take_in(deployment, job, lambda claimed: _reread(claimed, max_bytes), dead))
 
 
-def of_argument(deployment: Deployment, job: Job) -> Lost:
-    """A job that has been checked and routed before."""
-    return Lost(job, lambda dead: intake.take_in(deployment, job, lambda claimed: claimed, dead))
+def of_routed(deployment: Deployment, job: Job) -> Lost:
+    """A job that has been checked and routed before; rejected if its input is gone and nothing can stand in for it."""
+
+    def work(claimed: Job) -> Job:
+        if not objects.exists(claimed.object_input()) and batches.read(deployment.work, claimed.id) is None:
+            raise objects.gone(claimed.object_input())
+        return claimed
+
+    return Lost(job, lambda dead: intake.take_in(deployment, job, work, dead))
+
+
+def of_argument(deployment: Deployment, argument: Argument, receipt: Receipt) -> Lost | None:
+    """A job as its claim or outcome describes it; None if its message is not kept."""
+    if "bucket" not in argument["input"]:
+        return None
+    source = Input.parse(argument["input"])
+    job = Job(
+        id=argument["job"],
+        document=argument["document"],
+        event_id=receipt.event_id,
+        received_at=receipt.received_at,
+        input=source,
+        trace=receipt.trace,
+        hops=argument.get("hops", 0),
+    )
+    if argument["kind"] is None:
+        return of_input(deployment, job, source, receipt)
+    model, parameters = argument["model"], argument["parameters"]
+    return of_routed(deployment, replace(job, kind=argument["kind"], model=model, parameters=parameters))
 
 
 def of_input(deployment: Deployment, job: Job, source: Input, receipt: Receipt) -> Lost | None:
@@ -64,18 +90,18 @@ def revive(deployment: Deployment, lost: Lost) -> str:
     if outcomes.resume(deployment, job):
         return "completed"
     claim = Claims(deployment.work, settings.claim_lease).read(job.id)
-    started = claim if claim and claim.state == STARTED else None
-    if started and not _is_dead(deployment, started):
+    taken_in = claim if claim and claim.is_taken_in else None
+    if taken_in and not _is_dead(deployment, taken_in):
         return "running"
     try:
-        verdict = lost.restart(started)
+        verdict = lost.restart(taken_in)
     except InProgressError:
         return "running"
     return WORDS[verdict.word]
 
 
 def _is_dead(deployment: Deployment, claim: Claim) -> bool:
-    """Whether a started job can no longer get an outcome; reads the outcome again since it may end meanwhile."""
+    """Whether a job taken in can no longer get an outcome; reads the outcome again since it may end meanwhile."""
     before = outcomes.read(deployment.work, claim.job)
     if before and before.reopened and (claim.execution is None or before.is_over(claim.execution)):
         return True

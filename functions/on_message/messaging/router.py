@@ -27,6 +27,7 @@ def take_in(deployment: Deployment, message: Message, receipt: Receipt) -> Verdi
     if event_type and event_type != messages.FINALIZE:
         return Verdict("ignored", reason=event_type)
     job = messages.job(message, receipt)
+    redeliveries.note(deployment.work, message)
     try:
         if event_type:  # the job of the object, the same as that of a direct event
             return intake.upload(deployment, messages.upload(deployment.settings, message), receipt)
@@ -37,7 +38,7 @@ def take_in(deployment: Deployment, message: Message, receipt: Receipt) -> Verdi
         if {"id", "inputs"} <= body.keys():
             return _take_in_manifest(deployment, job, body)
         if "instances" in body:
-            return _take_in_instances(deployment, job, message, body)
+            return _take_in_instances(deployment, job, body)
         return outcomes.reject(deployment, job, RejectedError("unknown_message", UNKNOWN))
     except RejectedError as reason:
         return outcomes.reject(deployment, job, reason)
@@ -52,9 +53,8 @@ def _take_in_manifest(deployment: Deployment, job: Job, body: dict[str, Any]) ->
     return intake.take_in(deployment, job, keep)
 
 
-def _take_in_instances(deployment: Deployment, job: Job, message: Message, body: dict[str, Any]) -> Verdict:
+def _take_in_instances(deployment: Deployment, job: Job, body: dict[str, Any]) -> Verdict:
     instances = inline.parse(body)
-    redeliveries.note(deployment.work, message)
     return intake.take_in(deployment, job, lambda claimed: inline.stage(deployment.work, claimed, instances))
 
 

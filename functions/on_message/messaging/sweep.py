@@ -1,24 +1,31 @@
 """The sweep: restarts inputs without a terminal document, whose event, execution or a write was lost.
 
-It lists the uploaded objects and then the messages kept in the work bucket, a limited number per message; it continues
-in another message to the same topic.
+It lists the claims whose jobs have not concluded, then the uploaded objects, then the messages kept in the work bucket,
+a limited number per message; it continues in another message to the same topic. The claims find the inputs that were
+overwritten or deleted. They come first because most of them need no execution, which the hour may not have left.
 """
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from google.api_core.exceptions import NotFound
 
 from messaging import restart
 from messaging.restart import Lost
+from pipeline import storage
 from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
 from pipeline.inputs import kept_messages
 from pipeline.inputs.events import Receipt
 from pipeline.inputs.uploads import Upload
-from pipeline.jobs import outcomes
+from pipeline.jobs import claims, outcomes
+from pipeline.jobs.claims import CLAIMED, Claims
+from pipeline.jobs.job import Input
 from pipeline.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -28,17 +35,20 @@ MAX_STARTED = 1000
 MAX_SCANNED = 10_000  # objects per message: a function has minutes, not hours
 PAGE = 100
 CONCURRENCY = 8
-Part = Literal["uploads", "messages"]
+Part = Literal["claims", "uploads", "messages"]
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """The inputs to check, and the most to start; `part` and `after` say where a continued sweep begins."""
+    """The inputs to check, and the most to start; `part` and `after` say where a continued sweep begins.
+
+    With a prefix, it checks the uploads of that prefix alone.
+    """
 
     prefix: str = ""
     limit: int = MAX_STARTED
     after: str = ""
-    part: Part = "uploads"
+    part: Part = "claims"
 
     def message(self) -> dict[str, Any]:
         return {"sweep": {"prefix": self.prefix, "limit": self.limit, "after": self.after, "part": self.part}}
@@ -54,11 +64,12 @@ def parse(value: Any) -> Sweep:
         raise RejectedError(
             "invalid_parameters", "sweep must be an object without fields other than prefix, limit, after and part."
         )
-    sweep = Sweep(**value)
+    first = "uploads" if value.keys() & {"prefix", "after"} else "claims"
+    sweep = Sweep(**{"part": first, **value})
     if not isinstance(sweep.prefix, str) or not isinstance(sweep.after, str):
         raise RejectedError("invalid_parameters", "sweep.prefix and sweep.after must be strings.")
-    if sweep.part not in ("uploads", "messages"):
-        raise RejectedError("invalid_parameters", "sweep.part must be uploads or messages.")
+    if sweep.part not in get_args(Part):
+        raise RejectedError("invalid_parameters", "sweep.part must be claims, uploads or messages.")
     if type(sweep.limit) is not int or not 1 <= sweep.limit <= MAX_STARTED:
         raise RejectedError("invalid_parameters", f"sweep.limit must be a whole number from 1 to {MAX_STARTED}.")
     return sweep
@@ -84,7 +95,7 @@ def _sweep_part(deployment: Deployment, sweep: Sweep, receipt: Receipt, counts: 
     remaining = sweep.limit
     while counts["scanned"] < MAX_SCANNED and (page := list(islice(blobs, PAGE))):
         counts["scanned"] += len(page)
-        for lost in _unfinished(deployment, _inputs(deployment, sweep, page, receipt)):
+        for lost in _unfinished(deployment, sweep, page, receipt):
             if not remaining or counts["throttled"]:
                 counts["remaining"] += 1
                 continue
@@ -98,29 +109,61 @@ def _sweep_part(deployment: Deployment, sweep: Sweep, receipt: Receipt, counts: 
 
 def _listing(deployment: Deployment, sweep: Sweep) -> Iterator["Blob"]:
     """The objects of the sweep's part, from its beginning."""
-    if sweep.part == "messages":
-        bucket, prefix = deployment.work, kept_messages.FOLDER
-    else:
-        bucket, prefix = deployment.input, sweep.prefix
+    bucket, prefix = {
+        "claims": (deployment.work, claims.FOLDER),
+        "uploads": (deployment.input, sweep.prefix),
+        "messages": (deployment.work, kept_messages.FOLDER),
+    }[sweep.part]
     return iter(bucket.list_blobs(prefix=prefix or None, start_offset=sweep.after or None))
 
 
-def _inputs(deployment: Deployment, sweep: Sweep, page: list["Blob"], receipt: Receipt) -> Iterator[Lost]:
-    for blob in page:
-        if sweep.part == "messages":
-            if job := kept_messages.job_of(blob, receipt):
-                yield restart.of_kept(deployment, job)
-            continue
-        upload = Upload.of_blob(blob)
-        if upload.is_input and not upload.is_stamped:
-            yield restart.of_upload(deployment, upload, receipt)
+def _unfinished(deployment: Deployment, sweep: Sweep, page: list["Blob"], receipt: Receipt) -> list[Lost]:
+    """The jobs of a page that have no terminal document."""
 
+    def check(blob: "Blob") -> Lost | None:
+        if sweep.part == "claims":
+            return of_claim(deployment, blob, receipt)
+        lost = _input(deployment, sweep, blob, receipt)
+        return lost if lost and is_unfinished(deployment, lost) else None
 
-def _unfinished(deployment: Deployment, page: Iterator[Lost]) -> list[Lost]:
-    inputs = list(page)
     with ThreadPoolExecutor(CONCURRENCY) as pool:
-        states = pool.map(lambda lost: is_unfinished(deployment, lost), inputs)
-        return [lost for lost, unfinished in zip(inputs, states, strict=True) if unfinished]
+        return [lost for lost in pool.map(check, page) if lost]
+
+
+def _input(deployment: Deployment, sweep: Sweep, blob: "Blob", receipt: Receipt) -> Lost | None:
+    """The job of a listed upload or kept message."""
+    if sweep.part == "messages":
+        job = kept_messages.job_of(blob, receipt)
+        return restart.of_kept(deployment, job) if job else None
+    upload = Upload.of_blob(blob)
+    return restart.of_upload(deployment, upload, receipt) if upload.is_input and not upload.is_stamped else None
+
+
+def of_claim(deployment: Deployment, blob: "Blob", receipt: Receipt) -> Lost | None:
+    """The job of a listed claim if it is unfinished and no other part of the sweep lists its input.
+
+    A claim whose job has its document is marked, so that each is read only until then.
+    """
+    job_id = claims.job_of(blob)
+    held = Claims(deployment.work, deployment.settings.claim_lease)
+    claim = held.read(job_id) if job_id else None
+    if claim is None or (claim.state == CLAIMED and not held.is_stale(claim)):
+        return None
+    lost = restart.of_argument(deployment, claim.argument, receipt)
+    if lost is None:  # its message is still with Pub/Sub, which delivers it again or makes it a dead letter
+        return None
+    if not is_unfinished(deployment, lost):
+        with contextlib.suppress(NotFound):  # the work bucket may have deleted the data file already
+            outcomes.resume(deployment, lost.job)  # latest/ may be missing
+        held.conclude(claim)
+        return None
+    return None if _is_listed(lost.job.object_input()) else lost
+
+
+def _is_listed(source: Input) -> bool:
+    """Whether the input is the newest generation of its object, as the sweep's other parts list it."""
+    newest: Blob | None = storage.bucket(source.bucket).get_blob(source.name)
+    return newest is not None and newest.generation == source.generation
 
 
 def is_unfinished(deployment: Deployment, lost: Lost) -> bool:
@@ -139,6 +182,7 @@ def is_unfinished(deployment: Deployment, lost: Lost) -> bool:
 def _following(sweep: Sweep, unread: "Blob | None") -> Sweep | None:
     if unread is not None:
         return replace(sweep, after=unread.name)
-    if sweep.part == "uploads" and not sweep.prefix:
-        return Sweep(part="messages", limit=sweep.limit)
+    following: dict[Part, Part] = {"claims": "uploads", "uploads": "messages"}
+    if sweep.part in following and not sweep.prefix:
+        return Sweep(part=following[sweep.part], limit=sweep.limit)
     return None

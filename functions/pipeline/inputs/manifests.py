@@ -12,7 +12,7 @@ from pipeline.errors import RejectedError
 from pipeline.formats import json_text
 from pipeline.formats.text import decode
 from pipeline.inputs import objects, parameters
-from pipeline.jobs.job import Job, Model, Parameters, int64, of_manifest
+from pipeline.jobs.job import Job, Model, Parameters, document_of_manifest, int64, of_manifest
 from pipeline.storage import put, stamp
 
 if TYPE_CHECKING:
@@ -69,8 +69,9 @@ def parse(value: Any) -> Manifest:
 
 
 def job_of(job: Job, manifest_id: str) -> Job:
-    """The job of a manifest that came as a message, identified by the manifest's id."""
-    return replace(job, id=of_manifest(manifest_id), document=f"manifests/{manifest_id}", kind="manifest")
+    """The job of a manifest that came as a message, identified by the manifest's id, which may be older than that."""
+    document = document_of_manifest(manifest_id)
+    return replace(job, id=of_manifest(manifest_id), document=document, kind="manifest", created_at=None)
 
 
 def _register(work: "Bucket", job: Job, manifest: Manifest) -> None:

@@ -8,7 +8,7 @@ from pipeline.errors import MalformedError, RejectedError
 from pipeline.formats import json_text
 from pipeline.inputs.events import Message, Receipt
 from pipeline.inputs.uploads import Upload
-from pipeline.jobs.job import Job, MessageInput, of_message
+from pipeline.jobs.job import Job, MessageInput, document_of_message, of_message
 from pipeline.settings import Settings
 
 FINALIZE = "OBJECT_FINALIZE"
@@ -19,12 +19,13 @@ def job(message: Message, receipt: Receipt) -> Job:
     size = len(message.data) * 3 // 4 if isinstance(message.data, str) else 0
     return Job(
         id=of_message(message.topic, message.id),
-        document=f"messages/{message.topic}/{message.id}",
+        document=document_of_message(message.topic, message.id),
         event_id=receipt.event_id,
         received_at=receipt.received_at,
         input=MessageInput(message.topic, message.id, size),
         trace=receipt.trace,
         hops=storage.hops(message.attributes),
+        created_at=message.published,
     )
 
 

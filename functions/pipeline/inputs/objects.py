@@ -75,6 +75,11 @@ def reader(source: Input, limit: int, *, packed: bool) -> Iterator[IO[bytes]]:
         yield io.BufferedReader(compression.Unpacked(stream, limit), CHUNK_BYTES) if packed else stream
 
 
+def exists(source: Input) -> bool:
+    blob: Blob | None = storage.bucket(source.bucket).get_blob(source.name, generation=source.generation)
+    return blob is not None
+
+
 def gone(source: Input) -> RejectedError:
     return RejectedError(
         "input_gone", f"Generation {source.generation} of the object no longer exists; upload it again."

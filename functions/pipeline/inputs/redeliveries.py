@@ -1,31 +1,37 @@
 """Redeliveries: notes that tell which message a dead letter was, after Pub/Sub has given it a new id.
 
-redeliveries/<digest>.json of the work bucket holds {topic, message_id}. The digest is of what both share: publish time,
-data and attributes.
+redeliveries/<digest>/<job>.json of the work bucket holds {topic, message_id}. The digest is of what both share: publish
+time, data and attributes. Equal messages have a note each. A dead letter takes one of them, which its metadata record;
+which one does not matter, except that messages without a document come first.
 """
 
 import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from google.api_core.exceptions import NotFound, PreconditionFailed
+from google.api_core.exceptions import PreconditionFailed
 
 from pipeline import times
 from pipeline.inputs.events import Message
+from pipeline.jobs.job import of_message
 from pipeline.storage import put, stamp
 
 if TYPE_CHECKING:
-    from google.cloud.storage import Bucket
+    from google.cloud.storage import Blob, Bucket
 
 DEAD_LETTER_SOURCE = "CloudPubSubDeadLetterSource"
 """The prefix of the attributes that Pub/Sub adds to a dead letter."""
+
+
+DEAD_LETTER = "pipeline-dead-letter"
+"""The metadata that name the dead letter which took a note."""
 
 
 def note(work: "Bucket", message: Message) -> None:
     """Notes a redelivered message's topic and id, in case it ends as a dead letter; one write per redelivery."""
     if message.attempt < 2 or not message.published:
         return
-    blob = work.blob(_name(message, message.published))
+    blob = work.blob(f"{_folder(message, message.published)}{of_message(message.topic, message.id)}.json")
     try:
         put(blob, json.dumps({"topic": message.topic, "message_id": message.id}), stamp("redelivery"), generation=0)
     except PreconditionFailed:
@@ -33,18 +39,35 @@ def note(work: "Bucket", message: Message) -> None:
 
 
 def original(work: "Bucket", message: Message, published: str) -> tuple[str, str] | None:
-    """The topic and id that a dead letter had before, if a redelivery has noted them."""
-    try:
-        noted = json.loads(work.blob(_name(message, published)).download_as_bytes())
-    except NotFound:
-        return None
-    return noted["topic"], noted["message_id"]
+    """The topic and id that a dead letter had before, if a redelivery has noted them; the same at every call."""
+    while True:
+        notes = list(work.list_blobs(prefix=_folder(message, published)))
+        free = [blob for blob in notes if DEAD_LETTER not in (blob.metadata or {})]
+        chosen = next((blob for blob in notes if (blob.metadata or {}).get(DEAD_LETTER) == message.id), None)
+        if chosen is None and free:
+            chosen = next((blob for blob in free if not _is_begun(work, blob)), free[0])
+        if chosen is None:
+            return None
+        text = chosen.download_as_bytes()
+        if chosen in free:
+            try:
+                put(chosen, text, chosen.metadata | {DEAD_LETTER: message.id}, generation=chosen.generation)
+            except PreconditionFailed:
+                continue  # another dead letter has taken it
+        noted = json.loads(text)
+        return noted["topic"], noted["message_id"]
 
 
-def _name(message: Message, published: str) -> str:
+def _is_begun(work: "Bucket", noted: "Blob") -> bool:
+    """Whether a noted message was claimed or has its outcome."""
+    name = noted.name.rpartition("/")[2]
+    return any(work.blob(f"{folder}/{name}").exists() for folder in ("claims", "outcomes"))
+
+
+def _folder(message: Message, published: str) -> str:
     attributes = {key: value for key, value in message.attributes.items() if not key.startswith(DEAD_LETTER_SOURCE)}
     identity = json.dumps([_milliseconds(published), message.data or "", sorted(attributes.items())])
-    return f"redeliveries/{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"
+    return f"redeliveries/{hashlib.sha256(identity.encode()).hexdigest()[:32]}/"
 
 
 def _milliseconds(published: str) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One generation of an object; `size` in bytes, None if the source does not say."""
+    """One generation of an object; `size` in bytes and `created_at` in RFC 3339, None if the source does not say."""
 
     bucket: str
     name: str
@@ -24,6 +24,7 @@ class Upload:
     size: int | None = None
     content_type: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    created_at: str | None = None
 
     @classmethod
     def parse(cls, resource: object) -> Self:
@@ -42,6 +43,7 @@ class Upload:
             raise MalformedError("contentType must be a string.")
         if metadata is not None and not isinstance(metadata, dict):
             raise MalformedError("metadata must be an object.")
+        created_at = resource.get("timeCreated")
         return cls(
             bucket=bucket,
             name=name,
@@ -49,6 +51,7 @@ class Upload:
             size=None if size is None else int64(size, "size"),
             content_type=content_type,
             metadata={key: value for key, value in (metadata or {}).items() if isinstance(value, str)},
+            created_at=created_at if isinstance(created_at, str) else None,
         )
 
     @classmethod
@@ -60,6 +63,7 @@ class Upload:
             size=blob.size,
             content_type=blob.content_type,
             metadata=dict(blob.metadata or {}),
+            created_at=blob.time_created.isoformat() if blob.time_created else None,
         )
 
     @property
@@ -82,6 +86,7 @@ class Upload:
             input=Input(self.bucket, self.name, self.generation, self.size or 0, self.content_type),
             trace=receipt.trace,
             hops=storage.hops(self.metadata),
+            created_at=self.created_at,
         )
 
     def described(self) -> "Upload":

@@ -3,9 +3,13 @@
 A claim is an object in the work bucket. Each change has the object's generation as precondition, so that of several
 handlers one succeeds:
 
-    (none) ── acquire, if_generation_match=0 ──► claimed ── confirm ──► started
-                                                   │  ▲
-                       handler failed: release ◄───┘  └── lease expired: take over, if_generation_match=current
+    (none) ── acquire, if_generation_match=0 ──► claimed ── confirm ──► started ── conclude ──► concluded
+                                                 │  ▲  │                                            ▲
+                     handler failed: release ◄───┘  │  ├── confirm, without an execution ───────────┘
+      take over: lease expired, or waiting ─────────┘  └── postpone; release of one taken over ──► waiting
+
+A claim holds the workflow's argument, so that a sweep can finish its job after the input has been overwritten or
+deleted. A concluded job has its document. A waiting one has no event any more and needs an execution.
 
 A handler that stalls for longer than its lease can still cause a second execution; the outcome then has one winner.
 """
@@ -14,7 +18,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
@@ -22,44 +26,64 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 
 from pipeline import logs
 from pipeline.errors import InProgressError
+from pipeline.jobs.job import Argument, Job
 from pipeline.storage import UNAVAILABLE, put, stamp
 from pipeline.times import Clock, utc_now
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket
 
-CLAIMED, STARTED = "claimed", "started"
+FOLDER = "claims/"
+STATE = "pipeline-claim"
+"""The metadata that repeat a claim's state, for a listing."""
+
+CLAIMED, WAITING, STARTED, CONCLUDED = "claimed", "waiting", "started", "concluded"
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The claim on a job as last read or written; `generation` is that of its object."""
+    """The claim on a job as last read or written; `generation` is that of its object.
 
-    job: str
+    `took_over` tells whether its writer replaced an older claim, whose event may have been acknowledged.
+    """
+
     owner: str
-    event_id: str
+    argument: Argument
     claimed_at: datetime
     state: str = CLAIMED
     execution: str | None = None
     generation: int = 0
+    took_over: bool = field(default=False, compare=False)
+
+    @property
+    def job(self) -> str:
+        return self.argument["job"]
+
+    @property
+    def event_id(self) -> str:
+        return self.argument["event_id"]
+
+    @property
+    def is_taken_in(self) -> bool:
+        """Whether an execution was started for the job, or its document written."""
+        return self.state in (STARTED, CONCLUDED)
 
     def json(self) -> str:
         fields = {
             "owner": self.owner,
             "state": self.state,
-            "event_id": self.event_id,
             "claimed_at": self.claimed_at.isoformat(),
             "execution": self.execution,
+            "argument": self.argument,
         }
-        return json.dumps(fields)
+        return json.dumps(fields, ensure_ascii=False)
 
     @classmethod
-    def parse(cls, job: str, generation: int, text: bytes) -> Self:
+    def parse(cls, generation: int, text: bytes) -> Self:
         fields = json.loads(text)
         return cls(
-            job=job,
             owner=fields["owner"],
-            event_id=fields["event_id"],
+            argument=fields["argument"],
             claimed_at=datetime.fromisoformat(fields["claimed_at"]),
             state=fields["state"],
             execution=fields["execution"],
@@ -79,59 +103,81 @@ class Claims:
         self._lease = lease
         self._clock = clock
 
-    def acquire(self, job: str, event_id: str) -> Claim | None:
-        """Claims a job for the caller, who then confirms or releases; None if the job was started before.
+    def acquire(self, job: Job) -> Claim | None:
+        """Claims a job for the caller, who then confirms or releases; None if the job was taken in before.
 
         Raises:
             InProgressError: another handler's claim is fresh.
         """
-        claim = Claim(job, uuid.uuid4().hex, event_id, self._clock())
+        claim = Claim(uuid.uuid4().hex, job.argument(), self._clock())
         written = self._write(claim)
         if written:
             return written
-        current = self.read(job)
+        current = self.read(job.id)
         if current is None:
-            raise InProgressError(f"The claim on job {job} has just been released.")
+            raise InProgressError(f"The claim on job {job.id} has just been released.")
         if current.owner == claim.owner:
             return current  # the write succeeded, its response was lost, and the client repeated it
-        if current.state == STARTED:
+        if current.is_taken_in:
             return None
         if not self.is_stale(current):
-            raise InProgressError(f"Another handler claimed job {job} at {current.claimed_at.isoformat()}.")
-        return self.take_over(current, event_id)
+            raise InProgressError(f"Another handler claimed job {job.id} at {current.claimed_at.isoformat()}.")
+        return self.take_over(current, job)
 
-    def take_over(self, stale: Claim, event_id: str) -> Claim:
+    def take_over(self, stale: Claim, job: Job) -> Claim:
         """Replaces a claim whose handler or execution has died.
 
         Raises:
             InProgressError: it has changed since it was read.
         """
-        claim = Claim(stale.job, uuid.uuid4().hex, event_id, self._clock(), generation=stale.generation)
+        owner, generation = uuid.uuid4().hex, stale.generation
+        claim = Claim(owner, job.argument(), self._clock(), generation=generation, took_over=True)
         written = self._write(claim)
         if written:
             logs.info("claim taken over", previous_event=stale.event_id)
             return written
-        current = self.read(stale.job)
-        if current is None or current.owner != claim.owner:
-            raise InProgressError(f"Another handler took over job {stale.job}.")
-        return current
+        current = self.read(job.id)
+        if current is None:
+            raise InProgressError(f"The claim on job {job.id} has just been released.")
+        if current.owner == claim.owner:
+            return replace(current, took_over=True)
+        if current == replace(stale, state=CONCLUDED, generation=current.generation) and stale.state == STARTED:
+            return self.take_over(current, job)  # only a sweep has marked it
+        raise InProgressError(f"Another handler took over job {job.id}.")
 
-    def confirm(self, claim: Claim, execution: str | None) -> None:
-        """Marks the job as started: its execution runs, or its document is written.
+    def confirm(self, claim: Claim, job: Job, execution: str | None) -> None:
+        """Marks the job as started by the execution, or as concluded if its document is written without one.
 
         A claim that another handler has taken over stays with that handler. A storage failure is logged only: the
         work is done, so the event must not be delivered again.
         """
+        state = CONCLUDED if execution is None else STARTED
         try:
-            if self._write(replace(claim, state=STARTED, execution=execution)) is None:
+            if self._write(replace(claim, argument=job.argument(), state=state, execution=execution)) is None:
                 logs.warning("claim was lost before it was confirmed", execution=execution)
         except UNAVAILABLE as error:
             logs.warning("claim could not be confirmed", execution=execution, reason=str(error))
 
+    def postpone(self, claim: Claim, job: Job) -> None:
+        """Leaves the job to a sweep; an error propagates, since the event may be acknowledged only after this."""
+        if self._write(replace(claim, argument=job.argument(), state=WAITING)) is None:
+            logs.info("claim was lost before it was postponed")
+
+    def conclude(self, claim: Claim) -> None:
+        """Marks a job that has its document, so that later sweeps skip it; no change if the claim has changed."""
+        if self._write(replace(claim, state=CONCLUDED)) is None:
+            logs.info("claim was lost before it was concluded")
+
     def release(self, claim: Claim) -> None:
-        """Deletes the claim so that the next delivery need not wait for the lease to expire."""
+        """Gives the job back: deletes the claim, so that the next delivery need not wait for the lease to expire.
+
+        A claim that took over an older one is left waiting instead, since no delivery may follow.
+        """
         try:
-            self._blob(claim.job).delete(if_generation_match=claim.generation)
+            if claim.took_over:
+                self._write(replace(claim, state=WAITING))
+            else:
+                self._blob(claim.job).delete(if_generation_match=claim.generation)
         except (NotFound, PreconditionFailed):
             logs.info("claim was lost before it was released")
         except UNAVAILABLE as error:
@@ -153,21 +199,30 @@ class Claims:
             text = blob.download_as_bytes()
         except NotFound:
             return None
-        return Claim.parse(job, blob.generation, text)
+        return Claim.parse(blob.generation, text)
 
     def is_stale(self, claim: Claim) -> bool:
+        """Whether the claim may be taken over although the job was not taken in."""
         age = (self._clock() - claim.claimed_at).total_seconds()
-        return claim.state == CLAIMED and age > self._lease
+        return claim.state == WAITING or (claim.state == CLAIMED and age > self._lease)
 
     def _write(self, claim: Claim) -> Claim | None:
         """The claim as written, or None if the object no longer has the claim's generation."""
         blob = self._blob(claim.job)
         try:
-            put(blob, claim.json(), stamp(claim.job), generation=claim.generation)
+            put(blob, claim.json(), stamp(claim.job) | {STATE: claim.state}, generation=claim.generation)
         except PreconditionFailed:
             return None
         return replace(claim, generation=blob.generation)
 
     def _blob(self, job: str) -> "Blob":
-        blob: Blob = self._work.blob(f"claims/{job}.json")
+        blob: Blob = self._work.blob(f"{FOLDER}{job}.json")
         return blob
+
+
+def job_of(blob: "Blob") -> str | None:
+    """The id of the job that a listed claim is on; None if the job is concluded."""
+    if (blob.metadata or {}).get(STATE) == CONCLUDED:
+        return None
+    name: str = blob.name
+    return name.removeprefix(FOLDER).removesuffix(".json")

@@ -5,7 +5,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from google.api_core.exceptions import NotFound
+from google.api_core.exceptions import BadRequest, Forbidden, NotFound, TooManyRequests, Unauthorized
 
 from pipeline.errors import RejectedError
 from pipeline.jobs import quotas
@@ -14,6 +14,10 @@ from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from google.cloud.workflows.executions_v1 import ExecutionsClient
+
+REFUSALS = (RejectedError, BadRequest, Unauthorized, Forbidden, NotFound, TooManyRequests)
+"""Errors after which the execution certainly does not exist. After any other, such as ServiceUnavailable or
+DeadlineExceeded, it may exist although the response was lost."""
 
 MAX_ARGUMENT = 32 * 1024  # bytes, the service's limit
 
@@ -38,7 +42,7 @@ def start(settings: Settings, job: Job) -> str:
         RejectedError: the argument is too long.
         ThrottledError: the hour has no execution left.
     """
-    with _quota(settings).counted():
+    with _quota(settings).counted(REFUSALS):
         return _create(settings, job)
 
 

@@ -1,6 +1,7 @@
 """A job: one input to bring to its terminal document, and the workflow's argument that describes it."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NotRequired, Self, TypedDict, cast
@@ -10,6 +11,7 @@ from pipeline.kinds import KINDS, MICROBATCH
 
 MAX_OBJECT_NAME = 1024  # bytes of UTF-8, Cloud Storage's limit
 LONGEST_DECORATION = len("rejected/.jsonl")
+MARK = re.compile(r"~[0-9a-f]{32}\Z")
 
 Parameters = dict[str, Any]
 """Checked prediction parameters by name; `inputs.parameters` defines them and the types of their values."""
@@ -108,7 +110,8 @@ class Job:
     """An input's identity and destination, and all that travels to the workflow.
 
     `document` is the terminal document's name without folder and suffix; `received_at` is RFC 3339; `hops` counts
-    the pipelines that the input's content has passed through.
+    the pipelines that the input's content has passed through. `created_at` is when the object was written or the
+    message published, if the event tells; it does not travel.
     """
 
     id: str
@@ -121,6 +124,7 @@ class Job:
     parameters: Parameters = field(default_factory=dict)
     trace: str | None = None
     hops: int = 0
+    created_at: str | None = None
 
     def argument(self) -> Argument:
         argument: Argument = {
@@ -196,11 +200,23 @@ def document_of_object(name: str, generation: int) -> str:
     return fit(name, suffix=f"/{generation}")
 
 
+def document_of_message(topic: str, message_id: str) -> str:
+    """The name of a message's terminal document; no object has it, since those end in a generation."""
+    return f"messages/{topic}/id-{message_id}"
+
+
+def document_of_manifest(manifest_id: str) -> str:
+    return f"manifests/id-{manifest_id}"
+
+
 def fit(name: str, suffix: str = "") -> str:
-    """`name + suffix`, cut so that a folder and an extension still fit into an object name."""
+    """`name + suffix`, cut so that a folder and an extension still fit into an object name.
+
+    A digest keeps apart the names that are cut, and those that end as if they had been.
+    """
     room = MAX_OBJECT_NAME - LONGEST_DECORATION - len(suffix.encode())
     encoded = name.encode()
-    if len(encoded) <= room:
+    if len(encoded) <= room and not MARK.search(name):
         return name + suffix
     mark = "~" + _digest(name)
     return encoded[: room - len(mark)].decode(errors="ignore") + mark + suffix

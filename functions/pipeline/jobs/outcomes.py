@@ -11,20 +11,26 @@ a replay has replaced.
 import contextlib
 import json
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
 
+from pipeline import times
 from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
-from pipeline.jobs import documents
+from pipeline.jobs import documents, latest
 from pipeline.jobs.documents import Attempt, Document, Status
-from pipeline.jobs.job import Argument, Input, Job, fit
-from pipeline.storage import INPUT_GENERATION, copy, put, stamp, supersede
+from pipeline.jobs.job import Argument, Input, Job
+from pipeline.storage import copy, put, stamp, supersede
+from pipeline.times import utc_now
 from pipeline.verdicts import Verdict
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket
+
+REMEMBERED = timedelta(days=6)
+"""How long claims and outcomes exist at least: the work bucket deletes objects after 7 days."""
 
 FOLDERS: dict[Status, str] = {
     "succeeded": "results",
@@ -39,7 +45,8 @@ class Outcome:
     """A decided job: `document` and `target` are names in the output bucket, `staged` is one in the work bucket.
 
     `argument` is the workflow's, None for a message that was never stored; `reopened` marks a failure that is being
-    replayed: its document stands until another outcome replaces it.
+    replayed: its document stands until another outcome replaces it. `advances_latest` tells whether the document may
+    become that of the object's newest generation.
     """
 
     document: str
@@ -48,6 +55,7 @@ class Outcome:
     target: str | None = None
     argument: Argument | None = None
     reopened: bool = False
+    advances_latest: bool = False
     generation: int = 0
 
     @property
@@ -88,6 +96,7 @@ class Outcome:
             "content": self.content,
             "data": None if self.staged is None else {"staged": self.staged, "target": self.target},
             "argument": self.argument,
+            "advances_latest": self.advances_latest,
         }
         return json.dumps(fields, ensure_ascii=False)
 
@@ -102,6 +111,7 @@ class Outcome:
             target=data.get("target"),
             argument=fields.get("argument"),
             reopened=fields.get("state") == "reopened",
+            advances_latest=fields["advances_latest"],
             generation=generation,
         )
 
@@ -121,8 +131,11 @@ def settle(deployment: Deployment, job: Job, content: Document, staged: str | No
     Returns:
         The outcome that holds: the caller's, or an earlier one.
     """
+    if earlier := forgotten(deployment, job, job.created_at or job.received_at):
+        return earlier
     argument = job.argument() if isinstance(job.input, Input) else None
-    proposed = Outcome(name(job, content["status"]), content, argument=argument)
+    is_known = _is_known_generation(deployment, job, content)
+    proposed = Outcome(name(job, content["status"]), content, argument=argument, advances_latest=is_known)
     if staged is not None:
         target = name(job, content["status"], staged.rpartition(".")[2])
         proposed = replace(proposed, staged=staged, target=target)
@@ -191,6 +204,42 @@ def terminal(output: "Bucket", document: str) -> list[str]:
     return [folder for folder in (decided, "failed" if holds("failed") else None) if folder]
 
 
+def forgotten(deployment: Deployment, job: Job, since: str | None) -> Outcome | None:
+    """The outcome, by its document, of a job whose claim and outcome the work bucket has deleted.
+
+    Args:
+        since: when the job can have begun at the earliest, in RFC 3339; makes no request if that is recent.
+    """
+    if since is not None and _is_recent(since):
+        return None
+    folders = terminal(deployment.output, job.document)
+    if not folders or read(deployment.work, job.id):
+        return None
+    document = f"{folders[0]}/{job.document}.json"
+    try:
+        return Outcome(document, json.loads(deployment.output.blob(document).download_as_bytes()))
+    except NotFound:
+        return None
+
+
+def _is_known_generation(deployment: Deployment, job: Job, content: Document) -> bool:
+    """Whether the input is an upload whose generation has certainly existed; a notification may name any number."""
+    if not isinstance(job.input, Input) or job.input.bucket != deployment.settings.input_bucket:
+        return False
+    if content.get("reason", {}).get("code") == "input_gone":
+        return False
+    if content["lineage"]["execution"] is not None:  # it was started only after the generation was read
+        return True
+    return deployment.input.get_blob(job.input.name, generation=job.input.generation) is not None
+
+
+def _is_recent(moment: str) -> bool:
+    try:
+        return utc_now() - times.parse(moment) < REMEMBERED
+    except ValueError:
+        return False
+
+
 def _decide(work: "Bucket", job: Job, proposed: Outcome) -> Outcome:
     arbiter = _arbiter(work, job.id)
     try:
@@ -243,8 +292,9 @@ def _write(deployment: Deployment, job: Job, outcome: Outcome) -> None:
     text = json.dumps(outcome.content, ensure_ascii=False, indent=2) + "\n"
     document = output.blob(outcome.document)
     supersede(document, (0, outcome.attempt), lambda generation: put(document, text, metadata, generation=generation))
-    if isinstance(job.input, Input) and job.input.bucket == deployment.settings.input_bucket:
-        _advance_latest(output, job.input, metadata, outcome.attempt, text, data)
+    if outcome.advances_latest:
+        copied = output.blob(outcome.target) if outcome.target else None
+        latest.advance(output, job.object_input(), metadata, outcome.attempt, text, copied)
     if outcome.attempt and outcome.status != "failed":
         with contextlib.suppress(NotFound):
             output.blob(name(job, "failed")).delete()
@@ -257,16 +307,3 @@ def _copy_data(staged: "Blob", target: "Blob", metadata: dict[str, str], attempt
     except NotFound:
         if not target.exists():
             raise
-
-
-def _advance_latest(
-    output: "Bucket", source: Input, metadata: dict[str, str], attempt: int, document: str, data: "Blob | None"
-) -> None:
-    """Copies the data file and the document to latest/, unless the copies there are of a newer generation."""
-    metadata = metadata | {INPUT_GENERATION: str(source.generation)}
-    rank = (source.generation, attempt)
-    if data is not None:
-        target = output.blob(f"latest/{fit(source.name)}.{data.name.rpartition('.')[2]}")
-        supersede(target, rank, lambda generation: copy(data, target, metadata, generation=generation))
-    newest = output.blob(f"latest/{fit(source.name)}.json")
-    supersede(newest, rank, lambda generation: put(newest, document, metadata, generation=generation))

@@ -41,8 +41,10 @@ class Quota:
         self._is_spent = False
 
     @contextmanager
-    def counted(self) -> Iterator[None]:
-        """Counts the execution that the block starts; one that cannot be started is not counted.
+    def counted(self, refusals: tuple[type[Exception], ...]) -> Iterator[None]:
+        """Counts the execution that the block starts, unless it raises one of the refusals.
+
+        After any other error the execution may exist, so it counts.
 
         Raises:
             ThrottledError: the hour has none left.
@@ -54,7 +56,7 @@ class Quota:
         hour = self._take()
         try:
             yield
-        except BaseException:
+        except refusals:
             self._give_back(hour)
             raise
 

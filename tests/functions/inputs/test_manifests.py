@@ -38,7 +38,7 @@ def test_the_named_objects_are_the_records_of_one_batch(cloud: Cloud, function: 
     assert publish(function, body) == 200
     (argument,) = cloud.executions.arguments
     assert argument["job"] == job.of_manifest("night-1")
-    assert argument["document"] == "manifests/night-1"
+    assert argument["document"] == "manifests/id-night-1"
     assert argument["kind"] == "manifest"
     batch, records = cut(cloud, function, argument)
     assert batch["model"] == {"name": "sentiment", "version": None}
@@ -68,8 +68,8 @@ def test_the_result_may_be_a_csv(cloud: Cloud, function: Function) -> None:
     gpu.predict(cloud, batch)
     body = {"argument": argument, "batch": batch, "lineage": LINEAGE}
     assert function("postprocess").post("/", json=body).get_json()["status"] == "partial"
-    assert list(cloud.documents()) == ["results/manifests/m.json"]
-    text = cloud.output.blob("results/manifests/m.csv").download_as_bytes().decode()
+    assert list(cloud.documents()) == ["results/manifests/id-m.json"]
+    text = cloud.output.blob("results/manifests/id-m.csv").download_as_bytes().decode()
     assert text.splitlines() == [
         "uri,label,score,error,truncated",
         f"{uris[0]},{uris[0]},0.75,,",
@@ -103,7 +103,7 @@ def test_the_second_manifest_with_an_id_is_rejected(cloud: Cloud, function: Func
     response = function("preprocess").post("/", json=second)
     assert response.status_code == 422
     assert response.get_json()["error"]["code"] == "duplicate_manifest"
-    assert "manifests/m" in response.get_json()["error"]["message"]
+    assert "manifests/id-m" in response.get_json()["error"]["message"]
     cut(cloud, function, first)
 
 

@@ -2,15 +2,18 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from pipeline.errors import InProgressError
 from pipeline.jobs.claims import CLAIMED, STARTED, Claim, Claims
+from pipeline.jobs.job import Input, Job
 from tests.functions.cloud import Cloud
 
-JOB = "0123456789abcdef0123456789abcdef"
+SOURCE = Input("in", "a.txt", 7, 5, "text/plain")
+JOB = Job("0123456789abcdef0123456789abcdef", "a.txt/7", "1", "2026-01-01T12:00:00Z", SOURCE, "text")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -36,17 +39,17 @@ def claims(cloud: Cloud, clock: Clock) -> Claims:
 
 
 def acquired(claims: Claims, event_id: str = "1") -> Claim:
-    claim = claims.acquire(JOB, event_id)
+    claim = claims.acquire(replace(JOB, event_id=event_id))
     assert claim is not None
     return claim
 
 
 def test_a_started_job_is_acknowledged(claims: Claims, cloud: Cloud) -> None:
-    claims.confirm(acquired(claims), "executions/1")
+    claims.confirm(acquired(claims), JOB, "executions/1")
     cloud.faulty.requests.clear()
-    assert claims.acquire(JOB, "2") is None
+    assert claims.acquire(replace(JOB, event_id="2")) is None
     assert len(cloud.faulty.requests) == 2  # the refused create, and the read
-    held = claims.read(JOB)
+    held = claims.read(JOB.id)
     assert held is not None
     assert (held.state, held.execution, held.event_id) == (STARTED, "executions/1", "1")
 
@@ -55,7 +58,7 @@ def test_a_fresh_claim_is_not_taken_over(claims: Claims, clock: Clock) -> None:
     acquired(claims)
     clock.advance(60)
     with pytest.raises(InProgressError):
-        claims.acquire(JOB, "2")
+        claims.acquire(replace(JOB, event_id="2"))
 
 
 def test_a_claim_past_its_lease_is_taken_over(claims: Claims, clock: Clock) -> None:
@@ -64,12 +67,12 @@ def test_a_claim_past_its_lease_is_taken_over(claims: Claims, clock: Clock) -> N
     second = acquired(claims, "2")
     assert second.owner != first.owner
     assert second.generation > first.generation
-    claims.confirm(first, "executions/late")  # the sleeper wakes: its claim is another's by now
-    held = claims.read(JOB)
+    claims.confirm(first, JOB, "executions/late")  # the sleeper wakes: its claim is another's by now
+    held = claims.read(JOB.id)
     assert held is not None
     assert (held.state, held.owner) == (CLAIMED, second.owner)
     claims.release(first)
-    assert claims.read(JOB) is not None
+    assert claims.read(JOB.id) is not None
 
 
 def test_a_released_claim_can_be_acquired_before_its_lease_expires(claims: Claims) -> None:
@@ -81,10 +84,10 @@ def test_a_lost_response_is_not_a_lost_race(claims: Claims, cloud: Cloud) -> Non
     fault = cloud.fault("POST", "name=claims/", done_first=True)
     claim = acquired(claims)
     assert not fault.times
-    held = claims.read(JOB)
+    held = claims.read(JOB.id)
     assert held == claim
-    claims.confirm(claim, "executions/1")
-    assert claims.acquire(JOB, "2") is None
+    claims.confirm(claim, JOB, "executions/1")
+    assert claims.acquire(replace(JOB, event_id="2")) is None
 
 
 def test_a_lost_response_to_a_takeover_is_not_a_lost_race(claims: Claims, cloud: Cloud, clock: Clock) -> None:
@@ -98,10 +101,10 @@ def test_a_lost_response_to_a_takeover_is_not_a_lost_race(claims: Claims, cloud:
 def test_a_storage_failure_undoes_neither_a_start_nor_a_release(claims: Claims, cloud: Cloud) -> None:
     claim = acquired(claims)
     cloud.fault("POST", "name=claims/", status=403)
-    claims.confirm(claim, "executions/1")
+    claims.confirm(claim, JOB, "executions/1")
     cloud.fault("DELETE", "claims/", status=403)
     claims.release(claim)
-    assert claims.read(JOB) == claim
+    assert claims.read(JOB.id) == claim
 
 
 def race(contenders: int, act: Callable[[int], object]) -> list[object]:
@@ -126,18 +129,18 @@ def race(contenders: int, act: Callable[[int], object]) -> list[object]:
 
 @pytest.mark.parametrize("attempt", range(3))
 def test_one_of_many_racing_claims_wins(claims: Claims, attempt: int) -> None:
-    outcomes = race(12, lambda index: claims.acquire(JOB, str(index)))
+    outcomes = race(12, lambda index: claims.acquire(replace(JOB, event_id=str(index))))
     winners = [outcome for outcome in outcomes if isinstance(outcome, Claim)]
     assert len(winners) == 1
     assert all(isinstance(outcome, InProgressError | Claim) for outcome in outcomes)
-    assert claims.read(JOB) == winners[0]
+    assert claims.read(JOB.id) == winners[0]
 
 
 @pytest.mark.parametrize("attempt", range(3))
 def test_one_of_many_racing_takeovers_wins(claims: Claims, clock: Clock, attempt: int) -> None:
     acquired(claims)
     clock.advance(61)
-    outcomes = race(12, lambda index: claims.acquire(JOB, str(index)))
+    outcomes = race(12, lambda index: claims.acquire(replace(JOB, event_id=str(index))))
     winners = [outcome for outcome in outcomes if isinstance(outcome, Claim)]
     assert len(winners) == 1
-    assert claims.read(JOB) == winners[0]
+    assert claims.read(JOB.id) == winners[0]

@@ -40,6 +40,12 @@ def test_long_names_stay_apart() -> None:
     assert len({job.document_of_object(name, 1) for name in names}) == 2
 
 
+def test_a_name_that_ends_like_a_shortened_one_stays_apart_from_it() -> None:
+    shortened = job.fit("a" * 1024)
+    names = ["a" * 1024, shortened, job.fit(shortened)]
+    assert len({job.fit(name) for name in names}) == 3
+
+
 def test_the_argument_round_trips_through_the_workflow() -> None:
     assert Job.parse(json.loads(executions.encode(JOB))) == JOB
     assert Job.parse({**JOB.argument(), "trace": ""}) == JOB  # what the workflow makes of a missing one

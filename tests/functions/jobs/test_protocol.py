@@ -12,20 +12,26 @@ from typing import Any
 import pytest
 
 from messaging import restart
-from messaging.sweep import is_unfinished
-from pipeline import intake, logs
+from messaging import sweep as sweeps
+from pipeline import intake, logs, storage
 from pipeline.deployment import Deployment
+from pipeline.errors import ThrottledError
+from pipeline.inputs import objects
+from pipeline.inputs.events import Receipt
 from pipeline.jobs import claims, documents, executions, outcomes
 from pipeline.jobs.documents import Lineage
 from pipeline.jobs.job import Input, Job
 from pipeline.settings import Settings
+from pipeline.verdicts import Verdict
 from tests.functions.interleavings import ALIVE, Actor, Explorer, Request, World
 
 SETTINGS = Settings("in", "work", "out", workflow="workflow", claim_lease=60)
 DEPLOYMENT = Deployment(SETTINGS)
 SOURCE = Input("in", "a.txt", 7, 5, "text/plain")
-JOB = Job("0" * 32, "a.txt/7", "1", "2026-01-01T12:00:00Z", SOURCE, "text")
+RECEIVED_AT = "2026-01-01T12:00:00Z"
+JOB = Job("0" * 32, "a.txt/7", "1", RECEIVED_AT, SOURCE, "text", created_at=RECEIVED_AT)
 TERMINAL = ("results/", "rejected/", "failed/")
+UPLOADED = frozenset({(("in", "a.txt"), (7, b"hello", ()))})
 
 
 def modelled(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> Explorer:
@@ -44,10 +50,12 @@ def modelled(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> Explorer:
     timed = functools.partial(claims.Claims, clock=lambda: explorer.oracle.now())
     monkeypatch.setattr(intake, "Claims", timed)
     monkeypatch.setattr(restart, "Claims", timed)
+    monkeypatch.setattr(sweeps, "Claims", timed)
     ended = lambda name, _: explorer.oracle.answer(Request("has_ended", ("executions", name)))  # noqa: E731
     monkeypatch.setattr(executions, "has_ended", ended)
     start = lambda _, job: explorer.oracle.answer(Request("start", ("executions", job.id)))  # noqa: E731
     monkeypatch.setattr(executions, "start", start)
+    monkeypatch.setattr(outcomes, "utc_now", lambda: explorer.oracle.now())
     monkeypatch.setattr(documents, "timestamp", lambda: "2026-01-01T12:00:00Z")
     return explorer
 
@@ -116,8 +124,8 @@ def test_without_trouble_one_of_two_handlers_starts_one_execution(monkeypatch: p
 def test_the_model_finds_a_protocol_that_confirms_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
     def hasty() -> str:
         held = intake.Claims(DEPLOYMENT.work, 60)
-        if claim := held.acquire(JOB.id, "1"):
-            held.confirm(claim, None)
+        if claim := held.acquire(JOB):
+            held.confirm(claim, JOB, None)
             executions.start(SETTINGS, JOB)
         return "accepted"
 
@@ -167,16 +175,23 @@ def replay() -> str:
     if outcomes.reopen(DEPLOYMENT.work, JOB.id, "failed/a.txt/7.json", {"status": "failed"}) is None:
         outcomes.resume(DEPLOYMENT, JOB)
         return "completed"
-    return restart.revive(DEPLOYMENT, restart.of_argument(DEPLOYMENT, JOB))
+    return restart.revive(DEPLOYMENT, restart.of_routed(DEPLOYMENT, JOB))
 
 
 def sweep() -> str:
     """A sweep over one input."""
-    lost = restart.of_argument(DEPLOYMENT, JOB)
-    return restart.revive(DEPLOYMENT, lost) if is_unfinished(DEPLOYMENT, lost) else "finished"
+    lost = restart.of_routed(DEPLOYMENT, JOB)
+    return restart.revive(DEPLOYMENT, lost) if sweeps.is_unfinished(DEPLOYMENT, lost) else "finished"
 
 
-PROGRAMS = {"handle": handle, "sweep": sweep, "one": replay, "other": replay} | {
+def sweep_claims() -> str:
+    """What a sweep does with the claim."""
+    listed = storage.bucket("work").get_blob(f"claims/{JOB.id}.json")
+    lost = sweeps.of_claim(DEPLOYMENT, listed, Receipt("1", RECEIVED_AT)) if listed else None
+    return restart.revive(DEPLOYMENT, lost) if lost else "nothing"
+
+
+PROGRAMS = {"handle": handle, "sweep": sweep, "claims": sweep_claims, "one": replay, "other": replay} | {
     f"execution {number}": functools.partial(settle, "succeeded" if number else "failed", str(number))
     for number in range(9)
 }
@@ -184,7 +199,7 @@ PROGRAMS = {"handle": handle, "sweep": sweep, "one": replay, "other": replay} | 
 
 def failed_once(explorer: Explorer) -> World:
     """An input whose first execution has written a failed document."""
-    world = explorer.finish(World((Actor("handle", "handle"),)), "handle")
+    world = explorer.finish(World((Actor("handle", "handle"),), UPLOADED), "handle")
     world = explorer.finish(world, "execution 0")
     assert world.names("out", *TERMINAL) == ["failed/a.txt/7.json"]
     return replace(world, actors=())
@@ -255,3 +270,79 @@ def test_without_trouble_a_replay_needs_no_sweep_whatever_else_writes(
         outcome = world.stored(("work", f"outcomes/{JOB.id}.json"))
         assert outcome is not None
         assert json.loads(outcome[1])["content"] == document
+
+
+def test_a_replay_is_not_lost_to_a_sweep_that_concludes_the_claim(monkeypatch: pytest.MonkeyPatch) -> None:
+    explorer = modelled(Explorer(PROGRAMS, lambda number: f"execution {number}", "waiting"), monkeypatch)
+    first = replace(failed_once(explorer), actors=(Actor("one", "one"), Actor("claims", "claims")))
+    for world in explorer.explore(first):
+        assert len(world.executions) == 2
+        world = swept(explorer, world)
+        assert world.names("out", *TERMINAL) == ["results/a.txt/7.json"]
+
+
+# --- inputs that are overwritten -------------------------------------------------------------------
+
+
+def deliver() -> str:
+    """One delivery of the input's event, which finds the input or does not."""
+
+    def work(job: Job) -> Job:
+        if not objects.exists(SOURCE):
+            raise objects.gone(SOURCE)
+        return job
+
+    return intake.take_in(DEPLOYMENT, JOB, work).word
+
+
+def overwrite() -> None:
+    storage.bucket("in").blob("a.txt").upload_from_string("new", "text/plain", None)
+
+
+def throttle() -> str:
+    """A delivery in an hour that has no execution left."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(intake, "_start", throttled)
+        return deliver()
+
+
+def throttled(deployment: Deployment, job: Job) -> Verdict:
+    raise ThrottledError("No execution is left.")
+
+
+OVERWRITTEN = {"deliver": deliver, "throttle": throttle, "overwrite": overwrite, "claims": sweep_claims} | {
+    f"execution {number}": functools.partial(settle, "succeeded", str(number)) for number in range(9)
+}
+
+
+@pytest.mark.parametrize("delivery", ["deliver", "throttle"])
+@pytest.mark.parametrize(
+    ("executions", "left"),
+    [
+        ("dead", (("crash", 1), ("lease ends", 1))),
+        ("dead", (("fault", 1),)),
+        ("running", (("crash", 2),)),
+        ("running", (("fault", 1),)),
+    ],
+    ids=["dead, crashes", "dead, no answers", "running, crashes", "running, no answers"],
+)
+def test_an_overwritten_generation_ends_in_one_document(
+    monkeypatch: pytest.MonkeyPatch, delivery: str, executions: str, left: tuple[tuple[str, int], ...]
+) -> None:
+    spawn = lambda number: f"execution {number}" if executions == "running" else None  # noqa: E731
+    explorer = modelled(Explorer(OVERWRITTEN, spawn), monkeypatch)
+    actors = tuple(Actor(name, name) for name in (delivery, "overwrite", "claims"))
+    ends: set[str] = set()
+    for world in explorer.explore(World(actors, UPLOADED, left=left)):
+        for program in (delivery, "overwrite"):
+            world = redelivered(explorer, world, program)
+        for round_ in range(3):
+            world = replace(world, actors=(*world.actors, Actor(f"again {round_}", "claims")), now=world.now + 61)
+            world = explorer.finish(world, f"again {round_}")
+            for actor in world.actors:
+                if actor.state in ALIVE:
+                    world = explorer.finish(world, actor.name)
+        (name,) = world.names("out", *TERMINAL)
+        ends.add(name)
+    assert "rejected/a.txt/7.json" in ends
+    assert ("results/a.txt/7.json" in ends) == (executions == "running" and delivery == "deliver")

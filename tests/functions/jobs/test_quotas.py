@@ -32,7 +32,7 @@ def clock() -> Clock:
 def starts(quota: Quota) -> bool:
     """Whether the quota lets one more execution start."""
     try:
-        with quota.counted():
+        with quota.counted((PermissionError,)):
             return True
     except ThrottledError:
         return False
@@ -97,24 +97,31 @@ def test_a_large_cap_is_counted_in_blocks(cloud: Cloud, clock: Clock) -> None:
     assert not cloud.faulty.requests  # that the hour is used up is remembered
 
 
-def test_a_failed_start_frees_an_execution_of_its_own_hour(cloud: Cloud, clock: Clock) -> None:
+def test_a_refused_start_frees_an_execution_of_its_own_hour(cloud: Cloud, clock: Clock) -> None:
     quota = Quota(cloud.work, 2, clock)
     for _ in range(3):
-        with pytest.raises(ConnectionError), quota.counted():
-            raise ConnectionError
+        with pytest.raises(PermissionError), quota.counted((PermissionError,)):
+            raise PermissionError
     assert [starts(quota) for _ in range(3)] == [True, True, False]
+
+
+def test_a_start_that_may_have_succeeded_counts(cloud: Cloud, clock: Clock) -> None:
+    quota = Quota(cloud.work, 2, clock)
+    with pytest.raises(ConnectionError), quota.counted((PermissionError,)):
+        raise ConnectionError
+    assert [starts(quota) for _ in range(2)] == [True, False]
 
 
 def test_a_start_that_fails_in_the_next_hour_frees_no_execution_of_that_hour(cloud: Cloud, clock: Clock) -> None:
     quota = Quota(cloud.work, 1, clock)
 
     def fail_late() -> None:
-        with quota.counted():
+        with quota.counted((PermissionError,)):
             clock.now += timedelta(hours=1)
             assert starts(quota)
-            raise ConnectionError
+            raise PermissionError
 
-    with pytest.raises(ConnectionError):
+    with pytest.raises(PermissionError):
         fail_late()
     assert not starts(quota)
 
@@ -166,7 +173,7 @@ def capped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("capped")
-def test_a_throttled_input_is_acknowledged_without_a_claim_and_started_by_a_later_sweep(
+def test_a_throttled_input_is_acknowledged_with_a_waiting_claim_and_started_by_a_later_sweep(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = function("on_upload")
@@ -175,7 +182,11 @@ def test_a_throttled_input_is_acknowledged_without_a_claim_and_started_by_a_late
     assert len(cloud.executions.created) == 1
     line = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (line["severity"], line["message"], line["reason"]) == ("WARNING", "throttled", "MAX_EXECUTIONS_PER_HOUR")
-    assert len(list(cloud.client.list_blobs(cloud.work, prefix="claims/"))) == 1
+    claims = [json.loads(blob.download_as_bytes()) for blob in cloud.client.list_blobs(cloud.work, prefix="claims/")]
+    assert {claim["argument"]["input"]["name"]: claim["state"] for claim in claims} == {
+        "a.txt": "started",
+        "b.txt": "waiting",
+    }
 
     sweep = function("on_message")
     assert sweep.post("/", **published(b'{"sweep": {}}')).status_code == 200
@@ -204,18 +215,45 @@ def test_messages_that_are_throttled_are_kept_for_the_sweep(
     assert documents == [
         f"a.txt/{blobs[0].generation}",
         f"b.txt/{blobs[1].generation}",
-        "manifests/order",
-        "messages/messages/1",
+        "manifests/id-order",
+        "messages/messages/id-1",
     ]
 
 
 @pytest.mark.usefixtures("capped")
-def test_an_execution_that_could_not_be_created_does_not_count(cloud: Cloud, function: Function) -> None:
-    cloud.executions.refusals = [grpc.StatusCode.UNAVAILABLE]
+@pytest.mark.parametrize("status", ["RESOURCE_EXHAUSTED", "PERMISSION_DENIED", "NOT_FOUND", "INVALID_ARGUMENT"])
+def test_an_execution_that_was_not_created_does_not_count(cloud: Cloud, function: Function, status: str) -> None:
+    cloud.executions.refusals = [grpc.StatusCode[status]]
     blob = cloud.upload("a.txt", TEXT)
     client = function("on_upload")
     assert client.post("/", **finalized(blob)).status_code == 503
     assert client.post("/", **finalized(blob)).status_code == 200
+    assert len(cloud.executions.created) == 1
+
+
+@pytest.mark.usefixtures("capped")
+def test_an_execution_whose_response_was_lost_counts(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud.executions.answers_lost = 1
+    blob = cloud.upload("a.txt", TEXT)
+    client = function("on_upload")
+    assert client.post("/", **finalized(blob)).status_code == 503
+    assert client.post("/", **finalized(blob)).status_code == 200
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["message"] == "throttled"
+    assert len(cloud.executions.created) == 1
+
+
+@pytest.mark.usefixtures("capped")
+def test_an_argument_that_is_too_long_does_not_count(
+    cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = function("on_upload")
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.jobs.executions.MAX_ARGUMENT", 1)
+        assert client.post("/", **finalized(cloud.upload("a.txt", TEXT))).status_code == 200
+    assert cloud.only_document()["reason"]["code"] == "invalid_parameters"
+    assert client.post("/", **finalized(cloud.upload("b.txt", TEXT))).status_code == 200
     assert len(cloud.executions.created) == 1
 
 

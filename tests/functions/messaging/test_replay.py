@@ -213,7 +213,7 @@ def test_inline_messages_are_replayed_from_their_kept_copy(
     cloud.executions.end_all()
     assert replayed(function, capsys, prefix="messages/") == {"started": 1}
     conclude(cloud, function, {"prediction": GOOD})
-    assert list(cloud.documents()) == ["results/messages/messages/1001.json"]
+    assert list(cloud.documents()) == ["results/messages/messages/id-1001.json"]
     assert cloud.executions.arguments[0]["model"] == cloud.executions.arguments[1]["model"]
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from messaging import sweep as sweep_module
 from pipeline.jobs import job
-from pipeline.jobs.claims import Claims
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, finalized, published
 
@@ -69,7 +68,7 @@ def test_a_fresh_claim_is_respected_and_a_stale_one_is_taken_over(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blob = cloud.upload("a.txt", TEXT)
-    Claims(cloud.work, 60).acquire(job.of_object(cloud.input.name, "a.txt", blob.generation), "dead")
+    cloud.claim_upload(blob)
     assert swept(function, capsys) == NOTHING | {"running": 1}
     monkeypatch.setenv("CLAIM_LEASE_SECONDS", "0")
     assert swept(function, capsys) == NOTHING | {"started": 1}
@@ -141,7 +140,7 @@ def test_a_sweep_goes_on_in_another_message_where_it_ended_with_the_limit_that_i
     for number in range(7):
         cloud.upload(f"in/{number}.txt", TEXT)
 
-    order: dict[str, Any] = {"limit": 20}
+    order: dict[str, Any] = {"part": "uploads", "limit": 20}
     orders, started = [], []
     while order:
         started.append(swept(function, capsys, **order)["started"])
@@ -184,7 +183,7 @@ def test_a_hour_that_is_used_up_ends_a_sweep(
 @pytest.mark.parametrize(
     "sweep",
     [
-        *(7, [], {"bucket": "x"}, {"prefix": 7}, {"after": 7}, {"part": "claims"}),
+        *(7, [], {"bucket": "x"}, {"prefix": 7}, {"after": 7}, {"part": "documents"}),
         *({"limit": 0}, {"limit": 1001}, {"limit": "9"}, {"limit": True}, {"limit": 1.0}),
     ],
     ids=str,
@@ -200,3 +199,128 @@ def test_the_smallest_and_the_largest_limit_are_taken(
 ) -> None:
     cloud.upload("a.txt", TEXT)
     assert swept(function, capsys, limit=limit) == NOTHING | {"started": 1}
+
+
+# --- inputs that no listing shows ------------------------------------------------------------------
+
+
+def vanish(cloud: Cloud, name: str, how: str) -> None:
+    if how == "deleted":
+        cloud.input.blob(name).delete()
+    else:
+        cloud.upload(name, "Another text, which makes another generation.")
+
+
+@pytest.mark.parametrize("how", ["deleted", "overwritten"])
+@pytest.mark.parametrize("state", ["FAILED", "CANCELLED", "SUCCEEDED"])
+def test_a_vanished_input_whose_execution_left_no_document_is_rejected(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], how: str, state: str
+) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    function("on_upload").post("/", **finalized(blob))
+    vanish(cloud, "a.txt", how)
+    assert swept(function, capsys) == NOTHING | {"running": 1, "started": int(how == "overwritten")}
+    assert not cloud.documents(), "its execution may still write it"
+    cloud.executions.end_all(state)
+    assert swept(function, capsys)["rejected"] == 1
+    assert list(cloud.documents()) == [f"rejected/a.txt/{blob.generation}.json"]
+    document = cloud.only_document()
+    assert (document["reason"]["code"], document["kind"]) == ("input_gone", "text")
+    assert swept(function, capsys)["rejected"] == 0
+
+
+def test_a_vanished_input_whose_document_was_not_written_is_completed(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    function("on_upload").post("/", **finalized(blob))
+    (argument,) = cloud.executions.arguments
+    cloud.fault("POST", "name=failed/", status=403)
+    error = {"step": "predict", "status": 503, "code": "unavailable", "message": "It is down."}
+    body = {"argument": argument, "lineage": {"execution": "e"}, "error": error}
+    assert function("postprocess").post("/", json=body).status_code == 503
+    blob.delete()
+    assert swept(function, capsys) == NOTHING | {"completed": 1}
+    assert list(cloud.documents()) == [f"failed/a.txt/{blob.generation}.json"]
+
+
+def test_a_vanished_batch_that_was_cut_before_is_restarted(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blob = cloud.upload("a.csv", "text\nA delight.\n")
+    function("on_upload").post("/", **finalized(blob))
+    (argument,) = cloud.executions.arguments
+    assert function("preprocess").post("/", json=argument).status_code == 200
+    cloud.executions.end_all()
+    blob.delete()
+    assert swept(function, capsys) == NOTHING | {"started": 1}
+    assert function("preprocess").post("/", json=cloud.executions.arguments[1]).status_code == 200
+
+
+def test_a_vanished_message_is_rejected(cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]) -> None:
+    data = json.dumps({"instances": [{"text": "A delight."}]}).encode()
+    function("on_message").post("/", **published(data))
+    cloud.executions.end_all()
+    for blob in cloud.client.list_blobs(cloud.work, prefix="messages/"):
+        blob.delete()
+    assert swept(function, capsys) == NOTHING | {"rejected": 1}
+    assert cloud.only_document()["reason"]["code"] == "input_gone"
+
+
+def test_a_vanished_input_that_was_throttled_is_rejected(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "1")
+    client = function("on_upload")
+    first, second = (cloud.upload(name, TEXT) for name in ("a.txt", "b.txt"))
+    for blob in (first, second):
+        assert client.post("/", **finalized(blob)).status_code == 200
+    second.delete()
+    assert swept(function, capsys) == NOTHING | {"rejected": 1, "running": 1}
+    assert list(cloud.documents()) == [f"rejected/b.txt/{second.generation}.json"]
+
+
+def test_a_sweep_that_fails_keeps_the_record_of_a_vanished_input(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    function("on_upload").post("/", **finalized(blob))
+    cloud.executions.end_all()
+    blob.delete()
+    cloud.fault("POST", "name=outcomes/", status=403)
+    assert function("on_message").post("/", **published(b'{"sweep": {}}')).status_code == 503
+    assert swept(function, capsys) == NOTHING | {"rejected": 1}
+
+
+def test_a_claim_is_read_until_its_job_has_a_document(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    function("on_upload").post("/", **finalized(blob))
+    (argument,) = cloud.executions.arguments
+    good = {"predictions": [{"label": "POSITIVE", "score": 0.9}], "model": {"name": "m"}}
+    body = {"argument": argument, "lineage": {"execution": "e"}, "prediction": good}
+    assert function("postprocess").post("/", json=body).status_code == 200
+    blob.delete()
+    assert swept(function, capsys) == NOTHING
+    cloud.faulty.requests.clear()
+    assert swept(function, capsys) == NOTHING
+    assert len(cloud.faulty.requests) == 3, "one listing for each part"
+
+
+def test_a_sweep_continues_with_the_next_claims(
+    cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = function("on_message")
+    monkeypatch.setattr("messaging.sweep.MAX_SCANNED", 2)
+    monkeypatch.setattr("messaging.sweep.PAGE", 2)
+    blobs = [cloud.upload(f"{number}.txt", TEXT) for number in range(5)]
+    for blob in blobs:
+        function("on_upload").post("/", **finalized(blob))
+        blob.delete()
+    cloud.executions.end_all()
+    client.post("/", **published(b'{"sweep": {}}'))
+    while cloud.executions.published:
+        _, following = cloud.executions.published.pop()
+        client.post("/", **published(json.dumps(following).encode()))
+    assert sorted(cloud.documents()) == [f"rejected/{blob.name}/{blob.generation}.json" for blob in blobs]
