@@ -14,6 +14,7 @@ from benchmarks.serving.paths import ROOT
 
 FORMATS = ("float16", "bfloat16", "float32")
 EXACT = "float32 without TF32"
+PATIENCE_S = 15.0  # of a process that is told to stop, for the end of its server
 LOG_END = 4000  # characters of a failed step's output
 
 
@@ -124,9 +125,9 @@ class Runner:
             try:
                 code = child.wait(limit)
             except subprocess.TimeoutExpired:
-                child.terminate()  # a server that it has started ends with it
+                child.terminate()
                 try:
-                    child.wait(5)
+                    child.wait(PATIENCE_S)
                 except subprocess.TimeoutExpired:
                     child.kill()
                     child.wait()

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import signal
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +67,7 @@ def main() -> None:
     parser.add_argument("--clients", type=numbers, default=[1])
     parser.add_argument("--rows", type=int, default=200, help="of the shard")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a server that it has started ends too
     options.result.write_text(json.dumps(result(options)))
 
 
