@@ -6,14 +6,13 @@ import base64
 import io
 import logging
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.gpu import checkpoints, parity, speed
+from benchmarks.gpu.service import serving
 from gpu_service.batching.batcher import Batcher
 from gpu_service.batching.cost_model import Cost
 from gpu_service.batching.order import Order
@@ -21,11 +20,10 @@ from gpu_service.batching.scheduler import Scheduler, Ticket
 from gpu_service.checkpoints import device
 from gpu_service.errors import ServiceError, StartError
 from gpu_service.parameters import DEFAULTS
-from gpu_service.serving import compilation, precision, startup
+from gpu_service.serving import compilation, precision
 from gpu_service.serving.metrics import Metrics
 from gpu_service.serving.model import Model, Row
 from gpu_service.serving.predictions import Outcome
-from gpu_service.serving.service import Service
 from gpu_service.settings import Settings
 
 INSTANCES: list[Any] = [
@@ -90,16 +88,6 @@ async def _service(options: argparse.Namespace) -> dict[str, Any]:
         problems.append("the metrics do not show the GPU's memory")
     utilization = lines.get("gpu_service_gpu_utilization_ratio")
     return {"formats": formats, "memory_used": used, "utilization": utilization, "problems": problems}
-
-
-@asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[tuple[Service, Metrics]]:
-    started, metrics = startup.start(settings, startup.load(settings))
-    try:
-        yield started, metrics
-    finally:
-        await started.batcher.stop()
-        started.close()
 
 
 def _picture(shade: int) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def images(options: argparse.Namespace) -> dict[str, Any]:
 
 
 async def _service_rate(options: argparse.Namespace) -> float:
-    from benchmarks.gpu.paths import serving
+    from benchmarks.gpu import service as in_process
     from gpu_service.parameters import DEFAULTS
     from gpu_service.settings import Settings
 
@@ -89,7 +89,7 @@ async def _service_rate(options: argparse.Namespace) -> float:
     (path := options.folder / f"models-{options.format}.json").write_text(json.dumps(profile))
     request = [_jpeg(number) for number in range(64)]
     settings = Settings(profile="gpu", models=path, device=options.device, dtype=options.format)
-    async with serving(settings) as (service, _):
+    async with in_process.serving(settings) as (service, _):
         await service.predict(request, None, DEFAULTS)
         began, done = time.perf_counter(), 0
 

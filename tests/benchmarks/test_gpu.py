@@ -17,7 +17,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu" / "run.sh"
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_every_step_passes_on_the_cpu(tmp_path: Path) -> None:
-    command = [SCRIPT, "--device", "cpu", "--quick", "--seconds", "800", "--output", tmp_path]
+    command = [str(SCRIPT), "--device", "cpu", "--quick", "--seconds", "800", "--output", str(tmp_path)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     (written,) = tmp_path.glob("*-gpu.json")
