@@ -11,7 +11,7 @@ ROOTS := functions$(subst $() ,,$(patsubst %/main.py,:%,$(wildcard functions/*/m
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo local test test-long test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi clean \
-        benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches
+        benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches benchmark-gpu
 
 help:            ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' $(MAKEFILE_LIST) | column -t -l 2 2>/dev/null || grep '##' $(MAKEFILE_LIST)
@@ -98,6 +98,9 @@ benchmark-functions: setup  ## process start to first answered event, beside an 
 
 benchmark-batches: setup    ## 200,000 rows of a CSV, beside a plain transformers pipeline and Ray Data
 	@$(RUN) -m benchmarks.batches.run --save
+
+benchmark-gpu:              ## the GPU against the CPU, then its speed; on a machine with one, with PYTHON's torch or .venv's
+	@PYTHON=$(if $(filter-out file default,$(origin PYTHON)),$(PYTHON)) benchmarks/gpu/run.sh
 
 benchmark-workflows: setup  ## concurrent executions and overhead per step, beside PyPI's workflows-emulator
 	@test -x .peers/workflows-emulator/bin/python || $(PYTHON) -m venv .peers/workflows-emulator

@@ -18,8 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from benchmarks.serving import models
-from benchmarks.serving.load import TOLERANCE
-from benchmarks.serving.models import Reference
+from benchmarks.serving.models import TOLERANCE, Reference
 from benchmarks.serving.paths import ROOT
 from benchmarks.serving.process import default_threads
 

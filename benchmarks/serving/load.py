@@ -14,7 +14,6 @@ from benchmarks.serving.models import Reference
 from benchmarks.serving.peers import Wire
 
 OK, WRONG, REFUSED, TIMEOUT = "ok", "wrong", "refused", "timeout"  # any other outcome names an error
-TOLERANCE = 1e-3
 HOST = "127.0.0.1"
 IDLE_SECONDS = 2.0  # a server may close a connection that was idle for longer: open a new one instead
 
@@ -74,8 +73,8 @@ class Target:
             label, score = self.wire.decode(body)
         except (ValueError, KeyError, TypeError, IndexError):
             return False
-        tied = expected["score"] - 0.5 < TOLERANCE  # two classes: either label is right
-        return (label == expected["label"] or tied) and abs(score - expected["score"]) < TOLERANCE
+        tied = expected["score"] - 0.5 < self.wire.tolerance  # two classes: either label is right
+        return (label == expected["label"] or tied) and abs(score - expected["score"]) < self.wire.tolerance
 
 
 async def closed_loop(target: Target, clients: int, seconds: float, timeout: float = 120.0) -> list[Sample]:

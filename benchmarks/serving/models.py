@@ -21,6 +21,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 LABELS = {0: "NEGATIVE", 1: "POSITIVE"}
 PROFILE = {"benchmark": [{"name": "benchmark", "task": "text-classification", "source": "."}]}  # for gpu_service
+TOLERANCE = 1e-3  # for a served score and its reference
 SPREAD = 2.0  # standard deviation of the difference between the two logits
 
 
@@ -52,10 +53,9 @@ def references(name: str) -> list[Reference]:
 
 def make(name: str, path: Path) -> None:
     import torch
-    from transformers import DistilBertConfig, DistilBertForSequenceClassification, DistilBertTokenizerFast
+    from transformers import DistilBertConfig, DistilBertForSequenceClassification
 
-    words = vocabulary()
-    tokenizer = DistilBertTokenizerFast(vocab={word: n for n, word in enumerate(words)}, model_max_length=512)
+    tokenizer = wordpiece()
     torch.manual_seed(SEED)
     model = DistilBertForSequenceClassification(DistilBertConfig(id2label=LABELS, **SHAPES[name])).eval()
     samples = texts()
@@ -72,6 +72,14 @@ def make(name: str, path: Path) -> None:
     model.save_pretrained(path)
     (path / "models.json").write_text(json.dumps(PROFILE))
     (path / "reference.json").write_text(json.dumps(found, indent=0))
+
+
+def wordpiece() -> Any:
+    """The tokenizer of every text model."""
+    from transformers import DistilBertTokenizerFast
+
+    words = {word: n for n, word in enumerate(vocabulary())}
+    return DistilBertTokenizerFast(vocab=words, model_max_length=512)
 
 
 def centre_head(model: Any, differences: Sequence[float]) -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.serving.install import python
+from benchmarks.serving.models import TOLERANCE
 from benchmarks.serving.paths import PEERS, ROOT
 
 Answer = tuple[str, float]  # label, its probability
 OURS = "gpu_service"
 TRIVIAL = "trivial"
+INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
 
 
 def single(text: str) -> Any:
@@ -26,11 +28,12 @@ def from_single(answer: Any) -> Answer:
 
 @dataclass(frozen=True)
 class Wire:
-    """One text as a request body, and the answer's body as a label with its score."""
+    """One text as a request body, and the answer's body as a label with its score; `tolerance` is for that score."""
 
     path: str = "/predict"
     body: Callable[[str], Any] = single
     answer: Callable[[Any], Answer] = from_single
+    tolerance: float = TOLERANCE
 
     def encode(self, text: str) -> bytes:
         return json.dumps(self.body(text)).encode()
@@ -61,7 +64,7 @@ class Peer:
     def environment(self, port: int, model: Path, threads: int) -> dict[str, str]:
         given = {"PORT": port, "MODEL": model, "THREADS": threads, "OMP_NUM_THREADS": threads, "PYTHONPATH": ROOT}
         quiet = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         own = {name: value.format(port=port, model=model, threads=threads) for name, value in self.env.items()}
         return inherited | quiet | {name: str(value) for name, value in given.items()} | own
 
@@ -101,21 +104,21 @@ def infinity(name: str, environment: str, engine: str, note: str) -> Peer:
     return Peer(name, command, PEERS / environment, wire, {"INFINITY_ANONYMOUS_USAGE_STATS": "0"}, note)
 
 
-GPU_SERVICE = Peer(
-    OURS,
-    (
+def gpu_service(device: str = "cpu", tolerance: float = TOLERANCE, **env: str) -> Peer:
+    command = (
         *(sys.executable, "-m", "gpu_service", "--models", "{model}/models.json", "--profile", "benchmark"),
-        *("--device", "cpu", "--host", "127.0.0.1", "--port", "{port}"),
-    ),
-    wire=Wire(
+        *("--device", device, "--host", "127.0.0.1", "--port", "{port}"),
+    )
+    wire = Wire(
         body=lambda text: {"instances": [{"text": text}]},
         answer=lambda answer: from_single(answer["predictions"][0]),
-    ),
-    note="this repository's service",
-)
+        tolerance=tolerance,
+    )
+    return Peer(OURS, command, wire=wire, env=env, note="this repository's service")
+
 
 ALL = [
-    GPU_SERVICE,
+    gpu_service(),
     script("Flask, naive", "flask", "with_flask", note="one forward pass per request, threads"),
     script("FastAPI, naive", "fastapi", "with_fastapi", note="one forward pass per request, thread pool"),
     script("LitServe, no wait", "litserve", "with_litserve", BATCH_WAIT_MS="0", note="batches of up to 32"),

@@ -175,11 +175,11 @@ def save(measured: Measurements) -> list[Path]:
     return write("serving", measured.machine, json.dumps(asdict(measured), indent=1), markdown(measured))
 
 
-def write(name: str, machine: dict[str, Any], as_json: str, as_markdown: str) -> list[Path]:
-    """`<date>-<name>.json` and `.md` in benchmarks/results/."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
+def write(name: str, machine: dict[str, Any], as_json: str, as_markdown: str, folder: Path = RESULTS) -> list[Path]:
+    """`<date>-<name>.json` and `.md` in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
     stem = f"{machine['date'][:10]}-{name}"
-    json_path, markdown_path = RESULTS / f"{stem}.json", RESULTS / f"{stem}.md"
+    json_path, markdown_path = folder / f"{stem}.json", folder / f"{stem}.md"
     json_path.write_text(f"{as_json}\n")
     markdown_path.write_text(as_markdown)
     return [json_path, markdown_path]

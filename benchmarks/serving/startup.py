@@ -13,7 +13,7 @@ import time
 
 import uvloop
 
-from benchmarks.serving import experiment, load, models, peers, process
+from benchmarks.serving import experiment, models, peers, process
 from benchmarks.serving.peers import Peer
 
 HEADER = ["server", "median s", "range", "of the minimal script"]
@@ -42,7 +42,7 @@ def minimal(model: str, threads: int) -> float:
     seconds = time.perf_counter() - began
     answer = json.loads(output)
     assert answer["label"] == expected["label"], answer
-    assert abs(answer["score"] - expected["score"]) < load.TOLERANCE, answer
+    assert abs(answer["score"] - expected["score"]) < models.TOLERANCE, answer
     return seconds
 
 
