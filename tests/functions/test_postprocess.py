@@ -315,6 +315,21 @@ def test_an_interrupted_call_is_completed_by_the_next(cloud: Cloud, postprocess:
     }
 
 
+@pytest.mark.parametrize("target", ["results/", "latest/"])
+def test_data_that_were_not_copied_are_copied_by_the_next_call(
+    cloud: Cloud, postprocess: FlaskClient, target: str
+) -> None:
+    given = argument(cloud, "s.csv", "date,value\n", "timeseries")
+    body = {"argument": given, "prediction": FORECAST, "lineage": LINEAGE}
+    fault = cloud.fault("POST", "/rewriteTo/", f"/o/{target}", status=403)
+    assert postprocess.post("/", json=body).status_code == 503
+    assert not fault.times
+    error = {"step": "predict", "status": 500, "code": "internal", "message": "m"}
+    assert concluded(postprocess, {"argument": given, "error": error})["status"] == "succeeded"
+    for name in (f"results/{given['document']}.csv", "latest/s.csv.csv"):
+        assert cloud.output.blob(name).download_as_bytes().startswith(b"date,prediction")
+
+
 def test_another_execution_completes_the_outcome_of_a_dead_one(cloud: Cloud, postprocess: FlaskClient) -> None:
     given = argument(cloud)
     cloud.fault("POST", "name=results/", status=403)

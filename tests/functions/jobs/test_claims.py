@@ -107,6 +107,24 @@ def test_a_storage_failure_undoes_neither_a_start_nor_a_release(claims: Claims, 
     assert claims.read(JOB.id) == claim
 
 
+def warnings(caplog: pytest.LogCaptureFixture) -> int:
+    return sum(record.levelname == "WARNING" for record in caplog.records)
+
+
+def test_a_claim_that_was_lost_is_reported_and_one_that_was_kept_is_not(
+    claims: Claims, clock: Clock, cloud: Cloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = acquired(claims)
+    clock.advance(61)
+    second = acquired(claims, "2")
+    claims.confirm(second, "executions/2")
+    assert warnings(caplog) == 0
+    claims.confirm(first, "executions/late")
+    assert warnings(caplog) == 1
+    (blob,) = cloud.client.list_blobs(cloud.work, prefix="claims/")
+    assert blob.metadata["pipeline-job"] == JOB
+
+
 def race(contenders: int, act: Callable[[int], object]) -> list[object]:
     """The outcomes of several threads that start together: results or exceptions."""
     gate = threading.Barrier(contenders)

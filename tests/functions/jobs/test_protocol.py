@@ -346,3 +346,43 @@ def test_an_overwritten_generation_ends_in_one_document(
         ends.add(name)
     assert "rejected/a.txt/7.json" in ends
     assert ("results/a.txt/7.json" in ends) == (executions == "running" and delivery == "deliver")
+
+
+LOST = {"data": {"lost": [{"first": 0, "last": 9, "code": "broken", "message": "It broke."}]}}
+
+
+def settle_in_part(execution: str) -> str:
+    """The last step of an execution whose batch lost a shard."""
+    document = documents.result(
+        JOB,
+        Lineage(execution=execution),
+        documents.Usage(),
+        LOST,
+        status="partial",
+        model=None,
+        confidence=None,
+        gpu_usd_per_second=0.0,
+    )
+    return outcomes.settle(DEPLOYMENT, JOB, document).status
+
+
+def replay_lost() -> str:
+    """What a replay does with a result that lacks some shards."""
+    content = {"status": "partial", **LOST}
+    if outcomes.reopen(DEPLOYMENT.work, JOB.id, "results/a.txt/7.json", content) is None:
+        return "completed"
+    return restart.revive(DEPLOYMENT, restart.of_argument(DEPLOYMENT, JOB))
+
+
+def test_a_late_writer_never_puts_a_partial_result_over_the_replayed_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = PROGRAMS | {LATE: functools.partial(settle_in_part, "0"), "one": replay_lost}
+    explorer = modelled(Explorer(programs, lambda number: f"execution {number}"), monkeypatch)
+    world = explorer.finish(World((Actor("handle", "handle"),)), "handle")
+    world = explorer.finish(world, LATE)
+    assert content(world, "results/a.txt/7.json")["status"] == "partial"
+    first = replace(world, actors=(Actor("one", "one"), Actor(LATE, LATE)))
+    for world in explorer.explore(first):
+        assert world.names("out", *TERMINAL) == ["results/a.txt/7.json"]
+        document = content(world, "results/a.txt/7.json")
+        assert (document["status"], document["lineage"]["execution"]) == ("succeeded", "1")
+        assert content(world, "latest/a.txt.json") == document

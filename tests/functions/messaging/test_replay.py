@@ -381,3 +381,14 @@ def test_the_smallest_and_the_largest_limit_are_taken(
 ) -> None:
     fail(cloud, function, "a.txt")
     assert replayed(function, capsys, limit=limit) == {"started": 1}
+
+
+def test_a_replay_has_the_parameters_of_the_first_attempt_though_the_input_s_have_changed(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fail(cloud, function, "a.txt", metadata={"top_k": "2"})
+    blob = cloud.input.get_blob("a.txt")
+    blob.metadata = {"top_k": "5"}
+    blob.patch()
+    assert replayed(function, capsys) == {"started": 1}
+    assert [argument["parameters"] for argument in cloud.executions.arguments] == [{"top_k": 2}] * 2
