@@ -1,14 +1,18 @@
 """Decodes images within limits and resizes them for a model."""
 
 import io
+import math
 import re
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.errors import InstanceError
@@ -20,8 +24,18 @@ SIGNATURE = re.compile(rb"\xff\xd8\xff|\x89PNG|RIFF.{4}WEBP|GIF|BM|II\*\0|MM\0\*
 CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 PREAMBLE_BYTES = 64
 MAX_PIXELS = 50_000_000
+MAX_WEBP_PIXELS = 25_000_000  # its decoder takes four times the memory of the image
+MAX_SIDE = 4_000_000  # pixels; each row takes memory of its own
+MAX_TILE_PIXELS = 16_000_000  # of a TIFF, whose tiles may be larger than the image and are decoded whole
+BOX_PIXELS = 1_000_000  # converted together, since a conversion takes several times the memory of its pixels
+LARGE_PIXELS = 8_000_000
+MAX_LARGE = 6  # large images at a time; one takes up to 0.8 GB
+MAX_ASPECT = 16  # beyond which an image is cropped, or shrunk along its longer side, before it is resized
+SQUEEZED_SIDE = 1 << 15
 REDUCIBLE = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr")
 HALF = (0.5, 0.5, 0.5)
+
+_large = threading.Semaphore(MAX_LARGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +89,7 @@ class ImageInputs:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Pillow warns of damage that it tolerates
-                pixels = self._resized(_rgb(_reduced(_upright(data, self._least), self._least)))
+                pixels = self._pixels(data)
         except (InstanceError, MemoryError):
             raise
         except Image.DecompressionBombError as error:
@@ -99,10 +113,30 @@ class ImageInputs:
         """The shorter side, in pixels, below which an image loses detail before it is resized."""
         return 2 * max(self.geometry.width, self.geometry.height, self.geometry.shorter or 0)
 
+    def _pixels(self, data: bytes) -> Image.Image:
+        image = _opened(data)
+        with _large if image.width * image.height > LARGE_PIXELS else nullcontext():
+            upright = _upright(image, self._least)
+            return self._resized(_reduced_rgb(self._centre(upright), self._least))
+
+    def _centre(self, image: Image.Image) -> Image.Image:
+        """What is left of an image of extreme aspect ratio when resizing it would make far more than is kept."""
+        target = self.geometry
+        if target.shorter is None:
+            return image
+        aspect = max(MAX_ASPECT, -(-max(target.width, target.height) // target.shorter))
+        longest = aspect * min(image.size)
+        if max(image.size) <= longest:
+            return image
+        left, top = (max(0, side - longest) // 2 for side in image.size)
+        return image.crop((left, top, min(left + longest, image.width), min(top + longest, image.height)))
+
     def _resized(self, image: Image.Image) -> Image.Image:
         target = self.geometry
         if target.shorter is None:
-            return image.resize((target.width, target.height), target.resample)
+            across, down = (max(1, side // SQUEEZED_SIDE) for side in image.size)
+            reduced = image.reduce((across, down)) if across * down > 1 else image
+            return reduced.resize((target.width, target.height), target.resample)
         scale = target.shorter / min(image.size)
         width, height = (max(target.shorter, round(side * scale)) for side in image.size)
         left, top = (width - target.width) // 2, (height - target.height) // 2
@@ -118,29 +152,62 @@ def has_signature(data: bytes) -> bool:
     return SIGNATURE.match(data) is not None and CONTROLS.search(data[:PREAMBLE_BYTES]) is not None
 
 
-def _upright(data: bytes, least: int) -> Image.Image:
-    """The first frame upright; its size is checked before it is decoded."""
+def _opened(data: bytes) -> Image.Image:
+    """The image, not decoded yet, once its size is known to be acceptable."""
     image = Image.open(io.BytesIO(data), formats=FORMATS)
-    if image.width * image.height > MAX_PIXELS:
+    limit = MAX_WEBP_PIXELS if image.format == "WEBP" else MAX_PIXELS
+    if image.width * image.height > limit or max(image.size) > MAX_SIDE:
         raise _decompression_bomb()
+    if isinstance(image, TiffImageFile) and _tile_pixels(image) > MAX_TILE_PIXELS:
+        raise _decompression_bomb()
+    return image
+
+
+def _tile_pixels(image: TiffImageFile) -> int:
+    sides = (image.tag_v2.get(tag, 0) for tag in (TILEWIDTH, TILELENGTH))
+    return math.prod(side for side in sides if isinstance(side, int))
+
+
+def _upright(image: Image.Image, least: int) -> Image.Image:
+    """The first frame upright."""
     image.draft("RGB", (least, least))
     image.load()
-    return ImageOps.exif_transpose(image) or image
+    ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
-def _reduced(image: Image.Image, least: int) -> Image.Image:
-    """Shrinks it cheaply, before conversions that need several times its memory."""
-    factor = min(image.size) // least
-    return image.reduce(factor) if factor > 1 and image.mode in REDUCIBLE else image
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """Any mode as RGB; transparent pixels become white."""
-    if image.mode.startswith("I"):
-        return image.convert("I").point(lambda value: value * (1 / 256)).convert("L").convert("RGB")
+def _reduced_rgb(image: Image.Image, least: int) -> Image.Image:
+    """The image as RGB, cheaply reduced to about twice the final size where its mode permits, box by box."""
+    factor = max(1, min(image.size) // least) if image.mode in REDUCIBLE else 1
+    scale = 1.0
     if image.mode == "F":
         extremes: Any = image.getextrema()
         scale = 255.0 if extremes[1] <= 1 else 1.0
+    result = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
+    for left, top, right, bottom in _boxes(image.size, factor):
+        box = image.crop((left, top, right, bottom))
+        result.paste(_rgb(box.reduce(factor) if factor > 1 else box, scale), (left // factor, top // factor))
+    return result
+
+
+def _boxes(size: tuple[int, int], factor: int) -> Iterator[tuple[int, int, int, int]]:
+    """Boxes that cover an image of the size, of about BOX_PIXELS each; they begin at multiples of `factor`."""
+    width, height = size
+    if width >= height:
+        step = max(1, BOX_PIXELS // height // factor) * factor
+        for left in range(0, width, step):
+            yield left, 0, min(left + step, width), height
+    else:
+        step = max(1, BOX_PIXELS // width // factor) * factor
+        for top in range(0, height, step):
+            yield 0, top, width, min(top + step, height)
+
+
+def _rgb(image: Image.Image, scale: float) -> Image.Image:
+    """Any mode as RGB; transparent pixels become white, and `scale` makes a float image's values 0 to 255."""
+    if image.mode.startswith("I"):
+        return image.convert("I").point(lambda value: value * (1 / 256)).convert("L").convert("RGB")
+    if image.mode == "F":
         return image.point(lambda value: value * scale).convert("L").convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         layer = image.convert("RGBA")
@@ -149,7 +216,9 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _decompression_bomb() -> InstanceError:
-    return InstanceError(f"The image has more than {MAX_PIXELS:,} pixels.", "decompression_bomb")
+    limits = f"{MAX_PIXELS:,} pixels in all ({MAX_WEBP_PIXELS:,} as WebP), {MAX_SIDE:,} on a side"
+    message = f"An image may have {limits}, and {MAX_TILE_PIXELS:,} in a TIFF's tile."
+    return InstanceError(message, "decompression_bomb")
 
 
 def _undecodable(data: bytes, reason: str) -> InstanceError:

@@ -1,15 +1,22 @@
 """Decodes images within limits and shrinks them to the size that a model needs."""
 
 import io
+import math
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 
 from pipeline.errors import RejectedError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 50_000_000
+MAX_WEBP_PIXELS = 25_000_000  # its decoder takes four times the memory of the image
+MAX_SIDE = 4_000_000  # pixels; each row takes memory of its own
+MAX_TILE_PIXELS = 16_000_000  # of a TIFF, whose tiles may be larger than the image and are decoded whole
+BOX_PIXELS = 1_000_000  # converted together, since a conversion takes several times the memory of its pixels
 MAX_ASPECT = 16  # of the longer side to the limit of the shorter one, so that banners become small too
 PNG_BYTES = 24 * 1024  # up to this size images stay lossless
 JPEG_QUALITY = 92
@@ -36,7 +43,7 @@ def shrink(data: bytes, shorter_side: int) -> Encoded:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of damage that it can read past
             image = _load(data, shorter_side)
-            upright = ImageOps.exif_transpose(image) or image
+            ImageOps.exif_transpose(image, in_place=True)
     except RejectedError:
         raise
     except Image.DecompressionBombError as error:
@@ -45,18 +52,27 @@ def shrink(data: bytes, shorter_side: int) -> Encoded:
         raise
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error and others on damaged data
         raise _broken(data, str(error)) from error
-    return _encode(_resized(_rgb(_reduced(upright, shorter_side)), shorter_side))
+    return _encode(_resized(_reduced_rgb(image, shorter_side), shorter_side))
 
 
 def _load(data: bytes, shorter_side: int) -> Image.Image:
     """The first frame, decoded only once its size is known to be acceptable."""
     image = Image.open(io.BytesIO(data), formats=FORMATS)
-    if image.width * image.height > MAX_PIXELS:
+    limit = MAX_WEBP_PIXELS if image.format == "WEBP" else MAX_PIXELS
+    if image.width * image.height > limit or max(image.size) > MAX_SIDE:
         size = f"{image.width:,} × {image.height:,}"
-        raise RejectedError("decompression_bomb", f"The image has {size} pixels; at most {MAX_PIXELS:,} are accepted.")
+        accepted = f"at most {limit:,} are accepted, and {MAX_SIDE:,} on a side"
+        raise RejectedError("decompression_bomb", f"The {image.format} has {size} pixels; {accepted}.")
+    if isinstance(image, TiffImageFile) and _tile_pixels(image) > MAX_TILE_PIXELS:
+        raise RejectedError("decompression_bomb", "The TIFF's tiles are too large.")
     image.draft("RGB", (2 * shorter_side, 2 * shorter_side))
     image.load()
     return image
+
+
+def _tile_pixels(image: TiffImageFile) -> int:
+    sides = (image.tag_v2.get(tag, 0) for tag in (TILEWIDTH, TILELENGTH))
+    return math.prod(side for side in sides if isinstance(side, int))
 
 
 def _broken(data: bytes, reason: str) -> RejectedError:
@@ -66,18 +82,39 @@ def _broken(data: bytes, reason: str) -> RejectedError:
     return RejectedError("corrupt_image", "The image cannot be decoded: it is damaged, or its format is not accepted.")
 
 
-def _reduced(image: Image.Image, shorter_side: int) -> Image.Image:
-    """Cheaply reduces to about twice the final size, before conversions that need several times the memory."""
-    factor = min(image.size) // (2 * shorter_side)
-    return image.reduce(factor) if factor > 1 and image.mode in REDUCIBLE else image
+def _reduced_rgb(image: Image.Image, shorter_side: int) -> Image.Image:
+    """The image as RGB, cheaply reduced to about twice the final size where its mode permits, tile by tile."""
+    factor = max(1, min(image.size) // (2 * shorter_side)) if image.mode in REDUCIBLE else 1
+    scale = 1.0
+    if image.mode == "F":
+        image, factor = image.reduce(factor), 1
+        (_, brightest) = image.getextrema()
+        scale = 255.0 if isinstance(brightest, float) and brightest <= 1 else 1.0
+    result = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
+    for left, top, right, bottom in _boxes(image.size, factor):
+        tile = image.crop((left, top, right, bottom))
+        result.paste(_rgb(tile.reduce(factor) if factor > 1 else tile, scale), (left // factor, top // factor))
+    return result
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _boxes(size: tuple[int, int], factor: int) -> Iterator[tuple[int, int, int, int]]:
+    """Boxes that cover an image of the size, of about BOX_PIXELS each; they begin at multiples of `factor`."""
+    width, height = size
+    if width >= height:
+        step = max(1, BOX_PIXELS // height // factor) * factor
+        for left in range(0, width, step):
+            yield left, 0, min(left + step, width), height
+    else:
+        step = max(1, BOX_PIXELS // width // factor) * factor
+        for top in range(0, height, step):
+            yield 0, top, width, min(top + step, height)
+
+
+def _rgb(image: Image.Image, scale: float) -> Image.Image:
+    """An image of any mode; `scale` makes a float image's values 0 to 255."""
     if image.mode.startswith("I"):
         return image.convert("I").point(lambda value: value * (1 / 256)).convert("L").convert("RGB")
     if image.mode == "F":
-        (_, brightest) = image.getextrema()
-        scale = 255.0 if isinstance(brightest, float) and brightest <= 1 else 1.0
         return image.point(lambda value: value * scale).convert("L").convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         layer = image.convert("RGBA")

@@ -168,3 +168,46 @@ def test_a_damaged_image_is_decoded_or_refused(form: str, data: st.DataObject) -
     except RejectedError as error:
         code = error.code
     assert code in ("png", "jpg", "corrupt_image", "truncated_image", "decompression_bomb")
+
+
+def tiff(side: int, tile: int) -> bytes:
+    """A square RGBA TIFF in a single tile of zeros, which may be larger than the image."""
+    packed = zlib.compressobj(9)
+    data = b"".join(packed.compress(bytes(4 * tile)) for _ in range(tile)) + packed.flush()
+    short, long = 3, 4
+    tags = [
+        (256, short, 1, side), (257, short, 1, side), (258, short, 4, 158), (259, short, 1, 8), (262, short, 1, 2),
+        (277, short, 1, 4), (284, short, 1, 1), (322, long, 1, tile), (323, long, 1, tile), (324, long, 1, 166),
+        (325, long, 1, len(data)), (338, short, 1, 2),
+    ]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + struct.pack("<4H", 8, 8, 8, 8) + data
+
+
+def test_a_tile_larger_than_the_image_has_a_limit() -> None:
+    assert shrunk(tiff(64, 256)).size == (64, 64)
+    assert code_of(tiff(64, 4096)) == "decompression_bomb"
+
+
+def test_a_format_that_takes_more_memory_may_have_fewer_pixels() -> None:
+    size = (7000, 3600)
+    assert code_of(encoded(Image.new("L", size), "WEBP", method=0)) == "decompression_bomb"
+    assert shrunk(encoded(Image.new("L", size))).size == (436, 224)
+
+
+@pytest.mark.parametrize("size", [(1, 4_000_001), (4_000_001, 1)])
+def test_a_side_has_a_limit(size: tuple[int, int]) -> None:
+    assert code_of(encoded(Image.new("1", size))) == "decompression_bomb"
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "L", "1", "CMYK", "I;16", "F", "I"])
+@pytest.mark.parametrize("size", [(1111, 457), (450, 2001), (3000, 40), (1500, 1500)])
+def test_the_boxes_of_an_image_leave_no_trace(
+    mode: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = Image.frombytes("L", size, random.Random(7).randbytes(size[0] * size[1]))
+    image = noise if mode in ("L", "F", "I", "I;16") else Image.merge("RGBA", [noise, noise.rotate(180)] * 2)
+    data = encoded(image.convert("RGB").convert(mode) if mode == "CMYK" else image.convert(mode), "TIFF")
+    whole = images.shrink(data, SIDE)
+    monkeypatch.setattr(images, "BOX_PIXELS", 5_000)
+    assert images.shrink(data, SIDE) == whole

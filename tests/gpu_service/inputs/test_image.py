@@ -1,6 +1,8 @@
 """Images of every mode and shape, and content that is not an image."""
 
+import dataclasses
 import io
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,6 +84,47 @@ def test_large_photos_match_a_full_decode(inputs: ImageInputs):
     assert np.abs(payload.data.astype(int) - whole).mean() < 3
 
 
+def cropping(inputs: ImageInputs, monkeypatch: pytest.MonkeyPatch, **geometry: object) -> ImageInputs:
+    monkeypatch.setattr(inputs, "geometry", dataclasses.replace(inputs.geometry, **geometry))
+    return inputs
+
+
+@pytest.mark.parametrize("size", [(640, 480), (457, 1111), (33, 500), (1, 1)])
+@pytest.mark.parametrize(("shorter", "side"), [(36, 32), (32, 32), (24, 32)])
+def test_ordinary_images_are_cropped_after_they_are_resized(
+    inputs: ImageInputs, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], shorter: int, side: int
+):
+    noise = Image.fromarray(np.random.default_rng(7).integers(0, 256, (*size[::-1], 3), np.uint8))
+    found = cropping(inputs, monkeypatch, shorter=shorter, width=side, height=side).payload(encode(noise)).data
+    factor = max(1, min(size) // (2 * max(side, shorter)))
+    reduced = noise.reduce(factor)
+    width, height = (max(shorter, round(each * shorter / min(reduced.size))) for each in reduced.size)
+    left, top = (width - side) // 2, (height - side) // 2
+    expected = reduced.resize((width, height), inputs.geometry.resample).crop((left, top, left + side, top + side))
+    assert np.array_equal(found, np.asarray(expected))
+
+
+@pytest.mark.parametrize("size", [(1, 16_000), (16_000, 1), (2, 4_000_000), (4_000_000, 2)])
+@pytest.mark.parametrize("shorter", [None, 224])
+def test_an_image_of_extreme_aspect_ratio_takes_little_time_and_memory(
+    inputs: ImageInputs, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], shorter: int | None
+):
+    data = encode(Image.new("L", size, 255))
+    chosen = cropping(inputs, monkeypatch, shorter=shorter, width=224, height=224)
+    began = time.process_time()
+    payload = chosen.payload(data)
+    assert time.process_time() - began < 5
+    assert payload.data.shape == (224, 224, 3)
+    assert payload.data.min() == 255
+
+
+def test_the_middle_of_a_banner_is_kept(inputs: ImageInputs, monkeypatch: pytest.MonkeyPatch):
+    banner = Image.new("RGB", (4000, 10), "blue")
+    banner.paste("red", (1900, 0, 2100, 10))
+    payload = cropping(inputs, monkeypatch, shorter=32).payload(encode(banner))
+    assert (payload.data == [255, 0, 0]).all()
+
+
 JPEG = CASES["jpeg"][0]
 BAD = {
     "nothing": (b"", "empty"),
@@ -91,6 +134,8 @@ BAD = {
     "broken": (JPEG[:20] + b"\0" * 200, "corrupt_image"),
     "no accepted format": (encode(quarters(), "ICO"), "corrupt_image"),
     "bomb": (encode(Image.new("1", (8000, 7000))), "decompression_bomb"),
+    "long": (encode(Image.new("1", (4_000_001, 1))), "decompression_bomb"),
+    "large WebP": (encode(Image.new("L", (7000, 3600)), "WEBP", method=0), "decompression_bomb"),
     "large bomb": (encode(Image.new("1", (20_000, 20_000))), "decompression_bomb"),
 }
 
