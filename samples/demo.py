@@ -1,4 +1,4 @@
-"""Send every sample through the whole local pipeline and print the outcomes: `make demo`.
+"""Sends every sample through the whole local pipeline and prints the outcomes: `make demo`.
 
 Starts the emulator with all services, uploads `samples/` with the official Cloud Storage client, publishes one
 message with the official Pub/Sub client, waits for the terminal document of each, and compares it with expected.yaml.
