@@ -34,7 +34,7 @@ REASONS = {
     "no_usable_column": "The CSV has no column to predict on.",
     "too_large": "The input is larger than the limit.",
     "too_many_hops": "The input has passed through a pipeline too many times.",
-    "too_many_instances": "The message holds more instances than the limit.",
+    "too_many_instances": "The message contains more instances than the limit.",
     "too_short": "The series has too few points.",
     "truncated_image": "The image ends before it is complete.",
     "undecodable": "The content is not text in any known encoding.",
