@@ -96,7 +96,7 @@ benchmark-functions: setup  ## measure each function's start to its first respon
 benchmark-batches: setup    ## measure 200,000 CSV rows, compared with a plain transformers pipeline and Ray Data
 	@$(RUN) -m benchmarks.batches.run --save
 
-benchmark-workflows: setup  ## measure overhead per step and concurrent executions, compared with PyPI's workflows-emulator
+benchmark-workflows: setup  ## concurrent executions and overhead per step, beside PyPI's workflows-emulator
 	@test -x .peers/workflows-emulator/bin/python || $(PYTHON) -m venv .peers/workflows-emulator
 	@.peers/workflows-emulator/bin/pip install --quiet workflows-emulator==1.10.0
 	@$(RUN) -m benchmarks.workflows.run --peer .peers/workflows-emulator/bin/python

@@ -109,7 +109,7 @@ class Oracle:
 
     def answer(self, request: Request) -> Any:
         if self.step >= len(self.history):
-            self.asked = self.asked or request  # later requests are the code's own clean-up
+            self.asked = self.asked or request  # what follows is the code's own cleaning up
             raise PausedError
         (kind, value), _ = self.history[self.step]
         self.step += 1
@@ -165,11 +165,11 @@ class Bucket:
         return Blob(self._explorer, (self.name, name))
 
     def get_blob(self, name: str) -> Blob | None:
-        description = self._explorer.oracle.answer(Request("describe", (self.name, name)))
-        if description is None:
+        found = self._explorer.oracle.answer(Request("describe", (self.name, name)))
+        if found is None:
             return None
         blob = self.blob(name)
-        blob.generation, blob.metadata = description[0], dict(description[1])
+        blob.generation, blob.metadata = found[0], dict(found[1])
         return blob
 
 
@@ -200,7 +200,7 @@ class Explorer:
 
     def explore(self, first: World) -> Iterator[World]:
         """Every world that only an outside event, such as a redelivery, can change."""
-        visited, frontier = {first}, [first]
+        seen, frontier = {first}, [first]
         while frontier:
             world = frontier.pop()
             self.visited += 1
@@ -208,8 +208,8 @@ class Explorer:
                 yield world
                 continue
             for following in self._steps(world):
-                if following not in visited:
-                    visited.add(following)
+                if following not in seen:
+                    seen.add(following)
                     frontier.append(following)
 
     def finish(self, world: World, name: str) -> World:
@@ -247,16 +247,16 @@ class Explorer:
         return world.with_actor(replace(actor, history=self._after(actor.history, answer, world.now)))
 
     def _answer(self, world: World, request: Request) -> tuple[World, Answer]:
-        stored = world.stored(request.key)
+        found = world.stored(request.key)
         match request.verb:
             case "put":
-                return _put(world, request, stored)
+                return _put(world, request, found)
             case "delete":
-                return _delete(world, request, stored)
+                return _delete(world, request, found)
             case "get":
-                return world, ("raises", "NotFound") if stored is None else ("is", stored[:2])
+                return world, ("raises", "NotFound") if found is None else ("is", found[:2])
             case "describe":
-                return world, ("is", None if stored is None else (stored[0], stored[2]))
+                return world, ("is", None if found is None else (found[0], found[2]))
             case "start":
                 return self._start(world, request)
             case "has_ended":
@@ -290,17 +290,17 @@ def _runs(world: World, execution: str) -> bool:
     return any(actor.name == f"execution {number}" and actor.state in ALIVE for actor in world.actors)
 
 
-def _put(world: World, request: Request, current: Stored | None) -> tuple[World, Answer]:
-    if request.generation is not None and request.generation != (current[0] if current else 0):
+def _put(world: World, request: Request, found: Stored | None) -> tuple[World, Answer]:
+    if request.generation is not None and request.generation != (found[0] if found else 0):
         return world, ("raises", "PreconditionFailed")
     stored = (world.clock + 1, request.content, request.metadata)
     others = frozenset(item for item in world.objects if item[0] != request.key)
     return replace(world, objects=others | {(request.key, stored)}, clock=world.clock + 1), ("is", world.clock + 1)
 
 
-def _delete(world: World, request: Request, stored: Stored | None) -> tuple[World, Answer]:
-    if stored is None:
+def _delete(world: World, request: Request, found: Stored | None) -> tuple[World, Answer]:
+    if found is None:
         return world, ("raises", "NotFound")
-    if request.generation not in (None, stored[0]):
+    if request.generation not in (None, found[0]):
         return world, ("raises", "PreconditionFailed")
     return replace(world, objects=frozenset(item for item in world.objects if item[0] != request.key)), ("is", None)

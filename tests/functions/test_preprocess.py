@@ -252,8 +252,8 @@ def test_rows_that_begin_with_a_number_sign_are_predicted_on(
 
 def test_a_column_of_images_becomes_references(cloud: Cloud, preprocess: FlaskClient) -> None:
     body = argument(cloud, "a.csv", "id,file\n1,gs://b/a.png\n2,gs://b/b.png\n", "table")
-    uris = [json.loads(line)["uri"] for line in lines(cloud, answered(preprocess, body))]
-    assert uris == ["gs://b/a.png", "gs://b/b.png"]
+    found = [json.loads(line)["uri"] for line in lines(cloud, answered(preprocess, body))]
+    assert found == ["gs://b/a.png", "gs://b/b.png"]
 
 
 def test_a_column_may_be_requested(cloud: Cloud, preprocess: FlaskClient) -> None:

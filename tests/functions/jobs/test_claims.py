@@ -64,7 +64,7 @@ def test_a_claim_past_its_lease_is_taken_over(claims: Claims, clock: Clock) -> N
     second = acquired(claims, "2")
     assert second.owner != first.owner
     assert second.generation > first.generation
-    claims.confirm(first, "executions/late")  # the stalled handler continues, but another one holds the claim by now
+    claims.confirm(first, "executions/late")  # the sleeper wakes: its claim is another's by now
     held = claims.read(JOB)
     assert held is not None
     assert (held.state, held.owner) == (CLAIMED, second.owner)

@@ -34,8 +34,8 @@ def read(gcs: storage.Client, uri: str) -> list[dict[str, Any]]:
 
 def content(gcs: storage.Client, uri: str) -> bytes:
     bucket, _, name = uri.removeprefix("gs://").partition("/")
-    data: bytes = gcs.bucket(bucket).blob(name).download_as_bytes()
-    return data
+    found: bytes = gcs.bucket(bucket).blob(name).download_as_bytes()
+    return found
 
 
 def rows(data: bytes) -> list[list[str]]:
@@ -139,11 +139,11 @@ def test_an_output_without_valid_metadata_is_replaced(client, gcs: storage.Clien
     put("unknown.out", "of someone else")
     body = {"input": put("unknown.jsonl", '"good"\n'), "output": "gs://work/unknown.out"}
     assert client.post("/predict-shard", body).json()["records"] == 1
-    blob = gcs.bucket("work").get_blob("unknown.out")
-    blob.metadata = {**blob.metadata, "shard-summary": "damaged"}
-    blob.patch()
+    found = gcs.bucket("work").get_blob("unknown.out")
+    found.metadata = {**found.metadata, "shard-summary": "damaged"}
+    found.patch()
     assert client.post("/predict-shard", body).json()["records"] == 1
-    assert gcs.bucket("work").get_blob("unknown.out").generation > blob.generation
+    assert gcs.bucket("work").get_blob("unknown.out").generation > found.generation
 
 
 @pytest.mark.parametrize(("offset", "status"), [("0", 200), ("9", 502)], ids=["same", "other"])
@@ -155,11 +155,11 @@ def test_the_second_writer_keeps_the_output_of_the_first(
     objects = client.app.service.storage
     write = objects.write
 
-    def write_late(uri: str, data: Any, generation: int, metadata: dict[str, str], content_type: str) -> None:
+    def write_late(uri: str, ours: Any, generation: int, metadata: dict[str, str], content_type: str) -> None:
         blob = gcs.bucket("work").blob(f"race-{offset}.out")
         blob.metadata = {**metadata, "shard-offset": offset}
         blob.upload_from_string(b"theirs")
-        write(uri, data, generation, metadata, content_type)
+        write(uri, ours, generation, metadata, content_type)
 
     monkeypatch.setattr(objects, "write", write_late)
     answer = client.post("/predict-shard", body)
@@ -251,12 +251,12 @@ def test_csv_output_has_the_rows_cells_and_outcomes(client, gcs: storage.Client,
     assert answer["failed"] == {"empty": 1, "odd_row": 1, "invalid_instance": 1}
     written = content(gcs, "gs://work/table.out.csv")
     plain = client.post("/predict", {"text": "a good film"}).json()["predictions"][0]
-    cells_out = rows(written)
-    assert [row[:2] for row in cells_out[:5]] == cells
-    assert {row[2] for row in cells_out[:5]} == {plain["label"]}
-    assert [float(row[3]) for row in cells_out[:5]] == pytest.approx([plain["score"]] * 5, abs=1e-5)
-    assert [row[4:] for row in cells_out[:5]] == [["", ""]] * 5
-    assert cells_out[5:] == [
+    found = rows(written)
+    assert [row[:2] for row in found[:5]] == cells
+    assert {row[2] for row in found[:5]} == {plain["label"]}
+    assert [float(row[3]) for row in found[:5]] == pytest.approx([plain["score"]] * 5, abs=1e-5)
+    assert [row[4:] for row in found[:5]] == [["", ""]] * 5
+    assert found[5:] == [
         ["b", "2", "", "", "empty", ""],
         ["c", "3", "", "", "odd_row", ""],
         ["", "", "invalid_instance", ""],
@@ -314,13 +314,11 @@ def test_any_lines_give_one_line_out_each(
     scores = [each["score"] for each in expected if each]
     labels = [each["label"] if each else "" for each in expected]
     if form == "csv":
-        cells_out = rows(content(gcs, "gs://work/any.out"))
-        assert [cells[:-4] for cells in cells_out] == [[str(n), *row] for n in range(len(records))]
-        assert [(cells[-4], cells[-2]) for cells in cells_out] == [
-            (a, b or "") for a, b in zip(labels, codes, strict=True)
-        ]
-        assert [float(cells[-3]) for cells in cells_out if cells[-3]] == pytest.approx(scores, abs=1e-5)
-        assert {cells[-1] for cells in cells_out} <= {""}
+        found = rows(content(gcs, "gs://work/any.out"))
+        assert [cells[:-4] for cells in found] == [[str(n), *row] for n in range(len(records))]
+        assert [(cells[-4], cells[-2]) for cells in found] == [(a, b or "") for a, b in zip(labels, codes, strict=True)]
+        assert [float(cells[-3]) for cells in found if cells[-3]] == pytest.approx(scores, abs=1e-5)
+        assert {cells[-1] for cells in found} <= {""}
     else:
         written = read(gcs, "gs://work/any.out")
         assert [(line["index"], line["id"]) for line in written] == [(10 + n, n) for n in range(len(records))]
@@ -373,8 +371,8 @@ def test_instances_may_be_objects_in_storage(client, put: Callable[..., str]):
 def test_texts_in_storage_are_read_in_the_encodings_of_single_uploads(client, put: Callable[..., str], encoding: str):
     text = "a good film, très long – not dull"
     uri = put(f"{encoding}.txt", text.encode(encoding), "input")
-    predictions = client.post("/predict", {"instances": [{"uri": uri}, text]}).json()["predictions"]
-    assert predictions[0]["score"] == pytest.approx(predictions[1]["score"], abs=1e-6)
+    found = client.post("/predict", {"instances": [{"uri": uri}, text]}).json()["predictions"]
+    assert found[0]["score"] == pytest.approx(found[1]["score"], abs=1e-6)
 
 
 @pytest.mark.parametrize(
