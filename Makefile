@@ -37,7 +37,7 @@ test: setup      ## run the tests (under 5 minutes)
 test-long: export FUZZ_EXAMPLES := 500
 test-long: export CHAOS_INPUTS := 300
 test-long: export CHAOS_KILLS := 10
-test-long: setup test-compiled fuzz rehearsal pulumi chaos  ## run what `make test` leaves out, fuzz and chaos on a smaller scale
+test-long: setup test-compiled fuzz rehearsal pulumi chaos  ## run the tests that `make test` leaves out, with smaller fuzz and chaos runs
 	@echo "== Long tests, gcloud against the emulator, browser"
 	@$(TEST) -m 'long or gcloud or browser' -rs
 
@@ -53,7 +53,7 @@ lint: setup      ## check style, types, imports, spelling and the workflow
 imports: setup   ## check the contracts on imports between packages
 	@PYTHONPATH=$(ROOTS) $(VENV)/bin/lint-imports --no-logo --cache-dir build/imports
 
-format:          ## let ruff format the code
+format:          ## fix and format the code with ruff
 	@$(VENV)/bin/ruff check --fix . ; $(VENV)/bin/ruff format .
 
 stage: setup     ## put each function's deployable source into build/functions/
@@ -63,17 +63,17 @@ audit: setup     ## compare every installed package with the published advisorie
 	@mkdir -p build
 	@$(RUN) -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > build/audit.txt
 	@$(VENV)/bin/pip-audit -r build/audit.txt --no-deps --disable-pip --strict --progress-spinner off || { \
-		echo "audit: a package has an advisory (above), or pypi.org could not be read; then nothing was checked" >&2; exit 1; }
+		echo "audit: a package has an advisory (see above), or pypi.org could not be read and nothing was checked" >&2; exit 1; }
 
-test-compiled: setup  ## compiled models against plain ones (needs a C++ compiler)
+test-compiled: setup  ## compare compiled models with uncompiled ones (needs a C++ compiler)
 	@echo "== Compiled models"
 	@$(RUN) -m pytest -m compiler -rs tests/gpu_service
 
-fuzz: setup      ## FUZZ_EXAMPLES (5,000) random inputs to each of the fuzz tests (long)
+fuzz: setup      ## run each fuzz test with FUZZ_EXAMPLES (5,000) random inputs (long)
 	@echo "== Fuzz"
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-5000} $(RUN) -m pytest -n 2 --timeout=3600 tests/fuzz
 
-chaos: setup     ## CHAOS_INPUTS (2,000) uploads while services are killed CHAOS_KILLS (60) times, calls delayed, refused (long)
+chaos: setup     ## send CHAOS_INPUTS (2,000) uploads while CHAOS_KILLS (60) services are killed and calls fail (long)
 	@echo "== Chaos"
 	@$(RUN) -m pytest -m chaos -s tests/chaos
 
@@ -84,19 +84,19 @@ rehearsal: setup ## deploy, examine and destroy a project with the real gcloud a
 	@echo "== Rehearsal of a deployment"
 	@$(RUN) -m pytest -m rehearsal -rs tests/deploy
 
-pulumi: setup    ## the Pulumi program under Pulumi's mocks (installs 400 MB, once)
+pulumi: setup    ## test the Pulumi program under Pulumi's mocks (installs 400 MB, once)
 	@echo "== Pulumi"
 	@test -x $(PULUMI)/bin/python || $(PYTHON) -m venv $(PULUMI)
 	@$(PULUMI)/bin/pip install --quiet --disable-pip-version-check -r deploy/pulumi/requirements.txt || rm -rf $(PULUMI)  # then the tests are skipped
 	@$(RUN) -m pytest -m pulumi -rs tests/deploy
 
-benchmark-pipeline: setup   ## latency by hop, inputs per second, storage requests per input
+benchmark-pipeline: setup   ## measure latency by hop, inputs per second and storage requests per input
 	@$(RUN) -m benchmarks.pipeline.run
 
-benchmark-functions: setup  ## process start to first answered event, beside an empty function
+benchmark-functions: setup  ## measure each function's start to its first response, compared with an empty one
 	@$(RUN) -m benchmarks.functions.run --own-environments
 
-benchmark-batches: setup    ## 200,000 rows of a CSV, beside a plain transformers pipeline and Ray Data
+benchmark-batches: setup    ## measure 200,000 CSV rows, compared with a plain transformers pipeline and Ray Data
 	@$(RUN) -m benchmarks.batches.run --save
 
 benchmark-gpu:              ## the GPU against the CPU, then its speed; on a machine with one, with PYTHON's torch or .venv's

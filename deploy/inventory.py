@@ -59,7 +59,7 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _typed(value: Any, default: Any) -> Any:
-    """The value with the type of the default; an environment's strings are split at commas or read as switches."""
+    """The value with the type of the default: strings of the environment are split at commas or read as booleans."""
     if value is None:
         return default
     if isinstance(default, list) and isinstance(value, str):

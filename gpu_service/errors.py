@@ -1,4 +1,4 @@
-"""What can go wrong, by who acts next; each error has its own HTTP status and code.
+"""Errors, grouped by who acts next; each has its own HTTP status and code.
 
 ServiceError
 ├── RequestError             the caller changes the request

@@ -1,4 +1,4 @@
-"""The GPU task of a batch: predicts on its share of the unfinished shards: python -m gpu_service.job.
+"""A task of the GPU job, which predicts on its share of a batch's unfinished shards: `python -m gpu_service.job`.
 
 The outputs are the checkpoint: a restarted task computes only what is missing.
 """
@@ -103,7 +103,7 @@ async def _run(options: Settings, batch: Batch, task: Task, numbers: range) -> i
 
 def _terminate(prediction: "BatchPrediction") -> None:
     """Exits immediately: outputs appear whole or not at all, and the next attempt computes the missing ones."""
-    logger.warning("the task was told to stop", extra=logs.fields(**prediction.report.fields()))
+    logger.warning("the task received SIGTERM", extra=logs.fields(**prediction.report.fields()))
     entrypoint.exit_now(TERMINATED)
 
 

@@ -12,7 +12,7 @@ from gpu_service.errors import InvalidRequest
 class Parameters(msgspec.Struct, frozen=True):
     """`top_k` is how many labels a prediction lists, best first.
 
-    A new parameter is a field here, and is then applied by the model that is to know it.
+    A new parameter is a field here, applied by the models that support it.
     """
 
     top_k: Annotated[int, Meta(ge=1, le=1000)] = 5

@@ -1,8 +1,8 @@
-"""Send every sample through the whole local pipeline and print the outcomes: `make demo`.
+"""Sends every sample through the whole local pipeline and prints the outcomes: `make demo`.
 
 Starts the emulator with all services, uploads `samples/` with the official Cloud Storage client, publishes one
 message with the official Pub/Sub client, waits for the terminal document of each, and compares it with expected.yaml.
-`--kill` kills everything in the middle and starts it again.
+`--kill` kills all processes midway and restarts them.
 """
 
 import argparse
@@ -148,7 +148,7 @@ def fetch(client: storage.Client) -> None:
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kill", action="store_true", help="kill everything in the middle and start it again")
+    parser.add_argument("--kill", action="store_true", help="kill all processes midway and restart them")
     parser.add_argument("--timeout", type=float, default=90, metavar="SECONDS", help="how long to wait for documents")
     return parser.parse_args(arguments)
 

@@ -1,4 +1,4 @@
-"""Generate the sample inputs, always with the same bytes: `python samples/generate.py`.
+"""Generates the sample inputs, always with the same bytes: `python samples/generate.py`.
 
 Digits come from scikit-learn's copy of the UCI optical recognition set (CC BY 4.0), enlarged and drawn on
 paper; texts and series are invented.

@@ -187,10 +187,10 @@ def test_a_time_series_goes_to_forecast_alone():
 def test_a_batch_predicts_every_shard_and_passes_on_their_location():
     services = Services(preprocess=[(200, BATCH)], predict_shard=[(200, SUMMARY)])
     assert execute(services, kind="records").state == "SUCCEEDED"
-    asked = sorted(
+    ranges = sorted(
         (request["body"] for request in services.requests["/predict-shard"]), key=lambda body: body["offset"]
     )
-    assert asked == [
+    assert ranges == [
         {
             "input": f"gs://work/shards/7/{shard}.jsonl",
             "output": f"gs://work/shards/7/{shard}.out.csv",
@@ -259,9 +259,9 @@ def test_most_of_very_many_failed_shards_are_left_to_a_replay():
 def test_progress_is_reported_as_shards_finish_and_its_failures_are_ignored():
     services = Services(preprocess=[(200, BATCH)], predict_shard=[(200, SUMMARY)], postprocess=[(503, ""), (200, DONE)])
     assert execute(services, Ticking(), kind="records").state == "SUCCEEDED"
-    told = [request["body"] for request in services.requests["/postprocess"] if "progress" in request["body"]]
-    assert told
-    assert all(body["progress"]["prefix"] == BATCH["prefix"] for body in told)
+    reports = [request["body"] for request in services.requests["/postprocess"] if "progress" in request["body"]]
+    assert reports
+    assert all(body["progress"]["prefix"] == BATCH["prefix"] for body in reports)
     assert "batch" in services.concluded
 
 

@@ -69,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--peer-rows", type=int, default=200_000)
-    parser.add_argument("--only", default="stack,plain,ray", help="comma-separated")
+    parser.add_argument("--only", default="stack,plain,ray", help="what to measure, comma-separated")
     parser.add_argument("--save", action="store_true", help="write the table to benchmarks/results/")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -122,8 +122,8 @@ def wait(client: storage.Client, name: str) -> dict[str, Any]:
     output = client.bucket("local-output")
     while True:
         if blob := output.get_blob(f"results/{name}.json"):
-            found: dict[str, Any] = json.loads(blob.download_as_bytes())
-            return found
+            document: dict[str, Any] = json.loads(blob.download_as_bytes())
+            return document
         for folder in ("rejected", "failed"):
             if blob := output.get_blob(f"{folder}/{name}.json"):
                 sys.exit(blob.download_as_bytes().decode())
@@ -239,11 +239,11 @@ def table(runs: list[Run]) -> str:
         )
         lines.append(f"| {' | '.join(cells)} |")
     best = max((run.rate for run in runs if run.name != OURS), default=None)
-    ours = next((run for run in runs if run.name == OURS), None)
-    if best and ours:
-        lines += ["", f"Time per row: {best / ours.rate:.2f} times the best peer's."]
-    if ours:
-        functions = {name: size for name, size in ours.memory.items() if name in FUNCTIONS}
+    pipeline = next((run for run in runs if run.name == OURS), None)
+    if best and pipeline:
+        lines += ["", f"Time per row: {best / pipeline.rate:.2f} times the best peer's."]
+    if pipeline:
+        functions = {name: size for name, size in pipeline.memory.items() if name in FUNCTIONS}
         peaks = ", ".join(f"{name} {size:.0f}" for name, size in sorted(functions.items()))
         lines += ["", f"Peak memory of the functions, MB: {peaks}; the limit is {MEMORY_LIMIT_MB}."]
     return "\n".join(lines) + "\n"

@@ -91,11 +91,11 @@ def compare(name: str, seed: int) -> dict[str, float]:
     chosen = plain.widened(tested.widening).bounded(history.floor)
     seconds = time.perf_counter() - started
     naive = backtest.seasonal_naive(history, [history.frequency.position(stamp) for stamp in future])
-    found = {"chosen": chosen.prediction}
+    predictions = {"chosen": chosen.prediction}
     for fixed in ("additive", "multiplicative"):
-        found[fixed] = model.predict(history, future, pattern, fixed, INTERVAL).prediction
+        predictions[fixed] = model.predict(history, future, pattern, fixed, INTERVAL).prediction
     scale = backtest.mean_error(truth, naive)
-    errors = {column: backtest.mean_error(truth, found[column]) / scale for column in COLUMNS}
+    errors = {column: backtest.mean_error(truth, predictions[column]) / scale for column in COLUMNS}
     return {**errors, "covered": share(truth, chosen), "own": share(truth, plain), "seconds": seconds}
 
 

@@ -47,9 +47,9 @@ def measure(python: Path, folder: Path, target: str, signature: str, env: Mappin
         memory = max(part.memory_info().rss for part in parts) / 2**20
     finally:
         process.send_signal(signal.SIGTERM)
-        said, _ = process.communicate(timeout=20)
+        log, _ = process.communicate(timeout=20)
     if status != 200:
-        raise RuntimeError(f"{target} answered {status}: {answer!r}\n{said.decode()}")
+        raise RuntimeError(f"{target} answered {status}: {answer!r}\n{log.decode()}")
     return Start(listening, answered, cpu, memory)
 
 

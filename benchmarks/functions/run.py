@@ -1,4 +1,4 @@
-"""Measure how soon each function answers its first request, beside two of the same framework: one that is empty, and
+"""Measures how soon each function answers its first request, compared with two of the same framework: an empty one, and
 one that makes as many requests by the same official clients, used plainly.
 
     make benchmark-functions
@@ -34,9 +34,9 @@ EVENT_FUNCTIONS = ("on_upload", "on_message", "on_dead_letter")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("function", nargs="*", help="all of them by default")
+    parser.add_argument("function", nargs="*", help="functions to measure (default: all)")
     parser.add_argument("--runs", type=int, default=15)
-    parser.add_argument("--own-environments", action="store_true", help="with just each function's requirements.txt")
+    parser.add_argument("--own-environments", action="store_true", help="install only each function's requirements.txt")
     options = parser.parse_args()
     print("the medians; last, the first answer's and the processor's time as multiples of the empty function's")
     print(f"{'':16}{'listening':>12}{'first answer':>15}{'processor':>12}{'memory':>10}")
@@ -85,8 +85,8 @@ def laid_out(name: str, folder: Path) -> Path:
 
 def report(name: str, starts: list[Start], beside: list[Start] | None) -> None:
     def median(of: list[Start], field: str) -> float:
-        found: float = statistics.median(getattr(start, field) for start in of)
-        return found
+        value: float = statistics.median(getattr(start, field) for start in of)
+        return value
 
     ratios = [median(starts, field) / median(beside, field) for field in ("answered", "cpu")] if beside else []
     times = [f"{1000 * median(starts, field):{width}.0f} ms" for field, width in WIDTHS.items()]

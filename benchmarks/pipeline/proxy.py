@@ -49,12 +49,12 @@ class CountingProxy:
 
 def operation(method: str, path: str) -> str:
     """The request as a phrase such as `create object in local-work`."""
-    found = PATH.match(path)
-    if not found:
+    match = PATH.match(path)
+    if not match:
         return f"{method} {path.split('?')[0]}"
-    if found["upload"]:
-        return f"create object in {found['bucket']}"
+    if match["upload"]:
+        return f"create object in {match['bucket']}"
     what = (
-        "object" if (found["object"] or "").removeprefix("/o").strip("/") else "list" if found["object"] else "bucket"
+        "object" if (match["object"] or "").removeprefix("/o").strip("/") else "list" if match["object"] else "bucket"
     )
-    return f"{'read' if 'alt=media' in path else method} {what} in {found['bucket']}"
+    return f"{'read' if 'alt=media' in path else method} {what} in {match['bucket']}"

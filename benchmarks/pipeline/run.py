@@ -141,7 +141,7 @@ def report_rate(stack: Stack, client: storage.Client, count: int) -> None:
         for item in sent:
             wait(client, item)
     seconds = time.perf_counter() - began
-    print(f"{count} small texts at once: uploaded in {uploaded:.1f} s, all documents after {seconds:.1f} s")
+    print(f"{count} small texts together: uploaded in {uploaded:.1f} s, all documents after {seconds:.1f} s")
     print(f"  {count / seconds:.1f} inputs/s")
     used = {part: processor - before.get(part, 0) for part, processor in spent(stack.pid).items()}
     used["this client"] = time.process_time() - own
@@ -158,13 +158,13 @@ async def report_operations(folder: Path, count: int = 20) -> None:
             await asyncio.to_thread(drive, client, 5)
             proxy.seen.clear()
             done = await asyncio.to_thread(drive, client, count)
-            seen = Counter(proxy.seen)
+            operations = Counter(proxy.seen)
             document = json.loads(done[-1][1].download_as_bytes())
             taken = [step["stepType"] for step in steps(stack, document["lineage"]["execution"])]
     whole = sum(kind not in PARTS_OF_STEPS for kind in taken)
-    print(f"for one small text: {sum(seen.values()) / count:.1f} storage requests, {whole} workflow steps")
+    print(f"for one small text: {sum(operations.values()) / count:.1f} storage requests, {whole} workflow steps")
     print(f"  ({len(taken)} step entries with the conditions of switches and the bodies of try)")
-    for operation, number in seen.most_common():
+    for operation, number in operations.most_common():
         print(f"  {number / count:4.1f}  {operation}")
 
 

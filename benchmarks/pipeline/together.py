@@ -91,13 +91,13 @@ def documents(client: storage.Client) -> int:
 
 
 def executions(stack: Stack) -> set[str]:
-    found: set[str] = set()
+    names: set[str] = set()
     parameters = {"pageSize": "1000"}
     while True:
         answer = httpx.get(f"{stack.http}/{EXECUTIONS}", params=parameters).raise_for_status().json()
-        found |= {execution["name"].rpartition("/")[2] for execution in answer.get("executions", [])}
+        names |= {execution["name"].rpartition("/")[2] for execution in answer.get("executions", [])}
         if not answer.get("nextPageToken"):
-            return found
+            return names
         parameters["pageToken"] = answer["nextPageToken"]
 
 

@@ -45,12 +45,12 @@ def measure(model: str, threads: int, seconds: float) -> dict[str, Ceiling]:
     ]
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(threads)}
     output = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE).stdout
-    found: dict[str, Ceiling] = json.loads(output)
-    return found
+    ceilings: dict[str, Ceiling] = json.loads(output)
+    return ceilings
 
 
-def packed_ceiling(found: dict[str, Ceiling]) -> float:
-    return max(each["per_second"] for name, each in found.items() if name.startswith(PACKED))
+def packed_ceiling(ceilings: dict[str, Ceiling]) -> float:
+    return max(each["per_second"] for name, each in ceilings.items() if name.startswith(PACKED))
 
 
 @dataclass
@@ -75,9 +75,11 @@ class Way:
         logits = [self.forward([ids[n] for n in batch]) for batch in batches]
         self.seconds += time.perf_counter() - began
         self.texts += len(ids)
-        for batch, found in zip(batches, logits, strict=True):
+        for batch, batch_logits in zip(batches, logits, strict=True):
             self.count([len(ids[n]) for n in batch])
-            self.differences += [difference(row, references[n]) for n, row in zip(batch, found.tolist(), strict=True)]
+            self.differences += [
+                difference(row, references[n]) for n, row in zip(batch, batch_logits.tolist(), strict=True)
+            ]
 
     def count(self, lengths: list[int]) -> None:
         self.real_tokens += sum(lengths)
@@ -153,7 +155,7 @@ def run(name: str, threads: int, seconds: float) -> dict[str, Ceiling]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", choices=models.SHAPES)
-    parser.add_argument("--threads", type=int, default=default_threads(), help="torch's; default: all cores")
+    parser.add_argument("--threads", type=int, default=default_threads(), help="torch threads; all cores by default")
     parser.add_argument("--seconds", type=float, default=20.0)
     options = parser.parse_args()
     print(json.dumps(run(options.model, options.threads, options.seconds), indent=1))

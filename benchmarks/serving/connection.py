@@ -78,8 +78,8 @@ class Connection(asyncio.Protocol):
 
 def parse(received: bytes, *, closed: bool) -> Response | None:
     """The response once it is complete; `closed` means that no more bytes follow."""
-    head, found, body = received.partition(b"\r\n\r\n")
-    if not found:
+    head, separator, body = received.partition(b"\r\n\r\n")
+    if not separator:
         return None
     head = head.lower()
     status = int(head[9:12])

@@ -12,8 +12,10 @@ Rows = list[list[str]]
 
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     parser.add_argument("--model", choices=models.SHAPES, default="large")
-    parser.add_argument("--servers", default="all", help="comma-separated parts of names")
-    parser.add_argument("--threads", type=int, default=process.default_threads(), help="torch's; default: all cores")
+    parser.add_argument("--servers", default="all", help="comma-separated parts of server names")
+    parser.add_argument(
+        "--threads", type=int, default=process.default_threads(), help="torch threads; all cores by default"
+    )
     parser.add_argument("--save", action="store_true", help="write JSON and Markdown to benchmarks/results/")
     options = parser.parse_args()
     options.machine = report.machine()  # before this benchmark causes load
@@ -42,6 +44,6 @@ def publish(options: argparse.Namespace, name: str, title: str, header: Sequence
     text = f"# {title}\n\n{report.facts(machine)}.\n\n{report.table(header, filled)}\n"
     print(text)
     if options.save:
-        found = {"machine": machine, "title": title, "header": header, "rows": rows}
-        for path in report.write(name, machine, json.dumps(found, indent=1), text):
+        result = {"machine": machine, "title": title, "header": header, "rows": rows}
+        for path in report.write(name, machine, json.dumps(result, indent=1), text):
             print(f"written: {path}")

@@ -23,7 +23,7 @@ TORCH = next(line for line in BASE.read_text().splitlines() if line.startswith("
 def main() -> None:
     names = sorted(path.stem for path in REQUIREMENTS.glob("*.txt") if path != BASE)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("peers", nargs="*", default=names, metavar="peer", help=f"of {', '.join(names)}; default all")
+    parser.add_argument("peers", nargs="*", default=names, metavar="peer", help=f"of {', '.join(names)} (default: all)")
     chosen = parser.parse_args().peers
     PEERS.mkdir(exist_ok=True)
     (PEERS / ".gitignore").write_text("*\n")
@@ -31,7 +31,7 @@ def main() -> None:
         sys.exit("torch and transformers do not install: no peer can run")
     failed = [name for name in chosen if not install(name, REQUIREMENTS / f"{name}.txt")]
     if failed:
-        sys.exit(f"not installed, the benchmark will say so: {', '.join(failed)}")
+        sys.exit(f"not installed; the benchmark will report them as missing: {', '.join(failed)}")
 
 
 def install(name: str, requirements: Path) -> bool:

@@ -47,8 +47,8 @@ def folder(name: str) -> Path:
 
 
 def references(name: str) -> list[Reference]:
-    found: list[Reference] = json.loads((folder(name) / "reference.json").read_text())
-    return found
+    references: list[Reference] = json.loads((folder(name) / "reference.json").read_text())
+    return references
 
 
 def make(name: str, path: Path) -> None:
@@ -66,12 +66,12 @@ def make(name: str, path: Path) -> None:
 
     with torch.inference_mode():
         centre_head(model, [difference(text) for text in samples[:64]])
-        found = [reference(text, difference(text)) for text in samples]
+        predicted = [reference(text, difference(text)) for text in samples]
     path.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(path)
     model.save_pretrained(path)
     (path / "models.json").write_text(json.dumps(PROFILE))
-    (path / "reference.json").write_text(json.dumps(found, indent=0))
+    (path / "reference.json").write_text(json.dumps(predicted, indent=0))
 
 
 def wordpiece() -> Any:
@@ -98,9 +98,9 @@ def reference(text: str, difference: float) -> Reference:
 def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     for name in SHAPES:
-        found = references(name)
-        positive = sum(each["label"] == LABELS[1] for each in found)
-        print(f"{folder(name)}: {len(found)} texts, {positive} of them {LABELS[1]}")
+        predicted = references(name)
+        positive = sum(each["label"] == LABELS[1] for each in predicted)
+        print(f"{folder(name)}: {len(predicted)} texts, {positive} of them {LABELS[1]}")
 
 
 if __name__ == "__main__":

@@ -62,11 +62,11 @@ class Peer:
         return [part.format(port=port, model=model, threads=threads) for part in self.command]
 
     def environment(self, port: int, model: Path, threads: int) -> dict[str, str]:
-        given = {"PORT": port, "MODEL": model, "THREADS": threads, "OMP_NUM_THREADS": threads, "PYTHONPATH": ROOT}
+        settings = {"PORT": port, "MODEL": model, "THREADS": threads, "OMP_NUM_THREADS": threads, "PYTHONPATH": ROOT}
         quiet = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         own = {name: value.format(port=port, model=model, threads=threads) for name, value in self.env.items()}
-        return inherited | quiet | {name: str(value) for name, value in given.items()} | own
+        return inherited | quiet | {name: str(value) for name, value in settings.items()} | own
 
 
 def script(name: str, environment: str, module: str, *arguments: str, note: str = "", **env: str) -> Peer:
@@ -146,5 +146,5 @@ def find(names: str) -> list[Peer]:
     chosen = [peer for peer in ALL if "all" in words or any(word in peer.name.lower() for word in words)]
     chosen += PACKED if "packed" in words else []
     if not chosen:
-        raise SystemExit(f"no server matches {names!r}; there are {', '.join(peer.name for peer in ALL)}")
+        raise SystemExit(f"no server matches {names!r}; choose from {', '.join(peer.name for peer in ALL)}")
     return chosen

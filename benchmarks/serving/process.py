@@ -81,11 +81,11 @@ class Server:
         return [process for process in psutil.process_iter() if marked(process, self.mark)]
 
     def kill(self) -> None:
-        while found := self.left_behind():
-            for process in found:
+        while remaining := self.left_behind():
+            for process in remaining:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
-            psutil.wait_procs(found, timeout=5)
+            psutil.wait_procs(remaining, timeout=5)
         self.process.wait()
 
 

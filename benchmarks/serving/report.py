@@ -79,14 +79,14 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def doubts(measured: Measurements) -> list[str]:
     """Reasons not to quote a run: the machine was busy, or did not stay as fast as it was."""
-    found = []
+    reasons = []
     if (load := measured.machine["load_average_at_start"]) > QUIET_LOAD:
-        found.append(f"other work was running (load average {load} at the start)")
+        reasons.append(f"other work was running (load average {load} at the start)")
     for run in measured.runs:
         before, after = (packed_ceiling(each) for each in run.ceilings)
         if abs(after - before) > STEADY * before:
-            found.append(f"the {run.model} model's packed ceiling went from {before:,.1f} to {after:,.1f} texts/s")
-    return found
+            reasons.append(f"the {run.model} model's packed ceiling went from {before:,.1f} to {after:,.1f} texts/s")
+    return reasons
 
 
 def alone(measured: Sequence[dict[str, Ceiling]]) -> str:
@@ -119,18 +119,18 @@ def cell(summary: Summary | None, ceiling: float) -> str:
 
 
 def against_best_peer(results: Sequence[Result], clients: Sequence[int]) -> str:
-    ours = next((result for result in results if result.server == OURS and result.cells), None)
+    service = next((result for result in results if result.server == OURS and result.cells), None)
     others = [result for result in results if result.server != OURS and "packed" not in result.server]
-    if ours is None:
+    if service is None:
         return ""
     rows = []
     for count in clients:
         rates = {other.server: other.cells[count]["per_second"] for other in others if count in other.cells}
-        if rates and count in ours.cells:
+        if rates and count in service.cells:
             best = max(rates, key=lambda name: rates[name])
-            ratio = ours.cells[count]["per_second"] / rates[best]
+            ratio = service.cells[count]["per_second"] / rates[best]
             rows.append(
-                [str(count), f"{ours.cells[count]['per_second']:,.1f}", f"{best} {rates[best]:,.1f}", f"{ratio:.2f}"]
+                [str(count), f"{service.cells[count]['per_second']:,.1f}", f"{best} {rates[best]:,.1f}", f"{ratio:.2f}"]
             )
     return table(["clients", OURS, "best peer", "ratio"], rows) if rows else ""
 

@@ -122,9 +122,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--servers", default="all", help="comma-separated parts of names; `packed` adds those")
     parser.add_argument("--models", type=lambda text: text.split(","), default=list(models.SHAPES))
     parser.add_argument("--clients", type=numbers, default=[1, 8, 32, 128])
-    parser.add_argument("--threads", type=int, default=process.default_threads(), help="torch's; default: all cores")
-    parser.add_argument("--seconds", type=float, help="of each closed-loop cell, warm-up included")
-    parser.add_argument("--open-seconds", type=float, help="of the open-loop run")
+    parser.add_argument(
+        "--threads", type=int, default=process.default_threads(), help="torch threads; all cores by default"
+    )
+    parser.add_argument("--seconds", type=float, help="seconds of each closed-loop cell, including warm-up")
+    parser.add_argument("--open-seconds", type=float, help="seconds of the open-loop run")
     parser.add_argument(
         "--quick", action="store_true", help="short cells, to check that everything works; not for quoting"
     )
@@ -147,10 +149,10 @@ def main() -> None:
     import uvloop
 
     options = parse()
-    found = uvloop.run(measure_all(options))
-    print(report.markdown(found))
+    measured = uvloop.run(measure_all(options))
+    print(report.markdown(measured))
     if options.save:
-        for path in report.save(found):
+        for path in report.save(measured):
             progress(f"written: {path}")
 
 

@@ -31,10 +31,10 @@ async def sigterm(peer: Peer, options: argparse.Namespace) -> list[str]:
             server.kill()
 
         samples = await load.burst(server.target, options.requests, timeout=60.0, meanwhile=stop)
-    found = load.outcomes(samples)
-    lost = {outcome: count for outcome, count in found.items() if outcome != load.OK}
+    outcomes = load.outcomes(samples)
+    lost = {outcome: count for outcome, count in outcomes.items() if outcome != load.OK}
     how = ", ".join(f"{count} {outcome}" for outcome, count in lost.items()) or "–"
-    return [peer.name, str(found.get(load.OK, 0)), str(sum(lost.values())), how, *ended]
+    return [peer.name, str(outcomes.get(load.OK, 0)), str(sum(lost.values())), how, *ended]
 
 
 def main() -> None:

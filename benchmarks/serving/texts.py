@@ -41,7 +41,7 @@ def syllables(rng: random.Random, fewest: int, most: int) -> Iterator[str]:
 
 
 def distinct(source: Iterator[str], count: int) -> list[str]:
-    found: dict[str, None] = {}
-    while len(found) < count:
-        found[next(source)] = None
-    return list(found)
+    words: dict[str, None] = {}
+    while len(words) < count:
+        words[next(source)] = None
+    return list(words)

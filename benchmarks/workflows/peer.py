@@ -1,4 +1,4 @@
-"""Time loop.yaml under PyPI's workflows-emulator, in its own environment; print the result and the best of N times."""
+"""Times loop.yaml under PyPI's workflows-emulator, in its environment; prints the result and the best of N times."""
 
 import contextlib
 import copy

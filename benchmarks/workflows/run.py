@@ -1,4 +1,4 @@
-"""Measure the Workflows emulator: overhead per step (compared with a peer), concurrent executions, memory.
+"""Measures the Workflows emulator: overhead per step (compared with a peer), concurrent executions, memory.
 
     make benchmark-workflows
 
@@ -35,7 +35,7 @@ CALL_STEPS = 5
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peer", help="python of an environment with workflows-emulator==1.10.0")
+    parser.add_argument("--peer", help="interpreter of an environment with workflows-emulator==1.10.0")
     parser.add_argument("--executions", type=int, default=1000)
     options = parser.parse_args()
     compare_steps(options.peer)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Deletes the system from a project, after asking. Keeps inputs, outputs and models unless --with-data is given.
+# Deletes the system from a project, after confirmation. Keeps inputs, outputs and models unless --with-data is given.
 #
 #   PROJECT_ID=my-project deploy/gcloud/destroy.sh [--dry-run] [--yes] [--with-data]
 #

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks a deployment: names what is missing and the command that repairs it, then sends an input through the pipeline.
+# Checks a deployment: reports what is missing and the command that repairs it, then sends an input through the pipeline.
 #
 #   PROJECT_ID=my-project deploy/gcloud/doctor.sh [--no-smoke]
 #

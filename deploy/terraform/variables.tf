@@ -66,7 +66,7 @@ variable "gpu_profile" {
 }
 
 variable "gpu_regions" {
-  description = "Regions of the GPU service, tried in this order; the GPU job runs in the first. Empty for the variable region alone."
+  description = "Regions of the GPU service, tried in this order; the GPU job runs in the first. Empty means only the variable region."
   type        = list(string)
   default     = []
 
@@ -110,7 +110,7 @@ variable "gpu_cpu" {
 }
 
 variable "gpu_concurrency" {
-  description = "Concurrent requests of a GPU instance; the service batches them."
+  description = "Concurrent requests per GPU instance; the service batches them."
   type        = number
   default     = 32
 
@@ -121,7 +121,7 @@ variable "gpu_concurrency" {
 }
 
 variable "gpu_usd_per_second" {
-  description = "Price of a GPU instance, for the cost in documents; the default is that of an L4 with 4 CPUs and 16Gi."
+  description = "Price of a GPU instance per second in USD, for the cost in documents; by default an L4 with 4 CPUs and 16Gi."
   type        = number
   default     = 0.0002907
 
@@ -154,7 +154,7 @@ variable "postprocess_memory" {
 }
 
 variable "min_instances" {
-  description = "Minimum of GPU instances, billed while idle."
+  description = "Minimum number of GPU instances, billed while idle."
   type        = number
   default     = 0
 
@@ -165,7 +165,7 @@ variable "min_instances" {
 }
 
 variable "max_instances" {
-  description = "Maximum of GPU instances; a new project's quota is often 3."
+  description = "Maximum number of GPU instances; a new project's quota is often 3."
   type        = number
   default     = 3
 
@@ -209,7 +209,7 @@ variable "job_threshold_records" {
 }
 
 variable "max_executions_per_hour" {
-  description = "Maximum of executions started per hour, which limits the cost of loops; 0 for no limit."
+  description = "Maximum number of executions started per hour, which limits the cost of loops; 0 for no limit."
   type        = number
   default     = 10000
 

@@ -28,7 +28,7 @@ class OutboxRelay:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Relay the changes in the outbox and those to come."""
+        """Relay the changes in the outbox, and later ones as they arrive."""
         loop = asyncio.get_running_loop()
 
         def wake(*_: object) -> None:  # called in the thread that made the change

@@ -37,7 +37,7 @@ TokenSource = Callable[[TokenRequest], Awaitable[str]]
 
 
 async def local_token(request: TokenRequest) -> str:
-    """A JWT signed with a key that everybody knows: it proves nothing, but a service can read its audience."""
+    """A JWT signed with a publicly known key: it proves nothing, but a service can read its audience."""
     claims = request.claims(int(time.time()))
     head = f"{_segment({'alg': 'HS256', 'typ': 'JWT'})}.{_segment(claims)}"
     return f"{head}.{_base64url(hmac.digest(_PUBLIC_KEY, head.encode(), hashlib.sha256))}"

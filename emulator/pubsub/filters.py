@@ -40,7 +40,7 @@ class _Parser:
     def parse(self) -> Filter:
         result = self._filter()
         if self._tokens.peek().kind:
-            raise self._tokens.error("expected AND, OR or the end (AND beside OR needs parentheses)")
+            raise self._tokens.error("expected AND, OR or the end (mixing AND and OR needs parentheses)")
         return result
 
     def _filter(self) -> Filter:

@@ -1,4 +1,4 @@
-"""The rules that topics, subscriptions and messages have to keep."""
+"""The rules that topics, subscriptions and messages must follow."""
 
 import re
 

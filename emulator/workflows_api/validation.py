@@ -1,4 +1,4 @@
-"""The rules that workflows and executions have to keep, with the limits of the service."""
+"""The rules that workflows and executions must follow, with the limits of the service."""
 
 import json
 import re

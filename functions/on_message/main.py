@@ -1,4 +1,4 @@
-"""Receives Pub/Sub messages: notifications, inline instances, manifests and orders such as the scheduler's."""
+"""Receives Pub/Sub messages: notifications, inline instances, manifests and commands such as the scheduler's."""
 
 import functions_framework
 from cloudevents.http import CloudEvent

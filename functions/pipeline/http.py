@@ -56,7 +56,7 @@ def endpoint(handler: Handler) -> Callable[[flask.Request], flask.Response]:
 
 
 def event(handler: EventHandler) -> Callable[["CloudEvent"], None]:
-    """Makes a CloudEvent function of a handler that returns to acknowledge the event and raises to have it again."""
+    """Makes a CloudEvent function of a handler, which returns to acknowledge an event and raises for redelivery."""
 
     @functools.wraps(handler)
     def serve(delivered: "CloudEvent") -> None:

@@ -23,4 +23,4 @@ KINDS = {
 SINGLE = frozenset(name for name, kind in KINDS.items() if kind.single)
 BATCHED = frozenset(name for name, kind in KINDS.items() if kind.batched)
 MICROBATCH = "microbatch"
-"""The kind of an execution that serves many jobs; no input is of it."""
+"""The kind of an execution that serves many jobs; no input has it."""

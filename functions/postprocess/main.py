@@ -1,4 +1,4 @@
-"""Writes a job's terminal document and the data beside it, and the progress of a batch."""
+"""Writes a job's terminal document with its data, and the progress of a batch."""
 
 from typing import Any
 

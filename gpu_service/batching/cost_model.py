@@ -54,7 +54,7 @@ class Cost:
         """Corrects the estimate after a batch of `units` took `seconds`.
 
         The error is divided between `base` and `each` by their shares in the expected time. A batch that took longer
-        counts little, since other processes use the machine too; one that took far less corrects the estimate at once.
+        counts little, since other processes use the machine too; a far shorter one corrects the estimate immediately.
         """
         self.batches += 1
         expected = self.seconds(units)

@@ -78,7 +78,7 @@ class Scheduler:
     def admits(self, count: int) -> bool:
         """Whether a single request with `count` tickets may wait; an empty queue admits any number.
 
-        Bulk work need not ask, since its submitter limits how much of it waits. An estimate from warm-up alone refuses
+        Bulk work is exempt, since its submitter limits how much waits. An estimate from warm-up alone refuses
         no request: on a busy machine it may be a hundred times too high.
         """
         singles = [flow for flow in self.flows.values() if not flow.bulk]

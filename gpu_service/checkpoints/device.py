@@ -38,7 +38,7 @@ def choose(requested: str = "auto", dtype: str = "auto", *, required: bool = Fal
         torch.backends.cuda.matmul.allow_tf32 = True
         return Device(torch.device("cuda", index), chosen, f"cuda:{index} {torch.cuda.get_device_name(index)}")
     if required or requested.startswith("cuda"):
-        raise StartError(f"A GPU is required and none is usable: {reason}.")
+        raise StartError(f"A GPU is required, but none is usable: {reason}.")
     return Device(torch.device("cpu"), DTYPES.get(dtype, torch.float32), "cpu")
 
 
@@ -47,7 +47,7 @@ def _unusable() -> str | None:
     if not torch.backends.cuda.is_built():
         return f"PyTorch {torch.__version__} is built without CUDA"
     if not torch.cuda.is_available():
-        return f"PyTorch {torch.__version__} (CUDA {torch.version.cuda}) finds no GPU or no driver recent enough"
+        return f"PyTorch {torch.__version__} (CUDA {torch.version.cuda}) finds no GPU, or its driver is too old"
     try:
         torch.ones(8, device="cuda").sum().item()
     except RuntimeError as error:

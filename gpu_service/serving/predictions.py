@@ -1,4 +1,4 @@
-"""What the service returns for an instance, and about the model and the time that it took."""
+"""The response for an instance, with its model and timing."""
 
 from typing import Annotated
 

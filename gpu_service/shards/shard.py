@@ -33,7 +33,7 @@ class Summary(msgspec.Struct):
 
 
 class ShardResponse(msgspec.Struct):
-    """A summary as /predict-shard returns it; a shard that was finished before reports the figures of that time."""
+    """A summary as /predict-shard returns it; a shard that was already finished reports its original figures."""
 
     output: str
     records: int

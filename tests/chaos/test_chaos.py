@@ -41,13 +41,13 @@ class Run:
 
     def documents(self) -> dict[str, list[str]]:
         """The terminal documents of each input, by full name."""
-        found: dict[str, list[str]] = defaultdict(list)
+        names: dict[str, list[str]] = defaultdict(list)
         for folder in FOLDERS:
             for blob in self.client.list_blobs("local-output", prefix=f"{folder}/"):
                 document = blob.name.partition("/")[2].removesuffix(".json")
                 if blob.name.endswith(".json"):
-                    found[document].append(blob.name)
-        return found
+                    names[document].append(blob.name)
+        return names
 
     def counts(self) -> dict[str, int]:
         counts: dict[str, int] = httpx.get(self.chaos + "/counts", timeout=30).json()
@@ -124,9 +124,9 @@ def is_over(run: Run) -> bool:
 
 def wrong(run: Run) -> dict[str, str]:
     """The inputs with a wrong document, or not exactly one, and a description."""
-    found, problems = run.documents(), {}
+    documents, problems = run.documents(), {}
     for document, sent in run.sent.items():
-        names = found.get(document, [])
+        names = documents.get(document, [])
         if len(names) != 1:
             problems[sent.name] = f"{len(names)} documents: {names}"
             continue
@@ -134,7 +134,7 @@ def wrong(run: Run) -> dict[str, str]:
         values = {path: at(content, path) for path in sent.expected}
         if values != sent.expected or content["input"]["generation"] != document.rpartition("/")[2]:
             problems[sent.name] = f"{values} instead of {sent.expected}; {content.get('error')}"
-    strangers = found.keys() - run.sent.keys()
+    strangers = documents.keys() - run.sent.keys()
     return problems | dict.fromkeys(strangers, "not one of the inputs")
 
 

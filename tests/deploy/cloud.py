@@ -62,14 +62,14 @@ class Google:
                 return 404, error(404, f"{path} was not found")
             case "DELETE":
                 self.changes.append((method, key, None))
-                found = self.resources.pop(key, None)
+                deleted = self.resources.pop(key, None)
                 for below in [name for name in self.resources if name.startswith(key + "/")]:
                     del self.resources[below]
-                if found and "transport" in found:  # a trigger is deleted with its subscription
-                    delivery = f"pubsub/v1/{found['transport']['pubsub']['subscription']}"
+                if deleted and "transport" in deleted:  # a trigger is deleted with its subscription
+                    delivery = f"pubsub/v1/{deleted['transport']['pubsub']['subscription']}"
                     self.resources.pop(delivery, None)
                     self.policies.pop(delivery, None)
-                return (200, self.done(api, {})) if found is not None else (404, error(404, f"{path} was not found"))
+                return (200, self.done(api, {})) if deleted is not None else (404, error(404, f"{path} was not found"))
             case "POST" | "PUT" | "PATCH":
                 return self.changed(method, api, path, query, body)
         return 405, error(405, method)

@@ -23,32 +23,32 @@ class Google(pulumi.runtime.Mocks):
         self.made: list[dict[str, Any]] = []
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        given = dict(args.inputs)
+        inputs = dict(args.inputs)
         if args.typ.startswith("gcp:"):
-            self.made.append({"type": args.typ, "name": args.name, "values": given})
-        name = given.get("name") or args.name
+            self.made.append({"type": args.typ, "name": args.name, "values": inputs})
+        name = inputs.get("name") or args.name
         match args.typ.split("/")[0]:
-            case "gcp:serviceaccount" if "accountId" in given:
-                email = f"{given['accountId']}@{PROJECT}.iam.gserviceaccount.com"
+            case "gcp:serviceaccount" if "accountId" in inputs:
+                email = f"{inputs['accountId']}@{PROJECT}.iam.gserviceaccount.com"
                 full = f"projects/{PROJECT}/serviceAccounts/{email}"
-                return full, {**given, "email": email, "name": full}
+                return full, {**inputs, "email": email, "name": full}
             case "gcp:cloudfunctionsv2":
-                config = {**given["serviceConfig"], "uri": url(name, given["location"])}
-                return name, {**given, "serviceConfig": config}
-            case "gcp:cloudrunv2" if "template" in given:
-                return name, {**given, "uri": url(name, given["location"])}
-            case "gcp:pubsub" if "topic" not in given:
-                return f"projects/{PROJECT}/topics/{name}", given
+                config = {**inputs["serviceConfig"], "uri": url(name, inputs["location"])}
+                return name, {**inputs, "serviceConfig": config}
+            case "gcp:cloudrunv2" if "template" in inputs:
+                return name, {**inputs, "uri": url(name, inputs["location"])}
+            case "gcp:pubsub" if "topic" not in inputs:
+                return f"projects/{PROJECT}/topics/{name}", inputs
             case "gcp:eventarc":
                 subscription = f"projects/{PROJECT}/subscriptions/eventarc-us-central1-{name}-sub-001"
-                return name, {**given, "transport": {"pubsub": {"subscription": subscription}}}
-            case "gcp:bigquery" if "location" in given:
-                return f"projects/{PROJECT}/datasets/{given['datasetId']}", given
-            case "gcp:logging" if "destination" in given:
-                return name, {**given, "writerIdentity": LOGGING}
-            case "gcp:storage" if "location" in given:
-                return name, {**given, "location": given["location"].upper()}
-        return name, given
+                return name, {**inputs, "transport": {"pubsub": {"subscription": subscription}}}
+            case "gcp:bigquery" if "location" in inputs:
+                return f"projects/{PROJECT}/datasets/{inputs['datasetId']}", inputs
+            case "gcp:logging" if "destination" in inputs:
+                return name, {**inputs, "writerIdentity": LOGGING}
+            case "gcp:storage" if "location" in inputs:
+                return name, {**inputs, "location": inputs["location"].upper()}
+        return name, inputs
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
         return {"number": NUMBER} if args.token.endswith("getProject") else {"emailAddress": "storage@google"}

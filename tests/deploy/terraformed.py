@@ -46,10 +46,10 @@ def resources(values: dict[str, Any]) -> Found:
     return [resource for resource in values["root_module"]["resources"] if resource["mode"] == "managed"]
 
 
-def shape_of(found: Found) -> shape.Shape:
+def shape_of(resources: Found) -> shape.Shape:
     """The shape of a state or plan, without the resources that other routes do not have."""
     made: shape.Shape = {}
-    for resource in found:
+    for resource in resources:
         reader = READERS.get(resource["type"])
         if reader is None:
             assert resource["type"] in LEFT_OUT, resource["type"]

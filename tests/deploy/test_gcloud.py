@@ -99,10 +99,10 @@ class TestADeploymentFromTheFirstRunToTheEnd:
 
     def test_micro_batching_can_be_switched_on_and_off_again(self, project: Project):
         project.env["MICRO_BATCHING"] = "true"
-        given = {"project_id": "my-project", "gpu_image": recorded.image(project.google)}
+        values = {"project_id": "my-project", "gpu_image": recorded.image(project.google)}
         run = project.run("deploy.sh", "triggers", "schedules")
         assert run.returncode == 0, run.stderr[-3000:]
-        together = shape.plain(shape.expected(inventory.load({**given, "micro_batching": True})))
+        together = shape.plain(shape.expected(inventory.load({**values, "micro_batching": True})))
         assert recorded.shape_of(project.google) == together
         changes = [(method, key.rpartition("/")[2]) for method, key, _ in project.google.changes[-3:]]
         assert changes[1:] == [("DELETE", "inference-on-upload"), ("POST", "inference-collect")], (
@@ -115,7 +115,7 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         del project.env["MICRO_BATCHING"]
         run = project.run("deploy.sh", "triggers", "schedules")
         assert run.returncode == 0, run.stderr[-3000:]
-        assert recorded.shape_of(project.google) == shape.plain(shape.expected(inventory.load(given)))
+        assert recorded.shape_of(project.google) == shape.plain(shape.expected(inventory.load(values)))
 
     def test_one_function_is_redeployed_alone_when_its_settings_differ(self, project: Project):
         count = len(project.google.changes)
@@ -132,8 +132,8 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         run = project.run("deploy.sh", "gpu", "callers", "workflow")
         del project.env["GPU_REGIONS"]
         assert run.returncode == 0, run.stderr[-3000:]
-        given = {"project_id": "my-project", "gpu_regions": ["us-central1", "europe-west4"]}
-        system = inventory.load({**given, "gpu_image": recorded.image(project.google)})
+        values = {"project_id": "my-project", "gpu_regions": ["us-central1", "europe-west4"]}
+        system = inventory.load({**values, "gpu_image": recorded.image(project.google)})
         assert recorded.shape_of(project.google) == shape.plain(shape.expected(system))
 
     def test_the_doctor_finds_nothing_wrong(self, project: Project):

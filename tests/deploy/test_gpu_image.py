@@ -126,10 +126,10 @@ def test_it_listens_on_the_deployments_port_and_requires_a_gpu():
 
 def test_cloud_build_passes_the_arguments_of_the_dockerfile():
     arguments = BUILD["steps"][0]["args"]
-    given = {
+    build_arguments = {
         argument.removeprefix("--build-arg=").partition("=")[0] for argument in arguments if "--build-arg=" in argument
     }
-    assert given == {rest.partition("=")[0] for rest in of("ARG")}
+    assert build_arguments == {rest.partition("=")[0] for rest in of("ARG")}
     assert f"--file={Path('gpu_service/Dockerfile')}" in arguments
     substitutions = set(re.findall(r"\$\{(_\w+)\}", (ROOT / "deploy/gpu-image.yaml").read_text()))
     passed = set(re.findall(r"(_[A-Z]+)=", (ROOT / "deploy/gcloud/deploy.sh").read_text()))

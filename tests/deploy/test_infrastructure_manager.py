@@ -33,18 +33,18 @@ def test_gcloud_knows_the_command(command: list[str]):
 
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed: the bundle was not applied")
 def test_the_bundle_creates_the_same_resources_as_the_root(command: list[str], tmp_path: Path):
-    given = dict(word.removeprefix("--").split("=", 1) for word in command if word.startswith("--"))
-    bundle = shutil.copytree(given["local-source"], tmp_path / "elsewhere")
+    flags = dict(word.removeprefix("--").split("=", 1) for word in command if word.startswith("--"))
+    bundle = shutil.copytree(flags["local-source"], tmp_path / "elsewhere")
     own = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
     with server.serving() as reattach:
         env = {**own, **reattach, "CHECKPOINT_DISABLE": "1"}
-        for arguments in (["init"], ["apply", "-auto-approve", f"-var-file={given['inputs-file']}"]):
+        for arguments in (["init"], ["apply", "-auto-approve", f"-var-file={flags['inputs-file']}"]):
             words = ["terraform", *arguments, "-input=false", "-no-color"]
             run = subprocess.run(words, cwd=bundle, env=env, capture_output=True, text=True, timeout=100)
             assert run.returncode == 0, run.stderr
         shown = subprocess.run(["terraform", "show", "-json"], cwd=bundle, env=env, capture_output=True, timeout=100)
-    found = terraformed.shape_of(terraformed.resources(json.loads(shown.stdout)["values"]))
-    assert found == shape.plain(shape.expected(inventory.load({"project_id": "my-project"})))
+    applied = terraformed.shape_of(terraformed.resources(json.loads(shown.stdout)["values"]))
+    assert applied == shape.plain(shape.expected(inventory.load({"project_id": "my-project"})))
 
 
 def test_the_bundle_holds_no_state_or_secret_and_only_its_own_sources_compiled(command: list[str]):

@@ -79,8 +79,8 @@ def test_the_workflow_reads_exactly_the_variables_that_are_set():
         "GOOGLE_CLOUD_WORKFLOW_EXECUTION_ID",
         "GOOGLE_CLOUD_WORKFLOW_REVISION_ID",
     }
-    given = set(SYSTEM["workflow"]["env"]) | set(SYSTEM["workflow"]["urls"])
-    assert required <= given <= required | optional
+    variables = set(SYSTEM["workflow"]["env"]) | set(SYSTEM["workflow"]["urls"])
+    assert required <= variables <= required | optional
 
 
 def test_the_workflows_timeouts_cover_those_of_the_services():
@@ -93,7 +93,7 @@ def test_the_workflows_timeouts_cover_those_of_the_services():
 def test_the_workflow_runs_the_deployed_job():
     job, env = SYSTEM["gpu_job"], SYSTEM["workflow"]["env"]
     assert env["GPU_JOB"] == f"projects/my-project/locations/{job['region']}/jobs/inference-{job['name']}"
-    assert int(env["JOB_TASKS"]) == job["parallelism"], "all tasks of a batch run at once"
+    assert int(env["JOB_TASKS"]) == job["parallelism"], "all tasks of a batch run concurrently"
 
 
 def test_urls_of_several_regions_keep_their_order():
@@ -262,11 +262,11 @@ class TestPermissions:
         )
 
     def test_the_job_has_the_permissions_of_the_service(self):
-        given = {
+        granted = {
             who: {(row["role"], row["target"]) for row in SYSTEM["iam"] if row["who"] == who}
             for who in ("gpu-service", "gpu-job")
         }
-        assert given["gpu-service"] == given["gpu-job"]
+        assert granted["gpu-service"] == granted["gpu-job"]
 
     def test_dead_letters_can_be_forwarded(self):
         rows = {(row["role"], row["target"]) for row in SYSTEM["iam"] if row["who"] == "agent/pubsub"}
@@ -280,7 +280,7 @@ class TestPermissions:
 def test_the_documented_tables_match_the_inventory():
     page = (ROOT / "docs/deployment.md").read_text()
     assert "| on-upload | roles/storage.objectViewer | bucket/input |" in page
-    assert page == inventory.document(page), "write them anew: python deploy/inventory.py document"
+    assert page == inventory.document(page), "update the tables: python deploy/inventory.py document"
 
 
 def test_every_variable_is_described_and_has_a_valid_default():

@@ -53,10 +53,15 @@ USES = list(uses())
 
 def described(metric: str) -> dict[str, Any]:
     if metric.startswith(OURS):
-        ours = bodies.log_metric(SYSTEM, metric.removeprefix(OURS))
-        return {**ours["metricDescriptor"], "kind": "DELTA", "value": "INT64", "labels": list(ours["labelExtractors"])}
-    found: dict[str, Any] = KNOWN["metrics"][metric]
-    return found
+        definition = bodies.log_metric(SYSTEM, metric.removeprefix(OURS))
+        return {
+            **definition["metricDescriptor"],
+            "kind": "DELTA",
+            "value": "INT64",
+            "labels": list(definition["labelExtractors"]),
+        }
+    known: dict[str, Any] = KNOWN["metrics"][metric]
+    return known
 
 
 @pytest.mark.parametrize(("where", "filter_", "aligner", "groups"), USES)
@@ -69,8 +74,8 @@ def test_every_metric_exists_with_its_labels_and_resource(
     metric = described(metrics[0])
     assert metric.get("resource", resources[0]) == resources[0]
     assert resources[0] in KNOWN["resources"]
-    named = re.findall(r"metric\.labels?\.(\w+)", " ".join([filter_, *groups]))
-    assert set(named) <= set(metric["labels"])
+    labels = re.findall(r"metric\.labels?\.(\w+)", " ".join([filter_, *groups]))
+    assert set(labels) <= set(metric["labels"])
     of_resource = re.findall(r"resource\.labels?\.(\w+)", " ".join([filter_, *groups]))
     assert set(of_resource) <= set(KNOWN["resources"][resources[0]])
 
@@ -94,11 +99,13 @@ def test_aligners_suit_the_kind_of_their_metric(where: str, filter_: str, aligne
 )
 def test_every_subscription_for_inputs_is_monitored(alerts: list[str], having: str):
     filters = [SYSTEM["alerts"][name]["conditions"][0]["filter"] for name in alerts]
-    named = [re.findall(r'subscription_id=(?:monitoring\.regex\.full_match\()?"([^"]+)"', each)[0] for each in filters]
+    patterns = [
+        re.findall(r'subscription_id=(?:monitoring\.regex\.full_match\()?"([^"]+)"', each)[0] for each in filters
+    ]
     subscriptions = {**SYSTEM["push"], "uploads": SYSTEM["pull"]["uploads"]}
     watched = [f"inference-{name}" for name, entry in subscriptions.items() if not having or having in entry]
     for name in [*watched, "eventarc-us-central1-inference-on-upload-sub-001"]:
-        assert any(re.fullmatch(each, name) for each in named), name
+        assert any(re.fullmatch(each, name) for each in patterns), name
 
 
 def test_promql_queries_use_existing_metrics():
@@ -109,9 +116,9 @@ def test_promql_queries_use_existing_metrics():
         for name in KNOWN["metrics"]
     }
     for query in queries:
-        named = re.findall(r"(\w+_googleapis_com:\w+)\{", query)
-        assert named
-        assert set(named) <= flat
+        metrics = re.findall(r"(\w+_googleapis_com:\w+)\{", query)
+        assert metrics
+        assert set(metrics) <= flat
         assert "${" not in query
 
 

@@ -69,23 +69,23 @@ def run(**variables: str) -> terraformed.Found:
     done = subprocess.run(command, capture_output=True, text=True, timeout=110, cwd=ROOT / "deploy/pulumi")
     assert done.returncode == 0, done.stderr
     made = json.loads(done.stdout.splitlines()[-1])
-    found = []
+    resources = []
     for resource in made:
         kind = KINDS[resource["type"].removeprefix("gcp:")]
         values = terraform_words(resource["values"], SCHEMA[kind])
         if kind == "google_service_account":
             values["email"] = f"{values['account_id']}@my-project.iam.gserviceaccount.com"
-        found.append({"type": kind, "values": values})
-    return found
+        resources.append({"type": kind, "values": values})
+    return resources
 
 
-def terraform_words(given: dict[str, Any], block: dict[str, Any]) -> dict[str, Any]:
+def terraform_words(outputs: dict[str, Any], block: dict[str, Any]) -> dict[str, Any]:
     """Values in snake case, with lists for blocks that Pulumi represents as a single object."""
     known = {camel(name): name for name in (*block["attributes"], *block["blocks"])}
     known |= {f"{camel(name)}s": name for name, (most, _) in block["blocks"].items() if most != 1}
     known |= {f"{camel(name)}s": name for name, (kind, _) in block["attributes"].items() if kind[0] == "list"}
     values: dict[str, Any] = dict.fromkeys(block["attributes"]) | {name: [] for name in block["blocks"]}
-    for key, value in given.items():
+    for key, value in outputs.items():
         name = known[key]
         if name in block["blocks"]:
             entries = value if isinstance(value, list) else [value]
@@ -106,19 +106,19 @@ def test_it_creates_exactly_the_inventory():
 
 
 def test_variables_reach_their_resources():
-    found = run(max_instances="7", preprocess_memory="4Gi", keep_data="false", ingress="internal")
-    service = next(r["values"] for r in found if r["type"] == "google_cloud_run_v2_service")
+    created = run(max_instances="7", preprocess_memory="4Gi", keep_data="false", ingress="internal")
+    service = next(r["values"] for r in created if r["type"] == "google_cloud_run_v2_service")
     assert service["template"][0]["scaling"][0]["max_instance_count"] == 7
     assert service["ingress"] == "INGRESS_TRAFFIC_INTERNAL_ONLY"
-    assert {r["values"]["force_destroy"] for r in found if r["type"] == "google_storage_bucket"} == {True}
-    functions = {v["name"]: v for r in found if r["type"] == "google_cloudfunctions2_function" and (v := r["values"])}
+    assert {r["values"]["force_destroy"] for r in created if r["type"] == "google_storage_bucket"} == {True}
+    functions = {v["name"]: v for r in created if r["type"] == "google_cloudfunctions2_function" and (v := r["values"])}
     assert functions["inference-preprocess"]["service_config"][0]["available_memory"] == "4Gi"
 
 
 def test_every_region_has_the_service_and_the_first_the_job():
     system = inventory.load({"project_id": "my-project", "gpu_regions": ["europe-west4", "us-central1"]})
-    found = run(gpu_regions='["europe-west4", "us-central1"]')
-    assert terraformed.shape_of(found) == shape.plain(shape.expected(system))
+    created = run(gpu_regions='["europe-west4", "us-central1"]')
+    assert terraformed.shape_of(created) == shape.plain(shape.expected(system))
 
 
 def test_micro_batching_collects_the_buckets_notifications_every_minute():

@@ -91,18 +91,18 @@ def closure(requirements: Path) -> set[str]:
     """The distributions that a requirements file pulls in, by their installed metadata."""
     lines = [line.partition("#")[0].strip() for line in requirements.read_text().splitlines()]
     pending = [(Requirement(line), "") for line in lines if line]
-    found: set[tuple[str, str]] = set()
+    distributions: set[tuple[str, str]] = set()
     while pending:
         requirement, extra = pending.pop()
         if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
             continue
         name = re.sub(r"[-_.]+", "-", requirement.name).lower()
         for wanted in ("", *requirement.extras):
-            if (name, wanted) not in found:
-                found.add((name, wanted))
+            if (name, wanted) not in distributions:
+                distributions.add((name, wanted))
                 needs = importlib.metadata.distribution(name).requires or []
                 pending += [(Requirement(need), wanted) for need in needs]
-    return {name for name, _ in found}
+    return {name for name, _ in distributions}
 
 
 def lay_out(distributions: set[str], folder: Path) -> None:

@@ -74,14 +74,14 @@ def test_the_outputs_list_the_remaining_steps(root: terraformed.Root, applied: t
 @needs_terraform
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_creates_exactly_the_inventory(root: terraformed.Root, tmp_path: Path, example: Path):
-    given = {name: literal(value) for name, value in load(example).items()}
+    values = {name: literal(value) for name, value in load(example).items()}
     plan = root.run(
         "plan", "-input=false", f"-var-file={example.name}", f"-out={tmp_path}/plan", f"-state={tmp_path}/s"
     )
     assert plan.returncode == 0, plan.stderr
     planned = terraformed.resources(root.show(f"{tmp_path}/plan")["planned_values"])
     functions = {v["name"]: v for r in planned if r["type"].endswith("2_function") and (v := r["values"])}
-    system = inventory.load(given)
+    system = inventory.load(values)
     for name, function in system["functions"].items():
         config = functions[f"inference-{name}"]["service_config"][0]
         assert config["available_memory"] == function["memory"]
@@ -89,18 +89,18 @@ def test_every_example_creates_exactly_the_inventory(root: terraformed.Root, tmp
     assert service["scaling"][0]["max_instance_count"] == system["gpu_service"]["max_instances"]
     assert service["containers"][0]["resources"][0]["limits"]["memory"] == system["gpu_service"]["memory"]
     kept = {r["index"]: not r["values"]["force_destroy"] for r in planned if r["type"] == "google_storage_bucket"}
-    keep = given.get("keep_data", True)
+    keep = values.get("keep_data", True)
     assert kept == {name: bucket["keep"] and keep for name, bucket in system["buckets"].items()}
 
 
 @needs_terraform
 def test_every_region_has_the_service_and_the_first_the_job(root: terraformed.Root, tmp_path: Path):
-    given = {"project_id": "my-project", "gpu_regions": ["europe-west4", "us-central1"]}
-    flags = ["-input=false", "-var=project_id=my-project", f"-var=gpu_regions={json.dumps(given['gpu_regions'])}"]
+    values = {"project_id": "my-project", "gpu_regions": ["europe-west4", "us-central1"]}
+    flags = ["-input=false", "-var=project_id=my-project", f"-var=gpu_regions={json.dumps(values['gpu_regions'])}"]
     run = root.run("apply", "-auto-approve", *flags, f"-state={tmp_path}/s")
     assert run.returncode == 0, run.stderr
-    found = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
-    assert terraformed.shape_of(found) == shape.plain(shape.expected(inventory.load(given)))
+    resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
+    assert terraformed.shape_of(resources) == shape.plain(shape.expected(inventory.load(values)))
 
 
 @needs_terraform
@@ -108,9 +108,9 @@ def test_micro_batching_collects_the_buckets_notifications_every_minute(root: te
     flags = ["-input=false", "-var=project_id=my-project", "-var=micro_batching=true", f"-state={tmp_path}/s"]
     run = root.run("apply", "-auto-approve", *flags)
     assert run.returncode == 0, run.stderr
-    found = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
+    resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
     system = inventory.load({"project_id": "my-project", "micro_batching": True})
-    assert terraformed.shape_of(found) == shape.plain(shape.expected(system))
+    assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
 
 
 def test_the_documentation_names_every_example():
@@ -198,10 +198,10 @@ def test_every_type_attribute_and_block_is_in_the_providers_schema():
     for path in FOLDER.glob("*.tf"):
         for section, key in (("resource", "resources"), ("data", "data")):
             for entry in load(path).get(section, []):
-                for kind, named in entry.items():
+                for kind, blocks in entry.items():
                     kind = kind.strip('"')
                     schema = next(p[key][kind] for p in server.SCHEMA.values() if kind in p[key])
-                    for body in named.values():
+                    for body in blocks.values():
                         assert unknown_names(body, schema) == [], f"{path.name}: {kind}"
                         checked += 1
     assert checked >= 25
@@ -267,9 +267,9 @@ class TestPolicies:
     pytestmark = needs_terraform
 
     def of(self, applied: terraformed.Found, *kinds: str) -> list[dict[str, Any]]:
-        found = [resource["values"] for resource in applied if resource["type"] in kinds]
-        assert found, kinds
-        return found
+        values = [resource["values"] for resource in applied if resource["type"] in kinds]
+        assert values, kinds
+        return values
 
     def test_nothing_is_public(self, applied: terraformed.Found):
         members = [r["values"]["member"] for r in applied if r["type"].endswith("_iam_member")]

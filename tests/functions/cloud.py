@@ -58,8 +58,8 @@ class Faulty:
             return
         body = await _body(receive)
         target = f"{scope['raw_path'].decode()}?{scope['query_string'].decode()}"
-        if named := UPLOAD_NAME.search(body[:4096]):  # an upload names its object in the body
-            target += f"&name={named[1].decode()}"
+        if match := UPLOAD_NAME.search(body[:4096]):  # an upload names its object in the body
+            target += f"&name={match[1].decode()}"
         target = unquote(target)
         self.requests.append((scope["method"], target))
         fault = next((f for f in self.faults if f.times and f.matches(scope["method"], target)), None)
@@ -104,7 +104,7 @@ class Subscription:
         self.waiting: dict[str, pubsub.PubsubMessage] = {}
         self.leased: dict[str, pubsub.PubsubMessage] = {}
         self.refusals: list[grpc.StatusCode] = []  # of acknowledgements
-        self.most = 1000  # messages that a pull is answered with
+        self.most = 1000  # the most messages that a pull returns
 
     def add(self, message: pubsub.PubsubMessage) -> None:
         self.waiting[uuid.uuid4().hex] = message
@@ -142,7 +142,7 @@ class Executions:
         self.refusals: list[grpc.StatusCode] = []
         self.before_create: Callable[[], None] = lambda: None
         self.published: list[tuple[str, Any]] = []  # topic, decoded body
-        self.answers_lost = 0  # of executions that were created all the same
+        self.answers_lost = 0  # responses lost although the execution was created
         self.uploads = Subscription()
 
     def create(self, request: messages.CreateExecutionRequest, context: grpc.ServicerContext) -> messages.Execution:

@@ -30,9 +30,9 @@ Run = Callable[..., tuple[dict[str, Any], str]]
 
 @pytest.fixture
 def cut(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
-    def cut(given: dict[str, Any], size: int = 3) -> dict[str, Any]:
+    def cut(arg: dict[str, Any], size: int = 3) -> dict[str, Any]:
         monkeypatch.setenv("RECORDS_PER_SHARD", str(size))
-        response = function("preprocess").post("/", json=given)
+        response = function("preprocess").post("/", json=arg)
         assert response.status_code == 200, response.text
         answer: dict[str, Any] = response.get_json()
         return answer
@@ -46,18 +46,18 @@ def run(cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]]) ->
     postprocess = function("postprocess")
 
     def run(data: bytes | str, kind: str, name: str = "in", size: int = 3) -> tuple[dict[str, Any], str]:
-        given = argument(cloud, name, data, kind)
-        batch = cut(given, size)
+        arg = argument(cloud, name, data, kind)
+        batch = cut(arg, size)
         gpu.predict(cloud, batch)
-        return conclude(cloud, postprocess, given, batch)
+        return conclude(cloud, postprocess, arg, batch)
 
     return run
 
 
 def conclude(
-    cloud: Cloud, postprocess: FlaskClient, given: dict[str, Any], batch: dict[str, Any], *errors: dict[str, Any]
+    cloud: Cloud, postprocess: FlaskClient, arg: dict[str, Any], batch: dict[str, Any], *errors: dict[str, Any]
 ) -> tuple[dict[str, Any], str]:
-    body = {"argument": given, "batch": batch | {"errors": list(errors)}, "lineage": LINEAGE}
+    body = {"argument": arg, "batch": batch | {"errors": list(errors)}, "lineage": LINEAGE}
     response = postprocess.post("/", json=body)
     assert response.status_code == 200, response.text
     document = json.loads(_object(cloud, response.get_json()["document"]))
@@ -98,10 +98,10 @@ def test_every_row_is_returned_once_and_in_order(
     writer.writerow(["1", "A film that I liked a lot."])
     writer.writerows(table)
     document, data = run(text.getvalue().encode(codec), "table", f"{random.random()}.csv", size)
-    header, first, *found = rows(data)
+    header, first, *records = rows(data)
     assert header == ["number", "review", "label", "score", "error", "truncated"]
     assert first[1] == first[2]
-    assert found == [
+    assert records == [
         [str(number), cell, *([cell.strip(), "0.75", "", ""] if cell.strip() else ["", "", "empty", ""])]
         for number, cell in table
     ]
@@ -124,9 +124,9 @@ def not_json(constant: str) -> None:
 @given(lines=st.lists(LINES, min_size=1, max_size=12), size=st.integers(1, 5))
 def test_every_json_line_is_returned_once_and_in_order(run: Run, lines: list[str], size: int) -> None:
     document, data = run('{"text": "first"}\n' + "\n".join(lines), "records", f"{random.random()}.jsonl", size)
-    found = objects(data)
-    assert [record["index"] for record in found] == list(range(len(lines) + 1))
-    for line, record in zip(lines, found[1:], strict=True):
+    records = objects(data)
+    assert [record["index"] for record in records] == list(range(len(lines) + 1))
+    for line, record in zip(lines, records[1:], strict=True):
         try:
             sent = json.loads(line, parse_constant=not_json)
         except ValueError:
@@ -137,8 +137,8 @@ def test_every_json_line_is_returned_once_and_in_order(run: Run, lines: list[str
             assert record.get("id") == sent.get("id")
         else:
             assert record["error"]["code"] in ("empty", "invalid_instance")
-    assert document["data"]["records"] == len(found)
-    assert document["data"]["succeeded"] + document["data"]["failed"] == len(found)
+    assert document["data"]["records"] == len(records)
+    assert document["data"]["succeeded"] + document["data"]["failed"] == len(records)
 
 
 # --- what users send -------------------------------------------------------------------------------
@@ -168,11 +168,11 @@ def test_an_unreadable_row_does_not_affect_the_others(run: Run) -> None:
     broken = ['2,"never closed\n', "3," + ",".join("x" * 1_000_000) + "\n", "4," + "y" * 300_000 + "\n"]
     after = ["5,A film that I did not like\n"] * 5000
     document, data = run("id,review\n" + good + "".join(broken) + "".join(after), "table", "a.csv", 2500)
-    found = rows(data)[1:]
-    assert len(found) == 4000 + 3 + 5000
-    assert [row[0] for row in found[4000:4004]] == ["2", "3", "4", "5"]
-    assert [row[4] for row in found[4000:4003]] == ["invalid_csv", "too_large", "too_large"]
-    assert all(row[2] for row in found[:4000] + found[4003:])
+    records = rows(data)[1:]
+    assert len(records) == 4000 + 3 + 5000
+    assert [row[0] for row in records[4000:4004]] == ["2", "3", "4", "5"]
+    assert [row[4] for row in records[4000:4003]] == ["invalid_csv", "too_large", "too_large"]
+    assert all(row[2] for row in records[:4000] + records[4003:])
     assert document["data"]["errors"] == {"invalid_csv": 1, "too_large": 2}
 
 
@@ -203,8 +203,8 @@ def test_damaged_gzip_is_refused(cloud: Cloud, function: Function) -> None:
     chance = random.Random(1)
     text = "id,review\n" + "".join(f"{n},A film that I liked {chance.random()} times\n" for n in range(9000))
     packed = gzip.compress(text.encode())
-    given = argument(cloud, "a.csv.gz", packed[:-2000], "table")
-    response = function("preprocess").post("/", json=given)
+    arg = argument(cloud, "a.csv.gz", packed[:-2000], "table")
+    response = function("preprocess").post("/", json=arg)
     assert (response.status_code, response.get_json()["error"]["code"]) == (422, "undecodable")
 
 
@@ -219,9 +219,9 @@ def test_gzip_that_unpacks_beyond_the_limit_is_refused(
 
 def test_a_large_table_is_cut_in_constant_memory(cloud: Cloud, function: Function) -> None:
     row = "1,A film that I liked a lot and would see again at any time of the day\n"
-    given = argument(cloud, "a.csv", "id,review\n" + row * 250_000, "table")  # 18 MB
+    arg = argument(cloud, "a.csv", "id,review\n" + row * 250_000, "table")  # 18 MB
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    batch = function("preprocess").post("/", json=given).get_json()
+    batch = function("preprocess").post("/", json=arg).get_json()
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert batch["records"] == 250_000
     assert batch["shards"] > 5
@@ -232,19 +232,19 @@ def test_a_large_table_is_cut_in_constant_memory(cloud: Cloud, function: Functio
 
 
 def test_a_batch_is_cut_once(cloud: Cloud, cut: Callable[..., dict[str, Any]]) -> None:
-    given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 7, "records")
-    first = cut(given, 3)
+    arg = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 7, "records")
+    first = cut(arg, 3)
     cloud.faulty.requests.clear()
-    assert cut(given, 2) == first
+    assert cut(arg, 2) == first
     assert not [target for method, target in cloud.faulty.requests if method in ("POST", "PUT")]
 
 
 def test_an_interrupted_attempt_is_continued(cloud: Cloud, cut: Callable[..., dict[str, Any]]) -> None:
-    given = argument(cloud, "a.jsonl", "".join(json.dumps({"text": str(n)}) + "\n" for n in range(7)), "records")
-    folder = f"shards/{given['job']}"
+    arg = argument(cloud, "a.jsonl", "".join(json.dumps({"text": str(n)}) + "\n" for n in range(7)), "records")
+    folder = f"shards/{arg['job']}"
     written = cloud.work.blob(f"{folder}/0.jsonl")
     written.upload_from_string("".join(json.dumps({"text": str(n)}) + "\n" for n in range(3)))
-    batch = cut(given, 3)
+    batch = cut(arg, 3)
     assert (batch["shards"], batch["records"]) == (3, 7)
     assert cloud.work.get_blob(written.name).generation == written.generation
     gpu.predict(cloud, batch)
@@ -260,17 +260,17 @@ def test_an_interrupted_cut_is_resumed_by_its_own_plan(
     if change == "RECORDS_PER_SHARD":
         monkeypatch.setenv(change, "3")
     lines = [json.dumps({"text": f"{n}" * 20, "other": f"{n}"}) + "\n" for n in range(10)]
-    given = argument(cloud, "a.jsonl", "".join(lines), "records")
-    interrupted = cloud.fault("POST", "shards", f"{given['job']}/2.jsonl", status=403)
-    assert function("preprocess").post("/", json=given).status_code == 503
+    arg = argument(cloud, "a.jsonl", "".join(lines), "records")
+    interrupted = cloud.fault("POST", "shards", f"{arg['job']}/2.jsonl", status=403)
+    assert function("preprocess").post("/", json=arg).status_code == 503
     assert not interrupted.times
-    folder = f"shards/{given['job']}"
+    folder = f"shards/{arg['job']}"
     size = len(cloud.work.blob(f"{folder}/0.jsonl").download_as_bytes().splitlines())
     if change == "parameters":
-        given = given | {"parameters": {"text_column": "other"}}
+        arg = arg | {"parameters": {"text_column": "other"}}
     else:
         monkeypatch.setenv(change, "2")
-    batch = function("preprocess").post("/", json=given).get_json()
+    batch = function("preprocess").post("/", json=arg).get_json()
     assert (batch["records"], batch["records_per_shard"], batch["parameters"]) == (10, size, {})
     shards = [cloud.work.blob(f"{folder}/{n}.jsonl").download_as_bytes() for n in range(batch["shards"])]
     assert [len(shard.splitlines()) for shard in shards[:-1]] == [size] * (batch["shards"] - 1)
@@ -298,14 +298,14 @@ def test_a_large_shard_is_uploaded_in_chunks(cloud: Cloud, function: Function, m
 def test_attempts_that_cut_concurrently_cut_the_same_shards(
     cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 7, "records")
+    arg = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 7, "records")
     clients = []
     for size in ("2", "3", "4"):
         monkeypatch.setenv("RECORDS_PER_SHARD", size)
         clients.append(function("preprocess"))
-    batches = concurrently(*(lambda client=client: client.post("/", json=given).get_json() for client in clients))
+    batches = concurrently(*(lambda client=client: client.post("/", json=arg).get_json() for client in clients))
     assert batches[1:] == batches[:-1]
-    shards = [cloud.work.blob(f"shards/{given['job']}/{n}.jsonl") for n in range(batches[0]["shards"])]
+    shards = [cloud.work.blob(f"shards/{arg['job']}/{n}.jsonl") for n in range(batches[0]["shards"])]
     assert sum(len(shard.download_as_bytes().splitlines()) for shard in shards) == 7
 
 
@@ -330,34 +330,34 @@ def test_a_lost_shard_is_reported_and_replayed_alone(
     texts = [f"I liked it for reason {n}" for n in range(8)]
     lines = ["id,review", *(f"{n},{text}" for n, text in enumerate(texts))]
     data = "\n".join(lines) if kind == "table" else "\n".join(json.dumps({"text": text}) for text in texts)
-    given = argument(cloud, name, data, kind)
-    batch = cut(given, 3)
+    arg = argument(cloud, name, data, kind)
+    batch = cut(arg, 3)
     gpu.predict(cloud, batch, 0, 2)
-    document, data = conclude(cloud, function("postprocess"), given, batch, FAILED)
+    document, data = conclude(cloud, function("postprocess"), arg, batch, FAILED)
     reason = {"code": "storage_failed", "message": "Cloud Storage failed."}
     assert document["status"] == "partial"
     assert document["data"]["lost"] == [{"first": 3, "last": 5} | reason]
     assert document["data"]["errors"] == {"storage_failed": 3}
     assert (document["data"]["succeeded"], document["data"]["failed"]) == (5, 3)
-    found = rows(data)[1:] if kind == "table" else objects(data)
-    assert len(found) == 8
-    lost = [index for index, one in enumerate(found) if "storage_failed" in str(one)]
+    records = rows(data)[1:] if kind == "table" else objects(data)
+    assert len(records) == 8
+    lost = [index for index, one in enumerate(records) if "storage_failed" in str(one)]
     assert lost == [3, 4, 5]
 
     assert '"partial": true' in document["replay"]
-    order = json.dumps({"replay": {"partial": True, "prefix": f"{given['document']}.json"}}).encode()
+    order = json.dumps({"replay": {"partial": True, "prefix": f"{arg['document']}.json"}}).encode()
     assert function("on_message").post("/", **published(order, "2")).status_code == 200
     (again,) = cloud.executions.arguments
-    assert again["job"] == given["job"]
-    assert list(cloud.documents()) == [f"results/{given['document']}.json"], "it stands until there is another"
-    kept = {shard: cloud.work.get_blob(f"shards/{given['job']}/{shard}.jsonl").generation for shard in range(3)}
+    assert again["job"] == arg["job"]
+    assert list(cloud.documents()) == [f"results/{arg['document']}.json"], "it stands until there is another"
+    kept = {shard: cloud.work.get_blob(f"shards/{arg['job']}/{shard}.jsonl").generation for shard in range(3)}
     assert cut(again, 3) == batch
-    assert kept == {shard: cloud.work.get_blob(f"shards/{given['job']}/{shard}.jsonl").generation for shard in range(3)}
+    assert kept == {shard: cloud.work.get_blob(f"shards/{arg['job']}/{shard}.jsonl").generation for shard in range(3)}
     gpu.predict(cloud, batch, 1)
     second = {**LINEAGE, "execution": cloud.executions.created[-1].name}
     body = {"argument": again, "batch": batch | {"errors": []}, "lineage": second}
     assert function("postprocess").post("/", json=body).get_json()["status"] == "succeeded"
-    assert list(cloud.documents()) == [f"results/{given['document']}.json"]
+    assert list(cloud.documents()) == [f"results/{arg['document']}.json"]
     document = cloud.only_document()
     assert document["data"]["failed"] == 0
     assert [attempt["error"]["code"] for attempt in document["attempts"]] == ["storage_failed"]
@@ -369,10 +369,10 @@ def test_a_lost_shard_is_reported_and_replayed_alone(
 def test_a_failed_replay_keeps_the_previous_result(
     cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]]
 ) -> None:
-    given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
-    batch = cut(given, 3)
+    arg = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
+    batch = cut(arg, 3)
     gpu.predict(cloud, batch, 0)
-    before, _ = conclude(cloud, function("postprocess"), given, batch, FAILED)
+    before, _ = conclude(cloud, function("postprocess"), arg, batch, FAILED)
     order = json.dumps({"replay": {"partial": True, "prefix": ""}}).encode()
     assert function("on_message").post("/", **published(order, "2")).status_code == 200
     body = {
@@ -395,12 +395,12 @@ def test_whole_results_are_not_replayed(cloud: Cloud, function: Function, run: R
 def test_a_batch_without_any_output_fails(
     cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]], status: int, folder: str
 ) -> None:
-    given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
+    arg = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
     error = {"step": "predict_shards", "status": status, "code": "model_not_found", "message": "No such model."}
-    document, _ = conclude(cloud, function("postprocess"), given, cut(given), error)
+    document, _ = conclude(cloud, function("postprocess"), arg, cut(arg), error)
     assert document["status"] == folder
-    assert list(cloud.documents()) == [f"{folder}/{given['document']}.json"]
-    assert progress(cloud, given) == ("done", folder)
+    assert list(cloud.documents()) == [f"{folder}/{arg['document']}.json"]
+    assert progress(cloud, arg) == ("done", folder)
 
 
 def test_many_shards_are_joined_in_order(cloud: Cloud, run: Run) -> None:
@@ -427,12 +427,12 @@ def test_the_status_reports_the_progress_of_a_batch(
     cut: Callable[..., dict[str, Any]],
     validate: Callable[[dict[str, Any]], None],
 ) -> None:
-    given = argument(cloud, "a.jsonl", '{"text": "a"}\n{"text": ""}\n' * 4, "records")
-    batch = cut(given, 3)
+    arg = argument(cloud, "a.jsonl", '{"text": "a"}\n{"text": ""}\n' * 4, "records")
+    batch = cut(arg, 3)
     gpu.predict(cloud, batch, 0)
-    body = {"argument": given, "progress": batch, "lineage": LINEAGE | {"started_at": timestamp()}}
+    body = {"argument": arg, "progress": batch, "lineage": LINEAGE | {"started_at": timestamp()}}
     assert function("postprocess").post("/", json=body).status_code == 200
-    status = cloud.documents("status")[f"status/{given['job']}.json"]
+    status = cloud.documents("status")[f"status/{arg['job']}.json"]
     validate(status)
     assert (status["state"], status["status"]) == ("running", None)
     assert status["records"] == {"total": 8, "done": 3, "failed": 1}
@@ -440,16 +440,16 @@ def test_the_status_reports_the_progress_of_a_batch(
     assert status["records_per_second"] > 0
     assert status["remaining_seconds"] is not None
     gpu.predict(cloud, batch, 1, 2)
-    conclude(cloud, function("postprocess"), given, batch)
-    status = cloud.documents("status")[f"status/{given['job']}.json"]
+    conclude(cloud, function("postprocess"), arg, batch)
+    status = cloud.documents("status")[f"status/{arg['job']}.json"]
     validate(status)
     assert (status["state"], status["status"]) == ("done", "partial")
     assert status["records"] == {"total": 8, "done": 8, "failed": 4}
     assert status["remaining_seconds"] is None
 
 
-def progress(cloud: Cloud, given: dict[str, Any]) -> tuple[str, str | None]:
-    status = cloud.documents("status")[f"status/{given['job']}.json"]
+def progress(cloud: Cloud, arg: dict[str, Any]) -> tuple[str, str | None]:
+    status = cloud.documents("status")[f"status/{arg['job']}.json"]
     return status["state"], status["status"]
 
 
@@ -464,21 +464,21 @@ def progress(cloud: Cloud, given: dict[str, Any]) -> tuple[str, str | None]:
 def test_the_status_of_an_execution_that_fails_is_its_outcome(
     cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]], error: dict[str, Any], status: str
 ) -> None:
-    given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
-    cut(given)
-    body = {"argument": given, "error": error, "lineage": LINEAGE}
+    arg = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
+    cut(arg)
+    body = {"argument": arg, "error": error, "lineage": LINEAGE}
     assert function("postprocess").post("/", json=body).get_json()["status"] == status
-    assert progress(cloud, given) == ("done", status)
+    assert progress(cloud, arg) == ("done", status)
 
 
 def test_the_status_is_written_only_after_the_outcome_is_settled(
     cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]]
 ) -> None:
-    given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
-    batch = cut(given)
+    arg = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
+    batch = cut(arg)
     gpu.predict(cloud, batch)
     cloud.fault("POST", "outcomes", status=403)
-    body = {"argument": given, "batch": batch | {"errors": []}, "lineage": LINEAGE}
+    body = {"argument": arg, "batch": batch | {"errors": []}, "lineage": LINEAGE}
     assert function("postprocess").post("/", json=body).status_code == 503
     assert not cloud.documents("status")
 
@@ -486,52 +486,52 @@ def test_the_status_is_written_only_after_the_outcome_is_settled(
 def test_the_status_reports_the_settled_outcome(
     cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]]
 ) -> None:
-    given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
-    batch = cut(given)
+    arg = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
+    batch = cut(arg)
     gpu.predict(cloud, batch)
     postprocess = function("postprocess")
     cloud.fault("POST", "status", status=403)
-    body = {"argument": given, "batch": batch | {"errors": []}, "lineage": LINEAGE}
+    body = {"argument": arg, "batch": batch | {"errors": []}, "lineage": LINEAGE}
     assert postprocess.post("/", json=body).status_code == 503
     error = {"step": "postprocess", "status": 503, "code": None, "message": "m"}
-    body = {"argument": given, "error": error, "lineage": LINEAGE}
+    body = {"argument": arg, "error": error, "lineage": LINEAGE}
     assert postprocess.post("/", json=body).get_json()["status"] == "succeeded"
-    assert progress(cloud, given) == ("done", "succeeded")
+    assert progress(cloud, arg) == ("done", "succeeded")
 
 
 def test_a_late_report_leaves_a_batch_done(
     cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]]
 ) -> None:
-    given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
-    batch = cut(given)
+    arg = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
+    batch = cut(arg)
     gpu.predict(cloud, batch)
-    report = {"argument": given, "progress": batch, "lineage": LINEAGE}
-    end = {"argument": given, "batch": batch | {"errors": []}, "lineage": LINEAGE}
+    report = {"argument": arg, "progress": batch, "lineage": LINEAGE}
+    end = {"argument": arg, "batch": batch | {"errors": []}, "lineage": LINEAGE}
     calls = []
     for body in (report, report, end, report):
         client = function("postprocess")
         calls.append(lambda body=body, client=client: client.post("/", json=body))
     assert {response.status_code for response in concurrently(*calls)} == {200}
-    assert progress(cloud, given) == ("done", "succeeded")
+    assert progress(cloud, arg) == ("done", "succeeded")
     assert function("postprocess").post("/", json=report).get_json()["state"] == "done"
-    assert progress(cloud, given) == ("done", "succeeded")
+    assert progress(cloud, arg) == ("done", "succeeded")
 
 
 def test_a_failed_execution_does_not_end_a_batch_that_is_being_replayed(
     cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]]
 ) -> None:
-    given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
-    batch = cut(given)
+    arg = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
+    batch = cut(arg)
     postprocess = function("postprocess")
     error = {"step": "predict_shards", "status": 500, "code": "internal", "message": "m"}
-    body = {"argument": given, "error": error, "lineage": LINEAGE}
+    body = {"argument": arg, "error": error, "lineage": LINEAGE}
     assert postprocess.post("/", json=body).get_json()["status"] == "failed"
     function("on_message").post("/", **published(json.dumps({"replay": {}}).encode(), "2"))
     second = {**LINEAGE, "execution": cloud.executions.created[-1].name}
-    report = {"argument": given, "progress": batch, "lineage": second}
+    report = {"argument": arg, "progress": batch, "lineage": second}
     assert postprocess.post("/", json=report).get_json()["state"] == "running"
     postprocess.post("/", json=body)
-    assert progress(cloud, given) == ("running", None)
+    assert progress(cloud, arg) == ("running", None)
 
 
 @pytest.mark.parametrize(
@@ -540,9 +540,9 @@ def test_a_failed_execution_does_not_end_a_batch_that_is_being_replayed(
 def test_a_batch_that_is_not_the_job_s_is_malformed(
     cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]], change: dict[str, Any]
 ) -> None:
-    given = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
-    batch = cut(given) | change
+    arg = argument(cloud, "a.jsonl", '{"text": "a"}\n' * 6, "records")
+    batch = cut(arg) | change
     for key in ("progress", "batch"):
-        body = {"argument": given, key: batch, "lineage": LINEAGE}
+        body = {"argument": arg, key: batch, "lineage": LINEAGE}
         assert function("postprocess").post("/", json=body).status_code == 400
     assert not cloud.documents()

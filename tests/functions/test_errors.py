@@ -19,9 +19,9 @@ def raised_codes() -> Iterator[tuple[str, str]]:
 
 
 def test_every_code_that_is_raised_is_registered() -> None:
-    found = list(raised_codes())
-    assert len(found) > 30
-    assert [(code, place) for code, place in found if code not in REASONS] == []
+    codes = list(raised_codes())
+    assert len(codes) > 30
+    assert [(code, place) for code, place in codes if code not in REASONS] == []
 
 
 def test_every_registered_code_is_explained_in_a_sentence() -> None:

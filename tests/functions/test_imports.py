@@ -47,16 +47,16 @@ def loaded(request: pytest.FixtureRequest) -> tuple[str, set[str], float]:
     command = [sys.executable, "-c", IMPORT, request.param]
     run = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
-    found = json.loads(run.stdout.splitlines()[-1])
-    return request.param, set(found["modules"]), found["memory"]
+    loaded = json.loads(run.stdout.splitlines()[-1])
+    return request.param, set(loaded["modules"]), loaded["memory"]
 
 
 def test_only_listed_modules_are_loaded(loaded: tuple[str, set[str], float]) -> None:
     name, modules, _ = loaded
     packages = {module.partition(".")[0] for module in modules} - sys.stdlib_module_names
-    ours = {"main", "pipeline"}
+    own_modules = {"main", "pipeline"}
     cythons = {package for package in packages if package.lstrip("_").startswith("cython")}
-    assert packages - ours - cythons - ERRORS == LOADED[name]
+    assert packages - own_modules - cythons - ERRORS == LOADED[name]
 
 
 def test_clients_and_validators_are_loaded_when_first_needed(loaded: tuple[str, set[str], float]) -> None:

@@ -77,7 +77,7 @@ def test_an_event_whose_execution_cannot_be_created_is_redelivered(
     assert answer.status_code == 503
     assert answer.json is not None
     assert answer.json["error"]["code"] == "unavailable"
-    assert client.post("/", **finalized(blob)).status_code == 200  # at once: the claim was given up
+    assert client.post("/", **finalized(blob)).status_code == 200  # immediately, since the claim was released
     assert len(cloud.executions.created) == 1
 
 

@@ -105,7 +105,7 @@ def statuses(cloud: Cloud) -> dict[str, str]:
     return dict(documents)
 
 
-# --- what goes together ----------------------------------------------------------------------------
+# --- grouping --------------------------------------------------------------------------------------
 
 
 def test_small_texts_share_one_execution(cloud: Cloud, function: Function, collect: Collect) -> None:
@@ -146,9 +146,9 @@ def test_fifty_uploads_of_all_kinds(cloud: Cloud, function: Function, collect: C
     for execution in cloud.executions.created:
         if execution.labels["kind"] in ("microbatch", "text"):
             run(cloud, function, execution)
-    found = statuses(cloud)
-    assert Counter(found.values()) == {"succeeded": 42, "rejected": 2}
-    assert {found[name] for name in ("empty.txt", "letter.pdf")} == {"rejected"}
+    by_status = statuses(cloud)
+    assert Counter(by_status.values()) == {"succeeded": 42, "rejected": 2}
+    assert {by_status[name] for name in ("empty.txt", "letter.pdf")} == {"rejected"}
 
 
 @pytest.mark.parametrize(("name", "data"), [("a.txt", "A film that I l\u00efked.".encode("cp1252")), ("a.png", None)])
@@ -199,7 +199,7 @@ def prepared_lines(cloud: Cloud, function: Function, execution: Execution) -> li
     return cloud.work.blob(name).download_as_bytes().splitlines()
 
 
-# --- orders ----------------------------------------------------------------------------------------
+# --- commands --------------------------------------------------------------------------------------
 
 
 def test_a_limit_leaves_the_rest(cloud: Cloud, function: Function, collect: Collect) -> None:
@@ -278,12 +278,12 @@ def test_nothing_is_pulled_when_the_hour_s_executions_are_used_up(
     assert kinds(cloud) == {"microbatch": 1}
 
 
-# --- delivered again -------------------------------------------------------------------------------
+# --- redelivery ------------------------------------------------------------------------------------
 
 
 def test_duplicates_start_no_further_execution(cloud: Cloud, function: Function, collect: Collect) -> None:
     blobs = [upload(cloud, f"{number}.txt") for number in range(3)]
-    announce(cloud, blobs[0])  # waits beside the first
+    announce(cloud, blobs[0])  # waits together with the first
     line = collect()
     assert (line["accepted"], line["running"]) == (3, 1)
     announce(cloud, blobs[1])
@@ -368,7 +368,7 @@ def test_a_failure_of_one_object_does_not_affect_the_others(cloud: Cloud, functi
     assert list(statuses(cloud).values()) == ["succeeded"] * 3
 
 
-# --- members that come to something else -----------------------------------------------------------
+# --- members with other outcomes -------------------------------------------------------------------
 
 
 def test_objects_that_are_gone_are_rejected(cloud: Cloud, function: Function, collect: Collect) -> None:
@@ -487,7 +487,7 @@ def test_an_unknown_model_rejects_every_member(cloud: Cloud, function: Function,
     assert (outcome["status"], outcome["members"]) == ("rejected", {"rejected": 3})
 
 
-# --- brought to an end -----------------------------------------------------------------------------
+# --- conclusion ------------------------------------------------------------------------------------
 
 
 def test_a_sweep_starts_the_members_of_a_lost_execution_individually(

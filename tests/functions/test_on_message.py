@@ -72,10 +72,10 @@ def test_a_notification_of_another_bucket_is_rejected(cloud: Cloud, function: Fu
 
 
 def test_a_notification_of_the_pipeline_s_own_output_is_ignored(cloud: Cloud, function: Function) -> None:
-    ours = cloud.output.blob("x.json")
-    ours.metadata = {"pipeline-job": "0" * 32}
-    ours.upload_from_string("{}")
-    assert sent(function, finalized(ours)["json"], attributes=notification(ours)) == 200
+    blob = cloud.output.blob("x.json")
+    blob.metadata = {"pipeline-job": "0" * 32}
+    blob.upload_from_string("{}")
+    assert sent(function, finalized(blob)["json"], attributes=notification(blob)) == 200
     assert not cloud.documents()
 
 

@@ -182,12 +182,12 @@ def test_folder_placeholders_are_ignored(cloud: Cloud, function: Function) -> No
 
 
 def test_objects_written_by_the_pipeline_are_ignored_in_every_bucket(cloud: Cloud, function: Function) -> None:
-    ours = cloud.output.blob("elsewhere/a.json")
-    ours.metadata = {"pipeline-job": "0" * 32}
-    ours.upload_from_string("{}", "application/json")
+    blob = cloud.output.blob("elsewhere/a.json")
+    blob.metadata = {"pipeline-job": "0" * 32}
+    blob.upload_from_string("{}", "application/json")
     copied = cloud.upload("results/a.json", b"{}", "application/json", {"pipeline-job": "0" * 32})
     client = function("on_upload")
-    assert client.post("/", **finalized(ours)).status_code == 200
+    assert client.post("/", **finalized(blob)).status_code == 200
     assert client.post("/", **finalized(copied)).status_code == 200
     assert not cloud.executions.created
     assert not cloud.documents("rejected")

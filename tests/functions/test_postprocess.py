@@ -70,10 +70,10 @@ def concluded(postprocess: FlaskClient, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_prediction_becomes_the_result(cloud: Cloud, postprocess: FlaskClient) -> None:
-    given = argument(cloud)
-    answer = concluded(postprocess, {"argument": given, "prediction": prediction(GOOD)})
-    name = f"results/{given['document']}.json"
-    assert answer == {"status": "succeeded", "document": f"gs://{cloud.output.name}/{name}", "job": given["job"]}
+    arg = argument(cloud)
+    answer = concluded(postprocess, {"argument": arg, "prediction": prediction(GOOD)})
+    name = f"results/{arg['document']}.json"
+    assert answer == {"status": "succeeded", "document": f"gs://{cloud.output.name}/{name}", "job": arg["job"]}
     assert list(cloud.documents()) == [name]
     document = cloud.only_document()
     finished_at = document["timing"].pop("finished_at")
@@ -81,8 +81,8 @@ def test_a_prediction_becomes_the_result(cloud: Cloud, postprocess: FlaskClient)
     assert document == {
         "schema": "result/v1",
         "status": "succeeded",
-        "job": given["job"],
-        "input": given["input"],
+        "job": arg["job"],
+        "input": arg["input"],
         "kind": "text",
         "model": MODEL,
         "predictions": [GOOD],
@@ -103,7 +103,7 @@ def test_a_prediction_becomes_the_result(cloud: Cloud, postprocess: FlaskClient)
         },
     }
     stamp = cloud.output.get_blob(name).metadata
-    assert stamp == {"pipeline-job": given["job"], "pipeline-hops": "1"}
+    assert stamp == {"pipeline-job": arg["job"], "pipeline-hops": "1"}
 
 
 @pytest.mark.parametrize(
@@ -147,9 +147,9 @@ def test_a_prediction_with_only_errors_is_a_rejection(cloud: Cloud, postprocess:
 
 
 def test_a_forecast_has_a_csv(cloud: Cloud, postprocess: FlaskClient) -> None:
-    given = argument(cloud, "in/s.csv", "date,value\n", "timeseries")
-    concluded(postprocess, {"argument": given, "prediction": FORECAST})
-    name = f"results/{given['document']}.csv"
+    arg = argument(cloud, "in/s.csv", "date,value\n", "timeseries")
+    concluded(postprocess, {"argument": arg, "prediction": FORECAST})
+    name = f"results/{arg['document']}.csv"
     blob = cloud.output.get_blob(name)
     text = "date,prediction,lower,upper\n2026-01-01,1.5,1.0,2.0\n2026-01-02,2.5,2.0,3.0\n"
     assert blob.download_as_bytes().decode() == text
@@ -210,22 +210,22 @@ def test_a_forecast_has_a_csv(cloud: Cloud, postprocess: FlaskClient) -> None:
 def test_an_error_is_a_rejection_or_a_failure(
     cloud: Cloud, postprocess: FlaskClient, error: dict[str, Any], status: str, code: str
 ) -> None:
-    given = argument(cloud)
-    body = {"argument": given, "error": error or {"step": None}}
+    arg = argument(cloud)
+    body = {"argument": arg, "error": error or {"step": None}}
     assert concluded(postprocess, body)["status"] == status
-    assert list(cloud.documents()) == [f"{status}/{given['document']}.json"]
+    assert list(cloud.documents()) == [f"{status}/{arg['document']}.json"]
     document = cloud.only_document()
     assert document["reason" if status == "rejected" else "error"]["code"] == code
     assert document["lineage"]["execution"] == LINEAGE["execution"]
 
 
 def test_a_failed_document_has_its_replay_command(cloud: Cloud, function: Function) -> None:
-    given = argument(cloud, "it's here.txt")
+    arg = argument(cloud, "it's here.txt")
     error = {"step": "predict", "status": 500, "code": "internal", "message": "m"}
-    concluded(function("postprocess"), {"argument": given, "error": error})
+    concluded(function("postprocess"), {"argument": arg, "error": error})
     document = cloud.only_document()
     assert document["error"]["step"] == "predict"
-    prefix = f"it'\"'\"'s here.txt/{given['input']['generation']}.json"
+    prefix = f"it'\"'\"'s here.txt/{arg['input']['generation']}.json"
     assert document["replay"] == (
         f'gcloud pubsub topics publish messages --message=\'{{"replay": {{"prefix": "{prefix}"}}}}\''
     )
@@ -241,26 +241,26 @@ def test_a_failed_document_has_its_replay_command(cloud: Cloud, function: Functi
 
 
 def test_a_repeated_call_returns_the_same_document(cloud: Cloud, postprocess: FlaskClient) -> None:
-    given = argument(cloud)
-    first = concluded(postprocess, {"argument": given, "prediction": prediction(GOOD)})
+    arg = argument(cloud)
+    first = concluded(postprocess, {"argument": arg, "prediction": prediction(GOOD)})
     document = cloud.only_document()
-    assert concluded(postprocess, {"argument": given, "prediction": prediction(UNLIKELY)}) == first
+    assert concluded(postprocess, {"argument": arg, "prediction": prediction(UNLIKELY)}) == first
     error = {"step": "predict", "status": 500, "code": "internal", "message": "m"}
-    assert concluded(postprocess, {"argument": given, "error": error}) == first
+    assert concluded(postprocess, {"argument": arg, "error": error}) == first
     assert cloud.only_document() == document
 
 
-def bodies(given: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def bodies(arg: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for number in range(3):
-        yield {"argument": given, "prediction": prediction(GOOD | {"score": number / 10})}
-        yield {"argument": given, "error": {"step": "s", "status": 422, "code": f"code_{number}", "message": "m"}}
-        yield {"argument": given, "error": {"step": "s", "status": 500, "code": f"code_{number}", "message": "m"}}
+        yield {"argument": arg, "prediction": prediction(GOOD | {"score": number / 10})}
+        yield {"argument": arg, "error": {"step": "s", "status": 422, "code": f"code_{number}", "message": "m"}}
+        yield {"argument": arg, "error": {"step": "s", "status": 500, "code": f"code_{number}", "message": "m"}}
 
 
 def test_one_of_many_racing_executions_decides(cloud: Cloud, postprocess: FlaskClient) -> None:
-    given = argument(cloud)
+    arg = argument(cloud)
     answers: list[dict[str, Any]] = []
-    tasks = list(bodies(given))
+    tasks = list(bodies(arg))
     gate = threading.Barrier(len(tasks))
 
     def conclude(body: dict[str, Any]) -> None:
@@ -279,13 +279,13 @@ def test_one_of_many_racing_executions_decides(cloud: Cloud, postprocess: FlaskC
 
 
 def test_racing_forecasts_leave_one_csv(cloud: Cloud, postprocess: FlaskClient) -> None:
-    given = argument(cloud, "s.csv", "date,value\n", "timeseries")
+    arg = argument(cloud, "s.csv", "date,value\n", "timeseries")
     gate = threading.Barrier(4)
 
     def conclude(number: int) -> None:
         rows = [row | {"prediction": number} for row in FORECAST["predictions"]]  # type: ignore[operator]
         gate.wait()
-        body = {"argument": given, "prediction": FORECAST | {"predictions": rows[: number + 1]}}
+        body = {"argument": arg, "prediction": FORECAST | {"predictions": rows[: number + 1]}}
         concluded(postprocess.application.test_client(), body)
 
     threads = [threading.Thread(target=conclude, args=(number,)) for number in range(4)]
@@ -294,22 +294,22 @@ def test_racing_forecasts_leave_one_csv(cloud: Cloud, postprocess: FlaskClient) 
     for thread in threads:
         thread.join()
     document = cloud.only_document()
-    text = cloud.output.blob(f"results/{given['document']}.csv").download_as_bytes().decode()
+    text = cloud.output.blob(f"results/{arg['document']}.csv").download_as_bytes().decode()
     assert len(text.splitlines()) == document["data"]["records"] + 1
     assert cloud.output.blob("latest/s.csv.csv").download_as_bytes().decode() == text
 
 
 @pytest.mark.parametrize("folder", ["merged/", "outcomes/", "results/", "latest/"])
 def test_an_interrupted_call_is_completed_by_the_next(cloud: Cloud, postprocess: FlaskClient, folder: str) -> None:
-    given = argument(cloud, "s.csv", "date,value\n", "timeseries")
+    arg = argument(cloud, "s.csv", "date,value\n", "timeseries")
     fault = cloud.fault("POST", f"name={folder}", status=403)
-    body = {"argument": given, "prediction": FORECAST, "lineage": LINEAGE}
+    body = {"argument": arg, "prediction": FORECAST, "lineage": LINEAGE}
     assert postprocess.post("/", json=body).status_code == 503
     assert not fault.times
     assert concluded(postprocess, body)["status"] == "succeeded"
     assert {blob.name for blob in cloud.client.list_blobs(cloud.output)} == {
-        f"results/{given['document']}.json",
-        f"results/{given['document']}.csv",
+        f"results/{arg['document']}.json",
+        f"results/{arg['document']}.csv",
         "latest/s.csv.json",
         "latest/s.csv.csv",
     }
@@ -331,13 +331,13 @@ def test_data_that_were_not_copied_are_copied_by_the_next_call(
 
 
 def test_another_execution_completes_the_outcome_of_a_dead_one(cloud: Cloud, postprocess: FlaskClient) -> None:
-    given = argument(cloud)
+    arg = argument(cloud)
     cloud.fault("POST", "name=results/", status=403)
-    body = {"argument": given, "prediction": prediction(GOOD), "lineage": LINEAGE}
+    body = {"argument": arg, "prediction": prediction(GOOD), "lineage": LINEAGE}
     assert postprocess.post("/", json=body).status_code == 503
     assert not cloud.documents()
     error = {"step": "predict", "status": 500, "code": "internal", "message": "m"}
-    assert concluded(postprocess, {"argument": given, "error": error})["status"] == "succeeded"
+    assert concluded(postprocess, {"argument": arg, "error": error})["status"] == "succeeded"
     assert cloud.only_document()["predictions"] == [GOOD]
 
 
@@ -367,9 +367,9 @@ def test_latest_is_the_newest_after_a_race(cloud: Cloud, postprocess: FlaskClien
     generations = [argument(cloud, "a.txt") for _ in range(6)]
     gate = threading.Barrier(len(generations))
 
-    def conclude(given: dict[str, Any]) -> None:
+    def conclude(arg: dict[str, Any]) -> None:
         gate.wait()
-        concluded(postprocess.application.test_client(), {"argument": given, "prediction": prediction(GOOD)})
+        concluded(postprocess.application.test_client(), {"argument": arg, "prediction": prediction(GOOD)})
 
     threads = [threading.Thread(target=conclude, args=(given,)) for given in generations]
     for thread in threads:
@@ -436,10 +436,10 @@ def test_messages_have_no_latest(cloud: Cloud, function: Function) -> None:
 
 
 def test_an_early_rejection_and_a_late_result_give_one_document(cloud: Cloud, function: Function) -> None:
-    given = argument(cloud, "a.txt", b"")
+    arg = argument(cloud, "a.txt", b"")
     blob = cloud.input.get_blob("a.txt")
     function("on_upload").post("/", **finalized(blob))
-    answer = concluded(function("postprocess"), {"argument": given, "prediction": prediction(GOOD)})
+    answer = concluded(function("postprocess"), {"argument": arg, "prediction": prediction(GOOD)})
     assert answer["status"] == "rejected"
     assert len(cloud.documents()) == 1
 

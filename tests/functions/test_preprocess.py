@@ -301,8 +301,8 @@ def test_a_record_refers_to_the_input_bucket_alone(cloud: Cloud, preprocess: Fla
 def test_a_column_may_be_requested(cloud: Cloud, preprocess: FlaskClient) -> None:
     data = "title,review\nOne fine day,I liked it a lot\nTwo fine days,I did not like it\n"
     body = argument(cloud, "a.csv", data, "table", text_column="Title")
-    found = [json.loads(line)["text"] for line in lines(cloud, answered(preprocess, body))]
-    assert found == ["One fine day", "Two fine days"]
+    texts = [json.loads(line)["text"] for line in lines(cloud, answered(preprocess, body))]
+    assert texts == ["One fine day", "Two fine days"]
     assert refused(preprocess, argument(cloud, "b.csv", data, "table", text_column="body")) == "no_usable_column"
 
 
@@ -312,9 +312,9 @@ def test_a_shard_s_size_follows_the_records_and_the_time_for_it(
     def size(text: str, seconds: str) -> int:
         monkeypatch.setenv("SHARD_SECONDS", seconds)
         rows = "".join(f"{n},{text}\n" for n in range(2000))
-        given = argument(cloud, f"{len(text)}-{seconds}.csv", f"id,review\n{rows}", "table")
-        found: int = answered(function("preprocess"), given)["records_per_shard"]
-        return found
+        arg = argument(cloud, f"{len(text)}-{seconds}.csv", f"id,review\n{rows}", "table")
+        size: int = answered(function("preprocess"), arg)["records_per_shard"]
+        return size
 
     sentence = "I liked it a lot and more than that. "
     assert size(sentence, "1") > size(sentence * 10, "1") > size(sentence * 10, "0.1") > 1

@@ -87,8 +87,8 @@ SITUATIONS: dict[str, Callable[[Cloud, Function, pytest.MonkeyPatch], int]] = {
     "was throttled": throttled,
     "does not identify an input, or is not a CloudEvent": malformed,
     "another handler is processing": claimed,
-    "met a failing Google API": unavailable,
-    "met a defect": defect,
+    "hit a failing Google API": unavailable,
+    "hit a defect": defect,
 }
 
 

@@ -233,8 +233,8 @@ NAMES = st.sampled_from(["a", "a.txt", "a.csv", "a.json", "a.jsonl", "a.png", "a
 @fuzzed
 @given(content=documents | csv_texts.map(str.encode) | st.text().map(lambda t: t.encode("utf-16")), name=NAMES)
 def test_any_content_has_a_kind_or_a_reason(content: bytes, name: str) -> None:
-    found = outcome(lambda: recognition.sniff(content, whole=True, name=name, content_type=None))
-    assert found in {*KINDS, *REASONS}
+    result = outcome(lambda: recognition.sniff(content, whole=True, name=name, content_type=None))
+    assert result in {*KINDS, *REASONS}
 
 
 @fuzzed
@@ -268,8 +268,8 @@ def test_any_content_is_cut_into_records_or_refused(
 @fuzzed
 @given(text=csv_texts, complete=st.booleans())
 def test_any_text_is_a_table_or_none(text: str, complete: bool) -> None:
-    found = outcome(lambda: sniffer.sniff(text, complete).kind)
-    assert found in (None, "table", "timeseries", "invalid_csv")
+    result = outcome(lambda: sniffer.sniff(text, complete).kind)
+    assert result in (None, "table", "timeseries", "invalid_csv")
 
 
 @fuzzed
@@ -298,7 +298,7 @@ def test_any_damaged_image_is_decoded_or_refused(
     data = bytearray(SOUND[form])
     for place, value in damage:
         data[place % len(data)] = value
-    found = outcome(lambda: images.shrink(bytes(data[: len(data) - cut]) + tail, 32))
-    if isinstance(found, images.Encoded):
-        found = min(Image.open(io.BytesIO(found.data)).size) <= 32
-    assert found in (True, "truncated_image", "corrupt_image", "decompression_bomb")
+    result = outcome(lambda: images.shrink(bytes(data[: len(data) - cut]) + tail, 32))
+    if isinstance(result, images.Encoded):
+        result = min(Image.open(io.BytesIO(result.data)).size) <= 32
+    assert result in (True, "truncated_image", "corrupt_image", "decompression_bomb")

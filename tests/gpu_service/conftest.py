@@ -124,8 +124,8 @@ def load(folder: Callable[[str], Path]) -> Callable[[str], Model]:
     def loaded(name: str) -> Model:
         task = "text-classification" if name in TEXTS else "image-classification"
         path = folder(name)
-        found = checkpoint.Checkpoint(Entry(name=name, task=task, source=str(path)), path)
-        return Model(found, device.choose("cpu"))
+        source = checkpoint.Checkpoint(Entry(name=name, task=task, source=str(path)), path)
+        return Model(source, device.choose("cpu"))
 
     return loaded
 

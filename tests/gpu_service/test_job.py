@@ -45,12 +45,12 @@ class StoredBatch:
 
     def outputs(self) -> dict[str, int]:
         """The finished outputs, all complete, and their generations."""
-        found = {}
+        generations = {}
         for blob in self.bucket.list_blobs(prefix=self.prefix):
             if ".out." in blob.name:
                 assert blob.download_as_bytes().count(b"\n") == json.loads(blob.metadata["shard-summary"])["records"]
-                found[blob.name.removeprefix(self.prefix)] = blob.generation
-        return found
+                generations[blob.name.removeprefix(self.prefix)] = blob.generation
+        return generations
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def test_sigterm_leaves_no_partial_output_and_the_next_attempt_continues(
         process.kill()
         process.wait()
     assert process.returncode == 128 + signal.SIGTERM
-    assert lines[-1]["message"] == "the task was told to stop"
+    assert lines[-1]["message"] == "the task received SIGTERM"
     first = batch.outputs()
     assert 0 < len(first) < 40
     assert run(batch.uri) == 0

@@ -162,9 +162,9 @@ def test_opinions_of_the_sample_table(text_model):
 
 def test_opinions_of_everyday_reviews(text_model):
     good, bad = EVERYDAY_POSITIVE.strip().splitlines(), EVERYDAY_NEGATIVE.strip().splitlines()
-    found = opinions(text_model, good + bad)
+    predicted = opinions(text_model, good + bad)
     wanted = ["POSITIVE"] * len(good) + ["NEGATIVE"] * len(bad)
-    wrong = [review for review, a, b in zip(good + bad, found, wanted, strict=True) if a != b]
+    wrong = [review for review, a, b in zip(good + bad, predicted, wanted, strict=True) if a != b]
     assert 1 - len(wrong) / len(wanted) >= EVERYDAY_LEAST, wrong
 
 

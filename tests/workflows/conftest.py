@@ -83,13 +83,13 @@ class Stage:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         script, body = self.script, await request.read()
-        seen = record(request, body)
-        if "/callbacks/" in seen["path"]:
-            return self.deliver(seen)
-        script.requests.append(seen)
-        answer = script.next_answer(seen["method"], seen["path"])
+        recorded = record(request, body)
+        if "/callbacks/" in recorded["path"]:
+            return self.deliver(recorded)
+        script.requests.append(recorded)
+        answer = script.next_answer(recorded["method"], recorded["path"])
         if answer is None:
-            return web.json_response({"error": f"no route for {seen['method']} {seen['path']}"}, status=418)
+            return web.json_response({"error": f"no route for {recorded['method']} {recorded['path']}"}, status=418)
         script.in_flight += 1
         script.max_in_flight = max(script.max_in_flight, script.in_flight)
         try:
@@ -100,10 +100,10 @@ class Stage:
             script.in_flight -= 1
         if answer.get("drop"):
             return await drop(request)
-        return reply(answer, seen)
+        return reply(answer, recorded)
 
-    def deliver(self, seen: dict[str, Any]) -> web.Response:
-        request = {**seen, "url": seen["path"]}
+    def deliver(self, recorded: dict[str, Any]) -> web.Response:
+        request = {**recorded, "url": recorded["path"]}
         name = request.pop("path").removeprefix("/v1/")
         return web.json_response({}, status=self.script.callbacks.deliver(name, request, "2023-11-14T22:13:20Z"))
 
@@ -119,10 +119,10 @@ def record(request: web.BaseRequest, body: bytes) -> dict[str, Any]:
     }
 
 
-def reply(answer: dict[str, Any], seen: dict[str, Any]) -> web.Response:
+def reply(answer: dict[str, Any], recorded: dict[str, Any]) -> web.Response:
     body = "x" * answer["size"] if "size" in answer else answer.get("body", "")
     if "echo" in answer:
-        body = seen["body"][answer["echo"]]
+        body = recorded["body"][answer["echo"]]
     headers = {"content-type": "text/plain" if isinstance(body, str) else "application/json"}
     headers |= {name.lower(): value for name, value in answer.get("headers", {}).items()}
     text = body if isinstance(body, str) else json.dumps(body)

@@ -35,23 +35,23 @@ def cases(file: Path) -> list[dict[str, Any]]:
 
 def flaws(case: dict[str, Any]) -> list[str]:
     """The reasons why a case would test nothing, such as unknown keys or no expectation."""
-    found = [f"missing {key}" for key in REQUIRED - case.keys()]
-    found += [f"unknown {key}" for key in case.keys() - REQUIRED - OPTIONAL]
+    mistakes = [f"missing {key}" for key in REQUIRED - case.keys()]
+    mistakes += [f"unknown {key}" for key in case.keys() - REQUIRED - OPTIONAL]
     expect = case.get("expect") or {}
     kinds = expect.keys() & OUTCOMES.keys()
     if len(kinds) != 1:
-        found.append("expect must have one of result, error, deploy_error")
+        mistakes.append("expect must have one of result, error, deploy_error")
     places = {"line", "column"} if "deploy_error" in kinds else set()
-    found += [f"unknown expect.{key}" for key in expect.keys() - OUTCOMES.keys() - places]
+    mistakes += [f"unknown expect.{key}" for key in expect.keys() - OUTCOMES.keys() - places]
     if "error" in kinds:
-        found += [f"unknown error.{key}" for key in expect["error"].keys() - OUTCOMES["error"]]
-        found += [] if expect["error"] else ["error expects nothing"]
+        mistakes += [f"unknown error.{key}" for key in expect["error"].keys() - OUTCOMES["error"]]
+        mistakes += [] if expect["error"] else ["error expects nothing"]
     for route in case.get("routes", []):
         if route.keys() != {"method", "path", "respond"}:
-            found.append(f"a route has method, path and respond, not {sorted(route)}")
-        found += [f"unknown respond.{key}" for answer in route["respond"] for key in answer.keys() - ANSWER]
-    found += [f"unknown requests.{key}" for request in case.get("requests", []) for key in request.keys() - REQUEST]
-    return found
+            mistakes.append(f"a route has method, path and respond, not {sorted(route)}")
+        mistakes += [f"unknown respond.{key}" for answer in route["respond"] for key in answer.keys() - ANSWER]
+    mistakes += [f"unknown requests.{key}" for request in case.get("requests", []) for key in request.keys() - REQUEST]
+    return mistakes
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -125,9 +125,9 @@ def check_error(outcome: Outcome, expect: dict[str, Any]) -> None:
             assert {key: getattr(frame, key) for key in wanted} == wanted
 
 
-def check_requests(seen: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> None:
-    assert len(seen) == len(wanted), [(request["method"], request["path"]) for request in seen]
-    for request, expected in zip(seen, wanted, strict=True):
+def check_requests(received: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> None:
+    assert len(received) == len(wanted), [(request["method"], request["path"]) for request in received]
+    for request, expected in zip(received, wanted, strict=True):
         headers = {name.lower(): value for name, value in request["headers"].items()}
         for name, value in expected.get("headers", {}).items():
             assert fits(headers.get(name.lower()), value), (name, headers)

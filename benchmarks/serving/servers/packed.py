@@ -37,7 +37,7 @@ class Projection:
 
 
 class PackedDistilBert:
-    """Logits of many token sequences at once: `packed([[2, 17, 3], [2, 5, 9, 3]])` has shape (2, labels)."""
+    """Logits of many token sequences in one pass: `packed([[2, 17, 3], [2, 5, 9, 3]])` has shape (2, labels)."""
 
     def __init__(self, model: Any) -> None:
         self.embeddings = model.distilbert.embeddings

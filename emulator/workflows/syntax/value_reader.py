@@ -101,9 +101,9 @@ class ValueReader:
             if key.text not in allowed and self.is_key(key, value):
                 self.problem(f"unknown key '{key.text}' in {what}", key)
 
-    def check_unique(self, named: Iterable[tuple[str, Place]], what: str) -> None:
+    def check_unique(self, entries: Iterable[tuple[str, Place]], what: str) -> None:
         names: set[str] = set()
-        for name, at in named:
+        for name, at in entries:
             if name in names:
                 self.problem(f"duplicate {what} '{name}'", at)
             names.add(name)

@@ -69,7 +69,7 @@ def _predictions(frequency: Frequency, future: list[datetime], forecast: Forecas
 
 
 def _date(frequency: Frequency, stamp: datetime) -> str:
-    """A date for steps of a day or longer at midnight; else a date with a time."""
+    """A date if the steps are days or longer and at midnight, else a date with a time."""
     at_midnight = (stamp.hour, stamp.minute, stamp.second) == (0, 0, 0)
     return stamp.date().isoformat() if frequency.unit != "second" and at_midnight else stamp.isoformat()
 

@@ -24,7 +24,7 @@ class Frequency:
     """A grid of stamps: every `step` seconds, days or months.
 
     Args:
-        weekdays: those (0 = Monday) that a grid of days or seconds has.
+        weekdays: the weekdays (0 = Monday) that a grid of days or seconds includes.
         times: the seconds of the day that a grid of seconds has; empty for all.
         day: the day of the month of a monthly grid, which counts from `month`.
     """

@@ -37,7 +37,7 @@ class Options:
             raise _invalid("interval_width must be between 0.01 and 0.99.")
         decimal = _text(parameters, "decimal")
         if decimal not in (None, ".", ","):
-            raise _invalid("decimal must be a point or a comma.")
+            raise _invalid('decimal must be "." or ",".')
         names = ("frequency", "date_column", "value_column", "date_format")
         return cls(
             horizon=int(horizon),

@@ -29,7 +29,7 @@ from pipeline.storage import UNAVAILABLE
 from pipeline.times import timestamp
 from pipeline.verdicts import Verdict
 
-MAX_SECONDS = 240.0  # before a new message continues: the function may take 540 s, the delivery of the order 600 s
+MAX_SECONDS = 240.0  # before a new message continues: the function may take 540 s, the delivery of its message 600 s
 MAX_PULLED = 1000  # messages per request
 CONCURRENCY = 8
 
@@ -46,7 +46,7 @@ class Taken:
 
     @property
     def word(self) -> str:
-        """The word under which it is counted; `running` if another handler has claimed its object."""
+        """The name of its count; `running` if another handler has claimed its object."""
         if isinstance(self.result, Verdict):
             return self.result.word
         return "running" if isinstance(self.result, InProgressError) else "failed"
@@ -68,7 +68,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """An order to collect up to `limit` notifications; None for all that wait."""
+    """A command to collect up to `limit` notifications; None for all that wait."""
 
     limit: int | None = None
 
@@ -92,14 +92,14 @@ def parse(value: object) -> Collection:
 def run(
     deployment: Deployment, collection: Collection, receipt: Receipt, clock: Callable[[], float] = time.monotonic
 ) -> tuple[Verdict, Collection | None]:
-    """Takes in the waiting objects, one round after another; safe to repeat and to run concurrently.
+    """Accepts the waiting objects in rounds; safe to repeat and to run concurrently.
 
     Returns:
         The counts, and the collection that continues this one; None when nothing waits, or the limit or the hour's
         executions are used up.
 
     Raises:
-        Exception: the failure of one message, which is delivered again; the others of its round are handled.
+        Exception: the failure of one message, which is redelivered; the others of its round are handled.
     """
     settings = deployment.settings
     if not settings.collect_subscription:
@@ -122,9 +122,9 @@ def run(
 
 
 def _run_round(deployment: Deployment, pulled: list[Pulled], receipt: Receipt, counts: Counter[str]) -> None:
-    """Takes in the objects of messages pulled together, and acknowledges the messages that are done.
+    """Accepts the objects of messages pulled together, and acknowledges the messages that are done.
 
-    A message whose object another handler has claimed is neither acknowledged nor given back: its deadline returns it.
+    A message whose object another handler has claimed is left until its deadline, which redelivers it.
     """
     with ThreadPoolExecutor(CONCURRENCY) as pool:
         round_ = list(pool.map(lambda one: Taken(one, _take_in(deployment, one.message)), pulled))

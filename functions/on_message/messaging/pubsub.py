@@ -36,7 +36,7 @@ def publish(topic: str, body: dict[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """A message, leased until it is acknowledged or given back, or its deadline expires."""
+    """A message, leased until it is acknowledged or returned, or its deadline expires."""
 
     ack_id: str
     message: Message
@@ -77,7 +77,7 @@ def give_back(subscription: str, ack_ids: Sequence[str]) -> None:
 
 
 def _read(subscription: str, received: "ReceivedMessage") -> Pulled:
-    """The message as a push delivers it, with the subscription for the topic, which a pull does not tell."""
+    """The message as a push delivers it, with the subscription's name for the topic's, which a pull does not report."""
     message = received.message
     published: datetime | None = message.publish_time
     read = Message(

@@ -1,4 +1,4 @@
-"""Routes messages: Cloud Storage notifications, inline instances, manifests, and orders to the pipeline itself."""
+"""Routes messages: Cloud Storage notifications, inline instances, manifests, and commands to the pipeline itself."""
 
 from dataclasses import replace
 from typing import Any
@@ -18,7 +18,7 @@ UNKNOWN = 'The message must have "instances", the "id" and "inputs" of a manifes
 
 
 def take_in(deployment: Deployment, message: Message, receipt: Receipt) -> Verdict:
-    """Does what a message asks for; an invalid one ends in a rejection under its own topic and id.
+    """Handles a message; an invalid one is rejected under its own topic and id.
 
     Raises:
         InProgressError: another handler has just claimed the same job.
@@ -59,7 +59,7 @@ def _take_in_instances(deployment: Deployment, job: Job, body: dict[str, Any]) -
 
 
 def _carry_out(deployment: Deployment, message: Message, body: dict[str, Any], receipt: Receipt) -> Verdict:
-    """Carries out an order; what it leaves undone continues in a message to the same topic."""
+    """Runs a command; the work beyond its limits continues in a message to the same topic."""
     following: sweep.Sweep | replay.Replay | collect.Collection | None
     if "sweep" in body:
         verdict, following = sweep.run(deployment, sweep.parse(body["sweep"]), receipt)

@@ -57,7 +57,7 @@ def decode_head(head: bytes, *, whole: bool) -> str:
 
 
 def lines(stream: IO[bytes], codec: str, limit: int, *, newline: str = "") -> Iterator[str]:
-    """Decodes a stream's lines, each with its ending; one of more than `limit` characters is cut to one more than that.
+    """Decodes a stream's lines, each with its ending; a line longer than `limit` characters is cut to `limit` + 1.
 
     Args:
         newline: as for `open`: what ends a line, or "" for any line ending.

@@ -54,7 +54,7 @@ class Message:
         data = event.data
         message = data.get("message") if isinstance(data, dict) else None
         if not isinstance(message, dict):
-            raise MalformedError("The event's data must hold a message.")
+            raise MalformedError("The event's data must contain a message.")
         message_id = message.get("messageId") or message.get("message_id")
         if not isinstance(message_id, str) or not MESSAGE_ID.fullmatch(message_id):
             raise MalformedError("message.messageId must be a string of letters, digits, dots, dashes.")

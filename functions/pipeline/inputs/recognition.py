@@ -34,7 +34,7 @@ def sniff(head: bytes, *, whole: bool, name: str, content_type: str | None) -> s
         return _binary(media_type, promised)
     text = _text(head, promised, whole=whole)
     if not text.strip():
-        raise RejectedError("empty", "The input holds only white space.")
+        raise RejectedError("empty", "The input contains only white space.")
     if contradicted := promised & {"image", "other"}:
         raise _mismatch(contradicted, "text")
     if MARKUP.match(text):
@@ -117,5 +117,5 @@ def _is_evident(table: sniffer.Table) -> bool:
 def _mismatch(promised: frozenset[str], content: str) -> RejectedError:
     words = " and ".join(WORDS[family] for family in sorted(promised))
     return RejectedError(
-        "content_mismatch", f"The name or content type promises {words}, but the content is {content}."
+        "content_mismatch", f"The name or content type indicates {words}, but the content is {content}."
     )

@@ -200,5 +200,7 @@ def _is_convincing(table: Table, share: float) -> bool:
         return only.type == "image" or (table.header and only.name.casefold() in PAYLOAD_NAMES and share == 1)
     if all(column.type == "empty" for column in table.columns):
         return False
-    named = table.header and any(words(column.name) & (PAYLOAD_NAMES | OTHER_NAMES) for column in table.columns)
-    return named or (share >= SHARE and (table.typed > 0 or table.header)) or table.kind == "timeseries"
+    has_known_names = table.header and any(
+        words(column.name) & (PAYLOAD_NAMES | OTHER_NAMES) for column in table.columns
+    )
+    return has_known_names or (share >= SHARE and (table.typed > 0 or table.header)) or table.kind == "timeseries"

@@ -65,7 +65,7 @@ def _settle(deployment: Deployment, job: Job, lineage: Lineage, shape: Shape, an
         schema.check_answer("prediction", answer)
         return outcomes.settle(deployment, job, results.of_prediction(deployment.settings, job, lineage, answer))
     schema.check_answer("batch" if shape == "batch" else "forecast", answer)
-    if settled := outcomes.resume(deployment, job):  # else its data would be staged again for nothing
+    if settled := outcomes.resume(deployment, job):  # else its data would be staged again needlessly
         return settled
     build = results.of_batch if shape == "batch" else results.of_forecast
     return outcomes.settle(deployment, job, *build(deployment, job, lineage, answer))

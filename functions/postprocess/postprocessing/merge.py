@@ -82,7 +82,7 @@ class _Merge:
         return str(target.name)
 
     def _stand_in(self, shard: int, error: Error) -> tuple[str, Counter[str]]:
-        """Writes what a lost shard has for an output: the error for each record."""
+        """Writes the output of a lost shard: the error for each record."""
         target = self._blob()
         codes: Counter[str] = Counter()
         with target.open("wb", content_type=target.content_type, chunk_size=CHUNK_BYTES) as out:

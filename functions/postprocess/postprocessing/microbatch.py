@@ -62,10 +62,10 @@ def conclude(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
     failure: dict[str, Any] = error or ((batch or {}).get("errors") or [SHARD_LOST])[0]
 
     def concluded(member: Job) -> str:
-        if found := predicted.get(member.id):
-            revisions = {**lineage.service_revisions, "gpu_service": found.revision}
+        if prediction := predicted.get(member.id):
+            revisions = {**lineage.service_revisions, "gpu_service": prediction.revision}
             own = replace(lineage, service_revisions=revisions)
-            outcome = conclusion.settle(deployment, member, own, "prediction", found.answer)
+            outcome = conclusion.settle(deployment, member, own, "prediction", prediction.answer)
         else:
             outcome = conclusion.settle(deployment, member, lineage, "error", failure)
         with logs.bound(job=member.id):
@@ -81,7 +81,7 @@ def _predicted(work: "Bucket", job: Job, answer: dict[str, Any]) -> dict[str, Pr
     """The predictions by member; those of shards without output are missing."""
     schema.check_answer("batch", answer)
     batch = Batch.parse(answer, work, job.id)
-    return {member: found for shard in range(batch.shards) for member, found in _of_shard(work, batch, shard)}
+    return {member: prediction for shard in range(batch.shards) for member, prediction in _of_shard(work, batch, shard)}
 
 
 def _of_shard(work: "Bucket", batch: Batch, shard: int) -> Iterator[tuple[str, Predicted]]:

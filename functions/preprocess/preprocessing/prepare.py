@@ -37,7 +37,7 @@ def prepare(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
     if is_message and job.kind != "manifest":
         answer = _single(_of_message(settings, job), job, work)
     elif source.bucket != settings.input_bucket and not (is_message or microbatches.is_kept(work, job)):
-        raise MalformedError(f"The bucket {source.bucket!r} is not one that inputs are read from.")
+        raise MalformedError(f"Inputs are not read from the bucket {source.bucket!r}.")
     elif job.kind in SINGLE:
         answer = _single([single.instance(settings, job, single.fetch(settings, job))], job, work)
     else:

@@ -25,8 +25,8 @@ class OpenTable:
 def opened(source: Input, head: objects.Head, limit: int) -> Iterator[OpenTable]:
     """Opens a CSV at its first row of data.
 
-    A short row is filled up. A long one has everything past its last column in that column, delimiters included,
-    as text reads whose commas nobody quoted.
+    A short row is padded. In a long row, everything past the last column belongs to that column, delimiters
+    included: usually it is text with unquoted commas.
     """
     sample = text.decode_head(head.data, whole=head.whole)
     table = sniffer.sniff(sample, head.whole)

@@ -136,14 +136,14 @@ class Module:
 
     def properties(self, reader: str) -> list[tuple[str, str]]:
         body = self.classes[reader].body if reader in self.classes else []
-        found = [
+        attributes = [
             (node.name, ast.unparse(node.returns))
             for node in body
             if isinstance(node, ast.FunctionDef)
             and node.returns
             and any(ast.unparse(decorator) == "builtins.property" for decorator in node.decorator_list)
         ]
-        return [(name, hint) for name, hint in found if not INHERITED.search(name)]
+        return [(name, hint) for name, hint in attributes if not INHERITED.search(name)]
 
     def nested(self, hint: str) -> str | None:
         names = [name for name in re.findall(r"\w+", hint) if name in self.classes]

@@ -149,13 +149,13 @@ class Handler(grpc.GenericRpcHandler):
 @contextmanager
 def serving() -> Iterator[dict[str, str]]:
     """Serves every provider on loopback and yields the variable that tells terraform where."""
-    found, servers = {}, []
+    reattach, servers = {}, []
     for name in SCHEMA:
         server = grpc.server(futures.ThreadPoolExecutor(4), handlers=[Handler(Provider(name))])
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         servers.append(server)
-        found[f"registry.terraform.io/hashicorp/{name}"] = {
+        reattach[f"registry.terraform.io/hashicorp/{name}"] = {
             "Protocol": "grpc",
             "ProtocolVersion": 5,
             "Pid": os.getpid(),
@@ -163,7 +163,7 @@ def serving() -> Iterator[dict[str, str]]:
             "Addr": {"Network": "tcp", "String": f"127.0.0.1:{port}"},
         }
     try:
-        yield {"TF_REATTACH_PROVIDERS": json.dumps(found)}
+        yield {"TF_REATTACH_PROVIDERS": json.dumps(reattach)}
     finally:
         for server in servers:
             server.stop(None).wait()

@@ -24,8 +24,8 @@ def test_tasks_receive_their_index_and_the_overrides(tmp_path: Path) -> None:
             assert "failedCount" not in execution
             assert execution["conditions"][0]["state"] == "CONDITION_SUCCEEDED"
             assert execution["createTime"] <= execution["startTime"] < execution["completionTime"]
-            seen = sorted(cloud.seen(), key=lambda task: task["env"]["CLOUD_RUN_TASK_INDEX"])
-            for index, task in enumerate(seen):
+            tasks = sorted(cloud.seen(), key=lambda task: task["env"]["CLOUD_RUN_TASK_INDEX"])
+            for index, task in enumerate(tasks):
                 assert task["args"] == ["other"]
                 assert task["env"] == {
                     "CLOUD_RUN_JOB": "toy",
@@ -64,7 +64,7 @@ def test_failing_task_is_retried_and_then_fails_the_operation(tmp_path: Path) ->
             counts = {name: execution[name] for name in ("succeededCount", "failedCount", "retriedCount")}
             assert counts == {"succeededCount": 1, "failedCount": 1, "retriedCount": 2}
             assert execution["conditions"][0]["executionReason"] == "NON_ZERO_EXIT_CODE"
-            attempts = [seen["env"] for seen in cloud.seen() if seen["env"]["CLOUD_RUN_TASK_INDEX"] == "1"]
+            attempts = [attempt["env"] for attempt in cloud.seen() if attempt["env"]["CLOUD_RUN_TASK_INDEX"] == "1"]
             assert [env["CLOUD_RUN_TASK_ATTEMPT"] for env in attempts] == ["0", "1", "2"]
             failed = await cloud.call("GET", f"{execution['name']}/tasks/{task}")
             assert (failed["retried"], failed["lastAttemptResult"]["exitCode"]) == (2, 3)
@@ -158,7 +158,7 @@ def test_cancelled_execution_ends_without_an_error(tmp_path: Path) -> None:
             )
             assert ran["response"]["cancelledCount"] == 3
             assert ran["response"]["conditions"][0]["executionReason"] == "CANCELLED"
-            assert [seen.get("told", False) for seen in cloud.seen()] == [False, True]
+            assert [task.get("told", False) for task in cloud.seen()] == [False, True]
             again = await cloud.call("POST", f"{name}:cancel", 400)
             assert again["error"]["status"] == "FAILED_PRECONDITION"
 
@@ -201,7 +201,7 @@ def test_interrupted_execution_resumes_its_unfinished_tasks_after_a_restart(tmp_
         async with running(tmp_path, do, "parallelism: 1", data=data) as cloud:
             execution = (await cloud.done(begun))["response"]
             assert (execution["succeededCount"], execution.get("retriedCount", 0)) == (3, 0)
-            ran = [seen["env"] for seen in cloud.seen()]
+            ran = [task["env"] for task in cloud.seen()]
             assert [env["CLOUD_RUN_TASK_INDEX"] for env in ran] == ["0", "1", "1", "2"]
             assert {env["CLOUD_RUN_TASK_ATTEMPT"] for env in ran} == {"0"}
 

@@ -91,7 +91,7 @@ def test_job_resumes_after_the_emulator_is_killed_and_ends_when_it_stops(toy: To
     url = f"http://{toy.up()['http']}/v2"
     ended = httpx.post(f"{url}/{begun['name']}:wait", json={}, timeout=30).json()
     assert ended["response"]["succeededCount"] == 2
-    assert [seen["env"]["CLOUD_RUN_TASK_INDEX"] for seen in toy.seen] == ["0", "1", "1"]
+    assert [task["env"]["CLOUD_RUN_TASK_INDEX"] for task in toy.seen] == ["0", "1", "1"]
     assert toy.seen[0]["env"]["TOY_STACK"] == url.removesuffix("/v2")
 
     (toy.folder / "gate").unlink()

@@ -170,8 +170,8 @@ def test_a_large_body_arrives_complete_in_both_directions(chunked: bool) -> None
             yield content[start : start + 300_000]
 
     async def digest(request: web.Request) -> web.StreamResponse:
-        found = hashlib.sha256(await request.read()).hexdigest()
-        return web.Response(body=content, headers={"Digest": found})
+        digest = hashlib.sha256(await request.read()).hexdigest()
+        return web.Response(body=content, headers={"Digest": digest})
 
     async def check() -> None:
         async with behind_app(digest) as rig:
@@ -387,18 +387,18 @@ def test_malformed_requests_are_refused(sent: bytes, expected: int) -> None:
 
 @run
 async def test_pipelined_requests_get_one_response_and_a_closed_connection() -> None:
-    asked = 0
+    requests = 0
 
     async def count(request: web.Request) -> web.StreamResponse:
-        nonlocal asked
-        asked += 1
+        nonlocal requests
+        requests += 1
         return web.Response(text="ok")
 
     async with behind_app(count) as rig:
         reader, writer = await rig.raw()
         bearer = (await rig.bearer())["Authorization"]
         writer.write(f"GET / HTTP/1.1\r\nHost: {rig.host}\r\nAuthorization: {bearer}\r\n\r\n".encode() * 3)
-        assert (await reader.read()).count(b"HTTP/1.1 200") == asked == 1
+        assert (await reader.read()).count(b"HTTP/1.1 200") == requests == 1
         writer.close()
 
 

@@ -44,17 +44,17 @@ def get(http: str, path: str, **headers: str) -> httpx.Response:
 
 def claims(http: str, token: str) -> dict[str, object]:
     certificates = f"http://{http}/oauth2/v1/certs"
-    found: dict[str, object] = id_token.verify_token(token, Request(), audience=URL, certs_url=certificates)
-    return found
+    verified: dict[str, object] = id_token.verify_token(token, Request(), audience=URL, certs_url=certificates)
+    return verified
 
 
 def test_google_auth_fetches_a_token_of_the_developer(http: str) -> None:
-    told = {"GCE_METADATA_HOST": http, "GCE_METADATA_IP": http}
+    environment = {"GCE_METADATA_HOST": http, "GCE_METADATA_IP": http}
     left = {name: value for name, value in os.environ.items() if name != "GOOGLE_APPLICATION_CREDENTIALS"}
     command = [sys.executable, "-c", FETCH, URL]
-    fetched = subprocess.run(command, env=left | told, capture_output=True, text=True, check=True)
-    found = claims(http, fetched.stdout.strip())
-    assert (found["email"], found["aud"]) == ("developer@p.iam.gserviceaccount.com", URL)
+    fetched = subprocess.run(command, env=left | environment, capture_output=True, text=True, check=True)
+    identity = claims(http, fetched.stdout.strip())
+    assert (identity["email"], identity["aud"]) == ("developer@p.iam.gserviceaccount.com", URL)
 
 
 def test_tokens_are_issued_for_every_account_of_the_stack(http: str) -> None:

@@ -47,8 +47,8 @@ def account(name: str) -> str:
 def test_invokers_come_from_the_file_or_from_the_callers_in_the_stack(
     stack: Stack, service: str, expected: set[str] | None
 ) -> None:
-    (found,) = (each for each in stack.services if each.name == service)
-    assert policy.invokers(stack, found) == expected
+    (match,) = (each for each in stack.services if each.name == service)
+    assert policy.invokers(stack, match) == expected
 
 
 def test_accounts_are_those_of_the_stack(stack: Stack) -> None:

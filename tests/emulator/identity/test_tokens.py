@@ -54,8 +54,8 @@ def test_tokens_are_cached_and_renewed_before_they_expire():
 
 
 def test_access_tokens_carry_scopes_instead_of_an_audience():
-    asked = TokenRequest("OAuth2", None, ("a", "b"), "runner@x")
-    claims = jwt.decode(asyncio.run(TokenIssuer().mint(asked)), verify=False)
+    request = TokenRequest("OAuth2", None, ("a", "b"), "runner@x")
+    claims = jwt.decode(asyncio.run(TokenIssuer().mint(request)), verify=False)
     assert claims["scope"] == "a b"
     assert "aud" not in claims
 

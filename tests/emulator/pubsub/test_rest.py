@@ -90,8 +90,8 @@ def test_policy_is_read_modified_and_written(http: TestClient) -> None:
     assert written["bindings"] == policy["bindings"]
     assert ok(http.get(f"{TOPIC}:getIamPolicy")) == written
     assert http.post(f"{TOPIC}:setIamPolicy", json={"policy": policy}).status_code == 409, "the etag is stale"
-    asked = {"permissions": ["pubsub.topics.publish"]}
-    assert ok(http.post(f"{TOPIC}:testIamPermissions", json=asked)) == asked
+    body = {"permissions": ["pubsub.topics.publish"]}
+    assert ok(http.post(f"{TOPIC}:testIamPermissions", json=body)) == body
     assert http.get("/v1/projects/p/topics/missing:getIamPolicy").status_code == 404
 
 

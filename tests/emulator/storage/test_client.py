@@ -23,11 +23,11 @@ MIB = 1 << 20
 def test_any_valid_name_works(bucket: storage.Bucket, name: str) -> None:
     bucket.blob(name).upload_from_string(b"content", content_type="text/x-test")
     assert [blob.name for blob in bucket.list_blobs()] == [name]
-    found = bucket.get_blob(name)
-    assert (found.name, found.size, found.content_type) == (name, 7, "text/x-test")
-    assert bucket.blob(name).download_as_bytes() == found.download_as_bytes() == b"content"
-    bucket.copy_blob(found, bucket, "copy")
-    found.delete()
+    fetched = bucket.get_blob(name)
+    assert (fetched.name, fetched.size, fetched.content_type) == (name, 7, "text/x-test")
+    assert bucket.blob(name).download_as_bytes() == fetched.download_as_bytes() == b"content"
+    bucket.copy_blob(fetched, bucket, "copy")
+    fetched.delete()
     assert not bucket.blob(name).exists()
 
 
@@ -266,17 +266,17 @@ def test_holds_and_retention_forbid_deletion(bucket: storage.Bucket) -> None:
 
 
 def test_notifications_are_created_listed_and_deleted(bucket: storage.Bucket) -> None:
-    asked = bucket.notification(
+    notification = bucket.notification(
         topic_name="uploads", payload_format="JSON_API_V1", event_types=["OBJECT_FINALIZE"], blob_name_prefix="in/"
     )
-    asked.create()
+    notification.create()
     (listed,) = bucket.list_notifications()
     assert (listed.topic_name, listed.event_types, listed.blob_name_prefix) == ("uploads", ["OBJECT_FINALIZE"], "in/")
-    assert bucket.get_notification(asked.notification_id).payload_format == "JSON_API_V1"
-    asked.delete()
+    assert bucket.get_notification(notification.notification_id).payload_format == "JSON_API_V1"
+    notification.delete()
     assert list(bucket.list_notifications()) == []
     with pytest.raises(exceptions.NotFound):
-        bucket.get_notification(asked.notification_id)
+        bucket.get_notification(notification.notification_id)
 
 
 def test_policies_are_stored(bucket: storage.Bucket) -> None:

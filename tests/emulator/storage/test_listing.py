@@ -56,9 +56,9 @@ def test_versions_and_fields(bucket: storage.Bucket, store: Store) -> None:
     for _ in range(3):
         store.objects.create("bucket-1", "v", b"x", {"metadata": {"a": "b"}})
     for page_size in (1, 2, 10):
-        found = list(bucket.list_blobs(versions=True, page_size=page_size))
-        assert [blob.generation for blob in found] == sorted({blob.generation for blob in found})
-        assert len(found) == 3
+        blobs = list(bucket.list_blobs(versions=True, page_size=page_size))
+        assert [blob.generation for blob in blobs] == sorted({blob.generation for blob in blobs})
+        assert len(blobs) == 3
     (projected,) = bucket.list_blobs(fields="items(name,metadata/a),nextPageToken")
     assert projected._properties == {"name": "v", "metadata": {"a": "b"}}
 

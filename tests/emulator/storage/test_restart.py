@@ -65,17 +65,17 @@ def test_acknowledged_objects_survive_a_kill(tmp_path: Path, seed: int) -> None:
         thread.join()
 
     store = Store(tmp_path)
-    found = {stored.name: stored for stored in store.objects.listing("bucket-1").objects}
+    objects = {stored.name: stored for stored in store.objects.listing("bucket-1").objects}
     for name, digest in acknowledged.items():
         assert hashlib.sha256(store.objects.read("bucket-1", name)).hexdigest() == digest
-    assert len(found) - len(acknowledged) in range(len(threads) + 1), "at most one unanswered upload of each writer"
-    for stored in found.values():
+    assert len(objects) - len(acknowledged) in range(len(threads) + 1), "at most one unanswered upload of each writer"
+    for stored in objects.values():
         content = store.contents.measure(stored.content)
         assert (content.size, content.checksums.crc32c) == (stored.size, stored.fields["crc32c"])
     announced = {change.resource["name"] for change in store.outbox(limit=100_000)}
-    assert announced == set(found)
+    assert announced == set(objects)
     sessions = 4
-    assert sum(1 for file in tmp_path.glob("contents/*/*")) <= len(found) + sessions
+    assert sum(1 for file in tmp_path.glob("contents/*/*")) <= len(objects) + sessions
     store.close()
 
 
@@ -105,8 +105,8 @@ def test_a_session_continues_after_a_kill(tmp_path: Path) -> None:
     again = Server(tmp_path)
     try:
         moved = session.replace(server.url, again.url)
-        asked = httpx.put(moved, content=b"", headers={"content-range": "bytes */*"})
-        assert (asked.status_code, asked.headers["range"]) == (308, f"bytes=0-{2 * QUANTUM - 1}")
+        status = httpx.put(moved, content=b"", headers={"content-range": "bytes */*"})
+        assert (status.status_code, status.headers["range"]) == (308, f"bytes=0-{2 * QUANTUM - 1}")
         rest = {"content-range": f"bytes {2 * QUANTUM}-{len(data) - 1}/{len(data)}"}
         assert httpx.put(moved, content=data[2 * QUANTUM :], headers=rest).status_code == 200
         assert httpx.get(f"{again.url}/bucket-1/big").content == data

@@ -45,8 +45,8 @@ def test_a_session_reports_its_progress(http: httpx.Client, session: str) -> Non
     assert (fresh.status_code, fresh.headers.get("range")) == (308, None)
     first = put(http, session, data[:QUANTUM], f"0-{QUANTUM - 1}/*")
     assert (first.status_code, first.headers["range"]) == (308, f"bytes=0-{QUANTUM - 1}")
-    asked = put(http, session, b"", f"*/{len(data)}")
-    assert (asked.status_code, asked.headers["range"]) == (308, f"bytes=0-{QUANTUM - 1}")
+    status = put(http, session, b"", f"*/{len(data)}")
+    assert (status.status_code, status.headers["range"]) == (308, f"bytes=0-{QUANTUM - 1}")
     done = put(http, session, data[QUANTUM:], f"{QUANTUM}-{len(data) - 1}/{len(data)}")
     assert (done.status_code, done.json()["size"]) == (200, str(len(data)))
     for repeated in (put(http, session, b"", f"*/{len(data)}"), put(http, session, data[-10:], "0-9/10")):
@@ -80,9 +80,9 @@ def test_a_broken_connection_keeps_what_arrived(http: httpx.Client, session: str
         raw.sendall(head.encode() + data[: 2 * QUANTUM + 1000])
     kept = -1
     while kept != 2 * QUANTUM:
-        asked = put(http, session, b"", f"*/{len(data)}")
-        assert asked.status_code == 308
-        kept = int(asked.headers["range"].rpartition("-")[2]) + 1 if "range" in asked.headers else 0
+        status = put(http, session, b"", f"*/{len(data)}")
+        assert status.status_code == 308
+        kept = int(status.headers["range"].rpartition("-")[2]) + 1 if "range" in status.headers else 0
         assert kept in {0, QUANTUM, 2 * QUANTUM}
     done = put(http, session, data[kept:], f"{kept}-{len(data) - 1}/{len(data)}")
     assert http.get(done.json()["mediaLink"]).content == data

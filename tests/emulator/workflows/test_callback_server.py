@@ -57,12 +57,12 @@ async def statuses(calls: list[tuple[str, str, dict[str, Any]]]) -> list[int]:
     registry = CallbackRegistry()
     async with CallbackServer(registry), aiohttp.ClientSession() as client:
         name = registry.create(EXECUTION, "POST").name
-        found = []
+        statuses = []
         for method, path, options in calls:
             url = registry.base_url + path.replace("CALLBACK", name)
             async with client.request(method, url, **options) as answer:
-                found.append(answer.status)
-        return found
+                statuses.append(answer.status)
+        return statuses
 
 
 def test_statuses_of_delivered_and_refused_requests() -> None:

@@ -47,9 +47,9 @@ def test_unreadable_yaml_is_a_problem() -> None:
     ],
 )  # fmt: skip
 def test_warnings(source: str, words: str) -> None:
-    found = check(source, "w.yaml")
-    assert [problem.severity for problem in found] == ["warning"]
-    assert words in found[0].message
+    problems = check(source, "w.yaml")
+    assert [problem.severity for problem in problems] == ["warning"]
+    assert words in problems[0].message
 
 
 def test_the_fix_for_an_embedded_expression_works() -> None:

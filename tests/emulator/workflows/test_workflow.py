@@ -123,12 +123,12 @@ def test_an_endless_loop_can_be_cancelled() -> None:
 
 
 def test_observer_sees_steps_with_their_parents(execute: Execute) -> None:
-    seen: list[tuple[str, str, str | None, object]] = []
+    entries: list[tuple[str, str, str | None, object]] = []
 
     class Watch(Observer):
         def step_ended(self, entry: StepEntry) -> None:
             parent = entry.parent.step_type if entry.parent else None
-            seen.append((entry.step, entry.step_type, parent, entry.exception))
+            entries.append((entry.step, entry.step_type, parent, entry.exception))
 
     source = """
 - loop:
@@ -147,7 +147,7 @@ def test_observer_sees_steps_with_their_parents(execute: Execute) -> None:
         - good: {return: ok}
 """
     assert execute(source, observer=Watch()).result == "ok"
-    assert seen == [
+    assert entries == [
         ("set", "STEP_ASSIGN", "STEP_FOR_ITERATION", None),
         ("loop", "STEP_FOR_ITERATION", "STEP_FOR", None),
         ("loop", "STEP_FOR", None, None),

@@ -76,14 +76,14 @@ def test_lists_are_newest_first_and_pages_do_not_shift(rest, deploy, finish):
         finish(name)
     first = rest.get(f"/workflows/{workflow}/executions", params={"pageSize": 2}).json()
     finish(start(rest, workflow, argument="99")["name"])
-    seen, page = [], first
+    listed, page = [], first
     while True:
-        seen += [execution["name"] for execution in page["executions"]]
+        listed += [execution["name"] for execution in page["executions"]]
         if "nextPageToken" not in page:
             break
         params = {"pageSize": 2, "pageToken": page["nextPageToken"]}
         page = rest.get(f"/workflows/{workflow}/executions", params=params).json()
-    assert seen == names[::-1]
+    assert listed == names[::-1]
 
 
 FAILS_ABOVE_TWO = """

@@ -21,8 +21,8 @@ SLEEPS = "main: {steps: [{nap: {call: sys.sleep, args: {seconds: 900}}}]}"
 
 def test_the_life_of_an_execution(executions, deploy, finish):
     workflow = f"{LOCATION}/workflows/" + deploy("main: {params: [n], steps: [{done: {return: '${n + 1}'}}]}")
-    asked = Execution(argument="41", labels={"job": "abc"}, call_log_level=Execution.CallLogLevel.LOG_ALL_CALLS)
-    created = executions.create_execution(parent=workflow, execution=asked, timeout=10)
+    execution = Execution(argument="41", labels={"job": "abc"}, call_log_level=Execution.CallLogLevel.LOG_ALL_CALLS)
+    created = executions.create_execution(parent=workflow, execution=execution, timeout=10)
     assert created.state is Execution.State.ACTIVE
     finish(created.name)
     done = executions.get_execution(name=created.name)
@@ -49,10 +49,10 @@ def test_client_reads_every_page(executions, deploy, finish):
     names = [executions.create_execution(parent=workflow, execution=Execution(argument=str(n))).name for n in range(5)]
     for name in names:
         finish(name)
-    asked = ListExecutionsRequest(
+    request = ListExecutionsRequest(
         parent=workflow, page_size=2, view=ExecutionView.FULL, filter='state="SUCCEEDED"', order_by="startTime"
     )
-    listed = list(executions.list_executions(asked))
+    listed = list(executions.list_executions(request))
     assert [execution.name for execution in listed] == names
     assert [execution.result for execution in listed] == ["0", "1", "2", "3", "4"]
 

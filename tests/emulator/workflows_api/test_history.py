@@ -61,13 +61,13 @@ def test_branches_name_their_thread():
 
 def test_neighbours_share_a_parent():
     entries = run("[{a: {assign: [{x: 1}]}}, {b: {steps: [{c: {assign: [{x: 2}]}}]}}, {d: {return: 1}}]").entries()
-    found = {entry["step"]: entry for entry in entries}
-    links = {step: entry.get("navigationInfo", {}) for step, entry in found.items()}
-    ids = {step: entry["entryId"] for step, entry in found.items()}
+    by_step = {entry["step"]: entry for entry in entries}
+    links = {step: entry.get("navigationInfo", {}) for step, entry in by_step.items()}
+    ids = {step: entry["entryId"] for step, entry in by_step.items()}
     assert (links["a"]["next"], links["d"]["previous"]) == (ids["b"], ids["b"])
     assert links["c"] == {"parent": ids["b"]}
-    assert found["a"]["createTime"] == "1970-01-01T00:00:01Z"
-    assert found["a"]["updateTime"] == "1970-01-01T00:00:02Z"
+    assert by_step["a"]["createTime"] == "1970-01-01T00:00:01Z"
+    assert by_step["a"]["updateTime"] == "1970-01-01T00:00:02Z"
 
 
 def test_only_the_first_entries_are_kept_but_the_last_step_is_known(monkeypatch):

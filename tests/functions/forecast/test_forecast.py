@@ -231,7 +231,7 @@ def test_offsets_are_converted_to_utc_with_a_note(forecast):
     assert any("UTC" in note for note in answer["series"]["notes"])
 
 
-# --- what is left out ------------------------------------------------------------------------------
+# --- rows that are dropped -------------------------------------------------------------------------
 
 
 def test_gaps_are_bridged_and_counted(forecast):
@@ -397,9 +397,9 @@ def test_concurrent_requests_do_not_affect_each_other(storage):
     app_ = functions_framework.create_app("forecast", str(MAIN))
     blob = storage.bucket("input").blob("series.csv")
     blob.upload_from_string(table(DAILY, values(120)))
-    asked = argument(blob.generation, blob.size, {"horizon": 5})
+    body = argument(blob.generation, blob.size, {"horizon": 5})
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: app_.test_client().post("/", json=asked).get_json()["predictions"], range(4)))
+        answers = list(pool.map(lambda _: app_.test_client().post("/", json=body).get_json()["predictions"], range(4)))
     assert all(answer == answers[0] for answer in answers)
 
 
@@ -455,9 +455,9 @@ def test_beats_the_seasonal_naive_out_of_sample(forecast, freq, season, count):
     stamps, truth = pd.date_range("2018-01-01", periods=count + horizon, freq=freq), values(count + horizon, season)
     pattern = "%Y-%m-%d %H:%M" if freq == "h" else "%Y-%m-%d"
     answer = forecast(table(stamps[:count], truth[:count], pattern), horizon=horizon)
-    found = np.array([entry["prediction"] for entry in answer["predictions"]])
+    predicted = np.array([entry["prediction"] for entry in answer["predictions"]])
     naive = np.resize(truth[count - season : count], horizon)
-    assert np.abs(found - truth[count:]).mean() < 0.8 * np.abs(naive - truth[count:]).mean()
+    assert np.abs(predicted - truth[count:]).mean() < 0.8 * np.abs(naive - truth[count:]).mean()
     assert answer["backtest"]["beats_naive"] is True
     inside = [
         low["lower"] <= value <= low["upper"] for low, value in zip(answer["predictions"], truth[count:], strict=True)

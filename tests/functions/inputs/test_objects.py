@@ -56,8 +56,8 @@ def test_a_truncated_response_is_a_failure_to_retry_not_a_short_input(size: int,
     [(0, 0, True), (10, 10, True), (HEAD_BYTES, HEAD_BYTES, True), (99_999, HEAD_BYTES, False)],
 )
 def test_a_complete_response_is_the_head(size: int, sent: int, whole: bool) -> None:
-    found = objects.head(Input("bucket", str(sent), 1, size))
-    assert (len(found.data), found.whole) == (sent, whole)
+    head = objects.head(Input("bucket", str(sent), 1, size))
+    assert (len(head.data), head.whole) == (sent, whole)
 
 
 def test_only_the_object_is_requested() -> None:

@@ -19,8 +19,8 @@ def start(cloud: Cloud, function: Function, **metadata: str) -> dict[str, Any]:
 
 
 def test_a_side_car_requests_model_and_parameters(cloud: Cloud, function: Function) -> None:
-    asked = {"model": {"name": "sentiment", "version": "2"}, "parameters": {"top_k": 2}, "text_column": "review"}
-    sidecar = cloud.upload("a.csv.parameters.json", json.dumps(asked))
+    requested = {"model": {"name": "sentiment", "version": "2"}, "parameters": {"top_k": 2}, "text_column": "review"}
+    sidecar = cloud.upload("a.csv.parameters.json", json.dumps(requested))
     assert function("on_upload").post("/", **finalized(sidecar)).status_code == 200
     assert not cloud.executions.created
     assert not cloud.documents()

@@ -57,7 +57,7 @@ def test_a_replay_starts_the_same_job_and_its_document_remembers(
     document = fail(cloud, function, "a.txt", metadata={"top_k": "2"})
     failed = cloud.only_document()
     assert replayed(function, capsys) == {"started": 1}
-    assert list(cloud.documents()) == [f"failed/{document}.json"]  # until there is something in its place
+    assert list(cloud.documents()) == [f"failed/{document}.json"]  # until another document replaces it
     first, second = cloud.executions.arguments
     keep = ("job", "document", "input", "kind", "model", "parameters")
     assert {key: first[key] for key in keep} == {key: second[key] for key in keep}

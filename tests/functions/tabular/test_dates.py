@@ -195,16 +195,16 @@ def read_or_code(*args) -> dates.DateColumn | str:
 @settings(deadline=None)
 @given(st.dates(min_value=date(1990, 1, 1), max_value=date(2050, 1, 1)), st.integers(2, 400), st.booleans())
 def test_day_and_month_are_never_swapped_silently(first, count, day_first):
-    found = read_or_code(days(first, count, "%d/%m/%Y" if day_first else "%m/%d/%Y"))
-    if found != "ambiguous_dates":
-        assert [stamp.date() for stamp in found.stamps] == [first + timedelta(days=index) for index in range(count)]
+    column = read_or_code(days(first, count, "%d/%m/%Y" if day_first else "%m/%d/%Y"))
+    if column != "ambiguous_dates":
+        assert [stamp.date() for stamp in column.stamps] == [first + timedelta(days=index) for index in range(count)]
 
 
 @settings(deadline=None)
 @given(st.lists(st.text(max_size=30), max_size=10), st.text(max_size=10), st.one_of(st.none(), st.text(max_size=12)))
 def test_garbage_is_only_ever_rejected(cells, header, asked):
-    found = read_or_code(cells, header, asked)
-    if isinstance(found, str):
-        assert found in {"ambiguous_dates", "unreadable_dates", "invalid_date_format"}
+    column = read_or_code(cells, header, asked)
+    if isinstance(column, str):
+        assert column in {"ambiguous_dates", "unreadable_dates", "invalid_date_format"}
     else:
-        assert len(found.stamps) == len(cells)
+        assert len(column.stamps) == len(cells)

@@ -24,19 +24,19 @@ def lenient(text: str) -> list[Record]:
 
 
 def test_a_quote_that_never_closes_is_not_read_to_the_end():
-    seen = 0
+    searches = 0
 
     class Counting(str):
         def find(self, *place: int) -> int:  # type: ignore[override]
-            nonlocal seen
-            seen += 1
+            nonlocal searches
+            searches += 1
             return str.find(self, *place)
 
     text = Counting('a,b\n1,"' + "x\n" * 1_000_000)
     with pytest.raises(RejectedError) as raised:
         cells(text)
     assert raised.value.code == "invalid_csv"
-    assert seen <= MAX_ROW_CHARS
+    assert searches <= MAX_ROW_CHARS
 
 
 def test_a_stray_carriage_return_is_a_blank():

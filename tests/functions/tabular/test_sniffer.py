@@ -218,8 +218,8 @@ def test_numbers(cell, decimal, value):
     ],
 )
 def test_decimal_convention_of_a_column(cells, preferred, convention):
-    found = numbers.convention(cells, preferred)
-    assert (found and (found.decimal, found.certain)) == convention
+    result = numbers.convention(cells, preferred)
+    assert (result and (result.decimal, result.certain)) == convention
 
 
 def sniff_or_code(text: str, complete: bool = True) -> sniffer.Table | str:
@@ -232,20 +232,20 @@ def sniff_or_code(text: str, complete: bool = True) -> sniffer.Table | str:
 @settings(deadline=None)
 @given(st.text(alphabet='ab1,;\t|"\n\r#.-/ =é', max_size=400), st.booleans())
 def test_sniffing_raises_nothing_but_rejections(text, complete):
-    found = sniff_or_code(text, complete)
-    if isinstance(found, str):
-        assert found == "invalid_csv"
-    elif found.columns and complete:
-        rows = cells(text, found.delimiter)
-        assert len(rows) - found.skip == found.rows
+    table = sniff_or_code(text, complete)
+    if isinstance(table, str):
+        assert table == "invalid_csv"
+    elif table.columns and complete:
+        rows = cells(text, table.delimiter)
+        assert len(rows) - table.skip == table.rows
 
 
 @settings(deadline=None)
 @given(st.text(max_size=200), st.sampled_from([",", ";", "\t", "|"]))
 def test_any_text_is_sniffed(text, delimiter):
     for sample in (text, "date,text\n" + text, f"a{delimiter}b\n" * 3 + text):
-        found = sniff_or_code(sample)
-        assert found == "invalid_csv" if isinstance(found, str) else found.kind in (None, "timeseries", "table")
+        table = sniff_or_code(sample)
+        assert table == "invalid_csv" if isinstance(table, str) else table.kind in (None, "timeseries", "table")
 
 
 @settings(deadline=None)

@@ -101,10 +101,10 @@ def test_every_request_gets_its_own_answers():
     async def check() -> None:
         async with batcher(echo := Echo()) as made:
             held = await hold(echo, made)
-            asked = [asyncio.create_task(ask(made, (n, 0), (n, 1))) for n in range(100)]
+            requests = [asyncio.create_task(ask(made, (n, 0), (n, 1))) for n in range(100)]
             await asyncio.sleep(0)
             echo.gate.set()
-            assert await asyncio.gather(*asked) == [[(n, 0), (n, 1)] for n in range(100)]
+            assert await asyncio.gather(*requests) == [[(n, 0), (n, 1)] for n in range(100)]
             assert await held == ["held"]
             assert [len(batch) for batch in echo.batches] == [1, 64, 64, 64, 8]
 
@@ -150,11 +150,11 @@ def test_device_time_of_overlapping_batches_is_counted_once():
         echo = Echo(Second)
         cost = Cost(0.001, 0.001, packed=True, limit=4, max_seconds=10.0)
         scheduler = Scheduler({"m": cost}, max_queue=100, max_wait_s=60.0)
-        made = Batcher({"m": echo}, scheduler, seen := Silent(), clock=lambda: now)
+        made = Batcher({"m": echo}, scheduler, recorder := Silent(), clock=lambda: now)
         made.start()
         await ask(made, *range(12))
         await made.stop()
-        assert seen.seconds == [1.0, 1.0, 1.0]
+        assert recorder.seconds == [1.0, 1.0, 1.0]
 
     asyncio.run(check())
 

@@ -53,7 +53,7 @@ class Device:
                 self.now = max(self.now, self.arrivals[0])
                 continue
             self.now += batch.seconds
-            self._admit()  # those who came meanwhile are none of those answered now
+            self._admit()  # requests that arrived meanwhile are not among those answered now
             self.scheduler.charge(batch, batch.seconds, self.now)
             self.batches.append(len(batch.tickets))
             for each in batch.tickets:
@@ -109,7 +109,7 @@ def test_it_notices_when_clients_begin_to_return() -> None:
 
 def test_a_wait_is_never_longer_than_its_bound() -> None:
     rng = random.Random(4)
-    device = Device(patient=True, again_s=0.03)  # they come back, but too late
+    device = Device(patient=True, again_s=0.03)  # clients return, but too late
     device.run([rng.random() for _ in range(8)], until=60)
     assert device.waits
     assert max(device.waits) <= min(LONGEST_S, PATIENCE * device.scheduler.costs["m"].base) + 1e-9

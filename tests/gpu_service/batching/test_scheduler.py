@@ -217,7 +217,7 @@ class LightLoad:
         self.cost = replace(cost)
         self.scheduler = Scheduler({"m": self.cost}, max_queue=2048, max_wait_s=10.0)
         self.refused = 0
-        self.errors: list[float] = []  # of what was expected of each batch, as a ratio
+        self.errors: list[float] = []  # of each batch's expected duration, as a ratio
         self.idle = clients
 
     def run(self, batches: int) -> None:
@@ -240,7 +240,7 @@ class LightLoad:
         else:
             self.refused += 1
             self.idle += 1
-            assert self.refused < 1000, "nobody is let in"
+            assert self.refused < 1000, "no request is admitted"
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -102,13 +102,13 @@ def test_it_is_off_by_default():
 
 def in_a_thread(model: Model, data: list[Any]) -> torch.Tensor:
     """The scores, as the thread that works for the device computes them."""
-    found: list[torch.Tensor] = []
+    scores: list[torch.Tensor] = []
 
     def work() -> None:
         model.set_threads()
-        found.append(model.scores(model.network(data)))
+        scores.append(model.scores(model.network(data)))
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    return found[0]
+    return scores[0]

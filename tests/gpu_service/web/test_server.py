@@ -77,7 +77,7 @@ def test_a_missing_required_gpu_prevents_the_start(serve: Callable[..., Any]):
     (line,) = server.stop()
     assert server.process.returncode == 1
     assert line["severity"] == "ERROR"
-    assert "A GPU is required and none is usable" in line["message"]
+    assert "A GPU is required, but none is usable" in line["message"]
 
 
 @pytest.mark.parametrize("name", ["distilbert", "electra"])

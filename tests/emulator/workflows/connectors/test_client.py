@@ -112,18 +112,18 @@ def test_a_failed_operation_raises_operation_error(call: Any) -> None:
 
 
 def test_executions_run_waits_for_the_child(call: Any) -> None:
-    seen: list[str] = []
+    urls: list[str] = []
 
     def handler(request: web.Request, body: bytes) -> Any:
-        seen.append(f"{request.method} {request.path} {body.decode()}")
-        state = "ACTIVE" if len(seen) < 3 else "SUCCEEDED"
+        urls.append(f"{request.method} {request.path} {body.decode()}")
+        state = "ACTIVE" if len(urls) < 3 else "SUCCEEDED"
         return {"name": "projects/p/locations/l/workflows/w/executions/1", "state": state, "result": '{"n": 2}'}
 
     run = "googleapis.workflowexecutions.v1.projects.locations.workflows.executions.run"
     source = step(run, {"workflow_id": "w", "project_id": "p", "location": "l", "argument": {"n": 1}})
     assert call(source, handler).result == {"n": 2}
-    assert seen[0] == 'POST /v1/projects/p/locations/l/workflows/w/executions {"argument":"{\\"n\\":1}"}'
-    assert seen[1].startswith("GET /v1/projects/p/locations/l/workflows/w/executions/1")
+    assert urls[0] == 'POST /v1/projects/p/locations/l/workflows/w/executions {"argument":"{\\"n\\":1}"}'
+    assert urls[1].startswith("GET /v1/projects/p/locations/l/workflows/w/executions/1")
 
 
 def test_a_secret_in_an_expression(call: Any) -> None:
