@@ -72,9 +72,9 @@ def conclude(deployment: Deployment, message: Message, receipt: Receipt) -> Verd
     if isinstance(identified, Verdict):
         return identified
     if isinstance(letter.body, dict) and letter.body.keys() in ({"sweep"}, {"collect"}):
-        (order,) = letter.body
-        logs.log(logging.ERROR, "dead letter", reason=order, deliveries=letter.deliveries)
-        return Verdict("ignored", reason=order)  # the scheduler's next order does its work
+        (command,) = letter.body
+        logs.log(logging.ERROR, "dead letter", reason=command, deliveries=letter.deliveries)
+        return Verdict("ignored", reason=command)  # the scheduler's next command does its work
     job, resend = (identified, None) if identified else _of_message(deployment, letter, receipt)
     logs.bind(job=job.id)
     logs.log(

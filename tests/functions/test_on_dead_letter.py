@@ -27,7 +27,7 @@ def letter(data: Any, message_id: str = "77", attributes: dict[str, str] | None 
     return request
 
 
-def bury(function: Function, request: dict[str, Any]) -> int:
+def deliver(function: Function, request: dict[str, Any]) -> int:
     return function("on_dead_letter").post("/", **request).status_code
 
 
@@ -35,7 +35,7 @@ def test_an_object_s_event_ends_in_a_failed_document_that_can_be_replayed(cloud:
     blob = cloud.upload("in/a.txt", TEXT, metadata={"top_k": "2"})
     attributes = {"eventType": "OBJECT_FINALIZE", "bucketId": cloud.input.name, "objectId": blob.name}
     for message_id in ("77", "78"):  # dead letters are delivered more than once, too
-        assert bury(function, letter(finalized(blob)["json"], message_id, attributes)) == 200
+        assert deliver(function, letter(finalized(blob)["json"], message_id, attributes)) == 200
     assert list(cloud.documents()) == [f"failed/in/a.txt/{blob.generation}.json"]
     document = cloud.only_document()
     assert document["job"] == job.of_object(cloud.input.name, "in/a.txt", blob.generation)
@@ -65,7 +65,7 @@ def test_an_object_is_identified_in_every_form_of_its_event(cloud: Cloud, functi
         request = letter({"specversion": "1.0", "id": "1", "source": "s", "type": "t", "data": data})
     else:
         request = letter(data, attributes={"ce-type": "google.cloud.storage.object.v1.finalized", "ce-id": "9"})
-    assert bury(function, request) == 200
+    assert deliver(function, request) == 200
     assert list(cloud.documents()) == [f"failed/a.txt/{blob.generation}.json"]
     assert cloud.only_document()["input"]["size"] == len(TEXT)
 
@@ -77,21 +77,21 @@ def test_an_event_without_an_input_leaves_nothing(cloud: Cloud, function: Functi
     if ignored == "stamped":
         data["metadata"] = {"pipeline-job": "0" * 32}
     event_type = "OBJECT_DELETE" if ignored == "deleted" else "OBJECT_FINALIZE"
-    assert bury(function, letter(data, attributes={"eventType": event_type})) == 200
+    assert deliver(function, letter(data, attributes={"eventType": event_type})) == 200
     assert not cloud.documents()
 
 
 def test_a_decided_job_is_left_alone(cloud: Cloud, function: Function) -> None:
     blob = cloud.upload("a.txt", b"")
     assert function("on_upload").post("/", **finalized(blob)).status_code == 200
-    assert bury(function, letter(finalized(blob)["json"])) == 200
+    assert deliver(function, letter(finalized(blob)["json"])) == 200
     assert list(cloud.documents()) == [f"rejected/a.txt/{blob.generation}.json"]
 
 
 def test_a_running_job_is_left_to_its_execution(cloud: Cloud, function: Function) -> None:
     blob = cloud.upload("a.txt", TEXT)
     assert function("on_upload").post("/", **finalized(blob)).status_code == 200
-    assert bury(function, letter(finalized(blob)["json"])) == 200
+    assert deliver(function, letter(finalized(blob)["json"])) == 200
     assert not cloud.documents()
 
 
@@ -100,9 +100,9 @@ def test_a_job_with_a_fresh_claim_is_retried_later(
 ) -> None:
     blob = cloud.upload("a.txt", TEXT)
     cloud.claim_upload(blob)
-    assert bury(function, letter(finalized(blob)["json"])) == 503
+    assert deliver(function, letter(finalized(blob)["json"])) == 503
     monkeypatch.setenv("CLAIM_LEASE_SECONDS", "0")
-    assert bury(function, letter(finalized(blob)["json"])) == 200
+    assert deliver(function, letter(finalized(blob)["json"])) == 200
     assert list(cloud.documents()) == [f"failed/a.txt/{blob.generation}.json"]
 
 
@@ -110,7 +110,7 @@ def test_a_half_written_outcome_is_finished(cloud: Cloud, function: Function) ->
     blob = cloud.upload("a.txt", b"")
     cloud.fault("POST", "name=rejected/", status=403)
     assert function("on_upload").post("/", **finalized(blob)).status_code == 503
-    assert bury(function, letter(finalized(blob)["json"])) == 200
+    assert deliver(function, letter(finalized(blob)["json"])) == 200
     assert list(cloud.documents()) == [f"rejected/a.txt/{blob.generation}.json"]
 
 
@@ -118,11 +118,11 @@ def test_a_letter_that_comes_again_after_a_crash_changes_nothing(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
 ) -> None:
     blob = cloud.upload("a.txt", TEXT)
-    assert bury(function, letter(finalized(blob)["json"])) == 200
+    assert deliver(function, letter(finalized(blob)["json"])) == 200
     (failed,) = cloud.client.list_blobs(cloud.output, prefix="failed/")
     cloud.work.delete_blob(f"claims/{cloud.only_document()['job']}.json")  # as if it had crashed before confirming it
     capsys.readouterr()
-    assert bury(function, letter(finalized(blob)["json"])) == 200
+    assert deliver(function, letter(finalized(blob)["json"])) == 200
     line = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (line["message"], line["reason"]) == ("ignored", "duplicate")
     assert cloud.output.get_blob(failed.name).generation == failed.generation
@@ -132,11 +132,11 @@ def test_a_letter_that_comes_again_does_not_decide_a_job_that_is_being_replayed(
     cloud: Cloud, function: Function
 ) -> None:
     blob = cloud.upload("a.txt", TEXT)
-    assert bury(function, letter(finalized(blob)["json"])) == 200
+    assert deliver(function, letter(finalized(blob)["json"])) == 200
     function("on_message").post("/", **published(b'{"replay": {}}'))
     (argument,) = cloud.executions.arguments
     cloud.work.delete_blob(f"claims/{argument['job']}.json")
-    assert bury(function, letter(finalized(blob)["json"])) == 200
+    assert deliver(function, letter(finalized(blob)["json"])) == 200
     good = {"predictions": [{"label": "POSITIVE", "score": 0.9}], "model": {"name": "m"}}
     body = {"argument": argument, "lineage": {"execution": "e"}, "prediction": good}
     assert function("postprocess").post("/", json=body).status_code == 200
@@ -149,7 +149,7 @@ INLINE = {"instances": [{"text": "A delight."}], "model": "sentiment"}
 
 
 def test_an_inline_message_is_kept_and_can_be_replayed(cloud: Cloud, function: Function) -> None:
-    assert bury(function, letter(INLINE)) == 200
+    assert deliver(function, letter(INLINE)) == 200
     assert list(cloud.documents()) == ["failed/messages/dead-letters/id-77.json"]
     assert cloud.only_document()["kind"] == "text"
     function("on_message").post("/", **published(b'{"replay": {}}'))
@@ -168,7 +168,7 @@ def test_a_message_that_was_delivered_again_ends_under_its_own_name(cloud: Cloud
     request = published(json.dumps(INLINE).encode(), attributes={"from": "me"})
     request["json"]["deliveryAttempt"] = 2
     assert function("on_message").post("/", **request).status_code == 503
-    assert bury(function, letter(INLINE, attributes={"from": "me"})) == 200
+    assert deliver(function, letter(INLINE, attributes={"from": "me"})) == 200
     assert list(cloud.documents()) == ["failed/messages/messages/id-1001.json"]
     assert cloud.only_document()["job"] == job.of_message("messages", "1001")
 
@@ -177,7 +177,7 @@ def test_a_message_whose_job_was_started_gets_no_second_document(cloud: Cloud, f
     request = published(json.dumps(INLINE).encode())
     request["json"]["deliveryAttempt"] = 2
     assert function("on_message").post("/", **request).status_code == 200
-    assert bury(function, letter(INLINE)) == 200
+    assert deliver(function, letter(INLINE)) == 200
     assert not cloud.documents()
 
 
@@ -197,7 +197,7 @@ def test_equal_messages_have_a_document_each(cloud: Cloud, function: Function) -
         assert function("on_message").post("/", **redelivered(data, message_id)).status_code == 503
     for _ in range(2):  # dead letters are delivered more than once, too
         for data, message_id in messages:
-            assert bury(function, letter(data, f"7{message_id}")) == 200
+            assert deliver(function, letter(data, f"7{message_id}")) == 200
     expected = [f"failed/messages/messages/id-{number}.json" for number in range(6)]
     assert sorted(cloud.documents()) == expected
 
@@ -212,7 +212,7 @@ def test_of_equal_messages_the_one_that_was_not_taken_in_becomes_the_dead_letter
     cloud.executions.refusals = [grpc.StatusCode.UNAVAILABLE]
     assert client.post("/", **redelivered(INLINE, "2")).status_code == 503
     for message_id in ("71", "72"):  # the first acknowledgement was lost
-        assert bury(function, letter(INLINE, message_id)) == 200
+        assert deliver(function, letter(INLINE, message_id)) == 200
     assert list(cloud.documents()) == ["failed/messages/messages/id-2.json"]
 
 
@@ -220,12 +220,12 @@ def test_a_rejected_message_whose_acknowledgement_was_lost_gets_no_second_docume
     cloud: Cloud, function: Function
 ) -> None:
     assert function("on_message").post("/", **redelivered({"instances": 7}, "1")).status_code == 200
-    assert bury(function, letter({"instances": 7})) == 200
+    assert deliver(function, letter({"instances": 7})) == 200
     assert list(cloud.documents()) == ["rejected/messages/messages/id-1.json"]
 
 
 def test_a_manifest_ends_under_its_id_and_can_be_replayed(cloud: Cloud, function: Function) -> None:
-    assert bury(function, letter({"id": "order-7", "inputs": [f"gs://{cloud.input.name}/a.txt"]})) == 200
+    assert deliver(function, letter({"id": "order-7", "inputs": [f"gs://{cloud.input.name}/a.txt"]})) == 200
     assert list(cloud.documents()) == ["failed/manifests/id-order-7.json"]
     function("on_message").post("/", **published(b'{"replay": {}}'))
     assert [argument["document"] for argument in cloud.executions.arguments] == ["manifests/id-order-7"]
@@ -240,7 +240,7 @@ def test_a_manifest_ends_under_its_id_and_can_be_replayed(cloud: Cloud, function
 def test_unreadable_data_are_kept_unchanged_and_logged(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], data: Any
 ) -> None:
-    assert bury(function, letter(data)) == 200
+    assert deliver(function, letter(data)) == 200
     assert list(cloud.documents()) == ["failed/messages/dead-letters/id-77.json"]
     document = cloud.only_document()
     assert document["input"]["message_id"] == "77"
@@ -256,7 +256,7 @@ def test_unreadable_data_are_kept_unchanged_and_logged(
 def test_a_sweep_is_logged_and_left_to_the_next(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert bury(function, letter({"sweep": {}})) == 200
+    assert deliver(function, letter({"sweep": {}})) == 200
     assert not cloud.documents()
     assert '"severity": "ERROR", "message": "dead letter"' in capsys.readouterr().out
 
@@ -264,15 +264,15 @@ def test_a_sweep_is_logged_and_left_to_the_next(
 def test_an_object_of_another_bucket_is_not_an_input(cloud: Cloud, function: Function) -> None:
     other = cloud.output.blob("x.txt")
     other.upload_from_string(TEXT)
-    assert bury(function, letter(finalized(other)["json"])) == 200
+    assert deliver(function, letter(finalized(other)["json"])) == 200
     assert list(cloud.documents()) == ["failed/messages/dead-letters/id-77.json"]
 
 
 def test_an_invalid_count_of_deliveries_is_unknown(cloud: Cloud, function: Function) -> None:
-    assert bury(function, letter(b"x", CloudPubSubDeadLetterSourceDeliveryCount="many")) == 200
+    assert deliver(function, letter(b"x", CloudPubSubDeadLetterSourceDeliveryCount="many")) == 200
     assert cloud.only_document()["error"]["deliveries"] is None
 
 
 def test_another_event_type_is_ignored(cloud: Cloud, function: Function) -> None:
-    assert bury(function, finalized(cloud.upload("a.txt", TEXT))) == 200
+    assert deliver(function, finalized(cloud.upload("a.txt", TEXT))) == 200
     assert not cloud.documents()

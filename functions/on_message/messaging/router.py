@@ -13,7 +13,7 @@ from pipeline.jobs import outcomes
 from pipeline.jobs.job import Job
 from pipeline.verdicts import Verdict
 
-ORDERS = ("sweep", "replay", "collect")
+COMMANDS = ("sweep", "replay", "collect")
 UNKNOWN = 'The message must have "instances", the "id" and "inputs" of a manifest, "sweep", "replay" or "collect".'
 
 
@@ -32,7 +32,7 @@ def take_in(deployment: Deployment, message: Message, receipt: Receipt) -> Verdi
         if event_type:  # the job of the object, the same as that of a direct event
             return intake.upload(deployment, messages.upload(deployment.settings, message), receipt)
         body = messages.body(message, deployment.settings.max_bytes["message"])
-        if len(body) == 1 and body.keys() <= set(ORDERS):
+        if len(body) == 1 and body.keys() <= set(COMMANDS):
             return _carry_out(deployment, message, body, receipt)
         job.check_hops(deployment.settings.max_hops)
         if {"id", "inputs"} <= body.keys():

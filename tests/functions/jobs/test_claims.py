@@ -117,12 +117,12 @@ def test_a_claim_that_was_lost_is_reported_and_one_that_was_kept_is_not(
     first = acquired(claims)
     clock.advance(61)
     second = acquired(claims, "2")
-    claims.confirm(second, "executions/2")
+    claims.confirm(second, JOB, "executions/2")
     assert warnings(caplog) == 0
-    claims.confirm(first, "executions/late")
+    claims.confirm(first, JOB, "executions/late")
     assert warnings(caplog) == 1
     (blob,) = cloud.client.list_blobs(cloud.work, prefix="claims/")
-    assert blob.metadata["pipeline-job"] == JOB
+    assert blob.metadata["pipeline-job"] == JOB.id
 
 
 def race(contenders: int, act: Callable[[int], object]) -> list[object]:

@@ -315,6 +315,7 @@ OVERWRITTEN = {"deliver": deliver, "throttle": throttle, "overwrite": overwrite,
 }
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("delivery", ["deliver", "throttle"])
 @pytest.mark.parametrize(
     ("executions", "left"),
@@ -371,13 +372,13 @@ def replay_lost() -> str:
     content = {"status": "partial", **LOST}
     if outcomes.reopen(DEPLOYMENT.work, JOB.id, "results/a.txt/7.json", content) is None:
         return "completed"
-    return restart.revive(DEPLOYMENT, restart.of_argument(DEPLOYMENT, JOB))
+    return restart.revive(DEPLOYMENT, restart.of_routed(DEPLOYMENT, JOB))
 
 
 def test_a_late_writer_never_puts_a_partial_result_over_the_replayed_one(monkeypatch: pytest.MonkeyPatch) -> None:
     programs = PROGRAMS | {LATE: functools.partial(settle_in_part, "0"), "one": replay_lost}
     explorer = modelled(Explorer(programs, lambda number: f"execution {number}"), monkeypatch)
-    world = explorer.finish(World((Actor("handle", "handle"),)), "handle")
+    world = explorer.finish(World((Actor("handle", "handle"),), UPLOADED), "handle")
     world = explorer.finish(world, LATE)
     assert content(world, "results/a.txt/7.json")["status"] == "partial"
     first = replace(world, actors=(Actor("one", "one"), Actor(LATE, LATE)))
