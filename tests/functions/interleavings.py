@@ -23,7 +23,7 @@ FAULTS = ("refused", "lost", "repeated")
 ERRORS = {error.__name__: error for error in (NotFound, PreconditionFailed, ServiceUnavailable)}
 
 Key = tuple[str, str]  # bucket, name
-Stored = tuple[int, bytes, tuple[tuple[str, str], ...]]  # generation, content, metadata
+Stored = tuple[int, bytes, tuple[tuple[str, str], ...], int]  # generation, content, metadata, seconds since noon
 Answer = tuple[str, Any]  # "is" a value, or "raises" the name of an error
 
 
@@ -134,6 +134,7 @@ class Blob:
         self.name = key[1]
         self.metadata: dict[str, str] | None = None
         self.generation: int | None = None
+        self.updated: datetime | None = None
 
     def upload_from_string(self, data: str | bytes, content_type: str, if_generation_match: int | None) -> None:
         content = data.encode() if isinstance(data, str) else data
@@ -170,6 +171,7 @@ class Bucket:
             return None
         blob = self.blob(name)
         blob.generation, blob.metadata = found[0], dict(found[1])
+        blob.updated = NOON + timedelta(seconds=found[2])
         return blob
 
 
@@ -257,7 +259,7 @@ class Explorer:
                 return world, ("raises", "NotFound") if found is None else ("is", found[:2])
             case "describe":
                 matches = found is not None and request.generation in (None, found[0])
-                return world, ("is", (found[0], found[2]) if found and matches else None)
+                return world, ("is", (found[0], *found[2:]) if found and matches else None)
             case "start":
                 return self._start(world, request)
             case "has_ended":
@@ -294,7 +296,7 @@ def _runs(world: World, execution: str) -> bool:
 def _put(world: World, request: Request, found: Stored | None) -> tuple[World, Answer]:
     if request.generation is not None and request.generation != (found[0] if found else 0):
         return world, ("raises", "PreconditionFailed")
-    stored = (world.clock + 1, request.content, request.metadata)
+    stored = (world.clock + 1, request.content, request.metadata, world.now)
     others = frozenset(item for item in world.objects if item[0] != request.key)
     return replace(world, objects=others | {(request.key, stored)}, clock=world.clock + 1), ("is", world.clock + 1)
 

@@ -202,9 +202,23 @@ class Claims:
         return Claim.parse(blob.generation, text)
 
     def is_stale(self, claim: Claim) -> bool:
-        """Whether the claim may be taken over although the job was not taken in."""
-        age = (self._clock() - claim.claimed_at).total_seconds()
-        return claim.state == WAITING or (claim.state == CLAIMED and age > self._lease)
+        """Whether the claim may be taken over although the job was not taken in.
+
+        The earlier of the writer's clock and Cloud Storage's dates it, since the writer's may be ahead.
+        """
+        if claim.state == WAITING:
+            return True
+        if claim.state != CLAIMED:
+            return False
+        if self._age(claim.claimed_at) > self._lease:
+            return True
+        current = self._work.get_blob(self._blob(claim.job).name)
+        if current is None or current.generation != claim.generation:
+            return False
+        return abs(self._age(current.updated)) > self._lease  # below zero, the reader's own clock is behind
+
+    def _age(self, moment: datetime) -> float:
+        return (self._clock() - moment).total_seconds()
 
     def _write(self, claim: Claim) -> Claim | None:
         """The claim as written, or None if the object no longer has the claim's generation."""

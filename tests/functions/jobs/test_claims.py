@@ -14,12 +14,11 @@ from tests.functions.cloud import Cloud
 
 SOURCE = Input("in", "a.txt", 7, 5, "text/plain")
 JOB = Job("0123456789abcdef0123456789abcdef", "a.txt/7", "1", "2026-01-01T12:00:00Z", SOURCE, "text")
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 class Clock:
     def __init__(self) -> None:
-        self.now = NOON
+        self.now = datetime.now(UTC)  # Cloud Storage's clock dates claims as well
 
     def __call__(self) -> datetime:
         return self.now
@@ -73,6 +72,21 @@ def test_a_claim_past_its_lease_is_taken_over(claims: Claims, clock: Clock) -> N
     assert (held.state, held.owner) == (CLAIMED, second.owner)
     claims.release(first)
     assert claims.read(JOB.id) is not None
+
+
+@pytest.mark.parametrize("skew", [30, 3600, 10**7])
+def test_a_claim_dated_in_the_future_is_taken_over_after_its_lease(cloud: Cloud, skew: float) -> None:
+    now = datetime.now(UTC)
+    assert Claims(cloud.work, 60, lambda: now + timedelta(seconds=skew)).acquire(JOB)
+    with pytest.raises(InProgressError):
+        Claims(cloud.work, 60, lambda: now + timedelta(seconds=55)).acquire(JOB)
+    assert Claims(cloud.work, 60, lambda: now + timedelta(seconds=70)).acquire(JOB)
+
+
+def test_a_handler_whose_clock_is_behind_is_not_blocked(cloud: Cloud) -> None:
+    now = datetime.now(UTC)
+    assert Claims(cloud.work, 60, lambda: now).acquire(JOB)
+    assert Claims(cloud.work, 60, lambda: now - timedelta(hours=1)).acquire(JOB)
 
 
 def test_a_released_claim_can_be_acquired_before_its_lease_expires(claims: Claims) -> None:

@@ -31,7 +31,7 @@ SOURCE = Input("in", "a.txt", 7, 5, "text/plain")
 RECEIVED_AT = "2026-01-01T12:00:00Z"
 JOB = Job("0" * 32, "a.txt/7", "1", RECEIVED_AT, SOURCE, "text", created_at=RECEIVED_AT)
 TERMINAL = ("results/", "rejected/", "failed/")
-UPLOADED = frozenset({(("in", "a.txt"), (7, b"hello", ()))})
+UPLOADED = frozenset({(("in", "a.txt"), (7, b"hello", (), 0))})
 
 
 def modelled(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> Explorer:
