@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from deploy import inventory
 from pipeline.errors import REASONS
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, finalized
 
 ROOT = Path(__file__).parents[2]
-MEMORY_MIB = {"on_upload": 700, "preprocess": 1400}  # of address space, threads' stacks and libraries included
-PEAK_MIB = {"on_upload": 250, "preprocess": 750}
+PEAK_MIB = {"on_upload": 250, "preprocess": 700}
 SECONDS = 10
 GOOD = b"What a wonderful film, I loved it."
 
@@ -120,16 +120,23 @@ class Worker:
     peak: int
 
 
-def work(cloud: Cloud, name: str, requests: list[dict[str, Any]]) -> Worker:
+def deployed(name: str) -> tuple[int, int]:
+    """The memory of a function in MiB, and how many requests it handles at a time."""
+    function = inventory.load({"project_id": "my-project"})["functions"][name.replace("_", "-")]
+    number, unit = int(function["memory"][:-2]), function["memory"][-2:]
+    return number * {"Mi": 1, "Gi": 1024}[unit], int(function["concurrency"])
+
+
+def work(cloud: Cloud, name: str, requests: list[dict[str, Any]], concurrency: int = 1) -> Worker:
     env = os.environ | cloud.env | {"PYTHONPATH": "functions", "MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1"}
     run = subprocess.run(
-        [sys.executable, "tests/functions/hostile_worker.py", name, str(MEMORY_MIB[name])],
+        [sys.executable, "tests/functions/hostile_worker.py", name, str(deployed(name)[0]), str(concurrency)],
         input="".join(json.dumps(request) + "\n" for request in requests),
         cwd=ROOT,
         env=env,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=550,
         check=False,
     )
     assert run.returncode == 0, run.stderr[-3000:]
