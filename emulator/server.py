@@ -105,8 +105,8 @@ class Emulator:
         self._deploy()
         for service in self.services:
             self.release(service)
-        retention = asyncio.create_task(self._retain())
-        self._resources.callback(retention.cancel)
+        for work in (self._retain(), self._lifecycle()):
+            self._resources.callback(asyncio.create_task(work).cancel)
 
     def hold(self, service: str) -> None:
         """Pause delivery to this service; events wait without using up delivery attempts."""
@@ -155,8 +155,6 @@ class Emulator:
         relay = OutboxRelay(self.storage, self.pubsub, self.triggers)
         relay.start()
         opened.push_async_callback(relay.stop)
-        lifecycle = asyncio.create_task(self._lifecycle())
-        opened.callback(lifecycle.cancel)
 
     async def _open_grpc(self, opened: AsyncExitStack) -> None:
         option = "--grpc-port or --port-base"
