@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+_LOG_BYTES = 16 << 20  # to which SQLite cuts its write-ahead log after a checkpoint
 _PRIMARY_CODE = 0xFF  # the rest of a SQLite code says more of the same error
 
 
@@ -37,6 +38,10 @@ def connect(path: Path | None, **options: Any) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise _translated(error, path) from error
     connection.path = path
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # effective in a new file only
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
     return connection
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from emulator.disk import DiskError
 from emulator.eventarc import OutboxRelay, Triggers
 from emulator.eventarc.triggers import ensure_subscription, ensure_topic
 from emulator.googleapi.errors import ApiError
+from emulator.googleapi.timestamps import NANOS
 from emulator.identity import policy
 from emulator.identity.metadata import MetadataServer
 from emulator.pubsub import PubSub
@@ -29,6 +31,7 @@ from emulator.workflows_api import Workflows
 
 _MAX_GRPC_MESSAGE = 20 * 2**20
 _LIFECYCLE_INTERVAL_S = 3600
+_PRUNE_INTERVAL_S, _PRUNE_PAUSE_S, _PRUNE_BATCH = 60, 0.05, 200
 
 
 async def _start_nothing(attempt: Attempt) -> TaskProcess:
@@ -43,6 +46,7 @@ class Emulator:
         data: folder of the state; None keeps the state in memory.
         services: URL of each service of the stack, by name; the caller starts the services.
         start_task: starts the process of a task of a job.
+        forget_execution: called with the id of each job execution that is deleted.
         http_port: port of the HTTP APIs; 0 means any free one.
         grpc_port: port of the gRPC APIs; 0 means any free one.
 
@@ -63,10 +67,12 @@ class Emulator:
         *,
         services: Mapping[str, str],
         start_task: StartTask = _start_nothing,
+        forget_execution: Callable[[str], None] = lambda _: None,
         http_port: int = 0,
         grpc_port: int = 0,
     ) -> None:
         self.stack, self.data, self.services, self._start_task = stack, data, services, start_task
+        self._forget_execution = forget_execution
         self._http_port, self._grpc_port = http_port, grpc_port
         self._resources = AsyncExitStack()
 
@@ -99,6 +105,8 @@ class Emulator:
         self._deploy()
         for service in self.services:
             self.release(service)
+        for work in (self._retain(), self._lifecycle()):
+            self._resources.callback(asyncio.create_task(work).cancel)
 
     def hold(self, service: str) -> None:
         """Pause delivery to this service; events wait without using up delivery attempts."""
@@ -147,8 +155,6 @@ class Emulator:
         relay = OutboxRelay(self.storage, self.pubsub, self.triggers)
         relay.start()
         opened.push_async_callback(relay.stop)
-        lifecycle = asyncio.create_task(self._lifecycle())
-        opened.callback(lifecycle.cancel)
 
     async def _open_grpc(self, opened: AsyncExitStack) -> None:
         option = "--grpc-port or --port-base"
@@ -198,6 +204,31 @@ class Emulator:
                 self.workflows.deploy(workflow.name, source, env, service_account=account)
             except ApiError as error:
                 raise model.StackError(f"workflow {workflow.name}: {file}: {error}") from error
+
+    async def _retain(self) -> None:
+        """Once a minute, delete the history that exceeds the stack's retention, a little at a time."""
+        retention = self.stack.retention
+        while True:
+            try:
+                more = self._prune(retention)
+            except DiskError as error:
+                disk.report(str(error))
+                more = False
+            await asyncio.sleep(_PRUNE_PAUSE_S if more else _PRUNE_INTERVAL_S)
+
+    def _prune(self, retention: model.Retention) -> bool:
+        """Delete up to a batch of old executions; returns whether there may be more."""
+        ended_before = time.time_ns() - retention.days * 86_400 * NANOS
+        more = self.workflows.prune(
+            keep=retention.executions,
+            histories=retention.step_entries,
+            ended_before=ended_before,
+            limit=_PRUNE_BATCH,
+        )
+        forgotten = self.jobs.prune(keep=retention.executions, ended_before=ended_before, limit=_PRUNE_BATCH)
+        for execution in forgotten:
+            self._forget_execution(execution)
+        return more or len(forgotten) == _PRUNE_BATCH
 
     async def _lifecycle(self) -> None:
         """Apply the lifecycle rules of buckets and the retention of subscriptions once an hour."""

@@ -54,7 +54,7 @@ def _raise_file_limit() -> None:
 async def _run(stack: Stack, options: argparse.Namespace, data: Path, console: Console) -> int:
     began = time.monotonic()
     guide.remove_addresses(data)
-    log_to(data / "logs" / "emulator.log", console)
+    log_to(data / "logs" / "emulator.log", console, stack.retention.log_mb)
     supervisor = Supervisor(stack, port_numbers(stack, options), data, console, memory=options.memory)
     tasks = (f"{job.name}/0" for job in stack.jobs)
     console.width = max(len(name) for name in (*supervisor.urls, *tasks, "emulator"))

@@ -74,6 +74,10 @@ class Jobs:
         """Close the store."""
         self._store.close()
 
+    def prune(self, *, keep: int, ended_before: int, limit: int) -> list[str]:
+        """Delete old executions and return their ids; see `Store.prune`."""
+        return [name.rsplit("/", 1)[1] for name in self._store.prune(keep=keep, ended_before=ended_before, limit=limit)]
+
     def routes(self) -> list[Route]:
         """The REST routes, each with its full path."""
         return [

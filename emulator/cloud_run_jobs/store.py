@@ -22,6 +22,7 @@ CREATE TABLE tasks (
 CREATE TABLE operations (
     seq INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, verb TEXT NOT NULL, execution TEXT NOT NULL);
 """
+_INDEX = "CREATE INDEX IF NOT EXISTS operations_execution ON operations (execution)"
 
 
 class Store(Database):
@@ -29,6 +30,7 @@ class Store(Database):
 
     def __init__(self, path: Path | None) -> None:
         super().__init__(path, "jobs.sqlite", _SCHEMA, _SCHEMA_VERSION)
+        self._database.execute(_INDEX)
 
     def add(self, execution: Execution, operation: Operation) -> None:
         """Write a new execution and its operation."""
@@ -62,6 +64,29 @@ class Store(Database):
             "SELECT data FROM executions WHERE job = ? OR ? IS NULL ORDER BY seq DESC", (job, job)
         )
         return [Execution(**json.loads(data)) for (data,) in rows]
+
+    def prune(self, *, keep: int, ended_before: int, limit: int) -> list[str]:
+        """Delete up to `limit` executions that ended, oldest first, with their tasks and operations.
+
+        Args:
+            keep: how many executions are kept at most, besides unfinished ones.
+            ended_before: nanoseconds since 1970; executions that ended earlier are deleted.
+
+        Returns:
+            The names of the deleted executions.
+        """
+        newest = self._row("SELECT seq FROM executions ORDER BY seq DESC LIMIT 1 OFFSET ?", keep)
+        rows = self._database.execute(
+            "SELECT name FROM (SELECT seq, name, data FROM executions WHERE ended ORDER BY seq LIMIT ?)"
+            " WHERE seq <= ? OR json_extract(data, '$.completion_time') < ?",
+            (limit, newest[0] if newest else 0, ended_before),
+        ).fetchall()
+        with self.transaction():
+            self._database.executemany("DELETE FROM tasks WHERE execution = ?", rows)
+            self._database.executemany("DELETE FROM operations WHERE execution = ?", rows)
+            self._database.executemany("DELETE FROM executions WHERE name = ?", rows)
+        self.shrink()
+        return [name for (name,) in rows]
 
     def unfinished(self) -> list[Execution]:
         """The unfinished executions, oldest first."""

@@ -29,8 +29,6 @@ class Database:
             folder.mkdir(parents=True, exist_ok=True)
         path = None if folder is None else folder / name
         self._connection: sqlite3.Connection | None = disk.connect(path, isolation_level=None)
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = NORMAL")
         (stored,) = self._database.execute("PRAGMA user_version").fetchone()
         if stored == 0:
             self._database.executescript(f"BEGIN; {schema} PRAGMA user_version = {version}; COMMIT;")
@@ -57,6 +55,10 @@ class Database:
             if self._database.in_transaction:  # SQLite has rolled back by itself if the disk is full
                 self._database.execute("ROLLBACK")
             raise
+
+    def shrink(self) -> None:
+        """Return the space of deleted rows to the disk."""
+        self._database.executescript("PRAGMA incremental_vacuum")  # `execute` would free a single page
 
     @property
     def _database(self) -> sqlite3.Connection:

@@ -90,6 +90,7 @@ class PubSub:
     def expire(self) -> None:
         """Delete messages that have outlived the retention of their subscription."""
         self._backlog.expire()
+        self._store.shrink()
 
     def backlog(self, subscription: str) -> int:
         """The number of a subscription's unacknowledged messages."""

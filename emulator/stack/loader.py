@@ -12,6 +12,7 @@ from emulator.stack.model import (
     Bucket,
     Job,
     Ports,
+    Retention,
     Service,
     Stack,
     StackError,
@@ -58,6 +59,7 @@ def _stack(path: Path, document: Mapping[str, Any]) -> Stack:
         services=_entries(Service, document.get("services")),
         jobs=_entries(Job, document.get("jobs")),
         triggers=_entries(Trigger, document.get("triggers")),
+        retention=Retention(**_given(document.get("retention"))),
         workflows=_entries(WorkflowFile, document.get("workflows")),
         **simple,
     )

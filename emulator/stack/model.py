@@ -31,6 +31,16 @@ class Ports:
 
 
 @dataclass(frozen=True)
+class Retention:
+    """How much history is kept: executions by age and number, step entries by number, log files by size."""
+
+    days: int = 90
+    executions: int = 10_000
+    step_entries: int = 1_000
+    log_mb: int = 10
+
+
+@dataclass(frozen=True)
 class Bucket:
     name: str
     lifecycle_days: int | None = None
@@ -134,6 +144,7 @@ class Stack:
     jobs: tuple[Job, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     workflows: tuple[WorkflowFile, ...] = ()
+    retention: Retention = Retention()
     examples: str = ""
 
 

@@ -86,8 +86,6 @@ class Database:
     def __init__(self, file: Path | None, committed: Callable[[Transaction], None]) -> None:
         self._connection = disk.connect(file, check_same_thread=False, isolation_level=None, cached_statements=256)
         self._connection.row_factory = sqlite3.Row
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.executescript(SCHEMA)
         self._committed = committed
         self._lock = threading.Lock()
@@ -113,6 +111,11 @@ class Database:
         """A consistent view, for reading only."""
         with self._lock:
             yield Transaction(self._connection)
+
+    def shrink(self) -> None:
+        """Return the space of deleted rows to the disk."""
+        with self._lock:
+            self._connection.executescript("PRAGMA incremental_vacuum")  # `execute` would free a single page
 
     def close(self) -> None:
         with self._lock:

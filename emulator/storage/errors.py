@@ -113,6 +113,10 @@ class TooLargeError(StorageError):
     status, reason, code = 413, "uploadTooLarge", "EntityTooLarge"
 
 
+class DroppedError(TooLargeError):
+    """The disk had no space for an upload session."""
+
+
 class RangeError(StorageError):
     status, reason, code = 416, "requestedRangeNotSatisfiable", "InvalidRange"
 

@@ -90,7 +90,9 @@ class Store:
     def expire(self, now: datetime) -> list[StoredObject]:
         """Apply lifecycle rules as of `now`; returns the objects that were deleted or archived."""
         self.resumable_uploads.expire(now)
-        return expire(self._database, self.objects, self.multipart_uploads, now)
+        expired = expire(self._database, self.objects, self.multipart_uploads, now)
+        self._database.shrink()
+        return expired
 
     def close(self) -> None:
         """Release the folder; a temporary one is removed."""
@@ -118,5 +120,12 @@ class Store:
 
     def _sweep(self) -> None:
         with self._database.reading() as view:
-            statement = "SELECT content FROM objects UNION SELECT content FROM uploads UNION SELECT content FROM parts"
-            self.contents.sweep({row["content"] for row in view.execute(statement)})
+            statement = "SELECT content FROM uploads WHERE content != '' UNION SELECT content FROM parts"
+            uploads = {row["content"] for row in view.execute(statement)}
+
+            def known(first: str, end: str) -> set[str]:
+                """The contents in a range of ids; memory stays small whatever the number of objects."""
+                rows = view.execute("SELECT content FROM objects WHERE content >= ? AND content < ?", first, end)
+                return uploads | {row["content"] for row in rows}
+
+            self.contents.sweep(known)

@@ -1,5 +1,6 @@
 """Starts each task of a job as a process of this machine."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,6 +35,10 @@ class JobTasks:
             self._commands[job.name] = words, args
             self._env[job.name] = {**environment.inherited(), **env}
 
+    def forget(self, execution: str) -> None:
+        """Remove the logs of an execution."""
+        shutil.rmtree(self._logs / execution, ignore_errors=True)
+
     async def start(self, attempt: Attempt) -> ProcessGroup:
         """Start the process of an attempt; its output goes to `<logs>/<execution>/task<index>.log`.
 
@@ -46,6 +51,7 @@ class JobTasks:
         argv = [*command, *(args if attempt.args is None else attempt.args)]
         folder = self._logs / attempt.execution
         folder.mkdir(exist_ok=True)
-        log = ProcessLog(f"{attempt.job}/{attempt.index}", folder / f"task{attempt.index}.log", self._console)
+        file, limit = folder / f"task{attempt.index}.log", self._stack.retention.log_mb
+        log = ProcessLog(f"{attempt.job}/{attempt.index}", file, self._console, limit)
         env = {**self._env[attempt.job], **attempt.env}
         return await ProcessGroup.start(argv, env, self._stack.root, log, self._reaper)

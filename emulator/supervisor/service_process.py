@@ -49,16 +49,15 @@ class ServiceProcess:
     def __init__(
         self,
         launch: Launch,
-        log: Path,
+        log: ProcessLog,
         console: Console,
         reaper: Reaper,
         *,
         on_up: Callable[[], None] = lambda: None,
         on_down: Callable[[], None] = lambda: None,
     ) -> None:
-        self.launch, self._log, self._console, self._reaper = launch, log, console, reaper
+        self.launch, self._output, self._console, self._reaper = launch, log, console, reaper
         self._on_up, self._on_down = on_up, on_down
-        self._output = ProcessLog(launch.name, log, console)
         self._process: ProcessGroup | None = None
         self._watcher: asyncio.Task[None] | None = None
 
@@ -68,7 +67,7 @@ class ServiceProcess:
         Raises:
             StartError: it ended, or was not ready in time.
         """
-        self._log.write_bytes(b"")
+        self._output.clear()
         began = time.monotonic()
         await self._launch()
         self._console.report(self.launch.name, f"ready after {time.monotonic() - began:.1f} s")
@@ -101,7 +100,7 @@ class ServiceProcess:
         while True:
             problem = await self._ended()
             delay = _RESTART_MIN_S if time.monotonic() - began > _STEADY_S else delay
-            self._console.report(self.launch.name, f"{problem}; restarting in {delay:g} s (log: {self._log})")
+            self._console.report(self.launch.name, f"{problem}; restarting in {delay:g} s (log: {self._output.file})")
             await asyncio.sleep(delay)
             delay = min(delay * 2, _RESTART_MAX_S)
             began = time.monotonic()

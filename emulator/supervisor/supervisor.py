@@ -14,6 +14,7 @@ from emulator.stack.model import Service, Stack, placeholders
 from emulator.supervisor import environment
 from emulator.supervisor.console import Console
 from emulator.supervisor.job_tasks import JobTasks
+from emulator.supervisor.logs import ProcessLog
 from emulator.supervisor.reaper import Reaper
 from emulator.supervisor.service_process import Launch, ServiceProcess
 
@@ -49,6 +50,7 @@ class Supervisor:
             http_port=numbers["http"],
             grpc_port=numbers["grpc"],
             start_task=self._tasks.start,
+            forget_execution=self._tasks.forget,
         )
         self._processes: list[ServiceProcess] = []
         self._fronts: list[Front] = []
@@ -124,7 +126,7 @@ class Supervisor:
     def _process(self, launch: Launch) -> ServiceProcess:
         return ServiceProcess(
             launch,
-            self._log(launch.name),
+            ProcessLog(launch.name, self._log(launch.name), self._console, self._stack.retention.log_mb),
             self._console,
             self._reaper,
             on_up=lambda: self.emulator.release(launch.name),

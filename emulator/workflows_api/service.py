@@ -87,6 +87,10 @@ class Workflows:
             await self._http.close()
         self._store.close()
 
+    def prune(self, *, keep: int, histories: int, ended_before: int, limit: int) -> bool:
+        """Delete old executions and step entries; see `Store.prune`."""
+        return self._store.prune(keep=keep, histories=histories, ended_before=ended_before, limit=limit)
+
     def routes(self) -> list[Route]:
         """The REST routes, each with its full path."""
         callback = f"{_WORKFLOW}/executions/{{execution}}/callbacks/{{callback}}"

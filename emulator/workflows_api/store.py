@@ -31,6 +31,7 @@ CREATE TABLE operations (
 """
 _COLUMNS = ("name", "workflow", "revision_id", "state", "create_time", "start_time", "end_time")
 _EXTRA = ("error", "labels", "call_log_level", "history_level", "no_buffering", "current_steps", "attempt")
+_OPERATIONS = 1_000  # that are kept
 ORDER_COLUMNS = {
     "executionId": "name",
     "state": "state",
@@ -177,6 +178,38 @@ class Store(Database):
     def delete_history(self, execution: str) -> None:
         """Delete the step entries of an execution."""
         self._database.execute("DELETE FROM histories WHERE execution = ?", (execution,))
+
+    def prune(self, *, keep: int, histories: int, ended_before: int, limit: int) -> bool:
+        """Delete executions that ended, oldest first, and step entries, up to `limit` of each.
+
+        Args:
+            keep: how many executions are kept at most, besides unfinished ones.
+            histories: of how many executions the step entries are kept.
+            ended_before: nanoseconds since 1970; executions that ended earlier are deleted.
+
+        Returns:
+            Whether there may be more to delete.
+        """
+        marks = ", ".join(repr(state) for state in sorted(UNFINISHED))
+        newest = self._row("SELECT seq FROM executions ORDER BY seq DESC LIMIT 1 OFFSET ?", keep)
+        rows = self._database.execute(
+            f"SELECT name FROM (SELECT seq, name, end_time FROM executions WHERE state NOT IN ({marks})"  # noqa: S608 (constant states)
+            " ORDER BY seq LIMIT ?) WHERE seq <= ? OR end_time < ?",
+            (limit, newest[0] if newest else 0, ended_before),
+        ).fetchall()
+        with self.transaction():
+            self._database.executemany("DELETE FROM histories WHERE execution = ?", rows)
+            self._database.executemany("DELETE FROM executions WHERE name = ?", rows)
+            dropped = self._database.execute(
+                "DELETE FROM histories WHERE rowid IN (SELECT rowid FROM histories WHERE rowid <="
+                " (SELECT rowid FROM histories ORDER BY rowid DESC LIMIT 1 OFFSET ?) ORDER BY rowid LIMIT ?)",
+                (histories, limit),
+            ).rowcount
+            self._database.execute(
+                "DELETE FROM operations WHERE seq <= (SELECT max(seq) FROM operations) - ?", (_OPERATIONS,)
+            )
+        self.shrink()
+        return len(rows) == limit or dropped == limit
 
     # Long-running operations
 

@@ -60,8 +60,29 @@ def test_uploads_to_a_full_disk_are_refused_until_there_is_space(
             assert (await http.post(UPLOAD, content=b"x" * 3_000_000)).status_code == 200
 
     asyncio.run(check())
-    said = [record for record in caplog.records if record.levelno == logging.CRITICAL]
-    assert len({record.getMessage() for record in said}) == len(said) >= 1
+    (said,) = [record.getMessage() for record in caplog.records if record.levelno == logging.CRITICAL]
+    assert said.startswith(f"requests are refused: {tmp_path}/data/storage/contents cannot grow")
+
+
+def test_a_session_on_a_full_disk_is_dropped_and_can_be_continued_later(tmp_path: Path, stack: Path) -> None:
+    """Without the 413 gcloud retries for ever, as it takes what the session holds for progress."""
+
+    async def check() -> None:
+        async with (
+            Emulator(loader.load(stack), tmp_path / "data", services={}) as emulator,
+            httpx.AsyncClient(base_url=f"http://{emulator.http}", timeout=60) as http,
+        ):
+            start = await http.post(UPLOAD.replace("media", "resumable"))
+            session, query = start.headers["location"], {"content-range": "bytes */*"}
+            with full_disk(1_500_000):
+                assert (await http.put(session, content=b"x" * 3_000_000)).status_code == 507
+            assert sum(path.stat().st_size for path in (tmp_path / "data/storage/contents").glob("??/*")) == 0
+            dropped = await http.put(session, headers=query)
+            assert (dropped.status_code, "free some space" in dropped.text) == (413, True)
+            assert (await http.put(session, headers=query)).status_code == 308
+            assert (await http.put(session, content=b"x" * 3_000_000)).status_code == 200
+
+    asyncio.run(check())
 
 
 def test_messages_on_a_full_disk_are_refused_until_there_is_space(tmp_path: Path, stack: Path) -> None:

@@ -1,5 +1,6 @@
 """Applies the lifecycle rules of buckets as of a point in time."""
 
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
 from emulator.storage.buckets import Bucket
@@ -9,6 +10,8 @@ from emulator.storage.objects.objects import Objects
 from emulator.storage.preconditions import Preconditions
 from emulator.storage.resources import Fields, StoredObject, moment
 from emulator.storage.uploads.multipart import MultipartUploads
+
+_PAGE = 1000
 
 
 def expire(
@@ -29,15 +32,26 @@ def expire(
     return expired
 
 
-def _generations(database: Database, bucket: Bucket) -> list[tuple[StoredObject, int]]:
-    """Each object of the bucket with the number of its newer generations."""
-    with database.reading() as view:
-        rows = view.execute(
-            "SELECT *, row_number() OVER (PARTITION BY name ORDER BY generation DESC) - 1 AS newer "
-            "FROM objects WHERE bucket = ?",
-            bucket.name,
-        )
-        return [(StoredObject.of(row), row["newer"]) for row in rows]
+def _generations(database: Database, bucket: Bucket) -> Iterator[tuple[StoredObject, int]]:
+    """Each object of the bucket with the number of its newer generations; a page of names at a time."""
+    after = ""
+    while True:
+        with database.reading() as view:
+            last = view.row(
+                "SELECT max(name) AS name FROM (SELECT DISTINCT name FROM objects WHERE bucket = ? AND name > ?"
+                " ORDER BY name LIMIT ?)",
+                *(bucket.name, after, _PAGE),
+            )
+            if last is None or last["name"] is None:
+                return
+            rows = view.execute(
+                "SELECT *, row_number() OVER (PARTITION BY name ORDER BY generation DESC) - 1 AS newer "
+                "FROM objects WHERE bucket = ? AND name > ? AND name <= ?",
+                *(bucket.name, after, last["name"]),
+            )
+            page = [(StoredObject.of(row), row["newer"]) for row in rows]
+        yield from page
+        after = last["name"]
 
 
 def _deletes(rule: Fields) -> bool:

@@ -6,7 +6,7 @@ row was left by a process that died; the next start removes it.
 
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from emulator import disk
 from emulator.storage.contents.checksums import Checksums, Digest
 
 BLOCK = 1 << 20
+_AFTER_DIGITS = "g"  # greater than any hexadecimal digit
 
 
 @dataclass(frozen=True)
@@ -34,22 +35,22 @@ class Content:
 class Writer:
     """A file that grows until `finish` returns its content."""
 
-    def __init__(self, id: str, path: Path) -> None:
+    def __init__(self, id: str, folder: Path, path: Path) -> None:
         self.id = id
-        self._path = path
-        with disk.faults(path):
+        self._folder = folder
+        with disk.faults(folder):
             self._file = path.open("xb")
         self._digest = Digest()
         self.size = 0
 
     def write(self, data: bytes) -> None:
-        with disk.faults(self._path):
+        with disk.faults(self._folder):
             self._file.write(data)
         self._digest.update(data)
         self.size += len(data)
 
     def finish(self) -> Content:
-        with disk.faults(self._path):
+        with disk.faults(self._folder):
             self._file.close()
         return Content(self.id, self.size, self._digest.checksums())
 
@@ -68,19 +69,19 @@ class Contents:
     def create(self) -> Writer:
         id = secrets.token_hex(16)
         path = self._path(id)
-        with disk.faults(path):
+        with disk.faults(self.folder):
             path.parent.mkdir(parents=True, exist_ok=True)
-        return Writer(id, path)
+        return Writer(id, self.folder, path)
 
     def open(self, id: str) -> BinaryIO:
-        with disk.faults(self._path(id)):
+        with disk.faults(self.folder):
             return self._path(id).open("rb")
 
     def size(self, id: str) -> int:
         return self._path(id).stat().st_size
 
     def append(self, id: str, data: bytes) -> None:
-        with disk.faults(self._path(id)), self._path(id).open("ab") as file:
+        with disk.faults(self.folder), self._path(id).open("ab") as file:
             file.write(data)
 
     def truncate(self, id: str, size: int) -> None:
@@ -100,11 +101,13 @@ class Contents:
         for id in ids:
             self._path(id).unlink(missing_ok=True)
 
-    def sweep(self, known: set[str]) -> None:
-        """Remove every file whose id is not known."""
-        for file in self.folder.glob("??/*"):
-            if file.name not in known:
-                file.unlink()
+    def sweep(self, known: Callable[[str, str], set[str]]) -> None:
+        """Remove every file whose id is not known; `known` returns the known ids in a range, its end excluded."""
+        for folder in self.folder.glob("??"):
+            ids = known(folder.name, folder.name + _AFTER_DIGITS)
+            for entry in os.scandir(folder):
+                if entry.name not in ids:
+                    Path(entry).unlink()
 
     def _path(self, id: str) -> Path:
         return self.folder / id[:2] / id

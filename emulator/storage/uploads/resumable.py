@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from emulator.disk import DiskFullError
 from emulator.storage.contents.checksums import Checksums
 from emulator.storage.contents.files import Contents
 from emulator.storage.database import Database
-from emulator.storage.errors import CancelledError, InvalidError, NotFoundError
+from emulator.storage.errors import CancelledError, DroppedError, InvalidError, NotFoundError
 from emulator.storage.objects.generations import Source, require_object
 from emulator.storage.objects.metadata import requested_fields, verify
 from emulator.storage.objects.objects import Objects
@@ -78,6 +79,7 @@ class ResumableUploads:
         Raises:
             NotFoundError: it does not exist.
             CancelledError: it was cancelled.
+            DroppedError: the disk was full. Its client is told once; then the session begins anew.
         """
         with self._database.reading() as view:
             row = view.row("SELECT * FROM uploads WHERE id = ? AND kind = 'resumable'", id)
@@ -85,6 +87,10 @@ class ResumableUploads:
                 raise NotFoundError("The upload session does not exist or has expired.")
             if row["state"] == "cancelled":
                 raise CancelledError("The upload session was cancelled.")
+        if row["state"] == "dropped":
+            self._restart(id)
+            raise DroppedError("The disk is full, so the upload was dropped; free some space and start it again.")
+        with self._database.reading() as view:
             stored = None
             if row["state"] == "done":
                 stored = require_object(view, Source(row["bucket"], row["name"], row["generation"]))
@@ -116,7 +122,26 @@ class ResumableUploads:
             upload = self.get(id)
             if upload.stored or upload.size != offset:
                 raise InvalidError("The upload session is in use by another request.")
-            self._contents.append(upload.content, data)
+            try:
+                self._contents.append(upload.content, data)
+            except DiskFullError:
+                # The session would take the space that its client tries to use again and again.
+                self._drop(id, upload.content)
+                raise
+
+    def _restart(self, id: str) -> None:
+        """Clients that kept the session's id continue it in their next run."""
+        content = self._contents.create().finish()
+        with self._database.transaction() as transaction:
+            transaction.execute(
+                "UPDATE uploads SET state = 'active', content = ? WHERE id = ? AND state = 'dropped'", content.id, id
+            )
+
+    def _drop(self, id: str, content: str) -> None:
+        with self._database.transaction() as transaction:
+            self._contents.truncate(content, 0)
+            transaction.execute("UPDATE uploads SET state = 'dropped', content = '' WHERE id = ?", id)
+            transaction.garbage.append(content)
 
     def finish(self, id: str, total: int, expected: Checksums | None = None) -> StoredObject:
         """Create the object from the session's bytes, or return it if it exists already."""

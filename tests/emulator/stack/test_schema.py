@@ -10,7 +10,18 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from emulator.stack import loader
-from emulator.stack.model import Backoff, Bucket, Job, Ports, Service, Stack, Subscription, Trigger, WorkflowFile
+from emulator.stack.model import (
+    Backoff,
+    Bucket,
+    Job,
+    Ports,
+    Retention,
+    Service,
+    Stack,
+    Subscription,
+    Trigger,
+    WorkflowFile,
+)
 from emulator.stack.problems import schema
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "emulator.md"
@@ -28,6 +39,7 @@ def test_the_schema_is_valid() -> None:
     [
         (SCHEMA, Stack),
         (SECTIONS["ports"], Ports),
+        (SECTIONS["retention"], Retention),
         (ENTRIES["bucket"], Bucket),
         (ENTRIES["subscription"], Subscription),
         (ENTRIES["service"], Service),

@@ -28,6 +28,36 @@ def test_the_emulators_log_is_json_lines_in_the_file_and_warnings_on_the_console
     assert capsys.readouterr().out == "emulator  loud n=2\n"
 
 
+def test_log_files_begin_anew_at_their_limit(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    log = ProcessLog("toy", file, Console(), limit_mb=0.1)
+
+    async def copy() -> None:
+        stream = asyncio.StreamReader()
+        for number in range(1000):
+            stream.feed_data(b"%05d %s\n" % (number, b"x" * 993))
+        stream.feed_eof()
+        await log.copy(stream)
+
+    asyncio.run(copy())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "log.1"]
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 200_000
+    assert file.read_text().splitlines()[-1].startswith("00999 ")
+
+
+def test_a_log_that_the_disk_refuses_does_not_stop_the_process(tmp_path: Path) -> None:
+    log = ProcessLog("toy", tmp_path, Console())  # a folder cannot be written
+
+    async def copy() -> None:
+        stream = asyncio.StreamReader()
+        stream.feed_data(b"first\nsecond\n")
+        stream.feed_eof()
+        await log.copy(stream)
+
+    asyncio.run(copy())
+    assert list(log.tail) == ["first", "second"]
+
+
 def test_process_log_keeps_all_output_and_shows_severe_lines(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
