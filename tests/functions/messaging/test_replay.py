@@ -392,3 +392,32 @@ def test_a_replay_has_the_parameters_of_the_first_attempt_though_the_input_s_hav
     blob.patch()
     assert replayed(function, capsys) == {"started": 1}
     assert [argument["parameters"] for argument in cloud.executions.arguments] == [{"top_k": 2}] * 2
+
+
+def test_a_message_that_is_gone_ends_as_a_rejection(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    function("on_message").post("/", **published(b'{"instances": [{"text": "a"}]}'))
+    conclude(cloud, function, broken())
+    for blob in cloud.client.list_blobs(cloud.work):
+        blob.delete()
+    assert replayed(function, capsys) == {"rejected": 1}
+    assert list(cloud.documents()) == ["rejected/messages/messages/1001.json"]
+
+
+def test_a_document_without_an_input_cannot_be_replayed_and_the_others_are(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = published(b"no JSON", "77", {"CloudPubSubDeadLetterSourceDeliveryCount": "5"})
+    assert function("on_dead_letter").post("/", **document).status_code == 200
+    fail(cloud, function, "a.txt")
+    assert replayed(function, capsys) == {"started": 1, "unreplayable": 1}
+
+
+def test_a_replayed_job_continues_the_trace_of_the_message_that_asked_for_it(cloud: Cloud, function: Function) -> None:
+    fail(cloud, function, "a.txt")
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    request = published(b'{"replay": {}}')
+    request["headers"]["traceparent"] = trace
+    assert function("on_message").post("/", **request).status_code == 200
+    assert cloud.executions.arguments[1]["trace"].split("-")[1] == trace.split("-")[1]
