@@ -5,6 +5,7 @@ import logging
 import math
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -188,6 +189,7 @@ class Batcher:
 
     def _retry(self, batch: Batch, error: Exception) -> list[Result]:
         """Halves a failed batch until the instance at fault is alone."""
+        traceback.clear_frames(error.__traceback__)  # whose locals would keep the failed batch on the device
         is_out_of_memory = type(error).__name__ == "OutOfMemoryError"
         if is_out_of_memory:
             self._shrink(batch)

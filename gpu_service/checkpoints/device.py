@@ -31,9 +31,9 @@ def choose(requested: str = "auto", dtype: str = "auto", *, required: bool = Fal
     """
     if dtype not in ("auto", *DTYPES):
         raise StartError(f"DTYPE must be auto, {', '.join(DTYPES)}, not {dtype!r}.")
-    reason = _unusable() if requested != "cpu" else "the device is set to cpu"
+    index = torch.device(requested).index or 0 if requested.startswith("cuda") else 0
+    reason = _unusable(index) if requested != "cpu" else "the device is set to cpu"
     if reason is None:
-        index = torch.device(requested).index or 0 if requested != "auto" else 0
         chosen = DTYPES.get(dtype) or _default_dtype(index)
         torch.backends.cuda.matmul.allow_tf32 = True
         return Device(torch.device("cuda", index), chosen, f"cuda:{index} {torch.cuda.get_device_name(index)}")
@@ -42,15 +42,15 @@ def choose(requested: str = "auto", dtype: str = "auto", *, required: bool = Fal
     return Device(torch.device("cpu"), DTYPES.get(dtype, torch.float32), "cpu")
 
 
-def _unusable() -> str | None:
-    """Why no GPU is usable; None when one is."""
+def _unusable(index: int) -> str | None:
+    """Why the GPU is not usable; None if it is."""
     if not torch.backends.cuda.is_built():
         return f"PyTorch {torch.__version__} is built without CUDA"
     if not torch.cuda.is_available():
         return f"PyTorch {torch.__version__} (CUDA {torch.version.cuda}) finds no GPU, or its driver is too old"
     try:
-        torch.ones(8, device="cuda").sum().item()
-    except RuntimeError as error:
+        torch.ones(8, device=f"cuda:{index}").sum().item()
+    except (RuntimeError, AssertionError) as error:  # AssertionError: there is no GPU of this index
         return f"computing on it fails: {str(error).splitlines()[0]}"
     return None
 

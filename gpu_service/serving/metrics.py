@@ -64,7 +64,7 @@ class Metrics:
         self.memory.labels("allocated").set(torch.cuda.memory_allocated())
         try:
             self.utilization.set(torch.cuda.utilization() / 100)
-        except (ModuleNotFoundError, RuntimeError):  # without NVIDIA's library it is unknown
+        except Exception:  # noqa: BLE001  NVIDIA's library is missing, or refuses with an error type of its own
             self.utilization.set(float("nan"))
 
     def _counter(self, name: str, text: str, labels: Sequence[str]) -> Counter:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import weakref
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -62,6 +63,26 @@ class Echo:
         return self.kind(list(data))
 
 
+class Tensor:
+    """Stands for a batch's memory on the device, which is free once nothing refers to it."""
+
+
+class Full(Echo):
+    """Runs out of memory in a batch of two or more, while no earlier batch may still be in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tensors: weakref.WeakSet[Tensor] = weakref.WeakSet()
+
+    def launch(self, data: Sequence[Any], parameters: Sequence[Parameters]) -> Done:
+        assert not self.tensors, "a failed batch is still in memory"
+        tensor = Tensor()
+        self.tensors.add(tensor)
+        if len(data) > 1:
+            raise OutOfMemoryError("CUDA out of memory")
+        return super().launch(data, parameters)
+
+
 class Silent:
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -107,6 +128,14 @@ def test_every_request_gets_its_own_answers():
             assert await asyncio.gather(*requests) == [[(n, 0), (n, 1)] for n in range(100)]
             assert await held == ["held"]
             assert [len(batch) for batch in echo.batches] == [1, 64, 64, 64, 8]
+
+    asyncio.run(check())
+
+
+def test_a_failed_batch_is_freed_before_its_halves_run():
+    async def check() -> None:
+        async with batcher(Full()) as made:
+            assert await ask(made, *range(8)) == [*range(8)]
 
     asyncio.run(check())
 
