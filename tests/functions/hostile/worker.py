@@ -1,4 +1,4 @@
-"""Serves one function to requests from stdin with little memory: `hostile_worker.py NAME MIB [CONCURRENCY]`.
+"""Serves one function to requests from stdin with little memory: `worker.py NAME MIB [CONCURRENCY]`.
 
 The limit is on what the process takes beside its libraries' address space, as a container's limit is. Answers each JSON
 line `{"headers", "json"}`, or `{"headers", "file"}` with the body's path, with `[status, body, seconds]`. Ends with its

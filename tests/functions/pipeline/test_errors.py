@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.errors import REASONS
 
-FUNCTIONS = Path(__file__).parents[2] / "functions"
+FUNCTIONS = Path(__file__).parents[3] / "functions"
 
 
 def raised_codes() -> Iterator[tuple[str, str]]:

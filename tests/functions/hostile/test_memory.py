@@ -15,7 +15,7 @@ from pipeline.formats.json_text import MAX_VALUES
 from preprocessing.images import MAX_PIXELS, MAX_WEBP_PIXELS
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import finalized, published
-from tests.functions.test_hostile import deployed, work
+from tests.functions.hostile.test_hostile import deployed, work
 from tests.functions.test_on_dead_letter import letter
 from tests.functions.test_preprocess import argument
 

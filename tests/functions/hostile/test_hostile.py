@@ -23,7 +23,7 @@ from pipeline.errors import REASONS
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, finalized
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PEAK_MIB = {"on_upload": 250, "preprocess": 700}
 SECONDS = 10
 GOOD = b"What a wonderful film, I loved it."
@@ -130,7 +130,7 @@ def deployed(name: str) -> tuple[int, int]:
 def work(cloud: Cloud, name: str, requests: list[dict[str, Any]], concurrency: int = 1) -> Worker:
     env = os.environ | cloud.env | {"PYTHONPATH": "functions", "MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1"}
     run = subprocess.run(
-        [sys.executable, "tests/functions/hostile_worker.py", name, str(deployed(name)[0]), str(concurrency)],
+        [sys.executable, "tests/functions/hostile/worker.py", name, str(deployed(name)[0]), str(concurrency)],
         input="".join(json.dumps(request) + "\n" for request in requests),
         cwd=ROOT,
         env=env,
