@@ -42,7 +42,8 @@ def main() -> None:
 
     with ThreadPoolExecutor(int(concurrency[0]) if concurrency else 1) as pool:
         for text in pool.map(answer, sys.stdin):
-            print("ANSWER", text, flush=True)
+            sys.stdout.write(f"ANSWER {text}\n")  # at once, since other threads log to the same stream
+            sys.stdout.flush()
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
     print("PEAK", status("VmHWM") + children)  # ru_maxrss of the process itself counts its parent's
 
