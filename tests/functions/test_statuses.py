@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from pipeline import intake
+from postprocessing.failures import CALLER_FAULTS
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, event, finalized
 from tests.test_workflow import PREDICTION, PREPARED, Hasty, Services, execute
@@ -94,7 +95,12 @@ SITUATIONS: dict[str, Callable[[Cloud, Function, pytest.MonkeyPatch], int]] = {
 
 def test_every_row_of_the_tables_is_tested() -> None:
     assert set(EVENTS) == set(SITUATIONS)
-    assert set(CALLS) == {"422", "404", "400", "408", "429", "500", "502", "503", "504", "nothing"}
+    statuses = {answer.partition(" ")[0] for answer in CALLS}
+    assert statuses == {"422", "404", "400", "413", "405", "408", "429", "500", "502", "503", "504", "nothing"}
+
+
+def test_every_code_that_blames_the_pipeline_is_named() -> None:
+    assert [code for code in CALLER_FAULTS if f"`{code}`" not in PAGE] == []
 
 
 @pytest.mark.parametrize("situation", EVENTS)
@@ -107,7 +113,6 @@ def test_an_event_is_answered_as_the_table_says(
 
 
 HANGS_UP = 599
-CODES = {"422": "too_short", "404": "model_not_found", "400": "malformed_request"}
 
 
 class Silent(Services):
@@ -123,8 +128,9 @@ class Silent(Services):
 @pytest.mark.parametrize("answer", CALLS)
 def test_a_call_is_retried_and_concluded_as_the_table_says(cloud: Cloud, function: Function, answer: str) -> None:
     again, document = CALLS[answer]
-    body = {"error": {"code": CODES[answer], "message": "m"}} if answer in CODES else ""
-    refused = (HANGS_UP if answer == "nothing" else int(answer), body)
+    status, _, code = answer.replace("`", "").partition(" ")
+    body = {"error": {"code": code, "message": "m"}} if code else ""
+    refused = (HANGS_UP if answer == "nothing" else int(status), body)
     clock = Hasty()
     services = Silent(preprocess=[(200, PREPARED)], predict=[refused])
     execute(services, clock)

@@ -1,6 +1,6 @@
-"""Checks the model and parameters that a sender requests by an object's metadata, a side-car, a message or a manifest.
+"""Checks the model and parameters that a sender requests by an object's metadata, a sidecar, a message or a manifest.
 
-An object's metadata take precedence over its side-car, and that over a manifest's own fields. CHECKS defines every
+An object's metadata take precedence over its sidecar, and that over a manifest's own fields. CHECKS defines every
 parameter; forecasting.options and the GPU service's protocol read those that they use.
 """
 

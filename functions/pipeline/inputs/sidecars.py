@@ -1,4 +1,4 @@
-"""Side-cars: `<name>.parameters.json` requests a model and parameters for the object `<name>`."""
+"""Sidecars: `<name>.parameters.json` requests a model and parameters for the object `<name>`."""
 
 from dataclasses import replace
 from typing import Any
@@ -21,10 +21,10 @@ def is_sidecar(name: str) -> bool:
 
 
 def apply(job: Job) -> Job:
-    """The job with its input's side-car applied; the object's own metadata take precedence.
+    """The job with its input's sidecar applied; the object's own metadata take precedence.
 
     Raises:
-        RejectedError: `invalid_parameters`, also for an unreadable side-car.
+        RejectedError: `invalid_parameters`, also for an unreadable sidecar.
     """
     source = job.object_input()
     name = source.name + SUFFIX
@@ -39,9 +39,7 @@ def apply(job: Job) -> Job:
     try:
         model, requested = parameters.of_document(_object(data))
     except RejectedError as refusal:
-        raise RejectedError(
-            "invalid_parameters", f"The side-car {SUFFIX[1:]}: {refusal.message}", job.kind
-        ) from refusal
+        raise RejectedError("invalid_parameters", f"The sidecar {SUFFIX[1:]}: {refusal.message}", job.kind) from refusal
     return replace(job, model=job.model or model, parameters={**requested, **job.parameters})
 
 

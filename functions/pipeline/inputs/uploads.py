@@ -73,7 +73,7 @@ class Upload:
 
     @property
     def is_input(self) -> bool:
-        """Whether it is to be predicted on: not a folder's placeholder, nor a side-car."""
+        """Whether it is to be predicted on: not a folder's placeholder, nor a sidecar."""
         is_folder = self.name.endswith("/") and self.size == 0
         return not is_folder and not sidecars.is_sidecar(self.name)
 

@@ -1,4 +1,4 @@
-"""Side-cars: parameters in an object next to the input, and their precedence."""
+"""Sidecars: parameters in an object next to the input, and their precedence."""
 
 import json
 from typing import Any
@@ -46,7 +46,7 @@ def test_an_input_with_an_invalid_side_car_is_rejected(cloud: Cloud, function: F
     blob = cloud.upload("a.csv", CSV)
     assert function("on_upload").post("/", **finalized(blob)).status_code == 200
     assert cloud.only_document()["reason"]["code"] == "invalid_parameters"
-    assert "side-car" in cloud.only_document()["reason"]["message"]
+    assert "sidecar" in cloud.only_document()["reason"]["message"]
     assert not cloud.executions.created
 
 
