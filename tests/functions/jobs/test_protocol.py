@@ -323,7 +323,7 @@ OVERWRITTEN = {"deliver": deliver, "throttle": throttle, "overwrite": overwrite,
         ("dead", (("crash", 1), ("lease ends", 1))),
         ("dead", (("fault", 1),)),
         ("running", (("crash", 2),)),
-        ("running", (("fault", 1),)),
+        pytest.param("running", (("fault", 1),), marks=pytest.mark.long),
     ],
     ids=["dead, crashes", "dead, no answers", "running, crashes", "running, no answers"],
 )
