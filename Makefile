@@ -78,6 +78,7 @@ chaos: setup     ## send CHAOS_INPUTS (2,000) uploads while CHAOS_KILLS (60) ser
 	@$(RUN) -m pytest -m chaos -s tests/chaos
 
 mutation: setup  ## plant faults in the modules of tests/mutation/modules.toml, or in MODULE=name (hours)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/mutation/requirements.txt
 	@$(RUN) tests/mutation/run.py $(MODULE)
 
 rehearsal: setup ## deploy, examine and destroy a project with the real gcloud against a stand-in (long)
