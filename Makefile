@@ -73,7 +73,7 @@ fuzz: setup      ## FUZZ_EXAMPLES (5,000) random inputs to each of the fuzz test
 	@echo "== Fuzz"
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-5000} $(RUN) -m pytest -n 2 --timeout=3600 tests/fuzz
 
-chaos: setup     ## CHAOS_INPUTS (2,000) uploads while services are killed CHAOS_KILLS (60) times, calls delayed, refused (long)
+chaos: setup     ## CHAOS_INPUTS (2,000) uploads while services are killed CHAOS_KILLS (60) times, and much else fails (long)
 	@echo "== Chaos"
 	@$(RUN) -m pytest -m chaos -s tests/chaos
 
