@@ -79,7 +79,7 @@ def test_a_small_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(5400)
 def test_a_large_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """CHAOS_INPUTS (2000) generations; CHAOS_KILLS (60) kills of services, a tenth as many of the emulator."""
     count, kills = int(os.environ.get("CHAOS_INPUTS", "2000")), int(os.environ.get("CHAOS_KILLS", "60"))
