@@ -46,7 +46,7 @@ class Odds:
     lose_answer: float = 0.01
     kill_after_claim: float = 0.02
     kill_after_result: float = 0.02
-    lose_event: float = 0.5  # once its handler was killed
+    lose_event: float = 0.8  # once its handler was killed
     freeze: float = 0.3  # in place of a kill
     freeze_s: float = 13.0
 
