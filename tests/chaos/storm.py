@@ -119,6 +119,9 @@ class Storm:
         httpx.post(self.chaos + "/storm", params={"kills": self.kills_left()}, timeout=30).raise_for_status()
 
     def _is_done(self, living: list["Future[None]"]) -> bool:
+        for life in living:
+            if life.done():
+                life.result()  # raises its error
         if self.crashes or not all(life.done() for life in living) or self.kills_left():
             return False
         return not self.ledger.audit().missing
