@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from tests.chaos.inputs import RECORDS_PER_SHARD
+
 ROOT = Path(__file__).parents[2]
 STACK = ROOT / "deploy" / "local" / "stack.yaml"
 CALLED = {  # by the workflow
@@ -16,9 +18,13 @@ CALLED = {  # by the workflow
 }
 
 
-def write(folder: Path, *, seed: int, kills: int, kill_every_s: float, odds: dict[str, float]) -> Path:
+def write(folder: Path, *, seed: int, kill_every_s: float, odds: dict[str, float]) -> Path:
     """Writes the stack file and returns its path."""
     stack: dict[str, Any] = yaml.safe_load(STACK.read_text())
+    stack["env"] |= {
+        "RECORDS_PER_SHARD": str(RECORDS_PER_SHARD),
+        "SPT_NOENV": "1",  # gunicorn's title would overwrite the environment, by which the proxy knows a process
+    }
     services = stack["services"]
     for name, service in services.items():
         # Each service has its own address for Cloud Storage, so that the proxy knows the caller.
@@ -27,7 +33,7 @@ def write(folder: Path, *, seed: int, kills: int, kill_every_s: float, odds: dic
     services["chaos"] = {
         "command": [
             *("python", "-m", "tests.chaos.proxy", "--port", "{port}", "--seed", str(seed)),
-            *("--kills", str(kills), "--kill-every", str(kill_every_s), "--odds", json.dumps(odds)),
+            *("--kill-every", str(kill_every_s), "--odds", json.dumps(odds)),
             *("--metadata", "http://{http}"),
             *("storage=http://{http}", *targets),
         ],

@@ -1,11 +1,20 @@
-"""Inputs of all kinds, good and bad, each with its expected document."""
+"""Inputs of all kinds, good and bad, each with its expected document.
+
+The folder of an input says what may happen to it:
+
+    lasting/    never overwritten or deleted, so its event may be lost: a sweep finds it
+    fleeting/   overwritten, deleted, or both, at any time; its event is lost only after its claim
+    collected/  likewise, but collected for micro-batches instead of delivered
+"""
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
+RECORDS_PER_SHARD = 7
 SAMPLES = Path(__file__).parents[2] / "samples"
 REVIEWS = {
     "POSITIVE": ("A wonderful film, warm and funny.", "A joy from start to finish.", "I loved every minute of it."),
@@ -20,16 +29,48 @@ class Sent:
     name: str
     content: bytes
     expected: dict[str, Any]
+    rows: list[str] = field(default_factory=list)  # the ids in its data file
+    may_vanish: bool = False  # so that `input_gone` is as good as the expected document
 
 
-def mixed(count: int, seed: int) -> Iterator[Sent]:
-    """Mostly texts, mixed with every other kind."""
+@dataclass(frozen=True)
+class Life:
+    """The generations of one object in order, whether it is deleted at the end, and the pauses between."""
+
+    generations: list[Sent]
+    is_deleted: bool
+    pauses_s: list[float]
+
+
+def is_lasting(name: str) -> bool:
+    return name.startswith("lasting/")
+
+
+def is_collected(name: str) -> bool:
+    return name.startswith("collected/")
+
+
+def lives(count: int, seed: int) -> Iterator[Life]:
+    """Objects with `count` generations together: mostly texts, mixed with every other kind."""
     dice = random.Random(seed)
-    makers = (text, text, text, text, text, image, table, lines, bad, series)
-    weights = (5, 5, 5, 5, 5, 6, 3, 3, 5, 1)
-    for number in range(count):
+    makers = (text, image, table, lines, bad, series)
+    weights = (25, 6, 3, 3, 5, 1)
+    number = 0
+    while number < count:
         (make,) = dice.choices(makers, weights)
-        yield make(f"{number:05}", dice)
+        (folder,) = dice.choices(("lasting", "fleeting", "collected"), (5, 3, 2))
+        length = 1
+        if folder != "lasting" and make in (text, table, lines):
+            length = min(dice.choice((1, 1, 2, 3)), count - number)
+        generations = [make(f"{folder}/{number:05}", dice) for _ in range(length)]
+        is_deleted = folder != "lasting" and dice.random() < 0.3
+        last = None if is_deleted else generations[-1]
+        yield Life(
+            [replace(sent, may_vanish=sent is not last) for sent in generations],
+            is_deleted,
+            [dice.uniform(0, 4) for _ in range(length)],
+        )
+        number += length
 
 
 def text(name: str, dice: random.Random) -> Sent:
@@ -44,15 +85,26 @@ def image(name: str, dice: random.Random) -> Sent:
 
 
 def table(name: str, dice: random.Random) -> Sent:
-    rows = dice.randint(2, 40)
-    body = "id,review\n" + "".join(f"{row},{review(dice)}\n" for row in range(rows))
-    return Sent(f"{name}.csv", body.encode(), {"status": "succeeded", "kind": "table", "data.records": rows})
+    ids = row_ids(dice, 2)
+    body = "id,review\n" + "".join(f"{row},{review(dice)}\n" for row in ids)
+    return Sent(f"{name}.csv", body.encode(), batch("table", ids), ids)
 
 
 def lines(name: str, dice: random.Random) -> Sent:
-    rows = dice.randint(1, 40)
-    body = "".join(f'{{"text": "{review(dice)}"}}\n' for _ in range(rows))
-    return Sent(f"{name}.jsonl", body.encode(), {"status": "succeeded", "kind": "records", "data.records": rows})
+    ids = row_ids(dice, 1)
+    body = "".join(f'{{"id": "{row}", "text": "{review(dice)}"}}\n' for row in ids)
+    return Sent(f"{name}.jsonl", body.encode(), batch("records", ids), ids)
+
+
+def row_ids(dice: random.Random, least: int) -> list[str]:
+    """Ids that no other input has."""
+    unique = f"{dice.getrandbits(32):08x}"
+    return [f"{unique}-{row}" for row in range(dice.randint(least, 40))]
+
+
+def batch(kind: str, ids: list[str]) -> dict[str, Any]:
+    shards = ceil(len(ids) / RECORDS_PER_SHARD)
+    return {"status": "succeeded", "kind": kind, "data.records": len(ids), "data.shards": shards}
 
 
 def series(name: str, dice: random.Random) -> Sent:

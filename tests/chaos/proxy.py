@@ -4,25 +4,27 @@
     /from/<service>/<path>     a service's call to Cloud Storage
     /to/<service>/<path>       the workflow's call to a service
 
-Both kinds of call are refused, left hanging, or lose their response. Services are killed at random times and at the
-worst moments: between claim and start, and between writing the result and its acknowledgement.
+Both kinds of call are refused, left hanging, or lose their response. Services are killed, or frozen for longer than a
+claim's lease, at random times and at the worst moments: between claim and start, and between writing the result and
+its acknowledgement.
 """
 
 import argparse
 import asyncio
 import json
-import os
 import random
-import signal
+import re
 import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
 
-import psutil
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
+from aiohttp.typedefs import Handler
 from yarl import URL
+
+from tests.chaos import inputs, processes
 
 KEPT_BACK = ("host", "content-length", "transfer-encoding", "connection", "content-encoding", "accept-encoding")
 REFUSALS = (429, 500, 503)
@@ -44,6 +46,9 @@ class Odds:
     lose_answer: float = 0.01
     kill_after_claim: float = 0.02
     kill_after_result: float = 0.02
+    lose_event: float = 0.8  # once its handler was killed
+    freeze: float = 0.3  # in place of a kill
+    freeze_s: float = 13.0
 
 
 @dataclass
@@ -53,7 +58,6 @@ class Chaos:
     seed: int
     targets: dict[str, str]
     kill_every_s: float
-    kills: int
     metadata: str
     odds: Odds = field(default_factory=Odds)
     counts: Counter[str] = field(default_factory=Counter)
@@ -61,8 +65,11 @@ class Chaos:
 
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)
+        self.names = sorted(name for name in self.targets if name != "storage")
         self.background: set[asyncio.Task[None]] = set()
         self.tokens: dict[str, tuple[float, str]] = {}
+        self.in_flight, self.last_request = 0, time.monotonic()
+        self.orphaned: set[str] = set()  # generations whose claim outlives its handler
 
     def happens(self, name: str) -> bool:
         return not self.calm and self.dice.random() < getattr(self.odds, name)
@@ -75,7 +82,10 @@ class Chaos:
     async def events(self, request: web.Request) -> web.Response:
         service, body = request.match_info["service"], await request.read()
         headers = kept(request) | await self.bearer(service, "events")
-        if service == "on-upload" and self.happens("drop"):
+        upload = json.loads(body) if service == "on-upload" else {}
+        if inputs.is_collected(upload.get("name", "")):
+            return web.Response()
+        if inputs.is_lasting(upload.get("name", "")) and self.happens("drop"):
             self.counts["event dropped"] += 1
             return web.Response()
         if self.happens("duplicate"):
@@ -92,6 +102,9 @@ class Chaos:
         if answer.status == 200 and self.happens("lose_acknowledgement"):
             self.counts["acknowledgement lost"] += 1
             return web.Response(status=500)
+        if answer.status != 200 and upload.get("generation") in self.orphaned and self.happens("lose_event"):
+            self.counts["event dropped after its claim"] += 1
+            return web.Response()
         return answer
 
     async def copy(self, service: str, headers: dict[str, str], body: bytes) -> None:
@@ -138,13 +151,13 @@ class Chaos:
         return answer
 
     def strike(self, service: str, body: bytes) -> None:
-        """Kills a service that has just written a claim or a result and waits for the response."""
+        """Kills or freezes a service that has just written a claim or a result and waits for the response."""
         start = body[:2048]
         if service in CLAIMERS and b'"name": "claims/' in start and b'"state": "claimed"' in body:
-            if self.happens("kill_after_claim"):
-                self.kill(service, "between claim and start")
+            if self.happens("kill_after_claim") and self.harm(service, "between claim and start") == "killed":
+                self.orphaned |= {match.decode() for match in re.findall(rb'"generation": "(\d+)"', body)}
         elif service == "postprocess" and b'"name": "results/' in start and self.happens("kill_after_result"):
-            self.kill(service, "between result and acknowledgement")
+            self.harm(service, "between result and acknowledgement")
 
     async def forward(self, request: web.Request, url: str, body: bytes, headers: dict[str, str]) -> web.Response:
         query = f"?{request.rel_url.raw_query_string}" if request.query_string else ""
@@ -159,32 +172,52 @@ class Chaos:
             self.counts["call met a dead service"] += 1
             return web.Response(status=503)
 
-    async def kill_at_random(self) -> None:
-        """Kills services at random times until `kills` have been killed."""
-        names = sorted(name for name in self.targets if name != "storage")
-        done = 0
-        while done < self.kills:
+    async def harm_at_random(self, times: int) -> None:
+        """Kills or freezes services at random times."""
+        while times:
             await asyncio.sleep(self.dice.uniform(0.5, 1.5) * self.kill_every_s)
-            if not self.calm:
-                done += self.kill(self.dice.choice(names), "at a random point")
+            if not self.calm and self.harm(self.dice.choice(self.names), "at a random point"):
+                times -= 1
 
-    def kill(self, service: str, where: str) -> bool:
-        """Kills a running service, a child of the emulator like this proxy; whether it was running."""
-        for process in psutil.Process(os.getppid()).children():
-            if name_of(process) == service and listens(process):
-                os.killpg(process.pid, signal.SIGKILL)
-                self.counts[f"{service} killed {where}"] += 1
-                return True
-        return False
+    def harm(self, service: str, where: str) -> str | None:
+        """Kills or freezes a service; returns what it did, None if the service was not running."""
+        process = processes.running(service)
+        if process is None:
+            return None
+        if self.happens("freeze"):
+            harm = "frozen"
+            self.spawn(processes.freeze(process, self.odds.freeze_s))
+        else:
+            harm = "killed"
+            processes.kill(process)
+        self.counts[f"{service} {harm} {where}"] += 1
+        return harm
 
     async def weather(self, request: web.Request) -> web.Response:
         self.calm = request.path == "/calm"
         if not self.calm:
-            self.spawn(self.kill_at_random())
+            if unknown := [name for name in self.names if processes.running(name) is None]:
+                return web.Response(status=500, text=f"no process of {', '.join(unknown)} is running")
+            self.spawn(self.harm_at_random(int(request.query["kills"])))
         return web.Response()
 
     async def report(self, request: web.Request) -> web.Response:
         return web.json_response(self.counts)
+
+    async def quiet(self, request: web.Request) -> web.Response:
+        """For how many seconds nothing has passed."""
+        return web.json_response(0 if self.in_flight else time.monotonic() - self.last_request)
+
+    @web.middleware
+    async def watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path.count("/") == 1:  # not for another service
+            return await handler(request)
+        self.in_flight += 1
+        try:
+            return await handler(request)
+        finally:
+            self.in_flight -= 1
+            self.last_request = time.monotonic()
 
     async def lifetime(self, app: web.Application) -> AsyncIterator[None]:
         self.session = ClientSession(timeout=ClientTimeout(total=120), auto_decompress=False)
@@ -203,31 +236,15 @@ def behind(request: web.Request) -> str:
     return request.rel_url.raw_path.split("/", 3)[3]
 
 
-def name_of(process: psutil.Process) -> str | None:
-    """The service that a process runs, by its environment."""
-    try:
-        name: str | None = process.environ().get("K_SERVICE")
-    except psutil.Error:
-        return None
-    return name
-
-
-def listens(process: psutil.Process) -> bool:
-    """Whether the process accepts connections."""
-    try:
-        return any(held.status == psutil.CONN_LISTEN for held in process.net_connections("tcp"))
-    except psutil.Error:
-        return False
-
-
 def application(chaos: Chaos) -> web.Application:
-    app = web.Application(client_max_size=64 << 20)
+    app = web.Application(client_max_size=64 << 20, middlewares=[chaos.watch])
     app.router.add_post("/events/{service}", chaos.events)
     app.router.add_route("*", "/from/{service}/{path:.*}", chaos.storage)
     app.router.add_route("*", "/to/{service}/{path:.*}", chaos.service)
     app.router.add_post("/calm", chaos.weather)
     app.router.add_post("/storm", chaos.weather)
     app.router.add_get("/counts", chaos.report)
+    app.router.add_get("/quiet", chaos.quiet)
     app.cleanup_ctx.append(chaos.lifetime)
     return app
 
@@ -236,7 +253,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--kill-every", type=float, default=6, metavar="SECONDS")
     parser.add_argument("--metadata", required=True, metavar="URL", help="where tokens come from")
     parser.add_argument("--odds", type=json.loads, default={}, metavar="JSON")
@@ -244,7 +260,7 @@ def main() -> None:
     options = parser.parse_args()
     targets = dict(target.split("=", 1) for target in options.targets)
     odds = Odds(**options.odds)
-    chaos = Chaos(options.seed, targets, options.kill_every, options.kills, options.metadata, odds)
+    chaos = Chaos(options.seed, targets, options.kill_every, options.metadata, odds)
     web.run_app(application(chaos), host="127.0.0.1", port=options.port, print=None, access_log=None)
 
 
