@@ -14,11 +14,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from google.api_core.exceptions import NotFound
+from google.api_core.exceptions import NotFound, PreconditionFailed
 
 from pipeline.errors import MalformedError
 from pipeline.jobs.job import Model, int64
-from pipeline.storage import put, put_once, stamp
+from pipeline.storage import put, stamp
 
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket
@@ -151,9 +151,13 @@ def read_plan(work: "Bucket", job: str) -> Plan | None:
     return None if content is None else Plan(**content)
 
 
-def write_plan(work: "Bucket", job: str, plan: Plan) -> None:
-    """Writes the plan unless an earlier attempt did."""
-    put_once(work.blob(Names.of(job).plan), json.dumps(asdict(plan)), stamp(job))
+def write_plan(work: "Bucket", job: str, plan: Plan) -> bool:
+    """Writes the plan and returns True, unless there is one."""
+    try:
+        put(work.blob(Names.of(job).plan), json.dumps(asdict(plan)), stamp(job), generation=0)
+    except PreconditionFailed:
+        return False
+    return True
 
 
 def summarise(work: "Bucket", batch: Batch) -> Summary:

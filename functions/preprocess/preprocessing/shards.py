@@ -50,8 +50,9 @@ def _cut(deployment: Deployment, job: Job) -> Batch:
     with records.reader(deployment, job, head) as opened:
         if plan is None:
             size = records_per_shard(deployment.settings, job, head, images=opened.images)
-            batches.write_plan(work, job.id, Plan(size, job.model, job.parameters))
-            return _cut(deployment, job)  # by the plan that is there now, which may be another attempt's
+            plan = Plan(size, job.model, job.parameters)
+            if not batches.write_plan(work, job.id, plan):
+                return _cut(deployment, job)  # by the plan of another attempt
         sizes = list(_written(work, job, opened.lines, plan.records_per_shard))
         if not sizes:
             raise RejectedError("empty", "The input has no records.")
