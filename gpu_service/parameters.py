@@ -1,7 +1,7 @@
 """What a caller may choose about predictions: the `parameters` of a request, a shard or a batch."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -12,10 +12,16 @@ from gpu_service.errors import InvalidRequest
 class Parameters(msgspec.Struct, frozen=True):
     """`top_k` is how many labels a prediction lists, best first.
 
-    A new parameter is a field here, applied by the models that support it.
+    `aggregation` is for token classification; `threshold`, the least score, for object detection; the last three are
+    for zero-shot classification. A new parameter is a field here, applied by the models that support it.
     """
 
     top_k: Annotated[int, Meta(ge=1, le=1000)] = 5
+    aggregation: Literal["none", "simple", "first", "average", "max"] = "simple"
+    threshold: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    labels: Annotated[list[Annotated[str, Meta(min_length=1, max_length=256)]], Meta(min_length=1, max_length=100)] = []
+    multi_label: bool = False
+    hypothesis_template: Annotated[str, Meta(max_length=1000, pattern=r"\{\}")] = "This example is {}."
 
 
 DEFAULTS = Parameters()

@@ -97,7 +97,7 @@ def launches_disagree(model: Model, batches: Mapping[str, list[Any]]) -> list[st
     problems = []
     for case, sent in pending.items():
         ahead = torch.tensor([row.scores for row in sent.rows()])
-        singly = model.scores(model.network(batches[case])).cpu().topk(ahead.shape[1]).values
+        singly = model.scores(batches[case]).cpu().topk(ahead.shape[1]).values
         if not (difference := float((ahead - singly).abs().max())) <= SAME:
             problems.append(f"{case}: scores of a batch sent ahead differ by {difference:.3g}")
     return problems

@@ -22,9 +22,11 @@ from gpu_service.errors import ServiceError, StartError
 from gpu_service.parameters import DEFAULTS
 from gpu_service.serving import compilation, precision
 from gpu_service.serving.metrics import Metrics
-from gpu_service.serving.model import Model, Row
+from gpu_service.serving.model import Model
 from gpu_service.serving.predictions import Outcome
 from gpu_service.settings import Settings
+from gpu_service.tasks.classification import Row
+from gpu_service.tasks.predictions import Classification
 
 INSTANCES: list[Any] = [
     {"text": "A warm and funny film."},
@@ -106,6 +108,8 @@ def _disagreements(way: str, expected: list[Outcome], found: list[Outcome]) -> l
 def _agree(expected: Outcome, found: Outcome) -> bool:
     if isinstance(expected, ServiceError) or isinstance(found, ServiceError):
         return getattr(expected, "code", None) == getattr(found, "code", "")
+    assert isinstance(expected, Classification)
+    assert isinstance(found, Classification)
     score = found.scores.get(expected.label, 0.0)  # near 0.5 either label may come first
     return abs(score - expected.score) <= precision.TOLERANCE and found.truncated == expected.truncated
 
@@ -122,7 +126,7 @@ async def _out_of_memory(options: argparse.Namespace) -> dict[str, Any]:
     model = Model(checkpoint, device.choose(options.device, required=True))
     cost = Cost(base=1e-3, each=1e-7, packed=True, limit=LONG_TEXTS * 512, max_seconds=1e3)
     texts = [np.random.default_rng(seed).integers(5, 30_000, 512) for seed in range(4)]
-    expected = model.scores(model.network(texts)).amax(1).tolist()
+    expected = model.scores(texts).amax(1).tolist()
     scheduler = Scheduler({model.key: cost}, max_queue=10_000, max_wait_s=60)
     batcher = Batcher({model.key: model}, scheduler, Metrics({model.key: model}, scheduler))
     halvings = Halvings()

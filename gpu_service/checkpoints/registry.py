@@ -8,7 +8,14 @@ import msgspec
 
 from gpu_service.errors import ModelNotFound, StartError
 
-Task = Literal["text-classification", "image-classification"]
+Task = Literal[
+    "text-classification",
+    "token-classification",
+    "zero-shot-classification",
+    "feature-extraction",
+    "image-classification",
+    "object-detection",
+]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

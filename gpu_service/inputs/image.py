@@ -6,7 +6,7 @@ import re
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,16 +86,8 @@ class ImageInputs:
         """Raises InstanceError: `empty`, `decompression_bomb`, `truncated_image` or `corrupt_image`."""
         if not data:
             raise InstanceError("The image is empty.", "empty")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Pillow warns of damage that it tolerates
-                pixels = self._pixels(data)
-        except (InstanceError, MemoryError):
-            raise
-        except Image.DecompressionBombError as error:
-            raise _decompression_bomb() from error
-        except Exception as error:
-            raise _undecodable(data, str(error)) from error
+        with _errors_translated(data):
+            pixels = self._pixels(data)
         return Payload(np.asarray(pixels), 1)
 
     def payloads(self, images: Sequence[bytes]) -> list[Payload | InstanceError]:
@@ -150,6 +142,37 @@ def has_signature(data: bytes) -> bool:
     Short signatures are letters that texts begin with too.
     """
     return SIGNATURE.match(data) is not None and CONTROLS.search(data[:PREAMBLE_BYTES]) is not None
+
+
+@contextmanager
+def decoded(data: bytes) -> Iterator[Image.Image]:
+    """The first frame in full size, upright, in RGB; large images wait for each other as long as the context is open.
+
+    Raises:
+        InstanceError: as ImageInputs.payload does.
+    """
+    if not data:
+        raise InstanceError("The image is empty.", "empty")
+    with _errors_translated(data):
+        image = _opened(data)
+    with _large if image.width * image.height > LARGE_PIXELS else nullcontext():
+        with _errors_translated(data):
+            rgb = _reduced_rgb(_upright(image, MAX_SIDE), MAX_SIDE)
+        yield rgb
+
+
+@contextmanager
+def _errors_translated(data: bytes) -> Iterator[None]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of damage that it tolerates
+            yield
+    except (InstanceError, MemoryError):
+        raise
+    except Image.DecompressionBombError as error:
+        raise _decompression_bomb() from error
+    except Exception as error:
+        raise _undecodable(data, str(error)) from error
 
 
 def _opened(data: bytes) -> Image.Image:

@@ -39,7 +39,7 @@ class TextInputs:
 
     def payload(self, text: object) -> Payload:
         """Raises InstanceError: `invalid_text` or `empty`."""
-        text = _checked(text)
+        text = checked(text)
         ids, truncated = self._encoded(text)
         return Payload(np.array(ids, dtype=np.int64), len(ids), truncated)
 
@@ -50,7 +50,7 @@ class TextInputs:
         for index, text in enumerate(texts):
             try:
                 if self.words is None and isinstance(text, str) and len(text) <= self._prefix:
-                    batch[index] = _checked(text)
+                    batch[index] = checked(text)
                 else:
                     payloads[index] = self.payload(text)
             except InstanceError as error:
@@ -75,6 +75,15 @@ class TextInputs:
         ids, surplus = self._cut(text)
         return ids, surplus > 0
 
+    def encoding(self, text: str, *, special: bool = True) -> tuple[Encoding, bool]:
+        """The tokens up to the model's maximum with their offsets, and whether some were cut, as `_encoded`."""
+        if len(text) > self._prefix:
+            encoding = self.tokenizer.encode(text[: self._prefix], add_special_tokens=special)
+            if _split(encoding)[1] >= SURPLUS:
+                return encoding, True
+        encoding = self.tokenizer.encode(text, add_special_tokens=special)
+        return encoding, _split(encoding)[1] > 0
+
     def _cut(self, text: str) -> tuple[list[int], int]:
         """The ids up to the model's maximum, and how many more there are."""
         if self.words is None:
@@ -83,7 +92,8 @@ class TextInputs:
         return [self.words.first, *ids[:room], self.words.last], max(0, len(ids) - room)
 
 
-def _checked(text: object) -> str:
+def checked(text: object) -> str:
+    """Raises InstanceError: `invalid_text` or `empty`."""
     if not isinstance(text, str):
         raise InstanceError("text must be a string.", "invalid_text")
     if not text or text.isspace():

@@ -35,7 +35,7 @@ class AutoTextClassifier:
         for row, tokens in enumerate(texts):
             ids[row, : len(tokens)] = tokens
             mask[row, : len(tokens)] = 1
-        sent = {"input_ids": _send(ids, self.device), "attention_mask": _send(mask, self.device)}
+        sent = {"input_ids": send(ids, self.device), "attention_mask": send(mask, self.device)}
         logits: Tensor = self.model(**sent).logits
         return logits
 
@@ -58,11 +58,11 @@ class AutoImageClassifier:
 
     @torch.inference_mode()
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
-        pixels = _send(np.stack(images), self.device).permute(0, 3, 1, 2).float()
+        pixels = send(np.stack(images), self.device).permute(0, 3, 1, 2).float()
         logits: Tensor = self.model(((pixels - self.mean) / self.std).to(self.device.dtype)).logits
         return logits
 
 
-def _send(array: NDArray[Any], device: Device) -> Tensor:
+def send(array: NDArray[Any], device: Device) -> Tensor:
     tensor = torch.from_numpy(array)
     return tensor.pin_memory().to(device.handle, non_blocking=True) if device.is_cuda else tensor

@@ -79,10 +79,11 @@ class PackedClassifier:
     """Takes the token ids of each text and returns logits (texts, labels)."""
 
     layout = "packed"
+    family = staticmethod(family)
 
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
         config = checkpoint.config
-        names = family(config)
+        names = self.family(config)
         if names is None:
             raise ValueError(f"The architecture of {checkpoint.folder} cannot run packed.")
         weights = {
@@ -95,7 +96,7 @@ class PackedClassifier:
         self.max_length = int(config.get("max_position_embeddings", 512)) - self.offset
         self._read_embeddings(weights)
         self.layers = _layers(weights, names, config, self.eps)
-        self.head = HEADS[names.prefix](weights)
+        self.head = self._head(names, weights)
         self.sequences = PackedOnGpu if device.is_cuda and _has_varlen(device, self.layers[0]) else Packed
 
     def _read_embeddings(self, weights: Weights) -> None:
@@ -112,11 +113,23 @@ class PackedClassifier:
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))  # attention takes equal lengths together
         sorted_texts = [texts[index] for index in order]
         lengths = [len(tokens) for tokens in sorted_texts]
+        rows = self.norm(self._embedded(sorted_texts, lengths))
+        return self._finish(rows, self.sequences(lengths, self.device.handle), order)
+
+    def _embedded(self, texts: Sequence[Tokens], lengths: list[int]) -> Tensor:
+        """The tokens' embeddings before their norm: (tokens, width)."""
         places = np.concatenate([self.counting[:length] for length in lengths])
-        ids = self._send(np.stack((np.concatenate(sorted_texts), places)))
-        rows = self.norm(F.embedding(ids[0], self.words).add_(F.embedding(ids[1], self.positions)))
-        logits = self.head(encode(self.layers, rows, self.sequences(lengths, self.device.handle)))
+        ids = self._send(np.stack((np.concatenate(texts), places)))
+        return F.embedding(ids[0], self.words).add_(F.embedding(ids[1], self.positions))
+
+    def _finish(self, rows: Tensor, sequences: Packed, order: list[int]) -> Tensor:
+        """The result in the order of the texts, of the embeddings of texts that are sorted by `order`."""
+        logits = self.head(encode(self.layers, rows, sequences))
         return logits[self._send(np.argsort(order))]
+
+    @staticmethod
+    def _head(names: Family, weights: Weights) -> Callable[[Tensor], Tensor]:
+        return HEADS[names.prefix](weights)
 
     def _send(self, array: NDArray[np.int64]) -> Tensor:
         tensor = torch.from_numpy(array)

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 
-from gpu_service.checkpoints.registry import Entry, Registry, Task
+from gpu_service.checkpoints.registry import Entry, Registry
 from gpu_service.inputs.instances import Kind
 from gpu_service.serving.model import Model
-
-TASKS: dict[Kind, Task] = {"text": "text-classification", "image": "image-classification"}
+from gpu_service.tasks.registry import TASKS
 
 
 class Catalog:
@@ -29,8 +28,16 @@ class Catalog:
         return self._served(self.registry.find(name, None if version is None else str(version)))
 
     def default(self, kind: Kind) -> Model:
-        """Raises ModelNotFound."""
-        return self._served(self.registry.default(TASKS[kind]))
+        """The default model of the first task in TASKS that reads the kind. Raises ModelNotFound."""
+        tasks = [name for name, task in TASKS.items() if task.kind == kind]
+        served = {entry.task for entry in self.registry.entries}
+        return self._served(self.registry.default(next((name for name in tasks if name in served), tasks[0])))
+
+    @property
+    def defaults(self) -> list[Model]:
+        """The default model of each kind of instance that a model reads."""
+        kinds = dict.fromkeys(model.task.kind for model in self.models.values())
+        return [self.default(kind) for kind in sorted(kinds, reverse=True)]
 
     @property
     def default_keys(self) -> list[str]:

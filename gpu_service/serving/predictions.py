@@ -1,22 +1,9 @@
-"""The response for an instance, with its model and timing."""
-
-from typing import Annotated
+"""The response for an instance that failed, and what is said about all: model and timing."""
 
 import msgspec
-from msgspec import Meta
 
 from gpu_service.errors import ServiceError
-
-Score = Annotated[float, Meta(ge=0, le=1)]
-
-
-class Prediction(msgspec.Struct, omit_defaults=True):
-    """`scores` are those of the best labels, in falling order; `truncated` says that the text was cut."""
-
-    label: str
-    score: Score
-    scores: dict[str, float]
-    truncated: bool = False
+from gpu_service.tasks.predictions import Prediction
 
 
 class Error(msgspec.Struct):

@@ -12,6 +12,7 @@ from gpu_service.inputs import encoding, image, instances
 from gpu_service.inputs.instances import Address, Inline
 from gpu_service.inputs.payloads import Payload
 from gpu_service.inputs.text import FEW_CHARACTERS
+from gpu_service.parameters import Parameters
 from gpu_service.serving.catalog import Catalog
 from gpu_service.serving.model import Model
 from gpu_service.storage import Storage
@@ -31,7 +32,7 @@ class Preparation:
         self._pool = ThreadPoolExecutor(min(8, max(2, os.cpu_count() or 2)), "inputs")
         self._fetchers = ThreadPoolExecutor(FETCHERS, "fetch")
 
-    async def in_threads(self, values: Sequence[Any], model: Model | None) -> list[Prepared]:
+    async def in_threads(self, values: Sequence[Any], model: Model | None, parameters: Parameters) -> list[Prepared]:
         """Each instance's payload or error, in order.
 
         All texts share a thread: tokenising holds the interpreter's lock, and more threads that compete for it only
@@ -46,6 +47,7 @@ class Preparation:
                     self.here,
                     [values[index] for index in group.indices],
                     model,
+                    parameters,
                 )
                 for group in groups
             )
@@ -56,7 +58,7 @@ class Preparation:
                 prepared[index] = item
         return prepared
 
-    def here(self, values: Sequence[Any], model: Model | None) -> list[Prepared]:
+    def here(self, values: Sequence[Any], model: Model | None, parameters: Parameters) -> list[Prepared]:
         """The same in this thread; a model's instances are prepared together."""
         prepared: list[Any] = [self._content(value, model) for value in values]
         indices: dict[str, list[int]] = {}
@@ -65,7 +67,7 @@ class Preparation:
                 indices.setdefault(item[0].key, []).append(index)
         for of_model in indices.values():
             chosen = prepared[of_model[0]][0]
-            payloads = chosen.inputs.payloads([prepared[index][1] for index in of_model])
+            payloads = chosen.task.payloads([prepared[index][1] for index in of_model], parameters)
             for index, payload in zip(of_model, payloads, strict=True):
                 prepared[index] = (chosen, payload) if isinstance(payload, Payload) else payload
         return prepared
@@ -81,7 +83,7 @@ class Preparation:
             if isinstance(instance, Address):
                 instance = self._fetch(instance, model)
             chosen = model or self.catalog.default(instance.kind)
-            if chosen.inputs.kind != instance.kind:
+            if chosen.task.kind != instance.kind:
                 raise InstanceError(
                     f"The model {chosen.entry.name} does not accept instances of the kind {instance.kind}.",
                     "wrong_kind",
@@ -97,7 +99,7 @@ class Preparation:
             ServiceError: as `Storage.instance` does, or InstanceError: `undecodable`.
         """
         data = self.storage.instance(address.uri, address.generation)
-        kind = model.inputs.kind if model else "image" if image.has_signature(data) else None
+        kind = model.task.kind if model else "image" if image.has_signature(data) else None
         if kind == "image":
             return Inline("image", data)
         text = encoding.decode(data)

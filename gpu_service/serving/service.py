@@ -13,7 +13,7 @@ from gpu_service.batching.scheduler import Ticket
 from gpu_service.errors import InferenceFailed, ModelNotFound, ServiceError
 from gpu_service.parameters import Parameters
 from gpu_service.serving.catalog import Catalog
-from gpu_service.serving.model import Model, Row
+from gpu_service.serving.model import Model
 from gpu_service.serving.predictions import Outcome, Timing
 from gpu_service.serving.preparation import Preparation, Prepared, is_quick
 from gpu_service.storage import Storage
@@ -58,10 +58,10 @@ class Service:
             ServiceError: the request fails as a whole: overloaded, stopping, or no model for any instance.
         """
         if is_quick(instances):
-            prepared = self.preparation.here(instances, model)
+            prepared = self.preparation.here(instances, model, parameters)
         else:
             self.batcher.admit(len(instances))  # refuse before the work
-            prepared = await self.preparation.in_threads(instances, model)
+            prepared = await self.preparation.in_threads(instances, model, parameters)
         if all(isinstance(item, ModelNotFound) for item in prepared):
             raise prepared[0]  # type: ignore[misc]
         order = await self.run(prepared, parameters)
@@ -75,12 +75,13 @@ class Service:
 
     async def run(self, prepared: Sequence[Prepared], parameters: Parameters, *, bulk: bool = False) -> Order:
         """Returns the completed order. Raises Overloaded or Unavailable, unless it is bulk work."""
-        order = Order(asyncio.get_running_loop().create_future(), parameters, list(prepared))
+        slots = [slot for item in prepared for slot in _slots(item)]
+        order = Order(asyncio.get_running_loop().create_future(), parameters, list(slots))
         order.runs = [] if self.is_traced and not bulk else None
         deadline = math.inf if bulk else time.monotonic() + self.deadline_s
         tickets = [
             Ticket(item[0].key, item[1].data, item[1].size, deadline, bulk, order, index)
-            for index, item in enumerate(prepared)
+            for index, item in enumerate(slots)
             if isinstance(item, tuple)
         ]
         if bulk:
@@ -99,19 +100,26 @@ def first_model(prepared: Sequence[Prepared]) -> Model | None:
 
 def outcomes(prepared: Sequence[Prepared], order: Order) -> list[Outcome]:
     """The prediction or error of each instance of a completed order."""
-    return [_outcome(item, row, order.parameters) for item, row in zip(prepared, order.outcomes, strict=True)]
+    results = iter(order.outcomes)
+    return [_outcome(item, [next(results) for _ in _slots(item)], order.parameters) for item in prepared]
 
 
-def _outcome(item: Prepared, row: Row | ServiceError, parameters: Parameters) -> Outcome:
-    if isinstance(row, ServiceError):
-        return row
+def _slots(item: Prepared) -> Sequence[Prepared]:
+    """What runs for an instance: its payload, or that payload's parts."""
+    if isinstance(item, tuple) and item[1].parts:
+        return [(item[0], part) for part in item[1].parts]
+    return (item,)
+
+
+def _outcome(item: Prepared, rows: Sequence[Any], parameters: Parameters) -> Outcome:
+    for row in rows:
+        if isinstance(row, ServiceError):
+            return row
     assert isinstance(item, tuple)
-    if not math.isfinite(row.scores[0]):
-        return InferenceFailed("The model's scores are not numbers.")
     model, payload = item
-    prediction = model.prediction(row, parameters)
-    prediction.truncated = payload.truncated
-    return prediction
+    if not all(map(model.task.is_finite, rows)):
+        return InferenceFailed("The model's scores are not numbers.")
+    return model.task.predict(rows, payload, parameters)
 
 
 def _size(ticket: Ticket) -> int:

@@ -23,6 +23,14 @@ from gpu_service.serving.model import Model
 from gpu_service.serving.service import Service
 from gpu_service.settings import Settings
 
+HEADS: dict[str, Task] = {  # by the ending of an architecture's name
+    "ForSequenceClassification": "text-classification",
+    "ForImageClassification": "image-classification",
+    "ForTokenClassification": "token-classification",
+    "ForObjectDetection": "object-detection",
+    "Model": "feature-extraction",
+}
+
 logger = logging.getLogger(__name__)
 
 
@@ -129,9 +137,12 @@ def _from_vertex(uri: str) -> Registry:
 
 
 def _task(folder: Path, uri: str) -> Task:
-    """Raises StartError when the model is not a classifier."""
+    """The task that the model was made for, by its files. Raises StartError when there is none."""
+    if (folder / "modules.json").is_file():
+        return "feature-extraction"
     entry = Entry(name="model", task="text-classification", source=str(folder))
     architecture = str((checkpoint.Checkpoint(entry, folder).config.get("architectures") or [""])[0])
-    if "Classification" not in architecture:
-        raise StartError(f"The model at {uri} is not a classifier.")
-    return "image-classification" if "Image" in architecture else "text-classification"
+    for ending, task in HEADS.items():
+        if architecture.endswith(ending):
+            return task
+    raise StartError(f"The model at {uri} ({architecture or 'no architecture'}) is made for no task that is served.")

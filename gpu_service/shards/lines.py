@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict
 
 from gpu_service.errors import InstanceError, ServiceError
-from gpu_service.serving.predictions import Error, Failure, Outcome
+from gpu_service.serving.predictions import Failure, Outcome
+from gpu_service.tasks.predictions import Prediction, cell
 
 Format = Literal["jsonl", "csv"]
 Id = str | int | float
 CODE = re.compile(r"[\w.-]{1,64}", re.ASCII)
+
+MORE_COLUMNS = ("error", "truncated")  # of every table, after those of the task
 
 _decode = msgspec.json.Decoder().decode
 _encode_lines = msgspec.json.Encoder().encode_lines
@@ -30,17 +33,9 @@ class Line:
     row: Sequence[str] = ()
 
 
-class OutputLine(msgspec.Struct, omit_defaults=True):
-    """A line of a JSONL output: what was carried, then a prediction or an error."""
-
-    index: int
-    id: Id | UnsetType = UNSET
-    uri: str | UnsetType = UNSET
-    label: str | UnsetType = UNSET
-    score: float | UnsetType = UNSET
-    scores: dict[str, float] | UnsetType = UNSET
-    truncated: bool = False
-    error: Error | UnsetType = UNSET
+def columns(kinds: Iterable[type[Prediction]]) -> list[str]:
+    """The columns that a table of these predictions adds to its rows."""
+    return [*dict.fromkeys(column for kind in kinds for column in kind.columns), *MORE_COLUMNS]
 
 
 def parse(data: bytes) -> Line:
@@ -72,7 +67,7 @@ def _known_error(error: object) -> InstanceError:
     return InstanceError('error must be {"code": "…", "message": "…"}.')
 
 
-def as_jsonl(start: int, lines: Iterable[Line], outcomes: Iterable[Outcome]) -> bytes:
+def as_jsonl(start: int, lines: Iterable[Line], outcomes: Iterable[Outcome], _: Sequence[str]) -> bytes:
     """A JSON line for each outcome; `start` is the index of the first."""
     return _encode_lines(
         [
@@ -82,27 +77,37 @@ def as_jsonl(start: int, lines: Iterable[Line], outcomes: Iterable[Outcome]) -> 
     )
 
 
-def _output_line(index: int, line: Line, outcome: Outcome) -> OutputLine:
-    identifier = UNSET if line.id is None else line.id
-    uri = UNSET if line.uri is None else line.uri
+def _output_line(index: int, line: Line, outcome: Outcome) -> dict[str, Any]:
+    """What was carried, then the fields of a prediction or the error."""
+    fields: dict[str, Any] = {"index": index}
+    if line.id is not None:
+        fields["id"] = line.id
+    if line.uri is not None:
+        fields["uri"] = line.uri
     if isinstance(outcome, ServiceError):
-        return OutputLine(index, identifier, uri, error=Failure.of(outcome).error)
-    return OutputLine(index, identifier, uri, outcome.label, outcome.score, outcome.scores, outcome.truncated)
+        fields["error"] = Failure.of(outcome).error
+        return fields
+    fields |= asdict(outcome)
+    if not outcome.truncated:
+        del fields["truncated"]
+    return fields
 
 
-def as_csv(_: int, lines: Iterable[Line], outcomes: Iterable[Outcome]) -> bytes:
-    """The cells of each row, then label, score, the error's code, and `true` for a text that was cut."""
+def as_csv(_: int, lines: Iterable[Line], outcomes: Iterable[Outcome], columns: Sequence[str]) -> bytes:
+    """The cells of each row, then those of the columns, which are fields of predictions or MORE_COLUMNS."""
     output = _Output()
     write = csv.writer(output, lineterminator="\r\n").writerow  # with \n alone it would not quote carriage returns
     for line, outcome in zip(lines, outcomes, strict=True):
-        write([*line.row, *_cells(outcome)])
+        write([*line.row, *_cells(outcome, columns)])
     return "".join(output).encode()
 
 
-def _cells(outcome: Outcome) -> tuple[str, float | str, str, str]:
+def _cells(outcome: Outcome, columns: Sequence[str]) -> list[float | str]:
+    """The error's code, or `true` for a text that was cut; a field that a prediction lacks is empty."""
     if isinstance(outcome, ServiceError):
-        return "", "", outcome.code, ""
-    return outcome.label, outcome.score, "", "true" if outcome.truncated else ""
+        return [outcome.code if column == "error" else "" for column in columns]
+    truncated = "true" if outcome.truncated else ""
+    return [truncated if column == "truncated" else cell(getattr(outcome, column, "")) for column in columns]
 
 
 class _Output(list[str]):
@@ -112,7 +117,7 @@ class _Output(list[str]):
         self.append(line[:-2] + "\n")
 
 
-WRITERS: dict[Format, Callable[[int, Iterable[Line], Iterable[Outcome]], bytes]] = {
+WRITERS: dict[Format, Callable[[int, Iterable[Line], Iterable[Outcome], Sequence[str]], bytes]] = {
     "jsonl": as_jsonl,
     "csv": as_csv,
 }

@@ -63,6 +63,8 @@ class ShardPrediction:
         self._gpu_seconds = 0.0
         self._queue_ms = 0.0
         self._model_used = model
+        models = [model] if model else self.service.catalog.defaults
+        self._columns = lines.columns(each.task.prediction for each in models)
 
     async def run(self) -> ShardResponse:
         """Raises ServiceError when the shard cannot be read or written, or too many are in progress."""
@@ -128,13 +130,14 @@ class ShardPrediction:
             raise Unavailable(f"The model failed on {failures} of the shard's {self._records} records.")
 
     async def _predict_window(self, window: Window) -> WindowResult:
-        prepared = await self.service.preparation.in_threads([line.instance for line in window.lines], self.model)
+        instances = [line.instance for line in window.lines]
+        prepared = await self.service.preparation.in_threads(instances, self.model, self.parameters)
         order = await self.service.run(prepared, self.parameters, bulk=True)
 
         def result() -> WindowResult:
             results = outcomes(prepared, order)
             return WindowResult(
-                output=lines.WRITERS[self.shard.format](window.start, window.lines, results),
+                output=lines.WRITERS[self.shard.format](window.start, window.lines, results, self._columns),
                 records=len(results),
                 failed=Counter(outcome.code for outcome in results if isinstance(outcome, ServiceError)),
                 model=first_model(prepared),
@@ -178,6 +181,7 @@ class ShardPrediction:
             gpu_seconds=round(self._gpu_seconds, 6),
             inference_ms=round(1000 * self._gpu_seconds, 3),
             revision=self.service.revision,
+            columns=self._columns,
         )
 
 

@@ -21,7 +21,10 @@ class Shard(msgspec.Struct):
 
 
 class Summary(msgspec.Struct):
-    """What the metadata of a finished output keeps; `failed` counts records by error code."""
+    """What the metadata of a finished output keeps.
+
+    `failed` counts records by error code; `columns` are those that a CSV has after the row's own.
+    """
 
     records: int
     failed: dict[str, int]
@@ -30,6 +33,7 @@ class Summary(msgspec.Struct):
     gpu_seconds: float
     inference_ms: float
     revision: str
+    columns: list[str]
 
 
 class ShardResponse(msgspec.Struct):

@@ -9,8 +9,8 @@ import msgspec
 
 from gpu_service import logs, parameters
 from gpu_service.errors import ServiceError, Unavailable
-from gpu_service.serving.predictions import Prediction
 from gpu_service.settings import Settings
+from gpu_service.tasks.predictions import Prediction
 from gpu_service.web import asgi, protocol
 from gpu_service.web.asgi import Disconnected, Receive, Request, Response, Scope, Send
 from gpu_service.web.cancellation import Cancellation
@@ -142,7 +142,7 @@ class App:
                 raise outcome.of_instance(index)
             predictions.append(outcome)
         self._log_result(request, "inferred", result)
-        return asgi.json(protocol.infer_response(body, model.entry, predictions))
+        return asgi.json(protocol.infer_response(body, model.entry, model.task.prediction, predictions))
 
     async def health(self, _: Request) -> Response:
         """Fails only when the device's thread has ended."""
@@ -173,7 +173,7 @@ class App:
 
     async def model_metadata(self, _: Request, name: str, version: str | None = None) -> Response:
         model = self._ready_service().catalog.find(name, version)
-        return asgi.json(protocol.model_metadata(model.entry, model.inputs.kind))
+        return asgi.json(protocol.model_metadata(model.entry, model.task.kind, model.task.prediction))
 
     async def model_ready(self, _: Request, name: str, version: str | None = None) -> Response:
         model = self._ready_service().catalog.find(name, version)

@@ -5,9 +5,10 @@ from typing import Any
 import msgspec
 
 from gpu_service import __version__
-from gpu_service.serving.predictions import Failure, Prediction
+from gpu_service.serving.predictions import Failure
 from gpu_service.settings import Settings
 from gpu_service.shards.shard import ShardResponse
+from gpu_service.tasks.predictions import PREDICTIONS
 from gpu_service.web.protocol import (
     InferRequest,
     InferResponse,
@@ -22,7 +23,7 @@ Struct = type[msgspec.Struct]
 STRUCTS: tuple[Struct, ...] = (
     PredictRequest,
     PredictResponse,
-    Prediction,
+    *PREDICTIONS,
     Failure,
     ShardRequest,
     ShardResponse,

@@ -1,5 +1,6 @@
 """The request and response bodies, validated as they are decoded."""
 
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -11,8 +12,9 @@ from msgspec import UNSET, Meta, UnsetType
 from gpu_service import parameters
 from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import MalformedRequest, TooLarge
-from gpu_service.serving.predictions import Failure, Outcome, Prediction, ServedModel, Timing
+from gpu_service.serving.predictions import Failure, Outcome, ServedModel, Timing
 from gpu_service.shards.shard import URI, Shard
+from gpu_service.tasks.predictions import PREDICTIONS, Classification, Embedding, Prediction, cell
 
 
 def _documented(**schema: Any) -> Meta:
@@ -26,7 +28,8 @@ IMAGE = {
     "properties": {"b64": {"type": "string", "minLength": 1, "contentEncoding": "base64"}},
 }
 INSTANCE = "{text}, {image: {b64}}, {uri, generation?} or a string; any other value fails without the others."
-PREDICTION = {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("Prediction", "Failure")]}
+ANSWERS: tuple[type[msgspec.Struct], ...] = (*PREDICTIONS, Failure)
+PREDICTION = {"anyOf": [{"$ref": f"#/components/schemas/{each.__name__}"} for each in ANSWERS]}
 
 ParameterValues = Annotated[dict[str, Any], _documented(properties=parameters.properties())]
 Version = str | int
@@ -129,7 +132,6 @@ encode = msgspec.json.Encoder().encode
 _predict = msgspec.json.Decoder(PredictRequest)
 _shard = msgspec.json.Decoder(ShardRequest)
 _infer = msgspec.json.Decoder(InferRequest)
-OUTPUTS = {"label": "BYTES", "score": "FP32", "scores": "BYTES", "truncated": "BOOL"}
 
 
 def predict_request(body: bytes, max_instances: int) -> tuple[PredictRequest, list[Any], bool]:
@@ -158,8 +160,12 @@ def predict_response(
 def add_short_form(response: PredictResponse) -> None:
     """Repeats what the only prediction says in the fields of the short form."""
     (prediction,) = response.predictions
-    response.prediction = list(prediction.scores.values())
-    response.confidence = prediction.score
+    if isinstance(prediction, Classification):
+        response.prediction = list(prediction.scores.values())
+    elif isinstance(prediction, Embedding):
+        response.prediction = prediction.embedding
+    if prediction.confidence is not None:
+        response.confidence = prediction.confidence
     response.device_used = response.device
 
 
@@ -187,19 +193,28 @@ def infer_request(body: bytes, max_instances: int) -> tuple[InferRequest, list[A
     return request, [{"text": value} for value in tensor.data]
 
 
-def infer_response(request: InferRequest, entry: Entry, predictions: Sequence[Prediction]) -> InferResponse:
-    columns: dict[str, list[Any]] = {
-        "label": [prediction.label for prediction in predictions],
-        "score": [prediction.score for prediction in predictions],
-        "scores": [encode(prediction.scores).decode() for prediction in predictions],
-        "truncated": [prediction.truncated for prediction in predictions],
-    }
-    outputs = [Tensor(name, OUTPUTS[name], [len(data)], data) for name, data in columns.items()]
+def infer_response(
+    request: InferRequest, entry: Entry, kind: type[Prediction], predictions: Sequence[Prediction]
+) -> InferResponse:
+    outputs = [_tensor(name, datatype, predictions) for name, datatype in kind.outputs.items()]
     return InferResponse(entry.name, entry.version, outputs, UNSET if request.id is None else request.id)
 
 
-def model_metadata(entry: Entry, kind: str) -> ModelMetadata:
-    outputs = [TensorMetadata(name, datatype, [-1]) for name, datatype in OUTPUTS.items()]
+def _tensor(name: str, datatype: str, predictions: Sequence[Prediction]) -> Tensor:
+    """A field of all predictions; vectors are the rows of a matrix."""
+    values = [getattr(prediction, name) for prediction in predictions]
+    if datatype == "BYTES":
+        return Tensor(name, datatype, [len(values)], [cell(value) for value in values])
+    if isinstance(values[0], list):
+        return Tensor(name, datatype, [len(values), len(values[0])], list(itertools.chain(*values)))
+    return Tensor(name, datatype, [len(values)], values)
+
+
+def model_metadata(entry: Entry, kind: str, prediction: type[Prediction]) -> ModelMetadata:
+    outputs = [
+        TensorMetadata(name, datatype, [-1, -1] if name == "embedding" else [-1])
+        for name, datatype in prediction.outputs.items()
+    ]
     return ModelMetadata(entry.name, [entry.version], "pytorch", [TensorMetadata(kind, "BYTES", [-1])], outputs)
 
 

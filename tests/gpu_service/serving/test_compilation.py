@@ -106,7 +106,7 @@ def in_a_thread(model: Model, data: list[Any]) -> torch.Tensor:
 
     def work() -> None:
         model.set_threads()
-        scores.append(model.scores(model.network(data)))
+        scores.append(model.scores(data))
 
     thread = threading.Thread(target=work)
     thread.start()

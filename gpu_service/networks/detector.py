@@ -1,0 +1,49 @@
+"""Runs object detectors through transformers' Auto class, images of the same size together."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gpu_service.checkpoints.checkpoint import Checkpoint
+from gpu_service.checkpoints.device import Device
+from gpu_service.networks.auto import send
+from gpu_service.networks.padded import loaded
+
+BOX = 4  # numbers: centre, width and height, as shares of the image's sides
+
+
+class Detector:
+    """Takes images as the checkpoint's processor makes them and returns (images, objects, labels + BOX).
+
+    An image is (3, height, width), or (4, height, width) with its mask. Some detectors would see the padding of a
+    batch, so only images of one size run together.
+    """
+
+    layout = "padded"
+
+    def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
+        self.device = device
+        self.model: Any = loaded(checkpoint, device, "AutoModelForObjectDetection")
+
+    @torch.inference_mode()
+    def __call__(self, images: Sequence[NDArray[np.float32]]) -> Tensor:
+        results: list[Tensor | None] = [None] * len(images)
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for index, image in enumerate(images):
+            by_shape.setdefault(image.shape, []).append(index)
+        for indices in by_shape.values():
+            found = self._found(np.stack([images[index] for index in indices]))
+            for index, result in zip(indices, found, strict=True):
+                results[index] = result
+        return torch.stack([result for result in results if result is not None])
+
+    def _found(self, batch: NDArray[np.float32]) -> Tensor:
+        sent = {"pixel_values": send(batch[:, :3], self.device).to(self.device.dtype)}
+        if batch.shape[1] > 3:
+            sent["pixel_mask"] = send(batch[:, 3], self.device).long()
+        outputs = self.model(**sent)
+        return torch.cat((outputs.logits.float(), outputs.pred_boxes.float()), dim=-1)

@@ -1,0 +1,105 @@
+"""Classification of texts and images: the best labels with their scores."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gpu_service.checkpoints.checkpoint import Checkpoint
+from gpu_service.checkpoints.device import Device
+from gpu_service.inputs.image import ImageInputs
+from gpu_service.inputs.payloads import Payload
+from gpu_service.inputs.text import TextInputs
+from gpu_service.networks import bert, resnet, vit
+from gpu_service.networks.auto import AutoImageClassifier, AutoTextClassifier
+from gpu_service.parameters import Parameters
+from gpu_service.tasks import text
+from gpu_service.tasks.predictions import Classification, Prediction
+from gpu_service.tasks.task import Inputs, Network, Task
+
+FEW_LABELS = 64  # all their scores are copied from the device; of more labels only the best
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The best scores of one instance, in falling order, and the numbers of their labels."""
+
+    scores: list[float]
+    labels: list[int]
+
+
+class Classifier(Task):
+    prediction = Classification
+
+    def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
+        self.labels = checkpoint.labels
+        self.is_multi_label = checkpoint.config.get("problem_type") == "multi_label_classification" or (
+            len(self.labels) == 1
+        )
+        self.inputs, self.network = self._parts(checkpoint, device)
+
+    @abstractmethod
+    def _parts(self, checkpoint: Checkpoint, device: Device) -> tuple[Inputs, Network]: ...
+
+    def scores(self, output: Tensor, data: Sequence[NDArray[Any]]) -> Tensor:
+        """Probabilities in float32: over all labels, or of each label by itself."""
+        logits = output.float()
+        return logits.sigmoid() if self.is_multi_label else logits.softmax(-1)
+
+    def reduced(self, output: Tensor, data: Sequence[NDArray[Any]], parameters: Sequence[Parameters]) -> Tensor:
+        """The best scores, then their labels' numbers."""
+        count = len(self.labels)
+        if count > FEW_LABELS:
+            count = min(count, max(each.top_k for each in parameters))
+        best, labels = self.scores(output, data).topk(count, dim=-1)
+        return torch.cat((best, labels.float()), dim=1)
+
+    def rows(self, copied: Tensor, data: Sequence[NDArray[Any]]) -> list[Any]:
+        half = copied.shape[1] // 2
+        return [Row(row[:half], [int(label) for label in row[half:]]) for row in copied.tolist()]
+
+    def is_finite(self, row: Row) -> bool:
+        return math.isfinite(row.scores[0])
+
+    def predict(self, rows: Sequence[Row], payload: Payload, parameters: Parameters) -> Prediction:
+        (row,) = rows
+        top = zip(row.labels[: parameters.top_k], row.scores, strict=False)
+        scores = {self.labels[label]: score for label, score in top}
+        return Classification(self.labels[row.labels[0]], row.scores[0], scores, truncated=payload.truncated)
+
+
+class TextClassifier(Classifier):
+    kind = "text"
+    inputs: TextInputs
+
+    def _parts(self, checkpoint: Checkpoint, device: Device) -> tuple[Inputs, Network]:
+        is_packed = bert.family(checkpoint.config) is not None
+        network = bert.PackedClassifier(checkpoint, device) if is_packed else AutoTextClassifier(checkpoint, device)
+        return TextInputs(checkpoint, network.max_length), network
+
+    def samples(self, sizes: Sequence[int]) -> list[NDArray[Any]]:
+        return text.samples(self.inputs, sizes)
+
+
+class ImageClassifier(Classifier):
+    kind = "image"
+    inputs: ImageInputs
+
+    def _parts(self, checkpoint: Checkpoint, device: Device) -> tuple[Inputs, Network]:
+        inputs = ImageInputs(checkpoint)
+        mean, std = inputs.geometry.mean, inputs.geometry.std
+        if vit.is_known(checkpoint.config):
+            return inputs, vit.VisionClassifier(checkpoint, device, mean, std)
+        if resnet.is_known(checkpoint.config):
+            return inputs, resnet.ResidualClassifier(checkpoint, device, mean, std)
+        return inputs, AutoImageClassifier(checkpoint, device, mean, std)
+
+    def samples(self, sizes: Sequence[int]) -> list[NDArray[Any]]:
+        shape = (self.inputs.geometry.height, self.inputs.geometry.width, 3)
+        return [np.full(shape, 128, dtype=np.uint8) for _ in sizes]
