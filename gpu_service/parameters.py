@@ -18,7 +18,7 @@ class Parameters(msgspec.Struct, frozen=True):
 
     top_k: Annotated[int, Meta(ge=1, le=1000)] = 5
     aggregation: Literal["none", "simple", "first", "average", "max"] = "simple"
-    threshold: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
     labels: Annotated[list[Annotated[str, Meta(min_length=1, max_length=256)]], Meta(min_length=1, max_length=100)] = []
     multi_label: bool = False
     hypothesis_template: Annotated[str, Meta(max_length=1000, pattern=r"\{\}")] = "This example is {}."

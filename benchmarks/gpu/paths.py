@@ -161,7 +161,7 @@ class Halvings(logging.Handler):
 
 
 async def _run(batcher: Batcher, model: Model, texts: list[Any]) -> list[Any]:
-    order = Order(asyncio.get_running_loop().create_future(), DEFAULTS, [None] * len(texts))
+    order = Order(asyncio.get_running_loop().create_future(), [DEFAULTS] * len(texts), [None] * len(texts))
     tickets = [
         Ticket(model.key, ids, len(ids), float("inf"), bulk=True, owner=order, index=index)
         for index, ids in enumerate(texts)

@@ -20,7 +20,7 @@ from gpu_service.storage import Storage
 IMAGES_PER_THREAD = 4
 FETCHERS = 16  # threads that read objects
 
-Prepared = tuple[Model, Payload] | ServiceError
+Prepared = tuple[Model, Payload, Parameters] | ServiceError
 
 
 class Preparation:
@@ -60,24 +60,27 @@ class Preparation:
 
     def here(self, values: Sequence[Any], model: Model | None, parameters: Parameters) -> list[Prepared]:
         """The same in this thread; a model's instances are prepared together."""
-        prepared: list[Any] = [self._content(value, model) for value in values]
+        prepared: list[Any] = [self._content(value, model, parameters) for value in values]
         indices: dict[str, list[int]] = {}
         for index, item in enumerate(prepared):
             if isinstance(item, tuple):
                 indices.setdefault(item[0].key, []).append(index)
         for of_model in indices.values():
             chosen = prepared[of_model[0]][0]
-            payloads = chosen.task.payloads([prepared[index][1] for index in of_model], parameters)
+            contents, chosen_parameters = zip(*(prepared[index][1:] for index in of_model), strict=True)
+            payloads = chosen.task.payloads(contents, chosen_parameters)
             for index, payload in zip(of_model, payloads, strict=True):
-                prepared[index] = (chosen, payload) if isinstance(payload, Payload) else payload
+                prepared[index] = (chosen, payload, prepared[index][2]) if isinstance(payload, Payload) else payload
         return prepared
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._fetchers.shutdown(wait=False, cancel_futures=True)
 
-    def _content(self, value: object, model: Model | None) -> tuple[Model, Any] | ServiceError:
-        """The model for an instance and what that model's inputs read."""
+    def _content(
+        self, value: object, model: Model | None, parameters: Parameters
+    ) -> tuple[Model, Any, Parameters] | ServiceError:
+        """The model for an instance, what that model's inputs read, and its parameters."""
         try:
             instance = instances.parse(value)
             if isinstance(instance, Address):
@@ -90,7 +93,7 @@ class Preparation:
                 )
         except ServiceError as error:
             return error
-        return chosen, instance.content
+        return chosen, instance.content, parameters
 
     def _fetch(self, address: Address, model: Model | None) -> Inline:
         """An object as what the model reads; without a model, by its content.

@@ -64,7 +64,7 @@ class Service:
             prepared = await self.preparation.in_threads(instances, model, parameters)
         if all(isinstance(item, ModelNotFound) for item in prepared):
             raise prepared[0]  # type: ignore[misc]
-        order = await self.run(prepared, parameters)
+        order = await self.run(prepared)
         timing = Timing(
             queue_ms=round(1000 * max(0.0, order.queue_s), 3),
             inference_ms=round(1000 * order.batch_s, 3),
@@ -73,9 +73,10 @@ class Service:
         chosen = model or first_model(prepared) or self.catalog.first()
         return Result(outcomes(prepared, order), chosen, timing, order)
 
-    async def run(self, prepared: Sequence[Prepared], parameters: Parameters, *, bulk: bool = False) -> Order:
+    async def run(self, prepared: Sequence[Prepared], *, bulk: bool = False) -> Order:
         """Returns the completed order. Raises Overloaded or Unavailable, unless it is bulk work."""
         slots = [slot for item in prepared for slot in _slots(item)]
+        parameters = [item[2] if isinstance(item, tuple) else None for item in slots]
         order = Order(asyncio.get_running_loop().create_future(), parameters, list(slots))
         order.runs = [] if self.is_traced and not bulk else None
         deadline = math.inf if bulk else time.monotonic() + self.deadline_s
@@ -101,22 +102,23 @@ def first_model(prepared: Sequence[Prepared]) -> Model | None:
 def outcomes(prepared: Sequence[Prepared], order: Order) -> list[Outcome]:
     """The prediction or error of each instance of a completed order."""
     results = iter(order.outcomes)
-    return [_outcome(item, [next(results) for _ in _slots(item)], order.parameters) for item in prepared]
+    return [_outcome(item, [next(results) for _ in _slots(item)]) for item in prepared]
 
 
 def _slots(item: Prepared) -> Sequence[Prepared]:
     """What runs for an instance: its payload, or that payload's parts."""
     if isinstance(item, tuple) and item[1].parts:
-        return [(item[0], part) for part in item[1].parts]
+        model, payload, parameters = item
+        return [(model, part, parameters) for part in payload.parts]
     return (item,)
 
 
-def _outcome(item: Prepared, rows: Sequence[Any], parameters: Parameters) -> Outcome:
+def _outcome(item: Prepared, rows: Sequence[Any]) -> Outcome:
     for row in rows:
         if isinstance(row, ServiceError):
             return row
     assert isinstance(item, tuple)
-    model, payload = item
+    model, payload, parameters = item
     if not all(map(model.task.is_finite, rows)):
         return InferenceFailed("The model's scores are not numbers.")
     return model.task.predict(rows, payload, parameters)

@@ -132,7 +132,7 @@ class ShardPrediction:
     async def _predict_window(self, window: Window) -> WindowResult:
         instances = [line.instance for line in window.lines]
         prepared = await self.service.preparation.in_threads(instances, self.model, self.parameters)
-        order = await self.service.run(prepared, self.parameters, bulk=True)
+        order = await self.service.run(prepared, bulk=True)
 
         def result() -> WindowResult:
             results = outcomes(prepared, order)

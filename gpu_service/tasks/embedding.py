@@ -40,7 +40,7 @@ class FeatureExtraction(Task):
         self.pooling = Pooling(self.definition.modes, self.definition.steps(device), device)
         self.inputs = TextInputs(encoder, min(network.max_length, self.definition.max_length or network.max_length))
 
-    def payloads(self, values: Sequence[Any], parameters: Parameters) -> Sequence[Payload | InstanceError]:
+    def payloads(self, values: Sequence[Any], parameters: Sequence[Parameters]) -> Sequence[Payload | InstanceError]:
         return self.inputs.payloads([self.definition.prepared(value) for value in values])
 
     def samples(self, sizes: Sequence[int]) -> list[NDArray[Any]]:

@@ -47,7 +47,8 @@ class Task(ABC):
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
         """Raises StartError when the checkpoint is not made for the task, or cannot be loaded."""
 
-    def payloads(self, values: Sequence[Any], parameters: Parameters) -> Sequence[Payload | InstanceError]:
+    def payloads(self, values: Sequence[Any], parameters: Sequence[Parameters]) -> Sequence[Payload | InstanceError]:
+        """The payload or error of each instance, with the parameters of each."""
         return self.inputs.payloads(values)
 
     @abstractmethod

@@ -20,6 +20,8 @@ from gpu_service.tasks import text as texts
 from gpu_service.tasks.predictions import Classification
 from gpu_service.tasks.task import Network, Task, check_head
 
+GENERIC = ("PreTrainedTokenizerFast", "TokenizersBackend")  # tokenizers that return no segments unless told to
+
 
 class ZeroShotClassification(Task):
     """An instance runs as one pair of texts per label: the text itself, and the label in the template."""
@@ -37,33 +39,35 @@ class ZeroShotClassification(Task):
         network = PackedPairs(checkpoint, device) if is_packed else PaddedPairs(checkpoint, device)
         self.network: Network = network
         self.inputs = TextInputs(checkpoint, network.max_length)
+        self.has_segments = _has_segments(checkpoint)
         self.inputs.tokenizer.enable_truncation(self.inputs.max_length, strategy="only_first")
 
-    def payloads(self, values: Sequence[Any], parameters: Parameters) -> Sequence[Payload | InstanceError]:
+    def payloads(self, values: Sequence[Any], parameters: Sequence[Parameters]) -> Sequence[Payload | InstanceError]:
+        known: dict[str, Encoding] = {}
+        return [self._payload(value, chosen, known) for value, chosen in zip(values, parameters, strict=True)]
+
+    def _payload(self, value: object, parameters: Parameters, known: dict[str, Encoding]) -> Payload | InstanceError:
+        """`known` are the hypotheses of earlier instances."""
         if not parameters.labels:
             message = "Zero-shot classification requires the parameter labels, a list of candidate labels."
-            return [InstanceError(message, "invalid_parameters")] * len(values)
-        labels = dict.fromkeys(parameters.labels)
-        tokenizer = self.inputs.tokenizer
-        hypotheses = [
-            tokenizer.encode(parameters.hypothesis_template.replace("{}", label), add_special_tokens=False)
-            for label in labels
-        ]
-        return [self._payload(value, hypotheses) for value in values]
-
-    def _payload(self, value: object, hypotheses: Sequence[Encoding]) -> Payload | InstanceError:
+            return InstanceError(message, "invalid_parameters")
+        hypotheses = [parameters.hypothesis_template.replace("{}", label) for label in dict.fromkeys(parameters.labels)]
+        for text in hypotheses:
+            if text not in known:
+                known[text] = self.inputs.tokenizer.encode(text, add_special_tokens=False)
         try:
             premise, truncated = self.inputs.encoding(checked(value), special=False)
         except InstanceError as error:
             return error
         parts = []
-        for hypothesis in hypotheses:
+        for hypothesis in map(known.__getitem__, hypotheses):
             room = self.inputs.max_length - len(hypothesis.ids) - self.inputs.tokenizer.num_special_tokens_to_add(True)
             if room < 1 or hypothesis.overflowing:
                 return InstanceError("A label is too long for the model.", "invalid_parameters")
             truncated = truncated or len(premise.ids) > room
             pair = self.inputs.tokenizer.post_process(premise, hypothesis)
-            data = np.array((pair.ids, pair.type_ids), dtype=np.int64).T
+            segments = pair.type_ids if self.has_segments else [0] * len(pair.ids)
+            data = np.array((pair.ids, segments), dtype=np.int64).T
             parts.append(Payload(data, len(data)))
         return Payload(parts[0].data, sum(part.size for part in parts), truncated, parts)
 
@@ -91,6 +95,13 @@ class ZeroShotClassification(Task):
 def _softmax(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     powers = np.exp(values - values.max(axis, keepdims=True))
     return np.asarray(powers / powers.sum(axis, keepdims=True))
+
+
+def _has_segments(checkpoint: Checkpoint) -> bool:
+    """Whether transformers' tokenizer would tell the model which of the two texts a token belongs to."""
+    config = checkpoint.read("tokenizer_config.json")
+    names = config.get("model_input_names")
+    return config.get("tokenizer_class") not in GENERIC if names is None else "token_type_ids" in names
 
 
 def _entailment(checkpoint: Checkpoint) -> int:

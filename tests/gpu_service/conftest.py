@@ -174,6 +174,11 @@ class Client:
 
 
 @pytest.fixture(scope="session")
+def start_client() -> Callable[[Settings], Client]:
+    return Client
+
+
+@pytest.fixture(scope="session")
 def client(models_file: Path) -> Iterator[Client]:
     client = Client(
         Settings(profile="test", models=models_file, device="cpu", input_bucket="input", work_bucket="work")

@@ -64,7 +64,7 @@ def test_an_empty_bucket_prevents_the_start_with_a_clear_message(
 
 def test_a_model_other_than_a_classifier_prevents_the_start(gcs: storage.Client):
     gcs.bucket("input").blob("words/config.json").upload_from_string('{"architectures": ["BertForMaskedLM"]}')
-    with pytest.raises(StartError, match="is not a classifier"):
+    with pytest.raises(StartError, match="is made for no task that is served"):
         startup.load(Settings(storage_uri="gs://input/words"))
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,28 @@ TEXTS = [
     "A B-movie; an I-beam. O!",
 ]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-WORDS = "the film was good bad it is not a story of about joy in and new york paris london angela".split()
+WORDS = [
+    "the",
+    "film",
+    "was",
+    "good",
+    "bad",
+    "it",
+    "is",
+    "not",
+    "a",
+    "story",
+    "of",
+    "about",
+    "joy",
+    "in",
+    "and",
+    "new",
+    "york",
+    "paris",
+    "london",
+    "angela",
+]
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,;:!?-'"
 VOCABULARY = [*SPECIAL, *WORDS, *LETTERS, *(f"##{letter}" for letter in LETTERS)]
 LIMIT = 48
@@ -54,7 +76,7 @@ LAYERS = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "
 RANDOM = {"initializer_range": 0.4}
 
 
-def word_pieces() -> PreTrainedTokenizerFast:
+def word_pieces(*, segments: bool = True) -> PreTrainedTokenizerFast:
     made = Tokenizer(models.WordPiece({word: n for n, word in enumerate(VOCABULARY)}, unk_token="[UNK]"))
     made.normalizer = normalizers.BertNormalizer()
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -63,7 +85,8 @@ def word_pieces() -> PreTrainedTokenizerFast:
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     special = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    return PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=LIMIT, **special)
+    names = ["input_ids", "token_type_ids", "attention_mask"] if segments else ["input_ids", "attention_mask"]
+    return PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=LIMIT, model_input_names=names, **special)
 
 
 def byte_pairs() -> PreTrainedTokenizerFast:
@@ -72,13 +95,20 @@ def byte_pairs() -> PreTrainedTokenizerFast:
     made.decoder = decoders.ByteLevel()
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
     made.train_from_iterator(TEXTS, trainer)
     made.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
     names = {"cls_token": "<s>", "pad_token": "<pad>", "sep_token": "</s>", "unk_token": "<unk>"}
     inputs = ["input_ids", "attention_mask"]
     return PreTrainedTokenizerFast(
-        tokenizer_object=made, model_max_length=LIMIT, model_input_names=inputs, bos_token="<s>", eos_token="</s>", **names
+        tokenizer_object=made,
+        model_max_length=LIMIT,
+        model_input_names=inputs,
+        bos_token="<s>",
+        eos_token="</s>",
+        **names,
     )
 
 
@@ -98,7 +128,7 @@ def _distilbert(head: dict[str, Any]) -> DistilBertConfig:
 
 PACKED = {
     "bert": (_pieces(BertConfig, max_position_embeddings=LIMIT), word_pieces),
-    "distilbert": (_distilbert, word_pieces),
+    "distilbert": (_distilbert, partial(word_pieces, segments=False)),
     "roberta": (_pairs(RobertaConfig), byte_pairs),
     "xlm-roberta": (_pairs(XLMRobertaConfig), byte_pairs),
 }
@@ -179,6 +209,8 @@ def detector(folder: Path, name: str) -> Path:
     for key, weight in model.named_parameters():
         if "bbox" in key or "class_labels" in key or "query" in key or "detection_tokens" in key:
             torch.nn.init.normal_(weight, std=0.5)
+        if key.startswith("class_labels_classifier") and key.endswith("bias") and len(weight) == 4:
+            torch.nn.init.constant_(weight[-1:], -4)  # that a query has found nothing
     model.save_pretrained(folder)
     processor(size=SIZE).save_pretrained(folder)
     return folder

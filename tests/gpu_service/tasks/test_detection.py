@@ -65,5 +65,9 @@ def test_boxes_follow_the_orientation_that_the_image_is_seen_in(tmp_path: Path):
 def test_images_that_cannot_be_read_fail_alone(tmp_path: Path):
     model = checkpoints.load(checkpoints.detector(tmp_path, "yolos"), "object-detection")
     found = together(model, [b"", b"GIF89a", _encoded(Image.new("RGB", (20_000, 1))), _encoded(_images()[0])])
-    assert [each.code for each in found if isinstance(each, InstanceError)] == ["empty", "corrupt_image", "unsupported_size"]
+    assert [each.code for each in found if isinstance(each, InstanceError)] == [
+        "empty",
+        "corrupt_image",
+        "unsupported_size",
+    ]
     assert not isinstance(found[3], InstanceError)

@@ -7,6 +7,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Zero
 
 from gpu_service.errors import InstanceError, StartError
 from gpu_service.networks.packed import PackedPairs
+from gpu_service.parameters import parse
 from gpu_service.serving.model import Model
 from tests.gpu_service.tasks import checkpoints
 from tests.gpu_service.tasks.predicting import together
@@ -40,23 +41,23 @@ def test_a_batch_has_the_scores_of_the_pipeline(name: str, order: list[str], tmp
                 assert list(prediction.scores.values()) == sorted(prediction.scores.values(), reverse=True)
                 assert prediction.label == next(iter(prediction.scores))
                 assert prediction.score == prediction.scores[prediction.label]
-                assert prediction.truncated == (len(text) > 500)
+                whole = pipeline.tokenizer([(text, f"It is about {label}.") for label in labels])["input_ids"]
+                assert prediction.truncated == (max(map(len, whole)) > checkpoints.LIMIT)
 
 
 def test_the_size_is_that_of_all_pairs(tmp_path: Path):
     model, _ = _pair(tmp_path, "bert", ORDERS[0])
-    from gpu_service.parameters import parse
-
-    (payload,) = model.task.payloads(["the film was good"], parse({"labels": ["joy", "bad", "joy"]}))
+    (payload,) = model.task.payloads(["the film was good"], [parse({"labels": ["joy", "bad", "joy"]})])
     assert [part.size for part in payload.parts] == [len(part.data) for part in payload.parts]
     assert payload.size == sum(part.size for part in payload.parts)
     assert len(payload.parts) == 2
+    assert payload.parts[0].data[:, 1].tolist()[-2:] == [1, 1]  # the hypothesis is the second segment
 
 
 def test_labels_are_required_and_must_leave_room_for_the_text(tmp_path: Path):
     model, _ = _pair(tmp_path, "bert", ORDERS[0])
     for parameters in ({}, {"labels": ["joy", "film " * 45]}):
-        (error,) = together(model, ["joy"], **parameters)
+        (error,) = model.task.payloads(["joy"], [parse(parameters)])
         assert isinstance(error, InstanceError)
         assert error.code == "invalid_parameters"
 
