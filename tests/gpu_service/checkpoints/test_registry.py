@@ -72,7 +72,7 @@ def test_versions_and_defaults():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"sourc": "x"}, "unknown key 'sourc' (did you mean 'source'?); known keys: name, version, task, source, "),
+        ({"sources": "x"}, "unknown key 'sources' (did you mean 'source'?); known keys: name, version, task, source, "),
         ({"zzz": 1}, "unknown key 'zzz'; known keys: name, "),
         ({"name": None}, "'name' must be a string, not null"),
         ({"name": "a/b"}, "'name' must consist of letters, digits, '.', '_' and '-', not 'a/b'"),
@@ -118,7 +118,7 @@ def test_an_entry_that_is_not_an_object_is_reported(models: Path, entry: Any):
 
 
 def test_all_mistakes_of_a_profile_are_reported_together(models: Path):
-    message = mistakes(models, {**GOOD, "versionn": "1"}, {"name": "b", "task": "chat"}, {**GOOD, "source": "moods/3"})
+    message = mistakes(models, {**GOOD, "versions": "1"}, {"name": "b", "task": "chat"}, {**GOOD, "source": "moods/3"})
     assert [line.partition(", ")[2].partition(":")[0] for line in message.splitlines()] == [
         "entry 1 (a)", "entry 2 (b)", "entry 2 (b)", "entry 3 (a)",
     ]  # fmt: skip
