@@ -16,7 +16,7 @@ BASICS = ["config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
         (["pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"], None),
         (["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"], None),
         (["model.safetensors", "model_old.safetensors", "model.fp16.safetensors"], ["model.safetensors"]),
-        (["tf_model.h5", "flax_model.msgpack", "model.onnx", "rust_model.ot", "training_args.bin"], []),
+        (["tf_model.h5", "flax_model.msgpack", "model.onnx", "training_args.bin"], []),
     ],
 )
 def test_one_format_of_the_weights_is_needed(weights: list[str], needed: list[str] | None):
