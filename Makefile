@@ -28,7 +28,7 @@ $(READY): requirements.txt $(wildcard functions/*/requirements.txt) gpu_service/
 demo: setup      ## send samples/ through the whole local pipeline and print the results
 	@$(RUN) -m samples.demo
 
-local: setup     ## start the whole pipeline on loopback and print how to use it
+local: setup     ## start the whole pipeline on loopback, with MODELS=path/to/models.json [PROFILE=name] on your models
 	@$(RUN) -m emulator
 
 test: setup      ## run the tests (under 5 minutes)

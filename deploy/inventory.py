@@ -51,6 +51,9 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
                 raise VariableError(f"{name} is {part!r}, which does not match {pattern}: {variable['description']}")
         chosen[name] = value
     chosen["gpu_regions"] = chosen["gpu_regions"] or [chosen["region"]]
+    chosen["served_profile"] = chosen["models_profile"] if chosen["models"] else chosen["gpu_profile"]
+    chosen["hub_token"] = bool(chosen["hub_token_secret"])
+    chosen["hub_offline"] = "0" if chosen["models"] or chosen["hub_token"] else "1"
     if not chosen["gpu_image"]:
         chosen["gpu_image"] = Template(
             "${region}-docker.pkg.dev/${project_id}/${service_prefix}/gpu-service:latest"
@@ -98,6 +101,11 @@ def environment(inventory: Inventory, name: str) -> dict[str, str]:
     if isinstance(env, dict):
         return dict(env)
     return {key: value for group in env for key, value in inventory["env"][group].items()}
+
+
+def secrets(inventory: Inventory) -> dict[str, str]:
+    """The environment variables of the GPU service and job that come from secrets: variable to secret."""
+    return {variable: entry["secret"] for variable, entry in inventory["secrets"].items()}
 
 
 def from_environ(environ: Mapping[str, str]) -> dict[str, str]:

@@ -9,15 +9,18 @@ from typing import Literal
 
 from gpu_service.errors import StartError
 
-MODELS_FILE = Path(__file__).with_name("models.json")
+MODELS_FILE = Path(__file__).resolve().with_name("models.json")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Without `input_bucket` and `work_bucket`, no object may be accessed; `…_s` are seconds."""
+    """Without `input_bucket` and `work_bucket`, no object may be accessed; `…_s` are seconds.
 
-    profile: str = "starter"
-    models: Path = MODELS_FILE
+    `models` is a file or a gs:// URI; without a `profile`, its only one is served.
+    """
+
+    profile: str | None = "starter"
+    models: Path | str = MODELS_FILE
     host: str = "0.0.0.0"  # noqa: S104  a container's port must be reachable from outside
     port: int = 8080
     device: str = "auto"
@@ -48,9 +51,10 @@ def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> S
         StartError: a variable has an invalid value.
     """
     options = _parser(environ).parse_args(arguments)
+    models = _models(options.models)
     return Settings(
-        profile=options.profile,
-        models=Path(options.models).resolve(),
+        profile=options.profile or (Settings.profile if models == MODELS_FILE else None),
+        models=models,
         host=options.host,
         port=options.port,
         device=options.device,
@@ -75,8 +79,8 @@ def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> S
 
 def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m gpu_service", description="Serve classifiers over HTTP.")
-    parser.add_argument("--profile", default=environ.get("PROFILE", Settings.profile), help="models to serve")
-    parser.add_argument("--models", default=environ.get("MODELS", str(MODELS_FILE)), help="path of another models.json")
+    parser.add_argument("--profile", default=environ.get("PROFILE"), help="profile of models.json to serve")
+    parser.add_argument("--models", default=environ.get("MODELS"), help="path or gs:// URI of another models.json")
     parser.add_argument("--host", default=environ.get("HOST", Settings.host))
     parser.add_argument("--port", type=int, default=_number(environ, ("AIP_HTTP_PORT", "PORT"), Settings.port))
     parser.add_argument("--device", default=environ.get("DEVICE", Settings.device), help="auto, cpu, cuda or cuda:N")
@@ -87,6 +91,12 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         help="run transformer layers through torch.compile; needs a C++ compiler",
     )
     return parser
+
+
+def _models(location: str | None) -> Path | str:
+    if location and location.startswith("gs://"):
+        return location
+    return Path(location).expanduser().resolve() if location else MODELS_FILE
 
 
 def _traces(environ: Mapping[str, str]) -> Literal["otlp", "console"] | None:

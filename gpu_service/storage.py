@@ -9,7 +9,6 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from gpu_service.errors import GenerationChanged, InvalidRequest, ObjectNotFound, StorageFailed, TooLarge
@@ -40,7 +39,7 @@ class Storage:
         """The client that all threads share; anonymous with an emulator."""
         with self._lock:
             if self._client is None:
-                self._client = _connect()
+                self._client = connect()
             return self._client
 
     def instance(self, uri: str, generation: int | None = None) -> bytes:
@@ -123,24 +122,35 @@ class Storage:
             )
 
 
-def download(uri: str, folder: Path) -> None:
-    """Copies a model's files, every object under a gs:// prefix, into a folder.
-
-    Raises:
-        ObjectNotFound, StorageFailed: also when there are no objects.
-    """
-    bucket, _, prefix = uri.removeprefix("gs://").partition("/")
-    prefix = prefix.rstrip("/") + "/" if prefix else ""
+def read(uri: str) -> bytes:
+    """A whole object. Raises ObjectNotFound, StorageFailed."""
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
     with errors_translated(uri):
-        client = _connect()
-        blobs = [blob for blob in client.list_blobs(bucket, prefix=prefix) if not blob.name.endswith("/")]
-        for blob in blobs:
-            target = (folder / blob.name.removeprefix(prefix)).resolve()
-            if folder.resolve() in target.parents:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                blob.download_to_filename(str(target))
-    if not blobs:
-        raise StorageFailed(f"There are no objects under {uri}.")
+        content: bytes = connect().bucket(bucket).blob(name).download_as_bytes()
+    return content
+
+
+def folder_exists(uri: str) -> bool:
+    """Whether objects lie under a gs:// folder. Raises ObjectNotFound when there is no such bucket; StorageFailed."""
+    bucket, prefix = folder(uri)
+    with errors_translated(uri):
+        return any(True for _ in connect().list_blobs(bucket, prefix=prefix, max_results=1))
+
+
+def folders(uri: str) -> list[str]:
+    """The names of the folders directly in a gs:// folder. Raises as `folder_exists`."""
+    bucket, prefix = folder(uri)
+    with errors_translated(uri):
+        listing = connect().list_blobs(bucket, prefix=prefix, delimiter="/")
+        for _ in listing:  # the prefixes are known once all pages are read
+            pass
+    return [name.removeprefix(prefix).rstrip("/") for name in sorted(listing.prefixes)]
+
+
+def folder(uri: str) -> tuple[str, str]:
+    """The bucket of a gs:// folder, and the prefix of the names of its objects."""
+    bucket, _, prefix = uri.removeprefix("gs://").partition("/")
+    return bucket, f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else ""
 
 
 @contextmanager
@@ -186,7 +196,8 @@ def _uri(blob: "Blob") -> str:
     return f"gs://{blob.bucket.name}/{blob.name}"
 
 
-def _connect() -> "Client":
+def connect() -> "Client":
+    """A new client; anonymous with an emulator."""
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import storage
 

@@ -52,6 +52,7 @@ accounts() {
   done < <(rows accounts)
   permissions account
   permissions project
+  permissions secret
 }
 
 buckets() {
@@ -114,7 +115,7 @@ deploy_function() {                # deploys a function whose source or settings
 }
 
 gpu() {
-  local name=gpu-service digest region
+  local name=gpu-service digest region secrets
   inventory environment "$name" >"$TEMPORARY/$name.json"
   rows gpu_service >"$TEMPORARY/service"
   get() { sed -n "s/^$1"$'\x1f'"//p" "$TEMPORARY/service"; }
@@ -130,6 +131,8 @@ gpu() {
     "--min-instances=$(get min_instances)" "--max-instances=$(get max_instances)" "--port=$(get port)"
     "--startup-probe=$(probe startup_probe)" "--liveness-probe=$(probe liveness_probe)" "--env-vars-file=$TEMPORARY/$name.json"
   )
+  secrets=$(rows secrets secret | sed 's/\x1f\(.*\)/=\1:latest/' | paste -sd , -)
+  if [ -n "$secrets" ]; then flags+=("--set-secrets=$secrets"); else flags+=(--clear-secrets); fi
   [ -z "$(setting vpc_connector)" ] || flags+=("--vpc-connector=$(setting vpc_connector)")
   digest=$({ echo "${flags[@]/$TEMPORARY/}"; cat "$TEMPORARY/$name.json"; } | fingerprint)
   for region in $(gpu_regions); do

@@ -58,7 +58,7 @@ roles() {
   done < <(rows iam target who role only | sort)
 }
 
-step_for() { case $1 in project | account/*) echo accounts ;; bucket/*) echo buckets ;; service/* | job/*) echo callers ;; trigger/*) echo triggers ;; *) echo messaging ;; esac; }
+step_for() { case $1 in project | account/* | secret/*) echo accounts ;; bucket/*) echo buckets ;; service/* | job/*) echo callers ;; trigger/*) echo triggers ;; *) echo messaging ;; esac; }
 
 notifications() {
   local name bucket topic

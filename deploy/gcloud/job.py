@@ -45,7 +45,13 @@ def _task(system: inventory.Inventory) -> dict[str, Any]:
     container = {
         "image": job["image"],
         "command": job["command"],
-        "env": [{"name": name, "value": value} for name, value in inventory.environment(system, job["name"]).items()],
+        "env": [
+            *({"name": name, "value": value} for name, value in inventory.environment(system, job["name"]).items()),
+            *(
+                {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": "latest"}}}
+                for name, secret in inventory.secrets(system).items()
+            ),
+        ],
         "resources": {"limits": {"cpu": str(job["cpu"]), "memory": job["memory"], "nvidia.com/gpu": "1"}},
     }
     return {

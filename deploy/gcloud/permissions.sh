@@ -24,6 +24,7 @@ grantee() {                        # TARGET REGION: sets `group` and `target_wor
   case $1 in
     project) group=(projects) target_words=("$PROJECT_ID") ;;
     bucket/*) group=(storage buckets) target_words=("$(bucket "$name")") ;;
+    secret/*) group=(secrets) target_words=("$(inventory get "secrets.$name.secret")") ;;
     account/*) group=(iam service-accounts) target_words=("$(account "$name")") ;;
     service/*) group=(run services) target_words=("$(resource "$name")" "--region=$2") ;;
     job/*) group=(run jobs) target_words=("$(resource "$name")" "--region=$2") ;;

@@ -22,8 +22,21 @@ def job(system: System, base: Foundation) -> gcp.cloudrunv2.Job:
         commands=job["command"],
         resources=args.JobTemplateTemplateContainerResourcesArgs(limits=_limits(job)),
         envs=[
-            args.JobTemplateTemplateContainerEnvArgs(name=variable, value=value)
-            for variable, value in system.environment(job["name"]).items()
+            *(
+                args.JobTemplateTemplateContainerEnvArgs(name=variable, value=value)
+                for variable, value in system.environment(job["name"]).items()
+            ),
+            *(
+                args.JobTemplateTemplateContainerEnvArgs(
+                    name=variable,
+                    value_source=args.JobTemplateTemplateContainerEnvValueSourceArgs(
+                        secret_key_ref=args.JobTemplateTemplateContainerEnvValueSourceSecretKeyRefArgs(
+                            secret=secret, version="latest"
+                        )
+                    ),
+                )
+                for variable, secret in system.secrets().items()
+            ),
         ],
     )
     task = args.JobTemplateTemplateArgs(
@@ -67,13 +80,15 @@ def _service(system: System, base: Foundation, region: str) -> gcp.cloudrunv2.Se
                 min_instance_count=service["min_instances"], max_instance_count=service["max_instances"]
             ),
             vpc_access=args.ServiceTemplateVpcAccessArgs(connector=connector) if connector else None,
-            containers=[_container(service, system.environment(name))],
+            containers=[_container(service, system.environment(name), system.secrets())],
         ),
         opts=pulumi.ResourceOptions(depends_on=base.permissions),
     )
 
 
-def _container(service: dict[str, Any], environment: dict[str, str]) -> gcp.cloudrunv2.ServiceTemplateContainerArgs:
+def _container(
+    service: dict[str, Any], environment: dict[str, str], secrets: dict[str, str]
+) -> gcp.cloudrunv2.ServiceTemplateContainerArgs:
     args, port = gcp.cloudrunv2, service["port"]
     startup, liveness = service["startup_probe"], service["liveness_probe"]
     return args.ServiceTemplateContainerArgs(
@@ -83,7 +98,18 @@ def _container(service: dict[str, Any], environment: dict[str, str]) -> gcp.clou
             limits=_limits(service), cpu_idle=False, startup_cpu_boost=service["cpu_boost"]
         ),
         envs=[
-            args.ServiceTemplateContainerEnvArgs(name=variable, value=value) for variable, value in environment.items()
+            *(args.ServiceTemplateContainerEnvArgs(name=name, value=value) for name, value in environment.items()),
+            *(
+                args.ServiceTemplateContainerEnvArgs(
+                    name=name,
+                    value_source=args.ServiceTemplateContainerEnvValueSourceArgs(
+                        secret_key_ref=args.ServiceTemplateContainerEnvValueSourceSecretKeyRefArgs(
+                            secret=secret, version="latest"
+                        )
+                    ),
+                )
+                for name, secret in secrets.items()
+            ),
         ],
         startup_probe=args.ServiceTemplateContainerStartupProbeArgs(
             http_get=args.ServiceTemplateContainerStartupProbeHttpGetArgs(path=startup["path"], port=port),

@@ -14,7 +14,7 @@ Row = dict[str, str]
 
 
 def before_services(system: System, base: Foundation) -> None:
-    """Grants roles on the project, buckets and accounts, which builds and triggers need."""
+    """Grants roles on the project, buckets, secrets and accounts, which builds, services and triggers need."""
     # Google's service agents must exist before roles are granted to them.
     agents: list[pulumi.Resource] = [
         gcp.projects.ServiceIdentity(name, service=name, opts=pulumi.ResourceOptions(depends_on=base.apis))
@@ -29,6 +29,9 @@ def before_services(system: System, base: Foundation) -> None:
         base.permissions.append(member)
     for key, row, name in _rows(system, "bucket"):
         member = gcp.storage.BucketIAMMember(key, bucket=base.buckets[name].name, **_grant(system, base, row))
+        base.permissions.append(member)
+    for key, row, name in _rows(system, "secret"):
+        member = gcp.secretmanager.SecretIamMember(key, secret_id=system.secrets()[name], **_grant(system, base, row))
         base.permissions.append(member)
     for key, row, name in _rows(system, "account"):
         target = base.accounts[name].name

@@ -35,3 +35,6 @@ class System:
 
     def environment(self, name: str) -> dict[str, str]:
         return inventory.environment(self.inventory, name)
+
+    def secrets(self) -> dict[str, str]:
+        return inventory.secrets(self.inventory)

@@ -54,6 +54,19 @@ resource "google_cloud_run_v2_service" "gpu" {
         }
       }
 
+      dynamic "env" {
+        for_each = local.inventory.secrets
+        content {
+          name = env.key
+          value_source {
+            secret_key_ref {
+              secret  = env.value.secret
+              version = "latest"
+            }
+          }
+        }
+      }
+
       startup_probe {
         period_seconds    = local.inventory.gpu_service.startup_probe.period
         timeout_seconds   = local.inventory.gpu_service.startup_probe.timeout
@@ -76,7 +89,7 @@ resource "google_cloud_run_v2_service" "gpu" {
     }
   }
 
-  depends_on = [google_storage_bucket_iam_member.binding]
+  depends_on = [google_storage_bucket_iam_member.binding, google_secret_manager_secret_iam_member.binding]
 }
 
 resource "google_cloud_run_v2_job" "gpu" {
@@ -125,9 +138,22 @@ resource "google_cloud_run_v2_job" "gpu" {
             value = env.value
           }
         }
+
+        dynamic "env" {
+          for_each = local.inventory.secrets
+          content {
+            name = env.key
+            value_source {
+              secret_key_ref {
+                secret  = env.value.secret
+                version = "latest"
+              }
+            }
+          }
+        }
       }
     }
   }
 
-  depends_on = [google_storage_bucket_iam_member.binding]
+  depends_on = [google_storage_bucket_iam_member.binding, google_secret_manager_secret_iam_member.binding]
 }

@@ -62,6 +62,13 @@ resource "google_storage_bucket_iam_member" "binding" {
   member   = local.members[each.value.who]
 }
 
+resource "google_secret_manager_secret_iam_member" "binding" {
+  for_each  = { for key, row in local.bindings : key => row if row.kind == "secret" }
+  secret_id = local.inventory.secrets[each.value.name].secret
+  role      = each.value.role
+  member    = local.members[each.value.who]
+}
+
 resource "google_service_account_iam_member" "binding" {
   for_each           = { for key, row in local.bindings : key => row if row.kind == "account" }
   service_account_id = google_service_account.account[each.value.name].name

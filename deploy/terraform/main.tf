@@ -11,7 +11,11 @@ locals {
     region             = var.region
     service_prefix     = var.service_prefix
     gpu_image          = local.image
-    gpu_profile        = var.gpu_profile
+    models             = var.models
+    served_profile     = var.models == "" ? var.gpu_profile : var.models_profile
+    hub_offline        = var.models == "" && var.hub_token_secret == "" ? "1" : "0"
+    hub_token          = var.hub_token_secret != ""
+    hub_token_secret   = var.hub_token_secret
     gpu_regions        = jsonencode(local.gpu_regions)
     gpu_region         = local.gpu_regions[0]
     gpu_type           = var.gpu_type
@@ -35,7 +39,7 @@ locals {
   # Without the entries that the variables disable.
   inventory = merge(
     local.sections,
-    { for section in ["triggers", "notifications", "schedules"] : section => {
+    { for section in ["triggers", "notifications", "schedules", "secrets"] : section => {
       for name, entry in local.sections[section] : name => entry if try(entry.when, true) && !try(entry.unless, false)
     } },
     { iam = [for row in local.sections.iam : row if try(row.when, true) && !try(row.unless, false)] },

@@ -55,13 +55,46 @@ variable "gpu_image" {
 }
 
 variable "gpu_profile" {
-  description = "Profile of gpu_service/models.json to include in the image and serve."
+  description = "Profile of gpu_service/models.json to include in the image, and to serve unless the variable models is set."
   type        = string
   default     = "hub"
 
   validation {
     condition     = can(regex("^[a-z0-9-]+$", var.gpu_profile))
     error_message = "gpu_profile must match ^[a-z0-9-]+$."
+  }
+}
+
+variable "models" {
+  description = "models.json to serve, as gs://bucket/models.json, or a path in the image; empty for the included one."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|gs://[^/]+/.+|/.+)$", var.models))
+    error_message = "models must match ^(|gs://[^/]+/.+|/.+)$."
+  }
+}
+
+variable "models_profile" {
+  description = "Profile of the variable models to serve; empty for its only one."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9._-]*$", var.models_profile))
+    error_message = "models_profile must match ^[A-Za-z0-9._-]*$."
+  }
+}
+
+variable "hub_token_secret" {
+  description = "Secret in Secret Manager with a token for private repositories of the Hugging Face hub; empty for none."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_-]*$", var.hub_token_secret))
+    error_message = "hub_token_secret must match ^[A-Za-z0-9_-]*$."
   }
 }
 

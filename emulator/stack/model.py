@@ -1,5 +1,6 @@
 """The contents of a stack file: what runs on this machine. docs/emulator.md describes the keys."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +9,9 @@ from pathlib import Path
 PUBSUB_EVENT = "google.cloud.pubsub.topic.v1.messagePublished"
 DEVELOPER = "developer"  # the account of the person at this machine
 
-_PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9-]*(?:\.[a-z]+)?)\}")
+_PLACEHOLDER = re.compile(
+    r"\{(?:(?P<name>[a-z][a-z0-9-]*(?:\.[a-z]+)?)|env\.(?P<variable>[A-Z_][A-Z0-9_]*)(?::(?P<default>[^{}]*))?)\}"
+)
 
 
 # Variables that decide which program or library a process runs. No run of a job may set them.
@@ -153,16 +156,27 @@ def placeholders(http: str, grpc: str, services: Mapping[str, str]) -> dict[str,
     return {"http": http, "grpc": grpc, **{f"{name}.url": url for name, url in services.items()}}
 
 
-def fill(text: str, values: Mapping[str, str]) -> str:
-    """`text` with its `{placeholders}` replaced.
+def fill(text: str, values: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> str:
+    """`text` with its `{placeholders}` replaced; `{env.NAME:default}` is a variable of the emulator's environment.
 
     Raises:
-        StackError: `values` lacks a placeholder.
+        StackError: `values` lacks a placeholder, or a variable without a default is not set.
     """
 
     def value(match: re.Match[str]) -> str:
-        if match[1] not in values:
-            raise StackError(f"unknown placeholder {match[0]}; known are {', '.join(sorted(values))}")
-        return values[match[1]]
+        if variable := match["variable"]:
+            return _variable(variable, match["default"], environ)
+        if match["name"] not in values:
+            known = ", ".join(sorted(values))
+            raise StackError(f"unknown placeholder {match[0]}; known are {known}, and env.NAME for variables")
+        return values[match["name"]]
 
     return _PLACEHOLDER.sub(value, text)
+
+
+def _variable(name: str, default: str | None, environ: Mapping[str, str]) -> str:
+    """As in a shell's `${NAME:-default}`, an empty variable counts as not set."""
+    value = environ.get(name) or default
+    if value is None:
+        raise StackError(f"the environment variable {name} is not set; set it, or write {{env.{name}:default}}")
+    return value

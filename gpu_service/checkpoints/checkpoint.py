@@ -1,8 +1,7 @@
-"""Finds a checkpoint, in a folder or in the hub's cache, and reads its files without transformers."""
+"""Finds a checkpoint and reads its files without transformers."""
 
 import json
 import math
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,11 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from gpu_service.checkpoints import registry
+from gpu_service.checkpoints import bucket, hub, sources
 from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import StartError
-
-PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Checkpoint:
 
     @cached_property
     def revision(self) -> str | None:
-        """The commit of the hub's snapshot, or the entry's revision."""
+        """The commit on the hub, or the newest generation of the objects in Cloud Storage."""
         return self.folder.name if self.folder.parent.name == "snapshots" else self.entry.revision
 
     @cached_property
@@ -78,28 +75,25 @@ class Checkpoint:
             raise StartError(f"{self.folder}: the weights cannot be read: {error}") from error
 
 
-def find(entry: Entry, models_file: Path) -> Checkpoint:
-    """The checkpoint in a local folder or the hub's cache; downloaded unless HF_HUB_OFFLINE forbids it.
+def find(entry: Entry, models: Path | str) -> Checkpoint:
+    """The checkpoint of an entry of a models.json on the local disk; downloaded from Cloud Storage or the hub.
 
     Raises:
-        StartError: it is not available.
+        StartError, StorageFailed: it is not available.
     """
-    if local := registry.folder(entry, models_file):
-        return Checkpoint(entry, local)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    match sources.locate(entry.source, models):
+        case sources.Folder(path):
+            return Checkpoint(entry, path)
+        case sources.BucketFolder(uri):
+            return Checkpoint(entry, bucket.download(uri))
+        case sources.Repository(name):
+            return Checkpoint(entry, _from_hub(name, entry.revision, models))
 
-    reason = "not downloaded"
-    for offline in (True, False):
-        if not offline and os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
-            break
-        try:
-            snapshot = snapshot_download(
-                entry.source, revision=entry.revision, allow_patterns=PATTERNS, local_files_only=offline
-            )
-            if (Path(snapshot) / "config.json").is_file():
-                return Checkpoint(entry, Path(snapshot))
-        except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError) as error:
-            reason = str(error).splitlines()[0]
-    model = f"{entry.name} ({entry.source})"
-    raise StartError(f"The model {model} is neither a local folder nor in the hub's cache: {reason}")
+
+def _from_hub(name: str, revision: str | None, models: Path | str) -> Path:
+    try:
+        return hub.download(name, revision)
+    except StartError as error:
+        similar = sources.similar_folder(name, models)
+        hint = f", such as {similar!r}," if similar else ""
+        raise StartError(f"{error.message} If a folder{hint} is meant, write ./{name}.") from error

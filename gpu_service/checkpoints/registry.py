@@ -1,11 +1,12 @@
 """Reads from models.json which models to serve, and finds an entry by name, version or task."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from gpu_service.checkpoints import models_file, sources
 from gpu_service.errors import ModelNotFound, StartError
 
 Task = Literal[
@@ -19,7 +20,7 @@ Task = Literal[
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One model; `source` is a folder (relative to models.json) or a repository of the Hugging Face hub."""
+    """One model; `source` is a folder (relative to models.json), a gs:// folder or a repository of the hub."""
 
     name: str
     version: str = "1"
@@ -70,23 +71,54 @@ class Registry:
         return self._defaults[task]
 
 
-def load(path: Path, profile: str) -> Registry:
-    """A profile of models.json.
+def load(models: Path | str, profile: str | None) -> Registry:
+    """A profile of a models.json, given as a path or a gs:// URI; without a name, its only profile.
 
     Raises:
-        StartError: the file is missing or malformed, or has no such profile.
+        StartError: the file has no such profile, or the profile has mistakes; the message lists all of them.
+        StorageFailed
     """
+    chosen, entries = models_file.profile(models, profile)
+    mistakes = list(_mistakes(entries, models))
+    if mistakes:
+        raise StartError("\n".join(f"{models}: profile {chosen!r}, {mistake}." for mistake in mistakes))
+    return Registry([msgspec.convert(entry, Entry) for entry in entries])
+
+
+def _mistakes(entries: Sequence[Any], models: Path | str) -> Iterator[str]:
+    valid: list[tuple[str, Entry]] = []
+    for number, entry in enumerate(entries, 1):
+        place = _place(number, entry)
+        problems = list(models_file.problems(entry, Entry))
+        yield from (f"{place}: {problem}" for problem in problems)
+        if not problems:
+            valid.append((place, msgspec.convert(entry, Entry)))
+    for place, entry in valid:
+        yield from (f"{place}: {problem}" for problem in _source_problems(entry, models))
+    yield from _contradictions(valid)
+
+
+def _place(number: int, entry: Any) -> str:
+    name = entry.get("name") if isinstance(entry, dict) else None
+    return f"entry {number} ({name:.100})" if isinstance(name, str) else f"entry {number}"
+
+
+def _source_problems(entry: Entry, models: Path | str) -> Iterator[str]:
     try:
-        profiles = msgspec.json.decode(path.read_bytes(), type=dict[str, list[Entry]])
-    except (OSError, msgspec.MsgspecError) as error:
-        raise StartError(f"{path}: {error}") from error
-    if profile not in profiles:
-        raise StartError(f"{path} has no profile {profile!r}; choose one of {', '.join(profiles)}.")
-    return Registry(profiles[profile])
+        source = sources.locate(entry.source, models)
+    except StartError as error:
+        yield error.message
+        return
+    if entry.revision is not None and not isinstance(source, sources.Repository):
+        yield "'revision' is for models of the hub; a folder in Cloud Storage has the generation of its objects"
 
 
-def folder(entry: Entry, models_file: Path) -> Path | None:
-    """The folder of a local model; None for a model of the hub."""
-    path = Path(entry.source)
-    candidates = [path] if path.is_absolute() else [models_file.parent / path, Path.cwd() / path]
-    return next((candidate for candidate in candidates if (candidate / "config.json").is_file()), None)
+def _contradictions(entries: Sequence[tuple[str, Entry]]) -> Iterator[str]:
+    first: dict[tuple[str, str], str] = {}
+    default: dict[str, str] = {}
+    for place, entry in entries:
+        earlier = first.setdefault((entry.name, entry.version), place)
+        if earlier != place:
+            yield f"{place}: {earlier} has the same name and version {entry.version!r}"
+        if entry.default and default.setdefault(entry.task, place) != place:
+            yield f"{place}: {default[entry.task]} is the default for {entry.task} too; only one model may be"

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +12,9 @@ from gpu_service import logs, storage
 from gpu_service.batching.batcher import Batcher
 from gpu_service.batching.cost_model import Cost
 from gpu_service.batching.scheduler import Scheduler
-from gpu_service.checkpoints import checkpoint, device, registry
+from gpu_service.checkpoints import bucket, checkpoint, device, registry
 from gpu_service.checkpoints.registry import Entry, Registry, Task
-from gpu_service.errors import StartError
+from gpu_service.errors import ServiceError, StartError
 from gpu_service.serving import compilation, precision, warmup
 from gpu_service.serving.catalog import Catalog
 from gpu_service.serving.metrics import Metrics
@@ -81,15 +80,31 @@ def load(settings: Settings) -> Loaded:
     models: dict[str, Model] = {}
     costs: dict[str, Cost] = {}
     for entry in entries.entries:
-        with phases.phase("weights"):
-            model = precision.load(checkpoint.find(entry, settings.models), chosen)
-        if settings.compile:
-            with phases.phase("compile"):
-                compilation.compile_layers(model)
-        with phases.phase("warmup"):
-            costs[model.key] = warmup.measure(model, settings.max_batch_s)
+        with _named(entry):
+            with phases.phase("files"):
+                files = checkpoint.find(entry, settings.models)
+            with phases.phase("weights"):
+                model = precision.load(files, chosen)
+            if settings.compile:
+                with phases.phase("compile"):
+                    compilation.compile_layers(model)
+            with phases.phase("warmup"):
+                costs[model.key] = warmup.measure(model, settings.max_batch_s)
         models[model.key] = model
     return Loaded(Catalog(entries, models), costs, phases)
+
+
+@contextmanager
+def _named(entry: Entry) -> Iterator[None]:
+    """Adds to an error which model of the profile it is about."""
+    name = f"The model {entry.name}, version {entry.version}, cannot be served"
+    try:
+        yield
+    except ServiceError as error:
+        raise StartError(f"{name}: {error.message}") from error
+    except Exception as error:
+        error.add_note(name)
+        raise
 
 
 def start(settings: Settings, loaded: Loaded) -> tuple[Service, Metrics]:
@@ -131,9 +146,8 @@ def _from_profile(settings: Settings) -> Registry:
 
 def _from_vertex(uri: str) -> Registry:
     """The one model in the folder that Vertex AI names."""
-    folder = Path(tempfile.mkdtemp(prefix="model-"))
-    storage.download(uri, folder)
-    return Registry([Entry(name="model", task=_task(folder, uri), source=str(folder), default=True)])
+    source = uri.rstrip("/")
+    return Registry([Entry(name="model", task=_task(bucket.download(source), uri), source=source, default=True)])
 
 
 def _task(folder: Path, uri: str) -> Task:

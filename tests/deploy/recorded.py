@@ -150,7 +150,7 @@ def _service(body: dict[str, Any]) -> shape.Shape:
         "cpu_idle": notes["run.googleapis.com/cpu-throttling"] != "False",
         "port": container["ports"][0]["containerPort"],
         "ingress": body["metadata"]["annotations"]["run.googleapis.com/ingress"],
-        "env": {entry["name"]: entry["value"] for entry in container["env"]},
+        "env": _environment(container),
         "startup": _probe(container["startupProbe"]),
         "liveness": _probe(container["livenessProbe"]),
     }
@@ -171,8 +171,19 @@ def _job(body: dict[str, Any]) -> shape.Shape:
         "tasks": [execution["spec"]["taskCount"], execution["spec"]["parallelism"]],
         "timeout": int(task["timeoutSeconds"]),
         "retries": task["maxRetries"],
-        "env": {entry["name"]: entry["value"] for entry in container["env"]},
+        "env": _environment(container),
     }
+
+
+def _environment(container: dict[str, Any]) -> dict[str, str]:
+    return {entry["name"]: _variable(entry) for entry in container["env"]}
+
+
+def _variable(entry: dict[str, Any]) -> str:
+    if "valueFrom" not in entry:
+        return str(entry.get("value", ""))
+    reference = entry["valueFrom"]["secretKeyRef"]
+    return shape.secret_value(reference["name"], reference["key"])
 
 
 def _probe(body: dict[str, Any]) -> list[Any]:

@@ -116,7 +116,7 @@ def _gpu_service(system: inventory.Inventory) -> Shape:
         "cpu_idle": False,
         "port": service["port"],
         "ingress": system["settings"]["ingress"],
-        "env": inventory.environment(system, "gpu-service"),
+        "env": inventory.environment(system, "gpu-service") | _secrets(system),
         **probes,
     }
 
@@ -133,8 +133,17 @@ def _gpu_job(system: inventory.Inventory) -> Shape:
         "tasks": [job["tasks"], job["parallelism"]],
         "timeout": job["task_timeout"],
         "retries": job["max_retries"],
-        "env": inventory.environment(system, "gpu-job"),
+        "env": inventory.environment(system, "gpu-job") | _secrets(system),
     }
+
+
+def _secrets(system: inventory.Inventory) -> dict[str, str]:
+    return {variable: secret_value(secret, "latest") for variable, secret in inventory.secrets(system).items()}
+
+
+def secret_value(secret: str, version: str) -> str:
+    """The value of a variable that comes from a secret, by its name alone."""
+    return f"secret {secret.rpartition('/')[2]}:{version}"
 
 
 def _push(push: dict[str, Any]) -> Shape:
@@ -199,6 +208,7 @@ def _bindings(system: inventory.Inventory, row: dict[str, Any]) -> list[str]:
         "project": PROJECT,
         "bucket": f"{PROJECT}-{PREFIX}-{name}",
         "account": account(name),
+        "secret": inventory.secrets(system).get(name, ""),
         "trigger": f"eventarc-us-central1-{PREFIX}-{name}-sub-001",
     }.get(kind, f"{PREFIX}-{name}")
     targets = [target]

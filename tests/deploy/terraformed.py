@@ -119,7 +119,7 @@ def service(v: dict[str, Any]) -> tuple[str, Any]:
         "cpu_idle": resources["cpu_idle"],
         "port": one(container["ports"])["container_port"],
         "ingress": {"INGRESS_TRAFFIC_ALL": "all", "INGRESS_TRAFFIC_INTERNAL_ONLY": "internal"}[v["ingress"]],
-        "env": {entry["name"]: entry["value"] for entry in container["env"]},
+        "env": environment(container),
         "startup": probe(one(container["startup_probe"])),
         "liveness": probe(one(container["liveness_probe"])),
     }
@@ -139,8 +139,19 @@ def job(v: dict[str, Any]) -> tuple[str, Any]:
         "tasks": [template["task_count"], template["parallelism"]],
         "timeout": seconds(task["timeout"]),
         "retries": task["max_retries"],
-        "env": {entry["name"]: entry["value"] for entry in container["env"]},
+        "env": environment(container),
     }
+
+
+def environment(container: dict[str, Any]) -> dict[str, str]:
+    return {entry["name"]: variable(entry) for entry in container["env"]}
+
+
+def variable(entry: dict[str, Any]) -> str:
+    if not entry.get("value_source"):
+        return str(entry["value"])
+    reference = one(one(entry["value_source"])["secret_key_ref"])
+    return shape.secret_value(reference["secret"], reference["version"])
 
 
 def probe(v: dict[str, Any]) -> list[Any]:
@@ -278,6 +289,7 @@ READERS: dict[str, Callable[[dict[str, Any]], tuple[str, Any]]] = {
     "google_monitoring_dashboard": dashboard,
     "google_project_iam_member": grant("project", "project"),
     "google_storage_bucket_iam_member": grant("bucket", "bucket"),
+    "google_secret_manager_secret_iam_member": grant("secret", "secret_id"),
     "google_service_account_iam_member": grant("account", "service_account_id"),
     "google_cloud_run_v2_service_iam_member": grant("service", "name"),
     "google_cloud_run_v2_job_iam_member": grant("job", "name"),

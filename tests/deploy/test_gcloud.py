@@ -240,6 +240,7 @@ def test_every_command_and_flag_exists(tmp_path: Path, micro_batching: str, step
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "BILLING_ACCOUNT": "012345-6789AB-CDEF01",
         "MICRO_BATCHING": micro_batching,
+        "HUB_TOKEN_SECRET": "hf-token",
     }
     command = [str(ROOT / "deploy/gcloud/deploy.sh"), "--dry-run", *steps]
     run = subprocess.run(command, env=env, capture_output=True, text=True)
@@ -248,6 +249,11 @@ def test_every_command_and_flag_exists(tmp_path: Path, micro_batching: str, step
     assert len(commands) >= least
     assert any("notifications" in words for words in commands) == (micro_batching == "true")
     assert recorded.unknown_flags(commands) == []
+    if not steps:
+        assert ["secrets", "add-iam-policy-binding", "hf-token"] in [words[:3] for words in commands]
+        assert "--set-secrets=HF_TOKEN=hf-token:latest" in next(
+            words for words in commands if words[1] == "deploy" and "run" in words
+        )
 
 
 def test_an_unknown_flag_is_detected():

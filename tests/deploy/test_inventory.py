@@ -17,6 +17,9 @@ from pipeline import settings as functions
 
 ROOT = Path(__file__).parents[2]
 SYSTEM = inventory.load({"project_id": "my-project"})
+OWN_MODELS = inventory.load(
+    {"project_id": "my-project", "models": "gs://my-models/models.json", "hub_token_secret": "hf-token"}
+)
 TOGETHER = inventory.load({"project_id": "my-project", "micro_batching": True})
 
 
@@ -55,8 +58,10 @@ def test_every_function_starts_with_its_environment_and_reads_all_of_it(name: st
 def test_the_gpu_service_and_job_start_with_their_environment_and_read_all_of_it(name: str):
     environ = RecordingEnviron(inventory.environment(SYSTEM, name))
     read = gpu_service.settings.read([], environ)
-    assert set(environ) <= environ.names
+    of_the_hub = re.findall(r'environ\.get\("(\w+)"', (ROOT / "gpu_service/checkpoints/hub.py").read_text())
+    assert set(environ) | set(inventory.secrets(OWN_MODELS)) <= environ.names | set(of_the_hub)
     assert read.gpu_required
+    assert (read.models, read.profile) == (gpu_service.settings.MODELS_FILE, "hub")
     assert (read.input_bucket, read.work_bucket) == ("my-project-inference-input", "my-project-inference-work")
     assert read.port == SYSTEM["gpu_service"]["port"]
     assert environ.names >= {"PORT", "K_REVISION"}, "what Cloud Run sets"
@@ -126,6 +131,38 @@ def test_the_scheduler_sends_what_on_message_understands():
     assert (order["topic"], yaml.safe_load(order["message"])) == ("messages", collect.Collection().message())
 
 
+class TestOwnModels:
+    def test_they_are_served_with_their_only_profile_or_the_chosen_one(self):
+        for profile in ("", "mine"):
+            values = {"project_id": "my-project", "models": "gs://my-models/models.json", "models_profile": profile}
+            environ = inventory.environment(inventory.load(values), "gpu-job")
+            read = gpu_service.settings.read([], environ)
+            assert (read.models, read.profile) == ("gs://my-models/models.json", profile or None)
+
+    def test_the_hub_is_asked_only_where_models_may_come_from_it(self):
+        offline = [inventory.environment(system, "gpu-service")["HF_HUB_OFFLINE"] for system in (SYSTEM, OWN_MODELS)]
+        assert offline == ["1", "0"]
+
+    def test_without_a_token_there_is_no_secret_and_nobody_may_read_any(self):
+        assert SYSTEM["secrets"] == {}
+        assert not [row for row in SYSTEM["iam"] if "secret" in row["role"]]
+
+    def test_only_the_gpu_service_and_job_may_read_only_the_token(self):
+        rows = [(row["who"], row["target"]) for row in OWN_MODELS["iam"] if "secret" in row["role"]]
+        assert rows == [("gpu-service", "secret/HF_TOKEN"), ("gpu-job", "secret/HF_TOKEN")]
+        assert inventory.secrets(OWN_MODELS) == {"HF_TOKEN": "hf-token"}
+
+    def test_other_models_need_no_other_image(self):
+        """The tag of the image is a digest of what it is built from."""
+        script = (ROOT / "deploy/gcloud/project.sh").read_text()
+        assert re.findall(r"setting (\w+); contents", script) == ["gpu_profile"]
+
+    @pytest.mark.parametrize("value", ["models.json", "gs://bucket", "gs:///models.json", "s3://b/models.json"])
+    def test_another_location_is_refused(self, value: str):
+        with pytest.raises(inventory.VariableError, match="models is"):
+            inventory.load({"project_id": "my-project", "models": value})
+
+
 class TestMicroBatching:
     def test_uploads_arrive_by_exactly_one_route(self):
         assert (set(SYSTEM["triggers"]), set(SYSTEM["notifications"])) == ({"on-upload"}, set())
@@ -140,7 +177,9 @@ class TestMicroBatching:
     def test_terraform_filters_every_section_with_conditional_entries(self):
         either = [*SYSTEM["off"].items(), *TOGETHER["off"].items()]
         left_out = {section for section, entries in either if entries and isinstance(entries, dict | list)}
-        assert left_out == {"triggers", "notifications", "schedules", "iam"}, "the sections that main.tf names"
+        assert left_out == {"triggers", "notifications", "schedules", "secrets", "iam"}, (
+            "the sections that main.tf names"
+        )
 
     def test_waiting_uploads_can_be_collected_after_switching_off(self):
         for section in ("functions", "env", "topics", "pull", "push", "alerts"):

@@ -48,6 +48,7 @@ KINDS = {
     "pubsub/subscriptionIAMMember:SubscriptionIAMMember": "google_pubsub_subscription_iam_member",
     "pubsub/topic:Topic": "google_pubsub_topic",
     "pubsub/topicIAMMember:TopicIAMMember": "google_pubsub_topic_iam_member",
+    "secretmanager/secretIamMember:SecretIamMember": "google_secret_manager_secret_iam_member",
     "serviceaccount/account:Account": "google_service_account",
     "serviceaccount/iAMMember:IAMMember": "google_service_account_iam_member",
     "storage/bucket:Bucket": "google_storage_bucket",
@@ -124,6 +125,12 @@ def test_every_region_has_the_service_and_the_first_the_job():
 def test_micro_batching_collects_the_buckets_notifications_every_minute():
     system = inventory.load({"project_id": "my-project", "micro_batching": True})
     assert terraformed.shape_of(run(micro_batching="true")) == shape.plain(shape.expected(system))
+
+
+def test_own_models_and_a_token_reach_the_service_and_the_job():
+    values = {"models": "gs://my-models/models.json", "models_profile": "mine", "hub_token_secret": "hf-token"}
+    system = inventory.load({"project_id": "my-project", **values})
+    assert terraformed.shape_of(run(**values)) == shape.plain(shape.expected(system))
 
 
 def test_options_add_their_resources():

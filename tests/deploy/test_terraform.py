@@ -113,6 +113,17 @@ def test_micro_batching_collects_the_buckets_notifications_every_minute(root: te
     assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
 
 
+@needs_terraform
+def test_own_models_and_a_token_reach_the_service_and_the_job(root: terraformed.Root, tmp_path: Path):
+    values = {"models": "gs://my-models/models.json", "models_profile": "mine", "hub_token_secret": "hf-token"}
+    flags = [f"-var={name}={value}" for name, value in {"project_id": "my-project", **values}.items()]
+    run = root.run("apply", "-auto-approve", "-input=false", *flags, f"-state={tmp_path}/s")
+    assert run.returncode == 0, run.stderr
+    resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
+    system = inventory.load({"project_id": "my-project", **values})
+    assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
+
+
 def test_the_documentation_names_every_example():
     assert [path.stem for path in EXAMPLES] == ["cost-optimised", "development", "high-performance"]
 

@@ -293,13 +293,21 @@ def serve_long(models_file: Path) -> Iterator[Callable[..., Server]]:
 
 
 class Refusing:
-    """The store, with requests refused on demand by a 403, which the client does not retry."""
+    """The store, with requests refused on demand by a 403, which the client does not retry.
+
+    `before` has functions that run once, before a download of an object; `damaged` how often a download is damaged.
+    """
 
     def __init__(self, app: Any) -> None:
         self.app = app
         self.left: dict[str, int] = {}
+        self.before: dict[str, Callable[[], object]] = {}
+        self.damaged: dict[str, int] = {}
+        self.downloads: list[str] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope.get("path", "").startswith("/download/"):
+            send = await self.download(scope["path"], send)
         name = next((name for name in self.left if scope.get("path", "").endswith(name) and self.left[name]), None)
         if name is None:
             await self.app(scope, receive, send)
@@ -307,6 +315,21 @@ class Refusing:
         self.left[name] -= 1
         await send({"type": "http.response.start", "status": 403, "headers": []})
         await send({"type": "http.response.body", "body": b"{}"})
+
+    async def download(self, path: str, send: Any) -> Any:
+        self.downloads.append(path)
+        if name := next((name for name in self.before if path.endswith(name)), None):
+            await asyncio.to_thread(self.before.pop(name))
+        name = next((name for name, times in self.damaged.items() if path.endswith(name) and times), None)
+        if name is None:
+            return send
+        self.damaged[name] -= 1
+
+        async def damage(message: Any) -> None:
+            body = message.get("body")
+            await send({**message, "body": bytes([body[0] ^ 1]) + body[1:]} if body else message)
+
+        return damage
 
 
 @pytest.fixture(scope="session")
@@ -321,6 +344,23 @@ def refuse(refusing: Refusing) -> Iterator[Callable[[str, int], None]]:
     """Sets how many of the next requests for an object are refused: `refuse(name, times)`."""
     yield refusing.left.__setitem__
     refusing.left.clear()
+
+
+@pytest.fixture
+def downloads(refusing: Refusing) -> Iterator[Refusing]:
+    """The store whose downloads can be watched, damaged and preceded by a change."""
+    refusing.downloads.clear()
+    yield refusing
+    refusing.before.clear()
+    refusing.damaged.clear()
+
+
+@pytest.fixture(autouse=True)
+def cached_models(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder for models that are downloaded from Cloud Storage."""
+    path = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("MODELS_CACHE", str(path))
+    return path
 
 
 @pytest.fixture(scope="session")

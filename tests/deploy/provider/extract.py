@@ -47,6 +47,7 @@ WANTED = {
         "pubsub_subscription_iam_member",
         "pubsub_topic",
         "pubsub_topic_iam_member",
+        "secret_manager_secret_iam_member",
         "service_account",
         "service_account_iam_member",
         "storage_bucket",

@@ -27,14 +27,15 @@ def upload(gcs: storage.Client, folder: Path, prefix: str) -> str:
 @pytest.mark.parametrize(("name", "task"), [("bert", "text-classification"), ("vit", "image-classification")])
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_vertex_ai_names_a_bucket_folder_with_the_one_model(
-    gcs: storage.Client, folder: Callable[[str], Path], name: str, task: str, slash: str
+    gcs: storage.Client, cached_models: Path, folder: Callable[[str], Path], name: str, task: str, slash: str
 ):
     uri = upload(gcs, folder(name), f"models/{name}")
     upload(gcs, folder("distilbert"), f"models/{name}-other")
     loaded = startup.load(read([], {"AIP_STORAGE_URI": uri + slash, "DEVICE": "cpu"}))
     (model,) = loaded.catalog.models.values()
-    assert (model.entry.name, model.entry.task) == ("model", task)
-    copied = Path(model.entry.source)
+    assert (model.entry.name, model.entry.task, model.entry.source) == ("model", task, uri)
+    (copied,) = cached_models.glob("*/snapshots/[0-9]*")
+    assert copied.name == model.revision
     assert sorted(path.name for path in copied.iterdir()) == sorted(path.name for path in folder(name).iterdir())
     for path in folder(name).iterdir():
         assert (copied / path.name).read_bytes() == path.read_bytes()
@@ -106,7 +107,11 @@ def test_a_model_missing_from_the_cache_prevents_the_start(cache: Path, serve: C
     server = serve("--models", str(models), HF_HOME=str(cache), HF_HUB_OFFLINE="1")
     lines = server.stop()
     assert server.process.returncode == 1
-    assert "The model m (someone/another) is neither a local folder nor in the hub's cache" in lines[-1]["message"]
+    assert (
+        "The model m, version 1, cannot be served: someone/another is neither in the hub's cache"
+        in lines[-1]["message"]
+    )
+    assert "write ./someone/another" in lines[-1]["message"]
 
 
 def test_a_cached_snapshot_without_its_files_is_not_taken_for_a_model(cache: Path, monkeypatch: pytest.MonkeyPatch):
@@ -114,5 +119,5 @@ def test_a_cached_snapshot_without_its_files_is_not_taken_for_a_model(cache: Pat
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache / "hub"))
     entry = Entry(name="m", task="text-classification", source=SOURCE)
-    with pytest.raises(StartError, match="neither a local folder nor in the hub's cache"):
+    with pytest.raises(StartError, match="neither in the hub's cache"):
         checkpoint.find(entry, cache / "models.json")

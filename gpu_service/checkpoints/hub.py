@@ -1,0 +1,63 @@
+"""Downloads a model's repository from the Hugging Face hub, unless its cache has it."""
+
+import os
+from pathlib import Path
+
+from gpu_service.checkpoints import disk, files
+from gpu_service.errors import StartError
+
+
+def download(repository: str, revision: str | None) -> Path:
+    """The repository's folder in the hub's cache; HF_HUB_OFFLINE forbids downloads, HF_TOKEN opens private ones.
+
+    Raises:
+        StartError: it is not in the cache and cannot be downloaded.
+    """
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    reason = "it was never downloaded"
+    for offline in (True, False):
+        if not offline and os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
+            reason = "HF_HUB_OFFLINE forbids to download it"
+            break
+        try:
+            names = None if offline else _needed(repository, revision, Path(constants.HF_HUB_CACHE))
+            snapshot = snapshot_download(repository, revision=revision, allow_patterns=names, local_files_only=offline)
+            if (Path(snapshot) / "config.json").is_file():
+                return Path(snapshot)
+            reason = "it has no config.json"
+        except LocalEntryNotFoundError as error:
+            reason = _first_line(error)
+        except HfHubHTTPError as error:
+            reason = f"{_first_line(error)}{_advice(error)}"
+        except (HFValidationError, OSError) as error:
+            reason = _first_line(error)
+    at = f" at the revision {revision}" if revision else ""
+    raise StartError(f"{repository}{at} is neither in the hub's cache nor can it be downloaded: {reason}.")
+
+
+def _needed(repository: str, revision: str | None, cache: Path) -> list[str]:
+    """The names of the files to download, for which the disk has room."""
+    from huggingface_hub import HfApi
+
+    info = HfApi().model_info(repository, revision=revision, files_metadata=True)
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    names = files.needed(sizes)
+    cache.mkdir(parents=True, exist_ok=True)
+    disk.require(sum(sizes[name] for name in names), cache, repository, "HF_HOME")
+    return names
+
+
+def _advice(error: Exception) -> str:
+    """The hub answers alike for repositories that are private and that do not exist."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    if isinstance(error, GatedRepoError | RepositoryNotFoundError):
+        token = "the token in HF_TOKEN may not read it" if os.environ.get("HF_TOKEN") else "HF_TOKEN is not set"
+        return f" The name is wrong, or the repository is private and {token}"
+    return ""
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,111 @@
+"""Reads models.json strictly: says of each mistake where it is, what is wrong and what is allowed."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import msgspec
+
+from gpu_service import storage
+from gpu_service.errors import StartError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # a name and a version are segments of URLs
+_TYPES: dict[Any, str] = {str: "a string", bool: "true or false", str | None: "a string"}
+
+
+def profile(models: Path | str, name: str | None) -> tuple[str, list[Any]]:
+    """The name of a profile and its entries, unchecked; without a name, the only profile of the file.
+
+    Other profiles are not looked at, so their mistakes do not matter.
+
+    Raises:
+        StartError: the file is missing or malformed, has no such profile, or a choice is needed.
+        StorageFailed
+    """
+    profiles = _profiles(models)
+    names = ", ".join(profiles)
+    if name is None and len(profiles) > 1:
+        raise StartError(f"{models} has several profiles; set PROFILE to one of {names}.")
+    chosen = next(iter(profiles)) if name is None else name
+    if chosen not in profiles:
+        raise StartError(f"{models} has no profile {chosen!r}{suggestion(chosen, profiles)}; choose one of {names}.")
+    entries = profiles[chosen]
+    if not isinstance(entries, list) or not entries:
+        raise StartError(f"{models}: the profile {chosen!r} must be a list of at least one model.")
+    return chosen, entries
+
+
+def _profiles(models: Path | str) -> dict[str, Any]:
+    try:
+        profiles = json.loads(_content(models), object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise StartError(f"{models} is not valid JSON: {error}") from error
+    if not isinstance(profiles, dict) or not profiles:
+        raise StartError(f'{models} must map profiles to lists of models: {{"my-profile": [{{"name": …}}]}}.')
+    return profiles
+
+
+def _content(models: Path | str) -> bytes:
+    if isinstance(models, str):
+        return storage.read(models)
+    try:
+        return models.read_bytes()
+    except FileNotFoundError as error:
+        raise StartError(
+            f"There is no file {models}; MODELS must be the path or gs:// URI of a models.json."
+        ) from error
+    except OSError as error:
+        raise StartError(f"{models} cannot be read as models.json: {error.strerror}.") from error
+
+
+def _without_duplicates(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    if twice := next((key for key in keys if keys.count(key) > 1), None):
+        raise ValueError(f"the key {twice!r} occurs twice in one object")
+    return dict(pairs)
+
+
+def problems(entry: Any, struct: type[msgspec.Struct]) -> Iterator[str]:
+    """What is wrong with the keys and values of an entry, compared with the fields of a struct."""
+    if not isinstance(entry, dict):
+        yield f"must be an object with the keys {', '.join(_keys(struct))}"
+        return
+    fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    for key in entry:
+        if key not in fields:
+            yield f"unknown key {key!r}{suggestion(key, fields)}; known keys: {', '.join(fields)}"
+    for key, field in fields.items():
+        if key in entry:
+            yield from _mistake(key, entry[key], field.type)
+        elif field.required:
+            yield f"the key {key!r} is missing"
+
+
+def _keys(struct: type[msgspec.Struct]) -> list[str]:
+    return [field.encode_name for field in msgspec.structs.fields(struct)]
+
+
+def _mistake(key: str, value: Any, type_: Any) -> Iterator[str]:
+    try:
+        msgspec.convert(value, type_)
+    except msgspec.ValidationError as error:
+        shown = json.dumps(value, ensure_ascii=False)[:100]
+        if get_origin(type_) is Literal:
+            allowed = [str(choice) for choice in get_args(type_)]
+            yield f"{key!r} is {shown}{suggestion(str(value), allowed)}; it must be one of {', '.join(allowed)}"
+        elif type_ in _TYPES:
+            yield f"{key!r} must be {_TYPES[type_]}, not {shown}"
+        else:
+            yield f"{key!r} is not valid: {error}"
+    else:
+        if key in ("name", "version") and not NAME.fullmatch(str(value)):
+            yield f"{key!r} must consist of letters, digits, '.', '_' and '-', not {value!r:.100}"
+
+
+def suggestion(wrong: str, known: Iterator[str] | Sequence[str] | dict[str, Any]) -> str:
+    """A question that names what was probably meant; empty if nothing is similar."""
+    nearest = get_close_matches(wrong, list(known), 1)
+    return f" (did you mean {nearest[0]!r}?)" if nearest else ""
