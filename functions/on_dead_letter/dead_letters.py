@@ -126,7 +126,7 @@ def _of_message(deployment: Deployment, letter: DeadLetter, receipt: Receipt) ->
 
 def _message_job(deployment: Deployment, letter: DeadLetter, receipt: Receipt) -> Job:
     message = letter.message
-    original = redeliveries.original(deployment.work, message, letter.published) if letter.published else None
+    original = redeliveries.original(deployment, message, letter.published) if letter.published else None
     topic, message_id = original or (message.topic, message.id)
     return messages.job(replace(message, topic=topic, id=message_id, published=letter.published), receipt)
 

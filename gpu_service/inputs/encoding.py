@@ -15,7 +15,7 @@ BYTE_ORDER_MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 SAMPLE_BYTES = 64 * 1024
-CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffe\uffff]")
+CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffe\uffff\U00040000-\U000dffff]")  # the last: unassigned
 MAX_CONTROLS = 0.01  # of the characters; text has hardly any
 WIDE = (  # codec, bytes of a code unit, offsets of its zero bytes in most scripts, least share of zero bytes
     ("utf-32-le", 4, (1, 2, 3), 0.45),
@@ -24,6 +24,7 @@ WIDE = (  # codec, bytes of a code unit, offsets of its zero bytes in most scrip
     ("utf-16-be", 2, (0,), 0.05),
 )
 IN_PLACE = 0.95  # share of the zero bytes that must be at those offsets
+STRAY = 0.3  # share of zero bytes below which they are stray, if the other bytes are a text in UTF-8
 MAX_ACCENTED = 0.2  # of the letters, in the languages that cp1252 is for
 NOT_IN_WORDS = re.compile(r"(?<=[^\W\d_])[¹²³¼½¾¿¡¤¦¨ª¬¯±¶¸º×÷]")  # how cp1252 shows letters of other encodings
 
@@ -40,16 +41,18 @@ def _codec(data: bytes) -> str | None:
             return codec
     sample = data[:SAMPLE_BYTES]
     is_whole = len(sample) == len(data)
-    candidates = _wide(sample) if b"\0" in sample else _narrow(sample)
+    candidates = _wide(sample, is_whole=is_whole) if b"\0" in sample else _narrow(sample)
     return next((codec for codec in candidates if _decoded(sample, codec, is_whole=is_whole) is not None), None)
 
 
-def _wide(sample: bytes) -> Iterator[str]:
+def _wide(sample: bytes, *, is_whole: bool) -> Iterator[str]:
     """UTF-16 and UTF-32 without a mark: many zero bytes, and nearly all at the same place of a code unit."""
     zeros = sample.count(0)
+    reads_without = _decoded(sample.replace(b"\0", b""), "utf-8", is_whole=is_whole) is not None
+    expected = max(IN_PLACE * zeros, STRAY * len(sample) if reads_without else 0)
     for codec, unit, offsets, least in WIDE:
         in_place = sum(sample[offset::unit].count(0) for offset in offsets)
-        if in_place >= least * len(sample) and in_place >= IN_PLACE * zeros:
+        if in_place >= max(least * len(sample), expected):
             yield codec
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from deploy import inventory, stage
 from deploy.monitoring import bodies
 from messaging import collect, sweep
 from pipeline import settings as functions
+from pipeline.jobs import outcomes
 
 ROOT = Path(__file__).parents[2]
 SYSTEM = inventory.load({"project_id": "my-project"})
@@ -222,6 +224,18 @@ def test_only_the_work_bucket_expires_and_kept_data_can_be_restored():
         "models": True,
     }
     assert [name for name, bucket in buckets.items() if bucket["versioning"]] == ["output", "models"]
+
+
+def test_claims_and_outcomes_outlive_every_event_that_is_handled_without_a_look_at_the_output_bucket():
+    """An event is judged by its age once, and may be handled until its function's time is up."""
+    lease = functions.Settings("a", "b", "c").claim_lease
+    timeouts = [function["timeout"] for function in SYSTEM["functions"].values()]
+    deadlines = [push["ack_deadline"] for push in (*SYSTEM["push"].values(), *SYSTEM["pull"].values())]
+    longest_delay = timedelta(seconds=max(*timeouts, *deadlines) + lease)
+    clocks_differ = timedelta(hours=1)
+    local = yaml.safe_load((ROOT / "deploy/local/stack.yaml").read_text())["buckets"]["local-work"]["lifecycle_days"]
+    for days in (SYSTEM["buckets"]["work"]["delete_after"], local):
+        assert outcomes.REMEMBERED + longest_delay + clocks_differ < timedelta(days=days)
 
 
 def test_limits_are_valid_for_cloud_run():

@@ -224,6 +224,61 @@ def test_a_rejected_message_whose_acknowledgement_was_lost_gets_no_second_docume
     assert list(cloud.documents()) == ["rejected/messages/messages/id-1.json"]
 
 
+def forget(cloud: Cloud) -> None:
+    """Deletes what the work bucket deletes after a week."""
+    for blob in cloud.client.list_blobs(cloud.work):
+        blob.delete()
+
+
+def test_a_letter_that_comes_after_the_work_bucket_has_forgotten_its_message_writes_no_second_document(
+    cloud: Cloud, function: Function
+) -> None:
+    assert function("on_message").post("/", **redelivered({"instances": 7}, "1")).status_code == 200
+    forget(cloud)
+    for message_id in ("71", "71"):
+        assert deliver(function, letter({"instances": 7}, message_id)) == 200
+    assert list(cloud.documents()) == ["rejected/messages/messages/id-1.json"]
+
+
+def test_of_forgotten_equal_messages_the_one_without_a_document_becomes_the_dead_letter(
+    cloud: Cloud, function: Function
+) -> None:
+    import grpc
+
+    client = function("on_message")
+    for message_id in ("1", "3"):
+        assert client.post("/", **redelivered(INLINE, message_id)).status_code == 200
+    postprocess = function("postprocess")
+    good = {"predictions": [{"label": "POSITIVE", "score": 0.9}], "model": {"name": "m"}}
+    for argument in cloud.executions.arguments:
+        body = {"argument": argument, "lineage": {"execution": "e"}, "prediction": good}
+        assert postprocess.post("/", json=body).status_code == 200
+    cloud.executions.refusals = [grpc.StatusCode.UNAVAILABLE]
+    assert client.post("/", **redelivered(INLINE, "2")).status_code == 503
+    forget(cloud)
+    for message_id in ("71", "72", "73", "71", "72", "73"):
+        assert deliver(function, letter(INLINE, message_id)) == 200
+    documents = [f"results/messages/messages/id-{number}.json" for number in (1, 3)]
+    assert sorted(cloud.documents()) == ["failed/messages/messages/id-2.json", *documents]
+
+
+def test_a_letter_of_a_forgotten_object_or_manifest_writes_no_second_document(cloud: Cloud, function: Function) -> None:
+    blob = cloud.upload("a.txt", b"")
+    old = {"timeCreated": "2025-11-21T10:20:00Z"}
+    attributes = {"bucketId": cloud.input.name, "objectId": "a.txt", "objectGeneration": str(blob.generation)}
+    manifest = {"id": "order-7", "inputs": [f"gs://{cloud.input.name}/a.txt"]}
+    assert function("on_upload").post("/", **finalized(blob)).status_code == 200
+    assert deliver(function, letter(manifest)) == 200
+    before = sorted(cloud.documents())
+    forget(cloud)
+    assert deliver(function, letter(finalized(blob, **old)["json"], "72")) == 200
+    blob.delete()
+    attributes |= {"eventType": "OBJECT_FINALIZE", "payloadFormat": "NONE"}
+    assert deliver(function, letter(None, "73", attributes=attributes)) == 200
+    assert deliver(function, letter(manifest, "74")) == 200
+    assert sorted(cloud.documents()) == before
+
+
 def test_a_manifest_ends_under_its_id_and_can_be_replayed(cloud: Cloud, function: Function) -> None:
     assert deliver(function, letter({"id": "order-7", "inputs": [f"gs://{cloud.input.name}/a.txt"]})) == 200
     assert list(cloud.documents()) == ["failed/manifests/id-order-7.json"]

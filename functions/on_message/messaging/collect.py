@@ -163,7 +163,7 @@ def _reserve(deployment: Deployment, message: Message, receipt: Receipt) -> Verd
     try:
         upload = messages.upload(deployment.settings, message)
     except RejectedError as reason:
-        redeliveries.note(deployment.work, message)
+        redeliveries.note(deployment.output, message)
         return outcomes.reject(deployment, messages.job(message, receipt), reason)
     return intake.reserve(deployment, upload, receipt)
 

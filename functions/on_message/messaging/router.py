@@ -27,7 +27,7 @@ def take_in(deployment: Deployment, message: Message, receipt: Receipt) -> Verdi
     if event_type and event_type != messages.FINALIZE:
         return Verdict("ignored", reason=event_type)
     job = messages.job(message, receipt)
-    redeliveries.note(deployment.work, message)
+    redeliveries.note(deployment.output, message)
     try:
         if event_type:  # the job of the object, the same as that of a direct event
             return intake.upload(deployment, messages.upload(deployment.settings, message), receipt)

@@ -32,13 +32,14 @@ MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
 )
 SAMPLE_BYTES = 64 * 1024
 MAX_CONTROLS = 0.01  # of the characters; text has almost none
-CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffe\uffff]")
+CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffe\uffff\U00040000-\U000dffff]")  # the last: unassigned
 WIDE = (  # codec, bytes per code unit, offsets of zeros in most scripts, least share of zeros
     ("utf-32-le", 4, (1, 2, 3), 0.45),
     ("utf-32-be", 4, (0, 1, 2), 0.45),
     ("utf-16-le", 2, (1,), 0.05),
     ("utf-16-be", 2, (0,), 0.05),
 )
+STRAY = 0.3  # share of zeros below which they are stray, if the other bytes are a text in UTF-8
 NOT_IN_WORDS = re.compile(r"(?<=[^\W\d_])[¹²³¼½¾¿¡¤¦¨ª¬¯±¶¸º×÷]")  # letters of other encodings, read as cp1252
 
 
@@ -93,9 +94,11 @@ def encoding(data: bytes, *, whole: bool = True) -> str:
 
 def _wide(sample: bytes, *, whole: bool) -> str:
     """UTF-16 or UTF-32 without a mark: many zero bytes, nearly all at the same offsets of a code unit."""
+    at_least = STRAY * len(sample) if _reads(sample.replace(b"\0", b""), "utf-8", whole=whole) else 0
     for name, unit, offsets, least in WIDE:
         zeros = sum(sample[offset::unit].count(0) for offset in offsets)
-        if zeros >= least * len(sample) and zeros >= 0.95 * sample.count(0) and _reads(sample, name, whole=whole):
+        in_place = zeros >= max(least * len(sample), at_least, 0.95 * sample.count(0))
+        if in_place and _reads(sample, name, whole=whole):
             return name
     raise RejectedError("undecodable", "The content has zero bytes: it is binary, or damaged text.")
 

@@ -55,6 +55,22 @@ def test_content_that_is_not_text_is_refused(data: bytes) -> None:
     assert caught.value.code == "undecodable"
 
 
+@pytest.mark.parametrize("content", ["a film", "very good!", "Crème brûlée", "good film, not dull", "a,b\n1,2\n3,4\n"])
+def test_a_stray_zero_byte_does_not_make_a_short_text_utf_16(content: str) -> None:
+    data = content.encode()
+    for position in range(len(data) + 1):
+        with pytest.raises(RejectedError, match="zero bytes"):
+            text.decode(data[:position] + b"\0" + data[position:])
+
+
+@pytest.mark.parametrize("content", ["a", "OK", "film", "你好 world", "ok 👍 ok", "Хорошо", "1\n"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_a_short_text_in_wide_characters_needs_no_mark(encoding: str, content: str) -> None:
+    if content == "Хорошо" and encoding.startswith("utf-16"):
+        content += ", очень"
+    assert text.decode(content.encode(encoding)) == content
+
+
 @pytest.mark.parametrize("encoding", MARKED)
 def test_a_character_cut_at_the_end_of_the_head_is_dropped(encoding: str) -> None:
     data = ("日本語" * 10).encode(encoding)

@@ -57,6 +57,9 @@ CASES: dict[str, bytes] = {
     "zero bytes": b"\0" * 40,
     "one zero byte": b"a good film\0 and not dull",
     "zero-terminated": b"a good film\0",
+    **{f"a zero byte at {at} of a short text": b"a film"[:at] + b"\0" + b"a film"[at:] for at in range(7)},
+    "a zero byte in a short text in UTF-8": "Crème\0brûlée".encode(),
+    "Chinese and English in UTF-16": "你好 world".encode("utf-16-le"),
     "zero bytes at both places": b"a\0b\0\0c\0d" * 9,
     "one control character": b"a good film \x07" + b"and not dull " * 9,
     "control characters": b"\x01\x02\x03 good",
@@ -96,7 +99,15 @@ def test_it_reads_what_was_written(codec: str):
 
 
 @pytest.mark.parametrize(
-    "name", ["one zero byte", "noise", "control characters", "PNG", "UTF-16 with an odd end beyond the sample"]
+    "name",
+    [
+        "one zero byte",
+        "a zero byte at 3 of a short text",
+        "noise",
+        "control characters",
+        "PNG",
+        "UTF-16 with an odd end beyond the sample",
+    ],
 )
 def test_binary_content_is_not_text(name: str):
     assert encoding.decode(CASES[name]) is None
