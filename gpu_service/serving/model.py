@@ -16,8 +16,8 @@ from gpu_service.inputs.image import ImageInputs
 from gpu_service.inputs.instances import Kind
 from gpu_service.inputs.payloads import Payload
 from gpu_service.inputs.text import TextInputs
-from gpu_service.networks import bert, resnet, vit
-from gpu_service.networks.auto import AutoImageClassifier, AutoTextClassifier
+from gpu_service.networks import resnet, text, vit
+from gpu_service.networks.auto import AutoImageClassifier
 from gpu_service.parameters import Parameters
 from gpu_service.serving.predictions import Prediction, ServedModel
 
@@ -80,8 +80,7 @@ class Model:
         self.revision = checkpoint.revision
         self.labels = checkpoint.labels
         self.device = device
-        config = checkpoint.config
-        self.is_multi_label = config.get("problem_type") == "multi_label_classification" or len(self.labels) == 1
+        self.scoring = checkpoint.scoring
         self.inputs: Inputs
         self.network: Network
         self.inputs, self.network = _parts(checkpoint, device)
@@ -113,9 +112,11 @@ class Model:
             torch.set_num_threads(self.threads)
 
     def scores(self, logits: Tensor) -> Tensor:
-        """Probabilities in float32: over all labels, or of each label by itself."""
+        """In float32: probabilities over all labels, or of each label by itself, or a regression's values."""
         logits = logits.float()
-        return logits.sigmoid() if self.is_multi_label else logits.softmax(-1)
+        if self.scoring == "none":
+            return logits
+        return logits.sigmoid() if self.scoring == "sigmoid" else logits.softmax(-1)
 
     def prediction(self, row: Row, parameters: Parameters) -> Prediction:
         top = zip(row.labels[: parameters.top_k], row.scores, strict=False)
@@ -130,8 +131,7 @@ class Model:
 def samples(model: Model, sizes: Sequence[int]) -> list[NDArray[Any]]:
     """The data of made-up payloads of the given sizes."""
     if isinstance(model.inputs, TextInputs):
-        limit = model.inputs.tokenizer.get_vocab_size()
-        return [np.arange(size, dtype=np.int64) % limit for size in sizes]
+        return [model.inputs.sample(size) for size in sizes]
     if not isinstance(model.inputs, ImageInputs):
         raise TypeError("Samples are texts or images.")
     shape = (model.inputs.geometry.height, model.inputs.geometry.width, 3)
@@ -140,9 +140,9 @@ def samples(model: Model, sizes: Sequence[int]) -> list[NDArray[Any]]:
 
 def _parts(checkpoint: Checkpoint, device: Device) -> tuple[Inputs, Network]:
     if checkpoint.entry.task == "text-classification":
-        is_packed = bert.family(checkpoint.config) is not None
-        network = bert.PackedClassifier(checkpoint, device) if is_packed else AutoTextClassifier(checkpoint, device)
-        return TextInputs(checkpoint, network.max_length), network
+        network = text.network(checkpoint, device)
+        return TextInputs(checkpoint, network.max_length, network.vocabulary), network
+    checkpoint.check()
     inputs = ImageInputs(checkpoint)
     mean, std = inputs.geometry.mean, inputs.geometry.std
     if vit.is_known(checkpoint.config):

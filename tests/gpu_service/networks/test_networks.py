@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
 
-from gpu_service.networks.auto import AutoImageClassifier, AutoTextClassifier
+from gpu_service.networks.auto import AutoImageClassifier
+from gpu_service.networks.auto_text import AutoTextClassifier
 from gpu_service.networks.bert import PackedClassifier
 from gpu_service.networks.resnet import ResidualClassifier
 from gpu_service.networks.vit import VisionClassifier

@@ -1,0 +1,63 @@
+"""Decides how a text classifier runs: packed, in this service's own code, or padded, through transformers."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gpu_service.checkpoints.checkpoint import Checkpoint
+from gpu_service.checkpoints.device import Device
+from gpu_service.errors import StartError
+from gpu_service.networks import families
+from gpu_service.networks.auto_text import AutoTextClassifier
+from gpu_service.networks.bert import PackedClassifier
+from gpu_service.networks.completeness import refuse_mismatched, refuse_missing
+from gpu_service.networks.families import Family
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`reason` is for the log."""
+
+    path: Literal["packed", "fallback"]
+    reason: str
+
+
+def network(checkpoint: Checkpoint, device: Device) -> PackedClassifier | AutoTextClassifier:
+    """Raises StartError when neither path gives the answers that the checkpoint was trained for."""
+    if decide(checkpoint).path == "packed":
+        return PackedClassifier(checkpoint, device)
+    return AutoTextClassifier(checkpoint, device)
+
+
+def decide(checkpoint: Checkpoint) -> Decision:
+    """Packed, where every setting is one that the packed code follows; the weights must then be complete.
+
+    Raises:
+        StartError: neither path can run the checkpoint.
+    """
+    checkpoint.check()
+    config = checkpoint.config
+    if config.get("position_embedding_type", "absolute") != "absolute":
+        raise StartError(
+            f"{checkpoint.folder} has the position_embedding_type {config['position_embedding_type']}, which "
+            "transformers 5 no longer computes: train it again with absolute positions."
+        )
+    names = families.named(config)
+    if names is None:
+        kind = config.get("model_type")
+        if not kind:
+            raise StartError(f"{checkpoint.folder / 'config.json'} has no model_type: add it, such as distilbert.")
+        return Decision("fallback", f"models of the type {kind} run through transformers")
+    if reason := families.unusual(config, names):
+        return Decision("fallback", f"the packed code does not follow {reason}")
+    check_weights(checkpoint, names)
+    return Decision("packed", f"{names.prefix} with settings that the packed code follows")
+
+
+def check_weights(checkpoint: Checkpoint, names: Family) -> None:
+    """Refuses what transformers would fill with random numbers, or could not load either."""
+    expected = families.expected(checkpoint.config, names, len(checkpoint.labels))
+    shapes = {name.removeprefix(f"{names.prefix}."): shape for name, shape in checkpoint.shapes.items()}
+    refuse_missing(checkpoint, [name for name in expected if name not in shapes])
+    refuse_mismatched(
+        checkpoint, {name: (shapes[name], shape) for name, shape in expected.items() if shapes[name] != shape}
+    )
