@@ -49,6 +49,27 @@ def load(checkpoint: Checkpoint) -> tuple[Tokenizer | PythonTokenizer, Settings]
     return _from_transformers(checkpoint)
 
 
+def complete(checkpoint: Checkpoint) -> None:
+    """Writes the tokenizer.json that the folder lacks, so that starts need not import transformers to make it.
+
+    Raises:
+        StartError: the folder has no tokenizer.
+    """
+    path = checkpoint.folder / "tokenizer.json"
+    if path.is_file():
+        return
+    tokenizer, settings = _from_transformers(checkpoint)
+    if isinstance(tokenizer, PythonTokenizer):
+        return
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    if settings.truncation_side == "left":
+        tokenizer.enable_truncation(MAX_LENGTH, direction="left")
+    partial = path.with_suffix(".partial")
+    tokenizer.save(str(partial))
+    partial.replace(path)
+
+
 def _from_file(path: Path) -> Tokenizer:
     try:
         return Tokenizer.from_file(str(path))
