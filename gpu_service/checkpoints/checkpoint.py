@@ -5,13 +5,17 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
-from gpu_service.checkpoints import bucket, hub, sources
+from gpu_service.checkpoints import bucket, hub, sources, weights
 from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import StartError
+
+PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
+
+Scoring = Literal["none", "sigmoid", "softmax"]
 
 
 @dataclass(frozen=True)
@@ -27,9 +31,31 @@ class Checkpoint:
 
     @cached_property
     def labels(self) -> list[str]:
-        names = self.config.get("id2label") or {}
-        count = len(names) or int(self.config.get("num_labels", 2))
-        return [str(names.get(str(index), f"LABEL_{index}")) for index in range(count)]
+        """The labels' names by their numbers; without id2label the names that transformers makes up.
+
+        Raises:
+            StartError: the numbers are not 0 to n - 1, or two labels have one name.
+        """
+        names = self.config.get("id2label")
+        if names is None:
+            return [f"LABEL_{index}" for index in range(int(self.config.get("num_labels") or 2))]
+        where = f"{self.folder / 'config.json'}: id2label must"
+        expected = [str(index) for index in range(len(names))]
+        if not isinstance(names, dict) or not names or sorted(names, key=str) != sorted(expected):
+            raise StartError(f'{where} give a name to each label from "0" on, without gaps.')
+        labels = [str(names[index]) for index in expected]
+        repeated = next((label for label in labels if labels.count(label) > 1), None)
+        if repeated is not None:
+            raise StartError(f"{where} give each label a name of its own, but {repeated!r} occurs twice.")
+        return labels
+
+    @cached_property
+    def scoring(self) -> Scoring:
+        """What turns logits into scores, as in transformers' pipelines for classification."""
+        problem = self.config.get("problem_type")
+        if problem == "regression":
+            return "none"
+        return "sigmoid" if problem == "multi_label_classification" or len(self.labels) == 1 else "softmax"
 
     @cached_property
     def revision(self) -> str | None:
@@ -37,16 +63,14 @@ class Checkpoint:
         return self.folder.name if self.folder.parent.name == "snapshots" else self.entry.revision
 
     @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of each weight. Raises StartError: they are missing or damaged."""
+        return weights.shapes(self.folder)
+
+    @property
     def dense_weights(self) -> int:
         """How many weights each token or pixel is multiplied with: all but the embeddings."""
-        from safetensors import safe_open
-
-        count = 0
-        for path in self.folder.glob("model*.safetensors"):
-            with safe_open(path, "pt") as file:
-                shapes = (file.get_slice(name).get_shape() for name in file.keys() if "embeddings" not in name)  # noqa: SIM118
-                count += sum(math.prod(shape) for shape in shapes)
-        return count
+        return sum(math.prod(shape) for name, shape in self.shapes.items() if "embeddings" not in name)
 
     def read(self, name: str) -> dict[str, Any]:
         """The content of a JSON file in the folder; empty when there is no such file."""
@@ -55,24 +79,46 @@ class Checkpoint:
             content: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
         except ValueError as error:
             raise StartError(f"{path} is not valid JSON: {error}") from error
+        if not isinstance(content, dict):
+            raise StartError(f"{path} must be a JSON object.")
         return content
 
     def tensors(self, device: str = "cpu") -> dict[str, Tensor]:
-        """All weights, mapped from the files and copied directly to the device.
+        """All weights, on the device. Raises StartError: they are missing or damaged."""
+        return weights.read(self.folder, device)
+
+    def check(self) -> None:
+        """Refuses a checkpoint that would load but not answer as it was trained.
 
         Raises:
-            StartError: there is no safetensors file, or it is damaged.
+            StartError: it needs code, an adapter or a quantisation of its own, or config.json contradicts itself.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        weights.files(self.folder)
+        for name in ("config.json", "tokenizer_config.json", "preprocessor_config.json"):
+            if self.read(name).get("auto_map"):
+                raise StartError(
+                    f"{self.folder / name} names code of its own (auto_map), which the service never runs: "
+                    "remove auto_map if transformers' own class of this architecture computes the same."
+                )
+        if quantisation := self.config.get("quantization_config"):
+            method = quantisation.get("quant_method") if isinstance(quantisation, dict) else None
+            raise StartError(
+                f"{self.folder} is quantised ({method or 'somehow'}): take the checkpoint from before that, or save it "
+                "again after transformers' model.dequantize(); a GPU runs it in float16 anyway."
+            )
+        if (self.folder / "adapter_config.json").is_file():
+            raise StartError(
+                f"{self.folder} has an adapter: merge it with peft's merge_and_unload(), save_pretrained() the result."
+            )
+        self._check_problem()
 
-        files = sorted(self.folder.glob("model*.safetensors"))
-        if not files:
-            raise StartError(f"{self.folder} has no model.safetensors.")
-        try:
-            return {name: tensor for file in files for name, tensor in load_file(file, device=device).items()}
-        except SafetensorError as error:
-            raise StartError(f"{self.folder}: the weights cannot be read: {error}") from error
+    def _check_problem(self) -> None:
+        problem = self.config.get("problem_type")
+        where = f"{self.folder / 'config.json'}: problem_type"
+        if problem not in (None, *PROBLEMS):
+            raise StartError(f"{where} must be one of {', '.join(PROBLEMS)}, or absent, not {problem!r}.")
+        if problem == "single_label_classification" and len(self.labels) == 1:
+            raise StartError(f"{where} single_label_classification needs two labels; for one, take regression.")
 
 
 def find(entry: Entry, models: Path | str) -> Checkpoint:

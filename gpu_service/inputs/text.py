@@ -5,15 +5,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from tokenizers import Encoding, Tokenizer
+import tokenizers
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.errors import InstanceError, StartError
+from gpu_service.inputs import tokenizer
 from gpu_service.inputs.instances import Kind
 from gpu_service.inputs.payloads import Payload
+from gpu_service.inputs.tokenizer import Encoding
 from gpu_service.inputs.wordpiece import WordPiece, is_bert
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # texts are prepared in our own threads
+
+Tokens = NDArray[np.int64]  # the ids (tokens,), or ids and segments (2, tokens) where a segment is not 0
 
 FEW_CHARACTERS = 4096  # tokenising them takes less time than another thread would add
 PREFIX_PER_TOKEN = 64
@@ -21,27 +27,46 @@ SURPLUS = 128  # tokens beyond the maximum, so that cutting the prefix within a 
 
 
 class TextInputs:
-    """Reads texts; those of more tokens than the model takes are cut."""
+    """Reads texts; those of more tokens than the model takes are cut, on the side that the tokenizer says.
+
+    `vocabulary` is how many tokens the model knows, which may be fewer than the tokenizer has.
+    """
 
     kind: Kind = "text"
 
-    def __init__(self, checkpoint: Checkpoint, max_length: int) -> None:
-        path = checkpoint.folder / "tokenizer.json"
-        if not path.is_file():
-            raise StartError(f"{checkpoint.folder} has no tokenizer.json.")
-        self.tokenizer = Tokenizer.from_file(str(path))
-        limit = checkpoint.read("tokenizer_config.json").get("model_max_length", max_length)
-        self.max_length = min(int(limit), max_length) if isinstance(limit, int | float) else max_length
+    def __init__(self, checkpoint: Checkpoint, max_length: int, vocabulary: int | None = None) -> None:
+        self.checkpoint = checkpoint
+        self.tokenizer, settings = tokenizer.load(checkpoint)
+        self.max_length = min(settings.max_length or max_length, max_length)
+        self.cuts_start = settings.truncation_side == "left"
+        self.has_segments = settings.has_segments
+        known = self.tokenizer.get_vocab_size()
+        self.vocabulary = min(vocabulary or known, known)
+        self.is_partial = self.vocabulary < known
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
-        self.words = WordPiece(self.tokenizer) if is_bert(self.tokenizer) else None
-        self.tokenizer.enable_truncation(self.max_length)
+        self.words = None
+        if isinstance(self.tokenizer, Tokenizer) and not self.cuts_start and is_bert(self.tokenizer):
+            self.words = WordPiece(self.tokenizer)
+        self.tokenizer.enable_truncation(self.max_length, direction=settings.truncation_side)
+
+    def sample(self, size: int) -> Tokens:
+        """Made-up tokens, of which the last is that of any text, as some models require."""
+        tokens: Tokens = np.arange(size, dtype=np.int64) % self.vocabulary
+        tokens[-1:] = self.tokenizer.encode("a").ids[-1:] or tokens[-1:]
+        return tokens
 
     def payload(self, text: object) -> Payload:
         """Raises InstanceError: `invalid_text` or `empty`."""
         text = checked(text)
-        ids, truncated = self._encoded(text)
-        return Payload(np.array(ids, dtype=np.int64), len(ids), truncated)
+        if self.words is not None:
+            ids, truncated = self._encoded(text)
+            return self._payload(ids, None, truncated)
+        return self.of_encoding(self._encoding(text))
+
+    def of_encoding(self, encoding: Encoding, context: Any = None) -> Payload:
+        """Raises InstanceError: the text has no tokens, or one that the model does not know."""
+        return self._payload(encoding.ids, encoding.type_ids, bool(encoding.overflowing), context)
 
     def payloads(self, texts: Sequence[object]) -> list[Payload | InstanceError]:
         """Each text's payload or error; batches that the library tokenises release the interpreter's lock."""
@@ -55,19 +80,42 @@ class TextInputs:
                     payloads[index] = self.payload(text)
             except InstanceError as error:
                 payloads[index] = error
-        encodings = self.tokenizer.encode_batch_fast(list(batch.values())) if batch else []
+        encodings: Sequence[Encoding] = self.tokenizer.encode_batch_fast(list(batch.values())) if batch else []
         for index, encoding in zip(batch, encodings, strict=True):
-            ids, surplus = _split(encoding)
-            payloads[index] = Payload(np.array(ids, dtype=np.int64), len(ids), surplus > 0)
+            try:
+                payloads[index] = self.of_encoding(encoding)
+            except InstanceError as error:
+                payloads[index] = error
         return payloads
+
+    def _payload(self, ids: list[int], segments: list[int] | None, truncated: bool, context: Any = None) -> Payload:
+        if not ids:
+            raise InstanceError("The text has nothing that the model's tokenizer reads.", "empty")
+        if self.is_partial and max(ids) >= self.vocabulary:
+            token = self.tokenizer.decode([max(ids)], skip_special_tokens=False)
+            raise InstanceError(
+                f"The text has the token {token!r:.100}, which the model does not know.", "invalid_text"
+            )
+        has_segments = self.has_segments and segments is not None and any(segments)
+        data = np.array((ids, segments) if has_segments else ids, dtype=np.int64)
+        return Payload(data, len(ids), truncated, context=context)
 
     @property
     def _prefix(self) -> int:
         """How many characters of a text are read first."""
         return PREFIX_PER_TOKEN * self.max_length
 
+    def _encoding(self, text: str, **options: bool) -> Any:
+        """Of a very long text only the beginning is read, unless the start is what the tokenizer cuts off."""
+        encode: Any = self.tokenizer.encode
+        if len(text) > self._prefix and not self.cuts_start:
+            encoding: Encoding = encode(text[: self._prefix], **options)
+            if _surplus(encoding) >= SURPLUS:
+                return encoding
+        return encode(text, **options)
+
     def _encoded(self, text: str) -> tuple[list[int], bool]:
-        """The ids, and whether some were cut off; of a very long text only the beginning is read."""
+        """The ids through the cache of words, and whether some were cut off."""
         if len(text) > self._prefix:
             ids, surplus = self._cut(text[: self._prefix])
             if surplus >= SURPLUS:
@@ -75,25 +123,33 @@ class TextInputs:
         ids, surplus = self._cut(text)
         return ids, surplus > 0
 
-    def encoding(self, text: str, *, special: bool = True) -> tuple[Encoding, bool]:
-        """The tokens up to the model's maximum with their offsets, and whether some were cut, as `_encoded`."""
-        if len(text) > self._prefix:
-            encoding = self.tokenizer.encode(text[: self._prefix], add_special_tokens=special)
-            if _split(encoding)[1] >= SURPLUS:
-                return encoding, True
-        encoding = self.tokenizer.encode(text, add_special_tokens=special)
-        return encoding, _split(encoding)[1] > 0
-
     def _cut(self, text: str) -> tuple[list[int], int]:
         """The ids up to the model's maximum, and how many more there are."""
-        if self.words is None:
-            return _split(self.tokenizer.encode(text))
+        assert self.words is not None
         ids, room = self.words(text), self.max_length - 2
         return [self.words.first, *ids[:room], self.words.last], max(0, len(ids) - room)
 
 
+class LocatedTextInputs(TextInputs):
+    """Reads texts whose tokens must be found in them again."""
+
+    tokenizer: Tokenizer
+
+    def __init__(self, checkpoint: Checkpoint, max_length: int, vocabulary: int | None = None) -> None:
+        super().__init__(checkpoint, max_length, vocabulary)
+        if not isinstance(self.tokenizer, Tokenizer):
+            raise StartError(
+                f"{checkpoint.folder} has a tokenizer that runs in Python only, which is not supported for "
+                f"{checkpoint.entry.task}: choose a model with a tokenizer.json."
+            )
+
+    def encoding(self, text: object, *, special: bool = True) -> tokenizers.Encoding:
+        """The tokens up to the model's maximum. Raises InstanceError: `invalid_text` or `empty`."""
+        encoding: tokenizers.Encoding = self._encoding(checked(text), add_special_tokens=special)
+        return encoding
+
+
 def checked(text: object) -> str:
-    """Raises InstanceError: `invalid_text` or `empty`."""
     if not isinstance(text, str):
         raise InstanceError("text must be a string.", "invalid_text")
     if not text or text.isspace():
@@ -101,5 +157,5 @@ def checked(text: object) -> str:
     return text
 
 
-def _split(encoding: Encoding) -> tuple[list[int], int]:
-    return encoding.ids, sum(len(part.ids) for part in encoding.overflowing)
+def _surplus(encoding: Encoding) -> int:
+    return sum(len(part.ids) for part in encoding.overflowing)

@@ -18,8 +18,9 @@ def is_bert(tokenizer: Tokenizer) -> bool:
     pipeline = json.loads(tokenizer.to_str())
     kinds = [(pipeline.get(part) or {}).get("type") for part in ("normalizer", "pre_tokenizer", "model")]
     added = [token["content"] for token in pipeline["added_tokens"]]
-    empty, word = tokenizer.encode("").ids, tokenizer.encode("a").ids
-    is_framed = len(empty) == 2 and len(word) > 2 and [word[0], word[-1]] == empty
+    framed = tokenizer.encode("a")
+    empty, word = tokenizer.encode("").ids, framed.ids
+    is_framed = len(empty) == 2 and len(word) > 2 and [word[0], word[-1]] == empty and not any(framed.type_ids)
     is_pipeline = kinds == ["BertNormalizer", "BertPreTokenizer", "WordPiece"]
     return is_pipeline and is_framed and not any(map(_has_space, added))
 

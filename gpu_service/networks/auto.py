@@ -1,4 +1,4 @@
-"""Runs any other checkpoint in padded batches, through transformers' Auto classes."""
+"""Runs any other image classifier through transformers' Auto class."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,34 +10,6 @@ from torch import Tensor
 
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
-
-
-class AutoTextClassifier:
-    """Takes the token ids of each text and returns logits (texts, labels)."""
-
-    layout = "padded"
-
-    def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
-        from transformers import AutoModelForSequenceClassification
-
-        self.device = device
-        self.model: Any = AutoModelForSequenceClassification.from_pretrained(
-            checkpoint.folder, dtype=device.dtype, local_files_only=True
-        )
-        self.model.to(device.handle).eval()
-        self.pad = self.model.config.pad_token_id or 0
-        self.max_length = int(getattr(self.model.config, "max_position_embeddings", 0) or 512)
-
-    @torch.inference_mode()
-    def __call__(self, texts: Sequence[NDArray[np.int64]]) -> Tensor:
-        ids = np.full((len(texts), max(len(tokens) for tokens in texts)), self.pad)
-        mask = np.zeros_like(ids)
-        for row, tokens in enumerate(texts):
-            ids[row, : len(tokens)] = tokens
-            mask[row, : len(tokens)] = 1
-        sent = {"input_ids": send(ids, self.device), "attention_mask": send(mask, self.device)}
-        logits: Tensor = self.model(**sent).logits
-        return logits
 
 
 class AutoImageClassifier:

@@ -1,10 +1,7 @@
-"""Runs BERT-family text classifiers without padding: the tokens of a batch lie in one row.
+"""Runs encoders of the BERT family without padding: the tokens of a batch lie in one row."""
 
-The last layer computes the row of [CLS] only.
-"""
-
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,133 +12,166 @@ from torch.nn import functional as F  # noqa: N812
 
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
+from gpu_service.errors import StartError
+from gpu_service.networks import families
 from gpu_service.networks.attention import Packed, PackedOnGpu
+from gpu_service.networks.families import DEFAULT_EPS, DISTILBERT, HEADS, PAD, ROBERTA, Family, Shape, family, setting
 from gpu_service.networks.transformer import ACTIVATIONS, Layer, Linear, Norm, Weights, encode
 
-Tokens = NDArray[np.int64]
+Tokens = NDArray[np.int64]  # the ids (tokens,), or ids and segments (2, tokens) where a segment is not 0
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """The names of the weights, and the settings of layers, heads and activation in config.json."""
-
-    prefix: str
-    layer: str
-    qkv: tuple[str, str, str]
-    out: str
-    norm_attention: str
-    widen: str
-    narrow: str
-    norm_output: str
-    settings: tuple[str, str, str]
-
-
-DISTILBERT = Family(
-    prefix="distilbert",
-    layer="transformer.layer",
-    qkv=("attention.q_lin", "attention.k_lin", "attention.v_lin"),
-    out="attention.out_lin",
-    norm_attention="sa_layer_norm",
-    widen="ffn.lin1",
-    narrow="ffn.lin2",
-    norm_output="output_layer_norm",
-    settings=("n_layers", "n_heads", "activation"),
-)
-BERT = Family(
-    prefix="bert",
-    layer="encoder.layer",
-    qkv=("attention.self.query", "attention.self.key", "attention.self.value"),
-    out="attention.output.dense",
-    norm_attention="attention.output.LayerNorm",
-    widen="intermediate.dense",
-    narrow="output.dense",
-    norm_output="output.LayerNorm",
-    settings=("num_hidden_layers", "num_attention_heads", "hidden_act"),
-)
-ROBERTA = replace(BERT, prefix="roberta")
-FAMILIES = {
-    "DistilBertForSequenceClassification": DISTILBERT,
-    "BertForSequenceClassification": BERT,
-    "RobertaForSequenceClassification": ROBERTA,
-}
-
-
-def family(config: dict[str, Any]) -> Family | None:
-    """The checkpoint's family; None when this module cannot run it."""
-    names = FAMILIES.get((config.get("architectures") or [""])[0])
-    if names is None or config.get("position_embedding_type", "absolute") != "absolute" or config.get("is_decoder"):
-        return None
-    activation = config.get(names.settings[2], "gelu")
-    return names if activation in ACTIVATIONS else None
-
-
-class PackedClassifier:
-    """Takes the token ids of each text and returns logits (texts, labels)."""
+class PackedTexts(ABC):
+    """Takes the tokens of each text; what it returns depends on the head."""
 
     layout = "packed"
-    family = staticmethod(family)
 
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
         config = checkpoint.config
-        names = self.family(config)
+        names = family(config)
         if names is None:
             raise ValueError(f"The architecture of {checkpoint.folder} cannot run packed.")
-        weights = {
-            key.removeprefix(f"{names.prefix}."): tensor.to(device.dtype) if tensor.is_floating_point() else tensor
-            for key, tensor in checkpoint.tensors(str(device.handle)).items()
-        }
+        weights = _weights(checkpoint, names, self.shapes(checkpoint, names), device)
         self.device = device
-        self.eps = float(config.get("layer_norm_eps", 1e-12))
-        self.offset = int(config.get("pad_token_id", 1)) + 1 if names is ROBERTA else 0
-        self.max_length = int(config.get("max_position_embeddings", 512)) - self.offset
+        self.eps = DEFAULT_EPS if names is DISTILBERT else float(config.get("layer_norm_eps", DEFAULT_EPS))
+        self.pad = setting(config, PAD) if names is ROBERTA else None
+        self.offset = 0 if self.pad is None else self.pad + 1
         self._read_embeddings(weights)
         self.layers = _layers(weights, names, config, self.eps)
-        self.head = self._head(names, weights)
+        self.head = self.read_head(names, weights)
         self.sequences = PackedOnGpu if device.is_cuda and _has_varlen(device, self.layers[0]) else Packed
 
+    @classmethod
+    def shapes(cls, checkpoint: Checkpoint, names: Family) -> dict[str, Shape]:
+        """The shape of each weight that the checkpoint must have, by its name without the prefix."""
+        config = checkpoint.config
+        return families.encoder_shapes(config, names) | cls.head_shapes(config, names, len(checkpoint.labels))
+
+    @staticmethod
+    @abstractmethod
+    def head_shapes(config: dict[str, Any], names: Family, labels: int, /) -> dict[str, Shape]: ...
+
+    @staticmethod
+    @abstractmethod
+    def read_head(names: Family, weights: Weights, /) -> Callable[[Tensor], Tensor]: ...
+
+    @abstractmethod
+    def finish(self, rows: Tensor, sequences: Packed, order: list[int]) -> Tensor:
+        """The result in the order of the texts, of the embeddings of texts that are sorted by `order`."""
+
     def _read_embeddings(self, weights: Weights) -> None:
+        """The first segment's embedding, which nearly all tokens have, is part of each position's."""
         self.words = weights["embeddings.word_embeddings.weight"]
-        self.positions = weights["embeddings.position_embeddings.weight"][self.offset :]
-        types = weights.get("embeddings.token_type_embeddings.weight")
-        if types is not None:
-            self.positions = self.positions + types[0]
+        self.positions = weights["embeddings.position_embeddings.weight"]
+        self.segments = weights.get("embeddings.token_type_embeddings.weight")
+        if self.segments is not None:
+            self.positions = self.positions + self.segments[0]
+            self.segments = self.segments - self.segments[0]
         self.norm = Norm.read(weights, "embeddings.LayerNorm", self.eps)
-        self.counting = np.arange(len(self.positions))
+        self.counting = np.arange(self.offset, len(self.positions))
+        self.max_length = len(self.counting)
+        self.vocabulary = len(self.words)
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[Tokens]) -> Tensor:
-        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))  # attention takes equal lengths together
+        order = sorted(range(len(texts)), key=lambda index: texts[index].shape[-1])  # attention groups equal lengths
         sorted_texts = [texts[index] for index in order]
-        lengths = [len(tokens) for tokens in sorted_texts]
-        rows = self.norm(self._embedded(sorted_texts, lengths))
-        return self._finish(rows, self.sequences(lengths, self.device.handle), order)
+        lengths = [text.shape[-1] for text in sorted_texts]
+        return self.finish(self._embed(sorted_texts, lengths), self.sequences(lengths, self.device.handle), order)
 
-    def _embedded(self, texts: Sequence[Tokens], lengths: list[int]) -> Tensor:
-        """The tokens' embeddings before their norm: (tokens, width)."""
+    def _embed(self, texts: Sequence[Tokens], lengths: Sequence[int]) -> Tensor:
+        ids = [text if text.ndim == 1 else text[0] for text in texts]
         places = np.concatenate([self.counting[:length] for length in lengths])
-        ids = self._send(np.stack((np.concatenate(texts), places)))
-        return F.embedding(ids[0], self.words).add_(F.embedding(ids[1], self.positions))
+        together = np.concatenate(ids)
+        if self.pad is not None and (together == self.pad).any():  # a text may contain "<pad>"
+            places = np.concatenate([self._places(tokens) for tokens in ids])
+        sent = self._send(np.stack((together, places)))
+        rows = F.embedding(sent[0], self.words).add_(F.embedding(sent[1], self.positions))
+        if self.segments is not None and any(text.ndim == 2 for text in texts):
+            segments = [np.zeros_like(text) if text.ndim == 1 else text[1] for text in texts]
+            rows.add_(F.embedding(self._send(np.concatenate(segments)), self.segments))
+        return self.norm(rows)
 
-    def _finish(self, rows: Tensor, sequences: Packed, order: list[int]) -> Tensor:
-        """The result in the order of the texts, of the embeddings of texts that are sorted by `order`."""
-        logits = self.head(encode(self.layers, rows, sequences))
-        return logits[self._send(np.argsort(order))]
-
-    @staticmethod
-    def _head(names: Family, weights: Weights) -> Callable[[Tensor], Tensor]:
-        return HEADS[names.prefix](weights)
+    def _places(self, ids: Tokens) -> Tokens:
+        """Padding tokens are not counted, and all have the position before the first."""
+        counted = ids != self.pad
+        places: Tokens = np.cumsum(counted) * counted + (self.offset - 1)
+        return places
 
     def _send(self, array: NDArray[np.int64]) -> Tensor:
         tensor = torch.from_numpy(array)
         return tensor.pin_memory().to(self.device.handle, non_blocking=True) if self.device.is_cuda else tensor
 
 
+class PackedClassifier(PackedTexts):
+    """Returns logits (texts, labels); the last layer computes the row of [CLS] only."""
+
+    head_shapes = staticmethod(families.classifier_shapes)
+
+    @staticmethod
+    def read_head(names: Family, weights: Weights) -> Callable[[Tensor], Tensor]:
+        return HEADS[names.prefix].read(weights)
+
+    def finish(self, rows: Tensor, sequences: Packed, order: list[int]) -> Tensor:
+        logits = self.head(encode(self.layers, rows, sequences))
+        return logits[self._send(np.argsort(order))]
+
+
+class PackedTokens(PackedTexts):
+    """Returns a row for each token: (tokens, width)."""
+
+    def finish(self, rows: Tensor, sequences: Packed, order: list[int]) -> Tensor:
+        for layer in self.layers:
+            rows = layer(rows, sequences)
+        return self.head(rows[self._send(_unsorted(sequences.lengths, order))])
+
+
+class PackedTagger(PackedTokens):
+    """Returns logits (tokens, labels)."""
+
+    head_shapes = staticmethod(families.tagger_shapes)
+
+    @staticmethod
+    def read_head(_: Family, weights: Weights) -> Callable[[Tensor], Tensor]:
+        return Linear.read(weights, "classifier")
+
+
+class PackedEncoder(PackedTokens):
+    """Returns the last layer's rows; a head in the checkpoint is left out."""
+
+    @staticmethod
+    def head_shapes(*_: object) -> dict[str, Shape]:
+        return {}
+
+    @staticmethod
+    def read_head(*_: object) -> Callable[[Tensor], Tensor]:
+        return lambda rows: rows
+
+
+def _unsorted(lengths: list[int], order: list[int]) -> Tokens:
+    """For each token in the order of the texts, its row among texts that are sorted by `order`."""
+    ends = np.cumsum(lengths)
+    rows = [np.arange(end - length, end) for length, end in zip(lengths, ends, strict=True)]
+    return np.concatenate([rows[place] for place in np.argsort(order)])
+
+
+def _weights(checkpoint: Checkpoint, names: Family, expected: dict[str, Shape], device: Device) -> Weights:
+    """Raises StartError: they are whole numbers, as quantised weights are."""
+    weights = {}
+    for name, tensor in checkpoint.tensors(str(device.handle)).items():
+        short = name.removeprefix(f"{names.prefix}.")
+        if short not in expected:
+            continue
+        if not tensor.is_floating_point():
+            raise StartError(f"{checkpoint.folder} has {name} as {tensor.dtype}: save the model without quantisation.")
+        weights[short] = tensor.to(device.dtype)
+    return weights
+
+
 def _layers(weights: Weights, names: Family, config: dict[str, Any], eps: float) -> list[Layer]:
-    count, heads, activation = (
-        config.get(name, default) for name, default in zip(names.settings, (12, 12, "gelu"), strict=True)
-    )
+    heads, activation = setting(config, names.heads), config.get(names.activation, "gelu")
     layers = []
-    for index in range(int(count)):
+    for index in range(setting(config, names.layers)):
         at = f"{names.layer}.{index}."
         layers.append(
             Layer(
@@ -151,7 +181,7 @@ def _layers(weights: Weights, names: Family, config: dict[str, Any], eps: float)
                 widen=Linear.read(weights, at + names.widen),
                 narrow=Linear.read(weights, at + names.narrow),
                 norm_output=Norm.read(weights, at + names.norm_output, eps),
-                heads=int(heads),
+                heads=heads,
                 activation=ACTIVATIONS[activation],
                 norm_first=False,
             )
@@ -163,21 +193,3 @@ def _has_varlen(device: Device, layer: Layer) -> bool:
     capable = torch.cuda.get_device_capability(device.handle) >= (8, 0)
     width = layer.out.weight.shape[1] // layer.heads
     return capable and device.dtype in (torch.float16, torch.bfloat16) and width % 8 == 0 and width <= 256
-
-
-def _distilbert_head(weights: Weights) -> Callable[[Tensor], Tensor]:
-    dense, classifier = Linear.read(weights, "pre_classifier"), Linear.read(weights, "classifier")
-    return lambda rows: classifier(F.relu(dense(rows)))
-
-
-def _bert_head(weights: Weights) -> Callable[[Tensor], Tensor]:
-    dense, classifier = Linear.read(weights, "pooler.dense"), Linear.read(weights, "classifier")
-    return lambda rows: classifier(torch.tanh(dense(rows)))
-
-
-def _roberta_head(weights: Weights) -> Callable[[Tensor], Tensor]:
-    dense, classifier = Linear.read(weights, "classifier.dense"), Linear.read(weights, "classifier.out_proj")
-    return lambda rows: classifier(torch.tanh(dense(rows)))
-
-
-HEADS = {"distilbert": _distilbert_head, "bert": _bert_head, "roberta": _roberta_head}

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
+from gpu_service.networks import pretrained
 from gpu_service.networks.auto import send
-from gpu_service.networks.padded import loaded
 
 BOX = 4  # numbers: centre, width and height, as shares of the image's sides
 
@@ -27,7 +27,7 @@ class Detector:
 
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
         self.device = device
-        self.model: Any = loaded(checkpoint, device, "AutoModelForObjectDetection")
+        self.model: Any = pretrained.load(checkpoint, device, "AutoModelForObjectDetection")
 
     @torch.inference_mode()
     def __call__(self, images: Sequence[NDArray[np.float32]]) -> Tensor:

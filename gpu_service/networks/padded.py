@@ -1,121 +1,206 @@
-"""Runs any other text checkpoint for these tasks in padded batches, through one of transformers' Auto classes."""
+"""Runs any other text checkpoint in batches through one of transformers' Auto classes."""
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
 from gpu_service.errors import StartError
-from gpu_service.networks.auto import send
+from gpu_service.networks import pretrained
+from gpu_service.networks.pretrained import first_line
 
-UNLIMITED = 512  # tokens, of a model whose configuration has no limit
+Tokens = NDArray[np.int64]  # the ids (tokens,), or ids and segments (2, tokens)
+Padding = Literal["right", "left", "none"]
+
+UNLIMITED = 4096  # tokens for models without a maximum of their own; attention takes their square
+POSITIONS = ("position_embeddings", "embed_positions", "positions_embed", "wpe")  # modules in transformers
+PROBE_LENGTHS = (3, 29, 12)
+TOLERANCES = {torch.float32: 1e-4, torch.float64: 1e-4}  # of the largest logit
+ROUGH_TOLERANCE = 5e-3
 
 
-class PaddedTexts:
-    """Texts of different lengths in one batch; the outputs for padding are dropped."""
+class PaddedTexts(ABC):
+    """Takes the tokens of each text and returns what the model returns for each text alone.
+
+    Some architectures let padding change the logits. So the start compares padded texts with the same texts alone, and
+    chooses the side to pad, or to run only texts of one length together.
+    """
 
     layout = "padded"
+    auto_class: ClassVar[str]
 
-    def __init__(self, checkpoint: Checkpoint, device: Device, auto_class: str) -> None:
+    def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
         self.device = device
-        self.model = loaded(checkpoint, device, auto_class)
-        self.pad = self.model.config.pad_token_id or 0
-        self.max_length = _max_length(self.model)
-        types = getattr(self.model.config, "type_vocab_size", 0) or 0
-        self.has_segments = types > 1 and "token_type_ids" in inspect.signature(self.model.forward).parameters
+        self.model = self._load(checkpoint, device)
+        self.config: Any = self.model.config.get_text_config()
+        accepted = inspect.signature(self.model.forward).parameters
+        self.takes_mask = "attention_mask" in accepted
+        self.takes_segments = "token_type_ids" in accepted
+        self.options = {"use_cache": False} if "use_cache" in accepted else {}
+        self.pad: int | None = getattr(self.config, "pad_token_id", None)
+        ends = getattr(self.config, "eos_token_id", None)
+        self.end: int | None = ends if getattr(self.model.config, "is_encoder_decoder", False) else None
+        words = self.model.get_input_embeddings()
+        self.vocabulary = int(getattr(words, "num_embeddings", 0)) or None
+        self.max_length = _max_length(self.model, self.config)
+        self.padding = self._exact_padding(checkpoint)
 
-    def _outputs(self, texts: Sequence[NDArray[np.int64]]) -> Any:
-        """Of texts as token ids, (tokens), or as ids and segments, (tokens, 2)."""
-        shape = (len(texts), max(map(len, texts)))
-        ids, mask, segments = np.full(shape, self.pad), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-        for row, tokens in enumerate(texts):
-            ids[row, : len(tokens)] = tokens if tokens.ndim == 1 else tokens[:, 0]
-            segments[row, : len(tokens)] = 0 if tokens.ndim == 1 else tokens[:, 1]
-            mask[row, : len(tokens)] = 1
-        sent = {"input_ids": send(ids, self.device), "attention_mask": send(mask, self.device)}
-        if self.has_segments:
-            sent["token_type_ids"] = send(segments, self.device)
-        return self.model(**sent)
-
-    def _tokens(self, padded: Tensor, texts: Sequence[NDArray[np.int64]]) -> Tensor:
-        """From (texts, longest, width) to (tokens, width)."""
-        width = padded.shape[1]
-        rows = np.concatenate([np.arange(len(tokens)) + index * width for index, tokens in enumerate(texts)])
-        return padded.flatten(0, 1)[send(rows, self.device)]
-
-
-class PaddedTagger(PaddedTexts):
-    """Takes the token ids of each text and returns logits (tokens, labels)."""
-
-    def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
-        super().__init__(checkpoint, device, "AutoModelForTokenClassification")
+    def _load(self, checkpoint: Checkpoint, device: Device) -> Any:
+        return pretrained.load(checkpoint, device, self.auto_class)
 
     @torch.inference_mode()
-    def __call__(self, texts: Sequence[NDArray[np.int64]]) -> Tensor:
-        return self._tokens(self._outputs(texts).logits, texts)
+    def __call__(self, texts: Sequence[Tokens]) -> Tensor:
+        groups: dict[tuple[int, int], list[int]] = {}
+        for index, text in enumerate(texts):
+            groups.setdefault(self._group(text), []).append(index)
+        rows = torch.cat([self._run([texts[index] for index in group], self.padding) for group in groups.values()])
+        order = self._order([index for group in groups.values() for index in group], texts)
+        return rows[torch.from_numpy(order).to(rows.device)]
+
+    @abstractmethod
+    def _rows(self, outputs: Any, mask: NDArray[np.int64], /) -> Tensor:
+        """The rows of a batch, without those of padding, of the model's outputs."""
+
+    @abstractmethod
+    def _order(self, indices: list[int], texts: Sequence[Tokens], /) -> NDArray[np.int64]:
+        """Where the rows of each text are, in the order of the texts, when they lie in the order of `indices`."""
+
+    def _group(self, text: Tokens) -> tuple[int, int]:
+        """Texts that run together have one group: a length, or as many ends, which encoder-decoders require."""
+        ends = int((text == self.end).sum()) if self.end is not None else 0
+        return (text.shape[-1] if self.padding == "none" else 0, ends)
+
+    def _run(self, texts: Sequence[Tokens], padding: Padding) -> Tensor:
+        longest = max(text.shape[-1] for text in texts)
+        ids = np.full((len(texts), longest), self._pad(texts))
+        mask, segments = np.zeros_like(ids), np.zeros_like(ids)
+        for row, text in enumerate(texts):
+            length = text.shape[-1]
+            at = slice(longest - length, None) if padding == "left" else slice(length)
+            mask[row, at] = 1
+            ids[row, at] = text if text.ndim == 1 else text[0]
+            if text.ndim == 2:
+                segments[row, at] = text[1]
+        inputs = {"input_ids": self._send(ids)}
+        if self.takes_mask:
+            inputs["attention_mask"] = self._send(mask)
+        if self.takes_segments and any(text.ndim == 2 for text in texts):
+            inputs["token_type_ids"] = self._send(segments)
+        return self._rows(self.model(**inputs, **self.options), mask)
+
+    def _pad(self, texts: Sequence[Tokens]) -> int:
+        """The padding token. A model without one reads each text's last token, which padding must not equal."""
+        if self.pad is not None:
+            return self.pad
+        last = {int(text[..., -1].flat[0]) for text in texts}
+        pad = next(token for token in range(len(last) + 1) if token not in last)
+        self.config.pad_token_id = pad
+        return pad
+
+    def _exact_padding(self, checkpoint: Checkpoint) -> Padding:
+        """Raises StartError: the model does not run on texts alone."""
+        texts = self._probes()
+        try:
+            with torch.inference_mode():
+                alone = torch.cat([self._run([text], "none") for text in texts]).float()
+        except Exception as error:
+            raise StartError(f"{checkpoint.folder} does not run: {first_line(error)}.") from error
+        sides: tuple[Padding, ...] = ("right", "left")
+        return next((side for side in sides if self._is_exact(side, texts, alone)), "none")
+
+    def _is_exact(self, side: Padding, texts: Sequence[Tokens], alone: Tensor) -> bool:
+        try:
+            with torch.inference_mode():
+                together = self._run(texts, side).float()
+        except (RuntimeError, ValueError, IndexError):
+            return False
+        tolerance = TOLERANCES.get(self.device.dtype, ROUGH_TOLERANCE)
+        return float((together - alone).abs().max()) <= tolerance * float(alone.abs().max())  # False for NaN
+
+    def _probes(self) -> list[Tokens]:
+        """Made-up texts, without the tokens that some models look for, but with the end that others require."""
+        special = {self.pad, *(getattr(self.config, name, None) for name in ("bos_token_id", "eos_token_id"))}
+        tokens = [token for token in range(min(self.vocabulary or 64, 1000)) if token not in special] or [0]
+        rng = np.random.default_rng(0)
+        texts = [rng.choice(tokens, min(length, self.max_length)) for length in PROBE_LENGTHS]
+        for text in texts:
+            text[-1] = text[-1] if self.end is None else self.end
+        return [np.stack((text, np.zeros_like(text))) if self.takes_segments else text for text in texts]
+
+    def _send(self, array: NDArray[Any]) -> Tensor:
+        tensor = torch.from_numpy(array)
+        if not self.device.is_cuda:
+            return tensor
+        return tensor.pin_memory().to(self.device.handle, non_blocking=True)
 
 
-class PaddedPairs(PaddedTexts):
-    """Takes the tokens of each pair of texts, (tokens, 2) as ids and segments, and returns logits (pairs, labels)."""
+class PaddedClassifier(PaddedTexts):
+    """Returns logits (texts, labels)."""
 
-    def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
-        super().__init__(checkpoint, device, "AutoModelForSequenceClassification")
+    auto_class = "AutoModelForSequenceClassification"
 
-    @torch.inference_mode()
-    def __call__(self, pairs: Sequence[NDArray[np.int64]]) -> Tensor:
-        logits: Tensor = self._outputs(pairs).logits
+    def _rows(self, outputs: Any, _: NDArray[np.int64], /) -> Tensor:
+        logits: Tensor = outputs.logits
         return logits
 
+    def _order(self, indices: list[int], _: Sequence[Tokens], /) -> NDArray[np.int64]:
+        return np.argsort(indices)
 
-class PaddedEncoder(PaddedTexts):
-    """Takes the token ids of each text and returns the last layer's rows of all tokens: (tokens, width)."""
 
-    def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
+class PaddedTokens(PaddedTexts):
+    """Returns a row for each token: (tokens, width)."""
+
+    output: ClassVar[str]
+
+    def _rows(self, outputs: Any, mask: NDArray[np.int64], /) -> Tensor:
+        padded: Tensor = getattr(outputs, self.output)
+        return padded.flatten(0, 1)[self._send(np.flatnonzero(mask))]
+
+    def _order(self, indices: list[int], texts: Sequence[Tokens], /) -> NDArray[np.int64]:
+        ends = np.cumsum([texts[index].shape[-1] for index in indices])
+        rows = {index: np.arange(end - texts[index].shape[-1], end) for index, end in zip(indices, ends, strict=True)}
+        return np.concatenate([rows[index] for index in range(len(texts))])
+
+
+class PaddedTagger(PaddedTokens):
+    """Returns logits (tokens, labels)."""
+
+    auto_class = "AutoModelForTokenClassification"
+    output = "logits"
+
+
+class PaddedEncoder(PaddedTokens):
+    """Returns the last layer's rows; of models with a decoder, those of the encoder."""
+
+    auto_class = "AutoModel"
+    output = "last_hidden_state"
+
+    def _load(self, checkpoint: Checkpoint, device: Device) -> Any:
         is_t5 = checkpoint.config.get("model_type") in ("t5", "mt5", "umt5")
-        super().__init__(checkpoint, device, "AutoModelForTextEncoding" if is_t5 else "AutoModel")
-        if self.model.config.is_encoder_decoder and not is_t5:
-            self.model = self.model.get_encoder()
-
-    @torch.inference_mode()
-    def __call__(self, texts: Sequence[NDArray[np.int64]]) -> Tensor:
-        return self._tokens(self._outputs(texts).last_hidden_state, texts)
+        auto_class = "AutoModelForTextEncoding" if is_t5 else self.auto_class
+        model = pretrained.load(checkpoint, device, auto_class, unused="pooler")
+        return model.get_encoder() if model.config.is_encoder_decoder and not is_t5 else model
 
 
-def loaded(checkpoint: Checkpoint, device: Device, auto_class: str) -> Any:
-    """The checkpoint through the class.
-
-    Raises:
-        StartError: transformers cannot load it, or would fill weights that it lacks with random numbers.
-    """
-    import transformers
-
-    try:
-        model, report = getattr(transformers, auto_class).from_pretrained(
-            checkpoint.folder, dtype=device.dtype, local_files_only=True, output_loading_info=True
-        )
-    except (OSError, ValueError, ImportError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise StartError(f"transformers cannot load {checkpoint.folder}: {reason}") from error
-    missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
-    if missing:
-        raise StartError(
-            f"{checkpoint.folder} lacks weights that {checkpoint.entry.task} needs, such as {missing[0]}; "
-            "choose the task that it was trained for."
-        )
-    return model.to(device.handle).eval()
+def _max_length(model: nn.Module, config: Any) -> int:
+    """The most tokens that the model has positions for: less than `max_position_embeddings` in RoBERTa's relatives."""
+    limits = [limit for name, module in model.named_modules() if (limit := _positions(name, module)) is not None]
+    stated = int(getattr(config, "max_position_embeddings", 0) or 0)
+    return min((*limits, stated) if stated > 0 else limits, default=UNLIMITED)
 
 
-def _max_length(model: Any) -> int:
-    """The most tokens of a text: positions of RoBERTa's kin begin after that of padding."""
-    limit = getattr(model.config, "max_position_embeddings", None)
-    if not isinstance(limit, int) or limit <= 0:
-        return UNLIMITED
-    positions = (module for name, module in model.named_modules() if name.endswith("embeddings.position_embeddings"))
-    padding = getattr(next(positions, None), "padding_idx", None)
-    return limit if padding is None else limit - int(padding) - 1
+def _positions(name: str, module: nn.Module) -> int | None:
+    """For how many tokens a table of absolute positions has rows; None for other modules."""
+    table = getattr(module, "weight", None)
+    if name.rpartition(".")[2] not in POSITIONS or table is None:
+        return None
+    padding: int | None = getattr(module, "padding_idx", None)
+    offset = getattr(module, "offset", 0) if padding is None else padding + 1
+    return int(table.shape[0]) - int(offset)

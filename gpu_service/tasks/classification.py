@@ -16,10 +16,9 @@ from gpu_service.checkpoints.device import Device
 from gpu_service.inputs.image import ImageInputs
 from gpu_service.inputs.payloads import Payload
 from gpu_service.inputs.text import TextInputs
-from gpu_service.networks import bert, resnet, vit
-from gpu_service.networks.auto import AutoImageClassifier, AutoTextClassifier
+from gpu_service.networks import resnet, text, vit
+from gpu_service.networks.auto import AutoImageClassifier
 from gpu_service.parameters import Parameters
-from gpu_service.tasks import text
 from gpu_service.tasks.predictions import Classification, Prediction
 from gpu_service.tasks.task import Inputs, Network, Task
 
@@ -39,18 +38,18 @@ class Classifier(Task):
 
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
         self.labels = checkpoint.labels
-        self.is_multi_label = checkpoint.config.get("problem_type") == "multi_label_classification" or (
-            len(self.labels) == 1
-        )
+        self.scoring = checkpoint.scoring
         self.inputs, self.network = self._parts(checkpoint, device)
 
     @abstractmethod
     def _parts(self, checkpoint: Checkpoint, device: Device) -> tuple[Inputs, Network]: ...
 
     def scores(self, output: Tensor, data: Sequence[NDArray[Any]]) -> Tensor:
-        """Probabilities in float32: over all labels, or of each label by itself."""
+        """In float32: probabilities over all labels, or of each label by itself, or a regression's values."""
         logits = output.float()
-        return logits.sigmoid() if self.is_multi_label else logits.softmax(-1)
+        if self.scoring == "none":
+            return logits
+        return logits.sigmoid() if self.scoring == "sigmoid" else logits.softmax(-1)
 
     def reduced(self, output: Tensor, data: Sequence[NDArray[Any]], parameters: Sequence[Parameters]) -> Tensor:
         """The best scores, then their labels' numbers."""
@@ -79,12 +78,11 @@ class TextClassifier(Classifier):
     inputs: TextInputs
 
     def _parts(self, checkpoint: Checkpoint, device: Device) -> tuple[Inputs, Network]:
-        is_packed = bert.family(checkpoint.config) is not None
-        network = bert.PackedClassifier(checkpoint, device) if is_packed else AutoTextClassifier(checkpoint, device)
-        return TextInputs(checkpoint, network.max_length), network
+        network = text.network(checkpoint, device, text.CLASSIFIER)
+        return TextInputs(checkpoint, network.max_length, network.vocabulary), network
 
     def samples(self, sizes: Sequence[int]) -> list[NDArray[Any]]:
-        return text.samples(self.inputs, sizes)
+        return [self.inputs.sample(size) for size in sizes]
 
 
 class ImageClassifier(Classifier):
@@ -92,6 +90,7 @@ class ImageClassifier(Classifier):
     inputs: ImageInputs
 
     def _parts(self, checkpoint: Checkpoint, device: Device) -> tuple[Inputs, Network]:
+        checkpoint.check()
         inputs = ImageInputs(checkpoint)
         mean, std = inputs.geometry.mean, inputs.geometry.std
         if vit.is_known(checkpoint.config):

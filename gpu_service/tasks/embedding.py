@@ -13,11 +13,9 @@ from gpu_service.checkpoints.device import Device
 from gpu_service.errors import InstanceError
 from gpu_service.inputs.payloads import Payload
 from gpu_service.inputs.text import TextInputs
-from gpu_service.networks.packed import PackedEncoder
-from gpu_service.networks.padded import PaddedEncoder
+from gpu_service.networks import text
 from gpu_service.networks.pooling import Pooling
 from gpu_service.parameters import Parameters
-from gpu_service.tasks import text as texts
 from gpu_service.tasks.predictions import Embedding
 from gpu_service.tasks.sentence_transformers import SentenceTransformer
 from gpu_service.tasks.task import Network, Task
@@ -34,24 +32,24 @@ class FeatureExtraction(Task):
         self.labels: list[str] = []
         self.definition = SentenceTransformer.read(checkpoint)
         encoder = self.definition.encoder
-        is_packed = PackedEncoder.family(encoder.config) is not None
-        network = PackedEncoder(encoder, device) if is_packed else PaddedEncoder(encoder, device)
+        network = text.network(encoder, device, text.ENCODER)
         self.network: Network = network
         self.pooling = Pooling(self.definition.modes, self.definition.steps(device), device)
-        self.inputs = TextInputs(encoder, min(network.max_length, self.definition.max_length or network.max_length))
+        max_length = min(network.max_length, self.definition.max_length or network.max_length)
+        self.inputs = TextInputs(encoder, max_length, network.vocabulary)
 
     def payloads(self, values: Sequence[Any], parameters: Sequence[Parameters]) -> Sequence[Payload | InstanceError]:
         return self.inputs.payloads([self.definition.prepared(value) for value in values])
 
     def samples(self, sizes: Sequence[int]) -> list[NDArray[Any]]:
-        return texts.samples(self.inputs, sizes)
+        return [self.inputs.sample(size) for size in sizes]
 
     def scores(self, output: Tensor, data: Sequence[NDArray[Any]]) -> Tensor:
         """The vectors in length 1."""
-        return torch.nn.functional.normalize(self.pooling(output, [len(tokens) for tokens in data]))
+        return torch.nn.functional.normalize(self.pooling(output, [tokens.shape[-1] for tokens in data]))
 
     def reduced(self, output: Tensor, data: Sequence[NDArray[Any]], parameters: Sequence[Parameters]) -> Tensor:
-        return self.pooling(output, [len(tokens) for tokens in data])
+        return self.pooling(output, [tokens.shape[-1] for tokens in data])
 
     def predict(self, rows: Sequence[NDArray[np.float32]], payload: Payload, parameters: Parameters) -> Embedding:
         return Embedding(rows[0].tolist(), truncated=payload.truncated)

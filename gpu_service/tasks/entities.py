@@ -14,11 +14,9 @@ from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
 from gpu_service.errors import InstanceError
 from gpu_service.inputs.payloads import Payload
-from gpu_service.inputs.text import TextInputs, checked
-from gpu_service.networks.packed import PackedTagger
-from gpu_service.networks.padded import PaddedTagger
+from gpu_service.inputs.text import LocatedTextInputs, checked
+from gpu_service.networks import text as networks
 from gpu_service.parameters import Parameters
-from gpu_service.tasks import text as texts
 from gpu_service.tasks.predictions import Entities, Entity
 from gpu_service.tasks.task import Network, Task, check_head
 
@@ -60,20 +58,19 @@ class TokenClassification(Task):
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
         check_head(checkpoint, "ForTokenClassification")
         self.labels = checkpoint.labels
-        is_packed = PackedTagger.family(checkpoint.config) is not None
-        network = PackedTagger(checkpoint, device) if is_packed else PaddedTagger(checkpoint, device)
+        network = networks.network(checkpoint, device, networks.TAGGER)
         self.network: Network = network
-        self.inputs = TokenInputs(checkpoint, network.max_length)
+        self.inputs = TokenInputs(checkpoint, network.max_length, network.vocabulary)
 
     def samples(self, sizes: Sequence[int]) -> list[NDArray[Any]]:
-        return texts.samples(self.inputs, sizes)
+        return [self.inputs.sample(size) for size in sizes]
 
     def scores(self, output: Tensor, data: Sequence[NDArray[Any]]) -> Tensor:
         """Probabilities of the labels: (tokens, labels)."""
         return output.float().softmax(-1)
 
     def rows(self, copied: Tensor, data: Sequence[NDArray[Any]]) -> list[Any]:
-        return np.split(copied.numpy(), np.cumsum([len(tokens) for tokens in data])[:-1])
+        return np.split(copied.numpy(), np.cumsum([tokens.shape[-1] for tokens in data])[:-1])
 
     def predict(self, rows: Sequence[Any], payload: Payload, parameters: Parameters) -> Entities:
         tokens: list[Token] = payload.context
@@ -119,11 +116,11 @@ class TokenClassification(Task):
         return Entity(score, word, group[0].start, group[-1].end, entity_group=group[0].label.split("-", 1)[-1])
 
 
-class TokenInputs(TextInputs):
+class TokenInputs(LocatedTextInputs):
     """Reads texts, and keeps where each token is in its text."""
 
-    def __init__(self, checkpoint: Checkpoint, max_length: int) -> None:
-        super().__init__(checkpoint, max_length)
+    def __init__(self, checkpoint: Checkpoint, max_length: int, vocabulary: int | None = None) -> None:
+        super().__init__(checkpoint, max_length, vocabulary)
         self._has_prefix = bool(getattr(self.tokenizer.model, "continuing_subword_prefix", None))
         self._unknown = _unknown(checkpoint, self.tokenizer)
 
@@ -134,19 +131,18 @@ class TokenInputs(TextInputs):
 
     def payload(self, text: object) -> Payload:
         text = checked(text)
-        encoding, truncated = self.encoding(text)
+        encoding = self.encoding(text)
         tokens = [
             self._token(text, index, encoding.ids[index], encoding.tokens[index], *encoding.offsets[index])
             for index, is_special in enumerate(encoding.special_tokens_mask)
             if not is_special
         ]
-        ids = np.array(encoding.ids, dtype=np.int64)
-        return Payload(ids, len(ids), truncated, context=tokens)
+        return self.of_encoding(encoding, tokens)
 
     def payloads(self, values: Sequence[object]) -> list[Payload | InstanceError]:
-        return [self._payload(value) for value in values]
+        return [self._tried(value) for value in values]
 
-    def _payload(self, text: object) -> Payload | InstanceError:
+    def _tried(self, text: object) -> Payload | InstanceError:
         try:
             return self.payload(text)
         except InstanceError as error:

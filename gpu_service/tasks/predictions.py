@@ -27,18 +27,18 @@ class Prediction(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class Classification(Prediction):
-    """`scores` are those of the best labels, in falling order."""
+    """`scores` are those of the best labels, in falling order: from 0 to 1, or the values of a regression."""
 
     outputs = {"label": "BYTES", "score": "FP32", "scores": "BYTES", "truncated": "BOOL"}
     columns = ("label", "score")
 
     label: str
-    score: Score
+    score: float
     scores: dict[str, float]
 
     @property
-    def confidence(self) -> float:
-        return self.score
+    def confidence(self) -> float | None:
+        return self.score if 0 <= self.score <= 1 else None
 
 
 class Entity(msgspec.Struct, omit_defaults=True):

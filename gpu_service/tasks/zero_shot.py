@@ -12,15 +12,11 @@ from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
 from gpu_service.errors import InstanceError, StartError
 from gpu_service.inputs.payloads import Payload
-from gpu_service.inputs.text import TextInputs, checked
-from gpu_service.networks.packed import PackedPairs
-from gpu_service.networks.padded import PaddedPairs
+from gpu_service.inputs.text import LocatedTextInputs
+from gpu_service.networks import text as networks
 from gpu_service.parameters import Parameters
-from gpu_service.tasks import text as texts
 from gpu_service.tasks.predictions import Classification
 from gpu_service.tasks.task import Network, Task, check_head
-
-GENERIC = ("PreTrainedTokenizerFast", "TokenizersBackend")  # tokenizers that return no segments unless told to
 
 
 class ZeroShotClassification(Task):
@@ -28,18 +24,16 @@ class ZeroShotClassification(Task):
 
     kind = "text"
     prediction = Classification
-    inputs: TextInputs
+    inputs: LocatedTextInputs
 
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
         check_head(checkpoint, "ForSequenceClassification")
         self.labels = checkpoint.labels
         self.entailment = _entailment(checkpoint)
         self.contradiction = -1 if self.entailment == 0 else 0
-        is_packed = PackedPairs.family(checkpoint.config) is not None
-        network = PackedPairs(checkpoint, device) if is_packed else PaddedPairs(checkpoint, device)
+        network = networks.network(checkpoint, device, networks.CLASSIFIER)
         self.network: Network = network
-        self.inputs = TextInputs(checkpoint, network.max_length)
-        self.has_segments = _has_segments(checkpoint)
+        self.inputs = LocatedTextInputs(checkpoint, network.max_length, network.vocabulary)
         self.inputs.tokenizer.enable_truncation(self.inputs.max_length, strategy="only_first")
 
     def payloads(self, values: Sequence[Any], parameters: Sequence[Parameters]) -> Sequence[Payload | InstanceError]:
@@ -56,9 +50,10 @@ class ZeroShotClassification(Task):
             if text not in known:
                 known[text] = self.inputs.tokenizer.encode(text, add_special_tokens=False)
         try:
-            premise, truncated = self.inputs.encoding(checked(value), special=False)
+            premise = self.inputs.encoding(value, special=False)
         except InstanceError as error:
             return error
+        truncated = bool(premise.overflowing)
         parts = []
         for hypothesis in map(known.__getitem__, hypotheses):
             room = self.inputs.max_length - len(hypothesis.ids) - self.inputs.tokenizer.num_special_tokens_to_add(True)
@@ -66,13 +61,11 @@ class ZeroShotClassification(Task):
                 return InstanceError("A label is too long for the model.", "invalid_parameters")
             truncated = truncated or len(premise.ids) > room
             pair = self.inputs.tokenizer.post_process(premise, hypothesis)
-            segments = pair.type_ids if self.has_segments else [0] * len(pair.ids)
-            data = np.array((pair.ids, segments), dtype=np.int64).T
-            parts.append(Payload(data, len(data)))
+            parts.append(self.inputs.of_encoding(pair))
         return Payload(parts[0].data, sum(part.size for part in parts), truncated, parts)
 
     def samples(self, sizes: Sequence[int]) -> list[NDArray[Any]]:
-        return [np.stack((ids, np.zeros_like(ids)), 1) for ids in texts.samples(self.inputs, sizes)]
+        return [self.inputs.sample(size) for size in sizes]
 
     def scores(self, output: Tensor, data: Sequence[NDArray[Any]]) -> Tensor:
         return output.float().softmax(-1)
@@ -95,13 +88,6 @@ class ZeroShotClassification(Task):
 def _softmax(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     powers = np.exp(values - values.max(axis, keepdims=True))
     return np.asarray(powers / powers.sum(axis, keepdims=True))
-
-
-def _has_segments(checkpoint: Checkpoint) -> bool:
-    """Whether transformers' tokenizer would tell the model which of the two texts a token belongs to."""
-    config = checkpoint.read("tokenizer_config.json")
-    names = config.get("model_input_names")
-    return config.get("tokenizer_class") not in GENERIC if names is None else "token_type_ids" in names
 
 
 def _entailment(checkpoint: Checkpoint) -> int:

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
 
-from gpu_service.networks.auto import AutoImageClassifier, AutoTextClassifier
+from gpu_service.networks.auto import AutoImageClassifier
 from gpu_service.networks.bert import PackedClassifier
+from gpu_service.networks.padded import PaddedClassifier
 from gpu_service.networks.resnet import ResidualClassifier
 from gpu_service.networks.vit import VisionClassifier
 from gpu_service.serving.model import Model
@@ -21,7 +22,7 @@ NETWORKS = {
     "distilbert-one-layer": PackedClassifier,
     "bert": PackedClassifier,
     "roberta": PackedClassifier,
-    "electra": AutoTextClassifier,
+    "electra": PaddedClassifier,
     "vit": VisionClassifier,
     "resnet": ResidualClassifier,
     "resnet-bottleneck": ResidualClassifier,

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer
 
 from gpu_service.errors import StartError
-from gpu_service.networks.packed import PackedEncoder
+from gpu_service.networks.bert import PackedEncoder
 from tests.gpu_service.tasks import checkpoints
 from tests.gpu_service.tasks.predicting import together
 

@@ -8,7 +8,7 @@ import pytest
 from transformers import AutoModelForTokenClassification, AutoTokenizer, TokenClassificationPipeline
 
 from gpu_service.errors import StartError
-from gpu_service.networks.packed import PackedTagger
+from gpu_service.networks.bert import PackedTagger
 from gpu_service.serving.model import Model
 from tests.gpu_service.tasks import checkpoints
 from tests.gpu_service.tasks.predicting import together

@@ -6,7 +6,7 @@ import pytest
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, ZeroShotClassificationPipeline
 
 from gpu_service.errors import InstanceError, StartError
-from gpu_service.networks.packed import PackedPairs
+from gpu_service.networks.bert import PackedClassifier
 from gpu_service.parameters import parse
 from gpu_service.serving.model import Model
 from tests.gpu_service.tasks import checkpoints
@@ -29,7 +29,7 @@ def _pair(folder: Path, name: str, labels: list[str]) -> tuple[Model, ZeroShotCl
 @pytest.mark.parametrize("name", [name for name in checkpoints.ENCODERS if name != "xlm-roberta"])
 def test_a_batch_has_the_scores_of_the_pipeline(name: str, order: list[str], tmp_path: Path):
     model, pipeline = _pair(tmp_path, name, order)
-    assert isinstance(model.network, PackedPairs) == (name in checkpoints.PACKED)
+    assert isinstance(model.network, PackedClassifier) == (name in checkpoints.PACKED)
     for labels in (LABELS, LABELS[:1]):
         for multi_label in (False, True):
             options = {"multi_label": multi_label, "hypothesis_template": "It is about {}."}

@@ -1,0 +1,75 @@
+"""Decides how a text model runs: packed, in this service's own code, or padded, through transformers."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gpu_service.checkpoints.checkpoint import Checkpoint
+from gpu_service.checkpoints.device import Device
+from gpu_service.errors import StartError
+from gpu_service.networks import families
+from gpu_service.networks.bert import PackedClassifier, PackedEncoder, PackedTagger, PackedTexts
+from gpu_service.networks.completeness import refuse_mismatched, refuse_missing
+from gpu_service.networks.families import Family
+from gpu_service.networks.padded import PaddedClassifier, PaddedEncoder, PaddedTagger, PaddedTexts
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Both ways to compute the same."""
+
+    packed: type[PackedTexts]
+    padded: type[PaddedTexts]
+
+
+CLASSIFIER = Paths(PackedClassifier, PaddedClassifier)
+TAGGER = Paths(PackedTagger, PaddedTagger)
+ENCODER = Paths(PackedEncoder, PaddedEncoder)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`reason` is for the log."""
+
+    path: Literal["packed", "fallback"]
+    reason: str
+
+
+def network(checkpoint: Checkpoint, device: Device, paths: Paths) -> PackedTexts | PaddedTexts:
+    """Raises StartError when neither path gives the answers that the checkpoint was trained for."""
+    is_packed = decide(checkpoint, paths).path == "packed"
+    return (paths.packed if is_packed else paths.padded)(checkpoint, device)
+
+
+def decide(checkpoint: Checkpoint, paths: Paths = CLASSIFIER) -> Decision:
+    """Packed, where every setting is one that the packed code follows; the weights must then be complete.
+
+    Raises:
+        StartError: neither path can run the checkpoint.
+    """
+    checkpoint.check()
+    config = checkpoint.config
+    if config.get("position_embedding_type", "absolute") != "absolute":
+        raise StartError(
+            f"{checkpoint.folder} has the position_embedding_type {config['position_embedding_type']}, which "
+            "transformers 5 no longer computes: train it again with absolute positions."
+        )
+    names = families.named(config)
+    if names is None:
+        kind = config.get("model_type")
+        if not kind:
+            raise StartError(f"{checkpoint.folder / 'config.json'} has no model_type: add it, such as distilbert.")
+        return Decision("fallback", f"models of the type {kind} run through transformers")
+    if reason := families.unusual(config, names):
+        return Decision("fallback", f"the packed code does not follow {reason}")
+    _check_weights(checkpoint, names, paths.packed)
+    return Decision("packed", f"{names.prefix} with settings that the packed code follows")
+
+
+def _check_weights(checkpoint: Checkpoint, names: Family, packed: type[PackedTexts]) -> None:
+    """Refuses what transformers would fill with random numbers, or could not load either."""
+    expected = packed.shapes(checkpoint, names)
+    shapes = {name.removeprefix(f"{names.prefix}."): shape for name, shape in checkpoint.shapes.items()}
+    refuse_missing(checkpoint, [name for name in expected if name not in shapes])
+    refuse_mismatched(
+        checkpoint, {name: (shapes[name], shape) for name, shape in expected.items() if shapes[name] != shape}
+    )
