@@ -53,6 +53,8 @@ def answer(snapshot: Checkpoint) -> Prediction:
         model = Model(snapshot, device.choose("cpu"))  # as it will be served
     try:
         prediction = _predict(model)
+    except InferenceFailed as error:
+        raise StartError(f"The model {model.key} ({snapshot.folder}) does not answer with a number.") from error
     except Exception as error:  # a model may fail in any way
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise StartError(f"The model {model.key} ({snapshot.folder}) does not answer: {reason}") from error
@@ -66,7 +68,7 @@ def _predict(model: Model) -> Prediction:
     parts = payload.parts or [payload]
     rows = model.launch([part.data for part in parts], [PARAMETERS] * len(parts)).rows()
     if not all(map(model.task.is_finite, rows)):
-        raise InferenceFailed("its scores are not numbers")
+        raise InferenceFailed("The scores are not numbers.")
     return model.task.predict(rows, payload, PARAMETERS)
 
 

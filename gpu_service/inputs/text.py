@@ -19,7 +19,7 @@ from gpu_service.inputs.wordpiece import WordPiece, is_bert
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # texts are prepared in our own threads
 
-Tokens = NDArray[np.int64]  # the ids (tokens,), or ids and segments (2, tokens) where a segment is not 0
+Tokens = NDArray[np.int64]  # the ids (tokens,), or ids and segments (tokens, 2) where a segment is not 0
 
 FEW_CHARACTERS = 4096  # tokenising them takes less time than another thread would add
 PREFIX_PER_TOKEN = 64
@@ -97,7 +97,7 @@ class TextInputs:
                 f"The text has the token {token!r:.100}, which the model does not know.", "invalid_text"
             )
         has_segments = self.has_segments and segments is not None and any(segments)
-        data = np.array((ids, segments) if has_segments else ids, dtype=np.int64)
+        data = np.array((ids, segments), dtype=np.int64).T if has_segments else np.array(ids, dtype=np.int64)
         return Payload(data, len(ids), truncated, context=context)
 
     @property

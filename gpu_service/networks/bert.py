@@ -18,7 +18,7 @@ from gpu_service.networks.attention import Packed, PackedOnGpu
 from gpu_service.networks.families import DEFAULT_EPS, DISTILBERT, HEADS, PAD, ROBERTA, Family, Shape, family, setting
 from gpu_service.networks.transformer import ACTIVATIONS, Layer, Linear, Norm, Weights, encode
 
-Tokens = NDArray[np.int64]  # the ids (tokens,), or ids and segments (2, tokens) where a segment is not 0
+Tokens = NDArray[np.int64]  # the ids (tokens,), or ids and segments (tokens, 2) where a segment is not 0
 
 
 class PackedTexts(ABC):
@@ -74,13 +74,13 @@ class PackedTexts(ABC):
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[Tokens]) -> Tensor:
-        order = sorted(range(len(texts)), key=lambda index: texts[index].shape[-1])  # attention groups equal lengths
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))  # attention groups equal lengths
         sorted_texts = [texts[index] for index in order]
-        lengths = [text.shape[-1] for text in sorted_texts]
+        lengths = [len(text) for text in sorted_texts]
         return self.finish(self._embed(sorted_texts, lengths), self.sequences(lengths, self.device.handle), order)
 
     def _embed(self, texts: Sequence[Tokens], lengths: Sequence[int]) -> Tensor:
-        ids = [text if text.ndim == 1 else text[0] for text in texts]
+        ids = [text if text.ndim == 1 else text[:, 0] for text in texts]
         places = np.concatenate([self.counting[:length] for length in lengths])
         together = np.concatenate(ids)
         if self.pad is not None and (together == self.pad).any():  # a text may contain "<pad>"
@@ -88,7 +88,7 @@ class PackedTexts(ABC):
         sent = self._send(np.stack((together, places)))
         rows = F.embedding(sent[0], self.words).add_(F.embedding(sent[1], self.positions))
         if self.segments is not None and any(text.ndim == 2 for text in texts):
-            segments = [np.zeros_like(text) if text.ndim == 1 else text[1] for text in texts]
+            segments = [np.zeros_like(text) if text.ndim == 1 else text[:, 1] for text in texts]
             rows.add_(F.embedding(self._send(np.concatenate(segments)), self.segments))
         return self.norm(rows)
 

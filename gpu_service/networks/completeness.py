@@ -17,9 +17,14 @@ def refuse_missing(checkpoint: Checkpoint, names: Iterable[str]) -> None:
         return
     listed = ", ".join(missing[:SHOWN]) + (f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else "")
     architecture = (checkpoint.config.get("architectures") or ["model"])[0]
+    if "classification" not in checkpoint.entry.task:
+        raise StartError(
+            f"{checkpoint.folder} lacks weights for {checkpoint.entry.task} ({listed}): choose the task that its "
+            f"{architecture} was trained for, or save it again with save_pretrained()."
+        )
     raise StartError(
-        f"{checkpoint.folder} lacks weights for {checkpoint.entry.task} ({listed}): its {architecture} was trained for "
-        "another task, or its head was not saved; choose that task, or fine-tune it and save it with save_pretrained()."
+        f"{checkpoint.folder} lacks weights of a classifier ({listed}): its {architecture} was not trained to "
+        "classify, or its head was not saved; fine-tune it, and save it with save_pretrained()."
     )
 
 

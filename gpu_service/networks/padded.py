@@ -16,7 +16,7 @@ from gpu_service.errors import StartError
 from gpu_service.networks import pretrained
 from gpu_service.networks.pretrained import first_line
 
-Tokens = NDArray[np.int64]  # the ids (tokens,), or ids and segments (2, tokens)
+Tokens = NDArray[np.int64]  # the ids (tokens,), or ids and segments (tokens, 2)
 Padding = Literal["right", "left", "none"]
 
 UNLIMITED = 4096  # tokens for models without a maximum of their own; attention takes their square
@@ -74,20 +74,20 @@ class PaddedTexts(ABC):
 
     def _group(self, text: Tokens) -> tuple[int, int]:
         """Texts that run together have one group: a length, or as many ends, which encoder-decoders require."""
-        ends = int((text == self.end).sum()) if self.end is not None else 0
-        return (text.shape[-1] if self.padding == "none" else 0, ends)
+        ends = int((text.reshape(len(text), -1)[:, 0] == self.end).sum()) if self.end is not None else 0
+        return (len(text) if self.padding == "none" else 0, ends)
 
     def _run(self, texts: Sequence[Tokens], padding: Padding) -> Tensor:
-        longest = max(text.shape[-1] for text in texts)
+        longest = max(len(text) for text in texts)
         ids = np.full((len(texts), longest), self._pad(texts))
         mask, segments = np.zeros_like(ids), np.zeros_like(ids)
         for row, text in enumerate(texts):
-            length = text.shape[-1]
+            length = len(text)
             at = slice(longest - length, None) if padding == "left" else slice(length)
             mask[row, at] = 1
-            ids[row, at] = text if text.ndim == 1 else text[0]
+            ids[row, at] = text if text.ndim == 1 else text[:, 0]
             if text.ndim == 2:
-                segments[row, at] = text[1]
+                segments[row, at] = text[:, 1]
         inputs = {"input_ids": self._send(ids)}
         if self.takes_mask:
             inputs["attention_mask"] = self._send(mask)
@@ -99,7 +99,7 @@ class PaddedTexts(ABC):
         """The padding token. A model without one reads each text's last token, which padding must not equal."""
         if self.pad is not None:
             return self.pad
-        last = {int(text[..., -1].flat[0]) for text in texts}
+        last = {int(text[-1].flat[0]) for text in texts}
         pad = next(token for token in range(len(last) + 1) if token not in last)
         self.config.pad_token_id = pad
         return pad
@@ -132,7 +132,7 @@ class PaddedTexts(ABC):
         texts = [rng.choice(tokens, min(length, self.max_length)) for length in PROBE_LENGTHS]
         for text in texts:
             text[-1] = text[-1] if self.end is None else self.end
-        return [np.stack((text, np.zeros_like(text))) if self.takes_segments else text for text in texts]
+        return [np.stack((text, np.zeros_like(text)), 1) if self.takes_segments else text for text in texts]
 
     def _send(self, array: NDArray[Any]) -> Tensor:
         tensor = torch.from_numpy(array)
@@ -164,8 +164,8 @@ class PaddedTokens(PaddedTexts):
         return padded.flatten(0, 1)[self._send(np.flatnonzero(mask))]
 
     def _order(self, indices: list[int], texts: Sequence[Tokens], /) -> NDArray[np.int64]:
-        ends = np.cumsum([texts[index].shape[-1] for index in indices])
-        rows = {index: np.arange(end - texts[index].shape[-1], end) for index, end in zip(indices, ends, strict=True)}
+        ends = np.cumsum([len(texts[index]) for index in indices])
+        rows = {index: np.arange(end - len(texts[index]), end) for index, end in zip(indices, ends, strict=True)}
         return np.concatenate([rows[index] for index in range(len(texts))])
 
 

@@ -37,6 +37,7 @@ class Classifier(Task):
     prediction = Classification
 
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
+        self.checkpoint = checkpoint
         self.labels = checkpoint.labels
         self.scoring = checkpoint.scoring
         self.inputs, self.network = self._parts(checkpoint, device)

@@ -34,6 +34,7 @@ class ObjectDetection(Task):
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
         check_head(checkpoint, "ForObjectDetection")
         self.names: dict[str, str] = checkpoint.config.get("id2label") or {}
+        self.checkpoint = checkpoint
         self.labels = checkpoint.labels
         self.network = Detector(checkpoint, device)
         self.inputs = DetectionInputs(checkpoint)

@@ -31,7 +31,7 @@ class FeatureExtraction(Task):
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
         self.labels: list[str] = []
         self.definition = SentenceTransformer.read(checkpoint)
-        encoder = self.definition.encoder
+        encoder = self.checkpoint = self.definition.encoder
         network = text.network(encoder, device, text.ENCODER)
         self.network: Network = network
         self.pooling = Pooling(self.definition.modes, self.definition.steps(device), device)
@@ -46,10 +46,10 @@ class FeatureExtraction(Task):
 
     def scores(self, output: Tensor, data: Sequence[NDArray[Any]]) -> Tensor:
         """The vectors in length 1."""
-        return torch.nn.functional.normalize(self.pooling(output, [tokens.shape[-1] for tokens in data]))
+        return torch.nn.functional.normalize(self.pooling(output, [len(tokens) for tokens in data]))
 
     def reduced(self, output: Tensor, data: Sequence[NDArray[Any]], parameters: Sequence[Parameters]) -> Tensor:
-        return self.pooling(output, [tokens.shape[-1] for tokens in data])
+        return self.pooling(output, [len(tokens) for tokens in data])
 
     def predict(self, rows: Sequence[NDArray[np.float32]], payload: Payload, parameters: Parameters) -> Embedding:
         return Embedding(rows[0].tolist(), truncated=payload.truncated)

@@ -57,6 +57,7 @@ class TokenClassification(Task):
 
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
         check_head(checkpoint, "ForTokenClassification")
+        self.checkpoint = checkpoint
         self.labels = checkpoint.labels
         network = networks.network(checkpoint, device, networks.TAGGER)
         self.network: Network = network
@@ -70,7 +71,7 @@ class TokenClassification(Task):
         return output.float().softmax(-1)
 
     def rows(self, copied: Tensor, data: Sequence[NDArray[Any]]) -> list[Any]:
-        return np.split(copied.numpy(), np.cumsum([tokens.shape[-1] for tokens in data])[:-1])
+        return np.split(copied.numpy(), np.cumsum([len(tokens) for tokens in data])[:-1])
 
     def predict(self, rows: Sequence[Any], payload: Payload, parameters: Parameters) -> Entities:
         tokens: list[Token] = payload.context

@@ -39,6 +39,7 @@ class Task(ABC):
 
     kind: ClassVar[Kind]
     prediction: ClassVar[type[Prediction]]
+    checkpoint: Checkpoint  # whose weights the network runs
     inputs: Inputs
     network: Network
     labels: list[str]

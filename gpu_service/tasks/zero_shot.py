@@ -28,6 +28,7 @@ class ZeroShotClassification(Task):
 
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
         check_head(checkpoint, "ForSequenceClassification")
+        self.checkpoint = checkpoint
         self.labels = checkpoint.labels
         self.entailment = _entailment(checkpoint)
         self.contradiction = -1 if self.entailment == 0 else 0

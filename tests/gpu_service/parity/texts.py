@@ -657,7 +657,7 @@ def check(case: Case, model: Model, expected: list[dict[str, float] | None]) -> 
     for batch in batches:
         rows = model.launch([payloads[index].data for index in batch], [parameters] * len(batch)).rows()
         for index, row in zip(batch, rows, strict=True):
-            scores = model.prediction(row, parameters).scores
+            scores = model.task.predict([row], payloads[index], parameters).scores
             assert scores == pytest.approx(expected[index], abs=TOLERANCE), (case.name, INPUTS[index][:40], len(batch))
     spread = torch.tensor(
         [next(iter(scores.values())) if len(scores) == 1 else max(scores.values()) for scores in expected if scores]
