@@ -48,11 +48,11 @@ class PackedTagger(PackedTokens):
 
 
 class PackedEncoder(PackedTokens):
-    """An encoder without a head; those of a checkpoint are left out."""
+    """An encoder without a head; that of a checkpoint is left out."""
 
     @staticmethod
     def family(config: dict[str, Any]) -> Family | None:
-        return _family(config, "Model", "ForMaskedLM")
+        return _family(config, "Model", "ForMaskedLM", "ForPreTraining", "ForSequenceClassification")
 
     @staticmethod
     def _head(*_: object) -> Callable[[Tensor], Tensor]:

@@ -53,7 +53,7 @@ class Model:
         self.labels = self.task.labels
         self.inputs = self.task.inputs
         self.network = self.task.network
-        self.threads = 1 if checkpoint.dense_weights < SMALL else CORES
+        self.threads = 1 if self.task.dense_weights(checkpoint) < SMALL else CORES
         self.is_compiled = False
 
     @property

@@ -40,6 +40,9 @@ class FeatureExtraction(Task):
         self.pooling = Pooling(self.definition.modes, self.definition.steps(device), device)
         self.inputs = TextInputs(encoder, min(network.max_length, self.definition.max_length or network.max_length))
 
+    def dense_weights(self, checkpoint: Checkpoint) -> int:
+        return self.definition.encoder.dense_weights
+
     def payloads(self, values: Sequence[Any], parameters: Sequence[Parameters]) -> Sequence[Payload | InstanceError]:
         return self.inputs.payloads([self.definition.prepared(value) for value in values])
 

@@ -47,6 +47,10 @@ class Task(ABC):
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
         """Raises StartError when the checkpoint is not made for the task, or cannot be loaded."""
 
+    def dense_weights(self, checkpoint: Checkpoint) -> int:
+        """How many weights each token or pixel is multiplied with."""
+        return checkpoint.dense_weights
+
     def payloads(self, values: Sequence[Any], parameters: Sequence[Parameters]) -> Sequence[Payload | InstanceError]:
         """The payload or error of each instance, with the parameters of each."""
         return self.inputs.payloads(values)

@@ -40,7 +40,9 @@ class ZeroShotClassification(Task):
         self.network: Network = network
         self.inputs = TextInputs(checkpoint, network.max_length)
         self.has_segments = _has_segments(checkpoint)
-        self.inputs.tokenizer.enable_truncation(self.inputs.max_length, strategy="only_first")
+        tokenizer = self.inputs.tokenizer
+        side = (tokenizer.truncation or {}).get("direction", "right")
+        tokenizer.enable_truncation(self.inputs.max_length, strategy="only_first", direction=side)
 
     def payloads(self, values: Sequence[Any], parameters: Sequence[Parameters]) -> Sequence[Payload | InstanceError]:
         known: dict[str, Encoding] = {}
