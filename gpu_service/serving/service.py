@@ -57,7 +57,8 @@ class Service:
         Raises:
             ServiceError: the request fails as a whole: overloaded, stopping, or no model for any instance.
         """
-        if is_quick(instances):
+        is_short = is_quick(instances) and not parameters.labels  # each of which makes another text
+        if is_short:
             prepared = self.preparation.here(instances, model, parameters)
         else:
             self.batcher.admit(len(instances))  # refuse before the work
@@ -71,7 +72,8 @@ class Service:
             gpu_seconds=round(order.device_s, 6),
         )
         chosen = model or first_model(prepared) or self.catalog.first()
-        return Result(outcomes(prepared, order), chosen, timing, order)
+        results = outcomes(prepared, order) if is_short else await asyncio.to_thread(outcomes, prepared, order)
+        return Result(results, chosen, timing, order)
 
     async def run(self, prepared: Sequence[Prepared], *, bulk: bool = False) -> Order:
         """Returns the completed order. Raises Overloaded or Unavailable, unless it is bulk work."""

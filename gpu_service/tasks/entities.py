@@ -109,7 +109,8 @@ class TokenClassification(Task):
 
     def _tagged(self, scores: NDArray[np.float32], word: str, first: Token, last: Token) -> Tagged:
         best = int(scores.argmax())
-        return Tagged(self.labels[best], float(scores[best]), word, first.start, last.end, first.index)
+        label = self.labels[best] if best < len(self.labels) else f"LABEL_{best}"
+        return Tagged(label, min(1.0, float(scores[best])), word, first.start, last.end, first.index)
 
     def _entity(self, group: list[Tagged]) -> Entity:
         score = min(1.0, sum(tagged.score for tagged in group) / len(group))

@@ -35,7 +35,8 @@ class ZeroShotClassification(Task):
         network = networks.network(checkpoint, device, networks.CLASSIFIER)
         self.network: Network = network
         self.inputs = LocatedTextInputs(checkpoint, network.max_length, network.vocabulary)
-        self.inputs.tokenizer.enable_truncation(self.inputs.max_length, strategy="only_first")
+        side = "left" if self.inputs.cuts_start else "right"
+        self.inputs.tokenizer.enable_truncation(self.inputs.max_length, strategy="only_first", direction=side)
 
     def payloads(self, values: Sequence[Any], parameters: Sequence[Parameters]) -> Sequence[Payload | InstanceError]:
         known: dict[str, Encoding] = {}

@@ -140,6 +140,45 @@ def test_a_truncated_text_is_marked(cloud: Cloud, postprocess: FlaskClient) -> N
     assert cloud.only_document()["predictions"] == predictions
 
 
+ENTITY = {"entity_group": "PER", "score": 0.9, "word": "angela", "start": 0, "end": 6}
+TOKEN = {"entity": "B-PER", "index": 1, "score": 0.7, "word": "angela", "start": 0, "end": 6}
+FOUND = {"label": "cat", "score": 0.55, "box": {"xmin": -1, "ymin": 0, "xmax": 10, "ymax": 20}}
+
+
+@pytest.mark.parametrize(
+    ("predictions", "confidence"),
+    [
+        ([{"entities": [ENTITY, TOKEN]}, {"entities": []}], 0.7),
+        ([{"entities": []}], None),
+        ([{"objects": [FOUND, FOUND | {"score": 0.99}]}], 0.55),
+        ([{"embedding": [0.5, -1.5], "truncated": True}], None),
+        ([{"embedding": [0.5]}, BAD], None),
+        ([GOOD, {"entities": [TOKEN]}], 0.7),
+    ],
+)
+def test_every_task_has_a_document_and_confidence_only_where_there_are_scores(
+    cloud: Cloud, postprocess: FlaskClient, predictions: list[dict[str, Any]], confidence: float | None
+) -> None:
+    concluded(postprocess, {"argument": argument(cloud), "prediction": prediction(*predictions)})
+    document = cloud.only_document()
+    assert document["predictions"] == predictions
+    assert document["quality"] == {
+        "confidence": confidence,
+        "high_confidence": False,
+        "requires_review": confidence is not None and confidence < 0.6,
+    }
+
+
+@pytest.mark.parametrize(
+    "broken", [{"entities": [{"word": "a"}]}, {"embedding": []}, {"embedding": ["x"]}, {"objects": 1}]
+)
+def test_a_prediction_of_another_shape_is_refused(
+    cloud: Cloud, postprocess: FlaskClient, broken: dict[str, Any]
+) -> None:
+    body = {"argument": argument(cloud), "prediction": prediction(broken), "lineage": LINEAGE}
+    assert postprocess.post("/", json=body).status_code == 400
+
+
 def test_a_prediction_with_only_errors_is_a_rejection(cloud: Cloud, postprocess: FlaskClient) -> None:
     answer = concluded(postprocess, {"argument": argument(cloud), "prediction": prediction(BAD)})
     assert answer["status"] == "rejected"

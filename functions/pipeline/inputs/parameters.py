@@ -12,7 +12,10 @@ from pipeline.errors import RejectedError
 from pipeline.jobs.job import Model, Parameters
 
 MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
+MAX_LABELS = 100
+MAX_LABEL = 256  # characters
 FREQUENCY = re.compile(r"[A-Za-z0-9-]{1,32}")
+AGGREGATION = re.compile("none|simple|first|average|max")
 DECIMAL = re.compile(r"[.,]")
 
 
@@ -59,7 +62,7 @@ def check(values: Mapping[str, Any]) -> tuple[Model | None, Parameters]:
         convert, description = CHECKS[name]
         try:
             checked[name] = convert(value)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, KeyError) as error:
             raise RejectedError("invalid_parameters", f"{name} must be {description}, not {value!r:.80}.") from error
     model, version = checked.pop("model", None), checked.pop("version", None)
     if version is not None and model is None:
@@ -109,6 +112,24 @@ def _short(length: int) -> Callable[[object], str]:
     return convert
 
 
+def _labels(value: object) -> list[str]:
+    labels = value.split(",") if isinstance(value, str) else value
+    if not isinstance(labels, list) or not 1 <= len(labels) <= MAX_LABELS:
+        raise ValueError
+    return [_short(MAX_LABEL)(label.strip() if isinstance(label, str) else label) for label in labels]
+
+
+def _flag(value: object) -> bool:
+    flags = {"true": True, "false": False}
+    return value if isinstance(value, bool) else flags[str(value).strip().lower()]
+
+
+def _template(value: object) -> str:
+    if "{}" not in (template := _short(1000)(value)):
+        raise ValueError
+    return template
+
+
 _COLUMN = (_short(256), "the name of a column")
 CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "model": (_matching(MODEL), "a model's name"),
@@ -123,4 +144,9 @@ CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "text_column": _COLUMN,
     "image_column": _COLUMN,
     "top_k": (_between(1, 1000), "a whole number from 1 to 1000"),
+    "aggregation": (_matching(AGGREGATION), "none, simple, first, average or max"),
+    "threshold": (_fraction(0, 1), "a number from 0 to 1"),
+    "labels": (_labels, "a list of 1 to 100 labels, or labels separated by commas"),
+    "multi_label": (_flag, "true or false"),
+    "hypothesis_template": (_template, "a sentence with {} in the place of the label"),
 }

@@ -119,7 +119,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Totals of the finished shards."""
+    """Totals of the finished shards; `columns` are those that a CSV result has after the input's."""
 
     shards: frozenset[int] = frozenset()
     records: int = 0
@@ -128,6 +128,7 @@ class Summary:
     inference_ms: float = 0.0
     model: dict[str, Any] | None = None
     device: str | None = None
+    columns: tuple[str, ...] = ADDED_COLUMNS
     revisions: tuple[str, ...] = ()
 
     @property
@@ -188,6 +189,7 @@ def _sum(batch: Batch, outputs: Iterable[tuple[str, Mapping[str, str]]]) -> Summ
         inference_ms=round(sum(summary.get("inference_ms") or 0.0 for summary in shards.values()), 3),
         model=first.get("model"),
         device=first.get("device"),
+        columns=tuple(first.get("columns") or ADDED_COLUMNS),
         revisions=tuple(sorted({summary.get("revision") or "unknown" for summary in shards.values()})),
     )
 

@@ -1,11 +1,12 @@
 """Stages a result's data in the work bucket, from where it is copied once the job's outcome is settled."""
 
 import csv
+import io
 import itertools
 import json
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -37,23 +38,27 @@ def forecast(work: "Bucket", job: Job, points: list[dict[str, Any]]) -> str:
     return name
 
 
-def batch(work: "Bucket", job: Job, batch: Batch, lost: Collection[int], error: Error) -> tuple[str, dict[str, int]]:
+def batch(
+    work: "Bucket", job: Job, batch: Batch, lost: Collection[int], error: Error, columns: Sequence[str]
+) -> tuple[str, dict[str, int]]:
     """Joins the shards' outputs in their order, without reading them.
 
     Args:
         lost: the shards without an output; each of their records gets the error.
+        columns: those that a CSV result has after the input's.
 
     Returns:
         The staged object's name, and the number of records of the lost shards by error code.
     """
-    return _Merge(work, job, batch).run(lost, error)
+    return _Merge(work, job, batch, columns).run(lost, error)
 
 
 class _Merge:
     """One merge under names of its own: concurrent executions of a job never overwrite each other's data."""
 
-    def __init__(self, work: "Bucket", job: Job, batch: Batch) -> None:
+    def __init__(self, work: "Bucket", job: Job, batch: Batch, columns: Sequence[str]) -> None:
         self._work = work
+        self._added = tuple(columns)
         self._job = job
         self._batch = batch
         self._folder = _folder(job)
@@ -67,7 +72,7 @@ class _Merge:
             ):
                 names[shard] = name
                 errors += codes
-            header = [self._batch.names.header] if self._batch.format == "csv" else []
+            header = [self._header()] if self._batch.format == "csv" else []
             sources = [*header, *names.values()]
             while len(sources) > 1:
                 groups = [sources[start : start + MAX_SOURCES] for start in range(0, len(sources), MAX_SOURCES)]
@@ -100,17 +105,26 @@ class _Merge:
             with source.open("rb", chunk_size=CHUNK_BYTES) as lines:
                 yield from map(json.loads, lines)
         except NotFound:
-            row = [""] * self._columns() if self._batch.format == "csv" else []
+            row = [""] * len(self._columns()) if self._batch.format == "csv" else []
             yield from itertools.repeat({"row": row}, len(self._batch.span(shard)))
 
-    def _columns(self) -> int:
-        """The number of the input's columns."""
+    def _header(self) -> str:
+        """The name of the object with the header; preprocess wrote that of a classification."""
+        if self._added == ADDED_COLUMNS:
+            return self._batch.names.header
+        blob = self._blob()
+        blob.upload_from_string(writer.line([*self._columns(), *self._added]), blob.content_type)
+        return str(blob.name)
+
+    def _columns(self) -> list[str]:
+        """The input's columns."""
         header = self._work.blob(self._batch.names.header).download_as_bytes().decode()
-        return len(next(csv.reader([header]))) - len(ADDED_COLUMNS)
+        return next(csv.reader(io.StringIO(header, newline="")))[: -len(ADDED_COLUMNS)]
 
     def _line(self, index: int, fields: dict[str, Any], error: Error) -> str:
         if self._batch.format == "csv":
-            return writer.line([*fields.get("row", ()), "", "", error["code"], ""])
+            added = (error["code"] if column == "error" else "" for column in self._added)
+            return writer.line([*fields.get("row", ()), *added])
         passed_on = {name: fields[name] for name in PASSED_ON if name in fields}
         return json.dumps({"index": index, **passed_on, "error": error}) + "\n"
 

@@ -1,7 +1,7 @@
 """Builds the result documents of predictions, forecasts and batches."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 Fields = dict[str, Any]
 MODEL_FIELDS = ("name", "version", "task", "source", "revision")
-PREDICTION_FIELDS = ("label", "score", "scores", "truncated", "error")
+PREDICTION_FIELDS = ("label", "score", "scores", "entities", "objects", "embedding", "truncated", "error")
+SCORED_FIELDS = ("entities", "objects")  # lists whose items have a score each
 FORECAST_FIELDS = ("series", "backtest")
 
 
@@ -40,7 +41,7 @@ def of_prediction(settings: Settings, job: Job, lineage: Lineage, answer: Fields
         {"predictions": predictions},
         status="partial" if errors else "succeeded",
         model=_model(answer.get("model")),
-        confidence=min(prediction["score"] for prediction in predictions if "score" in prediction),
+        confidence=min(_scores(predictions), default=None),
         gpu_usd_per_second=settings.gpu_usd_per_second,
     )
 
@@ -78,7 +79,7 @@ def of_batch(deployment: Deployment, job: Job, lineage: Lineage, answer: Fields)
     if not summary.shards:
         return failures.document(deployment.settings, job, lineage, error), None
     lost = [shard for shard in range(batch.shards) if shard not in summary.shards]
-    staged, lost_errors = merge.batch(deployment.work, job, batch, lost, error.reason)
+    staged, lost_errors = merge.batch(deployment.work, job, batch, lost, error.reason, summary.columns)
     errors = Counter(summary.errors) + Counter(lost_errors)
     data = _data(deployment.output, job, staged, batch.records, errors)
     data["shards"] = batch.shards
@@ -121,6 +122,15 @@ def _usage(answer: Fields) -> Usage:
 
 def _model(model: Fields | None) -> Fields:
     return {field: (model or {}).get(field) for field in MODEL_FIELDS}
+
+
+def _scores(predictions: list[Fields]) -> Iterator[float]:
+    """Of all predictions; an embedding has none."""
+    for prediction in predictions:
+        if "score" in prediction:
+            yield prediction["score"]
+        for name in SCORED_FIELDS:
+            yield from (item["score"] for item in prediction.get(name, ()))
 
 
 def _pick(fields: Fields, names: tuple[str, ...]) -> Fields:

@@ -366,6 +366,24 @@ def test_a_lost_shard_is_reported_and_replayed_alone(
     assert latest == _object(cloud, document["data"]["uri"])
 
 
+def test_a_table_has_the_columns_that_its_shards_have(
+    cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]]
+) -> None:
+    arg = argument(cloud, "a.csv", 'id,"a ""review""\n"\n1,good\n2,bad\n', "table")
+    batch = cut(arg, 1)
+    gpu.predict(cloud, batch, 0)
+    output = cloud.work.get_blob(f"shards/{arg['job']}/0.out.csv")
+    summary = json.loads(output.metadata["shard-summary"]) | {"columns": ["embedding", "error", "truncated"]}
+    output.metadata = {"shard-summary": json.dumps(summary)}
+    output.upload_from_string('1,good,"[0.5,1.0]",,\n')
+    _, data = conclude(cloud, function("postprocess"), arg, batch, FAILED)
+    assert rows(data) == [
+        ["id", 'a "review"\n', "embedding", "error", "truncated"],
+        ["1", "good", "[0.5,1.0]", "", ""],
+        ["2", "bad", "", "storage_failed", ""],
+    ]
+
+
 def test_a_failed_replay_keeps_the_previous_result(
     cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]]
 ) -> None:
