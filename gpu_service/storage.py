@@ -125,7 +125,7 @@ class Storage:
 def read(uri: str) -> bytes:
     """A whole object. Raises ObjectNotFound, StorageFailed."""
     bucket, _, name = uri.removeprefix("gs://").partition("/")
-    with errors_translated(uri):
+    with errors_explained(uri):
         content: bytes = connect().bucket(bucket).blob(name).download_as_bytes()
     return content
 
@@ -133,14 +133,14 @@ def read(uri: str) -> bytes:
 def folder_exists(uri: str) -> bool:
     """Whether objects lie under a gs:// folder. Raises ObjectNotFound when there is no such bucket; StorageFailed."""
     bucket, prefix = folder(uri)
-    with errors_translated(uri):
+    with errors_explained(uri):
         return any(True for _ in connect().list_blobs(bucket, prefix=prefix, max_results=1))
 
 
 def folders(uri: str) -> list[str]:
     """The names of the folders directly in a gs:// folder. Raises as `folder_exists`."""
     bucket, prefix = folder(uri)
-    with errors_translated(uri):
+    with errors_explained(uri):
         listing = connect().list_blobs(bucket, prefix=prefix, delimiter="/")
         for _ in listing:  # the prefixes are known once all pages are read
             pass
@@ -168,6 +168,17 @@ def errors_translated(name: str) -> Iterator[None]:
         raise GenerationChanged(f"Another writer has changed {name}.") from error
     except (GoogleAPICallError, RetryError, GoogleAuthError, RequestException) as error:
         raise StorageFailed(f"Cloud Storage failed for {name}.") from error
+
+
+@contextmanager
+def errors_explained(name: str) -> Iterator[None]:
+    """As `errors_translated`, with the client's own words, which only the log of a start may have."""
+    try:
+        with errors_translated(name):
+            yield
+    except StorageFailed as error:
+        reason = str(error.__cause__).partition("\n")[0]
+        raise type(error)(f"Cloud Storage failed for {name}: {reason}") from error
 
 
 def _first_bytes(blob: "Blob", size: int) -> bytes:

@@ -22,6 +22,7 @@ BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 LIVE = [block for block in BLOCKS if "emulator env" in block and "--port" not in block]  # servers run by themselves
 SERVERS = re.findall(r"^.* --port \d+$", "\n".join(BLOCKS), re.MULTILINE)
 TARGETS = sorted(set(re.findall(r"\bmake ([a-z-]+)", "\n".join(BLOCKS))))
+OWN_MODEL = [block for block in BLOCKS if "make local MODELS=" in block]
 assert LIVE, "no shell block of the README would be run"
 assert SERVERS, "no server of the README would be started"
 assert TARGETS, "no make target of the README would be checked"
@@ -77,6 +78,21 @@ def wait_for_answer(server: subprocess.Popen[bytes], url: str) -> None:
             time.sleep(0.1)
         else:
             return
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(240)
+def test_the_example_of_an_own_model_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (block,) = OWN_MODEL
+    preparation, _, location = block.replace(".local/mine", str(tmp_path)).rpartition("make local MODELS=")
+    subprocess.run(["bash", "-euo", "pipefail", "-c", preparation], cwd=ROOT, check=True)
+    monkeypatch.setenv("MODELS", location.strip())
+    monkeypatch.delenv("PROFILE", raising=False)
+    with Stack(tmp_path / "state") as stack:
+        stack.start()
+        headers = {"Authorization": f"Bearer {stack.token('gpu-service')}"}
+        answer = httpx.get(f"{stack.addresses['services']['gpu-service']}/models", headers=headers)
+    assert [(model["name"], model["task"]) for model in answer.json()["models"]] == [("reviews", "text-classification")]
 
 
 @pytest.mark.parametrize("target", TARGETS)

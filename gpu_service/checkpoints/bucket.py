@@ -3,6 +3,7 @@
 import base64
 import fcntl
 import hashlib
+import json
 import logging
 import os
 import re
@@ -89,7 +90,7 @@ def _local_name(uri: str) -> str:
 def _listing(uri: str) -> list[File]:
     """The folder's needed objects."""
     bucket, prefix = storage.folder(uri)
-    with storage.errors_translated(uri):
+    with storage.errors_explained(uri):
         blobs = {blob.name.removeprefix(prefix): blob for blob in storage.connect().list_blobs(bucket, prefix=prefix)}
     if not blobs:
         raise StartError(f"There are no objects under {uri}.")
@@ -115,7 +116,8 @@ def _copy(uri: str, found: Sequence[File], copies: Path) -> Path:
     """The complete copy, made unless it exists. Raises _ChangedError."""
     generation = max(generation for _, generation in (file.state for file in found))
     complete, unfinished = copies / str(generation), copies / f".{generation}.partial"
-    if _is_copy(complete, found):
+    record, state = copies / f".{generation}.json", json.dumps([file.state for file in found])
+    if _is_copy(complete, found) and record.is_file() and record.read_text() == state:
         return complete
     began = time.monotonic()
     shutil.rmtree(complete, ignore_errors=True)
@@ -127,6 +129,7 @@ def _copy(uri: str, found: Sequence[File], copies: Path) -> Path:
         raise _ChangedError
     manifest.check(uri, unfinished, [file.name for file in found])
     _remove_others(unfinished, {file.name for file in found})
+    record.write_text(state)
     unfinished.rename(complete)
     fields = {"files": len(found), "bytes": sum(file.size for file in found), "revision": str(generation)}
     logger.info("downloaded", extra=logs.fields(uri=uri, **fields, seconds=round(time.monotonic() - began, 3)))
@@ -134,9 +137,9 @@ def _copy(uri: str, found: Sequence[File], copies: Path) -> Path:
 
 
 def _is_copy(folder: Path, found: Sequence[File]) -> bool:
-    """Whether the folder has these files with their sizes, and no others."""
-    local = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
-    return local == {file.name: file.size for file in found}
+    """Whether the folder has these files with their sizes."""
+    paths = [(folder / file.name, file.size) for file in found]
+    return all(path.is_file() and path.stat().st_size == size for path, size in paths)
 
 
 def _has(folder: Path, file: File) -> bool:
@@ -195,7 +198,7 @@ def _download_slice(name: str, file: File, path: Path, start: int) -> None:
     blob = file.blob.bucket.blob(file.blob.name, generation=file.blob.generation)
     end = min(start + SLICE_BYTES, file.size) - 1
     try:
-        with storage.errors_translated(name), path.open("r+b") as content:
+        with storage.errors_explained(name), path.open("r+b") as content:
             content.seek(start)
             blob.download_to_file(content, start=start, end=end, raw_download=True, checksum=None)
     except ObjectNotFound as error:  # this generation was overwritten or deleted

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from gpu_service import storage
-from gpu_service.errors import StartError
+from gpu_service.errors import ObjectNotFound, StartError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # a name and a version are segments of URLs
 _TYPES: dict[Any, str] = {str: "a string", bool: "true or false", str | None: "a string"}
@@ -49,14 +49,10 @@ def _profiles(models: Path | str) -> dict[str, Any]:
 
 
 def _content(models: Path | str) -> bytes:
-    if isinstance(models, str):
-        return storage.read(models)
     try:
-        return models.read_bytes()
-    except FileNotFoundError as error:
-        raise StartError(
-            f"There is no file {models}; MODELS must be the path or gs:// URI of a models.json."
-        ) from error
+        return storage.read(models) if isinstance(models, str) else models.read_bytes()
+    except (FileNotFoundError, ObjectNotFound) as error:
+        raise StartError(f"There is no file {models}; MODELS is the path or gs:// URI of a models.json.") from error
     except OSError as error:
         raise StartError(f"{models} cannot be read as models.json: {error.strerror}.") from error
 

@@ -27,6 +27,7 @@ APIS = [
     "monitoring",
     "pubsub",
     "run",
+    "secretmanager",
     "serviceusage",
     "storage",
     "workflows",

@@ -91,6 +91,7 @@ def _policy_target(key: str) -> tuple[str, str]:
         "jobs": "job",
         "topics": "topic",
         "subscriptions": "subscription",
+        "secrets": "secret",
         "projects": "project",
     }
     collection, name = key.split("/")[-2:]

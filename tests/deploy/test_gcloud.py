@@ -136,6 +136,26 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         system = inventory.load({**values, "gpu_image": recorded.image(project.google)})
         assert recorded.shape_of(project.google) == shape.plain(shape.expected(system))
 
+    def test_own_models_and_a_token_reach_the_service_and_the_job_without_a_build(self, project: Project):
+        google = project.google
+        values = {"models": "gs://my-models/models.json", "hub_token_secret": "hf-token"}
+        google.resources["secretmanager/v1/projects/my-project/secrets/hf-token"] = {}
+        project.env |= {name.upper(): value for name, value in values.items()}
+        builds = [key for key in google.resources if key.startswith("cloudbuild/")]
+        run = project.run("deploy.sh")
+        assert run.returncode == 0, run.stderr[-3000:]
+        assert [key for key in google.resources if key.startswith("cloudbuild/")] == builds
+        service = recorded.shape_of(google)["service/us-central1/inference-gpu-service"]
+        system = inventory.load({"project_id": "my-project", **values, "gpu_image": recorded.image(google)})
+        assert recorded.shape_of(google).items() >= shape.plain(shape.expected(system)).items()
+        assert service["env"]["HF_TOKEN"] == "secret hf-token:latest"
+        assert project.run("doctor.sh", "--no-smoke").returncode == 0
+        for name in values:
+            del project.env[name.upper()]
+        assert project.run("deploy.sh", "gpu", "job").returncode == 0
+        service = recorded.shape_of(google)["service/us-central1/inference-gpu-service"]
+        assert service["env"].keys() & {"HF_TOKEN", "MODELS"} == {"MODELS"}
+
     def test_the_doctor_finds_nothing_wrong(self, project: Project):
         run = project.run("doctor.sh", "--no-smoke")
         assert run.returncode == 0, run.stdout

@@ -71,6 +71,16 @@ def test_a_second_start_downloads_nothing(model: Folder, downloads: Any):
     assert len(downloads.downloads) == 4
 
 
+def test_a_copy_that_lost_a_file_is_repaired_and_a_file_of_its_own_stays(model: Folder, downloads: Any):
+    copy = bucket.download(model.uri)
+    (copy / "tokenizer.json").write_text("made from vocab.txt")
+    count = len(downloads.downloads)
+    assert bucket.download(model.uri) == copy
+    assert (len(downloads.downloads), (copy / "tokenizer.json").exists()) == (count, True)
+    (copy / "config.json").unlink()
+    assert (bucket.download(model.uri) / "config.json").read_bytes() == CONFIG
+
+
 def test_another_generation_is_another_copy(model: Folder):
     before = bucket.download(model.uri)
     generation = model.write("model.safetensors", WEIGHTS[::-1])
@@ -267,5 +277,13 @@ class TestModelsFile:
         assert registry.load(uri, None).entries[0].source == "owner/name"
 
     def test_a_missing_file_is_reported(self, gcs: storage.Client):
-        with pytest.raises(ObjectNotFound, match=r"There is no object gs://other/nothing/models\.json"):
+        with pytest.raises(
+            StartError, match=r"There is no file gs://other/nothing/models\.json; MODELS is the path or"
+        ):
             registry.load("gs://other/nothing/models.json", None)
+
+    def test_a_refusal_is_reported_in_the_words_of_cloud_storage(self, place: Folder, refuse: Any):
+        uri = self.entries(place, "owner/name")
+        refuse("models.json", 1)
+        with pytest.raises(StorageFailed, match=rf"Cloud Storage failed for {uri}: 403 GET"):
+            registry.load(uri, None)
