@@ -234,6 +234,7 @@ class Emulator:
         """Apply the lifecycle rules of buckets and the retention of subscriptions once an hour."""
         while True:
             try:
+                await asyncio.to_thread(self.storage.sweep)
                 self.pubsub.expire()
                 await asyncio.to_thread(self.storage.expire, datetime.now(UTC))
             except DiskError as error:

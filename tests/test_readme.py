@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from emulator import ports
 from emulator.process import Stack
 
 ROOT = Path(__file__).parents[1]
@@ -58,9 +58,7 @@ def test_a_block_for_a_running_stack_succeeds(block: str, shell: dict[str, str])
 @pytest.mark.stack
 @pytest.mark.parametrize("command", SERVERS)
 def test_a_server_started_by_hand_answers(command: str, shell: dict[str, str]):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = ports.choose({}, ["server"])["server"]
     argv = shlex.split(re.sub(r"--port \d+", f"--port {port}", command))
     with subprocess.Popen(argv, cwd=ROOT, env=shell, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
         try:

@@ -73,7 +73,6 @@ class Store:
         self.multipart_uploads = MultipartUploads(self._database, self.contents, self.objects, clock)
         self.notifications = Notifications(self._database)
         self.policies = Policies(self._database, project)
-        self._sweep()
 
     def outbox(self, after: int = 0, limit: int = 100) -> list[Change]:
         """The oldest changes that are not acknowledged and whose id is greater than `after`."""
@@ -93,6 +92,20 @@ class Store:
         expired = expire(self._database, self.objects, self.multipart_uploads, now)
         self._database.shrink()
         return expired
+
+    def sweep(self) -> None:
+        """Remove the contents that a process left which died; takes seconds with many objects, beside other work."""
+        statement = "SELECT content FROM uploads WHERE content != '' UNION SELECT content FROM parts"
+        with self._database.reading() as view:
+            uploads = {row["content"] for row in view.execute(statement)}
+
+        def known(first: str, end: str) -> set[str]:
+            """The contents in a range of ids; memory stays small whatever the number of objects."""
+            with self._database.reading() as view:
+                rows = view.execute("SELECT content FROM objects WHERE content >= ? AND content < ?", first, end)
+                return uploads | {row["content"] for row in rows}
+
+        self.contents.sweep(known)
 
     def close(self) -> None:
         """Release the folder; a temporary one is removed."""
@@ -117,15 +130,3 @@ class Store:
         except Exception:
             # The write is committed whatever its listener does, and the outbox still has the change.
             logger.exception("change hook failed", extra={"change": entry.id})
-
-    def _sweep(self) -> None:
-        with self._database.reading() as view:
-            statement = "SELECT content FROM uploads WHERE content != '' UNION SELECT content FROM parts"
-            uploads = {row["content"] for row in view.execute(statement)}
-
-            def known(first: str, end: str) -> set[str]:
-                """The contents in a range of ids; memory stays small whatever the number of objects."""
-                rows = view.execute("SELECT content FROM objects WHERE content >= ? AND content < ?", first, end)
-                return uploads | {row["content"] for row in rows}
-
-            self.contents.sweep(known)

@@ -6,6 +6,7 @@ The functions have these rules too (pipeline/formats/text.py), in code of their 
 import codecs
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 BYTE_ORDER_MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -59,7 +60,7 @@ def _wide(sample: bytes, *, is_whole: bool) -> Iterator[str]:
 def _narrow(sample: bytes) -> Iterator[str]:
     """UTF-8; else cp1252, which most old Western texts are in, or the best guess among other encodings."""
     yield "utf-8"
-    if len(CONTROLS.findall(sample.decode("latin-1"))) > MAX_CONTROLS * len(sample):
+    if not _is_legible(sample.decode("latin-1")):
         return
     if _is_western(sample):
         yield "cp1252"
@@ -87,4 +88,10 @@ def _decoded(data: bytes, codec: str, *, is_whole: bool) -> str | None:
         text = codecs.getincrementaldecoder(codec)().decode(data, final=is_whole)
     except (UnicodeError, LookupError):
         return None
-    return text if len(CONTROLS.findall(text)) <= MAX_CONTROLS * len(text) else None
+    return text if _is_legible(text) else None
+
+
+def _is_legible(text: str) -> bool:
+    """Whether hardly any characters are controls; stops at the first that is too many."""
+    most = int(MAX_CONTROLS * len(text))
+    return next(islice(CONTROLS.finditer(text), most, None), None) is None

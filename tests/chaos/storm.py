@@ -19,6 +19,7 @@ from google.cloud import pubsub_v1, storage
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from emulator.process import Stack
+from tests.chaos import evidence
 from tests.chaos.inputs import Life, Sent
 from tests.chaos.ledger import Audit, Ledger
 
@@ -28,6 +29,7 @@ ON_UPLOAD = "eventarc-us-central1-on-upload"  # the topic of its trigger
 PATIENT = DEFAULT_RETRY.with_timeout(300)  # while the emulator restarts
 CRASH_EVERY_S = (8, 25)
 LONGEST_BACKOFF_S = 10  # of the stack's triggers
+UNCHANGED_S = 90  # while the storm rages, after which its end may change more
 COLLECT: dict[str, Any] = {"collect": {}}
 ORDERS: tuple[dict[str, Any], ...] = (COLLECT, {"sweep": {}}, {"replay": {}}, {"replay": {"partial": True}})
 COLLECTIONS = 3  # per sweep and replay
@@ -50,6 +52,7 @@ class Storm:
         self.publisher = pubsub_v1.PublisherClient()
         self.faults: Counter[str] = Counter()  # of proxies that died with the emulator
         self.next_pulse, self.pulses = 0.0, 0
+        self.announced: dict[str, list[str]] = {}  # `<topic> <message id>` by document
 
     @property
     def chaos(self) -> str:
@@ -64,14 +67,19 @@ class Storm:
         return max(0, self.kills - sum(count for fault, count in self.counts().items() if "random point" in fault))
 
     def rage(self, lives: Iterable[Life], timeout_s: float) -> None:
-        """Lets the faults rage until all is done and every generation has a document, or until the timeout."""
+        """Lets the faults rage until all is done and every generation has a document, or until the timeout.
+
+        Ends too when all is done and nothing has changed for a while: a document is missing that comes, if ever, only
+        in the calm.
+        """
         bucket = self.client.bucket(INPUT)
         bucket.notification("uploads", "local-project", blob_name_prefix="collected/").create()
         self._begin()
+        self.unchanged_until, self.last_missing = float("inf"), [""]
         give_up, crash_at = time.monotonic() + timeout_s, time.monotonic() + self.dice.uniform(*CRASH_EVERY_S)
         with ThreadPoolExecutor(UPLOADERS) as pool:
             living = [pool.submit(self._live, life) for life in lives]
-            while not self._is_done(living) and time.monotonic() < give_up:
+            while not self._is_done(living) and time.monotonic() < min(give_up, self.unchanged_until):
                 self.pulse()
                 if self.crashes and time.monotonic() > crash_at:
                     self._crash()
@@ -84,24 +92,44 @@ class Storm:
         """Ends the faults, then announces a part of the generations once more."""
         httpx.post(self.chaos + "/calm", timeout=30)
         self._announce_again(len(self.ledger.sent) // 10)
-        self.next_pulse = 0.0
-        self.pulse()
+        self._order(*ORDERS)
 
     def wait(self, done: Callable[[Audit], bool], timeout_s: float) -> Audit:
-        """The documents once they are as they should be, or after the timeout."""
-        give_up = time.monotonic() + timeout_s
-        while not done(audit := self.ledger.audit()) and time.monotonic() < give_up:
-            self.pulse()
-            time.sleep(0.5 + len(self.ledger.sent) / 1000)  # polling loads the store
-        return audit
+        """The documents once they are as they should be, or nothing can change them any more, or after the timeout.
+
+        Nothing can when a round of all orders has been carried out and the problems are still the same.
+        """
+        give_up, before = time.monotonic() + timeout_s, None
+        while True:
+            self._wait_until_still(done, give_up)
+            audit = self.ledger.audit()
+            now = audit.problems, evidence.uncollected(self.stack.data)
+            if done(audit) or now == before or time.monotonic() > give_up:
+                return audit
+            before = now
+            self._order(*ORDERS)
 
     def wait_until_quiet(self, timeout_s: float) -> None:
         """Waits until nothing happens for longer than any event is put off, or until the timeout."""
-        give_up = time.monotonic() + timeout_s
-        while (
-            time.monotonic() < give_up and httpx.get(self.chaos + "/quiet", timeout=30).json() < LONGEST_BACKOFF_S + 2
-        ):
-            time.sleep(0.5)
+        self._wait_until_still(lambda _: False, time.monotonic() + timeout_s)
+
+    def evidence(self, audit: Audit) -> dict[str, Any]:
+        """What is known of each missing document."""
+        data = self.stack.data
+        return {
+            document: evidence.of_document(data, self.client, INPUT, document, self.announced.get(document, []))
+            for document in audit.missing
+        }
+
+    def _wait_until_still(self, done: Callable[[Audit], bool], give_up: float) -> None:
+        """Waits until no message, execution or call is under way, or all is done."""
+        while time.monotonic() < give_up:
+            self.stack.check()
+            quiet_s = httpx.get(self.chaos + "/quiet", timeout=30).json()
+            is_still = quiet_s > LONGEST_BACKOFF_S + 2 and not evidence.at_work(self.stack.data)
+            if is_still or done(self.ledger.audit()):
+                return
+            time.sleep(0.5 + len(self.ledger.sent) / 1000)  # polling loads the store
 
     def pulse(self) -> None:
         """From time to time: overlapping orders, as of two schedulers, and events out of order."""
@@ -110,7 +138,10 @@ class Storm:
             return
         self.next_pulse = time.monotonic() + self.pulse_every_s / COLLECTIONS
         self.pulses += 1
-        for order in (COLLECT,) if self.pulses % COLLECTIONS else ORDERS:
+        self._order(*((COLLECT,) if self.pulses % COLLECTIONS else ORDERS))
+
+    def _order(self, *orders: dict[str, Any]) -> None:
+        for order in orders:
             for _ in range(2):
                 self._publish("messages", json.dumps(order).encode())
                 self.deeds[f"ordered: {next(iter(order))}"] += 1
@@ -124,7 +155,10 @@ class Storm:
                 life.result()  # raises its error
         if self.crashes or not all(life.done() for life in living) or self.kills_left():
             return False
-        return not self.ledger.audit().missing
+        missing = self.ledger.audit().missing
+        if missing != self.last_missing:
+            self.last_missing, self.unchanged_until = missing, time.monotonic() + UNCHANGED_S
+        return not missing
 
     def _crash(self) -> None:
         """Kills the emulator with its process group, and starts it again on the same data."""
@@ -202,8 +236,11 @@ class Storm:
             "objectId": name,
             "objectGeneration": str(generation),
         }
-        self._publish(topic, json.dumps(resource).encode(), **attributes)
+        message = self._publish(topic, json.dumps(resource).encode(), **attributes)
+        self.announced.setdefault(f"{name}/{generation}", []).append(f"{topic} {message}")
 
-    def _publish(self, topic: str, data: bytes, **attributes: Any) -> None:
+    def _publish(self, topic: str, data: bytes, **attributes: Any) -> str:
+        """Returns the message's id."""
         path = self.publisher.topic_path("local-project", topic)
-        self.publisher.publish(path, data, **attributes).result(timeout=300)
+        message: str = self.publisher.publish(path, data, **attributes).result(timeout=300)
+        return message

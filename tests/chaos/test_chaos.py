@@ -45,8 +45,28 @@ def undergo(
         storm.wait_until_quiet(timeout_s)
         audit = storm.ledger.audit()
         report(storm, stormy, audit, time.monotonic() - began)
-        assert audit.problems == {}
+        assert (audit.problems, storm.evidence(audit)) == ({}, {})
         assert (storm.crashes, storm.kills_left()) == (0, 0)
+        check_that_a_missing_document_ends_the_wait(storm)
+
+
+def check_that_a_missing_document_ends_the_wait(storm: Storm) -> None:
+    """A generation that nobody announced never gets a document; the storm tells that it waits in vain, and why."""
+    name = "lasting/never-announced.txt"
+    storm.ledger.forged(name, 1)
+    began = time.monotonic()
+    audit = storm.wait(lambda audit: audit.is_settled, timeout_s=600)
+    assert time.monotonic() - began < 120
+    assert audit.missing == [f"{name}/1"]
+    (known,) = storm.evidence(audit).values()
+    assert {key: known[key] for key in ("object", "events", "log", "claim", "outcome", "execution")} == {
+        "object": False,
+        "events": [],
+        "log": [],
+        "claim": None,
+        "outcome": None,
+        "execution": [],
+    }
 
 
 def report(storm: Storm, stormy: Audit, audit: Audit, took_s: float) -> None:

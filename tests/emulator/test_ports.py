@@ -1,5 +1,7 @@
 import asyncio
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -28,6 +30,34 @@ def test_previous_port_is_used_again_unless_it_is_taken() -> None:
         again = ports.choose(previous, ["a", "b"])
     assert again["a"] == previous["a"]
     assert again["b"] != previous["b"]
+
+
+CHOOSER = """
+import sys
+from emulator import ports
+print(ports.choose({"a": int(sys.argv[1])}, ["a"])["a"], flush=True)
+sys.stdin.read()
+"""
+
+
+def test_processes_that_choose_at_the_same_time_get_different_ports() -> None:
+    (mine,) = ports.choose({}, ["a"]).values()  # not bound yet
+    with subprocess.Popen(
+        [sys.executable, "-c", CHOOSER, str(mine)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout
+        theirs = int(other.stdout.readline())
+        assert theirs != mine
+        assert ports.choose({"a": theirs}, ["a"])["a"] != theirs
+        other.kill()
+        other.wait()
+        assert ports.choose({"a": theirs}, ["a"])["a"] == theirs, "a reservation ends with its process"
+
+
+def test_a_port_is_chosen_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "_FREE", range(20000, 20200))
+    chosen = [ports.choose({}, ["a"])["a"] for _ in range(40)]
+    assert len(set(chosen)) == len(chosen)
 
 
 def test_small_writes_are_not_delayed() -> None:

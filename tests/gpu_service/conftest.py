@@ -34,6 +34,7 @@ from transformers import (
     ViTConfig,
 )
 
+from emulator import ports
 from emulator.storage import Store
 from emulator.storage import app as storage_app
 from gpu_service.checkpoints import checkpoint, device
@@ -188,9 +189,8 @@ def client(models_file: Path) -> Iterator[Client]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that no other process of the tests is given."""
+    return ports.choose({}, ["port"])["port"]
 
 
 def command(models: Path, *more: str) -> list[str]:

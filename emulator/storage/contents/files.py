@@ -1,7 +1,7 @@
 """The bytes of objects and unfinished uploads: one file each, in one folder.
 
 A file is complete before a row that refers to it is committed, and is removed after the last such row. A file without a
-row was left by a process that died; the next start removes it.
+row was left by a process that died; a sweep after the next start removes it.
 """
 
 import os
@@ -65,9 +65,12 @@ class Contents:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._created: set[str] | None = set()  # by this process, until a sweep is over
 
     def create(self) -> Writer:
         id = secrets.token_hex(16)
+        if (created := self._created) is not None:
+            created.add(id)
         path = self._path(id)
         with disk.faults(self.folder):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,12 +105,17 @@ class Contents:
             self._path(id).unlink(missing_ok=True)
 
     def sweep(self, known: Callable[[str, str], set[str]]) -> None:
-        """Remove every file whose id is not known; `known` returns the known ids in a range, its end excluded."""
+        """Remove every file whose id is not known, and that this process has not created.
+
+        `known` returns the known ids in a range, its end excluded. Other threads may write meanwhile. A second sweep
+        has nothing to do.
+        """
+        if (created := self._created) is None:
+            return
         for folder in self.folder.glob("??"):
-            ids = known(folder.name, folder.name + _AFTER_DIGITS)
-            for entry in os.scandir(folder):
-                if entry.name not in ids:
-                    Path(entry).unlink()
+            files = {entry.name for entry in os.scandir(folder)}
+            self.remove(files - known(folder.name, folder.name + _AFTER_DIGITS) - created)
+        self._created = None
 
     def _path(self, id: str) -> Path:
         return self.folder / id[:2] / id

@@ -4,6 +4,7 @@ import codecs
 import io
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import IO
 
 from pipeline.errors import RejectedError
@@ -105,7 +106,7 @@ def _wide(sample: bytes, *, whole: bool) -> str:
 
 def _legacy(sample: bytes) -> tuple[str, ...]:
     """The candidates; a short Western text is too little to guess by, and nearly all of those are cp1252."""
-    if len(CONTROLS.findall(sample.decode("latin-1"))) > MAX_CONTROLS * len(sample):
+    if not _is_legible(sample.decode("latin-1")):
         return ()
     if _is_western(sample):
         return ("cp1252",)
@@ -131,7 +132,13 @@ def _reads(sample: bytes, name: str, *, whole: bool) -> bool:
         text = codecs.getincrementaldecoder(name)().decode(sample, final=whole)
     except (UnicodeError, LookupError):
         return False
-    return len(CONTROLS.findall(text)) <= MAX_CONTROLS * len(text)
+    return _is_legible(text)
+
+
+def _is_legible(text: str) -> bool:
+    """Whether hardly any characters are controls; stops at the first that is too many."""
+    most = int(MAX_CONTROLS * len(text))
+    return next(islice(CONTROLS.finditer(text), most, None), None) is None
 
 
 def _decode(data: bytes, name: str, *, whole: bool = True) -> str:
@@ -141,6 +148,6 @@ def _decode(data: bytes, name: str, *, whole: bool = True) -> str:
         raise RejectedError(
             "undecodable", f"The content begins as {name} text but cannot be decoded to its end."
         ) from error
-    if len(CONTROLS.findall(text)) > MAX_CONTROLS * len(text):
+    if not _is_legible(text):
         raise RejectedError("undecodable", "The content has control characters: it is binary, or damaged text.")
     return text

@@ -4,13 +4,13 @@ import csv
 import io
 import itertools
 import json
+import threading
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
-
-from google.api_core.exceptions import NotFound
+from contextlib import nullcontext
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from pipeline.inputs.objects import CHUNK_BYTES
 from pipeline.jobs.batches import ADDED_COLUMNS, Batch
@@ -25,6 +25,9 @@ FORECAST_COLUMNS = ("date", "prediction", "lower", "upper")
 MAX_SOURCES = 32  # of one compose request
 CONCURRENCY = 8
 PASSED_ON = ("id", "uri")  # from a record to its line
+LARGE_BYTES = 1 << 20  # of a record's line
+
+_large = threading.Lock()  # one large record at a time: it may take 600 MB
 
 Error = dict[str, str]
 
@@ -88,25 +91,37 @@ class _Merge:
 
     def _stand_in(self, shard: int, error: Error) -> tuple[str, Counter[str]]:
         """Writes the output of a lost shard: the error for each record."""
-        target = self._blob()
+        source, target = self._work.blob(self._batch.names.input(shard)), self._blob()
         codes: Counter[str] = Counter()
         with target.open("wb", content_type=target.content_type, chunk_size=CHUNK_BYTES) as out:
-            for index, record in enumerate(self._records(shard), self._batch.span(shard).start):
-                fields = record if isinstance(record, dict) else {}
-                reason = fields.get("error") or error  # a record that could not be read has its own
-                out.write(self._line(index, fields, reason).encode())
-                codes[reason["code"]] += 1
+            if source.exists():
+                # The client's own reader splits lines without a buffer.
+                reader = cast(io.RawIOBase, source.open("rb", chunk_size=CHUNK_BYTES))
+                self._replace(io.BufferedReader(reader, CHUNK_BYTES), shard, out, error, codes)
+            else:
+                row = [""] * len(self._columns()) if self._batch.format == "csv" else []
+                for index in self._batch.span(shard):
+                    out.write(self._line(index, {"row": row}, error))
+                    codes[error["code"]] += 1
         return str(target.name), codes
 
-    def _records(self, shard: int) -> Iterator[Any]:
-        """The shard's records, or as many empty ones if the shard itself was deleted."""
-        source = self._work.blob(self._batch.names.input(shard))
-        try:
-            with source.open("rb", chunk_size=CHUNK_BYTES) as lines:
-                yield from map(json.loads, lines)
-        except NotFound:
-            row = [""] * len(self._columns()) if self._batch.format == "csv" else []
-            yield from itertools.repeat({"row": row}, len(self._batch.span(shard)))
+    def _replace(self, lines: IO[bytes], shard: int, out: IO[bytes], error: Error, codes: Counter[str]) -> None:
+        """Writes the error for each of the shard's lines."""
+        for index in itertools.count(self._batch.span(shard).start):
+            start = lines.readline(LARGE_BYTES)
+            if not start:
+                return
+            is_large = len(start) == LARGE_BYTES and not start.endswith(b"\n")
+            with _large if is_large else nullcontext():
+                codes[self._pass_on(start, lines if is_large else None, index, out, error)] += 1
+
+    def _pass_on(self, start: bytes, lines: IO[bytes] | None, index: int, out: IO[bytes], error: Error) -> str:
+        """Writes the error for one record, whose line may continue in `lines`, and returns the error's code."""
+        record = json.loads(start + lines.readline() if lines else start)
+        fields = record if isinstance(record, dict) else {}
+        reason: Error = fields.get("error") or error  # a record that could not be read has its own
+        out.write(self._line(index, fields, reason))
+        return reason["code"]
 
     def _header(self) -> str:
         """The name of the object with the header; preprocess wrote that of a classification."""
@@ -121,12 +136,12 @@ class _Merge:
         header = self._work.blob(self._batch.names.header).download_as_bytes().decode()
         return next(csv.reader(io.StringIO(header, newline="")))[: -len(ADDED_COLUMNS)]
 
-    def _line(self, index: int, fields: dict[str, Any], error: Error) -> str:
+    def _line(self, index: int, fields: dict[str, Any], error: Error) -> bytes:
         if self._batch.format == "csv":
             added = (error["code"] if column == "error" else "" for column in self._added)
-            return writer.line([*fields.get("row", ()), *added])
+            return writer.line([*fields.get("row", ()), *added]).encode()
         passed_on = {name: fields[name] for name in PASSED_ON if name in fields}
-        return json.dumps({"index": index, **passed_on, "error": error}) + "\n"
+        return json.dumps({"index": index, **passed_on, "error": error}).encode() + b"\n"
 
     def _blob(self) -> "Blob":
         blob: Blob = self._work.blob(f"{self._folder}/{uuid.uuid4().hex}.{self._batch.format}")

@@ -1,6 +1,9 @@
 """The store without HTTP: the outbox of changes, lifecycle rules, the lock on the folder."""
 
+import itertools
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -125,6 +128,11 @@ def test_a_restart_finds_all_state_and_removes_orphans(tmp_path: Path) -> None:
     assert files(tmp_path) == 3
     store.close()
     again = Store(tmp_path)
+    assert files(tmp_path) == 3, "the start lists no files, since there may be very many"
+    written: Writer = again.contents.create()
+    again.sweep()
+    assert files(tmp_path) == 3, "the orphan has gone, and the file under way is left"
+    again.objects.drop(written)
     assert files(tmp_path) == 2
     assert again.objects.get("bucket", "a") == stored
     assert again.buckets.get("bucket").fields["labels"] == {"a": "b"}
@@ -134,6 +142,27 @@ def test_a_restart_finds_all_state_and_removes_orphans(tmp_path: Path) -> None:
     assert again.resumable_uploads.finish(upload, 256 * 1024 + 3).fields["contentType"] == "text/x"
     assert again.objects.create("bucket", "a", b"").generation > stored.generation
     again.close()
+
+
+def test_a_sweep_leaves_what_is_written_meanwhile() -> None:
+    store, stop = Store(), threading.Event()
+    store.buckets.create("bucket")
+
+    def write() -> None:
+        for number in itertools.count():
+            store.objects.create("bucket", str(number % 50), b"content")
+            if number > 50 and stop.is_set():
+                return
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        store.sweep()
+        stop.set()
+        writing.result()
+    assert [store.objects.read("bucket", stored.name) for stored in store.objects.listing("bucket").objects] == [
+        b"content"
+    ] * 50
+    store.close()
 
 
 def test_only_one_store_may_use_a_folder(tmp_path: Path) -> None:
