@@ -91,6 +91,7 @@ class Scheduler:
             flow = self.flows[ticket.model, ticket.bulk]
             if not flow.tickets:
                 flow.used = max(flow.used, self._least_used())
+                flow.cost.forget(now)
             ticket.arrived = now
             flow.tickets.append(ticket)
             flow.units += ticket.size
@@ -113,12 +114,13 @@ class Scheduler:
             return 0.0
         return waiting[0].gathering.wait(now, waiting[0].units, waiting[0].cost)
 
-    def charge(self, batch: Batch, seconds: float, now: float) -> None:
-        """Replaces the expected duration of a batch, which has just ended, with the actual one."""
+    def charge(self, batch: Batch, seconds: float, now: float) -> float:
+        """Replaces the expected duration of a batch, which has just ended; returns how often that is its calm time."""
         flow = self.flows[batch.model, batch.bulk]
         flow.gathering.answer(len(batch.tickets), now)
-        flow.cost.learn(flow.cost.units([ticket.size for ticket in batch.tickets]), seconds)
         flow.used += (seconds - batch.seconds) / WEIGHTS[batch.bulk]
+        flow.cost.updated = now
+        return flow.cost.learn(flow.cost.units([ticket.size for ticket in batch.tickets]), seconds)
 
     def _least_used(self) -> float:
         return min((flow.used for flow in self.flows.values() if flow.tickets), default=self._reached)

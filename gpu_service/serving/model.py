@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gpu_service.batching.threads import Threads
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
 from gpu_service.errors import InstanceError
@@ -85,7 +86,7 @@ class Model:
         self.inputs: Inputs
         self.network: Network
         self.inputs, self.network = _parts(checkpoint, device)
-        self.threads = 1 if checkpoint.dense_weights < SMALL else CORES
+        self.threads = Threads(1 if checkpoint.dense_weights < SMALL else CORES, fixed=device.is_cuda)
         self.is_compiled = False
 
     @property
@@ -110,7 +111,10 @@ class Model:
     def set_threads(self) -> None:
         """Sets how many threads the calling thread's computations use."""
         if not self.device.is_cuda:
-            torch.set_num_threads(self.threads)
+            torch.set_num_threads(self.threads.count)
+
+    def ran(self, slowness: float) -> None:
+        self.threads.ran(slowness)
 
     def scores(self, logits: Tensor) -> Tensor:
         """Probabilities in float32: over all labels, or of each label by itself."""
