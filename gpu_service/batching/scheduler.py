@@ -153,8 +153,8 @@ def _used(flow: Flow) -> float:
 def _oldest(flow: Flow) -> list[Ticket]:
     """Tickets in order of arrival: without padding, another order gains nothing."""
     chosen = [flow.tickets.popleft()]
-    units = chosen[0].size
-    while flow.tickets and units + flow.tickets[0].size <= flow.cost.budget:
+    units, budget = chosen[0].size, flow.cost.budget
+    while flow.tickets and units + flow.tickets[0].size <= budget:
         chosen.append(flow.tickets.popleft())
         units += chosen[-1].size
     return chosen
@@ -175,15 +175,15 @@ def _best_range(sizes: Sequence[int], at: int, cost: Cost) -> tuple[int, int]:
     """The range around `at` in sorted sizes with the most units per second."""
     low, high = at, at + 1
     best = (low, high)
-    done = sizes[at]
+    done, budget = sizes[at], cost.budget
     rate = done / cost.seconds(sizes[at])
     while low > 0 or high < len(sizes):
         shorter_is_nearer = low > 0 and (high == len(sizes) or sizes[at] - sizes[low - 1] <= sizes[high] - sizes[at])
         low, high = (low - 1, high) if shorter_is_nearer else (low, high + 1)
         units = (high - low) * sizes[high - 1]
-        if units > cost.budget:
+        if units > budget:
             break
         done += sizes[low] if shorter_is_nearer else sizes[high - 1]
-        if done / cost.seconds(units) >= rate:
-            rate, best = done / cost.seconds(units), (low, high)
+        if (new_rate := done / cost.seconds(units)) >= rate:
+            rate, best = new_rate, (low, high)
     return best
