@@ -6,9 +6,10 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import psutil
@@ -21,6 +22,7 @@ from benchmarks.serving.peers import Peer
 MARK = "SERVING_BENCHMARK"  # in the environment of a server and its descendants
 READY_SECONDS = 180.0
 GRACE_SECONDS = 10.0  # Cloud Run's grace period after SIGTERM
+HOG = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: sum(range(10_000))"  # ends with its parent
 
 
 class StartError(Exception):
@@ -99,6 +101,16 @@ async def serving(peer: Peer, model: str, threads: int) -> AsyncIterator[Server]
         await server.terminate()
     finally:
         server.kill()
+
+
+@contextlib.contextmanager
+def hogs(count: int) -> Iterator[None]:
+    """Keeps `count` other processes busy meanwhile."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            hog = stack.enter_context(subprocess.Popen([sys.executable, "-c", HOG]))
+            stack.callback(hog.kill)
+        yield
 
 
 def marked(process: psutil.Process, mark: str) -> bool:

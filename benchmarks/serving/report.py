@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from benchmarks.serving.ceilings import Ceiling, packed_ceiling
-from benchmarks.serving.load import OK, Summary
+from benchmarks.serving.load import OK, REFUSED, Summary
 from benchmarks.serving.paths import RESULTS
 from benchmarks.serving.peers import OURS
 from benchmarks.serving.results import Measurements, ModelRun, Result
@@ -52,6 +52,7 @@ def markdown(measured: Measurements) -> str:
     parts = [
         "# Serving benchmark",
         f"{facts(measured.machine)}; torch threads {measured.settings['threads']}.",
+        *([f"Beside {hogs} processes that keep a core busy each."] if (hogs := measured.settings["hogs"]) else []),
         f"The load generator alone, against a server that does nothing: {generator} clients (requests/s).",
         *([f"**Provisional, not to be quoted: {'; '.join(doubts(measured))}.**"] if doubts(measured) else []),
         *(section(run) for run in measured.runs),
@@ -115,7 +116,8 @@ def cell(summary: Summary | None, ceiling: float) -> str:
         return "–"
     latency = summary["latency_ms"]
     times = f", {latency['p50']:,.0f} / {latency['p99']:,.0f}" if latency else ""
-    return f"{summary['per_second']:,.1f} ({summary['per_second'] / ceiling:.2f}){times}"
+    refused = f", {count} refused" if (count := summary["outcomes"].get(REFUSED)) else ""
+    return f"{summary['per_second']:,.1f} ({summary['per_second'] / ceiling:.2f}){times}{refused}"
 
 
 def against_best_peer(results: Sequence[Result], clients: Sequence[int]) -> str:
@@ -172,7 +174,8 @@ def line(result: Result) -> str:
 
 
 def save(measured: Measurements) -> list[Path]:
-    return write("serving", measured.machine, json.dumps(asdict(measured), indent=1), markdown(measured))
+    name = "busy" if measured.settings["hogs"] else "serving"
+    return write(name, measured.machine, json.dumps(asdict(measured), indent=1), markdown(measured))
 
 
 def write(name: str, machine: dict[str, Any], as_json: str, as_markdown: str, folder: Path = RESULTS) -> list[Path]:

@@ -97,11 +97,13 @@ async def measure_all(options: argparse.Namespace) -> Measurements:
     began, machine = time.perf_counter(), report.machine()
     for model in options.models:
         models.folder(model)
-    generator = await measure_generator(options.clients, seconds=2.0)
-    progress(f"load generator alone: {generator} requests/s")
-    runs = [await measure_model(model, options) for model in options.models]
+    with process.hogs(options.hogs):
+        generator = await measure_generator(options.clients, seconds=2.0)
+        progress(f"load generator alone: {generator} requests/s")
+        runs = [await measure_model(model, options) for model in options.models]
     settings = {
         "threads": options.threads,
+        "hogs": options.hogs,
         "durations": {model: asdict(options.durations[model]) for model in options.models},
         "open_share": OPEN_SHARE,
         "seconds": round(time.perf_counter() - began),
@@ -125,6 +127,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--threads", type=int, default=process.default_threads(), help="torch threads; all cores by default"
     )
+    parser.add_argument("--hogs", type=int, default=0, help="other processes that keep a core busy each")
     parser.add_argument("--seconds", type=float, help="seconds of each closed-loop cell, including warm-up")
     parser.add_argument("--open-seconds", type=float, help="seconds of the open-loop run")
     parser.add_argument(

@@ -33,6 +33,9 @@ class Runner(Protocol):
 
     def launch(self, data: Sequence[Any], parameters: Sequence[Parameters]) -> Pending: ...
 
+    def ran(self, slowness: float) -> None:
+        """Is told that a batch took `slowness` times as long as on a calm machine."""
+
 
 class Observer(Protocol):
     """Is notified of every batch that ran."""
@@ -181,7 +184,8 @@ class Batcher:
         self._free_since = ended
         units = sum(ticket.size for ticket in batch.tickets)
         with self._work:
-            self.scheduler.charge(batch, seconds, ended)
+            slowness = self.scheduler.charge(batch, seconds, ended)
+        self.runners[batch.model].ran(slowness)
         self.observer.batch(batch, units, [began - ticket.arrived for ticket in batch.tickets], seconds)
         share = seconds / units
         run = Run(batch.model, len(batch.tickets), units, began, ended, seconds)

@@ -91,6 +91,7 @@ class Scheduler:
             flow = self.flows[ticket.model, ticket.bulk]
             if not flow.tickets:
                 flow.used = max(flow.used, self._least_used())
+                flow.cost.forget(now)
             ticket.arrived = now
             flow.tickets.append(ticket)
             flow.units += ticket.size
@@ -113,12 +114,13 @@ class Scheduler:
             return 0.0
         return waiting[0].gathering.wait(now, waiting[0].units, waiting[0].cost)
 
-    def charge(self, batch: Batch, seconds: float, now: float) -> None:
-        """Replaces the expected duration of a batch, which has just ended, with the actual one."""
+    def charge(self, batch: Batch, seconds: float, now: float) -> float:
+        """Replaces the expected duration of a batch, which has just ended; returns how often that is its calm time."""
         flow = self.flows[batch.model, batch.bulk]
         flow.gathering.answer(len(batch.tickets), now)
-        flow.cost.learn(flow.cost.units([ticket.size for ticket in batch.tickets]), seconds)
         flow.used += (seconds - batch.seconds) / WEIGHTS[batch.bulk]
+        flow.cost.updated = now
+        return flow.cost.learn(flow.cost.units([ticket.size for ticket in batch.tickets]), seconds)
 
     def _least_used(self) -> float:
         return min((flow.used for flow in self.flows.values() if flow.tickets), default=self._reached)
@@ -151,8 +153,8 @@ def _used(flow: Flow) -> float:
 def _oldest(flow: Flow) -> list[Ticket]:
     """Tickets in order of arrival: without padding, another order gains nothing."""
     chosen = [flow.tickets.popleft()]
-    units = chosen[0].size
-    while flow.tickets and units + flow.tickets[0].size <= flow.cost.budget:
+    units, budget = chosen[0].size, flow.cost.budget
+    while flow.tickets and units + flow.tickets[0].size <= budget:
         chosen.append(flow.tickets.popleft())
         units += chosen[-1].size
     return chosen
@@ -173,15 +175,15 @@ def _best_range(sizes: Sequence[int], at: int, cost: Cost) -> tuple[int, int]:
     """The range around `at` in sorted sizes with the most units per second."""
     low, high = at, at + 1
     best = (low, high)
-    done = sizes[at]
+    done, budget = sizes[at], cost.budget
     rate = done / cost.seconds(sizes[at])
     while low > 0 or high < len(sizes):
         shorter_is_nearer = low > 0 and (high == len(sizes) or sizes[at] - sizes[low - 1] <= sizes[high] - sizes[at])
         low, high = (low - 1, high) if shorter_is_nearer else (low, high + 1)
         units = (high - low) * sizes[high - 1]
-        if units > cost.budget:
+        if units > budget:
             break
         done += sizes[low] if shorter_is_nearer else sizes[high - 1]
-        if done / cost.seconds(units) >= rate:
-            rate, best = done / cost.seconds(units), (low, high)
+        if (new_rate := done / cost.seconds(units)) >= rate:
+            rate, best = new_rate, (low, high)
     return best

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from gpu_service import logs
+from gpu_service.batching.threads import Threads
 from gpu_service.networks.bert import PackedClassifier
 from gpu_service.networks.transformer import Layer, after_attention
 from gpu_service.networks.vit import VisionClassifier
@@ -30,7 +31,8 @@ def compile_layers(model: Model) -> None:
     if not isinstance(network, PackedClassifier | VisionClassifier):
         logger.warning("models of this architecture are not compiled", extra=logs.fields(model=model.key))
         return
-    model.set_threads()  # compiled code depends on their number
+    model.threads = Threads(model.threads.count, fixed=True)  # compiled code depends on their number
+    model.set_threads()
     layers, expected = network.layers, precision.scores(model)
     torch.compiler.set_stance("default")
     try:

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gpu_service.batching.threads import Threads
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
 from gpu_service.parameters import Parameters
@@ -53,7 +54,8 @@ class Model:
         self.labels = self.task.labels
         self.inputs = self.task.inputs
         self.network = self.task.network
-        self.threads = 1 if self.task.checkpoint.dense_weights < SMALL else CORES
+        most = 1 if self.task.checkpoint.dense_weights < SMALL else CORES
+        self.threads = Threads(most, fixed=device.is_cuda)
         self.is_compiled = False
 
     @property
@@ -79,7 +81,10 @@ class Model:
     def set_threads(self) -> None:
         """Sets how many threads the calling thread's computations use."""
         if not self.device.is_cuda:
-            torch.set_num_threads(self.threads)
+            torch.set_num_threads(self.threads.count)
+
+    def ran(self, slowness: float) -> None:
+        self.threads.ran(slowness)
 
     def describe(self) -> ServedModel:
         entry = self.entry

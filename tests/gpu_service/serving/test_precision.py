@@ -41,10 +41,10 @@ def test_a_model_with_nan_scores_is_not_served(checkpoint: Checkpoint):
 
 
 def test_small_models_run_on_one_thread_and_large_ones_on_all(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch):
-    assert Model(checkpoint, choose("cpu")).threads == 1
+    assert Model(checkpoint, choose("cpu")).threads.count == 1
     monkeypatch.setattr("gpu_service.serving.model.SMALL", 1000)
     monkeypatch.setattr("gpu_service.serving.model.CORES", 2)
-    assert Model(checkpoint, choose("cpu")).threads == 2
+    assert Model(checkpoint, choose("cpu")).threads.count == 2
 
 
 def test_a_damaged_checkpoint_prevents_the_start(checkpoint: Checkpoint, tmp_path: Path):

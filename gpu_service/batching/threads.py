@@ -1,0 +1,78 @@
+"""Chooses how many threads compute a model's batches, while it runs.
+
+On a calm machine more threads are faster. Beside other busy processes fewer may be: threads wait for each other after
+every operation, so each one that is suspended delays them all. Therefore other numbers are tried now and then.
+
+A trial that loses costs time. So it ends with the first batch that is no faster than usual, and after each round of
+trials in vain the next round has twice the distance. A change of speed shows that the load of the machine has changed,
+and brings the next trial forward.
+"""
+
+import math
+
+MARGIN = 1.25  # by which another number of threads must be faster
+TRIAL = 2  # batches that must show it
+SOONEST, LATEST = 4, 512  # batches between two trials
+CHANGED = 1.4  # change of speed that brings the next trial forward
+WEIGHT = 1 / 8  # of one batch in the usual slowness
+WORST = 8.0  # slowness beyond which a batch counts no more
+
+
+class Threads:
+    """The number of threads for one model: `most`, which `fixed` keeps, or its halves down to one."""
+
+    def __init__(self, most: int, *, fixed: bool = False) -> None:
+        self.count = most
+        self._chosen = most
+        self._others = [] if fixed else halves(most)[1:]  # in the order of their trials
+        self._in_vain = 0  # trials since the last change
+        self._interval = self._left = SOONEST  # batches between two trials, and until the next
+        self._usual: float | None = None  # logarithm of the slowness with the chosen number, averaged
+        self._before = 0.0  # the same at the last trial
+        self._trial: list[float] = []  # logarithms of the slowness of the trial's batches
+
+    def ran(self, slowness: float) -> None:
+        """Learns from a batch, which took `slowness` times as long as on a calm machine."""
+        value = math.log(min(slowness, WORST))
+        if self.count == self._chosen:
+            self._observe(value)
+        else:
+            self._judge(value)
+
+    def _observe(self, value: float) -> None:
+        self._usual = value if self._usual is None else self._usual + WEIGHT * (value - self._usual)
+        self._left -= 1
+        if abs(self._usual - self._before) > math.log(CHANGED):
+            self._restart()
+            self._left = 0
+        if self._left <= 0 and self._others:
+            self._before, self._trial = self._usual, []
+            self.count = self._others[0]
+
+    def _judge(self, value: float) -> None:
+        assert self._usual is not None
+        self._trial.append(value)
+        mean = sum(self._trial) / len(self._trial)
+        if mean > self._usual - math.log(MARGIN):
+            self._others.append(self._others.pop(0))
+            self._lose()
+        elif len(self._trial) == TRIAL:
+            self._others[0], self._chosen = self._chosen, self.count
+            self._usual = self._before = mean
+            self._restart()
+
+    def _lose(self) -> None:
+        self.count = self._chosen
+        self._in_vain += 1
+        if self._in_vain % len(self._others) == 0:
+            self._interval = min(2 * self._interval, LATEST)
+        self._left = self._interval
+
+    def _restart(self) -> None:
+        self._in_vain = 0
+        self._interval = self._left = SOONEST
+
+
+def halves(most: int) -> list[int]:
+    """`most`, half of it, and so on down to one."""
+    return [most >> shift for shift in range(most.bit_length())]
