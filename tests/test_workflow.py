@@ -25,10 +25,10 @@ JOB = {
     "input": {"bucket": "in", "name": "cat.png", "generation": "17", "size": 9, "content_type": "image/png"},
     "kind": "image",
     "model": None,
-    "parameters": {"top_k": 3},
+    "parameters": {"top_k": 3, "text_column": "not for the GPU service"},
     "trace": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 }
-PREPARED = {"mode": "single", "instances": [{"text": "hello"}], "revision": "preprocess-1"}
+PREPARED = {"mode": "single", "instances": [{"text": "hello"}], "parameters": {"top_k": 3}, "revision": "preprocess-1"}
 PREDICTION = {"predictions": [{"label": "cat", "score": 0.9}], "timing": {"gpu_seconds": 0.1}, "revision": "gpu-1"}
 SUMMARY = {"records": 10, "failed": {}, "revision": "gpu-1"}
 DONE = {"status": "succeeded", "document": "gs://out/doc.json", "job": JOB["job"]}
@@ -196,6 +196,7 @@ def test_a_batch_predicts_every_shard_and_passes_on_their_location():
             "output": f"gs://work/shards/7/{shard}.out.csv",
             "offset": 10 * shard,
             "format": "csv",
+            "labels": "gs://work/shards/7/labels.json",
             "model": "sentiment",
             "version": "2",
             "parameters": {"top_k": 1},

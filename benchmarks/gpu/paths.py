@@ -74,10 +74,10 @@ def service(options: argparse.Namespace) -> dict[str, Any]:
 async def _service(options: argparse.Namespace) -> dict[str, Any]:
     instances = [*INSTANCES, *(_picture(shade) for shade in range(0, 256, 32))]
     async with serving(Settings(profile="starter", device="cpu")) as (plain, _):
-        expected = (await plain.predict(instances, None, DEFAULTS)).outcomes
+        expected = (await plain.predict(instances, None, {})).outcomes
     async with serving(Settings(profile="starter", device=options.device)) as (tested, metrics):
-        together = (await tested.predict(instances, None, DEFAULTS)).outcomes
-        results = await asyncio.gather(*(tested.predict([each], None, DEFAULTS) for each in instances))
+        together = (await tested.predict(instances, None, {})).outcomes
+        results = await asyncio.gather(*(tested.predict([each], None, {}) for each in instances))
         text = metrics.text().decode()
         formats = {key: str(model.device.dtype) for key, model in tested.catalog.models.items()}
     alone = [result.outcomes[0] for result in results]
@@ -157,7 +157,7 @@ class Halvings(logging.Handler):
 
 
 async def _run(batcher: Batcher, model: Model, texts: list[Any]) -> list[Any]:
-    order = Order(asyncio.get_running_loop().create_future(), DEFAULTS, [None] * len(texts))
+    order = Order(asyncio.get_running_loop().create_future(), [DEFAULTS] * len(texts), [None] * len(texts))
     tickets = [
         Ticket(model.key, ids, len(ids), float("inf"), bulk=True, owner=order, index=index)
         for index, ids in enumerate(texts)

@@ -12,6 +12,8 @@ locals {
     service_prefix     = var.service_prefix
     gpu_image          = local.image
     gpu_profile        = var.gpu_profile
+    gpu_parameters     = var.gpu_parameters
+    max_tokens         = var.max_tokens
     gpu_regions        = jsonencode(local.gpu_regions)
     gpu_region         = local.gpu_regions[0]
     gpu_type           = var.gpu_type

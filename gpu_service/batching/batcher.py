@@ -163,7 +163,7 @@ class Batcher:
 
     def _send(self, batch: Batch) -> Pending:
         tickets = batch.tickets
-        parameters = [ticket.owner.parameters for ticket in tickets]
+        parameters = [ticket.owner.parameters[ticket.index] for ticket in tickets]
         return self.runners[batch.model].launch([ticket.data for ticket in tickets], parameters)
 
     def _finish(self, running: Launched) -> None:

@@ -1,6 +1,7 @@
 """A request's instances while they are in the batcher, and the batches that ran them."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,7 @@ class Order:
     """
 
     done: asyncio.Future[None]
-    parameters: Parameters
+    parameters: Sequence[Parameters | None]  # of each instance; None for one that cannot run
     outcomes: list[Any]
     left: int = 0
     runs: list[tuple[Run, float]] | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -12,7 +12,10 @@ Task = Literal["text-classification", "image-classification"]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One model; `source` is a folder (relative to models.json) or a repository of the Hugging Face hub."""
+    """One model; `source` is a folder (relative to models.json) or a repository of the Hugging Face hub.
+
+    `parameters` and `thresholds` are defaults for its requests; gpu_service/parameters.py checks them.
+    """
 
     name: str
     version: str = "1"
@@ -20,6 +23,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     revision: str | None = None
     default: bool = False
+    parameters: dict[str, Any] = {}
+    thresholds: dict[str, float] = {}
 
 
 class Registry:

@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -60,6 +62,26 @@ class TextInputs:
             ids, surplus = _split(encoding)
             payloads[index] = Payload(np.array(ids, dtype=np.int64), len(ids), surplus > 0)
         return payloads
+
+    def shortened(self, payload: Payload, max_length: int) -> Payload:
+        """The payload with at most `max_length` tokens, of which the special ones are kept."""
+        ids, surplus = payload.data, len(payload.data) - max_length
+        if surplus <= 0:
+            return payload
+        before, after = self._special
+        is_left = (self.tokenizer.truncation or {}).get("direction") == "left"
+        first = before + surplus if is_left else before
+        last = len(ids) - after - (0 if is_left else surplus)
+        data = np.concatenate((ids[:before], ids[first:last], ids[len(ids) - after :]))
+        return replace(payload, data=data, size=len(data), truncated=True)
+
+    @cached_property
+    def _special(self) -> tuple[int, int]:
+        """How many special tokens stand before a text's own, and how many after them."""
+        own = self.tokenizer.encode("a", add_special_tokens=False).ids
+        ids = self.tokenizer.encode("a").ids
+        before = next((at for at in range(len(ids)) if ids[at : at + len(own)] == own), 0)
+        return before, max(0, len(ids) - before - len(own))
 
     @property
     def _prefix(self) -> int:

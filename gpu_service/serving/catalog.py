@@ -33,9 +33,15 @@ class Catalog:
         return self._served(self.registry.default(TASKS[kind]))
 
     @property
+    def defaults(self) -> list[Model]:
+        """Every task's default model."""
+        tasks = sorted({entry.task for entry in self.registry.entries})
+        return [self._served(self.registry.default(task)) for task in tasks]
+
+    @property
     def default_keys(self) -> list[str]:
         """Of every task's default model, sorted."""
-        return sorted({self._served(self.registry.default(entry.task)).key for entry in self.registry.entries})
+        return sorted(model.key for model in self.defaults)
 
     def first(self) -> Model:
         """What a response names when no model ran."""

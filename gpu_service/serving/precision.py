@@ -8,6 +8,7 @@ import torch
 from gpu_service import logs
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
+from gpu_service.parameters import DEFAULTS, Parameters
 from gpu_service.serving.model import Model, samples
 
 logger = logging.getLogger(__name__)
@@ -16,19 +17,19 @@ TOLERANCE = 0.02  # for scores in two formats
 SIZES = [8, 16, 32]
 
 
-def load(checkpoint: Checkpoint, device: Device) -> Model:
+def load(checkpoint: Checkpoint, device: Device, defaults: Parameters = DEFAULTS) -> Model:
     """The model in the device's format if its scores agree with float32, else in bfloat16 or float32."""
     if device.dtype == torch.float32:
-        return Model(checkpoint, device)
+        return Model(checkpoint, device, defaults)
     reference = scores(Model(checkpoint, replace(device, dtype=torch.float32)))
     for dtype in dict.fromkeys((device.dtype, torch.bfloat16)):
-        model = Model(checkpoint, replace(device, dtype=dtype))
+        model = Model(checkpoint, replace(device, dtype=dtype), defaults)
         difference = float((scores(model) - reference).abs().max())
         if difference <= TOLERANCE:  # False for NaN
             return model
         fields = logs.fields(model=model.key, dtype=str(dtype), difference=difference)
         logger.warning("the number format is not precise enough for the model", extra=fields)
-    return Model(checkpoint, replace(device, dtype=torch.float32))
+    return Model(checkpoint, replace(device, dtype=torch.float32), defaults)
 
 
 @torch.inference_mode()

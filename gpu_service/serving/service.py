@@ -3,15 +3,15 @@
 import asyncio
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gpu_service.batching.batcher import Batcher
 from gpu_service.batching.order import Order
 from gpu_service.batching.scheduler import Ticket
-from gpu_service.errors import InferenceFailed, ModelNotFound, ServiceError
-from gpu_service.parameters import Parameters
+from gpu_service.errors import InferenceFailed, InvalidRequest, ModelNotFound, ServiceError
+from gpu_service.parameters import Requested, check_tasks, described
 from gpu_service.serving.catalog import Catalog
 from gpu_service.serving.model import Model, Row
 from gpu_service.serving.predictions import Outcome, Timing
@@ -21,12 +21,16 @@ from gpu_service.storage import Storage
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One outcome for each instance, in order; `model` is that of the first instance that has one."""
+    """One outcome for each instance, in order; `model` is that of the first instance that has one.
+
+    `parameters` are the values that shaped that model's predictions, apart from what instances have by themselves.
+    """
 
     outcomes: list[Outcome]
     model: Model
     timing: Timing
     order: Order
+    parameters: Mapping[str, Any]
 
 
 class Service:
@@ -51,30 +55,36 @@ class Service:
         self.active_shards = 0
         self.preparation = Preparation(catalog, storage)
 
-    async def predict(self, instances: Sequence[Any], model: Model | None, parameters: Parameters) -> Result:
+    async def predict(self, instances: Sequence[Any], model: Model | None, requested: Requested) -> Result:
         """Predicts on the instances of one request.
 
         Raises:
-            ServiceError: the request fails as a whole: overloaded, stopping, or no model for any instance.
+            ServiceError: the request fails as a whole: overloaded, stopping, no model for any instance, or a parameter
+                that applies to none.
         """
         if is_quick(instances):
-            prepared = self.preparation.here(instances, model)
+            prepared = self.preparation.here(instances, model, requested)
         else:
             self.batcher.admit(len(instances))  # refuse before the work
-            prepared = await self.preparation.in_threads(instances, model)
+            prepared = await self.preparation.in_threads(instances, model, requested)
         if all(isinstance(item, ModelNotFound) for item in prepared):
             raise prepared[0]  # type: ignore[misc]
-        order = await self.run(prepared, parameters)
+        if "score_columns" in requested:
+            raise InvalidRequest("score_columns applies to shards in CSV alone.", "invalid_parameters")
+        check_tasks(requested, {item[0].entry.task for item in prepared if isinstance(item, tuple)})
+        order = await self.run(prepared)
         timing = Timing(
             queue_ms=round(1000 * max(0.0, order.queue_s), 3),
             inference_ms=round(1000 * order.batch_s, 3),
             gpu_seconds=round(order.device_s, 6),
         )
         chosen = model or first_model(prepared) or self.catalog.first()
-        return Result(outcomes(prepared, order), chosen, timing, order)
+        shaping = described(chosen.effective(requested), chosen.entry.task)
+        return Result(outcomes(prepared, order), chosen, timing, order, shaping)
 
-    async def run(self, prepared: Sequence[Prepared], parameters: Parameters, *, bulk: bool = False) -> Order:
+    async def run(self, prepared: Sequence[Prepared], *, bulk: bool = False) -> Order:
         """Returns the completed order. Raises Overloaded or Unavailable, unless it is bulk work."""
+        parameters = [item[2] if isinstance(item, tuple) else None for item in prepared]
         order = Order(asyncio.get_running_loop().create_future(), parameters, list(prepared))
         order.runs = [] if self.is_traced and not bulk else None
         deadline = math.inf if bulk else time.monotonic() + self.deadline_s
@@ -99,16 +109,16 @@ def first_model(prepared: Sequence[Prepared]) -> Model | None:
 
 def outcomes(prepared: Sequence[Prepared], order: Order) -> list[Outcome]:
     """The prediction or error of each instance of a completed order."""
-    return [_outcome(item, row, order.parameters) for item, row in zip(prepared, order.outcomes, strict=True)]
+    return [_outcome(item, row) for item, row in zip(prepared, order.outcomes, strict=True)]
 
 
-def _outcome(item: Prepared, row: Row | ServiceError, parameters: Parameters) -> Outcome:
+def _outcome(item: Prepared, row: Row | ServiceError) -> Outcome:
     if isinstance(row, ServiceError):
         return row
     assert isinstance(item, tuple)
     if not math.isfinite(row.scores[0]):
         return InferenceFailed("The model's scores are not numbers.")
-    model, payload = item
+    model, payload, parameters = item
     prediction = model.prediction(row, parameters)
     prediction.truncated = payload.truncated
     return prediction

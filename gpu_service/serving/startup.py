@@ -74,7 +74,7 @@ def load(settings: Settings) -> Loaded:
     costs: dict[str, Cost] = {}
     for entry in entries.entries:
         with phases.phase("weights"):
-            model = precision.load(checkpoint.find(entry, settings.models), chosen)
+            model = precision.load(checkpoint.find(entry, settings.models), chosen, settings.parameters)
         if settings.compile:
             with phases.phase("compile"):
                 compilation.compile_layers(model)

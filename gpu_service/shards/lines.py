@@ -72,7 +72,7 @@ def _known_error(error: object) -> InstanceError:
     return InstanceError('error must be {"code": "…", "message": "…"}.')
 
 
-def as_jsonl(start: int, lines: Iterable[Line], outcomes: Iterable[Outcome]) -> bytes:
+def as_jsonl(start: int, lines: Iterable[Line], outcomes: Iterable[Outcome], _: Sequence[str] = ()) -> bytes:
     """A JSON line for each outcome; `start` is the index of the first."""
     return _encode_lines(
         [
@@ -90,12 +90,12 @@ def _output_line(index: int, line: Line, outcome: Outcome) -> OutputLine:
     return OutputLine(index, identifier, uri, outcome.label, outcome.score, outcome.scores, outcome.truncated)
 
 
-def as_csv(_: int, lines: Iterable[Line], outcomes: Iterable[Outcome]) -> bytes:
-    """The cells of each row, then label, score, the error's code, and `true` for a text that was cut."""
+def as_csv(_: int, lines: Iterable[Line], outcomes: Iterable[Outcome], labels: Sequence[str] = ()) -> bytes:
+    """The cells of each row; label, score, the error's code, `true` for a text that was cut; the labels' scores."""
     output = _Output()
     write = csv.writer(output, lineterminator="\r\n").writerow  # with \n alone it would not quote carriage returns
     for line, outcome in zip(lines, outcomes, strict=True):
-        write([*line.row, *_cells(outcome)])
+        write([*line.row, *_cells(outcome), *_score_cells(outcome, labels)])
     return "".join(output).encode()
 
 
@@ -105,6 +105,12 @@ def _cells(outcome: Outcome) -> tuple[str, float | str, str, str]:
     return outcome.label, outcome.score, "", "true" if outcome.truncated else ""
 
 
+def _score_cells(outcome: Outcome, labels: Sequence[str]) -> Sequence[float | str]:
+    if isinstance(outcome, ServiceError):
+        return [""] * len(labels)
+    return [outcome.scores[label] for label in labels]
+
+
 class _Output(list[str]):
     """Takes a csv.writer's rows and ends them with a line feed alone."""
 
@@ -112,7 +118,7 @@ class _Output(list[str]):
         self.append(line[:-2] + "\n")
 
 
-WRITERS: dict[Format, Callable[[int, Iterable[Line], Iterable[Outcome]], bytes]] = {
+WRITERS: dict[Format, Callable[[int, Iterable[Line], Iterable[Outcome], Sequence[str]], bytes]] = {
     "jsonl": as_jsonl,
     "csv": as_csv,
 }

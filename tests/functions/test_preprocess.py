@@ -62,6 +62,7 @@ def test_a_text_is_one_instance(cloud: Cloud, preprocess: FlaskClient) -> None:
     assert answered(preprocess, body) == {
         "mode": "single",
         "instances": [{"text": "Schöne Grüße"}],
+        "parameters": {},
         "revision": "local",
     }
 

@@ -1,6 +1,7 @@
 """Stages a result's data in the work bucket, from where it is copied once the job's outcome is settled."""
 
 import csv
+import io
 import itertools
 import json
 import uuid
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from google.api_core.exceptions import NotFound
 
 from pipeline.inputs.objects import CHUNK_BYTES
+from pipeline.jobs import batches
 from pipeline.jobs.batches import ADDED_COLUMNS, Batch
 from pipeline.jobs.job import Job
 from pipeline.storage import content_type, put, stamp
@@ -57,8 +59,11 @@ class _Merge:
         self._job = job
         self._batch = batch
         self._folder = _folder(job)
+        self._labels: list[str] = []
 
     def run(self, lost: Collection[int], error: Error) -> tuple[str, dict[str, int]]:
+        if self._batch.has_score_columns:
+            self._labels = json.loads(self._work.blob(self._batch.names.labels).download_as_bytes())
         names = {shard: self._batch.output(shard) for shard in range(self._batch.shards)}
         errors: Counter[str] = Counter()
         with ThreadPoolExecutor(CONCURRENCY) as pool:
@@ -67,7 +72,7 @@ class _Merge:
             ):
                 names[shard] = name
                 errors += codes
-            header = [self._batch.names.header] if self._batch.format == "csv" else []
+            header = [self._header()] if self._batch.format == "csv" else []
             sources = [*header, *names.values()]
             while len(sources) > 1:
                 groups = [sources[start : start + MAX_SOURCES] for start in range(0, len(sources), MAX_SOURCES)]
@@ -100,17 +105,27 @@ class _Merge:
             with source.open("rb", chunk_size=CHUNK_BYTES) as lines:
                 yield from map(json.loads, lines)
         except NotFound:
-            row = [""] * self._columns() if self._batch.format == "csv" else []
+            row = [""] * (len(self._columns()) - len(ADDED_COLUMNS)) if self._batch.format == "csv" else []
             yield from itertools.repeat({"row": row}, len(self._batch.span(shard)))
 
-    def _columns(self) -> int:
-        """The number of the input's columns."""
+    def _header(self) -> str:
+        """The name of an object with the header, to which the score columns are added, one for each label."""
+        if not self._labels:
+            return self._batch.names.header
+        header = self._columns()
+        blob = self._blob()
+        scores = batches.added((f"score_{label}" for label in self._labels), header)
+        blob.upload_from_string(writer.line([*header, *scores]), blob.content_type)
+        return str(blob.name)
+
+    def _columns(self) -> list[str]:
+        """The input's columns and the added ones, without the score columns."""
         header = self._work.blob(self._batch.names.header).download_as_bytes().decode()
-        return len(next(csv.reader([header]))) - len(ADDED_COLUMNS)
+        return next(csv.reader(io.StringIO(header, newline="")))
 
     def _line(self, index: int, fields: dict[str, Any], error: Error) -> str:
         if self._batch.format == "csv":
-            return writer.line([*fields.get("row", ()), "", "", error["code"], ""])
+            return writer.line([*fields.get("row", ()), "", "", error["code"], "", *("" for _ in self._labels)])
         passed_on = {name: fields[name] for name in PASSED_ON if name in fields}
         return json.dumps({"index": index, **passed_on, "error": error}) + "\n"
 

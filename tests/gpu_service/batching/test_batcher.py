@@ -104,7 +104,7 @@ async def batcher(echo: Echo, *, max_queue: int = 10**6) -> AsyncIterator[Batche
 
 
 async def ask(batcher: Batcher, *data: Any, deadline: float = float("inf")) -> list[Any]:
-    order = Order(asyncio.get_running_loop().create_future(), DEFAULTS, [None] * len(data))
+    order = Order(asyncio.get_running_loop().create_future(), [DEFAULTS] * len(data), [None] * len(data))
     await batcher.run(order, [Ticket("m", value, 1, deadline, owner=order, index=n) for n, value in enumerate(data)])
     return order.outcomes
 

@@ -103,7 +103,10 @@ def test_a_finished_output_is_kept_and_answered_from_its_metadata_alone(
     written = gcs.bucket("work").get_blob("shards/twice.out")
     assert written.metadata["shard-format"] == "jsonl"
     summary = json.loads(written.metadata["shard-summary"])
-    assert summary.keys() == {"records", "failed", "model", "device", "gpu_seconds", "inference_ms", "revision"}
+    assert summary.keys() == {
+        *("records", "failed", "truncated", "high_confidence", "requires_review", "parameters"),
+        *("model", "device", "gpu_seconds", "inference_ms", "revision"),
+    }
     assert (summary["records"], summary["failed"]) == (2, {"empty": 1})
     unread = gcs.bucket("work").blob("shards/twice.out")
     unread.metadata = written.metadata
