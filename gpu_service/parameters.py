@@ -5,7 +5,7 @@ A value of the request takes precedence over the model's in models.json, and tha
 
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -16,16 +16,20 @@ Requested = Mapping[str, Any]
 """Checked values by name; those that are missing are the model's."""
 
 CLASSIFICATION = ("text-classification", "image-classification")
-TEXTS = ("text-classification",)
+DETECTION = "object-detection"
+ZERO_SHOT = "zero-shot-classification"
+ENTITIES = "token-classification"
+TEXTS = ("text-classification", "feature-extraction")
+SCORED = (*CLASSIFICATION, ZERO_SHOT, ENTITIES, DETECTION)
 LIMITS = ("high_confidence", "requires_review")  # of a score, in models.json under `thresholds`
-OF_REQUESTS = ("score_columns",)  # never a default
-OF_INSTANCES = ("top_k", "threshold", "max_length", *LIMITS)  # what an instance may have by itself
+OF_REQUESTS = ("score_columns",)  # of a request alone, neither a default nor an instance's own
 MAX_TOKENS = 4096
 SIMILAR = 0.85  # of a misspelt name
 
 
-def _for(*tasks: str, ge: float | None = None, le: float | None = None, description: str | None = None) -> Meta:
-    return Meta(ge=ge, le=le, description=description, extra={"tasks": tasks})
+def _for(*tasks: str, defaults: Mapping[str, Any] | None = None, **constraints: Any) -> Meta:
+    """`defaults`: of tasks that have another than the field's."""
+    return Meta(**constraints, extra={"tasks": tasks, "defaults": defaults or {}})
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,16 +39,31 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     top_k: Annotated[int, _for(*CLASSIFICATION, ge=1, le=1000)] = 5
-    threshold: Annotated[float, _for(*CLASSIFICATION, ge=0, le=1)] = 0.0
+    threshold: Annotated[float, _for(*CLASSIFICATION, DETECTION, ge=0, le=1, defaults={DETECTION: 0.5})] = 0.0
     max_length: Annotated[int, _for(*TEXTS, ge=8, le=1_000_000)] = MAX_TOKENS
-    high_confidence: Annotated[float, _for(*CLASSIFICATION, ge=0, le=1)] = 0.8
-    requires_review: Annotated[float, _for(*CLASSIFICATION, ge=0, le=1)] = 0.6
+    high_confidence: Annotated[float, _for(*SCORED, ge=0, le=1)] = 0.8
+    requires_review: Annotated[float, _for(*SCORED, ge=0, le=1)] = 0.6
     score_columns: Annotated[bool, _for(*CLASSIFICATION, description="true or false")] = False
+    labels: Annotated[
+        list[Annotated[str, Meta(min_length=1, max_length=256)]],
+        _for(ZERO_SHOT, min_length=1, max_length=100, description="a list of 1 to 100 labels"),
+    ] = []
+    multi_label: Annotated[bool, _for(ZERO_SHOT, description="true or false")] = False
+    hypothesis_template: Annotated[
+        str, _for(ZERO_SHOT, max_length=1000, pattern=r"\{\}", description="a sentence with {} in the label's place")
+    ] = "This example is {}."
+    aggregation: Annotated[
+        Literal["none", "simple", "first", "average", "max"],
+        _for(ENTITIES, description="none, simple, first, average or max"),
+    ] = "simple"
 
 
 DEFAULTS = Parameters()
 FIELDS = {field.name: field for field in msgspec.structs.fields(Parameters)}
-TASKS: dict[str, Collection[str]] = {name: field.type.__metadata__[0].extra["tasks"] for name, field in FIELDS.items()}
+META: dict[str, Meta] = {name: field.type.__metadata__[0] for name, field in FIELDS.items()}
+EXTRA: dict[str, dict[str, Any]] = {name: meta.extra or {} for name, meta in META.items()}
+TASKS: dict[str, Collection[str]] = {name: extra["tasks"] for name, extra in EXTRA.items()}
+OF_INSTANCES = tuple(name for name in FIELDS if name not in OF_REQUESTS)
 
 
 def parse(values: Mapping[str, Any] | None, allowed: Collection[str] = FIELDS) -> Requested:
@@ -84,8 +103,13 @@ def of_model(base: Parameters, task: str, values: Mapping[str, Any], limits: Map
         check_tasks(requested, [task])
     except InvalidRequest as error:
         raise StartError(error.message) from error
+    of_task = {
+        name: extra["defaults"][task]
+        for name, extra in EXTRA.items()
+        if task in extra["defaults"] and getattr(base, name) == getattr(DEFAULTS, name)
+    }
     length = min(requested.get("max_length", base.max_length), base.max_length)
-    return chosen(base, {**requested, "max_length": length}, task)
+    return chosen(base, {**of_task, **requested, "max_length": length}, task)
 
 
 def of_deployment(environ: Mapping[str, str]) -> Parameters:
@@ -108,9 +132,9 @@ def of_deployment(environ: Mapping[str, str]) -> Parameters:
 
 
 def described(parameters: Parameters, task: str) -> dict[str, Any]:
-    """The values that shape predictions of a task, for the response; without those that are switched off."""
+    """The values that shape predictions of a task, for the response; without those that are empty or switched off."""
     values = msgspec.structs.asdict(parameters)
-    return {name: value for name, value in values.items() if task in TASKS[name] and value is not False}
+    return {name: value for name, value in values.items() if task in TASKS[name] and value is not False and value != []}
 
 
 def properties() -> dict[str, Any]:
@@ -122,10 +146,9 @@ def properties() -> dict[str, Any]:
 
 def description(name: str) -> str:
     """What completes the sentence "NAME must be …"."""
-    kind, limits = FIELDS[name].type.__origin__, FIELDS[name].type.__metadata__[0]
-    if limits.description:
-        return str(limits.description)
-    return f"a {'whole ' if kind is int else ''}number from {limits.ge} to {limits.le}"
+    meta = META[name]
+    whole = "whole " if FIELDS[name].type.__origin__ is int else ""
+    return meta.description or f"a {whole}number from {meta.ge} to {meta.le}"
 
 
 def _checked(name: str, value: Any, allowed: Iterable[str]) -> Any:

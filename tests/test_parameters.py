@@ -20,7 +20,7 @@ SERVED = {name: parameter for name, parameter in PARAMETERS.items() if parameter
 VALUES: list[Any] = [
     *(0, 1, 5, 7, 8, 1000, 1001, 10**6, 10**6 + 1, -1, 10**400),
     *(0.0, -0.0, 0.5, 1.0, 1.5, 8.0, 1e3, -0.1, 1e300, float("nan"), float("inf")),
-    *(True, False, [], {}, [1]),
+    *(True, False, None, [], {}, [1], ["a"], ["a", "b"], [""], ["a"] * 100, ["a"] * 101, ["x" * 256], ["x" * 257]),
 ]
 
 
@@ -45,6 +45,9 @@ def test_the_gpu_service_has_the_parameters_that_it_is_sent_with_the_same_words(
 def test_the_functions_and_the_gpu_service_accept_the_same_values(name: str, value: Any):
     """A string is a number in object metadata alone, and so for the functions alone."""
     checked: Any = None
+    if value is None:  # the GPU service's default, as in many clients
+        assert served.parse({name: value}) == {}
+        return
     try:
         checked = PARAMETERS[name].check.convert(value)
     except (ValueError, TypeError, OverflowError):
@@ -52,6 +55,20 @@ def test_the_functions_and_the_gpu_service_accept_the_same_values(name: str, val
             served.parse({name: value})
     else:
         assert repr(served.parse({name: value})[name]) == repr(checked)
+
+
+@pytest.mark.parametrize("value", ["", "none", "None", "max", "{}", "It is {}.", "x" * 998 + "{}", "x" * 999 + "{}"])
+@pytest.mark.parametrize("name", ["aggregation", "hypothesis_template"])
+def test_the_functions_and_the_gpu_service_accept_the_same_words(name: str, value: str):
+    test_the_functions_and_the_gpu_service_accept_the_same_values(name, value)
+
+
+def test_the_page_names_the_tasks_of_every_parameter_that_the_gpu_service_reads():
+    rows = re.findall(r"^\| (`[^|]+`) \| ([a-z-]+classification.*|token.*|zero.*) \|$", PAGE, re.MULTILINE)
+    listed = {name: tasks for names, tasks in rows for name in re.findall(r"`(\w+)`", names)}
+    assert {name: set(re.findall(r"[a-z-]+-[a-z]+", tasks)) for name, tasks in listed.items()} == {
+        name: set(tasks) for name, tasks in served.TASKS.items()
+    }
 
 
 @pytest.mark.parametrize("name", ["speed", "topk", "Top_K", "max-length", "", "\ud800", "x" * 1000])

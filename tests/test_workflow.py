@@ -215,12 +215,13 @@ def test_workflow_functions_and_gpu_job_agree_on_a_batch_s_objects():
     job = msgspec.convert(batch.json(), gpu_batch.Batch)
     bodies = [request["body"] for request in services.requests["/predict-shard"]]
     for shard, body in enumerate(sorted(bodies, key=lambda body: body["offset"])):
-        by_workflow = Shard(body["input"], body["output"], body["offset"], body["format"])
+        by_workflow = Shard(body["input"], body["output"], body["offset"], body["format"], body["labels"])
         by_functions = Shard(
             f"gs://work/{batch.names.input(shard)}",
             f"gs://work/{batch.output(shard)}",
             batch.span(shard).start,
             batch.format,
+            f"gs://work/{batch.names.labels}",
         )
         assert by_workflow == by_functions == job.shard(shard)
 

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from pipeline.errors import RejectedError
-from pipeline.inputs.values import Check, flag, matching, number, short, whole
+from pipeline.inputs.values import Check, flag, matching, number, short, whole, words
 from pipeline.jobs.job import Model, Parameters
 
 Reader = Literal["intake", "preprocess", "forecast", "gpu_service"]
@@ -57,6 +57,12 @@ PARAMETERS: dict[str, Parameter] = {
     "max_length": _prediction(whole(8, 1_000_000), TEXTS),
     "high_confidence": _prediction(number(0, 1)),
     "requires_review": _prediction(number(0, 1)),
+    "labels": _prediction(words(100, 256), TEXTS),
+    "multi_label": _prediction(flag(), TEXTS),
+    "hypothesis_template": _prediction(
+        matching(r"(?s)(?=.{1,1000}$).*\{\}.*", "a sentence with {} in the label's place"), TEXTS
+    ),
+    "aggregation": _prediction(matching("none|simple|first|average|max", "none, simple, first, average or max"), TEXTS),
     "score_columns": Parameter(flag(), frozenset({"table", "manifest"}), "gpu_service"),
     "text_column": _column("table", "records"),
     "image_column": _column("table"),

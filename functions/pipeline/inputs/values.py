@@ -74,6 +74,19 @@ def short(length: int, description: str) -> Check:
     return Check(convert, description)
 
 
+def words(most: int, length: int) -> Check:
+    """A list of strings, or one string in which commas separate them, as in object metadata."""
+    word = short(length, "").convert
+
+    def convert(value: object) -> list[str]:
+        parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        if not isinstance(parts, list) or not 1 <= len(parts) <= most:
+            raise ValueError
+        return [word(part) for part in parts]
+
+    return Check(convert, f"a list of 1 to {most} labels")
+
+
 def _number(value: object) -> int | float:
     """A number, or one written as in JSON; no Boolean, and no digits of other scripts."""
     if isinstance(value, str):
