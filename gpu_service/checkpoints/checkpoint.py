@@ -13,16 +13,18 @@ from torch import Tensor
 from gpu_service.checkpoints import registry
 from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import StartError
+from gpu_service.parameters import DEFAULTS, Parameters
 
 PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder in the layout that `save_pretrained` writes."""
+    """A folder in the layout that `save_pretrained` writes; `defaults` are the deployment's parameters."""
 
     entry: Entry
     folder: Path
+    defaults: Parameters = DEFAULTS
 
     @cached_property
     def config(self) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class TextInputs:
     """Reads texts; those of more tokens than the model takes are cut."""
 
     kind: Kind = "text"
+    cuts_start = False  # rather than the end of a long text
 
     def __init__(self, checkpoint: Checkpoint, max_length: int) -> None:
         path = checkpoint.folder / "tokenizer.json"
@@ -34,6 +35,7 @@ class TextInputs:
         self.tokenizer = Tokenizer.from_file(str(path))
         limit = checkpoint.read("tokenizer_config.json").get("model_max_length", max_length)
         self.max_length = min(int(limit), max_length) if isinstance(limit, int | float) else max_length
+        self.max_length = min(self.max_length, checkpoint.defaults.max_length)
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
         self.words = WordPiece(self.tokenizer) if is_bert(self.tokenizer) else None
@@ -65,23 +67,24 @@ class TextInputs:
 
     def shortened(self, payload: Payload, max_length: int) -> Payload:
         """The payload with at most `max_length` tokens, of which the special ones are kept."""
-        ids, surplus = payload.data, len(payload.data) - max_length
+        data, length = payload.data, payload.data.shape[-1]
+        surplus = length - max_length
         if surplus <= 0:
             return payload
         before, after = self._special
-        is_left = (self.tokenizer.truncation or {}).get("direction") == "left"
-        first = before + surplus if is_left else before
-        last = len(ids) - after - (0 if is_left else surplus)
-        data = np.concatenate((ids[:before], ids[first:last], ids[len(ids) - after :]))
-        return replace(payload, data=data, size=len(data), truncated=True)
+        first, last = before, length - after - surplus
+        if self.cuts_start:
+            first, last = before + surplus, length - after
+        kept = (data[..., :before], data[..., first:last], data[..., length - after :])
+        return replace(payload, data=np.concatenate(kept, axis=-1), size=max_length, truncated=True)
 
     @cached_property
     def _special(self) -> tuple[int, int]:
         """How many special tokens stand before a text's own, and how many after them."""
-        own = self.tokenizer.encode("a", add_special_tokens=False).ids
-        ids = self.tokenizer.encode("a").ids
-        before = next((at for at in range(len(ids)) if ids[at : at + len(own)] == own), 0)
-        return before, max(0, len(ids) - before - len(own))
+        special, ids = self.tokenizer.encode("").ids, self.tokenizer.encode("a").ids
+        differing = (at for at, (one, other) in enumerate(zip(special, ids, strict=False)) if one != other)
+        before = next(differing, len(special))
+        return before, len(special) - before
 
     @property
     def _prefix(self) -> int:

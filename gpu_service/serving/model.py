@@ -19,7 +19,7 @@ from gpu_service.inputs.payloads import Payload
 from gpu_service.inputs.text import TextInputs
 from gpu_service.networks import bert, resnet, vit
 from gpu_service.networks.auto import AutoImageClassifier, AutoTextClassifier
-from gpu_service.parameters import DEFAULTS, Parameters, Requested, chosen, of_model
+from gpu_service.parameters import Parameters, Requested, chosen, of_model
 from gpu_service.serving.predictions import Prediction, ServedModel
 
 SMALL = 4_000_000  # weights: below, threads cost more in waiting for each other than they gain
@@ -76,9 +76,9 @@ class Pending:
 class Model:
     """One checkpoint on one device."""
 
-    def __init__(self, checkpoint: Checkpoint, device: Device, defaults: Parameters = DEFAULTS) -> None:
+    def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
         self.entry = checkpoint.entry
-        self.defaults = of_model(defaults, self.entry.task, self.entry.parameters, self.entry.thresholds)
+        self.defaults = of_model(checkpoint.defaults, self.entry.task, self.entry.parameters, self.entry.thresholds)
         self.revision = checkpoint.revision
         self.labels = checkpoint.labels
         self.device = device
@@ -86,7 +86,7 @@ class Model:
         self.is_multi_label = config.get("problem_type") == "multi_label_classification" or len(self.labels) == 1
         self.inputs: Inputs
         self.network: Network
-        self.inputs, self.network = _parts(checkpoint, device, defaults.max_length)
+        self.inputs, self.network = _parts(checkpoint, device)
         self.threads = 1 if checkpoint.dense_weights < SMALL else CORES
         self.is_compiled = False
 
@@ -148,11 +148,11 @@ def samples(model: Model, sizes: Sequence[int]) -> list[NDArray[Any]]:
     return [np.full(shape, 128, dtype=np.uint8) for _ in sizes]
 
 
-def _parts(checkpoint: Checkpoint, device: Device, max_tokens: int) -> tuple[Inputs, Network]:
+def _parts(checkpoint: Checkpoint, device: Device) -> tuple[Inputs, Network]:
     if checkpoint.entry.task == "text-classification":
         is_packed = bert.family(checkpoint.config) is not None
         network = bert.PackedClassifier(checkpoint, device) if is_packed else AutoTextClassifier(checkpoint, device)
-        return TextInputs(checkpoint, min(network.max_length, max_tokens)), network
+        return TextInputs(checkpoint, network.max_length), network
     inputs = ImageInputs(checkpoint)
     mean, std = inputs.geometry.mean, inputs.geometry.std
     if vit.is_known(checkpoint.config):

@@ -8,7 +8,6 @@ import torch
 from gpu_service import logs
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
-from gpu_service.parameters import DEFAULTS, Parameters
 from gpu_service.serving.model import Model, samples
 
 logger = logging.getLogger(__name__)
@@ -17,19 +16,19 @@ TOLERANCE = 0.02  # for scores in two formats
 SIZES = [8, 16, 32]
 
 
-def load(checkpoint: Checkpoint, device: Device, defaults: Parameters = DEFAULTS) -> Model:
+def load(checkpoint: Checkpoint, device: Device) -> Model:
     """The model in the device's format if its scores agree with float32, else in bfloat16 or float32."""
     if device.dtype == torch.float32:
-        return Model(checkpoint, device, defaults)
+        return Model(checkpoint, device)
     reference = scores(Model(checkpoint, replace(device, dtype=torch.float32)))
     for dtype in dict.fromkeys((device.dtype, torch.bfloat16)):
-        model = Model(checkpoint, replace(device, dtype=dtype), defaults)
+        model = Model(checkpoint, replace(device, dtype=dtype))
         difference = float((scores(model) - reference).abs().max())
         if difference <= TOLERANCE:  # False for NaN
             return model
         fields = logs.fields(model=model.key, dtype=str(dtype), difference=difference)
         logger.warning("the number format is not precise enough for the model", extra=fields)
-    return Model(checkpoint, replace(device, dtype=torch.float32), defaults)
+    return Model(checkpoint, replace(device, dtype=torch.float32))
 
 
 @torch.inference_mode()

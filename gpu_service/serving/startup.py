@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gpu_service import logs, storage
@@ -74,7 +74,9 @@ def load(settings: Settings) -> Loaded:
     costs: dict[str, Cost] = {}
     for entry in entries.entries:
         with phases.phase("weights"):
-            model = precision.load(checkpoint.find(entry, settings.models), chosen, settings.parameters)
+            model = precision.load(
+                replace(checkpoint.find(entry, settings.models), defaults=settings.parameters), chosen
+            )
         if settings.compile:
             with phases.phase("compile"):
                 compilation.compile_layers(model)
