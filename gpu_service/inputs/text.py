@@ -67,7 +67,7 @@ class TextInputs:
 
     def shortened(self, payload: Payload, max_length: int) -> Payload:
         """The payload with at most `max_length` tokens, of which the special ones are kept."""
-        data, length = payload.data, payload.data.shape[-1]
+        data, length = payload.data, len(payload.data)
         surplus = length - max_length
         if surplus <= 0:
             return payload
@@ -75,8 +75,8 @@ class TextInputs:
         first, last = before, length - after - surplus
         if self.cuts_start:
             first, last = before + surplus, length - after
-        kept = (data[..., :before], data[..., first:last], data[..., length - after :])
-        return replace(payload, data=np.concatenate(kept, axis=-1), size=max_length, truncated=True)
+        kept = (data[:before], data[first:last], data[length - after :])
+        return replace(payload, data=np.concatenate(kept), size=max_length, truncated=True)
 
     @cached_property
     def _special(self) -> tuple[int, int]:
