@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gpu_service import parameters
 from gpu_service.errors import StartError
+from gpu_service.parameters import Parameters
 
 MODELS_FILE = Path(__file__).resolve().with_name("models.json")
 
@@ -42,6 +44,7 @@ class Settings:
     project: str | None = None
     revision: str = "local"
     traces: Literal["otlp", "console"] | None = None
+    parameters: Parameters = parameters.DEFAULTS
 
 
 def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:
@@ -74,6 +77,7 @@ def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> S
         project=environ.get("GOOGLE_CLOUD_PROJECT"),
         revision=environ.get("K_REVISION") or Settings.revision,
         traces=_traces(environ),
+        parameters=parameters.of_deployment(environ),
     )
 
 

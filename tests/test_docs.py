@@ -7,7 +7,6 @@ from pathlib import Path
 from emulator.workflows import assumptions
 from pipeline.errors import REASONS
 from pipeline.inputs import inline, manifests
-from pipeline.inputs.parameters import CHECKS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -39,12 +38,6 @@ def test_every_variable_of_the_functions_and_the_workflow_is_documented():
     assert "SHARD_CONCURRENCY" in variables
     page = (DOCS / "configuration.md").read_text()
     assert [name for name in sorted(variables - SET_BY_GOOGLE) if f"`{name}`" not in page] == []
-
-
-def test_every_parameter_of_an_input_is_documented():
-    table = (DOCS / "configuration.md").read_text().partition("## Parameters of an input")[2]
-    rows = re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)
-    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(CHECKS)
 
 
 def test_the_example_messages_are_accepted():

@@ -25,10 +25,10 @@ JOB = {
     "input": {"bucket": "in", "name": "cat.png", "generation": "17", "size": 9, "content_type": "image/png"},
     "kind": "image",
     "model": None,
-    "parameters": {"top_k": 3},
+    "parameters": {"top_k": 3, "text_column": "not for the GPU service"},
     "trace": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 }
-PREPARED = {"mode": "single", "instances": [{"text": "hello"}], "revision": "preprocess-1"}
+PREPARED = {"mode": "single", "instances": [{"text": "hello"}], "parameters": {"top_k": 3}, "revision": "preprocess-1"}
 PREDICTION = {"predictions": [{"label": "cat", "score": 0.9}], "timing": {"gpu_seconds": 0.1}, "revision": "gpu-1"}
 SUMMARY = {"records": 10, "failed": {}, "revision": "gpu-1"}
 DONE = {"status": "succeeded", "document": "gs://out/doc.json", "job": JOB["job"]}
@@ -196,6 +196,7 @@ def test_a_batch_predicts_every_shard_and_passes_on_their_location():
             "output": f"gs://work/shards/7/{shard}.out.csv",
             "offset": 10 * shard,
             "format": "csv",
+            "labels": "gs://work/shards/7/labels.json",
             "model": "sentiment",
             "version": "2",
             "parameters": {"top_k": 1},
@@ -214,12 +215,13 @@ def test_workflow_functions_and_gpu_job_agree_on_a_batch_s_objects():
     job = msgspec.convert(batch.json(), gpu_batch.Batch)
     bodies = [request["body"] for request in services.requests["/predict-shard"]]
     for shard, body in enumerate(sorted(bodies, key=lambda body: body["offset"])):
-        by_workflow = Shard(body["input"], body["output"], body["offset"], body["format"])
+        by_workflow = Shard(body["input"], body["output"], body["offset"], body["format"], body["labels"])
         by_functions = Shard(
             f"gs://work/{batch.names.input(shard)}",
             f"gs://work/{batch.output(shard)}",
             batch.span(shard).start,
             batch.format,
+            f"gs://work/{batch.names.labels}",
         )
         assert by_workflow == by_functions == job.shard(shard)
 

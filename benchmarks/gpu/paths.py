@@ -76,10 +76,10 @@ def service(options: argparse.Namespace) -> dict[str, Any]:
 async def _service(options: argparse.Namespace) -> dict[str, Any]:
     instances = [*INSTANCES, *(_picture(shade) for shade in range(0, 256, 32))]
     async with serving(Settings(profile="starter", device="cpu")) as (plain, _):
-        expected = (await plain.predict(instances, None, DEFAULTS)).outcomes
+        expected = (await plain.predict(instances, None, {})).outcomes
     async with serving(Settings(profile="starter", device=options.device)) as (tested, metrics):
-        together = (await tested.predict(instances, None, DEFAULTS)).outcomes
-        results = await asyncio.gather(*(tested.predict([each], None, DEFAULTS) for each in instances))
+        together = (await tested.predict(instances, None, {})).outcomes
+        results = await asyncio.gather(*(tested.predict([each], None, {}) for each in instances))
         text = metrics.text().decode()
         formats = {key: str(model.device.dtype) for key, model in tested.catalog.models.items()}
     alone = [result.outcomes[0] for result in results]

@@ -82,7 +82,6 @@ def images(options: argparse.Namespace) -> dict[str, Any]:
 
 async def _service_rate(options: argparse.Namespace) -> float:
     from benchmarks.gpu import service as in_process
-    from gpu_service.parameters import DEFAULTS
     from gpu_service.settings import Settings
 
     profile = {"gpu": [{"name": "vit", "task": "image-classification", "source": "vit"}]}
@@ -90,13 +89,13 @@ async def _service_rate(options: argparse.Namespace) -> float:
     request = [_jpeg(number) for number in range(64)]
     settings = Settings(profile="gpu", models=path, device=options.device, dtype=options.format)
     async with in_process.serving(settings) as (service, _):
-        await service.predict(request, None, DEFAULTS)
+        await service.predict(request, None, {})
         began, done = time.perf_counter(), 0
 
         async def client() -> None:
             nonlocal done
             while time.perf_counter() - began < options.cell:
-                done += len((await service.predict(request, None, DEFAULTS)).outcomes)
+                done += len((await service.predict(request, None, {})).outcomes)
 
         await asyncio.gather(*(client() for _ in range(4)))
         return round(done / (time.perf_counter() - began), 1)

@@ -11,6 +11,8 @@ locals {
     region             = var.region
     service_prefix     = var.service_prefix
     gpu_image          = local.image
+    gpu_parameters     = var.gpu_parameters
+    max_tokens         = var.max_tokens
     models             = var.models
     served_profile     = var.models == "" ? var.gpu_profile : var.models_profile
     hub_offline        = var.models == "" && var.hub_token_secret == "" ? "1" : "0"

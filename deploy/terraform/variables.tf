@@ -98,6 +98,28 @@ variable "hub_token_secret" {
   }
 }
 
+variable "gpu_parameters" {
+  description = "Defaults of the parameters that an input may have, as name=value, separated by commas; docs/messages.md lists them."
+  type        = string
+  default     = "top_k=5,high_confidence=0.8,requires_review=0.6"
+
+  validation {
+    condition     = can(regex("^(|[a-z_]+=[^,=]+(,[a-z_]+=[^,=]+)*)$", var.gpu_parameters))
+    error_message = "gpu_parameters must match ^(|[a-z_]+=[^,=]+(,[a-z_]+=[^,=]+)*)$."
+  }
+}
+
+variable "max_tokens" {
+  description = "Most tokens of a text that a model reads; the rest is cut off."
+  type        = number
+  default     = 4096
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{1,6}$", var.max_tokens))
+    error_message = "max_tokens must match ^[1-9][0-9]{1,6}$."
+  }
+}
+
 variable "gpu_regions" {
   description = "Regions of the GPU service, tried in this order; the GPU job runs in the first. Empty means only the variable region."
   type        = list(string)

@@ -28,7 +28,7 @@ REASONS = {
     "invalid_instances": "The instances are malformed.",
     "invalid_json": "The JSON cannot be parsed.",
     "invalid_manifest": "The manifest does not follow its schema.",
-    "invalid_parameters": "A parameter is unknown or has an invalid value.",
+    "invalid_parameters": "A parameter is unknown, does not apply to the input, or has an invalid value.",
     "irregular_series": "The series has no regular spacing.",
     "mixed_instances": "The instances of one message are of different kinds.",
     "no_usable_column": "The CSV has no column to predict on.",

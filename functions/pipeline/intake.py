@@ -17,7 +17,6 @@ from pipeline.jobs import executions, outcomes
 from pipeline.jobs.claims import Claim, Claims
 from pipeline.jobs.documents import Document
 from pipeline.jobs.job import Job
-from pipeline.kinds import SINGLE
 from pipeline.settings import Settings
 from pipeline.verdicts import Verdict
 
@@ -129,8 +128,9 @@ def _route(settings: Settings, job: Job, upload: Upload) -> Job:
     head = objects.head(source)
     kind = recognition.kind(source, head)
     objects.check_size(source, settings.max_bytes[kind], kind)
-    routed = replace(job, kind=kind, model=model, parameters=requested)
-    return routed if kind in SINGLE else sidecars.apply(routed)
+    routed = sidecars.apply(replace(job, kind=kind, model=model, parameters=requested))
+    parameters.check_kind(kind, routed.model, routed.parameters)
+    return routed
 
 
 def _launched(deployment: Deployment, reserved: Verdict | Reserved) -> Verdict:

@@ -12,6 +12,7 @@ from torch import Tensor
 from gpu_service.checkpoints import bucket, hub, sources, weights
 from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import StartError
+from gpu_service.parameters import DEFAULTS, Parameters
 
 PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
 
@@ -20,10 +21,11 @@ Scoring = Literal["none", "sigmoid", "softmax"]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder in the layout that `save_pretrained` writes."""
+    """A folder in the layout that `save_pretrained` writes; `defaults` are the deployment's parameters."""
 
     entry: Entry
     folder: Path
+    defaults: Parameters = DEFAULTS
 
     @cached_property
     def config(self) -> dict[str, Any]:

@@ -20,7 +20,10 @@ Task = Literal[
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One model; `source` is a folder (relative to models.json), a gs:// folder or a repository of the hub."""
+    """One model; `source` is a folder (relative to models.json), a gs:// folder or a repository of the hub.
+
+    `parameters` and `thresholds` are defaults for its requests; gpu_service/parameters.py checks them.
+    """
 
     name: str
     version: str = "1"
@@ -28,6 +31,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     revision: str | None = None
     default: bool = False
+    parameters: dict[str, Any] = {}
+    thresholds: dict[str, float] = {}
 
 
 class Registry:

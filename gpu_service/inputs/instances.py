@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from gpu_service.errors import InstanceError
+from gpu_service.errors import InstanceError, InvalidRequest
+from gpu_service.parameters import OF_INSTANCES, Requested
+from gpu_service.parameters import parse as parse_parameters
 
 Kind = Literal["text", "image"]
 GENERATION = re.compile(r"[0-9]{1,19}")
@@ -41,6 +43,19 @@ def parse(value: object) -> Inline | Address:
         if isinstance(value.get("uri"), str):
             return Address(value["uri"], _generation(value.get("generation")))
     raise InstanceError('An instance must be {"text": …}, {"image": {"b64": …}} or {"uri": "gs://…"}.')
+
+
+def parameters(value: object) -> Requested:
+    """An instance's own parameters. Raises InstanceError: `invalid_parameters`."""
+    own = value.get("parameters") if isinstance(value, dict) else None
+    if own is None:
+        return {}
+    if not isinstance(own, dict):
+        raise InstanceError("parameters must be an object.", "invalid_parameters")
+    try:
+        return parse_parameters(own, OF_INSTANCES)
+    except InvalidRequest as error:
+        raise InstanceError(error.message, error.code) from error
 
 
 def kind(value: object) -> Literal["text", "image", "uri"]:

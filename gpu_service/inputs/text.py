@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -37,7 +39,7 @@ class TextInputs:
     def __init__(self, checkpoint: Checkpoint, max_length: int, vocabulary: int | None = None) -> None:
         self.checkpoint = checkpoint
         self.tokenizer, settings = tokenizer.load(checkpoint)
-        self.max_length = min(settings.max_length or max_length, max_length)
+        self.max_length = min(settings.max_length or max_length, max_length, checkpoint.defaults.max_length)
         self.cuts_start = settings.truncation_side == "left"
         self.has_segments = settings.has_segments
         known = self.tokenizer.get_vocab_size()
@@ -99,6 +101,27 @@ class TextInputs:
         has_segments = self.has_segments and segments is not None and any(segments)
         data = np.array((ids, segments), dtype=np.int64).T if has_segments else np.array(ids, dtype=np.int64)
         return Payload(data, len(ids), truncated, context=context)
+
+    def shortened(self, payload: Payload, max_length: int) -> Payload:
+        """The payload with at most `max_length` tokens, of which the special ones are kept."""
+        data, length = payload.data, len(payload.data)
+        surplus = length - max_length
+        if surplus <= 0:
+            return payload
+        before, after = self._special
+        first, last = before, length - after - surplus
+        if self.cuts_start:
+            first, last = before + surplus, length - after
+        kept = (data[:before], data[first:last], data[length - after :])
+        return replace(payload, data=np.concatenate(kept), size=max_length, truncated=True)
+
+    @cached_property
+    def _special(self) -> tuple[int, int]:
+        """How many special tokens stand before a text's own, and how many after them."""
+        special, ids = self.tokenizer.encode("").ids, self.tokenizer.encode("a").ids
+        differing = (at for at, (one, other) in enumerate(zip(special, ids, strict=False)) if one != other)
+        before = next(differing, len(special))
+        return before, len(special) - before
 
     @property
     def _prefix(self) -> int:

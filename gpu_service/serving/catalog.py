@@ -42,7 +42,7 @@ class Catalog:
     @property
     def default_keys(self) -> list[str]:
         """Of every task's default model, sorted."""
-        return sorted({self._served(self.registry.default(entry.task)).key for entry in self.registry.entries})
+        return sorted(model.key for model in self.defaults)
 
     def first(self) -> Model:
         """What a response names when no model ran."""

@@ -5,13 +5,14 @@ from functools import partial
 from typing import Any
 
 import torch
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from torch import Tensor
 
 from gpu_service.batching.threads import Threads
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
-from gpu_service.parameters import Parameters
+from gpu_service.parameters import Parameters, Requested, chosen, of_model
 from gpu_service.serving.predictions import ServedModel
 from gpu_service.tasks.registry import TASKS
 
@@ -48,6 +49,7 @@ class Model:
 
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
         self.entry = checkpoint.entry
+        self.defaults = of_model(checkpoint.defaults, self.entry.task, self.entry.parameters, self.entry.thresholds)
         self.revision = checkpoint.revision
         self.device = device
         self.task = TASKS[checkpoint.entry.task](checkpoint, device)
@@ -85,6 +87,14 @@ class Model:
 
     def ran(self, slowness: float) -> None:
         self.threads.ran(slowness)
+
+    def effective(self, requested: Requested) -> Parameters:
+        """The values that shape a prediction: the requested ones, else the model's defaults."""
+        parameters = chosen(self.defaults, requested, self.entry.task)
+        if parameters.score_columns:
+            parameters = replace(parameters, top_k=max(1, len(self.labels)), threshold=0.0)
+        longest = getattr(self.inputs, "max_length", parameters.max_length)
+        return parameters if parameters.max_length <= longest else replace(parameters, max_length=longest)
 
     def describe(self) -> ServedModel:
         entry = self.entry

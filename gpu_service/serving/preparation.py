@@ -11,8 +11,8 @@ from gpu_service.errors import InstanceError, ServiceError
 from gpu_service.inputs import encoding, image, instances
 from gpu_service.inputs.instances import Address, Inline
 from gpu_service.inputs.payloads import Payload
-from gpu_service.inputs.text import FEW_CHARACTERS
-from gpu_service.parameters import Parameters
+from gpu_service.inputs.text import FEW_CHARACTERS, TextInputs
+from gpu_service.parameters import Parameters, Requested, check_tasks
 from gpu_service.serving.catalog import Catalog
 from gpu_service.serving.model import Model
 from gpu_service.storage import Storage
@@ -32,7 +32,7 @@ class Preparation:
         self._pool = ThreadPoolExecutor(min(8, max(2, os.cpu_count() or 2)), "inputs")
         self._fetchers = ThreadPoolExecutor(FETCHERS, "fetch")
 
-    async def in_threads(self, values: Sequence[Any], model: Model | None, parameters: Parameters) -> list[Prepared]:
+    async def in_threads(self, values: Sequence[Any], model: Model | None, requested: Requested) -> list[Prepared]:
         """Each instance's payload or error, in order.
 
         All texts share a thread: tokenising holds the interpreter's lock, and more threads that compete for it only
@@ -47,7 +47,7 @@ class Preparation:
                     self.here,
                     [values[index] for index in group.indices],
                     model,
-                    parameters,
+                    requested,
                 )
                 for group in groups
             )
@@ -58,9 +58,9 @@ class Preparation:
                 prepared[index] = item
         return prepared
 
-    def here(self, values: Sequence[Any], model: Model | None, parameters: Parameters) -> list[Prepared]:
+    def here(self, values: Sequence[Any], model: Model | None, requested: Requested) -> list[Prepared]:
         """The same in this thread; a model's instances are prepared together."""
-        prepared: list[Any] = [self._content(value, model, parameters) for value in values]
+        prepared: list[Any] = [self._content(value, model, requested) for value in values]
         indices: dict[str, list[int]] = {}
         for index, item in enumerate(prepared):
             if isinstance(item, tuple):
@@ -70,7 +70,10 @@ class Preparation:
             contents, chosen_parameters = zip(*(prepared[index][1:] for index in of_model), strict=True)
             payloads = chosen.task.payloads(contents, chosen_parameters)
             for index, payload in zip(of_model, payloads, strict=True):
-                prepared[index] = (chosen, payload, prepared[index][2]) if isinstance(payload, Payload) else payload
+                parameters = prepared[index][2]
+                if isinstance(payload, Payload) and isinstance(chosen.inputs, TextInputs):
+                    payload = chosen.inputs.shortened(payload, parameters.max_length)
+                prepared[index] = (chosen, payload, parameters) if isinstance(payload, Payload) else payload
         return prepared
 
     def close(self) -> None:
@@ -78,9 +81,9 @@ class Preparation:
         self._fetchers.shutdown(wait=False, cancel_futures=True)
 
     def _content(
-        self, value: object, model: Model | None, parameters: Parameters
+        self, value: object, model: Model | None, requested: Requested
     ) -> tuple[Model, Any, Parameters] | ServiceError:
-        """The model for an instance, what that model's inputs read, and its parameters."""
+        """The model for an instance, what that model's inputs read, and the parameters: its own precede `requested`."""
         try:
             instance = instances.parse(value)
             if isinstance(instance, Address):
@@ -91,9 +94,11 @@ class Preparation:
                     f"The model {chosen.entry.name} does not accept instances of the kind {instance.kind}.",
                     "wrong_kind",
                 )
+            if own := instances.parameters(value):
+                check_tasks(own, [chosen.entry.task])
         except ServiceError as error:
             return error
-        return chosen, instance.content, parameters
+        return chosen, instance.content, chosen.effective({**requested, **own} if own else requested)
 
     def _fetch(self, address: Address, model: Model | None) -> Inline:
         """An object as what the model reads; without a model, by its content.

@@ -3,15 +3,15 @@
 import asyncio
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gpu_service.batching.batcher import Batcher
 from gpu_service.batching.order import Order
 from gpu_service.batching.scheduler import Ticket
-from gpu_service.errors import InferenceFailed, ModelNotFound, ServiceError
-from gpu_service.parameters import Parameters
+from gpu_service.errors import InferenceFailed, InvalidRequest, ModelNotFound, ServiceError
+from gpu_service.parameters import Requested, check_tasks, described
 from gpu_service.serving.catalog import Catalog
 from gpu_service.serving.model import Model
 from gpu_service.serving.predictions import Outcome, Timing
@@ -21,12 +21,16 @@ from gpu_service.storage import Storage
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One outcome for each instance, in order; `model` is that of the first instance that has one."""
+    """One outcome for each instance, in order; `model` is that of the first instance that has one.
+
+    `parameters` are the values that shaped that model's predictions, apart from what instances have by themselves.
+    """
 
     outcomes: list[Outcome]
     model: Model
     timing: Timing
     order: Order
+    parameters: Mapping[str, Any]
 
 
 class Service:
@@ -51,20 +55,24 @@ class Service:
         self.active_shards = 0
         self.preparation = Preparation(catalog, storage)
 
-    async def predict(self, instances: Sequence[Any], model: Model | None, parameters: Parameters) -> Result:
+    async def predict(self, instances: Sequence[Any], model: Model | None, requested: Requested) -> Result:
         """Predicts on the instances of one request.
 
         Raises:
-            ServiceError: the request fails as a whole: overloaded, stopping, or no model for any instance.
+            ServiceError: the request fails as a whole: overloaded, stopping, no model for any instance, or a parameter
+                that applies to none.
         """
-        is_short = is_quick(instances) and not parameters.labels  # each of which makes another text
+        is_short = is_quick(instances) and not requested.get("labels")  # each of which makes another text
         if is_short:
-            prepared = self.preparation.here(instances, model, parameters)
+            prepared = self.preparation.here(instances, model, requested)
         else:
             self.batcher.admit(len(instances))  # refuse before the work
-            prepared = await self.preparation.in_threads(instances, model, parameters)
+            prepared = await self.preparation.in_threads(instances, model, requested)
         if all(isinstance(item, ModelNotFound) for item in prepared):
             raise prepared[0]  # type: ignore[misc]
+        if "score_columns" in requested:
+            raise InvalidRequest("score_columns applies to shards in CSV alone.", "invalid_parameters")
+        check_tasks(requested, {item[0].entry.task for item in prepared if isinstance(item, tuple)})
         order = await self.run(prepared)
         timing = Timing(
             queue_ms=round(1000 * max(0.0, order.queue_s), 3),
@@ -73,7 +81,8 @@ class Service:
         )
         chosen = model or first_model(prepared) or self.catalog.first()
         results = outcomes(prepared, order) if is_short else await asyncio.to_thread(outcomes, prepared, order)
-        return Result(results, chosen, timing, order)
+        shaping = described(chosen.effective(requested), chosen.entry.task)
+        return Result(results, chosen, timing, order, shaping)
 
     async def run(self, prepared: Sequence[Prepared], *, bulk: bool = False) -> Order:
         """Returns the completed order. Raises Overloaded or Unavailable, unless it is bulk work."""

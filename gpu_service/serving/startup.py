@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gpu_service import logs, storage
@@ -82,7 +82,7 @@ def load(settings: Settings) -> Loaded:
     for entry in entries.entries:
         with _named(entry):
             with phases.phase("files"):
-                files = checkpoint.find(entry, settings.models)
+                files = replace(checkpoint.find(entry, settings.models), defaults=settings.parameters)
             with phases.phase("weights"):
                 model = precision.load(files, chosen)
             if settings.compile:

@@ -29,4 +29,5 @@ class Batch(msgspec.Struct):
 
     def shard(self, number: int) -> Shard:
         stem = f"{self.prefix}{number}"
-        return Shard(f"{stem}.jsonl", f"{stem}.out.{self.format}", number * self.records_per_shard, self.format)
+        offset = number * self.records_per_shard
+        return Shard(f"{stem}.jsonl", f"{stem}.out.{self.format}", offset, self.format, f"{self.prefix}labels.json")

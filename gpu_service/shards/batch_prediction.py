@@ -62,7 +62,7 @@ class BatchPrediction:
         self.pause = pause
         model = batch.model
         self.model: Model | None = service.catalog.select(model.name, model.version) if model else None
-        self.parameters = parameters.parse(batch.parameters)
+        self.requested = parameters.parse(batch.parameters)
         self.report = Report()
 
     async def run(self, numbers: Iterable[int]) -> Report:
@@ -83,7 +83,7 @@ class BatchPrediction:
 
     async def _predict(self, number: int) -> None:
         for attempt in range(1, ATTEMPTS + 1):
-            prediction = ShardPrediction(self.service, self.batch.shard(number), self.model, self.parameters)
+            prediction = ShardPrediction(self.service, self.batch.shard(number), self.model, self.requested)
             try:
                 response = await prediction.run()
             except (StorageFailed, RetryableError) as error:

@@ -67,7 +67,7 @@ def _known_error(error: object) -> InstanceError:
     return InstanceError('error must be {"code": "…", "message": "…"}.')
 
 
-def as_jsonl(start: int, lines: Iterable[Line], outcomes: Iterable[Outcome], _: Sequence[str]) -> bytes:
+def as_jsonl(start: int, lines: Iterable[Line], outcomes: Iterable[Outcome], *_: Sequence[str]) -> bytes:
     """A JSON line for each outcome; `start` is the index of the first."""
     return _encode_lines(
         [
@@ -93,12 +93,14 @@ def _output_line(index: int, line: Line, outcome: Outcome) -> dict[str, Any]:
     return fields
 
 
-def as_csv(_: int, lines: Iterable[Line], outcomes: Iterable[Outcome], columns: Sequence[str]) -> bytes:
-    """The cells of each row, then those of the columns, which are fields of predictions or MORE_COLUMNS."""
+def as_csv(
+    _: int, lines: Iterable[Line], outcomes: Iterable[Outcome], columns: Sequence[str], labels: Sequence[str] = ()
+) -> bytes:
+    """The cells of each row, those of the columns (fields of predictions or MORE_COLUMNS), and the labels' scores."""
     output = _Output()
     write = csv.writer(output, lineterminator="\r\n").writerow  # with \n alone it would not quote carriage returns
     for line, outcome in zip(lines, outcomes, strict=True):
-        write([*line.row, *_cells(outcome, columns)])
+        write([*line.row, *_cells(outcome, columns), *_score_cells(outcome, labels)])
     return "".join(output).encode()
 
 
@@ -110,6 +112,11 @@ def _cells(outcome: Outcome, columns: Sequence[str]) -> list[float | str]:
     return [truncated if column == "truncated" else cell(getattr(outcome, column, "")) for column in columns]
 
 
+def _score_cells(outcome: Outcome, labels: Sequence[str]) -> Sequence[float | str]:
+    scores = getattr(outcome, "scores", {})
+    return [scores.get(label, "") for label in labels]
+
+
 class _Output(list[str]):
     """Takes a csv.writer's rows and ends them with a line feed alone."""
 
@@ -117,7 +124,7 @@ class _Output(list[str]):
         self.append(line[:-2] + "\n")
 
 
-WRITERS: dict[Format, Callable[[int, Iterable[Line], Iterable[Outcome], Sequence[str]], bytes]] = {
+WRITERS: dict[Format, Callable[[int, Iterable[Line], Iterable[Outcome], Sequence[str], Sequence[str]], bytes]] = {
     "jsonl": as_jsonl,
     "csv": as_csv,
 }

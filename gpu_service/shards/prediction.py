@@ -1,9 +1,12 @@
 """Predicts on a shard: one line out for each JSON line in, in order; a finished output is never written again."""
 
 import asyncio
+import hashlib
+import io
 import tempfile
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -13,13 +16,16 @@ from gpu_service import parameters
 from gpu_service.errors import (
     GenerationChanged,
     InferenceFailed,
+    InvalidRequest,
     Overloaded,
     ServiceError,
     StorageFailed,
     Unavailable,
 )
-from gpu_service.parameters import Parameters
+from gpu_service.parameters import Requested, check_tasks
 from gpu_service.serving.model import Model
+from gpu_service.serving.predictions import Outcome
+from gpu_service.serving.preparation import Prepared
 from gpu_service.serving.service import Service, first_model, outcomes
 from gpu_service.shards import lines, shard, windows
 from gpu_service.shards.shard import Shard, ShardResponse, Summary
@@ -44,6 +50,7 @@ class WindowResult:
     output: bytes
     records: int
     failed: Counter[str]
+    counts: Counter[str]
     model: Model | None
     queue_ms: float
     gpu_seconds: float
@@ -52,14 +59,16 @@ class WindowResult:
 class ShardPrediction:
     """Work on one shard, and its totals; `was_finished` says that an earlier attempt had written the output."""
 
-    def __init__(self, service: Service, shard: Shard, model: Model | None, parameters: Parameters) -> None:
+    def __init__(self, service: Service, shard: Shard, model: Model | None, requested: Requested) -> None:
         self.service = service
         self.shard = shard
         self.model = model
-        self.parameters = parameters
+        self.requested = requested
+        self.labels = model.labels if model and requested.get("score_columns") else ()
         self.was_finished = False
         self._records = 0
         self._failed: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
         self._gpu_seconds = 0.0
         self._queue_ms = 0.0
         self._model_used = model
@@ -67,7 +76,11 @@ class ShardPrediction:
         self._columns = lines.columns(each.task.prediction for each in models)
 
     async def run(self) -> ShardResponse:
-        """Raises ServiceError when the shard cannot be read or written, or too many are in progress."""
+        """Raises ServiceError when the shard cannot be read or written, or too many are in progress.
+
+        InvalidRequest when a parameter does not apply to its models, or score columns to its output.
+        """
+        self._check_parameters()
         if self.service.active_shards >= MAX_ACTIVE:
             raise Overloaded(f"{MAX_ACTIVE} shards are already in progress.", retry_after=10)
         self.service.active_shards += 1
@@ -76,12 +89,21 @@ class ShardPrediction:
         finally:
             self.service.active_shards -= 1
 
+    def _check_parameters(self) -> None:
+        models = [self.model] if self.model else self.service.catalog.defaults
+        check_tasks(self.requested, {model.entry.task for model in models})
+        if self.requested.get("score_columns") and (self.model is None or self.shard.format != "csv"):
+            message = "score_columns requires a model, whose labels become the columns, and the output format csv."
+            raise InvalidRequest(message, "invalid_parameters")
+
     async def _run(self) -> ShardResponse:
         source, target, summary = await asyncio.to_thread(self._open)
         if summary is None:
             with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
                 await self._predict(source, spool)
                 self._check_failures()
+                if self.labels and self.shard.labels:
+                    await asyncio.to_thread(self._write_labels, self.shard.labels)
                 summary = await self._write(source, target, spool)
         return shard.response(self.shard, summary, self._queue_ms)
 
@@ -104,9 +126,15 @@ class ShardPrediction:
             "shard-input": f"{self.shard.input}#{source.generation}",
             "shard-offset": str(self.shard.offset),
             "shard-model": self.model.key if self.model else ",".join(self.service.catalog.default_keys),
-            "shard-parameters": parameters.encode(self.parameters),
+            "shard-parameters": self._parameters_digest(),
             "shard-format": self.shard.format,
         }
+
+    def _parameters_digest(self) -> str:
+        """Identifies the values that shape each model's predictions, the defaults included."""
+        models = [self.model] if self.model else self.service.catalog.defaults
+        effective = {model.key: model.effective(self.requested) for model in models}
+        return hashlib.sha256(msgspec.json.encode(effective, order="deterministic")).hexdigest()[:32]
 
     async def _predict(self, source: "Blob", spool: IO[bytes]) -> None:
         """Reads and tokenises windows while the device works on earlier ones."""
@@ -131,15 +159,18 @@ class ShardPrediction:
 
     async def _predict_window(self, window: Window) -> WindowResult:
         instances = [line.instance for line in window.lines]
-        prepared = await self.service.preparation.in_threads(instances, self.model, self.parameters)
+        prepared = await self.service.preparation.in_threads(instances, self.model, self.requested)
         order = await self.service.run(prepared, bulk=True)
 
         def result() -> WindowResult:
             results = outcomes(prepared, order)
             return WindowResult(
-                output=lines.WRITERS[self.shard.format](window.start, window.lines, results, self._columns),
+                output=lines.WRITERS[self.shard.format](
+                    window.start, window.lines, results, self._columns, self.labels
+                ),
                 records=len(results),
                 failed=Counter(outcome.code for outcome in results if isinstance(outcome, ServiceError)),
+                counts=_counts(prepared, results),
                 model=first_model(prepared),
                 queue_ms=1000 * max(0.0, order.queue_s),
                 gpu_seconds=order.device_s,
@@ -151,6 +182,7 @@ class ShardPrediction:
         spool.write(result.output)
         self._records += result.records
         self._failed += result.failed
+        self._counts += result.counts
         self._model_used = self._model_used or result.model
         self._queue_ms = max(self._queue_ms, result.queue_ms)
         self._gpu_seconds += result.gpu_seconds
@@ -171,11 +203,28 @@ class ShardPrediction:
             return other
         return summary
 
+    def _write_labels(self, uri: str) -> None:
+        """Writes the labels of the score columns, unless an earlier shard did.
+
+        Raises:
+            StorageFailed: an earlier shard had other labels, so that the columns would not be the same.
+        """
+        storage, data = self.service.storage, msgspec.json.encode(self.labels)
+        with io.BytesIO(data) as content, suppress(GenerationChanged):
+            content.seek(len(data))
+            storage.write(uri, content, 0, {}, "application/json")
+        if storage.index(uri) != data:
+            raise StorageFailed("The model's labels have changed since the batch's first shard; replay the batch.")
+
     def _totals(self) -> Summary:
         model = self._model_used or self.service.catalog.first()
         return Summary(
             records=self._records,
             failed=_most_frequent(self._failed),
+            truncated=self._counts["truncated"],
+            high_confidence=self._counts["high_confidence"],
+            requires_review=self._counts["requires_review"],
+            parameters=parameters.described(model.effective(self.requested), model.entry.task),
             model=model.describe(),
             device=model.device.name,
             gpu_seconds=round(self._gpu_seconds, 6),
@@ -183,6 +232,18 @@ class ShardPrediction:
             revision=self.service.revision,
             columns=self._columns,
         )
+
+
+def _counts(prepared: Sequence[Prepared], results: Sequence[Outcome]) -> Counter[str]:
+    """Truncated texts, and scores beyond the limits of their own parameters."""
+    counts: Counter[str] = Counter()
+    for item, outcome in zip(prepared, results, strict=True):
+        if isinstance(item, tuple) and not isinstance(outcome, ServiceError):
+            counts["truncated"] += outcome.truncated
+            if (confidence := outcome.confidence) is not None:
+                counts["high_confidence"] += confidence > item[2].high_confidence
+                counts["requires_review"] += confidence < item[2].requires_review
+    return counts
 
 
 def _next(unread: Iterator[Window]) -> Window | None:

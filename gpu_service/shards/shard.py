@@ -1,6 +1,6 @@
 """A shard: where its lines are, where its output goes, and what is reported about it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -12,22 +12,31 @@ URI = Meta(extra_json_schema={"type": "string", "pattern": "^gs://[^/]+/.+"})  #
 
 
 class Shard(msgspec.Struct):
-    """`offset` is the index of the first record in its batch, `format` that of the output."""
+    """`offset` is the index of the first record in its batch, `format` that of the output.
+
+    `labels`: where to write the model's labels, as a JSON list, if the output has a column for each.
+    """
 
     input: Annotated[str, URI]
     output: Annotated[str, URI]
     offset: Annotated[int, Meta(ge=0)] = 0
     format: Format = "jsonl"
+    labels: Annotated[str, URI] | None = None
 
 
 class Summary(msgspec.Struct):
     """What the metadata of a finished output keeps.
 
     `failed` counts records by error code; `columns` are those that a CSV has after the row's own.
+    `failed` counts records by error code; `high_confidence` and `requires_review` those beyond these limits.
     """
 
     records: int
     failed: dict[str, int]
+    truncated: int
+    high_confidence: int
+    requires_review: int
+    parameters: dict[str, Any]
     model: ServedModel
     device: str
     gpu_seconds: float
@@ -43,6 +52,10 @@ class ShardResponse(msgspec.Struct):
     records: int
     succeeded: int
     failed: dict[str, int]
+    truncated: int
+    high_confidence: int
+    requires_review: int
+    parameters: dict[str, Any]
     model: ServedModel
     device: str
     timing: Timing
@@ -55,6 +68,10 @@ def response(shard: Shard, summary: Summary, queue_ms: float) -> ShardResponse:
         records=summary.records,
         succeeded=summary.records - sum(summary.failed.values()),
         failed=summary.failed,
+        truncated=summary.truncated,
+        high_confidence=summary.high_confidence,
+        requires_review=summary.requires_review,
+        parameters=summary.parameters,
         model=summary.model,
         device=summary.device,
         timing=Timing(round(queue_ms, 3), summary.inference_ms, summary.gpu_seconds),

@@ -70,7 +70,7 @@ class Classifier(Task):
     def predict(self, rows: Sequence[Row], payload: Payload, parameters: Parameters) -> Prediction:
         (row,) = rows
         top = zip(row.labels[: parameters.top_k], row.scores, strict=False)
-        scores = {self.labels[label]: score for label, score in top}
+        scores = {self.labels[label]: score for label, score in top if score >= parameters.threshold}
         return Classification(self.labels[row.labels[0]], row.scores[0], scores, truncated=payload.truncated)
 
 

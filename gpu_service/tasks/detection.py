@@ -22,7 +22,6 @@ from gpu_service.tasks.predictions import Box, DetectedObject, Detection
 from gpu_service.tasks.task import Task, check_head
 
 SAMPLE = (480, 640)  # height and width of a made-up image
-THRESHOLD = 0.5  # the least score of an object, unless the caller says otherwise
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -52,10 +51,9 @@ class ObjectDetection(Task):
     def predict(self, rows: Sequence[Any], payload: Payload, parameters: Parameters) -> Detection:
         output = torch.from_numpy(rows[0])[None]
         outputs = SimpleNamespace(logits=output[..., :-BOX], pred_boxes=output[..., -BOX:])
-        threshold = THRESHOLD if parameters.threshold is None else parameters.threshold
         (found,) = self.inputs.processor.post_process_object_detection(
             outputs,
-            threshold=threshold,
+            threshold=parameters.threshold,
             target_sizes=torch.tensor([payload.context]),
         )
         objects = [

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
@@ -65,7 +65,7 @@ class SentenceTransformer:
                 f"{path} lists {', '.join(kinds) or 'nothing'}; supported are Transformer and Pooling, "
                 "followed by Dense and Normalize."
             )
-        parts = [Checkpoint(checkpoint.entry, checkpoint.folder / place) for _, place in listed]
+        parts = [replace(checkpoint, folder=checkpoint.folder / place) for _, place in listed]
         settings = next((found for name in SETTINGS if (found := parts[0].read(f"sentence_{name}_config.json"))), {})
         limit = settings.get("max_seq_length")
         pooling = parts[1].read("config.json")

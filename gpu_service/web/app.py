@@ -109,7 +109,12 @@ class App:
         if is_short and isinstance(error := result.outcomes[0], ServiceError):
             raise error
         response = protocol.predict_response(
-            result.outcomes, result.model.describe(), result.model.device.name, result.timing, service.revision
+            result.outcomes,
+            result.model.describe(),
+            result.parameters,
+            result.model.device.name,
+            result.timing,
+            service.revision,
         )
         if is_short:
             protocol.add_short_form(response)

@@ -3,7 +3,7 @@
 import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -48,10 +48,15 @@ class PredictRequest(msgspec.Struct):
 
 
 class PredictResponse(msgspec.Struct, omit_defaults=True):
-    """Response of /predict; `revision` is the service's, the last three fields are for the short form."""
+    """Response of /predict; the last three fields are for the short form.
+
+    `parameters` are the values that shaped the predictions: the request's, else the model's or the deployment's.
+    `revision` is the service's.
+    """
 
     predictions: Annotated[list[Any], _documented(items=PREDICTION)]
     model: ServedModel
+    parameters: dict[str, Any]
     device: str
     timing: Timing
     revision: str
@@ -151,10 +156,15 @@ def predict_request(body: bytes, max_instances: int) -> tuple[PredictRequest, li
 
 
 def predict_response(
-    outcomes: Sequence[Outcome], model: ServedModel, device: str, timing: Timing, revision: str
+    outcomes: Sequence[Outcome],
+    model: ServedModel,
+    parameters: Mapping[str, Any],
+    device: str,
+    timing: Timing,
+    revision: str,
 ) -> PredictResponse:
     predictions = [outcome if isinstance(outcome, Prediction) else Failure.of(outcome) for outcome in outcomes]
-    return PredictResponse(predictions, model, device, timing, revision)
+    return PredictResponse(predictions, model, dict(parameters), device, timing, revision)
 
 
 def add_short_form(response: PredictResponse) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 from tests.functions.cloud import Cloud
 
 MODEL = {"name": "sentiment", "version": "1", "task": "text-classification", "source": "starter", "revision": "abc"}
+LABELS = ["NEGATIVE", 'so, "so"', "label"]
+DEFAULTS = {"top_k": 5, "high_confidence": 0.7}
 EMPTY = {"code": "empty", "message": "The text is empty."}
 
 
@@ -41,6 +43,8 @@ def _predict(cloud: Cloud, batch: dict[str, Any], shard: int) -> None:
         failed.update([code] if code else [])
         if batch["format"] == "csv":
             cells = [*record["row"], outcome.get("label", ""), outcome.get("score", ""), code, ""]
+            if batch["parameters"].get("score_columns"):
+                cells += ["" if code else index for index in range(len(LABELS))]
             csv.writer(text, lineterminator="\n").writerow(cells)
         else:
             beside = {key: record[key] for key in ("id", "uri") if isinstance(record, dict) and key in record}
@@ -48,12 +52,18 @@ def _predict(cloud: Cloud, batch: dict[str, Any], shard: int) -> None:
     summary = {
         "records": len(records),
         "failed": failed,
+        "truncated": 1,
+        "high_confidence": 2,
+        "requires_review": 0,
+        "parameters": DEFAULTS | batch["parameters"],
         "model": MODEL,
         "device": "cuda:0",
         "gpu_seconds": 0.01,
         "inference_ms": 5.0,
         "revision": "gpu-1",
     }
+    if batch["parameters"].get("score_columns"):
+        cloud.work.blob(f"{batch['prefix'].split('/', 3)[3]}labels.json").upload_from_string(json.dumps(LABELS))
     output = cloud.work.blob(f"{name}.out.{batch['format']}")
     output.metadata = {"shard-summary": json.dumps(summary)}
     output.upload_from_string(text.getvalue())

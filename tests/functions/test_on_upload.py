@@ -68,12 +68,12 @@ def test_a_structured_event_is_understood(cloud: Cloud, function: Function) -> N
 
 
 def test_an_event_without_size_is_completed_from_the_object(cloud: Cloud, function: Function) -> None:
-    blob = cloud.upload("a.txt", TEXT, metadata={"horizon": "7"})
+    blob = cloud.upload("a.txt", TEXT, metadata={"top_k": "7"})
     request = finalized(blob, size=None, metadata=None)
     assert function("on_upload").post("/", **request).status_code == 200
     (argument,) = cloud.executions.arguments
     assert argument["input"]["size"] == len(TEXT)
-    assert argument["parameters"] == {"horizon": 7}
+    assert argument["parameters"] == {"top_k": 7}
 
 
 @pytest.mark.parametrize("event_name", ["object_deleted", "object_archived", "object_metadata_updated"])

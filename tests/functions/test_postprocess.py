@@ -85,6 +85,7 @@ def test_a_prediction_becomes_the_result(cloud: Cloud, postprocess: FlaskClient)
         "input": arg["input"],
         "kind": "text",
         "model": MODEL,
+        "parameters": {},
         "predictions": [GOOD],
         "quality": {"confidence": 0.93, "high_confidence": True, "requires_review": False},
         "timing": {
@@ -117,6 +118,19 @@ def test_quality_is_that_of_the_least_certain_prediction(
     concluded(postprocess, {"argument": argument(cloud), "prediction": prediction(*predictions)})
     quality = cloud.only_document()["quality"]
     assert quality == {"confidence": min(scores), "high_confidence": high, "requires_review": review}
+
+
+@pytest.mark.parametrize(("high_confidence", "requires_review"), [(0.9, 0.5), (0.95, 0.94), (0, 1)])
+def test_the_limits_of_confidence_come_with_the_answer(
+    cloud: Cloud, postprocess: FlaskClient, high_confidence: float, requires_review: float
+) -> None:
+    limits = {"high_confidence": high_confidence, "requires_review": requires_review}
+    answer = prediction(GOOD) | {"parameters": {"top_k": 5, **limits}}
+    concluded(postprocess, {"argument": argument(cloud), "prediction": answer})
+    document = cloud.only_document()
+    assert document["parameters"] == {"top_k": 5, **limits}
+    assert document["quality"]["high_confidence"] is (high_confidence < 0.93)
+    assert document["quality"]["requires_review"] is (requires_review > 0.93)
 
 
 def test_the_price_is_a_setting(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> None:

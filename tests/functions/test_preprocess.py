@@ -62,6 +62,7 @@ def test_a_text_is_one_instance(cloud: Cloud, preprocess: FlaskClient) -> None:
     assert answered(preprocess, body) == {
         "mode": "single",
         "instances": [{"text": "Schöne Grüße"}],
+        "parameters": {},
         "revision": "local",
     }
 
@@ -172,6 +173,30 @@ def test_the_instances_stay_within_the_total_budget(cloud: Cloud, function: Func
 
 
 # --- records ---------------------------------------------------------------------------------------
+
+
+def test_a_record_may_have_parameters_of_its_own(cloud: Cloud, preprocess: FlaskClient) -> None:
+    own = [{"top_k": 1.0}, {}, None, {"topk": 1}, {"text_column": "a"}, {"max_length": 4}, "top_k"]
+    data = "".join(json.dumps({"text": "a", "id": id, "parameters": value}) + "\n" for id, value in enumerate(own))
+    data += json.dumps({"image": {"b64": "x"}, "parameters": {"max_length": 16}}) + "\n"
+    data += json.dumps({"uri": f"gs://{cloud.input.name}/c", "parameters": {"max_length": 16}})
+    records = [
+        json.loads(line) for line in lines(cloud, answered(preprocess, argument(cloud, "a.jsonl", data, "records")))
+    ]
+    assert records[:3] == [
+        {"text": "a", "id": 0, "parameters": {"top_k": 1}},
+        *({"text": "a", "id": id} for id in (1, 2)),
+    ]
+    assert [record["error"]["code"] for record in records[3:8]] == ["invalid_parameters"] * 5
+    assert [record.get("id") for record in records[3:8]] == [3, 4, 5, 6, None]
+    assert records[8]["parameters"] == {"max_length": 16}
+
+
+def test_only_the_gpu_service_s_parameters_are_passed_on(cloud: Cloud, preprocess: FlaskClient) -> None:
+    text = argument(cloud, "a.txt", "Hello", "text", top_k=2, high_confidence=0.9)
+    assert answered(preprocess, text)["parameters"] == {"top_k": 2, "high_confidence": 0.9}
+    table = argument(cloud, "a.csv", "id,review\n1,I liked it a lot\n", "table", text_column="review", top_k=2)
+    assert answered(preprocess, table)["parameters"] == {"top_k": 2}
 
 
 def test_json_lines_become_a_shard(cloud: Cloud, preprocess: FlaskClient) -> None:

@@ -69,9 +69,7 @@ def run(models_file: Path) -> Callable[..., int]:
 
 
 def test_tasks_share_the_shards_of_a_batch(batch: StoredBatch, run: Callable[..., int]):
-    uri = batch.put(
-        5, format="csv", model={"name": "moods", "version": "1"}, parameters={"top_k": 1, "text_column": "x"}
-    )
+    uri = batch.put(5, format="csv", model={"name": "moods", "version": "1"}, parameters={"top_k": 1})
     assert run(uri, 1, 2) == 0
     assert batch.outputs().keys() == {"1.out.csv", "3.out.csv"}
     assert run(uri, 0, 2) == 0

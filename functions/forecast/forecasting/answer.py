@@ -20,8 +20,8 @@ def answer(text: str, parameters: Mapping[str, Any], revision: str) -> dict[str,
     """Forecasts the series in `text`.
 
     Returns:
-        {predictions: [{date, prediction, lower, upper}], model, device, timing: {inference_ms}, series,
-        backtest, revision}.
+        {predictions: [{date, prediction, lower, upper}], model, parameters, device, timing: {inference_ms},
+        series, backtest, revision}.
 
     Raises:
         RejectedError: the file or a parameter does not allow a forecast.
@@ -45,6 +45,7 @@ def answer(text: str, parameters: Mapping[str, Any], revision: str) -> dict[str,
             "source": "prophet",
             "revision": tested.mode,
         },
+        "parameters": options.json(),
         "device": "cpu",
         "timing": {"inference_ms": round(elapsed, 3)},
         "series": _series(history, [*left_out, *_notes(history, tested, options)]),

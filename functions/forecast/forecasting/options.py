@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.errors import RejectedError
@@ -45,6 +45,10 @@ class Options:
             decimal=decimal,
             **{name: _text(parameters, name) for name in names},
         )
+
+    def json(self) -> dict[str, Any]:
+        """Those that do not depend on the file."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def _number(parameters: Mapping[str, Any], name: str, default: float) -> float:

@@ -48,6 +48,7 @@ def parse(body: dict[str, Any]) -> Inline:
         raise RejectedError("invalid_parameters", "parameters must be an object.", kind)
     model_fields = {key: body[key] for key in ("model", "version") if body.get(key) is not None}
     model, checked = parameters.check({**requested, **model_fields})
+    parameters.check_kind(kind, model, checked)
     return Inline(kind, body["instances"], model, checked)
 
 

@@ -1,7 +1,8 @@
 """Manifests: one request for many objects of the input bucket, which form one batch."""
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from google.api_core.exceptions import PreconditionFailed
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One object; `generation` None for the newest, `id` as the sender chose it."""
+    """One object; `generation` None for the newest, `id` as the sender chose it, `parameters` unchecked."""
 
     uri: str
     generation: int | None = None
     id: str | int | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ def parse(value: Any) -> Manifest:
     if violation := schema.violation(value, "manifest"):
         raise RejectedError("invalid_manifest", violation, "manifest")
     model, requested = parameters.of_document({name: value[name] for name in ("model", "parameters") if name in value})
+    parameters.check_kind("manifest", model, requested)
     output_format = value.get("output", {}).get("format", "jsonl")
     return Manifest(value["id"], tuple(map(_item, value["inputs"])), model, requested, output_format)
 
@@ -90,4 +93,5 @@ def _item(value: Any) -> Item:
     if isinstance(value, str):
         return Item(value)
     generation = value.get("generation")
-    return Item(value["uri"], None if generation is None else int64(generation, "generation"), value.get("id"))
+    number = None if generation is None else int64(generation, "generation")
+    return Item(value["uri"], number, value.get("id"), value.get("parameters", {}))

@@ -1,32 +1,98 @@
-"""Checks the model and parameters that a sender requests by an object's metadata, a sidecar, a message or a manifest.
+"""Defines the parameters of an input, and checks those that a sender requests.
 
-An object's metadata take precedence over its sidecar, and that over a manifest's own fields. CHECKS defines every
-parameter; forecasting.options and the GPU service's protocol read those that they use.
+They stand in an object's metadata, its sidecar, a message, a manifest or a record. The most specific takes precedence:
+a record's own, then the object's metadata, the sidecar, and a manifest's own fields.
 """
 
-import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Literal
 
 from pipeline.errors import RejectedError
+from pipeline.inputs.values import Check, flag, matching, number, short, whole, words
 from pipeline.jobs.job import Model, Parameters
 
-MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
-MAX_LABELS = 100
-MAX_LABEL = 256  # characters
-FREQUENCY = re.compile(r"[A-Za-z0-9-]{1,32}")
-AGGREGATION = re.compile("none|simple|first|average|max")
-DECIMAL = re.compile(r"[.,]")
+Reader = Literal["intake", "preprocess", "forecast", "gpu_service"]
+
+MODEL = r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}"
+SERIES = frozenset({"timeseries"})
+TEXTS = frozenset({"text", "table", "records", "manifest"})
+PREDICTED = TEXTS | {"image"}
+SIMILAR = 0.85  # of a misspelt name
+COLUMN = short(256, "the name of a column")
+DISTINCTIVE = 7  # letters of a name; a key that resembles a shorter one may be the user's own
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter: its valid values, the kinds of input it applies to, the step that reads it.
+
+    `in_record`: whether a record of a batch may have its own.
+    """
+
+    check: Check
+    kinds: frozenset[str]
+    reader: Reader
+    in_record: bool = False
+
+
+def _forecast(check: Check) -> Parameter:
+    return Parameter(check, SERIES, "forecast")
+
+
+def _column(*kinds: str) -> Parameter:
+    return Parameter(COLUMN, frozenset(kinds), "preprocess")
+
+
+def _prediction(check: Check, kinds: frozenset[str] = PREDICTED) -> Parameter:
+    return Parameter(check, kinds, "gpu_service", in_record=True)
+
+
+PARAMETERS: dict[str, Parameter] = {
+    "model": Parameter(matching(MODEL, "a model's name"), PREDICTED, "intake"),
+    "version": Parameter(matching(MODEL, "a model's version"), PREDICTED, "intake"),
+    "top_k": _prediction(whole(1, 1000)),
+    "threshold": _prediction(number(0, 1)),
+    "max_length": _prediction(whole(8, 1_000_000), TEXTS),
+    "high_confidence": _prediction(number(0, 1)),
+    "requires_review": _prediction(number(0, 1)),
+    "labels": _prediction(words(100, 256), TEXTS),
+    "multi_label": _prediction(flag(), TEXTS),
+    "hypothesis_template": _prediction(
+        matching(r"(?s)(?=.{1,1000}$).*\{\}.*", "a sentence with {} in the label's place"), TEXTS
+    ),
+    "aggregation": _prediction(matching("none|simple|first|average|max", "none, simple, first, average or max"), TEXTS),
+    "score_columns": Parameter(flag(), frozenset({"table", "manifest"}), "gpu_service"),
+    "text_column": _column("table", "records"),
+    "image_column": _column("table"),
+    "horizon": _forecast(whole(1, 1000)),
+    "frequency": _forecast(matching("[A-Za-z0-9-]{1,32}", "a frequency such as daily or W")),
+    "interval_width": _forecast(number(0.01, 0.99)),
+    "decimal": _forecast(matching("[.,]", "a point or a comma")),
+    "date_format": _forecast(short(64, "a date pattern such as %d/%m/%Y")),
+    "date_column": _forecast(COLUMN),
+    "value_column": _forecast(COLUMN),
+}
 
 
 def of_metadata(metadata: Mapping[str, str]) -> tuple[Model | None, Parameters]:
-    """The model and the parameters in an object's metadata; other keys are ignored."""
-    known = {}
+    """The model and the parameters in an object's metadata.
+
+    Other keys are the user's own, unless they resemble a parameter's name so much that they are misspelt.
+
+    Raises:
+        RejectedError: `invalid_parameters`.
+    """
+    requested = {}
     for key, value in metadata.items():
         name = key.strip().lower().replace("-", "_")
-        if name in CHECKS:
-            known[name] = value
-    return check(known)
+        if name in PARAMETERS:
+            requested[name] = value
+        elif near := _nearest(name, [known for known in PARAMETERS if len(known) >= DISTINCTIVE]):
+            message = f"The metadata key {key!r:.80} resembles the parameter {near}; correct or rename it."
+            raise RejectedError("invalid_parameters", message)
+    return check(requested)
 
 
 def of_document(value: Mapping[str, Any]) -> tuple[Model | None, Parameters]:
@@ -49,104 +115,66 @@ def of_document(value: Mapping[str, Any]) -> tuple[Model | None, Parameters]:
     return check({**inner, **requested, **(model or {})})
 
 
+def of_record(value: object, kind: str) -> Parameters:
+    """The parameters of one record of a batch, which is a text, an image, or an item of a manifest.
+
+    Raises:
+        RejectedError: `invalid_parameters`.
+    """
+    if not isinstance(value, Mapping):
+        raise RejectedError("invalid_parameters", "parameters must be an object.")
+    allowed = [name for name, parameter in PARAMETERS.items() if parameter.in_record and kind in parameter.kinds]
+    return {name: _checked(name, part, allowed, " of such a record") for name, part in value.items()}
+
+
 def check(values: Mapping[str, Any]) -> tuple[Model | None, Parameters]:
     """Splits `{name: value}` into the model, None for the default, and the parameters.
 
     Raises:
         RejectedError: `invalid_parameters`, for an unknown name or a bad value.
     """
-    checked: Parameters = {}
-    for name, value in values.items():
-        if name not in CHECKS:
-            raise RejectedError("invalid_parameters", f"{name!r} is not a parameter; use one of {', '.join(CHECKS)}.")
-        convert, description = CHECKS[name]
-        try:
-            checked[name] = convert(value)
-        except (ValueError, TypeError, KeyError) as error:
-            raise RejectedError("invalid_parameters", f"{name} must be {description}, not {value!r:.80}.") from error
+    checked: Parameters = {name: _checked(name, value, PARAMETERS) for name, value in values.items()}
     model, version = checked.pop("model", None), checked.pop("version", None)
     if version is not None and model is None:
         raise RejectedError("invalid_parameters", "version requires a model.")
     return (None if model is None else {"name": model, "version": version}), checked
 
 
-def _matching(pattern: re.Pattern[str]) -> Callable[[object], str]:
-    def convert(value: object) -> str:
-        if not isinstance(value, str) or not pattern.fullmatch(value.strip()):
-            raise ValueError
-        return value.strip()
-
-    return convert
-
-
-def _between(low: int, high: int) -> Callable[[object], int]:
-    def convert(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int | str) or len(str(value)) > 9:
-            raise ValueError
-        number = int(value)
-        if not low <= number <= high:
-            raise ValueError
-        return number
-
-    return convert
+def check_kind(kind: str, model: Model | None, parameters: Parameters) -> None:
+    """Raises RejectedError (`invalid_parameters`) if the model or a parameter does not apply to inputs of the kind."""
+    for name in ["model", *parameters] if model else parameters:
+        if kind not in PARAMETERS[name].kinds:
+            allowed = [known for known, parameter in PARAMETERS.items() if kind in parameter.kinds]
+            message = f"{name} does not apply to the kind {kind}; use one of {', '.join(allowed)}."
+            raise RejectedError("invalid_parameters", message, kind)
 
 
-def _fraction(low: float, high: float) -> Callable[[object], float]:
-    def convert(value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise TypeError
-        number = float(value)
-        if not low <= number <= high:  # also true of NaN
-            raise ValueError
-        return number
-
-    return convert
+def of_reader(reader: Reader, parameters: Parameters) -> Parameters:
+    """Those that one step reads."""
+    return {name: value for name, value in parameters.items() if PARAMETERS[name].reader == reader}
 
 
-def _short(length: int) -> Callable[[object], str]:
-    def convert(value: object) -> str:
-        if not isinstance(value, str) or not 0 < len(value) <= length or not value.isprintable():
-            raise ValueError
-        return value
-
-    return convert
-
-
-def _labels(value: object) -> list[str]:
-    labels = value.split(",") if isinstance(value, str) else value
-    if not isinstance(labels, list) or not 1 <= len(labels) <= MAX_LABELS:
-        raise ValueError
-    return [_short(MAX_LABEL)(label.strip() if isinstance(label, str) else label) for label in labels]
+def _checked(name: str, value: Any, allowed: Collection[str], where: str = "") -> Any:
+    if name not in allowed:
+        near = _nearest(name, allowed)
+        suggestion = f" (did you mean {near}?)" if near else ""
+        message = f"{name!r:.80} is not a parameter{where}{suggestion}; use one of {', '.join(allowed)}."
+        raise RejectedError("invalid_parameters", message)
+    valid = PARAMETERS[name].check
+    try:
+        return valid.convert(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        message = f"{name} must be {valid.description}, not {_shown(value)}."
+        raise RejectedError("invalid_parameters", message) from error
 
 
-def _flag(value: object) -> bool:
-    flags = {"true": True, "false": False}
-    return value if isinstance(value, bool) else flags[str(value).strip().lower()]
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that another is a misspelling of, if any."""
+    return next(iter(get_close_matches(name.lower().replace("-", "_")[:64], known, 1, SIMILAR)), None)
 
 
-def _template(value: object) -> str:
-    if "{}" not in (template := _short(1000)(value)):
-        raise ValueError
-    return template
-
-
-_COLUMN = (_short(256), "the name of a column")
-CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "model": (_matching(MODEL), "a model's name"),
-    "version": (_matching(MODEL), "a model's version"),
-    "horizon": (_between(1, 1000), "a whole number from 1 to 1000"),
-    "frequency": (_matching(FREQUENCY), "a frequency such as daily or W"),
-    "interval_width": (_fraction(0.01, 0.99), "a number from 0.01 to 0.99"),
-    "decimal": (_matching(DECIMAL), "a point or a comma"),
-    "date_format": (_short(64), "a date pattern such as %d/%m/%Y"),
-    "date_column": _COLUMN,
-    "value_column": _COLUMN,
-    "text_column": _COLUMN,
-    "image_column": _COLUMN,
-    "top_k": (_between(1, 1000), "a whole number from 1 to 1000"),
-    "aggregation": (_matching(AGGREGATION), "none, simple, first, average or max"),
-    "threshold": (_fraction(0, 1), "a number from 0 to 1"),
-    "labels": (_labels, "a list of 1 to 100 labels, or labels separated by commas"),
-    "multi_label": (_flag, "true or false"),
-    "hypothesis_template": (_template, "a sentence with {} in the place of the label"),
-}
+def _shown(value: object) -> str:
+    try:
+        return f"{value!r:.80}"
+    except ValueError:  # an integer of more digits than Python prints
+        return "a number of very many digits"

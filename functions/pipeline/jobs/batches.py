@@ -2,11 +2,13 @@
 
 shards/<job>/plan.json         what decides the shards' content; written first, so that all attempts cut the same shards
 shards/<job>/<n>.jsonl         shard n, one record per line
-shards/<job>/header.csv        the header of a CSV result
+shards/<job>/header.csv        the header of a CSV result, without score columns
+shards/<job>/labels.json       the labels of the score columns; the GPU service writes it
 shards/<job>/index.json        the Batch; written last, so that a batch with an index is complete
 shards/<job>/<n>.out.<format>  the predictions on shard n, with a summary in the metadata
 """
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 Format = Literal["csv", "jsonl"]
 
 ADDED_COLUMNS = ("label", "score", "error", "truncated")
+COUNTS = ("truncated", "high_confidence", "requires_review")
 SUMMARY = "shard-summary"
 OUTPUT = re.compile(r"/(\d+)\.out\.\w+$")
 
@@ -47,6 +50,10 @@ class Names:
     @property
     def header(self) -> str:
         return f"{self.folder}header.csv"
+
+    @property
+    def labels(self) -> str:
+        return f"{self.folder}labels.json"
 
     @property
     def index(self) -> str:
@@ -102,7 +109,12 @@ class Batch:
         shards, records, size = (int64(value.get(name), name) for name in ("shards", "records", "records_per_shard"))
         if not (shards - 1) * size < records <= shards * size:
             raise MalformedError("The number of records does not match the number of shards.")
-        return cls(value["prefix"], shards, records, size, format=value["format"])
+        parameters = value.get("parameters") or {}
+        return cls(value["prefix"], shards, records, size, format=value["format"], parameters=parameters)
+
+    @property
+    def has_score_columns(self) -> bool:
+        return bool(self.parameters.get("score_columns"))
 
     @property
     def names(self) -> Names:
@@ -119,11 +131,16 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Totals of the finished shards; `columns` are those that a CSV result has after the input's."""
+    """Totals of the finished shards; `counts` are of truncated, confident and doubtful records.
+
+    `columns` are those that a CSV result has after the input's.
+    """
 
     shards: frozenset[int] = frozenset()
     records: int = 0
     errors: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     gpu_seconds: float = 0.0
     inference_ms: float = 0.0
     model: dict[str, Any] | None = None
@@ -134,6 +151,18 @@ class Summary:
     @property
     def failed(self) -> int:
         return sum(self.errors.values())
+
+
+def added(columns: Iterable[str], header: Iterable[str]) -> list[str]:
+    """The columns under names that the header does not have yet: a second `label` becomes `label_2`."""
+    taken = {name.strip().casefold() for name in header}
+    names = []
+    for column in columns:
+        numbered = (f"{column}_{number}" for number in itertools.count(2))
+        name = next(name for name in itertools.chain([column], numbered) if name.casefold() not in taken)
+        taken.add(name.casefold())
+        names.append(name)
+    return names
 
 
 def read(work: "Bucket", job: str) -> Batch | None:
@@ -185,6 +214,8 @@ def _sum(batch: Batch, outputs: Iterable[tuple[str, Mapping[str, str]]]) -> Summ
         shards=frozenset(shards),
         records=sum(summary["records"] for summary in shards.values()),
         errors=dict(errors),
+        counts={name: sum(summary.get(name) or 0 for summary in shards.values()) for name in COUNTS},
+        parameters=first.get("parameters") or {},
         gpu_seconds=round(sum(summary.get("gpu_seconds") or 0.0 for summary in shards.values()), 6),
         inference_ms=round(sum(summary.get("inference_ms") or 0.0 for summary in shards.values()), 3),
         model=first.get("model"),

@@ -10,7 +10,7 @@ from pipeline.errors import MalformedError, RejectedError
 from pipeline.jobs.job import InputFields, Job, MessageFields
 from pipeline.times import timestamp
 
-HIGH_CONFIDENCE = 0.8
+HIGH_CONFIDENCE = 0.8  # where an answer has no limits of its own
 REVIEW_CONFIDENCE = 0.6
 MAX_MESSAGE = 2000
 
@@ -86,6 +86,7 @@ class Document(Payload):
     timing: Timing
     lineage: LineageFields
     model: NotRequired[dict[str, Any] | None]
+    parameters: NotRequired[dict[str, Any]]
     quality: NotRequired[Quality]
     cost: NotRequired[Cost]
     reason: NotRequired[Reason]
@@ -143,12 +144,14 @@ def result(
     status: Literal["succeeded", "partial"],
     model: dict[str, Any] | None,
     confidence: float | None,
+    parameters: Mapping[str, Any],
     gpu_usd_per_second: float,
 ) -> Document:
     """A succeeded or partial document.
 
     Args:
         confidence: the lowest score among the predictions; None for batches and forecasts.
+        parameters: those that shaped the result; among them are the limits of confidence.
     """
     document = {
         "schema": "result/v1",
@@ -157,8 +160,9 @@ def result(
         "input": job.input.json(),
         "kind": job.kind,
         "model": model,
+        "parameters": dict(parameters),
         **payload,
-        "quality": _quality(confidence),
+        "quality": _quality(confidence, parameters),
         "timing": {
             **_timing(job, lineage),
             "queue_ms": usage.queue_ms,
@@ -226,11 +230,11 @@ def _loss(content: Document) -> Failure:
     return {"code": lost["code"], "message": lost["message"], "step": "predict_shards"}
 
 
-def _quality(confidence: float | None) -> Quality:
+def _quality(confidence: float | None, limits: Mapping[str, Any]) -> Quality:
     return {
         "confidence": confidence,
-        "high_confidence": confidence is not None and confidence > HIGH_CONFIDENCE,
-        "requires_review": confidence is not None and confidence < REVIEW_CONFIDENCE,
+        "high_confidence": confidence is not None and confidence > limits.get("high_confidence", HIGH_CONFIDENCE),
+        "requires_review": confidence is not None and confidence < limits.get("requires_review", REVIEW_CONFIDENCE),
     }
 
 

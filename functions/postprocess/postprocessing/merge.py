@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from pipeline.inputs.objects import CHUNK_BYTES
+from pipeline.jobs import batches
 from pipeline.jobs.batches import ADDED_COLUMNS, Batch
 from pipeline.jobs.job import Job
 from pipeline.storage import content_type, put, stamp
@@ -65,8 +66,11 @@ class _Merge:
         self._job = job
         self._batch = batch
         self._folder = _folder(job)
+        self._labels: list[str] = []
 
     def run(self, lost: Collection[int], error: Error) -> tuple[str, dict[str, int]]:
+        if self._batch.has_score_columns:
+            self._labels = json.loads(self._work.blob(self._batch.names.labels).download_as_bytes())
         names = {shard: self._batch.output(shard) for shard in range(self._batch.shards)}
         errors: Counter[str] = Counter()
         with ThreadPoolExecutor(CONCURRENCY) as pool:
@@ -125,10 +129,11 @@ class _Merge:
 
     def _header(self) -> str:
         """The name of the object with the header; preprocess wrote that of a classification."""
-        if self._added == ADDED_COLUMNS:
+        if self._added == ADDED_COLUMNS and not self._labels:
             return self._batch.names.header
-        blob = self._blob()
-        blob.upload_from_string(writer.line([*self._columns(), *self._added]), blob.content_type)
+        columns, blob = self._columns(), self._blob()
+        added = batches.added([*self._added, *(f"score_{label}" for label in self._labels)], columns)
+        blob.upload_from_string(writer.line([*columns, *added]), blob.content_type)
         return str(blob.name)
 
     def _columns(self) -> list[str]:
@@ -139,7 +144,7 @@ class _Merge:
     def _line(self, index: int, fields: dict[str, Any], error: Error) -> bytes:
         if self._batch.format == "csv":
             added = (error["code"] if column == "error" else "" for column in self._added)
-            return writer.line([*fields.get("row", ()), *added]).encode()
+            return writer.line([*fields.get("row", ()), *added, *("" for _ in self._labels)]).encode()
         passed_on = {name: fields[name] for name in PASSED_ON if name in fields}
         return json.dumps({"index": index, **passed_on, "error": error}).encode() + b"\n"
 

@@ -103,6 +103,7 @@ def _of_shard(work: "Bucket", batch: Batch, shard: int) -> Iterator[tuple[str, P
             "predictions": [line],
             "timing": {} if "error" in line else share,
             "model": summary.get("model"),
+            "parameters": summary.get("parameters"),
             "device": summary.get("device"),
         }
         yield line["id"], Predicted(answer, summary.get("revision") or "unknown")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.deployment import Deployment
+from pipeline.inputs import parameters
 from pipeline.jobs import batches, documents, outcomes
 from pipeline.jobs.batches import Batch
 from pipeline.jobs.documents import Document, Lineage, Payload, Usage
@@ -42,6 +43,7 @@ def of_prediction(settings: Settings, job: Job, lineage: Lineage, answer: Fields
         status="partial" if errors else "succeeded",
         model=_model(answer.get("model")),
         confidence=min(_scores(predictions), default=None),
+        parameters={**_read_here(job), **(answer.get("parameters") or {})},
         gpu_usd_per_second=settings.gpu_usd_per_second,
     )
 
@@ -61,6 +63,7 @@ def of_forecast(deployment: Deployment, job: Job, lineage: Lineage, answer: Fiel
         status="succeeded",
         model=_model(answer.get("model")),
         confidence=None,
+        parameters=answer.get("parameters") or {},
         gpu_usd_per_second=deployment.settings.gpu_usd_per_second,
     )
     return document, staged
@@ -82,6 +85,7 @@ def of_batch(deployment: Deployment, job: Job, lineage: Lineage, answer: Fields)
     staged, lost_errors = merge.batch(deployment.work, job, batch, lost, error.reason, summary.columns)
     errors = Counter(summary.errors) + Counter(lost_errors)
     data = _data(deployment.output, job, staged, batch.records, errors)
+    data |= summary.counts
     data["shards"] = batch.shards
     data["records_per_second"] = progress.rate(batch.records, lineage.started_at)
     payload: Payload = {"data": data}
@@ -98,9 +102,15 @@ def of_batch(deployment: Deployment, job: Job, lineage: Lineage, answer: Fields)
         status="partial" if errors else "succeeded",
         model=_model(summary.model),
         confidence=None,
+        parameters={**_read_here(job), **summary.parameters},
         gpu_usd_per_second=deployment.settings.gpu_usd_per_second,
     )
     return document, staged
+
+
+def _read_here(job: Job) -> Fields:
+    """The parameters that preprocess has applied."""
+    return parameters.of_reader("preprocess", job.parameters)
 
 
 def _data(output: "Bucket", job: Job, staged: str, records: int, errors: Mapping[str, int]) -> Fields:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError
-from pipeline.inputs import kept_messages, microbatches, objects
+from pipeline.inputs import kept_messages, microbatches, objects, parameters
 from pipeline.jobs.job import Job
 from pipeline.kinds import SINGLE
 from pipeline.settings import Settings
@@ -25,7 +25,7 @@ def prepare(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
     """Prepares the input of a job's argument.
 
     Returns:
-        `{mode: "single", instances, revision}`, or `{mode: "batch", revision}` with the batch's fields.
+        `{mode: "single", instances, parameters, revision}`, or `{mode: "batch", revision}` with the batch's fields.
 
     Raises:
         MalformedError: the body is not a job's argument, or its kind needs no preparation.
@@ -68,7 +68,7 @@ def _single(instances: Iterable[Instance], job: Job, work: "Bucket") -> dict[str
         size = len(json.dumps(instance))
         sent.append(instance if size <= room else _stage(work, job, index, instance))
         room -= size if size <= room else 0
-    return {"mode": "single", "instances": sent}
+    return {"mode": "single", "instances": sent, "parameters": parameters.of_reader("gpu_service", job.parameters)}
 
 
 def _stage(work: "Bucket", job: Job, index: int, instance: Instance) -> Instance:

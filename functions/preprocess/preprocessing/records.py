@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.formats import json_text, media_types, text
-from pipeline.inputs import manifests, microbatches, objects
+from pipeline.inputs import manifests, microbatches, objects, parameters
 from pipeline.inputs.objects import Head
 from pipeline.jobs.batches import Format
 from pipeline.jobs.job import Input, Job, Model
@@ -79,6 +79,7 @@ def reader(deployment: Deployment, job: Job, head: Head) -> Iterator[Records]:
 
 
 def _of_table(opened: tables.OpenTable, bucket: str, job: Job) -> Records:
+    _check_score_columns(job.parameters, job.model, "csv")
     column = _payload(opened.table, job.parameters)
     images = column.type == "image"
     name = "uri" if images else "text"
@@ -95,8 +96,8 @@ def _of_row(record: Record, name: str, index: int, bucket: str) -> str:
     return json.dumps({name: content, "row": record.cells})
 
 
-def _payload(table: sniffer.Table, parameters: dict[str, Any]) -> Column:
-    name = parameters.get("image_column") or parameters.get("text_column")
+def _payload(table: sniffer.Table, requested: dict[str, Any]) -> Column:
+    name = requested.get("image_column") or requested.get("text_column")
     if name is None and table.payload is not None:
         return table.payload
     for column in table.columns:
@@ -107,7 +108,7 @@ def _payload(table: sniffer.Table, parameters: dict[str, Any]) -> Column:
     raise RejectedError("no_usable_column", f"The CSV has no {missing}. Its columns are {names}."[:1000], "table")
 
 
-def _of_lines(lines: Iterator[str], bucket: str, parameters: dict[str, Any]) -> Iterator[str]:
+def _of_lines(lines: Iterator[str], bucket: str, requested: dict[str, Any]) -> Iterator[str]:
     for line in lines:
         if len(line) > MAX_LINE_CHARS:
             yield _refused(RejectedError("too_large", f"The line has more than {MAX_LINE_CHARS:,} characters."))
@@ -117,25 +118,25 @@ def _of_lines(lines: Iterator[str], bucket: str, parameters: dict[str, Any]) -> 
             except RejectedError as refusal:
                 yield _refused(refusal)
             else:
-                yield _instance(record, bucket, parameters)
+                yield _instance(record, bucket, requested)
 
 
-def _of_document(source: Input, bucket: str, parameters: dict[str, Any]) -> Iterator[str]:
+def _of_document(source: Input, bucket: str, requested: dict[str, Any]) -> Iterator[str]:
     document = json_text.parse(text.decode(objects.read(source, MAX_DOCUMENT)))
     for record in document["instances"]:
-        yield _instance(record, bucket, parameters)
+        yield _instance(record, bucket, requested)
 
 
-def _instance(record: Any, bucket: str, parameters: dict[str, Any]) -> str:
+def _instance(record: Any, bucket: str, requested: dict[str, Any]) -> str:
     """The record's id and the field that a model reads; without such a field, the record as it is."""
     if isinstance(record, str):
         record = {"text": record}
     if not isinstance(record, dict):
         return json.dumps(record)
-    column = parameters.get("text_column")
+    column = requested.get("text_column")
     name = column or next((name for name in FIELDS if name in record), None)
     if name is None:
-        instance = {key: value for key, value in record.items() if key not in ("id", "row", "error")}
+        instance = {key: value for key, value in record.items() if key not in ("id", "row", "error", "parameters")}
     else:
         instance = {"text" if column else name: record.get(name)}
     if name == "uri" and "generation" in record:
@@ -143,14 +144,32 @@ def _instance(record: Any, bucket: str, parameters: dict[str, Any]) -> str:
     beside = {"id": record["id"]} if isinstance(record.get("id"), str | int | float) else {}
     if name == "uri" and (refusal := _foreign(record["uri"], bucket)):
         return _refused(refusal, uri=record["uri"], **beside)
-    return json.dumps({**instance, **beside})
+    try:
+        own = _own_parameters(record.get("parameters"), "text" if column else name or "text")
+    except RejectedError as refusal:
+        return _refused(refusal, **beside)
+    return json.dumps({**instance, **beside, **own})
+
+
+def _own_parameters(value: object, field: str) -> dict[str, Any]:
+    """A record's own parameters beside its instance; an object, whose kind is not known yet, may have any."""
+    own = {} if value is None else parameters.of_record(value, "manifest" if field == "uri" else field)
+    return {"parameters": own} if own else {}
 
 
 def _of_manifest(bucket: str, job: Job, manifest: manifests.Manifest) -> Records:
     lines = (_of_item(item, bucket, manifest.format) for item in manifest.items)
     model = job.model or manifest.model
     header = ["uri"] if manifest.format == "csv" else []
-    return Records(lines, manifest.format, model, {**manifest.parameters, **job.parameters}, header, images=True)
+    requested = {**manifest.parameters, **job.parameters}
+    _check_score_columns(requested, model, manifest.format)
+    return Records(lines, manifest.format, model, requested, header, images=True)
+
+
+def _check_score_columns(requested: dict[str, Any], model: Model | None, to: Format) -> None:
+    if requested.get("score_columns") and (model is None or to != "csv"):
+        message = "score_columns requires a model, whose labels become the columns, and the output format csv."
+        raise RejectedError("invalid_parameters", message)
 
 
 def _of_item(item: manifests.Item, bucket: str, to: Format) -> str:
@@ -158,7 +177,11 @@ def _of_item(item: manifests.Item, bucket: str, to: Format) -> str:
     if refusal := _refusal(item.uri, bucket):
         return _refused(refusal, uri=item.uri, **beside)
     generation = {} if item.generation is None else {"generation": str(item.generation)}
-    return json.dumps({"uri": item.uri, **generation, **beside})
+    try:
+        own = _own_parameters(item.parameters, "uri")
+    except RejectedError as refusal:
+        return _refused(refusal, uri=item.uri, **beside)
+    return json.dumps({"uri": item.uri, **generation, **beside, **own})
 
 
 def _refusal(uri: str, bucket: str) -> RejectedError | None:

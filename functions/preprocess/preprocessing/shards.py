@@ -10,7 +10,7 @@ from google.api_core.exceptions import PreconditionFailed
 
 from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
-from pipeline.inputs import objects
+from pipeline.inputs import objects, parameters
 from pipeline.inputs.objects import Head
 from pipeline.jobs import batches
 from pipeline.jobs.batches import ADDED_COLUMNS, Batch, Names, Plan
@@ -57,7 +57,7 @@ def _cut(deployment: Deployment, job: Job) -> Batch:
         if not sizes:
             raise RejectedError("empty", "The input has no records.")
         if opened.header:
-            header = writer.line([*opened.header, *ADDED_COLUMNS])
+            header = writer.line([*opened.header, *batches.added(ADDED_COLUMNS, opened.header)])
             put(work.blob(names.header), header, stamp(job.id), generation=None)
     batch = Batch(
         prefix=f"gs://{work.name}/{names.folder}",
@@ -66,7 +66,7 @@ def _cut(deployment: Deployment, job: Job) -> Batch:
         records_per_shard=plan.records_per_shard,
         format=opened.format,
         model=opened.model,
-        parameters=opened.parameters,
+        parameters=parameters.of_reader("gpu_service", opened.parameters),
     )
     batches.write(work, job.id, batch)
     return batch

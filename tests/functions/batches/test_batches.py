@@ -109,6 +109,50 @@ def test_every_row_is_returned_once_and_in_order(
     assert document["data"]["failed"] == sum(not cell.strip() for _, cell in table)
 
 
+def with_model(arg: dict[str, Any], **parameters: Any) -> dict[str, Any]:
+    return arg | {"model": {"name": "sentiment", "version": None}, "parameters": parameters}
+
+
+@pytest.mark.parametrize("lost", [None, 0, 1])
+def test_score_columns_follow_the_others_in_the_order_of_the_labels(
+    cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]], lost: int | None
+) -> None:
+    """Also where the input has columns of the same names."""
+    table = 'id,review,Label,score_negative\n1,"I liked it, all",x,y\n2,,x,y\n3,I did not like it,x,y\n'
+    arg = with_model(argument(cloud, "a.csv", table, "table"), score_columns=True, text_column="review")
+    batch = cut(arg, 2)
+    assert batch["parameters"] == {"score_columns": True}
+    gpu.predict(cloud, batch)
+    if lost is not None:
+        cloud.work.blob(f"shards/{arg['job']}/{lost}.out.csv").delete()
+    document, data = conclude(cloud, function("postprocess"), arg, batch)
+    header, *records = rows(data)
+    assert header == [
+        *("id", "review", "Label", "score_negative", "label_2", "score", "error", "truncated"),
+        *("score_NEGATIVE_2", 'score_so, "so"', "score_label"),
+    ]
+    assert [len(record) for record in records] == [11] * 3
+    assert [record[0] for record in records] == ["1", "2", "3"]
+    scored = {0: [False, False, True], 1: [True, False, False], None: [True, False, True]}[lost]
+    assert [record[8:] == ["0", "1", "2"] for record in records] == scored
+    assert all(record[8:] == ["", "", ""] for record, has in zip(records, scored, strict=True) if not has)
+    assert document["parameters"] == {
+        "text_column": "review",
+        "score_columns": True,
+        "top_k": 5,
+        "high_confidence": 0.7,
+    }
+    counts = {name: document["data"][name] for name in ("truncated", "high_confidence", "requires_review")}
+    shards = 2 if lost is None else 1
+    assert counts == {"truncated": shards, "high_confidence": 2 * shards, "requires_review": 0}
+
+
+def test_score_columns_require_a_model(cloud: Cloud, function: Function) -> None:
+    arg = argument(cloud, "a.csv", "id,review\n1,I liked it a lot\n", "table")
+    response = function("preprocess").post("/", json=arg | {"parameters": {"score_columns": True}})
+    assert (response.status_code, response.get_json()["error"]["code"]) == (422, "invalid_parameters")
+
+
 LINES = st.one_of(
     st.text(string.printable, max_size=20).map(lambda text: json.dumps({"text": text})),
     st.text(max_size=20).map(lambda text: json.dumps({"id": 7, "text": text})),

@@ -91,7 +91,9 @@ def run(cloud: Cloud, function: Function, execution: Execution) -> dict[str, Any
         gpu.predict(cloud, answer)
         return concluded(function, execution, batch=answer | {"errors": []})
     judged = [gpu.judge(instance) for instance in answer["instances"]]
-    return concluded(function, execution, prediction={"predictions": judged, "model": gpu.MODEL, "device": "cuda:0"})
+    parameters = gpu.DEFAULTS | answer["parameters"]
+    prediction = {"predictions": judged, "model": gpu.MODEL, "parameters": parameters, "device": "cuda:0"}
+    return concluded(function, execution, prediction=prediction)
 
 
 def kinds(cloud: Cloud) -> Counter[str]:
@@ -166,7 +168,7 @@ def test_a_member_s_document_is_that_of_a_single_upload(
     one = documents[f"results/{single.name}/{single.generation}.json"]
     other = documents[f"results/{member.name}/{member.generation}.json"]
     assert one["kind"] == other["kind"]
-    for field in ("schema", "status", "kind", "model", "predictions", "quality"):
+    for field in ("schema", "status", "kind", "model", "parameters", "predictions", "quality"):
         assert one[field] == other[field]
     for field in ("input", "timing", "cost", "lineage"):
         assert one[field].keys() == other[field].keys()
@@ -175,6 +177,29 @@ def test_a_member_s_document_is_that_of_a_single_upload(
     assert other["timing"]["inference_ms"] == pytest.approx(5.0 / 2)
     assert other["lineage"]["service_revisions"]["gpu_service"] == "gpu-1"
     assert other["lineage"]["execution"] != one["lineage"]["execution"]
+
+
+def test_members_with_sidecars_share_executions_only_with_their_like(
+    cloud: Cloud, function: Function, collect: Collect
+) -> None:
+    cloud.upload("0.txt.parameters.json", '{"top_k": 1, "high_confidence": 0.5}')
+    cloud.upload("1.txt.parameters.json", '{"parameters": {"high_confidence": 0.5, "top_k": 1.0}}')
+    cloud.upload("2.txt.parameters.json", '{"top_k": "many"}')
+    for number in range(5):
+        upload(cloud, f"{number}.txt", f"I liked it {number} times.")
+    collect()
+    assert len(cloud.executions.created) == 2
+    for execution in cloud.executions.created:
+        run(cloud, function, execution)
+    documents = {document["input"]["name"]: document for document in cloud.documents().values()}
+    assert [documents[f"{number}.txt"]["status"] for number in range(5)] == [
+        *("succeeded", "succeeded", "rejected", "succeeded", "succeeded")
+    ]
+    assert documents["2.txt"]["reason"]["code"] == "invalid_parameters"
+    for number in range(5):
+        if number != 2:
+            limits = documents[f"{number}.txt"]["parameters"]
+            assert (limits["top_k"], limits["high_confidence"]) == ((1, 0.5) if number < 2 else (5, 0.7))
 
 
 def test_micro_batches_are_bounded(

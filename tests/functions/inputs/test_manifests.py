@@ -59,6 +59,31 @@ def test_an_object_other_than_a_text_or_image_is_an_error_of_its_record(
     assert others == [{"uri": uri} for uri in uris[1:]]
 
 
+def test_an_item_may_have_parameters_of_its_own(cloud: Cloud, function: Function) -> None:
+    uri = f"gs://{cloud.input.name}/a.txt"
+    inputs = [{"uri": uri, "parameters": {"top_k": 1.0}}, {"uri": uri, "id": 7, "parameters": {"horizon": 1}}]
+    assert publish(function, {"id": "m", "inputs": inputs, "parameters": {"top_k": 2}}) == 200
+    _, (first, second) = cut(cloud, function, cloud.executions.arguments[0])
+    assert first == {"uri": uri, "parameters": {"top_k": 1}}
+    assert (second["id"], second["error"]["code"]) == (7, "invalid_parameters")
+
+
+@pytest.mark.parametrize("change", [{}, {"model": "m"}, {"output": {"format": "csv"}}], ids=str)
+def test_score_columns_of_a_manifest_require_a_model_and_csv(
+    cloud: Cloud, function: Function, change: dict[str, Any]
+) -> None:
+    body = {"id": "m", "inputs": [f"gs://{cloud.input.name}/a.txt"], "parameters": {"score_columns": True}}
+    assert publish(function, body | change) == 200
+    response = function("preprocess").post("/", json=cloud.executions.arguments[0])
+    assert (response.status_code, response.get_json()["error"]["code"]) == (422, "invalid_parameters")
+
+
+@pytest.mark.parametrize("parameters", [{"horizon": 1}, {"text_column": "a"}, {"speed": 1}], ids=str)
+def test_a_parameter_that_no_manifest_has_is_rejected(parameters: dict[str, Any]) -> None:
+    with pytest.raises(RejectedError, match=r"invalid_parameters.*; use one of model, version, top_k"):
+        manifests.parse(VALID | {"parameters": parameters})
+
+
 def test_the_result_may_be_a_csv(cloud: Cloud, function: Function) -> None:
     uris = [f"gs://{cloud.input.name}/a.txt", "gs://elsewhere/x.txt"]
     assert publish(function, {"id": "m", "inputs": uris, "output": {"format": "csv"}}) == 200

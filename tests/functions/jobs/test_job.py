@@ -65,12 +65,12 @@ def test_other_values_are_not_an_int64(value: object) -> None:
 def test_an_argument_stays_below_the_service_s_limit() -> None:
     from dataclasses import replace
 
-    from pipeline.inputs.parameters import CHECKS, check
+    from pipeline.inputs.parameters import PARAMETERS, check
 
     longest = {
         "model": "m" * 128,
         "version": "v" * 128,
-        **{name: "\U0001f600" * 256 for name in CHECKS if name.endswith("_column")},
+        **{name: "\U0001f600" * 256 for name in PARAMETERS if name.endswith("_column")},
         "date_format": "\U0001f600" * 64,
     }
     model, parameters = check(longest)

@@ -74,7 +74,15 @@ def settle(status: str, execution: str) -> str:
     else:
         usage = documents.Usage()
         document = documents.result(
-            JOB, lineage, usage, {"predictions": []}, status=status, model=None, confidence=None, gpu_usd_per_second=0.0
+            JOB,
+            lineage,
+            usage,
+            {"predictions": []},
+            status=status,
+            model=None,
+            confidence=None,
+            parameters={},
+            gpu_usd_per_second=0.0,
         )
     return outcomes.settle(DEPLOYMENT, JOB, document).status
 
@@ -362,6 +370,7 @@ def settle_in_part(execution: str) -> str:
         status="partial",
         model=None,
         confidence=None,
+        parameters={},
         gpu_usd_per_second=0.0,
     )
     return outcomes.settle(DEPLOYMENT, JOB, document).status

@@ -1,12 +1,13 @@
 """Texts as token ids: the tokenizer with a word cache gives what the tokenizers library gives."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, normalizers
+from tokenizers import Tokenizer, normalizers, processors
 
 from gpu_service.checkpoints import checkpoint
 from gpu_service.checkpoints.registry import Entry
@@ -95,6 +96,26 @@ def test_other_pipelines_go_through_the_library(plain: Tokenizer):
     spaced = Tokenizer.from_str(plain.to_str())
     spaced.add_tokens(["New York"])
     assert not is_bert(spaced)
+
+
+TEMPLATES = ["[CLS] $A [SEP]", "$A [SEP] [CLS]", "[CLS] $A", "$A [SEP]", "$A"]
+
+
+@pytest.mark.parametrize("length", [8, 9, 20, 63])
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_shortened_payload_is_as_if_truncated_at_its_length(inputs: TextInputs, template: str, length: int):
+    """Wherever the special tokens stand."""
+    given = copy.copy(inputs)
+    given.__dict__.pop("_special", None)
+    given.words, given.tokenizer = None, Tokenizer.from_str(inputs.tokenizer.to_str())
+    special = [(token, inputs.tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+    given.tokenizer.post_processor = processors.TemplateProcessing(single=template, special_tokens=special)
+    text = " ".join(["good", "bad", "film"] * 30)
+    shortened = given.shortened(given.payload(text), length)
+    given.tokenizer.enable_truncation(length)
+    assert shortened.data.tolist() == given.tokenizer.encode(text).ids
+    assert (shortened.size, shortened.truncated) == (length, True)
+    assert given.shortened(shortened, length) is shortened
 
 
 @pytest.mark.parametrize(

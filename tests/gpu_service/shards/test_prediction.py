@@ -104,14 +104,8 @@ def test_a_finished_output_is_kept_and_answered_from_its_metadata_alone(
     assert written.metadata["shard-format"] == "jsonl"
     summary = json.loads(written.metadata["shard-summary"])
     assert summary.keys() == {
-        "records",
-        "failed",
-        "model",
-        "device",
-        "gpu_seconds",
-        "inference_ms",
-        "revision",
-        "columns",
+        *("records", "failed", "truncated", "high_confidence", "requires_review", "parameters"),
+        *("model", "device", "gpu_seconds", "inference_ms", "revision", "columns"),
     }
     assert (summary["records"], summary["failed"]) == (2, {"empty": 1})
     unread = gcs.bucket("work").blob("shards/twice.out")
@@ -275,6 +269,60 @@ def test_csv_output_has_the_rows_cells_and_outcomes(client, gcs: storage.Client,
     ]
     assert b"\r\n" not in written.replace(b"one\rold\r\nmac", b"")
     assert gcs.bucket("work").get_blob("shards/table.out.csv").content_type.startswith("text/csv")
+
+
+def test_score_columns_hold_the_score_of_every_label(client, gcs: storage.Client, put: Callable[..., str]):
+    texts = ["a good film", "", "bad " * 100, "a film"]
+    lines = [json.dumps({"text": text, "row": [text], "parameters": {"top_k": 1, "threshold": 0.9}}) for text in texts]
+    lines[0] = json.dumps({"text": texts[0], "row": [texts[0]]})
+    body = {"output": "gs://work/shards/scores/0.out.csv", "labels": "gs://work/shards/scores/labels.json"}
+    body |= {"input": put("scores/0.jsonl", "\n".join(lines)), "format": "csv", "model": "moods"}
+    answer = client.post("/predict-shard", {**body, "parameters": {"score_columns": True, "top_k": 1}})
+    assert answer.json()["failed"] == {"empty": 1}
+    assert json.loads(content(gcs, body["labels"])) == ["LABEL_0", "LABEL_1", "LABEL_2"]
+    found = rows(content(gcs, body["output"]))
+    assert [len(row) for row in found] == [8] * 4
+    assert found[1] == ["", "", "", "empty", "", "", "", ""]
+    for row in (found[0], found[2], found[3]):
+        scores = dict(zip(["LABEL_0", "LABEL_1", "LABEL_2"], map(float, row[5:]), strict=True))
+        assert sum(scores.values()) == pytest.approx(1, abs=1e-5)
+        assert max(scores, key=scores.__getitem__) == row[1]
+        assert scores[row[1]] == float(row[2])
+
+
+def test_shards_of_a_batch_have_the_same_score_columns(client, gcs: storage.Client, put: Callable[..., str]):
+    labels = put("changed/labels.json", '["LABEL_1","LABEL_0"]')
+    body = {"input": put("changed/1.jsonl", '{"text": "a film", "row": []}'), "labels": labels, "model": "moods"}
+    body |= {"output": "gs://work/shards/changed/1.out.csv", "format": "csv", "parameters": {"score_columns": True}}
+    answer = client.post("/predict-shard", body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "storage_failed")
+    assert gcs.bucket("work").get_blob("shards/changed/1.out.csv") is None
+
+
+@pytest.mark.parametrize("change", [{"model": None}, {"format": "jsonl"}], ids=str)
+def test_score_columns_require_a_model_and_csv(client, put: Callable[..., str], change: dict[str, Any]):
+    body = {
+        "input": put("none.jsonl", ""),
+        "output": "gs://work/shards/none.out.csv",
+        "format": "csv",
+        "model": "moods",
+    }
+    answer = client.post("/predict-shard", body | {"parameters": {"score_columns": True}} | change)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_parameters")
+
+
+def test_truncated_confident_and_doubtful_records_are_counted(client, gcs: storage.Client, put: Callable[..., str]):
+    score = client.post("/predict", {"text": "a good film"}).json()["predictions"][0]["score"]
+    lines = [json.dumps({"text": text}) for text in ("a good film", "film " * 100, "")]
+    lines.append(json.dumps({"text": "a good film", "parameters": {"high_confidence": 0, "requires_review": 1}}))
+    body = {"input": put("count.jsonl", "\n".join(lines)), "output": "gs://work/shards/count.out.jsonl"}
+    limits = {"high_confidence": 1, "requires_review": 0}
+    answer = client.post("/predict-shard", body | {"parameters": limits}).json()
+    assert 0 < score < 1
+    assert (answer["truncated"], answer["high_confidence"], answer["requires_review"]) == (1, 1, 1)
+    assert answer["parameters"].items() >= limits.items()
+    again = client.post("/predict-shard", body | {"parameters": limits}).json()
+    assert again == answer | {"timing": again["timing"]}
 
 
 def test_the_metadata_stays_within_the_limit_of_an_object(client, gcs: storage.Client, put: Callable[..., str]):

@@ -10,7 +10,7 @@ from gpu_service.serving.model import Model
 
 def together(model: Model, values: Sequence[Any], **parameters: Any) -> list[Any]:
     """The predictions or errors of all values, which run in one batch."""
-    chosen = parse(parameters)
+    chosen = model.effective(parse(parameters))
     payloads = model.task.payloads(values, [chosen] * len(values))
     parts = [[] if isinstance(each, InstanceError) else list(each.parts or [each]) for each in payloads]
     data = [part.data for of_one in parts for part in of_one]

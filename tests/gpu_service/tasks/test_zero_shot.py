@@ -47,7 +47,7 @@ def test_a_batch_has_the_scores_of_the_pipeline(name: str, order: list[str], tmp
 
 def test_the_size_is_that_of_all_pairs(tmp_path: Path):
     model, _ = _pair(tmp_path, "bert", ORDERS[0])
-    (payload,) = model.task.payloads(["the film was good"], [parse({"labels": ["joy", "bad", "joy"]})])
+    (payload,) = model.task.payloads(["the film was good"], [model.effective(parse({"labels": ["joy", "bad", "joy"]}))])
     assert [part.size for part in payload.parts] == [len(part.data) for part in payload.parts]
     assert payload.size == sum(part.size for part in payload.parts)
     assert len(payload.parts) == 2
@@ -57,7 +57,7 @@ def test_the_size_is_that_of_all_pairs(tmp_path: Path):
 def test_labels_are_required_and_must_leave_room_for_the_text(tmp_path: Path):
     model, _ = _pair(tmp_path, "bert", ORDERS[0])
     for parameters in ({}, {"labels": ["joy", "film " * 45]}):
-        (error,) = model.task.payloads(["joy"], [parse(parameters)])
+        (error,) = model.task.payloads(["joy"], [model.effective(parse(parameters))])
         assert isinstance(error, InstanceError)
         assert error.code == "invalid_parameters"
 

@@ -142,9 +142,7 @@ def test_a_server_error_is_counted_for_each_instance_of_a_request(client):
 
 
 def test_each_instance_goes_to_the_default_model_of_its_task(client):
-    body = client.post(
-        "/predict", {"instances": [IMAGE, {"text": "dull"}], "parameters": {"horizon": 7, "top_k": 1}}
-    ).json()
+    body = client.post("/predict", {"instances": [IMAGE, {"text": "dull"}], "parameters": {"top_k": 1}}).json()
     assert [len(prediction["scores"]) for prediction in body["predictions"]] == [1, 1]
     assert body["model"]["name"] == "shapes"
 
@@ -205,6 +203,10 @@ BAD_BODIES = [
     (b'{"text": "a", "parameters": {"top_k": true}}', 400, "invalid_parameters"),
     (b'{"text": "a", "parameters": {"top_k": 1001}}', 400, "invalid_parameters"),
     (b'{"text": "a", "parameters": {"top_k": 1.5}}', 400, "invalid_parameters"),
+    (b'{"text": "a", "parameters": {"topk": 1}}', 400, "invalid_parameters"),
+    (b'{"text": "a", "parameters": {"horizon": 7}}', 400, "invalid_parameters"),
+    (b'{"text": "a", "parameters": {"score_columns": true}}', 400, "invalid_parameters"),
+    (b'{"instances": [{"text": "a"}], "parameters": {"threshold": 2}}', 400, "invalid_parameters"),
     (b'{"text": "a", "model": "nobody"}', 404, "model_not_found"),
     (b'{"text": "a", "model": "moods", "version": "9"}', 404, "model_not_found"),
     (b'{"instances": [' + b'"a",' * 128 + b'"a"]}', 413, "too_many_instances"),
