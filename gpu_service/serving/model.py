@@ -16,9 +16,10 @@ from gpu_service.inputs.image import ImageInputs
 from gpu_service.inputs.instances import Kind
 from gpu_service.inputs.payloads import Payload
 from gpu_service.inputs.text import TextInputs
-from gpu_service.networks import bert, resnet, vit
-from gpu_service.networks.auto import AutoImageClassifier, AutoTextClassifier
+from gpu_service.networks import bert
+from gpu_service.networks.auto import AutoTextClassifier
 from gpu_service.parameters import Parameters
+from gpu_service.serving import images
 from gpu_service.serving.predictions import Prediction, ServedModel
 
 SMALL = 4_000_000  # weights: below, threads cost more in waiting for each other than they gain
@@ -134,8 +135,7 @@ def samples(model: Model, sizes: Sequence[int]) -> list[NDArray[Any]]:
         return [np.arange(size, dtype=np.int64) % limit for size in sizes]
     if not isinstance(model.inputs, ImageInputs):
         raise TypeError("Samples are texts or images.")
-    shape = (model.inputs.geometry.height, model.inputs.geometry.width, 3)
-    return [np.full(shape, 128, dtype=np.uint8) for _ in sizes]
+    return [model.inputs.sample for _ in sizes]
 
 
 def _parts(checkpoint: Checkpoint, device: Device) -> tuple[Inputs, Network]:
@@ -143,10 +143,4 @@ def _parts(checkpoint: Checkpoint, device: Device) -> tuple[Inputs, Network]:
         is_packed = bert.family(checkpoint.config) is not None
         network = bert.PackedClassifier(checkpoint, device) if is_packed else AutoTextClassifier(checkpoint, device)
         return TextInputs(checkpoint, network.max_length), network
-    inputs = ImageInputs(checkpoint)
-    mean, std = inputs.geometry.mean, inputs.geometry.std
-    if vit.is_known(checkpoint.config):
-        return inputs, vit.VisionClassifier(checkpoint, device, mean, std)
-    if resnet.is_known(checkpoint.config):
-        return inputs, resnet.ResidualClassifier(checkpoint, device, mean, std)
-    return inputs, AutoImageClassifier(checkpoint, device, mean, std)
+    return images.classifier(checkpoint, device)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpu_service.errors import InstanceError, ServiceError
-from gpu_service.inputs import encoding, image, instances
+from gpu_service.inputs import decoding, encoding, instances
 from gpu_service.inputs.instances import Address, Inline
 from gpu_service.inputs.payloads import Payload
 from gpu_service.inputs.text import FEW_CHARACTERS
@@ -97,7 +97,7 @@ class Preparation:
             ServiceError: as `Storage.instance` does, or InstanceError: `undecodable`.
         """
         data = self.storage.instance(address.uri, address.generation)
-        kind = model.inputs.kind if model else "image" if image.has_signature(data) else None
+        kind = model.inputs.kind if model else "image" if decoding.has_signature(data) else None
         if kind == "image":
             return Inline("image", data)
         text = encoding.decode(data)
