@@ -185,6 +185,19 @@ def test_a_prediction_with_only_errors_is_a_rejection(cloud: Cloud, postprocess:
     assert cloud.only_document()["reason"] == BAD["error"]
 
 
+def test_an_upload_that_is_gone_when_the_service_reads_it_is_a_rejection(
+    cloud: Cloud, function: Function, postprocess: FlaskClient
+) -> None:
+    missing = {"error": {"code": "object_not_found", "message": "There is no object gs://input/a.png."}}
+    arg = argument(cloud, "a.png", b"png")
+    answer = concluded(postprocess, {"argument": arg, "prediction": prediction(missing)})
+    assert (answer["status"], cloud.only_document()["reason"]["code"]) == ("rejected", "input_gone")
+    function("on_message").post("/", **published(b'{"instances": [{"text": "a"}]}'))
+    (message,) = cloud.executions.arguments
+    staged = concluded(postprocess, {"argument": message, "prediction": prediction(missing)})
+    assert staged["status"] == "failed", "a staged object is not the sender's"
+
+
 def test_a_forecast_has_a_csv(cloud: Cloud, postprocess: FlaskClient) -> None:
     arg = argument(cloud, "in/s.csv", "date,value\n", "timeseries")
     concluded(postprocess, {"argument": arg, "prediction": FORECAST})

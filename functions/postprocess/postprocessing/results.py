@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.deployment import Deployment
+from pipeline.inputs import objects
 from pipeline.jobs import batches, documents, outcomes
 from pipeline.jobs.batches import Batch
 from pipeline.jobs.documents import Document, Lineage, Payload, Usage
 from pipeline.jobs.job import Job
 from pipeline.settings import Settings
 from postprocessing import failures, merge, progress
-from postprocessing.failures import SHARD_LOST, StepError
+from postprocessing.failures import OBJECT_NOT_FOUND, SHARD_LOST, StepError
 
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket
@@ -28,11 +29,13 @@ def of_prediction(settings: Settings, job: Job, lineage: Lineage, answer: Fields
     """The document of a single request.
 
     Raises:
-        RejectedError: no instance has a prediction, and the instances are at fault.
+        RejectedError: no instance has a prediction, and the instances are at fault; or `input_gone`.
     """
     predictions = [_pick(prediction, PREDICTION_FIELDS) for prediction in answer["predictions"]]
     errors = [prediction["error"] for prediction in predictions if "error" in prediction]
     if len(errors) == len(predictions):
+        if errors[0]["code"] == OBJECT_NOT_FOUND and job.object_input().bucket == settings.input_bucket:
+            raise objects.gone(job.object_input())  # the upload itself, to which preprocess had referred
         return failures.document(settings, job, lineage, StepError.of_predictions(errors))
     return documents.result(
         job,
