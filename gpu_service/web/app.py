@@ -137,7 +137,8 @@ class App:
         content = await request.body(self.settings.max_body)
         model = service.catalog.find(name, version)
         json_size = request.header(open_inference.HEADER_LENGTH.encode())
-        inference = open_inference.infer_request(content, json_size, model.inputs.kind, self.settings.max_instances)
+        outputs, kind = open_inference.OUTPUTS, model.inputs.kind
+        inference = open_inference.infer_request(content, json_size, kind, outputs, self.settings.max_instances)
         work = service.predict(inference.instances, model, parameters.parse(inference.parameters))
         result = await self._result(request, work)
         predictions: list[Prediction] = []
@@ -146,7 +147,7 @@ class App:
                 raise outcome.of_instance(index)
             predictions.append(outcome)
         self._log_result(request, "inferred", result)
-        body, size = open_inference.infer_response(inference, model.entry, predictions)
+        body, size = open_inference.infer_response(inference, model.entry, outputs, predictions)
         if size is None:
             return Response(200, body)
         return Response(200, body, open_inference.BINARY, {open_inference.HEADER_LENGTH: str(size)})
@@ -198,7 +199,8 @@ class App:
         catalog = self._ready_service().catalog
         model = catalog.find(name, version)
         versions = catalog.versions(model.entry.name)
-        return asgi.json(open_inference.model_metadata(model.entry, versions, model.inputs.kind))
+        kind, outputs = model.inputs.kind, open_inference.OUTPUTS
+        return asgi.json(open_inference.model_metadata(model.entry, versions, kind, outputs))
 
     async def model_ready(self, _: Request, name: str, version: str | None = None) -> Response:
         model = self._ready_service().catalog.find(name, version)

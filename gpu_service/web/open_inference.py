@@ -1,11 +1,11 @@
 """The Open Inference Protocol (KServe's second, Triton's): requests, responses and metadata, in JSON and binary."""
 
 import base64
+import itertools
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
@@ -119,42 +119,28 @@ class OpenInferenceFailure(msgspec.Struct):
     error: str
 
 
-@dataclass(frozen=True)
-class Output:
-    """A field of the predictions as a tensor with an element for each."""
-
-    name: str
-    datatype: Datatype
-    element: Callable[[Prediction], Any]
-
-
-def _scores(prediction: Prediction) -> str:
-    return protocol.encode(prediction.scores).decode()
-
-
-OUTPUTS = (
-    Output("label", "BYTES", attrgetter("label")),
-    Output("score", "FP32", attrgetter("score")),
-    Output("scores", "BYTES", _scores),
-    Output("truncated", "BOOL", attrgetter("truncated")),
-)
+OUTPUTS: dict[str, Datatype] = {"label": "BYTES", "score": "FP32", "scores": "BYTES", "truncated": "BOOL"}
 
 
 @dataclass(frozen=True)
 class Inference:
-    """A request, its instances and prediction parameters, and each requested output with whether to send it binary."""
+    """A request, its instances and prediction parameters, and for each requested output whether it is binary."""
 
     request: InferRequest
     instances: list[Any]
     parameters: dict[str, Any]
-    outputs: Sequence[tuple[Output, bool]]
+    outputs: Mapping[str, bool]
 
 
 _decoder = msgspec.json.Decoder(InferRequest)
 
 
-def infer_request(body: bytes, header_length: str | None, kind: Kind, max_instances: int) -> Inference:
-    """Reads a body whose first `header_length` bytes are JSON, or all without it, for a model that reads `kind`.
+def infer_request(
+    body: bytes, header_length: str | None, kind: Kind, declared: Collection[str], max_instances: int
+) -> Inference:
+    """Reads a body whose first `header_length` bytes are JSON, or all without it.
+
+    The model reads `kind`, and its outputs are those `declared`.
 
     Raises:
         MalformedRequest: it does not have the documented shape, or requests what is not supported.
@@ -170,20 +156,21 @@ def infer_request(body: bytes, header_length: str | None, kind: Kind, max_instan
         kind = TENSORS[name]
     instances = [_instance(index, element, kind) for index, element in enumerate(elements)]
     own = {name: value for name, value in parameters.items() if name not in PROTOCOL_PARAMETERS}
-    return Inference(
-        request, instances, own, _requested(request, _flag(parameters, "binary_data_output", default=False))
-    )
+    is_binary = _flag(parameters, "binary_data_output", default=False)
+    return Inference(request, instances, own, _requested(request, declared, is_binary))
 
 
-def infer_response(inference: Inference, entry: Entry, predictions: Sequence[Prediction]) -> tuple[bytes, int | None]:
+def infer_response(
+    inference: Inference, entry: Entry, declared: Mapping[str, Datatype], predictions: Sequence[Prediction]
+) -> tuple[bytes, int | None]:
     """The body, and how many of its bytes are JSON when binary data follow."""
     outputs: list[OutputTensor] = []
     binaries: list[bytes] = []
-    for output, is_binary in inference.outputs:
-        data = [output.element(prediction) for prediction in predictions]
-        tensor = OutputTensor(output.name, output.datatype, [len(data)])
+    for name, is_binary in inference.outputs.items():
+        shape, data = _column(name, declared[name], predictions)
+        tensor = OutputTensor(name, declared[name], shape)
         if is_binary:
-            binaries.append(tensors.pack(output.datatype, data))
+            binaries.append(tensors.pack(declared[name], data))
             tensor.parameters = {"binary_data_size": len(binaries[-1])}
         else:
             tensor.data = data
@@ -193,8 +180,18 @@ def infer_response(inference: Inference, entry: Entry, predictions: Sequence[Pre
     return (body + b"".join(binaries), len(body)) if binaries else (body, None)
 
 
-def model_metadata(entry: Entry, versions: list[str], kind: Kind) -> ModelMetadata:
-    outputs = [TensorMetadata(output.name, output.datatype, [-1]) for output in OUTPUTS]
+def _column(name: str, datatype: Datatype, predictions: Sequence[Prediction]) -> tuple[list[int], list[Any]]:
+    """A field of all predictions as a tensor's shape and data: vectors are the rows of a matrix."""
+    values = [getattr(prediction, name) for prediction in predictions]
+    if datatype == "BYTES":
+        values = [value if isinstance(value, str) else protocol.encode(value).decode() for value in values]
+    elif isinstance(values[0], list):
+        return [len(values), len(values[0])], list(itertools.chain(*values))
+    return [len(values)], values
+
+
+def model_metadata(entry: Entry, versions: list[str], kind: Kind, declared: Mapping[str, Datatype]) -> ModelMetadata:
+    outputs = [TensorMetadata(name, datatype, [-1]) for name, datatype in declared.items()]
     return ModelMetadata(entry.name, versions, "pytorch", [TensorMetadata(kind, "BYTES", [-1])], outputs)
 
 
@@ -258,21 +255,20 @@ def _instance(index: int, element: Any, kind: Kind) -> dict[str, Any]:
     return {"text": element}
 
 
-def _requested(request: InferRequest, is_binary: bool) -> list[tuple[Output, bool]]:
-    """Each output to return, and whether in binary form."""
+def _requested(request: InferRequest, declared: Collection[str], is_binary: bool) -> dict[str, bool]:
+    """The names of the outputs to return, and whether each is binary."""
     if not request.outputs:
-        return [(output, is_binary) for output in OUTPUTS]
-    known = {output.name: output for output in OUTPUTS}
-    requested: list[tuple[Output, bool]] = []
+        return dict.fromkeys(declared, is_binary)
+    requested: dict[str, bool] = {}
     for output in request.outputs:
-        if output.name not in known:
-            raise MalformedRequest(f"There is no output {output.name!r:.100}; choose of {', '.join(known)}.")
+        if output.name not in declared:
+            raise MalformedRequest(f"There is no output {output.name!r:.100}; choose of {', '.join(declared)}.")
         parameters: Mapping[str, Any] = output.parameters or {}
         if parameters.get("classification"):
-            raise MalformedRequest("Classification is not supported; the output scores has the best labels.")
+            raise MalformedRequest("Classification is not supported; request the output without it.")
         if "shared_memory_region" in parameters:
             raise MalformedRequest("Shared memory is not supported; outputs are in the response.")
-        requested.append((known[output.name], _flag(parameters, "binary_data", default=is_binary)))
+        requested[output.name] = _flag(parameters, "binary_data", default=is_binary)
     return requested
 
 
