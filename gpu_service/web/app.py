@@ -100,7 +100,8 @@ class App:
         if self.tracing and began_ns and request.method == "POST":
             self.tracing.record(request, route, response.status, began_ns)
         if response.status != CLIENT_CLOSED_REQUEST:
-            await (await response.fit(request)).send(send)
+            await response.fit(request)
+            await response.send(send)
 
     async def predict(self, request: Request, name: str | None = None, version: str | None = None) -> Response:
         service = self._ready_service()

@@ -111,24 +111,21 @@ class Response:
     content_type: bytes = b"application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    async def fit(self, request: Request) -> "Response":
-        """The same in the coding that the client accepts, if it is large.
+    async def fit(self, request: Request) -> None:
+        """Puts a large body in the coding that the client accepts.
 
         A client that waits for `100 Continue` may not send a body that was refused, so its connection is closed.
         """
-        headers = dict(self.headers)
-        body = self.body
-        if len(body) >= compression.MIN_BYTES and (
+        if len(self.body) >= compression.MIN_BYTES and (
             coding := compression.response_coding(request.headers(b"accept-encoding"))
         ):
-            headers |= {"content-encoding": coding, "vary": "accept-encoding"}
-            if len(body) <= MANY_BYTES:
-                body = compression.compress(body, coding)
+            self.headers = {**self.headers, "content-encoding": coding, "vary": "accept-encoding"}
+            if len(self.body) <= MANY_BYTES:
+                self.body = compression.compress(self.body, coding)
             else:
-                body = await asyncio.to_thread(compression.compress, body, coding)
+                self.body = await asyncio.to_thread(compression.compress, self.body, coding)
         if not request.is_received and request.header(b"expect"):
-            headers["connection"] = "close"
-        return Response(self.status, body, self.content_type, headers)
+            self.headers = {**self.headers, "connection": "close"}
 
     async def send(self, send: Send) -> None:
         headers = [(b"content-type", self.content_type), (b"content-length", b"%d" % len(self.body))]

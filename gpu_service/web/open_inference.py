@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from gpu_service import parameters
 from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import InstanceError, MalformedRequest, ServiceError
 from gpu_service.inputs.instances import Kind
 from gpu_service.serving.predictions import Prediction
 from gpu_service.web import protocol, tensors
-from gpu_service.web.protocol import ParameterValues
 from gpu_service.web.tensors import Datatype
 
 HEADER_LENGTH = "inference-header-content-length"  # bytes of JSON before the binary data
@@ -29,6 +29,7 @@ PROTOCOL_PARAMETERS = frozenset(
 TENSORS: dict[str, Kind] = {"text": "text", "image": "image"}  # inputs by name; any other is what the model reads
 BASE64 = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
 
+PARAMETERS = {**parameters.properties(), "binary_data_output": {"type": "boolean", "default": False}}
 ELEMENT = {"anyOf": [{"type": name} for name in ("string", "number", "boolean")]}
 
 
@@ -55,7 +56,7 @@ class InferRequest(msgspec.Struct):
     inputs: Annotated[list[InputTensor], Meta(extra_json_schema={"minItems": 1, "maxItems": 1})]
     outputs: list[RequestedOutput] | None = None
     id: str | None = None
-    parameters: ParameterValues | None = None
+    parameters: Annotated[dict[str, Any], Meta(extra_json_schema={"properties": PARAMETERS})] | None = None
 
 
 class OutputTensor(msgspec.Struct, omit_defaults=True):
@@ -149,15 +150,15 @@ def infer_request(
     """
     size = _json_size(header_length, len(body))
     request: InferRequest = protocol.decode(_decoder, body[:size])
-    parameters = request.parameters or {}
+    values = request.parameters or {}
     elements = _elements(request, body[size:], max_instances)
     protocol.check_count(elements, max_instances)
     if (name := request.inputs[0].name) in TENSORS:
         kind = TENSORS[name]
     instances = [_instance(index, element, kind) for index, element in enumerate(elements)]
-    own = {name: value for name, value in parameters.items() if name not in PROTOCOL_PARAMETERS}
-    is_binary = _flag(parameters, "binary_data_output", default=False)
-    return Inference(request, instances, own, _requested(request, declared, is_binary))
+    chosen = {name: value for name, value in values.items() if name not in PROTOCOL_PARAMETERS}
+    is_binary = _flag(values, "binary_data_output", default=False)
+    return Inference(request, instances, chosen, _requested(request, declared, is_binary))
 
 
 def infer_response(
@@ -212,10 +213,10 @@ def _elements(request: InferRequest, binary: bytes, most: int) -> list[Any]:
     if len(request.inputs) != 1 or request.inputs[0].datatype != "BYTES":
         raise MalformedRequest("The request must have one input, with the datatype BYTES.")
     tensor = request.inputs[0]
-    given = tensor.parameters or {}
-    if "shared_memory_region" in given:
+    options = tensor.parameters or {}
+    if "shared_memory_region" in options:
         raise MalformedRequest("Shared memory is not supported; send the input's data.")
-    size = given.get("binary_data_size")
+    size = options.get("binary_data_size")
     if (size is None) == (tensor.data is UNSET):
         raise MalformedRequest("The input must have either data or the parameter binary_data_size.")
     if (size or 0) != len(binary):
@@ -263,17 +264,17 @@ def _requested(request: InferRequest, declared: Collection[str], is_binary: bool
     for output in request.outputs:
         if output.name not in declared:
             raise MalformedRequest(f"There is no output {output.name!r:.100}; choose of {', '.join(declared)}.")
-        parameters: Mapping[str, Any] = output.parameters or {}
-        if parameters.get("classification"):
+        options: Mapping[str, Any] = output.parameters or {}
+        if options.get("classification"):
             raise MalformedRequest("Classification is not supported; request the output without it.")
-        if "shared_memory_region" in parameters:
+        if "shared_memory_region" in options:
             raise MalformedRequest("Shared memory is not supported; outputs are in the response.")
-        requested[output.name] = _flag(parameters, "binary_data", default=is_binary)
+        requested[output.name] = _flag(options, "binary_data", default=is_binary)
     return requested
 
 
-def _flag(parameters: Mapping[str, Any], name: str, *, default: bool) -> bool:
-    value = parameters.get(name, default)
+def _flag(values: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    value = values.get(name, default)
     if not isinstance(value, bool):
         raise MalformedRequest(f"The parameter {name} must be true or false.")
     return value

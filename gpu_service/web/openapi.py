@@ -51,6 +51,7 @@ STRUCTS: tuple[Struct, ...] = (
     Ready,
     Status,
 )
+LICENSE = {"name": "Apache License 2.0", "identifier": "Apache-2.0"}
 SHORT_FORMS = {"text": "TextRequest", "image": "ImageRequest", "uri": "UriRequest"}
 FAILURES = {
     "429": "The queue is full; Retry-After says when to try again.",
@@ -68,7 +69,7 @@ def document(settings: Settings) -> Schema:
         _complete(schema)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "GPU inference service", "version": __version__, "license": {"name": "Apache-2.0"}},
+        "info": {"title": "GPU inference service", "version": __version__, "license": LICENSE},
         "paths": _service_paths(settings) | _v1_paths() | _v2_paths(),
         "components": {"schemas": schemas},
     }
@@ -129,11 +130,12 @@ def _v2_paths() -> Schema:
 
 
 def _name_parameters(schemas: Schema) -> None:
-    """Gives the `parameters` of all requests one name."""
-    for struct in (PredictRequest, ShardRequest, InferRequest):
+    """Names the `parameters` of requests, which most generators would name after each request."""
+    names = {PredictRequest: "Parameters", ShardRequest: "Parameters", InferRequest: "InferParameters"}
+    for struct, name in names.items():
         field = schemas[struct.__name__]["properties"]["parameters"]
-        schemas["Parameters"], null = field["anyOf"]
-        field["anyOf"] = [_reference("Parameters"), null]
+        schemas[name], null = field["anyOf"]
+        field["anyOf"] = [_reference(name), null]
 
 
 def _predict_requests(schemas: Schema, max_instances: int) -> Schema:

@@ -199,6 +199,14 @@ def test_a_length_beyond_the_limit_is_refused_before_the_body_is_sent(port: int)
         assert b"\r\nconnection: close\r\n" in received
 
 
+@pytest.mark.parametrize("head", [b"POST /nowhere", b"GET /predict", b"POST /health"])
+def test_a_client_that_waits_to_continue_is_refused_without_its_body(port: int, head: bytes):
+    request = head + b" HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n"
+    received = asyncio.run(exchange(port, request))
+    assert received.startswith(b"HTTP/1.1 40")
+    assert b"\r\nconnection: close\r\n" in received
+
+
 def test_a_client_that_expects_to_continue_is_told_to(port: int):
     body = b'{"text": "good"}'
     head = PREDICT + b"expect: 100-continue\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
