@@ -1,13 +1,15 @@
-"""A client's connection: bounds the size of a request's head and the time to send a request, which uvicorn does not."""
+"""A client's connection: what uvicorn leaves to do about large, slow and upgraded requests."""
 
 import asyncio
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_TIMEOUT_S = 20.0
 MAX_HEAD_BYTES = 64 << 10
+DELIMITERS = (b"content-length", b"transfer-encoding")  # never both, which the parser refuses
 MAX_UNREAD_BYTES = 64 << 20  # that a client may still send of a body whose request was already refused
 
 
@@ -20,6 +22,29 @@ class BodyTimeout(NamedTuple):
 
 
 BODY_TIMEOUT = BodyTimeout()
+
+
+class Parser(httptools.HttpRequestParser):
+    """Goes on after a request to upgrade to another protocol, such as Java's client sends for HTTP/2.
+
+    httptools takes the head of such a request for all of it, and its body for the other protocol. Since the service
+    upgrades to none, the body is parsed behind a head that says only how long it is.
+    """
+
+    def __init__(self, connection: "Connection") -> None:
+        super().__init__(connection)
+        self.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets it
+        self._connection = connection
+
+    def feed_data(self, data: bytes) -> None:  # type: ignore[override]  # asyncio passes bytes alone
+        while data:
+            try:
+                super().feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                (size,) = upgrade.args
+                data = self._connection.resume() + data[size:]
+            else:
+                return
 
 
 class Connection(HttpToolsProtocol):
@@ -37,6 +62,9 @@ class Connection(HttpToolsProtocol):
         **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
+        self.parser = Parser(self)
+        self._missing_body = b""  # how the body behind an upgrade is delimited, as a header
+        self._resuming = False
         self._head_timeout_s = head_timeout_s
         self._body_timeout = body_timeout
         self._deadline: asyncio.TimerHandle | None = None  # of the head or the body that is arriving
@@ -63,12 +91,35 @@ class Connection(HttpToolsProtocol):
             self._body_began = self.loop.time()
             self._deadline = self.loop.call_later(self._body_timeout.grace_s, self._check_body)
 
+    def resume(self) -> bytes:
+        """The head behind which the body of a request to upgrade is parsed; empty if it has no body."""
+        if not self._missing_body:
+            return b""
+        head = b"POST / HTTP/1.1\r\n" + self._missing_body + b"\r\n\r\n"
+        self._missing_body, self._resuming = b"", True
+        return head
+
     def on_message_begin(self) -> None:
+        if self._resuming:
+            return
         super().on_message_begin()
         self._begun = True
         self._start_deadline()
 
+    def on_url(self, url: bytes) -> None:
+        if not self._resuming:
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._resuming:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
+        if self._resuming:
+            self._resuming = False
+            return
+        if self.parser.should_upgrade():
+            self._missing_body = next((b": ".join(header) for header in self.headers if header[0] in DELIMITERS), b"")
         self._advanced = self._in_body = True
         self._body_bytes = self._unread_bytes = 0
         self._cancel_deadline()
@@ -84,6 +135,8 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._missing_body:
+            return
         self._advanced = True
         self._in_body = False
         self._cancel_deadline()

@@ -147,6 +147,42 @@ def test_pipelined_requests_are_answered_in_order():
     assert [part[-1:] for part in received.split(b"HTTP/1.1 200 ")[1:]] == [b"3", b"1", b"0"]
 
 
+UPGRADE = POST + b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
+CHUNKED = b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 1000])
+def test_requests_to_upgrade_are_read_as_they_are(pieces: int):
+    """Java's client sends one with every request, and curl with --http2."""
+    requests = [
+        UPGRADE + b"content-length: 3\r\n\r\nabc",
+        UPGRADE + b"content-length: 0\r\n\r\n",
+        UPGRADE + CHUNKED,
+        UPGRADE.replace(b"POST", b"GET") + b"\r\n",
+        UPGRADE + b"content-length: 6\r\n\r\nGET / ",
+        POST + b"content-length: 2\r\nconnection: close\r\n\r\nab",
+    ]
+    data = b"".join(requests)
+    size = -(-len(data) // pieces)
+
+    async def run() -> bytes:
+        async with served() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            for start in range(0, len(data), size):
+                writer.write(data[start : start + size])
+                await asyncio.sleep(0)
+            received = await reader.read()
+            writer.close()
+            return received
+
+    received = asyncio.run(run())
+    assert [part[-1:] for part in received.split(b"HTTP/1.1 200 ")[1:]] == [b"3", b"0", b"5", b"0", b"6", b"2"]
+
+
+def test_the_body_of_a_request_to_upgrade_has_a_deadline():
+    assert answers(UPGRADE + b"content-length: 3\r\n\r\nab", body_timeout=SHORT) == TOO_SLOW
+
+
 HUGE = b"y" * (MAX_HEAD_BYTES + 1)
 
 
