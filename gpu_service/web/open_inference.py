@@ -1,7 +1,6 @@
 """The Open Inference Protocol (KServe's second, Triton's): requests, responses and metadata, in JSON and binary."""
 
 import base64
-import itertools
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -168,7 +167,7 @@ def infer_response(
     outputs: list[OutputTensor] = []
     binaries: list[bytes] = []
     for name, is_binary in inference.outputs.items():
-        shape, data = _column(name, declared[name], predictions)
+        shape, data = tensors.column(name, declared[name], predictions)
         tensor = OutputTensor(name, declared[name], shape)
         if is_binary:
             binaries.append(tensors.pack(declared[name], data))
@@ -179,16 +178,6 @@ def infer_response(
     identifier = UNSET if inference.request.id is None else inference.request.id
     body = protocol.encode(InferResponse(entry.name, entry.version, outputs, identifier))
     return (body + b"".join(binaries), len(body)) if binaries else (body, None)
-
-
-def _column(name: str, datatype: Datatype, predictions: Sequence[Prediction]) -> tuple[list[int], list[Any]]:
-    """A field of all predictions as a tensor's shape and data: vectors are the rows of a matrix."""
-    values = [getattr(prediction, name) for prediction in predictions]
-    if datatype == "BYTES":
-        values = [value if isinstance(value, str) else protocol.encode(value).decode() for value in values]
-    elif isinstance(values[0], list):
-        return [len(values), len(values[0])], list(itertools.chain(*values))
-    return [len(values)], values
 
 
 def model_metadata(entry: Entry, versions: list[str], kind: Kind, declared: Mapping[str, Datatype]) -> ModelMetadata:
@@ -221,24 +210,9 @@ def _elements(request: InferRequest, binary: bytes, most: int) -> list[Any]:
         raise MalformedRequest("The input must have either data or the parameter binary_data_size.")
     if (size or 0) != len(binary):
         raise MalformedRequest("binary_data_size must be the number of bytes after the JSON.")
-    elements = tensors.unpack_bytes(binary, most) if size is not None else _flat(tensor.data)
+    elements = tensors.unpack_bytes(binary, most) if size is not None else tensors.flat(tensor.data)
     if len(elements) <= most and (not elements or len(elements) != math.prod(tensor.shape)):
         raise MalformedRequest("The input must have data, with as many elements as its shape says.")
-    return elements
-
-
-def _flat(data: Any) -> list[Any]:
-    """The elements of a tensor that may be nested, as deep as JSON may be."""
-    elements: list[Any] = []
-    pending = [iter(data)]
-    while pending:
-        for value in pending[-1]:
-            if isinstance(value, list):
-                pending.append(iter(value))
-                break
-            elements.append(value)
-        else:
-            pending.pop()
     return elements
 
 

@@ -1,10 +1,14 @@
-"""Tensors of the Open Inference Protocol in its binary form: little-endian, each BYTES element after its length."""
+"""Tensors of the Open Inference Protocol: flat; as binary data little-endian, each BYTES element after its length."""
 
+import itertools
 import struct
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import msgspec
+
 from gpu_service.errors import MalformedRequest
+from gpu_service.serving.predictions import Prediction
 
 Datatype = Literal["BYTES", "BOOL", "FP32", "FP64", "INT32", "INT64"]
 FORMATS: dict[Datatype, str] = {"BOOL": "?", "FP32": "f", "FP64": "d", "INT32": "i", "INT64": "q"}
@@ -35,3 +39,28 @@ def unpack_bytes(binary: bytes, most: int) -> list[bytes]:
             raise MalformedRequest("The binary data end within an element.")
         elements.append(binary[begin:start])
     return elements
+
+
+def flat(data: Any) -> list[Any]:
+    """The elements of a tensor that may be nested, as deep as JSON may be."""
+    elements: list[Any] = []
+    pending = [iter(data)]
+    while pending:
+        for value in pending[-1]:
+            if isinstance(value, list):
+                pending.append(iter(value))
+                break
+            elements.append(value)
+        else:
+            pending.pop()
+    return elements
+
+
+def column(name: str, datatype: Datatype, predictions: Sequence[Prediction]) -> tuple[list[int], list[Any]]:
+    """A field of all predictions as a tensor's shape and data: vectors are the rows of a matrix."""
+    values = [getattr(prediction, name) for prediction in predictions]
+    if datatype == "BYTES":
+        values = [value if isinstance(value, str) else msgspec.json.encode(value).decode() for value in values]
+    elif isinstance(values[0], list):
+        return [len(values), len(values[0])], list(itertools.chain(*values))
+    return [len(values)], values
