@@ -16,7 +16,6 @@ from gpu_service.errors import InstanceError, MalformedRequest, ServiceError
 from gpu_service.inputs.instances import Kind
 from gpu_service.serving.predictions import Prediction
 from gpu_service.web import protocol, tensors
-from gpu_service.web.tensors import Datatype
 
 HEADER_LENGTH = "inference-header-content-length"  # bytes of JSON before the binary data
 BINARY = b"application/octet-stream"
@@ -119,7 +118,7 @@ class OpenInferenceFailure(msgspec.Struct):
     error: str
 
 
-OUTPUTS: dict[str, Datatype] = {"label": "BYTES", "score": "FP32", "scores": "BYTES", "truncated": "BOOL"}
+OUTPUTS = {"label": "BYTES", "score": "FP32", "scores": "BYTES", "truncated": "BOOL"}
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ def infer_request(
 
 
 def infer_response(
-    inference: Inference, entry: Entry, declared: Mapping[str, Datatype], predictions: Sequence[Prediction]
+    inference: Inference, entry: Entry, declared: Mapping[str, str], predictions: Sequence[Prediction]
 ) -> tuple[bytes, int | None]:
     """The body, and how many of its bytes are JSON when binary data follow."""
     outputs: list[OutputTensor] = []
@@ -180,7 +179,7 @@ def infer_response(
     return (body + b"".join(binaries), len(body)) if binaries else (body, None)
 
 
-def model_metadata(entry: Entry, versions: list[str], kind: Kind, declared: Mapping[str, Datatype]) -> ModelMetadata:
+def model_metadata(entry: Entry, versions: list[str], kind: Kind, declared: Mapping[str, str]) -> ModelMetadata:
     outputs = [TensorMetadata(name, datatype, [-1]) for name, datatype in declared.items()]
     return ModelMetadata(entry.name, versions, "pytorch", [TensorMetadata(kind, "BYTES", [-1])], outputs)
 

@@ -3,19 +3,18 @@
 import itertools
 import struct
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from gpu_service.errors import MalformedRequest
 from gpu_service.serving.predictions import Prediction
 
-Datatype = Literal["BYTES", "BOOL", "FP32", "FP64", "INT32", "INT64"]
-FORMATS: dict[Datatype, str] = {"BOOL": "?", "FP32": "f", "FP64": "d", "INT32": "i", "INT64": "q"}
+FORMATS = {"BOOL": "?", "FP32": "f", "FP64": "d", "INT32": "i", "INT64": "q"}
 LENGTH = struct.Struct("<I")
 
 
-def pack(datatype: Datatype, data: Sequence[Any]) -> bytes:
+def pack(datatype: str, data: Sequence[Any]) -> bytes:
     """A flat tensor; the elements of BYTES are strings."""
     if datatype == "BYTES":
         return b"".join(LENGTH.pack(len(element)) + element for element in map(str.encode, data))
@@ -56,7 +55,7 @@ def flat(data: Any) -> list[Any]:
     return elements
 
 
-def column(name: str, datatype: Datatype, predictions: Sequence[Prediction]) -> tuple[list[int], list[Any]]:
+def column(name: str, datatype: str, predictions: Sequence[Prediction]) -> tuple[list[int], list[Any]]:
     """A field of all predictions as a tensor's shape and data: vectors are the rows of a matrix."""
     values = [getattr(prediction, name) for prediction in predictions]
     if datatype == "BYTES":
