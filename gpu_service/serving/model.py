@@ -20,6 +20,7 @@ from gpu_service.inputs.text import TextInputs
 from gpu_service.networks import bert, resnet, vit
 from gpu_service.networks.auto import AutoImageClassifier, AutoTextClassifier
 from gpu_service.parameters import Parameters
+from gpu_service.serving import parts
 from gpu_service.serving.predictions import Prediction, ServedModel
 
 SMALL = 4_000_000  # weights: below, threads cost more in waiting for each other than they gain
@@ -86,7 +87,11 @@ class Model:
         self.inputs: Inputs
         self.network: Network
         self.inputs, self.network = _parts(checkpoint, device)
-        self.threads = Threads(1 if checkpoint.dense_weights < SMALL else CORES, fixed=device.is_cuda)
+        self.threads = Threads(
+            1 if checkpoint.dense_weights < SMALL else CORES,
+            divisible=type(self.network) is bert.PackedClassifier,
+            fixed=device.is_cuda,
+        )
         self.is_compiled = False
 
     @property
@@ -101,7 +106,7 @@ class Model:
     def launch(self, data: Sequence[Any], parameters: Sequence[Parameters]) -> Pending:
         """Sends one batch: the data of its payloads and the parameters of each."""
         self.set_threads()
-        scores = self.scores(self.network(data))
+        scores = self.scores(parts.run(self.network, data, self.threads.way.parts))
         count = len(self.labels)
         if count > FEW_LABELS:
             count = min(count, max(each.top_k for each in parameters))
@@ -111,7 +116,7 @@ class Model:
     def set_threads(self) -> None:
         """Sets how many threads the calling thread's computations use."""
         if not self.device.is_cuda:
-            torch.set_num_threads(self.threads.count)
+            torch.set_num_threads(self.threads.way.threads)
 
     def ran(self, slowness: float) -> None:
         self.threads.ran(slowness)
