@@ -146,8 +146,7 @@ def _predict_requests(schemas: Schema, max_instances: int) -> Schema:
     instances: Schema = {"type": "array", "items": _reference("Instance"), "minItems": 1, "maxItems": max_instances}
     forms = {"InstancesRequest": _object(instances=instances) | {"description": "Many instances."}}
     for name, title in SHORT_FORMS.items():
-        field = {key: value for key, value in whole["properties"][name].items() if key != "default"}
-        content = _reference("Image") if name == "image" else field
+        content = _reference("Image") if name == "image" else whole["properties"][name]
         forms[title] = _object(**{name: content}) | {"description": "The short form."}
     for form in forms.values():
         form["properties"] |= fields
@@ -179,13 +178,15 @@ def _object(**properties: Any) -> Schema:
 
 
 def _complete(schema: Any) -> None:
-    """Adds the type of each enumeration, which generators need."""
+    """Adds the type of each enumeration, which generators need, and drops defaults that mean none and break a rule."""
     if isinstance(schema, list):
         for value in schema:
             _complete(value)
     elif isinstance(schema, dict):
         if "enum" in schema:
             schema.setdefault("type", "string")
+        if "default" in schema and schema["default"] in (None, [], ()):
+            del schema["default"]
         for value in schema.values():
             _complete(value)
 
