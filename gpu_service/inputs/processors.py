@@ -56,8 +56,7 @@ STANDARD = {  # processors that our geometry can follow; a test compares each wi
     "MobileNetV2ImageProcessor": Defaults(size=256, square=False, crop=224, resample=BILINEAR),
     "PoolFormerImageProcessor": Defaults(square=False, crop=224, mean=IMAGENET[0], std=IMAGENET[1], crop_pct=0.9),
     "PvtImageProcessor": Defaults(mean=IMAGENET[0], std=IMAGENET[1]),
-    "SegformerImageProcessor": Defaults(size=512, resample=BILINEAR, mean=IMAGENET[0], std=IMAGENET[1]),
-    "SiglipImageProcessor": Defaults(square=False),
+    "SiglipImageProcessor": Defaults(size={"height": 224, "width": 224}, square=False),
     "ViTImageProcessor": Defaults(resample=BILINEAR),
 }
 OF_MODEL_TYPES = {"vit": "ViTImageProcessor", "resnet": "ConvNextImageProcessor"}  # of files that name no processor
@@ -211,17 +210,17 @@ def _name(settings: dict[str, Any]) -> str | None:
     return None if name is None else str(name).removesuffix("Fast").removesuffix("Pil")
 
 
-def _as_dict(size: int, *, square: bool) -> dict[str, int]:
+def _as_dict(size: Any, *, square: bool) -> Any:
+    if not isinstance(size, int):
+        return size
     return {"height": size, "width": size} if square else {"shortest_edge": size}
 
 
 def _size(size: Any, *, square: bool) -> tuple[tuple[int, int] | None, int | None]:
     """Either width and height, or the shorter side."""
-    if isinstance(size, int):
-        size = _as_dict(size, square=square)
-    elif isinstance(size, list):
+    if isinstance(size, list):
         size = {"height": size[0], "width": size[1]}
-    match size:
+    match _as_dict(size, square=square):
         case {"height": height, "width": width, **rest} if not rest:
             return (width, height), None
         case {"shortest_edge": shorter, **rest} if not rest:

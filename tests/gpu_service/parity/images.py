@@ -120,6 +120,10 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {  # the configuration's 
     "LeViT": ("LevitConfig", {"image_size": 32, "hidden_sizes": [16, 24, 32], "num_attention_heads": [2, 3, 4],
                               "depths": [1, 1, 1], "key_dim": [4, 4, 4], "patch_size": 16,
                               "down_ops": [["Subsample", 4, 4, 4, 2, 2], ["Subsample", 4, 6, 4, 2, 2]]}),
+    "EfficientNet": ("EfficientNetConfig", {"image_size": 32, "width_coefficient": 0.25, "depth_coefficient": 0.3,
+                                            "hidden_dim": 320}),
+    "MobileViT": ("MobileViTConfig", {"image_size": 32, "hidden_sizes": [16, 20, 24], "neck_hidden_sizes":
+                                      [4, 8, 12, 16, 20, 24, 32], "num_attention_heads": 2, "initializer_range": 0.2}),
     "MobileNet v1": ("MobileNetV1Config", {"image_size": 32, "depth_multiplier": 0.25, "min_depth": 8}),
     "MobileNet v2": ("MobileNetV2Config", {"image_size": 32, "depth_multiplier": 0.25, "min_depth": 8}),
     "CLIP": ("CLIPConfig", {"vision_config": {**VISION, "projection_dim": 16}, "text_config": HIDDEN}),
@@ -151,6 +155,7 @@ def model(architecture: str, **changes: Any) -> Any:
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.normal_(module.running_mean, 0, 0.1)
             torch.nn.init.uniform_(module.running_var, 0.5, 2)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
     return made
 
 
@@ -256,6 +261,8 @@ USUAL: dict[str, tuple[dict[str, Any], str]] = {  # as the architecture is publi
     "ConvNeXt v2": (named("ConvNext", size=SHORTER), "fallback"),
     "PoolFormer": (named("PoolFormer", size=SHORTER, crop_size=SQUARE, crop_pct=0.9), "fallback"),
     "LeViT": (named("Levit", **CROPPED), "fallback"),
+    "EfficientNet": (named("EfficientNet", size=SQUARE, rescale_offset=False, include_top=True), "fallback"),
+    "MobileViT": (named("MobileViT", size={"shortest_edge": 36}, crop_size=SQUARE), "fallback"),
     "MobileNet v1": (named("MobileNetV1", size={"shortest_edge": 36}, crop_size=SQUARE), "fallback"),
     "MobileNet v2": (named("MobileNetV2", size={"shortest_edge": 36}, crop_size=SQUARE), "fallback"),
     "CLIP": (named("CLIP", **CROPPED), "fallback"),
