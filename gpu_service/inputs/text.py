@@ -18,7 +18,7 @@ from gpu_service.inputs.wordpiece import WordPiece, is_bert
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # texts are prepared in our own threads
 
-Tokens = NDArray[np.int64]  # the ids (tokens,), or ids and segments (2, tokens) where a segment is not 0
+Tokens = NDArray[np.int64]  # the ids (tokens,), or ids and segments (tokens, 2) where a segment is not 0
 
 FEW_CHARACTERS = 4096  # tokenising them takes less time than another thread would add
 PREFIX_PER_TOKEN = 64
@@ -56,7 +56,7 @@ class TextInputs:
 
     def payload(self, text: object) -> Payload:
         """Raises InstanceError: `invalid_text` or `empty`."""
-        text = _checked(text)
+        text = checked(text)
         if self.words is not None:
             ids, truncated = self._encoded(text)
             return self._payload(ids, None, truncated)
@@ -70,7 +70,7 @@ class TextInputs:
         for index, text in enumerate(texts):
             try:
                 if self.words is None and isinstance(text, str) and len(text) <= self._prefix:
-                    batch[index] = _checked(text)
+                    batch[index] = checked(text)
                 else:
                     payloads[index] = self.payload(text)
             except InstanceError as error:
@@ -93,7 +93,7 @@ class TextInputs:
                 f"The text has the token {token!r:.100}, which the model does not know.", "invalid_text"
             )
         if self.has_segments and segments is not None and any(segments):
-            return Payload(np.array((ids, segments), dtype=np.int64), len(ids), truncated)
+            return Payload(np.array((ids, segments), dtype=np.int64).T, len(ids), truncated)
         return Payload(np.array(ids, dtype=np.int64), len(ids), truncated)
 
     @property
@@ -126,7 +126,8 @@ class TextInputs:
         return [self.words.first, *ids[:room], self.words.last], max(0, len(ids) - room)
 
 
-def _checked(text: object) -> str:
+def checked(text: object) -> str:
+    """Raises InstanceError: `invalid_text` or `empty`."""
     if not isinstance(text, str):
         raise InstanceError("text must be a string.", "invalid_text")
     if not text or text.isspace():

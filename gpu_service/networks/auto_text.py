@@ -14,7 +14,7 @@ from gpu_service.checkpoints.device import Device
 from gpu_service.errors import StartError
 from gpu_service.networks.completeness import refuse_mismatched, refuse_missing
 
-Tokens = NDArray[np.int64]  # the ids (tokens,), or ids and segments (2, tokens)
+Tokens = NDArray[np.int64]  # the ids (tokens,), or ids and segments (tokens, 2)
 Padding = Literal["right", "left", "none"]
 
 UNLIMITED = 4096  # tokens for models without a maximum of their own; attention takes their square
@@ -44,8 +44,7 @@ class AutoTextClassifier:
         self.pad: int | None = getattr(self.config, "pad_token_id", None)
         ends = getattr(self.config, "eos_token_id", None)
         self.end: int | None = ends if getattr(self.model.config, "is_encoder_decoder", False) else None
-        words = self.model.get_input_embeddings()
-        self.vocabulary = int(getattr(words, "num_embeddings", 0)) or None
+        self.vocabulary = _vocabulary(self.model)
         self.max_length = _max_length(self.model, self.config)
         self.padding = self._exact_padding(checkpoint)
 
@@ -60,20 +59,20 @@ class AutoTextClassifier:
 
     def _group(self, text: Tokens) -> tuple[int, int]:
         """Texts that run together have one group: a length, or as many ends, which encoder-decoders require."""
-        ends = int((text == self.end).sum()) if self.end is not None else 0
-        return (text.shape[-1] if self.padding == "none" else 0, ends)
+        ends = int((_ids(text) == self.end).sum()) if self.end is not None else 0
+        return (len(text) if self.padding == "none" else 0, ends)
 
     def _run(self, texts: Sequence[Tokens], padding: Padding) -> Tensor:
-        longest = max(text.shape[-1] for text in texts)
+        longest = max(len(text) for text in texts)
         ids = np.full((len(texts), longest), self._pad(texts))
         mask, segments = np.zeros_like(ids), np.zeros_like(ids)
         for row, text in enumerate(texts):
-            length = text.shape[-1]
+            length = len(text)
             at = slice(longest - length, None) if padding == "left" else slice(length)
             mask[row, at] = 1
-            ids[row, at] = text if text.ndim == 1 else text[0]
+            ids[row, at] = _ids(text)
             if text.ndim == 2:
-                segments[row, at] = text[1]
+                segments[row, at] = text[:, 1]
         inputs = {"input_ids": self._send(ids)}
         if self.takes_mask:
             inputs["attention_mask"] = self._send(mask)
@@ -86,7 +85,7 @@ class AutoTextClassifier:
         """The padding token. A model without one reads each text's last token, which padding must not equal."""
         if self.pad is not None:
             return self.pad
-        last = {int(text[..., -1].flat[0]) for text in texts}
+        last = {int(_ids(text)[-1]) for text in texts}
         pad = next(token for token in range(len(last) + 1) if token not in last)
         self.config.pad_token_id = pad
         return pad
@@ -119,13 +118,17 @@ class AutoTextClassifier:
         texts = [rng.choice(tokens, min(length, self.max_length)) for length in PROBE_LENGTHS]
         for text in texts:
             text[-1] = text[-1] if self.end is None else self.end
-        return [np.stack((text, np.zeros_like(text))) if self.takes_segments else text for text in texts]
+        return [np.stack((text, np.zeros_like(text)), 1) if self.takes_segments else text for text in texts]
 
     def _send(self, array: NDArray[Any]) -> Tensor:
         tensor = torch.from_numpy(array)
         if not self.device.is_cuda:
             return tensor
         return tensor.pin_memory().to(self.device.handle, non_blocking=True)
+
+
+def _ids(text: Tokens) -> Tokens:
+    return text if text.ndim == 1 else text[:, 0]
 
 
 def _loaded(checkpoint: Checkpoint, device: Device) -> Any:
@@ -147,6 +150,14 @@ def _loaded(checkpoint: Checkpoint, device: Device) -> Any:
     refuse_missing(checkpoint, report["missing_keys"])
     refuse_mismatched(checkpoint, {name: (tuple(was), tuple(is_)) for name, was, is_ in report["mismatched_keys"]})
     return model.to(device.handle).eval()
+
+
+def _vocabulary(model: Any) -> int | None:
+    """How many tokens the model knows; None if it hashes them."""
+    try:
+        return int(getattr(model.get_input_embeddings(), "num_embeddings", 0)) or None
+    except NotImplementedError:
+        return None
 
 
 def _max_length(model: nn.Module, config: Any) -> int:

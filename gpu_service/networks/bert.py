@@ -3,7 +3,7 @@
 The last layer computes the row of [CLS] only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,17 +20,18 @@ from gpu_service.networks.attention import Packed, PackedOnGpu
 from gpu_service.networks.families import DEFAULT_EPS, DISTILBERT, HEADS, PAD, ROBERTA, Family, family, setting
 from gpu_service.networks.transformer import ACTIVATIONS, Layer, Linear, Norm, Weights, encode
 
-Tokens = NDArray[np.int64]  # the ids (tokens,), or ids and segments (2, tokens) where a segment is not 0
+Tokens = NDArray[np.int64]  # the ids (tokens,), or ids and segments (tokens, 2) where a segment is not 0
 
 
 class PackedClassifier:
     """Takes the tokens of each text and returns logits (texts, labels)."""
 
     layout = "packed"
+    family = staticmethod(family)
 
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
         config = checkpoint.config
-        names = family(config)
+        names = self.family(config)
         if names is None:
             raise ValueError(f"The architecture of {checkpoint.folder} cannot run packed.")
         weights = _weights(checkpoint, names, device)
@@ -40,7 +41,7 @@ class PackedClassifier:
         self.offset = 0 if self.pad is None else self.pad + 1
         self._read_embeddings(weights)
         self.layers = _layers(weights, names, config, self.eps)
-        self.head = HEADS[names.prefix].read(weights)
+        self.head = self._head(names, weights)
         self.sequences = PackedOnGpu if device.is_cuda and _has_varlen(device, self.layers[0]) else Packed
 
     def _read_embeddings(self, weights: Weights) -> None:
@@ -58,15 +59,24 @@ class PackedClassifier:
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[Tokens]) -> Tensor:
-        order = sorted(range(len(texts)), key=lambda index: texts[index].shape[-1])  # attention groups equal lengths
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))  # attention takes equal lengths together
         sorted_texts = [texts[index] for index in order]
-        lengths = [text.shape[-1] for text in sorted_texts]
-        rows = self._embed(sorted_texts, lengths)
-        logits = self.head(encode(self.layers, rows, self.sequences(lengths, self.device.handle)))
+        lengths = [len(text) for text in sorted_texts]
+        rows = self.norm(self._embedded(sorted_texts, lengths))
+        return self._finish(rows, self.sequences(lengths, self.device.handle), order)
+
+    def _finish(self, rows: Tensor, sequences: Packed, order: list[int]) -> Tensor:
+        """The result in the order of the texts, of the embeddings of texts that are sorted by `order`."""
+        logits = self.head(encode(self.layers, rows, sequences))
         return logits[self._send(np.argsort(order))]
 
-    def _embed(self, texts: Sequence[Tokens], lengths: Sequence[int]) -> Tensor:
-        ids = [text if text.ndim == 1 else text[0] for text in texts]
+    @staticmethod
+    def _head(names: Family, weights: Weights) -> Callable[[Tensor], Tensor]:
+        return HEADS[names.prefix].read(weights)
+
+    def _embedded(self, texts: Sequence[Tokens], lengths: Sequence[int]) -> Tensor:
+        """The tokens' embeddings before their norm: (tokens, width)."""
+        ids = [text if text.ndim == 1 else text[:, 0] for text in texts]
         places = np.concatenate([self.counting[:length] for length in lengths])
         together = np.concatenate(ids)
         if self.pad is not None and (together == self.pad).any():  # a text may contain "<pad>"
@@ -74,9 +84,9 @@ class PackedClassifier:
         sent = self._send(np.stack((together, places)))
         rows = F.embedding(sent[0], self.words).add_(F.embedding(sent[1], self.positions))
         if self.segments is not None and any(text.ndim == 2 for text in texts):
-            segments = [np.zeros_like(text) if text.ndim == 1 else text[1] for text in texts]
+            segments = [np.zeros_like(text) if text.ndim == 1 else text[:, 1] for text in texts]
             rows.add_(F.embedding(self._send(np.concatenate(segments)), self.segments))
-        return self.norm(rows)
+        return rows
 
     def _places(self, ids: Tokens) -> Tokens:
         """Padding tokens are not counted, and all have the position before the first."""
@@ -92,14 +102,12 @@ class PackedClassifier:
 def _weights(checkpoint: Checkpoint, names: Family, device: Device) -> Weights:
     """Raises StartError: they are whole numbers, as quantised weights are."""
     weights = {}
-    expected = families.expected(checkpoint.config, names, len(checkpoint.labels))
+    body = families.body(checkpoint.config, names)
     for name, tensor in checkpoint.tensors(str(device.handle)).items():
         short = name.removeprefix(f"{names.prefix}.")
-        if short not in expected:
-            continue
-        if not tensor.is_floating_point():
+        if short in body and not tensor.is_floating_point():
             raise StartError(f"{checkpoint.folder} has {name} as {tensor.dtype}: save the model without quantisation.")
-        weights[short] = tensor.to(device.dtype)
+        weights[short] = tensor.to(device.dtype) if tensor.is_floating_point() else tensor
     return weights
 
 

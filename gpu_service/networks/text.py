@@ -55,7 +55,8 @@ def decide(checkpoint: Checkpoint) -> Decision:
 
 def check_weights(checkpoint: Checkpoint, names: Family) -> None:
     """Refuses what transformers would fill with random numbers, or could not load either."""
-    expected = families.expected(checkpoint.config, names, len(checkpoint.labels))
+    config = checkpoint.config
+    expected = families.body(config, names) | families.head(config, names, len(checkpoint.labels))
     shapes = {name.removeprefix(f"{names.prefix}."): shape for name, shape in checkpoint.shapes.items()}
     refuse_missing(checkpoint, [name for name in expected if name not in shapes])
     refuse_mismatched(

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from gpu_service.errors import ServiceError
 
-Score = Annotated[float, Meta(ge=0, le=1)]
+Score = Annotated[float, Meta(description="from 0 to 1; of a regression the value itself")]
 
 
 class Prediction(msgspec.Struct, omit_defaults=True):

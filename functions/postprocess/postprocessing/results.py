@@ -1,7 +1,7 @@
 """Builds the result documents of predictions, forecasts and batches."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -40,9 +40,15 @@ def of_prediction(settings: Settings, job: Job, lineage: Lineage, answer: Fields
         {"predictions": predictions},
         status="partial" if errors else "succeeded",
         model=_model(answer.get("model")),
-        confidence=min(prediction["score"] for prediction in predictions if "score" in prediction),
+        confidence=_confidence(predictions),
         gpu_usd_per_second=settings.gpu_usd_per_second,
     )
+
+
+def _confidence(predictions: Sequence[Fields]) -> float | None:
+    """The lowest score; None for the values of a regression, which no probability can have."""
+    scores = [prediction["score"] for prediction in predictions if "score" in prediction]
+    return min(scores) if min(scores) >= 0 and max(scores) <= 1 else None
 
 
 def of_forecast(deployment: Deployment, job: Job, lineage: Lineage, answer: Fields) -> tuple[Document, str]:
