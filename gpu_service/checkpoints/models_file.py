@@ -98,7 +98,8 @@ def _mistake(key: str, value: Any, type_: Any) -> Iterator[str]:
             yield f"{key!r} is not valid: {error}"
     else:
         if key in ("name", "version") and not NAME.fullmatch(str(value)):
-            yield f"{key!r} must begin with a letter or digit and consist of letters, digits, '.', '_', '/' and '-', not {value!r:.100}"
+            allowed = "letters, digits, '.', '_', '/' and '-'"
+            yield f"{key!r} must begin with a letter or digit and consist of {allowed}, not {value!r:.100}"
 
 
 def suggestion(wrong: str, known: Iterator[str] | Sequence[str] | dict[str, Any]) -> str:

@@ -119,6 +119,14 @@ def test_quality_is_that_of_the_least_certain_prediction(
     assert quality == {"confidence": min(scores), "high_confidence": high, "requires_review": review}
 
 
+@pytest.mark.parametrize("value", [4.2, -0.5])
+def test_a_regressions_value_is_no_confidence(cloud: Cloud, postprocess: FlaskClient, value: float) -> None:
+    predictions = [{"label": "stars", "score": value}, {"label": "stars", "score": 0.9}]
+    concluded(postprocess, {"argument": argument(cloud), "prediction": prediction(*predictions)})
+    quality = cloud.only_document()["quality"]
+    assert quality == {"confidence": None, "high_confidence": False, "requires_review": False}
+
+
 def test_the_price_is_a_setting(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPU_USD_PER_SECOND", "0.5")
     monkeypatch.setenv("K_REVISION", "postprocess-2")

@@ -44,9 +44,15 @@ def of_prediction(settings: Settings, job: Job, lineage: Lineage, answer: Fields
         {"predictions": predictions},
         status="partial" if errors else "succeeded",
         model=_model(answer.get("model")),
-        confidence=min(_scores(predictions), default=None),
+        confidence=_confidence(predictions),
         gpu_usd_per_second=settings.gpu_usd_per_second,
     )
+
+
+def _confidence(predictions: list[Fields]) -> float | None:
+    """The lowest score; None where there is none, and for the values of a regression that cannot be probabilities."""
+    scores = list(_scores(predictions))
+    return min(scores) if scores and min(scores) >= 0 and max(scores) <= 1 else None
 
 
 def of_forecast(deployment: Deployment, job: Job, lineage: Lineage, answer: Fields) -> tuple[Document, str]:

@@ -75,7 +75,7 @@ def test_versions_and_defaults():
         ({"sources": "x"}, "unknown key 'sources' (did you mean 'source'?); known keys: name, version, task, source, "),
         ({"zzz": 1}, "unknown key 'zzz'; known keys: name, "),
         ({"name": None}, "'name' must be a string, not null"),
-        ({"name": "a b"}, "'name' must begin with a letter or digit and consist of letters, digits, '.', '_', '/' and "),
+        ({"name": "a b"}, "'name' must begin with a letter or digit and consist of letters, digits, '.', '_', '/' "),
         ({"name": ""}, "'name' must begin with"),
         ({"version": 2}, "'version' must be a string, not 2"),
         ({"version": "1 2"}, "'version' must begin with"),
