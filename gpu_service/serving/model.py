@@ -119,8 +119,9 @@ class Model:
         return logits.sigmoid() if self.scoring == "sigmoid" else logits.softmax(-1)
 
     def prediction(self, row: Row, parameters: Parameters) -> Prediction:
-        top = zip(row.labels[: parameters.top_k], row.scores, strict=False)
-        scores = {self.labels[label]: score for label, score in top}
+        scores: dict[str, float] = {}
+        for label, score in zip(row.labels[: parameters.top_k], row.scores, strict=False):
+            scores.setdefault(self.labels[label], score)  # of two labels with one name, as ImageNet has, the better one
         return Prediction(self.labels[row.labels[0]], row.scores[0], scores)
 
     def describe(self) -> ServedModel:
