@@ -1,8 +1,10 @@
 """Decides how a text classifier runs: packed, in this service's own code, or padded, through transformers."""
 
+import logging
 from dataclasses import dataclass
 from typing import Literal
 
+from gpu_service import logs
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
 from gpu_service.errors import StartError
@@ -11,6 +13,8 @@ from gpu_service.networks.auto_text import AutoTextClassifier
 from gpu_service.networks.bert import PackedClassifier
 from gpu_service.networks.completeness import refuse_mismatched, refuse_missing
 from gpu_service.networks.families import Family
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +27,13 @@ class Decision:
 
 def network(checkpoint: Checkpoint, device: Device) -> PackedClassifier | AutoTextClassifier:
     """Raises StartError when neither path gives the answers that the checkpoint was trained for."""
-    if decide(checkpoint).path == "packed":
+    decision = decide(checkpoint)
+    if decision.path == "packed":
         return PackedClassifier(checkpoint, device)
-    return AutoTextClassifier(checkpoint, device)
+    made = AutoTextClassifier(checkpoint, device)
+    fields = logs.fields(model=checkpoint.entry.name, reason=decision.reason, padding=made.padding)
+    logger.info("the model runs through transformers", extra=fields)
+    return made
 
 
 def decide(checkpoint: Checkpoint) -> Decision:
@@ -36,7 +44,7 @@ def decide(checkpoint: Checkpoint) -> Decision:
     """
     checkpoint.check()
     config = checkpoint.config
-    if config.get("position_embedding_type", "absolute") != "absolute":
+    if str(config.get("position_embedding_type")).startswith("relative_key"):
         raise StartError(
             f"{checkpoint.folder} has the position_embedding_type {config['position_embedding_type']}, which "
             "transformers 5 no longer computes: train it again with absolute positions."
