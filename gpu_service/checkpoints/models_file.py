@@ -98,8 +98,8 @@ def _mistake(key: str, value: Any, type_: Any) -> Iterator[str]:
             yield f"{key!r} is not valid: {error}"
     else:
         if key in ("name", "version") and not NAME.fullmatch(str(value)):
-            allowed = "letters, digits, '.', '_', '/' and '-'"
-            yield f"{key!r} must begin with a letter or digit and consist of {allowed}, not {value!r:.100}"
+            characters = "letters, digits, '.', '_', '/' and '-'"
+            yield f"{key!r} must begin with a letter or digit and consist of {characters}, not {value!r:.100}"
 
 
 def suggestion(wrong: str, known: Iterator[str] | Sequence[str] | dict[str, Any]) -> str:

@@ -41,7 +41,7 @@ def run(names: Sequence[str]) -> Iterator[str]:
                 yield kept[f"| {case.architecture} | {case.variant}"]
                 continue
             with tempfile.TemporaryDirectory() as folder:
-                outcome = module.outcome(case, Path(folder)).replace(folder, "<folder>")
+                outcome = module.outcome(case, Path(folder)).replace(folder, "…")
             if not case.fits(outcome):
                 sys.exit(f"{case.name}: expected {case.expect}, but {outcome}")
             yield row(case, outcome)

@@ -341,7 +341,7 @@ def packed_variants(architecture: str, kind: str, tokenizer: str, options: dict[
             edit_config(id2label={n: f"L{n}" for n in range(4)}),
         ),
         made("id2label with a gap", 'from "0" on', edit_config(id2label={"1": "a", "2": "b", "3": "c"})),
-        made("two labels of one name", "occurs twice", edit_config(id2label={"0": "a", "1": "a", "2": "c"})),
+        made("two labels of one name", "packed", edit_config(id2label={"0": "a", "1": "a", "2": "c"})),
         made("an unknown problem_type", "problem_type must be one of", edit_config(problem_type="ranking")),
         made(
             "a masked language model",
@@ -776,7 +776,8 @@ def reference(folder: Path, limit: int | None) -> list[dict[str, float] | None]:
     answers: list[dict[str, float] | None] = []
     for text in INPUTS:
         if classify.tokenizer(text, **cut)["input_ids"]:
-            answers.append({each["label"]: each["score"] for each in classify(text, top_k=None, **cut)})
+            best_last = reversed(classify(text, top_k=None, **cut))
+            answers.append({each["label"]: each["score"] for each in best_last})
         else:
             answers.append(None)
     return answers
