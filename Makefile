@@ -4,13 +4,14 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 PULUMI := .venv-pulumi
+KSERVE := .venv-kserve
 # With ORDER_SEED the tests run in random order, the same for the same seed.
 TEST := $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(if $(ORDER_SEED),--random-order-bucket=module --random-order-seed=$(ORDER_SEED))
 # The roots that functions import from.
 ROOTS := functions$(subst $() ,,$(patsubst %/main.py,:%,$(wildcard functions/*/main.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test test-long test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi clean \
+.PHONY: help setup demo local test test-long test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi kserve clean \
         benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches benchmark-gpu
 
 help:            ## list the targets
@@ -37,7 +38,7 @@ test: setup      ## run the tests (under 5 minutes)
 test-long: export FUZZ_EXAMPLES := 500
 test-long: export CHAOS_INPUTS := 300
 test-long: export CHAOS_KILLS := 10
-test-long: setup test-compiled fuzz rehearsal pulumi chaos  ## run the tests that `make test` leaves out, with smaller fuzz and chaos runs
+test-long: setup test-compiled fuzz rehearsal pulumi kserve chaos  ## run the tests that `make test` leaves out, with smaller fuzz and chaos runs
 	@echo "== Long tests, gcloud against the emulator, browser"
 	@$(TEST) -m 'long or gcloud or browser' -rs
 
@@ -90,6 +91,12 @@ pulumi: setup    ## test the Pulumi program under Pulumi's mocks (installs 400 M
 	@test -x $(PULUMI)/bin/python || $(PYTHON) -m venv $(PULUMI)
 	@$(PULUMI)/bin/pip install --quiet --disable-pip-version-check -r deploy/pulumi/requirements.txt || rm -rf $(PULUMI)  # then the tests are skipped
 	@$(RUN) -m pytest -m pulumi -rs tests/deploy
+
+kserve: setup    ## test the GPU service with KServe's own client (installs 450 MB, once)
+	@echo "== KServe's client"
+	@test -x $(KSERVE)/bin/python || $(PYTHON) -m venv $(KSERVE)
+	@$(KSERVE)/bin/pip install --quiet --disable-pip-version-check -r tests/gpu_service/clients/requirements-kserve.txt || rm -rf $(KSERVE)  # then the tests are skipped
+	@$(RUN) -m pytest -m kserve -rs tests/gpu_service
 
 benchmark-pipeline: setup   ## measure latency by hop, inputs per second and storage requests per input
 	@$(RUN) -m benchmarks.pipeline.run

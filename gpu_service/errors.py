@@ -10,6 +10,7 @@ ServiceError
 │   ├── MethodNotAllowed     405
 │   ├── TooLarge             413
 │   └── UnsupportedMediaType 415
+│       └── UnsupportedEncoding  415
 ├── InstanceError            400  one instance is at fault; in a request with many it fails alone
 ├── RetryableError           the caller tries again
 │   ├── Overloaded           429  the queue is full
@@ -95,6 +96,17 @@ class TooLarge(RequestError):  # noqa: N818
 class UnsupportedMediaType(RequestError):  # noqa: N818
     status = 415
     code = "unsupported_media_type"
+
+
+class UnsupportedEncoding(UnsupportedMediaType):
+    code = "unsupported_encoding"
+
+    def __init__(self, coding: str) -> None:
+        super().__init__(f"The content coding {coding!r:.100} is not supported; send gzip, deflate or no coding.")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"accept-encoding": "gzip, deflate"}
 
 
 class InstanceError(ServiceError):

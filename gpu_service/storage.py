@@ -30,7 +30,8 @@ class Storage:
     """
 
     def __init__(self, input_bucket: str | None, work_bucket: str | None) -> None:
-        self.instances = (*_folder(input_bucket, ""), *_folder(work_bucket, "staged/"))
+        self._staged = _folder(work_bucket, "staged/")
+        self.instances = (*_folder(input_bucket, ""), *self._staged)
         self.shards = _folder(work_bucket, "shards/")
         self._lock = threading.Lock()
         self._client: Client | None = None
@@ -43,13 +44,17 @@ class Storage:
             return self._client
 
     def instance(self, uri: str, generation: int | None = None) -> bytes:
-        """A whole object of at most 32 MiB: the live generation, or the given one.
+        """A whole object of at most 32 MiB as it is stored: the live generation, or the given one.
 
         Raises:
             InvalidRequest: `invalid_uri` or `bucket_not_allowed`.
             ObjectNotFound, TooLarge, StorageFailed
         """
         return self._read(self._blob(uri, self.instances, generation))
+
+    def is_staged_text(self, uri: str) -> bool:
+        """Whether the object holds the UTF-8 of a text that preprocess had decoded."""
+        return uri.startswith(self._staged) and uri.endswith(".txt")
 
     def shard(self, uri: str) -> "Blob":
         """An object of a batch's shards. Raises InvalidRequest: `invalid_uri` or `bucket_not_allowed`."""
@@ -185,7 +190,7 @@ def _first_bytes(blob: "Blob", size: int) -> bytes:
     from google.api_core.exceptions import RequestRangeNotSatisfiable
 
     try:
-        data: bytes = blob.download_as_bytes(start=0, end=size - 1)
+        data: bytes = blob.download_as_bytes(start=0, end=size - 1, raw_download=True)
     except RequestRangeNotSatisfiable:  # an empty object has no first byte
         return b""
     return data

@@ -51,7 +51,12 @@ def make(name: str, folder: Path, *, quick: bool) -> None:
     model = AutoModelForImageClassification.from_config(_config(name, TINY if quick else {}))
     _randomise_statistics(model)
     model.save_pretrained(path)
-    geometry = {"size": {"height": 224, "width": 224}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    geometry = {
+        "image_processor_type": "ViTImageProcessor",
+        "size": {"height": 224, "width": 224},
+        "image_mean": [0.5] * 3,
+        "image_std": [0.5] * 3,
+    }
     (path / "preprocessor_config.json").write_text(json.dumps(geometry))
 
 

@@ -61,9 +61,11 @@ def markdown(measured: Measurements) -> str:
 
 
 def section(run: ModelRun) -> str:
-    ceiling = statistics.mean(packed_ceiling(each) for each in run.ceilings)
+    ceiling = statistics.mean(packed_ceiling(each) for each in run.ceilings) if run.ceilings else None
     clients = sorted({count for result in run.results for count in result.cells})
-    parts = [f"## Model: {run.model}", "### The model alone (texts per second, tokenised before)", alone(run.ceilings)]
+    parts = [f"## Model: {run.model}"]
+    if run.ceilings:
+        parts += ["### The model alone (texts per second, tokenised before)", alone(run.ceilings)]
     parts += ["### Closed loop", closed_loop(run.results, clients, ceiling)]
     if ratios := against_best_peer(run.results, clients):
         parts += [f"{OURS} against the best peer, throughput:", ratios]
@@ -84,6 +86,8 @@ def doubts(measured: Measurements) -> list[str]:
     if (load := measured.machine["load_average_at_start"]) > QUIET_LOAD:
         reasons.append(f"other work was running (load average {load} at the start)")
     for run in measured.runs:
+        if not run.ceilings:
+            continue
         before, after = (packed_ceiling(each) for each in run.ceilings)
         if abs(after - before) > STEADY * before:
             reasons.append(f"the {run.model} model's packed ceiling went from {before:,.1f} to {after:,.1f} texts/s")
@@ -102,8 +106,9 @@ def alone(measured: Sequence[dict[str, Ceiling]]) -> str:
     return table(header, rows)
 
 
-def closed_loop(results: Sequence[Result], clients: Sequence[int], ceiling: float) -> str:
-    header = ["server", *(f"{count} clients: /s (of ceiling), p50 / p99 ms" for count in clients)]
+def closed_loop(results: Sequence[Result], clients: Sequence[int], ceiling: float | None) -> str:
+    rate = "/s (of ceiling)" if ceiling else "/s"
+    header = ["server", *(f"{count} clients: {rate}, p50 / p99 ms" for count in clients)]
     rows = []
     for result in results:
         cells = [cell(result.cells.get(count), ceiling) for count in clients]
@@ -111,13 +116,14 @@ def closed_loop(results: Sequence[Result], clients: Sequence[int], ceiling: floa
     return table(header, rows)
 
 
-def cell(summary: Summary | None, ceiling: float) -> str:
+def cell(summary: Summary | None, ceiling: float | None) -> str:
     if summary is None:
         return "–"
     latency = summary["latency_ms"]
     times = f", {latency['p50']:,.0f} / {latency['p99']:,.0f}" if latency else ""
     refused = f", {count} refused" if (count := summary["outcomes"].get(REFUSED)) else ""
-    return f"{summary['per_second']:,.1f} ({summary['per_second'] / ceiling:.2f}){times}{refused}"
+    share = f" ({summary['per_second'] / ceiling:.2f})" if ceiling else ""
+    return f"{summary['per_second']:,.1f}{share}{times}{refused}"
 
 
 def against_best_peer(results: Sequence[Result], clients: Sequence[int]) -> str:

@@ -3,8 +3,8 @@
     python -m benchmarks.serving.run [--quick] [--servers gpu_service,mosec] [--models large,tiny] [--save]
 
 Per server: a closed loop for each number of clients, then random arrivals at 70 % of its own capacity. Ceilings are
-measured before and after the servers, and their mean is reported. The tables also list servers that do not install or
-start, and wrong, refused and failed answers.
+measured before and after the servers, and their mean is reported; not beside busy processes (--hogs). The tables also
+list servers that do not install or start, and wrong, refused and failed answers.
 """
 
 import argparse
@@ -83,14 +83,21 @@ async def measure_generator(clients: Sequence[int], seconds: float) -> dict[int,
 
 async def measure_model(model: str, options: argparse.Namespace) -> ModelRun:
     chosen = peers.find(options.servers)
-    seconds = options.durations[model].ceilings
-    run = ModelRun(model, [ceilings.measure(model, options.threads, seconds)], [])
-    progress(f"{model}: packed ceiling {ceilings.packed_ceiling(run.ceilings[0]):.1f} texts/s")
+    run = ModelRun(model, measure_ceilings(model, options), [])
     for peer in chosen:
         run.results.append(result := await measure_server(peer, model, options))
         progress(f"{model}: {report.line(result)}")
-    run.ceilings.append(ceilings.measure(model, options.threads, seconds))
+    run.ceilings += measure_ceilings(model, options)
     return run
+
+
+def measure_ceilings(model: str, options: argparse.Namespace) -> list[dict[str, ceilings.Ceiling]]:
+    """The model alone; nothing beside hogs, which would take long and vary."""
+    if options.hogs:
+        return []
+    measured = ceilings.measure(model, options.threads, options.durations[model].ceilings)
+    progress(f"{model}: packed ceiling {ceilings.packed_ceiling(measured):.1f} texts/s")
+    return [measured]
 
 
 async def measure_all(options: argparse.Namespace) -> Measurements:

@@ -187,7 +187,7 @@ variable "gpu_usd_per_second" {
 }
 
 variable "preprocess_memory" {
-  description = "Memory of the preprocess function, which handles one input at a time; the largest accepted image needs 0.9 GB."
+  description = "Memory of the preprocess function, which handles one input at a time and holds a JSON document of up to 32 MiB whole."
   type        = string
   default     = "1Gi"
 

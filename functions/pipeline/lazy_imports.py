@@ -24,7 +24,6 @@ DEFERRED = {
     "google.protobuf.internal.python_message": "messages in pure Python, without compiled protobuf",
     "idna": "host names beyond ASCII",
     "opentelemetry.trace": "traces the clients' calls if enabled",
-    "preprocessing.images": "Pillow, for images",
     "postprocessing.merge": "brings a batch's shards together",
     "preprocessing.shards": "cuts tables, records and manifests into shards",
     "xml.etree.ElementTree": "the responses of the storage service's XML interface",

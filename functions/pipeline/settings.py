@@ -21,7 +21,6 @@ class Settings:
     claim_lease: float = 60.0
     execution_timeout: float = 10.0
     gpu_usd_per_second: float = 0.0002907  # an L4 with 4 vCPU and 16 GiB, without zonal redundancy
-    image_size: int = 224
     revision: str = "local"
     messages_topic: str = "messages"  # the topic in the replay commands of failed documents
     max_executions_per_hour: int = 0  # 0 for no limit
@@ -48,7 +47,6 @@ def load(environ: Mapping[str, str] | None = None, *, starts_executions: bool = 
         claim_lease=_number(env, "CLAIM_LEASE_SECONDS", 60.0),
         execution_timeout=_number(env, "EXECUTION_TIMEOUT_SECONDS", 10.0),
         gpu_usd_per_second=_number(env, "GPU_USD_PER_SECOND", 0.0002907),
-        image_size=int(_number(env, "IMAGE_SIZE", 224)),
         revision=env.get("K_REVISION") or "local",
         messages_topic=env.get("MESSAGES_TOPIC", "").strip() or "messages",
         max_executions_per_hour=int(_number(env, "MAX_EXECUTIONS_PER_HOUR", 0)),

@@ -1,7 +1,8 @@
-"""Chooses how many threads compute a model's batches, while it runs.
+"""Chooses how threads share the computation of a model's batches, while it runs.
 
-On a calm machine more threads are faster. Beside other busy processes fewer may be: threads wait for each other after
-every operation, so each one that is suspended delays them all. Therefore other numbers are tried now and then.
+On a calm machine many threads compute each operation together. Beside other busy processes that may be slow: the
+threads wait for each other after every operation, so each one that is suspended delays them all. Fewer threads wait
+less, and threads that each compute a part of the batch wait only at its end. So other ways are tried now and then.
 
 A trial that loses costs time. So it ends with the first batch that is no faster than usual, and after each round of
 trials in vain the next round has twice the distance. A change of speed shows that the load of the machine has changed,
@@ -9,8 +10,9 @@ and brings the next trial forward.
 """
 
 import math
+from typing import NamedTuple
 
-MARGIN = 1.25  # by which another number of threads must be faster
+MARGIN = 1.25  # by which another way must be faster
 TRIAL = 2  # batches that must show it
 SOONEST, LATEST = 4, 512  # batches between two trials
 CHANGED = 1.4  # change of speed that brings the next trial forward
@@ -18,23 +20,33 @@ WEIGHT = 1 / 8  # of one batch in the usual slowness
 WORST = 8.0  # slowness beyond which a batch counts no more
 
 
-class Threads:
-    """The number of threads for one model: `most`, which `fixed` keeps, or its halves down to one."""
+class Way(NamedTuple):
+    """A batch is divided into `parts` that run at the same time, with `threads` for each operation of a part."""
 
-    def __init__(self, most: int, *, fixed: bool = False) -> None:
-        self.count = most
-        self._chosen = most
-        self._others = [] if fixed else halves(most)[1:]  # in the order of their trials
+    threads: int
+    parts: int = 1
+
+
+class Threads:
+    """The way to compute one model's batches: first `most` threads together.
+
+    The other ways are halves of `most` down to one and, if batches are `divisible`, parts with a thread each. `fixed`
+    keeps the first way.
+    """
+
+    def __init__(self, most: int, *, divisible: bool = False, fixed: bool = False) -> None:
+        self.way = self._chosen = Way(most)
+        self._others = [] if fixed else others(most, divisible=divisible)  # in the order of their trials
         self._in_vain = 0  # trials since the last change
         self._interval = self._left = SOONEST  # batches between two trials, and until the next
-        self._usual: float | None = None  # logarithm of the slowness with the chosen number, averaged
+        self._usual: float | None = None  # logarithm of the slowness with the chosen way, averaged
         self._before = 0.0  # the same at the last trial
         self._trial: list[float] = []  # logarithms of the slowness of the trial's batches
 
     def ran(self, slowness: float) -> None:
         """Learns from a batch, which took `slowness` times as long as on a calm machine."""
         value = math.log(min(slowness, WORST))
-        if self.count == self._chosen:
+        if self.way == self._chosen:
             self._observe(value)
         else:
             self._judge(value)
@@ -47,7 +59,7 @@ class Threads:
             self._left = 0
         if self._left <= 0 and self._others:
             self._before, self._trial = self._usual, []
-            self.count = self._others[0]
+            self.way = self._others[0]
 
     def _judge(self, value: float) -> None:
         assert self._usual is not None
@@ -57,12 +69,13 @@ class Threads:
             self._others.append(self._others.pop(0))
             self._lose()
         elif len(self._trial) == TRIAL:
-            self._others[0], self._chosen = self._chosen, self.count
+            self._others = [*self._others[1:], self._chosen]
+            self._chosen = self.way
             self._usual = self._before = mean
             self._restart()
 
     def _lose(self) -> None:
-        self.count = self._chosen
+        self.way = self._chosen
         self._in_vain += 1
         if self._in_vain % len(self._others) == 0:
             self._interval = min(2 * self._interval, LATEST)
@@ -73,6 +86,7 @@ class Threads:
         self._interval = self._left = SOONEST
 
 
-def halves(most: int) -> list[int]:
-    """`most`, half of it, and so on down to one."""
-    return [most >> shift for shift in range(most.bit_length())]
+def others(most: int, *, divisible: bool) -> list[Way]:
+    """All ways but the first, which has `most` threads."""
+    halves = [Way(most >> shift) for shift in range(1, most.bit_length())]
+    return [*halves, Way(1, most), Way(1, 2 * most)] if divisible and most > 1 else halves

@@ -66,9 +66,11 @@ def kind(value: object) -> Literal["text", "image", "uri"]:
 
 
 def _generation(value: object) -> int | None:
-    """A whole number, or its digits, as Cloud Storage writes it."""
+    """A whole number (a double from clients that know no other, such as Vertex AI's), or its digits."""
     if value is None:
         return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     digits = value if isinstance(value, str) else str(value)
     if isinstance(value, bool) or not GENERATION.fullmatch(digits):
         raise InstanceError("generation must be the number of an object's generation.")

@@ -64,7 +64,7 @@ def as_it_stands(checkpoint: Checkpoint) -> bool | None:
     elif not (_is_bert if rebuilt.is_bert else _is_roberta)(pipeline, {**rebuilt.tokens, **config}):
         return None
     names = config.get("model_input_names")
-    return "token_type_ids" in names if names is not None else rebuilt is None or rebuilt.has_segments
+    return "token_type_ids" in names if names is not None else rebuilt is not None and rebuilt.has_segments
 
 
 def _has_tokens(

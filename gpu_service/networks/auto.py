@@ -1,5 +1,6 @@
 """Runs any other image classifier through transformers' Auto class."""
 
+import importlib.util
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,29 +11,58 @@ from torch import Tensor
 
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
+from gpu_service.errors import StartError
+from gpu_service.networks import pretrained
 
 
 class AutoImageClassifier:
-    """Takes images of one size (height, width, 3) and returns logits (images, labels)."""
+    """Takes images and returns logits (images, labels).
+
+    An image is uint8 (height, width, channels), which `shift` and `scale` normalise for each channel, or float32
+    (channels, height, width). Images of the same size run together.
+    """
 
     layout = "padded"
 
-    def __init__(self, checkpoint: Checkpoint, device: Device, mean: Sequence[float], std: Sequence[float]) -> None:
-        from transformers import AutoModelForImageClassification
-
+    def __init__(self, checkpoint: Checkpoint, device: Device, shift: Sequence[float], scale: Sequence[float]) -> None:
         self.device = device
-        self.model: Any = AutoModelForImageClassification.from_pretrained(
-            checkpoint.folder, dtype=device.dtype, local_files_only=True
-        )
-        self.model.to(device.handle).eval()
-        self.mean = torch.tensor(mean, device=device.handle).view(3, 1, 1) * 255
-        self.std = torch.tensor(std, device=device.handle).view(3, 1, 1) * 255
+        self.model = _image_classifier(checkpoint, device)
+        self.shift = torch.tensor(shift, device=device.handle).view(-1, 1, 1)
+        self.scale = torch.tensor(scale, device=device.handle).view(-1, 1, 1)
 
     @torch.inference_mode()
-    def __call__(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
-        pixels = send(np.stack(images), self.device).permute(0, 3, 1, 2).float()
-        logits: Tensor = self.model(((pixels - self.mean) / self.std).to(self.device.dtype)).logits
+    def __call__(self, images: Sequence[NDArray[Any]]) -> Tensor:
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for index, image in enumerate(images):
+            by_shape.setdefault(image.shape, []).append(index)
+        logits = torch.cat([self._logits(np.stack([images[index] for index in part])) for part in by_shape.values()])
+        places = [index for part in by_shape.values() for index in part]
+        return logits[send(np.argsort(places), self.device)]
+
+    def reads(self, shape: Sequence[int], sample: NDArray[Any]) -> bool:
+        """Whether it reads images of the shape as well as those of the sample's."""
+        try:
+            self([np.zeros(shape, sample.dtype)])
+        except (ValueError, RuntimeError):
+            return False
+        return True
+
+    def _logits(self, images: NDArray[Any]) -> Tensor:
+        pixels = send(images, self.device)
+        if pixels.dtype == torch.uint8:
+            pixels = (pixels.permute(0, 3, 1, 2).float() - self.shift) / self.scale
+        logits: Tensor = self.model(pixel_values=pixels.to(self.device.dtype)).logits
         return logits
+
+
+def _image_classifier(checkpoint: Checkpoint, device: Device) -> Any:
+    """Raises StartError when transformers cannot load it, or would fill missing weights with random numbers."""
+    if "architecture" in checkpoint.config and importlib.util.find_spec("timm") is None:
+        raise StartError(
+            f"{checkpoint.folder} is a model of timm, which the service does not have; serve the same architecture in "
+            "transformers' own format, or add timm to gpu_service/requirements.txt."
+        )
+    return pretrained.load(checkpoint, device, "AutoModelForImageClassification")
 
 
 def send(array: NDArray[Any], device: Device) -> Tensor:

@@ -25,10 +25,11 @@ class PackedTexts(ABC):
     """Takes the tokens of each text; what it returns depends on the head."""
 
     layout = "packed"
+    family = staticmethod(family)
 
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
         config = checkpoint.config
-        names = family(config)
+        names = self.family(config)
         if names is None:
             raise ValueError(f"The architecture of {checkpoint.folder} cannot run packed.")
         weights = _weights(checkpoint, names, self.shapes(checkpoint, names), device)
@@ -90,7 +91,7 @@ class PackedTexts(ABC):
         if self.segments is not None and any(text.ndim == 2 for text in texts):
             segments = [np.zeros_like(text) if text.ndim == 1 else text[:, 1] for text in texts]
             rows.add_(F.embedding(self._send(np.concatenate(segments)), self.segments))
-        return self.norm(rows)
+        return rows
 
     def _places(self, ids: Tokens) -> Tokens:
         """Padding tokens are not counted, and all have the position before the first."""

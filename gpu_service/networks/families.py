@@ -133,20 +133,16 @@ def setting(config: dict[str, Any], name_and_default: tuple[str, int]) -> int:
 def encoder_shapes(config: dict[str, Any], names: Family) -> dict[str, Shape]:
     """The shape of each weight of the encoder, by its name without the prefix."""
     width, inner = setting(config, names.width), setting(config, names.inner)
-    kind = config.get("model_type", names.prefix)
-    shapes: dict[str, Shape] = {
-        "embeddings.word_embeddings.weight": (
-            int(config.get("vocab_size", VOCABULARY.get(kind, DEFAULT_VOCABULARY))),
-            width,
-        ),
-        "embeddings.position_embeddings.weight": (
-            int(config.get("max_position_embeddings", DEFAULT_POSITIONS)),
-            width,
-        ),
+    vocabulary = VOCABULARY.get(config.get("model_type", names.prefix), DEFAULT_VOCABULARY)
+    tables: dict[str, Any] = {
+        "word": config.get("vocab_size", vocabulary),
+        "position": config.get("max_position_embeddings", DEFAULT_POSITIONS),
     }
     if names.segments is not None:
-        segments = int(config.get("type_vocab_size", names.segments))
-        shapes["embeddings.token_type_embeddings.weight"] = (segments, width)
+        tables["token_type"] = config.get("type_vocab_size", names.segments)
+    shapes: dict[str, Shape] = {
+        f"embeddings.{table}_embeddings.weight": (int(rows), width) for table, rows in tables.items()
+    }
     _add_norm(shapes, "embeddings.LayerNorm", width)
     for index in range(setting(config, names.layers)):
         at = f"{names.layer}.{index}."
@@ -161,9 +157,9 @@ def encoder_shapes(config: dict[str, Any], names: Family) -> dict[str, Shape]:
 
 def classifier_shapes(config: dict[str, Any], names: Family, labels: int) -> dict[str, Shape]:
     """Of the head that classifies texts."""
-    shapes: dict[str, Shape] = {}
     width = setting(config, names.width)
     dense, classifier = HEADS[names.prefix].layers
+    shapes: dict[str, Shape] = {}
     _add_linear(shapes, dense, width, width)
     _add_linear(shapes, classifier, labels, width)
     return shapes

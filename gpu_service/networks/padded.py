@@ -47,8 +47,7 @@ class PaddedTexts(ABC):
         self.pad: int | None = getattr(self.config, "pad_token_id", None)
         ends = getattr(self.config, "eos_token_id", None)
         self.end: int | None = ends if getattr(self.model.config, "is_encoder_decoder", False) else None
-        words = self.model.get_input_embeddings()
-        self.vocabulary = int(getattr(words, "num_embeddings", 0)) or None
+        self.vocabulary = _vocabulary(self.model)
         self.max_length = _max_length(self.model, self.config)
         self.padding = self._exact_padding(checkpoint)
 
@@ -74,7 +73,7 @@ class PaddedTexts(ABC):
 
     def _group(self, text: Tokens) -> tuple[int, int]:
         """Texts that run together have one group: a length, or as many ends, which encoder-decoders require."""
-        ends = int((text.reshape(len(text), -1)[:, 0] == self.end).sum()) if self.end is not None else 0
+        ends = int((_ids(text) == self.end).sum()) if self.end is not None else 0
         return (len(text) if self.padding == "none" else 0, ends)
 
     def _run(self, texts: Sequence[Tokens], padding: Padding) -> Tensor:
@@ -85,7 +84,7 @@ class PaddedTexts(ABC):
             length = len(text)
             at = slice(longest - length, None) if padding == "left" else slice(length)
             mask[row, at] = 1
-            ids[row, at] = text if text.ndim == 1 else text[:, 0]
+            ids[row, at] = _ids(text)
             if text.ndim == 2:
                 segments[row, at] = text[:, 1]
         inputs = {"input_ids": self._send(ids)}
@@ -99,7 +98,7 @@ class PaddedTexts(ABC):
         """The padding token. A model without one reads each text's last token, which padding must not equal."""
         if self.pad is not None:
             return self.pad
-        last = {int(text[-1].flat[0]) for text in texts}
+        last = {int(_ids(text)[-1]) for text in texts}
         pad = next(token for token in range(len(last) + 1) if token not in last)
         self.config.pad_token_id = pad
         return pad
@@ -139,6 +138,10 @@ class PaddedTexts(ABC):
         if not self.device.is_cuda:
             return tensor
         return tensor.pin_memory().to(self.device.handle, non_blocking=True)
+
+
+def _ids(text: Tokens) -> Tokens:
+    return text if text.ndim == 1 else text[:, 0]
 
 
 class PaddedClassifier(PaddedTexts):
@@ -187,6 +190,14 @@ class PaddedEncoder(PaddedTokens):
         auto_class = "AutoModelForTextEncoding" if is_t5 else self.auto_class
         model = pretrained.load(checkpoint, device, auto_class, unused="pooler")
         return model.get_encoder() if model.config.is_encoder_decoder and not is_t5 else model
+
+
+def _vocabulary(model: Any) -> int | None:
+    """How many tokens the model knows; None if it hashes them."""
+    try:
+        return int(getattr(model.get_input_embeddings(), "num_embeddings", 0)) or None
+    except NotImplementedError:
+        return None
 
 
 def _max_length(model: nn.Module, config: Any) -> int:

@@ -17,13 +17,22 @@ from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
 from gpu_service.networks.transformer import ACTIVATIONS, Linear, Weights
 
+CHANNELS = 3
+LAYER_TYPES = ("basic", "bottleneck")
+DEPTHS = (3, 4, 6, 3)
 EPS = 1e-5  # of batch normalisation
 
 
-def is_known(config: dict[str, Any]) -> bool:
-    """Whether this module can run the checkpoint."""
+def is_known(config: dict[str, Any], size: tuple[int, int] | None) -> bool:
+    """Whether this module can run the checkpoint with images that all have the size (width, height)."""
     known = (config.get("architectures") or [""])[0] == "ResNetForImageClassification"
-    return known and config.get("hidden_act", "relu") in ACTIVATIONS
+    return (
+        known
+        and size is not None
+        and config.get("num_channels", 3) == CHANNELS
+        and config.get("layer_type", "bottleneck") in LAYER_TYPES
+        and config.get("hidden_act", "relu") in ACTIVATIONS
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,7 @@ class ResidualClassifier:
 
     layout = "padded"
 
-    def __init__(self, checkpoint: Checkpoint, device: Device, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(self, checkpoint: Checkpoint, device: Device, shift: Sequence[float], scale: Sequence[float]) -> None:
         config = checkpoint.config
         weights = checkpoint.tensors(str(device.handle))
         self.device = device
@@ -71,15 +80,15 @@ class ResidualClassifier:
         self.blocks = _blocks(weights, config, device.dtype)
         head = Linear.read(weights, "classifier.1")
         self.head = Linear(head.weight.to(device.dtype), None if head.bias is None else head.bias.to(device.dtype))
-        self.mean = torch.tensor(mean, device=device.handle).view(3, 1, 1) * 255
-        self.std = torch.tensor(std, device=device.handle).view(3, 1, 1) * 255
+        self.shift = torch.tensor(shift, device=device.handle).view(CHANNELS, 1, 1)
+        self.scale = torch.tensor(scale, device=device.handle).view(CHANNELS, 1, 1)
 
     @torch.inference_mode()
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
         sent = torch.from_numpy(np.stack(images))
         if self.device.is_cuda:
             sent = sent.pin_memory().to(self.device.handle, non_blocking=True)
-        pixels = ((sent.permute(0, 3, 1, 2).float() - self.mean) / self.std).to(self.device.dtype)
+        pixels = ((sent.permute(0, 3, 1, 2).float() - self.shift) / self.scale).to(self.device.dtype)
         hidden = F.max_pool2d(self.activation(self.stem(pixels)), 3, 2, 1)
         for block in self.blocks:
             hidden = block(hidden, self.activation)
@@ -90,7 +99,7 @@ def _blocks(weights: Weights, config: dict[str, Any], dtype: torch.dtype) -> lis
     blocks = []
     is_bottleneck = config.get("layer_type", "bottleneck") == "bottleneck"
     early = bool(config.get("downsample_in_bottleneck")) or not is_bottleneck
-    for stage, depth in enumerate(config["depths"]):
+    for stage, depth in enumerate(config.get("depths") or DEPTHS):
         for layer in range(int(depth)):
             halves = layer == 0 and (stage > 0 or config.get("downsample_in_first_stage", False))
             strides = [1] * (3 if is_bottleneck else 2)

@@ -1,8 +1,10 @@
 """Decides how a text model runs: packed, in this service's own code, or padded, through transformers."""
 
+import logging
 from dataclasses import dataclass
 from typing import Literal
 
+from gpu_service import logs
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
 from gpu_service.errors import StartError
@@ -25,6 +27,8 @@ CLASSIFIER = Paths(PackedClassifier, PaddedClassifier)
 TAGGER = Paths(PackedTagger, PaddedTagger)
 ENCODER = Paths(PackedEncoder, PaddedEncoder)
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -36,8 +40,13 @@ class Decision:
 
 def network(checkpoint: Checkpoint, device: Device, paths: Paths) -> PackedTexts | PaddedTexts:
     """Raises StartError when neither path gives the answers that the checkpoint was trained for."""
-    is_packed = decide(checkpoint, paths).path == "packed"
-    return (paths.packed if is_packed else paths.padded)(checkpoint, device)
+    decision = decide(checkpoint, paths)
+    if decision.path == "packed":
+        return paths.packed(checkpoint, device)
+    made = paths.padded(checkpoint, device)
+    fields = logs.fields(model=checkpoint.entry.name, reason=decision.reason, padding=made.padding)
+    logger.info("the model runs through transformers", extra=fields)
+    return made
 
 
 def decide(checkpoint: Checkpoint, paths: Paths = CLASSIFIER) -> Decision:
@@ -48,7 +57,7 @@ def decide(checkpoint: Checkpoint, paths: Paths = CLASSIFIER) -> Decision:
     """
     checkpoint.check()
     config = checkpoint.config
-    if config.get("position_embedding_type", "absolute") != "absolute":
+    if str(config.get("position_embedding_type")).startswith("relative_key"):
         raise StartError(
             f"{checkpoint.folder} has the position_embedding_type {config['position_embedding_type']}, which "
             "transformers 5 no longer computes: train it again with absolute positions."

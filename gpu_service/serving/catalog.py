@@ -44,6 +44,13 @@ class Catalog:
         """Of every task's default model, sorted."""
         return sorted(model.key for model in self.defaults)
 
+    @property
+    def names(self) -> list[str]:
+        return list(dict.fromkeys(entry.name for entry in self.registry.entries))
+
+    def versions(self, name: str) -> list[str]:
+        return [entry.version for entry in self.registry.entries if entry.name == name]
+
     def first(self) -> Model:
         """What a response names when no model ran."""
         return next(iter(self.models.values()))

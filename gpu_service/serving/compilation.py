@@ -31,7 +31,7 @@ def compile_layers(model: Model) -> None:
     if not isinstance(network, PackedClassifier | VisionClassifier):
         logger.warning("models of this architecture are not compiled", extra=logs.fields(model=model.key))
         return
-    model.threads = Threads(model.threads.count, fixed=True)  # compiled code depends on their number
+    model.threads = Threads(model.threads.way.threads, fixed=True)  # compiled code depends on their number
     model.set_threads()
     layers, expected = network.layers, precision.scores(model)
     torch.compiler.set_stance("default")

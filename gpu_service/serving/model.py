@@ -12,7 +12,9 @@ from torch import Tensor
 from gpu_service.batching.threads import Threads
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
+from gpu_service.networks.bert import PackedClassifier
 from gpu_service.parameters import Parameters, Requested, chosen, of_model
+from gpu_service.serving import parts
 from gpu_service.serving.predictions import ServedModel
 from gpu_service.tasks.registry import TASKS
 
@@ -57,7 +59,8 @@ class Model:
         self.inputs = self.task.inputs
         self.network = self.task.network
         most = 1 if self.task.checkpoint.dense_weights < SMALL else CORES
-        self.threads = Threads(most, fixed=device.is_cuda)
+        divisible = type(self.network) is PackedClassifier
+        self.threads = Threads(most, divisible=divisible, fixed=device.is_cuda)
         self.is_compiled = False
 
     @property
@@ -72,7 +75,7 @@ class Model:
     def launch(self, data: Sequence[Any], parameters: Sequence[Parameters]) -> Pending:
         """Sends one batch: the data of its payloads and the parameters of each."""
         self.set_threads()
-        results = self.task.reduced(self.network(data), data, parameters)
+        results = self.task.reduced(parts.run(self.network, data, self.threads.way.parts), data, parameters)
         return Pending(results, partial(self.task.rows, data=data))
 
     @torch.inference_mode()
@@ -83,7 +86,7 @@ class Model:
     def set_threads(self) -> None:
         """Sets how many threads the calling thread's computations use."""
         if not self.device.is_cuda:
-            torch.set_num_threads(self.threads.count)
+            torch.set_num_threads(self.threads.way.threads)
 
     def ran(self, slowness: float) -> None:
         self.threads.ran(slowness)

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpu_service.errors import InstanceError, ServiceError
-from gpu_service.inputs import encoding, image, instances
+from gpu_service.inputs import compression, decoding, encoding, instances
 from gpu_service.inputs.instances import Address, Inline
 from gpu_service.inputs.payloads import Payload
 from gpu_service.inputs.text import FEW_CHARACTERS, TextInputs
 from gpu_service.parameters import Parameters, Requested, check_tasks
 from gpu_service.serving.catalog import Catalog
 from gpu_service.serving.model import Model
-from gpu_service.storage import Storage
+from gpu_service.storage import MAX_OBJECT_BYTES, Storage
 
 IMAGES_PER_THREAD = 4
 FETCHERS = 16  # threads that read objects
@@ -101,19 +101,21 @@ class Preparation:
         return chosen, instance.content, chosen.effective({**requested, **own} if own else requested)
 
     def _fetch(self, address: Address, model: Model | None) -> Inline:
-        """An object as what the model reads; without a model, by its content.
+        """An object as an instance, by its content.
 
         Raises:
-            ServiceError: as `Storage.instance` does, or InstanceError: `undecodable`.
+            ServiceError: as `Storage.instance` and `compression.unpacked` do, or InstanceError: `undecodable`.
         """
-        data = self.storage.instance(address.uri, address.generation)
-        kind = model.task.kind if model else "image" if image.has_signature(data) else None
-        if kind == "image":
+        stored = self.storage.instance(address.uri, address.generation)
+        if self.storage.is_staged_text(address.uri):
+            return Inline("text", stored.decode())
+        data = compression.unpacked(stored, MAX_OBJECT_BYTES)
+        if decoding.has_signature(data):
             return Inline("image", data)
         text = encoding.decode(data)
         if text is not None:
             return Inline("text", text)
-        if kind == "text":
+        if model is not None and model.inputs.kind == "text":
             raise InstanceError("The object is not text, or its encoding cannot be recognised.", "undecodable")
         return Inline("image", data)
 

@@ -240,7 +240,7 @@ def _counts(prepared: Sequence[Prepared], results: Sequence[Outcome]) -> Counter
     for item, outcome in zip(prepared, results, strict=True):
         if isinstance(item, tuple) and not isinstance(outcome, ServiceError):
             counts["truncated"] += outcome.truncated
-            if (confidence := outcome.confidence) is not None:
+            if (confidence := outcome.confidence) is not None and 0 <= confidence <= 1:
                 counts["high_confidence"] += confidence > item[2].high_confidence
                 counts["requires_review"] += confidence < item[2].requires_review
     return counts

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -16,9 +15,9 @@ from gpu_service.checkpoints.device import Device
 from gpu_service.inputs.image import ImageInputs
 from gpu_service.inputs.payloads import Payload
 from gpu_service.inputs.text import TextInputs
-from gpu_service.networks import resnet, text, vit
-from gpu_service.networks.auto import AutoImageClassifier
+from gpu_service.networks import text
 from gpu_service.parameters import Parameters
+from gpu_service.tasks import images
 from gpu_service.tasks.predictions import Classification, Prediction
 from gpu_service.tasks.task import Inputs, Network, Task
 
@@ -92,14 +91,7 @@ class ImageClassifier(Classifier):
 
     def _parts(self, checkpoint: Checkpoint, device: Device) -> tuple[Inputs, Network]:
         checkpoint.check()
-        inputs = ImageInputs(checkpoint)
-        mean, std = inputs.geometry.mean, inputs.geometry.std
-        if vit.is_known(checkpoint.config):
-            return inputs, vit.VisionClassifier(checkpoint, device, mean, std)
-        if resnet.is_known(checkpoint.config):
-            return inputs, resnet.ResidualClassifier(checkpoint, device, mean, std)
-        return inputs, AutoImageClassifier(checkpoint, device, mean, std)
+        return images.classifier(checkpoint, device)
 
     def samples(self, sizes: Sequence[int]) -> list[NDArray[Any]]:
-        shape = (self.inputs.geometry.height, self.inputs.geometry.width, 3)
-        return [np.full(shape, 128, dtype=np.uint8) for _ in sizes]
+        return [self.inputs.sample for _ in sizes]

@@ -13,7 +13,7 @@ from torch import Tensor
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
 from gpu_service.errors import InstanceError, StartError
-from gpu_service.inputs.image import decoded
+from gpu_service.inputs.decoding import decoded
 from gpu_service.inputs.instances import Kind
 from gpu_service.inputs.payloads import Payload
 from gpu_service.networks.detector import BOX, Detector
@@ -87,7 +87,7 @@ class DetectionInputs:
 
     def _payload(self, data: bytes) -> Payload | InstanceError:
         try:
-            with decoded(data) as image:
+            with decoded(data, "RGB", None) as image:
                 try:
                     prepared = self.prepared(image)
                 except (ValueError, ZeroDivisionError):

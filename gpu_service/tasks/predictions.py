@@ -17,6 +17,7 @@ class Prediction(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     outputs: ClassVar[dict[str, str]]
     columns: ClassVar[tuple[str, ...]]
+    vectors: ClassVar[tuple[str, ...]] = ()  # the outputs of which each instance has several numbers
 
     truncated: bool = False
 
@@ -99,6 +100,7 @@ class Embedding(Prediction):
 
     outputs = {"embedding": "FP32", "truncated": "BOOL"}
     columns = ("embedding",)
+    vectors = ("embedding",)
 
     embedding: list[float]
 

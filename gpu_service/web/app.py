@@ -1,4 +1,4 @@
-"""The ASGI application: the routes' handlers, and errors as a status with `{"error": {"code", "message"}}`."""
+"""The ASGI application: the routes' handlers, and errors as a status and a body in the form of the route's protocol."""
 
 import logging
 import time
@@ -9,9 +9,10 @@ import msgspec
 
 from gpu_service import logs, parameters
 from gpu_service.errors import ServiceError, Unavailable
+from gpu_service.serving.predictions import Failure
 from gpu_service.settings import Settings
 from gpu_service.tasks.predictions import Prediction
-from gpu_service.web import asgi, protocol
+from gpu_service.web import asgi, open_inference, protocol
 from gpu_service.web.asgi import Disconnected, Receive, Request, Response, Scope, Send
 from gpu_service.web.cancellation import Cancellation
 from gpu_service.web.routing import Router, Routes
@@ -54,9 +55,12 @@ class App:
             "/metrics": ("GET", self.show_metrics),
             "/models": ("GET", self.show_models),
             "/openapi.json": ("GET", self.show_openapi),
+            "/": ("GET", self.alive),
+            "/v1/models": ("GET", self.model_names),
             "/v2": ("GET", self.server_metadata),
-            "/v2/health/live": ("GET", self.health),
-            "/v2/health/ready": ("GET", self.ready),
+            "/v2/health/live": ("GET", self.server_live),
+            "/v2/health/ready": ("GET", self.server_ready),
+            "/v2/models": ("GET", self.model_names),
         }
         if self.settings.predict_route:
             routes[self.settings.predict_route] = ("POST", self.predict)
@@ -66,7 +70,7 @@ class App:
 
     def _model_routes(self) -> Routes:
         return {
-            "/v1/models/{name}": ("GET", self.model_ready),
+            "/v1/models/{name}": ("GET", self.model_status),
             "/v1/models/{name}:predict": ("POST", self.predict),
             "/v2/models/{name}": ("GET", self.model_metadata),
             "/v2/models/{name}/ready": ("GET", self.model_ready),
@@ -81,15 +85,15 @@ class App:
         began_ns = time.time_ns() if self.tracing else 0
         route = "unknown"
         try:
-            route, handler, arguments = self.router.find(request.method, request.path)
+            route, handler, arguments = self.router.find(request)
             response = await handler(request, *arguments)
         except ServiceError as error:
-            response = self._failure(error)
+            response = self._failure(request, error)
         except Disconnected:
             response = Response(CLIENT_CLOSED_REQUEST, b"")
         except Exception:
             logger.exception("unexpected error", extra=logs.fields(route=route, **self._trace(request)))
-            response = self._failure(ServiceError("The service failed on this request."))
+            response = self._failure(request, ServiceError("The service failed on this request."))
         finally:
             self.active -= 1
         if self.metrics:
@@ -97,6 +101,7 @@ class App:
         if self.tracing and began_ns and request.method == "POST":
             self.tracing.record(request, route, response.status, began_ns)
         if response.status != CLIENT_CLOSED_REQUEST:
+            await response.fit(request)
             await response.send(send)
 
     async def predict(self, request: Request, name: str | None = None, version: str | None = None) -> Response:
@@ -138,8 +143,12 @@ class App:
         service = self._ready_service()
         content = await request.body(self.settings.max_body)
         model = service.catalog.find(name, version)
-        body, instances = protocol.infer_request(content, self.settings.max_instances)
-        work = service.predict(instances, model, parameters.parse(body.parameters))
+        json_size = request.header(open_inference.HEADER_LENGTH.encode())
+        outputs = model.task.prediction.outputs
+        inference = open_inference.infer_request(
+            content, json_size, model.task.kind, outputs, self.settings.max_instances
+        )
+        work = service.predict(inference.instances, model, parameters.parse(inference.parameters))
         result = await self._result(request, work)
         predictions: list[Prediction] = []
         for index, outcome in enumerate(result.outcomes):
@@ -147,17 +156,32 @@ class App:
                 raise outcome.of_instance(index)
             predictions.append(outcome)
         self._log_result(request, "inferred", result)
-        return asgi.json(protocol.infer_response(body, model.entry, model.task.prediction, predictions))
+        body, size = open_inference.infer_response(inference, model.entry, outputs, predictions)
+        if size is None:
+            return Response(200, body)
+        return Response(200, body, open_inference.BINARY, {open_inference.HEADER_LENGTH: str(size)})
 
     async def health(self, _: Request) -> Response:
         """Fails only when the device's thread has ended."""
         if self.service is not None and not self.service.batcher.is_alive and not self.draining:
             raise ServiceError("The thread that runs the models has ended.", "dead")
-        return asgi.json({"status": "ok"})
+        return asgi.json(protocol.Status("ok"))
 
     async def ready(self, _: Request) -> Response:
         self._ready_service()
-        return asgi.json({"status": "ready"})
+        return asgi.json(protocol.Status("ready"))
+
+    async def alive(self, request: Request) -> Response:
+        await self.health(request)
+        return asgi.json(protocol.Status("alive"))
+
+    async def server_live(self, request: Request) -> Response:
+        await self.health(request)
+        return asgi.json(open_inference.Live(True))
+
+    async def server_ready(self, _: Request) -> Response:
+        self._ready_service()
+        return asgi.json(open_inference.Ready(True))
 
     async def show_metrics(self, _: Request) -> Response:
         if self.metrics is None:
@@ -173,16 +197,29 @@ class App:
 
         return asgi.json(document(self.settings))
 
+    async def model_names(self, _: Request) -> Response:
+        return asgi.json(protocol.ModelNames(self._ready_service().catalog.names))
+
     async def server_metadata(self, _: Request) -> Response:
-        return asgi.json({"name": "gpu-service", "version": self.settings.revision, "extensions": []})
+        metadata = open_inference.ServerMetadata("gpu-service", self.settings.revision, open_inference.EXTENSIONS)
+        return asgi.json(metadata)
 
     async def model_metadata(self, _: Request, name: str, version: str | None = None) -> Response:
-        model = self._ready_service().catalog.find(name, version)
-        return asgi.json(protocol.model_metadata(model.entry, model.task.kind, model.task.prediction))
+        catalog = self._ready_service().catalog
+        model = catalog.find(name, version)
+        versions = catalog.versions(model.entry.name)
+        return asgi.json(open_inference.model_metadata(model.entry, versions, model.task.kind, model.task.prediction))
 
     async def model_ready(self, _: Request, name: str, version: str | None = None) -> Response:
         model = self._ready_service().catalog.find(name, version)
-        return asgi.json({"name": model.entry.name, "ready": True})
+        return asgi.json(protocol.ModelReady(model.entry.name))
+
+    async def model_status(self, _: Request, name: str, version: str | None = None) -> Response:
+        catalog = self._ready_service().catalog
+        model = catalog.find(name, version)
+        versions = catalog.versions(model.entry.name) if version is None else [model.entry.version]
+        statuses = [protocol.VersionStatus(version) for version in versions]
+        return asgi.json(protocol.ModelStatus(model.entry.name, ready=True, model_version_status=statuses))
 
     def _ready_service(self) -> "Service":
         """Raises Unavailable."""
@@ -211,9 +248,11 @@ class App:
             }
             logger.info(message, extra=logs.fields(**fields, **trace))
 
-    def _failure(self, error: ServiceError) -> Response:
+    def _failure(self, request: Request, error: ServiceError) -> Response:
         self._count_error(error)
-        return asgi.failure(error)
+        is_open_inference = (request.path + "/").startswith("/v2/")
+        body = open_inference.failure(error) if is_open_inference else Failure.of(error)
+        return asgi.json(body, error.status, error.headers)
 
     def _count_error(self, error: ServiceError) -> None:
         if self.metrics:

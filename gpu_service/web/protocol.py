@@ -1,7 +1,6 @@
 """The request and response bodies, validated as they are decoded."""
 
-import itertools
-import math
+import codecs
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -10,11 +9,10 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from gpu_service import parameters
-from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import MalformedRequest, TooLarge
 from gpu_service.serving.predictions import Failure, Outcome, ServedModel, Timing
 from gpu_service.shards.shard import URI, Shard
-from gpu_service.tasks.predictions import PREDICTIONS, Classification, Embedding, Prediction, cell
+from gpu_service.tasks.predictions import PREDICTIONS, Classification, Embedding, Prediction
 
 
 def _documented(**schema: Any) -> Meta:
@@ -42,9 +40,9 @@ class PredictRequest(msgspec.Struct):
     model: str | None = None
     version: Version | None = None
     parameters: ParameterValues | None = None
-    text: Annotated[Any, _documented(type="string", minLength=1)] = UNSET
-    image: Annotated[Any, _documented(**IMAGE)] = UNSET
-    uri: Annotated[Any, URI] = UNSET
+    text: Annotated[Any, _documented(type="string", minLength=1)] = None
+    image: Annotated[Any, _documented(**IMAGE)] = None
+    uri: Annotated[Any, URI] = None
 
 
 class PredictResponse(msgspec.Struct, omit_defaults=True):
@@ -73,32 +71,6 @@ class ShardRequest(Shard):
     parameters: ParameterValues | None = None
 
 
-class Tensor(msgspec.Struct):
-    """A tensor of the Open Inference Protocol; inputs must be BYTES."""
-
-    name: str
-    datatype: str
-    shape: list[int]
-    data: list[Any]
-
-
-class InferRequest(msgspec.Struct):
-    """Body of /v2/models/{name}/infer."""
-
-    inputs: Annotated[list[Tensor], _documented(minItems=1, maxItems=1)]
-    id: str | None = None
-    parameters: ParameterValues | None = None
-
-
-class InferResponse(msgspec.Struct, omit_defaults=True):
-    """Response of /v2/models/{name}/infer: a tensor for each field of the predictions."""
-
-    model_name: str
-    model_version: str
-    outputs: list[Tensor]
-    id: str | UnsetType = UNSET
-
-
 class ListedModel(ServedModel):
     """An entry of /models; `labels` is their number."""
 
@@ -114,20 +86,46 @@ class ModelList(msgspec.Struct):
     models: list[ListedModel]
 
 
-class TensorMetadata(msgspec.Struct):
+class ModelNames(msgspec.Struct):
+    """Response of /v1/models and /v2/models."""
+
+    models: list[str]
+
+
+class LoadStatus(msgspec.Struct):
+    """No error, in TensorFlow Serving's words."""
+
+    error_code: str = "OK"
+    error_message: str = ""
+
+
+class VersionStatus(msgspec.Struct):
+    """A version as TensorFlow Serving reports it."""
+
+    version: str
+    state: str = "AVAILABLE"
+    status: LoadStatus = msgspec.field(default_factory=LoadStatus)
+
+
+class ModelStatus(msgspec.Struct):
+    """Response of /v1/models/{name}, as KServe and TensorFlow Serving have it."""
+
     name: str
-    datatype: str
-    shape: list[int]
+    ready: bool
+    model_version_status: list[VersionStatus]
 
 
-class ModelMetadata(msgspec.Struct):
-    """Response of /v2/models/{name}."""
+class ModelReady(msgspec.Struct):
+    """Response of /v2/models/{name}/ready."""
 
     name: str
-    versions: list[str]
-    platform: str
-    inputs: list[TensorMetadata]
-    outputs: list[TensorMetadata]
+    ready: bool = True
+
+
+class Status(msgspec.Struct):
+    """Response of /, /health and /ready."""
+
+    status: str
 
 
 MAX_VALUES = 100_000  # of a body; each takes up to 300 bytes when it is decoded
@@ -136,7 +134,6 @@ STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[{\[,]', re.DOTALL)
 encode = msgspec.json.Encoder().encode
 _predict = msgspec.json.Decoder(PredictRequest)
 _shard = msgspec.json.Decoder(ShardRequest)
-_infer = msgspec.json.Decoder(InferRequest)
 
 
 def predict_request(body: bytes, max_instances: int) -> tuple[PredictRequest, list[Any], bool]:
@@ -146,12 +143,12 @@ def predict_request(body: bytes, max_instances: int) -> tuple[PredictRequest, li
         MalformedRequest: it does not have the documented shape.
         TooLarge: it has more than `max_instances`, or more values than MAX_VALUES.
     """
-    request: PredictRequest = _decode(_predict, body)
-    short = [{kind: value} for kind in ("text", "image", "uri") if (value := getattr(request, kind)) is not UNSET]
+    request: PredictRequest = decode(_predict, body)
+    short = [{kind: value} for kind in ("text", "image", "uri") if (value := getattr(request, kind)) is not None]
     if (request.instances is None) == (not short) or len(short) > 1:
         raise MalformedRequest("The body must have either a list of instances, or one of text, image and uri.")
     instances: list[Any] = short if request.instances is None else request.instances
-    _check_count(instances, max_instances)
+    check_count(instances, max_instances)
     return request, instances, bool(short)
 
 
@@ -181,59 +178,24 @@ def add_short_form(response: PredictResponse) -> None:
 
 def shard_request(body: bytes) -> ShardRequest:
     """Raises MalformedRequest or TooLarge."""
-    request: ShardRequest = _decode(_shard, body)
+    request: ShardRequest = decode(_shard, body)
     return request
 
 
-def infer_request(body: bytes, max_instances: int) -> tuple[InferRequest, list[Any]]:
-    """The request and its instances, the elements of the one input.
-
-    Raises:
-        MalformedRequest, TooLarge
-    """
-    request: InferRequest = _decode(_infer, body)
-    if len(request.inputs) != 1 or request.inputs[0].datatype != "BYTES":
-        raise MalformedRequest("The request must have one input, with the datatype BYTES.")
-    tensor = request.inputs[0]
-    if not tensor.data or len(tensor.data) != math.prod(tensor.shape):
-        raise MalformedRequest("The input must have data, with as many elements as its shape says.")
-    _check_count(tensor.data, max_instances)
-    if tensor.name == "image":
-        return request, [{"image": {"b64": value}} for value in tensor.data]
-    return request, [{"text": value} for value in tensor.data]
-
-
-def infer_response(
-    request: InferRequest, entry: Entry, kind: type[Prediction], predictions: Sequence[Prediction]
-) -> InferResponse:
-    outputs = [_tensor(name, datatype, predictions) for name, datatype in kind.outputs.items()]
-    return InferResponse(entry.name, entry.version, outputs, UNSET if request.id is None else request.id)
-
-
-def _tensor(name: str, datatype: str, predictions: Sequence[Prediction]) -> Tensor:
-    """A field of all predictions; vectors are the rows of a matrix."""
-    values = [getattr(prediction, name) for prediction in predictions]
-    if datatype == "BYTES":
-        return Tensor(name, datatype, [len(values)], [cell(value) for value in values])
-    if isinstance(values[0], list):
-        return Tensor(name, datatype, [len(values), len(values[0])], list(itertools.chain(*values)))
-    return Tensor(name, datatype, [len(values)], values)
-
-
-def model_metadata(entry: Entry, kind: str, prediction: type[Prediction]) -> ModelMetadata:
-    outputs = [
-        TensorMetadata(name, datatype, [-1, -1] if name == "embedding" else [-1])
-        for name, datatype in prediction.outputs.items()
-    ]
-    return ModelMetadata(entry.name, [entry.version], "pytorch", [TensorMetadata(kind, "BYTES", [-1])], outputs)
-
-
-def _check_count(instances: Sequence[Any], most: int) -> None:
+def check_count(instances: Sequence[Any], most: int) -> None:
+    """Raises TooLarge."""
     if len(instances) > most:
         raise TooLarge(f"A request may have at most {most} instances.", "too_many_instances")
 
 
-def _decode(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
+def decode(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
+    """A JSON body, which may begin with a byte order mark.
+
+    Raises:
+        MalformedRequest: it does not have the decoder's shape.
+        TooLarge: it has more values than MAX_VALUES.
+    """
+    body = body.removeprefix(codecs.BOM_UTF8)
     _check_values(body)
     try:
         return decoder.decode(body)

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import unquote
 
 from gpu_service.errors import MethodNotAllowed, RouteNotFound
-from gpu_service.web.asgi import Response
+from gpu_service.web.asgi import Request, Response
 
 Handler = Callable[..., Awaitable[Response]]
 Routes = Mapping[str, tuple[str, Handler]]  # method and handler by path
@@ -23,15 +24,24 @@ class Router:
             for path, (method, handler) in sorted(model_routes.items(), key=lambda route: -len(route[0]))
         ]
 
-    def find(self, method: str, path: str) -> Match:
-        """Raises RouteNotFound or MethodNotAllowed."""
+    def find(self, request: Request) -> Match:
+        """The route of a request, whose path may end in a slash.
+
+        Model names are decoded after the path was taken apart, so that an encoded slash is part of a name.
+
+        Raises:
+            RouteNotFound, MethodNotAllowed
+        """
+        method = request.method
+        path = request.raw_path.replace("%3A", ":").replace("%3a", ":")
+        path = path if path in self.routes else path.rstrip("/")
         if path in self.routes:
             allowed, handler = self.routes[path]
             return path, _checked(handler, method, allowed), ()
         for pattern, template, allowed, handler in self._model_routes:
             if match := pattern.fullmatch(path):
                 name, _, version = match[1].partition(VERSION)
-                arguments = (name, version) if version else (name,)
+                arguments = (unquote(name), unquote(version)) if version else (unquote(name),)
                 return template, _checked(handler, method, allowed), arguments
         raise RouteNotFound("There is no such route; /openapi.json lists them.")
 

@@ -133,6 +133,14 @@ def test_the_limits_of_confidence_come_with_the_answer(
     assert document["quality"]["requires_review"] is (requires_review > 0.93)
 
 
+@pytest.mark.parametrize("value", [4.2, -0.5])
+def test_a_regressions_value_is_no_confidence(cloud: Cloud, postprocess: FlaskClient, value: float) -> None:
+    predictions = [{"label": "stars", "score": value}, {"label": "stars", "score": 0.9}]
+    concluded(postprocess, {"argument": argument(cloud), "prediction": prediction(*predictions)})
+    quality = cloud.only_document()["quality"]
+    assert quality == {"confidence": None, "high_confidence": False, "requires_review": False}
+
+
 def test_the_price_is_a_setting(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPU_USD_PER_SECOND", "0.5")
     monkeypatch.setenv("K_REVISION", "postprocess-2")
@@ -197,6 +205,19 @@ def test_a_prediction_with_only_errors_is_a_rejection(cloud: Cloud, postprocess:
     answer = concluded(postprocess, {"argument": argument(cloud), "prediction": prediction(BAD)})
     assert answer["status"] == "rejected"
     assert cloud.only_document()["reason"] == BAD["error"]
+
+
+def test_an_upload_that_is_gone_when_the_service_reads_it_is_a_rejection(
+    cloud: Cloud, function: Function, postprocess: FlaskClient
+) -> None:
+    missing = {"error": {"code": "object_not_found", "message": "There is no object gs://input/a.png."}}
+    arg = argument(cloud, "a.png", b"png")
+    answer = concluded(postprocess, {"argument": arg, "prediction": prediction(missing)})
+    assert (answer["status"], cloud.only_document()["reason"]["code"]) == ("rejected", "input_gone")
+    function("on_message").post("/", **published(b'{"instances": [{"text": "a"}]}'))
+    (message,) = cloud.executions.arguments
+    staged = concluded(postprocess, {"argument": message, "prediction": prediction(missing)})
+    assert staged["status"] == "failed", "a staged object is not the sender's"
 
 
 def test_a_forecast_has_a_csv(cloud: Cloud, postprocess: FlaskClient) -> None:

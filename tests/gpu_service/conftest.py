@@ -101,6 +101,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
                 randomise_statistics(model)
                 model.save_pretrained(path)
                 wanted = {
+                    "image_processor_type": "ViTImageProcessor",
                     "size": {"height": 32, "width": 32},
                     "image_mean": [0.4, 0.5, 0.6],
                     "image_std": [0.2, 0.3, 0.4],

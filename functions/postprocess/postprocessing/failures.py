@@ -11,11 +11,12 @@ from pipeline.jobs.documents import Document, Failure, Lineage
 from pipeline.jobs.job import Job
 from pipeline.settings import Settings
 
+OBJECT_NOT_FOUND = "object_not_found"
 CALLER_FAULTS = (  # 4xx codes that blame the pipeline's own request or a missing shard, not the input
     "malformed_request",
     "method_not_allowed",
     "not_found",
-    "object_not_found",
+    OBJECT_NOT_FOUND,
     "bucket_not_allowed",
     "invalid_uri",
     "unsupported_media_type",

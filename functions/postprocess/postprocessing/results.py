@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.deployment import Deployment
-from pipeline.inputs import parameters
+from pipeline.inputs import objects, parameters
 from pipeline.jobs import batches, documents, outcomes
 from pipeline.jobs.batches import Batch
 from pipeline.jobs.documents import Document, Lineage, Payload, Usage
 from pipeline.jobs.job import Job
 from pipeline.settings import Settings
 from postprocessing import failures, merge, progress
-from postprocessing.failures import SHARD_LOST, StepError
+from postprocessing.failures import OBJECT_NOT_FOUND, SHARD_LOST, StepError
 
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket
@@ -29,11 +29,13 @@ def of_prediction(settings: Settings, job: Job, lineage: Lineage, answer: Fields
     """The document of a single request.
 
     Raises:
-        RejectedError: no instance has a prediction, and the instances are at fault.
+        RejectedError: no instance has a prediction, and the instances are at fault; or `input_gone`.
     """
     predictions = [_pick(prediction, PREDICTION_FIELDS) for prediction in answer["predictions"]]
     errors = [prediction["error"] for prediction in predictions if "error" in prediction]
     if len(errors) == len(predictions):
+        if errors[0]["code"] == OBJECT_NOT_FOUND and job.object_input().bucket == settings.input_bucket:
+            raise objects.gone(job.object_input())  # the upload itself, to which preprocess had referred
         return failures.document(settings, job, lineage, StepError.of_predictions(errors))
     return documents.result(
         job,
@@ -42,10 +44,16 @@ def of_prediction(settings: Settings, job: Job, lineage: Lineage, answer: Fields
         {"predictions": predictions},
         status="partial" if errors else "succeeded",
         model=_model(answer.get("model")),
-        confidence=min(_scores(predictions), default=None),
+        confidence=_confidence(predictions),
         parameters={**_read_here(job), **(answer.get("parameters") or {})},
         gpu_usd_per_second=settings.gpu_usd_per_second,
     )
+
+
+def _confidence(predictions: list[Fields]) -> float | None:
+    """The lowest score; None where there is none, and for the values of a regression that cannot be probabilities."""
+    scores = list(_scores(predictions))
+    return min(scores) if scores and min(scores) >= 0 and max(scores) <= 1 else None
 
 
 def of_forecast(deployment: Deployment, job: Job, lineage: Lineage, answer: Fields) -> tuple[Document, str]:

@@ -3,7 +3,6 @@ micro-batch.
 """
 
 import json
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,11 +17,10 @@ from pipeline.inputs.objects import Head
 from pipeline.jobs.batches import Format
 from pipeline.jobs.job import Input, Job, Model
 from pipeline.kinds import MICROBATCH
-from pipeline.settings import Settings
 from pipeline.tabular import sniffer
 from pipeline.tabular.columns import Column
 from pipeline.tabular.reader import Record
-from preprocessing import single, tables
+from preprocessing import single, staging, tables
 
 MAX_DOCUMENT = 32 << 20  # bytes of a JSON document, which must be read whole
 MAX_LINE_CHARS = 8 << 20
@@ -64,7 +62,7 @@ def reader(deployment: Deployment, job: Job, head: Head) -> Iterator[Records]:
     elif job.kind == "manifest":
         yield _of_manifest(deployment.settings.input_bucket, job, manifests.load(deployment, job))
     elif job.kind == MICROBATCH:
-        lines = _of_members(deployment.settings, microbatches.members(deployment.work, job))
+        lines = _of_members(deployment, microbatches.members(deployment.work, job))
         yield Records(lines, "jsonl", job.model, job.parameters)
     elif job.kind != "records":
         raise MalformedError(f"Inputs of the kind {job.kind} have no records to prepare.")
@@ -90,9 +88,11 @@ def _of_table(opened: tables.OpenTable, bucket: str, job: Job) -> Records:
 def _of_row(record: Record, name: str, index: int, bucket: str) -> str:
     if record.refusal:
         return _refused(record.refusal, row=record.cells)
-    content = record.cells[index].strip()
-    if name == "uri" and (refusal := _foreign(content, bucket)):
-        return _refused(refusal, row=record.cells)
+    content = record.cells[index]
+    if name == "uri":
+        content = content.strip()
+        if refusal := _foreign(content, bucket):
+            return _refused(refusal, row=record.cells)
     return json.dumps({name: content, "row": record.cells})
 
 
@@ -205,17 +205,16 @@ def _foreign(uri: object, bucket: str) -> RejectedError | None:
     return None
 
 
-def _of_members(settings: Settings, members: list[Job]) -> Iterator[str]:
+def _of_members(deployment: Deployment, members: list[Job]) -> Iterator[str]:
     """The instances that the members' own executions would have sent, or their rejections."""
-    decoding = threading.Lock()  # one image at a time: it may take 150 MB
 
     def line(member: Job) -> str:
         try:
-            data = single.fetch(settings, member)
-            with decoding:
-                instance = single.instance(settings, member, data)
+            instance = single.instance(deployment.settings, member)
         except RejectedError as refusal:
             return _refused(refusal, id=member.id)
+        if "image" in instance:
+            instance = staging.stage(deployment.work, member, instance)
         return json.dumps({**instance, "id": member.id})
 
     with ThreadPoolExecutor(READERS) as pool:

@@ -8,26 +8,23 @@ from pipeline.formats.text import decode
 from pipeline.inputs import objects
 from pipeline.jobs.job import Job
 from pipeline.settings import Settings
-from preprocessing import images
 
 Instance = dict[str, Any]
 
 
-def fetch(settings: Settings, job: Job) -> bytes:
-    """The input's bytes, unpacked. Raises RejectedError, as `objects.read` does."""
-    return objects.read(job.object_input(), settings.max_bytes[job.kind or "text"])
+def instance(settings: Settings, job: Job) -> Instance:
+    """The text itself; for an image a reference to the object, which the GPU service decodes, or its bytes if packed.
 
-
-def instance(settings: Settings, job: Job, data: bytes) -> Instance:
-    """The instance of a text or an image. Raises RejectedError if it can never be predicted on."""
+    Raises:
+        RejectedError: it can never be predicted on, as far as that shows here.
+    """
+    source, limit = job.object_input(), settings.max_bytes[job.kind or "text"]
     if job.kind == "image":
-        return of_image(data, settings.image_size)
-    text = decode(data)
+        objects.check_size(source, limit)
+        if not objects.head(source).packed:
+            return {"uri": f"gs://{source.bucket}/{source.name}", "generation": str(source.generation)}
+        return {"image": {"b64": base64.b64encode(objects.read(source, limit)).decode()}}
+    text = decode(objects.read(source, limit))
     if not text.strip():
         raise RejectedError("empty", "The input contains only white space.")
     return {"text": text}
-
-
-def of_image(data: bytes, size: int) -> Instance:
-    encoded = images.shrink(data, size)
-    return {"image": {"b64": base64.b64encode(encoded.data).decode()}}

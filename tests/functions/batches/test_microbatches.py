@@ -1,6 +1,7 @@
 """Micro-batches: notifications wait in a subscription; one execution for many small uploads, a document for each."""
 
 import base64
+import gzip
 import json
 import shlex
 from collections import Counter
@@ -168,8 +169,10 @@ def test_a_member_s_document_is_that_of_a_single_upload(
     one = documents[f"results/{single.name}/{single.generation}.json"]
     other = documents[f"results/{member.name}/{member.generation}.json"]
     assert one["kind"] == other["kind"]
-    for field in ("schema", "status", "kind", "model", "parameters", "predictions", "quality"):
+    for field in ("schema", "status", "kind", "model", "parameters", "quality"):
         assert one[field] == other[field]
+    referred = json.loads(json.dumps(one["predictions"]).replace(single.name, member.name))  # images are references
+    assert referred == other["predictions"]
     for field in ("input", "timing", "cost", "lineage"):
         assert one[field].keys() == other[field].keys()
     assert other["input"]["generation"] == str(member.generation)
@@ -412,15 +415,34 @@ def test_objects_that_are_gone_are_rejected(cloud: Cloud, function: Function, co
 def test_a_member_that_cannot_be_read_is_rejected_as_a_single_upload_is(
     cloud: Cloud, function: Function, collect: Collect
 ) -> None:
-    broken = PNG[: len(PNG) // 2]
-    single, _, _ = cloud.upload("single.png", broken), upload(cloud, "broken.png", broken), upload(cloud, "b.png", PNG)
+    single, _ = cloud.upload("single.png.gz", gzip.compress(PNG)[:-9]), upload(cloud, "b.png", PNG)
+    upload(cloud, "broken.png.gz", gzip.compress(PNG)[:-9])
     assert function("on_upload").post("/", **finalized(single)).status_code == 200
     alone = function("preprocess").post("/", json=cloud.executions.arguments[0]).get_json()["error"]
     collect()
     run(cloud, function, cloud.executions.created[-1])
-    assert statuses(cloud) == {"broken.png": "rejected", "b.png": "succeeded"}
+    assert statuses(cloud) == {"broken.png.gz": "rejected", "b.png": "succeeded"}
     (rejected,) = cloud.documents("rejected").values()
     assert rejected["reason"] == alone
+
+
+def test_an_image_that_is_gone_when_it_is_decoded_is_rejected(
+    cloud: Cloud, function: Function, collect: Collect
+) -> None:
+    for number in range(2):
+        upload(cloud, f"{number}.png", PNG)
+    collect()
+    (execution,) = cloud.executions.created
+    answer = prepared(function, execution)
+    gpu.predict(cloud, answer)
+    output = cloud.work.get_blob(answer["prefix"].split("/", 3)[3] + "0.out.jsonl")
+    lines = [json.loads(line) for line in output.download_as_bytes().splitlines()]
+    lines[1] = {"id": lines[1]["id"], "error": {"code": "object_not_found", "message": "There is no object."}}
+    output.upload_from_string("".join(json.dumps(line) + "\n" for line in lines))
+    concluded(function, execution, batch=answer)
+    assert statuses(cloud) == {"0.png": "succeeded", "1.png": "rejected"}
+    (rejected,) = cloud.documents("rejected").values()
+    assert rejected["reason"]["code"] == "input_gone"
 
 
 def test_a_member_with_a_truncated_text_is_marked(cloud: Cloud, function: Function, collect: Collect) -> None:

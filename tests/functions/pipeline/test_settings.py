@@ -17,14 +17,13 @@ def test_defaults() -> None:
     loaded = settings.load(ENV, starts_executions=True)
     assert loaded.claim_lease == 60
     assert loaded.gpu_usd_per_second == 0.0002907
-    assert loaded.image_size == 224
     assert loaded.revision == "local"
 
 
 def test_everything_can_be_set() -> None:
-    more = {"CLAIM_LEASE_SECONDS": "10", "K_REVISION": "r-1", "MAX_TEXT_BYTES": "5", "IMAGE_SIZE": "64"}
+    more = {"CLAIM_LEASE_SECONDS": "10", "K_REVISION": "r-1", "MAX_TEXT_BYTES": "5"}
     loaded = settings.load(ENV | more)
-    assert (loaded.claim_lease, loaded.revision, loaded.max_bytes["text"], loaded.image_size) == (10, "r-1", 5, 64)
+    assert (loaded.claim_lease, loaded.revision, loaded.max_bytes["text"]) == (10, "r-1", 5)
 
 
 @pytest.mark.parametrize("missing", ["INPUT_BUCKET", "WORK_BUCKET", "OUTPUT_BUCKET", "WORKFLOW"])

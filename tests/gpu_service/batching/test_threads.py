@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gpu_service.batching.threads import LATEST, SOONEST, Threads, halves
+from gpu_service.batching.threads import LATEST, SOONEST, Threads, Way, others
 
 Machine = Callable[[int, random.Random], float]  # slowness of a batch with so many threads
 
@@ -25,8 +25,8 @@ def run(threads: Threads, machine: Machine, batches: int, seed: int = 0) -> list
     rng = random.Random(seed)
     numbers = []
     for _ in range(batches):
-        numbers.append(threads.count)
-        threads.ran(machine(threads.count, rng))
+        numbers.append(threads.way.threads)
+        threads.ran(machine(threads.way.threads, rng))
     return numbers
 
 
@@ -88,7 +88,19 @@ def test_a_fixed_number_stays():
     assert run(Threads(1), busy, 100) == [1] * 100
 
 
-def test_numbers_are_halved_down_to_one():
-    assert halves(1) == [1]
-    assert halves(6) == [6, 3, 1]
-    assert halves(16) == [16, 8, 4, 2, 1]
+def test_parts_with_a_thread_each_are_used_where_they_are_faster():
+    threads = Threads(2, divisible=True)
+    slowness = {Way(2): 6.0, Way(1): 3.0, Way(1, 2): 2.0, Way(1, 4): 1.5}
+    for _ in range(60):
+        threads.ran(slowness[threads.way])
+    assert threads.way == Way(1, 4)
+    calm = {Way(2): 1.0, Way(1): 1.7, Way(1, 2): 1.1, Way(1, 4): 1.1}
+    for _ in range(40):
+        threads.ran(calm[threads.way])
+    assert calm[threads.way] <= 1.1
+
+
+def test_the_ways_are_halves_of_the_threads_and_parts():
+    assert others(1, divisible=True) == []
+    assert others(6, divisible=False) == [Way(3), Way(1)]
+    assert others(4, divisible=True) == [Way(2), Way(1), Way(1, 4), Way(1, 8)]

@@ -20,12 +20,12 @@ Make = Callable[..., ImageInputs]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """The inputs of a model with the given preprocessor_config.json; `image_size` is that of its config.json."""
+    """The inputs of a model with the given preprocessor_config.json, by default of ViT's processor."""
 
-    def make(image_size: Any = None, **preprocessor: Any) -> ImageInputs:
-        config = {} if image_size is None else {"image_size": image_size}
-        (tmp_path / "config.json").write_text(json.dumps(config))
-        (tmp_path / "preprocessor_config.json").write_text(json.dumps(preprocessor))
+    def make(**preprocessor: Any) -> ImageInputs:
+        (tmp_path / "config.json").write_text("{}")
+        settings = {"image_processor_type": "ViTImageProcessor", **preprocessor}
+        (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
         entry = Entry(name="m", task="image-classification", source=str(tmp_path))
         return ImageInputs(Checkpoint(entry, tmp_path))
 
@@ -53,30 +53,26 @@ def stripes(width: int, height: int, *, upright: bool) -> Image.Image:
 
 
 @pytest.mark.parametrize(
-    ("image_size", "preprocessor", "shape"),
+    ("preprocessor", "shape"),
     [
-        (None, {}, (224, 224)),
-        (40, {}, (40, 40)),
-        ([30, 50], {}, (30, 50)),
-        (40, {"size": 20}, (20, 20)),
-        (40, {"size": {"height": 20, "width": 28}}, (20, 28)),
-        (40, {"size": {"shortest_edge": 24}}, (24, 24)),
-        (40, {"size": {"shortest_edge": 24}, "do_center_crop": True, "crop_size": 16}, (16, 16)),
-        (
-            40,
-            {"size": {"shortest_edge": 24}, "do_center_crop": True, "crop_size": {"height": 12, "width": 18}},
-            (12, 18),
-        ),
-        (40, {"size": {"shortest_edge": 24}, "do_center_crop": False, "crop_size": 16}, (24, 24)),
-        (40, {"size": {"shortest_edge": 24}, "crop_size": 16}, (24, 24)),
-        (40, {"size": {"shortest_edge": 24}, "do_center_crop": True}, (24, 24)),
+        ({}, (224, 224)),
+        ({"size": 20}, (20, 20)),
+        ({"size": [20, 28]}, (20, 28)),
+        ({"size": {"height": 20, "width": 28}}, (20, 28)),
+        ({"size": {"shortest_edge": 24}}, (24, 40)),
+        ({"size": {"shortest_edge": 24}, "do_center_crop": True, "crop_size": 16}, (16, 16)),
+        ({"size": {"shortest_edge": 24}, "do_center_crop": True, "crop_size": {"height": 12, "width": 18}}, (12, 18)),
+        ({"size": {"shortest_edge": 24}, "do_center_crop": False, "crop_size": 16}, (24, 40)),
+        ({"size": {"shortest_edge": 24}, "crop_size": 16}, (24, 40)),
+        ({"do_resize": False}, (60, 100)),
+        ({"do_resize": False, "do_center_crop": True, "crop_size": 16}, (16, 16)),
     ],
     ids=str,
 )
-def test_images_come_out_in_the_size_that_the_model_reads(
-    make: Make, image_size: Any, preprocessor: dict[str, Any], shape: tuple[int, int]
+def test_images_come_out_in_the_size_that_the_processor_names(
+    make: Make, preprocessor: dict[str, Any], shape: tuple[int, int]
 ):
-    data = pixels(make(image_size, **preprocessor), Image.new("RGB", (100, 60), "red"))
+    data = pixels(make(**preprocessor), Image.new("RGB", (100, 60), "red"))
     assert data.shape == (*shape, 3)
     assert (data == [255, 0, 0]).all()
 
@@ -108,7 +104,7 @@ def test_a_crop_larger_than_the_resized_image_is_black_around_it(make: Make):
 
 
 def test_a_slim_image_keeps_every_side_at_least_as_long_as_the_shorter_one(make: Make):
-    assert pixels(make(size={"shortest_edge": 20}), Image.new("RGB", (1, 900), "red")).shape == (20, 20, 3)
+    assert pixels(make(size={"shortest_edge": 20}), Image.new("RGB", (1, 900), "red")).shape == (18_000, 20, 3)
 
 
 @pytest.mark.parametrize("resample", list(Image.Resampling))
@@ -121,20 +117,25 @@ def test_the_filter_is_the_one_that_the_model_names(make: Make, resample: Image.
 
 
 @pytest.mark.parametrize(
-    ("preprocessor", "mean", "std"),
+    ("preprocessor", "black", "white"),
     [
-        ({}, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-        ({"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)),
-        ({"do_normalize": True}, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-        ({"do_normalize": False, "image_mean": [0.1, 0.2, 0.3]}, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+        ({}, (-1, -1, -1), (1, 1, 1)),
+        ({"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}, (-0.25, -0.4, -0.5), (2.25, 1.6, 7 / 6)),
+        ({"image_mean": 0.2, "image_std": 0.4}, (-0.5, -0.5, -0.5), (2, 2, 2)),
+        ({"do_normalize": False, "image_mean": [0.1, 0.2, 0.3]}, (0, 0, 0), (1, 1, 1)),
+        ({"do_normalize": False, "do_rescale": False}, (0, 0, 0), (255, 255, 255)),
+        ({"do_rescale": False, "image_mean": 51, "image_std": 51}, (-1, -1, -1), (4, 4, 4)),
+        ({"rescale_factor": 1 / 127.5}, (-1, -1, -1), (3, 3, 3)),
     ],
     ids=str,
 )
-def test_the_normalisation_is_the_one_that_the_model_names(
-    make: Make, preprocessor: dict[str, Any], mean: tuple[float, ...], std: tuple[float, ...]
+def test_the_normalisation_is_the_one_that_the_processor_names(
+    make: Make, preprocessor: dict[str, Any], black: tuple[float, ...], white: tuple[float, ...]
 ):
-    geometry = make(**preprocessor).geometry
-    assert (tuple(geometry.mean), tuple(geometry.std)) == (mean, std)
+    shift, scale = make(**preprocessor).geometry.normalisation.values
+    for level, expected in ((0, black), (255, white)):
+        found = [(level - each) / by for each, by in zip(shift, scale, strict=True)]
+        assert found == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "P", "1"])

@@ -13,6 +13,7 @@ from PIL import Image
 from gpu_service.checkpoints import checkpoint
 from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import InstanceError
+from gpu_service.inputs import geometry
 from gpu_service.inputs.image import ImageInputs
 
 
@@ -84,33 +85,40 @@ def test_large_photos_match_a_full_decode(inputs: ImageInputs):
     assert np.abs(payload.data.astype(int) - whole).mean() < 3
 
 
-def cropping(inputs: ImageInputs, monkeypatch: pytest.MonkeyPatch, **geometry: object) -> ImageInputs:
-    monkeypatch.setattr(inputs, "geometry", dataclasses.replace(inputs.geometry, **geometry))
-    return inputs
+@pytest.fixture
+def cropping(inputs: ImageInputs, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ImageInputs]:
+    """The inputs with another geometry: `cropping(shorter=256, crop=(224, 224))`."""
+
+    def change(**settings: object) -> ImageInputs:
+        changed = {"size": None, "shorter": None, "crop": None, **settings}
+        monkeypatch.setattr(inputs, "preparation", dataclasses.replace(inputs.preparation, **changed))
+        return inputs
+
+    return change
 
 
 @pytest.mark.parametrize("size", [(640, 480), (457, 1111), (33, 500), (1, 1)])
 @pytest.mark.parametrize(("shorter", "side"), [(36, 32), (32, 32), (24, 32)])
 def test_ordinary_images_are_cropped_after_they_are_resized(
-    inputs: ImageInputs, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], shorter: int, side: int
+    cropping: Callable[..., ImageInputs], size: tuple[int, int], shorter: int, side: int
 ):
     noise = Image.fromarray(np.random.default_rng(7).integers(0, 256, (*size[::-1], 3), np.uint8))
-    found = cropping(inputs, monkeypatch, shorter=shorter, width=side, height=side).payload(encode(noise)).data
-    factor = max(1, min(size) // (2 * max(side, shorter)))
-    reduced = noise.reduce(factor)
-    width, height = (max(shorter, round(each * shorter / min(reduced.size))) for each in reduced.size)
+    found = cropping(shorter=shorter, crop=(side, side)).payload(encode(noise)).data
+    width, height = (int(shorter * each / min(size)) for each in size)
     left, top = (width - side) // 2, (height - side) // 2
-    expected = reduced.resize((width, height), inputs.geometry.resample).crop((left, top, left + side, top + side))
-    assert np.array_equal(found, np.asarray(expected))
+    resized = noise.resize((width, height), Image.Resampling.BILINEAR)
+    assert np.array_equal(found, np.asarray(resized.crop((left, top, left + side, top + side))))
 
 
 @pytest.mark.parametrize("size", [(1, 16_000), (16_000, 1), (2, 4_000_000), (4_000_000, 2)])
-@pytest.mark.parametrize("shorter", [None, 224])
+@pytest.mark.parametrize(
+    "settings", [{"size": (224, 224)}, {"shorter": 256, "crop": (224, 224)}], ids=["squeezed", "cropped"]
+)
 def test_an_image_of_extreme_aspect_ratio_takes_little_time_and_memory(
-    inputs: ImageInputs, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], shorter: int | None
+    cropping: Callable[..., ImageInputs], size: tuple[int, int], settings: dict[str, object]
 ):
     data = encode(Image.new("L", size, 255))
-    chosen = cropping(inputs, monkeypatch, shorter=shorter, width=224, height=224)
+    chosen = cropping(**settings)
     began = time.process_time()
     payload = chosen.payload(data)
     assert time.process_time() - began < 5
@@ -118,11 +126,39 @@ def test_an_image_of_extreme_aspect_ratio_takes_little_time_and_memory(
     assert payload.data.min() == 255
 
 
-def test_the_middle_of_a_banner_is_kept(inputs: ImageInputs, monkeypatch: pytest.MonkeyPatch):
+def test_the_middle_of_a_banner_is_kept(cropping: Callable[..., ImageInputs]):
     banner = Image.new("RGB", (4000, 10), "blue")
     banner.paste("red", (1900, 0, 2100, 10))
-    payload = cropping(inputs, monkeypatch, shorter=32).payload(encode(banner))
+    payload = cropping(shorter=32, crop=(32, 32)).payload(encode(banner))
     assert (payload.data == [255, 0, 0]).all()
+
+
+@pytest.mark.parametrize("resample", list(Image.Resampling))
+def test_the_middle_of_a_very_long_banner_is_as_if_all_of_it_were_resized(
+    cropping: Callable[..., ImageInputs], resample: Image.Resampling, monkeypatch: pytest.MonkeyPatch
+):
+    ramp = np.random.default_rng(3).integers(0, 256, (9, 900, 3), np.uint8)
+    banner = encode(Image.fromarray(ramp))
+    chosen = cropping(shorter=36, crop=(32, 32), resample=resample)
+    whole = chosen.payload(banner).data.astype(int)
+    monkeypatch.setattr(geometry, "MAX_RESIZED_PIXELS", 1)
+    assert np.abs(chosen.payload(banner).data - whole).max() <= 1
+
+
+def test_an_image_that_would_stay_too_large_is_refused(cropping: Callable[..., ImageInputs]):
+    for settings, size in (({}, (3000, 2000)), ({"shorter": 64}, (1, 2000))):
+        with pytest.raises(InstanceError) as refused:
+            cropping(**settings).payload(encode(Image.new("L", size)))
+        assert refused.value.code == "too_large"
+
+
+def test_a_large_jpeg_is_reduced_only_where_no_pixel_changes_by_two_levels(cropping: Callable[..., ImageInputs]):
+    y, x = np.mgrid[0:2800, 0:3600]
+    waves = np.stack([128 + 90 * np.sin(x / 40 + channel) * np.cos(y / 30) for channel in range(3)], -1)
+    photo = encode(Image.fromarray(waves.astype(np.uint8)), "JPEG", quality=92)
+    reduced = cropping(size=(224, 224)).payload(photo).data.astype(int)
+    whole = Image.open(io.BytesIO(photo)).resize((224, 224), Image.Resampling.BILINEAR)
+    assert 0 < np.abs(reduced - np.asarray(whole)).max() <= 1
 
 
 JPEG = CASES["jpeg"][0]

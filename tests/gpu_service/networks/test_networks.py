@@ -69,7 +69,12 @@ def test_the_other_architectures_images_go_through_auto_classes(
     checkpoint_of = known.entry
     from gpu_service.checkpoints.checkpoint import Checkpoint
 
-    auto = AutoImageClassifier(Checkpoint(checkpoint_of, folder("vit")), known.device, [0.4, 0.5, 0.6], [0.2, 0.3, 0.4])
+    auto = AutoImageClassifier(
+        Checkpoint(checkpoint_of, folder("vit")),
+        known.device,
+        [102, 127.5, 153],
+        [51, 76.5, 102],
+    )
     torch.testing.assert_close(auto(images), known.network(images), atol=1e-4, rtol=1e-3)
 
 

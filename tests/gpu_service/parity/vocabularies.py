@@ -106,6 +106,8 @@ TOKENIZERS: dict[str, Any] = {
     "deberta-v2": lambda **options: sentence_pieces(
         transformers.DebertaV2Tokenizer, ("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"), "[UNK]", **options
     ),
+    "byt5": lambda: transformers.ByT5Tokenizer(model_max_length=MAX_LENGTH),
+    "canine": lambda: transformers.CanineTokenizer(model_max_length=MAX_LENGTH),
     "mpnet": lambda **options: transformers.MPNetTokenizer(
         vocab={piece: n for n, piece in enumerate(["<s>", "<pad>", "</s>", "[UNK]", "<mask>", *WORD_PIECES[5:]])},
         **{"model_max_length": MAX_LENGTH, **options},

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from gpu_service.batching.threads import Way
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import choose
 from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import StartError
+from gpu_service.parameters import DEFAULTS
 from gpu_service.serving import precision, warmup
-from gpu_service.serving.model import Model
+from gpu_service.serving.model import Model, samples
 
 
 @pytest.fixture
@@ -41,10 +43,21 @@ def test_a_model_with_nan_scores_is_not_served(checkpoint: Checkpoint):
 
 
 def test_small_models_run_on_one_thread_and_large_ones_on_all(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch):
-    assert Model(checkpoint, choose("cpu")).threads.count == 1
+    assert Model(checkpoint, choose("cpu")).threads.way.threads == 1
     monkeypatch.setattr("gpu_service.serving.model.SMALL", 1000)
     monkeypatch.setattr("gpu_service.serving.model.CORES", 2)
-    assert Model(checkpoint, choose("cpu")).threads.count == 2
+    assert Model(checkpoint, choose("cpu")).threads.way.threads == 2
+
+
+@pytest.mark.parametrize("way", [Way(1), Way(1, 2), Way(1, 4)])
+def test_a_model_has_the_same_scores_in_parts(checkpoint: Checkpoint, way: Way):
+    model = Model(checkpoint, choose("cpu"))
+    data = samples(model, [5, 30, 7, 7, 12])
+    whole = model.launch(data, [DEFAULTS] * 5).rows()
+    model.threads.way = way
+    for expected, row in zip(whole, model.launch(data, [DEFAULTS] * 5).rows(), strict=True):
+        assert row.labels == expected.labels
+        assert row.scores == pytest.approx(expected.scores, abs=1e-5)
 
 
 def test_a_damaged_checkpoint_prevents_the_start(checkpoint: Checkpoint, tmp_path: Path):

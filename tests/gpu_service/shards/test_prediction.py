@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import gzip
 import io
 import json
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from gpu_service.shards import prediction, windows
 
 PNG = io.BytesIO()
 Image.new("RGB", (8, 8), "red").save(PNG, "PNG")
+IMAGE = {"image": {"b64": base64.b64encode(PNG.getvalue()).decode()}}
 
 
 @pytest.fixture
@@ -234,6 +236,43 @@ def test_an_object_is_read_at_its_generation(client, gcs: storage.Client, put: C
         "object_not_found",
         None,
     ]
+
+
+def test_packed_objects_are_read_as_their_content(client, gcs: storage.Client, put: Callable[..., str]):
+    content = b"a good film"
+    encoded = gcs.bucket("input").blob("encoded.txt")
+    encoded.content_encoding = "gzip"
+    encoded.upload_from_string(gzip.compress(content), "text/plain")
+    uris = [put("film.txt.gz", gzip.compress(content), "input"), "gs://input/encoded.txt"]
+    uris += [
+        put("cut.gz", gzip.compress(content)[:-4], "input"),
+        put("bomb.gz", gzip.compress(bytes(33 << 20), 1), "input"),
+    ]
+    instances = [{"text": content.decode()}, *({"uri": uri} for uri in uris)]
+    plain, *packed, cut, bomb = client.post("/predict", {"instances": instances}).json()["predictions"]
+    assert packed == [plain, plain]
+    assert [failed["error"]["code"] for failed in (cut, bomb)] == ["undecodable", "decompression_bomb"]
+
+
+def test_a_staged_text_is_taken_as_it_was_decoded(client, gcs: storage.Client):
+    for index, text in enumerate(("\ufeffa good film", "\x01\x02 a good \x00 film", "\u00ff\u00fe dull")):
+        name = f"staged/job/{index:03}.txt"
+        gcs.bucket("work").blob(name).upload_from_string(text.encode())
+        instances = [{"text": text}, {"uri": f"gs://work/{name}"}]
+        inline, staged = client.post("/predict", {"instances": instances}).json()["predictions"]
+        assert staged == inline
+
+
+def test_an_object_s_content_says_what_it_is(client, put: Callable[..., str]):
+    """Also where the request names a model of another kind, whose answer is that to the content itself."""
+    png = PNG.getvalue()
+    contents = [(IMAGE, put("kind.png", png, "input")), ({"text": "dull"}, put("kind.txt", b"dull", "input"))]
+    for model, codes in (("moods", ["wrong_kind", None]), ("shapes", [None, "wrong_kind"])):
+        for (inline, uri), code in zip(contents, codes, strict=True):
+            body = {"model": model, "instances": [inline, {"uri": uri}]}
+            plain, read = client.post("/predict", body).json()["predictions"]
+            assert plain == read
+            assert read.get("error", {}).get("code") == code
 
 
 def test_csv_output_has_the_rows_cells_and_outcomes(client, gcs: storage.Client, put: Callable[..., str]):

