@@ -12,7 +12,7 @@ import msgspec
 from gpu_service import storage
 from gpu_service.errors import ObjectNotFound, StartError
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # a name and a version are segments of URLs
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")  # as in the pipeline's parameters
 _TYPES: dict[Any, str] = {str: "a string", bool: "true or false", str | None: "a string"}
 
 
@@ -98,7 +98,8 @@ def _mistake(key: str, value: Any, type_: Any) -> Iterator[str]:
             yield f"{key!r} is not valid: {error}"
     else:
         if key in ("name", "version") and not NAME.fullmatch(str(value)):
-            yield f"{key!r} must consist of letters, digits, '.', '_' and '-', not {value!r:.100}"
+            form = "up to 128 letters, digits, '.', '_', '/' and '-', and begin with a letter or digit"
+            yield f"{key!r} must consist of {form}, not {value!r:.100}"
 
 
 def suggestion(wrong: str, known: Iterator[str] | Sequence[str] | dict[str, Any]) -> str:
