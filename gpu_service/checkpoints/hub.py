@@ -13,7 +13,7 @@ def download(repository: str, revision: str | None) -> Path:
     Raises:
         StartError: it is not in the cache and cannot be downloaded.
     """
-    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     reason = "it was never downloaded"
@@ -22,7 +22,7 @@ def download(repository: str, revision: str | None) -> Path:
             reason = "HF_HUB_OFFLINE forbids to download it"
             break
         try:
-            names = None if offline else _needed(repository, revision, Path(constants.HF_HUB_CACHE))
+            names = _cached(repository, revision) if offline else _needed(repository, revision)
             snapshot = snapshot_download(repository, revision=revision, allow_patterns=names, local_files_only=offline)
             if (Path(snapshot) / "config.json").is_file():
                 return Path(snapshot)
@@ -37,10 +37,22 @@ def download(repository: str, revision: str | None) -> Path:
     raise StartError(f"{repository}{at} is neither in the hub's cache nor can it be downloaded: {reason}.")
 
 
-def _needed(repository: str, revision: str | None, cache: Path) -> list[str]:
-    """The names of the files to download, for which the disk has room."""
-    from huggingface_hub import HfApi
+def _cached(repository: str, revision: str | None) -> list[str] | None:
+    """The names of the files that the cache must have; None if it does not know what the repository holds."""
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
 
+    try:
+        return files.needed(file.path for file in get_cached_repo_tree(repository, revision=revision))
+    except CachedRepoTreeNotFoundError:
+        return None
+
+
+def _needed(repository: str, revision: str | None) -> list[str]:
+    """The names of the files to download, for which the disk has room."""
+    from huggingface_hub import HfApi, constants
+
+    cache = Path(constants.HF_HUB_CACHE)
     info = HfApi().model_info(repository, revision=revision, files_metadata=True)
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
     names = files.needed(sizes)

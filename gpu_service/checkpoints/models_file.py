@@ -98,8 +98,8 @@ def _mistake(key: str, value: Any, type_: Any) -> Iterator[str]:
             yield f"{key!r} is not valid: {error}"
     else:
         if key in ("name", "version") and not NAME.fullmatch(str(value)):
-            characters = "letters, digits, '.', '_', '/' and '-'"
-            yield f"{key!r} must begin with a letter or digit and consist of {characters}, not {value!r:.100}"
+            form = "up to 128 letters, digits, '.', '_', '/' and '-', and begin with a letter or digit"
+            yield f"{key!r} must consist of {form}, not {value!r:.100}"
 
 
 def suggestion(wrong: str, known: Iterator[str] | Sequence[str] | dict[str, Any]) -> str:

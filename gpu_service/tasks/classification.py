@@ -68,8 +68,11 @@ class Classifier(Task):
 
     def predict(self, rows: Sequence[Row], payload: Payload, parameters: Parameters) -> Prediction:
         (row,) = rows
-        top = zip(row.labels[: parameters.top_k], row.scores, strict=False)
-        scores = {self.labels[label]: score for label, score in top if score >= parameters.threshold}
+        scores: dict[str, float] = {}
+        for label, score in zip(row.labels[: parameters.top_k], row.scores, strict=False):
+            if parameters.threshold and score < parameters.threshold:  # a regression's values may be below 0
+                break
+            scores.setdefault(self.labels[label], score)  # of two labels with one name, as ImageNet has, the better one
         return Classification(self.labels[row.labels[0]], row.scores[0], scores, truncated=payload.truncated)
 
 

@@ -1,5 +1,6 @@
 """Models from a bucket that Vertex AI names, and from the hub's cache without the hub."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -67,6 +68,16 @@ def test_a_model_other_than_a_classifier_prevents_the_start(gcs: storage.Client)
     gcs.bucket("input").blob("words/config.json").upload_from_string('{"architectures": ["BertForMaskedLM"]}')
     with pytest.raises(StartError, match="is made for no task that is served"):
         startup.load(Settings(storage_uri="gs://input/words"))
+
+
+def test_a_model_that_cannot_be_served_is_named(tmp_path: Path, folder: Callable[[str], Path]):
+    shutil.copytree(folder("distilbert"), tmp_path / "whole")
+    shutil.copytree(folder("distilbert"), tmp_path / "broken")
+    (tmp_path / "broken" / "model.safetensors").write_bytes(b"not weights")
+    entries = [{"name": name, "task": "text-classification", "source": name} for name in ("whole", "broken")]
+    (tmp_path / "models.json").write_text(json.dumps({"mine": entries}))
+    with pytest.raises(StartError, match=r"^The model broken, version 1, cannot be served: .*weights cannot be read"):
+        startup.load(read(["--device", "cpu"], {"MODELS": str(tmp_path / "models.json")}))
 
 
 @pytest.fixture
