@@ -91,7 +91,7 @@ class PackedTexts(ABC):
         if self.segments is not None and any(text.ndim == 2 for text in texts):
             segments = [np.zeros_like(text) if text.ndim == 1 else text[:, 1] for text in texts]
             rows.add_(F.embedding(self._send(np.concatenate(segments)), self.segments))
-        return rows
+        return self.norm(rows)
 
     def _places(self, ids: Tokens) -> Tokens:
         """Padding tokens are not counted, and all have the position before the first."""
