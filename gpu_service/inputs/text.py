@@ -26,6 +26,7 @@ Tokens = NDArray[np.int64]  # the ids (tokens,), or ids and segments (tokens, 2)
 FEW_CHARACTERS = 4096  # tokenising them takes less time than another thread would add
 PREFIX_PER_TOKEN = 64
 SURPLUS = 128  # tokens beyond the maximum, so that cutting the prefix within a word cannot change the ids
+MOST_READ = 1 << 20  # characters of a text; the library panics on a single word of many millions
 
 
 class TextInputs:
@@ -177,7 +178,7 @@ def checked(text: object) -> str:
         raise InstanceError("text must be a string.", "invalid_text")
     if not text or text.isspace():
         raise InstanceError("The text is empty.", "empty")
-    return text
+    return text[:MOST_READ]
 
 
 def _surplus(encoding: Encoding) -> int:

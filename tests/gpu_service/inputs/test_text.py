@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, normalizers, processors
 
+import gpu_service
 from gpu_service.checkpoints import checkpoint
 from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import InstanceError
-from gpu_service.inputs.text import TextInputs
+from gpu_service.inputs.text import MOST_READ, TextInputs
 from gpu_service.inputs.wordpiece import MAX_CHARACTERS, WordPiece, is_bert
 
 PIECES = [
@@ -126,3 +127,15 @@ def test_invalid_texts_are_refused_with_the_reason(inputs: TextInputs, value: ob
     with pytest.raises(InstanceError) as failed:
         inputs.payload(value)
     assert failed.value.code == code
+
+
+@pytest.mark.parametrize("unit", ["a", "1", "a ", "é", "\u4e00", "\u0301", "a'"])
+@pytest.mark.parametrize("of", ["the tests", "the starter model"])
+def test_of_the_longest_texts_as_much_is_read_as_the_library_bears(inputs: TextInputs, unit: str, of: str):
+    """It ends in a panic, which is no Exception, where its pattern tries too often within a single word."""
+    if of == "the starter model":
+        path = Path(gpu_service.__file__).parent / "models" / "sentiment"
+        entry = Entry(name="m", task="text-classification", source=str(path))
+        inputs = TextInputs(checkpoint.Checkpoint(entry, path), 512)
+    most, more = (inputs.payload(unit * (length // len(unit))) for length in (MOST_READ, 16 * MOST_READ))
+    assert more.data.tolist() == most.data.tolist()
