@@ -93,12 +93,13 @@ class CalmLine:
                 other.seconds = min(other.seconds, most)
 
     def _confirm(self, units: int) -> None:
-        """Replaces what warm-up measured, once a batch of about its size has run."""
+        """Drops what warm-up measured, once a batch of about its size has run and two sizes are proven."""
         self.largest = max(self.largest, units)
-        if self.unconfirmed and 2 * units > self.unconfirmed:
+        if 2 * units > self.unconfirmed:
             self.unconfirmed, self.refuted = 0, False
-            ran = {key: point for key, point in self.points.items() if point.ran}
-            self.points = ran if len(ran) > 1 else self.points
+        ran = {key: point for key, point in self.points.items() if point.ran}
+        if not self.unconfirmed and sum(not point.missing for point in ran.values()) > 1:
+            self.points = ran
 
 
 def _fitted(line: Line, points: Sequence[Point]) -> Line:

@@ -26,6 +26,7 @@ EFFICIENT = 0.98  # of the rate of infinitely large batches; still larger batche
 HORIZON_S = 5.0
 HEAVIEST = 1 / 8  # weight of a single batch in the averages, however long it took
 BUSY = 0.75  # speed below which stalls make larger batches worthwhile; noise alone keeps it above
+GROWTH = 4  # at most, from the largest batch that ran to the next: further away, the line may be wrong
 LONGEST_S = 5.0  # of a batch that is larger because of stalls
 PROVEN = 3  # batches that must have run before a request is refused because of an estimate
 
@@ -58,7 +59,8 @@ class Cost:
         in_time = int(max(self.max_seconds, min(stall, LONGEST_S * self.speed)) / self.each)
         in_time = max(in_time, self.calm_line.untried)
         efficient = int(EFFICIENT / (1 - EFFICIENT) * (self.base + stall) / self.each)
-        return max(1, min(self.limit, in_time, max(efficient, self.enough)))
+        tried = GROWTH * max(self.enough, self.calm_line.largest)
+        return max(1, min(self.limit, in_time, tried, max(efficient, self.enough)))
 
     @property
     def is_proven(self) -> bool:

@@ -213,3 +213,10 @@ def test_a_stall_is_paid_once_by_a_larger_batch():
         calm.learn(600, calm_seconds(600))
         stalled.learn(600, calm_seconds(600) + 3)
     assert stalled.budget > 1.3 * calm.budget
+
+
+def test_batches_grow_in_steps_since_two_similar_sizes_say_little_about_large_ones():
+    cost = warmed_up("calm")
+    for units, seconds in [(40, 0.0212), (90, 0.0213), (160, 0.0214), (300, 0.0215)]:
+        cost.learn(units, seconds)
+    assert cost.budget <= 4 * MANY
