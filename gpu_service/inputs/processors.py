@@ -13,11 +13,10 @@ from PIL import Image
 
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.errors import InstanceError, StartError
-from gpu_service.inputs.geometry import REDUCED_PER_PIXEL, Geometry, Normalisation
+from gpu_service.inputs.geometry import MAX_RESIZED_PIXELS, REDUCED_PER_PIXEL, Geometry, Normalisation
 
 CHANNELS = {1: "L", 3: "RGB"}
-MAX_PREPARED_PIXELS = 4_000_000  # of an image whose size the processor leaves open
-MAX_ASPECT = 64  # beyond which only the centre of an image is given to a processor that resizes the shorter side
+MAX_PREPARED_PIXELS = 8_000_000  # of an image whose size the processor leaves open
 PROBES = ((300, 200), (200, 400))
 HALF = (0.5, 0.5, 0.5)
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -85,14 +84,20 @@ class Processor:
 
     def _bounded(self, image: Image.Image) -> Image.Image:
         """The image, or the centre of a slim one of which the processor would make millions of pixels."""
-        if not getattr(self.processor, "do_resize", True) and image.width * image.height > MAX_PREPARED_PIXELS:
-            raise too_large(image.size)
+        if not getattr(self.processor, "do_resize", True):
+            if image.width * image.height > MAX_PREPARED_PIXELS:
+                raise too_large(image.size)
+            return image
         size = getattr(self.processor, "size", None)
-        longest = MAX_ASPECT * min(image.size)
-        if max(image.size) <= longest or not getattr(size, "shortest_edge", None):
+        shorter = getattr(size, "shortest_edge", None)
+        if not shorter or getattr(size, "longest_edge", None):
+            return image
+        most = MAX_RESIZED_PIXELS if self.fixed else MAX_PREPARED_PIXELS
+        longest = max(1, int(most / shorter**2 * min(image.size)))
+        if max(image.size) <= longest:
             return image
         if self.fixed is None:
-            raise too_large(image.size)
+            raise too_large((shorter, shorter * max(image.size) // min(image.size)))
         left, top = (max(0, side - longest) // 2 for side in image.size)
         return image.crop((left, top, min(left + longest, image.width), min(top + longest, image.height)))
 
@@ -100,8 +105,8 @@ class Processor:
 def too_large(size: tuple[int, int]) -> InstanceError:
     width, height = size
     return InstanceError(
-        f"This model does not reduce images to one size: {width:,} × {height:,} pixels are too many; it accepts "
-        f"{MAX_PREPARED_PIXELS:,}, and a longer side of at most {MAX_ASPECT} times the shorter one.",
+        f"This model does not reduce images to one size, and the image would have {width:,} × {height:,} pixels; it "
+        f"may have {MAX_PREPARED_PIXELS:,} in all.",
         "too_large",
     )
 

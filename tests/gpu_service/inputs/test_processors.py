@@ -14,7 +14,7 @@ from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import InstanceError, StartError
 from gpu_service.inputs import processors
 from gpu_service.inputs.geometry import Geometry
-from gpu_service.inputs.processors import MAX_ASPECT, STANDARD, Processor
+from gpu_service.inputs.processors import STANDARD, Processor
 from tests.gpu_service.parity.images import photo
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -96,12 +96,14 @@ def test_other_settings_are_left_to_transformers(settings: dict[str, Any], tmp_p
 def test_a_slim_image_does_not_become_millions_of_pixels(tmp_path: Path):
     settings = {"image_processor_type": "MobileViTImageProcessor", "size": {"shortest_edge": 64}, "crop_size": 64}
     chosen = preparation(tmp_path, settings)
-    banner = Image.new("RGB", (4 * MAX_ASPECT, 2), "blue")
-    banner.paste("red", (MAX_ASPECT, 0, 3 * MAX_ASPECT, 2))
     assert isinstance(chosen, Processor)
+    banner = Image.new("RGB", (20_000, 2), "blue")
+    banner.paste("red", (5_000, 0, 15_000, 2))
     assert chosen.pixels(banner).mean((1, 2)).tolist() == pytest.approx([0, 0, 1])  # its channels are flipped
     assert chosen.pixels(Image.new("RGB", (1, 2_000_000))).shape == (3, 64, 64)
-    free = {"image_processor_type": "ViTImageProcessor", "size": {"shortest_edge": 40, "longest_edge": 90000}}
+    limited = {"image_processor_type": "ViTImageProcessor", "size": {"shortest_edge": 40, "longest_edge": 90}}
+    assert preparation(tmp_path, limited).pixels(Image.new("RGB", (20, 900))).shape[1] == 90
+    free = {"image_processor_type": "ViTImageProcessor", "do_resize": False, "do_pad": True, "pad_size": None}
     with pytest.raises(InstanceError) as refused:
-        preparation(tmp_path, free).pixels(Image.new("RGB", (1, 2000)))
+        preparation(tmp_path, free).pixels(Image.new("RGB", (4000, 3000)))
     assert refused.value.code == "too_large"
