@@ -64,10 +64,11 @@ class PackedTexts(ABC):
         """The first segment's embedding, which nearly all tokens have, is part of each position's."""
         self.words = weights["embeddings.word_embeddings.weight"]
         self.positions = weights["embeddings.position_embeddings.weight"]
-        self.segments = weights.get("embeddings.token_type_embeddings.weight")
-        if self.segments is not None:
-            self.positions = self.positions + self.segments[0]
-            self.segments = self.segments - self.segments[0]
+        segments = weights.get("embeddings.token_type_embeddings.weight")
+        self.segments: Tensor | None = None
+        if segments is not None:
+            self.positions = self.positions + segments[0]
+            self.segments = segments - segments[0] if len(segments) > 1 else None
         self.norm = Norm.read(weights, "embeddings.LayerNorm", self.eps)
         self.counting = np.arange(self.offset, len(self.positions))
         self.max_length = len(self.counting)

@@ -115,6 +115,24 @@ def test_texts_are_cut_at_the_start_if_the_tokenizer_says_so(tmp_path: Path):
         assert payload.truncated == (len(reference(text)["input_ids"]) > 8)
 
 
+LONG = ["a long film was not good " * 400, "x" * 9000, "ab" * 5000 + " good", "影画" * 4000, "film\n" * 3000]
+
+
+@pytest.mark.parametrize(
+    "kind", ["roberta", "gpt2", "xlm-roberta", "albert", "xlnet", "t5", "deberta-v2", "mpnet", "byt5"]
+)
+def test_of_very_long_texts_the_beginning_is_enough(kind: str, tmp_path: Path):
+    model_type = "t5" if kind == "byt5" else kind
+    inputs = TextInputs(checkpoint(tmp_path, model_type, kind), 32)
+    reference = AutoTokenizer.from_pretrained(tmp_path)
+    payloads = inputs.payloads(LONG)
+    for text, payload in zip(LONG, payloads, strict=True):
+        assert isinstance(payload, Payload)
+        expected = reference(text, truncation=True, max_length=32)["input_ids"]
+        assert payload.data.reshape(len(payload.data), -1)[:, 0].tolist() == expected, text[:20]
+        assert payload.truncated == (len(reference(text)["input_ids"]) > 32), text[:20]
+
+
 def test_a_text_without_tokens_and_an_unknown_token_fail_alone(tmp_path: Path):
     inputs = TextInputs(checkpoint(tmp_path, "gpt2", "gpt2", edit_tokenizer(extra_special_tokens=["<new>"])), 8, 403)
     good, empty, unknown = inputs.payloads(["good", "", "<new>"])

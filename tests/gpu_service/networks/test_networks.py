@@ -47,6 +47,23 @@ def test_packed_texts_score_as_each_alone_through_transformers(
     torch.testing.assert_close(model.network(texts), alone, atol=2e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["bert", "electra"])
+def test_segments_score_as_through_transformers(name: str, folder: Callable[[str], Path], load: Callable[[str], Model]):
+    plain = AutoModelForSequenceClassification.from_pretrained(folder(name)).eval()
+    model = load(name)
+    pair = np.array([[2, 0], [7, 0], [9, 0], [3, 0], [8, 1], [11, 1], [3, 1]])
+    single = np.array([2, 7, 9, 3])
+    with torch.inference_mode():
+        expected = torch.cat(
+            [
+                plain(torch.from_numpy(single)[None]).logits,
+                plain(torch.from_numpy(pair[:, 0])[None], token_type_ids=torch.from_numpy(pair[:, 1])[None]).logits,
+            ]
+        )
+    assert (expected[0] - expected[1]).abs().max() > 0.05
+    torch.testing.assert_close(model.network([single, pair]), expected, atol=2e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["vit", "resnet", "resnet-bottleneck"])
 def test_images_score_as_through_transformers(name: str, folder: Callable[[str], Path], load: Callable[[str], Model]):
     plain = AutoModelForImageClassification.from_pretrained(folder(name)).eval()

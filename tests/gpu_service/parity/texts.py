@@ -262,6 +262,7 @@ def copied(name: str, new: str) -> Edit:
 
 CAST = {
     "float16": lambda tensors: {name: tensor.half() for name, tensor in tensors.items()},
+    "float8": lambda tensors: {name: tensor.to(torch.float8_e4m3fn) for name, tensor in tensors.items()},
     "bfloat16": lambda tensors: {name: tensor.bfloat16() for name, tensor in tensors.items()},
 }
 
@@ -439,6 +440,7 @@ CASES: list[Case] = [
     *packed_variants("XLM-RoBERTa", "xlm-roberta", "xlm-roberta", OFFSET),
     case("BERT", "pytorch_model.bin in shards", "packed", "bert", "bert", ENCODER, shard_pickles),
     case("BERT", "whole-number weights", "without quantisation", "bert", "bert", ENCODER, edit_weights(whole_numbers)),
+    case("BERT", "float8 weights", "packed", "bert", "bert", ENCODER, edit_weights(CAST["float8"])),
     case("BERT", "a file cut short", "copy the file again", "bert", "bert", ENCODER, cut_short),
     case(
         "BERT",
