@@ -16,6 +16,7 @@ from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import choose
 from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import InstanceError, StartError
+from gpu_service.inputs.payloads import Payload
 from gpu_service.networks.auto import AutoImageClassifier
 from gpu_service.parameters import Parameters
 from gpu_service.serving.model import Model
@@ -402,7 +403,7 @@ def outcome(case: Case, folder: Path, images: dict[str, bytes] | None = None) ->
 
 def scores(served: Model, data: list[Any]) -> list[dict[str, float]]:
     rows = served.launch(data, [ALL] * len(data)).rows()
-    return [served.prediction(row, ALL).scores for row in rows]
+    return [served.task.predict([row], Payload(each, 1), ALL).scores for row, each in zip(rows, data, strict=True)]
 
 
 def hold(served: Model, folder: Path, images: dict[str, bytes]) -> None:
