@@ -144,14 +144,14 @@ async def _shard(options: argparse.Namespace) -> dict[str, Any]:
         os.environ["STORAGE_EMULATOR_HOST"] = address
         bucket = storage.Client(project="local", credentials=AnonymousCredentials()).create_bucket(BUCKET)
         lines = "".join(json.dumps({"text": each["text"]}) + "\n" for each in expected)
-        bucket.blob("in.jsonl").upload_from_string(lines)
+        bucket.blob("shards/in.jsonl").upload_from_string(lines)
         peer = _peer(options, STORAGE_EMULATOR_HOST=address, WORK_BUCKET=BUCKET)
         async with process.serving(peer, *_served(options)) as server:
             began = time.perf_counter()
             summary = await asyncio.to_thread(_predict_shard, server.port)
             seconds = time.perf_counter() - began
             problems = _fallbacks(server)
-        answers = [json.loads(line) for line in bucket.blob("out.jsonl").download_as_bytes().splitlines()]
+        answers = [json.loads(line) for line in bucket.blob("shards/out.jsonl").download_as_bytes().splitlines()]
     wrong = sum(answer.get("label") != each["label"] for answer, each in zip(answers, expected, strict=True))
     failed = sum(summary["failed"].values())
     problems += [f"{failed} rows failed: {summary['failed']}"] if failed else []
@@ -168,8 +168,10 @@ async def _shard(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _predict_shard(port: int) -> dict[str, Any]:
-    body = json.dumps({"input": f"gs://{BUCKET}/in.jsonl", "output": f"gs://{BUCKET}/out.jsonl"}).encode()
-    request = urllib.request.Request(f"http://{load.HOST}:{port}/predict-shard", body)
+    body = json.dumps({"input": f"gs://{BUCKET}/shards/in.jsonl", "output": f"gs://{BUCKET}/shards/out.jsonl"}).encode()
+    request = urllib.request.Request(
+        f"http://{load.HOST}:{port}/predict-shard", body, {"Content-Type": "application/json"}
+    )
     with urllib.request.urlopen(request) as response:
         summary: dict[str, Any] = json.load(response)
     return summary
