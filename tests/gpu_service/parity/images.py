@@ -24,8 +24,9 @@ from tests.gpu_service.parity.cases import Case
 
 TOLERANCE = 1e-3  # of scores in float32
 LABELS = 5
-BATCH = 7  # images; in larger batches float32 itself moves some of the random networks' scores by more
 SPREAD = 2.0  # of the logits, so that scores differ between images
+# This random network magnifies float32's noise: with 2.0 its scores in a batch and alone differ by 0.002.
+LESS_SPREAD = {"efficientnet": 0.5}
 ALL = Parameters(top_k=LABELS)
 
 
@@ -168,7 +169,7 @@ def calibrate(made: Any, inputs: list[torch.Tensor]) -> None:
     torch.nn.init.normal_(head.weight)
     with torch.inference_mode():
         logits = torch.cat([made(pixel_values=each).logits for each in inputs])
-        head.weight.mul_(SPREAD / logits.std(0).mean())
+        head.weight.mul_(LESS_SPREAD.get(made.config.model_type, SPREAD) / logits.std(0).mean())
         if head.bias is not None:
             head.bias.zero_()
             head.bias.sub_(torch.cat([made(pixel_values=each).logits for each in inputs]).mean(0))
@@ -407,15 +408,14 @@ def scores(served: Model, data: list[Any]) -> list[dict[str, float]]:
 
 
 def hold(served: Model, folder: Path, images: dict[str, bytes]) -> None:
-    """Compares the scores of all images, which run in batches, with those of transformers."""
+    """Compares the scores of all images, which run in one batch, with those of transformers."""
     expected = {name: reference(folder, data) for name, data in images.items()}
     payloads = dict(zip(images, served.inputs.payloads(list(images.values())), strict=True))
     for name, payload in payloads.items():
         if isinstance(payload, InstanceError):
             assert expected[name] is None, f"{name}: {payload.message}"
     read = {name: payload for name, payload in payloads.items() if not isinstance(payload, InstanceError)}
-    data = [payload.data for payload in read.values()]
-    found = [each for start in range(0, len(data), BATCH) for each in scores(served, data[start : start + BATCH])]
+    found = scores(served, [payload.data for payload in read.values()])
     spread = set()
     for name, each in zip(read, found, strict=True):
         wanted = expected[name]
