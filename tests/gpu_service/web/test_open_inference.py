@@ -132,7 +132,7 @@ BAD_REQUESTS: list[tuple[dict[str, Any], str]] = [
     ({"inputs": [GOOD], "outputs": [{"name": "label", "parameters": {"shared_memory_region": "x"}}]}, "Shared"),
     ({"inputs": [GOOD], "outputs": [{"name": "label", "parameters": {"binary_data": 1}}]}, "true or false"),
     ({"inputs": [GOOD], "parameters": {"binary_data_output": "yes"}}, "true or false"),
-    ({"inputs": [GOOD], "parameters": {"top_k": 0}}, "parameters"),
+    ({"inputs": [GOOD], "parameters": {"top_k": 0}}, "top_k must be"),
     ({"inputs": [tensor(["aGk="], name="image")]}, "kind image"),
 ]
 
