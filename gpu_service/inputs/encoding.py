@@ -16,7 +16,8 @@ BYTE_ORDER_MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 SAMPLE_BYTES = 64 * 1024
-CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffe\uffff\U00040000-\U000dffff]")  # the last: unassigned
+CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffe\uffff]")
+UNASSIGNED = re.compile(r"[\U00040000-\U000dffff]")  # what UTF-16 becomes when it is read as UTF-32
 MAX_CONTROLS = 0.01  # of the characters; text has hardly any
 WIDE = (  # codec, bytes of a code unit, offsets of its zero bytes in most scripts, least share of zero bytes
     ("utf-32-le", 4, (1, 2, 3), 0.45),
@@ -88,7 +89,8 @@ def _decoded(data: bytes, codec: str, *, is_whole: bool) -> str | None:
         text = codecs.getincrementaldecoder(codec)().decode(data, final=is_whole)
     except (UnicodeError, LookupError):
         return None
-    return text if _is_legible(text) else None
+    is_utf16 = codec.startswith("utf-32") and UNASSIGNED.search(text)
+    return text if _is_legible(text) and not is_utf16 else None
 
 
 def _is_legible(text: str) -> bool:

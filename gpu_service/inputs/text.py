@@ -61,11 +61,14 @@ class TextInputs:
 
     def payload(self, text: object) -> Payload:
         """Raises InstanceError: `invalid_text` or `empty`."""
-        text = checked(text)
+        whole = checked(text)
+        text = self._bounded(whole)
+        was_cut = len(text) < len(whole)
         if self.words is not None:
             ids, truncated = self._encoded(text)
-            return self._payload(ids, None, truncated)
-        return self.of_encoding(self._encoding(text))
+            return self._payload(ids, None, truncated or was_cut)
+        encoding = self._encoding(text)
+        return self._payload(encoding.ids, encoding.type_ids, bool(encoding.overflowing) or was_cut)
 
     def of_encoding(self, encoding: Encoding, context: Any = None) -> Payload:
         """Raises InstanceError: the text has no tokens, or one that the model does not know."""
@@ -127,7 +130,10 @@ class TextInputs:
     @property
     def _prefix(self) -> int:
         """How many characters of a text are read first."""
-        return PREFIX_PER_TOKEN * self.max_length
+        return min(PREFIX_PER_TOKEN * self.max_length, MOST_READ)
+
+    def _bounded(self, text: str) -> str:
+        return text[-MOST_READ:] if self.cuts_start else text[:MOST_READ]
 
     def _encoding(self, text: str, **options: bool) -> Any:
         """Of a very long text only the beginning is read, unless the start is what the tokenizer cuts off."""
@@ -169,16 +175,17 @@ class LocatedTextInputs(TextInputs):
 
     def encoding(self, text: object, *, special: bool = True) -> tokenizers.Encoding:
         """The tokens up to the model's maximum. Raises InstanceError: `invalid_text` or `empty`."""
-        encoding: tokenizers.Encoding = self._encoding(checked(text), add_special_tokens=special)
+        encoding: tokenizers.Encoding = self._encoding(self._bounded(checked(text)), add_special_tokens=special)
         return encoding
 
 
 def checked(text: object) -> str:
+    """Raises InstanceError: `invalid_text` or `empty`."""
     if not isinstance(text, str):
         raise InstanceError("text must be a string.", "invalid_text")
     if not text or text.isspace():
         raise InstanceError("The text is empty.", "empty")
-    return text[:MOST_READ]
+    return text
 
 
 def _surplus(encoding: Encoding) -> int:

@@ -27,7 +27,8 @@ print(json.dumps({"modules": modules, "memory": psutil.Process().memory_info().r
 ERRORS = {  # the exceptions of Google's clients, and what those import
     *("google", "grpc", "grpc_status", "requests", "urllib3", "certifi", "idna", "charset_normalizer"),
     "typing_extensions",
-    *("socks", "win_inet_pton"),  # which urllib3 looks for; Selenium brings it here
+    # What urllib3 looks for; Selenium and Triton's client bring them here.
+    *("socks", "win_inet_pton", "brotli", "brotlicffi", "_brotli"),
 }
 LOADED = {
     "on_upload": {"filetype"},

@@ -33,7 +33,8 @@ MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
 )
 SAMPLE_BYTES = 64 * 1024
 MAX_CONTROLS = 0.01  # of the characters; text has almost none
-CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffe\uffff\U00040000-\U000dffff]")  # the last: unassigned
+CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffe\uffff]")
+UNASSIGNED = re.compile(r"[\U00040000-\U000dffff]")  # what UTF-16 becomes when it is read as UTF-32
 WIDE = (  # codec, bytes per code unit, offsets of zeros in most scripts, least share of zeros
     ("utf-32-le", 4, (1, 2, 3), 0.45),
     ("utf-32-be", 4, (0, 1, 2), 0.45),
@@ -132,7 +133,7 @@ def _reads(sample: bytes, name: str, *, whole: bool) -> bool:
         text = codecs.getincrementaldecoder(name)().decode(sample, final=whole)
     except (UnicodeError, LookupError):
         return False
-    return _is_legible(text)
+    return _is_legible(text) and not (name.startswith("utf-32") and UNASSIGNED.search(text))
 
 
 def _is_legible(text: str) -> bool:
