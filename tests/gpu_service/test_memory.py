@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from deploy import inventory
-from gpu_service.inputs.image import MAX_PIXELS
+from gpu_service.inputs.decoding import MAX_PIXELS
 from gpu_service.settings import MODELS_FILE, Settings
 from gpu_service.web.protocol import MAX_VALUES
 

@@ -51,7 +51,7 @@ NESTED = '{"text":' + "[" * 90 + "]" * 90 + "}"
 
 Case = tuple[str, str, Callable[[], bytes], int]  # name of the object, kind, content, status
 QUICK: dict[str, Case] = {
-    "a packed image": ("a.png.gz", "image", lambda: gzip.compress(os.urandom(32 * MIB), 0), 200),
+    "a packed image": ("a.png.gz", "image", lambda: gzip.compress(os.urandom(31 * MIB), 0), 200),
     "packed brackets": ("a.json", "records", lambda: gzip.compress(b'{"instances":' + b"[" * (31 * MIB)), 422),
     "packed shallow brackets": ("b.json", "records", lambda: gzip.compress(instances(NESTED, 31 * MIB, 1 << 60)), 422),
 }

@@ -70,7 +70,8 @@ def test_any_text_has_the_librarys_tokens(inputs: TextInputs, plain: Tokenizer, 
 def test_long_texts_are_truncated_as_by_the_library(inputs: TextInputs, plain: Tokenizer, text: str):
     payload = inputs.payload(text)
     expected = plain.encode(text[:50_000])
-    assert (payload.data.tolist(), payload.truncated) == (expected.ids, bool(expected.overflowing))
+    was_cut = bool(expected.overflowing) or len(text) > MOST_READ
+    assert (payload.data.tolist(), payload.truncated) == (expected.ids, was_cut)
     assert payload.size == len(payload.data) <= 64
 
 
