@@ -153,6 +153,7 @@ def test_own_models_are_served_from_folders_and_through_the_models_bucket(
     assert from_bucket["first"]["model"]["revision"] == str(max(blob.generation for blob in objects))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("profiles", "said"),
     [

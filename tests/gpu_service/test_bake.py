@@ -144,6 +144,7 @@ def test_the_default_cloud_profile_answers_as_transformers(baked: Path, serve: C
     assert served["scores"] == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.long
 def test_a_folder_without_tokenizer_json_starts_and_stays_as_it_is(serve: Callable[..., Any], tmp_path: Path):
     folder = tmp_path / "own"
     folder.mkdir()
@@ -168,6 +169,7 @@ def test_a_model_whose_answer_is_not_a_number_is_refused(tmp_path: Path):
         answer(Checkpoint(entry, tmp_path))
 
 
+@pytest.mark.long
 def test_a_model_without_its_head_fails_the_build_with_one_sentence(tmp_path: Path):
     folder = tmp_path / "own"
     folder.mkdir()

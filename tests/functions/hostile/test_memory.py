@@ -132,9 +132,8 @@ def send(cloud: Cloud, folder: Path, function: str, requests: list[dict[str, Any
     assert worker.peak < memory
 
 
-@pytest.mark.parametrize(
-    "name", ["objects", *(pytest.param(name, marks=long) for name in MESSAGES if name != "objects")]
-)
+@long
+@pytest.mark.parametrize("name", MESSAGES)
 def test_on_message_within_its_memory(cloud: Cloud, tmp_path: Path, name: str) -> None:
     data = base64.b64encode(MESSAGES[name](cloud)).decode()
     send(cloud, tmp_path, "on_message", [published(data, f"{n}") for n in range(2 * deployed("on_message")[1])])

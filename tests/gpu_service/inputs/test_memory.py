@@ -66,6 +66,7 @@ def growth(data: bytes, geometry: Geometry) -> int:
     return _peak() - before
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 @pytest.mark.parametrize(
