@@ -80,6 +80,39 @@ def test_a_model_that_cannot_be_served_is_named(tmp_path: Path, folder: Callable
         startup.load(read(["--device", "cpu"], {"MODELS": str(tmp_path / "models.json")}))
 
 
+@pytest.mark.parametrize(
+    ("name", "task", "said"),
+    [
+        (
+            "vit",
+            "text-classification",
+            "ViTForImageClassification, which cannot do text-classification: set its task to",
+        ),
+        ("distilbert", "image-classification", "set its task to text-classification."),
+        ("distilbert", "token-classification", "set its task to text-classification, or serve a model …ForTokenClass"),
+    ],
+)
+def test_a_model_of_another_task_is_refused_with_its_task(
+    tmp_path: Path, folder: Callable[[str], Path], name: str, task: str, said: str
+):
+    entries = [{"name": "mine", "task": task, "source": str(folder(name))}]
+    (tmp_path / "models.json").write_text(json.dumps({"p": entries}))
+    with pytest.raises(StartError) as refusal:
+        startup.load(read(["--device", "cpu"], {"MODELS": str(tmp_path / "models.json")}))
+    assert said in refusal.value.message
+
+
+def test_a_pointer_of_git_lfs_in_place_of_the_weights_is_refused_with_the_remedy(
+    tmp_path: Path, folder: Callable[[str], Path]
+):
+    shutil.copytree(folder("distilbert"), tmp_path / "a")
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 268000000\n"
+    (tmp_path / "a" / "model.safetensors").write_text(pointer)
+    (tmp_path / "models.json").write_text('{"p": [{"name": "a", "task": "text-classification", "source": "a"}]}')
+    with pytest.raises(StartError, match=r"model\.safetensors is only Git LFS's pointer .*: fetch .* git lfs pull"):
+        startup.load(read(["--device", "cpu"], {"MODELS": str(tmp_path / "models.json")}))
+
+
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
     """A hub cache for `HF_HOME`, with one repository that has no files yet."""
