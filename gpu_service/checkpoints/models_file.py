@@ -67,7 +67,8 @@ def _content(models: Path | str) -> bytes:
     except (FileNotFoundError, ObjectNotFound) as error:
         raise StartError(f"There is no file {models}; MODELS is the path or gs:// URI of a models.json.") from error
     except OSError as error:
-        raise StartError(f"{models} cannot be read as models.json: {error.strerror}.") from error
+        reason = f"{error.strerror}; MODELS is the path or gs:// URI of the file that lists the models"
+        raise StartError(f"{models} cannot be read as models.json: {reason}.") from error
 
 
 def _without_duplicates(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

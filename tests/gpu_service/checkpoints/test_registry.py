@@ -177,7 +177,7 @@ def test_a_file_of_another_shape_is_reported(models: Path, content: str, said: s
 def test_a_missing_file_is_reported(tmp_path: Path):
     with pytest.raises(StartError, match=r"There is no file .*models\.json; MODELS "):
         registry.load(tmp_path / "models.json", None)
-    with pytest.raises(StartError, match=r"cannot be read as models\.json: Is a directory"):
+    with pytest.raises(StartError, match=r"cannot be read as models\.json: Is a directory; MODELS is"):
         registry.load(tmp_path, None)
 
 
