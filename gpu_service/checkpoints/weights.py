@@ -37,7 +37,7 @@ def files(folder: Path) -> list[Path]:
     if name is None:
         raise StartError(_nothing(folder))
     if not name.endswith(".json"):
-        _refuse_pointer(folder / name)
+        refuse_pointer(folder / name)
         return [folder / name]
     try:
         index = json.loads((folder / name).read_bytes())["weight_map"]
@@ -47,14 +47,15 @@ def files(folder: Path) -> list[Path]:
     for path in paths:
         if not path.is_file():
             raise StartError(f"{folder} lacks {path.name}, which {name} lists: copy it there.")
-        _refuse_pointer(path)
+        refuse_pointer(path)
     return paths
 
 
-def _refuse_pointer(path: Path) -> None:
+def refuse_pointer(path: Path) -> None:
+    """Raises StartError: the file is what Git LFS keeps in its place."""
     with path.open("rb") as file:
         if file.read(len(LFS_POINTER)) == LFS_POINTER:
-            raise StartError(f"{path} is only Git LFS's pointer to the weights: fetch them with git lfs pull.")
+            raise StartError(f"{path} is only Git LFS's pointer to the file: fetch it with git lfs pull.")
 
 
 def read(folder: Path, device: str = "cpu") -> dict[str, Tensor]:
