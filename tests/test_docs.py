@@ -3,8 +3,10 @@
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 from emulator.workflows import assumptions
+from gpu_service.checkpoints import registry
 from pipeline.errors import REASONS
 from pipeline.inputs import inline, manifests
 
@@ -45,3 +47,22 @@ def test_the_example_messages_are_accepted():
     instances, manifest = map(json.loads, blocks)
     assert inline.parse(instances).kind == "text"
     assert manifests.parse(manifest).id == "night-2026-11-28"
+
+
+def test_the_keys_and_tasks_of_models_json_are_documented():
+    page = (DOCS / "models.md").read_text()
+    for mark, names in (("entry", registry.Entry.__struct_fields__), ("tasks", get_args(registry.Task))):
+        table = page.partition(f"<!-- {mark} -->")[2].partition(f"<!-- /{mark} -->")[0]
+        assert re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE) == list(names)
+
+
+def test_the_examples_of_models_json_are_valid(tmp_path: Path):
+    examples = re.findall(r"^```json\n(.*?)^```", (DOCS / "models.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert len(examples) == 2
+    for folder in ("topics-2025", "topics-2026", "nli"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "config.json").write_text("{}")
+    for example in examples:
+        (tmp_path / "models.json").write_text(example)
+        entries = registry.load(tmp_path / "models.json", None).entries
+        assert any(entry.parameters and entry.thresholds for entry in entries)

@@ -76,6 +76,7 @@ class Checkpoint:
         try:
             content: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
         except ValueError as error:
+            weights.refuse_pointer(path)
             raise StartError(f"{path} is not valid JSON: {error}") from error
         if not isinstance(content, dict):
             raise StartError(f"{path} must be a JSON object.")

@@ -14,7 +14,12 @@ def download(repository: str, revision: str | None) -> Path:
         StartError: it is not in the cache and cannot be downloaded.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is its HTTP client's
+        HfHubHTTPError,
+        HFValidationError,
+        HTTPError,
+        LocalEntryNotFoundError,
+    )
 
     reason = "it was never downloaded"
     for offline in (True, False):
@@ -33,6 +38,8 @@ def download(repository: str, revision: str | None) -> Path:
             reason = f"{_first_line(error)}{_advice(error)}"
         except (HFValidationError, OSError) as error:
             reason = _first_line(error)
+        except HTTPError as error:
+            reason = f"the hub did not answer ({_first_line(error)})"
     at = f" at the revision {revision}" if revision else ""
     raise StartError(f"{repository}{at} is neither in the hub's cache nor can it be downloaded: {reason}.")
 

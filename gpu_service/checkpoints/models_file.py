@@ -13,7 +13,20 @@ from gpu_service import storage
 from gpu_service.errors import ObjectNotFound, StartError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")  # as in the pipeline's parameters
-_TYPES: dict[Any, str] = {str: "a string", bool: "true or false", str | None: "a string"}
+_TYPES: dict[Any, str] = {
+    str: "a string",
+    bool: "true or false",
+    str | None: "a string",
+    dict[str, Any]: "an object with names and values",
+}
+_OTHER_NAMES = {  # of tasks
+    "sentiment-analysis": "text-classification",
+    "sequence-classification": "text-classification",
+    "ner": "token-classification",
+    "nli": "zero-shot-classification",
+    "sentence-similarity": "feature-extraction",
+    "embeddings": "feature-extraction",
+}
 
 
 def profile(models: Path | str, name: str | None) -> tuple[str, list[Any]]:
@@ -43,7 +56,7 @@ def _profiles(models: Path | str) -> dict[str, Any]:
         profiles = json.loads(_content(models), object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
         raise StartError(f"{models} is not valid JSON: {error}") from error
-    if not isinstance(profiles, dict) or not profiles:
+    if not isinstance(profiles, dict) or not any(isinstance(entries, list | dict) for entries in profiles.values()):
         raise StartError(f'{models} must map profiles to lists of models: {{"my-profile": [{{"name": …}}]}}.')
     return profiles
 
@@ -54,7 +67,8 @@ def _content(models: Path | str) -> bytes:
     except (FileNotFoundError, ObjectNotFound) as error:
         raise StartError(f"There is no file {models}; MODELS is the path or gs:// URI of a models.json.") from error
     except OSError as error:
-        raise StartError(f"{models} cannot be read as models.json: {error.strerror}.") from error
+        reason = f"{error.strerror}; MODELS is the path or gs:// URI of the file that lists the models"
+        raise StartError(f"{models} cannot be read as models.json: {reason}.") from error
 
 
 def _without_duplicates(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -91,7 +105,8 @@ def _mistake(key: str, value: Any, type_: Any) -> Iterator[str]:
         shown = json.dumps(value, ensure_ascii=False)[:100]
         if get_origin(type_) is Literal:
             allowed = [str(choice) for choice in get_args(type_)]
-            yield f"{key!r} is {shown}{suggestion(str(value), allowed)}; it must be one of {', '.join(allowed)}"
+            meant = suggestion(_OTHER_NAMES.get(str(value), str(value)), allowed)
+            yield f"{key!r} is {shown}{meant}; it must be one of {', '.join(allowed)}"
         elif type_ in _TYPES:
             yield f"{key!r} must be {_TYPES[type_]}, not {shown}"
         else:

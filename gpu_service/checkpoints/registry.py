@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from gpu_service import parameters
 from gpu_service.checkpoints import models_file, sources
 from gpu_service.errors import ModelNotFound, StartError
 
@@ -32,7 +33,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     revision: str | None = None
     default: bool = False
     parameters: dict[str, Any] = {}
-    thresholds: dict[str, float] = {}
+    thresholds: dict[str, Any] = {}
 
 
 class Registry:
@@ -100,6 +101,7 @@ def _mistakes(entries: Sequence[Any], models: Path | str) -> Iterator[str]:
             valid.append((place, msgspec.convert(entry, Entry)))
     for place, entry in valid:
         yield from (f"{place}: {problem}" for problem in _source_problems(entry, models))
+        yield from (f"{place}: {problem}" for problem in _parameter_problems(entry))
     yield from _contradictions(valid)
 
 
@@ -115,7 +117,17 @@ def _source_problems(entry: Entry, models: Path | str) -> Iterator[str]:
         yield error.message
         return
     if entry.revision is not None and not isinstance(source, sources.Repository):
-        yield "'revision' is for models of the hub; a folder in Cloud Storage has the generation of its objects"
+        yield "'revision' is for models of the hub; remove it, since the source is a folder"
+
+
+def _parameter_problems(entry: Entry) -> Iterator[str]:
+    if misplaced := [name for name in parameters.LIMITS if name in entry.parameters]:
+        yield f"{' and '.join(misplaced)} must be in 'thresholds', not in 'parameters'"
+        return
+    try:
+        parameters.of_model(parameters.DEFAULTS, entry.task, entry.parameters, entry.thresholds)
+    except StartError as error:
+        yield error.message.removesuffix(".")
 
 
 def _contradictions(entries: Sequence[tuple[str, Entry]]) -> Iterator[str]:

@@ -60,10 +60,18 @@ def _folder(source: str, path: Path) -> Folder:
     if (path / "config.json").is_file():
         return Folder(path)
     if path.is_dir():
-        raise StartError(f"the folder {path} has no config.json; save a model there with save_pretrained")
+        raise StartError(f"the folder {path} has no config.json; {_model_below(path)}")
     if path.is_file():
         raise StartError(f"the source {source!r} is a file; name the folder that save_pretrained wrote")
     raise StartError(_no_folder(source, str(path), *_first_missing(path)))
+
+
+def _model_below(path: Path) -> str:
+    """What to do about a folder without a model: its model may be in `checkpoint-500` or `snapshots/<commit>`."""
+    below = sorted(file.parent for depth in ("*", "*/*") for file in path.glob(f"{depth}/config.json"))
+    if not below:
+        return "save a model there with save_pretrained"
+    return f"there are models in {', '.join(str(folder.relative_to(path)) for folder in below[:_SHOWN])}"
 
 
 def _first_missing(path: Path) -> tuple[str, list[str]]:

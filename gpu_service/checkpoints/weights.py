@@ -11,6 +11,7 @@ from gpu_service.errors import StartError
 
 FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 RENAMED = (("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias"))  # of the first releases
+LFS_POINTER = b"version https://git-lfs"  # begins what Git keeps in place of a large file
 CONVERT = (
     "python -c \"import torch, safetensors.torch as s; t = torch.load('pytorch_model.bin', weights_only=False); "
     "s.save_file({k: v.clone().contiguous() for k, v in t.items()}, 'model.safetensors', {'format': 'pt'})\""
@@ -36,6 +37,7 @@ def files(folder: Path) -> list[Path]:
     if name is None:
         raise StartError(_nothing(folder))
     if not name.endswith(".json"):
+        refuse_pointer(folder / name)
         return [folder / name]
     try:
         index = json.loads((folder / name).read_bytes())["weight_map"]
@@ -45,7 +47,15 @@ def files(folder: Path) -> list[Path]:
     for path in paths:
         if not path.is_file():
             raise StartError(f"{folder} lacks {path.name}, which {name} lists: copy it there.")
+        refuse_pointer(path)
     return paths
+
+
+def refuse_pointer(path: Path) -> None:
+    """Raises StartError: the file is what Git LFS keeps in its place."""
+    with path.open("rb") as file:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER:
+            raise StartError(f"{path} is only Git LFS's pointer to the file: fetch it with git lfs pull.")
 
 
 def read(folder: Path, device: str = "cpu") -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """Turns texts into token ids with the checkpoint's tokenizer."""
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +12,7 @@ import tokenizers
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from gpu_service import logs
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.errors import InstanceError, StartError
 from gpu_service.inputs import tokenizer
@@ -27,6 +29,8 @@ FEW_CHARACTERS = 4096  # tokenising them takes less time than another thread wou
 PREFIX_PER_TOKEN = 64
 SURPLUS = 128  # tokens beyond the maximum, so that cutting the prefix within a word cannot change the ids
 MOST_READ = 1 << 20  # characters of a text; the library panics on a single word of many millions
+
+logger = logging.getLogger(__name__)
 
 
 class TextInputs:
@@ -46,6 +50,11 @@ class TextInputs:
         known = self.tokenizer.get_vocab_size()
         self.vocabulary = min(vocabulary or known, known)
         self.is_partial = self.vocabulary < known
+        if self.is_partial:
+            logger.warning(
+                "the tokenizer has more tokens than the model knows; is it the one that the model was trained with?",
+                extra=logs.fields(model=checkpoint.entry.name, tokenizer=known, known=self.vocabulary),
+            )
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
         self.words = None

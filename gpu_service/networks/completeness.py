@@ -16,6 +16,11 @@ def refuse_missing(checkpoint: Checkpoint, names: Iterable[str]) -> None:
     if not missing:
         return
     listed = ", ".join(missing[:SHOWN]) + (f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else "")
+    if any("embeddings" in name for name in missing):
+        raise StartError(
+            f"{checkpoint.folder} lacks weights that its config.json describes ({listed}): "
+            "take the config.json and the weights that were saved together."
+        )
     architecture = (checkpoint.config.get("architectures") or ["model"])[0]
     if "classification" not in checkpoint.entry.task:
         raise StartError(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from gpu_service.checkpoints.registry import Entry, Registry
+from gpu_service.errors import InvalidRequest
 from gpu_service.inputs.instances import Kind
 from gpu_service.serving.model import Model
 from gpu_service.tasks.registry import TASKS
@@ -20,7 +21,10 @@ class Catalog:
 
         Raises:
             ModelNotFound
+            InvalidRequest: `invalid_parameters`, for a version without a name.
         """
+        if name is None and version is not None:
+            raise InvalidRequest("version requires a model.", "invalid_parameters")
         return None if name is None else self.find(name, version)
 
     def find(self, name: str, version: str | int | None = None) -> Model:

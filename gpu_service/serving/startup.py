@@ -21,14 +21,7 @@ from gpu_service.serving.metrics import Metrics
 from gpu_service.serving.model import Model
 from gpu_service.serving.service import Service
 from gpu_service.settings import Settings
-
-HEADS: dict[str, Task] = {  # by the ending of an architecture's name
-    "ForSequenceClassification": "text-classification",
-    "ForImageClassification": "image-classification",
-    "ForTokenClassification": "token-classification",
-    "ForObjectDetection": "object-detection",
-    "Model": "feature-extraction",
-}
+from gpu_service.tasks.task import trained_task
 
 logger = logging.getLogger(__name__)
 
@@ -155,8 +148,10 @@ def _task(folder: Path, uri: str) -> Task:
     if (folder / "modules.json").is_file():
         return "feature-extraction"
     entry = Entry(name="model", task="text-classification", source=str(folder))
-    architecture = str((checkpoint.Checkpoint(entry, folder).config.get("architectures") or [""])[0])
-    for ending, task in HEADS.items():
-        if architecture.endswith(ending):
-            return task
+    model = checkpoint.Checkpoint(entry, folder)
+    if task := trained_task(model):
+        return task
+    architecture = str((model.config.get("architectures") or [""])[0])
+    if architecture.endswith("Model"):
+        return "feature-extraction"
     raise StartError(f"The model at {uri} ({architecture or 'no architecture'}) is made for no task that is served.")

@@ -19,7 +19,7 @@ from gpu_service.networks import text
 from gpu_service.parameters import Parameters
 from gpu_service.tasks import images
 from gpu_service.tasks.predictions import Classification, Prediction
-from gpu_service.tasks.task import Inputs, Network, Task
+from gpu_service.tasks.task import Inputs, Network, Task, refuse_other_head
 
 FEW_LABELS = 64  # all their scores are copied from the device; of more labels only the best
 
@@ -36,6 +36,7 @@ class Classifier(Task):
     prediction = Classification
 
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
+        refuse_other_head(checkpoint)
         self.checkpoint = checkpoint
         self.labels = checkpoint.labels
         self.scoring = checkpoint.scoring

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
-from gpu_service.errors import InstanceError
+from gpu_service.errors import InstanceError, StartError
 from gpu_service.inputs.payloads import Payload
 from gpu_service.inputs.text import TextInputs
 from gpu_service.networks import text
@@ -29,6 +29,9 @@ class FeatureExtraction(Task):
     inputs: TextInputs
 
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
+        files = {path.name for path in checkpoint.folder.iterdir()}
+        if "preprocessor_config.json" in files and not files & {"tokenizer.json", "tokenizer_config.json"}:
+            raise StartError(f"{checkpoint.folder} is a model for images; feature-extraction embeds texts only.")
         self.labels: list[str] = []
         self.definition = SentenceTransformer.read(checkpoint)
         encoder = self.checkpoint = self.definition.encoder

@@ -10,11 +10,19 @@ from torch import Tensor
 
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
+from gpu_service.checkpoints.registry import Task as Name
 from gpu_service.errors import InstanceError, StartError
 from gpu_service.inputs.instances import Kind
 from gpu_service.inputs.payloads import Payload
 from gpu_service.parameters import Parameters
 from gpu_service.tasks.predictions import Prediction
+
+HEADS: dict[str, Name] = {  # by the ending of an architecture's name
+    "ForSequenceClassification": "text-classification",
+    "ForImageClassification": "image-classification",
+    "ForTokenClassification": "token-classification",
+    "ForObjectDetection": "object-detection",
+}
 
 
 class Network(Protocol):
@@ -76,11 +84,32 @@ class Task(ABC):
         """The prediction for an instance, of the row of its payload or those of its parts."""
 
 
+def trained_task(checkpoint: Checkpoint) -> Name | None:
+    """The task of the checkpoint's head by the name of its architecture; None if that says nothing."""
+    architecture = _architecture(checkpoint)
+    return next((task for ending, task in HEADS.items() if architecture.endswith(ending)), None)
+
+
+def refuse_other_head(checkpoint: Checkpoint) -> None:
+    """Raises StartError when the checkpoint has the head of another task."""
+    task = trained_task(checkpoint)
+    if task not in (None, checkpoint.entry.task):
+        raise StartError(_other_head(checkpoint) + f"set its task to {task}.")
+
+
 def check_head(checkpoint: Checkpoint, ending: str) -> None:
     """Raises StartError unless the checkpoint has the head that the ending of its architecture's name says."""
-    architecture = (checkpoint.config.get("architectures") or [""])[0]
-    if not architecture.endswith(ending):
-        raise StartError(
-            f"{checkpoint.folder} is a {architecture or 'model without an architecture'}, which cannot do "
-            f"{checkpoint.entry.task}: choose the task that it was trained for, or a model …{ending}."
-        )
+    if _architecture(checkpoint).endswith(ending):
+        return
+    task = trained_task(checkpoint)
+    remedy = f"set its task to {task}" if task else "choose the task that it was trained for"
+    raise StartError(_other_head(checkpoint) + f"{remedy}, or serve a model …{ending}.")
+
+
+def _other_head(checkpoint: Checkpoint) -> str:
+    architecture = _architecture(checkpoint) or "model without an architecture"
+    return f"{checkpoint.folder} is a {architecture}, which cannot do {checkpoint.entry.task}: "
+
+
+def _architecture(checkpoint: Checkpoint) -> str:
+    return str((checkpoint.config.get("architectures") or [""])[0])

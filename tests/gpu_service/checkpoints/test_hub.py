@@ -154,3 +154,11 @@ def test_a_folder_with_a_similar_name_is_suggested(hub: Hub, tmp_path: Path):
     (tmp_path / "mine" / "acmes").mkdir(parents=True)
     run = download(hub, tmp_path, HF_HUB_OFFLINE="1")
     assert "HF_HUB_OFFLINE forbids to download it. If a folder, such as 'acmes', is meant, write ./" in run.stderr
+
+
+def test_a_hub_that_cannot_be_reached_is_reported_in_one_sentence(hub: Hub, tmp_path: Path):
+    hub.server.server_close()
+    run = download(hub, tmp_path)
+    assert run.returncode == 1
+    assert "neither in the hub's cache nor can it be downloaded: the hub did not answer (" in run.stderr
+    assert "Traceback" not in run.stderr

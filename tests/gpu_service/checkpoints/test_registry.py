@@ -81,6 +81,15 @@ def test_versions_and_defaults():
         ({"version": "/2"}, "'version' must consist of"),
         ({"task": "text-clasification"}, "(did you mean 'text-classification'?); it must be one of text-class"),
         ({"task": "chat"}, "'task' is \"chat\"; it must be one of text-classification, token-classification"),
+        ({"task": "sentiment-analysis"}, "(did you mean 'text-classification'?)"),
+        ({"task": "ner"}, "(did you mean 'token-classification'?)"),
+        ({"parameters": 3}, "'parameters' must be an object with names and values, not 3"),
+        ({"parameters": {"topk": 3}}, "'topk' is not a parameter (did you mean top_k?)"),
+        ({"parameters": {"top_k": "3"}}, "top_k must be a whole number from 1 to 1000, not '3'"),
+        ({"parameters": {"labels": ["a"]}}, "labels does not apply to text-classification"),
+        ({"parameters": {"high_confidence": 0.9}}, "high_confidence must be in 'thresholds', not in 'parameters'"),
+        ({"thresholds": {"high": 0.9}}, "'high' is not a parameter; use one of high_confidence, requires_review"),
+        ({"thresholds": {"high_confidence": "0.9"}}, "high_confidence must be a number from 0 to 1, not '0.9'"),
         ({"task": ["a"]}, "'task' is [\"a\"]"),
         ({"source": 3}, "'source' must be a string, not 3"),
         ({"default": "yes"}, "'default' must be true or false, not \"yes\""),
@@ -95,6 +104,7 @@ def test_versions_and_defaults():
         ({"source": ""}, "the folder FOLDER has no config.json"),
         ({"source": "empty"}, "the folder FOLDER/empty has no config.json; save a model there with save_pretrained"),
         ({"source": "moods/1/config.json"}, "is a file; name the folder"),
+        ({"source": "moods"}, "the folder FOLDER/moods has no config.json; there are models in 1, 2"),
         ({"source": "moods/1", "revision": "main"}, "'revision' is for models of the hub"),
         ({"source": "gs://bucket/a", "revision": "1"}, "'revision' is for models of the hub"),
     ],
@@ -147,6 +157,7 @@ def test_two_defaults_for_a_task_are_reported(models: Path):
         ('{"p": [{"name": "a", "name": "b"}]}', "the key 'name' occurs twice in one object"),
         ("[]", "must map profiles to lists of models"),
         (f"[{json.dumps(GOOD)}]", "must map profiles to lists of models"),
+        (json.dumps(GOOD), "must map profiles to lists of models"),
         ("{}", "must map profiles to lists of models"),
         ("3", "must map profiles to lists of models"),
         ('{"p": []}', "the profile 'p' must be a list of at least one model"),
@@ -166,7 +177,7 @@ def test_a_file_of_another_shape_is_reported(models: Path, content: str, said: s
 def test_a_missing_file_is_reported(tmp_path: Path):
     with pytest.raises(StartError, match=r"There is no file .*models\.json; MODELS "):
         registry.load(tmp_path / "models.json", None)
-    with pytest.raises(StartError, match=r"cannot be read as models\.json: Is a directory"):
+    with pytest.raises(StartError, match=r"cannot be read as models\.json: Is a directory; MODELS is"):
         registry.load(tmp_path, None)
 
 

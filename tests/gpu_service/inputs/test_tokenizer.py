@@ -142,6 +142,13 @@ def test_a_text_without_tokens_and_an_unknown_token_fail_alone(tmp_path: Path):
     assert (unknown.code, "'<new>'" in unknown.message) == ("invalid_text", True)
 
 
+def test_a_tokenizer_of_more_tokens_than_the_model_knows_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    TextInputs(checkpoint(tmp_path, "gpt2", "gpt2"), 8, 403)
+    assert caplog.messages == []
+    TextInputs(checkpoint(tmp_path, "gpt2", "gpt2"), 8, 402)
+    assert "is it the one that the model was trained with?" in caplog.text
+
+
 @pytest.mark.parametrize("file", ["tokenizer.json", "tokenizer_config.json"])
 def test_a_damaged_file_prevents_the_start(tmp_path: Path, file: str):
     source = checkpoint(tmp_path, "bert", "bert")

@@ -349,7 +349,11 @@ def packed_variants(architecture: str, kind: str, tokenizer: str, options: dict[
             r"lacks weights of a classifier \(.*classifier",
             model_class="AutoModelForMaskedLM",
         ),
-        made("a token classifier", "lacks weights of a classifier", model_class="AutoModelForTokenClassification"),
+        made(
+            "a token classifier",
+            r"cannot do text-classification: set its task to token-classification\.",
+            model_class="AutoModelForTokenClassification",
+        ),
         made("an encoder alone", r"lacks weights of a classifier \(classifier", model_class="AutoModel"),
         made(
             "a head that is missing its bias",

@@ -80,6 +80,47 @@ def test_a_model_that_cannot_be_served_is_named(tmp_path: Path, folder: Callable
         startup.load(read(["--device", "cpu"], {"MODELS": str(tmp_path / "models.json")}))
 
 
+@pytest.mark.parametrize(
+    ("name", "task", "said"),
+    [
+        (
+            "vit",
+            "text-classification",
+            "ViTForImageClassification, which cannot do text-classification: set its task to",
+        ),
+        ("vit", "feature-extraction", "is a model for images; feature-extraction embeds texts only."),
+        ("distilbert", "image-classification", "set its task to text-classification."),
+        ("distilbert", "token-classification", "set its task to text-classification, or serve a model …ForTokenClass"),
+    ],
+)
+def test_a_model_of_another_task_is_refused_with_its_task(
+    tmp_path: Path, folder: Callable[[str], Path], name: str, task: str, said: str
+):
+    entries = [{"name": "mine", "task": task, "source": str(folder(name))}]
+    (tmp_path / "models.json").write_text(json.dumps({"p": entries}))
+    with pytest.raises(StartError) as refusal:
+        startup.load(read(["--device", "cpu"], {"MODELS": str(tmp_path / "models.json")}))
+    assert said in refusal.value.message
+
+
+def test_weights_of_another_model_are_refused_without_advice_on_the_head(tmp_path: Path, folder: Callable[[str], Path]):
+    shutil.copytree(folder("distilbert"), tmp_path / "a")
+    shutil.copy(folder("vit") / "model.safetensors", tmp_path / "a")
+    (tmp_path / "models.json").write_text('{"p": [{"name": "a", "task": "text-classification", "source": "a"}]}')
+    with pytest.raises(StartError, match=r"take the config\.json and the weights that were saved together\."):
+        startup.load(read(["--device", "cpu"], {"MODELS": str(tmp_path / "models.json")}))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_a_pointer_of_git_lfs_is_refused_with_the_remedy(tmp_path: Path, folder: Callable[[str], Path], name: str):
+    shutil.copytree(folder("distilbert"), tmp_path / "a")
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 268000000\n"
+    (tmp_path / "a" / name).write_text(pointer)
+    (tmp_path / "models.json").write_text('{"p": [{"name": "a", "task": "text-classification", "source": "a"}]}')
+    with pytest.raises(StartError, match=f"{name} is only Git LFS's pointer to the file: fetch it with git lfs pull"):
+        startup.load(read(["--device", "cpu"], {"MODELS": str(tmp_path / "models.json")}))
+
+
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
     """A hub cache for `HF_HOME`, with one repository that has no files yet."""

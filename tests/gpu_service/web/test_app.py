@@ -155,6 +155,13 @@ def test_each_instance_goes_to_the_default_model_of_its_task(client):
     assert body["model"]["name"] == "shapes"
 
 
+@pytest.mark.parametrize("body", [{"instances": ["dull"]}, {"text": "dull"}])
+def test_a_version_without_a_model_is_refused(client, body: dict[str, Any]):
+    answer = client.post("/predict", {**body, "version": "1"})
+    assert answer.status_code == 400
+    assert answer.json()["error"] == {"code": "invalid_parameters", "message": "version requires a model."}
+
+
 def test_a_bad_instance_fails_alone(client):
     instances: list[Any] = [
         {"text": "good"},
