@@ -46,7 +46,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     score_columns: Annotated[bool, _for(*CLASSIFICATION, description="true or false")] = False
     labels: Annotated[
         list[Annotated[str, Meta(min_length=1, max_length=256)]],
-        _for(ZERO_SHOT, min_length=1, max_length=100, description="a list of 1 to 100 labels"),
+        _for(ZERO_SHOT, min_length=1, max_length=100, description="a list of 1 to 100 labels of up to 256 characters"),
     ] = []
     multi_label: Annotated[bool, _for(ZERO_SHOT, description="true or false")] = False
     hypothesis_template: Annotated[

@@ -102,7 +102,7 @@ def test_every_row_is_returned_once_and_in_order(
     assert header == ["number", "review", "label", "score", "error", "truncated"]
     assert first[1] == first[2]
     assert records == [
-        [str(number), cell, *([cell.strip(), "0.75", "", ""] if cell.strip() else ["", "", "empty", ""])]
+        [str(number), cell, *([cell, "0.75", "", ""] if cell.strip() else ["", "", "empty", ""])]
         for number, cell in table
     ]
     assert document["data"]["records"] == len(table) + 1
