@@ -216,7 +216,7 @@ class ShardPrediction:
             content.seek(len(data))
             storage.write(uri, content, 0, {}, "application/json")
         if storage.index(uri) != data:
-            raise StorageFailed("The model's labels have changed since the batch's first shard; replay the batch.")
+            raise StorageFailed("The model's labels have changed since the first shard; upload the input again.")
 
     def _totals(self) -> Summary:
         model = self._model_used or self.service.catalog.first()
