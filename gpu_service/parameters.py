@@ -3,6 +3,7 @@
 A value of the request takes precedence over the model's in models.json, and that over the deployment's.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
@@ -25,6 +26,7 @@ LIMITS = ("high_confidence", "requires_review")  # of a score, in models.json un
 OF_REQUESTS = ("score_columns",)  # of a request alone, neither a default nor an instance's own
 MAX_TOKENS = 4096
 SIMILAR = 0.85  # of a misspelt name
+BETWEEN_PAIRS = re.compile(r",(?=\s*[A-Za-z_-]+\s*=)")  # other commas belong to a value
 
 
 def _for(*tasks: str, defaults: Mapping[str, Any] | None = None, **constraints: Any) -> Meta:
@@ -46,7 +48,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     score_columns: Annotated[bool, _for(*CLASSIFICATION, description="true or false")] = False
     labels: Annotated[
         list[Annotated[str, Meta(min_length=1, max_length=256)]],
-        _for(ZERO_SHOT, min_length=1, max_length=100, description="a list of 1 to 100 labels"),
+        _for(ZERO_SHOT, min_length=1, max_length=100, description="a list of 1 to 100 labels of up to 256 characters"),
     ] = []
     multi_label: Annotated[bool, _for(ZERO_SHOT, description="true or false")] = False
     hypothesis_template: Annotated[
@@ -118,7 +120,8 @@ def of_deployment(environ: Mapping[str, str]) -> Parameters:
     Raises:
         StartError
     """
-    pairs = [pair.partition("=") for pair in environ.get("PARAMETERS", "").split(",") if pair.strip()]
+    parts = (part.strip(" ,") for part in BETWEEN_PAIRS.split(environ.get("PARAMETERS", "")))
+    pairs = [part.partition("=") for part in parts if part]
     try:
         allowed = [name for name in FIELDS if name not in ("max_length", *OF_REQUESTS)]
         requested = {name.strip(): _checked(name.strip(), _decoded(text), allowed) for name, _, text in pairs}

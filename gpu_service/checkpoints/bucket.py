@@ -95,7 +95,7 @@ def _listing(uri: str) -> list[File]:
     if not blobs:
         raise StartError(f"There are no objects under {uri}.")
     found = [File(name, blobs[name]) for name in files.needed(blobs)]
-    if not any(file.name == "config.json" for file in found):
+    if not files.are_of_model([file.name for file in found]):
         raise StartError(f"{uri} has no config.json; copy a folder there that save_pretrained wrote.")
     for file in found:
         if file.blob.content_encoding:

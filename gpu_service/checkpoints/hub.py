@@ -29,7 +29,7 @@ def download(repository: str, revision: str | None) -> Path:
         try:
             names = _cached(repository, revision) if offline else _needed(repository, revision)
             snapshot = snapshot_download(repository, revision=revision, allow_patterns=names, local_files_only=offline)
-            if (Path(snapshot) / "config.json").is_file():
+            if files.are_of_model([path.name for path in Path(snapshot).iterdir()]):
                 return Path(snapshot)
             reason = "it has no config.json"
         except LocalEntryNotFoundError as error:

@@ -65,7 +65,7 @@ def write(folder: Path) -> Path:
     """Writes the manifest of a folder's needed files, in place of an earlier one. Raises StartError."""
     present = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     names = [name for name in files.needed(present) if name != files.MANIFEST]
-    if "config.json" not in names:
+    if not files.are_of_model(names):
         raise StartError(f"The folder {folder} has no config.json.")
     listed = {name: _File((folder / name).stat().st_size, _sha256(folder / name)) for name in sorted(names)}
     path = folder / files.MANIFEST

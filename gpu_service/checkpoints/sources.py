@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from gpu_service import storage
+from gpu_service.checkpoints import files
 from gpu_service.errors import StartError
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
@@ -57,9 +58,9 @@ def locate(source: str, models: Path | str) -> Source:
 
 
 def _folder(source: str, path: Path) -> Folder:
-    if (path / "config.json").is_file():
-        return Folder(path)
     if path.is_dir():
+        if files.are_of_model([child.name for child in path.iterdir()]):
+            return Folder(path)
         raise StartError(f"the folder {path} has no config.json; {_model_below(path)}")
     if path.is_file():
         raise StartError(f"the source {source!r} is a file; name the folder that save_pretrained wrote")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from gpu_service import parameters
 from gpu_service.errors import (
@@ -38,7 +39,8 @@ MAX_ACTIVE = 16  # shards in progress
 SUSPICIOUS_FAILURES = 16  # records on which the model fails
 WINDOWS_AHEAD = 4  # between reading and writing
 SPOOL_BYTES = 8 << 20  # of output in memory; more goes to disk
-MAX_CODES = 32  # in a summary, since an object's metadata holds 8 KiB
+SUMMARY_BYTES = 6 << 10  # of the 8 KiB that an object's metadata holds
+MAX_CODES = 32  # in a summary
 OTHER = "other"
 CONTENT_TYPES = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
 
@@ -64,7 +66,7 @@ class ShardPrediction:
         self.shard = shard
         self.model = model
         self.requested = requested
-        self.labels = model.labels if model and requested.get("score_columns") else ()
+        self.labels = list(dict.fromkeys(model.labels)) if model and requested.get("score_columns") else []
         self.was_finished = False
         self._records = 0
         self._failed: Counter[str] = Counter()
@@ -191,7 +193,7 @@ class ShardPrediction:
         """Creates or replaces the output, unless a concurrent attempt has just written the same."""
         generation = int(target.generation or 0)
         summary = self._totals()
-        metadata = {**self._identity(source), "shard-summary": msgspec.json.encode(summary).decode()}
+        metadata = {**self._identity(source), "shard-summary": _kept(summary)}
         content_type = CONTENT_TYPES[self.shard.format]
         write = self.service.storage.write
         try:
@@ -214,7 +216,7 @@ class ShardPrediction:
             content.seek(len(data))
             storage.write(uri, content, 0, {}, "application/json")
         if storage.index(uri) != data:
-            raise StorageFailed("The model's labels have changed since the batch's first shard; replay the batch.")
+            raise StorageFailed("The model's labels have changed since the first shard; upload the input again.")
 
     def _totals(self) -> Summary:
         model = self._model_used or self.service.catalog.first()
@@ -248,6 +250,15 @@ def _counts(prepared: Sequence[Prepared], results: Sequence[Outcome]) -> Counter
 
 def _next(unread: Iterator[Window]) -> Window | None:
     return next(unread, None)
+
+
+def _kept(summary: Summary) -> str:
+    """As JSON; without the parameters that are lists and texts if it would be too long with them."""
+    text = msgspec.json.encode(summary).decode()
+    if len(text.encode()) <= SUMMARY_BYTES:
+        return text
+    short = {name: value for name, value in summary.parameters.items() if not isinstance(value, list | str)}
+    return msgspec.json.encode(replace(summary, parameters=short)).decode()
 
 
 def _summary(text: str) -> Summary | None:

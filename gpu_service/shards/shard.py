@@ -27,8 +27,8 @@ class Shard(msgspec.Struct):
 class Summary(msgspec.Struct):
     """What the metadata of a finished output keeps.
 
-    `failed` counts records by error code; `columns` are those that a CSV has after the row's own.
     `failed` counts records by error code; `high_confidence` and `requires_review` those beyond these limits.
+    `columns` are those that a CSV has after the row's own.
     """
 
     records: int

@@ -65,7 +65,7 @@ class Classifier(Task):
         return [Row(row[:half], [int(label) for label in row[half:]]) for row in copied.tolist()]
 
     def is_finite(self, row: Row) -> bool:
-        return math.isfinite(row.scores[0])
+        return math.isfinite(row.scores[0]) and math.isfinite(row.scores[-1])  # in falling order, NaN first
 
     def predict(self, rows: Sequence[Row], payload: Payload, parameters: Parameters) -> Prediction:
         (row,) = rows

@@ -17,6 +17,7 @@ from gpu_service.inputs.decoding import decoded
 from gpu_service.inputs.instances import Kind
 from gpu_service.inputs.payloads import Payload
 from gpu_service.networks.detector import BOX, Detector
+from gpu_service.networks.pretrained import first_line
 from gpu_service.parameters import Parameters
 from gpu_service.tasks.predictions import Box, DetectedObject, Detection
 from gpu_service.tasks.task import Task, check_head
@@ -31,8 +32,8 @@ class ObjectDetection(Task):
     inputs: "DetectionInputs"
 
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
+        checkpoint.check()
         check_head(checkpoint, "ForObjectDetection")
-        self.names: dict[str, str] = checkpoint.config.get("id2label") or {}
         self.checkpoint = checkpoint
         self.labels = checkpoint.labels
         self.network = Detector(checkpoint, device)
@@ -57,9 +58,7 @@ class ObjectDetection(Task):
             target_sizes=torch.tensor([payload.context]),
         )
         objects = [
-            DetectedObject(
-                self.names.get(str(label), f"LABEL_{label}"), score, Box(**dict(zip(CORNERS, box, strict=True)))
-            )
+            DetectedObject(self.labels[label], score, Box(**dict(zip(CORNERS, box, strict=True))))
             for score, label, box in zip(
                 found["scores"].tolist(), found["labels"].tolist(), found["boxes"].int().tolist(), strict=True
             )
@@ -77,9 +76,14 @@ class DetectionInputs:
 
         try:
             self.processor: Any = AutoImageProcessor.from_pretrained(checkpoint.folder, local_files_only=True)
-        except (OSError, ValueError, ImportError) as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise StartError(f"The image processor of {checkpoint.folder} cannot be loaded: {reason}") from error
+        except Exception as error:  # its settings may be wrong in any way
+            reason = first_line(error)
+            raise StartError(f"{checkpoint.folder}: transformers cannot use its image processor: {reason}.") from error
+        if not hasattr(self.processor, "post_process_object_detection"):
+            raise StartError(
+                f"{checkpoint.folder} has the image processor {type(self.processor).__name__}, which finds no objects: "
+                "copy the preprocessor_config.json of the model that this one was trained from."
+            )
 
     def payloads(self, images: Sequence[bytes]) -> list[Payload | InstanceError]:
         """Each image's payload or error."""

@@ -135,7 +135,7 @@ class TokenInputs(LocatedTextInputs):
         text = checked(text)
         encoding = self.encoding(text)
         tokens = [
-            self._token(text, index, encoding.ids[index], encoding.tokens[index], *encoding.offsets[index])
+            self._token(text, index, encoding.ids[index], *encoding.offsets[index])
             for index, is_special in enumerate(encoding.special_tokens_mask)
             if not is_special
         ]
@@ -150,9 +150,9 @@ class TokenInputs(LocatedTextInputs):
         except InstanceError as error:
             return error
 
-    def _token(self, text: str, index: int, number: int, word: str, start: int, end: int) -> Token:
+    def _token(self, text: str, index: int, number: int, start: int, end: int) -> Token:
         """Without a prefix of subwords, a token that no space precedes continues a word."""
-        part = text[start:end]
+        word, part = self.tokenizer.id_to_token(number) or "", text[start:end]
         if number == self._unknown:
             return Token(index, part, start, end, is_subword=False)
         if self._has_prefix:

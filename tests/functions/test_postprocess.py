@@ -120,6 +120,14 @@ def test_quality_is_that_of_the_least_certain_prediction(
     assert quality == {"confidence": min(scores), "high_confidence": high, "requires_review": review}
 
 
+def test_a_document_has_requested_parameters_that_the_answer_leaves_out(cloud: Cloud, postprocess: FlaskClient) -> None:
+    requested = argument(cloud) | {"parameters": {"labels": ["a", "b"], "max_length": 9000}}
+    concluded(
+        postprocess, {"argument": requested, "prediction": prediction(GOOD) | {"parameters": {"max_length": 512}}}
+    )
+    assert cloud.only_document()["parameters"] == {"labels": ["a", "b"], "max_length": 512}
+
+
 @pytest.mark.parametrize(("high_confidence", "requires_review"), [(0.9, 0.5), (0.95, 0.94), (0, 1)])
 def test_the_limits_of_confidence_come_with_the_answer(
     cloud: Cloud, postprocess: FlaskClient, high_confidence: float, requires_review: float

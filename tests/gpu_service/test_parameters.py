@@ -71,6 +71,13 @@ def test_the_request_precedes_the_model_and_that_the_deployment():
     assert parameters.of_deployment({}) == DEFAULTS
 
 
+def test_a_value_of_the_deployment_may_contain_commas():
+    pairs = 'labels=["a", "b=c"], hypothesis_template=In short, it is {}.,top_k=3,'
+    assert parameters.of_deployment({"PARAMETERS": pairs}) == Parameters(
+        labels=["a", "b=c"], hypothesis_template="In short, it is {}.", top_k=3
+    )
+
+
 def test_no_model_reads_more_tokens_than_the_deployment_allows():
     model = parameters.of_model(Parameters(max_length=64), "text-classification", {"max_length": 128}, {})
     assert model.max_length == 64

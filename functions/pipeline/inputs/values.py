@@ -1,12 +1,14 @@
 """Checks of a parameter's value: each converts a valid one, and describes which are valid."""
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 MAX_DIGITS = 32  # of a number in a string
+UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # categories: controls, surrogates, separators of lines; not joiners and spaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,9 @@ def short(length: int, description: str) -> Check:
     """A string of at most `length` characters, kept as it is."""
 
     def convert(value: object) -> str:
-        if not isinstance(value, str) or not 0 < len(value) <= length or not value.isprintable():
+        if not isinstance(value, str) or not 0 < len(value) <= length:
+            raise ValueError
+        if any(unicodedata.category(character) in UNPRINTABLE for character in value):
             raise ValueError
         return value
 
@@ -84,7 +88,7 @@ def words(most: int, length: int) -> Check:
             raise ValueError
         return [word(part) for part in parts]
 
-    return Check(convert, f"a list of 1 to {most} labels")
+    return Check(convert, f"a list of 1 to {most} labels of up to {length} characters")
 
 
 def _number(value: object) -> int | float:

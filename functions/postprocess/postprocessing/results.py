@@ -45,7 +45,7 @@ def of_prediction(settings: Settings, job: Job, lineage: Lineage, answer: Fields
         status="partial" if errors else "succeeded",
         model=_model(answer.get("model")),
         confidence=_confidence(predictions),
-        parameters={**_read_here(job), **(answer.get("parameters") or {})},
+        parameters={**_requested(job), **(answer.get("parameters") or {})},
         gpu_usd_per_second=settings.gpu_usd_per_second,
     )
 
@@ -110,15 +110,15 @@ def of_batch(deployment: Deployment, job: Job, lineage: Lineage, answer: Fields)
         status="partial" if errors else "succeeded",
         model=_model(summary.model),
         confidence=None,
-        parameters={**_read_here(job), **summary.parameters},
+        parameters={**_requested(job), **batch.parameters, **summary.parameters},
         gpu_usd_per_second=deployment.settings.gpu_usd_per_second,
     )
     return document, staged
 
 
-def _read_here(job: Job) -> Fields:
-    """The parameters that preprocess has applied."""
-    return parameters.of_reader("preprocess", job.parameters)
+def _requested(job: Job) -> Fields:
+    """The parameters of the input itself; a shard's summary may leave long ones out."""
+    return {**parameters.of_reader("preprocess", job.parameters), **parameters.of_reader("gpu_service", job.parameters)}
 
 
 def _data(output: "Bucket", job: Job, staged: str, records: int, errors: Mapping[str, int]) -> Fields:

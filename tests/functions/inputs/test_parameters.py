@@ -24,6 +24,7 @@ GOOD: list[tuple[str, Any, Any]] = [
     ("aggregation", "first", "first"),
     ("labels", ["joy", "bad news"], ["joy", "bad news"]),
     ("labels", " joy, bad news ", ["joy", "bad news"]),
+    ("labels", ["می\u200cخواهم", "👩\u200d🔬", "prix\u00a0?"], ["می\u200cخواهم", "👩\u200d🔬", "prix\u00a0?"]),
     ("multi_label", " True", True),
     ("multi_label", False, False),
     ("hypothesis_template", "It is about {}.", "It is about {}."),
@@ -42,7 +43,22 @@ BAD: list[tuple[str, Any]] = [
     *(("interval_width", value) for value in ("nan", 1, "wide", None, True)),
     ("decimal", ";"),
     *(("aggregation", value) for value in ("last", "", 7)),
-    *(("labels", value) for value in ([], "", ["joy", ""], "joy,,bad", [7], {"a": 1}, ["x" * 257], ["x"] * 101)),
+    *(
+        ("labels", value)
+        for value in (
+            [],
+            "",
+            ["joy", ""],
+            "joy,,bad",
+            [7],
+            {"a": 1},
+            ["a\nb"],
+            ["a\x00"],
+            ["\ud800"],
+            ["x" * 257],
+            ["x"] * 101,
+        )
+    ),
     *(("multi_label", value) for value in ("yes", 1, None)),
     *(("hypothesis_template", value) for value in ("no place", "", 7, "{} " * 500)),
     *(("threshold", value) for value in (-0.1, 1.1, float("nan"), float("inf"), 10**400, True, "", "0x1", "nan")),

@@ -64,6 +64,16 @@ def test_the_needed_files_are_downloaded_byte_for_byte(model: Folder):
     }
 
 
+def test_a_model_may_have_a_folder_for_each_of_its_modules(gcs: storage.Client):
+    folder = Folder(gcs, "models/of-modules")
+    files = {"modules.json": b"[]", "0_Transformer/config.json": CONFIG, "0_Transformer/model.safetensors": WEIGHTS}
+    for name, data in files.items():
+        folder.write(name, data)
+    copy = bucket.download(folder.uri)
+    assert content(copy) == files
+    assert manifest.write(copy).is_file()
+
+
 def test_a_second_start_downloads_nothing(model: Folder, downloads: Any):
     copy = bucket.download(model.uri)
     assert len(downloads.downloads) == 4

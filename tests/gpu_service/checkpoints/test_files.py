@@ -30,6 +30,11 @@ def test_modules_of_sentence_transformers_are_needed():
     )
 
 
+def test_each_module_has_a_format_of_the_weights_of_its_own():
+    needed = ["model.safetensors", "2_Dense/pytorch_model.bin", "3_Dense/model.safetensors"]
+    assert files.needed([*BASICS, *needed, "pytorch_model.bin", "3_Dense/pytorch_model.bin"]) == [*needed, *BASICS]
+
+
 def test_the_rest_of_a_repository_is_not_needed():
     rest = [
         "README.md", ".gitattributes", "onnx/model.onnx", "onnx/config.json", "openvino/openvino_model.bin",

@@ -1,6 +1,7 @@
 """Parity of the plain torch networks with transformers' own."""
 
 import io
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from gpu_service.networks.padded import PaddedClassifier
 from gpu_service.networks.resnet import ResidualClassifier
 from gpu_service.networks.vit import VisionClassifier
 from gpu_service.serving.model import Model
+from gpu_service.tasks.classification import Row
 
 NETWORKS = {
     "distilbert": PackedClassifier,
@@ -101,3 +103,12 @@ def test_an_image_is_prepared_as_the_checkpoint_specifies(load: Callable[[str], 
     payload = load("vit").inputs.payload(encoded.getvalue())
     assert payload.data.shape == (32, 32, 3)
     assert payload.data[16, 16].tolist() == [10, 200, 30]
+
+
+@pytest.mark.parametrize("scores", [[math.nan, 1.0], [math.inf, 1.0], [1.0, -math.inf]])
+def test_values_of_a_regression_that_are_not_finite_are_no_prediction(
+    scores: list[float], load: Callable[[str], Model]
+):
+    task = load("bert").task
+    assert task.is_finite(Row([1.0, -1.0], [0, 1]))
+    assert not task.is_finite(Row(scores, [0, 1]))

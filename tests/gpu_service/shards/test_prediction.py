@@ -329,6 +329,22 @@ def test_score_columns_hold_the_score_of_every_label(client, gcs: storage.Client
         assert scores[row[1]] == float(row[2])
 
 
+def test_labels_of_one_name_share_a_score_column(
+    client, gcs: storage.Client, put: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+):
+    text, names = "a good film", ["crane", "heron", "crane"]
+    body = {"input": put("cranes/0.jsonl", json.dumps({"text": text, "row": []})), "format": "csv", "model": "moods"}
+    body |= {"output": "gs://work/shards/cranes/0.out.csv", "labels": "gs://work/shards/cranes/labels.json"}
+    scores = client.post("/predict", {"text": text, "model": "moods"}).json()["predictions"][0]["scores"]
+    monkeypatch.setattr(client.app.service.catalog.find("moods").task, "labels", names)
+    monkeypatch.setattr(client.app.service.catalog.find("moods"), "labels", names)
+    assert client.post("/predict-shard", {**body, "parameters": {"score_columns": True}}).status_code == 200
+    assert json.loads(content(gcs, body["labels"])) == ["crane", "heron"]
+    ((_, _, _, _, crane, heron),) = rows(content(gcs, body["output"]))
+    assert float(crane) == pytest.approx(max(scores["LABEL_0"], scores["LABEL_2"]), abs=1e-5)
+    assert float(heron) == pytest.approx(scores["LABEL_1"], abs=1e-5)
+
+
 def test_shards_of_a_batch_have_the_same_score_columns(client, gcs: storage.Client, put: Callable[..., str]):
     labels = put("changed/labels.json", '["LABEL_1","LABEL_0"]')
     body = {"input": put("changed/1.jsonl", '{"text": "a film", "row": []}'), "labels": labels, "model": "moods"}

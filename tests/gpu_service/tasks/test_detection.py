@@ -1,7 +1,9 @@
 """Object detection finds what transformers' pipeline finds, in pixels of the uploaded image."""
 
 import io
+import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForObjectDetection, ObjectDetectionPipeline
 
-from gpu_service.errors import InstanceError
+from gpu_service.errors import InstanceError, StartError
 from tests.gpu_service.tasks import checkpoints
 from tests.gpu_service.tasks.predicting import together
 
@@ -71,3 +73,22 @@ def test_images_that_cannot_be_read_fail_alone(tmp_path: Path):
         "unsupported_size",
     ]
     assert not isinstance(found[3], InstanceError)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("config.json", {"auto_map": {"AutoModel": "own.Model"}}, "names code of its own"),
+        ("config.json", {"quantization_config": {"quant_method": "gptq"}}, r"is quantised \(gptq\)"),
+        ("adapter_config.json", {"peft_type": "LORA"}, "has an adapter"),
+        ("preprocessor_config.json", {"image_processor_type": "ViTImageProcessor"}, "which finds no objects: copy"),
+        ("preprocessor_config.json", {"image_processor_type": 7}, "cannot use its image processor"),
+    ],
+)
+def test_a_checkpoint_that_would_not_answer_as_trained_is_refused(
+    name: str, settings: dict[str, Any], message: str, tmp_path: Path
+):
+    path = checkpoints.detector(tmp_path, "yolos") / name
+    path.write_text(json.dumps({**(json.loads(path.read_text()) if path.exists() else {}), **settings}))
+    with pytest.raises(StartError, match=message):
+        checkpoints.load(tmp_path, "object-detection")

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from transformers import AutoModelForTokenClassification, AutoTokenizer, TokenClassificationPipeline
+from transformers import AddedToken, AutoModelForTokenClassification, AutoTokenizer, TokenClassificationPipeline
 
 from gpu_service.errors import StartError
 from gpu_service.networks.bert import PackedTagger
@@ -41,6 +41,22 @@ def test_a_batch_has_the_entities_of_the_pipeline(pair: Pair, strategy: str):
         assert [_rest(entity) for entity in entities] == [_rest(entity) for entity in expected]
         assert [entity["score"] for entity in entities] == pytest.approx([e["score"] for e in expected], abs=1e-4)
         assert all(type(entity.score) is float for entity in prediction.entities)
+
+
+@pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")
+def test_a_special_token_in_the_text_has_no_space_of_the_text(tmp_path: Path):
+    folder = checkpoints.tagger(tmp_path, "roberta")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"mask_token": AddedToken("<mask>", lstrip=True)})
+    tokenizer.save_pretrained(folder)
+    pipeline = TokenClassificationPipeline(
+        model=AutoModelForTokenClassification.from_pretrained(folder).eval(), tokenizer=tokenizer
+    )
+    text = "the <mask> was new"
+    (prediction,) = together(checkpoints.load(folder, "token-classification"), [text], aggregation="none")
+    expected = pipeline(text, aggregation_strategy="none", ignore_labels=["O"])
+    assert "<mask>" in [entity["word"] for entity in expected]
+    assert [entity.word for entity in prediction.entities] == [entity["word"] for entity in expected]
 
 
 def test_offsets_refer_to_the_text_and_a_long_one_is_marked_as_cut(pair: Pair):

@@ -157,3 +157,14 @@ def test_no_number_leaves_that_json_lacks(of_tasks: Any):
 def _rounded(value: Any) -> Any:
     """Batches of other sizes round differently."""
     return json.loads(json.dumps(value), parse_float=lambda text: round(float(text), 3) + 0.0)
+
+
+def test_a_shards_metadata_have_room_for_any_labels(of_tasks: Any, gcs: storage.Client):
+    labels = [f"{n:03} {'x' * 200}" for n in range(100)]
+    gcs.bucket("work").blob("shards/labels.jsonl").upload_from_string('{"text": "joy"}')
+    body = {"input": "gs://work/shards/labels.jsonl", "output": "gs://work/shards/labels.out.jsonl", "model": ZERO}
+    answer = of_tasks.post("/predict-shard", json={**body, "parameters": {"labels": labels, "multi_label": True}})
+    assert answer.json()["parameters"]["labels"] == labels
+    metadata = gcs.bucket("work").get_blob("shards/labels.out.jsonl").metadata
+    assert sum(len(key.encode()) + len(value.encode()) for key, value in metadata.items()) < 8 * 1024
+    assert json.loads(metadata["shard-summary"])["parameters"]["multi_label"] is True
