@@ -220,9 +220,9 @@ variable "min_instances" {
 }
 
 variable "max_instances" {
-  description = "Maximum number of GPU instances; a new project's quota is often 3."
+  description = "Maximum number of GPU instances; two fit a new project's quotas of GPUs, CPUs and memory."
   type        = number
-  default     = 3
+  default     = 2
 
   validation {
     condition     = can(regex("^[1-9][0-9]{0,2}$", var.max_instances))
@@ -242,9 +242,9 @@ variable "timeout_seconds" {
 }
 
 variable "job_tasks" {
-  description = "Concurrent tasks of the GPU job, each with a GPU; a new project's quota is often 3."
+  description = "Concurrent tasks of the GPU job, each with a GPU; two fit a new project's quotas."
   type        = number
-  default     = 3
+  default     = 2
 
   validation {
     condition     = can(regex("^[1-9][0-9]{0,2}$", var.job_tasks))

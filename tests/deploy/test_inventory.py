@@ -238,6 +238,50 @@ def test_claims_and_outcomes_outlive_every_event_that_is_handled_without_a_look_
         assert outcomes.REMEMBERED + longest_delay + clocks_differ < timedelta(days=days)
 
 
+NEW_PROJECT = {"cpu": 20.0, "gib": 40.0}  # Cloud Run's quotas of a region
+
+
+def gib(memory: str) -> float:
+    return int(memory[:-2]) / {"Gi": 1, "Mi": 1024}[memory[-2:]]
+
+
+def needs(system: inventory.Inventory) -> dict[str, dict[str, float]]:
+    """What each entry takes of the quotas at its maximum."""
+    most = {name: (function, function["max_instances"]) for name, function in system["functions"].items()}
+    most["gpu-service"] = (system["gpu_service"], system["gpu_service"]["max_instances"])
+    most["gpu-job"] = (system["gpu_job"], system["gpu_job"]["parallelism"])
+    return {name: {"cpu": run["cpu"] * n, "gib": gib(run["memory"]) * n} for name, (run, n) in most.items()}
+
+
+class TestANewProjectsQuotas:
+    @pytest.mark.parametrize("quota", NEW_PROJECT)
+    def test_every_entry_fits(self, quota: str):
+        assert {name: need for name, need in needs(SYSTEM).items() if need[quota] > NEW_PROJECT[quota]} == {}
+
+    @pytest.mark.parametrize("quota", NEW_PROJECT)
+    @pytest.mark.parametrize("without", ["gpu-job", "gpu-service"])
+    def test_the_functions_fit_together_with_the_gpu_service_or_with_the_job(self, quota: str, without: str):
+        assert sum(need[quota] for name, need in needs(SYSTEM).items() if name != without) <= NEW_PROJECT[quota]
+
+    def test_the_gpus_fit_into_the_first_grant(self):
+        assert SYSTEM["gpu_service"]["max_instances"] == SYSTEM["gpu_job"]["tasks"] == 2
+        assert not SYSTEM["gpu_service"]["zonal_redundancy"]
+        assert not SYSTEM["gpu_job"]["zonal_redundancy"]
+
+    def test_the_documented_totals_are_those_of_the_inventory(self):
+        total = {
+            quota: sum(need[quota] for name, need in needs(SYSTEM).items() if name != "gpu-job")
+            for quota in NEW_PROJECT
+        }
+        assert f"{total['cpu']:.0f} CPUs and {total['gib']:.0f} GiB" in (ROOT / "docs/deployment.md").read_text()
+
+    def test_a_call_is_retried_until_others_of_the_longest_kind_have_ended(self):
+        env = SYSTEM["workflow"]["env"]
+        assert "backoff: {initial_delay: 1, max_delay: 60, multiplier: 2}" in (ROOT / "workflow.yaml").read_text()
+        waits = sum(min(60, 2**retry) for retry in range(int(env["MAX_RETRIES"])))
+        assert waits >= int(env["CPU_TIMEOUT_SECONDS"])
+
+
 def test_limits_are_valid_for_cloud_run():
     for name, function in SYSTEM["functions"].items():
         assert function["concurrency"] == 1 or function["cpu"] >= 1, name

@@ -15,6 +15,7 @@ import pytest
 from deploy import inventory
 from tests.deploy import shape, terraformed
 from tests.deploy.provider import server
+from tests.deploy.test_inventory import NEW_PROJECT, needs
 
 FOLDER = Path(__file__).parents[2] / "deploy/terraform"
 EXAMPLES = sorted(FOLDER.glob("*.tfvars"))
@@ -122,6 +123,16 @@ def test_own_models_and_a_token_reach_the_service_and_the_job(root: terraformed.
     resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
     system = inventory.load({"project_id": "my-project", **values})
     assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
+
+
+@pytest.mark.parametrize(
+    "example", [path for path in EXAMPLES if path.stem != "high-performance"], ids=lambda path: path.stem
+)
+def test_an_example_fits_into_a_new_projects_quotas_unless_it_says_what_it_needs(example: Path):
+    system = inventory.load({name: literal(value) for name, value in load(example).items()})
+    for quota, limit in NEW_PROJECT.items():
+        assert sum(need[quota] for name, need in needs(system).items() if name != "gpu-job") <= limit
+    assert "quotas of 16 L4 GPUs, 140 CPUs and 540 GiB" in (FOLDER / "high-performance.tfvars").read_text()
 
 
 def test_the_documentation_names_every_example():
