@@ -157,7 +157,10 @@ def _table(inventory: Inventory, section: str, fields: list[str]) -> str:
 def _field(entry: Mapping[str, Any], path: str) -> Any:
     value: Any = entry
     for name in path.split("."):
-        value = value.get(name, "") if isinstance(value, Mapping) else ""
+        if isinstance(value, list) and name.isdecimal():
+            value = value[int(name)]
+        else:
+            value = value.get(name, "") if isinstance(value, Mapping) else ""
     return value
 
 

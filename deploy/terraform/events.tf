@@ -47,6 +47,14 @@ resource "google_pubsub_subscription" "pull" {
   ack_deadline_seconds       = each.value.ack_deadline
   message_retention_duration = "${each.value.retention_days * 86400}s"
 
+  dynamic "retry_policy" {
+    for_each = try([each.value.backoff], [])
+    content {
+      minimum_backoff = "${retry_policy.value[0]}s"
+      maximum_backoff = "${retry_policy.value[1]}s"
+    }
+  }
+
   dynamic "dead_letter_policy" {
     for_each = try([each.value.dead_letter], [])
     content {

@@ -166,7 +166,7 @@ def _pull(pull: dict[str, Any]) -> Shape:
         "ack": pull["ack_deadline"],
         "retention": pull["retention_days"] * DAY,
         "push": None,
-        "backoff": None,
+        "backoff": pull.get("backoff"),
         "dead_letter": pull.get("dead_letter") and f"projects/{PROJECT}/topics/{PREFIX}-{pull['dead_letter']}",
         "attempts": pull.get("attempts"),
     }

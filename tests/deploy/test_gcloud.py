@@ -279,6 +279,21 @@ def test_every_command_and_flag_exists(tmp_path: Path, micro_batching: str, step
         )
 
 
+def test_subscriptions_with_another_number_of_attempts_are_updated(tmp_path: Path):
+    stub(tmp_path)
+    found = 'case "$*" in *subscriptions\\ describe*) echo 10; exit 0;; esac'
+    gcloud = tmp_path / "gcloud"
+    gcloud.write_text(gcloud.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\n{found}\n"))
+    env = {**os.environ, "PROJECT_ID": "my-project", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = [str(ROOT / "deploy/gcloud/deploy.sh"), "--dry-run", "messaging", "triggers"]
+    run = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    updates = [words for words in recorded.commands(run.stdout) if words[:3] == ["pubsub", "subscriptions", "update"]]
+    assert {words[3] for words in updates} >= {"inference-on-message", "inference-uploads", "DELIVERY-OF-on-upload"}
+    assert all("--max-delivery-attempts=100" in words for words in updates)
+    assert "subscriptions create" not in run.stdout
+
+
 class TestTheTokenOfApisWithoutACommand:
     """gcloud is a stand-in that issues token-1, token-2 and so on; curl is the real one."""
 

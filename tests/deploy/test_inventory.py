@@ -23,6 +23,7 @@ OWN_MODELS = inventory.load(
     {"project_id": "my-project", "models": "gs://my-models/models.json", "hub_token_secret": "hf-token"}
 )
 TOGETHER = inventory.load({"project_id": "my-project", "micro_batching": True})
+DELIVERIES = {**SYSTEM["triggers"], **SYSTEM["push"], **SYSTEM["pull"]}
 
 
 class RecordingEnviron(Mapping[str, str]):
@@ -295,6 +296,34 @@ def test_limits_are_valid_for_cloud_run():
     for name, push in SYSTEM["push"].items():
         assert SYSTEM["functions"][push["service"]]["timeout"] <= push["ack_deadline"] <= 600, name
         assert 5 <= push.get("attempts", 5) <= 100, name
+
+
+class TestDeliveryAttempts:
+    def test_everything_that_may_become_a_dead_letter_is_tried_as_often_as_pubsub_can(self):
+        attempts = {name: entry.get("attempts") for name, entry in DELIVERIES.items() if "dead_letter" in entry}
+        assert attempts == {"on-upload": 100, "on-message": 100, "uploads": 100}
+
+    def test_they_outlast_an_outage_and_end_before_the_message_does(self):
+        eventarc = {"backoff": [10, 600], "retention_days": 1}  # of the subscriptions that Eventarc creates
+        for entry in DELIVERIES.values():
+            if "dead_letter" not in entry:
+                continue
+            least, most = (eventarc | entry)["backoff"]
+            waits = sum(min(most, least * 2**attempt) for attempt in range(entry["attempts"] - 1))
+            assert 15 * 3600 < waits < (eventarc | entry)["retention_days"] * 86400
+
+    def test_an_alert_precedes_the_dead_letter_by_hours(self):
+        (condition,) = SYSTEM["alerts"]["expiring-input"]["conditions"]
+        assert condition["above"] <= 8 * 3600
+
+    def test_those_of_the_local_stack_outlast_a_lease_and_end_within_minutes(self):
+        stack = yaml.safe_load((ROOT / "deploy/local/stack.yaml").read_text())
+        tried = {name: entry for name, entry in stack["triggers"].items() if "dead_letter_topic" in entry}
+        assert set(tried) == {"on-upload", "on-message"}
+        for entry in tried.values():
+            least, most = entry["backoff"]["min"], entry["backoff"]["max"]
+            waits = sum(min(most, least * 2**attempt) for attempt in range(entry["max_delivery_attempts"] - 1))
+            assert int(stack["env"]["CLAIM_LEASE_SECONDS"]) < waits < 120
 
 
 def test_names_with_the_longest_prefix_fit_into_googles_limits():
