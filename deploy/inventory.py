@@ -54,10 +54,6 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
     chosen["served_profile"] = chosen["models_profile"] if chosen["models"] else chosen["gpu_profile"]
     chosen["hub_token"] = bool(chosen["hub_token_secret"])
     chosen["hub_offline"] = "0" if chosen["models"] or chosen["hub_token"] else "1"
-    if not chosen["gpu_image"]:
-        chosen["gpu_image"] = Template(
-            "${region}-docker.pkg.dev/${project_id}/${service_prefix}/gpu-service:latest"
-        ).substitute(chosen)
     return chosen
 
 

@@ -35,7 +35,7 @@ export CLOUDSDK_CORE_PROJECT=$PROJECT_ID CLOUDSDK_CORE_DISABLE_PROMPTS=1
 export CLOUDSDK_RUN_REGION=$REGION CLOUDSDK_FUNCTIONS_REGION=$REGION CLOUDSDK_ARTIFACTS_LOCATION=$REGION
 export CLOUDSDK_EVENTARC_LOCATION=$REGION CLOUDSDK_WORKFLOWS_LOCATION=$REGION
 
-NUMBER=$(gcloud projects describe "$PROJECT_ID" --format='value(projectNumber)') || [ -n "$DRY_RUN" ] || die "The project $PROJECT_ID cannot be read: check the id and your permissions."
+NUMBER=$(gcloud projects describe "$PROJECT_ID" --format='value(projectNumber)') || [ -n "$DRY_RUN" ] || die "The project $PROJECT_ID cannot be read. Check the id and your permissions, and run: gcloud services enable cloudresourcemanager.googleapis.com --project=$PROJECT_ID"
 AGENTS=$(rows agents)
 gcloud auth print-access-token >/dev/null || [ -n "$DRY_RUN" ] || die "gcloud is not logged in: run gcloud auth login"
 

@@ -44,13 +44,12 @@ variable "service_prefix" {
 }
 
 variable "gpu_image" {
-  description = "Image of the GPU service; empty means gpu-service:latest in the deployment's own registry."
+  description = "Image of the GPU service; deploy.sh builds it if this is empty, and the other routes require it."
   type        = string
-  default     = ""
 
   validation {
-    condition     = can(regex("^(|[a-z0-9.-]+/.+)$", var.gpu_image))
-    error_message = "gpu_image must match ^(|[a-z0-9.-]+/.+)$."
+    condition     = var.gpu_image != "" && can(regex("^(|[a-z0-9.-]+/.+)$", var.gpu_image))
+    error_message = "gpu_image must match ^[a-z0-9.-]+/.+$: build the image first, as docs/deployment.md says."
   }
 }
 

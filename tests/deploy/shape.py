@@ -11,6 +11,7 @@ Shape = dict[str, Any]
 PROJECT = "my-project"
 PREFIX = "inference"
 REGION = "us-central1"
+IMAGE = "us-central1-docker.pkg.dev/my-project/images/gpu-service:1"  # required by all routes but gcloud
 NUMBER = "123456789"
 DAY = 86400
 

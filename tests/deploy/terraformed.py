@@ -30,7 +30,7 @@ class Root:
         for name in stage.names():
             stage.stage(name, target=folder / "build/functions")
         own = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
-        self.env = {**own, **env, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
+        self.env = {**own, **env, "TF_VAR_gpu_image": shape.IMAGE, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = ["terraform", *arguments, "-no-color"]

@@ -17,6 +17,7 @@ from tests.deploy.provider import server
 
 ROOT = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("PULUMI_PYTHON", ROOT / ".venv-pulumi/bin/python"))
+REQUIRED = {"project_id": "my-project", "gpu_image": shape.IMAGE}
 pytestmark = [
     pytest.mark.pulumi,
     pytest.mark.skipif(not PYTHON.exists(), reason="Pulumi is not installed, so its program was not run (make pulumi)"),
@@ -65,7 +66,7 @@ def run(**variables: str) -> terraformed.Found:
     command = [
         str(PYTHON),
         str(ROOT / "tests/deploy/pulumi_mocks.py"),
-        json.dumps({"project_id": "my-project", **variables}),
+        json.dumps({**REQUIRED, **variables}),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=110, cwd=ROOT / "deploy/pulumi")
     assert done.returncode == 0, done.stderr
@@ -102,7 +103,7 @@ def camel(name: str) -> str:
 
 
 def test_it_creates_exactly_the_inventory():
-    system = inventory.load({"project_id": "my-project"})
+    system = inventory.load(REQUIRED)
     assert terraformed.shape_of(run()) == shape.plain(shape.expected(system))
 
 
@@ -117,19 +118,19 @@ def test_variables_reach_their_resources():
 
 
 def test_every_region_has_the_service_and_the_first_the_job():
-    system = inventory.load({"project_id": "my-project", "gpu_regions": ["europe-west4", "us-central1"]})
+    system = inventory.load({**REQUIRED, "gpu_regions": ["europe-west4", "us-central1"]})
     created = run(gpu_regions='["europe-west4", "us-central1"]')
     assert terraformed.shape_of(created) == shape.plain(shape.expected(system))
 
 
 def test_micro_batching_collects_the_buckets_notifications_every_minute():
-    system = inventory.load({"project_id": "my-project", "micro_batching": True})
+    system = inventory.load({**REQUIRED, "micro_batching": True})
     assert terraformed.shape_of(run(micro_batching="true")) == shape.plain(shape.expected(system))
 
 
 def test_own_models_and_a_token_reach_the_service_and_the_job():
     values = {"models": "gs://my-models/models.json", "models_profile": "mine", "hub_token_secret": "hf-token"}
-    system = inventory.load({"project_id": "my-project", **values})
+    system = inventory.load({**REQUIRED, **values})
     assert terraformed.shape_of(run(**values)) == shape.plain(shape.expected(system))
 
 
@@ -141,3 +142,8 @@ def test_options_add_their_resources():
 def test_an_invalid_value_is_refused():
     with pytest.raises(AssertionError, match="gpu_type is 'nvidia-h100'"):
         run(gpu_type="nvidia-h100")
+
+
+def test_an_image_is_required_since_the_deployments_registry_is_empty():
+    with pytest.raises(AssertionError, match="gpu_image is not set"):
+        run(gpu_image="")

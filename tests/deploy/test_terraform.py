@@ -18,6 +18,7 @@ from tests.deploy.provider import server
 from tests.deploy.test_inventory import NEW_PROJECT, needs
 
 FOLDER = Path(__file__).parents[2] / "deploy/terraform"
+REQUIRED = {"project_id": "my-project", "gpu_image": shape.IMAGE}
 EXAMPLES = sorted(FOLDER.glob("*.tfvars"))
 needs_terraform = pytest.mark.skipif(
     shutil.which("terraform") is None,
@@ -49,7 +50,7 @@ def test_it_is_valid_and_formatted(root: terraformed.Root):
 
 @needs_terraform
 def test_it_creates_exactly_the_inventory(applied: terraformed.Found):
-    system = inventory.load({"project_id": "my-project"})
+    system = inventory.load(REQUIRED)
     assert terraformed.shape_of(applied) == shape.plain(shape.expected(system))
 
 
@@ -64,7 +65,7 @@ def test_the_outputs_list_the_remaining_steps(root: terraformed.Root, applied: t
     outputs = {name: output["value"] for name, output in root.show()["values"]["outputs"].items()}
     assert outputs["buckets"]["input"] == "my-project-inference-input"
     assert outputs["workflow"] == "projects/my-project/locations/us-central1/workflows/inference"
-    trigger = inventory.load({"project_id": "my-project"})["triggers"]["on-upload"]
+    trigger = inventory.load(REQUIRED)["triggers"]["on-upload"]
     assert outputs["dead_letters"] == [
         "gcloud pubsub subscriptions update eventarc-us-central1-inference-on-upload-sub-001 --project=my-project "
         f"--dead-letter-topic=inference-{trigger['dead_letter']} --max-delivery-attempts={trigger['attempts']}"
@@ -96,7 +97,7 @@ def test_every_example_creates_exactly_the_inventory(root: terraformed.Root, tmp
 
 @needs_terraform
 def test_every_region_has_the_service_and_the_first_the_job(root: terraformed.Root, tmp_path: Path):
-    values = {"project_id": "my-project", "gpu_regions": ["europe-west4", "us-central1"]}
+    values = {**REQUIRED, "gpu_regions": ["europe-west4", "us-central1"]}
     flags = ["-input=false", "-var=project_id=my-project", f"-var=gpu_regions={json.dumps(values['gpu_regions'])}"]
     run = root.run("apply", "-auto-approve", *flags, f"-state={tmp_path}/s")
     assert run.returncode == 0, run.stderr
@@ -110,7 +111,7 @@ def test_micro_batching_collects_the_buckets_notifications_every_minute(root: te
     run = root.run("apply", "-auto-approve", *flags)
     assert run.returncode == 0, run.stderr
     resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
-    system = inventory.load({"project_id": "my-project", "micro_batching": True})
+    system = inventory.load({**REQUIRED, "micro_batching": True})
     assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
 
 
@@ -121,7 +122,7 @@ def test_own_models_and_a_token_reach_the_service_and_the_job(root: terraformed.
     run = root.run("apply", "-auto-approve", "-input=false", *flags, f"-state={tmp_path}/s")
     assert run.returncode == 0, run.stderr
     resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
-    system = inventory.load({"project_id": "my-project", **values})
+    system = inventory.load({**REQUIRED, **values})
     assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
 
 
@@ -155,6 +156,18 @@ def test_an_invalid_value_is_refused(root: terraformed.Root, variable: str):
     run = root.run("plan", "-input=false", "-var=project_id=my-project", f"-var={variable}")
     assert run.returncode == 1
     assert f"{variable.partition('=')[0]} must match" in run.stderr
+
+
+@needs_terraform
+def test_an_image_is_required_since_the_deployments_registry_is_empty(root: terraformed.Root):
+    flags = ["-input=false", "-var=project_id=my-project"]
+    refused = [root.run("plan", *flags, "-var=gpu_image=")]
+    image = root.env.pop("TF_VAR_gpu_image")
+    refused.append(root.run("plan", *flags))
+    root.env["TF_VAR_gpu_image"] = image
+    assert [run.returncode for run in refused] == [1, 1]
+    assert "build the image first" in refused[0].stderr
+    assert "No value for required variable" in refused[1].stderr
 
 
 @needs_terraform
@@ -208,7 +221,8 @@ def test_the_variables_are_those_of_all_routes():
     assert list(declared) == list(known)
     for name, variable in known.items():
         assert literal(declared[name]["description"]) == variable["description"]
-        assert literal(declared[name].get("default")) == variable.get("default"), name
+        default = None if name == "gpu_image" else variable.get("default")  # only deploy.sh builds the image
+        assert literal(declared[name].get("default")) == default, name
         rules = list(declared[name].get("validation", []))
         assert bool(rules) == ("pattern" in variable), name
         assert all(variable["pattern"] in rule["condition"] for rule in rules), name
