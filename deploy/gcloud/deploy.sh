@@ -37,8 +37,8 @@ apis() {
 
 identities() {                     # creates Google's service agents, which must exist before roles are granted to them
   local api
-  for api in pubsub eventarc; do
-    retry rest POST serviceusage "v1beta1/projects/$PROJECT_ID/services/$api.googleapis.com:generateServiceIdentity" >&3
+  for api in $(rows identities); do
+    retry rest POST serviceusage "v1beta1/projects/$PROJECT_ID/services/$api:generateServiceIdentity" >&3
   done
   retry gcloud storage service-agent >&3
 }

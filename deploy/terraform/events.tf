@@ -76,7 +76,7 @@ resource "google_storage_notification" "notification" {
   payload_format = each.value.payload
 
   # Cloud Storage needs the permission to publish, and messages published before the subscription exists are lost.
-  depends_on = [google_pubsub_topic_iam_member.binding, google_pubsub_subscription.pull]
+  depends_on = [time_sleep.permissions, google_pubsub_topic_iam_member.binding, google_pubsub_subscription.pull]
 }
 
 resource "google_eventarc_trigger" "trigger" {
@@ -102,7 +102,7 @@ resource "google_eventarc_trigger" "trigger" {
   }
 
   # A trigger that is created before its roles is rejected or delivers nothing.
-  depends_on = [google_project_iam_member.binding, google_cloud_run_v2_service_iam_member.binding]
+  depends_on = [time_sleep.permissions, google_cloud_run_v2_service_iam_member.binding]
 }
 
 resource "google_cloud_scheduler_job" "schedule" {

@@ -60,7 +60,12 @@ def shape_of(resources: Found) -> shape.Shape:
     return shape.plain(made)
 
 
-LEFT_OUT = {"google_storage_bucket_object", "google_project_service_identity", "google_monitoring_custom_service"}
+LEFT_OUT = {
+    "google_storage_bucket_object",
+    "google_project_service_identity",
+    "google_monitoring_custom_service",
+    "time_sleep",
+}
 
 
 def seconds(text: str) -> int:

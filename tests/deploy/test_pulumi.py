@@ -57,6 +57,7 @@ KINDS = {
     "storage/bucketObject:BucketObject": "google_storage_bucket_object",
     "storage/notification:Notification": "google_storage_notification",
     "workflows/workflow:Workflow": "google_workflows_workflow",
+    "time:index/sleep:Sleep": "time_sleep",
 }
 SCHEMA = {kind: block for provider in server.SCHEMA.values() for kind, block in provider["resources"].items()}
 
@@ -77,7 +78,7 @@ def run(**variables: str) -> terraformed.Found:
         values = terraform_words(resource["values"], SCHEMA[kind])
         if kind == "google_service_account":
             values["email"] = f"{values['account_id']}@my-project.iam.gserviceaccount.com"
-        resources.append({"type": kind, "values": values})
+        resources.append({"type": kind, "name": resource["name"], "values": values})
     return resources
 
 
@@ -147,3 +148,34 @@ def test_an_invalid_value_is_refused():
 def test_an_image_is_required_since_the_deployments_registry_is_empty():
     with pytest.raises(AssertionError, match="gpu_image is not set"):
         run(gpu_image="")
+
+
+def test_what_was_made_is_known_everywhere_before_what_needs_it():
+    """The mocks make each wait last, so that whatever does not depend on it comes first."""
+    made = run()
+    kinds = [resource["type"] for resource in made]
+    waits = {r["name"]: (i, r["values"]["create_duration"]) for i, r in enumerate(made) if r["type"] == "time_sleep"}
+    seconds = inventory.load(REQUIRED)["waits"]
+    assert {name: duration for name, (_, duration) in waits.items()} == {n: f"{s}s" for n, s in seconds.items()}
+    identities = {r["values"]["service"] for r in made[: waits["agents"][0]] if r["type"].endswith("service_identity")}
+    assert identities == set(inventory.load(REQUIRED)["identities"])
+    grants = ("project", "service_account", "pubsub_topic", "pubsub_subscription")
+    for wait, before, after in (
+        ("agents", (), [f"google_{kind}_iam_member" for kind in grants]),
+        (
+            "permissions",
+            ["google_project_iam_member", "google_storage_bucket_iam_member", "google_service_account_iam_member"],
+            [
+                "google_cloudfunctions2_function",
+                "google_cloud_run_v2_service",
+                "google_cloud_run_v2_job",
+                "google_workflows_workflow",
+                "google_eventarc_trigger",
+            ],
+        ),
+        ("metrics", ["google_logging_metric"], ["google_monitoring_alert_policy"]),
+    ):
+        index = waits[wait][0]
+        assert not set(before) & set(kinds[index:]), wait
+        assert not set(after) & set(kinds[:index]), wait
+        assert set(after) <= set(kinds[index:]), wait

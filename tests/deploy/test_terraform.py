@@ -60,6 +60,53 @@ def test_another_run_changes_nothing(root: terraformed.Root, applied: terraforme
     assert run.returncode == 0, run.stdout[-2000:]
 
 
+class TestWaits:
+    """What was made is not known everywhere at once, so that what needs it waits."""
+
+    pytestmark = needs_terraform
+
+    def after(self, applied: terraformed.Found, wait: str) -> set[str]:
+        """The types of the resources that are made after a wait."""
+        return {resource["type"] for resource in applied if f"time_sleep.{wait}" in resource.get("depends_on", [])}
+
+    def before(self, applied: terraformed.Found, wait: str) -> set[str]:
+        (found,) = [r for r in applied if r["type"] == "time_sleep" and r["name"] == wait]
+        return {name.removeprefix("data.").partition(".")[0] for name in found["depends_on"]}
+
+    def test_they_last_as_long_as_the_inventory_says(self, applied: terraformed.Found):
+        waits = {r["name"]: r["values"]["create_duration"] for r in applied if r["type"] == "time_sleep"}
+        assert waits == {name: f"{seconds}s" for name, seconds in inventory.load(REQUIRED)["waits"].items()}
+
+    def test_agents_exist_before_roles_are_granted_to_them(self, applied: terraformed.Found):
+        made = {r["values"]["service"] for r in applied if r["type"] == "google_project_service_identity"}
+        assert made == set(inventory.load(REQUIRED)["identities"])
+        assert "google_project_service_identity" in self.before(applied, "agents")
+        grants = {"project", "service_account", "pubsub_topic", "pubsub_subscription"}
+        assert self.after(applied, "agents") >= {f"google_{kind}_iam_member" for kind in grants}
+
+    def test_roles_have_an_effect_before_anything_builds_or_runs_with_them(self, applied: terraformed.Found):
+        grants = {"project", "storage_bucket", "service_account"}
+        assert self.before(applied, "permissions") >= {f"google_{kind}_iam_member" for kind in grants}
+        assert self.after(applied, "permissions") >= {
+            "google_cloudfunctions2_function",
+            "google_cloud_run_v2_service",
+            "google_cloud_run_v2_job",
+            "google_workflows_workflow",
+            "google_eventarc_trigger",
+        }
+
+    def test_metrics_exist_before_their_alerts(self, applied: terraformed.Found):
+        assert "google_logging_metric" in self.before(applied, "metrics")
+        assert "google_monitoring_alert_policy" in self.after(applied, "metrics")
+
+    def test_another_permission_waits_again(self, root: terraformed.Root, applied: terraformed.Found, tmp_path: Path):
+        flags = ["-input=false", "-var=project_id=my-project", "-var=hub_token_secret=hf-token"]
+        assert root.run("plan", *flags, f"-out={tmp_path}/plan").returncode == 0
+        changes = {c["address"]: c["change"]["actions"] for c in root.show(f"{tmp_path}/plan")["resource_changes"]}
+        assert len(changes["time_sleep.permissions"]) == 2 or changes["time_sleep.permissions"] == ["update"]
+        assert changes["time_sleep.agents"] == ["no-op"]
+
+
 @needs_terraform
 def test_the_outputs_list_the_remaining_steps(root: terraformed.Root, applied: terraformed.Found):
     outputs = {name: output["value"] for name, output in root.show()["values"]["outputs"].items()}
