@@ -238,6 +238,18 @@ def test_an_invalid_variable_is_refused_before_anything_runs(tmp_path: Path):
     assert not log.exists()
 
 
+def test_a_misspelt_variable_is_refused_before_anything_runs(tmp_path: Path):
+    log = stub(tmp_path)
+    env = {**os.environ, "PROJECT_ID": "my-project", "MAX_INSTANCE": "8", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    for script in ("deploy.sh", "doctor.sh", "destroy.sh"):
+        run = subprocess.run([ROOT / "deploy/gcloud" / script], env=env, capture_output=True, text=True)
+        assert run.returncode != 0
+        assert (
+            "MAX_INSTANCE is not a variable of the deployment. Set MAX_INSTANCES, or unset MAX_INSTANCE." in run.stderr
+        )
+        assert not log.exists()
+
+
 def stub(folder: Path) -> Path:
     """Puts a gcloud that logs its arguments and finds an empty project into a folder, and a curl without network."""
     log = folder / "calls"

@@ -441,6 +441,46 @@ def test_the_environment_sets_switches_and_lists(capsys: pytest.CaptureFixture[s
     assert "audit_logs\x1fyes" in capsys.readouterr().out.splitlines()
 
 
+class TestMisspeltVariables:
+    @pytest.mark.parametrize(
+        ("name", "meant"),
+        [
+            ("MAX_INSTANCE", "MAX_INSTANCES"),
+            ("MAX_INSTACES", "MAX_INSTANCES"),
+            ("MAXINSTANCES", "MAX_INSTANCES"),
+            ("GPU_MAX_INSTANCES", "MAX_INSTANCES"),
+            ("GPU_REGION", "GPU_REGIONS"),
+            ("GPU_CPUS", "GPU_CPU"),
+            ("PROJECTID", "PROJECT_ID"),
+            ("REGOIN", "REGION"),
+            ("JOB_TASK", "JOB_TASKS"),
+            ("MICROBATCHING", "MICRO_BATCHING"),
+            ("TIMEOUT_SECOND", "TIMEOUT_SECONDS"),
+        ],
+    )
+    def test_they_are_refused_with_what_was_meant(self, name: str, meant: str):
+        with pytest.raises(inventory.VariableError, match=f"{name} is not a variable.*Set {meant}"):
+            inventory.from_environ({"PROJECT_ID": "my-project", name: "8"})
+
+    @pytest.mark.parametrize("variable", inventory.variables())
+    def test_a_variable_that_lacks_a_letter_is_refused(self, variable: str):
+        name = variable.upper()[:-1]
+        with pytest.raises(inventory.VariableError, match=f"Set {variable.upper()}, or unset {name}"):
+            inventory.from_environ({name: "8"})
+
+    def test_variables_of_the_scripts_and_of_other_programs_are_left_alone(self):
+        scripts = "".join(path.read_text() for path in (ROOT / "deploy").glob("*/*.sh"))
+        of_scripts = set(re.findall(r"\$\{?([A-Z][A-Z_]+)", scripts))
+        assert {"WAIT_SECONDS", "SMOKE_SECONDS", "TRIES", "GPU_IMAGE"} <= of_scripts
+        others = (
+            "PATH HOME LANG USER SHELL TERM PWD OLDPWD HOSTNAME LOGNAME CI PROFILE TIMEOUT GOOGLE_CLOUD_PROJECT "
+            "GCP_PROJECT GOOGLE_APPLICATION_CREDENTIALS CLOUDSDK_CORE_PROJECT AWS_REGION GITHUB_ACTIONS INPUT_BUCKET "
+            "WORKFLOW MAX_RETRIES BATCH_INDEX HF_TOKEN HF_HUB_OFFLINE CLAIM_LEASE_SECONDS SHARD_SECONDS MODELS_CACHE"
+        )
+        environ = {**dict.fromkeys([*of_scripts, *others.split()], "x"), "max_instance": "8"}
+        assert set(inventory.from_environ(environ)) <= set(inventory.variables())
+
+
 def test_the_command_prints_rows_for_a_shell(capsys: pytest.CaptureFixture[str]):
     assert inventory.main(["rows", "iam", "who", "role", "target", "only"], {"PROJECT_ID": "my-project"}) == 0
     lines = [line.split("\x1f") for line in capsys.readouterr().out.splitlines()]
