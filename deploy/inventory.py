@@ -6,6 +6,7 @@ PROJECT_ID=… python deploy/inventory.py get gpu_service.memory        one valu
 python deploy/inventory.py document                                   updates the tables of docs/deployment.md
 """
 
+import difflib
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from typing import Any
 import yaml
 
 FOLDER = Path(__file__).parent
+SIMILAR = 0.85  # difflib's ratio of a variable and its misspelling by a letter or two
 SEPARATOR = "\x1f"  # unlike tabs, which shells collapse around empty fields
 
 Inventory = dict[str, Any]
@@ -54,10 +56,6 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
     chosen["served_profile"] = chosen["models_profile"] if chosen["models"] else chosen["gpu_profile"]
     chosen["hub_token"] = bool(chosen["hub_token_secret"])
     chosen["hub_offline"] = "0" if chosen["models"] or chosen["hub_token"] else "1"
-    if not chosen["gpu_image"]:
-        chosen["gpu_image"] = Template(
-            "${region}-docker.pkg.dev/${project_id}/${service_prefix}/gpu-service:latest"
-        ).substitute(chosen)
     return chosen
 
 
@@ -109,8 +107,25 @@ def secrets(inventory: Inventory) -> dict[str, str]:
 
 
 def from_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that an environment sets in capitals."""
-    return {name: environ[name.upper()] for name in variables() if environ.get(name.upper())}
+    """The variables that an environment sets in capitals.
+
+    Raises:
+        VariableError: the environment sets what looks like a misspelt variable.
+    """
+    known = variables()
+    for name in sorted(environ):
+        meant = _meant(name, [known_name.upper() for known_name in known])
+        if meant:
+            raise VariableError(f"{name} is not a variable of the deployment. Set {meant}, or unset {name}.")
+    return {name: environ[name.upper()] for name in known if environ.get(name.upper())}
+
+
+def _meant(name: str, known: list[str]) -> str | None:
+    """The variable that a name in capitals misspells, if any."""
+    if name in known or name != name.upper():
+        return None
+    transposed = [variable for variable in known if sorted(variable) == sorted(name)]
+    return next(iter(transposed or difflib.get_close_matches(name, known, 1, SIMILAR)), None)
 
 
 def rows(inventory: Inventory, section: str, fields: list[str]) -> Iterator[list[str]]:
@@ -157,7 +172,10 @@ def _table(inventory: Inventory, section: str, fields: list[str]) -> str:
 def _field(entry: Mapping[str, Any], path: str) -> Any:
     value: Any = entry
     for name in path.split("."):
-        value = value.get(name, "") if isinstance(value, Mapping) else ""
+        if isinstance(value, list) and name.isdecimal():
+            value = value[int(name)]
+        else:
+            value = value.get(name, "") if isinstance(value, Mapping) else ""
     return value
 
 

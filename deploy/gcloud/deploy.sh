@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Deploys the system described in deploy/inventory.yaml to a project. Creates what is missing, and updates services, schedules,
-# monitoring and permissions that differ. Topics, subscriptions and the trigger are created once and not updated, except that
-# MICRO_BATCHING chooses between the trigger and the bucket's notifications. An interrupted run can be started again.
+# monitoring and permissions that differ. Topics, subscriptions and the trigger are created once; of them only the delivery
+# attempts are updated, and MICRO_BATCHING chooses between the trigger and the bucket's notifications. An interrupted run can be started again.
 #
 #   PROJECT_ID=my-project deploy/gcloud/deploy.sh              everything
 #   PROJECT_ID=my-project deploy/gcloud/deploy.sh on-upload    one function, or any of STEPS below
@@ -37,8 +37,8 @@ apis() {
 
 identities() {                     # creates Google's service agents, which must exist before roles are granted to them
   local api
-  for api in pubsub eventarc; do
-    retry rest POST serviceusage "v1beta1/projects/$PROJECT_ID/services/$api.googleapis.com:generateServiceIdentity" >&3
+  for api in $(rows identities); do
+    retry rest POST serviceusage "v1beta1/projects/$PROJECT_ID/services/$api:generateServiceIdentity" >&3
   done
   retry gcloud storage service-agent >&3
 }
@@ -154,30 +154,36 @@ callers() {
   permissions job
 }
 
+has_subscription() { exists gcloud pubsub subscriptions describe "$(resource "$1")" --format='value(deadLetterPolicy.maxDeliveryAttempts)'; }
+update_attempts() {                # NAME ATTEMPTS FLAG…: after has_subscription, updates it if it makes another number of attempts
+  [ -z "$2" ] || [ "$(cat "$TEMPORARY/found")" = "$2" ] || retry gcloud pubsub subscriptions update "$(resource "$1")" "${@:3}"
+}
+
 messaging() {
   local name topic service days ack min_backoff max_backoff dead attempts flags
   while IFS=$'\x1f' read -r name days; do
     exists gcloud pubsub topics describe "$(resource "$name")" ||
       retry gcloud pubsub topics create "$(resource "$name")" --message-retention-duration="${days}d"
   done < <(rows topics retention_days)
-  while IFS=$'\x1f' read -r name topic ack days dead attempts; do
-    exists gcloud pubsub subscriptions describe "$(resource "$name")" && continue
+  while IFS=$'\x1f' read -r name topic ack min_backoff max_backoff days dead attempts; do
     flags=()
     [ -z "$dead" ] || flags=(--dead-letter-topic="$(resource "$dead")" --max-delivery-attempts="$attempts")
+    [ -z "$min_backoff" ] || flags+=(--min-retry-delay="${min_backoff}s" --max-retry-delay="${max_backoff}s")
+    if has_subscription "$name"; then update_attempts "$name" "$attempts" ${flags[@]+"${flags[@]}"}; continue; fi
     retry gcloud pubsub subscriptions create "$(resource "$name")" --topic="$(resource "$topic")" \
       --ack-deadline="$ack" --message-retention-duration="${days}d" --expiration-period=never ${flags[@]+"${flags[@]}"}
-  done < <(rows pull topic ack_deadline retention_days dead_letter attempts)
+  done < <(rows pull topic ack_deadline backoff.0 backoff.1 retention_days dead_letter attempts)
   while IFS=$'\x1f' read -r name topic service ack min_backoff max_backoff days dead attempts; do
-    exists gcloud pubsub subscriptions describe "$(resource "$name")" && continue
+    flags=(--min-retry-delay="${min_backoff}s" --max-retry-delay="${max_backoff}s")
+    [ -z "$dead" ] || flags+=(--dead-letter-topic="$(resource "$dead")" --max-delivery-attempts="$attempts")
+    if has_subscription "$name"; then update_attempts "$name" "$attempts" "${flags[@]}"; continue; fi
     local url
     url=$(service_url "$service")
-    flags=()
-    [ -z "$dead" ] || flags=(--dead-letter-topic="$(resource "$dead")" --max-delivery-attempts="$attempts")
     retry gcloud pubsub subscriptions create "$(resource "$name")" --topic="$(resource "$topic")" \
       --push-endpoint="$url/projects/$PROJECT_ID/topics/$(resource "$topic")" --push-auth-service-account="$(account events)" \
-      --push-auth-token-audience="$url" --ack-deadline="$ack" --min-retry-delay="${min_backoff}s" --max-retry-delay="${max_backoff}s" \
-      --message-retention-duration="${days}d" --expiration-period=never ${flags[@]+"${flags[@]}"}
-  done < <(rows push topic service ack_deadline backoff retention_days dead_letter attempts | tr , '\037')
+      --push-auth-token-audience="$url" --ack-deadline="$ack" \
+      --message-retention-duration="${days}d" --expiration-period=never "${flags[@]}"
+  done < <(rows push topic service ack_deadline backoff.0 backoff.1 retention_days dead_letter attempts)
   permissions topic
   permissions subscription
 }
@@ -205,7 +211,7 @@ triggers() {                       # delivers uploads by trigger or notification
         --destination-run-service="$(resource "$name")" --destination-run-region="$REGION"
     permissions trigger
     # Eventarc creates the subscription itself and takes no dead-letter topic.
-    [ -n "$(gcloud pubsub subscriptions describe "$(trigger_subscription "$name")" --format='value(deadLetterPolicy.deadLetterTopic)' 2>/dev/null)" ] ||
+    [ "$(gcloud pubsub subscriptions describe "$(trigger_subscription "$name")" --format='value(deadLetterPolicy.maxDeliveryAttempts)' 2>/dev/null)" = "$attempts" ] ||
       retry gcloud pubsub subscriptions update "$(trigger_subscription "$name")" --dead-letter-topic="$(resource "$dead")" --max-delivery-attempts="$attempts"
   done < <(rows triggers event bucket dead_letter attempts)
   while IFS=$'\x1f' read -r name bucket topic event payload; do

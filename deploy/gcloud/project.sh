@@ -35,9 +35,9 @@ export CLOUDSDK_CORE_PROJECT=$PROJECT_ID CLOUDSDK_CORE_DISABLE_PROMPTS=1
 export CLOUDSDK_RUN_REGION=$REGION CLOUDSDK_FUNCTIONS_REGION=$REGION CLOUDSDK_ARTIFACTS_LOCATION=$REGION
 export CLOUDSDK_EVENTARC_LOCATION=$REGION CLOUDSDK_WORKFLOWS_LOCATION=$REGION
 
-NUMBER=$(gcloud projects describe "$PROJECT_ID" --format='value(projectNumber)') || [ -n "$DRY_RUN" ] || die "The project $PROJECT_ID cannot be read: check the id and your permissions."
+NUMBER=$(gcloud projects describe "$PROJECT_ID" --format='value(projectNumber)') || [ -n "$DRY_RUN" ] || die "The project $PROJECT_ID cannot be read. Check the id and your permissions, and run: gcloud services enable cloudresourcemanager.googleapis.com --project=$PROJECT_ID"
 AGENTS=$(rows agents)
-TOKEN=$(gcloud auth print-access-token) || [ -n "$DRY_RUN" ] || die "gcloud is not logged in: run gcloud auth login"
+gcloud auth print-access-token >/dev/null || [ -n "$DRY_RUN" ] || die "gcloud is not logged in: run gcloud auth login"
 
 # Names in the cloud.
 resource() { echo "$PREFIX-$1"; }
@@ -100,13 +100,20 @@ notification_names() {                           # BUCKET TOPIC: the names of th
 }
 
 # rest METHOD API PATH [FILE]: calls an API that gcloud has no command for; honours gcloud's endpoint overrides.
+# A deployment takes longer than a token is valid, so each call fetches its own, and another one after a 401.
 rest() {
-  local override base answer
+  local override base token answer status
   override=CLOUDSDK_API_ENDPOINT_OVERRIDES_$(tr '[:lower:]' '[:upper:]' <<<"$2")
   base=${!override:-https://$2.googleapis.com/}
-  answer=$(curl --silent --show-error --fail-with-body --request "$1" "$base$3" \
-    --header "Authorization: Bearer $TOKEN" --header "X-Goog-User-Project: $PROJECT_ID" \
-    --header 'Content-Type: application/json' ${4:+--data-binary "@$4"}) || { say "$answer"; return 1; }
+  for _ in first second; do
+    token=$(gcloud auth print-access-token) || return 1
+    answer=$(curl --silent --show-error --write-out '\n%{http_code}' --request "$1" "$base$3" \
+      --header "Authorization: Bearer $token" --header "X-Goog-User-Project: $PROJECT_ID" \
+      --header 'Content-Type: application/json' ${4:+--data-binary "@$4"}) || { say "$answer"; return 1; }
+    status=${answer##*$'\n'} answer=${answer%$'\n'*}
+    [ "$status" = 401 ] || break
+  done
+  [ "$status" -lt 400 ] || { say "$answer"; return 1; }
   echo "$answer"
 }
 

@@ -16,6 +16,7 @@ for argument in "$@"; do
   esac
 done
 : "${PROJECT_ID:?is not set}"
+grep -qE '^gpu_image *= *".+"' "$inputs" || { echo "$inputs sets no gpu_image: build the image first, as docs/deployment.md says." >&2; exit 1; }
 root=$(cd "$(dirname "$0")/../.." && pwd)
 bundle=$root/build/infrastructure-manager
 region=$(sed -n 's/^region *= *"\(.*\)"/\1/p' "$inputs")

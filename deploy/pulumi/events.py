@@ -85,9 +85,7 @@ def _push(
                 service_account_email=base.accounts["events"].email, audience=url
             ),
         ),
-        retry_policy=gcp.pubsub.SubscriptionRetryPolicyArgs(
-            minimum_backoff=f"{push['backoff'][0]}s", maximum_backoff=f"{push['backoff'][1]}s"
-        ),
+        retry_policy=_backoff(push),
         dead_letter_policy=_dead_letters(topics, push),
         expiration_policy=gcp.pubsub.SubscriptionExpirationPolicyArgs(ttl=""),  # never
     )
@@ -101,9 +99,17 @@ def _pull(system: System, topics: dict[str, gcp.pubsub.Topic], name: str) -> gcp
         topic=topics[pull["topic"]].id,
         ack_deadline_seconds=pull["ack_deadline"],
         message_retention_duration=f"{pull['retention_days'] * DAY}s",
+        retry_policy=_backoff(pull),
         dead_letter_policy=_dead_letters(topics, pull),
         expiration_policy=gcp.pubsub.SubscriptionExpirationPolicyArgs(ttl=""),  # never
     )
+
+
+def _backoff(subscription: dict[str, Any]) -> gcp.pubsub.SubscriptionRetryPolicyArgs | None:
+    if "backoff" not in subscription:
+        return None
+    least, most = subscription["backoff"]
+    return gcp.pubsub.SubscriptionRetryPolicyArgs(minimum_backoff=f"{least}s", maximum_backoff=f"{most}s")
 
 
 def _dead_letters(

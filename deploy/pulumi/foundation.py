@@ -1,22 +1,38 @@
 """APIs, accounts, buckets and the registry; optional audit logs and budget."""
 
+import hashlib
 from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_gcp as gcp
+import pulumiverse_time
 
 from deploy.pulumi.system import System
 
 DAY = 86400
 
 
+def wait(system: System, name: str, made: list[pulumi.Resource], keys: list[str]) -> pulumiverse_time.Sleep:
+    """Waits until what was made has reached the whole project, and again when the keys change."""
+    return pulumiverse_time.Sleep(
+        name,
+        create_duration=f"{system['waits'][name]}s",
+        triggers={name: hashlib.sha256(" ".join(keys).encode()).hexdigest()},
+        opts=pulumi.ResourceOptions(depends_on=made),
+    )
+
+
 @dataclass
 class Foundation:
-    """What other resources need, by the inventory's names; services and triggers depend on `permissions`."""
+    """What other resources need, by the inventory's names.
+
+    Grants to Google's agents depend on `agents`, services and triggers on `permissions`.
+    """
 
     apis: list[pulumi.Resource]
     accounts: dict[str, gcp.serviceaccount.Account]
     buckets: dict[str, gcp.storage.Bucket]
+    agents: list[pulumi.Resource] = field(default_factory=list)
     permissions: list[pulumi.Resource] = field(default_factory=list)
 
 

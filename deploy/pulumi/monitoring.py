@@ -7,15 +7,16 @@ import pulumi
 import pulumi_gcp as gcp
 
 from deploy.monitoring import bodies
-from deploy.pulumi.foundation import Foundation
+from deploy.pulumi.foundation import Foundation, wait
 from deploy.pulumi.system import System
 
 
 def create(system: System, base: Foundation) -> None:
     after = pulumi.ResourceOptions(depends_on=base.apis)
     metrics: list[pulumi.Resource] = [_log_metric(system, name, after) for name in system["log_metrics"]]
+    known = wait(system, "metrics", metrics, [*system["log_metrics"]])
     for name in system["alerts"]:
-        _alert(system, name, pulumi.ResourceOptions(depends_on=[*base.apis, *metrics]))
+        _alert(system, name, pulumi.ResourceOptions(depends_on=[*base.apis, known]))
     for name in system["dashboards"]:
         body = json.dumps(bodies.dashboard(system.inventory, name))
         gcp.monitoring.Dashboard(name, dashboard_json=body, opts=after)

@@ -6,7 +6,7 @@ import pulumi
 import pulumi_gcp as gcp
 
 from deploy.pulumi.events import Delivery
-from deploy.pulumi.foundation import Foundation
+from deploy.pulumi.foundation import Foundation, wait
 from deploy.pulumi.services import Services
 from deploy.pulumi.system import System
 
@@ -18,10 +18,11 @@ def before_services(system: System, base: Foundation) -> None:
     # Google's service agents must exist before roles are granted to them.
     agents: list[pulumi.Resource] = [
         gcp.projects.ServiceIdentity(name, service=name, opts=pulumi.ResourceOptions(depends_on=base.apis))
-        for name in ("pubsub.googleapis.com", "eventarc.googleapis.com")
+        for name in system["identities"]
     ]
     gcp.storage.get_project_service_account_output(opts=pulumi.InvokeOutputOptions(depends_on=base.apis))
-    after = pulumi.ResourceOptions(depends_on=agents)
+    base.agents.append(wait(system, "agents", agents, system["identities"]))
+    after = pulumi.ResourceOptions(depends_on=base.agents)
     for key, row, _ in _rows(system, "project"):
         member: pulumi.Resource = gcp.projects.IAMMember(
             key, project=system.project, condition=_condition(row), **_grant(system, base, row), opts=after
@@ -35,7 +36,11 @@ def before_services(system: System, base: Foundation) -> None:
         base.permissions.append(member)
     for key, row, name in _rows(system, "account"):
         target = base.accounts[name].name
-        gcp.serviceaccount.IAMMember(key, service_account_id=target, **_grant(system, base, row), opts=after)
+        member = gcp.serviceaccount.IAMMember(key, service_account_id=target, **_grant(system, base, row), opts=after)
+        base.permissions.append(member)
+    kinds = ("project", "bucket", "secret", "account")
+    keys = [key for kind in kinds for key, _, _ in _rows(system, kind)]
+    base.permissions.append(wait(system, "permissions", [*base.permissions], keys))
 
 
 def after_services(system: System, base: Foundation, running: Services, delivery: Delivery) -> None:
@@ -48,12 +53,13 @@ def after_services(system: System, base: Foundation, running: Services, delivery
     for key, row, name in _rows(system, "job"):
         for region, job in running.names[name].items():
             gcp.cloudrunv2.JobIamMember(f"{key} {region}", location=region, name=job, **_grant(system, base, row))
+    after = pulumi.ResourceOptions(depends_on=base.agents)
     for key, row, name in _rows(system, "topic"):
-        base.permissions.append(
-            gcp.pubsub.TopicIAMMember(key, topic=delivery.topics[name].name, **_grant(system, base, row))
-        )
+        topic = delivery.topics[name].name
+        base.permissions.append(gcp.pubsub.TopicIAMMember(key, topic=topic, **_grant(system, base, row), opts=after))
     for key, row, name in [*_rows(system, "subscription"), *_rows(system, "trigger")]:
-        gcp.pubsub.SubscriptionIAMMember(key, subscription=delivery.subscriptions[name], **_grant(system, base, row))
+        subscription = delivery.subscriptions[name]
+        gcp.pubsub.SubscriptionIAMMember(key, subscription=subscription, **_grant(system, base, row), opts=after)
 
 
 def _rows(system: System, kind: str) -> list[tuple[str, Row, str]]:

@@ -98,6 +98,7 @@ def _workflow(system: System, base: Foundation, running: Services) -> None:
             **workflow["env"],
             **{variable: running.urls[service] for variable, service in workflow["urls"].items()},
         },
+        opts=pulumi.ResourceOptions(depends_on=base.permissions),
     )
 
 

@@ -17,6 +17,8 @@ class System:
         for name, variable in inventory.variables().items():
             if name in values and isinstance(variable.get("default"), bool | list):
                 values[name] = config.require_object(name)
+        if not values.get("gpu_image"):
+            raise inventory.VariableError("gpu_image is not set: build the image first, as docs/deployment.md says.")
         self.inventory = inventory.load(values)
         self.project: str = self.settings["project_id"]
         self.region: str = self.settings["region"]

@@ -47,6 +47,14 @@ resource "google_pubsub_subscription" "pull" {
   ack_deadline_seconds       = each.value.ack_deadline
   message_retention_duration = "${each.value.retention_days * 86400}s"
 
+  dynamic "retry_policy" {
+    for_each = try([each.value.backoff], [])
+    content {
+      minimum_backoff = "${retry_policy.value[0]}s"
+      maximum_backoff = "${retry_policy.value[1]}s"
+    }
+  }
+
   dynamic "dead_letter_policy" {
     for_each = try([each.value.dead_letter], [])
     content {
@@ -68,7 +76,7 @@ resource "google_storage_notification" "notification" {
   payload_format = each.value.payload
 
   # Cloud Storage needs the permission to publish, and messages published before the subscription exists are lost.
-  depends_on = [google_pubsub_topic_iam_member.binding, google_pubsub_subscription.pull]
+  depends_on = [time_sleep.permissions, google_pubsub_topic_iam_member.binding, google_pubsub_subscription.pull]
 }
 
 resource "google_eventarc_trigger" "trigger" {
@@ -94,7 +102,7 @@ resource "google_eventarc_trigger" "trigger" {
   }
 
   # A trigger that is created before its roles is rejected or delivers nothing.
-  depends_on = [google_project_iam_member.binding, google_cloud_run_v2_service_iam_member.binding]
+  depends_on = [time_sleep.permissions, google_cloud_run_v2_service_iam_member.binding]
 }
 
 resource "google_cloud_scheduler_job" "schedule" {

@@ -89,7 +89,7 @@ resource "google_cloud_run_v2_service" "gpu" {
     }
   }
 
-  depends_on = [google_storage_bucket_iam_member.binding, google_secret_manager_secret_iam_member.binding]
+  depends_on = [time_sleep.permissions]
 }
 
 resource "google_cloud_run_v2_job" "gpu" {
@@ -155,5 +155,5 @@ resource "google_cloud_run_v2_job" "gpu" {
     }
   }
 
-  depends_on = [google_storage_bucket_iam_member.binding, google_secret_manager_secret_iam_member.binding]
+  depends_on = [time_sleep.permissions]
 }

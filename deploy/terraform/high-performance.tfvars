@@ -1,4 +1,5 @@
-# One warm GPU, 34 dollars a day while idle; up to 16 instances, which need a quota of 16 L4 GPUs.
+# One warm GPU, 34 dollars a day while idle; up to 16 instances.
+# These need quotas of 16 L4 GPUs, 140 CPUs and 540 GiB in the region; docs/deployment.md says how to request them.
 project_id         = "my-project"
 min_instances      = 1
 max_instances      = 16

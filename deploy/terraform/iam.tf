@@ -29,13 +29,32 @@ locals {
 
 resource "google_project_service_identity" "agent" {
   provider   = google-beta
-  for_each   = toset(["pubsub.googleapis.com", "eventarc.googleapis.com"])
+  for_each   = toset(local.inventory.identities)
   service    = each.value
   depends_on = [google_project_service.api]
 }
 
 data "google_storage_project_service_account" "agent" {
   depends_on = [google_project_service.api]
+}
+
+# A new agent is unknown to parts of the project for a while, and a new role has no effect there.
+resource "time_sleep" "agents" {
+  create_duration = "${local.inventory.waits.agents}s"
+  triggers        = { agents = join(" ", local.inventory.identities) }
+  depends_on      = [google_project_service_identity.agent, data.google_storage_project_service_account.agent]
+}
+
+resource "time_sleep" "permissions" {
+  create_duration = "${local.inventory.waits.permissions}s"
+  # More permissions mean another wait.
+  triggers = { permissions = sha256(jsonencode([for key, row in local.bindings : key if contains(["project", "bucket", "secret", "account"], row.kind)])) }
+  depends_on = [
+    google_project_iam_member.binding,
+    google_storage_bucket_iam_member.binding,
+    google_secret_manager_secret_iam_member.binding,
+    google_service_account_iam_member.binding,
+  ]
 }
 
 resource "google_project_iam_member" "binding" {
@@ -52,7 +71,7 @@ resource "google_project_iam_member" "binding" {
     }
   }
 
-  depends_on = [google_project_service_identity.agent, data.google_storage_project_service_account.agent]
+  depends_on = [time_sleep.agents]
 }
 
 resource "google_storage_bucket_iam_member" "binding" {
@@ -74,7 +93,7 @@ resource "google_service_account_iam_member" "binding" {
   service_account_id = google_service_account.account[each.value.name].name
   role               = each.value.role
   member             = local.members[each.value.who]
-  depends_on         = [google_project_service_identity.agent]
+  depends_on         = [time_sleep.agents]
 }
 
 resource "google_cloud_run_v2_service_iam_member" "binding" {
@@ -98,7 +117,7 @@ resource "google_pubsub_topic_iam_member" "binding" {
   topic      = google_pubsub_topic.topic[each.value.name].name
   role       = each.value.role
   member     = local.members[each.value.who]
-  depends_on = [google_project_service_identity.agent]
+  depends_on = [time_sleep.agents]
 }
 
 resource "google_pubsub_subscription_iam_member" "binding" {
@@ -106,5 +125,5 @@ resource "google_pubsub_subscription_iam_member" "binding" {
   subscription = local.subscriptions[each.value.name]
   role         = each.value.role
   member       = local.members[each.value.who]
-  depends_on   = [google_project_service_identity.agent]
+  depends_on   = [time_sleep.agents]
 }

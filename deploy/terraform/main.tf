@@ -4,13 +4,11 @@ locals {
   # The GPU job runs in the first region.
   gpu_regions = length(var.gpu_regions) == 0 ? [var.region] : var.gpu_regions
 
-  image = coalesce(var.gpu_image, "${var.region}-docker.pkg.dev/${var.project_id}/${var.service_prefix}/gpu-service:latest")
-
   settings = {
     project_id         = var.project_id
     region             = var.region
     service_prefix     = var.service_prefix
-    gpu_image          = local.image
+    gpu_image          = var.gpu_image
     gpu_parameters     = var.gpu_parameters
     max_tokens         = var.max_tokens
     models             = var.models

@@ -22,6 +22,13 @@ resource "google_logging_metric" "metric" {
   depends_on = [google_project_service.api]
 }
 
+# An alert on a metric that Cloud Monitoring does not know yet is refused.
+resource "time_sleep" "metrics" {
+  create_duration = "${local.inventory.waits.metrics}s"
+  triggers        = { metrics = join(" ", keys(local.inventory.log_metrics)) }
+  depends_on      = [google_logging_metric.metric]
+}
+
 resource "google_monitoring_alert_policy" "alert" {
   for_each              = local.inventory.alerts
   display_name          = "${var.service_prefix}-${each.key}"
@@ -64,7 +71,7 @@ resource "google_monitoring_alert_policy" "alert" {
     }
   }
 
-  depends_on = [google_project_service.api, google_logging_metric.metric]
+  depends_on = [google_project_service.api, time_sleep.metrics]
 }
 
 resource "google_monitoring_dashboard" "dashboard" {

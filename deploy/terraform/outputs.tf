@@ -26,8 +26,8 @@ output "workflow" {
 }
 
 output "gpu_image" {
-  description = "The image that the GPU service runs; build it with gcloud builds submit."
-  value       = local.image
+  description = "The image that the GPU service runs."
+  value       = var.gpu_image
 }
 
 output "dead_letters" {

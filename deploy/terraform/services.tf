@@ -57,8 +57,8 @@ resource "google_cloudfunctions2_function" "function" {
     environment_variables            = local.environment[each.key]
   }
 
-  # Without these roles the build of a function fails.
-  depends_on = [google_project_iam_member.binding, google_storage_bucket_iam_member.binding]
+  # The build of a function fails until its roles have an effect.
+  depends_on = [time_sleep.permissions]
 }
 
 resource "google_workflows_workflow" "pipeline" {
@@ -72,4 +72,6 @@ resource "google_workflows_workflow" "pipeline" {
     local.inventory.workflow.env,
     { for variable, service in local.inventory.workflow.urls : variable => local.urls[service] },
   )
+
+  depends_on = [time_sleep.permissions]
 }

@@ -44,13 +44,12 @@ variable "service_prefix" {
 }
 
 variable "gpu_image" {
-  description = "Image of the GPU service; empty means gpu-service:latest in the deployment's own registry."
+  description = "Image of the GPU service; deploy.sh builds it if this is empty, and the other routes require it."
   type        = string
-  default     = ""
 
   validation {
-    condition     = can(regex("^(|[a-z0-9.-]+/.+)$", var.gpu_image))
-    error_message = "gpu_image must match ^(|[a-z0-9.-]+/.+)$."
+    condition     = var.gpu_image != "" && can(regex("^(|[a-z0-9.-]+/.+)$", var.gpu_image))
+    error_message = "gpu_image must match ^[a-z0-9.-]+/.+$: build the image first, as docs/deployment.md says."
   }
 }
 
@@ -220,9 +219,9 @@ variable "min_instances" {
 }
 
 variable "max_instances" {
-  description = "Maximum number of GPU instances; a new project's quota is often 3."
+  description = "Maximum number of GPU instances; two fit a new project's quotas of GPUs, CPUs and memory."
   type        = number
-  default     = 3
+  default     = 2
 
   validation {
     condition     = can(regex("^[1-9][0-9]{0,2}$", var.max_instances))
@@ -242,9 +241,9 @@ variable "timeout_seconds" {
 }
 
 variable "job_tasks" {
-  description = "Concurrent tasks of the GPU job, each with a GPU; a new project's quota is often 3."
+  description = "Concurrent tasks of the GPU job, each with a GPU; two fit a new project's quotas."
   type        = number
-  default     = 3
+  default     = 2
 
   validation {
     condition     = can(regex("^[1-9][0-9]{0,2}$", var.job_tasks))

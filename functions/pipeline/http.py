@@ -32,11 +32,14 @@ _large = threading.Lock()
 def endpoint(handler: Handler) -> Callable[[flask.Request], flask.Response]:
     """Makes an HTTP function of a handler that takes the decoded JSON body and returns the answer.
 
-    A PipelineError becomes a response with its status, a failing Google API 503, any other exception 500.
+    A PipelineError becomes a response with its status, a failing Google API 503, any other exception 500. GET /health
+    answers 200 without calling the handler.
     """
 
     @functools.wraps(handler)
     def serve(request: flask.Request) -> flask.Response:
+        if request.path.rstrip("/") == "/health" and request.method in ("GET", "HEAD"):
+            return flask.jsonify(status="ok")
         if request.method != "POST":
             return problem(405, "method_not_allowed", "Send a POST request with a JSON body.")
         if not request.is_json:

@@ -3,6 +3,7 @@
 import json
 import runpy
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ class Google(pulumi.runtime.Mocks):
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         inputs = dict(args.inputs)
-        if args.typ.startswith("gcp:"):
+        if args.typ.startswith("time:"):
+            time.sleep(1)  # what does not depend on the wait is made meanwhile
+        if args.typ.startswith(("gcp:", "time:")):
             self.made.append({"type": args.typ, "name": args.name, "values": inputs})
         name = inputs.get("name") or args.name
         match args.typ.split("/")[0]:

@@ -11,6 +11,7 @@ Shape = dict[str, Any]
 PROJECT = "my-project"
 PREFIX = "inference"
 REGION = "us-central1"
+IMAGE = "us-central1-docker.pkg.dev/my-project/images/gpu-service:1"  # required by all routes but gcloud
 NUMBER = "123456789"
 DAY = 86400
 
@@ -166,7 +167,7 @@ def _pull(pull: dict[str, Any]) -> Shape:
         "ack": pull["ack_deadline"],
         "retention": pull["retention_days"] * DAY,
         "push": None,
-        "backoff": None,
+        "backoff": pull.get("backoff"),
         "dead_letter": pull.get("dead_letter") and f"projects/{PROJECT}/topics/{PREFIX}-{pull['dead_letter']}",
         "attempts": pull.get("attempts"),
     }

@@ -30,7 +30,7 @@ class Root:
         for name in stage.names():
             stage.stage(name, target=folder / "build/functions")
         own = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
-        self.env = {**own, **env, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
+        self.env = {**own, **env, "TF_VAR_gpu_image": shape.IMAGE, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = ["terraform", *arguments, "-no-color"]
@@ -60,7 +60,12 @@ def shape_of(resources: Found) -> shape.Shape:
     return shape.plain(made)
 
 
-LEFT_OUT = {"google_storage_bucket_object", "google_project_service_identity", "google_monitoring_custom_service"}
+LEFT_OUT = {
+    "google_storage_bucket_object",
+    "google_project_service_identity",
+    "google_monitoring_custom_service",
+    "time_sleep",
+}
 
 
 def seconds(text: str) -> int:

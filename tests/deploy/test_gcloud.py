@@ -1,12 +1,15 @@
 """The gcloud scripts, run with the real gcloud against a recording stand-in for Google's APIs."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -235,6 +238,18 @@ def test_an_invalid_variable_is_refused_before_anything_runs(tmp_path: Path):
     assert not log.exists()
 
 
+def test_a_misspelt_variable_is_refused_before_anything_runs(tmp_path: Path):
+    log = stub(tmp_path)
+    env = {**os.environ, "PROJECT_ID": "my-project", "MAX_INSTANCE": "8", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    for script in ("deploy.sh", "doctor.sh", "destroy.sh"):
+        run = subprocess.run([ROOT / "deploy/gcloud" / script], env=env, capture_output=True, text=True)
+        assert run.returncode != 0
+        assert (
+            "MAX_INSTANCE is not a variable of the deployment. Set MAX_INSTANCES, or unset MAX_INSTANCE." in run.stderr
+        )
+        assert not log.exists()
+
+
 def stub(folder: Path) -> Path:
     """Puts a gcloud that logs its arguments and finds an empty project into a folder, and a curl without network."""
     log = folder / "calls"
@@ -274,6 +289,80 @@ def test_every_command_and_flag_exists(tmp_path: Path, micro_batching: str, step
         assert "--set-secrets=HF_TOKEN=hf-token:latest" in next(
             words for words in commands if words[1] == "deploy" and "run" in words
         )
+
+
+def test_subscriptions_with_another_number_of_attempts_are_updated(tmp_path: Path):
+    stub(tmp_path)
+    found = 'case "$*" in *subscriptions\\ describe*) echo 10; exit 0;; esac'
+    gcloud = tmp_path / "gcloud"
+    gcloud.write_text(gcloud.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\n{found}\n"))
+    env = {**os.environ, "PROJECT_ID": "my-project", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = [str(ROOT / "deploy/gcloud/deploy.sh"), "--dry-run", "messaging", "triggers"]
+    run = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    updates = [words for words in recorded.commands(run.stdout) if words[:3] == ["pubsub", "subscriptions", "update"]]
+    assert {words[3] for words in updates} >= {"inference-on-message", "inference-uploads", "DELIVERY-OF-on-upload"}
+    assert all("--max-delivery-attempts=100" in words for words in updates)
+    assert "subscriptions create" not in run.stdout
+
+
+class TestTheTokenOfApisWithoutACommand:
+    """gcloud is a stand-in that issues token-1, token-2 and so on; curl is the real one."""
+
+    def call(self, folder: Path, accepts: Callable[[int, str], bool], commands: str) -> tuple[int, str, list[str]]:
+        """Runs commands of project.sh; returns the exit status, the output, and the tokens that the API received."""
+        received: list[str] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                token = self.headers["Authorization"].removeprefix("Bearer ")
+                received.append(token)
+                status = 200 if accepts(len(received), token) else 401
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(b'{"status":\n%d}' % status)
+
+            def log_message(self, *_: object) -> None: ...
+
+        issue = f"date >> {folder}/issued; echo token-$(wc -l < {folder}/issued | tr -d ' ')"
+        (folder / "gcloud").write_text(f'#!/bin/sh\ncase "$*" in auth*) {issue};; *) echo 123;; esac\n')
+        (folder / "gcloud").chmod(0o755)
+        with HTTPServer(("127.0.0.1", 0), Handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            env = {
+                **os.environ,
+                "PATH": f"{folder}:{os.environ['PATH']}",
+                "PYTHON": sys.executable,
+                "PROJECT_ID": "my-project",
+                "CLOUDSDK_API_ENDPOINT_OVERRIDES_MONITORING": f"http://127.0.0.1:{server.server_port}/",
+            }
+            script = f". {ROOT}/deploy/gcloud/project.sh; {commands}"
+            run = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True)
+            server.shutdown()
+        return run.returncode, run.stdout + run.stderr, received
+
+    def test_every_call_fetches_its_own(self, tmp_path: Path):
+        returncode, printed, received = self.call(
+            tmp_path, lambda *_: True, "rest GET monitoring v1/a; rest GET monitoring v1/b"
+        )
+        assert (returncode, printed) == (0, '{"status":\n200}\n' * 2)
+        assert received == ["token-2", "token-3"], "the first one showed that gcloud is logged in"
+
+    def test_an_expired_one_is_replaced_once(self, tmp_path: Path):
+        returncode, printed, received = self.call(
+            tmp_path, lambda _, token: token != "token-2", "rest GET monitoring v1/a"
+        )
+        assert (returncode, printed) == (0, '{"status":\n200}\n')
+        assert received == ["token-2", "token-3"]
+
+    def test_a_call_that_stays_unauthorised_fails_with_its_answer(self, tmp_path: Path):
+        returncode, printed, received = self.call(tmp_path, lambda *_: False, "rest GET monitoring v1/a")
+        assert (returncode, printed) == (1, '{"status":\n401}\n')
+        assert len(received) == 2
+
+    def test_no_script_keeps_one(self):
+        for script in SCRIPTS:
+            assert not re.search(r"^\w+=\$\(gcloud auth", script.read_text(), re.MULTILINE), script
 
 
 def test_an_unknown_flag_is_detected():

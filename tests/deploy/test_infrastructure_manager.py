@@ -19,11 +19,20 @@ SCRIPT = ROOT / "deploy/infrastructure-manager/deploy.sh"
 
 
 @pytest.fixture(scope="module")
-def command() -> list[str]:
+def command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    inputs = tmp_path_factory.mktemp("inputs") / "inputs.tfvars"
+    inputs.write_text((SCRIPT.parent / "inputs.tfvars").read_text() + f'gpu_image = "{shape.IMAGE}"\n')
     env = {**os.environ, "PROJECT_ID": "my-project", "PYTHON": str(Path(sysconfig.get_path("scripts")) / "python")}
-    run = subprocess.run([SCRIPT, "--dry-run"], env=env, capture_output=True, text=True, timeout=100)
+    run = subprocess.run([SCRIPT, "--dry-run", inputs], env=env, capture_output=True, text=True, timeout=100)
     assert run.returncode == 0, run.stderr
     return shlex.split(run.stdout)
+
+
+def test_inputs_without_an_image_are_refused():
+    env = {**os.environ, "PROJECT_ID": "my-project"}
+    run = subprocess.run([SCRIPT, "--dry-run"], env=env, capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "sets no gpu_image: build the image first" in run.stderr
 
 
 def test_gcloud_knows_the_command(command: list[str]):
@@ -44,7 +53,9 @@ def test_the_bundle_creates_the_same_resources_as_the_root(command: list[str], t
             assert run.returncode == 0, run.stderr
         shown = subprocess.run(["terraform", "show", "-json"], cwd=bundle, env=env, capture_output=True, timeout=100)
     applied = terraformed.shape_of(terraformed.resources(json.loads(shown.stdout)["values"]))
-    assert applied == shape.plain(shape.expected(inventory.load({"project_id": "my-project"})))
+    assert applied == shape.plain(
+        shape.expected(inventory.load({"project_id": "my-project", "gpu_image": shape.IMAGE}))
+    )
 
 
 def test_the_bundle_holds_no_state_or_secret_and_only_its_own_sources_compiled(command: list[str]):

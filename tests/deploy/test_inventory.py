@@ -23,6 +23,7 @@ OWN_MODELS = inventory.load(
     {"project_id": "my-project", "models": "gs://my-models/models.json", "hub_token_secret": "hf-token"}
 )
 TOGETHER = inventory.load({"project_id": "my-project", "micro_batching": True})
+DELIVERIES = {**SYSTEM["triggers"], **SYSTEM["push"], **SYSTEM["pull"]}
 
 
 class RecordingEnviron(Mapping[str, str]):
@@ -238,6 +239,50 @@ def test_claims_and_outcomes_outlive_every_event_that_is_handled_without_a_look_
         assert outcomes.REMEMBERED + longest_delay + clocks_differ < timedelta(days=days)
 
 
+NEW_PROJECT = {"cpu": 20.0, "gib": 40.0}  # Cloud Run's quotas of a region
+
+
+def gib(memory: str) -> float:
+    return int(memory[:-2]) / {"Gi": 1, "Mi": 1024}[memory[-2:]]
+
+
+def needs(system: inventory.Inventory) -> dict[str, dict[str, float]]:
+    """What each entry takes of the quotas at its maximum."""
+    most = {name: (function, function["max_instances"]) for name, function in system["functions"].items()}
+    most["gpu-service"] = (system["gpu_service"], system["gpu_service"]["max_instances"])
+    most["gpu-job"] = (system["gpu_job"], system["gpu_job"]["parallelism"])
+    return {name: {"cpu": run["cpu"] * n, "gib": gib(run["memory"]) * n} for name, (run, n) in most.items()}
+
+
+class TestANewProjectsQuotas:
+    @pytest.mark.parametrize("quota", NEW_PROJECT)
+    def test_every_entry_fits(self, quota: str):
+        assert {name: need for name, need in needs(SYSTEM).items() if need[quota] > NEW_PROJECT[quota]} == {}
+
+    @pytest.mark.parametrize("quota", NEW_PROJECT)
+    @pytest.mark.parametrize("without", ["gpu-job", "gpu-service"])
+    def test_the_functions_fit_together_with_the_gpu_service_or_with_the_job(self, quota: str, without: str):
+        assert sum(need[quota] for name, need in needs(SYSTEM).items() if name != without) <= NEW_PROJECT[quota]
+
+    def test_the_gpus_fit_into_the_first_grant(self):
+        assert SYSTEM["gpu_service"]["max_instances"] == SYSTEM["gpu_job"]["tasks"] == 2
+        assert not SYSTEM["gpu_service"]["zonal_redundancy"]
+        assert not SYSTEM["gpu_job"]["zonal_redundancy"]
+
+    def test_the_documented_totals_are_those_of_the_inventory(self):
+        total = {
+            quota: sum(need[quota] for name, need in needs(SYSTEM).items() if name != "gpu-job")
+            for quota in NEW_PROJECT
+        }
+        assert f"{total['cpu']:.0f} CPUs and {total['gib']:.0f} GiB" in (ROOT / "docs/deployment.md").read_text()
+
+    def test_a_call_is_retried_until_others_of_the_longest_kind_have_ended(self):
+        env = SYSTEM["workflow"]["env"]
+        assert "backoff: {initial_delay: 1, max_delay: 60, multiplier: 2}" in (ROOT / "workflow.yaml").read_text()
+        waits = sum(min(60, 2**retry) for retry in range(int(env["MAX_RETRIES"])))
+        assert waits >= int(env["CPU_TIMEOUT_SECONDS"])
+
+
 def test_limits_are_valid_for_cloud_run():
     for name, function in SYSTEM["functions"].items():
         assert function["concurrency"] == 1 or function["cpu"] >= 1, name
@@ -251,6 +296,34 @@ def test_limits_are_valid_for_cloud_run():
     for name, push in SYSTEM["push"].items():
         assert SYSTEM["functions"][push["service"]]["timeout"] <= push["ack_deadline"] <= 600, name
         assert 5 <= push.get("attempts", 5) <= 100, name
+
+
+class TestDeliveryAttempts:
+    def test_everything_that_may_become_a_dead_letter_is_tried_as_often_as_pubsub_can(self):
+        attempts = {name: entry.get("attempts") for name, entry in DELIVERIES.items() if "dead_letter" in entry}
+        assert attempts == {"on-upload": 100, "on-message": 100, "uploads": 100}
+
+    def test_they_outlast_an_outage_and_end_before_the_message_does(self):
+        eventarc = {"backoff": [10, 600], "retention_days": 1}  # of the subscriptions that Eventarc creates
+        for entry in DELIVERIES.values():
+            if "dead_letter" not in entry:
+                continue
+            least, most = (eventarc | entry)["backoff"]
+            waits = sum(min(most, least * 2**attempt) for attempt in range(entry["attempts"] - 1))
+            assert 15 * 3600 < waits < (eventarc | entry)["retention_days"] * 86400
+
+    def test_an_alert_precedes_the_dead_letter_by_hours(self):
+        (condition,) = SYSTEM["alerts"]["expiring-input"]["conditions"]
+        assert condition["above"] <= 8 * 3600
+
+    def test_those_of_the_local_stack_outlast_a_lease_and_end_within_minutes(self):
+        stack = yaml.safe_load((ROOT / "deploy/local/stack.yaml").read_text())
+        tried = {name: entry for name, entry in stack["triggers"].items() if "dead_letter_topic" in entry}
+        assert set(tried) == {"on-upload", "on-message"}
+        for entry in tried.values():
+            least, most = entry["backoff"]["min"], entry["backoff"]["max"]
+            waits = sum(min(most, least * 2**attempt) for attempt in range(entry["max_delivery_attempts"] - 1))
+            assert int(stack["env"]["CLAIM_LEASE_SECONDS"]) < waits < 120
 
 
 def test_names_with_the_longest_prefix_fit_into_googles_limits():
@@ -366,6 +439,46 @@ def test_the_environment_sets_switches_and_lists(capsys: pytest.CaptureFixture[s
     assert bodies.alert(system, "errors")["notificationChannels"] == [f"{channels}1", f"{channels}2"]
     assert inventory.main(["rows", "settings"], environ) == 0
     assert "audit_logs\x1fyes" in capsys.readouterr().out.splitlines()
+
+
+class TestMisspeltVariables:
+    @pytest.mark.parametrize(
+        ("name", "meant"),
+        [
+            ("MAX_INSTANCE", "MAX_INSTANCES"),
+            ("MAX_INSTACES", "MAX_INSTANCES"),
+            ("MAXINSTANCES", "MAX_INSTANCES"),
+            ("GPU_MAX_INSTANCES", "MAX_INSTANCES"),
+            ("GPU_REGION", "GPU_REGIONS"),
+            ("GPU_CPUS", "GPU_CPU"),
+            ("PROJECTID", "PROJECT_ID"),
+            ("REGOIN", "REGION"),
+            ("JOB_TASK", "JOB_TASKS"),
+            ("MICROBATCHING", "MICRO_BATCHING"),
+            ("TIMEOUT_SECOND", "TIMEOUT_SECONDS"),
+        ],
+    )
+    def test_they_are_refused_with_what_was_meant(self, name: str, meant: str):
+        with pytest.raises(inventory.VariableError, match=f"{name} is not a variable.*Set {meant}"):
+            inventory.from_environ({"PROJECT_ID": "my-project", name: "8"})
+
+    @pytest.mark.parametrize("variable", inventory.variables())
+    def test_a_variable_that_lacks_a_letter_is_refused(self, variable: str):
+        name = variable.upper()[:-1]
+        with pytest.raises(inventory.VariableError, match=f"Set {variable.upper()}, or unset {name}"):
+            inventory.from_environ({name: "8"})
+
+    def test_variables_of_the_scripts_and_of_other_programs_are_left_alone(self):
+        scripts = "".join(path.read_text() for path in (ROOT / "deploy").glob("*/*.sh"))
+        of_scripts = set(re.findall(r"\$\{?([A-Z][A-Z_]+)", scripts))
+        assert {"WAIT_SECONDS", "SMOKE_SECONDS", "TRIES", "GPU_IMAGE"} <= of_scripts
+        others = (
+            "PATH HOME LANG USER SHELL TERM PWD OLDPWD HOSTNAME LOGNAME CI PROFILE TIMEOUT GOOGLE_CLOUD_PROJECT "
+            "GCP_PROJECT GOOGLE_APPLICATION_CREDENTIALS CLOUDSDK_CORE_PROJECT AWS_REGION GITHUB_ACTIONS INPUT_BUCKET "
+            "WORKFLOW MAX_RETRIES BATCH_INDEX HF_TOKEN HF_HUB_OFFLINE CLAIM_LEASE_SECONDS SHARD_SECONDS MODELS_CACHE"
+        )
+        environ = {**dict.fromkeys([*of_scripts, *others.split()], "x"), "max_instance": "8"}
+        assert set(inventory.from_environ(environ)) <= set(inventory.variables())
 
 
 def test_the_command_prints_rows_for_a_shell(capsys: pytest.CaptureFixture[str]):

@@ -95,7 +95,8 @@ def test_aligners_suit_the_kind_of_their_metric(where: str, filter_: str, aligne
 
 
 @pytest.mark.parametrize(
-    ("alerts", "having"), [(["dead-letters"], "dead_letter"), (["oldest-input", "uncollected"], "")]
+    ("alerts", "having"),
+    [(["dead-letters"], "dead_letter"), (["oldest-input", "uncollected"], ""), (["expiring-input"], "")],
 )
 def test_every_subscription_for_inputs_is_monitored(alerts: list[str], having: str):
     filters = [SYSTEM["alerts"][name]["conditions"][0]["filter"] for name in alerts]

@@ -17,6 +17,7 @@ from tests.deploy.provider import server
 
 ROOT = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("PULUMI_PYTHON", ROOT / ".venv-pulumi/bin/python"))
+REQUIRED = {"project_id": "my-project", "gpu_image": shape.IMAGE}
 pytestmark = [
     pytest.mark.pulumi,
     pytest.mark.skipif(not PYTHON.exists(), reason="Pulumi is not installed, so its program was not run (make pulumi)"),
@@ -56,6 +57,7 @@ KINDS = {
     "storage/bucketObject:BucketObject": "google_storage_bucket_object",
     "storage/notification:Notification": "google_storage_notification",
     "workflows/workflow:Workflow": "google_workflows_workflow",
+    "time:index/sleep:Sleep": "time_sleep",
 }
 SCHEMA = {kind: block for provider in server.SCHEMA.values() for kind, block in provider["resources"].items()}
 
@@ -65,7 +67,7 @@ def run(**variables: str) -> terraformed.Found:
     command = [
         str(PYTHON),
         str(ROOT / "tests/deploy/pulumi_mocks.py"),
-        json.dumps({"project_id": "my-project", **variables}),
+        json.dumps({**REQUIRED, **variables}),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=110, cwd=ROOT / "deploy/pulumi")
     assert done.returncode == 0, done.stderr
@@ -76,7 +78,7 @@ def run(**variables: str) -> terraformed.Found:
         values = terraform_words(resource["values"], SCHEMA[kind])
         if kind == "google_service_account":
             values["email"] = f"{values['account_id']}@my-project.iam.gserviceaccount.com"
-        resources.append({"type": kind, "values": values})
+        resources.append({"type": kind, "name": resource["name"], "values": values})
     return resources
 
 
@@ -102,7 +104,7 @@ def camel(name: str) -> str:
 
 
 def test_it_creates_exactly_the_inventory():
-    system = inventory.load({"project_id": "my-project"})
+    system = inventory.load(REQUIRED)
     assert terraformed.shape_of(run()) == shape.plain(shape.expected(system))
 
 
@@ -117,19 +119,19 @@ def test_variables_reach_their_resources():
 
 
 def test_every_region_has_the_service_and_the_first_the_job():
-    system = inventory.load({"project_id": "my-project", "gpu_regions": ["europe-west4", "us-central1"]})
+    system = inventory.load({**REQUIRED, "gpu_regions": ["europe-west4", "us-central1"]})
     created = run(gpu_regions='["europe-west4", "us-central1"]')
     assert terraformed.shape_of(created) == shape.plain(shape.expected(system))
 
 
 def test_micro_batching_collects_the_buckets_notifications_every_minute():
-    system = inventory.load({"project_id": "my-project", "micro_batching": True})
+    system = inventory.load({**REQUIRED, "micro_batching": True})
     assert terraformed.shape_of(run(micro_batching="true")) == shape.plain(shape.expected(system))
 
 
 def test_own_models_and_a_token_reach_the_service_and_the_job():
     values = {"models": "gs://my-models/models.json", "models_profile": "mine", "hub_token_secret": "hf-token"}
-    system = inventory.load({"project_id": "my-project", **values})
+    system = inventory.load({**REQUIRED, **values})
     assert terraformed.shape_of(run(**values)) == shape.plain(shape.expected(system))
 
 
@@ -141,3 +143,39 @@ def test_options_add_their_resources():
 def test_an_invalid_value_is_refused():
     with pytest.raises(AssertionError, match="gpu_type is 'nvidia-h100'"):
         run(gpu_type="nvidia-h100")
+
+
+def test_an_image_is_required_since_the_deployments_registry_is_empty():
+    with pytest.raises(AssertionError, match="gpu_image is not set"):
+        run(gpu_image="")
+
+
+def test_what_was_made_is_known_everywhere_before_what_needs_it():
+    """The mocks make each wait last, so that whatever does not depend on it comes first."""
+    made = run()
+    kinds = [resource["type"] for resource in made]
+    waits = {r["name"]: (i, r["values"]["create_duration"]) for i, r in enumerate(made) if r["type"] == "time_sleep"}
+    seconds = inventory.load(REQUIRED)["waits"]
+    assert {name: duration for name, (_, duration) in waits.items()} == {n: f"{s}s" for n, s in seconds.items()}
+    identities = {r["values"]["service"] for r in made[: waits["agents"][0]] if r["type"].endswith("service_identity")}
+    assert identities == set(inventory.load(REQUIRED)["identities"])
+    grants = ("project", "service_account", "pubsub_topic", "pubsub_subscription")
+    for wait, before, after in (
+        ("agents", (), [f"google_{kind}_iam_member" for kind in grants]),
+        (
+            "permissions",
+            ["google_project_iam_member", "google_storage_bucket_iam_member", "google_service_account_iam_member"],
+            [
+                "google_cloudfunctions2_function",
+                "google_cloud_run_v2_service",
+                "google_cloud_run_v2_job",
+                "google_workflows_workflow",
+                "google_eventarc_trigger",
+            ],
+        ),
+        ("metrics", ["google_logging_metric"], ["google_monitoring_alert_policy"]),
+    ):
+        index = waits[wait][0]
+        assert not set(before) & set(kinds[index:]), wait
+        assert not set(after) & set(kinds[:index]), wait
+        assert set(after) <= set(kinds[index:]), wait

@@ -15,8 +15,10 @@ import pytest
 from deploy import inventory
 from tests.deploy import shape, terraformed
 from tests.deploy.provider import server
+from tests.deploy.test_inventory import NEW_PROJECT, needs
 
 FOLDER = Path(__file__).parents[2] / "deploy/terraform"
+REQUIRED = {"project_id": "my-project", "gpu_image": shape.IMAGE}
 EXAMPLES = sorted(FOLDER.glob("*.tfvars"))
 needs_terraform = pytest.mark.skipif(
     shutil.which("terraform") is None,
@@ -48,7 +50,7 @@ def test_it_is_valid_and_formatted(root: terraformed.Root):
 
 @needs_terraform
 def test_it_creates_exactly_the_inventory(applied: terraformed.Found):
-    system = inventory.load({"project_id": "my-project"})
+    system = inventory.load(REQUIRED)
     assert terraformed.shape_of(applied) == shape.plain(shape.expected(system))
 
 
@@ -58,12 +60,59 @@ def test_another_run_changes_nothing(root: terraformed.Root, applied: terraforme
     assert run.returncode == 0, run.stdout[-2000:]
 
 
+class TestWaits:
+    """What was made is not known everywhere at once, so that what needs it waits."""
+
+    pytestmark = needs_terraform
+
+    def after(self, applied: terraformed.Found, wait: str) -> set[str]:
+        """The types of the resources that are made after a wait."""
+        return {resource["type"] for resource in applied if f"time_sleep.{wait}" in resource.get("depends_on", [])}
+
+    def before(self, applied: terraformed.Found, wait: str) -> set[str]:
+        (found,) = [r for r in applied if r["type"] == "time_sleep" and r["name"] == wait]
+        return {name.removeprefix("data.").partition(".")[0] for name in found["depends_on"]}
+
+    def test_they_last_as_long_as_the_inventory_says(self, applied: terraformed.Found):
+        waits = {r["name"]: r["values"]["create_duration"] for r in applied if r["type"] == "time_sleep"}
+        assert waits == {name: f"{seconds}s" for name, seconds in inventory.load(REQUIRED)["waits"].items()}
+
+    def test_agents_exist_before_roles_are_granted_to_them(self, applied: terraformed.Found):
+        made = {r["values"]["service"] for r in applied if r["type"] == "google_project_service_identity"}
+        assert made == set(inventory.load(REQUIRED)["identities"])
+        assert "google_project_service_identity" in self.before(applied, "agents")
+        grants = {"project", "service_account", "pubsub_topic", "pubsub_subscription"}
+        assert self.after(applied, "agents") >= {f"google_{kind}_iam_member" for kind in grants}
+
+    def test_roles_have_an_effect_before_anything_builds_or_runs_with_them(self, applied: terraformed.Found):
+        grants = {"project", "storage_bucket", "service_account"}
+        assert self.before(applied, "permissions") >= {f"google_{kind}_iam_member" for kind in grants}
+        assert self.after(applied, "permissions") >= {
+            "google_cloudfunctions2_function",
+            "google_cloud_run_v2_service",
+            "google_cloud_run_v2_job",
+            "google_workflows_workflow",
+            "google_eventarc_trigger",
+        }
+
+    def test_metrics_exist_before_their_alerts(self, applied: terraformed.Found):
+        assert "google_logging_metric" in self.before(applied, "metrics")
+        assert "google_monitoring_alert_policy" in self.after(applied, "metrics")
+
+    def test_another_permission_waits_again(self, root: terraformed.Root, applied: terraformed.Found, tmp_path: Path):
+        flags = ["-input=false", "-var=project_id=my-project", "-var=hub_token_secret=hf-token"]
+        assert root.run("plan", *flags, f"-out={tmp_path}/plan").returncode == 0
+        changes = {c["address"]: c["change"]["actions"] for c in root.show(f"{tmp_path}/plan")["resource_changes"]}
+        assert len(changes["time_sleep.permissions"]) == 2 or changes["time_sleep.permissions"] == ["update"]
+        assert changes["time_sleep.agents"] == ["no-op"]
+
+
 @needs_terraform
 def test_the_outputs_list_the_remaining_steps(root: terraformed.Root, applied: terraformed.Found):
     outputs = {name: output["value"] for name, output in root.show()["values"]["outputs"].items()}
     assert outputs["buckets"]["input"] == "my-project-inference-input"
     assert outputs["workflow"] == "projects/my-project/locations/us-central1/workflows/inference"
-    trigger = inventory.load({"project_id": "my-project"})["triggers"]["on-upload"]
+    trigger = inventory.load(REQUIRED)["triggers"]["on-upload"]
     assert outputs["dead_letters"] == [
         "gcloud pubsub subscriptions update eventarc-us-central1-inference-on-upload-sub-001 --project=my-project "
         f"--dead-letter-topic=inference-{trigger['dead_letter']} --max-delivery-attempts={trigger['attempts']}"
@@ -95,7 +144,7 @@ def test_every_example_creates_exactly_the_inventory(root: terraformed.Root, tmp
 
 @needs_terraform
 def test_every_region_has_the_service_and_the_first_the_job(root: terraformed.Root, tmp_path: Path):
-    values = {"project_id": "my-project", "gpu_regions": ["europe-west4", "us-central1"]}
+    values = {**REQUIRED, "gpu_regions": ["europe-west4", "us-central1"]}
     flags = ["-input=false", "-var=project_id=my-project", f"-var=gpu_regions={json.dumps(values['gpu_regions'])}"]
     run = root.run("apply", "-auto-approve", *flags, f"-state={tmp_path}/s")
     assert run.returncode == 0, run.stderr
@@ -109,7 +158,7 @@ def test_micro_batching_collects_the_buckets_notifications_every_minute(root: te
     run = root.run("apply", "-auto-approve", *flags)
     assert run.returncode == 0, run.stderr
     resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
-    system = inventory.load({"project_id": "my-project", "micro_batching": True})
+    system = inventory.load({**REQUIRED, "micro_batching": True})
     assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
 
 
@@ -120,8 +169,18 @@ def test_own_models_and_a_token_reach_the_service_and_the_job(root: terraformed.
     run = root.run("apply", "-auto-approve", "-input=false", *flags, f"-state={tmp_path}/s")
     assert run.returncode == 0, run.stderr
     resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
-    system = inventory.load({"project_id": "my-project", **values})
+    system = inventory.load({**REQUIRED, **values})
     assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
+
+
+@pytest.mark.parametrize(
+    "example", [path for path in EXAMPLES if path.stem != "high-performance"], ids=lambda path: path.stem
+)
+def test_an_example_fits_into_a_new_projects_quotas_unless_it_says_what_it_needs(example: Path):
+    system = inventory.load({name: literal(value) for name, value in load(example).items()})
+    for quota, limit in NEW_PROJECT.items():
+        assert sum(need[quota] for name, need in needs(system).items() if name != "gpu-job") <= limit
+    assert "quotas of 16 L4 GPUs, 140 CPUs and 540 GiB" in (FOLDER / "high-performance.tfvars").read_text()
 
 
 def test_the_documentation_names_every_example():
@@ -144,6 +203,18 @@ def test_an_invalid_value_is_refused(root: terraformed.Root, variable: str):
     run = root.run("plan", "-input=false", "-var=project_id=my-project", f"-var={variable}")
     assert run.returncode == 1
     assert f"{variable.partition('=')[0]} must match" in run.stderr
+
+
+@needs_terraform
+def test_an_image_is_required_since_the_deployments_registry_is_empty(root: terraformed.Root):
+    flags = ["-input=false", "-var=project_id=my-project"]
+    refused = [root.run("plan", *flags, "-var=gpu_image=")]
+    image = root.env.pop("TF_VAR_gpu_image")
+    refused.append(root.run("plan", *flags))
+    root.env["TF_VAR_gpu_image"] = image
+    assert [run.returncode for run in refused] == [1, 1]
+    assert "build the image first" in refused[0].stderr
+    assert "No value for required variable" in refused[1].stderr
 
 
 @needs_terraform
@@ -197,7 +268,8 @@ def test_the_variables_are_those_of_all_routes():
     assert list(declared) == list(known)
     for name, variable in known.items():
         assert literal(declared[name]["description"]) == variable["description"]
-        assert literal(declared[name].get("default")) == variable.get("default"), name
+        default = None if name == "gpu_image" else variable.get("default")  # only deploy.sh builds the image
+        assert literal(declared[name].get("default")) == default, name
         rules = list(declared[name].get("validation", []))
         assert bool(rules) == ("pattern" in variable), name
         assert all(variable["pattern"] in rule["condition"] for rule in rules), name

@@ -425,6 +425,18 @@ def test_only_post_is_answered(preprocess: FlaskClient) -> None:
     assert response.json is not None
 
 
+@pytest.mark.parametrize("path", ["/health", "/health/"])
+def test_health_answers_get_without_an_input(preprocess: FlaskClient, path: str) -> None:
+    response = preprocess.get(path)
+    assert (response.status_code, response.json) == (200, {"status": "ok"})
+    assert preprocess.head(path).status_code == 200
+
+
+def test_health_takes_no_input_and_other_paths_no_get(cloud: Cloud, preprocess: FlaskClient) -> None:
+    assert preprocess.get("/healthy").status_code == 405
+    assert preprocess.put("/health").status_code == 405
+
+
 def test_storage_failures_get_503(cloud: Cloud, preprocess: FlaskClient) -> None:
     body = argument(cloud, "a.txt", "Hello", "text")
     cloud.fault("GET", "a.txt", status=403)

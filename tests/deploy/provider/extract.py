@@ -1,7 +1,7 @@
 """Extracts the schema of the resources in deploy/terraform from the classes that CDKTF generated from the providers.
 
     pip download --no-deps cdktf-cdktf-provider-google==16.12.1 cdktf-cdktf-provider-google-beta==16.12.1 \
-        cdktf-cdktf-provider-archive==11.0.1 && unzip -q '*.whl' -d FOLDER
+        cdktf-cdktf-provider-archive==11.0.1 cdktf-cdktf-provider-time==11.0.1 && unzip -q '*.whl' -d FOLDER
     python tests/deploy/provider/extract.py FOLDER > tests/deploy/provider/schema.json
 
 A block is `{attributes: {name: [type, how]}, blocks: {name: [max, block]}}`, where `how` is required, optional or
@@ -19,6 +19,7 @@ PACKAGES = {
     "google": "cdktf_cdktf_provider_google",
     "google-beta": "cdktf_cdktf_provider_google_beta",
     "archive": "cdktf_cdktf_provider_archive",
+    "time": "cdktf_cdktf_provider_time",
 }
 WANTED = {
     "google": [
@@ -60,6 +61,7 @@ WANTED = {
     ],
     "google-beta": ["google_project_service_identity"],
     "archive": ["data_archive_file"],
+    "time": ["sleep"],
 }
 META = {
     "connection",
@@ -177,7 +179,7 @@ def extract(folder: Path) -> dict[str, Any]:
             version = module.version[1] if module.version else version
             block = module.block(f"{main}Config", main)
             short = name.removeprefix("data_").removeprefix("google_")
-            kind_of = short if provider == "archive" else f"google_{short}"
+            kind_of = {"archive": short, "time": f"time_{short}"}.get(provider, f"google_{short}")
             (data if name.startswith("data_") else resources)[kind_of] = block
         schema[provider] = {"version": version, "resources": resources, "data": data}
     return schema
@@ -186,4 +188,4 @@ def extract(folder: Path) -> dict[str, Any]:
 if __name__ == "__main__":
     lines = json.dumps(extract(Path(sys.argv[1])), separators=(",", ":"), sort_keys=True)
     # One resource per line keeps the file reviewable.
-    print(re.sub(r'("(?:google|archive)_\w+":\{"attributes")', r"\n\1", lines))
+    print(re.sub(r'("(?:google|archive|time)_\w+":\{"attributes")', r"\n\1", lines))
