@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gpu_service import logs
+from gpu_service.batching.cost_model import Slowness
 from gpu_service.batching.order import Order, Run
 from gpu_service.batching.scheduler import Batch, Scheduler, Ticket
 from gpu_service.errors import DeadlineExceeded, InferenceFailed, Overloaded, Unavailable
@@ -33,8 +34,8 @@ class Runner(Protocol):
 
     def launch(self, data: Sequence[Any], parameters: Sequence[Parameters]) -> Pending: ...
 
-    def ran(self, slowness: float) -> None:
-        """Is told that a batch took `slowness` times as long as on a calm machine."""
+    def ran(self, slowness: Slowness) -> None:
+        """Is told how much slower than on a calm machine a batch was."""
 
 
 class Observer(Protocol):

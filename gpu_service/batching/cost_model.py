@@ -19,6 +19,7 @@ A stall makes batches larger, never smaller: smaller ones would each pay it.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gpu_service.batching.calm_line import OVERHEAD_S, CalmLine, Line, Point, through
 
@@ -29,6 +30,13 @@ BUSY = 0.75  # speed below which stalls make larger batches worthwhile; noise al
 GROWTH = 4  # at most, from the largest batch that ran to the next: further away, the line may be wrong
 LONGEST_S = 5.0  # of a batch that is larger because of stalls
 PROVEN = 3  # batches that must have run before a request is refused because of an estimate
+
+
+class Slowness(NamedTuple):
+    """How often a batch took its calm time, by the line `now` and by that `before` the batch."""
+
+    now: float
+    before: float
 
 
 @dataclass(slots=True)
@@ -94,16 +102,17 @@ class Cost:
     def units(self, sizes: Sequence[int]) -> int:
         return sum(sizes) if self.packed else len(sizes) * max(sizes)
 
-    def learn(self, units: int, seconds: float) -> float:
-        """Corrects the estimates after a batch of `units` took `seconds`; returns how often that is its calm time."""
+    def learn(self, units: int, seconds: float) -> Slowness:
+        """Corrects the estimates after a batch of `units` took `seconds`."""
         self.batches += 1
         seconds = max(seconds, 1e-6)
+        before = seconds / self.calm(units)
         self.base, self.each = self.calm_line.learn(Line(self.base, self.each), units, seconds)
         weight = min(seconds / HORIZON_S, HEAVIEST)
         speed = self.calm(units) / seconds
         self.speed += weight * (speed - self.speed)
         self.rate += weight * (1 / seconds - self.rate)
-        return 1 / speed
+        return Slowness(1 / speed, before)
 
     def forget(self, now: float) -> None:
         """Trusts less what was learned long ago about how busy the machine is."""

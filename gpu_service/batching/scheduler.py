@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gpu_service.batching.cost_model import Cost
+from gpu_service.batching.cost_model import Cost, Slowness
 from gpu_service.batching.idle_wait import Gathering
 
 WEIGHTS = {False: 8.0, True: 1.0}  # of single requests, of bulk work
@@ -114,8 +114,8 @@ class Scheduler:
             return 0.0
         return waiting[0].gathering.wait(now, waiting[0].units, waiting[0].cost)
 
-    def charge(self, batch: Batch, seconds: float, now: float) -> float:
-        """Replaces the expected duration of a batch, which has just ended; returns how often that is its calm time."""
+    def charge(self, batch: Batch, seconds: float, now: float) -> Slowness:
+        """Replaces the expected duration of a batch, which has just ended."""
         flow = self.flows[batch.model, batch.bulk]
         flow.gathering.answer(len(batch.tickets), now)
         flow.used += (seconds - batch.seconds) / WEIGHTS[batch.bulk]

@@ -6,7 +6,8 @@ less, and threads that each compute a part of the batch wait only at its end. So
 
 A trial that loses costs time. So it ends with the first batch that is no faster than usual, and after each round of
 trials in vain the next round has twice the distance. A change of speed shows that the load of the machine has changed,
-and brings the next trial forward.
+and brings the next trial forward. The first trials follow each other closely: on a machine that was busy during warm-up
+too, the first way may be slow without seeming so.
 """
 
 import math
@@ -14,10 +15,11 @@ from typing import NamedTuple
 
 MARGIN = 1.25  # by which another way must be faster
 TRIAL = 2  # batches that must show it
-SOONEST, LATEST = 4, 512  # batches between two trials
+FIRST = 1  # batch between two trials after the start
+SOONEST, LATEST = 4, 512  # batches between two trials after a change, and at most
 CHANGED = 1.4  # change of speed that brings the next trial forward
 WEIGHT = 1 / 8  # of one batch in the usual slowness
-WORST = 8.0  # slowness beyond which a batch counts no more
+WORST = 8.0  # times the usual slowness, beyond which a batch counts no more
 
 
 class Way(NamedTuple):
@@ -38,21 +40,33 @@ class Threads:
         self.way = self._chosen = Way(most)
         self._others = [] if fixed else others(most, divisible=divisible)  # in the order of their trials
         self._in_vain = 0  # trials since the last change
-        self._interval = self._left = SOONEST  # batches between two trials, and until the next
+        self._interval = self._left = FIRST  # batches between two trials, and until the next
         self._usual: float | None = None  # logarithm of the slowness with the chosen way, averaged
         self._before = 0.0  # the same at the last trial
         self._trial: list[float] = []  # logarithms of the slowness of the trial's batches
 
-    def ran(self, slowness: float) -> None:
-        """Learns from a batch, which took `slowness` times as long as on a calm machine."""
-        value = math.log(min(slowness, WORST))
+    def ran(self, slowness: float, before: float | None = None) -> None:
+        """Learns from a batch, which took `slowness` times as long as on a calm machine.
+
+        That is by what is known now; by what was known before the batch, it took `before` times as long.
+        """
+        value = math.log(slowness)
+        if before is not None:
+            self._correct(value - math.log(before))
         if self.way == self._chosen:
             self._observe(value)
         else:
             self._judge(value)
 
+    def _correct(self, change: float) -> None:
+        """Makes earlier batches comparable, after the time on a calm machine was corrected."""
+        self._usual = None if self._usual is None else self._usual + change
+        self._before += change
+        self._trial = [value + change for value in self._trial]
+
     def _observe(self, value: float) -> None:
-        self._usual = value if self._usual is None else self._usual + WEIGHT * (value - self._usual)
+        usual = value if self._usual is None else self._usual
+        self._usual = usual + WEIGHT * min(value - usual, math.log(WORST))
         self._left -= 1
         if abs(self._usual - self._before) > math.log(CHANGED):
             self._restart()

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gpu_service.batching.cost_model import Slowness
 from gpu_service.batching.threads import Threads
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
@@ -88,8 +89,8 @@ class Model:
         if not self.device.is_cuda:
             torch.set_num_threads(self.threads.way.threads)
 
-    def ran(self, slowness: float) -> None:
-        self.threads.ran(slowness)
+    def ran(self, slowness: Slowness) -> None:
+        self.threads.ran(*slowness)
 
     def effective(self, requested: Requested) -> Parameters:
         """The values that shape a prediction: the requested ones, else the model's defaults."""

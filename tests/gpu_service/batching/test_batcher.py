@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gpu_service.batching.batcher import Batcher
-from gpu_service.batching.cost_model import Cost
+from gpu_service.batching.cost_model import Cost, Slowness
 from gpu_service.batching.order import Order
 from gpu_service.batching.scheduler import Batch, Scheduler, Ticket
 from gpu_service.errors import DeadlineExceeded, InferenceFailed, Overloaded, Unavailable
@@ -62,7 +62,7 @@ class Echo:
             raise ValueError("a bad shape")
         return self.kind(list(data))
 
-    def ran(self, slowness: float) -> None:
+    def ran(self, slowness: Slowness) -> None:
         pass
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gpu_service.batching.threads import LATEST, SOONEST, Threads, Way, others
+from gpu_service.batching.cost_model import fit
+from gpu_service.batching.threads import FIRST, LATEST, TRIAL, Threads, Way, others
 
 Machine = Callable[[int, random.Random], float]  # slowness of a batch with so many threads
 
@@ -68,6 +69,28 @@ def test_one_stall_changes_nothing():
     assert run(threads, calm, 50).count(2) >= 48
 
 
+@pytest.mark.parametrize("load", [3.0, 30.0])
+@pytest.mark.parametrize("rows", [1, 2, 8])
+def test_a_machine_that_was_busy_during_warm_up_too_soon_uses_one_thread(rows: int, load: float):
+    threads = Threads(2)
+    cost = fit([(32, 2 * load * 0.02), (512, 2 * load * 0.2)], packed=True, max_seconds=0.5, max_units=16_384)
+    numbers = []
+    for _ in range(20):
+        numbers.append(threads.way.threads)
+        calm_seconds = 0.0075 + 0.000375 * 64 * rows
+        threads.ran(*cost.learn(64 * rows, load * calm_seconds * (1 if numbers[-1] == 1 else 2)))
+    assert numbers[FIRST : FIRST + TRIAL] == [1] * TRIAL
+    assert numbers.count(1) >= 16
+
+
+@pytest.mark.parametrize("load", [10.0, 100.0])
+def test_a_way_that_is_faster_on_a_very_busy_machine_is_used(load: float):
+    threads = Threads(2)
+    run(threads, calm, 100)
+    numbers = run(threads, lambda count, _: load * count, 300)
+    assert numbers[60:].count(1) > 0.9 * len(numbers[60:])
+
+
 @pytest.mark.parametrize("gain", [1.0, 1.1])
 def test_a_small_gain_is_not_worth_a_change(gain: float):
     numbers = run(Threads(2), lambda count, _: 1.0 if count == 2 else 1 / gain, 500)
@@ -78,7 +101,7 @@ def test_trials_become_rare_while_they_lose():
     numbers = run(Threads(2), lambda count, _: 1.0 if count == 2 else 1.7, 3000)
     trials = [at for at, count in enumerate(numbers) if count == 1]
     gaps = [later - earlier - 1 for earlier, later in itertools.pairwise(trials)]
-    assert trials[0] == SOONEST
+    assert trials[0] == FIRST
     assert gaps == sorted(gaps)
     assert gaps[-1] == LATEST
 
