@@ -5,9 +5,9 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 PULUMI := .venv-pulumi
 KSERVE := .venv-kserve
-# Three processes on two cores, since tests wait for services a quarter of the time.
+# Four processes also on two cores, since tests often wait for services.
 # With ORDER_SEED the tests run in random order, the same for the same seed.
-TEST := $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(if $(ORDER_SEED),--random-order-bucket=module --random-order-seed=$(ORDER_SEED))
+TEST := $(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(if $(ORDER_SEED),--random-order-bucket=module --random-order-seed=$(ORDER_SEED))
 # The roots that functions import from.
 ROOTS := functions$(subst $() ,,$(patsubst %/main.py,:%,$(wildcard functions/*/main.py)))
 

@@ -144,6 +144,7 @@ def test_the_service_is_killed_in_the_middle_of_a_batch(stack: Stack, client: st
     assert json.loads(status)["state"] == "done"
 
 
+@pytest.mark.long
 def test_a_task_of_the_job_is_killed_in_the_middle(stack: Stack, client: storage.Client) -> None:
     document = upload(client, "killed-task.csv", 3000)
     finished = kill_in_the_middle(client, "gpu_service.job")

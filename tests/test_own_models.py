@@ -125,6 +125,7 @@ def served(documents: dict[str, dict[str, Any]]) -> dict[str, tuple[str, str]]:
     return {key: (each["model"]["name"], each["model"]["version"]) for key, each in documents.items()}
 
 
+@pytest.mark.long
 def test_own_models_are_served_from_folders_and_through_the_models_bucket(
     models: Path, state: Path, monkeypatch: pytest.MonkeyPatch
 ):

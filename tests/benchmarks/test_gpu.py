@@ -34,6 +34,7 @@ def test_every_step_passes_on_the_cpu(tmp_path: Path) -> None:
     assert "failed" not in table
 
 
+@pytest.mark.long
 @pytest.mark.skipif(torch.backends.cuda.is_built(), reason="PyTorch has CUDA")
 def test_without_cuda_it_says_what_is_missing(tmp_path: Path) -> None:
     run = subprocess.run([SCRIPT, "--output", tmp_path], capture_output=True, text=True, check=False)

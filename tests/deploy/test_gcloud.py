@@ -263,7 +263,7 @@ def stub(folder: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("micro_batching", "steps", "least"),
-    [("false", [], 60), ("true", ["triggers", "schedules"], 3)],
+    [pytest.param("false", [], 60, marks=pytest.mark.long), ("true", ["triggers", "schedules"], 3)],
     ids=["all", "together"],
 )
 def test_every_command_and_flag_exists(tmp_path: Path, micro_batching: str, steps: list[str], least: int):

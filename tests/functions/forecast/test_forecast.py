@@ -297,6 +297,7 @@ def test_irregular_dates_are_rejected_unless_a_frequency_is_requested(rejection,
     assert dated(answer) == following
 
 
+@pytest.mark.long
 def test_only_the_latest_points_of_a_long_series_are_used(forecast):
     stamps = pd.date_range("2024-01-01", periods=21_000, freq="min")
     answer = forecast(table(stamps, values(21_000, 1440), "%Y-%m-%d %H:%M"), horizon=1)

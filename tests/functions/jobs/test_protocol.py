@@ -229,6 +229,7 @@ def swept(explorer: Explorer, world: World) -> World:
 LATE = "execution 0"  # the call of the attempt that failed, repeated or merely slow
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("actors", "executions", "left"),
     [
@@ -328,9 +329,9 @@ OVERWRITTEN = {"deliver": deliver, "throttle": throttle, "overwrite": overwrite,
 @pytest.mark.parametrize(
     ("executions", "left"),
     [
-        ("dead", (("crash", 1), ("lease ends", 1))),
+        pytest.param("dead", (("crash", 1), ("lease ends", 1)), marks=pytest.mark.long),
         ("dead", (("fault", 1),)),
-        ("running", (("crash", 2),)),
+        pytest.param("running", (("crash", 2),), marks=pytest.mark.long),
         pytest.param("running", (("fault", 1),), marks=pytest.mark.long),
     ],
     ids=["dead, crashes", "dead, no answers", "running, crashes", "running, no answers"],

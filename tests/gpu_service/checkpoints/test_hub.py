@@ -104,6 +104,7 @@ def download(hub: Hub, home: Path, revision: str = "main", **env: str) -> subpro
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.long
 def test_a_private_repository_is_downloaded_with_the_token_and_only_what_is_needed(hub: Hub, tmp_path: Path):
     run = download(hub, tmp_path, HF_TOKEN="secret")
     assert run.returncode == 0, run.stderr
