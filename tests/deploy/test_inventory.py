@@ -452,7 +452,7 @@ class TestMisspeltVariables:
             ("GPU_REGION", "GPU_REGIONS"),
             ("GPU_CPUS", "GPU_CPU"),
             ("PROJECTID", "PROJECT_ID"),
-            ("REGOIN", "REGION"),
+            ("REGIN", "REGION"),
             ("JOB_TASK", "JOB_TASKS"),
             ("MICROBATCHING", "MICRO_BATCHING"),
             ("TIMEOUT_SECOND", "TIMEOUT_SECONDS"),
