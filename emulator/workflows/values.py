@@ -30,7 +30,6 @@ _MESSAGE_TYPES: dict[type, str] = {
     bool: "bool", bytes: "bytes", float: "float", int: "int",
     list: "list", dict: "dict", str: "string", type(None): "null", Function: "function",
 }  # fmt: skip
-SCALARS = frozenset({bool, int, float, str, bytes, type(None)})
 
 
 def type_name(value: Any) -> str:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from gpu_service.errors import StartError
 
@@ -21,6 +23,11 @@ class Device:
     @property
     def is_cuda(self) -> bool:
         return self.handle.type == "cuda"
+
+    def send(self, array: NDArray[Any]) -> Tensor:
+        """The array on the device; a GPU copies it while the caller goes on."""
+        tensor = torch.from_numpy(array)
+        return tensor.pin_memory().to(self.handle, non_blocking=True) if self.is_cuda else tensor
 
 
 def choose(requested: str = "auto", dtype: str = "auto", *, required: bool = False) -> Device:

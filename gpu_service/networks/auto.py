@@ -1,7 +1,7 @@
 """Runs any other image classifier through transformers' Auto class."""
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,12 +32,7 @@ class AutoImageClassifier:
 
     @torch.inference_mode()
     def __call__(self, images: Sequence[NDArray[Any]]) -> Tensor:
-        by_shape: dict[tuple[int, ...], list[int]] = {}
-        for index, image in enumerate(images):
-            by_shape.setdefault(image.shape, []).append(index)
-        logits = torch.cat([self._logits(np.stack([images[index] for index in part])) for part in by_shape.values()])
-        places = [index for part in by_shape.values() for index in part]
-        return logits[send(np.argsort(places), self.device)]
+        return by_shape(self._logits, images, self.device)
 
     def reads(self, shape: Sequence[int], sample: NDArray[Any]) -> bool:
         """Whether it reads images of the shape as well as those of the sample's."""
@@ -48,7 +43,7 @@ class AutoImageClassifier:
         return True
 
     def _logits(self, images: NDArray[Any]) -> Tensor:
-        pixels = send(images, self.device)
+        pixels = self.device.send(images)
         if pixels.dtype == torch.uint8:
             pixels = (pixels.permute(0, 3, 1, 2).float() - self.shift) / self.scale
         logits: Tensor = self.model(pixel_values=pixels.to(self.device.dtype)).logits
@@ -65,6 +60,10 @@ def _image_classifier(checkpoint: Checkpoint, device: Device) -> Any:
     return pretrained.load(checkpoint, device, "AutoModelForImageClassification")
 
 
-def send(array: NDArray[Any], device: Device) -> Tensor:
-    tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device.handle, non_blocking=True) if device.is_cuda else tensor
+def by_shape(run: Callable[[NDArray[Any]], Tensor], images: Sequence[NDArray[Any]], device: Device) -> Tensor:
+    """What `run` returns for each image, of which those of one shape run together."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for index, image in enumerate(images):
+        groups.setdefault(image.shape, []).append(index)
+    results = torch.cat([run(np.stack([images[index] for index in group])) for group in groups.values()])
+    return results[device.send(np.argsort([index for group in groups.values() for index in group]))]

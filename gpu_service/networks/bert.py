@@ -25,11 +25,10 @@ class PackedTexts(ABC):
     """Takes the tokens of each text; what it returns depends on the head."""
 
     layout = "packed"
-    family = staticmethod(family)
 
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
         config = checkpoint.config
-        names = self.family(config)
+        names = family(config)
         if names is None:
             raise ValueError(f"The architecture of {checkpoint.folder} cannot run packed.")
         weights = _weights(checkpoint, names, self.shapes(checkpoint, names), device)
@@ -87,11 +86,11 @@ class PackedTexts(ABC):
         together = np.concatenate(ids)
         if self.pad is not None and (together == self.pad).any():  # a text may contain "<pad>"
             places = np.concatenate([self._places(tokens) for tokens in ids])
-        sent = self._send(np.stack((together, places)))
+        sent = self.device.send(np.stack((together, places)))
         rows = F.embedding(sent[0], self.words).add_(F.embedding(sent[1], self.positions))
         if self.segments is not None and any(text.ndim == 2 for text in texts):
             segments = [np.zeros_like(text) if text.ndim == 1 else text[:, 1] for text in texts]
-            rows.add_(F.embedding(self._send(np.concatenate(segments)), self.segments))
+            rows.add_(F.embedding(self.device.send(np.concatenate(segments)), self.segments))
         return self.norm(rows)
 
     def _places(self, ids: Tokens) -> Tokens:
@@ -99,10 +98,6 @@ class PackedTexts(ABC):
         counted = ids != self.pad
         places: Tokens = np.cumsum(counted) * counted + (self.offset - 1)
         return places
-
-    def _send(self, array: NDArray[np.int64]) -> Tensor:
-        tensor = torch.from_numpy(array)
-        return tensor.pin_memory().to(self.device.handle, non_blocking=True) if self.device.is_cuda else tensor
 
 
 class PackedClassifier(PackedTexts):
@@ -116,7 +111,7 @@ class PackedClassifier(PackedTexts):
 
     def finish(self, rows: Tensor, sequences: Packed, order: list[int]) -> Tensor:
         logits = self.head(encode(self.layers, rows, sequences))
-        return logits[self._send(np.argsort(order))]
+        return logits[self.device.send(np.argsort(order))]
 
 
 class PackedTokens(PackedTexts):
@@ -125,7 +120,7 @@ class PackedTokens(PackedTexts):
     def finish(self, rows: Tensor, sequences: Packed, order: list[int]) -> Tensor:
         for layer in self.layers:
             rows = layer(rows, sequences)
-        return self.head(rows[self._send(_unsorted(sequences.lengths, order))])
+        return self.head(rows[self.device.send(_unsorted(sequences.lengths, order))])
 
 
 class PackedTagger(PackedTokens):

@@ -11,7 +11,7 @@ from torch import Tensor
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
 from gpu_service.networks import pretrained
-from gpu_service.networks.auto import send
+from gpu_service.networks.auto import by_shape
 
 BOX = 4  # numbers: centre, width and height, as shares of the image's sides
 
@@ -31,19 +31,11 @@ class Detector:
 
     @torch.inference_mode()
     def __call__(self, images: Sequence[NDArray[np.float32]]) -> Tensor:
-        results: list[Tensor | None] = [None] * len(images)
-        by_shape: dict[tuple[int, ...], list[int]] = {}
-        for index, image in enumerate(images):
-            by_shape.setdefault(image.shape, []).append(index)
-        for indices in by_shape.values():
-            found = self._found(np.stack([images[index] for index in indices]))
-            for index, result in zip(indices, found, strict=True):
-                results[index] = result
-        return torch.stack([result for result in results if result is not None])
+        return by_shape(self._found, images, self.device)
 
     def _found(self, batch: NDArray[np.float32]) -> Tensor:
-        sent = {"pixel_values": send(batch[:, :3], self.device).to(self.device.dtype)}
+        sent = {"pixel_values": self.device.send(batch[:, :3]).to(self.device.dtype)}
         if batch.shape[1] > 3:
-            sent["pixel_mask"] = send(batch[:, 3], self.device).long()
+            sent["pixel_mask"] = self.device.send(batch[:, 3]).long()
         outputs = self.model(**sent)
         return torch.cat((outputs.logits.float(), outputs.pred_boxes.float()), dim=-1)

@@ -87,11 +87,11 @@ class PaddedTexts(ABC):
             ids[row, at] = _ids(text)
             if text.ndim == 2:
                 segments[row, at] = text[:, 1]
-        inputs = {"input_ids": self._send(ids)}
+        inputs = {"input_ids": self.device.send(ids)}
         if self.takes_mask:
-            inputs["attention_mask"] = self._send(mask)
+            inputs["attention_mask"] = self.device.send(mask)
         if self.takes_segments and any(text.ndim == 2 for text in texts):
-            inputs["token_type_ids"] = self._send(segments)
+            inputs["token_type_ids"] = self.device.send(segments)
         return self._rows(self.model(**inputs, **self.options), mask)
 
     def _pad(self, texts: Sequence[Tokens]) -> int:
@@ -133,12 +133,6 @@ class PaddedTexts(ABC):
             text[-1] = text[-1] if self.end is None else self.end
         return [np.stack((text, np.zeros_like(text)), 1) if self.takes_segments else text for text in texts]
 
-    def _send(self, array: NDArray[Any]) -> Tensor:
-        tensor = torch.from_numpy(array)
-        if not self.device.is_cuda:
-            return tensor
-        return tensor.pin_memory().to(self.device.handle, non_blocking=True)
-
 
 def _ids(text: Tokens) -> Tokens:
     return text if text.ndim == 1 else text[:, 0]
@@ -164,7 +158,7 @@ class PaddedTokens(PaddedTexts):
 
     def _rows(self, outputs: Any, mask: NDArray[np.int64], /) -> Tensor:
         padded: Tensor = getattr(outputs, self.output)
-        return padded.flatten(0, 1)[self._send(np.flatnonzero(mask))]
+        return padded.flatten(0, 1)[self.device.send(np.flatnonzero(mask))]
 
     def _order(self, indices: list[int], texts: Sequence[Tokens], /) -> NDArray[np.int64]:
         ends = np.cumsum([len(texts[index]) for index in indices])

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from gpu_service.checkpoints.device import Device
-from gpu_service.networks.auto import send
 
 Step = Callable[[Tensor], Tensor]  # from vectors to vectors: (texts, width)
 
@@ -24,7 +23,7 @@ class Pooling:
         self.device = device
 
     def __call__(self, rows: Tensor, lengths: Sequence[int]) -> Tensor:
-        on_device = send(np.array(lengths), self.device)
+        on_device = self.device.send(np.array(lengths))
         rows = rows.float()
         vectors = torch.cat([mode(rows, on_device) for mode in self.modes], dim=-1)
         for step in self.steps:

@@ -85,9 +85,7 @@ class ResidualClassifier:
 
     @torch.inference_mode()
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
-        sent = torch.from_numpy(np.stack(images))
-        if self.device.is_cuda:
-            sent = sent.pin_memory().to(self.device.handle, non_blocking=True)
+        sent = self.device.send(np.stack(images))
         pixels = ((sent.permute(0, 3, 1, 2).float() - self.shift) / self.scale).to(self.device.dtype)
         hidden = F.max_pool2d(self.activation(self.stem(pixels)), 3, 2, 1)
         for block in self.blocks:

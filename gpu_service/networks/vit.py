@@ -64,9 +64,7 @@ class VisionClassifier:
 
     @torch.inference_mode()
     def __call__(self, images: Sequence[Pixels]) -> Tensor:
-        pixels = torch.from_numpy(np.stack(images))
-        if self.device.is_cuda:
-            pixels = pixels.pin_memory().to(self.device.handle, non_blocking=True)
+        pixels = self.device.send(np.stack(images))
         count, height, width, _ = pixels.shape
         side = self.patch
         centred = pixels.to(self.device.dtype).sub_(127.5)  # small numbers keep half precision accurate
