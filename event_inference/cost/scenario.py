@@ -34,8 +34,10 @@ class Effort:
 
 
 # A small text that arrives alone. `make benchmark-pipeline` counts its steps and operations; its times and bytes are
-# assumptions: three calls of 0.1 s on 1 vCPU with 0.5, 1 and 1 GiB, 4 KiB of messages and 8 KiB of logs.
-SINGLE = Effort(25, 3, 0.3, 0.25, 5, 2, 4096, 8192)
+# assumptions: two calls of 0.1 s on 1 vCPU with 0.5 and 1 GiB, 4 KiB of messages and 8 KiB of logs.
+SINGLE = Effort(
+    steps=7, requests=2, vcpu_seconds=0.2, gib_seconds=0.15, class_a=5, class_b=2, pubsub_bytes=4096, log_bytes=8192
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pipeline import logs
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError, ThrottledError
-from pipeline.inputs import objects, parameters, recognition, sidecars
+from pipeline.inputs import objects, parameters, recognition, sidecars, single
 from pipeline.inputs.events import Receipt
 from pipeline.inputs.uploads import Upload
 from pipeline.jobs import executions, outcomes
@@ -130,7 +130,7 @@ def _route(settings: Settings, job: Job, upload: Upload) -> Job:
     objects.check_size(source, settings.max_bytes[kind], kind)
     routed = sidecars.apply(replace(job, kind=kind, model=model, parameters=requested))
     parameters.check_kind(kind, routed.model, routed.parameters)
-    return routed
+    return replace(routed, prepared=single.of_head(routed, head))
 
 
 def _launched(deployment: Deployment, reserved: Verdict | Reserved) -> Verdict:

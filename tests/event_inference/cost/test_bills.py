@@ -5,13 +5,14 @@ from decimal import Decimal
 
 import pytest
 
-from event_inference.cost.bill import bill, cents
+from event_inference.cost.bill import Bill, bill, cents
 from event_inference.cost.prices import published
-from event_inference.cost.scenario import MONTH, Settings, Traffic, awake_seconds, monthly_bill, p95
+from event_inference.cost.scenario import MONTH, SINGLE, Effort, Settings, Traffic, awake_seconds, monthly_bill, p95
 
 PRICES = published()
-TRICKLE = Traffic(inputs=10_000)
-STEADY = Traffic(inputs=10_000_000)
+PREPROCESSED = Effort(25, 3, 0.3, 0.25, 5, 2, 4096, 8192)  # a text that took preprocess and 25 steps
+TRICKLE = Traffic(inputs=10_000, single=PREPROCESSED)
+STEADY = Traffic(inputs=10_000_000, single=PREPROCESSED)
 NIGHTLY = {  # 30 runs of a million CSV rows by a job of three tasks that take 197 s each
     "gpu": 30 * 3 * 197,
     "instance_cpu": 30 * 3 * 197 * 4,
@@ -34,20 +35,32 @@ def usd(text: str) -> Decimal:
     return Decimal(text)
 
 
+def cost(month: Bill, resource: str) -> Decimal:
+    known = month[resource]
+    assert known is not None
+    return known
+
+
+def device(month: Bill) -> Decimal:
+    """The list price of the instances of the GPU service or job."""
+    listed = [line.list_usd for line in month.lines if line.resource in ("gpu", "instance_cpu", "instance_memory")]
+    return sum((each for each in listed if each is not None), Decimal(0))
+
+
 def test_ten_thousand_texts_over_a_month_keep_a_gpu_awake_for_most_of_it():
     month = monthly_bill(TRICKLE, Settings(), PRICES)
     assert awake_seconds(TRICKLE, Settings()) / MONTH == pytest.approx(0.899, abs=5e-4)
     assert cents(month.usd) == usd("684.57")
     assert cents(month.list_usd) == usd("690.17")
-    assert cents(month["gpu"]) == usd("441.00")
-    assert cents(month["workflow_steps"]) == usd("2.45")
-    assert month["function_cpu"] == 0  # within the free amount
+    assert cents(cost(month, "gpu")) == usd("441.00")
+    assert cents(cost(month, "workflow_steps")) == usd("2.45")
+    assert cost(month, "function_cpu") == 0  # within the free amount
 
 
 def test_a_nightly_table_by_the_job():
     month = bill(NIGHTLY, PRICES, "us-central1", Settings().variants)
     assert cents(month.usd) == usd("3.98")
-    assert month["instance_cpu"] == 0
+    assert cost(month, "instance_cpu") == 0
 
 
 def test_ten_million_texts_pay_more_for_steps_than_for_the_gpu():
@@ -69,7 +82,9 @@ def test_ten_million_texts_pay_more_for_steps_than_for_the_gpu():
         "image": "0.45",
         "scheduler": "0",
     }
-    assert {resource: round(month[resource], 4) for resource in expected} == {k: usd(v) for k, v in expected.items()}
+    assert {resource: round(cost(month, resource), 4) for resource in expected} == {
+        k: usd(v) for k, v in expected.items()
+    }
 
 
 def test_google_s_published_example_of_a_small_service():
@@ -91,21 +106,18 @@ def test_an_instance_kept_warm_costs_its_idle_time_and_answers_without_a_cold_st
 
 def test_an_hourly_job_takes_the_idle_time_off_a_trickle():
     hourly = Settings(collect_every=3600, collect_by="job")
-    device = [
-        sum(line.list_usd for line in monthly_bill(TRICKLE, settings, PRICES).lines[:3])
-        for settings in (Settings(), hourly)
-    ]
-    assert [cents(each) for each in device] == [usd("686.66"), usd("12.73")]
+    bills = [monthly_bill(TRICKLE, settings, PRICES) for settings in (Settings(), hourly)]
+    assert [cents(device(each)) for each in bills] == [usd("686.66"), usd("12.73")]
     assert p95(TRICKLE, hourly) > 3000
 
 
 def test_zonal_redundancy_and_a_larger_gpu():
     warm = Settings(min_instances=1)
     zonal, rtx = replace(warm, zonal_redundancy=True), replace(warm, gpu="nvidia-rtx-pro-6000", cpu=20, memory_gib=80)
-    gpu = {each: monthly_bill(STEADY, each, PRICES)["gpu"] for each in (warm, zonal)}
+    gpu = {each: cost(monthly_bill(STEADY, each, PRICES), "gpu") for each in (warm, zonal)}
     assert cents(gpu[zonal] - gpu[warm]) == usd("273.84")
-    device = [sum(line.list_usd for line in monthly_bill(STEADY, each, PRICES).lines[:3]) for each in (warm, rtx)]
-    assert [cents(each) for each in device] == [usd("763.96"), usd("2326.36")]
+    bills = [monthly_bill(STEADY, settings, PRICES) for settings in (warm, rtx)]
+    assert [cents(device(each)) for each in bills] == [usd("763.96"), usd("2326.36")]
 
 
 def test_without_a_gpu_only_the_instance_is_billed():
@@ -118,10 +130,26 @@ def test_an_unknown_price_is_named_and_not_taken_for_free():
     assert month.unknown == ("gpu",)
     assert month["gpu"] is None
     tier_1 = monthly_bill(STEADY, Settings(min_instances=1), PRICES)
-    known = month["instance_cpu"] + month["instance_memory"] - tier_1["instance_cpu"] - tier_1["instance_memory"]
+    known = (
+        cost(month, "instance_cpu")
+        + cost(month, "instance_memory")
+        - cost(tier_1, "instance_cpu")
+        - cost(tier_1, "instance_memory")
+    )
     assert known > 0
 
 
 def test_a_region_of_unknown_tier_has_no_device_price():
     month = monthly_bill(TRICKLE, Settings(region="mars-north1"), PRICES)
     assert {"gpu", "instance_cpu", "instance_memory"} <= set(month.unknown)
+
+
+def test_a_small_text_costs_less_than_half_outside_the_gpu_of_what_it_cost_with_preprocess():
+    def of_thousand(effort: Effort) -> Decimal:
+        month = monthly_bill(
+            Traffic(inputs=1000, single=effort, stored_gb=0, image_gb=0, scheduled_jobs=0), Settings(), PRICES
+        )
+        return month.list_usd - device(month)
+
+    assert round(of_thousand(PREPROCESSED), 3) == usd("0.289")
+    assert of_thousand(SINGLE) < of_thousand(PREPROCESSED) / 2

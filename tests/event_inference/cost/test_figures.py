@@ -13,15 +13,14 @@ ROOT = Path(__file__).resolve().parents[3]
 TERRAFORM = ROOT / "deploy" / "terraform"
 
 
+def price(resource: str, variant: str = "") -> Decimal:
+    usd = published().of(resource, "us-central1", variant).usd
+    assert usd is not None
+    return usd
+
+
 def instance_second(cpu: int, gib: int, gpu: str = "nvidia-l4") -> Decimal:
-    prices, region = published(), "us-central1"
-    parts = (
-        prices.of("gpu", region, gpu).usd,
-        prices.of("instance_cpu", region).usd,
-        prices.of("instance_memory", region).usd,
-    )
-    assert None not in parts
-    return parts[0] + cpu * parts[1] + gib * parts[2]
+    return price("gpu", gpu) + cpu * price("instance_cpu") + gib * price("instance_memory")
 
 
 def test_the_default_price_of_a_device_second():
