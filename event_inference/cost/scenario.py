@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
@@ -40,6 +40,11 @@ SINGLE = Effort(
 )
 
 
+# An input of a micro-batch, and the micro-batch itself (200 texts: `python -m benchmarks.pipeline.together`).
+COLLECTED = Effort(vcpu_seconds=0.05, gib_seconds=0.04, class_a=5, class_b=3, pubsub_bytes=4096, log_bytes=8192)
+BATCH = Effort(steps=54, requests=3, vcpu_seconds=1, gib_seconds=1, class_a=5, class_b=5, log_bytes=8192)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of a deployment on which its cost depends. Times are in seconds.
@@ -61,6 +66,9 @@ class Settings:
     start: float = 20.0
     collect_every: float = 0.0
     collect_by: Literal["service", "job"] = "service"
+    batch_by: Literal["service", "job"] = "job"
+    job_tasks: int = 2
+    job_start: float = 30.0
 
     @property
     def variants(self) -> Mapping[str, str]:
@@ -77,15 +85,18 @@ class Traffic:
         gpu_base: seconds that the device takes per batch, whatever its size.
         gpu_each: seconds that it takes in addition per input.
         per_batch: what a collected batch takes, in addition to `per_collected` for each of its inputs.
+        batches, batch_seconds: large batches per month, and the seconds of one device that each keeps busy.
     """
 
     inputs: float
     gpu_base: float = 0.006
     gpu_each: float = 0.0007
     response: float = 0.05
+    batches: float = 0.0
+    batch_seconds: float = 0.0
     single: Effort = SINGLE
-    per_collected: Effort = field(default_factory=Effort)
-    per_batch: Effort = SINGLE
+    per_collected: Effort = COLLECTED
+    per_batch: Effort = BATCH
     stored_gb: float = 1.0
     image_gb: float = 5.0
     scheduled_jobs: float = 1.0
@@ -137,6 +148,17 @@ METERED = {
 
 def awake_seconds(traffic: Traffic, settings: Settings) -> float:
     """Seconds per month that instances of the GPU service or job are billed."""
+    return _for_singles(traffic, settings) + _for_batches(traffic, settings)
+
+
+def _for_batches(traffic: Traffic, settings: Settings) -> float:
+    if settings.batch_by == "job":
+        task = settings.job_start + traffic.batch_seconds / settings.job_tasks
+        return traffic.batches * settings.job_tasks * _billed_task(task)
+    return traffic.batches * (settings.start + traffic.batch_seconds + settings.idle)
+
+
+def _for_singles(traffic: Traffic, settings: Settings) -> float:
     if settings.collect_every and settings.collect_by == "job":
         return _job_seconds(traffic, settings)
     always = settings.min_instances * MONTH
@@ -164,8 +186,11 @@ def _job_seconds(traffic: Traffic, settings: Settings) -> float:
     runs = _runs(traffic.rate, settings.collect_every)
     if not runs:
         return 0.0
-    seconds = settings.start + traffic.gpu_base + traffic.inputs / runs * traffic.gpu_each
-    return runs * max(JOB_MINIMUM, math.ceil(seconds / BILLED_UNIT) * BILLED_UNIT)
+    return runs * _billed_task(settings.job_start + traffic.gpu_base + traffic.inputs / runs * traffic.gpu_each)
+
+
+def _billed_task(seconds: float) -> float:
+    return max(JOB_MINIMUM, math.ceil(seconds / BILLED_UNIT) * BILLED_UNIT)
 
 
 def _runs(rate: float, every: float) -> float:
