@@ -36,7 +36,7 @@ def preprocessed(function: Function, argument: dict[str, Any]) -> dict[str, Any]
         ("a.txt", b"\xef\xbb\xbfwith a mark"),
         ("a.txt", "Schöne Grüße".encode("utf-16")),
         ("a.txt", "Schöne Grüße aus Köln".encode("cp1252")),
-        ("a.txt.gz", gzip.compress(b"packed")),
+        ("a.txt.gz", gzip.compress(b"packed", mtime=0)),
         ("a.png", PNG),
     ],
 )
@@ -59,7 +59,7 @@ def test_a_message_is_prepared_too(cloud: Cloud, function: Function) -> None:
     [
         ("a.txt", b"large " * 2_000),
         ("a.txt", b"larger than what is read " * 4_000),
-        ("a.png.gz", gzip.compress(PNG)),
+        ("a.png.gz", gzip.compress(PNG, mtime=0)),
         ("a.csv", b"text,id\nGood,1\nBad,2\n"),
         ("a.jsonl", b'{"text": "Good"}\n{"text": "Bad"}\n'),
         ("a.csv", b"date,value\n2026-01-01,1\n2026-01-02,2\n2026-01-03,3\n"),
