@@ -20,6 +20,7 @@ from gpu_service.inputs.instances import Kind
 from gpu_service.inputs.payloads import Payload
 from gpu_service.inputs.tokenizer import Encoding
 from gpu_service.inputs.wordpiece import WordPiece, is_bert
+from gpu_service.parameters import MAX_TOKENS
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # texts are prepared in our own threads
 
@@ -44,7 +45,8 @@ class TextInputs:
     def __init__(self, checkpoint: Checkpoint, max_length: int, vocabulary: int | None = None) -> None:
         self.checkpoint = checkpoint
         self.tokenizer, settings = tokenizer.load(checkpoint)
-        self.max_length = min(settings.max_length or max_length, max_length, checkpoint.defaults.max_length)
+        most: int = checkpoint.defaults.get("max_length", MAX_TOKENS)
+        self.max_length = min(settings.max_length or max_length, max_length, most)
         self.cuts_start = settings.truncation_side == "left"
         self.has_segments = settings.has_segments
         known = self.tokenizer.get_vocab_size()

@@ -54,6 +54,7 @@ class Model:
         self.entry = checkpoint.entry
         self.defaults = of_model(checkpoint.defaults, self.entry.task, self.entry.parameters, self.entry.thresholds)
         self.revision = checkpoint.revision
+        self.state = checkpoint.state
         self.device = device
         self.task = TASKS[checkpoint.entry.task](checkpoint, device)
         self.labels = self.task.labels
