@@ -28,6 +28,8 @@ Tokens = NDArray[np.int64]  # the ids (tokens,), or ids and segments (tokens, 2)
 
 FEW_CHARACTERS = 4096  # tokenising them takes less time than another thread would add
 PREFIX_PER_TOKEN = 64
+TOKEN_BYTES = 16  # an id and a segment
+SPECIAL_TOKENS = 4  # at most, around a text or a pair
 SURPLUS = 128  # tokens beyond the maximum, so that cutting the prefix within a word cannot change the ids
 MOST_READ = 1 << 20  # characters of a text; the library panics on a single word of many millions
 
@@ -69,6 +71,10 @@ class TextInputs:
         tokens: Tokens = np.arange(size, dtype=np.int64) % self.vocabulary
         tokens[-1:] = self.tokenizer.encode("a").ids[-1:] or tokens[-1:]
         return tokens
+
+    def prepared_bytes(self, size: int) -> int:
+        """The most memory that the tokens of a text of `size` bytes take."""
+        return TOKEN_BYTES * min(size + SPECIAL_TOKENS, self.max_length)
 
     def payload(self, text: object) -> Payload:
         """Raises InstanceError: `invalid_text` or `empty`."""

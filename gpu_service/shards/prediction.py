@@ -24,6 +24,7 @@ from gpu_service.errors import (
     Unavailable,
 )
 from gpu_service.parameters import Requested, check_tasks
+from gpu_service.serving import sizes
 from gpu_service.serving.model import Model
 from gpu_service.serving.predictions import Outcome
 from gpu_service.serving.preparation import Prepared
@@ -138,7 +139,7 @@ class ShardPrediction:
 
     async def _predict(self, source: "Blob", spool: IO[bytes]) -> None:
         """Reads and tokenises windows while the device works on earlier ones."""
-        unread = windows.cut(self.service.storage.lines(source), self.shard.offset)
+        unread = windows.cut(self.service.storage.lines(source), self.shard.offset, self._prepared_bytes)
         pending: deque[asyncio.Task[WindowResult]] = deque()
         try:
             while window := await asyncio.to_thread(_next, unread):
@@ -150,6 +151,9 @@ class ShardPrediction:
         finally:
             for task in pending:
                 task.cancel()
+
+    def _prepared_bytes(self, instance: object, size: int) -> int:
+        return sizes.prepared_bytes(instance, size, self._models, self.requested)
 
     def _check_failures(self) -> None:
         """Raises Unavailable when the model failed on most records: that points to the device, not to the records."""
