@@ -13,6 +13,7 @@ from emulator.stack import loader
 from emulator.stack.model import (
     Backoff,
     Bucket,
+    Grant,
     Job,
     Ports,
     Retention,
@@ -47,6 +48,7 @@ def test_the_schema_is_valid() -> None:
         (ENTRIES["trigger"], Trigger),
         (ENTRIES["trigger"]["properties"]["backoff"], Backoff),
         (ENTRIES["workflow"], WorkflowFile),
+        (ENTRIES["grant"], Grant),
     ],
 )
 def test_the_model_has_the_keys_and_defaults_of_the_schema(definition: dict[str, Any], model: Any) -> None:
