@@ -23,6 +23,7 @@ class Policies:
     def __init__(self, catalog: Catalog, store: Store) -> None:
         self._catalog, self._store = catalog, store
         self.on_change: Callable[[str, Sequence[Json]], None] = lambda _, __: None
+        catalog.on_delete = lambda resource: self.on_change(resource, [])
 
     @message_method("GET /v1/{resource=projects/*/*/*}:getIamPolicy", protos.GetIamPolicyRequest)
     def get_iam_policy(self, request: Proto) -> Proto:

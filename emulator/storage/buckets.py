@@ -68,12 +68,17 @@ def require_bucket(transaction: Transaction, name: str) -> Bucket:
 
 
 class Buckets:
-    """The buckets of one store."""
+    """The buckets of one store.
+
+    Attributes:
+        on_delete: called with the name of a bucket that was deleted.
+    """
 
     def __init__(self, database: Database, clock: Callable[[], datetime], project: str) -> None:
         self._database = database
         self._clock = clock
         self._project = project
+        self.on_delete: Callable[[str], None] = lambda _: None
 
     def create(self, name: str, fields: Fields | None = None, project: str | None = None) -> Bucket:
         """Create a bucket; `fields` is its resource, as in a request to the JSON API.
@@ -173,6 +178,7 @@ class Buckets:
                 transaction.execute(f"DELETE FROM {table} WHERE bucket = ?", name)  # noqa: S608 - fixed names
             transaction.execute("DELETE FROM policies WHERE resource = ?", full_name(name))
             transaction.execute("DELETE FROM buckets WHERE name = ?", name)
+        self.on_delete(name)
 
 
 def _check_location(bucket: Bucket, requested: Fields) -> None:

@@ -34,6 +34,10 @@ class Policies:
             return _policy(bucket, name, 1, {"version": 1, "bindings": [] if name else _legacy(project)})
         return _policy(bucket, name, row["version"], json.loads(row["policy"]))
 
+    def forget(self, bucket: str) -> None:
+        """Announce that a bucket, and its policy with it, was deleted."""
+        self.on_change(full_name(bucket), [])
+
     def check(self, bucket: str, name: str | None = None) -> None:
         """Raise NotFoundError unless the bucket or object exists."""
         with self._database.reading() as view:
