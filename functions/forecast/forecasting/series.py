@@ -56,7 +56,7 @@ def read(text: str, options: Options) -> Series:
     table = sniffer.sniff(text, complete=True, request=request, declared=True)
     choice = table.choice(request)
     value = _value(table, choice)
-    notes = _choice_notes(choice, options)
+    notes = _choice_notes(choice, value, options)
     date_cells, value_cells = _columns(text, table, choice, value)
     rows = len(date_cells)
     column = dates.read(date_cells, choice.date_name, options.date_format)
@@ -93,12 +93,15 @@ def _value(table: sniffer.Table, choice: Choice) -> Column:
     raise RejectedError("no_usable_column", f"The file has {problem}. Its columns are {names:.600}.")
 
 
-def _choice_notes(choice: Choice, options: Options) -> list[str]:
-    if options.value_column or not choice.considered or choice.value is None:
-        return []
-    others = ", ".join(choice.considered)
-    name = choice.value.name
-    return [f"Column {name!r} was forecast. The parameter value_column selects another ({others:.200})."]
+def _choice_notes(choice: Choice, value: Column, options: Options) -> list[str]:
+    notes = []
+    if len(choice.dates) > 1:
+        names = ", ".join(column.name for column in choice.dates)
+        notes.append(f"The columns {names} were read together as the date.")
+    if choice.considered and not options.value_column:
+        others = ", ".join(choice.considered)
+        notes.append(f"Column {value.name!r} was forecast. The parameter value_column selects another ({others:.200}).")
+    return notes
 
 
 def _columns(text: str, table: sniffer.Table, choice: Choice, value: Column) -> tuple[list[str], list[str]]:

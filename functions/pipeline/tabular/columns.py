@@ -20,6 +20,7 @@ SAMPLE_CHARS = 64
 MAX_DATE_WORDS = 7  # "Mon Jan 01 2024 20:05:30 GMT"; longer cells are prose
 
 MISSING = frozenset(("na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "–", "—", ".", "?", "missing", ""))
+WORD = re.compile(r"(?<!\S)(?:[^\w\s]|[\d_])*+[^\W\d_]")  # up to its first letter; numbers and dates have none
 UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
@@ -156,7 +157,7 @@ def named(columns: Iterable[Column], name: str) -> Column:
 
 def length(cell: str) -> float:
     """The number of words; in scripts without spaces two characters count as one."""
-    count = len(cell.split())
+    count = len(WORD.findall(cell))
     return count if cell.isascii() else count + len(UNSPACED.findall(cell)) / 2
 
 

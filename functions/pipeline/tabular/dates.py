@@ -118,7 +118,7 @@ def _unreadable(header: str, date_format: str | None, count: int, total: int) ->
 
 
 def _plausible(cell: str) -> bool:
-    return 4 <= len(cell) <= 48 and any(char.isdigit() for char in cell)
+    return 4 <= len(cell) <= 80 and any(char.isdigit() for char in cell)
 
 
 def _allowed(form: Format, cells: Sequence[str], header: str) -> bool:

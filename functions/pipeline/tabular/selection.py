@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.tabular import names
+from pipeline.tabular import date_parts, names
 from pipeline.tabular.columns import Column, named
 from pipeline.tabular.reader import Row
 from pipeline.tabular.request import ANYTHING, KINDS, Request
@@ -49,7 +49,7 @@ class Choice:
 
     def date(self, row: Row) -> str:
         """The row's date as one cell, "" if a part of it is missing."""
-        return self.dates[0].cell(row)
+        return date_parts.joined(self.dates, row)
 
     @property
     def is_readable(self) -> bool:
@@ -161,8 +161,12 @@ def _dates(columns: Sequence[Column], request: Request) -> tuple[Column, ...]:
     if request.date_column:
         return (named(columns, request.date_column),)
     dates = [column for column in columns if column.type == "date"]
-    dates.sort(key=lambda column: (not column.readable, column.is_constant, _place(column.name, DATE_NAMES)))
-    return tuple(dates[:1])
+    dates.sort(key=_unlikelihood_of_date)
+    return date_parts.together(columns, next(iter(dates), None))
+
+
+def _unlikelihood_of_date(column: Column) -> tuple[bool, bool, bool, int]:
+    return not column.readable, column.is_constant, date_parts.is_years(column), _place(column.name, DATE_NAMES)
 
 
 def _place(name: str, known: Sequence[str]) -> int:

@@ -141,13 +141,15 @@ def _layout(text: str, delimiter: str, is_whole: bool, request: Request) -> _Lay
 
 def _column_of_texts(text: str, request: Request) -> _Layout | None:
     """The table of one column with a name such as `text`, whose texts may contain delimiters."""
+    first = next((line for line in reader.lines(text) if line.strip() and not line.startswith("#")), "").strip()
+    if any(mark in first for mark in DELIMITERS) or not names.is_text(first.strip('"')):
+        return None
     sample = _sample(text, ",")
     body = sample.records[sample.comments :]
-    if len(body) < 2 or len(body[0].cells) > 1 or any(mark in body[0].cells[0] for mark in DELIMITERS):
+    if len(body) < 2:
         return None
     table = _table(sample.records, sample.comments, 1, ",", request)
-    name = body[0].cells[0].strip()
-    return _Layout(table, 1.0, None) if table.header and names.is_text(name) else None
+    return _Layout(table, 1.0, None) if table.header else None
 
 
 class _Sample(NamedTuple):
