@@ -18,6 +18,7 @@ from pipeline.jobs.claims import Claim, Claims
 from pipeline.jobs.documents import Document
 from pipeline.jobs.job import Job
 from pipeline.settings import Settings
+from pipeline.tabular.request import Request
 from pipeline.verdicts import Verdict
 
 Work = Callable[[Job], Job | Document]
@@ -126,10 +127,12 @@ def _route(settings: Settings, job: Job, upload: Upload) -> Job:
     if source.size == 0:
         raise RejectedError("empty", "The input is empty.")
     head = objects.head(source)
-    kind = recognition.kind(source, head)
+    routed = sidecars.apply(replace(job, model=model, parameters=requested))
+    request = Request.of(routed.parameters, parameters.kinds(routed.model, routed.parameters))
+    kind = recognition.kind(source, head, request)
     objects.check_size(source, settings.max_bytes[kind], kind)
-    routed = sidecars.apply(replace(job, kind=kind, model=model, parameters=requested))
     parameters.check_kind(kind, routed.model, routed.parameters)
+    routed = replace(routed, kind=kind)
     return replace(routed, prepared=single.of_head(routed, head))
 
 

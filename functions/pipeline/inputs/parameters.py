@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pipeline.errors import RejectedError
 from pipeline.inputs.values import Check, flag, matching, number, short, whole, words
 from pipeline.jobs.job import Model, Parameters
+from pipeline.kinds import KINDS
 
 Reader = Literal["intake", "preprocess", "forecast", "gpu_service"]
 
@@ -64,6 +65,7 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "aggregation": _prediction(matching("none|simple|first|average|max", "none, simple, first, average or max"), TEXTS),
     "score_columns": Parameter(flag(), frozenset({"table", "manifest"}), "gpu_service"),
+    "kind": Parameter(matching("|".join(KINDS), f"one of {', '.join(KINDS)}"), frozenset(KINDS), "intake"),
     "text_column": _column("table", "records"),
     "image_column": _column("table"),
     "horizon": _forecast(whole(1, 1000)),
@@ -141,8 +143,20 @@ def check(values: Mapping[str, Any]) -> tuple[Model | None, Parameters]:
     return (None if model is None else {"name": model, "version": version}), checked
 
 
+def kinds(model: Model | None, parameters: Parameters) -> frozenset[str]:
+    """The kinds that the model and all parameters apply to."""
+    allowed = frozenset([parameters["kind"]] if "kind" in parameters else KINDS)
+    for name in ["model", *parameters] if model else parameters:
+        allowed &= PARAMETERS[name].kinds
+    return allowed
+
+
 def check_kind(kind: str, model: Model | None, parameters: Parameters) -> None:
     """Raises RejectedError (`invalid_parameters`) if the model or a parameter does not apply to inputs of the kind."""
+    requested = parameters.get("kind") or kind
+    if requested != kind:
+        message = f"The parameter kind is {requested}, but the input is of the kind {kind}."
+        raise RejectedError("invalid_parameters", message, kind)
     for name in ["model", *parameters] if model else parameters:
         if kind not in PARAMETERS[name].kinds:
             allowed = [known for known, parameter in PARAMETERS.items() if kind in parameter.kinds]

@@ -84,6 +84,7 @@ class Payload(TypedDict, total=False):
     predictions: list[dict[str, Any]]
     data: dict[str, Any]
     forecast: dict[str, Any]
+    table: dict[str, Any]
     replay: str
 
 

@@ -103,6 +103,8 @@ def of_batch(deployment: Deployment, job: Job, lineage: Lineage, answer: Fields)
     data["shards"] = batch.shards
     data["records_per_second"] = progress.rate(batch.records, lineage.started_at)
     payload: Payload = {"data": data}
+    if batch.table:
+        payload["table"] = batch.table
     if lost:
         spans = [batch.span(shard) for shard in lost]
         data["lost"] = [{"first": span[0], "last": span[-1], **error.reason} for span in spans]
