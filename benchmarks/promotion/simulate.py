@@ -159,9 +159,8 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=5000)
     parser.add_argument("--only", default="", help="rows whose name contains this")
     options = parser.parse_args()
-    print(
-        f"| {options.trials} trials a row | ends as | share | median labels, or inputs of the candidate |\n|---|---|---|---|"
-    )
+    print(f"| {options.trials} trials a row | ends as | share | median labels, or inputs of the candidate |")
+    print("|---|---|---|---|")
     for row in rows():
         if options.only in row.name:
             share, median = simulate(row, options.trials)
