@@ -1,5 +1,6 @@
 """The commands of the documents suit a new project: they enable what they need and name their accounts."""
 
+import math
 import re
 import shlex
 from pathlib import Path
@@ -15,7 +16,8 @@ FIRST = (
     "iam.googleapis.com cloudbuild.googleapis.com storage.googleapis.com"
 )
 DEPLOYMENT = "docs/deployment.md"
-PAGES = ["README.md", DEPLOYMENT, "deploy/infrastructure-manager/README.md"]
+FIRST_DEPLOYMENT = "docs/first-deployment.md"
+PAGES = ["README.md", DEPLOYMENT, FIRST_DEPLOYMENT, "deploy/infrastructure-manager/README.md"]
 
 
 def blocks(page: str) -> list[str]:
@@ -34,6 +36,30 @@ def test_every_flag_exists(page: str):
     known = [words for words in commands(page) if any(words[: len(c.split())] == c.split() for c in recorded.FLAGS)]
     assert known
     assert recorded.unknown_flags(known) == []
+
+
+class TestTheCostOfLeavingItThere:
+    """The table of first-deployment.md, and the sentences below it."""
+
+    text = (ROOT / FIRST_DEPLOYMENT).read_text()
+    rows = re.findall(r"^\| .* \| ([\d*/. ]+) \| ([\d.]+) \| ([\d.]+) \|$", text, re.MULTILINE)
+
+    def test_each_row_multiplies_quantity_and_price(self):
+        assert len(self.rows) == 5
+        for quantity, price, amount in self.rows:
+            product, _, divisor = quantity.partition("/")
+            count = math.prod(map(float, product.split("*"))) / float(divisor or 1)
+            assert round(count * float(price), 4) == float(amount)
+
+    def test_the_rows_add_up(self):
+        (total,) = re.findall(r"\*\*together\*\*.*\*\*([\d.]+)\*\*", self.text)
+        assert round(sum(float(amount) for *_, amount in self.rows), 4) == float(total)
+
+    def test_the_gpus_price_is_the_deployments(self):
+        price = inventory.load({"project_id": "my-project"})["settings"]["gpu_usd_per_second"]
+        for seconds, dollars in re.findall(r"([\d,]+)\s+s × \$0\.0002907 = \$(\d+\.\d+)", self.text):
+            assert round(int(seconds.replace(",", "")) * float(price), 2) == float(dollars)
+        assert self.text.count(f"${price}") == 2
 
 
 @pytest.mark.parametrize(
