@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pipeline import logs
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError, ThrottledError
-from pipeline.inputs import objects, parameters, recognition, sidecars
+from pipeline.inputs import objects, parameters, recognition, sidecars, single
 from pipeline.inputs.events import Receipt
 from pipeline.inputs.uploads import Upload
 from pipeline.jobs import executions, outcomes
@@ -132,7 +132,8 @@ def _route(settings: Settings, job: Job, upload: Upload) -> Job:
     kind = recognition.kind(source, head, request)
     objects.check_size(source, settings.max_bytes[kind], kind)
     parameters.check_kind(kind, routed.model, routed.parameters)
-    return replace(routed, kind=kind)
+    routed = replace(routed, kind=kind)
+    return replace(routed, prepared=single.of_head(routed, head))
 
 
 def _launched(deployment: Deployment, reserved: Verdict | Reserved) -> Verdict:

@@ -192,6 +192,15 @@ def test_a_record_may_have_parameters_of_its_own(cloud: Cloud, preprocess: Flask
     assert records[8]["parameters"] == {"max_length": 16}
 
 
+def test_a_pair_of_texts_is_passed_on_so_that_it_is_refused(cloud: Cloud, preprocess: FlaskClient) -> None:
+    pairs = [{"text": "a", "text_pair": "b"}, {"text": "a", "text_pair": None}, {"text": "a"}]
+    data = "".join(json.dumps(pair) + "\n" for pair in pairs)
+    found = lines(cloud, answered(preprocess, argument(cloud, "a.jsonl", data, "records")))
+    assert [json.loads(line) for line in found] == [{"text": "a", "text_pair": "b"}, {"text": "a"}, {"text": "a"}]
+    chosen = argument(cloud, "b.jsonl", data, "records", text_column="text")
+    assert [json.loads(line) for line in lines(cloud, answered(preprocess, chosen))] == [{"text": "a"}] * 3
+
+
 def test_only_the_gpu_service_s_parameters_are_passed_on(cloud: Cloud, preprocess: FlaskClient) -> None:
     text = argument(cloud, "a.txt", "Hello", "text", top_k=2, high_confidence=0.9)
     assert answered(preprocess, text)["parameters"] == {"top_k": 2, "high_confidence": 0.9}

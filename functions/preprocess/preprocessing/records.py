@@ -140,6 +140,8 @@ def _instance(record: Any, bucket: str, requested: dict[str, Any]) -> str:
         instance = {key: value for key, value in record.items() if key not in ("id", "row", "error", "parameters")}
     else:
         instance = {"text" if column else name: record.get(name)}
+        if name == "text" and not column and record.get("text_pair") is not None:
+            instance["text_pair"] = record["text_pair"]  # so that it is refused rather than left out
     if name == "uri" and "generation" in record:
         instance["generation"] = record["generation"]
     beside = _id(record)
