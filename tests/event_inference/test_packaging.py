@@ -35,10 +35,12 @@ def test_an_installed_command_sends_and_reads(installer: str, laptop: Emulated, 
         pytest.skip(f"{installer} is not installed, so einf was not installed by it")
     binaries, home = tmp_path / "bin", tmp_path / "home"
     home.mkdir()
-    env = {name: value for name, value in os.environ.items() if name == "PATH" or "INDEX_URL" in name} | {
-        "HOME": str(home), "UV_TOOL_DIR": str(tmp_path / "uv"), "UV_TOOL_BIN_DIR": str(binaries),
-        "PIPX_HOME": str(tmp_path / "pipx"), "PIPX_BIN_DIR": str(binaries), "PIPX_DEFAULT_PYTHON": sys.executable,
-        "UV_PYTHON": sys.executable,
+    # The developer's home stays for the installers' configuration, such as an index or certificates.
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("EINF_", "PIPX_", "VIRTUAL_ENV"))}
+    env |= {
+        "UV_TOOL_DIR": str(tmp_path / "uv"), "UV_TOOL_BIN_DIR": str(binaries), "UV_PYTHON": sys.executable,
+        "UV_SYSTEM_CERTS": "1", "PIPX_HOME": str(tmp_path / "pipx"), "PIPX_BIN_DIR": str(binaries),
+        "PIPX_DEFAULT_PYTHON": sys.executable,
     }  # fmt: skip
     command = [program, "tool", "install", "."] if installer == "uv" else [program, "install", "."]
     installed = subprocess.run(
@@ -50,7 +52,7 @@ def test_an_installed_command_sends_and_reads(installer: str, laptop: Emulated, 
         finished = subprocess.run(
             [binaries / "einf", *arguments],
             cwd=home,
-            env=env | local_environment(laptop),
+            env=env | local_environment(laptop) | {"HOME": str(home)},
             capture_output=True,
             text=True,
             check=False,
