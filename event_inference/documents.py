@@ -63,6 +63,12 @@ class Document:
         return execution
 
     @property
+    def data_name(self) -> str | None:
+        """The object in the output bucket with a batch's or forecast's CSV or JSONL; None for single inputs."""
+        uri: str | None = (self.content.get("data") or {}).get("uri")
+        return None if uri is None else uri.split("/", 3)[3]
+
+    @property
     def summary(self) -> str:
         """One line for a person."""
         return self.status

@@ -94,6 +94,24 @@ class Reader:
                     raise
                 raise InputError(f"{file} cannot be written: {error.strerror}") from error
 
+    def save(self, document: Document, folder: Path) -> list[Path]:
+        """Save a document, and the CSV or JSONL that it names, under their names in the output bucket.
+
+        Returns:
+            The files, the document first.
+
+        Raises:
+            InputError: a file cannot be written.
+            UnreachableError: an object is gone, or the pipeline does not answer.
+        """
+        files = []
+        for name in (document.name, document.data_name):
+            if name is not None:
+                files.append(folder.joinpath(*_inside(name)))
+                files[-1].parent.mkdir(parents=True, exist_ok=True)
+                self.download(name, files[-1])
+        return files
+
     def wait(
         self,
         handles: Iterable[Handle],
@@ -242,6 +260,11 @@ class Reader:
             return executions.get(self.connection, document.execution).place
         except NotFound:
             return None
+
+
+def _inside(name: str) -> list[str]:
+    """The folders and the file of an object's name, none of which leads out of a folder."""
+    return [f"_{part}" if part in (".", "..") else part for part in name.split("/") if part]
 
 
 def _codes(document: Document) -> set[str]:

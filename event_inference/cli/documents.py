@@ -132,23 +132,8 @@ def _print_table(client: "Client", folder: str, selection: "Selection", limit: i
 
 
 def _save(client: "Client", documents: "Iterable[Document]", folder: Path) -> None:
-    """Save documents and data files under their names in the output bucket."""
     count = 0
     for document in documents:
-        for name in _names(document):
-            path = folder.joinpath(*_parts(name))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            client.download(name, path)
+        client.save(document, folder)
         count += 1
     output.remark(f"{count:,} documents saved to {folder}")
-
-
-def _names(document: "Document") -> list[str]:
-    data = (document.content.get("data") or {}).get("uri")
-    return [document.name, *([data.split("/", 3)[3]] if data else [])]
-
-
-def _parts(name: str) -> list[str]:
-    """The folders and the file of an object's name, none of which leads out of the folder."""
-    parts = [part for part in name.split("/") if part]
-    return [f"_{part}" if part in (".", "..") else part for part in parts]
