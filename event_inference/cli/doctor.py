@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """
 $ einf doctor
-   what                          state
-✓  a local stack is running      …
-✓  services                      7 of 7 answer
-✓  gs://local-input              can be written
-✓  gs://local-output             can be read
-✓  topic messages                exists
-✓  workflow inference            ACTIVE
-✓  failures in the last day      none
+   what                      state
+✓  a local stack is running  http://127.0.0.1:…
+✓  services                  7 of 7 answer
+✓  gs://local-input          can be written
+✓  gs://local-output         can be read
+✓  topic messages            exists
+✓  workflow inference        ACTIVE
+✓  failures in the last day  none
 """
 
 

@@ -22,21 +22,25 @@ KINDS = ("text", "image", "timeseries", "table", "records", "manifest")
 _TABLE_ROWS = 100
 
 _RESULTS = """
-$ einf results texts --below 0.9
+$ einf results texts --below 0.975
 input                outcome    answer    confidence  latency
-texts/complaint.txt  succeeded  NEGATIVE  0.…        … s
-$ einf results texts --label POSITIVE --format csv --output praise.csv
-$ einf results images --since 1h --json | jq -r '.predictions[0].label'
+texts/complaint.txt  succeeded  NEGATIVE  0.97        … s
+$ einf results texts --since 1h --label POSITIVE --format csv
+input,generation,kind,status,label,score,confidence,…
+texts/from-notepad.txt,…,text,succeeded,POSITIVE,0.98…
+texts/praise.txt,…,text,succeeded,POSITIVE,0.98…
+texts/utf-16.txt,…,text,succeeded,POSITIVE,0.98…
+$ einf results eight.webp --json
+{"schema": "result/v1", "status": "succeeded", …}
 """
 _REJECTED = """
 $ einf rejected --code truncated_image
-input            outcome   answer                                                        confidence  latency
-bad/cut-off.jpg  rejected  truncated_image: The image ends before it is complete.                    … s
+input            outcome   answer                                                  confidence  latency
+bad/cut-off.jpg  rejected  truncated_image: The image ends before it is complete.              … s
 """
 _FAILED = """
 $ einf failed --code http_503 --since 1d
-$ einf replay --code http_503 --since 1d --dry-run
-0 jobs would start again
+$ einf failed --save failures
 """
 
 

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 _EXAMPLES = """
 $ einf status texts/praise.txt
 input             state      answer    confidence  latency
-texts/praise.txt  succeeded  POSITIVE  0.…        … s
-$ einf status gs://local-input/texts/praise.txt --json | jq .state
+texts/praise.txt  succeeded  POSITIVE  0.99        … s
+$ einf status gs://local-input/texts/praise.txt --json
+{"name": "texts/praise.txt", "job": "…", "state": "succeeded", …}
 """
 
 

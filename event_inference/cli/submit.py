@@ -21,16 +21,21 @@ if TYPE_CHECKING:
 _FEW = 40  # inputs up to which each has a line
 _EXAMPLES = """
 $ einf submit samples/texts --wait
-texts/complaint.txt     succeeded  NEGATIVE  0.…  … s
-texts/from-notepad.txt  succeeded  POSITIVE  0.…  … s
-texts/latin-1.txt       succeeded  NEGATIVE  0.…  … s
-texts/praise.txt        succeeded  POSITIVE  0.…  … s
-texts/review.md         succeeded  NEGATIVE  0.…  … s
-texts/utf-16.txt        succeeded  POSITIVE  0.…  … s
+input                   outcome    answer    confidence  latency
+texts/complaint.txt     succeeded  NEGATIVE  0.97        … s
+texts/from-notepad.txt  succeeded  POSITIVE  0.99        … s
+texts/latin-1.txt       succeeded  NEGATIVE  0.98        … s
+texts/praise.txt        succeeded  POSITIVE  0.99        … s
+texts/review.md         succeeded  NEGATIVE  0.98        … s
+texts/utf-16.txt        succeeded  POSITIVE  0.99        … s
 6 sent, 6 succeeded
 $ einf submit samples/images/eight.webp --model digits --parameter top_k=1 --wait
-eight.webp  succeeded  8  …  … s
+input       outcome    answer  confidence  latency
+eight.webp  succeeded  8       0.97        … s
 1 sent, 1 succeeded
+$ einf submit samples/bad --wait
+…
+10 sent, 10 rejected (unknown_kind, truncated_image, ambiguous_dates)
 $ echo "A dull film." | einf submit - --name dull.txt
 1 sent
 """

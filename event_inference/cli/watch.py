@@ -22,7 +22,7 @@ _LAPTOP_PAUSE_S, _CLOUD_PAUSE_S = 1.0, 10.0
 _OVERLAP = timedelta(minutes=2)  # a document appears some time after it was finished, and clocks differ
 _EXAMPLES = """
 $ einf watch --since 1h --for 1s texts/praise
-… succeeded  texts/praise.txt  POSITIVE  0.…  … s
+…  succeeded  texts/praise.txt  POSITIVE  0.99  … s
 """
 
 
