@@ -121,8 +121,14 @@ class Result(Document):
 
     @property
     def cost_usd(self) -> float | None:
-        """What the seconds of the device cost, in USD; not the cost of the whole pipeline."""
-        usd: float | None = self.content.get("cost", {}).get("usd")
+        """An estimate of what the input cost in all, in USD at list prices."""
+        usd: float | None = self.content.get("cost", {}).get("total", {}).get("usd")
+        return usd
+
+    @property
+    def device_usd(self) -> float | None:
+        """The part of it that the seconds of the device cost, in USD."""
+        usd: float | None = self.content.get("cost", {}).get("device", {}).get("usd")
         return usd
 
     @property
