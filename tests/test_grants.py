@@ -187,7 +187,7 @@ NEEDED_BY: dict[tuple[str, str, str], Callable[[Pipeline], None]] = {
     ("gpu-job", VIEWER, "bucket/local-input"): Pipeline.many_images,
     ("gpu-job", USER, "bucket/local-work"): Pipeline.large_table,
     ("gpu-job", VIEWER, "bucket/local-models"): Pipeline.large_table,
-    ("workflow", INVOKER, "service/preprocess"): Pipeline.text,
+    ("workflow", INVOKER, "service/preprocess"): Pipeline.table,
     ("workflow", INVOKER, "service/forecast"): Pipeline.series,
     ("workflow", INVOKER, "service/postprocess"): Pipeline.text,
     ("workflow", INVOKER, "service/gpu-service"): Pipeline.text,
