@@ -37,7 +37,7 @@ class Project:
 
     def run(self, script: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         command = [str(self.source / "deploy/gcloud" / script), *arguments]
-        return subprocess.run(command, env=self.env, input=stdin, capture_output=True, text=True, timeout=900)
+        return subprocess.run(command, env=self.env, input=stdin, capture_output=True, text=True, timeout=1700)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy import inventory
+from event_inference.cost.prices import published
 from tests.deploy import recorded, rehearsed
 from tests.deploy.new_project import NewProject
 from tests.deploy.provider import server
@@ -48,8 +49,16 @@ class TestTheCostOfLeavingItThere:
     text = (ROOT / FIRST_DEPLOYMENT).read_text()
     rows = re.findall(r"^\| .* \| ([\d*/. ]+) \| ([\d.]+) \| ([\d.]+) \|$", text, re.MULTILINE)
 
+    prices = published()
+
+    def price(self, resource: str, variant: str = "") -> float:
+        usd = self.prices.of(resource, "us-central1", variant).usd
+        assert usd is not None
+        return float(usd)
+
     def test_each_row_multiplies_quantity_and_price(self):
-        assert len(self.rows) == 5
+        resources = ["image", "function_cpu", "function_memory", "storage_class_a", "scheduler"]
+        assert [float(price) for _, price, _ in self.rows] == [self.price(name) for name in resources]
         for quantity, price, amount in self.rows:
             product, _, divisor = quantity.partition("/")
             count = math.prod(map(float, product.split("*"))) / float(divisor or 1)
@@ -59,11 +68,13 @@ class TestTheCostOfLeavingItThere:
         (total,) = re.findall(r"\*\*together\*\*.*\*\*([\d.]+)\*\*", self.text)
         assert round(sum(float(amount) for *_, amount in self.rows), 4) == float(total)
 
-    def test_the_gpus_price_is_the_deployments(self):
-        price = inventory.load({"project_id": "my-project"})["settings"]["gpu_usd_per_second"]
-        for seconds, dollars in re.findall(r"([\d,]+)\s+s × \$0\.0002907 = \$(\d+\.\d+)", self.text):
-            assert round(int(seconds.replace(",", "")) * float(price), 2) == float(dollars)
-        assert self.text.count(f"${price}") == 2
+    def test_the_gpus_price_is_that_of_the_list(self):
+        price = self.price("gpu", "nvidia-l4") + 4 * self.price("instance_cpu") + 16 * self.price("instance_memory")
+        sums = re.findall(r"([\d,]+)\s+s × \$([\d.]+) = \$(\d+\.\d+)", self.text)
+        assert len(sums) == 2
+        for seconds, shown, dollars in sums:
+            assert float(shown) == round(price, 7)
+            assert round(int(seconds.replace(",", "")) * price, 2) == float(dollars)
 
 
 @pytest.mark.parametrize(
