@@ -10,7 +10,6 @@ from starlette.types import ASGIApp
 
 from emulator import ports
 from emulator.googleapi import rest
-from emulator.googleapi.methods import methods
 from emulator.iam.authority import Authority
 from emulator.iam.policies import Policies
 from emulator.iam.service import IamPolicies
@@ -107,8 +106,8 @@ class Enforcement:
                 self._policies.set(name, bindings)
 
     def routes(self) -> list[Route]:
-        """The REST routes for the policies of the project, the services and the jobs."""
-        return rest.routes(methods(IamPolicies(self._policies)))
+        """The REST routes for the policies that no API of the emulator has."""
+        return rest.routes(IamPolicies(self._policies).methods())
 
 
 def _address(bound: socket.socket) -> str:
