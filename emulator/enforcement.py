@@ -21,6 +21,8 @@ from emulator.pubsub import PubSub
 from emulator.stack.model import DEVELOPER, Address, Service, Stack
 from emulator.storage import Store
 
+_EVERY = 1 << 31  # buckets
+
 OpenServer = Callable[[AsyncExitStack, grpc.aio.ServerInterceptor], Awaitable[str]]
 
 
@@ -91,7 +93,7 @@ class Enforcement:
         store.policies.on_change = self._policies.set
         pubsub.policies.on_change = self._policies.set
         declared = grants.policies(self._stack)
-        for bucket in store.buckets.listing():
+        for bucket in store.buckets.listing(limit=_EVERY):
             if (name := f"projects/_/buckets/{bucket.name}") not in declared:
                 self._policies.set(name, store.policies.get(bucket.name)["bindings"])
         for name in pubsub.names():
