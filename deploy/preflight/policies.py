@@ -61,7 +61,7 @@ def _soft_delete(system: Inventory) -> list[str]:
 
 def _unencrypted(system: Inventory) -> list[str]:
     """The services that hold data under Google's keys."""
-    if any(value for name, value in system["settings"].items() if "kms" in name):
+    if any(value for name, value in system["settings"].items() if "kms" in name or "cmek" in name):
         return []
     return [f"{name}.googleapis.com" for name in ENCRYPTED]
 
