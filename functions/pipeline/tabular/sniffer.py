@@ -84,7 +84,7 @@ def sniff(text: str, complete: bool, request: Request = ANYTHING, *, declared: b
         doubtful = [layout for layout in candidates if request.kind or _is_possible(layout, sample)]
         best = max(doubtful, key=lambda layout: layout.rank, default=None)
     if best is None:
-        return NOTHING
+        return NOTHING if is_whole else _header_alone(sample, request)
     if best.error:
         raise best.error
     return best.table
@@ -150,6 +150,22 @@ def _column_of_texts(text: str, request: Request) -> _Layout | None:
         return None
     table = _table(sample.records, sample.comments, 1, ",", request)
     return _Layout(table, 1.0, None) if table.header else None
+
+
+def _header_alone(text: str, request: Request) -> Table:
+    """The table by its header, if the row below it is longer than the sample: it may hold a photo."""
+    for delimiter in DELIMITERS:
+        sample = _sample(text, delimiter)
+        cells = [cell.strip() for cell in sample.records[-1].cells] if sample.records else []
+        if len(sample.records) != sample.comments + 1 or len(cells) < 2 or not headers.are_names(cells, request):
+            continue
+        described = tuple(_by_its_name(name, index) for index, name in enumerate(cells))
+        return Table(delimiter, described, header=True, skip=len(sample.records), rows=0)
+    return NOTHING
+
+
+def _by_its_name(name: str, index: int) -> Column:
+    return Column(name, index, "text" if names.is_text(name) or names.is_prose(name) else "empty")
 
 
 class _Sample(NamedTuple):

@@ -10,7 +10,7 @@ from pipeline.formats import text
 from pipeline.inputs import objects
 from pipeline.jobs.job import Input
 from pipeline.tabular import reader, sniffer
-from pipeline.tabular.reader import MAX_ROW_CHARS, Record, Row
+from pipeline.tabular.reader import MAX_LINE_CHARS, Record, Row
 from pipeline.tabular.request import Request
 from pipeline.tabular.selection import Choice
 
@@ -36,7 +36,7 @@ def opened(source: Input, head: objects.Head, limit: int, request: Request) -> I
     delimiter = table.delimiter or ","
     with objects.reader(source, limit, packed=head.packed) as stream:
         codec = text.encoding(head.data, whole=head.whole)
-        lines = text.lines(stream, codec, MAX_ROW_CHARS, newline=reader.newline(sample))
+        lines = text.lines(stream, codec, MAX_LINE_CHARS, newline=reader.newline(sample))
         records = reader.records(lines, delimiter, strict=False)
         above = [record.cells for record in islice(records, table.skip)]
         header = above[-1] if table.header else [column.name for column in table.columns]
