@@ -13,13 +13,14 @@ from pipeline.tabular import reader, sniffer
 from pipeline.tabular.reader import MAX_LINE_CHARS, Record, Row
 from pipeline.tabular.request import Request
 from pipeline.tabular.selection import Choice
+from pipeline.tabular.table import Table
 
 
 @dataclass(frozen=True, slots=True)
 class OpenTable:
     """A CSV being read: its layout, its header, and its rows one by one, those that cannot be read included."""
 
-    table: sniffer.Table
+    table: Table
     header: Row
     records: Iterator[Record]
 
@@ -43,7 +44,7 @@ def opened(source: Input, head: objects.Head, limit: int, request: Request) -> I
         yield OpenTable(table, header, _fitted(records, len(header), delimiter))
 
 
-def description(table: sniffer.Table, choice: Choice) -> dict[str, Any]:
+def description(table: Table, choice: Choice) -> dict[str, Any]:
     """How the table was read: the column, the other candidates, and notes for the user."""
     assert choice.payload is not None
     column, others = choice.payload, list(choice.considered)

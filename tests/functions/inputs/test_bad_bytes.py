@@ -11,7 +11,7 @@ import pytest
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, finalized
 
-ROWS = [f"{n},Ein schöner Film und größer als Nr. {n}" for n in range(3000)]
+ROWS = [f"{n},Ein schöner Film von der Größe {n}" for n in range(3000)]
 LINES = [json.dumps({"id": n, "text": f"Größe {n}"}, ensure_ascii=False) for n in range(300)]
 PHOTO = base64.b64encode(random.Random(5).randbytes(90_000)).decode()
 
