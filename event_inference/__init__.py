@@ -1,4 +1,4 @@
-"""The pipeline's Python client and its command `einf`, for the laptop and the cloud alike.
+"""The pipeline's Python client, its command `einf`, and its cost model, for the laptop and the cloud alike.
 
     from event_inference import Client
 

@@ -103,7 +103,7 @@ def answer(document: Document) -> tuple[str, str, str, str]:
 
 
 def row(document: Document) -> dict[str, Any]:
-    """A document as a row of CSV and Parquet; times in seconds, `cost_usd` for the seconds of the device."""
+    """A document as a row of CSV and Parquet; times in seconds."""
     content, data = document.content, {}
     cells: dict[str, Any] = dict.fromkeys(COLUMNS)
     if isinstance(document, Result):
@@ -121,6 +121,7 @@ def row(document: Document) -> dict[str, Any]:
             "failed_records": data.get("failed"),
             "data": data.get("uri"),
             "cost_usd": document.cost_usd,
+            "device_usd": document.device_usd,
         }
     elif isinstance(document, Rejected | Failed):
         cells |= {"code": document.code, "message": document.message, "step": getattr(document, "step", None)}
@@ -139,7 +140,8 @@ def row(document: Document) -> dict[str, Any]:
 COLUMNS = {
     "input": str, "generation": str, "kind": str, "status": str, "label": str, "score": float, "confidence": float,
     "requires_review": bool, "code": str, "message": str, "step": str, "model": str, "version": str, "records": int,
-    "failed_records": int, "data": str, "latency_s": float, "cost_usd": float, "finished_at": str, "job": str,
+    "failed_records": int, "data": str, "latency_s": float, "cost_usd": float, "device_usd": float,
+    "finished_at": str, "job": str,
     "document": str,
 }  # fmt: skip
 

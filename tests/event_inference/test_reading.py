@@ -74,7 +74,7 @@ def test_documents_are_typed(filled: Emulated):
     assert (result.label, result.confidence, result.status, result.ok) == ("POSITIVE", 0.99, "succeeded", True)
     assert result.latency == pytest.approx(2)
     assert (result.model or {})["name"] == "sentiment"
-    assert result.cost_usd == 0.00003
+    assert (result.cost_usd, result.device_usd) == (0.0003, 0.00003)
     batch = next(iter(filled.client.results(kind="table")))
     assert (batch.label, batch.summary, batch.ok) == (None, "9 records, 2 failed", False)
     (rejected,) = filled.client.rejected(code="truncated_image")
