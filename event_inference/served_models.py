@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from event_inference.connection import Connection
+from event_inference.access.clients import Connection
 from event_inference.errors import UnreachableError
 from event_inference.targets.target import Target
 

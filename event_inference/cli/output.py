@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from event_inference.documents import Document, Failed, Rejected, Result
 from event_inference.errors import FAILED, REJECTED, SUCCEEDED, InputError
+from event_inference.outcomes.documents import Document, Failed, Rejected, Result
 
 if TYPE_CHECKING:
     from rich.console import Console

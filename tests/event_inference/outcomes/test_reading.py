@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from event_inference import AsyncClient, Failed, InputError, Rejected, Result, WaitTimeoutError
-from event_inference.handle import Handle
+from event_inference.outcomes.handle import Handle
 from tests.event_inference.conftest import Emulated
 
 ENTITIES = [{"entities": [{"entity_group": "PER", "word": "Ada", "score": 0.9, "start": 0, "end": 3}]}]
