@@ -62,7 +62,7 @@ def filled(laptop: Emulated) -> Emulated:
         ({"since": datetime.now(UTC) - timedelta(hours=1), "prefix": "a"}, ["a.txt"]),
         ({"known": {"results/c.txt/4.json"}}, ["a.txt", "a/b.png", "t.csv"]),
     ],
-    ids=str,
+    ids=lambda value: "+".join(value) if isinstance(value, dict) else "",
 )
 def test_results_by_criteria(filled: Emulated, criteria: dict, expected: list[str]):
     assert names(filled.client.results(**criteria)) == expected
