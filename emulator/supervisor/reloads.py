@@ -42,12 +42,15 @@ def _named(root: Path, word: str) -> Path | None:
 
 
 async def watch(watched: Mapping[str, set[Path]], reload: Reload) -> None:
-    """Call `reload` with each name whose files have changed, one after the other, until cancelled."""
+    """Call `reload` concurrently with the names whose files have changed, until cancelled."""
     paths = {path for each in watched.values() for path in each if path.exists()}
     if not paths:
-        await asyncio.Event().wait()
+        return
     async for changes in watchfiles.awatch(*paths, debounce=_DEBOUNCE_MS, step=_STEP_MS):
         changed = [Path(path) for _, path in changes]
-        for name, own in watched.items():
-            if any(path.is_relative_to(each) for path in changed for each in own):
-                await reload(name)
+        names = [name for name, own in watched.items() if _concerns(own, changed)]
+        await asyncio.gather(*(reload(name) for name in names))
+
+
+def _concerns(own: set[Path], changed: list[Path]) -> bool:
+    return any(path.is_relative_to(each) for path in changed for each in own)
