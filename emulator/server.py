@@ -134,6 +134,14 @@ class Emulator:
             return self._enforcement.gate(service, url, self.workflows.tokens)
         return Gate(self.workflows.tokens, url, policy.invokers(self.stack, service))
 
+    def deploy(self) -> None:
+        """Deploy the workflows whose source has changed.
+
+        Raises:
+            StackError: the file of a workflow cannot be read, or its deployment is refused.
+        """
+        self._deploy()
+
     def hold(self, service: str) -> None:
         """Pause delivery to this service; events wait without using up delivery attempts."""
         for name in self.triggers.subscriptions(service):

@@ -67,6 +67,8 @@ async def _run(stack: Stack, options: argparse.Namespace, data: Path, console: C
         console.say(f"\nReady after {time.monotonic() - began:.1f} s. State and logs: {data}. Stop with Ctrl-C.\n")
         console.say(guide.summary(running, stack, f"python -m emulator env --data {data}"))
         guide.write_addresses(data, running)
+        if options.watch:
+            supervisor.watch()
         await stopping.wait()
     except StartFailedError as error:
         _report(error, console)

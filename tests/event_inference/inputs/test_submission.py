@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from event_inference import Client, InputError, uploads
+from event_inference import Client, InputError
 from event_inference import names as naming
-from event_inference.parameters import NAMES, Value, metadata
+from event_inference.inputs import uploads
+from event_inference.inputs.parameters import NAMES, Value, metadata
 from pipeline.inputs.parameters import PARAMETERS
 from pipeline.jobs import job
 from tests.event_inference.conftest import Emulated
