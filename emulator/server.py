@@ -19,6 +19,7 @@ from emulator.cloud_run_jobs import Attempt, Jobs, StartTask, TaskProcess
 from emulator.disk import DiskError
 from emulator.eventarc import OutboxRelay, Triggers
 from emulator.eventarc.triggers import ensure_subscription, ensure_topic
+from emulator.googleapi import absent
 from emulator.googleapi.errors import ApiError
 from emulator.googleapi.timestamps import NANOS
 from emulator.identity import policy
@@ -172,7 +173,7 @@ class Emulator:
     async def _open_http(self, opened: AsyncExitStack, bound: socket.socket) -> None:
         metadata = MetadataServer(self.stack, self.workflows.tokens)
         apis = [*self.pubsub.routes(), *self.workflows.routes(), *self.jobs.routes(), *metadata.routes()]
-        routes = [*apis, Mount("", storage.app(self.storage))]
+        routes = [*apis, *absent.routes(), Mount("", storage.app(self.storage))]
         web = WebServer(Starlette(routes=routes), bound)
         await web.start()
         opened.push_async_callback(web.stop)
