@@ -48,7 +48,11 @@ def endpoint(api: str, http: str) -> str:
 
 
 def configure(folder: Path, http: str) -> None:
-    """Write the endpoints into the default configuration of a gcloud folder, and keep what else it holds."""
+    """Write the endpoints into the default configuration of a gcloud folder, and keep what else it holds.
+
+    The emulator is also the proxy: gcloud puts a region before the host of Cloud Run's endpoint, a name that only a
+    proxy can resolve, and whatever has no endpoint here fails there instead of leaving the machine.
+    """
     active = folder / "active_config"
     if not active.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,6 +61,8 @@ def configure(folder: Path, http: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     settings = configparser.ConfigParser(interpolation=None)
     settings.read(file, encoding="utf-8")
+    address, port = http.split(":")
+    settings["proxy"] = {"type": "http", "address": address, "port": port}
     settings[_SECTION] = {api: endpoint(api, http) for api in sorted(APIS)}
     with file.open("w", encoding="utf-8") as output:
         settings.write(output)

@@ -47,6 +47,9 @@ def test_every_api_of_gcloud_is_on_this_machine(tmp_path: Path) -> None:
     assert found["eventarc"] == "http://127.0.0.1:9010/-/eventarc/"
     assert {"cloudfunctions", "run", "logging", "iam", "serviceusage", "cloudscheduler", "compute"} <= found.keys()
     assert all("127.0.0.1:9010/" in url for url in found.values())
+    settings = configparser.ConfigParser()
+    settings.read(tmp_path / "configurations" / "config_default")
+    assert dict(settings["proxy"]) == {"type": "http", "address": "127.0.0.1", "port": "9010"}
 
 
 def test_other_settings_of_the_configuration_are_kept(tmp_path: Path) -> None:
@@ -93,6 +96,7 @@ class TestGcloud:
             "eventarc triggers list --location=us-central1",
             "functions list",
             "run services list",
+            "run jobs list --region=us-central1",
             "logging read x",
             "iam service-accounts list",
             "services list",
