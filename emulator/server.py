@@ -16,6 +16,7 @@ from starlette.routing import Mount
 
 from emulator import disk, ports, storage
 from emulator.cloud_run_jobs import Attempt, Jobs, StartTask, TaskProcess
+from emulator.cloud_scheduler import Scheduler
 from emulator.disk import DiskError
 from emulator.eventarc import OutboxRelay, Triggers
 from emulator.eventarc.triggers import ensure_subscription, ensure_topic
@@ -40,7 +41,7 @@ async def _start_nothing(attempt: Attempt) -> TaskProcess:
 
 
 class Emulator:
-    """Storage, Pub/Sub, Eventarc, Workflows and Cloud Run jobs on loopback; an async context manager.
+    """Storage, Pub/Sub, Eventarc, Workflows, Cloud Run jobs and Scheduler on loopback; an async context manager.
 
     Args:
         stack: the buckets, topics, triggers, workflows and jobs that exist from the start.
@@ -52,7 +53,7 @@ class Emulator:
         grpc_port: port of the gRPC APIs; 0 means any free one.
 
     Attributes:
-        http: `host:port` of Storage, Pub/Sub, Workflows and Cloud Run jobs over REST.
+        http: `host:port` of Storage, Pub/Sub, Workflows, Cloud Run jobs and Scheduler over REST.
         grpc: `host:port` of Pub/Sub and Workflows over gRPC.
     """
 
@@ -60,6 +61,7 @@ class Emulator:
     pubsub: PubSub
     workflows: Workflows
     jobs: Jobs
+    scheduler: Scheduler
 
     def __init__(
         self,
@@ -106,6 +108,8 @@ class Emulator:
         self._deploy()
         for service in self.services:
             self.release(service)
+        await self.scheduler.start()
+        self._resources.push_async_callback(self.scheduler.stop)
         for work in (self._retain(), self._lifecycle()):
             self._resources.callback(asyncio.create_task(work).cancel)
 
@@ -148,6 +152,8 @@ class Emulator:
         parent = f"projects/{project}/locations/{self.stack.location}"
         self.jobs = Jobs(self.data, parent, self.stack.jobs, self._start_task)
         opened.callback(self.jobs.close)
+        self.scheduler = Scheduler(self.data, parent, self.stack.schedules, self.pubsub.publish)
+        opened.callback(self.scheduler.close)
         for service in self.services:
             self.hold(service)
         await self.pubsub.start()
@@ -172,7 +178,8 @@ class Emulator:
 
     async def _open_http(self, opened: AsyncExitStack, bound: socket.socket) -> None:
         metadata = MetadataServer(self.stack, self.workflows.tokens)
-        apis = [*self.pubsub.routes(), *self.workflows.routes(), *self.jobs.routes(), *metadata.routes()]
+        apis = [*self.pubsub.routes(), *self.workflows.routes(), *self.jobs.routes()]
+        apis += [*self.scheduler.routes(), *metadata.routes()]
         routes = [*apis, *absent.routes(), Mount("", storage.app(self.storage))]
         web = WebServer(Starlette(routes=routes), bound)
         await web.start()
