@@ -13,7 +13,7 @@ from pathlib import Path
 import emulator
 from emulator import ports, state
 from emulator.cli import guide
-from emulator.stack.model import Stack
+from emulator.stack.model import Address, Stack
 from emulator.state import StateError
 from emulator.supervisor.console import Console
 from emulator.supervisor.logs import log_to
@@ -65,7 +65,8 @@ async def _run(stack: Stack, options: argparse.Namespace, data: Path, console: C
     try:
         if not await _started(supervisor, stopping):
             return 0
-        running = guide.addresses(stack, data, supervisor.emulator.http, supervisor.emulator.grpc, supervisor.urls)
+        main = Address(supervisor.emulator.http, supervisor.emulator.grpc)
+        running = guide.addresses(stack, data, main, supervisor.urls, supervisor.emulator.accounts)
         console.say(f"\nReady after {time.monotonic() - began:.1f} s. State and logs: {data}. Stop with Ctrl-C.\n")
         console.say(guide.summary(running, stack, _env_command(data)))
         guide.write_addresses(data, running)

@@ -88,29 +88,29 @@ class Scheduler:
             *(rest.route(path, rest.HTTP_METHODS, _refuse) for path in (jobs, f"{jobs}/{{job}}")),
         ]
 
-    @json_method(f"GET /v1/{{name={_JOB}}}")
+    @json_method(f"GET /v1/{{name={_JOB}}}", needs="cloudscheduler.jobs.get")
     def get_job(self, name: str) -> Json:
         return self._resource(name, self._job(name))
 
-    @json_method(f"GET /v1/{{parent={_LOCATION}}}/jobs")
+    @json_method(f"GET /v1/{{parent={_LOCATION}}}/jobs", needs="cloudscheduler.jobs.list")
     def list_jobs(self, parent: str, *, page_size: str | int = 0, page_token: str = "") -> Json:
         jobs = list(self._jobs.items()) if parent == self.parent else []
         size = paging.page_size(page_size, default=500, largest=500)
         page, token = paging.page(jobs, size, page_token, parent)
         return paging.listing("jobs", [self._resource(*item) for item in page], token)
 
-    @json_method(f"POST /v1/{{name={_JOB}}}:run")
+    @json_method(f"POST /v1/{{name={_JOB}}}:run", needs="cloudscheduler.jobs.run")
     def run_job(self, name: str) -> Json:
         """Run a job now, also a paused one; its next time stays."""
         self._job(name)
         self._attempt(name)
         return self.get_job(name)
 
-    @json_method(f"POST /v1/{{name={_JOB}}}:pause")
+    @json_method(f"POST /v1/{{name={_JOB}}}:pause", needs="cloudscheduler.jobs.pause")
     def pause_job(self, name: str) -> Json:
         return self._set_paused(name, paused=True)
 
-    @json_method(f"POST /v1/{{name={_JOB}}}:resume")
+    @json_method(f"POST /v1/{{name={_JOB}}}:resume", needs="cloudscheduler.jobs.enable")
     def resume_job(self, name: str) -> Json:
         return self._set_paused(name, paused=False)
 

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from emulator import access
 from emulator.identity import policy
 from emulator.identity.token_sources import TokenRequest
 from emulator.identity.tokens import RENEW_BEFORE, TokenIssuer
@@ -25,7 +26,8 @@ Entries = Mapping[str, "Entries | str | list[str]"]
 class MetadataServer:
     """Serves the paths that Google's clients read; the account `default` is the developer.
 
-    Unlike the cloud's server it issues tokens for every account of the stack, to try out permissions.
+    Unlike the cloud's server it issues the developer tokens for every account of the stack, to try out permissions.
+    At the ports of another account, that account is `default`, and there is no other.
     """
 
     def __init__(self, stack: Stack, issuer: TokenIssuer) -> None:
@@ -54,7 +56,7 @@ class MetadataServer:
 
     async def _token(self, request: Request) -> Response:
         """An access token for Google's APIs."""
-        scopes = tuple(request.query_params.get("scopes", _SCOPE).split(","))
+        scopes = tuple(filter(None, request.query_params.get("scopes", _SCOPE).split(",")))
         account = self._account(request.path_params["account"])
         token = await self._issuer.mint(TokenRequest("OAuth2", None, scopes, account))
         return JSONResponse({"access_token": token, "expires_in": RENEW_BEFORE, "token_type": "Bearer"})  # at least
@@ -103,8 +105,10 @@ class MetadataServer:
         return {"aliases": ["default"], "email": self._account(name), "scopes": [_SCOPE]}
 
     def _account(self, name: str) -> str:
-        account = policy.email(self._stack, DEVELOPER if name == "default" else name)
-        if account not in policy.accounts(self._stack):
+        caller = access.CALLER.get()
+        own = policy.email(self._stack, DEVELOPER) if caller is None else caller.email
+        account = own if name == "default" else policy.email(self._stack, name)
+        if account != own and (caller is not None or account not in policy.accounts(self._stack)):
             raise HTTPException(404, f"there is no service account {account}", _FLAVOR)
         return account
 

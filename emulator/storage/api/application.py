@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from emulator.access import DeniedError
 from emulator.disk import DiskError
 from emulator.storage.api import buckets, objects
 from emulator.storage.api.batch import batch
@@ -37,6 +38,7 @@ def app(store: Store) -> Starlette:
         middleware=[Middleware(EncodedPath), Middleware(NoSuppliedKeys)],
         exception_handlers={
             StorageError: on_storage_error,
+            DeniedError: on_storage_error,
             HTTPException: on_http_error,
             ClientDisconnect: on_disconnect,
             DiskError: on_disk_error,

@@ -15,6 +15,7 @@ from emulator.cli import gcloud
 from emulator.cli.guide import addresses, environment
 from emulator.server import Emulator
 from emulator.stack.loader import load
+from emulator.stack.model import Address
 from tests.emulator.conftest import Background
 
 NEEDS_GCLOUD = [
@@ -30,7 +31,7 @@ def variables(background: Background, tmp_path: Path) -> Iterator[dict[str, str]
     stack = load(file)
     emulator = Emulator(stack, services={})
     background.run(emulator.__aenter__())
-    yield environment(addresses(stack, tmp_path, emulator.http, emulator.grpc, {}))
+    yield environment(addresses(stack, tmp_path, Address(emulator.http, emulator.grpc), {}, {}))
     background.run(emulator.close())
 
 

@@ -19,7 +19,7 @@ from emulator.cloud_scheduler import Scheduler
 from emulator.googleapi.errors import NotFoundError
 from emulator.server import Emulator
 from emulator.stack.loader import load
-from emulator.stack.model import Schedule
+from emulator.stack.model import Address, Schedule
 from tests.emulator.conftest import Background
 from tests.emulator.manual_clock import ManualClock
 
@@ -167,7 +167,7 @@ def test_the_api_over_http(emulator: Emulator) -> None:
 @pytest.mark.gcloud
 @pytest.mark.skipif(not shutil.which("gcloud"), reason="the gcloud CLI is not installed")
 def test_gcloud_examines_and_runs_schedules(emulator: Emulator, tmp_path: Path) -> None:
-    here = addresses(emulator.stack, tmp_path, emulator.http, emulator.grpc, {})
+    here = addresses(emulator.stack, tmp_path, Address(emulator.http, emulator.grpc), {}, {})
     variables = {**os.environ, **environment(here)}
 
     def gcloud(*words: str) -> Any:
