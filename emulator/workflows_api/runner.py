@@ -208,12 +208,27 @@ class Runner:
         execution.current_steps = run.history.current_steps()
         self._store.update_execution(execution, run.history.entries())
         del self._runs[execution.name]
+        if error is not None and state == FAILED:
+            _report(execution, error)
         logger.info(
             "execution ended",
             extra={"execution": execution.name, "state": state, "attempt": execution.attempt},
         )
         if error:
             logger.warning("execution failed", extra=_failure(execution, error))
+
+
+def _report(execution: Execution, error: ExecutionError) -> None:
+    """Say in the log, whose warnings the terminal shows, where and why an execution failed."""
+    place = {}
+    if error.stack_trace:
+        frame = error.stack_trace[0]
+        place = {"step": frame.step, "routine": frame.routine, "line": frame.line}
+    workflow, cause = names.last(execution.workflow), error.context.partition("\n")[0]
+    logger.warning(
+        "execution failed",
+        extra={"workflow": workflow, **place, "execution": names.last(execution.name), "cause": cause},
+    )
 
 
 def _environment(execution: Execution, revision: Revision) -> Environment:
