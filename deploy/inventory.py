@@ -18,6 +18,10 @@ from typing import Any
 
 import yaml
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from deploy import machines
+
 FOLDER = Path(__file__).parent
 SIMILAR = 0.85  # difflib's ratio of a variable and its misspelling by a letter or two
 SEPARATOR = "\x1f"  # unlike tabs, which shells collapse around empty fields
@@ -38,7 +42,8 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """Every variable's value: from `values`, else its default.
 
     Raises:
-        VariableError: a variable without a default is missing, or a value does not match its pattern.
+        VariableError: a variable without a default is missing, a value does not match its pattern, or Cloud Run has no
+            such instance.
     """
     chosen = {}
     for name, variable in variables().items():
@@ -52,6 +57,10 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
             if not re.search(pattern, str(part)):
                 raise VariableError(f"{name} is {part!r}, which does not match {pattern}: {variable['description']}")
         chosen[name] = value
+    try:
+        chosen |= machines.complete(chosen)
+    except machines.MachineError as error:
+        raise VariableError(str(error)) from error
     chosen["gpu_regions"] = chosen["gpu_regions"] or [chosen["region"]]
     chosen["served_profile"] = chosen["models_profile"] if chosen["models"] else chosen["gpu_profile"]
     chosen["hub_token"] = bool(chosen["hub_token_secret"])

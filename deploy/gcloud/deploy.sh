@@ -86,7 +86,7 @@ image() {                          # builds the GPU service's image, model weigh
     retry gcloud builds submit "$ROOT" --region="$REGION" --config="$ROOT/deploy/gpu-image.yaml" \
       --ignore-file="$ROOT/deploy/gpu-image.ignore" --gcs-source-staging-dir="$(bucket source)/image" \
       --service-account="projects/$PROJECT_ID/serviceAccounts/$(account builder)" \
-      --substitutions="_IMAGE=$GPU_IMAGE,_PROFILE=$(setting gpu_profile)"
+      --substitutions="_IMAGE=$GPU_IMAGE,_PROFILE=$(setting gpu_profile),_WHEELS=$(setting wheels)"
 }
 
 functions() {
@@ -126,11 +126,13 @@ gpu() {
   }
   local flags=(
     "--image=$(get image)" "--service-account=$(account "$name")" --no-allow-unauthenticated "--ingress=$(setting ingress)"
-    --gpu=1 "--gpu-type=$(get gpu)" --no-gpu-zonal-redundancy --no-cpu-throttling --cpu-boost --execution-environment=gen2
+    --cpu-boost --execution-environment=gen2
     "--cpu=$(get cpu)" "--memory=$(get memory)" "--concurrency=$(get concurrency)" "--timeout=$(get timeout)"
     "--min-instances=$(get min_instances)" "--max-instances=$(get max_instances)" "--port=$(get port)"
     "--startup-probe=$(probe startup_probe)" "--liveness-probe=$(probe liveness_probe)" "--env-vars-file=$TEMPORARY/$name.json"
   )
+  if [ "$(get gpu)" = none ]; then flags+=(--gpu=0 --cpu-throttling)
+  else flags+=(--gpu=1 "--gpu-type=$(get gpu)" --no-gpu-zonal-redundancy --no-cpu-throttling); fi
   secrets=$(rows secrets secret | sed 's/\x1f\(.*\)/=\1:latest/' | paste -sd , -)
   if [ -n "$secrets" ]; then flags+=("--set-secrets=$secrets"); else flags+=(--clear-secrets); fi
   [ -z "$(setting vpc_connector)" ] || flags+=("--vpc-connector=$(setting vpc_connector)")

@@ -79,6 +79,7 @@ dead_letters() {                   # without a dead-letter topic, a trigger lose
 
 quota() {                          # GPUs for the service and for the job; a new project has none
   local id=NvidiaL4GpuAllocNoZonalRedundancyPerProjectRegion value need region
+  [ "$(setting gpu_type)" != none ] || return 0
   [ "$(setting gpu_type)" = nvidia-l4 ] || { say "?        the quota of $(setting gpu_type) was not checked: see g.co/cloudrun/gpu-quota"; return 0; }
   exists rest GET cloudquotas "v1/projects/$PROJECT_ID/locations/global/services/run.googleapis.com/quotaInfos/$id" ||
     { echo "?        the quota of L4 GPUs could not be read: gcloud services enable cloudquotas.googleapis.com"; return 0; }

@@ -29,7 +29,7 @@ PREFIX=$(setting service_prefix)
 gpu_regions() { setting gpu_regions | tr , '\n'; }
 # The tag is a digest of the contents, so that changed code gets a new image and a new revision.
 [ -n "${GPU_IMAGE:-}" ] ||
-  GPU_IMAGE=$REGION-docker.pkg.dev/$PROJECT_ID/$PREFIX/gpu-service:$({ setting gpu_profile; contents "$ROOT/gpu_service"; } | fingerprint)
+  GPU_IMAGE=$REGION-docker.pkg.dev/$PROJECT_ID/$PREFIX/gpu-service:$({ setting gpu_profile; setting wheels; contents "$ROOT/gpu_service"; } | fingerprint)
 export GPU_IMAGE
 export CLOUDSDK_CORE_PROJECT=$PROJECT_ID CLOUDSDK_CORE_DISABLE_PROMPTS=1
 export CLOUDSDK_RUN_REGION=$REGION CLOUDSDK_FUNCTIONS_REGION=$REGION CLOUDSDK_ARTIFACTS_LOCATION=$REGION

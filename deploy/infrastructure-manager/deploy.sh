@@ -25,7 +25,7 @@ prefix=$(sed -n 's/^service_prefix *= *"\(.*\)"/\1/p' "$inputs")
 rm -rf "$bundle"
 mkdir -p "$bundle/deploy/monitoring" "$bundle/build"
 cp "$root"/deploy/terraform/*.tf "$bundle"
-cp "$root/deploy/inventory.yaml" "$bundle/deploy"
+cp "$root/deploy/inventory.yaml" "$root/deploy/machines.yaml" "$bundle/deploy"
 cp "$root"/deploy/monitoring/*.json "$bundle/deploy/monitoring"
 cp "$root/workflow.yaml" "$bundle"
 "${PYTHON:-python3}" "$root/deploy/stage.py" >&2

@@ -4,6 +4,12 @@ locals {
   # The GPU job runs in the first region.
   gpu_regions = length(var.gpu_regions) == 0 ? [var.region] : var.gpu_regions
 
+  machine  = yamldecode(file("${local.root}/deploy/machines.yaml"))[var.gpu_type]
+  with_gpu = var.gpu_type != "none"
+  gpu_cpu  = var.gpu_cpu == 0 ? local.machine.cpu : var.gpu_cpu
+  gpu_gib  = tonumber(trimsuffix(var.gpu_memory == "" ? local.machine.memory : var.gpu_memory, "Gi"))
+  price    = local.machine.prices.gpu + local.gpu_cpu * local.machine.prices.cpu + local.gpu_gib * local.machine.prices.gib
+
   settings = {
     project_id         = var.project_id
     region             = var.region
@@ -19,10 +25,12 @@ locals {
     gpu_regions        = jsonencode(local.gpu_regions)
     gpu_region         = local.gpu_regions[0]
     gpu_type           = var.gpu_type
-    gpu_memory         = var.gpu_memory
-    gpu_cpu            = var.gpu_cpu
+    gpu_memory         = "${local.gpu_gib}Gi"
+    gpu_cpu            = local.gpu_cpu
+    gpu_required       = local.with_gpu ? "1" : "0"
+    cpu_idle           = !local.with_gpu
     gpu_concurrency    = var.gpu_concurrency
-    gpu_usd_per_second = var.gpu_usd_per_second
+    gpu_usd_per_second = var.gpu_usd_per_second == 0 ? tonumber(format("%.8f", local.price)) : var.gpu_usd_per_second
     preprocess_memory  = var.preprocess_memory
     postprocess_memory = var.postprocess_memory
     min_instances      = var.min_instances
@@ -39,7 +47,7 @@ locals {
   # Without the entries that the variables disable.
   inventory = merge(
     local.sections,
-    { for section in ["triggers", "notifications", "schedules", "secrets"] : section => {
+    { for section in ["triggers", "notifications", "schedules", "secrets", "alerts"] : section => {
       for name, entry in local.sections[section] : name => entry if try(entry.when, true) && !try(entry.unless, false)
     } },
     { iam = [for row in local.sections.iam : row if try(row.when, true) && !try(row.unless, false)] },

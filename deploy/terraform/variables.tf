@@ -11,7 +11,7 @@ variable "project_id" {
 }
 
 variable "region" {
-  description = "Region of every resource; Cloud Run must offer the GPU there."
+  description = "Region of every resource; Cloud Run must offer the GPU there, if gpu_type names one."
   type        = string
   default     = "us-central1"
 
@@ -131,35 +131,35 @@ variable "gpu_regions" {
 }
 
 variable "gpu_type" {
-  description = "The GPU of each instance."
+  description = "The GPU of each instance; none runs the same service and job on CPUs."
   type        = string
   default     = "nvidia-l4"
 
   validation {
-    condition     = can(regex("^(nvidia-l4|nvidia-rtx-pro-6000)$", var.gpu_type))
-    error_message = "gpu_type must match ^(nvidia-l4|nvidia-rtx-pro-6000)$."
+    condition     = can(regex("^(none|nvidia-l4|nvidia-rtx-pro-6000)$", var.gpu_type))
+    error_message = "gpu_type must match ^(none|nvidia-l4|nvidia-rtx-pro-6000)$."
   }
 }
 
 variable "gpu_memory" {
-  description = "Memory of a GPU instance; an L4 needs 16Gi, an RTX PRO 6000 80Gi."
+  description = "Memory of a GPU instance; empty for what gpu_type needs: none 8Gi, an L4 16Gi, an RTX PRO 6000 80Gi."
   type        = string
-  default     = "16Gi"
+  default     = ""
 
   validation {
-    condition     = can(regex("^[1-9][0-9]*Gi$", var.gpu_memory))
-    error_message = "gpu_memory must match ^[1-9][0-9]*Gi$."
+    condition     = can(regex("^(|[1-9][0-9]*Gi)$", var.gpu_memory))
+    error_message = "gpu_memory must match ^(|[1-9][0-9]*Gi)$."
   }
 }
 
 variable "gpu_cpu" {
-  description = "CPUs of a GPU instance; an L4 needs 4, an RTX PRO 6000 20."
+  description = "CPUs of a GPU instance; 0 for what gpu_type needs: none 4, an L4 4, an RTX PRO 6000 20."
   type        = number
-  default     = 4
+  default     = 0
 
   validation {
-    condition     = can(regex("^(4|6|8|20|22|24|26|28|30|44)$", var.gpu_cpu))
-    error_message = "gpu_cpu must match ^(4|6|8|20|22|24|26|28|30|44)$."
+    condition     = can(regex("^(0|1|2|4|6|8|20|22|24|26|28|30|44)$", var.gpu_cpu))
+    error_message = "gpu_cpu must match ^(0|1|2|4|6|8|20|22|24|26|28|30|44)$."
   }
 }
 
@@ -175,9 +175,9 @@ variable "gpu_concurrency" {
 }
 
 variable "gpu_usd_per_second" {
-  description = "Price of a GPU instance per second in USD, for the cost in documents; by default an L4 with 4 CPUs and 16Gi."
+  description = "Price of a GPU instance per second in USD, for the cost in documents; 0 for that of deploy/machines.yaml."
   type        = number
-  default     = 0.0002907
+  default     = 0
 
   validation {
     condition     = can(regex("^[0-9.]+$", var.gpu_usd_per_second))

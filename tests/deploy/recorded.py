@@ -76,11 +76,10 @@ def shape_of(google: Google) -> shape.Shape:
     return shape.plain(found)
 
 
-def image(google: Google) -> str:
-    """The image that was built for the GPU service."""
-    return next(
-        body["substitutions"]["_IMAGE"] for key, body in google.resources.items() if key.startswith("cloudbuild/")
-    )
+def image(google: Google, wheels: str = "cu126") -> str:
+    """The image that was built for the GPU service, with these wheels of PyTorch."""
+    built = [body["substitutions"] for key, body in google.resources.items() if key.startswith("cloudbuild/")]
+    return next(arguments["_IMAGE"] for arguments in built if arguments["_WHEELS"] == wheels)
 
 
 def _policy_target(key: str) -> tuple[str, str]:
@@ -138,9 +137,9 @@ def _service(body: dict[str, Any]) -> shape.Shape:
     return {
         "image": container["image"],
         "account": template["spec"]["serviceAccountName"],
-        "gpu": template["spec"]["nodeSelector"]["run.googleapis.com/accelerator"],
+        "gpu": _gpu(template["spec"]),
         "limits": container["resources"]["limits"],
-        "zonal_redundancy": notes["run.googleapis.com/gpu-zonal-redundancy-disabled"] != "True",
+        "zonal_redundancy": _zonal_redundancy(template["spec"], notes),
         "concurrency": template["spec"]["containerConcurrency"],
         "timeout": template["spec"]["timeoutSeconds"],
         "instances": [
@@ -165,15 +164,24 @@ def _job(body: dict[str, Any]) -> shape.Shape:
         "image": container["image"],
         "command": container["command"],
         "account": task["serviceAccountName"],
-        "gpu": task["nodeSelector"]["run.googleapis.com/accelerator"],
+        "gpu": _gpu(task),
         "limits": container["resources"]["limits"],
-        "zonal_redundancy": execution["metadata"]["annotations"]["run.googleapis.com/gpu-zonal-redundancy-disabled"]
-        != "true",
+        "zonal_redundancy": _zonal_redundancy(task, execution["metadata"]["annotations"]),
         "tasks": [execution["spec"]["taskCount"], execution["spec"]["parallelism"]],
         "timeout": int(task["timeoutSeconds"]),
         "retries": task["maxRetries"],
         "env": _environment(container),
     }
+
+
+def _gpu(spec: dict[str, Any]) -> str:
+    return str(spec.get("nodeSelector", {}).get("run.googleapis.com/accelerator", "none"))
+
+
+def _zonal_redundancy(spec: dict[str, Any], annotations: dict[str, str]) -> bool | None:
+    """Without a GPU the annotation has no meaning; gcloud leaves it where there was one."""
+    disabled = annotations.get("run.googleapis.com/gpu-zonal-redundancy-disabled")
+    return None if _gpu(spec) == "none" else str(disabled).lower() != "true"
 
 
 def _environment(container: dict[str, Any]) -> dict[str, str]:

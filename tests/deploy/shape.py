@@ -108,13 +108,13 @@ def _gpu_service(system: inventory.Inventory) -> Shape:
         "image": service["image"],
         "account": account("gpu-service"),
         "gpu": service["gpu"],
-        "limits": {"cpu": str(service["cpu"]), "memory": service["memory"], "nvidia.com/gpu": "1"},
-        "zonal_redundancy": service["zonal_redundancy"],
+        "limits": _limits(service),
+        "zonal_redundancy": None if service["gpu"] == "none" else service["zonal_redundancy"],
         "concurrency": service["concurrency"],
         "timeout": service["timeout"],
         "instances": [service["min_instances"], service["max_instances"]],
         "cpu_boost": service["cpu_boost"],
-        "cpu_idle": False,
+        "cpu_idle": service["gpu"] == "none",
         "port": service["port"],
         "ingress": system["settings"]["ingress"],
         "env": inventory.environment(system, "gpu-service") | _secrets(system),
@@ -129,13 +129,18 @@ def _gpu_job(system: inventory.Inventory) -> Shape:
         "command": job["command"],
         "account": account("gpu-job"),
         "gpu": job["gpu"],
-        "limits": {"cpu": str(job["cpu"]), "memory": job["memory"], "nvidia.com/gpu": "1"},
-        "zonal_redundancy": job["zonal_redundancy"],
+        "limits": _limits(job),
+        "zonal_redundancy": None if job["gpu"] == "none" else job["zonal_redundancy"],
         "tasks": [job["tasks"], job["parallelism"]],
         "timeout": job["task_timeout"],
         "retries": job["max_retries"],
         "env": inventory.environment(system, "gpu-job") | _secrets(system),
     }
+
+
+def _limits(sized: dict[str, Any]) -> dict[str, str]:
+    gpu = {} if sized["gpu"] == "none" else {"nvidia.com/gpu": "1"}
+    return {"cpu": str(sized["cpu"]), "memory": sized["memory"], **gpu}
 
 
 def _secrets(system: inventory.Inventory) -> dict[str, str]:

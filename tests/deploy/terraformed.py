@@ -25,7 +25,8 @@ class Root:
             ROOT / "deploy/terraform", self.path, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*")
         )
         shutil.copytree(ROOT / "deploy/monitoring", folder / "deploy/monitoring")
-        shutil.copy(ROOT / "deploy/inventory.yaml", folder / "deploy")
+        for name in ("inventory.yaml", "machines.yaml"):
+            shutil.copy(ROOT / "deploy" / name, folder / "deploy")
         shutil.copy(ROOT / "workflow.yaml", folder)
         for name in stage.names():
             stage.stage(name, target=folder / "build/functions")
@@ -114,9 +115,9 @@ def service(v: dict[str, Any]) -> tuple[str, Any]:
     return f"service/{v['location']}/{v['name']}", {
         "image": container["image"],
         "account": template["service_account"],
-        "gpu": one(template["node_selector"])["accelerator"],
+        "gpu": gpu(template["node_selector"]),
         "limits": resources["limits"],
-        "zonal_redundancy": not template["gpu_zonal_redundancy_disabled"],
+        "zonal_redundancy": zonal_redundancy(template),
         "concurrency": template["max_instance_request_concurrency"],
         "timeout": seconds(template["timeout"]),
         "instances": [scaling["min_instance_count"], scaling["max_instance_count"]],
@@ -138,14 +139,23 @@ def job(v: dict[str, Any]) -> tuple[str, Any]:
         "image": container["image"],
         "command": container["command"],
         "account": task["service_account"],
-        "gpu": one(task["node_selector"])["accelerator"],
+        "gpu": gpu(task["node_selector"]),
         "limits": one(container["resources"])["limits"],
-        "zonal_redundancy": not task["gpu_zonal_redundancy_disabled"],
+        "zonal_redundancy": zonal_redundancy(task),
         "tasks": [template["task_count"], template["parallelism"]],
         "timeout": seconds(task["timeout"]),
         "retries": task["max_retries"],
         "env": environment(container),
     }
+
+
+def gpu(selectors: list[Any]) -> str:
+    return str(one(selectors)["accelerator"]) if selectors else "none"
+
+
+def zonal_redundancy(template: dict[str, Any]) -> bool | None:
+    disabled = template["gpu_zonal_redundancy_disabled"]
+    return None if disabled is None else not disabled
 
 
 def environment(container: dict[str, Any]) -> dict[str, str]:

@@ -159,6 +159,23 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         service = recorded.shape_of(google)["service/us-central1/inference-gpu-service"]
         assert service["env"].keys() & {"HF_TOKEN", "MODELS"} == {"MODELS"}
 
+    def test_without_a_gpu_the_service_and_the_job_run_on_cpus_with_another_image(self, project: Project):
+        project.env["GPU_TYPE"] = "none"
+        values = {"project_id": "my-project", "gpu_type": "none"}
+        run = project.run("deploy.sh", "image", "gpu", "job")
+        del project.env["GPU_TYPE"]
+        assert run.returncode == 0, run.stderr[-3000:]
+        system = inventory.load({**values, "gpu_image": recorded.image(project.google, wheels="cpu")})
+        wanted, found = shape.plain(shape.expected(system)), recorded.shape_of(project.google)
+        for name in ("service/us-central1/inference-gpu-service", "job/us-central1/inference-gpu-job"):
+            assert found[name] == wanted[name]
+        run = project.run("deploy.sh", "gpu", "job")
+        assert run.returncode == 0, run.stderr[-3000:]
+        system = inventory.load({"project_id": "my-project", "gpu_image": recorded.image(project.google)})
+        wanted, found = shape.plain(shape.expected(system)), recorded.shape_of(project.google)
+        for name in ("service/us-central1/inference-gpu-service", "job/us-central1/inference-gpu-job"):
+            assert found[name] == wanted[name]
+
     def test_the_doctor_finds_nothing_wrong(self, project: Project):
         run = project.run("doctor.sh", "--no-smoke")
         assert run.returncode == 0, run.stdout

@@ -11,8 +11,9 @@ import yaml
 
 import gpu_service.job
 import gpu_service.settings
-from deploy import inventory, stage
+from deploy import inventory, machines, stage
 from deploy.monitoring import bodies
+from gpu_service.checkpoints import device
 from messaging import collect, sweep
 from pipeline import settings as functions
 from pipeline.jobs import outcomes
@@ -23,6 +24,7 @@ OWN_MODELS = inventory.load(
     {"project_id": "my-project", "models": "gs://my-models/models.json", "hub_token_secret": "hf-token"}
 )
 TOGETHER = inventory.load({"project_id": "my-project", "micro_batching": True})
+ON_CPUS = inventory.load({"project_id": "my-project", "gpu_type": "none"})
 DELIVERIES = {**SYSTEM["triggers"], **SYSTEM["push"], **SYSTEM["pull"]}
 
 
@@ -158,7 +160,8 @@ class TestOwnModels:
     def test_other_models_need_no_other_image(self):
         """The tag of the image is a digest of what it is built from."""
         script = (ROOT / "deploy/gcloud/project.sh").read_text()
-        assert re.findall(r"setting (\w+); contents", script) == ["gpu_profile"]
+        (digest,) = re.findall(r"gpu-service:\$\(\{(.*?)contents", script)
+        assert re.findall(r"setting (\w+);", digest) == ["gpu_profile", "wheels"]
 
     @pytest.mark.parametrize("value", ["models.json", "gs://bucket", "gs:///models.json", "s3://b/models.json"])
     def test_another_location_is_refused(self, value: str):
@@ -178,11 +181,10 @@ class TestMicroBatching:
                 assert chosen["off"][section].keys() == other[section].keys() - chosen[section].keys()
 
     def test_terraform_filters_every_section_with_conditional_entries(self):
-        either = [*SYSTEM["off"].items(), *TOGETHER["off"].items()]
+        either = [*SYSTEM["off"].items(), *TOGETHER["off"].items(), *ON_CPUS["off"].items()]
         left_out = {section for section, entries in either if entries and isinstance(entries, dict | list)}
-        assert left_out == {"triggers", "notifications", "schedules", "secrets", "iam"}, (
-            "the sections that main.tf names"
-        )
+        named = re.findall(r"for section in (\[.*?\])", (ROOT / "deploy/terraform/main.tf").read_text())
+        assert left_out == {*yaml.safe_load(named[0]), "iam"}
 
     def test_waiting_uploads_can_be_collected_after_switching_off(self):
         for section in ("functions", "env", "topics", "pull", "push", "alerts"):
@@ -211,9 +213,70 @@ def collected(system: inventory.Inventory) -> str:
 
 
 def test_the_price_is_the_one_that_the_code_assumes():
-    assert (
-        inventory.variables()["gpu_usd_per_second"]["default"] == functions.Settings("a", "b", "c").gpu_usd_per_second
+    price = inventory.environment(SYSTEM, "postprocess")["GPU_USD_PER_SECOND"]
+    assert float(price) == functions.Settings("a", "b", "c").gpu_usd_per_second
+
+
+class TestMachines:
+    def values(self, **chosen: Any) -> dict[str, Any]:
+        return inventory.settings({"project_id": "my-project", **chosen})
+
+    @pytest.mark.parametrize(
+        ("chosen", "price"),
+        [
+            ({}, "0.0002907"),
+            ({"gpu_cpu": 8, "gpu_memory": "32Gi"}, "0.0003947"),
+            ({"gpu_type": "nvidia-rtx-pro-6000"}, "0.00088522"),
+            ({"gpu_type": "none"}, "0.000116"),
+            ({"gpu_type": "none", "gpu_cpu": "1", "gpu_memory": "2Gi"}, "0.000029"),
+            ({"gpu_type": "none", "gpu_usd_per_second": "0.00005"}, "0.00005"),
+        ],
     )
+    def test_the_price_of_a_second_is_that_of_gpu_cpus_and_memory(self, chosen: dict[str, Any], price: str):
+        assert self.values(**chosen)["gpu_usd_per_second"] == price
+
+    def test_every_gpu_type_is_described_and_its_own_defaults_are_allowed(self):
+        pattern = inventory.variables()["gpu_type"]["pattern"]
+        assert pattern == f"^({'|'.join(machines.machines())})$"
+        cpus = {cpu for machine in machines.machines().values() for cpu in machine["cpus"]}
+        assert inventory.variables()["gpu_cpu"]["pattern"] == f"^(0|{'|'.join(map(str, sorted(cpus)))})$"
+        for name, machine in machines.machines().items():
+            chosen = self.values(gpu_type=name)
+            assert (chosen["gpu_cpu"], chosen["gpu_memory"]) == (machine["cpu"], machine["memory"])
+
+    @pytest.mark.parametrize(
+        ("chosen", "message"),
+        [
+            ({"gpu_cpu": 2}, "gpu_cpu is 2; with gpu_type nvidia-l4 it must be one of .4, 6, 8."),
+            ({"gpu_memory": "8Gi"}, "gpu_memory is 8Gi; with gpu_type nvidia-l4 it must be at least 16Gi"),
+            ({"gpu_type": "nvidia-rtx-pro-6000", "gpu_cpu": 4}, "gpu_cpu is 4"),
+            ({"gpu_type": "none", "gpu_cpu": 20}, "gpu_cpu is 20"),
+        ],
+    )
+    def test_an_instance_that_cloud_run_lacks_is_refused(self, chosen: dict[str, Any], message: str):
+        with pytest.raises(inventory.VariableError, match=message):
+            self.values(**chosen)
+
+
+class TestWithoutAGpu:
+    @pytest.mark.parametrize("name", ["gpu-service", "gpu-job"])
+    def test_the_service_and_the_job_start_on_cpus(self, name: str):
+        read = gpu_service.settings.read([], inventory.environment(ON_CPUS, name))
+        assert not read.gpu_required
+        assert device.choose(read.device, read.dtype, required=read.gpu_required).name == "cpu"
+
+    def test_cpus_are_billed_while_requests_are_handled(self):
+        assert ON_CPUS["gpu_service"]["cpu_idle"]
+        assert not SYSTEM["gpu_service"]["cpu_idle"]
+
+    def test_nothing_else_of_the_system_differs(self):
+        differing = {section for section in SYSTEM if SYSTEM[section] != ON_CPUS[section]}
+        assert differing == {"env", "gpu_service", "gpu_job", "alerts", "off", "settings"}
+        assert SYSTEM["alerts"].keys() - ON_CPUS["alerts"].keys() == {"idle-gpu"}
+
+    @pytest.mark.parametrize("quota", ["cpu", "gib"])
+    def test_everything_fits_into_a_new_projects_quotas(self, quota: str):
+        assert sum(need[quota] for name, need in needs(ON_CPUS).items() if name != "gpu-job") <= NEW_PROJECT[quota]
 
 
 def test_only_the_work_bucket_expires_and_kept_data_can_be_restored():

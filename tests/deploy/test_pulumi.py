@@ -135,6 +135,11 @@ def test_own_models_and_a_token_reach_the_service_and_the_job():
     assert terraformed.shape_of(run(**values)) == shape.plain(shape.expected(system))
 
 
+def test_without_a_gpu_the_same_system_runs_on_cpus():
+    system = inventory.load({**REQUIRED, "gpu_type": "none"})
+    assert terraformed.shape_of(run(gpu_type="none")) == shape.plain(shape.expected(system))
+
+
 def test_options_add_their_resources():
     kinds = {r["type"] for r in run(audit_logs="true", billing_account="012345-6789AB-CDEF01")}
     assert {"google_project_iam_audit_config", "google_billing_budget"} <= kinds

@@ -173,6 +173,33 @@ def test_own_models_and_a_token_reach_the_service_and_the_job(root: terraformed.
     assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
 
 
+@needs_terraform
+def test_without_a_gpu_the_same_system_runs_on_cpus(root: terraformed.Root, tmp_path: Path):
+    flags = ["-input=false", "-var=project_id=my-project", "-var=gpu_type=none", f"-state={tmp_path}/s"]
+    run = root.run("apply", "-auto-approve", *flags)
+    assert run.returncode == 0, run.stderr
+    resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
+    system = inventory.load({**REQUIRED, "gpu_type": "none"})
+    assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
+
+
+@needs_terraform
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["-var=gpu_cpu=2"], "gpu_cpu is 2; with gpu_type nvidia-l4 it must be one of [4,6,8]."),
+        (
+            ["-var=gpu_type=none", "-var=gpu_memory=1Gi"],
+            "gpu_memory is 1Gi; with gpu_type none it must be at least 2Gi.",
+        ),
+    ],
+)
+def test_an_instance_that_cloud_run_lacks_is_refused(root: terraformed.Root, flags: list[str], message: str):
+    run = root.run("plan", "-input=false", "-var=project_id=my-project", *flags)
+    assert run.returncode == 1
+    assert message in " ".join(run.stderr.replace("│", "").split())
+
+
 @pytest.mark.parametrize(
     "example", [path for path in EXAMPLES if path.stem != "high-performance"], ids=lambda path: path.stem
 )
