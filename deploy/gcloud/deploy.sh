@@ -250,8 +250,8 @@ budget() {
   local billing
   billing=$(setting billing_account)
   [ -n "$billing" ] || return 0
-  [ -n "$(gcloud billing budgets list --billing-account="$billing" --filter="displayName=$PREFIX" --format='value(name)')" ] ||
-    retry gcloud billing budgets create --billing-account="$billing" --display-name="$PREFIX" \
+  [ -n "$(gcloud billing budgets list --billing-account="$billing" --filter="displayName='$PROJECT_ID $PREFIX'" --format='value(name)')" ] ||
+    retry gcloud billing budgets create --billing-account="$billing" --display-name="$PROJECT_ID $PREFIX" \
       --budget-amount="$(setting budget_usd)USD" --filter-projects="projects/$PROJECT_ID" \
       --threshold-rule=percent=0.5 --threshold-rule=percent=0.9 --threshold-rule=percent=1.0
 }

@@ -3,7 +3,7 @@
 #
 #   PROJECT_ID=my-project deploy/gcloud/destroy.sh [--dry-run] [--yes] [--with-data]
 #
-# --with-data deletes every bucket and its contents. APIs stay enabled, and Google's service agents keep their roles.
+# --with-data deletes every bucket and its contents. APIs stay enabled. Other deployments in the project lose nothing.
 with_data='' yes=''
 for argument in "$@"; do
   case $argument in
@@ -63,11 +63,17 @@ delete_listed "$existing" "$(resource "$(inventory get log_sink.name)")" gcloud 
 # The dataset holds reported data, so it is deleted only with the data.
 dataset=bigquery/v2/projects/$PROJECT_ID/datasets/${PREFIX//-/_}_$(inventory get log_sink.name)
 [ -z "$with_data" ] || ! exists rest GET bigquery "$dataset" || change rest DELETE bigquery "$dataset?deleteContents=true" >&3
-for collection in v3/projects/$PROJECT_ID/alertPolicies v1/projects/$PROJECT_ID/dashboards; do
-  rest GET monitoring "$collection?pageSize=1000" | json '"\n".join(entry["name"] for entries in it.values() if isinstance(entries, list)
-    for entry in entries if entry.get("displayName", "").startswith((arguments[0] + "-", arguments[0] + " ")))' "$PREFIX" |
-    while read -r name; do [ -z "$name" ] || change rest DELETE monitoring "${collection%%/*}/$name" >&3; done
-done
+delete_displayed() {               # COLLECTION DISPLAY-NAME…: deletes the entries with exactly these names
+  rest GET monitoring "$1?pageSize=1000" | json '"\n".join(entry["name"] for entries in it.values() if isinstance(entries, list)
+    for entry in entries if entry.get("displayName") in arguments)' "${@:2}" |
+    while read -r name; do [ -z "$name" ] || change rest DELETE monitoring "${1%%/*}/$name" >&3; done
+}
+displayed=()
+for name in $(names alerts) $(names off.alerts); do displayed+=("$(resource "$name")"); done
+delete_displayed "v3/projects/$PROJECT_ID/alertPolicies" "${displayed[@]}"
+displayed=()
+for name in $(names dashboards); do displayed+=("$PREFIX $name"); done
+delete_displayed "v1/projects/$PROJECT_ID/dashboards" "${displayed[@]}"
 ! exists rest GET monitoring "v3/projects/$PROJECT_ID/services/$PREFIX" || {
   exists rest GET monitoring "v3/projects/$PROJECT_ID/services/$PREFIX/serviceLevelObjectives/$(inventory get slo.name)" &&
     change rest DELETE monitoring "v3/projects/$PROJECT_ID/services/$PREFIX/serviceLevelObjectives/$(inventory get slo.name)" >&3
@@ -76,11 +82,11 @@ done
 
 policy=$(gcloud projects get-iam-policy "$PROJECT_ID" --format=json || echo '{}')
 while IFS=$'\x1f' read -r target who role only; do
-  case $target:$who in project:agent/*) continue ;; project:*) ;; *) continue ;; esac
-  json 'any(b["role"] == arguments[0] and arguments[1] in b["members"] for b in it.get("bindings", [])) or 1/0' \
-    "$role" "$(member "$who")" <<<"$policy" >/dev/null 2>&1 || continue
+  [ "$target" = project ] || continue
+  json 'any(b["role"] == arguments[0] and arguments[1] in b["members"] and b.get("condition", {}).get("title", arguments[2]) == arguments[2]
+    for b in it.get("bindings", [])) or 1/0' "$role" "$(member "$who")" "$PREFIX" <<<"$policy" >/dev/null 2>&1 || continue
   condition=None
-  [ -z "$only" ] || condition="expression=$only,title=only"
+  [ -z "$only" ] || condition="expression=$only,title=$PREFIX"
   change gcloud projects remove-iam-policy-binding "$PROJECT_ID" --member="$(member "$who")" --role="$role" --condition="$condition" >&3
 done < <(rows iam target who role only)
 existing=$(gcloud iam service-accounts list --format='value(email)' || true)

@@ -92,7 +92,7 @@ def _options(system: System) -> None:
         gcp.billing.Budget(
             "budget",
             billing_account=account,
-            display_name=system.prefix,
+            display_name=f"{system.project} {system.prefix}",  # a billing account may have several projects
             budget_filter=gcp.billing.BudgetBudgetFilterArgs(projects=[f"projects/{system.number}"]),
             amount=gcp.billing.BudgetAmountArgs(
                 specified_amount=gcp.billing.BudgetAmountSpecifiedAmountArgs(

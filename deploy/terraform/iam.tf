@@ -66,7 +66,7 @@ resource "google_project_iam_member" "binding" {
   dynamic "condition" {
     for_each = each.value.only == "" ? [] : [each.value.only]
     content {
-      title      = "only"
+      title      = var.service_prefix
       expression = condition.value
     }
   }

@@ -128,7 +128,7 @@ resource "google_project_iam_audit_config" "storage" {
 resource "google_billing_budget" "budget" {
   count           = var.billing_account == "" ? 0 : 1
   billing_account = var.billing_account
-  display_name    = var.service_prefix
+  display_name    = "${var.project_id} ${var.service_prefix}" # a billing account may have several projects
 
   budget_filter {
     projects = ["projects/${data.google_project.this.number}"]

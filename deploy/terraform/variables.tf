@@ -33,13 +33,13 @@ variable "zone" {
 }
 
 variable "service_prefix" {
-  description = "Prefix of every resource name, so that several deployments can share a project."
+  description = "Prefix of every resource name, 2 to 15 characters, so that several deployments can share a project."
   type        = string
   default     = "inference"
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{0,12}[a-z0-9]$", var.service_prefix))
-    error_message = "service_prefix must match ^[a-z][a-z0-9-]{0,12}[a-z0-9]$."
+    condition     = can(regex("^[a-z][a-z0-9-]{0,13}[a-z0-9]$", var.service_prefix))
+    error_message = "service_prefix must match ^[a-z][a-z0-9-]{0,13}[a-z0-9]$."
   }
 }
 

@@ -61,7 +61,7 @@ def shape_of(google: Google) -> shape.Shape:
             case "monitoring", "dashboards":
                 found[f"dashboard/{body['displayName']}"] = body["mosaicLayout"]
             case "monitoring", "serviceLevelObjectives":
-                found[f"slo/{name}"] = shape.slo(body)
+                found[f"slo/{path.split('/')[-3]}/{name}"] = shape.slo(body)
             case "bigquery", "datasets":
                 found[f"dataset/{name}"] = body["location"]
                 for entry in body.get("access", []):
@@ -71,8 +71,7 @@ def shape_of(google: Google) -> shape.Shape:
         for entry in policy.get("bindings", []):
             for member in entry["members"]:
                 kind, name = _policy_target(key)
-                condition = entry.get("condition", {}).get("expression", "")
-                found[shape.binding(kind, name, entry["role"], member, condition)] = True
+                found[shape.binding(kind, name, entry["role"], member, entry.get("condition", {}))] = True
     return shape.plain(found)
 
 

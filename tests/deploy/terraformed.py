@@ -240,7 +240,7 @@ def condition(v: dict[str, Any]) -> shape.Shape:
 
 def slo(v: dict[str, Any]) -> tuple[str, Any]:
     ratio = one(one(v["request_based_sli"])["good_total_ratio"])
-    return f"slo/{v['slo_id']}", {
+    return f"slo/{v['service']}/{v['slo_id']}", {
         "goal": v["goal"],
         "period": f"{int(v['rolling_period_days']) * shape.DAY}s",
         "good": ratio["good_service_filter"],
@@ -256,7 +256,7 @@ def dashboard(v: dict[str, Any]) -> tuple[str, Any]:
 def grant(kind: str, target: str) -> Callable[[dict[str, Any]], tuple[str, Any]]:
     def read(v: dict[str, Any]) -> tuple[str, Any]:
         conditions = v.get("condition") or []
-        only = one(conditions)["expression"] if conditions else ""
+        only = one(conditions) if conditions else {}
         where = f"{v['location']}/" if v.get("location") else ""
         return shape.binding(kind, where + v[target].rpartition("/")[2], v["role"], v["member"], only), True
 

@@ -389,15 +389,6 @@ class TestDeliveryAttempts:
             assert int(stack["env"]["CLAIM_LEASE_SECONDS"]) < waits < 120
 
 
-def test_names_with_the_longest_prefix_fit_into_googles_limits():
-    prefix = "a" + 12 * "b" + "c"
-    longest = inventory.load({"project_id": "p" + 29 * "q", "service_prefix": prefix})
-    assert max(len(f"{prefix}-{name}") for name in longest["accounts"]) <= 30
-    assert max(len(f"{'p' * 30}-{prefix}-{name}") for name in longest["buckets"]) <= 63
-    with pytest.raises(inventory.VariableError, match="service_prefix"):
-        inventory.load({"project_id": "my-project", "service_prefix": prefix + "d"})
-
-
 class TestPermissions:
     def test_every_part_has_an_account_and_every_account_is_used(self):
         used = {row["who"] for row in SYSTEM["iam"]}

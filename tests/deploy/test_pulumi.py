@@ -135,9 +135,10 @@ def test_own_models_and_a_token_reach_the_service_and_the_job():
     assert terraformed.shape_of(run(**values)) == shape.plain(shape.expected(system))
 
 
-def test_without_a_gpu_the_same_system_runs_on_cpus():
-    system = inventory.load({**REQUIRED, "gpu_type": "none"})
-    assert terraformed.shape_of(run(gpu_type="none")) == shape.plain(shape.expected(system))
+def test_without_a_gpu_the_same_system_runs_on_cpus_also_with_another_prefix():
+    values = {"gpu_type": "none", "service_prefix": "dev-eu"}
+    system = inventory.load({**REQUIRED, **values})
+    assert terraformed.shape_of(run(**values)) == shape.plain(shape.expected(system))
 
 
 def test_options_add_their_resources():

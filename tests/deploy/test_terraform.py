@@ -174,12 +174,13 @@ def test_own_models_and_a_token_reach_the_service_and_the_job(root: terraformed.
 
 
 @needs_terraform
-def test_without_a_gpu_the_same_system_runs_on_cpus(root: terraformed.Root, tmp_path: Path):
-    flags = ["-input=false", "-var=project_id=my-project", "-var=gpu_type=none", f"-state={tmp_path}/s"]
-    run = root.run("apply", "-auto-approve", *flags)
+def test_without_a_gpu_the_same_system_runs_on_cpus_also_with_another_prefix(root: terraformed.Root, tmp_path: Path):
+    values = {"gpu_type": "none", "service_prefix": "dev-eu"}
+    flags = [f"-var={name}={value}" for name, value in {"project_id": "my-project", **values}.items()]
+    run = root.run("apply", "-auto-approve", "-input=false", *flags, f"-state={tmp_path}/s")
     assert run.returncode == 0, run.stderr
     resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
-    system = inventory.load({**REQUIRED, "gpu_type": "none"})
+    system = inventory.load({**REQUIRED, **values})
     assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
 
 
