@@ -89,12 +89,19 @@ while IFS=$'\x1f' read -r target who role only; do
   [ -z "$only" ] || condition="expression=$only,title=$PREFIX"
   change gcloud projects remove-iam-policy-binding "$PROJECT_ID" --member="$(member "$who")" --role="$role" --condition="$condition" >&3
 done < <(rows iam target who role only)
+if [ "$(setting own_input)" = no ]; then
+  policy=$(gcloud storage buckets get-iam-policy "$(bucket input)" --format=json 2>/dev/null || echo '{}')
+  while IFS=$'\x1f' read -r target who role; do
+    if [ "$target" != bucket/input ] || ! grep -qF "$(member "$who")" <<<"$policy"; then continue; fi
+    change gcloud storage buckets remove-iam-policy-binding "$(bucket input)" --member="$(member "$who")" --role="$role" >&3
+  done < <(rows iam target who role)
+fi
 existing=$(gcloud iam service-accounts list --format='value(email)' || true)
 for name in $(names accounts); do delete_listed "$existing" "$(account "$name")" gcloud iam service-accounts delete; done
 
 existing=$(gcloud storage buckets list --format='value(name)' || true)
 while IFS=$'\x1f' read -r name keep; do
-  grep -qxF "$PROJECT_ID-$PREFIX-$name" <<<"$existing" || continue
+  grep -qxF "$(bucket "$name" | sed s,gs://,,)" <<<"$existing" || continue
   if [ "$keep" = yes ] && [ -z "$with_data" ]; then say "kept $(bucket "$name")"; continue; fi
   change gcloud storage rm --recursive "$(bucket "$name")" --quiet
 done < <(rows buckets keep)

@@ -83,8 +83,20 @@ def _service(system: System, base: Foundation, region: str) -> gcp.cloudrunv2.Se
             vpc_access=args.ServiceTemplateVpcAccessArgs(connector=connector) if connector else None,
             containers=[_container(service, system.environment(name), system.secrets())],
         ),
+        traffics=_traffic(service["revision"]),
         opts=pulumi.ResourceOptions(depends_on=base.permissions),
     )
+
+
+def _traffic(revision: str) -> list[gcp.cloudrunv2.ServiceTrafficArgs]:
+    """All traffic to the latest revision, or to this one; then the latest is reached under its tag."""
+    args, kind = gcp.cloudrunv2.ServiceTrafficArgs, "TRAFFIC_TARGET_ALLOCATION_TYPE"
+    if not revision:
+        return [args(type=f"{kind}_LATEST", percent=100)]
+    return [
+        args(type=f"{kind}_REVISION", revision=revision, percent=100),
+        args(type=f"{kind}_LATEST", percent=0, tag="candidate"),
+    ]
 
 
 def _container(

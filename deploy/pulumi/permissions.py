@@ -29,7 +29,7 @@ def before_services(system: System, base: Foundation) -> None:
         )
         base.permissions.append(member)
     for key, row, name in _rows(system, "bucket"):
-        member = gcp.storage.BucketIAMMember(key, bucket=base.buckets[name].name, **_grant(system, base, row))
+        member = gcp.storage.BucketIAMMember(key, bucket=base.buckets[name], **_grant(system, base, row))
         base.permissions.append(member)
     for key, row, name in _rows(system, "secret"):
         member = gcp.secretmanager.SecretIamMember(key, secret_id=system.secrets()[name], **_grant(system, base, row))

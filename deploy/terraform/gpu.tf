@@ -91,7 +91,27 @@ resource "google_cloud_run_v2_service" "gpu" {
     }
   }
 
+  # With gpu_revision, the latest revision has no traffic and is reached under its tag.
+  dynamic "traffic" {
+    for_each = local.inventory.gpu_service.revision == "" ? [
+      { type = "LATEST", revision = null, percent = 100, tag = null },
+      ] : [
+      { type = "REVISION", revision = local.inventory.gpu_service.revision, percent = 100, tag = null },
+      { type = "LATEST", revision = null, percent = 0, tag = "candidate" },
+    ]
+    content {
+      type     = "TRAFFIC_TARGET_ALLOCATION_TYPE_${traffic.value.type}"
+      revision = traffic.value.revision
+      percent  = traffic.value.percent
+      tag      = traffic.value.tag
+    }
+  }
+
   lifecycle {
+    precondition {
+      condition     = var.gpu_revision == "" || length(local.gpu_regions) == 1
+      error_message = "gpu_revision names a revision of one region; with several gpu_regions leave it empty."
+    }
     precondition {
       condition     = contains(local.machine.cpus, local.gpu_cpu)
       error_message = "gpu_cpu is ${local.gpu_cpu}; with gpu_type ${var.gpu_type} it must be one of ${jsonencode(local.machine.cpus)}."

@@ -185,6 +185,17 @@ variable "gpu_usd_per_second" {
   }
 }
 
+variable "gpu_revision" {
+  description = "Revision of the GPU service that keeps all traffic while a newer one is tried under the tag candidate, or after a rollback; empty for the latest."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[a-z0-9-]*$", var.gpu_revision))
+    error_message = "gpu_revision must match ^[a-z0-9-]*$."
+  }
+}
+
 variable "preprocess_memory" {
   description = "Memory of the preprocess function, which handles one input at a time and holds a JSON document of up to 32 MiB whole."
   type        = string
@@ -270,6 +281,105 @@ variable "max_executions_per_hour" {
   validation {
     condition     = can(regex("^(0|[1-9][0-9]*)$", var.max_executions_per_hour))
     error_message = "max_executions_per_hour must match ^(0|[1-9][0-9]*)$."
+  }
+}
+
+variable "existing_input_bucket" {
+  description = "Bucket of this project to take uploads from; empty for one of the deployment's own. It is never changed or deleted, except for permissions."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|[a-z0-9][a-z0-9._-]{1,61}[a-z0-9])$", var.existing_input_bucket))
+    error_message = "existing_input_bucket must match ^(|[a-z0-9][a-z0-9._-]{1,61}[a-z0-9])$."
+  }
+}
+
+variable "existing_input_location" {
+  description = "Location of existing_input_bucket, such as us or europe-west4, where its events are received; empty for the variable region."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[a-z0-9-]*$", var.existing_input_location))
+    error_message = "existing_input_location must match ^[a-z0-9-]*$."
+  }
+}
+
+variable "input_storage_class" {
+  description = "Storage class of uploads; sweeps read them again and again, which other classes charge for."
+  type        = string
+  default     = "STANDARD"
+
+  validation {
+    condition     = can(regex("^(STANDARD|NEARLINE|COLDLINE|ARCHIVE)$", var.input_storage_class))
+    error_message = "input_storage_class must match ^(STANDARD|NEARLINE|COLDLINE|ARCHIVE)$."
+  }
+}
+
+variable "output_storage_class" {
+  description = "Storage class of documents and data."
+  type        = string
+  default     = "STANDARD"
+
+  validation {
+    condition     = can(regex("^(STANDARD|NEARLINE|COLDLINE|ARCHIVE)$", var.output_storage_class))
+    error_message = "output_storage_class must match ^(STANDARD|NEARLINE|COLDLINE|ARCHIVE)$."
+  }
+}
+
+variable "input_delete_after" {
+  description = "Days after which uploads are deleted; 0 for never."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = can(regex("^(0|[1-9][0-9]{0,4})$", var.input_delete_after))
+    error_message = "input_delete_after must match ^(0|[1-9][0-9]{0,4})$."
+  }
+}
+
+variable "output_delete_after" {
+  description = "Days after which documents and data are deleted; 0 for never, otherwise at least 7 more than input_delete_after, since an upload without a document is processed again."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = can(regex("^(0|[1-9][0-9]{0,4})$", var.output_delete_after))
+    error_message = "output_delete_after must match ^(0|[1-9][0-9]{0,4})$."
+  }
+}
+
+variable "noncurrent_delete_after" {
+  description = "Days after which overwritten or deleted versions of documents and models are deleted; 0 for never."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = can(regex("^(0|[1-9][0-9]{0,4})$", var.noncurrent_delete_after))
+    error_message = "noncurrent_delete_after must match ^(0|[1-9][0-9]{0,4})$."
+  }
+}
+
+variable "soft_delete_days" {
+  description = "Days in which deleted uploads, documents and models can be restored; 0 or 7 to 90, billed like other data."
+  type        = number
+  default     = 7
+
+  validation {
+    condition     = can(regex("^(0|[7-9]|[1-8][0-9]|90)$", var.soft_delete_days))
+    error_message = "soft_delete_days must match ^(0|[7-9]|[1-8][0-9]|90)$."
+  }
+}
+
+variable "report_days" {
+  description = "Days for which log lines of finished jobs are kept for reports in BigQuery."
+  type        = number
+  default     = 400
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,4}$", var.report_days))
+    error_message = "report_days must match ^[1-9][0-9]{0,4}$."
   }
 }
 

@@ -106,8 +106,12 @@ def _bucket(body: dict[str, Any]) -> shape.Shape:
         "location": body["location"].lower(),
         "uniform": iam["uniformBucketLevelAccess"]["enabled"],
         "public": iam["publicAccessPrevention"],
+        "class": body.get("storageClass", "STANDARD"),
         "versioning": body.get("versioning", {}).get("enabled", False),
-        "delete_after": rules[0]["condition"]["age"] if rules else 0,
+        "delete_after": [
+            next((rule["condition"][name] for rule in rules if name in rule["condition"]), 0)
+            for name in ("age", "daysSinceNoncurrentTime")
+        ],
         "soft_delete": int(body["softDeletePolicy"]["retentionDurationSeconds"]),
     }
 
@@ -145,6 +149,7 @@ def _service(body: dict[str, Any]) -> shape.Shape:
             int(notes.get("autoscaling.knative.dev/minScale", 0)),
             int(notes["autoscaling.knative.dev/maxScale"]),
         ],
+        "serves": _serves(body["status"]["traffic"]),
         "cpu_boost": notes["run.googleapis.com/startup-cpu-boost"] == "True",
         "cpu_idle": notes["run.googleapis.com/cpu-throttling"] != "False",
         "port": container["ports"][0]["containerPort"],
@@ -171,6 +176,12 @@ def _job(body: dict[str, Any]) -> shape.Shape:
         "retries": task["maxRetries"],
         "env": _environment(container),
     }
+
+
+def _serves(traffic: list[dict[str, Any]]) -> str:
+    """The revision that has all traffic."""
+    entry = next(entry for entry in traffic if entry.get("percent") == 100)
+    return "latest" if entry.get("latestRevision") else str(entry["revisionName"])
 
 
 def _gpu(spec: dict[str, Any]) -> str:
@@ -222,6 +233,7 @@ def _subscription(body: dict[str, Any]) -> shape.Shape:
 
 def _trigger(body: dict[str, Any]) -> shape.Shape:
     return {
+        "location": body["name"].split("/")[3],
         "filters": {entry["attribute"]: entry["value"] for entry in body["eventFilters"]},
         "service": body["destination"]["cloudRun"]["service"],
         "account": body["serviceAccount"].rpartition("/")[2],

@@ -42,7 +42,7 @@ def expected(system: inventory.Inventory) -> Shape:
         **{f"subscription/{prefix(system)}-{name}": _push(system, push) for name, push in system["push"].items()},
         **{f"subscription/{prefix(system)}-{name}": _pull(system, pull) for name, pull in system["pull"].items()},
         **{
-            f"notification/{PROJECT}-{prefix(system)}-{entry['bucket']}/{prefix(system)}-{entry['topic']}": [
+            f"notification/{_bucket_name(system, entry['bucket'])}/{prefix(system)}-{entry['topic']}": [
                 entry["event"],
                 entry["payload"],
             ]
@@ -80,13 +80,19 @@ def expected(system: inventory.Inventory) -> Shape:
     }
 
 
+def _bucket_name(system: inventory.Inventory, name: str) -> str:
+    own = f"{PROJECT}-{prefix(system)}-{name}"
+    return str(system["settings"]["input_bucket"]) if name == "input" else own
+
+
 def _bucket(bucket: dict[str, Any]) -> Shape:
     return {
         "location": "us-central1",
         "uniform": True,
         "public": "enforced",
+        "class": bucket["class"],
         "versioning": bucket["versioning"],
-        "delete_after": bucket["delete_after"],
+        "delete_after": [bucket["delete_after"], bucket["noncurrent_after"]],
         "soft_delete": bucket["soft_delete"] * DAY,
     }
 
@@ -123,6 +129,7 @@ def _gpu_service(system: inventory.Inventory) -> Shape:
         "concurrency": service["concurrency"],
         "timeout": service["timeout"],
         "instances": [service["min_instances"], service["max_instances"]],
+        "serves": service["revision"] or "latest",
         "cpu_boost": service["cpu_boost"],
         "cpu_idle": service["gpu"] == "none",
         "port": service["port"],
@@ -190,7 +197,8 @@ def _pull(system: inventory.Inventory, pull: dict[str, Any]) -> Shape:
 
 def _trigger(system: inventory.Inventory, name: str, trigger: dict[str, Any]) -> Shape:
     return {
-        "filters": {"type": trigger["event"], "bucket": f"{PROJECT}-{prefix(system)}-{trigger['bucket']}"},
+        "filters": {"type": trigger["event"], "bucket": _bucket_name(system, trigger["bucket"])},
+        "location": trigger["location"],
         "service": f"{prefix(system)}-{name}",
         "account": account(system, "events"),
     }
@@ -224,7 +232,7 @@ def _bindings(system: inventory.Inventory, row: dict[str, Any]) -> list[str]:
     kind, _, name = row["target"].partition("/")
     target = {
         "project": PROJECT,
-        "bucket": f"{PROJECT}-{prefix(system)}-{name}",
+        "bucket": _bucket_name(system, name),
         "account": account(system, name),
         "secret": inventory.secrets(system).get(name, ""),
         "trigger": f"eventarc-us-central1-{prefix(system)}-{name}-sub-001",

@@ -85,8 +85,12 @@ def bucket(v: dict[str, Any]) -> tuple[str, Any]:
         "location": v["location"].lower(),
         "uniform": v["uniform_bucket_level_access"],
         "public": v["public_access_prevention"],
+        "class": v["storage_class"],
         "versioning": one(v["versioning"])["enabled"],
-        "delete_after": one(one(rules)["condition"])["age"] if rules else 0,
+        "delete_after": [
+            next((days for rule in rules if (days := one(rule["condition"])[name])), 0)
+            for name in ("age", "days_since_noncurrent_time")
+        ],
         "soft_delete": one(v["soft_delete_policy"])["retention_duration_seconds"],
     }
 
@@ -121,6 +125,7 @@ def service(v: dict[str, Any]) -> tuple[str, Any]:
         "concurrency": template["max_instance_request_concurrency"],
         "timeout": seconds(template["timeout"]),
         "instances": [scaling["min_instance_count"], scaling["max_instance_count"]],
+        "serves": serves(v["traffic"]),
         "cpu_boost": resources["startup_cpu_boost"],
         "cpu_idle": resources["cpu_idle"],
         "port": one(container["ports"])["container_port"],
@@ -147,6 +152,14 @@ def job(v: dict[str, Any]) -> tuple[str, Any]:
         "retries": task["max_retries"],
         "env": environment(container),
     }
+
+
+def serves(traffic: list[dict[str, Any]]) -> str:
+    """The revision that has all traffic."""
+    entry = one([entry for entry in traffic if entry["percent"] == 100])
+    latest = entry["type"] == "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
+    assert latest or {"tag": "candidate", "percent": 0}.items() <= traffic[1].items()
+    return "latest" if latest else str(entry["revision"])
 
 
 def gpu(selectors: list[Any]) -> str:
@@ -201,6 +214,7 @@ def notification(v: dict[str, Any]) -> tuple[str, Any]:
 def trigger(v: dict[str, Any]) -> tuple[str, Any]:
     return f"trigger/{v['name']}", {
         "filters": {entry["attribute"]: entry["value"] for entry in v["matching_criteria"]},
+        "location": v["location"],
         "service": one(one(v["destination"])["cloud_run_service"])["service"],
         "account": v["service_account"],
     }

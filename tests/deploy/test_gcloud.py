@@ -63,6 +63,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
                 "CLOUDSDK_CONFIG": str(folder),
                 "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
                 "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
+                "IDENTITY_TOKEN": "a-token",
                 "PROJECT_ID": "my-project",
                 "PYTHON": sys.executable,
                 "WAIT_SECONDS": "0",
@@ -130,6 +131,59 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         assert changed == {"inference-preprocess"}
         assert project.run("deploy.sh", "preprocess").returncode == 0
 
+    def test_a_revision_that_fails_gets_no_traffic(self, project: Project):
+        google, name = project.google, "inference-preprocess"
+        before = serving(google)
+        google.broken.add(name)
+        project.env["PREPROCESS_MEMORY"] = "2Gi"
+        run = project.run("deploy.sh", "preprocess")
+        assert run.returncode == 1
+        assert "GET /health answered 500" in run.stderr
+        assert f"{name}-00003 gets no traffic; {name}-00002 keeps all of it." in run.stderr
+        assert serving(google) == before
+        google.broken.clear()
+        run = project.run("deploy.sh", "preprocess")
+        del project.env["PREPROCESS_MEMORY"]
+        assert run.returncode == 0, run.stderr[-3000:]
+        assert serving(google) == {**before, f"us-central1/{name}": f"{name}-00003"}
+
+    def test_a_rollback_restores_what_served_before(self, project: Project):
+        google = project.google
+        before, shape_before = serving(google), recorded.shape_of(google)
+        project.env |= {"TIMEOUT_SECONDS": "1200", "POSTPROCESS_MEMORY": "2Gi"}
+        run = project.run("deploy.sh", "postprocess", "gpu", "job", "workflow")
+        assert run.returncode == 0, run.stderr[-3000:]
+        changed = {name for name, revision in serving(google).items() if revision != before[name]}
+        assert changed == {"us-central1/inference-postprocess", "us-central1/inference-gpu-service"}
+        run = project.run("deploy.sh", "rollback")
+        del project.env["TIMEOUT_SECONDS"], project.env["POSTPROCESS_MEMORY"]
+        assert run.returncode == 0, run.stderr[-3000:]
+        assert serving(google) == before
+        found = recorded.shape_of(google)
+        for name in ("workflow/inference", "job/us-central1/inference-gpu-job"):
+            assert found[name] == shape_before[name]
+        run = project.run("deploy.sh", "postprocess", "gpu", "job", "workflow")
+        assert run.returncode == 0, run.stderr[-3000:]
+        assert recorded.shape_of(google) == shape_before
+
+    def test_buckets_get_another_retention_and_lose_it_again(self, project: Project):
+        google, values = (
+            project.google,
+            {"INPUT_DELETE_AFTER": "30", "NONCURRENT_DELETE_AFTER": "5", "OUTPUT_STORAGE_CLASS": "NEARLINE"},
+        )
+        before = recorded.shape_of(google)
+        project.env |= values
+        run = project.run("deploy.sh", "buckets")
+        for name in values:
+            del project.env[name]
+        assert run.returncode == 0, run.stderr[-3000:]
+        system = inventory.load({"project_id": "my-project", **{name.lower(): value for name, value in values.items()}})
+        found, wanted = recorded.shape_of(google), shape.plain(shape.expected(system))
+        buckets = [f"bucket/my-project-inference-{name}" for name in system["buckets"]]
+        assert [found[name] for name in buckets] == [wanted[name] for name in buckets]
+        assert project.run("deploy.sh", "buckets").returncode == 0
+        assert recorded.shape_of(google) == before
+
     def test_another_region_gets_the_service_and_the_workflow_its_url(self, project: Project):
         project.env["GPU_REGIONS"] = "us-central1,europe-west4"
         run = project.run("deploy.sh", "gpu", "callers", "workflow")
@@ -181,6 +235,17 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         assert run.returncode == 0, run.stdout
         assert "MISSING" not in run.stdout
 
+    def test_the_doctor_says_that_the_alerts_notify_nobody_and_what_helps(self, project: Project):
+        alerts = inventory.load({"project_id": "my-project"})["alerts"]
+        channel = "projects/my-project/notificationChannels/1"
+        run = project.run("doctor.sh", "--no-smoke")
+        assert f"{len(alerts)} alerts notify nobody: gcloud beta monitoring channels create" in run.stdout
+        project.env["NOTIFICATION_CHANNELS"] = channel
+        deployed = project.run("deploy.sh", "monitoring")
+        del project.env["NOTIFICATION_CHANNELS"]
+        assert deployed.returncode == 0, deployed.stderr[-3000:]
+        assert "notify nobody" not in project.run("doctor.sh", "--no-smoke").stdout
+
     def test_the_doctor_reports_what_is_missing_and_its_repair(self, project: Project):
         google = project.google
         function = next(key for key in google.resources if key.endswith("functions/inference-forecast"))
@@ -219,6 +284,16 @@ class TestADeploymentFromTheFirstRunToTheEnd:
     def test_destroying_with_the_data_leaves_nothing(self, project: Project):
         assert project.run("destroy.sh", "--with-data", "--yes").returncode == 0
         assert {key for key in recorded.shape_of(project.google) if not key.startswith(("api/", "iam/"))} == set()
+
+
+def serving(google: cloud.Google) -> dict[str, str]:
+    """The revision of each service that has all traffic, by region and name."""
+    found = {}
+    for key, body in google.resources.items():
+        if "/namespaces/" in key and "/services/" in key:
+            (entry,) = [entry for entry in body["status"]["traffic"] if entry.get("percent") == 100]
+            found[f"{key.split('/')[2]}/{key.rpartition('/')[2]}"] = entry["revisionName"]
+    return found
 
 
 class TestADryRun:

@@ -12,6 +12,7 @@ import yaml
 import gpu_service.job
 import gpu_service.settings
 from deploy import inventory, machines, stage
+from deploy.gcloud import bucket as gcloud_bucket
 from deploy.monitoring import bodies
 from gpu_service.checkpoints import device
 from messaging import collect, sweep
@@ -181,7 +182,8 @@ class TestMicroBatching:
                 assert chosen["off"][section].keys() == other[section].keys() - chosen[section].keys()
 
     def test_terraform_filters_every_section_with_conditional_entries(self):
-        either = [*SYSTEM["off"].items(), *TOGETHER["off"].items(), *ON_CPUS["off"].items()]
+        systems = (SYSTEM, TOGETHER, ON_CPUS, TestAnExistingInputBucket.SYSTEM)
+        either = [entry for system in systems for entry in system["off"].items()]
         left_out = {section for section, entries in either if entries and isinstance(entries, dict | list)}
         named = re.findall(r"for section in (\[.*?\])", (ROOT / "deploy/terraform/main.tf").read_text())
         assert left_out == {*yaml.safe_load(named[0]), "iam"}
@@ -251,6 +253,7 @@ class TestMachines:
             ({"gpu_memory": "8Gi"}, "gpu_memory is 8Gi; with gpu_type nvidia-l4 it must be at least 16Gi"),
             ({"gpu_type": "nvidia-rtx-pro-6000", "gpu_cpu": 4}, "gpu_cpu is 4"),
             ({"gpu_type": "none", "gpu_cpu": 20}, "gpu_cpu is 20"),
+            ({"gpu_regions": "us-central1,europe-west4", "gpu_revision": "r"}, "gpu_revision names a revision of one"),
         ],
     )
     def test_an_instance_that_cloud_run_lacks_is_refused(self, chosen: dict[str, Any], message: str):
@@ -495,7 +498,116 @@ def test_the_environment_sets_switches_and_lists(capsys: pytest.CaptureFixture[s
     assert "audit_logs\x1fyes" in capsys.readouterr().out.splitlines()
 
 
+class TestRetention:
+    def bucket(self, name: str, **chosen: Any) -> dict[str, Any]:
+        system = inventory.load({"project_id": "my-project", **chosen})
+        return dict(system["buckets"][name])
+
+    def test_variables_reach_their_buckets_alone(self):
+        chosen = {"input_storage_class": "NEARLINE", "input_delete_after": "30", "output_delete_after": "90"}
+        more = {"noncurrent_delete_after": "10", "soft_delete_days": "14", "output_storage_class": "COLDLINE"}
+        system = inventory.load({"project_id": "my-project", **chosen, **more})["buckets"]
+        assert {name: bucket["delete_after"] for name, bucket in system.items() if bucket["delete_after"]} == {
+            "input": 30,
+            "work": 7,
+            "output": 90,
+        }
+        assert {name: bucket["class"] for name, bucket in system.items() if bucket["class"] != "STANDARD"} == {
+            "input": "NEARLINE",
+            "output": "COLDLINE",
+        }
+        noncurrent = {name: bucket["noncurrent_after"] for name, bucket in system.items() if bucket["versioning"]}
+        assert noncurrent == {"output": 10, "models": 10}
+        assert {bucket["soft_delete"] for bucket in system.values() if bucket["keep"]} == {14}
+        assert system["work"] == SYSTEM["buckets"]["work"]
+
+    @pytest.mark.parametrize(
+        "chosen",
+        [
+            {"output_delete_after": 30},
+            {"output_delete_after": 30, "input_delete_after": 30},
+            {"output_delete_after": "36", "input_delete_after": "30"},
+            {"output_delete_after": 30, "input_delete_after": 1, "existing_input_bucket": "my-bucket"},
+        ],
+    )
+    def test_documents_outlive_their_uploads_which_sweeps_would_process_again(self, chosen: dict[str, Any]):
+        with pytest.raises(inventory.VariableError, match="documents must be kept at least 7 days longer"):
+            self.bucket("output", **chosen)
+
+    @pytest.mark.parametrize("days", ["3", "91", "-1"])
+    def test_cloud_storage_knows_no_such_soft_delete(self, days: str):
+        with pytest.raises(inventory.VariableError, match="soft_delete_days"):
+            self.bucket("output", soft_delete_days=days)
+
+    @pytest.mark.parametrize(
+        ("name", "chosen"),
+        [("output", {}), ("output", {"noncurrent_delete_after": 5}), ("work", {}), ("input", {"soft_delete_days": 0})],
+    )
+    def test_gcloud_updates_what_differs_and_nothing_else(self, name: str, chosen: dict[str, Any], tmp_path: Path):
+        bucket, file = self.bucket(name, **chosen), tmp_path / "lifecycle.json"
+        found = {
+            "storageClass": bucket["class"],
+            "versioning": {"enabled": bucket["versioning"]},
+            "softDeletePolicy": {"retentionDurationSeconds": str(bucket["soft_delete"] * 86400)},
+            "lifecycle": {"rule": gcloud_bucket.lifecycle(bucket)},
+        }
+        assert gcloud_bucket.flags(bucket, found, file) == []
+        for field, flag in (
+            ({"storageClass": "ARCHIVE"}, f"--default-storage-class={bucket['class']}"),
+            (
+                {"versioning": {"enabled": not bucket["versioning"]}},
+                "--versioning" if bucket["versioning"] else "--no-versioning",
+            ),
+            (
+                {"lifecycle": {"rule": ["another"]}},
+                f"--lifecycle-file={file}" if gcloud_bucket.lifecycle(bucket) else "--clear-lifecycle",
+            ),
+            (
+                {"softDeletePolicy": {"retentionDurationSeconds": "1"}},
+                f"--soft-delete-duration={bucket['soft_delete']}d" if bucket["soft_delete"] else "--clear-soft-delete",
+            ),
+        ):
+            assert gcloud_bucket.flags(bucket, {**found, **field}, file) == [flag]
+
+
+class TestAnExistingInputBucket:
+    SYSTEM = inventory.load(
+        {"project_id": "my-project", "existing_input_bucket": "uploads.example.com", "existing_input_location": "us"}
+    )
+
+    def test_it_replaces_the_deployments_own_and_is_not_created(self):
+        assert set(SYSTEM["buckets"]) - set(self.SYSTEM["buckets"]) == {"input"}
+        for name in ("on-upload", "preprocess", "gpu-service"):
+            assert inventory.environment(self.SYSTEM, name)["INPUT_BUCKET"] == "uploads.example.com"
+
+    def test_its_events_are_received_where_it_lies(self):
+        assert self.SYSTEM["triggers"]["on-upload"]["location"] == "us"
+        assert SYSTEM["triggers"]["on-upload"]["location"] == "us-central1"
+        assert "eventarc-us-inference-on-upload" in str(self.SYSTEM["alerts"]["oldest-input"])
+
+    def test_permissions_are_granted_on_it(self):
+        assert self.SYSTEM["iam"] == SYSTEM["iam"]
+
+    @pytest.mark.parametrize("name", ["gs://bucket", "Bucket", "a", "-bucket", "my_project:bucket"])
+    def test_another_name_is_refused(self, name: str):
+        with pytest.raises(inventory.VariableError, match="existing_input_bucket"):
+            inventory.load({"project_id": "my-project", "existing_input_bucket": name})
+
+
 class TestMisspeltVariables:
+    def test_those_of_a_file_are_refused_with_what_was_meant(self, tmp_path: Path):
+        file = tmp_path / "my.tfvars"
+        lines = ["# max_instance = 1", 'project_id = "a = b # {" # c', 'sources="."', "  gpu_regions = ["]
+        file.write_text("\n".join([*lines, '  "us-central1",', "]", "max_instance = 8", ""]))
+        assert inventory.assigned(file.read_text()) == ["project_id", "sources", "gpu_regions", "max_instance"]
+        with pytest.raises(inventory.VariableError, match=r"max_instance is not .*Did you mean max_instances"):
+            inventory.main(["check", str(file)])
+
+    def test_those_of_the_examples_are_accepted(self):
+        files = [*ROOT.glob("deploy/*/*.tfvars")]
+        assert len(files) >= 4
+        assert [inventory.main(["check", str(file)], {}) for file in files] == [0] * len(files)
+
     @pytest.mark.parametrize(
         ("name", "meant"),
         [
