@@ -7,6 +7,7 @@ what is sent.
 import base64
 import re
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -24,6 +25,7 @@ LISTS = {
     "notificationConfigs": "items",
 }  # other collections are listed under their own name
 NUMBER = "123456789"
+NO_HEADERS: Mapping[str, str] = {}
 
 
 @dataclass
@@ -40,7 +42,8 @@ class Google:
     base: str = ""
     lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def answer(self, method: str, target: str, body: Any) -> tuple[int, Any]:
+    def answer(self, method: str, target: str, body: Any, headers: Mapping[str, str] = NO_HEADERS) -> tuple[int, Any]:
+        """The status and body of the answer to a request; `headers` are for stand-ins that check who calls."""
         url_parts = urlsplit(target)  # absolute where gcloud uses this server as a proxy
         path = re.sub(r"^/(resumable/)?upload/storage/v1/", "/storage/", url_parts.path)
         path = path if path.startswith("/storage/") else unquote(path)  # an object's name may contain slashes
@@ -196,7 +199,8 @@ class Google:
             kind = {"o": "object", "notificationConfigs": "notification"}.get(path.split("/")[-2], "bucket")
             body = {**body, "metageneration": "1", "generation": "1", "kind": f"storage#{kind}"}
             if kind == "object":  # its name may be in the query only
-                body |= {"name": unquote(short), "bucket": path.split("/")[1]}
+                link = f"{self.base}/{key}?alt=media"
+                body |= {"name": unquote(short), "bucket": path.split("/")[1], "mediaLink": link}
             if kind == "notification":
                 body |= {
                     "id": short,
@@ -234,6 +238,8 @@ class Google:
                 "status": "SUCCESS",
                 "logUrl": "https://console",
             }
+        if api == "billingbudgets":  # which names projects by number
+            body = {**body, "budgetFilter": {**body["budgetFilter"], "projects": [f"projects/{NUMBER}"]}}
         if api == "cloudscheduler":
             body = {**body, "state": "ENABLED"}
         return body
@@ -301,9 +307,14 @@ def function_service(short: str, before: Body | None) -> Body:
     """The service of Cloud Run that runs a function: each deployment is a revision, which has traffic as before."""
     deployments = int(before["metadata"]["annotations"]["deployments"]) + 1 if before else 1
     traffic = {"traffic": before["spec"]["traffic"]} if before else {}
+    container = {"image": f"function-{deployments}", "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}
+    template = {
+        "metadata": {"annotations": {"autoscaling.knative.dev/maxScale": "1"}},
+        "spec": {"containers": [container]},
+    }
     return {
         "metadata": {"name": short, "namespace": NUMBER, "annotations": {"deployments": str(deployments)}},
-        "spec": {"template": {"spec": {"containers": [{"image": f"function-{deployments}"}]}}, **traffic},
+        "spec": {"template": template, **traffic},
     }
 
 

@@ -82,6 +82,7 @@ class Batch:
     Args:
         prefix: a gs:// address that ends with a slash.
         records_per_shard: of all shards but the last, which may have fewer.
+        table: how a CSV was read, for the document.
     """
 
     prefix: str
@@ -91,9 +92,11 @@ class Batch:
     format: Format
     model: Model | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
+    table: dict[str, Any] | None = None
 
     def json(self) -> dict[str, Any]:
-        return asdict(self)
+        fields = asdict(self)
+        return fields if self.table else {name: value for name, value in fields.items() if name != "table"}
 
     @classmethod
     def parse(cls, value: object, work: "Bucket", job: str) -> Self:
@@ -109,8 +112,8 @@ class Batch:
         shards, records, size = (int64(value.get(name), name) for name in ("shards", "records", "records_per_shard"))
         if not (shards - 1) * size < records <= shards * size:
             raise MalformedError("The number of records does not match the number of shards.")
-        parameters = value.get("parameters") or {}
-        return cls(value["prefix"], shards, records, size, format=value["format"], parameters=parameters)
+        parameters, table = value.get("parameters") or {}, value.get("table")
+        return cls(value["prefix"], shards, records, size, value["format"], parameters=parameters, table=table)
 
     @property
     def has_score_columns(self) -> bool:

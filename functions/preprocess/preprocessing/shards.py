@@ -67,6 +67,7 @@ def _cut(deployment: Deployment, job: Job) -> Batch:
         format=opened.format,
         model=opened.model,
         parameters=parameters.of_reader("gpu_service", opened.parameters),
+        table=opened.table,
     )
     batches.write(work, job.id, batch)
     return batch
