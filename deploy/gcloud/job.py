@@ -18,10 +18,9 @@ from deploy import inventory
 
 def body(system: inventory.Inventory) -> dict[str, Any]:
     job, chosen = system["gpu_job"], system["settings"]
-    annotations = {
-        "run.googleapis.com/execution-environment": "gen2",
-        "run.googleapis.com/gpu-zonal-redundancy-disabled": json.dumps(not job["zonal_redundancy"]),
-    }
+    annotations = {"run.googleapis.com/execution-environment": "gen2"}
+    if job["gpu"] != "none":
+        annotations["run.googleapis.com/gpu-zonal-redundancy-disabled"] = json.dumps(not job["zonal_redundancy"])
     if chosen["vpc_connector"]:
         annotations["run.googleapis.com/vpc-access-connector"] = chosen["vpc_connector"]
     execution = {"taskCount": job["tasks"], "parallelism": job["parallelism"], "template": {"spec": _task(system)}}
@@ -42,7 +41,7 @@ def body(system: inventory.Inventory) -> dict[str, Any]:
 def _task(system: inventory.Inventory) -> dict[str, Any]:
     job, chosen = system["gpu_job"], system["settings"]
     account = f"{chosen['service_prefix']}-{job['name']}@{chosen['project_id']}.iam.gserviceaccount.com"
-    container = {
+    container: dict[str, Any] = {
         "image": job["image"],
         "command": job["command"],
         "env": [
@@ -52,15 +51,18 @@ def _task(system: inventory.Inventory) -> dict[str, Any]:
                 for name, secret in inventory.secrets(system).items()
             ),
         ],
-        "resources": {"limits": {"cpu": str(job["cpu"]), "memory": job["memory"], "nvidia.com/gpu": "1"}},
+        "resources": {"limits": {"cpu": str(job["cpu"]), "memory": job["memory"]}},
     }
-    return {
+    task = {
         "containers": [container],
         "maxRetries": job["max_retries"],
         "timeoutSeconds": job["task_timeout"],
         "serviceAccountName": account,
-        "nodeSelector": {"run.googleapis.com/accelerator": job["gpu"]},
     }
+    if job["gpu"] != "none":
+        container["resources"]["limits"]["nvidia.com/gpu"] = "1"
+        task["nodeSelector"] = {"run.googleapis.com/accelerator": job["gpu"]}
+    return task
 
 
 if __name__ == "__main__":

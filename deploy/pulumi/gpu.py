@@ -1,4 +1,4 @@
-"""What runs on a GPU: the service in each region, and the job for very large batches."""
+"""What runs on a GPU, or on CPUs with gpu_type none: the service in each region, and the job for very large batches."""
 
 from typing import Any
 
@@ -43,9 +43,9 @@ def job(system: System, base: Foundation) -> gcp.cloudrunv2.Job:
         service_account=base.accounts[job["name"]].email,
         timeout=f"{job['task_timeout']}s",
         max_retries=job["max_retries"],
-        gpu_zonal_redundancy_disabled=not job["zonal_redundancy"],
+        gpu_zonal_redundancy_disabled=not job["zonal_redundancy"] if _has_gpu(job) else None,
         execution_environment="EXECUTION_ENVIRONMENT_GEN2",
-        node_selector=args.JobTemplateTemplateNodeSelectorArgs(accelerator=job["gpu"]),
+        node_selector=args.JobTemplateTemplateNodeSelectorArgs(accelerator=job["gpu"]) if _has_gpu(job) else None,
         vpc_access=args.JobTemplateTemplateVpcAccessArgs(connector=connector) if connector else None,
         containers=[container],
     )
@@ -63,6 +63,7 @@ def _service(system: System, base: Foundation, region: str) -> gcp.cloudrunv2.Se
     service, connector = system["gpu_service"], system.settings["vpc_connector"]
     name = service["name"]
     args = gcp.cloudrunv2
+    gpu = args.ServiceTemplateNodeSelectorArgs(accelerator=service["gpu"]) if _has_gpu(service) else None
     return gcp.cloudrunv2.Service(
         f"{name} {region}",
         name=system.name(name),
@@ -73,17 +74,29 @@ def _service(system: System, base: Foundation, region: str) -> gcp.cloudrunv2.Se
             service_account=base.accounts[name].email,
             timeout=f"{service['timeout']}s",
             max_instance_request_concurrency=service["concurrency"],
-            gpu_zonal_redundancy_disabled=not service["zonal_redundancy"],
+            gpu_zonal_redundancy_disabled=not service["zonal_redundancy"] if _has_gpu(service) else None,
             execution_environment="EXECUTION_ENVIRONMENT_GEN2",
-            node_selector=args.ServiceTemplateNodeSelectorArgs(accelerator=service["gpu"]),
+            node_selector=gpu,
             scaling=args.ServiceTemplateScalingArgs(
                 min_instance_count=service["min_instances"], max_instance_count=service["max_instances"]
             ),
             vpc_access=args.ServiceTemplateVpcAccessArgs(connector=connector) if connector else None,
             containers=[_container(service, system.environment(name), system.secrets())],
         ),
+        traffics=_traffic(service["revision"]),
         opts=pulumi.ResourceOptions(depends_on=base.permissions),
     )
+
+
+def _traffic(revision: str) -> list[gcp.cloudrunv2.ServiceTrafficArgs]:
+    """All traffic to the latest revision, or to this one; then the latest is reached under its tag."""
+    args, kind = gcp.cloudrunv2.ServiceTrafficArgs, "TRAFFIC_TARGET_ALLOCATION_TYPE"
+    if not revision:
+        return [args(type=f"{kind}_LATEST", percent=100)]
+    return [
+        args(type=f"{kind}_REVISION", revision=revision, percent=100),
+        args(type=f"{kind}_LATEST", percent=0, tag="candidate"),
+    ]
 
 
 def _container(
@@ -95,7 +108,7 @@ def _container(
         image=service["image"],
         ports=args.ServiceTemplateContainerPortsArgs(container_port=port),
         resources=args.ServiceTemplateContainerResourcesArgs(
-            limits=_limits(service), cpu_idle=False, startup_cpu_boost=service["cpu_boost"]
+            limits=_limits(service), cpu_idle=service["cpu_idle"], startup_cpu_boost=service["cpu_boost"]
         ),
         envs=[
             *(args.ServiceTemplateContainerEnvArgs(name=name, value=value) for name, value in environment.items()),
@@ -123,7 +136,12 @@ def _container(
 
 
 def _limits(sized: dict[str, Any]) -> dict[str, str]:
-    return {"cpu": str(sized["cpu"]), "memory": sized["memory"], "nvidia.com/gpu": "1"}
+    limits = {"cpu": str(sized["cpu"]), "memory": sized["memory"]}
+    return limits | {"nvidia.com/gpu": "1"} if _has_gpu(sized) else limits
+
+
+def _has_gpu(sized: dict[str, Any]) -> bool:
+    return bool(sized["gpu"] != "none")
 
 
 def _times(probe: dict[str, int]) -> dict[str, Any]:

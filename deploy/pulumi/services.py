@@ -44,7 +44,7 @@ def _function(system: System, base: Foundation, name: str) -> gcp.cloudfunctions
     staged = stage.stage(folder)
     source = gcp.storage.BucketObject(
         f"source of {name}",
-        bucket=base.buckets["source"].name,
+        bucket=base.buckets["source"],
         name=f"functions/{name}-{_digest(staged)}.zip",
         source=pulumi.FileArchive(str(staged)),
     )

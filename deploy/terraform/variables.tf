@@ -11,7 +11,7 @@ variable "project_id" {
 }
 
 variable "region" {
-  description = "Region of every resource; Cloud Run must offer the GPU there."
+  description = "Region of every resource; Cloud Run must offer the GPU there, if gpu_type names one."
   type        = string
   default     = "us-central1"
 
@@ -33,13 +33,13 @@ variable "zone" {
 }
 
 variable "service_prefix" {
-  description = "Prefix of every resource name, so that several deployments can share a project."
+  description = "Prefix of every resource name, 2 to 15 characters, so that several deployments can share a project."
   type        = string
   default     = "inference"
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{0,12}[a-z0-9]$", var.service_prefix))
-    error_message = "service_prefix must match ^[a-z][a-z0-9-]{0,12}[a-z0-9]$."
+    condition     = can(regex("^[a-z][a-z0-9-]{0,13}[a-z0-9]$", var.service_prefix))
+    error_message = "service_prefix must match ^[a-z][a-z0-9-]{0,13}[a-z0-9]$."
   }
 }
 
@@ -131,35 +131,35 @@ variable "gpu_regions" {
 }
 
 variable "gpu_type" {
-  description = "The GPU of each instance."
+  description = "The GPU of each instance; none runs the same service and job on CPUs."
   type        = string
   default     = "nvidia-l4"
 
   validation {
-    condition     = can(regex("^(nvidia-l4|nvidia-rtx-pro-6000)$", var.gpu_type))
-    error_message = "gpu_type must match ^(nvidia-l4|nvidia-rtx-pro-6000)$."
+    condition     = can(regex("^(none|nvidia-l4|nvidia-rtx-pro-6000)$", var.gpu_type))
+    error_message = "gpu_type must match ^(none|nvidia-l4|nvidia-rtx-pro-6000)$."
   }
 }
 
 variable "gpu_memory" {
-  description = "Memory of a GPU instance; an L4 needs 16Gi, an RTX PRO 6000 80Gi."
+  description = "Memory of a GPU instance; empty for what gpu_type needs: none 8Gi, an L4 16Gi, an RTX PRO 6000 80Gi."
   type        = string
-  default     = "16Gi"
+  default     = ""
 
   validation {
-    condition     = can(regex("^[1-9][0-9]*Gi$", var.gpu_memory))
-    error_message = "gpu_memory must match ^[1-9][0-9]*Gi$."
+    condition     = can(regex("^(|[1-9][0-9]*Gi)$", var.gpu_memory))
+    error_message = "gpu_memory must match ^(|[1-9][0-9]*Gi)$."
   }
 }
 
 variable "gpu_cpu" {
-  description = "CPUs of a GPU instance; an L4 needs 4, an RTX PRO 6000 20."
+  description = "CPUs of a GPU instance; 0 for what gpu_type needs: none 4, an L4 4, an RTX PRO 6000 20."
   type        = number
-  default     = 4
+  default     = 0
 
   validation {
-    condition     = can(regex("^(4|6|8|20|22|24|26|28|30|44)$", var.gpu_cpu))
-    error_message = "gpu_cpu must match ^(4|6|8|20|22|24|26|28|30|44)$."
+    condition     = can(regex("^(0|1|2|4|6|8|20|22|24|26|28|30|44)$", var.gpu_cpu))
+    error_message = "gpu_cpu must match ^(0|1|2|4|6|8|20|22|24|26|28|30|44)$."
   }
 }
 
@@ -175,13 +175,24 @@ variable "gpu_concurrency" {
 }
 
 variable "gpu_usd_per_second" {
-  description = "Price of a GPU instance per second in USD, for the cost in documents; by default an L4 with 4 CPUs and 16Gi."
+  description = "Price of a GPU instance per second in USD, for the cost in documents; 0 for that of deploy/machines.yaml."
   type        = number
-  default     = 0.0002907
+  default     = 0
 
   validation {
     condition     = can(regex("^[0-9.]+$", var.gpu_usd_per_second))
     error_message = "gpu_usd_per_second must match ^[0-9.]+$."
+  }
+}
+
+variable "gpu_revision" {
+  description = "Revision of the GPU service that keeps all traffic while a newer one is tried under the tag candidate, or after a rollback; empty for the latest."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[a-z0-9-]*$", var.gpu_revision))
+    error_message = "gpu_revision must match ^[a-z0-9-]*$."
   }
 }
 
@@ -270,6 +281,105 @@ variable "max_executions_per_hour" {
   validation {
     condition     = can(regex("^(0|[1-9][0-9]*)$", var.max_executions_per_hour))
     error_message = "max_executions_per_hour must match ^(0|[1-9][0-9]*)$."
+  }
+}
+
+variable "existing_input_bucket" {
+  description = "Bucket of this project to take uploads from; empty for one of the deployment's own. It is never changed or deleted, except for permissions."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|[a-z0-9][a-z0-9._-]{1,61}[a-z0-9])$", var.existing_input_bucket))
+    error_message = "existing_input_bucket must match ^(|[a-z0-9][a-z0-9._-]{1,61}[a-z0-9])$."
+  }
+}
+
+variable "existing_input_location" {
+  description = "Location of existing_input_bucket, such as us or europe-west4, where its events are received; empty for the variable region."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[a-z0-9-]*$", var.existing_input_location))
+    error_message = "existing_input_location must match ^[a-z0-9-]*$."
+  }
+}
+
+variable "input_storage_class" {
+  description = "Storage class of uploads; sweeps read them again and again, which other classes charge for."
+  type        = string
+  default     = "STANDARD"
+
+  validation {
+    condition     = can(regex("^(STANDARD|NEARLINE|COLDLINE|ARCHIVE)$", var.input_storage_class))
+    error_message = "input_storage_class must match ^(STANDARD|NEARLINE|COLDLINE|ARCHIVE)$."
+  }
+}
+
+variable "output_storage_class" {
+  description = "Storage class of documents and data."
+  type        = string
+  default     = "STANDARD"
+
+  validation {
+    condition     = can(regex("^(STANDARD|NEARLINE|COLDLINE|ARCHIVE)$", var.output_storage_class))
+    error_message = "output_storage_class must match ^(STANDARD|NEARLINE|COLDLINE|ARCHIVE)$."
+  }
+}
+
+variable "input_delete_after" {
+  description = "Days after which uploads are deleted; 0 for never."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = can(regex("^(0|[1-9][0-9]{0,4})$", var.input_delete_after))
+    error_message = "input_delete_after must match ^(0|[1-9][0-9]{0,4})$."
+  }
+}
+
+variable "output_delete_after" {
+  description = "Days after which documents and data are deleted; 0 for never, otherwise at least 7 more than input_delete_after, since an upload without a document is processed again."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = can(regex("^(0|[1-9][0-9]{0,4})$", var.output_delete_after))
+    error_message = "output_delete_after must match ^(0|[1-9][0-9]{0,4})$."
+  }
+}
+
+variable "noncurrent_delete_after" {
+  description = "Days after which overwritten or deleted versions of documents and models are deleted; 0 for never."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = can(regex("^(0|[1-9][0-9]{0,4})$", var.noncurrent_delete_after))
+    error_message = "noncurrent_delete_after must match ^(0|[1-9][0-9]{0,4})$."
+  }
+}
+
+variable "soft_delete_days" {
+  description = "Days in which deleted uploads, documents and models can be restored; 0 or 7 to 90, billed like other data."
+  type        = number
+  default     = 7
+
+  validation {
+    condition     = can(regex("^(0|[7-9]|[1-8][0-9]|90)$", var.soft_delete_days))
+    error_message = "soft_delete_days must match ^(0|[7-9]|[1-8][0-9]|90)$."
+  }
+}
+
+variable "report_days" {
+  description = "Days for which log lines of finished jobs are kept for reports in BigQuery."
+  type        = number
+  default     = 400
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,4}$", var.report_days))
+    error_message = "report_days must match ^[1-9][0-9]{0,4}$."
   }
 }
 

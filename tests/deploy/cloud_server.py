@@ -89,7 +89,7 @@ def serving(google: Google) -> Iterator[dict[str, str]]:
 
 
 def uploaded(raw: bytes, content_type: str) -> Body:
-    """The resource in the first part of a multipart upload, with the size and digest of the second part."""
+    """The resource in the first part of a multipart upload, with the data of the second part, their size and digest."""
     boundary = re.search(r"boundary=[\"']?([^\"';]+)", content_type)
     assert boundary
     mark = b"--" + boundary[1].encode()
@@ -98,4 +98,4 @@ def uploaded(raw: bytes, content_type: str) -> Body:
     data = re.split(rb"\r?\n\r?\n", data, maxsplit=1)[1]
     data = re.sub(rb"\r?\n\Z", b"", data[: data.rindex(mark + b"--")])
     digest = base64.b64encode(hashlib.md5(data).digest()).decode()
-    return {**json.loads(metadata), "size": str(len(data)), "md5Hash": digest}
+    return {**json.loads(metadata), "size": str(len(data)), "md5Hash": digest, "data": base64.b64encode(data).decode()}

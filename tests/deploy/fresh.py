@@ -14,7 +14,7 @@ from tests.deploy import cloud
 from tests.deploy.cloud import Body
 from tests.deploy.new_project import CLIENT_BASED, UNRESTRICTED, NewProject, agent
 from tests.deploy.refusals import Refusal
-from tests.deploy.shape import PREFIX, PROJECT
+from tests.deploy.shape import PROJECT
 
 # Seconds that requests take, with the start of gcloud; changes wait for their operations.
 READ, CHANGE = 4, 6
@@ -41,7 +41,10 @@ class FreshGoogle(cloud.Google):
             return 200, {}
         self.project.pass_time(READ if method == "GET" else CHANGE)
         try:
-            if api != "upload":  # of a function's source, to a URL that is signed
+            if api not in (
+                "upload",
+                "tagged",
+            ):  # of a function's source, to a URL that is signed; revisions take other tokens
                 self.project.need_token(headers.get("Authorization", "").removeprefix("Bearer "))
                 if api not in CLIENT_BASED or headers.get("X-Goog-User-Project") == PROJECT:
                     self.project.need_api(api)
@@ -113,14 +116,14 @@ class FreshGoogle(cloud.Google):
         status, answer = super().changed(method, api, path, query, body)
         if status == 200:
             self.made(api, path, query, body)
-            if (api, path) == ("storage", f"b/{PROJECT}-{PREFIX}-input/o"):
+            if (api, path) == ("storage", f"b/{PROJECT}-inference-input/o"):
                 self.predict(query.get("name") or body["name"])
         return status, answer
 
     def predict(self, name: str) -> None:
         """Writes the document of an upload, as the deployed pipeline does."""
         digest = base64.b64encode(hashlib.md5(DOCUMENT).digest()).decode()
-        objects, name = f"b/{PROJECT}-{PREFIX}-output/o", f"latest/{name}.json"
+        objects, name = f"b/{PROJECT}-inference-output/o", f"latest/{name}.json"
         link = f"{self.base}/storage/{objects}/{quote(name, safe='')}?alt=media"
         document = {"name": name, "size": str(len(DOCUMENT)), "md5Hash": digest, "mediaLink": link}
         super().changed("POST", "storage", objects, {}, document)

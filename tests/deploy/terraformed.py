@@ -25,7 +25,8 @@ class Root:
             ROOT / "deploy/terraform", self.path, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*")
         )
         shutil.copytree(ROOT / "deploy/monitoring", folder / "deploy/monitoring")
-        shutil.copy(ROOT / "deploy/inventory.yaml", folder / "deploy")
+        for name in ("inventory.yaml", "machines.yaml"):
+            shutil.copy(ROOT / "deploy" / name, folder / "deploy")
         shutil.copy(ROOT / "workflow.yaml", folder)
         for name in stage.names():
             stage.stage(name, target=folder / "build/functions")
@@ -84,8 +85,12 @@ def bucket(v: dict[str, Any]) -> tuple[str, Any]:
         "location": v["location"].lower(),
         "uniform": v["uniform_bucket_level_access"],
         "public": v["public_access_prevention"],
+        "class": v["storage_class"],
         "versioning": one(v["versioning"])["enabled"],
-        "delete_after": one(one(rules)["condition"])["age"] if rules else 0,
+        "delete_after": [
+            next((days for rule in rules if (days := one(rule["condition"])[name])), 0)
+            for name in ("age", "days_since_noncurrent_time")
+        ],
         "soft_delete": one(v["soft_delete_policy"])["retention_duration_seconds"],
     }
 
@@ -114,12 +119,13 @@ def service(v: dict[str, Any]) -> tuple[str, Any]:
     return f"service/{v['location']}/{v['name']}", {
         "image": container["image"],
         "account": template["service_account"],
-        "gpu": one(template["node_selector"])["accelerator"],
+        "gpu": gpu(template["node_selector"]),
         "limits": resources["limits"],
-        "zonal_redundancy": not template["gpu_zonal_redundancy_disabled"],
+        "zonal_redundancy": zonal_redundancy(template),
         "concurrency": template["max_instance_request_concurrency"],
         "timeout": seconds(template["timeout"]),
         "instances": [scaling["min_instance_count"], scaling["max_instance_count"]],
+        "serves": serves(v["traffic"]),
         "cpu_boost": resources["startup_cpu_boost"],
         "cpu_idle": resources["cpu_idle"],
         "port": one(container["ports"])["container_port"],
@@ -138,14 +144,31 @@ def job(v: dict[str, Any]) -> tuple[str, Any]:
         "image": container["image"],
         "command": container["command"],
         "account": task["service_account"],
-        "gpu": one(task["node_selector"])["accelerator"],
+        "gpu": gpu(task["node_selector"]),
         "limits": one(container["resources"])["limits"],
-        "zonal_redundancy": not task["gpu_zonal_redundancy_disabled"],
+        "zonal_redundancy": zonal_redundancy(task),
         "tasks": [template["task_count"], template["parallelism"]],
         "timeout": seconds(task["timeout"]),
         "retries": task["max_retries"],
         "env": environment(container),
     }
+
+
+def serves(traffic: list[dict[str, Any]]) -> str:
+    """The revision that has all traffic."""
+    entry = one([entry for entry in traffic if entry["percent"] == 100])
+    latest = entry["type"] == "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
+    assert latest or {"tag": "candidate", "percent": 0}.items() <= traffic[1].items()
+    return "latest" if latest else str(entry["revision"])
+
+
+def gpu(selectors: list[Any]) -> str:
+    return str(one(selectors)["accelerator"]) if selectors else "none"
+
+
+def zonal_redundancy(template: dict[str, Any]) -> bool | None:
+    disabled = template["gpu_zonal_redundancy_disabled"]
+    return None if disabled is None else not disabled
 
 
 def environment(container: dict[str, Any]) -> dict[str, str]:
@@ -191,6 +214,7 @@ def notification(v: dict[str, Any]) -> tuple[str, Any]:
 def trigger(v: dict[str, Any]) -> tuple[str, Any]:
     return f"trigger/{v['name']}", {
         "filters": {entry["attribute"]: entry["value"] for entry in v["matching_criteria"]},
+        "location": v["location"],
         "service": one(one(v["destination"])["cloud_run_service"])["service"],
         "account": v["service_account"],
     }
@@ -218,7 +242,7 @@ def alert(v: dict[str, Any]) -> tuple[str, Any]:
 
 def slo(v: dict[str, Any]) -> tuple[str, Any]:
     ratio = one(one(v["request_based_sli"])["good_total_ratio"])
-    return f"slo/{v['slo_id']}", {
+    return f"slo/{v['service']}/{v['slo_id']}", {
         "goal": v["goal"],
         "period": f"{int(v['rolling_period_days']) * shape.DAY}s",
         "good": ratio["good_service_filter"],
@@ -234,7 +258,7 @@ def dashboard(v: dict[str, Any]) -> tuple[str, Any]:
 def grant(kind: str, target: str) -> Callable[[dict[str, Any]], tuple[str, Any]]:
     def read(v: dict[str, Any]) -> tuple[str, Any]:
         conditions = v.get("condition") or []
-        only = one(conditions)["expression"] if conditions else ""
+        only = one(conditions) if conditions else {}
         where = f"{v['location']}/" if v.get("location") else ""
         return shape.binding(kind, where + v[target].rpartition("/")[2], v["role"], v["member"], only), True
 

@@ -15,6 +15,7 @@ import pytest
 
 from deploy import inventory
 from tests.deploy import recorded, rehearsed, shape
+from tests.deploy.fresh import FreshGoogle
 from tests.deploy.new_project import NewProject
 from tests.deploy.rehearsed import Project, in_order, real_gcloud
 
@@ -116,6 +117,59 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         assert changed == {"inference-preprocess"}
         assert project.run("deploy.sh", "preprocess").returncode == 0
 
+    def test_a_revision_that_fails_gets_no_traffic(self, project: Project):
+        google, name = project.google, "inference-preprocess"
+        before = serving(google)
+        google.broken.add(name)
+        project.env["PREPROCESS_MEMORY"] = "2Gi"
+        run = project.run("deploy.sh", "preprocess")
+        assert run.returncode == 1
+        assert "GET /health answered 500" in run.stderr
+        assert f"{name}-00003 gets no traffic; {name}-00002 keeps all of it." in run.stderr
+        assert serving(google) == before
+        google.broken.clear()
+        run = project.run("deploy.sh", "preprocess")
+        del project.env["PREPROCESS_MEMORY"]
+        assert run.returncode == 0, run.stderr[-3000:]
+        assert serving(google) == {**before, f"us-central1/{name}": f"{name}-00003"}
+
+    def test_a_rollback_restores_what_served_before(self, project: Project):
+        google = project.google
+        before, shape_before = serving(google), recorded.shape_of(google)
+        project.env |= {"TIMEOUT_SECONDS": "1200", "POSTPROCESS_MEMORY": "2Gi"}
+        run = project.run("deploy.sh", "postprocess", "gpu", "job", "workflow")
+        assert run.returncode == 0, run.stderr[-3000:]
+        changed = {name for name, revision in serving(google).items() if revision != before[name]}
+        assert changed == {"us-central1/inference-postprocess", "us-central1/inference-gpu-service"}
+        run = project.run("deploy.sh", "rollback")
+        del project.env["TIMEOUT_SECONDS"], project.env["POSTPROCESS_MEMORY"]
+        assert run.returncode == 0, run.stderr[-3000:]
+        assert serving(google) == before
+        found = recorded.shape_of(google)
+        for name in ("workflow/inference", "job/us-central1/inference-gpu-job"):
+            assert found[name] == shape_before[name]
+        run = project.run("deploy.sh", "postprocess", "gpu", "job", "workflow")
+        assert run.returncode == 0, run.stderr[-3000:]
+        assert recorded.shape_of(google) == shape_before
+
+    def test_buckets_get_another_retention_and_lose_it_again(self, project: Project):
+        google, values = (
+            project.google,
+            {"INPUT_DELETE_AFTER": "30", "NONCURRENT_DELETE_AFTER": "5", "OUTPUT_STORAGE_CLASS": "NEARLINE"},
+        )
+        before = recorded.shape_of(google)
+        project.env |= values
+        run = project.run("deploy.sh", "buckets")
+        for name in values:
+            del project.env[name]
+        assert run.returncode == 0, run.stderr[-3000:]
+        system = inventory.load({"project_id": "my-project", **{name.lower(): value for name, value in values.items()}})
+        found, wanted = recorded.shape_of(google), shape.plain(shape.expected(system))
+        buckets = [f"bucket/my-project-inference-{name}" for name in system["buckets"]]
+        assert [found[name] for name in buckets] == [wanted[name] for name in buckets]
+        assert project.run("deploy.sh", "buckets").returncode == 0
+        assert recorded.shape_of(google) == before
+
     def test_another_region_gets_the_service_and_the_workflow_its_url(self, project: Project):
         project.env["GPU_REGIONS"] = "us-central1,europe-west4"
         run = project.run("deploy.sh", "gpu", "callers", "workflow")
@@ -145,10 +199,38 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         service = recorded.shape_of(google)["service/us-central1/inference-gpu-service"]
         assert service["env"].keys() & {"HF_TOKEN", "MODELS"} == {"MODELS"}
 
+    def test_without_a_gpu_the_service_and_the_job_run_on_cpus_with_another_image(self, project: Project):
+        project.env["GPU_TYPE"] = "none"
+        values = {"project_id": "my-project", "gpu_type": "none"}
+        run = project.run("deploy.sh", "image", "gpu", "job")
+        del project.env["GPU_TYPE"]
+        assert run.returncode == 0, run.stderr[-3000:]
+        system = inventory.load({**values, "gpu_image": recorded.image(project.google, wheels="cpu")})
+        wanted, found = shape.plain(shape.expected(system)), recorded.shape_of(project.google)
+        for name in ("service/us-central1/inference-gpu-service", "job/us-central1/inference-gpu-job"):
+            assert found[name] == wanted[name]
+        run = project.run("deploy.sh", "gpu", "job")
+        assert run.returncode == 0, run.stderr[-3000:]
+        system = inventory.load({"project_id": "my-project", "gpu_image": recorded.image(project.google)})
+        wanted, found = shape.plain(shape.expected(system)), recorded.shape_of(project.google)
+        for name in ("service/us-central1/inference-gpu-service", "job/us-central1/inference-gpu-job"):
+            assert found[name] == wanted[name]
+
     def test_the_doctor_finds_nothing_wrong(self, project: Project):
         run = project.run("doctor.sh", "--no-smoke")
         assert run.returncode == 0, run.stdout
         assert "MISSING" not in run.stdout
+
+    def test_the_doctor_says_that_the_alerts_notify_nobody_and_what_helps(self, project: Project):
+        alerts = inventory.load({"project_id": "my-project"})["alerts"]
+        channel = "projects/my-project/notificationChannels/1"
+        run = project.run("doctor.sh", "--no-smoke")
+        assert f"{len(alerts)} alerts notify nobody: gcloud beta monitoring channels create" in run.stdout
+        project.env["NOTIFICATION_CHANNELS"] = channel
+        deployed = project.run("deploy.sh", "monitoring")
+        del project.env["NOTIFICATION_CHANNELS"]
+        assert deployed.returncode == 0, deployed.stderr[-3000:]
+        assert "notify nobody" not in project.run("doctor.sh", "--no-smoke").stdout
 
     def test_the_doctor_reports_what_is_missing_and_its_repair(self, project: Project):
         google = project.google
@@ -214,6 +296,16 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         left = {key for key in recorded.shape_of(project.google) if not key.startswith(("api/", "iam/"))}
         assert left == set()
         assert project.google.policies[POLICY]["auditConfigs"] == []
+
+
+def serving(google: FreshGoogle) -> dict[str, str]:
+    """The revision of each service that has all traffic, by region and name."""
+    found = {}
+    for key, body in google.resources.items():
+        if "/namespaces/" in key and "/services/" in key:
+            (entry,) = [entry for entry in body["status"]["traffic"] if entry.get("percent") == 100]
+            found[f"{key.split('/')[2]}/{key.rpartition('/')[2]}"] = entry["revisionName"]
+    return found
 
 
 class TestADryRun:
@@ -317,7 +409,7 @@ class TestTheBudget:
         words = [str(ROOT / "deploy/gcloud" / command[0]), *command[1:]]
         run = subprocess.run(words, env=env, capture_output=True, text=True)
         assert run.returncode == 0, run.stderr
-        assert "--filter=displayName=inference AND budgetFilter.projects:projects/123" in run.stderr
+        assert "--filter=displayName='my-project inference' AND budgetFilter.projects:projects/123" in run.stderr
         return run.stdout
 
     def test_one_of_this_project_is_not_made_again(self, tmp_path: Path):

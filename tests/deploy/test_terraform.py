@@ -271,14 +271,51 @@ def test_micro_batching_collects_the_buckets_notifications_every_minute(root: te
 
 
 @needs_terraform
-def test_own_models_and_a_token_reach_the_service_and_the_job(root: terraformed.Root, tmp_path: Path):
+def test_own_models_a_token_and_an_existing_bucket_reach_the_service_and_the_job(
+    root: terraformed.Root, tmp_path: Path
+):
     values = {"models": "gs://my-models/models.json", "models_profile": "mine", "hub_token_secret": "hf-token"}
+    values |= {"existing_input_bucket": "uploads", "existing_input_location": "us", "output_storage_class": "NEARLINE"}
+    values |= {"noncurrent_delete_after": "30", "soft_delete_days": "14", "report_days": "90"}
     flags = [f"-var={name}={value}" for name, value in {"project_id": "my-project", **values}.items()]
     run = root.run("apply", "-auto-approve", "-input=false", *flags, f"-state={tmp_path}/s")
     assert run.returncode == 0, run.stderr
     resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
     system = inventory.load({**REQUIRED, **values})
     assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
+
+
+@needs_terraform
+def test_without_a_gpu_the_same_system_runs_on_cpus_also_with_another_prefix(root: terraformed.Root, tmp_path: Path):
+    values = {"gpu_type": "none", "service_prefix": "dev-eu", "gpu_revision": "dev-eu-gpu-service-00001"}
+    flags = [f"-var={name}={value}" for name, value in {"project_id": "my-project", **values}.items()]
+    run = root.run("apply", "-auto-approve", "-input=false", *flags, f"-state={tmp_path}/s")
+    assert run.returncode == 0, run.stderr
+    resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
+    system = inventory.load({**REQUIRED, **values})
+    assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
+
+
+@needs_terraform
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            ['-var=gpu_regions=["us-central1","europe-west4"]', "-var=gpu_revision=r"],
+            "gpu_revision names a revision of one",
+        ),
+        (["-var=output_delete_after=30"], "output_delete_after is 30: documents must be kept at least 7 days longer"),
+        (["-var=gpu_cpu=2"], "gpu_cpu is 2; with gpu_type nvidia-l4 it must be one of [4,6,8]."),
+        (
+            ["-var=gpu_type=none", "-var=gpu_memory=1Gi"],
+            "gpu_memory is 1Gi; with gpu_type none it must be at least 2Gi.",
+        ),
+    ],
+)
+def test_variables_that_contradict_each_other_are_refused(root: terraformed.Root, flags: list[str], message: str):
+    run = root.run("plan", "-input=false", "-var=project_id=my-project", *flags)
+    assert run.returncode == 1
+    assert message in " ".join(run.stderr.replace("│", "").split())
 
 
 @pytest.mark.parametrize(
