@@ -18,6 +18,7 @@ from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import InstanceError
 from gpu_service.inputs import geometry
 from gpu_service.inputs.image import ImageInputs
+from gpu_service.inputs.payloads import Payload
 
 
 @pytest.fixture(scope="module")
@@ -255,3 +256,12 @@ def test_what_our_geometry_cannot_follow_has_the_pixels_of_transformers_processo
     assert inputs.geometry is None
     assert data.dtype == np.float32
     assert data == pytest.approx(expected)
+
+
+def test_a_bad_image_fails_alone(inputs: ImageInputs):
+    good, empty, same = inputs.payloads([CASES["tiff"][0], b"", CASES["tiff"][0]])
+    assert isinstance(good, Payload)
+    assert isinstance(same, Payload)
+    assert good.data.tobytes() == same.data.tobytes() == inputs.payload(CASES["tiff"][0]).data.tobytes()
+    assert isinstance(empty, InstanceError)
+    assert empty.code == "empty"
