@@ -79,9 +79,9 @@ chaos: setup     ## send CHAOS_INPUTS (2,000) uploads while CHAOS_KILLS (60) ser
 	@echo "== Chaos"
 	@$(RUN) -m pytest -m chaos -s tests/chaos
 
-mutation: setup  ## plant faults in the modules of tests/mutation/modules.toml, or in MODULE=name (hours)
+mutation: setup  ## plant faults in the modules of tests/mutation/modules.toml, or in MODULE=name; SAMPLE=40 tries that many (hours)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/mutation/requirements.txt
-	@$(RUN) tests/mutation/run.py $(MODULE)
+	@$(RUN) tests/mutation/run.py $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE))
 
 rehearsal: setup ## deploy, examine and destroy a project with the real gcloud against a stand-in (long)
 	@echo "== Rehearsal of a deployment"
