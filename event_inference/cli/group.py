@@ -18,6 +18,7 @@ COMMANDS = {
     "replay": ("orders", "Run failed inputs again."),
     "sweep": ("orders", "Start inputs that were lost on the way."),
     "collect": ("orders", "Take in uploads that wait for micro-batches."),
+    "cost": ("cost", "Estimate a month's bill, and what other settings would change."),
     "models": ("models", "List the models that are served."),
     "events": ("events", "Send a recorded event again."),
     "doctor": ("doctor", "Say what is wrong, and the command that mends it."),
