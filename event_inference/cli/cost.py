@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from typing import Any, get_args, get_type_hints
 
 import click
@@ -146,9 +147,12 @@ def _settings(base: Settings, pairs: Sequence[tuple[str, Any]]) -> Settings:
     hints = get_type_hints(Settings)
     known = {field.name for field in fields(Settings)}
     changes: dict[str, Any] = {}
-    for name, value in pairs:
+    for spelling, value in pairs:
+        name = spelling.replace("-", "_")
         if name not in known:
-            raise InputError(f"{name} is not a setting; use {', '.join(sorted(known))}.")
+            near = get_close_matches(name, known, 1)
+            advice = f"did you mean {near[0]}?" if near else f"use {', '.join(sorted(known))}."
+            raise InputError(f"{spelling} is not a setting; {advice}")
         changes[name] = _value(name, value, hints[name])
     return replace(base, **changes)
 
