@@ -100,6 +100,7 @@ def _other_clients(http: str) -> dict[str, str]:
         "GOOGLE_ALLOW_HTTP": "true",
         "GOOGLE_SKIP_SIGNATURE": "true",
         "CLOUD_STORAGE_EMULATOR_ENDPOINT": url,  # the C++ client, and with it pyarrow
+        "GCE_METADATA_ROOT": http,  # where it gets its tokens
         "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # else gcsfs tries gRPC over TLS for a minute per bucket
     }
 
