@@ -84,7 +84,7 @@ mutation: setup  ## plant faults in the modules of tests/mutation/modules.toml, 
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/mutation/requirements.txt
 	@$(RUN) tests/mutation/run.py $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE))
 
-rehearsal: setup ## deploy, examine and destroy a project with the real gcloud against a stand-in (long)
+rehearsal: setup ## deploy, examine and destroy a new project, and run the documented commands, with the real gcloud against a stand-in (long)
 	@echo "== Rehearsal of a deployment"
 	@$(RUN) -m pytest -m rehearsal -rs tests/deploy
 
