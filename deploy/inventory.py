@@ -67,6 +67,8 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
     if chosen["gpu_revision"] and len(chosen["gpu_regions"]) > 1:
         raise VariableError("gpu_revision names a revision of one region; with several gpu_regions leave it empty.")
     _check_retention(chosen)
+    _check_company(chosen)
+    chosen["build_region"] = chosen["build_region"] or chosen["region"]
     chosen["own_input"] = not chosen["existing_input_bucket"]
     own = f"{chosen['project_id']}-{chosen['service_prefix']}-input"
     chosen["input_bucket"] = chosen["existing_input_bucket"] or own
@@ -87,6 +89,17 @@ def _check_retention(chosen: Mapping[str, Any]) -> None:
             "or sweeps process the uploads again. Set input_delete_after to less, or output_delete_after to 0; with "
             "existing_input_bucket, only 0 is possible."
         )
+
+
+def _check_company(chosen: Mapping[str, Any]) -> None:
+    """Networks and keys belong to one region."""
+    regions, key = chosen["gpu_regions"], chosen["kms_key"]
+    if bool(chosen["vpc_network"]) != bool(chosen["vpc_subnetwork"]):
+        raise VariableError("vpc_network and vpc_subnetwork go together: set both or neither.")
+    if chosen["vpc_subnetwork"] and regions != [chosen["vpc_subnetwork"].split("/")[3]]:
+        raise VariableError(f"vpc_subnetwork must lie in the only GPU region; gpu_regions is {regions}.")
+    if key and (key.split("/")[3] != chosen["region"] or regions != [chosen["region"]]):
+        raise VariableError(f"kms_key must lie in the region {chosen['region']}, which must be the only GPU region.")
 
 
 def _typed(value: Any, default: Any) -> Any:
