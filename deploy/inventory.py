@@ -22,10 +22,10 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from deploy import machines
+from deploy.contradictions import contradictions
 
 FOLDER = Path(__file__).parent
 SIMILAR = 0.85  # difflib's ratio of a variable and its misspelling by a letter or two
-LAG_DAYS = 7  # by which documents outlive their uploads; Cloud Storage deletes what is due within a day or two
 SEPARATOR = "\x1f"  # unlike tabs, which shells collapse around empty fields
 
 Inventory = dict[str, Any]
@@ -44,8 +44,8 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """Every variable's value: from `values`, else its default.
 
     Raises:
-        VariableError: a variable without a default is missing, a value does not match its pattern, or Cloud Run has no
-            such instance.
+        VariableError: a variable without a default is missing, a value does not match its pattern, or values contradict
+            each other.
     """
     chosen = {}
     for name, variable in variables().items():
@@ -64,9 +64,9 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
     except machines.MachineError as error:
         raise VariableError(str(error)) from error
     chosen["gpu_regions"] = chosen["gpu_regions"] or [chosen["region"]]
-    if chosen["gpu_revision"] and len(chosen["gpu_regions"]) > 1:
-        raise VariableError("gpu_revision names a revision of one region; with several gpu_regions leave it empty.")
-    _check_retention(chosen)
+    for contradiction in contradictions(chosen):
+        raise VariableError(contradiction)
+    chosen["build_region"] = chosen["build_region"] or chosen["region"]
     chosen["own_input"] = not chosen["existing_input_bucket"]
     own = f"{chosen['project_id']}-{chosen['service_prefix']}-input"
     chosen["input_bucket"] = chosen["existing_input_bucket"] or own
@@ -76,17 +76,6 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
     chosen["hub_token"] = bool(chosen["hub_token_secret"])
     chosen["hub_offline"] = "0" if chosen["models"] or chosen["hub_token"] else "1"
     return chosen
-
-
-def _check_retention(chosen: Mapping[str, Any]) -> None:
-    """A sweep processes every upload without a document, so documents must outlive their uploads."""
-    inputs, outputs = int(chosen["input_delete_after"]), int(chosen["output_delete_after"])
-    if outputs and (chosen["existing_input_bucket"] or not inputs or outputs < inputs + LAG_DAYS):
-        raise VariableError(
-            f"output_delete_after is {outputs}: documents must be kept at least {LAG_DAYS} days longer than uploads, "
-            "or sweeps process the uploads again. Set input_delete_after to less, or output_delete_after to 0; with "
-            "existing_input_bucket, only 0 is possible."
-        )
 
 
 def _typed(value: Any, default: Any) -> Any:

@@ -23,8 +23,8 @@ def lifecycle(bucket: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"action": {"type": "Delete"}, "condition": {name: days}} for name, days in conditions if days]
 
 
-def flags(bucket: dict[str, Any], found: dict[str, Any], file: Path) -> list[str]:
-    """The flags that make the found bucket the one of the inventory."""
+def flags(bucket: dict[str, Any], found: dict[str, Any], file: Path, key: str = "") -> list[str]:
+    """The flags that make the found bucket the one of the inventory, encrypted with the key."""
     needed = []
     if found.get("storageClass", "STANDARD") != bucket["class"]:
         needed.append(f"--default-storage-class={bucket['class']}")
@@ -34,6 +34,8 @@ def flags(bucket: dict[str, Any], found: dict[str, Any], file: Path) -> list[str
         needed.append(
             f"--soft-delete-duration={bucket['soft_delete']}d" if bucket["soft_delete"] else "--clear-soft-delete"
         )
+    if found.get("encryption", {}).get("defaultKmsKeyName", "") != key:
+        needed.append(f"--default-encryption-key={key}" if key else "--clear-default-encryption-key")
     rules = lifecycle(bucket)
     if found.get("lifecycle", {}).get("rule", []) != rules:
         file.write_text(json.dumps({"rule": rules}), encoding="utf-8")
@@ -44,4 +46,5 @@ def flags(bucket: dict[str, Any], found: dict[str, Any], file: Path) -> list[str
 if __name__ == "__main__":
     name, path = sys.argv[1:]
     system = inventory.load(inventory.from_environ(os.environ))
-    sys.stdout.writelines(f"{flag}\n" for flag in flags(system["buckets"][name], json.load(sys.stdin), Path(path)))
+    needed = flags(system["buckets"][name], json.load(sys.stdin), Path(path), system["settings"]["kms_key"])
+    sys.stdout.writelines(f"{flag}\n" for flag in needed)

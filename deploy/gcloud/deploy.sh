@@ -77,8 +77,9 @@ buckets() {
   while IFS=$'\x1f' read -r name class soft_delete; do
     if ! exists gcloud storage buckets describe "$(bucket "$name")" --raw --format=json; then
       retry gcloud storage buckets create "$(bucket "$name")" --location="$REGION" --uniform-bucket-level-access \
-        --public-access-prevention --soft-delete-duration="${soft_delete}d" --default-storage-class="$class"
-      echo "{\"storageClass\": \"$class\", \"softDeletePolicy\": {\"retentionDurationSeconds\": $((soft_delete * 86400))}}" >"$TEMPORARY/found"
+        --public-access-prevention --soft-delete-duration="${soft_delete}d" --default-storage-class="$class" \
+        ${KMS_KEY_NAME:+"--default-encryption-key=$KMS_KEY_NAME"}
+      echo "{\"encryption\": {\"defaultKmsKeyName\": \"$KMS_KEY_NAME\"}, \"storageClass\": \"$class\", \"softDeletePolicy\": {\"retentionDurationSeconds\": $((soft_delete * 86400))}}" >"$TEMPORARY/found"
     fi
     flags=()
     while read -r flag; do flags+=("$flag"); done < <("$PYTHON" "$ROOT/deploy/gcloud/bucket.py" "$name" "$TEMPORARY/lifecycle.json" <"$TEMPORARY/found")
@@ -99,12 +100,12 @@ existing_input() {                 # an input bucket that the deployment did not
 
 registry() {
   exists gcloud artifacts repositories describe "$PREFIX" ||
-    retry gcloud artifacts repositories create "$PREFIX" --repository-format=docker
+    retry gcloud artifacts repositories create "$PREFIX" --repository-format=docker ${KMS_KEY_NAME:+"--kms-key=$KMS_KEY_NAME"}
 }
 
 image() {                          # builds the GPU service's image, model weights included, unless it exists
   exists gcloud artifacts docker images describe "$GPU_IMAGE" ||
-    retry gcloud builds submit "$ROOT" --region="$REGION" --config="$ROOT/deploy/gpu-image.yaml" \
+    retry gcloud builds submit "$ROOT" --region="$(setting build_region)" --config="$ROOT/deploy/gpu-image.yaml" \
       --ignore-file="$ROOT/deploy/gpu-image.ignore" --gcs-source-staging-dir="$(bucket source)/image" \
       --service-account="projects/$PROJECT_ID/serviceAccounts/$(account builder)" \
       --substitutions="_IMAGE=$GPU_IMAGE,_PROFILE=$(setting gpu_profile),_WHEELS=$(setting wheels)"
@@ -129,7 +130,11 @@ deploy_function() {                # deploys a function whose source or settings
     "--cpu=$cpu" "--memory=$memory" "--concurrency=$concurrency" "--timeout=${timeout}s" --min-instances=0 "--max-instances=$max_instances"
     "--ingress-settings=$(setting ingress | sed s/internal/internal-only/)" "--env-vars-file=$TEMPORARY/$name.json"
   )
-  [ -z "$(setting vpc_connector)" ] || flags+=("--vpc-connector=$(setting vpc_connector)")
+  [ -z "$(setting vpc_connector)" ] ||
+    flags+=("--vpc-connector=$(setting vpc_connector)" "--egress-settings=$(setting vpc_egress | sed s/all-traffic/all/)")
+  [ -z "$(setting build_worker_pool)" ] || flags+=("--build-worker-pool=$(setting build_worker_pool)")
+  [ -z "$KMS_KEY_NAME" ] ||
+    flags+=("--kms-key=$KMS_KEY_NAME" "--docker-repository=projects/$PROJECT_ID/locations/$REGION/repositories/$PREFIX")
   digest=$({ echo "${flags[@]/$TEMPORARY/}"; cat "$TEMPORARY/$name.json"; contents "$ROOT/build/functions/$folder"; } | fingerprint)
   if [ "$(gcloud functions describe "$(resource "$name")" --format='value(labels.deployed,state)' 2>/dev/null)" != "$digest"$'\t'ACTIVE ]; then
     hold "$name" "$REGION"
@@ -159,7 +164,12 @@ gpu() {
   else flags+=(--gpu=1 "--gpu-type=$(get gpu)" --no-gpu-zonal-redundancy --no-cpu-throttling); fi
   secrets=$(rows secrets secret | sed 's/\x1f\(.*\)/=\1:latest/' | paste -sd , -)
   if [ -n "$secrets" ]; then flags+=("--set-secrets=$secrets"); else flags+=(--clear-secrets); fi
-  [ -z "$(setting vpc_connector)" ] || flags+=("--vpc-connector=$(setting vpc_connector)")
+  if [ -n "$(setting vpc_network)" ]; then
+    flags+=("--network=$(setting vpc_network)" "--subnet=$(setting vpc_subnetwork)" "--vpc-egress=$(setting vpc_egress)")
+  elif [ -n "$(setting vpc_connector)" ]; then
+    flags+=("--vpc-connector=$(setting vpc_connector)" "--vpc-egress=$(setting vpc_egress)")
+  fi
+  [ -z "$KMS_KEY_NAME" ] || flags+=("--key=$KMS_KEY_NAME")
   digest=$({ echo "${flags[@]/$TEMPORARY/}"; cat "$TEMPORARY/$name.json"; } | fingerprint)
   for region in $(gpu_regions); do
     if ! read_service "$name" "$region"; then
@@ -193,7 +203,8 @@ messaging() {
   local name topic service days ack min_backoff max_backoff dead attempts flags
   while IFS=$'\x1f' read -r name days; do
     exists gcloud pubsub topics describe "$(resource "$name")" ||
-      retry gcloud pubsub topics create "$(resource "$name")" --message-retention-duration="${days}d"
+      retry gcloud pubsub topics create "$(resource "$name")" --message-retention-duration="${days}d" \
+        ${KMS_KEY_NAME:+"--topic-encryption-key=$KMS_KEY_NAME"}
   done < <(rows topics retention_days)
   while IFS=$'\x1f' read -r name topic ack min_backoff max_backoff days dead attempts; do
     flags=()
@@ -226,10 +237,10 @@ workflow() {
     json '{**it, arguments[0]: arguments[1]}' "$variable" "$url" <"$file" >"$file.more"
     mv "$file.more" "$file"
   done < <(rows workflow.urls)
-  digest=$(cat "$file" "$ROOT/workflow.yaml" | fingerprint)
+  digest=$({ cat "$file" "$ROOT/workflow.yaml"; echo "$KMS_KEY_NAME"; } | fingerprint)
   [ "$(gcloud workflows describe "$PREFIX" --format='value(labels.deployed)' 2>/dev/null)" != "$digest" ] || return 0
   retry gcloud workflows deploy "$PREFIX" --source="$ROOT/workflow.yaml" --service-account="$(account workflow)" \
-    --env-vars-file="$file" --call-log-level=log-errors-only --labels="deployed=$digest" >&3
+    --env-vars-file="$file" --call-log-level=log-errors-only --labels="deployed=$digest" ${KMS_KEY_NAME:+"--kms-key=$KMS_KEY_NAME"} >&3
 }
 
 triggers() {                       # delivers uploads by trigger or notification; creates the new way before deleting the old
@@ -280,7 +291,7 @@ budget() {
   [ -n "$billing" ] || return 0
   [ -n "$(budgets "$billing")" ] ||
     retry gcloud billing budgets create --billing-account="$billing" --display-name="$PROJECT_ID $PREFIX" \
-      --budget-amount="$(setting budget_usd)USD" --filter-projects="projects/$PROJECT_ID" \
+      --budget-amount="$(setting budget_amount)$(setting budget_currency)" --filter-projects="projects/$PROJECT_ID" \
       --threshold-rule=percent=0.5 --threshold-rule=percent=0.9 --threshold-rule=percent=1.0
 }
 

@@ -21,8 +21,15 @@ def body(system: inventory.Inventory) -> dict[str, Any]:
     annotations = {"run.googleapis.com/execution-environment": "gen2"}
     if job["gpu"] != "none":
         annotations["run.googleapis.com/gpu-zonal-redundancy-disabled"] = json.dumps(not job["zonal_redundancy"])
-    if chosen["vpc_connector"]:
+    if chosen["vpc_network"]:
+        network = {"network": chosen["vpc_network"], "subnetwork": chosen["vpc_subnetwork"]}
+        annotations["run.googleapis.com/network-interfaces"] = json.dumps([network])
+    elif chosen["vpc_connector"]:
         annotations["run.googleapis.com/vpc-access-connector"] = chosen["vpc_connector"]
+    if chosen["vpc_network"] or chosen["vpc_connector"]:
+        annotations["run.googleapis.com/vpc-access-egress"] = chosen["vpc_egress"]
+    if chosen["kms_key"]:
+        annotations["run.googleapis.com/encryption-key"] = chosen["kms_key"]
     execution = {"taskCount": job["tasks"], "parallelism": job["parallelism"], "template": {"spec": _task(system)}}
     resource: dict[str, Any] = {
         "apiVersion": "run.googleapis.com/v1",

@@ -26,6 +26,8 @@ SETTINGS=$(rows settings)          # fails here if a variable is missing or inva
 setting() { sed -n "s/^$1"$'\x1f'"//p" <<<"$SETTINGS"; }
 REGION=$(setting region)
 PREFIX=$(setting service_prefix)
+# shellcheck disable=SC2034  # the scripts that source this file use it
+KMS_KEY_NAME=$(setting kms_key)
 gpu_regions() { setting gpu_regions | tr , '\n'; }
 # The tag is a digest of the contents, so that changed code gets a new image and a new revision.
 [ -n "${GPU_IMAGE:-}" ] ||

@@ -95,7 +95,8 @@ rollback() {                       # services, functions, workflow and job as in
     json 'it["source"]' <"$TEMPORARY/old.json" >"$TEMPORARY/workflow.yaml"
     json 'it["env"]' <"$TEMPORARY/old.json" >"$TEMPORARY/workflow.json"
     retry gcloud workflows deploy "$PREFIX" --source="$TEMPORARY/workflow.yaml" --service-account="$(account workflow)" \
-      --env-vars-file="$TEMPORARY/workflow.json" --call-log-level=log-errors-only --labels=deployed=rollback >&3
+      --env-vars-file="$TEMPORARY/workflow.json" --call-log-level=log-errors-only --labels=deployed=rollback \
+      ${KMS_KEY_NAME:+"--kms-key=$KMS_KEY_NAME"} >&3
   fi
   ! releases job "$now" "$before" >"$TEMPORARY/job.json" ||
     retry gcloud run jobs replace "$TEMPORARY/job.json" --region="$(regions_of job/gpu-job)" >&3

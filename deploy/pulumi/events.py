@@ -28,6 +28,7 @@ def create(system: System, base: Foundation, running: Services) -> Delivery:
             name,
             name=system.name(name),
             message_retention_duration=f"{topic['retention_days'] * DAY}s",
+            kms_key_name=system.key,
             opts=after,
         )
         for name, topic in system["topics"].items()

@@ -32,6 +32,7 @@ class Foundation:
     apis: list[pulumi.Resource]
     accounts: dict[str, gcp.serviceaccount.Account]
     buckets: dict[str, pulumi.Output[str]]
+    registry: pulumi.Output[str]
     agents: list[pulumi.Resource] = field(default_factory=list)
     permissions: list[pulumi.Resource] = field(default_factory=list)
 
@@ -48,11 +49,17 @@ def create(system: System) -> Foundation:
     existing = {"input": pulumi.Output.from_input(system.settings["input_bucket"])}
     buckets = existing | {name: _bucket(system, name, after).name for name in system["buckets"]}
     registry = system["registry"]
-    gcp.artifactregistry.Repository(
-        "images", repository_id=registry["name"], location=system.region, format=registry["format"], opts=after
+    images = gcp.artifactregistry.Repository(
+        "images",
+        repository_id=registry["name"],
+        location=system.region,
+        format=registry["format"],
+        kms_key_name=system.key,
+        opts=after,
     )
     _options(system)
-    return Foundation(apis, accounts, buckets)
+    repositories = f"projects/{system.project}/locations/{system.region}/repositories/"
+    return Foundation(apis, accounts, buckets, pulumi.Output.concat(repositories, images.repository_id))
 
 
 def _bucket(system: System, name: str, after: pulumi.ResourceOptions) -> gcp.storage.Bucket:
@@ -73,6 +80,7 @@ def _bucket(system: System, name: str, after: pulumi.ResourceOptions) -> gcp.sto
         name=f"{system.project}-{system.name(name)}",
         location=system.region,
         storage_class=bucket["class"],
+        encryption=gcp.storage.BucketEncryptionArgs(default_kms_key_name=system.key) if system.key else None,
         uniform_bucket_level_access=True,
         public_access_prevention="enforced",
         force_destroy=not (bucket["keep"] and system.settings["keep_data"]),
@@ -103,7 +111,8 @@ def _options(system: System) -> None:
             budget_filter=gcp.billing.BudgetBudgetFilterArgs(projects=[f"projects/{system.number}"]),
             amount=gcp.billing.BudgetAmountArgs(
                 specified_amount=gcp.billing.BudgetAmountSpecifiedAmountArgs(
-                    currency_code="USD", units=str(system.settings["budget_usd"])
+                    currency_code=system.settings["budget_currency"] or None,
+                    units=str(system.settings["budget_amount"]),
                 )
             ),
             threshold_rules=[gcp.billing.BudgetThresholdRuleArgs(threshold_percent=share) for share in (0.5, 0.9, 1.0)],

@@ -15,8 +15,13 @@ def services(system: System, base: Foundation) -> dict[str, gcp.cloudrunv2.Servi
 
 
 def job(system: System, base: Foundation) -> gcp.cloudrunv2.Job:
-    job, connector = system["gpu_job"], system.settings["vpc_connector"]
-    args = gcp.cloudrunv2
+    job, args = system["gpu_job"], gcp.cloudrunv2
+    chosen = system.settings
+    interfaces = [
+        args.JobTemplateTemplateVpcAccessNetworkInterfaceArgs(
+            network=chosen["vpc_network"], subnetwork=chosen["vpc_subnetwork"]
+        )
+    ]
     container = args.JobTemplateTemplateContainerArgs(
         image=job["image"],
         commands=job["command"],
@@ -46,7 +51,10 @@ def job(system: System, base: Foundation) -> gcp.cloudrunv2.Job:
         gpu_zonal_redundancy_disabled=not job["zonal_redundancy"] if _has_gpu(job) else None,
         execution_environment="EXECUTION_ENVIRONMENT_GEN2",
         node_selector=args.JobTemplateTemplateNodeSelectorArgs(accelerator=job["gpu"]) if _has_gpu(job) else None,
-        vpc_access=args.JobTemplateTemplateVpcAccessArgs(connector=connector) if connector else None,
+        encryption_key=system.key,
+        vpc_access=args.JobTemplateTemplateVpcAccessArgs(**_vpc(system, interfaces))
+        if _vpc(system, interfaces)
+        else None,
         containers=[container],
     )
     return gcp.cloudrunv2.Job(
@@ -60,9 +68,13 @@ def job(system: System, base: Foundation) -> gcp.cloudrunv2.Job:
 
 
 def _service(system: System, base: Foundation, region: str) -> gcp.cloudrunv2.Service:
-    service, connector = system["gpu_service"], system.settings["vpc_connector"]
-    name = service["name"]
-    args = gcp.cloudrunv2
+    service, args = system["gpu_service"], gcp.cloudrunv2
+    name, chosen = service["name"], system.settings
+    interfaces = [
+        args.ServiceTemplateVpcAccessNetworkInterfaceArgs(
+            network=chosen["vpc_network"], subnetwork=chosen["vpc_subnetwork"]
+        )
+    ]
     gpu = args.ServiceTemplateNodeSelectorArgs(accelerator=service["gpu"]) if _has_gpu(service) else None
     return gcp.cloudrunv2.Service(
         f"{name} {region}",
@@ -80,12 +92,27 @@ def _service(system: System, base: Foundation, region: str) -> gcp.cloudrunv2.Se
             scaling=args.ServiceTemplateScalingArgs(
                 min_instance_count=service["min_instances"], max_instance_count=service["max_instances"]
             ),
-            vpc_access=args.ServiceTemplateVpcAccessArgs(connector=connector) if connector else None,
+            encryption_key=system.key,
+            vpc_access=args.ServiceTemplateVpcAccessArgs(**_vpc(system, interfaces))
+            if _vpc(system, interfaces)
+            else None,
             containers=[_container(service, system.environment(name), system.secrets())],
         ),
         traffics=_traffic(service["revision"]),
         opts=pulumi.ResourceOptions(depends_on=base.permissions),
     )
+
+
+def egress(system: System) -> str:
+    return str(system.settings["vpc_egress"]).upper().replace("-", "_")
+
+
+def _vpc(system: System, interfaces: list[Any]) -> dict[str, Any]:
+    """The arguments of vpc_access: the network, else the connector, else none."""
+    chosen = system.settings
+    if chosen["vpc_network"]:
+        return {"network_interfaces": interfaces, "egress": egress(system)}
+    return {"connector": chosen["vpc_connector"], "egress": egress(system)} if chosen["vpc_connector"] else {}
 
 
 def _traffic(revision: str) -> list[gcp.cloudrunv2.ServiceTrafficArgs]:

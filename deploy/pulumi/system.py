@@ -26,6 +26,7 @@ class System:
         self.project: str = self.settings["project_id"]
         self.region: str = self.settings["region"]
         self.prefix: str = self.settings["service_prefix"]
+        self.key: str | None = self.settings["kms_key"] or None
         self.number = gcp.organizations.get_project(project_id=self.project).number
 
     @property

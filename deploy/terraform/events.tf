@@ -3,6 +3,7 @@ resource "google_pubsub_topic" "topic" {
   for_each                   = local.inventory.topics
   name                       = "${var.service_prefix}-${each.key}"
   message_retention_duration = "${each.value.retention_days * 86400}s"
+  kms_key_name               = local.kms_key
   depends_on                 = [google_project_service.api]
 }
 

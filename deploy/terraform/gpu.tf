@@ -12,6 +12,7 @@ resource "google_cloud_run_v2_service" "gpu" {
     max_instance_request_concurrency = local.inventory.gpu_service.concurrency
     gpu_zonal_redundancy_disabled    = local.with_gpu ? !local.inventory.gpu_service.zonal_redundancy : null
     execution_environment            = "EXECUTION_ENVIRONMENT_GEN2"
+    encryption_key                   = local.kms_key
 
     dynamic "node_selector" {
       for_each = local.with_gpu ? [local.inventory.gpu_service.gpu] : []
@@ -26,9 +27,18 @@ resource "google_cloud_run_v2_service" "gpu" {
     }
 
     dynamic "vpc_access" {
-      for_each = var.vpc_connector == "" ? [] : [var.vpc_connector]
+      for_each = local.vpc
       content {
-        connector = vpc_access.value
+        connector = vpc_access.value.connector
+        egress    = local.vpc_egress
+
+        dynamic "network_interfaces" {
+          for_each = vpc_access.value.interfaces
+          content {
+            network    = network_interfaces.value.network
+            subnetwork = network_interfaces.value.subnetwork
+          }
+        }
       }
     }
 
@@ -109,6 +119,18 @@ resource "google_cloud_run_v2_service" "gpu" {
 
   lifecycle {
     precondition {
+      condition     = (var.vpc_network == "") == (var.vpc_subnetwork == "")
+      error_message = "vpc_network and vpc_subnetwork go together: set both or neither."
+    }
+    precondition {
+      condition     = var.vpc_subnetwork == "" || local.gpu_regions == tolist([try(split("/", var.vpc_subnetwork)[3], "")])
+      error_message = "vpc_subnetwork must lie in the only GPU region; gpu_regions is ${jsonencode(local.gpu_regions)}."
+    }
+    precondition {
+      condition     = var.kms_key == "" || (try(split("/", var.kms_key)[3], "") == var.region && local.gpu_regions == tolist([var.region]))
+      error_message = "kms_key must lie in the region ${var.region}, which must be the only GPU region."
+    }
+    precondition {
       condition     = var.gpu_revision == "" || length(local.gpu_regions) == 1
       error_message = "gpu_revision names a revision of one region; with several gpu_regions leave it empty."
     }
@@ -140,6 +162,7 @@ resource "google_cloud_run_v2_job" "gpu" {
       max_retries                   = local.inventory.gpu_job.max_retries
       gpu_zonal_redundancy_disabled = local.with_gpu ? !local.inventory.gpu_job.zonal_redundancy : null
       execution_environment         = "EXECUTION_ENVIRONMENT_GEN2"
+      encryption_key                = local.kms_key
 
       dynamic "node_selector" {
         for_each = local.with_gpu ? [local.inventory.gpu_job.gpu] : []
@@ -149,9 +172,18 @@ resource "google_cloud_run_v2_job" "gpu" {
       }
 
       dynamic "vpc_access" {
-        for_each = var.vpc_connector == "" ? [] : [var.vpc_connector]
+        for_each = local.vpc
         content {
-          connector = vpc_access.value
+          connector = vpc_access.value.connector
+          egress    = local.vpc_egress
+
+          dynamic "network_interfaces" {
+            for_each = vpc_access.value.interfaces
+            content {
+              network    = network_interfaces.value.network
+              subnetwork = network_interfaces.value.subnetwork
+            }
+          }
         }
       }
 

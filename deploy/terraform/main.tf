@@ -65,6 +65,14 @@ locals {
     { iam = [for row in local.sections.iam : row if try(row.when, true) && !try(row.unless, false)] },
   )
 
+  kms_key         = var.kms_key == "" ? null : var.kms_key
+  budget_currency = var.budget_currency == "" ? null : var.budget_currency
+  # Of the GPU service and job; functions take the connector.
+  vpc = var.vpc_network != "" ? [{ connector = null, interfaces = [{ network = var.vpc_network, subnetwork = var.vpc_subnetwork }] }] : (
+    var.vpc_connector != "" ? [{ connector = var.vpc_connector, interfaces = [] }] : []
+  )
+  vpc_egress = upper(replace(var.vpc_egress, "-", "_"))
+
   own_input    = var.existing_input_bucket == ""
   input_bucket = local.own_input ? "${var.project_id}-${var.service_prefix}-input" : var.existing_input_bucket
   # The names of the created buckets, and of the existing one.
@@ -96,6 +104,7 @@ resource "google_artifact_registry_repository" "images" {
   repository_id = local.inventory.registry.name
   location      = var.region
   format        = local.inventory.registry.format
+  kms_key_name  = local.kms_key
   depends_on    = [google_project_service.api]
 }
 
@@ -110,6 +119,13 @@ resource "google_storage_bucket" "bucket" {
 
   versioning {
     enabled = each.value.versioning
+  }
+
+  dynamic "encryption" {
+    for_each = var.kms_key == "" ? [] : [var.kms_key]
+    content {
+      default_kms_key_name = encryption.value
+    }
   }
 
   soft_delete_policy {
@@ -173,8 +189,8 @@ resource "google_billing_budget" "budget" {
   }
   amount {
     specified_amount {
-      currency_code = "USD"
-      units         = var.budget_usd
+      currency_code = local.budget_currency
+      units         = var.budget_amount
     }
   }
   dynamic "threshold_rules" {

@@ -405,6 +405,78 @@ variable "vpc_connector" {
   }
 }
 
+variable "vpc_network" {
+  description = "Network, projects/P/global/networks/N, to which the GPU service and job connect directly instead of by the connector; empty for none."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|projects/[^/]+/global/networks/[^/]+)$", var.vpc_network))
+    error_message = "vpc_network must match ^(|projects/[^/]+/global/networks/[^/]+)$."
+  }
+}
+
+variable "vpc_subnetwork" {
+  description = "Subnetwork of vpc_network in the region of the GPU, projects/P/regions/R/subnetworks/S; required with vpc_network."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|projects/[^/]+/regions/[^/]+/subnetworks/[^/]+)$", var.vpc_subnetwork))
+    error_message = "vpc_subnetwork must match ^(|projects/[^/]+/regions/[^/]+/subnetworks/[^/]+)$."
+  }
+}
+
+variable "vpc_egress" {
+  description = "Traffic that takes the connector or network: private-ranges-only or all-traffic."
+  type        = string
+  default     = "private-ranges-only"
+
+  validation {
+    condition     = can(regex("^(private-ranges-only|all-traffic)$", var.vpc_egress))
+    error_message = "vpc_egress must match ^(private-ranges-only|all-traffic)$."
+  }
+}
+
+variable "kms_key" {
+  description = "Key in Cloud KMS that encrypts buckets, topics, images, functions, services, workflow and reports, projects/P/locations/R/keyRings/K/cryptoKeys/C in the variable region; empty for Google's keys."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+)$", var.kms_key))
+    error_message = "kms_key must match ^(|projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+)$."
+  }
+}
+
+variable "reports" {
+  description = "Whether a log sink fills a BigQuery dataset for reports."
+  type        = bool
+  default     = true
+}
+
+variable "build_region" {
+  description = "Region in which deploy.sh builds the GPU image, where Cloud Build is restricted in the variable region; empty for that one."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|[a-z]+-[a-z]+[0-9]+)$", var.build_region))
+    error_message = "build_region must match ^(|[a-z]+-[a-z]+[0-9]+)$."
+  }
+}
+
+variable "build_worker_pool" {
+  description = "Private pool of Cloud Build for the functions, projects/P/locations/R/workerPools/W; empty for the shared one."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|projects/[^/]+/locations/[^/]+/workerPools/[^/]+)$", var.build_worker_pool))
+    error_message = "build_worker_pool must match ^(|projects/[^/]+/locations/[^/]+/workerPools/[^/]+)$."
+  }
+}
+
 variable "sweep_schedule" {
   description = "Cron schedule of the sweep for lost inputs, in UTC."
   type        = string
@@ -439,14 +511,25 @@ variable "billing_account" {
   }
 }
 
-variable "budget_usd" {
+variable "budget_amount" {
   description = "Monthly budget; billing administrators get mail at 50, 90 and 100 percent."
   type        = number
   default     = 100
 
   validation {
-    condition     = can(regex("^[1-9][0-9]*$", var.budget_usd))
-    error_message = "budget_usd must match ^[1-9][0-9]*$."
+    condition     = can(regex("^[1-9][0-9]*$", var.budget_amount))
+    error_message = "budget_amount must match ^[1-9][0-9]*$."
+  }
+}
+
+variable "budget_currency" {
+  description = "Currency of budget_amount, such as EUR, which must be the billing account's; empty for that one."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|[A-Z]{3})$", var.budget_currency))
+    error_message = "budget_currency must match ^(|[A-Z]{3})$."
   }
 }
 

@@ -32,7 +32,7 @@ def shape_of(google: Google) -> shape.Shape:
                 found[f"account/{name}"] = body.get("displayName")
             case "pubsub", "topics":
                 days = int(body["messageRetentionDuration"].rstrip("s")) // shape.DAY
-                found[f"topic/{name}"] = {"retention_days": days}
+                found[f"topic/{name}"] = {"retention_days": days, "key": body.get("kmsKeyName") or ""}
             case "pubsub", "subscriptions" if not name.startswith("eventarc-"):
                 found[f"subscription/{name}"] = _subscription(body)
             case "cloudfunctions", "functions":
@@ -47,11 +47,12 @@ def shape_of(google: Google) -> shape.Shape:
                 found[f"workflow/{name}"] = {
                     "account": body["serviceAccount"].rpartition("/")[2],
                     "env": body["userEnvVars"],
+                    "key": body.get("cryptoKeyName") or "",
                 }
             case "cloudscheduler", "jobs":
                 found[f"schedule/{name}"] = _schedule(body)
             case "artifactregistry", "repositories":
-                found[f"registry/{name}"] = body["format"]
+                found[f"registry/{name}"] = [body["format"], body.get("kmsKeyName") or ""]
             case "logging", "metrics":
                 found[f"log_metric/{name}"] = shape.log_metric(body)
             case "logging", "sinks":
@@ -63,7 +64,8 @@ def shape_of(google: Google) -> shape.Shape:
             case "monitoring", "serviceLevelObjectives":
                 found[f"slo/{path.split('/')[-3]}/{name}"] = shape.slo(body)
             case "bigquery", "datasets":
-                found[f"dataset/{name}"] = body["location"]
+                key = body.get("defaultEncryptionConfiguration", {}).get("kmsKeyName", "")
+                found[f"dataset/{name}"] = [body["location"], key]
                 for entry in body.get("access", []):
                     assert entry["userByEmail"].endswith("gcp-sa-logging.iam.gserviceaccount.com")
                     found[f"iam/dataset/{name}/{entry['role']}/log-sink"] = True
@@ -106,6 +108,7 @@ def _bucket(body: dict[str, Any]) -> shape.Shape:
         "location": body["location"].lower(),
         "uniform": iam["uniformBucketLevelAccess"]["enabled"],
         "public": iam["publicAccessPrevention"],
+        "key": body.get("encryption", {}).get("defaultKmsKeyName") or "",
         "class": body.get("storageClass", "STANDARD"),
         "versioning": body.get("versioning", {}).get("enabled", False),
         "delete_after": [
@@ -129,6 +132,12 @@ def _function(body: dict[str, Any]) -> shape.Shape:
         "timeout": config["timeoutSeconds"],
         "instances": [config["minInstanceCount"], config["maxInstanceCount"]],
         "ingress": config["ingressSettings"],
+        "network": [config["vpcConnector"], config["vpcConnectorEgressSettings"].lower().replace("_", "-")]
+        if config.get("vpcConnector")
+        else None,
+        "pool": build.get("workerPool") or "",
+        "key": body.get("kmsKeyName") or "",
+        "registry": build.get("dockerRepository") or "",
         "env": config["environmentVariables"],
     }
 
@@ -154,6 +163,8 @@ def _service(body: dict[str, Any]) -> shape.Shape:
         "cpu_idle": notes["run.googleapis.com/cpu-throttling"] != "False",
         "port": container["ports"][0]["containerPort"],
         "ingress": body["metadata"]["annotations"]["run.googleapis.com/ingress"],
+        "network": _network(notes),
+        "key": notes.get("run.googleapis.com/encryption-key", ""),
         "env": _environment(container),
         "startup": _probe(container["startupProbe"]),
         "liveness": _probe(container["livenessProbe"]),
@@ -174,8 +185,20 @@ def _job(body: dict[str, Any]) -> shape.Shape:
         "tasks": [execution["spec"]["taskCount"], execution["spec"]["parallelism"]],
         "timeout": int(task["timeoutSeconds"]),
         "retries": task["maxRetries"],
+        "network": _network(execution["metadata"]["annotations"]),
+        "key": execution["metadata"]["annotations"].get("run.googleapis.com/encryption-key", ""),
         "env": _environment(container),
     }
+
+
+def _network(notes: dict[str, str]) -> list[str] | None:
+    """The network, or the connector, and what takes it."""
+    prefix = "run.googleapis.com"
+    egress = notes.get(f"{prefix}/vpc-access-egress", "")
+    for interface in json.loads(notes.get(f"{prefix}/network-interfaces", "[]")):
+        return [interface["network"], interface["subnetwork"], egress]
+    connector = notes.get(f"{prefix}/vpc-access-connector")
+    return [connector, egress] if connector else None
 
 
 def _serves(traffic: list[dict[str, Any]]) -> str:

@@ -13,6 +13,16 @@ REGION = "us-central1"
 IMAGE = "us-central1-docker.pkg.dev/my-project/images/gpu-service:1"  # required by all routes but gcloud
 NUMBER = "123456789"
 DAY = 86400
+# The variables that a company's policies may demand, together.
+COMPANY = {
+    "kms_key": "projects/keys/locations/us-central1/keyRings/r/cryptoKeys/k",
+    "vpc_network": "projects/my-project/global/networks/n",
+    "vpc_subnetwork": "projects/my-project/regions/us-central1/subnetworks/s",
+    "vpc_connector": "projects/my-project/locations/us-central1/connectors/c",
+    "vpc_egress": "all-traffic",
+    "ingress": "internal",
+    "build_worker_pool": "projects/my-project/locations/us-central1/workerPools/w",
+}
 
 
 def url(resource: str, region: str = REGION) -> str:
@@ -30,12 +40,16 @@ def account(system: inventory.Inventory, name: str) -> str:
 
 def expected(system: inventory.Inventory) -> Shape:
     """The shape of the inventory."""
+    key = system["settings"]["kms_key"]
     return {
         **{f"api/{name}": True for name in system["apis"]},
         **{f"account/{account(system, name)}": about for name, about in system["accounts"].items()},
-        **{f"bucket/{PROJECT}-{prefix(system)}-{name}": _bucket(bucket) for name, bucket in system["buckets"].items()},
         **{
-            f"topic/{prefix(system)}-{name}": {"retention_days": topic["retention_days"]}
+            f"bucket/{PROJECT}-{prefix(system)}-{name}": _bucket(system, bucket)
+            for name, bucket in system["buckets"].items()
+        },
+        **{
+            f"topic/{prefix(system)}-{name}": {"retention_days": topic["retention_days"], "key": key}
             for name, topic in system["topics"].items()
         },
         **{f"function/{prefix(system)}-{name}": _function(system, name) for name in system["functions"]},
@@ -66,7 +80,7 @@ def expected(system: inventory.Inventory) -> Shape:
             f"dashboard/{prefix(system)} {name}": bodies.dashboard(system, name)["mosaicLayout"]
             for name in system["dashboards"]
         },
-        f"registry/{prefix(system)}": "DOCKER",
+        f"registry/{prefix(system)}": ["DOCKER", key],
         **{
             f"service/{region}/{prefix(system)}-gpu-service": _gpu_service(system)
             for region in system["gpu_service"]["regions"]
@@ -74,10 +88,25 @@ def expected(system: inventory.Inventory) -> Shape:
         f"job/{system['gpu_job']['region']}/{prefix(system)}-gpu-job": _gpu_job(system),
         f"workflow/{prefix(system)}": _workflow(system),
         f"slo/{prefix(system)}/{system['slo']['name']}": slo(bodies.slo(system)),
-        f"log_sink/{prefix(system)}-logs": log_sink(bodies.log_sink(system)),
-        f"dataset/{bodies.dataset_id(system)}": system["settings"]["region"],
-        f"iam/dataset/{bodies.dataset_id(system)}/WRITER/log-sink": True,
+        **(_reports(system) if system["settings"]["reports"] else {}),
     }
+
+
+def _reports(system: inventory.Inventory) -> Shape:
+    dataset = bodies.dataset_id(system)
+    return {
+        f"log_sink/{prefix(system)}-logs": log_sink(bodies.log_sink(system)),
+        f"dataset/{dataset}": [system["settings"]["region"], system["settings"]["kms_key"]],
+        f"iam/dataset/{dataset}/WRITER/log-sink": True,
+    }
+
+
+def _network(system: inventory.Inventory, name: str) -> list[str] | None:
+    """The network, or the connector, and what takes it; functions have connectors only."""
+    chosen = system["settings"]
+    if chosen["vpc_network"] and name not in system["functions"]:
+        return [chosen["vpc_network"], chosen["vpc_subnetwork"], chosen["vpc_egress"]]
+    return [chosen["vpc_connector"], chosen["vpc_egress"]] if chosen["vpc_connector"] else None
 
 
 def _bucket_name(system: inventory.Inventory, name: str) -> str:
@@ -85,8 +114,9 @@ def _bucket_name(system: inventory.Inventory, name: str) -> str:
     return str(system["settings"]["input_bucket"]) if name == "input" else own
 
 
-def _bucket(bucket: dict[str, Any]) -> Shape:
+def _bucket(system: inventory.Inventory, bucket: dict[str, Any]) -> Shape:
     return {
+        "key": system["settings"]["kms_key"],
         "location": "us-central1",
         "uniform": True,
         "public": "enforced",
@@ -98,7 +128,7 @@ def _bucket(bucket: dict[str, Any]) -> Shape:
 
 
 def _function(system: inventory.Inventory, name: str) -> Shape:
-    function = system["functions"][name]
+    function, chosen = system["functions"][name], system["settings"]
     return {
         "runtime": system["runtime"],
         "entry_point": name.replace("-", "_"),
@@ -109,7 +139,11 @@ def _function(system: inventory.Inventory, name: str) -> Shape:
         "concurrency": function["concurrency"],
         "timeout": function["timeout"],
         "instances": [0, function["max_instances"]],
-        "ingress": "ALLOW_ALL",
+        "ingress": "ALLOW_ALL" if chosen["ingress"] == "all" else "ALLOW_INTERNAL_ONLY",
+        "network": _network(system, name),
+        "pool": chosen["build_worker_pool"],
+        "key": chosen["kms_key"],
+        "registry": f"projects/{PROJECT}/locations/{REGION}/repositories/{prefix(system)}" if chosen["kms_key"] else "",
         "env": inventory.environment(system, name),
     }
 
@@ -134,6 +168,8 @@ def _gpu_service(system: inventory.Inventory) -> Shape:
         "cpu_idle": service["gpu"] == "none",
         "port": service["port"],
         "ingress": system["settings"]["ingress"],
+        "network": _network(system, "gpu-service"),
+        "key": system["settings"]["kms_key"],
         "env": inventory.environment(system, "gpu-service") | _secrets(system),
         **probes,
     }
@@ -151,6 +187,8 @@ def _gpu_job(system: inventory.Inventory) -> Shape:
         "tasks": [job["tasks"], job["parallelism"]],
         "timeout": job["task_timeout"],
         "retries": job["max_retries"],
+        "network": _network(system, "gpu-job"),
+        "key": system["settings"]["kms_key"],
         "env": inventory.environment(system, "gpu-job") | _secrets(system),
     }
 
@@ -220,7 +258,8 @@ def _workflow(system: inventory.Inventory) -> Shape:
         )
         for variable, service in system["workflow"]["urls"].items()
     }
-    return {"account": account(system, "workflow"), "env": system["workflow"]["env"] | urls}
+    key = system["settings"]["kms_key"]
+    return {"account": account(system, "workflow"), "env": system["workflow"]["env"] | urls, "key": key}
 
 
 def _regions(system: inventory.Inventory, target: str) -> list[str]:

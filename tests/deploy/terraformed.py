@@ -85,6 +85,7 @@ def bucket(v: dict[str, Any]) -> tuple[str, Any]:
         "location": v["location"].lower(),
         "uniform": v["uniform_bucket_level_access"],
         "public": v["public_access_prevention"],
+        "key": one(v["encryption"])["default_kms_key_name"] if v["encryption"] else "",
         "class": v["storage_class"],
         "versioning": one(v["versioning"])["enabled"],
         "delete_after": [
@@ -108,6 +109,12 @@ def function(v: dict[str, Any]) -> tuple[str, Any]:
         "timeout": config["timeout_seconds"],
         "instances": [config["min_instance_count"], config["max_instance_count"]],
         "ingress": config["ingress_settings"],
+        "network": [config["vpc_connector"], config["vpc_connector_egress_settings"].lower().replace("_", "-")]
+        if config["vpc_connector"]
+        else None,
+        "pool": build["worker_pool"] or "",
+        "key": v["kms_key_name"] or "",
+        "registry": build["docker_repository"] or "",
         "env": config["environment_variables"],
     }
 
@@ -130,6 +137,8 @@ def service(v: dict[str, Any]) -> tuple[str, Any]:
         "cpu_idle": resources["cpu_idle"],
         "port": one(container["ports"])["container_port"],
         "ingress": {"INGRESS_TRAFFIC_ALL": "all", "INGRESS_TRAFFIC_INTERNAL_ONLY": "internal"}[v["ingress"]],
+        "network": network(template["vpc_access"]),
+        "key": template["encryption_key"] or "",
         "env": environment(container),
         "startup": probe(one(container["startup_probe"])),
         "liveness": probe(one(container["liveness_probe"])),
@@ -150,8 +159,20 @@ def job(v: dict[str, Any]) -> tuple[str, Any]:
         "tasks": [template["task_count"], template["parallelism"]],
         "timeout": seconds(task["timeout"]),
         "retries": task["max_retries"],
+        "network": network(task["vpc_access"]),
+        "key": task["encryption_key"] or "",
         "env": environment(container),
     }
+
+
+def network(access: list[dict[str, Any]]) -> list[str] | None:
+    """The network, or the connector, and what takes it."""
+    if not access:
+        return None
+    v = one(access)
+    egress = v["egress"].lower().replace("_", "-")
+    interfaces = [[interface["network"], interface["subnetwork"]] for interface in v["network_interfaces"]]
+    return [*(one(interfaces) if interfaces else [v["connector"]]), egress]
 
 
 def serves(traffic: list[dict[str, Any]]) -> str:
@@ -265,6 +286,11 @@ def grant(kind: str, target: str) -> Callable[[dict[str, Any]], tuple[str, Any]]
     return read
 
 
+def dataset(v: dict[str, Any]) -> tuple[str, Any]:
+    encryption = v["default_encryption_configuration"]
+    return f"dataset/{v['dataset_id']}", [v["location"], one(encryption)["kms_key_name"] if encryption else ""]
+
+
 def dataset_grant(v: dict[str, Any]) -> tuple[str, Any]:
     assert v["role"] == "roles/bigquery.dataEditor", "what a dataset's policy calls WRITER"
     assert v["member"].endswith("gcp-sa-logging.iam.gserviceaccount.com")
@@ -274,14 +300,24 @@ def dataset_grant(v: dict[str, Any]) -> tuple[str, Any]:
 READERS: dict[str, Callable[[dict[str, Any]], tuple[str, Any]]] = {
     "google_project_service": lambda v: (f"api/{v['service']}", True),
     "google_service_account": lambda v: (f"account/{v['email']}", v["display_name"]),
-    "google_artifact_registry_repository": lambda v: (f"registry/{v['repository_id']}", v["format"]),
+    "google_artifact_registry_repository": lambda v: (
+        f"registry/{v['repository_id']}",
+        [v["format"], v["kms_key_name"] or ""],
+    ),
     "google_pubsub_topic": lambda v: (
         f"topic/{v['name']}",
-        {"retention_days": seconds(v["message_retention_duration"]) // shape.DAY},
+        {
+            "retention_days": seconds(v["message_retention_duration"]) // shape.DAY,
+            "key": v["kms_key_name"] or "",
+        },
     ),
     "google_workflows_workflow": lambda v: (
         f"workflow/{v['name']}",
-        {"account": v["service_account"].rpartition("/")[2], "env": v["user_env_vars"]},
+        {
+            "account": v["service_account"].rpartition("/")[2],
+            "env": v["user_env_vars"],
+            "key": v["crypto_key_name"] or "",
+        },
     ),
     "google_logging_metric": lambda v: (
         f"log_metric/{v['name']}",
@@ -291,7 +327,7 @@ READERS: dict[str, Callable[[dict[str, Any]], tuple[str, Any]]] = {
         f"log_sink/{v['name']}",
         {"destination": v["destination"], "filter": v["filter"]},
     ),
-    "google_bigquery_dataset": lambda v: (f"dataset/{v['dataset_id']}", v["location"]),
+    "google_bigquery_dataset": dataset,
     "google_bigquery_dataset_iam_member": dataset_grant,
     "google_storage_bucket": bucket,
     "google_cloudfunctions2_function": function,

@@ -422,6 +422,45 @@ class TestTheBudget:
         )
 
 
+def test_a_companys_keys_networks_and_pool_are_flags_of_gcloud(tmp_path: Path):
+    stub(tmp_path)
+    own = {name.upper(): value for name, value in {**shape.COMPANY, "build_region": "us-west2"}.items()}
+    env = {**os.environ, "PROJECT_ID": "my-project", "PATH": f"{tmp_path}:{os.environ['PATH']}", **own}
+    steps = ["buckets", "registry", "image", "preprocess", "gpu", "job", "messaging", "workflow"]
+    command = [str(ROOT / "deploy/gcloud/deploy.sh"), "--dry-run", *steps]
+    run = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    commands = recorded.commands(run.stdout)
+    assert recorded.unknown_flags(commands) == []
+    key, connector = shape.COMPANY["kms_key"], shape.COMPANY["vpc_connector"]
+    wanted = {
+        "storage buckets create": {f"--default-encryption-key={key}"},
+        "artifacts repositories create": {f"--kms-key={key}"},
+        "builds submit": {"--region=us-west2"},
+        "functions deploy": {
+            f"--kms-key={key}",
+            "--docker-repository=projects/my-project/locations/us-central1/repositories/inference",
+            f"--vpc-connector={connector}",
+            "--egress-settings=all",
+            f"--build-worker-pool={shape.COMPANY['build_worker_pool']}",
+            "--ingress-settings=internal-only",
+        },
+        "run deploy": {
+            f"--key={key}",
+            f"--network={shape.COMPANY['vpc_network']}",
+            f"--subnet={shape.COMPANY['vpc_subnetwork']}",
+            "--vpc-egress=all-traffic",
+            "--ingress=internal",
+        },
+        "pubsub topics create": {f"--topic-encryption-key={key}"},
+        "workflows deploy": {f"--kms-key={key}"},
+    }
+    for start, flags in wanted.items():
+        found = [set(words) for words in commands if " ".join(words).startswith(start)]
+        assert found, start
+        assert all(flags <= words for words in found), start
+
+
 def test_subscriptions_with_another_number_of_attempts_are_updated(tmp_path: Path):
     stub(tmp_path)
     found = 'case "$*" in *subscriptions\\ describe*) echo 10; exit 0;; esac'

@@ -18,6 +18,7 @@ from gpu_service.checkpoints import device
 from messaging import collect, sweep
 from pipeline import settings as functions
 from pipeline.jobs import outcomes
+from tests.deploy import shape
 
 ROOT = Path(__file__).parents[2]
 SYSTEM = inventory.load({"project_id": "my-project"})
@@ -253,6 +254,18 @@ class TestMachines:
             ({"gpu_memory": "8Gi"}, "gpu_memory is 8Gi; with gpu_type nvidia-l4 it must be at least 16Gi"),
             ({"gpu_type": "nvidia-rtx-pro-6000", "gpu_cpu": 4}, "gpu_cpu is 4"),
             ({"gpu_type": "none", "gpu_cpu": 20}, "gpu_cpu is 20"),
+            ({"vpc_network": "projects/p/global/networks/n"}, "vpc_network and vpc_subnetwork go together"),
+            (
+                {
+                    "vpc_network": "projects/p/global/networks/n",
+                    "vpc_subnetwork": "projects/p/regions/europe-west4/subnetworks/s",
+                },
+                "vpc_subnetwork must lie in the only GPU region",
+            ),
+            (
+                {"kms_key": "projects/p/locations/eu/keyRings/r/cryptoKeys/k"},
+                "kms_key must lie in the region us-central1",
+            ),
             ({"gpu_regions": "us-central1,europe-west4", "gpu_revision": "r"}, "gpu_revision names a revision of one"),
         ],
     )
@@ -552,6 +565,10 @@ class TestRetention:
             "lifecycle": {"rule": gcloud_bucket.lifecycle(bucket)},
         }
         assert gcloud_bucket.flags(bucket, found, file) == []
+        key = shape.COMPANY["kms_key"]
+        assert gcloud_bucket.flags(bucket, found, file, key) == [f"--default-encryption-key={key}"]
+        encrypted = {**found, "encryption": {"defaultKmsKeyName": key}}
+        assert gcloud_bucket.flags(bucket, encrypted, file) == ["--clear-default-encryption-key"]
         for field, flag in (
             ({"storageClass": "ARCHIVE"}, f"--default-storage-class={bucket['class']}"),
             (

@@ -14,6 +14,7 @@ from deploy import inventory
 from deploy.preflight import __main__ as preflight
 from deploy.preflight import policies, quotas
 from deploy.preflight.findings import Finding, Level, Project
+from tests.deploy import shape
 from tests.deploy.fresh import FreshGoogle
 from tests.deploy.shape import PROJECT
 
@@ -268,6 +269,19 @@ class TestPolicies:
         google.project.policies["cloudfunctions.requireVPCConnector"] = {"booleanPolicy": {"enforced": True}}
         connector = f"projects/{PROJECT}/locations/us-central1/connectors/c"
         assert not blocked(examine(ingress="internal", vpc_connector=connector))
+
+    def test_a_companys_variables_satisfy_its_policies(self, google: FreshGoogle, examine: Examine):
+        company = dict(shape.COMPANY)
+        for constraint, policy in (
+            ("run.allowedIngress", {"listPolicy": {"allowedValues": ["internal"]}}),
+            ("cloudfunctions.requireVPCConnector", {"booleanPolicy": {"enforced": True}}),
+            ("gcp.restrictNonCmekServices", {"listPolicy": {"allValues": "DENY"}}),
+            ("cloudbuild.allowedWorkerPools", {"listPolicy": {"allowedValues": [company["build_worker_pool"]]}}),
+        ):
+            google.project.policies[constraint] = policy
+        assert not blocked(examine(**company))
+        del company["vpc_connector"]
+        assert "requireVPCConnector" in only(examine(**company)).text, "functions cannot use the network itself"
 
     @pytest.mark.parametrize(
         ("entry", "region", "matches"),

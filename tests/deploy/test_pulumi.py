@@ -145,6 +145,13 @@ def test_without_a_gpu_the_same_system_runs_on_cpus_also_with_another_prefix():
     assert terraformed.shape_of(run(**values)) == shape.plain(shape.expected(system))
 
 
+@pytest.mark.parametrize("reports", [True, False])
+def test_a_companys_keys_networks_and_ingress_reach_everything(reports: bool):
+    values = {**shape.COMPANY, "reports": str(reports).lower()}
+    system = inventory.load({**REQUIRED, **values})
+    assert terraformed.shape_of(run(**values)) == shape.plain(shape.expected(system))
+
+
 def test_options_add_their_resources():
     kinds = {r["type"] for r in run(audit_logs="true", billing_account="012345-6789AB-CDEF01")}
     assert {"google_project_iam_audit_config", "google_billing_budget"} <= kinds

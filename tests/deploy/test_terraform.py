@@ -297,6 +297,18 @@ def test_without_a_gpu_the_same_system_runs_on_cpus_also_with_another_prefix(roo
 
 
 @needs_terraform
+@pytest.mark.parametrize("reports", [True, False])
+def test_a_companys_keys_networks_and_ingress_reach_everything(root: terraformed.Root, tmp_path: Path, reports: bool):
+    values = {"project_id": "my-project", **shape.COMPANY, "reports": str(reports).lower()}
+    flags = [f"-var={name}={value}" for name, value in values.items()]
+    run = root.run("apply", "-auto-approve", "-input=false", *flags, f"-state={tmp_path}/s")
+    assert run.returncode == 0, run.stderr
+    resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
+    system = inventory.load({**REQUIRED, **values})
+    assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
+
+
+@needs_terraform
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -305,6 +317,11 @@ def test_without_a_gpu_the_same_system_runs_on_cpus_also_with_another_prefix(roo
             "gpu_revision names a revision of one",
         ),
         (["-var=output_delete_after=30"], "output_delete_after is 30: documents must be kept at least 7 days longer"),
+        (["-var=vpc_network=projects/p/global/networks/n"], "vpc_network and vpc_subnetwork go together"),
+        (
+            ["-var=kms_key=projects/p/locations/eu/keyRings/r/cryptoKeys/k"],
+            "kms_key must lie in the region us-central1",
+        ),
         (["-var=gpu_cpu=2"], "gpu_cpu is 2; with gpu_type nvidia-l4 it must be one of [4,6,8]."),
         (
             ["-var=gpu_type=none", "-var=gpu_memory=1Gi"],
