@@ -48,12 +48,13 @@ resource "time_sleep" "agents" {
 resource "time_sleep" "permissions" {
   create_duration = "${local.inventory.waits.permissions}s"
   # More permissions mean another wait.
-  triggers = { permissions = sha256(jsonencode([for key, row in local.bindings : key if contains(["project", "bucket", "secret", "account"], row.kind)])) }
+  triggers = { permissions = sha256(jsonencode([for key, row in local.bindings : key if contains(["project", "bucket", "secret", "account", "topic"], row.kind)])) }
   depends_on = [
     google_project_iam_member.binding,
     google_storage_bucket_iam_member.binding,
     google_secret_manager_secret_iam_member.binding,
     google_service_account_iam_member.binding,
+    google_pubsub_topic_iam_member.binding,
   ]
 }
 

@@ -151,6 +151,14 @@ class TestANewProject:
         _, run = self.apply(tmp_path, project, "micro_batching=true")
         assert run.returncode == 0, run.stderr
 
+    def test_notifications_in_place_of_the_trigger_later(self, tmp_path: Path, project: NewProject):
+        root, _ = self.apply(tmp_path, project)
+        with server.serving(Rules(project)) as env:
+            root.env |= env
+            flags = ["-input=false", "-auto-approve", "-var=project_id=my-project", "-var=micro_batching=true"]
+            run = root.run("apply", *flags)
+        assert run.returncode == 0, run.stderr
+
     def test_without_the_first_command_the_project_cannot_be_read(self, tmp_path: Path):
         _, run = self.apply(tmp_path, NewProject())
         assert run.returncode == 1

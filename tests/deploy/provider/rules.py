@@ -63,6 +63,14 @@ class Rules:
             self._need_api(kind)
             self._examine(kind, values)
 
+    def remove(self, kind: str, values: Values) -> None:
+        """Deletes a resource; a role that is taken away has no effect from then on."""
+        with self._lock:
+            self._last = time.monotonic()
+            if kind.endswith("_iam_member"):
+                email = values["member"].removeprefix("serviceAccount:")
+                self.project.grants.pop((_target(values), values["role"], email), None)
+
     def _wait(self, seconds: float) -> None:
         with self._lock:
             end = self.project.now + seconds
@@ -124,13 +132,18 @@ class Rules:
                 ((ratio,),) = [indicator["good_total_ratio"] for indicator in v["request_based_sli"]]
                 project.need_metrics(ratio["good_service_filter"], ratio["total_service_filter"])
             case _ if kind.endswith("_iam_member"):
-                target = next((v[name] for name in TARGETS if v.get(name)), PROJECT)
-                project.grant(target.rpartition("/")[2], v["role"], v["member"])
+                project.grant(_target(v), v["role"], v["member"])
 
     def _need_instances(self, instances: int, template: Values) -> None:
         limits = template["containers"][0]["resources"][0]["limits"]
         gpus = int(limits.get("nvidia.com/gpu", 0))
         self.project.need_quota(instances, float(limits["cpu"]), gibibytes(limits["memory"]), gpus)
+
+
+def _target(values: Values) -> str:
+    """The name of what a role is granted on."""
+    target: str = next((values[name] for name in TARGETS if values.get(name)), PROJECT)
+    return target.rpartition("/")[2]
 
 
 def gibibytes(memory: str) -> float:

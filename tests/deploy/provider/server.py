@@ -125,6 +125,8 @@ class Provider:
                 self.rules.make(kind, planned)
             elif planned is None:
                 delete(kind, prior)
+                if self.rules:
+                    self.rules.remove(kind, prior)
         except Refusal as refusal:
             return encode([(1, dynamic(prior)), (3, diagnostic(refusal)), (4, True)])
         if planned is None:
