@@ -6,10 +6,13 @@ from pathlib import Path
 
 import aiohttp
 import grpc.aio
+from starlette.requests import Request
 from starlette.routing import Route
 
 from emulator.clock import Clock, SystemClock
 from emulator.googleapi import rest, rpc
+from emulator.googleapi.errors import UnimplementedError
+from emulator.googleapi.messages import Json
 from emulator.googleapi.methods import methods
 from emulator.identity.token_sources import TokenSource, local_token
 from emulator.pubsub import protos
@@ -105,6 +108,7 @@ class PubSub:
         declared = rest.routes(method for service in services for method in methods(service))
         return [
             *declared,
+            rest.route("/v1/projects/{project}/subscriptions/{id}:seek", ["POST"], _refuse_seek),
             *(rest.missing(f"/v1/projects/{{project}}/{kind}/{{id}}") for kind in ("topics", "subscriptions")),
         ]
 
@@ -141,3 +145,7 @@ class PubSub:
             self._pumps.pop(name).cancel()
             self._backlog.restore(name)
         self._backlog.notify(name)
+
+
+async def _refuse_seek(_: Request) -> Json:
+    raise UnimplementedError("Seeking and snapshots are not emulated; acknowledge the messages, or publish them again.")

@@ -49,4 +49,6 @@ def test_pyarrow():
     store.move(f"{BUCKET}/arrow/copy", f"{BUCKET}/arrow/moved")
     found = store.get_file_info(fs.FileSelector(f"{BUCKET}/arrow", recursive=True))
     assert sorted(entry.base_name for entry in found) == ["file", "moved"]
-    store.delete_dir(f"{BUCKET}/arrow")
+    for entry in found:
+        store.delete_file(entry.path)
+    assert store.get_file_info(f"{BUCKET}/arrow/file").type == fs.FileType.NotFound

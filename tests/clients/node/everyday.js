@@ -76,7 +76,7 @@ const checks = {
   },
   'a supplied key is refused': async () => {
     const file = bucket.file('n/key', {encryptionKey: crypto.randomBytes(32)});
-    equal(await file.save('x').then(() => 'saved', error => error.code), 501);
+    equal(await file.save('x').then(() => 'saved', error => /\b501\b/.test(error.message)), true);
   },
   'transfer manager': async () => {
     await new TransferManager(bucket).uploadFileInChunks(local(Buffer.alloc(4e7)), {uploadName: 'n/parts'});

@@ -119,6 +119,7 @@ def test_policy_is_read_modified_and_written(http: TestClient) -> None:
         ("PATCH", TOPIC, b'{"topic": 3}', 400, "INVALID_ARGUMENT"),
         ("PUT", "/v1/projects/p/subscriptions/deep", NESTED, 400, "INVALID_ARGUMENT"),
         ("PUT", TOPIC, b"", 409, "ALREADY_EXISTS"),
+        ("POST", f"{SUB}:seek", b'{"time": "2026-01-01T00:00:00Z"}', 501, "UNIMPLEMENTED"),
     ],
 )
 def test_errors_have_googles_form(
