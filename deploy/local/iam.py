@@ -34,7 +34,8 @@ def local(grant: dict[str, Any]) -> dict[str, str]:
     resource = f"bucket/local-{name}" if kind == "bucket" else grant["target"]
     if grant["target"] == "subscription/on-message":
         resource = "trigger/on-message"
-    condition = {"condition": grant["only"]} if "only" in grant else {}
+    shared = grant["who"].startswith("agent/")  # whose condition always holds, and only keeps deployments apart
+    condition = {"condition": grant["only"]} if "only" in grant and not shared else {}
     return {"member": grant["who"], "role": grant["role"], "resource": resource, **condition}
 
 

@@ -62,8 +62,6 @@ class FreshGoogle(cloud.Google):
             return 200, {"projectId": PROJECT, "billingEnabled": self.project.billing}
         if api == "cloudresourcemanager" and (method, path) == ("POST", "v1/projects"):
             return 200, {"name": "operations/project"}
-        if api == "storage" and query.get("alt") == "media":
-            return 200, DOCUMENT
         if api == "storage" and path.endswith("/serviceAccount"):
             self.project.make_identity(agent("storage"))
         return super().special(method, api, path, query, body)
@@ -125,7 +123,8 @@ class FreshGoogle(cloud.Google):
         digest = base64.b64encode(hashlib.md5(DOCUMENT).digest()).decode()
         objects, name = f"b/{PROJECT}-inference-output/o", f"latest/{name}.json"
         link = f"{self.base}/storage/{objects}/{quote(name, safe='')}?alt=media"
-        document = {"name": name, "size": str(len(DOCUMENT)), "md5Hash": digest, "mediaLink": link}
+        data = base64.b64encode(DOCUMENT).decode()
+        document = {"name": name, "size": str(len(DOCUMENT)), "md5Hash": digest, "mediaLink": link, "data": data}
         super().changed("POST", "storage", objects, {}, document)
 
     def failure(self, refusal: Refusal) -> Body:

@@ -64,6 +64,7 @@ def rehearsing(folder: Path, project: NewProject) -> Iterator[Project]:
                 "CLOUDSDK_CONFIG": str(folder),
                 "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
                 "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
+                "IDENTITY_TOKEN": "a-token",
                 "PROJECT_ID": "my-project",
                 "AUDIT_LOGS": "true",
                 "PYTHON": sys.executable,

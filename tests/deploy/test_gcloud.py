@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from deploy import inventory
-from tests.deploy import recorded, rehearsed, shape
-from tests.deploy.fresh import FreshGoogle
+from tests.deploy import cloud, recorded, rehearsed, shape
 from tests.deploy.new_project import NewProject
 from tests.deploy.rehearsed import Project, in_order, real_gcloud
 
@@ -299,7 +298,7 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         assert project.google.policies[POLICY]["auditConfigs"] == []
 
 
-def serving(google: FreshGoogle) -> dict[str, str]:
+def serving(google: cloud.Google) -> dict[str, str]:
     """The revision of each service that has all traffic, by region and name."""
     found = {}
     for key, body in google.resources.items():
