@@ -3,6 +3,7 @@
 PROJECT_ID=… python deploy/inventory.py rows functions memory cpu     one line per entry, fields separated by \\x1f
 PROJECT_ID=… python deploy/inventory.py environment on-upload         JSON, as --env-vars-file takes it
 PROJECT_ID=… python deploy/inventory.py get gpu_service.memory        one value
+python deploy/inventory.py check my.tfvars                            refuses names in it that are no variables
 python deploy/inventory.py document                                   updates the tables of docs/deployment.md
 """
 
@@ -11,12 +12,17 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from deploy import machines
+from deploy.contradictions import contradictions
 
 FOLDER = Path(__file__).parent
 SIMILAR = 0.85  # difflib's ratio of a variable and its misspelling by a letter or two
@@ -38,7 +44,8 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """Every variable's value: from `values`, else its default.
 
     Raises:
-        VariableError: a variable without a default is missing, or a value does not match its pattern.
+        VariableError: a variable without a default is missing, a value does not match its pattern, or values contradict
+            each other.
     """
     chosen = {}
     for name, variable in variables().items():
@@ -52,7 +59,18 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
             if not re.search(pattern, str(part)):
                 raise VariableError(f"{name} is {part!r}, which does not match {pattern}: {variable['description']}")
         chosen[name] = value
+    try:
+        chosen |= machines.complete(chosen)
+    except machines.MachineError as error:
+        raise VariableError(str(error)) from error
     chosen["gpu_regions"] = chosen["gpu_regions"] or [chosen["region"]]
+    for contradiction in contradictions(chosen):
+        raise VariableError(contradiction)
+    chosen["build_region"] = chosen["build_region"] or chosen["region"]
+    chosen["own_input"] = not chosen["existing_input_bucket"]
+    own = f"{chosen['project_id']}-{chosen['service_prefix']}-input"
+    chosen["input_bucket"] = chosen["existing_input_bucket"] or own
+    chosen["input_location"] = chosen["existing_input_location"] or chosen["region"]
     chosen["served_profile"] = chosen["models_profile"] if chosen["models"] else chosen["gpu_profile"]
     chosen["metric_prefix"] = chosen["service_prefix"].replace("-", "_")  # names of metrics in PromQL have no hyphens
     chosen["hub_token"] = bool(chosen["hub_token_secret"])
@@ -105,6 +123,32 @@ def environment(inventory: Inventory, name: str) -> dict[str, str]:
 def secrets(inventory: Inventory) -> dict[str, str]:
     """The environment variables of the GPU service and job that come from secrets: variable to secret."""
     return {variable: entry["secret"] for variable, entry in inventory["secrets"].items()}
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuses names that are no variables.
+
+    Raises:
+        VariableError: a name is not a variable.
+    """
+    known = list(variables())
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            meant = f" Did you mean {close[0]}?" if close else ""
+            raise VariableError(f"{name} is not a variable of the deployment; deploy/variables.yaml lists them.{meant}")
+
+
+def assigned(tfvars: str) -> list[str]:
+    """The names that a file of Terraform's variables assigns at its top level."""
+    depth, names = 0, []
+    for line in tfvars.splitlines():
+        code = re.sub(r'"(\\.|[^"\\])*"', '""', line).partition("#")[0]
+        found = re.match(r"\s*([A-Za-z_][\w-]*)\s*=", code)
+        if found and depth == 0:
+            names.append(found[1])
+        depth += sum(map(code.count, "[{(")) - sum(map(code.count, "]})"))
+    return names
 
 
 def from_environ(environ: Mapping[str, str]) -> dict[str, str]:
@@ -197,6 +241,8 @@ def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
             print(json.dumps(environment(load(values), name), indent=2))
         case ["get", path]:
             print(_text(_field(load(values), path)))
+        case ["check", path]:
+            check_names(name for name in assigned(Path(path).read_text(encoding="utf-8")) if name != "sources")
         case ["document"]:
             page = FOLDER.parent / "docs" / "deployment.md"
             page.write_text(document(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -10,7 +10,6 @@ from starlette.types import ASGIApp
 
 from emulator import ports
 from emulator.googleapi import rest
-from emulator.googleapi.methods import methods
 from emulator.iam.authority import Authority
 from emulator.iam.policies import Policies
 from emulator.iam.service import IamPolicies
@@ -22,7 +21,7 @@ from emulator.pubsub import PubSub
 from emulator.stack.model import DEVELOPER, Address, Service, Stack
 from emulator.storage import Store
 
-_LOG = "logging.logEntries.create"
+_EVERY = 1 << 31  # buckets
 
 OpenServer = Callable[[AsyncExitStack, grpc.aio.ServerInterceptor], Awaitable[str]]
 
@@ -78,12 +77,12 @@ class Enforcement:
         invokers = Invokers(self._authority, resource, self._owner)
         return Gate(issuer, url, invokers, refused=invokers.report)
 
-    def may_log(self, email: str) -> bool:
-        """Whether an account may write log entries; reports it if not."""
-        account, resource = self._authority.account(email), f"projects/{self._stack.project}"
-        if account.may(_LOG, resource):
+    def permits(self, email: str, permission: str, resource: str) -> bool:
+        """Whether an account has a permission for what the emulator does in its name; reported if not."""
+        account = self._authority.account(email)
+        if account.may(permission, resource):
             return True
-        account.denied(_LOG, resource)
+        account.denied(permission, resource)
         return False
 
     def apply(self, store: Store, pubsub: PubSub) -> None:
@@ -94,7 +93,7 @@ class Enforcement:
         store.policies.on_change = self._policies.set
         pubsub.policies.on_change = self._policies.set
         declared = grants.policies(self._stack)
-        for bucket in store.buckets.listing():
+        for bucket in store.buckets.listing(limit=_EVERY):
             if (name := f"projects/_/buckets/{bucket.name}") not in declared:
                 self._policies.set(name, store.policies.get(bucket.name)["bindings"])
         for name in pubsub.names():
@@ -109,8 +108,8 @@ class Enforcement:
                 self._policies.set(name, bindings)
 
     def routes(self) -> list[Route]:
-        """The REST routes for the policies of the project, the services and the jobs."""
-        return rest.routes(methods(IamPolicies(self._policies)))
+        """The REST routes for the policies that no API of the emulator has."""
+        return rest.routes(IamPolicies(self._policies).methods())
 
 
 def _address(bound: socket.socket) -> str:

@@ -5,15 +5,18 @@
 #
 #   PROJECT_ID=my-project deploy/gcloud/deploy.sh              everything
 #   PROJECT_ID=my-project deploy/gcloud/deploy.sh on-upload    one function, or any of STEPS below
+#   PROJECT_ID=my-project deploy/gcloud/deploy.sh rollback     services, functions, workflow and job as before the last run
 #   PROJECT_ID=my-project deploy/gcloud/deploy.sh --dry-run    print the commands only
 #   PROJECT_ID=my-project deploy/gcloud/deploy.sh --no-preflight    everything, whatever the preflight finds
 #
+# A new revision gets no traffic until it has answered a request; --no-smoke relies on its startup probe alone.
 # Set any variable of deploy/variables.yaml in capitals: REGION, SERVICE_PREFIX, GPU_TYPE, MAX_INSTANCES …
-chosen=() skip_preflight=''
+chosen=() no_smoke='' skip_preflight=''
 for argument in "$@"; do
   case $argument in
-    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --dry-run) DRY_RUN=1 ;;
+    --no-smoke) no_smoke=1 ;;
     --no-preflight) skip_preflight=1 ;;
     -*) echo "unknown option $argument" >&2; exit 2 ;;
     *) chosen+=("$argument") ;;
@@ -26,10 +29,12 @@ here=$(dirname "$0")
 . "$here/permissions.sh"
 # shellcheck source=deploy/gcloud/monitoring.sh
 . "$here/monitoring.sh"
+# shellcheck source=deploy/gcloud/traffic.sh
+. "$here/traffic.sh"
 # shellcheck source=deploy/gcloud/preflight.sh
 . "$here/preflight.sh"
 STEPS="preflight apis identities accounts buckets registry image functions gpu job callers messaging workflow triggers schedules monitoring budget audit"
-OPTIONAL_STEPS="views"             # run only when named
+OPTIONAL_STEPS="views rollback"    # run only when named
 
 preflight() {                      # enables the APIs first, because some of the findings are read with them
   local status=0
@@ -68,37 +73,42 @@ accounts() {
 }
 
 buckets() {
-  local name delete_after versioning soft_delete current lifecycle=$TEMPORARY/lifecycle.json
-  while IFS=$'\x1f' read -r name delete_after versioning soft_delete; do
+  local name class soft_delete flag flags
+  while IFS=$'\x1f' read -r name class soft_delete; do
     if ! exists gcloud storage buckets describe "$(bucket "$name")" --raw --format=json; then
       retry gcloud storage buckets create "$(bucket "$name")" --location="$REGION" --uniform-bucket-level-access \
-        --public-access-prevention --soft-delete-duration="${soft_delete}d"
-      echo '{}' >"$TEMPORARY/found"
+        --public-access-prevention --soft-delete-duration="${soft_delete}d" --default-storage-class="$class" \
+        ${KMS_KEY_NAME:+"--default-encryption-key=$KMS_KEY_NAME"}
+      echo "{\"encryption\": {\"defaultKmsKeyName\": \"$KMS_KEY_NAME\"}, \"storageClass\": \"$class\", \"softDeletePolicy\": {\"retentionDurationSeconds\": $((soft_delete * 86400))}}" >"$TEMPORARY/found"
     fi
-    current=$(json '[bool(it.get("versioning", {}).get("enabled")), [r["condition"].get("age") for r in it.get("lifecycle", {}).get("rule", [])]]' <"$TEMPORARY/found")
-    case $versioning:$current in yes:*false*) change gcloud storage buckets update "$(bucket "$name")" --versioning ;; esac
-    case $delete_after:$current in
-      0:* | *"[$delete_after]]") ;;
-      *)
-        echo "{\"rule\": [{\"action\": {\"type\": \"Delete\"}, \"condition\": {\"age\": $delete_after}}]}" >"$lifecycle"
-        change gcloud storage buckets update "$(bucket "$name")" --lifecycle-file="$lifecycle"
-        ;;
-    esac
-  done < <(rows buckets delete_after versioning soft_delete)
+    flags=()
+    while read -r flag; do flags+=("$flag"); done < <("$PYTHON" "$ROOT/deploy/gcloud/bucket.py" "$name" "$TEMPORARY/lifecycle.json" <"$TEMPORARY/found")
+    [ ${#flags[@]} -eq 0 ] || change gcloud storage buckets update "$(bucket "$name")" "${flags[@]}"
+  done < <(rows buckets class soft_delete)
+  existing_input
   permissions bucket
+}
+
+existing_input() {                 # an input bucket that the deployment did not make must exist where its events are received
+  local location
+  [ "$(setting own_input)" = no ] && [ -z "$DRY_RUN" ] || return 0
+  location=$(gcloud storage buckets describe "$(bucket input)" --format='value(location)' | tr '[:upper:]' '[:lower:]') ||
+    die "existing_input_bucket is $(setting input_bucket), which cannot be read."
+  [ "$location" = "$(setting input_location)" ] ||
+    die "$(bucket input) lies in $location: set EXISTING_INPUT_LOCATION=$location."
 }
 
 registry() {
   exists gcloud artifacts repositories describe "$PREFIX" ||
-    retry gcloud artifacts repositories create "$PREFIX" --repository-format=docker
+    retry gcloud artifacts repositories create "$PREFIX" --repository-format=docker ${KMS_KEY_NAME:+"--kms-key=$KMS_KEY_NAME"}
 }
 
 image() {                          # builds the GPU service's image, model weights included, unless it exists
   exists gcloud artifacts docker images describe "$GPU_IMAGE" ||
-    retry gcloud builds submit "$ROOT" --region="$REGION" --config="$ROOT/deploy/gpu-image.yaml" \
+    retry gcloud builds submit "$ROOT" --region="$(setting build_region)" --config="$ROOT/deploy/gpu-image.yaml" \
       --ignore-file="$ROOT/deploy/gpu-image.ignore" --gcs-source-staging-dir="$(bucket source)/image" \
       --service-account="projects/$PROJECT_ID/serviceAccounts/$(account builder)" \
-      --substitutions="_IMAGE=$GPU_IMAGE,_PROFILE=$(setting gpu_profile)"
+      --substitutions="_IMAGE=$GPU_IMAGE,_PROFILE=$(setting gpu_profile),_WHEELS=$(setting wheels)"
 }
 
 functions() {
@@ -120,10 +130,17 @@ deploy_function() {                # deploys a function whose source or settings
     "--cpu=$cpu" "--memory=$memory" "--concurrency=$concurrency" "--timeout=${timeout}s" --min-instances=0 "--max-instances=$max_instances"
     "--ingress-settings=$(setting ingress | sed s/internal/internal-only/)" "--env-vars-file=$TEMPORARY/$name.json"
   )
-  [ -z "$(setting vpc_connector)" ] || flags+=("--vpc-connector=$(setting vpc_connector)")
+  [ -z "$(setting vpc_connector)" ] ||
+    flags+=("--vpc-connector=$(setting vpc_connector)" "--egress-settings=$(setting vpc_egress | sed s/all-traffic/all/)")
+  [ -z "$(setting build_worker_pool)" ] || flags+=("--build-worker-pool=$(setting build_worker_pool)")
+  [ -z "$KMS_KEY_NAME" ] ||
+    flags+=("--kms-key=$KMS_KEY_NAME" "--docker-repository=projects/$PROJECT_ID/locations/$REGION/repositories/$PREFIX")
   digest=$({ echo "${flags[@]/$TEMPORARY/}"; cat "$TEMPORARY/$name.json"; contents "$ROOT/build/functions/$folder"; } | fingerprint)
-  [ "$(gcloud functions describe "$(resource "$name")" --format='value(labels.deployed,state)' 2>/dev/null)" != "$digest"$'\t'ACTIVE ] || return 0
-  retry gcloud functions deploy "$(resource "$name")" "${flags[@]}" "--update-labels=deployed=$digest" >&3
+  if [ "$(gcloud functions describe "$(resource "$name")" --format='value(labels.deployed,state)' 2>/dev/null)" != "$digest"$'\t'ACTIVE ]; then
+    hold "$name" "$REGION"
+    retry gcloud functions deploy "$(resource "$name")" "${flags[@]}" "--update-labels=deployed=$digest" >&3
+  fi
+  promote "$name" "$REGION"
 }
 
 gpu() {
@@ -138,18 +155,29 @@ gpu() {
   }
   local flags=(
     "--image=$(get image)" "--service-account=$(account "$name")" --no-allow-unauthenticated "--ingress=$(setting ingress)"
-    --gpu=1 "--gpu-type=$(get gpu)" --no-gpu-zonal-redundancy --no-cpu-throttling --cpu-boost --execution-environment=gen2
+    --cpu-boost --execution-environment=gen2
     "--cpu=$(get cpu)" "--memory=$(get memory)" "--concurrency=$(get concurrency)" "--timeout=$(get timeout)"
     "--min-instances=$(get min_instances)" "--max-instances=$(get max_instances)" "--port=$(get port)"
     "--startup-probe=$(probe startup_probe)" "--liveness-probe=$(probe liveness_probe)" "--env-vars-file=$TEMPORARY/$name.json"
   )
+  if [ "$(get gpu)" = none ]; then flags+=(--gpu=0 --cpu-throttling)
+  else flags+=(--gpu=1 "--gpu-type=$(get gpu)" --no-gpu-zonal-redundancy --no-cpu-throttling); fi
   secrets=$(rows secrets secret | sed 's/\x1f\(.*\)/=\1:latest/' | paste -sd , -)
   if [ -n "$secrets" ]; then flags+=("--set-secrets=$secrets"); else flags+=(--clear-secrets); fi
-  [ -z "$(setting vpc_connector)" ] || flags+=("--vpc-connector=$(setting vpc_connector)")
+  if [ -n "$(setting vpc_network)" ]; then
+    flags+=("--network=$(setting vpc_network)" "--subnet=$(setting vpc_subnetwork)" "--vpc-egress=$(setting vpc_egress)")
+  elif [ -n "$(setting vpc_connector)" ]; then
+    flags+=("--vpc-connector=$(setting vpc_connector)" "--vpc-egress=$(setting vpc_egress)")
+  fi
+  [ -z "$KMS_KEY_NAME" ] || flags+=("--key=$KMS_KEY_NAME")
   digest=$({ echo "${flags[@]/$TEMPORARY/}"; cat "$TEMPORARY/$name.json"; } | fingerprint)
   for region in $(gpu_regions); do
-    [ "$(gcloud run services describe "$(resource "$name")" --region="$region" --format='value(metadata.labels.deployed)' 2>/dev/null)" = "$digest" ] ||
+    if ! read_service "$name" "$region"; then
       retry gcloud run deploy "$(resource "$name")" --region="$region" "${flags[@]}" "--update-labels=deployed=$digest" >&3
+    elif [ "$(of_service 'it["metadata"].get("labels", {}).get("deployed", "")')" != "$digest" ]; then
+      retry gcloud run deploy "$(resource "$name")" --region="$region" "${flags[@]}" "--update-labels=deployed=$digest" --no-traffic --tag=candidate >&3
+    fi
+    promote "$name" "$region"
   done
 }
 
@@ -175,7 +203,8 @@ messaging() {
   local name topic service days ack min_backoff max_backoff dead attempts flags
   while IFS=$'\x1f' read -r name days; do
     exists gcloud pubsub topics describe "$(resource "$name")" ||
-      retry gcloud pubsub topics create "$(resource "$name")" --message-retention-duration="${days}d"
+      retry gcloud pubsub topics create "$(resource "$name")" --message-retention-duration="${days}d" \
+        ${KMS_KEY_NAME:+"--topic-encryption-key=$KMS_KEY_NAME"}
   done < <(rows topics retention_days)
   while IFS=$'\x1f' read -r name topic ack min_backoff max_backoff days dead attempts; do
     flags=()
@@ -208,10 +237,10 @@ workflow() {
     json '{**it, arguments[0]: arguments[1]}' "$variable" "$url" <"$file" >"$file.more"
     mv "$file.more" "$file"
   done < <(rows workflow.urls)
-  digest=$(cat "$file" "$ROOT/workflow.yaml" | fingerprint)
+  digest=$({ cat "$file" "$ROOT/workflow.yaml"; echo "$KMS_KEY_NAME"; } | fingerprint)
   [ "$(gcloud workflows describe "$PREFIX" --format='value(labels.deployed)' 2>/dev/null)" != "$digest" ] || return 0
   retry gcloud workflows deploy "$PREFIX" --source="$ROOT/workflow.yaml" --service-account="$(account workflow)" \
-    --env-vars-file="$file" --call-log-level=log-errors-only --labels="deployed=$digest" >&3
+    --env-vars-file="$file" --call-log-level=log-errors-only --labels="deployed=$digest" ${KMS_KEY_NAME:+"--kms-key=$KMS_KEY_NAME"} >&3
 }
 
 triggers() {                       # delivers uploads by trigger or notification; creates the new way before deleting the old
@@ -219,7 +248,7 @@ triggers() {                       # delivers uploads by trigger or notification
   while IFS=$'\x1f' read -r name event bucket dead attempts; do
     exists gcloud eventarc triggers describe "$(resource "$name")" ||
       retry gcloud eventarc triggers create "$(resource "$name")" --service-account="$(account events)" \
-        --event-filters="type=$event" --event-filters="bucket=$PROJECT_ID-$PREFIX-$bucket" \
+        --event-filters="type=$event" --event-filters="bucket=$(bucket "$bucket" | sed s,gs://,,)" \
         --destination-run-service="$(resource "$name")" --destination-run-region="$REGION"
     permissions trigger
     # Eventarc creates the subscription itself and takes no dead-letter topic.
@@ -261,8 +290,8 @@ budget() {
   billing=$(setting billing_account)
   [ -n "$billing" ] || return 0
   [ -n "$(budgets "$billing")" ] ||
-    retry gcloud billing budgets create --billing-account="$billing" --display-name="$PREFIX" \
-      --budget-amount="$(setting budget_usd)USD" --filter-projects="projects/$PROJECT_ID" \
+    retry gcloud billing budgets create --billing-account="$billing" --display-name="$PROJECT_ID $PREFIX" \
+      --budget-amount="$(setting budget_amount)$(setting budget_currency)" --filter-projects="projects/$PROJECT_ID" \
       --threshold-rule=percent=0.5 --threshold-rule=percent=0.9 --threshold-rule=percent=1.0
 }
 
@@ -287,4 +316,6 @@ for step in ${chosen[@]+"${chosen[@]}"} "$@"; do
   say "== $step"
   if grep -qwF -- "$step" <<<"$STEPS $OPTIONAL_STEPS"; then "$step"; else deploy_function "$step"; fi
 done
+case " ${chosen[*]-} " in *" rollback "*) exit 0 ;; esac
+record
 [ -n "$DRY_RUN" ] || say "Done. Run deploy/gcloud/doctor.sh to check the deployment and send an input through it."

@@ -5,7 +5,7 @@
 #
 # --with-data deletes every bucket and its contents, and the dataset of reports. Set the variables of the deployment:
 # with BILLING_ACCOUNT the budget is deleted, with AUDIT_LOGS=true the audit configuration. At the end it lists what stays,
-# and the command that removes it.
+# and the command that removes it. Other deployments in the project lose nothing.
 with_data='' yes=''
 for argument in "$@"; do
   case $argument in
@@ -70,7 +70,7 @@ if exists rest GET bigquery "bigquery/v2/projects/$PROJECT_ID/datasets/$dataset"
   if [ -n "$with_data" ]; then change rest DELETE bigquery "bigquery/v2/projects/$PROJECT_ID/datasets/$dataset?deleteContents=true" >&3
   else stays "the dataset $dataset of reports" "bq rm --recursive --dataset $PROJECT_ID:$dataset"; fi
 fi
-{ for name in $(names alerts); do resource "$name"; done; for name in $(rows dashboards); do echo "$PREFIX $name"; done; } >"$TEMPORARY/displayed"
+{ for name in $(names alerts) $(names off.alerts); do resource "$name"; done; for name in $(rows dashboards); do echo "$PREFIX $name"; done; } >"$TEMPORARY/displayed"
 for collection in v3/projects/$PROJECT_ID/alertPolicies v1/projects/$PROJECT_ID/dashboards; do
   { rest GET monitoring "$collection?pageSize=1000" || echo '{}'; } | json '"\n".join(entry["name"] for entries in it.values() if isinstance(entries, list)
     for entry in entries if entry.get("displayName", "") in open(arguments[0]).read().splitlines())' "$TEMPORARY/displayed" |
@@ -84,24 +84,26 @@ done
 
 policy=$(gcloud projects get-iam-policy "$PROJECT_ID" --format=json || echo '{}')
 while IFS=$'\x1f' read -r target who role only; do
-  case $target:$who in
-    project:agent/*) stays "$role of $who on the project, which other deployments may need" \
-      "gcloud projects remove-iam-policy-binding $PROJECT_ID --member=$(member "$who") --role=$role --condition=None"; continue ;;
-    project:*) ;;
-    *) continue ;;
-  esac
-  json 'any(b["role"] == arguments[0] and arguments[1] in b["members"] for b in it.get("bindings", [])) or 1/0' \
-    "$role" "$(member "$who")" <<<"$policy" >/dev/null 2>&1 || continue
+  [ "$target" = project ] || continue
+  json 'any(b["role"] == arguments[0] and arguments[1] in b["members"] and b.get("condition", {}).get("title", arguments[2]) == arguments[2]
+    for b in it.get("bindings", [])) or 1/0' "$role" "$(member "$who")" "$PREFIX" <<<"$policy" >/dev/null 2>&1 || continue
   condition=None
-  [ -z "$only" ] || condition="expression=$only,title=only"
+  [ -z "$only" ] || condition="expression=$only,title=$PREFIX"
   change gcloud projects remove-iam-policy-binding "$PROJECT_ID" --member="$(member "$who")" --role="$role" --condition="$condition" >&3
 done < <(rows iam target who role only)
+if [ "$(setting own_input)" = no ]; then
+  policy=$(gcloud storage buckets get-iam-policy "$(bucket input)" --format=json 2>/dev/null || echo '{}')
+  while IFS=$'\x1f' read -r target who role; do
+    if [ "$target" != bucket/input ] || ! grep -qF "$(member "$who")" <<<"$policy"; then continue; fi
+    change gcloud storage buckets remove-iam-policy-binding "$(bucket input)" --member="$(member "$who")" --role="$role" >&3
+  done < <(rows iam target who role)
+fi
 existing=$(gcloud iam service-accounts list --format='value(email)' || true)
 for name in $(names accounts); do delete_listed "$existing" "$(account "$name")" gcloud iam service-accounts delete; done
 
 existing=$(gcloud storage buckets list --format='value(name)' || true)
 while IFS=$'\x1f' read -r name keep; do
-  grep -qxF "$PROJECT_ID-$PREFIX-$name" <<<"$existing" || continue
+  grep -qxF "$(bucket "$name" | sed s,gs://,,)" <<<"$existing" || continue
   if [ "$keep" = yes ] && [ -z "$with_data" ]; then stays "$(bucket "$name") with its objects" "gcloud storage rm --recursive $(bucket "$name")"; continue; fi
   change gcloud storage rm --recursive "$(bucket "$name")" --quiet
 done < <(rows buckets keep)
@@ -111,13 +113,14 @@ billing=$(setting billing_account)
 if [ -n "$billing" ]; then
   for name in $(budgets "$billing"); do change gcloud billing budgets delete "$name" --quiet >&3; done
 else
-  stays "the budget $PREFIX, if BILLING_ACCOUNT was set" "BILLING_ACCOUNT=… deploy/gcloud/destroy.sh, or gcloud billing budgets delete"
+  stays "the budget $PROJECT_ID $PREFIX, if BILLING_ACCOUNT was set" "BILLING_ACCOUNT=… deploy/gcloud/destroy.sh, or gcloud billing budgets delete"
 fi
 audited='it.get("auditConfigs", []).count({"service": "storage.googleapis.com", "auditLogConfigs": [{"logType": "DATA_READ"}, {"logType": "DATA_WRITE"}]})'
-if json "$audited or 1/0" <<<"$policy" >/dev/null 2>&1; then
+project_policy=$(gcloud projects get-iam-policy "$PROJECT_ID" --format=json || echo '{}')
+if json "$audited or 1/0" <<<"$project_policy" >/dev/null 2>&1; then
   if [ "$(setting audit_logs)" = yes ]; then
-    gcloud projects get-iam-policy "$PROJECT_ID" --format=json |
-      json '{**it, "auditConfigs": [entry for entry in it["auditConfigs"] if entry["service"] != "storage.googleapis.com"]}' >"$TEMPORARY/policy.json"
+    json '{**it, "auditConfigs": [entry for entry in it["auditConfigs"] if entry["service"] != "storage.googleapis.com"]}' \
+      <<<"$project_policy" >"$TEMPORARY/policy.json"
     change gcloud projects set-iam-policy "$PROJECT_ID" "$TEMPORARY/policy.json" >&3
   else
     stays "the audit configuration of Cloud Storage" "AUDIT_LOGS=true deploy/gcloud/destroy.sh"

@@ -93,6 +93,16 @@ dead_letters() {                   # without a dead-letter topic, a trigger lose
   done
 }
 
+# shellcheck disable=SC2046  # one argument per name
+notified() {                       # a deployment without channels works, but its alerts tell nobody
+  local silent
+  silent=$(rest GET monitoring "v3/projects/$PROJECT_ID/alertPolicies?pageSize=1000" | json 'sum(not entry.get("notificationChannels")
+    for entry in it.get("alertPolicies", []) if entry["displayName"] in arguments)' $(resources $(names alerts)))
+  [ "$silent" -gt 0 ] || return 0
+  echo "?        $silent alerts notify nobody: gcloud beta monitoring channels create --display-name='On call' --type=email --channel-labels=email_address=YOU@EXAMPLE.COM"
+  echo "         then NOTIFICATION_CHANNELS=projects/$PROJECT_ID/notificationChannels/NUMBER deploy/gcloud/deploy.sh monitoring"
+}
+
 quotas() {
   local status=0
   examine_project quotas || status=$?
@@ -120,6 +130,7 @@ examine
 notifications
 roles
 dead_letters
+notified
 quotas
 if [ "$missing" -eq 0 ] && [ -n "$smoke" ]; then send_input; fi
 [ "$missing" -eq 0 ] || die "$missing missing."

@@ -18,12 +18,18 @@ from deploy import inventory
 
 def body(system: inventory.Inventory) -> dict[str, Any]:
     job, chosen = system["gpu_job"], system["settings"]
-    annotations = {
-        "run.googleapis.com/execution-environment": "gen2",
-        "run.googleapis.com/gpu-zonal-redundancy-disabled": json.dumps(not job["zonal_redundancy"]),
-    }
-    if chosen["vpc_connector"]:
+    annotations = {"run.googleapis.com/execution-environment": "gen2"}
+    if job["gpu"] != "none":
+        annotations["run.googleapis.com/gpu-zonal-redundancy-disabled"] = json.dumps(not job["zonal_redundancy"])
+    if chosen["vpc_network"]:
+        network = {"network": chosen["vpc_network"], "subnetwork": chosen["vpc_subnetwork"]}
+        annotations["run.googleapis.com/network-interfaces"] = json.dumps([network])
+    elif chosen["vpc_connector"]:
         annotations["run.googleapis.com/vpc-access-connector"] = chosen["vpc_connector"]
+    if chosen["vpc_network"] or chosen["vpc_connector"]:
+        annotations["run.googleapis.com/vpc-access-egress"] = chosen["vpc_egress"]
+    if chosen["kms_key"]:
+        annotations["run.googleapis.com/encryption-key"] = chosen["kms_key"]
     execution = {"taskCount": job["tasks"], "parallelism": job["parallelism"], "template": {"spec": _task(system)}}
     resource: dict[str, Any] = {
         "apiVersion": "run.googleapis.com/v1",
@@ -42,7 +48,7 @@ def body(system: inventory.Inventory) -> dict[str, Any]:
 def _task(system: inventory.Inventory) -> dict[str, Any]:
     job, chosen = system["gpu_job"], system["settings"]
     account = f"{chosen['service_prefix']}-{job['name']}@{chosen['project_id']}.iam.gserviceaccount.com"
-    container = {
+    container: dict[str, Any] = {
         "image": job["image"],
         "command": job["command"],
         "env": [
@@ -52,15 +58,18 @@ def _task(system: inventory.Inventory) -> dict[str, Any]:
                 for name, secret in inventory.secrets(system).items()
             ),
         ],
-        "resources": {"limits": {"cpu": str(job["cpu"]), "memory": job["memory"], "nvidia.com/gpu": "1"}},
+        "resources": {"limits": {"cpu": str(job["cpu"]), "memory": job["memory"]}},
     }
-    return {
+    task = {
         "containers": [container],
         "maxRetries": job["max_retries"],
         "timeoutSeconds": job["task_timeout"],
         "serviceAccountName": account,
-        "nodeSelector": {"run.googleapis.com/accelerator": job["gpu"]},
     }
+    if job["gpu"] != "none":
+        container["resources"]["limits"]["nvidia.com/gpu"] = "1"
+        task["nodeSelector"] = {"run.googleapis.com/accelerator": job["gpu"]}
+    return task
 
 
 if __name__ == "__main__":

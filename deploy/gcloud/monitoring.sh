@@ -78,6 +78,7 @@ objective() {
 
 reports() {                        # the dataset, the sink that fills it, and the sink's permission
   local dataset sink writer
+  [ "$(setting reports)" = yes ] || { without_reports; return; }
   dataset=$(body dataset | xargs cat | json 'it["datasetReference"]["datasetId"]')
   sink=$(resource "$(inventory get log_sink.name)")
   exists rest GET bigquery "bigquery/v2/projects/$PROJECT_ID/datasets/$dataset" ||
@@ -92,6 +93,12 @@ reports() {                        # the dataset, the sink that fills it, and th
   json '{"access": [*it.get("access", []), {"role": "WRITER", "userByEmail": arguments[0]}]}' "${writer#serviceAccount:}" \
     <"$TEMPORARY/dataset" >"$TEMPORARY/access.json"
   retry rest PATCH bigquery "bigquery/v2/projects/$PROJECT_ID/datasets/$dataset" "$TEMPORARY/access.json" >&3
+}
+
+without_reports() {                # deletes the sink; the dataset keeps what it has
+  local sink
+  sink=$(resource "$(inventory get log_sink.name)")
+  ! exists gcloud logging sinks describe "$sink" --format='value(name)' || change gcloud logging sinks delete "$sink" --quiet
 }
 
 views() {                          # optional: the tables that views read exist only after the first log lines

@@ -40,13 +40,14 @@ trigger_subscription() {                       # the subscription that Eventarc 
 
 granted() {                        # MEMBER ROLE CONDITION: whether the policy that was read last has the binding
   json 'any(b["role"] == arguments[1] and arguments[0] in b["members"]
-    and b.get("condition", {}).get("expression", "") == arguments[2] for b in it.get("bindings", [])) or 1/0' \
-    "$@" <"$TEMPORARY/policy" >/dev/null 2>&1
+    and b.get("condition", {}).get("expression", "") == arguments[2]
+    and b.get("condition", {}).get("title", arguments[3]) == arguments[3] for b in it.get("bindings", [])) or 1/0' \
+    "$@" "$PREFIX" <"$TEMPORARY/policy" >/dev/null 2>&1
 }
 
 grant() {                           # MEMBER ROLE CONDITION
   local condition=()
-  [ "${group[0]}" != projects ] || condition=("--condition=${3:+expression=$3,title=only}")
+  [ "${group[0]}" != projects ] || condition=("--condition=${3:+expression=$3,title=$PREFIX}")
   [ "${condition[*]}" != "--condition=" ] || condition=("--condition=None")
   retry gcloud "${group[@]}" add-iam-policy-binding "${target_words[@]}" "--member=$1" "--role=$2" ${condition[@]+"${condition[@]}"} >&3
 }

@@ -26,14 +26,17 @@ SETTINGS=$(rows settings)          # fails here if a variable is missing or inva
 setting() { sed -n "s/^$1"$'\x1f'"//p" <<<"$SETTINGS"; }
 REGION=$(setting region)
 PREFIX=$(setting service_prefix)
+# shellcheck disable=SC2034  # the scripts that source this file use it
+KMS_KEY_NAME=$(setting kms_key)
 gpu_regions() { setting gpu_regions | tr , '\n'; }
 # The tag is a digest of the contents, so that changed code gets a new image and a new revision.
 [ -n "${GPU_IMAGE:-}" ] ||
-  GPU_IMAGE=$REGION-docker.pkg.dev/$PROJECT_ID/$PREFIX/gpu-service:$({ setting gpu_profile; contents "$ROOT/gpu_service"; } | fingerprint)
+  GPU_IMAGE=$REGION-docker.pkg.dev/$PROJECT_ID/$PREFIX/gpu-service:$({ setting gpu_profile; setting wheels; contents "$ROOT/gpu_service"; } | fingerprint)
 export GPU_IMAGE
 export CLOUDSDK_CORE_PROJECT=$PROJECT_ID CLOUDSDK_CORE_DISABLE_PROMPTS=1
 export CLOUDSDK_RUN_REGION=$REGION CLOUDSDK_FUNCTIONS_REGION=$REGION CLOUDSDK_ARTIFACTS_LOCATION=$REGION
-export CLOUDSDK_EVENTARC_LOCATION=$REGION CLOUDSDK_WORKFLOWS_LOCATION=$REGION
+CLOUDSDK_EVENTARC_LOCATION=$(setting input_location)   # triggers lie where the bucket does
+export CLOUDSDK_EVENTARC_LOCATION CLOUDSDK_WORKFLOWS_LOCATION=$REGION
 
 NUMBER=$(gcloud projects describe "$PROJECT_ID" --format='value(projectNumber)') || [ -n "$DRY_RUN${EXAMINING:-}" ] || die "The project $PROJECT_ID cannot be read. Check the id and your permissions, and run: gcloud services enable cloudresourcemanager.googleapis.com --project=$PROJECT_ID"
 AGENTS=$(rows agents)
@@ -41,7 +44,7 @@ gcloud auth print-access-token >/dev/null || [ -n "$DRY_RUN" ] || die "gcloud is
 
 # Names in the cloud.
 resource() { echo "$PREFIX-$1"; }
-bucket() { echo "gs://$PROJECT_ID-$PREFIX-$1"; }
+bucket() { if [ "$1" = input ]; then echo "gs://$(setting input_bucket)"; else echo "gs://$PROJECT_ID-$PREFIX-$1"; fi; }
 account() { echo "$PREFIX-$1@$PROJECT_ID.iam.gserviceaccount.com"; }
 service_url() {                        # SERVICE: its run.app URLs, which are also the tokens' audiences, one per region, comma-separated
   local region url urls=()
@@ -98,12 +101,12 @@ notification_names() {                           # BUCKET TOPIC: the names of th
   if exists gcloud storage buckets notifications list "$(bucket "$1")" --format=json && [ -s "$TEMPORARY/found" ]; then
     json '"\n".join(arguments[0] + "/notificationConfigs/" + entry["Notification Configuration"]["id"] for entry in it
       if entry["Notification Configuration"]["topic"].endswith(arguments[1]))' \
-      "projects/_/buckets/$PROJECT_ID-$PREFIX-$1" "/projects/$PROJECT_ID/topics/$(resource "$2")" <"$TEMPORARY/found"
+      "projects/_/buckets/$(bucket "$1" | sed s,gs://,,)" "/projects/$PROJECT_ID/topics/$(resource "$2")" <"$TEMPORARY/found"
   fi
 }
 
 budgets() {                            # BILLING-ACCOUNT: the names of this deployment's budgets; other projects may share the account
-  gcloud billing budgets list --billing-account="$1" --filter="displayName=$PREFIX AND budgetFilter.projects:projects/$NUMBER" --format='value(name)'
+  gcloud billing budgets list --billing-account="$1" --filter="displayName='$PROJECT_ID $PREFIX' AND budgetFilter.projects:projects/$NUMBER" --format='value(name)'
 }
 
 # rest METHOD API PATH [FILE]: calls an API that gcloud has no command for; honours gcloud's endpoint overrides.

@@ -17,6 +17,7 @@ for argument in "$@"; do
 done
 : "${PROJECT_ID:?is not set}"
 grep -qE '^gpu_image *= *".+"' "$inputs" || { echo "$inputs sets no gpu_image: build the image first, as docs/deployment.md says." >&2; exit 1; }
+"${PYTHON:-python3}" "$(dirname "$0")/../inventory.py" check "$inputs"
 root=$(cd "$(dirname "$0")/../.." && pwd)
 bundle=$root/build/infrastructure-manager
 region=$(sed -n 's/^region *= *"\(.*\)"/\1/p' "$inputs")
@@ -25,7 +26,8 @@ prefix=$(sed -n 's/^service_prefix *= *"\(.*\)"/\1/p' "$inputs")
 rm -rf "$bundle"
 mkdir -p "$bundle/deploy/monitoring" "$bundle/build"
 cp "$root"/deploy/terraform/*.tf "$bundle"
-cp "$root/deploy/inventory.yaml" "$bundle/deploy"
+rm -f "$bundle/backend.tf"         # Infrastructure Manager keeps the state itself
+cp "$root/deploy/inventory.yaml" "$root/deploy/machines.yaml" "$bundle/deploy"
 cp "$root"/deploy/monitoring/*.json "$bundle/deploy/monitoring"
 cp "$root/workflow.yaml" "$bundle"
 "${PYTHON:-python3}" "$root/deploy/stage.py" >&2

@@ -84,6 +84,7 @@ def dataset(system: inventory.Inventory, _: str = "") -> Body:
         "datasetReference": {"projectId": chosen["project_id"], "datasetId": dataset_id(system)},
         "location": chosen["region"],
         "defaultPartitionExpirationMs": str(system["log_sink"]["keep_days"] * 86_400_000),
+        **({"defaultEncryptionConfiguration": {"kmsKeyName": chosen["kms_key"]}} if chosen["kms_key"] else {}),
     }
 
 

@@ -52,7 +52,14 @@ def _function_ingress(system: Inventory) -> list[str]:
 
 
 def _regions(system: Inventory) -> list[str]:
-    return sorted({system["settings"]["region"], *system["gpu_service"]["regions"], system["gpu_job"]["region"]})
+    return sorted(
+        {
+            system["settings"]["region"],
+            system["settings"]["build_region"],
+            *system["gpu_service"]["regions"],
+            system["gpu_job"]["region"],
+        }
+    )
 
 
 def _soft_delete(system: Inventory) -> list[str]:
@@ -61,9 +68,11 @@ def _soft_delete(system: Inventory) -> list[str]:
 
 def _unencrypted(system: Inventory) -> list[str]:
     """The services that hold data under Google's keys."""
-    if any(value for name, value in system["settings"].items() if "kms" in name):
-        return []
-    return [f"{name}.googleapis.com" for name in ENCRYPTED]
+    return [] if system["settings"]["kms_key"] else [f"{name}.googleapis.com" for name in ENCRYPTED]
+
+
+def _pools(system: Inventory) -> list[str]:
+    return [system["settings"]["build_worker_pool"] or ANY]
 
 
 INTERNAL = "set INGRESS=internal,"
@@ -71,20 +80,25 @@ ANY = "any value"  # allowed only where the constraint restricts nothing
 RULES = [
     Rule("gcp.resourceLocations", "allows no resources in", _regions, mend="set REGION and GPU_REGIONS,"),
     Rule("gcp.restrictServiceUsage", "allows no use of", lambda system: list(system["apis"])),
-    Rule("gcp.restrictNonCmekServices", "requires a key of your own for", _unencrypted),
+    Rule("gcp.restrictNonCmekServices", "requires a key of your own for", _unencrypted, mend="set KMS_KEY,"),
     Rule("iam.disableServiceAccountCreation", "forbids service accounts"),
     Rule(
         "iam.allowedPolicyMemberDomains",
         "restricts who may be granted roles, which may include the log sink's identity",
         lambda _: [ANY],
         Level.NOTE,
-        "if a grant to gcp-sa-logging is refused, ask the organisation to allow Google's service agents;",
+        "if a grant to gcp-sa-logging is refused, set REPORTS=false, or ask for Google's service agents to be allowed;",
     ),
     Rule("run.allowedIngress", "does not allow the ingress", _ingress, mend=INTERNAL),
     Rule("run.allowedBinaryAuthorizationPolicies", "requires Binary Authorization for services", lambda _: [ANY]),
     Rule("cloudfunctions.allowedIngressSettings", "does not allow the ingress", _function_ingress, mend=INTERNAL),
     Rule("cloudfunctions.restrictAllowedGenerations", "does not allow functions of the", lambda _: ["2ndGen"]),
-    Rule("cloudbuild.allowedWorkerPools", "allows no builds outside private pools", lambda _: [ANY]),
+    Rule(
+        "cloudbuild.allowedWorkerPools",
+        "allows no builds outside private pools",
+        _pools,
+        mend="set BUILD_WORKER_POOL, and GPU_IMAGE to an image that you built,",
+    ),
     Rule("storage.retentionPolicySeconds", "requires retention policies for buckets", lambda _: [ANY]),
     Rule("storage.softDeletePolicySeconds", "does not allow soft deletion, in seconds, of", _soft_delete),
 ]
@@ -98,8 +112,7 @@ SATISFIED = {
 
 def rules(system: Inventory) -> list[Rule]:
     """The constraints that matter to a deployment."""
-    connected = any(value for name, value in system["settings"].items() if name.startswith("vpc"))
-    return RULES if connected else [*RULES, CONNECTOR]
+    return RULES if system["settings"]["vpc_connector"] else [*RULES, CONNECTOR]
 
 
 def constraints(system: Inventory) -> list[str]:

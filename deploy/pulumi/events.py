@@ -28,6 +28,7 @@ def create(system: System, base: Foundation, running: Services) -> Delivery:
             name,
             name=system.name(name),
             message_retention_duration=f"{topic['retention_days'] * DAY}s",
+            kms_key_name=system.key,
             opts=after,
         )
         for name, topic in system["topics"].items()
@@ -59,7 +60,7 @@ def notify(system: System, base: Foundation, delivery: Delivery) -> None:
     for name, notification in system["notifications"].items():
         gcp.storage.Notification(
             name,
-            bucket=base.buckets[notification["bucket"]].name,
+            bucket=base.buckets[notification["bucket"]],
             topic=delivery.topics[notification["topic"]].id,
             event_types=[notification["event"]],
             payload_format=notification["payload"],
@@ -128,11 +129,11 @@ def _trigger(system: System, base: Foundation, running: Services, name: str) -> 
     return gcp.eventarc.Trigger(
         name,
         name=system.name(name),
-        location=bucket.location.apply(str.lower),
+        location=trigger["location"],
         service_account=base.accounts["events"].email,
         matching_criterias=[
             gcp.eventarc.TriggerMatchingCriteriaArgs(attribute="type", value=trigger["event"]),
-            gcp.eventarc.TriggerMatchingCriteriaArgs(attribute="bucket", value=bucket.name),
+            gcp.eventarc.TriggerMatchingCriteriaArgs(attribute="bucket", value=bucket),
         ],
         destination=gcp.eventarc.TriggerDestinationArgs(
             cloud_run_service=gcp.eventarc.TriggerDestinationCloudRunServiceArgs(

@@ -24,14 +24,15 @@ def wait(system: System, name: str, made: list[pulumi.Resource], keys: list[str]
 
 @dataclass
 class Foundation:
-    """What other resources need, by the inventory's names.
+    """What other resources need, by the inventory's names; `buckets` are names, also of an existing one.
 
     Grants to Google's agents depend on `agents`, services and triggers on `permissions`.
     """
 
     apis: list[pulumi.Resource]
     accounts: dict[str, gcp.serviceaccount.Account]
-    buckets: dict[str, gcp.storage.Bucket]
+    buckets: dict[str, pulumi.Output[str]]
+    registry: pulumi.Output[str]
     agents: list[pulumi.Resource] = field(default_factory=list)
     permissions: list[pulumi.Resource] = field(default_factory=list)
 
@@ -45,13 +46,20 @@ def create(system: System) -> Foundation:
         name: gcp.serviceaccount.Account(name, account_id=system.name(name), display_name=about, opts=after)
         for name, about in system["accounts"].items()
     }
-    buckets = {name: _bucket(system, name, after) for name in system["buckets"]}
+    existing = {"input": pulumi.Output.from_input(system.settings["input_bucket"])}
+    buckets = existing | {name: _bucket(system, name, after).name for name in system["buckets"]}
     registry = system["registry"]
-    gcp.artifactregistry.Repository(
-        "images", repository_id=registry["name"], location=system.region, format=registry["format"], opts=after
+    images = gcp.artifactregistry.Repository(
+        "images",
+        repository_id=registry["name"],
+        location=system.region,
+        format=registry["format"],
+        kms_key_name=system.key,
+        opts=after,
     )
     _options(system)
-    return Foundation(apis, accounts, buckets)
+    repositories = f"projects/{system.project}/locations/{system.region}/repositories/"
+    return Foundation(apis, accounts, buckets, pulumi.Output.concat(repositories, images.repository_id))
 
 
 def _bucket(system: System, name: str, after: pulumi.ResourceOptions) -> gcp.storage.Bucket:
@@ -59,13 +67,20 @@ def _bucket(system: System, name: str, after: pulumi.ResourceOptions) -> gcp.sto
     rules = [
         gcp.storage.BucketLifecycleRuleArgs(
             action=gcp.storage.BucketLifecycleRuleActionArgs(type="Delete"),
-            condition=gcp.storage.BucketLifecycleRuleConditionArgs(age=bucket["delete_after"]),
+            condition=gcp.storage.BucketLifecycleRuleConditionArgs(**{condition: days}),
         )
+        for condition, days in (
+            ("age", bucket["delete_after"]),
+            ("days_since_noncurrent_time", bucket["noncurrent_after"]),
+        )
+        if days
     ]
     return gcp.storage.Bucket(
         name,
         name=f"{system.project}-{system.name(name)}",
         location=system.region,
+        storage_class=bucket["class"],
+        encryption=gcp.storage.BucketEncryptionArgs(default_kms_key_name=system.key) if system.key else None,
         uniform_bucket_level_access=True,
         public_access_prevention="enforced",
         force_destroy=not (bucket["keep"] and system.settings["keep_data"]),
@@ -73,7 +88,7 @@ def _bucket(system: System, name: str, after: pulumi.ResourceOptions) -> gcp.sto
         soft_delete_policy=gcp.storage.BucketSoftDeletePolicyArgs(
             retention_duration_seconds=bucket["soft_delete"] * DAY
         ),
-        lifecycle_rules=rules if bucket["delete_after"] else [],
+        lifecycle_rules=rules,
         opts=after,
     )
 
@@ -92,11 +107,12 @@ def _options(system: System) -> None:
         gcp.billing.Budget(
             "budget",
             billing_account=account,
-            display_name=system.prefix,
+            display_name=f"{system.project} {system.prefix}",  # a billing account may have several projects
             budget_filter=gcp.billing.BudgetBudgetFilterArgs(projects=[f"projects/{system.number}"]),
             amount=gcp.billing.BudgetAmountArgs(
                 specified_amount=gcp.billing.BudgetAmountSpecifiedAmountArgs(
-                    currency_code="USD", units=str(system.settings["budget_usd"])
+                    currency_code=system.settings["budget_currency"] or None,
+                    units=str(system.settings["budget_amount"]),
                 )
             ),
             threshold_rules=[gcp.billing.BudgetThresholdRuleArgs(threshold_percent=share) for share in (0.5, 0.9, 1.0)],

@@ -1,4 +1,4 @@
-"""What runs on a GPU: the service in each region, and the job for very large batches."""
+"""What runs on a GPU, or on CPUs with gpu_type none: the service in each region, and the job for very large batches."""
 
 from typing import Any
 
@@ -15,8 +15,13 @@ def services(system: System, base: Foundation) -> dict[str, gcp.cloudrunv2.Servi
 
 
 def job(system: System, base: Foundation) -> gcp.cloudrunv2.Job:
-    job, connector = system["gpu_job"], system.settings["vpc_connector"]
-    args = gcp.cloudrunv2
+    job, args = system["gpu_job"], gcp.cloudrunv2
+    chosen = system.settings
+    interfaces = [
+        args.JobTemplateTemplateVpcAccessNetworkInterfaceArgs(
+            network=chosen["vpc_network"], subnetwork=chosen["vpc_subnetwork"]
+        )
+    ]
     container = args.JobTemplateTemplateContainerArgs(
         image=job["image"],
         commands=job["command"],
@@ -43,10 +48,13 @@ def job(system: System, base: Foundation) -> gcp.cloudrunv2.Job:
         service_account=base.accounts[job["name"]].email,
         timeout=f"{job['task_timeout']}s",
         max_retries=job["max_retries"],
-        gpu_zonal_redundancy_disabled=not job["zonal_redundancy"],
+        gpu_zonal_redundancy_disabled=not job["zonal_redundancy"] if _has_gpu(job) else None,
         execution_environment="EXECUTION_ENVIRONMENT_GEN2",
-        node_selector=args.JobTemplateTemplateNodeSelectorArgs(accelerator=job["gpu"]),
-        vpc_access=args.JobTemplateTemplateVpcAccessArgs(connector=connector) if connector else None,
+        node_selector=args.JobTemplateTemplateNodeSelectorArgs(accelerator=job["gpu"]) if _has_gpu(job) else None,
+        encryption_key=system.key,
+        vpc_access=args.JobTemplateTemplateVpcAccessArgs(**_vpc(system, interfaces))
+        if _vpc(system, interfaces)
+        else None,
         containers=[container],
     )
     return gcp.cloudrunv2.Job(
@@ -60,9 +68,14 @@ def job(system: System, base: Foundation) -> gcp.cloudrunv2.Job:
 
 
 def _service(system: System, base: Foundation, region: str) -> gcp.cloudrunv2.Service:
-    service, connector = system["gpu_service"], system.settings["vpc_connector"]
-    name = service["name"]
-    args = gcp.cloudrunv2
+    service, args = system["gpu_service"], gcp.cloudrunv2
+    name, chosen = service["name"], system.settings
+    interfaces = [
+        args.ServiceTemplateVpcAccessNetworkInterfaceArgs(
+            network=chosen["vpc_network"], subnetwork=chosen["vpc_subnetwork"]
+        )
+    ]
+    gpu = args.ServiceTemplateNodeSelectorArgs(accelerator=service["gpu"]) if _has_gpu(service) else None
     return gcp.cloudrunv2.Service(
         f"{name} {region}",
         name=system.name(name),
@@ -73,17 +86,44 @@ def _service(system: System, base: Foundation, region: str) -> gcp.cloudrunv2.Se
             service_account=base.accounts[name].email,
             timeout=f"{service['timeout']}s",
             max_instance_request_concurrency=service["concurrency"],
-            gpu_zonal_redundancy_disabled=not service["zonal_redundancy"],
+            gpu_zonal_redundancy_disabled=not service["zonal_redundancy"] if _has_gpu(service) else None,
             execution_environment="EXECUTION_ENVIRONMENT_GEN2",
-            node_selector=args.ServiceTemplateNodeSelectorArgs(accelerator=service["gpu"]),
+            node_selector=gpu,
             scaling=args.ServiceTemplateScalingArgs(
                 min_instance_count=service["min_instances"], max_instance_count=service["max_instances"]
             ),
-            vpc_access=args.ServiceTemplateVpcAccessArgs(connector=connector) if connector else None,
+            encryption_key=system.key,
+            vpc_access=args.ServiceTemplateVpcAccessArgs(**_vpc(system, interfaces))
+            if _vpc(system, interfaces)
+            else None,
             containers=[_container(service, system.environment(name), system.secrets())],
         ),
+        traffics=_traffic(service["revision"]),
         opts=pulumi.ResourceOptions(depends_on=base.permissions),
     )
+
+
+def egress(system: System) -> str:
+    return str(system.settings["vpc_egress"]).upper().replace("-", "_")
+
+
+def _vpc(system: System, interfaces: list[Any]) -> dict[str, Any]:
+    """The arguments of vpc_access: the network, else the connector, else none."""
+    chosen = system.settings
+    if chosen["vpc_network"]:
+        return {"network_interfaces": interfaces, "egress": egress(system)}
+    return {"connector": chosen["vpc_connector"], "egress": egress(system)} if chosen["vpc_connector"] else {}
+
+
+def _traffic(revision: str) -> list[gcp.cloudrunv2.ServiceTrafficArgs]:
+    """All traffic to the latest revision, or to this one; then the latest is reached under its tag."""
+    args, kind = gcp.cloudrunv2.ServiceTrafficArgs, "TRAFFIC_TARGET_ALLOCATION_TYPE"
+    if not revision:
+        return [args(type=f"{kind}_LATEST", percent=100)]
+    return [
+        args(type=f"{kind}_REVISION", revision=revision, percent=100),
+        args(type=f"{kind}_LATEST", percent=0, tag="candidate"),
+    ]
 
 
 def _container(
@@ -95,7 +135,7 @@ def _container(
         image=service["image"],
         ports=args.ServiceTemplateContainerPortsArgs(container_port=port),
         resources=args.ServiceTemplateContainerResourcesArgs(
-            limits=_limits(service), cpu_idle=False, startup_cpu_boost=service["cpu_boost"]
+            limits=_limits(service), cpu_idle=service["cpu_idle"], startup_cpu_boost=service["cpu_boost"]
         ),
         envs=[
             *(args.ServiceTemplateContainerEnvArgs(name=name, value=value) for name, value in environment.items()),
@@ -123,7 +163,12 @@ def _container(
 
 
 def _limits(sized: dict[str, Any]) -> dict[str, str]:
-    return {"cpu": str(sized["cpu"]), "memory": sized["memory"], "nvidia.com/gpu": "1"}
+    limits = {"cpu": str(sized["cpu"]), "memory": sized["memory"]}
+    return limits | {"nvidia.com/gpu": "1"} if _has_gpu(sized) else limits
+
+
+def _has_gpu(sized: dict[str, Any]) -> bool:
+    return bool(sized["gpu"] != "none")
 
 
 def _times(probe: dict[str, int]) -> dict[str, Any]:

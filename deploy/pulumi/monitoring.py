@@ -21,7 +21,8 @@ def create(system: System, base: Foundation) -> None:
         body = json.dumps(bodies.dashboard(system.inventory, name))
         gcp.monitoring.Dashboard(name, dashboard_json=body, opts=after)
     _objective(system, after, known)
-    _reports(system, after)
+    if system.settings["reports"]:
+        _reports(system, after)
 
 
 def _log_metric(system: System, name: str, after: pulumi.ResourceOptions) -> gcp.logging.Metric:
@@ -95,12 +96,14 @@ def _objective(system: System, after: pulumi.ResourceOptions, metrics_known: pul
 
 def _reports(system: System, after: pulumi.ResourceOptions) -> None:
     body = bodies.dataset(system.inventory)
+    encryption = gcp.bigquery.DatasetDefaultEncryptionConfigurationArgs(kms_key_name=system.key) if system.key else None
     dataset = gcp.bigquery.Dataset(
         "logs",
         dataset_id=body["datasetReference"]["datasetId"],
         location=body["location"],
         default_partition_expiration_ms=int(body["defaultPartitionExpirationMs"]),
         delete_contents_on_destroy=not system.settings["keep_data"],
+        default_encryption_configuration=encryption,
         opts=after,
     )
     sink = gcp.logging.ProjectSink(

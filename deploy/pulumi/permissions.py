@@ -25,11 +25,11 @@ def before_services(system: System, base: Foundation) -> None:
     after = pulumi.ResourceOptions(depends_on=base.agents)
     for key, row, _ in _rows(system, "project"):
         member: pulumi.Resource = gcp.projects.IAMMember(
-            key, project=system.project, condition=_condition(row), **_grant(system, base, row), opts=after
+            key, project=system.project, condition=_condition(system, row), **_grant(system, base, row), opts=after
         )
         base.permissions.append(member)
     for key, row, name in _rows(system, "bucket"):
-        member = gcp.storage.BucketIAMMember(key, bucket=base.buckets[name].name, **_grant(system, base, row))
+        member = gcp.storage.BucketIAMMember(key, bucket=base.buckets[name], **_grant(system, base, row))
         base.permissions.append(member)
     for key, row, name in _rows(system, "secret"):
         member = gcp.secretmanager.SecretIamMember(key, secret_id=system.secrets()[name], **_grant(system, base, row))
@@ -80,5 +80,6 @@ def _grant(system: System, base: Foundation, row: Row) -> dict[str, Any]:
     return {"role": row["role"], "member": pulumi.Output.concat("serviceAccount:", base.accounts[who].email)}
 
 
-def _condition(row: Row) -> gcp.projects.IAMMemberConditionArgs | None:
-    return gcp.projects.IAMMemberConditionArgs(title="only", expression=row["only"]) if "only" in row else None
+def _condition(system: System, row: Row) -> gcp.projects.IAMMemberConditionArgs | None:
+    only = row.get("only")
+    return gcp.projects.IAMMemberConditionArgs(title=system.prefix, expression=only) if only else None

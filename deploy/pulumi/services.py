@@ -41,10 +41,10 @@ def create(system: System, base: Foundation) -> Services:
 
 def _function(system: System, base: Foundation, name: str) -> gcp.cloudfunctionsv2.Function:
     function, folder = system["functions"][name], name.replace("-", "_")
-    staged = stage.stage(folder)
+    staged, connector = stage.stage(folder), system.settings["vpc_connector"]
     source = gcp.storage.BucketObject(
         f"source of {name}",
-        bucket=base.buckets["source"].name,
+        bucket=base.buckets["source"],
         name=f"functions/{name}-{_digest(staged)}.zip",
         source=pulumi.FileArchive(str(staged)),
     )
@@ -52,7 +52,11 @@ def _function(system: System, base: Foundation, name: str) -> gcp.cloudfunctions
         name,
         name=system.name(name),
         location=system.region,
+        kms_key_name=system.key,
         build_config=gcp.cloudfunctionsv2.FunctionBuildConfigArgs(
+            worker_pool=system.settings["build_worker_pool"] or None,
+            # With a key, images must be in a registry that has it, too.
+            docker_repository=base.registry if system.key else None,
             runtime=system["runtime"],
             entry_point=folder,
             service_account=base.accounts["builder"].id,
@@ -71,7 +75,8 @@ def _function(system: System, base: Foundation, name: str) -> gcp.cloudfunctions
             min_instance_count=0,
             max_instance_count=function["max_instances"],
             ingress_settings="ALLOW_INTERNAL_ONLY" if system.settings["ingress"] == "internal" else "ALLOW_ALL",
-            vpc_connector=system.settings["vpc_connector"] or None,
+            vpc_connector=connector or None,
+            vpc_connector_egress_settings=gpu.egress(system) if connector else None,
             environment_variables=system.environment(name),
         ),
         opts=pulumi.ResourceOptions(depends_on=base.permissions),
@@ -93,6 +98,7 @@ def _workflow(system: System, base: Foundation, running: Services) -> None:
         service_account=base.accounts["workflow"].id,
         source_contents=(ROOT / workflow["source"]).read_text(encoding="utf-8"),
         call_log_level="LOG_ERRORS_ONLY",
+        crypto_key_name=system.key,
         deletion_protection=False,
         user_env_vars={
             **workflow["env"],

@@ -13,6 +13,9 @@ class System:
 
     def __init__(self) -> None:
         config = pulumi.Config("event-inference")
+        prefix = f"{config.name}:"
+        names = (key.removeprefix(prefix) for key in pulumi.runtime.config.CONFIG.get() if key.startswith(prefix))
+        inventory.check_names(name.partition("[")[0] for name in names)
         values = {name: value for name in inventory.variables() if (value := config.get(name)) is not None}
         for name, variable in inventory.variables().items():
             if name in values and isinstance(variable.get("default"), bool | list):
@@ -23,6 +26,7 @@ class System:
         self.project: str = self.settings["project_id"]
         self.region: str = self.settings["region"]
         self.prefix: str = self.settings["service_prefix"]
+        self.key: str | None = self.settings["kms_key"] or None
         self.number = gcp.organizations.get_project(project_id=self.project).number
 
     @property

@@ -2,5 +2,5 @@
 project_id    = "my-project"
 max_instances = 1
 gpu_profile   = "starter"
-budget_usd    = 20
+budget_amount = 20
 keep_data     = false

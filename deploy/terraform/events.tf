@@ -3,6 +3,7 @@ resource "google_pubsub_topic" "topic" {
   for_each                   = local.inventory.topics
   name                       = "${var.service_prefix}-${each.key}"
   message_retention_duration = "${each.value.retention_days * 86400}s"
+  kms_key_name               = local.kms_key
   depends_on                 = [google_project_service.api]
 }
 
@@ -70,7 +71,7 @@ resource "google_pubsub_subscription" "pull" {
 
 resource "google_storage_notification" "notification" {
   for_each       = local.inventory.notifications
-  bucket         = google_storage_bucket.bucket[each.value.bucket].name
+  bucket         = local.buckets[each.value.bucket]
   topic          = google_pubsub_topic.topic[each.value.topic].id
   event_types    = [each.value.event]
   payload_format = each.value.payload
@@ -82,7 +83,7 @@ resource "google_storage_notification" "notification" {
 resource "google_eventarc_trigger" "trigger" {
   for_each        = local.inventory.triggers
   name            = "${var.service_prefix}-${each.key}"
-  location        = lower(google_storage_bucket.bucket[each.value.bucket].location)
+  location        = each.value.location
   service_account = local.accounts["events"]
 
   matching_criteria {
@@ -91,7 +92,7 @@ resource "google_eventarc_trigger" "trigger" {
   }
   matching_criteria {
     attribute = "bucket"
-    value     = google_storage_bucket.bucket[each.value.bucket].name
+    value     = local.buckets[each.value.bucket]
   }
 
   destination {

@@ -1,4 +1,4 @@
-# What runs on a GPU: the service in each region, and the job for very large batches.
+# What runs on a GPU, or on CPUs with gpu_type none: the service in each region, and the job for very large batches.
 resource "google_cloud_run_v2_service" "gpu" {
   for_each            = toset(local.inventory.gpu_service.regions)
   name                = "${var.service_prefix}-${local.inventory.gpu_service.name}"
@@ -10,11 +10,15 @@ resource "google_cloud_run_v2_service" "gpu" {
     service_account                  = local.accounts[local.inventory.gpu_service.name]
     timeout                          = "${local.inventory.gpu_service.timeout}s"
     max_instance_request_concurrency = local.inventory.gpu_service.concurrency
-    gpu_zonal_redundancy_disabled    = !local.inventory.gpu_service.zonal_redundancy
+    gpu_zonal_redundancy_disabled    = local.with_gpu ? !local.inventory.gpu_service.zonal_redundancy : null
     execution_environment            = "EXECUTION_ENVIRONMENT_GEN2"
+    encryption_key                   = local.kms_key
 
-    node_selector {
-      accelerator = local.inventory.gpu_service.gpu
+    dynamic "node_selector" {
+      for_each = local.with_gpu ? [local.inventory.gpu_service.gpu] : []
+      content {
+        accelerator = node_selector.value
+      }
     }
 
     scaling {
@@ -23,9 +27,18 @@ resource "google_cloud_run_v2_service" "gpu" {
     }
 
     dynamic "vpc_access" {
-      for_each = var.vpc_connector == "" ? [] : [var.vpc_connector]
+      for_each = local.vpc
       content {
-        connector = vpc_access.value
+        connector = vpc_access.value.connector
+        egress    = local.vpc_egress
+
+        dynamic "network_interfaces" {
+          for_each = vpc_access.value.interfaces
+          content {
+            network    = network_interfaces.value.network
+            subnetwork = network_interfaces.value.subnetwork
+          }
+        }
       }
     }
 
@@ -37,13 +50,12 @@ resource "google_cloud_run_v2_service" "gpu" {
       }
 
       resources {
-        cpu_idle          = false
+        cpu_idle          = local.inventory.gpu_service.cpu_idle
         startup_cpu_boost = local.inventory.gpu_service.cpu_boost
-        limits = {
-          cpu              = tostring(local.inventory.gpu_service.cpu)
-          memory           = local.inventory.gpu_service.memory
-          "nvidia.com/gpu" = "1"
-        }
+        limits = merge(
+          { cpu = tostring(local.inventory.gpu_service.cpu), memory = local.inventory.gpu_service.memory },
+          local.with_gpu ? { "nvidia.com/gpu" = "1" } : {},
+        )
       }
 
       dynamic "env" {
@@ -89,6 +101,49 @@ resource "google_cloud_run_v2_service" "gpu" {
     }
   }
 
+  # With gpu_revision, the latest revision has no traffic and is reached under its tag.
+  dynamic "traffic" {
+    for_each = local.inventory.gpu_service.revision == "" ? [
+      { type = "LATEST", revision = null, percent = 100, tag = null },
+      ] : [
+      { type = "REVISION", revision = local.inventory.gpu_service.revision, percent = 100, tag = null },
+      { type = "LATEST", revision = null, percent = 0, tag = "candidate" },
+    ]
+    content {
+      type     = "TRAFFIC_TARGET_ALLOCATION_TYPE_${traffic.value.type}"
+      revision = traffic.value.revision
+      percent  = traffic.value.percent
+      tag      = traffic.value.tag
+    }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = (var.vpc_network == "") == (var.vpc_subnetwork == "")
+      error_message = "vpc_network and vpc_subnetwork go together: set both or neither."
+    }
+    precondition {
+      condition     = var.vpc_subnetwork == "" || local.gpu_regions == tolist([try(split("/", var.vpc_subnetwork)[3], "")])
+      error_message = "vpc_subnetwork must lie in the only GPU region; gpu_regions is ${jsonencode(local.gpu_regions)}."
+    }
+    precondition {
+      condition     = var.kms_key == "" || (try(split("/", var.kms_key)[3], "") == var.region && local.gpu_regions == tolist([var.region]))
+      error_message = "kms_key must lie in the region ${var.region}, which must be the only GPU region."
+    }
+    precondition {
+      condition     = var.gpu_revision == "" || length(local.gpu_regions) == 1
+      error_message = "gpu_revision names a revision of one region; with several gpu_regions leave it empty."
+    }
+    precondition {
+      condition     = contains(local.machine.cpus, local.gpu_cpu)
+      error_message = "gpu_cpu is ${local.gpu_cpu}; with gpu_type ${var.gpu_type} it must be one of ${jsonencode(local.machine.cpus)}."
+    }
+    precondition {
+      condition     = local.gpu_gib >= local.machine.least_gib
+      error_message = "gpu_memory is ${local.gpu_gib}Gi; with gpu_type ${var.gpu_type} it must be at least ${local.machine.least_gib}Gi."
+    }
+  }
+
   depends_on = [time_sleep.permissions]
 }
 
@@ -105,17 +160,30 @@ resource "google_cloud_run_v2_job" "gpu" {
       service_account               = local.accounts[local.inventory.gpu_job.name]
       timeout                       = "${local.inventory.gpu_job.task_timeout}s"
       max_retries                   = local.inventory.gpu_job.max_retries
-      gpu_zonal_redundancy_disabled = !local.inventory.gpu_job.zonal_redundancy
+      gpu_zonal_redundancy_disabled = local.with_gpu ? !local.inventory.gpu_job.zonal_redundancy : null
       execution_environment         = "EXECUTION_ENVIRONMENT_GEN2"
+      encryption_key                = local.kms_key
 
-      node_selector {
-        accelerator = local.inventory.gpu_job.gpu
+      dynamic "node_selector" {
+        for_each = local.with_gpu ? [local.inventory.gpu_job.gpu] : []
+        content {
+          accelerator = node_selector.value
+        }
       }
 
       dynamic "vpc_access" {
-        for_each = var.vpc_connector == "" ? [] : [var.vpc_connector]
+        for_each = local.vpc
         content {
-          connector = vpc_access.value
+          connector = vpc_access.value.connector
+          egress    = local.vpc_egress
+
+          dynamic "network_interfaces" {
+            for_each = vpc_access.value.interfaces
+            content {
+              network    = network_interfaces.value.network
+              subnetwork = network_interfaces.value.subnetwork
+            }
+          }
         }
       }
 
@@ -124,11 +192,10 @@ resource "google_cloud_run_v2_job" "gpu" {
         command = local.inventory.gpu_job.command
 
         resources {
-          limits = {
-            cpu              = tostring(local.inventory.gpu_job.cpu)
-            memory           = local.inventory.gpu_job.memory
-            "nvidia.com/gpu" = "1"
-          }
+          limits = merge(
+            { cpu = tostring(local.inventory.gpu_job.cpu), memory = local.inventory.gpu_job.memory },
+            local.with_gpu ? { "nvidia.com/gpu" = "1" } : {},
+          )
         }
 
         dynamic "env" {

@@ -5,7 +5,6 @@ min_instances      = 1
 max_instances      = 16
 gpu_cpu            = 8
 gpu_memory         = "32Gi"
-gpu_usd_per_second = 0.0003947
 preprocess_memory  = "2Gi"
 postprocess_memory = "2Gi"
 timeout_seconds    = 1800

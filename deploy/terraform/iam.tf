@@ -66,7 +66,7 @@ resource "google_project_iam_member" "binding" {
   dynamic "condition" {
     for_each = each.value.only == "" ? [] : [each.value.only]
     content {
-      title      = "only"
+      title      = var.service_prefix
       expression = condition.value
     }
   }
@@ -76,7 +76,7 @@ resource "google_project_iam_member" "binding" {
 
 resource "google_storage_bucket_iam_member" "binding" {
   for_each = { for key, row in local.bindings : key => row if row.kind == "bucket" }
-  bucket   = google_storage_bucket.bucket[each.value.name].name
+  bucket   = local.buckets[each.value.name]
   role     = each.value.role
   member   = local.members[each.value.who]
 }

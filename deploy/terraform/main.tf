@@ -4,6 +4,12 @@ locals {
   # The GPU job runs in the first region.
   gpu_regions = length(var.gpu_regions) == 0 ? [var.region] : var.gpu_regions
 
+  machine  = yamldecode(file("${local.root}/deploy/machines.yaml"))[var.gpu_type]
+  with_gpu = var.gpu_type != "none"
+  gpu_cpu  = var.gpu_cpu == 0 ? local.machine.cpu : var.gpu_cpu
+  gpu_gib  = tonumber(trimsuffix(var.gpu_memory == "" ? local.machine.memory : var.gpu_memory, "Gi"))
+  price    = local.machine.prices.gpu + local.gpu_cpu * local.machine.prices.cpu + local.gpu_gib * local.machine.prices.gib
+
   settings = {
     project_id         = var.project_id
     region             = var.region
@@ -20,19 +26,32 @@ locals {
     gpu_regions        = jsonencode(local.gpu_regions)
     gpu_region         = local.gpu_regions[0]
     gpu_type           = var.gpu_type
-    gpu_memory         = var.gpu_memory
-    gpu_cpu            = var.gpu_cpu
+    gpu_memory         = "${local.gpu_gib}Gi"
+    gpu_cpu            = local.gpu_cpu
+    gpu_required       = local.with_gpu ? "1" : "0"
+    cpu_idle           = !local.with_gpu
     gpu_concurrency    = var.gpu_concurrency
-    gpu_usd_per_second = var.gpu_usd_per_second
+    gpu_usd_per_second = var.gpu_usd_per_second == 0 ? tonumber(format("%.8f", local.price)) : var.gpu_usd_per_second
     preprocess_memory  = var.preprocess_memory
     postprocess_memory = var.postprocess_memory
     min_instances      = var.min_instances
     max_instances      = var.max_instances
     timeout_seconds    = var.timeout_seconds
+    gpu_revision       = var.gpu_revision
     sweep_schedule     = var.sweep_schedule
+    own_input          = local.own_input
+    input_bucket       = local.input_bucket
+    input_location     = var.existing_input_location == "" ? var.region : var.existing_input_location
+    soft_delete_days   = var.soft_delete_days
+    report_days        = var.report_days
     micro_batching     = var.micro_batching
     job_tasks          = var.job_tasks
 
+    input_storage_class     = var.input_storage_class
+    output_storage_class    = var.output_storage_class
+    input_delete_after      = var.input_delete_after
+    output_delete_after     = var.output_delete_after
+    noncurrent_delete_after = var.noncurrent_delete_after
     job_threshold_records   = var.job_threshold_records
     max_executions_per_hour = var.max_executions_per_hour
   }
@@ -40,13 +59,27 @@ locals {
   # Without the entries that the variables disable.
   inventory = merge(
     local.sections,
-    { for section in ["triggers", "notifications", "schedules", "secrets"] : section => {
+    { for section in ["triggers", "notifications", "schedules", "secrets", "alerts", "buckets"] : section => {
       for name, entry in local.sections[section] : name => entry if try(entry.when, true) && !try(entry.unless, false)
     } },
     { iam = [for row in local.sections.iam : row if try(row.when, true) && !try(row.unless, false)] },
   )
 
-  buckets  = { for name in keys(local.inventory.buckets) : name => "${var.project_id}-${var.service_prefix}-${name}" }
+  kms_key         = var.kms_key == "" ? null : var.kms_key
+  budget_currency = var.budget_currency == "" ? null : var.budget_currency
+  # Of the GPU service and job; functions take the connector.
+  vpc = var.vpc_network != "" ? [{ connector = null, interfaces = [{ network = var.vpc_network, subnetwork = var.vpc_subnetwork }] }] : (
+    var.vpc_connector != "" ? [{ connector = var.vpc_connector, interfaces = [] }] : []
+  )
+  vpc_egress = upper(replace(var.vpc_egress, "-", "_"))
+
+  own_input    = var.existing_input_bucket == ""
+  input_bucket = local.own_input ? "${var.project_id}-${var.service_prefix}-input" : var.existing_input_bucket
+  # The names of the created buckets, and of the existing one.
+  buckets = merge(
+    { input = local.input_bucket },
+    { for name, bucket in google_storage_bucket.bucket : name => bucket.name },
+  )
   accounts = { for name, account in google_service_account.account : name => account.email }
 }
 
@@ -71,19 +104,28 @@ resource "google_artifact_registry_repository" "images" {
   repository_id = local.inventory.registry.name
   location      = var.region
   format        = local.inventory.registry.format
+  kms_key_name  = local.kms_key
   depends_on    = [google_project_service.api]
 }
 
 resource "google_storage_bucket" "bucket" {
   for_each                    = local.inventory.buckets
-  name                        = local.buckets[each.key]
+  name                        = "${var.project_id}-${var.service_prefix}-${each.key}"
   location                    = var.region
+  storage_class               = each.value.class
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"
   force_destroy               = !(each.value.keep && var.keep_data)
 
   versioning {
     enabled = each.value.versioning
+  }
+
+  dynamic "encryption" {
+    for_each = var.kms_key == "" ? [] : [var.kms_key]
+    content {
+      default_kms_key_name = encryption.value
+    }
   }
 
   soft_delete_policy {
@@ -99,6 +141,25 @@ resource "google_storage_bucket" "bucket" {
       condition {
         age = lifecycle_rule.value
       }
+    }
+  }
+
+  dynamic "lifecycle_rule" {
+    for_each = each.value.noncurrent_after > 0 ? [each.value.noncurrent_after] : []
+    content {
+      action {
+        type = "Delete"
+      }
+      condition {
+        days_since_noncurrent_time = lifecycle_rule.value
+      }
+    }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = var.output_delete_after == 0 || (local.own_input && var.input_delete_after > 0 && var.output_delete_after >= var.input_delete_after + 7)
+      error_message = "output_delete_after is ${var.output_delete_after}: documents must be kept at least 7 days longer than uploads, or sweeps process the uploads again. Set input_delete_after to less, or output_delete_after to 0; with existing_input_bucket, only 0 is possible."
     }
   }
 
@@ -121,15 +182,15 @@ resource "google_project_iam_audit_config" "storage" {
 resource "google_billing_budget" "budget" {
   count           = var.billing_account == "" ? 0 : 1
   billing_account = var.billing_account
-  display_name    = var.service_prefix
+  display_name    = "${var.project_id} ${var.service_prefix}" # a billing account may have several projects
 
   budget_filter {
     projects = ["projects/${data.google_project.this.number}"]
   }
   amount {
     specified_amount {
-      currency_code = "USD"
-      units         = var.budget_usd
+      currency_code = local.budget_currency
+      units         = var.budget_amount
     }
   }
   dynamic "threshold_rules" {

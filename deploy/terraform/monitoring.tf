@@ -84,16 +84,25 @@ resource "google_monitoring_slo" "executions" {
 }
 
 resource "google_bigquery_dataset" "logs" {
+  count                           = var.reports ? 1 : 0
   dataset_id                      = replace("${var.service_prefix}_${local.inventory.log_sink.name}", "-", "_")
   location                        = var.region
   default_partition_expiration_ms = local.inventory.log_sink.keep_days * 86400000
   delete_contents_on_destroy      = !var.keep_data
   depends_on                      = [google_project_service.api]
+
+  dynamic "default_encryption_configuration" {
+    for_each = var.kms_key == "" ? [] : [var.kms_key]
+    content {
+      kms_key_name = default_encryption_configuration.value
+    }
+  }
 }
 
 resource "google_logging_project_sink" "logs" {
+  count                  = var.reports ? 1 : 0
   name                   = "${var.service_prefix}-${local.inventory.log_sink.name}"
-  destination            = "bigquery.googleapis.com/${google_bigquery_dataset.logs.id}"
+  destination            = "bigquery.googleapis.com/${google_bigquery_dataset.logs[0].id}"
   filter                 = local.inventory.log_sink.filter
   unique_writer_identity = true
 
@@ -103,7 +112,8 @@ resource "google_logging_project_sink" "logs" {
 }
 
 resource "google_bigquery_dataset_iam_member" "logs" {
-  dataset_id = google_bigquery_dataset.logs.dataset_id
+  count      = var.reports ? 1 : 0
+  dataset_id = google_bigquery_dataset.logs[0].dataset_id
   role       = "roles/bigquery.dataEditor"
-  member     = google_logging_project_sink.logs.writer_identity
+  member     = google_logging_project_sink.logs[0].writer_identity
 }

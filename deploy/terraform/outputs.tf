@@ -41,12 +41,12 @@ output "dead_letters" {
 }
 
 output "report" {
-  description = "Opens Looker Studio on the view of finished jobs, which deploy/monitoring/views.sql creates."
-  value = join("&", [
+  description = "Opens Looker Studio on the view of finished jobs, which deploy/monitoring/views.sql creates; empty without reports."
+  value = !var.reports ? "" : join("&", [
     "https://lookerstudio.google.com/reporting/create?ds.ds0.connector=bigQuery",
     "ds.ds0.type=TABLE",
     "ds.ds0.projectId=${var.project_id}",
-    "ds.ds0.datasetId=${google_bigquery_dataset.logs.dataset_id}",
+    "ds.ds0.datasetId=${google_bigquery_dataset.logs[0].dataset_id}",
     "ds.ds0.tableId=jobs",
   ])
 }

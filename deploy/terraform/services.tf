@@ -31,10 +31,15 @@ resource "google_cloudfunctions2_function" "function" {
   name     = "${var.service_prefix}-${each.key}"
   location = var.region
 
+  kms_key_name = local.kms_key
+
   build_config {
     runtime         = local.inventory.runtime
     entry_point     = replace(each.key, "-", "_")
     service_account = google_service_account.account["builder"].id
+    worker_pool     = var.build_worker_pool == "" ? null : var.build_worker_pool
+    # With a key, images must be in a registry that has it, too.
+    docker_repository = var.kms_key == "" ? null : "projects/${var.project_id}/locations/${var.region}/repositories/${google_artifact_registry_repository.images.repository_id}"
 
     source {
       storage_source {
@@ -54,6 +59,7 @@ resource "google_cloudfunctions2_function" "function" {
     max_instance_count               = each.value.max_instances
     ingress_settings                 = var.ingress == "internal" ? "ALLOW_INTERNAL_ONLY" : "ALLOW_ALL"
     vpc_connector                    = var.vpc_connector == "" ? null : var.vpc_connector
+    vpc_connector_egress_settings    = var.vpc_connector == "" ? null : local.vpc_egress
     environment_variables            = local.environment[each.key]
   }
 
@@ -67,6 +73,7 @@ resource "google_workflows_workflow" "pipeline" {
   service_account     = google_service_account.account["workflow"].id
   source_contents     = file("${local.root}/${local.inventory.workflow.source}")
   call_log_level      = "LOG_ERRORS_ONLY"
+  crypto_key_name     = local.kms_key
   deletion_protection = false
   user_env_vars = merge(
     local.inventory.workflow.env,

@@ -11,7 +11,7 @@ variable "project_id" {
 }
 
 variable "region" {
-  description = "Region of every resource; Cloud Run must offer the GPU there."
+  description = "Region of every resource; Cloud Run must offer the GPU there, if gpu_type names one."
   type        = string
   default     = "us-central1"
 
@@ -33,13 +33,13 @@ variable "zone" {
 }
 
 variable "service_prefix" {
-  description = "Prefix of every resource name, so that several deployments can share a project."
+  description = "Prefix of every resource name, 2 to 15 characters, so that several deployments can share a project."
   type        = string
   default     = "inference"
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{0,12}[a-z0-9]$", var.service_prefix))
-    error_message = "service_prefix must match ^[a-z][a-z0-9-]{0,12}[a-z0-9]$."
+    condition     = can(regex("^[a-z][a-z0-9-]{0,13}[a-z0-9]$", var.service_prefix))
+    error_message = "service_prefix must match ^[a-z][a-z0-9-]{0,13}[a-z0-9]$."
   }
 }
 
@@ -131,35 +131,35 @@ variable "gpu_regions" {
 }
 
 variable "gpu_type" {
-  description = "The GPU of each instance."
+  description = "The GPU of each instance; none runs the same service and job on CPUs."
   type        = string
   default     = "nvidia-l4"
 
   validation {
-    condition     = can(regex("^(nvidia-l4|nvidia-rtx-pro-6000)$", var.gpu_type))
-    error_message = "gpu_type must match ^(nvidia-l4|nvidia-rtx-pro-6000)$."
+    condition     = can(regex("^(none|nvidia-l4|nvidia-rtx-pro-6000)$", var.gpu_type))
+    error_message = "gpu_type must match ^(none|nvidia-l4|nvidia-rtx-pro-6000)$."
   }
 }
 
 variable "gpu_memory" {
-  description = "Memory of a GPU instance; an L4 needs 16Gi, an RTX PRO 6000 80Gi."
+  description = "Memory of a GPU instance; empty for what gpu_type needs: none 8Gi, an L4 16Gi, an RTX PRO 6000 80Gi."
   type        = string
-  default     = "16Gi"
+  default     = ""
 
   validation {
-    condition     = can(regex("^[1-9][0-9]*Gi$", var.gpu_memory))
-    error_message = "gpu_memory must match ^[1-9][0-9]*Gi$."
+    condition     = can(regex("^(|[1-9][0-9]*Gi)$", var.gpu_memory))
+    error_message = "gpu_memory must match ^(|[1-9][0-9]*Gi)$."
   }
 }
 
 variable "gpu_cpu" {
-  description = "CPUs of a GPU instance; an L4 needs 4, an RTX PRO 6000 20."
+  description = "CPUs of a GPU instance; 0 for what gpu_type needs: none 4, an L4 4, an RTX PRO 6000 20."
   type        = number
-  default     = 4
+  default     = 0
 
   validation {
-    condition     = can(regex("^(4|6|8|20|22|24|26|28|30|44)$", var.gpu_cpu))
-    error_message = "gpu_cpu must match ^(4|6|8|20|22|24|26|28|30|44)$."
+    condition     = can(regex("^(0|1|2|4|6|8|20|22|24|26|28|30|44)$", var.gpu_cpu))
+    error_message = "gpu_cpu must match ^(0|1|2|4|6|8|20|22|24|26|28|30|44)$."
   }
 }
 
@@ -175,13 +175,24 @@ variable "gpu_concurrency" {
 }
 
 variable "gpu_usd_per_second" {
-  description = "Price of a GPU instance per second in USD, for the cost in documents; by default an L4 with 4 CPUs and 16Gi."
+  description = "Price of a GPU instance per second in USD, for the cost in documents; 0 for that of deploy/machines.yaml."
   type        = number
-  default     = 0.0002907
+  default     = 0
 
   validation {
     condition     = can(regex("^[0-9.]+$", var.gpu_usd_per_second))
     error_message = "gpu_usd_per_second must match ^[0-9.]+$."
+  }
+}
+
+variable "gpu_revision" {
+  description = "Revision of the GPU service that keeps all traffic while a newer one is tried under the tag candidate, or after a rollback; empty for the latest."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[a-z0-9-]*$", var.gpu_revision))
+    error_message = "gpu_revision must match ^[a-z0-9-]*$."
   }
 }
 
@@ -273,6 +284,105 @@ variable "max_executions_per_hour" {
   }
 }
 
+variable "existing_input_bucket" {
+  description = "Bucket of this project to take uploads from; empty for one of the deployment's own. It is never changed or deleted, except for permissions."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|[a-z0-9][a-z0-9._-]{1,61}[a-z0-9])$", var.existing_input_bucket))
+    error_message = "existing_input_bucket must match ^(|[a-z0-9][a-z0-9._-]{1,61}[a-z0-9])$."
+  }
+}
+
+variable "existing_input_location" {
+  description = "Location of existing_input_bucket, such as us or europe-west4, where its events are received; empty for the variable region."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[a-z0-9-]*$", var.existing_input_location))
+    error_message = "existing_input_location must match ^[a-z0-9-]*$."
+  }
+}
+
+variable "input_storage_class" {
+  description = "Storage class of uploads; sweeps read them again and again, which other classes charge for."
+  type        = string
+  default     = "STANDARD"
+
+  validation {
+    condition     = can(regex("^(STANDARD|NEARLINE|COLDLINE|ARCHIVE)$", var.input_storage_class))
+    error_message = "input_storage_class must match ^(STANDARD|NEARLINE|COLDLINE|ARCHIVE)$."
+  }
+}
+
+variable "output_storage_class" {
+  description = "Storage class of documents and data."
+  type        = string
+  default     = "STANDARD"
+
+  validation {
+    condition     = can(regex("^(STANDARD|NEARLINE|COLDLINE|ARCHIVE)$", var.output_storage_class))
+    error_message = "output_storage_class must match ^(STANDARD|NEARLINE|COLDLINE|ARCHIVE)$."
+  }
+}
+
+variable "input_delete_after" {
+  description = "Days after which uploads are deleted; 0 for never."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = can(regex("^(0|[1-9][0-9]{0,4})$", var.input_delete_after))
+    error_message = "input_delete_after must match ^(0|[1-9][0-9]{0,4})$."
+  }
+}
+
+variable "output_delete_after" {
+  description = "Days after which documents and data are deleted; 0 for never, otherwise at least 7 more than input_delete_after, since an upload without a document is processed again."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = can(regex("^(0|[1-9][0-9]{0,4})$", var.output_delete_after))
+    error_message = "output_delete_after must match ^(0|[1-9][0-9]{0,4})$."
+  }
+}
+
+variable "noncurrent_delete_after" {
+  description = "Days after which overwritten or deleted versions of documents and models are deleted; 0 for never."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = can(regex("^(0|[1-9][0-9]{0,4})$", var.noncurrent_delete_after))
+    error_message = "noncurrent_delete_after must match ^(0|[1-9][0-9]{0,4})$."
+  }
+}
+
+variable "soft_delete_days" {
+  description = "Days in which deleted uploads, documents and models can be restored; 0 or 7 to 90, billed like other data."
+  type        = number
+  default     = 7
+
+  validation {
+    condition     = can(regex("^(0|[7-9]|[1-8][0-9]|90)$", var.soft_delete_days))
+    error_message = "soft_delete_days must match ^(0|[7-9]|[1-8][0-9]|90)$."
+  }
+}
+
+variable "report_days" {
+  description = "Days for which log lines of finished jobs are kept for reports in BigQuery."
+  type        = number
+  default     = 400
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,4}$", var.report_days))
+    error_message = "report_days must match ^[1-9][0-9]{0,4}$."
+  }
+}
+
 variable "ingress" {
   description = "Network access to the services: all (IAM controls calls) or internal (this project's networks, Pub/Sub, Eventarc, Workflows)."
   type        = string
@@ -292,6 +402,78 @@ variable "vpc_connector" {
   validation {
     condition     = can(regex("^(|projects/[^/]+/locations/[^/]+/connectors/[^/]+)$", var.vpc_connector))
     error_message = "vpc_connector must match ^(|projects/[^/]+/locations/[^/]+/connectors/[^/]+)$."
+  }
+}
+
+variable "vpc_network" {
+  description = "Network, projects/P/global/networks/N, to which the GPU service and job connect directly instead of by the connector; empty for none."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|projects/[^/]+/global/networks/[^/]+)$", var.vpc_network))
+    error_message = "vpc_network must match ^(|projects/[^/]+/global/networks/[^/]+)$."
+  }
+}
+
+variable "vpc_subnetwork" {
+  description = "Subnetwork of vpc_network in the region of the GPU, projects/P/regions/R/subnetworks/S; required with vpc_network."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|projects/[^/]+/regions/[^/]+/subnetworks/[^/]+)$", var.vpc_subnetwork))
+    error_message = "vpc_subnetwork must match ^(|projects/[^/]+/regions/[^/]+/subnetworks/[^/]+)$."
+  }
+}
+
+variable "vpc_egress" {
+  description = "Traffic that takes the connector or network: private-ranges-only or all-traffic."
+  type        = string
+  default     = "private-ranges-only"
+
+  validation {
+    condition     = can(regex("^(private-ranges-only|all-traffic)$", var.vpc_egress))
+    error_message = "vpc_egress must match ^(private-ranges-only|all-traffic)$."
+  }
+}
+
+variable "kms_key" {
+  description = "Key in Cloud KMS that encrypts buckets, topics, images, functions, services, workflow and reports, projects/P/locations/R/keyRings/K/cryptoKeys/C in the variable region; empty for Google's keys."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+)$", var.kms_key))
+    error_message = "kms_key must match ^(|projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+)$."
+  }
+}
+
+variable "reports" {
+  description = "Whether a log sink fills a BigQuery dataset for reports."
+  type        = bool
+  default     = true
+}
+
+variable "build_region" {
+  description = "Region in which deploy.sh builds the GPU image, where Cloud Build is restricted in the variable region; empty for that one."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|[a-z]+-[a-z]+[0-9]+)$", var.build_region))
+    error_message = "build_region must match ^(|[a-z]+-[a-z]+[0-9]+)$."
+  }
+}
+
+variable "build_worker_pool" {
+  description = "Private pool of Cloud Build for the functions, projects/P/locations/R/workerPools/W; empty for the shared one."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|projects/[^/]+/locations/[^/]+/workerPools/[^/]+)$", var.build_worker_pool))
+    error_message = "build_worker_pool must match ^(|projects/[^/]+/locations/[^/]+/workerPools/[^/]+)$."
   }
 }
 
@@ -329,14 +511,25 @@ variable "billing_account" {
   }
 }
 
-variable "budget_usd" {
+variable "budget_amount" {
   description = "Monthly budget; billing administrators get mail at 50, 90 and 100 percent."
   type        = number
   default     = 100
 
   validation {
-    condition     = can(regex("^[1-9][0-9]*$", var.budget_usd))
-    error_message = "budget_usd must match ^[1-9][0-9]*$."
+    condition     = can(regex("^[1-9][0-9]*$", var.budget_amount))
+    error_message = "budget_amount must match ^[1-9][0-9]*$."
+  }
+}
+
+variable "budget_currency" {
+  description = "Currency of budget_amount, such as EUR, which must be the billing account's; empty for that one."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|[A-Z]{3})$", var.budget_currency))
+    error_message = "budget_currency must match ^(|[A-Z]{3})$."
   }
 }
 

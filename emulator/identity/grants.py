@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from emulator.iam.policies import EVERYONE, Binding
-from emulator.identity.policy import email
+from emulator.identity.policy import email, local_accounts
 from emulator.stack.model import Bucket, Grant, Job, Service, Stack, Subscription, Trigger
 
 INVOKER = "roles/run.invoker"
@@ -13,12 +13,12 @@ def policies(stack: Stack) -> dict[str, list[Binding]]:
     """The bindings of each resource that a policy can be attached to, by full name; empty where nothing is granted."""
     bindings: dict[str, list[Binding]] = {name: [] for name in _resources(stack)}
     for grant in _grants(stack):
-        bindings[resource_name(stack, grant.resource)].append(_binding(stack, grant))
+        bindings.setdefault(resource_name(stack, grant.resource), []).append(_binding(stack, grant))
     return bindings
 
 
 def resource_name(stack: Stack, resource: str) -> str:
-    """The full name of `project`, `bucket/NAME`, `topic/NAME`, `subscription/NAME`, `service/NAME` or `job/NAME`.
+    """The full name of `project`, or of `bucket/NAME`, where other kinds are in the dictionary below.
 
     A trigger is its subscription, as in the cloud.
     """
@@ -32,6 +32,7 @@ def resource_name(stack: Stack, resource: str) -> str:
         "trigger": f"{project}/subscriptions/eventarc-{stack.location}-{name}-sub",
         "service": f"{location}/services/{name}",
         "job": f"{location}/jobs/{name}",
+        "account": f"{project}/serviceAccounts/{email(stack, name)}",
     }[kind]
 
 
@@ -44,6 +45,7 @@ def _resources(stack: Stack) -> list[str]:
         "job": stack.jobs,
     }
     resources = ["project", *(f"topic/{name}" for name in stack.topics)]
+    resources += [f"account/{name}" for name in local_accounts(stack)]
     resources += [f"{kind}/{entry.name}" for kind, entries in named.items() for entry in entries]
     return [resource_name(stack, resource) for resource in resources]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PUBSUB_EVENT = "google.cloud.pubsub.topic.v1.messagePublished"
+PROJECT_NUMBER = "123456789012"
 DEVELOPER = "developer"  # the account of the person at this machine
 
 _PLACEHOLDER = re.compile(
@@ -131,6 +132,20 @@ class WorkflowFile:
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """A message that is published to a topic whenever a cron schedule is due in its time zone."""
+
+    name: str
+    schedule: str
+    topic: str
+    message: str
+    time_zone: str = "Etc/UTC"
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+    paused: bool = False
+
+
+@dataclass(frozen=True)
 class Grant:
     """A role of an account on a resource: `project`, or `bucket/NAME` and so on; see `emulator.identity.grants`."""
 
@@ -165,6 +180,7 @@ class Stack:
     jobs: tuple[Job, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     workflows: tuple[WorkflowFile, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
     retention: Retention = Retention()
     iam: Iam | None = None
     examples: str = ""

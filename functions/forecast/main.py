@@ -20,4 +20,4 @@ SETTINGS = settings.load()
 def forecast(body: dict[str, Any]) -> dict[str, Any]:
     job = Job.parse(body)
     data = objects.read(job.object_input(), SETTINGS.max_bytes["timeseries"])
-    return answer(text.decode(data), job.parameters, SETTINGS.revision)
+    return answer(text.decode(data, strict=False), job.parameters, SETTINGS.revision)

@@ -4,6 +4,7 @@ It knows how resources are named, created, listed, changed and deleted, but not 
 what is sent.
 """
 
+import base64
 import re
 import threading
 from collections.abc import Mapping
@@ -36,6 +37,7 @@ class Google:
     enabled: set[str] = field(default_factory=set)
     changes: list[tuple[str, str, Any]] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)  # services whose new revisions fail
     refuse_after: int | None = None  # number of changes, to interrupt a deployment
     base: str = ""
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -57,6 +59,8 @@ class Google:
             return self.custom(method, api, path, verb, body)
         key = f"{api}/{path}"
         match method:
+            case "GET" if key in self.resources and query.get("alt") == "media":
+                return 200, base64.b64decode(self.resources[key]["data"])
             case "GET" if key in self.resources:
                 return 200, self.resources[key]
             case "GET" if is_collection(api, path):
@@ -99,6 +103,8 @@ class Google:
         """The answer to a request that is not about a resource with a path, or None."""
         if api == "upload":
             return 200, {}
+        if api == "tagged":
+            return self.tagged(method, path)
         if "/operations/" in path or path.startswith("v1/operations/"):
             return 200, {"name": path, "done": True, "response": {}, "metadata": {"apiVersion": "v2"}}
         if api == "cloudresourcemanager" and re.fullmatch(r"v\d/projects/[^/:]+", path):
@@ -126,6 +132,15 @@ class Google:
         if api == "run" and method == "GET" and re.fullmatch(r"v1/projects/[^/]+/locations", path):
             return 200, {"locations": [{"locationId": region} for region in ("us-central1", "europe-west4")]}
         return None
+
+    def tagged(self, method: str, path: str) -> tuple[int, Any]:
+        """The answer of a revision under its tag."""
+        name, _, route = path.partition("/")
+        if name in self.broken:
+            return 500, error(500, "The new revision does not work.")
+        if route == "predict" and method == "POST":
+            return 200, {"predictions": [{"label": "POSITIVE"}]}
+        return (200, {"status": "ok"}) if route in ("ready", "health") else (405, error(405, method))
 
     def services(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         if "generateServiceIdentity" in path:
@@ -177,14 +192,15 @@ class Google:
         if api == "run" and "/jobs/" in path:
             return self.ready("run.googleapis.com/v1", "Job", body)
         if api == "run":
-            return self.service(short, path.split("/")[1], body)
+            return self.service(short, path.split("/")[1], body, self.resources.get(key))
         if api not in ("storage", "bigquery"):
             body = {**body, "name": name} if api != "logging" else body
         if api == "storage":
             kind = {"o": "object", "notificationConfigs": "notification"}.get(path.split("/")[-2], "bucket")
             body = {**body, "metageneration": "1", "generation": "1", "kind": f"storage#{kind}"}
             if kind == "object":  # its name may be in the query only
-                body |= {"name": unquote(short), "bucket": path.split("/")[1]}
+                link = f"{self.base}/{key}?alt=media"
+                body |= {"name": unquote(short), "bucket": path.split("/")[1], "mediaLink": link}
             if kind == "notification":
                 body |= {
                     "id": short,
@@ -203,7 +219,8 @@ class Google:
             }
             body = {**body, "state": "ACTIVE", "environment": "GEN_2", "serviceConfig": config, "url": uri}
             services = f"run/regions/{region}/apis/serving.knative.dev/v1/namespaces/{path.split('/')[2]}/services"
-            self.resources[f"{services}/{short}"] = self.service(short, region, {"metadata": {"name": short}})
+            before = self.resources.get(f"{services}/{short}")
+            self.resources[f"{services}/{short}"] = self.service(short, region, function_service(short, before), before)
         if api == "eventarc" and "/triggers/" in path:
             subscription = f"projects/{path.split('/')[2]}/subscriptions/eventarc-us-central1-{short}-sub-001"
             body = {**body, "transport": {"pubsub": {"subscription": subscription, "topic": f"{name}-topic"}}}
@@ -239,13 +256,28 @@ class Google:
             "version": version,
         }
 
-    def service(self, short: str, region: str, body: Body) -> Body:
-        made = self.ready("serving.knative.dev/v1", "Service", body)
+    def service(self, short: str, region: str, body: Body, before: Body | None) -> Body:
+        """The service; another template is another revision, which has traffic as far as the service says."""
+        template = body["spec"]["template"]
+        traffic = body["spec"].get("traffic") or [{"latestRevision": True, "percent": 100}]
+        made = self.ready("serving.knative.dev/v1", "Service", {**body, "spec": {**body["spec"], "traffic": traffic}})
+        latest = before["status"]["latestReadyRevisionName"] if before else f"{short}-00000"
+        if before is None or template != before["spec"]["template"]:
+            numbered = re.search(rf"{short}-(\d+)", latest)
+            number = int(numbered[1]) if numbered else 0
+            latest = template.get("metadata", {}).get("name") or f"{short}-{number + 1:05}"
         made["status"] |= {
             "url": url(short, region),
-            "latestReadyRevisionName": f"{short}-00001",
-            "latestCreatedRevisionName": f"{short}-00001",
-            "traffic": [{"revisionName": f"{short}-00001", "percent": 100, "latestRevision": True}],
+            "latestReadyRevisionName": latest,
+            "latestCreatedRevisionName": latest,
+            "traffic": [
+                {
+                    **entry,
+                    "revisionName": latest if entry.get("latestRevision") else entry["revisionName"],
+                    **({"url": f"{self.base}/tagged/{short}"} if "tag" in entry else {}),
+                }
+                for entry in traffic
+            ],
         }
         return made
 
@@ -269,6 +301,21 @@ class Google:
             "response": resource,
             "metadata": {"build": resource},
         }
+
+
+def function_service(short: str, before: Body | None) -> Body:
+    """The service of Cloud Run that runs a function: each deployment is a revision, which has traffic as before."""
+    deployments = int(before["metadata"]["annotations"]["deployments"]) + 1 if before else 1
+    traffic = {"traffic": before["spec"]["traffic"]} if before else {}
+    container = {"image": f"function-{deployments}", "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}
+    template = {
+        "metadata": {"annotations": {"autoscaling.knative.dev/maxScale": "1"}},
+        "spec": {"containers": [container]},
+    }
+    return {
+        "metadata": {"name": short, "namespace": NUMBER, "annotations": {"deployments": str(deployments)}},
+        "spec": {"template": template, **traffic},
+    }
 
 
 def is_collection(api: str, path: str) -> bool:

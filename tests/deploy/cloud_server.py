@@ -21,6 +21,7 @@ APIS = [
     "cloudfunctions",
     "cloudresourcemanager",
     "cloudscheduler",
+    "config",
     "eventarc",
     "iam",
     "logging",
@@ -30,6 +31,7 @@ APIS = [
     "secretmanager",
     "serviceusage",
     "storage",
+    "workflowexecutions",
     "workflows",
     "cloudquotas",
 ]
@@ -56,9 +58,10 @@ def serving(google: Google) -> Iterator[dict[str, str]]:
                 status, answer = google.answer(
                     self.command, self.path, body, {name.title(): value for name, value in self.headers.items()}
                 )
-            data = json.dumps(answer).encode()
+            media = isinstance(answer, bytes)  # the content of an object
+            data = answer if media else json.dumps(answer).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", "application/octet-stream" if media else "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
@@ -86,7 +89,7 @@ def serving(google: Google) -> Iterator[dict[str, str]]:
 
 
 def uploaded(raw: bytes, content_type: str) -> Body:
-    """The resource in the first part of a multipart upload, with the size and digest of the second part."""
+    """The resource in the first part of a multipart upload, with the data of the second part, their size and digest."""
     boundary = re.search(r"boundary=[\"']?([^\"';]+)", content_type)
     assert boundary
     mark = b"--" + boundary[1].encode()
@@ -95,4 +98,4 @@ def uploaded(raw: bytes, content_type: str) -> Body:
     data = re.split(rb"\r?\n\r?\n", data, maxsplit=1)[1]
     data = re.sub(rb"\r?\n\Z", b"", data[: data.rindex(mark + b"--")])
     digest = base64.b64encode(hashlib.md5(data).digest()).decode()
-    return {**json.loads(metadata), "size": str(len(data)), "md5Hash": digest}
+    return {**json.loads(metadata), "size": str(len(data)), "md5Hash": digest, "data": base64.b64encode(data).decode()}

@@ -32,7 +32,7 @@ def shape_of(google: Google) -> shape.Shape:
                 found[f"account/{name}"] = body.get("displayName")
             case "pubsub", "topics":
                 days = int(body["messageRetentionDuration"].rstrip("s")) // shape.DAY
-                found[f"topic/{name}"] = {"retention_days": days}
+                found[f"topic/{name}"] = {"retention_days": days, "key": body.get("kmsKeyName") or ""}
             case "pubsub", "subscriptions" if not name.startswith("eventarc-"):
                 found[f"subscription/{name}"] = _subscription(body)
             case "cloudfunctions", "functions":
@@ -47,11 +47,12 @@ def shape_of(google: Google) -> shape.Shape:
                 found[f"workflow/{name}"] = {
                     "account": body["serviceAccount"].rpartition("/")[2],
                     "env": body["userEnvVars"],
+                    "key": body.get("cryptoKeyName") or "",
                 }
             case "cloudscheduler", "jobs":
                 found[f"schedule/{name}"] = _schedule(body)
             case "artifactregistry", "repositories":
-                found[f"registry/{name}"] = body["format"]
+                found[f"registry/{name}"] = [body["format"], body.get("kmsKeyName") or ""]
             case "logging", "metrics":
                 found[f"log_metric/{name}"] = shape.log_metric(body)
             case "logging", "sinks":
@@ -61,9 +62,10 @@ def shape_of(google: Google) -> shape.Shape:
             case "monitoring", "dashboards":
                 found[f"dashboard/{body['displayName']}"] = body["mosaicLayout"]
             case "monitoring", "serviceLevelObjectives":
-                found[f"slo/{name}"] = shape.slo(body)
+                found[f"slo/{path.split('/')[-3]}/{name}"] = shape.slo(body)
             case "bigquery", "datasets":
-                found[f"dataset/{name}"] = body["location"]
+                key = body.get("defaultEncryptionConfiguration", {}).get("kmsKeyName", "")
+                found[f"dataset/{name}"] = [body["location"], key]
                 for entry in body.get("access", []):
                     assert entry["userByEmail"].endswith("gcp-sa-logging.iam.gserviceaccount.com")
                     found[f"iam/dataset/{name}/{entry['role']}/log-sink"] = True
@@ -71,16 +73,14 @@ def shape_of(google: Google) -> shape.Shape:
         for entry in policy.get("bindings", []):
             for member in entry["members"]:
                 kind, name = _policy_target(key)
-                condition = entry.get("condition", {}).get("expression", "")
-                found[shape.binding(kind, name, entry["role"], member, condition)] = True
+                found[shape.binding(kind, name, entry["role"], member, entry.get("condition", {}))] = True
     return shape.plain(found)
 
 
-def image(google: Google) -> str:
-    """The image that was built for the GPU service."""
-    return next(
-        body["substitutions"]["_IMAGE"] for key, body in google.resources.items() if key.startswith("cloudbuild/")
-    )
+def image(google: Google, wheels: str = "cu126") -> str:
+    """The image that was built for the GPU service, with these wheels of PyTorch."""
+    built = [body["substitutions"] for key, body in google.resources.items() if key.startswith("cloudbuild/")]
+    return next(arguments["_IMAGE"] for arguments in built if arguments["_WHEELS"] == wheels)
 
 
 def _policy_target(key: str) -> tuple[str, str]:
@@ -108,8 +108,13 @@ def _bucket(body: dict[str, Any]) -> shape.Shape:
         "location": body["location"].lower(),
         "uniform": iam["uniformBucketLevelAccess"]["enabled"],
         "public": iam["publicAccessPrevention"],
+        "key": body.get("encryption", {}).get("defaultKmsKeyName") or "",
+        "class": body.get("storageClass", "STANDARD"),
         "versioning": body.get("versioning", {}).get("enabled", False),
-        "delete_after": rules[0]["condition"]["age"] if rules else 0,
+        "delete_after": [
+            next((rule["condition"][name] for rule in rules if name in rule["condition"]), 0)
+            for name in ("age", "daysSinceNoncurrentTime")
+        ],
         "soft_delete": int(body["softDeletePolicy"]["retentionDurationSeconds"]),
     }
 
@@ -127,6 +132,12 @@ def _function(body: dict[str, Any]) -> shape.Shape:
         "timeout": config["timeoutSeconds"],
         "instances": [config["minInstanceCount"], config["maxInstanceCount"]],
         "ingress": config["ingressSettings"],
+        "network": [config["vpcConnector"], config["vpcConnectorEgressSettings"].lower().replace("_", "-")]
+        if config.get("vpcConnector")
+        else None,
+        "pool": build.get("workerPool") or "",
+        "key": body.get("kmsKeyName") or "",
+        "registry": build.get("dockerRepository") or "",
         "env": config["environmentVariables"],
     }
 
@@ -138,19 +149,22 @@ def _service(body: dict[str, Any]) -> shape.Shape:
     return {
         "image": container["image"],
         "account": template["spec"]["serviceAccountName"],
-        "gpu": template["spec"]["nodeSelector"]["run.googleapis.com/accelerator"],
+        "gpu": _gpu(template["spec"]),
         "limits": container["resources"]["limits"],
-        "zonal_redundancy": notes["run.googleapis.com/gpu-zonal-redundancy-disabled"] != "True",
+        "zonal_redundancy": _zonal_redundancy(template["spec"], notes),
         "concurrency": template["spec"]["containerConcurrency"],
         "timeout": template["spec"]["timeoutSeconds"],
         "instances": [
             int(notes.get("autoscaling.knative.dev/minScale", 0)),
             int(notes["autoscaling.knative.dev/maxScale"]),
         ],
+        "serves": _serves(body["status"]["traffic"]),
         "cpu_boost": notes["run.googleapis.com/startup-cpu-boost"] == "True",
         "cpu_idle": notes["run.googleapis.com/cpu-throttling"] != "False",
         "port": container["ports"][0]["containerPort"],
         "ingress": body["metadata"]["annotations"]["run.googleapis.com/ingress"],
+        "network": _network(notes),
+        "key": notes.get("run.googleapis.com/encryption-key", ""),
         "env": _environment(container),
         "startup": _probe(container["startupProbe"]),
         "liveness": _probe(container["livenessProbe"]),
@@ -165,15 +179,42 @@ def _job(body: dict[str, Any]) -> shape.Shape:
         "image": container["image"],
         "command": container["command"],
         "account": task["serviceAccountName"],
-        "gpu": task["nodeSelector"]["run.googleapis.com/accelerator"],
+        "gpu": _gpu(task),
         "limits": container["resources"]["limits"],
-        "zonal_redundancy": execution["metadata"]["annotations"]["run.googleapis.com/gpu-zonal-redundancy-disabled"]
-        != "true",
+        "zonal_redundancy": _zonal_redundancy(task, execution["metadata"]["annotations"]),
         "tasks": [execution["spec"]["taskCount"], execution["spec"]["parallelism"]],
         "timeout": int(task["timeoutSeconds"]),
         "retries": task["maxRetries"],
+        "network": _network(execution["metadata"]["annotations"]),
+        "key": execution["metadata"]["annotations"].get("run.googleapis.com/encryption-key", ""),
         "env": _environment(container),
     }
+
+
+def _network(notes: dict[str, str]) -> list[str] | None:
+    """The network, or the connector, and what takes it."""
+    prefix = "run.googleapis.com"
+    egress = notes.get(f"{prefix}/vpc-access-egress", "")
+    for interface in json.loads(notes.get(f"{prefix}/network-interfaces", "[]")):
+        return [interface["network"], interface["subnetwork"], egress]
+    connector = notes.get(f"{prefix}/vpc-access-connector")
+    return [connector, egress] if connector else None
+
+
+def _serves(traffic: list[dict[str, Any]]) -> str:
+    """The revision that has all traffic."""
+    entry = next(entry for entry in traffic if entry.get("percent") == 100)
+    return "latest" if entry.get("latestRevision") else str(entry["revisionName"])
+
+
+def _gpu(spec: dict[str, Any]) -> str:
+    return str(spec.get("nodeSelector", {}).get("run.googleapis.com/accelerator", "none"))
+
+
+def _zonal_redundancy(spec: dict[str, Any], annotations: dict[str, str]) -> bool | None:
+    """Without a GPU the annotation has no meaning; gcloud leaves it where there was one."""
+    disabled = annotations.get("run.googleapis.com/gpu-zonal-redundancy-disabled")
+    return None if _gpu(spec) == "none" else str(disabled).lower() != "true"
 
 
 def _environment(container: dict[str, Any]) -> dict[str, str]:
@@ -215,6 +256,7 @@ def _subscription(body: dict[str, Any]) -> shape.Shape:
 
 def _trigger(body: dict[str, Any]) -> shape.Shape:
     return {
+        "location": body["name"].split("/")[3],
         "filters": {entry["attribute"]: entry["value"] for entry in body["eventFilters"]},
         "service": body["destination"]["cloudRun"]["service"],
         "account": body["serviceAccount"].rpartition("/")[2],

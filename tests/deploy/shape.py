@@ -9,11 +9,20 @@ from deploy.monitoring import bodies
 Shape = dict[str, Any]
 
 PROJECT = "my-project"
-PREFIX = "inference"
 REGION = "us-central1"
 IMAGE = "us-central1-docker.pkg.dev/my-project/images/gpu-service:1"  # required by all routes but gcloud
 NUMBER = "123456789"
 DAY = 86400
+# The variables that a company's policies may demand, together.
+COMPANY = {
+    "kms_key": "projects/keys/locations/us-central1/keyRings/r/cryptoKeys/k",
+    "vpc_network": "projects/my-project/global/networks/n",
+    "vpc_subnetwork": "projects/my-project/regions/us-central1/subnetworks/s",
+    "vpc_connector": "projects/my-project/locations/us-central1/connectors/c",
+    "vpc_egress": "all-traffic",
+    "ingress": "internal",
+    "build_worker_pool": "projects/my-project/locations/us-central1/workerPools/w",
+}
 
 
 def url(resource: str, region: str = REGION) -> str:
@@ -21,79 +30,120 @@ def url(resource: str, region: str = REGION) -> str:
     return f"https://{resource}-{region}.a.run.app"
 
 
-def account(name: str) -> str:
-    return f"{PREFIX}-{name}@{PROJECT}.iam.gserviceaccount.com"
+def prefix(system: inventory.Inventory) -> str:
+    return str(system["settings"]["service_prefix"])
+
+
+def account(system: inventory.Inventory, name: str) -> str:
+    return f"{prefix(system)}-{name}@{PROJECT}.iam.gserviceaccount.com"
 
 
 def expected(system: inventory.Inventory) -> Shape:
     """The shape of the inventory."""
+    key = system["settings"]["kms_key"]
     return {
         **{f"api/{name}": True for name in system["apis"]},
-        **{f"account/{account(name)}": about for name, about in system["accounts"].items()},
-        **{f"bucket/{PROJECT}-{PREFIX}-{name}": _bucket(bucket) for name, bucket in system["buckets"].items()},
+        **{f"account/{account(system, name)}": about for name, about in system["accounts"].items()},
         **{
-            f"topic/{PREFIX}-{name}": {"retention_days": topic["retention_days"]}
+            f"bucket/{PROJECT}-{prefix(system)}-{name}": _bucket(system, bucket)
+            for name, bucket in system["buckets"].items()
+        },
+        **{
+            f"topic/{prefix(system)}-{name}": {"retention_days": topic["retention_days"], "key": key}
             for name, topic in system["topics"].items()
         },
-        **{f"function/{PREFIX}-{name}": _function(system, name) for name in system["functions"]},
-        **{f"subscription/{PREFIX}-{name}": _push(push) for name, push in system["push"].items()},
-        **{f"subscription/{PREFIX}-{name}": _pull(pull) for name, pull in system["pull"].items()},
+        **{f"function/{prefix(system)}-{name}": _function(system, name) for name in system["functions"]},
+        **{f"subscription/{prefix(system)}-{name}": _push(system, push) for name, push in system["push"].items()},
+        **{f"subscription/{prefix(system)}-{name}": _pull(system, pull) for name, pull in system["pull"].items()},
         **{
-            f"notification/{PROJECT}-{PREFIX}-{entry['bucket']}/{PREFIX}-{entry['topic']}": [
+            f"notification/{_bucket_name(system, entry['bucket'])}/{prefix(system)}-{entry['topic']}": [
                 entry["event"],
                 entry["payload"],
             ]
             for entry in system["notifications"].values()
         },
-        **{f"trigger/{PREFIX}-{name}": _trigger(name, trigger) for name, trigger in system["triggers"].items()},
-        **{f"schedule/{PREFIX}-{name}": _schedule(schedule) for name, schedule in system["schedules"].items()},
+        **{
+            f"trigger/{prefix(system)}-{name}": _trigger(system, name, trigger)
+            for name, trigger in system["triggers"].items()
+        },
+        **{
+            f"schedule/{prefix(system)}-{name}": _schedule(system, schedule)
+            for name, schedule in system["schedules"].items()
+        },
         **dict.fromkeys((key for row in system["iam"] for key in _bindings(system, row)), True),
         **{
-            f"log_metric/{PREFIX}-{name}": log_metric(bodies.log_metric(system, name)) for name in system["log_metrics"]
+            f"log_metric/{prefix(system)}-{name}": log_metric(bodies.log_metric(system, name))
+            for name in system["log_metrics"]
         },
-        **{f"alert/{PREFIX}-{name}": alert(bodies.alert(system, name)) for name in system["alerts"]},
+        **{f"alert/{prefix(system)}-{name}": alert(bodies.alert(system, name)) for name in system["alerts"]},
         **{
-            f"dashboard/{PREFIX} {name}": bodies.dashboard(system, name)["mosaicLayout"]
+            f"dashboard/{prefix(system)} {name}": bodies.dashboard(system, name)["mosaicLayout"]
             for name in system["dashboards"]
         },
-        f"registry/{PREFIX}": "DOCKER",
+        f"registry/{prefix(system)}": ["DOCKER", key],
         **{
-            f"service/{region}/{PREFIX}-gpu-service": _gpu_service(system)
+            f"service/{region}/{prefix(system)}-gpu-service": _gpu_service(system)
             for region in system["gpu_service"]["regions"]
         },
-        f"job/{system['gpu_job']['region']}/{PREFIX}-gpu-job": _gpu_job(system),
-        f"workflow/{PREFIX}": _workflow(system),
-        f"slo/{system['slo']['name']}": slo(bodies.slo(system)),
-        f"log_sink/{PREFIX}-logs": log_sink(bodies.log_sink(system)),
-        f"dataset/{bodies.dataset_id(system)}": system["settings"]["region"],
-        f"iam/dataset/{bodies.dataset_id(system)}/WRITER/log-sink": True,
+        f"job/{system['gpu_job']['region']}/{prefix(system)}-gpu-job": _gpu_job(system),
+        f"workflow/{prefix(system)}": _workflow(system),
+        f"slo/{prefix(system)}/{system['slo']['name']}": slo(bodies.slo(system)),
+        **(_reports(system) if system["settings"]["reports"] else {}),
     }
 
 
-def _bucket(bucket: dict[str, Any]) -> Shape:
+def _reports(system: inventory.Inventory) -> Shape:
+    dataset = bodies.dataset_id(system)
     return {
+        f"log_sink/{prefix(system)}-logs": log_sink(bodies.log_sink(system)),
+        f"dataset/{dataset}": [system["settings"]["region"], system["settings"]["kms_key"]],
+        f"iam/dataset/{dataset}/WRITER/log-sink": True,
+    }
+
+
+def _network(system: inventory.Inventory, name: str) -> list[str] | None:
+    """The network, or the connector, and what takes it; functions have connectors only."""
+    chosen = system["settings"]
+    if chosen["vpc_network"] and name not in system["functions"]:
+        return [chosen["vpc_network"], chosen["vpc_subnetwork"], chosen["vpc_egress"]]
+    return [chosen["vpc_connector"], chosen["vpc_egress"]] if chosen["vpc_connector"] else None
+
+
+def _bucket_name(system: inventory.Inventory, name: str) -> str:
+    own = f"{PROJECT}-{prefix(system)}-{name}"
+    return str(system["settings"]["input_bucket"]) if name == "input" else own
+
+
+def _bucket(system: inventory.Inventory, bucket: dict[str, Any]) -> Shape:
+    return {
+        "key": system["settings"]["kms_key"],
         "location": "us-central1",
         "uniform": True,
         "public": "enforced",
+        "class": bucket["class"],
         "versioning": bucket["versioning"],
-        "delete_after": bucket["delete_after"],
+        "delete_after": [bucket["delete_after"], bucket["noncurrent_after"]],
         "soft_delete": bucket["soft_delete"] * DAY,
     }
 
 
 def _function(system: inventory.Inventory, name: str) -> Shape:
-    function = system["functions"][name]
+    function, chosen = system["functions"][name], system["settings"]
     return {
         "runtime": system["runtime"],
         "entry_point": name.replace("-", "_"),
-        "account": account(name),
-        "build_account": f"projects/{PROJECT}/serviceAccounts/{account('builder')}",
+        "account": account(system, name),
+        "build_account": f"projects/{PROJECT}/serviceAccounts/{account(system, 'builder')}",
         "cpu": str(function["cpu"]),
         "memory": function["memory"],
         "concurrency": function["concurrency"],
         "timeout": function["timeout"],
         "instances": [0, function["max_instances"]],
-        "ingress": "ALLOW_ALL",
+        "ingress": "ALLOW_ALL" if chosen["ingress"] == "all" else "ALLOW_INTERNAL_ONLY",
+        "network": _network(system, name),
+        "pool": chosen["build_worker_pool"],
+        "key": chosen["kms_key"],
+        "registry": f"projects/{PROJECT}/locations/{REGION}/repositories/{prefix(system)}" if chosen["kms_key"] else "",
         "env": inventory.environment(system, name),
     }
 
@@ -106,17 +156,20 @@ def _gpu_service(system: inventory.Inventory) -> Shape:
     }
     return {
         "image": service["image"],
-        "account": account("gpu-service"),
+        "account": account(system, "gpu-service"),
         "gpu": service["gpu"],
-        "limits": {"cpu": str(service["cpu"]), "memory": service["memory"], "nvidia.com/gpu": "1"},
-        "zonal_redundancy": service["zonal_redundancy"],
+        "limits": _limits(service),
+        "zonal_redundancy": None if service["gpu"] == "none" else service["zonal_redundancy"],
         "concurrency": service["concurrency"],
         "timeout": service["timeout"],
         "instances": [service["min_instances"], service["max_instances"]],
+        "serves": service["revision"] or "latest",
         "cpu_boost": service["cpu_boost"],
-        "cpu_idle": False,
+        "cpu_idle": service["gpu"] == "none",
         "port": service["port"],
         "ingress": system["settings"]["ingress"],
+        "network": _network(system, "gpu-service"),
+        "key": system["settings"]["kms_key"],
         "env": inventory.environment(system, "gpu-service") | _secrets(system),
         **probes,
     }
@@ -127,15 +180,22 @@ def _gpu_job(system: inventory.Inventory) -> Shape:
     return {
         "image": job["image"],
         "command": job["command"],
-        "account": account("gpu-job"),
+        "account": account(system, "gpu-job"),
         "gpu": job["gpu"],
-        "limits": {"cpu": str(job["cpu"]), "memory": job["memory"], "nvidia.com/gpu": "1"},
-        "zonal_redundancy": job["zonal_redundancy"],
+        "limits": _limits(job),
+        "zonal_redundancy": None if job["gpu"] == "none" else job["zonal_redundancy"],
         "tasks": [job["tasks"], job["parallelism"]],
         "timeout": job["task_timeout"],
         "retries": job["max_retries"],
+        "network": _network(system, "gpu-job"),
+        "key": system["settings"]["kms_key"],
         "env": inventory.environment(system, "gpu-job") | _secrets(system),
     }
+
+
+def _limits(sized: dict[str, Any]) -> dict[str, str]:
+    gpu = {} if sized["gpu"] == "none" else {"nvidia.com/gpu": "1"}
+    return {"cpu": str(sized["cpu"]), "memory": sized["memory"], **gpu}
 
 
 def _secrets(system: inventory.Inventory) -> dict[str, str]:
@@ -147,44 +207,45 @@ def secret_value(secret: str, version: str) -> str:
     return f"secret {secret.rpartition('/')[2]}:{version}"
 
 
-def _push(push: dict[str, Any]) -> Shape:
-    topic = f"projects/{PROJECT}/topics/{PREFIX}-{push['topic']}"
-    address = url(f"{PREFIX}-{push['service']}")
+def _push(system: inventory.Inventory, push: dict[str, Any]) -> Shape:
+    topic = f"projects/{PROJECT}/topics/{prefix(system)}-{push['topic']}"
+    address = url(f"{prefix(system)}-{push['service']}")
     return {
         "topic": topic,
         "ack": push["ack_deadline"],
         "retention": push["retention_days"] * DAY,
-        "push": {"endpoint": f"{address}/{topic}", "audience": address, "account": account("events")},
+        "push": {"endpoint": f"{address}/{topic}", "audience": address, "account": account(system, "events")},
         "backoff": push["backoff"],
-        "dead_letter": push.get("dead_letter") and f"projects/{PROJECT}/topics/{PREFIX}-{push['dead_letter']}",
+        "dead_letter": push.get("dead_letter") and f"projects/{PROJECT}/topics/{prefix(system)}-{push['dead_letter']}",
         "attempts": push.get("attempts"),
     }
 
 
-def _pull(pull: dict[str, Any]) -> Shape:
+def _pull(system: inventory.Inventory, pull: dict[str, Any]) -> Shape:
     return {
-        "topic": f"projects/{PROJECT}/topics/{PREFIX}-{pull['topic']}",
+        "topic": f"projects/{PROJECT}/topics/{prefix(system)}-{pull['topic']}",
         "ack": pull["ack_deadline"],
         "retention": pull["retention_days"] * DAY,
         "push": None,
         "backoff": pull.get("backoff"),
-        "dead_letter": pull.get("dead_letter") and f"projects/{PROJECT}/topics/{PREFIX}-{pull['dead_letter']}",
+        "dead_letter": pull.get("dead_letter") and f"projects/{PROJECT}/topics/{prefix(system)}-{pull['dead_letter']}",
         "attempts": pull.get("attempts"),
     }
 
 
-def _trigger(name: str, trigger: dict[str, Any]) -> Shape:
+def _trigger(system: inventory.Inventory, name: str, trigger: dict[str, Any]) -> Shape:
     return {
-        "filters": {"type": trigger["event"], "bucket": f"{PROJECT}-{PREFIX}-{trigger['bucket']}"},
-        "service": f"{PREFIX}-{name}",
-        "account": account("events"),
+        "filters": {"type": trigger["event"], "bucket": _bucket_name(system, trigger["bucket"])},
+        "location": trigger["location"],
+        "service": f"{prefix(system)}-{name}",
+        "account": account(system, "events"),
     }
 
 
-def _schedule(schedule: dict[str, Any]) -> Shape:
+def _schedule(system: inventory.Inventory, schedule: dict[str, Any]) -> Shape:
     return {
         "schedule": schedule["schedule"],
-        "topic": f"projects/{PROJECT}/topics/{PREFIX}-{schedule['topic']}",
+        "topic": f"projects/{PROJECT}/topics/{prefix(system)}-{schedule['topic']}",
         "message": schedule["message"],
         "zone": "Etc/UTC",
     }
@@ -192,10 +253,13 @@ def _schedule(schedule: dict[str, Any]) -> Shape:
 
 def _workflow(system: inventory.Inventory) -> Shape:
     urls = {
-        variable: ",".join(url(f"{PREFIX}-{service}", region) for region in _regions(system, f"service/{service}"))
+        variable: ",".join(
+            url(f"{prefix(system)}-{service}", region) for region in _regions(system, f"service/{service}")
+        )
         for variable, service in system["workflow"]["urls"].items()
     }
-    return {"account": account("workflow"), "env": system["workflow"]["env"] | urls}
+    key = system["settings"]["kms_key"]
+    return {"account": account(system, "workflow"), "env": system["workflow"]["env"] | urls, "key": key}
 
 
 def _regions(system: inventory.Inventory, target: str) -> list[str]:
@@ -207,23 +271,25 @@ def _bindings(system: inventory.Inventory, row: dict[str, Any]) -> list[str]:
     kind, _, name = row["target"].partition("/")
     target = {
         "project": PROJECT,
-        "bucket": f"{PROJECT}-{PREFIX}-{name}",
-        "account": account(name),
+        "bucket": _bucket_name(system, name),
+        "account": account(system, name),
         "secret": inventory.secrets(system).get(name, ""),
-        "trigger": f"eventarc-us-central1-{PREFIX}-{name}-sub-001",
-    }.get(kind, f"{PREFIX}-{name}")
+        "trigger": f"eventarc-us-central1-{prefix(system)}-{name}-sub-001",
+    }.get(kind, f"{prefix(system)}-{name}")
     targets = [target]
     if kind in ("service", "job"):
         targets = [f"{region}/{target}" for region in _regions(system, row["target"])]
     kind = "subscription" if kind == "trigger" else kind
     who = row["who"]
     agent = who.startswith("agent/")
-    member = f"service-{NUMBER}@{system['agents'][who[6:]]}" if agent else account(who)
-    return [binding(kind, each, row["role"], f"serviceAccount:{member}", row.get("only", "")) for each in targets]
+    member = f"service-{NUMBER}@{system['agents'][who[6:]]}" if agent else account(system, who)
+    condition = {"title": prefix(system), "expression": row["only"]} if "only" in row else {}
+    return [binding(kind, each, row["role"], f"serviceAccount:{member}", condition) for each in targets]
 
 
-def binding(kind: str, target: str, role: str, member: str, condition: str = "") -> str:
-    return f"iam/{kind}/{target}/{role}/{member}" + (f"/{condition}" if condition else "")
+def binding(kind: str, target: str, role: str, member: str, condition: dict[str, str]) -> str:
+    only = f"/{condition['title']}: {condition['expression']}" if condition else ""
+    return f"iam/{kind}/{target}/{role}/{member}{only}"
 
 
 def log_metric(body: Shape) -> Shape:

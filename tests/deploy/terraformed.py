@@ -25,7 +25,8 @@ class Root:
             ROOT / "deploy/terraform", self.path, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*")
         )
         shutil.copytree(ROOT / "deploy/monitoring", folder / "deploy/monitoring")
-        shutil.copy(ROOT / "deploy/inventory.yaml", folder / "deploy")
+        for name in ("inventory.yaml", "machines.yaml"):
+            shutil.copy(ROOT / "deploy" / name, folder / "deploy")
         shutil.copy(ROOT / "workflow.yaml", folder)
         for name in stage.names():
             stage.stage(name, target=folder / "build/functions")
@@ -84,8 +85,13 @@ def bucket(v: dict[str, Any]) -> tuple[str, Any]:
         "location": v["location"].lower(),
         "uniform": v["uniform_bucket_level_access"],
         "public": v["public_access_prevention"],
+        "key": one(v["encryption"])["default_kms_key_name"] if v["encryption"] else "",
+        "class": v["storage_class"],
         "versioning": one(v["versioning"])["enabled"],
-        "delete_after": one(one(rules)["condition"])["age"] if rules else 0,
+        "delete_after": [
+            next((days for rule in rules if (days := one(rule["condition"])[name])), 0)
+            for name in ("age", "days_since_noncurrent_time")
+        ],
         "soft_delete": one(v["soft_delete_policy"])["retention_duration_seconds"],
     }
 
@@ -103,6 +109,12 @@ def function(v: dict[str, Any]) -> tuple[str, Any]:
         "timeout": config["timeout_seconds"],
         "instances": [config["min_instance_count"], config["max_instance_count"]],
         "ingress": config["ingress_settings"],
+        "network": [config["vpc_connector"], config["vpc_connector_egress_settings"].lower().replace("_", "-")]
+        if config["vpc_connector"]
+        else None,
+        "pool": build["worker_pool"] or "",
+        "key": v["kms_key_name"] or "",
+        "registry": build["docker_repository"] or "",
         "env": config["environment_variables"],
     }
 
@@ -114,16 +126,19 @@ def service(v: dict[str, Any]) -> tuple[str, Any]:
     return f"service/{v['location']}/{v['name']}", {
         "image": container["image"],
         "account": template["service_account"],
-        "gpu": one(template["node_selector"])["accelerator"],
+        "gpu": gpu(template["node_selector"]),
         "limits": resources["limits"],
-        "zonal_redundancy": not template["gpu_zonal_redundancy_disabled"],
+        "zonal_redundancy": zonal_redundancy(template),
         "concurrency": template["max_instance_request_concurrency"],
         "timeout": seconds(template["timeout"]),
         "instances": [scaling["min_instance_count"], scaling["max_instance_count"]],
+        "serves": serves(v["traffic"]),
         "cpu_boost": resources["startup_cpu_boost"],
         "cpu_idle": resources["cpu_idle"],
         "port": one(container["ports"])["container_port"],
         "ingress": {"INGRESS_TRAFFIC_ALL": "all", "INGRESS_TRAFFIC_INTERNAL_ONLY": "internal"}[v["ingress"]],
+        "network": network(template["vpc_access"]),
+        "key": template["encryption_key"] or "",
         "env": environment(container),
         "startup": probe(one(container["startup_probe"])),
         "liveness": probe(one(container["liveness_probe"])),
@@ -138,14 +153,43 @@ def job(v: dict[str, Any]) -> tuple[str, Any]:
         "image": container["image"],
         "command": container["command"],
         "account": task["service_account"],
-        "gpu": one(task["node_selector"])["accelerator"],
+        "gpu": gpu(task["node_selector"]),
         "limits": one(container["resources"])["limits"],
-        "zonal_redundancy": not task["gpu_zonal_redundancy_disabled"],
+        "zonal_redundancy": zonal_redundancy(task),
         "tasks": [template["task_count"], template["parallelism"]],
         "timeout": seconds(task["timeout"]),
         "retries": task["max_retries"],
+        "network": network(task["vpc_access"]),
+        "key": task["encryption_key"] or "",
         "env": environment(container),
     }
+
+
+def network(access: list[dict[str, Any]]) -> list[str] | None:
+    """The network, or the connector, and what takes it."""
+    if not access:
+        return None
+    v = one(access)
+    egress = v["egress"].lower().replace("_", "-")
+    interfaces = [[interface["network"], interface["subnetwork"]] for interface in v["network_interfaces"]]
+    return [*(one(interfaces) if interfaces else [v["connector"]]), egress]
+
+
+def serves(traffic: list[dict[str, Any]]) -> str:
+    """The revision that has all traffic."""
+    entry = one([entry for entry in traffic if entry["percent"] == 100])
+    latest = entry["type"] == "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
+    assert latest or {"tag": "candidate", "percent": 0}.items() <= traffic[1].items()
+    return "latest" if latest else str(entry["revision"])
+
+
+def gpu(selectors: list[Any]) -> str:
+    return str(one(selectors)["accelerator"]) if selectors else "none"
+
+
+def zonal_redundancy(template: dict[str, Any]) -> bool | None:
+    disabled = template["gpu_zonal_redundancy_disabled"]
+    return None if disabled is None else not disabled
 
 
 def environment(container: dict[str, Any]) -> dict[str, str]:
@@ -191,6 +235,7 @@ def notification(v: dict[str, Any]) -> tuple[str, Any]:
 def trigger(v: dict[str, Any]) -> tuple[str, Any]:
     return f"trigger/{v['name']}", {
         "filters": {entry["attribute"]: entry["value"] for entry in v["matching_criteria"]},
+        "location": v["location"],
         "service": one(one(v["destination"])["cloud_run_service"])["service"],
         "account": v["service_account"],
     }
@@ -218,7 +263,7 @@ def alert(v: dict[str, Any]) -> tuple[str, Any]:
 
 def slo(v: dict[str, Any]) -> tuple[str, Any]:
     ratio = one(one(v["request_based_sli"])["good_total_ratio"])
-    return f"slo/{v['slo_id']}", {
+    return f"slo/{v['service']}/{v['slo_id']}", {
         "goal": v["goal"],
         "period": f"{int(v['rolling_period_days']) * shape.DAY}s",
         "good": ratio["good_service_filter"],
@@ -234,11 +279,16 @@ def dashboard(v: dict[str, Any]) -> tuple[str, Any]:
 def grant(kind: str, target: str) -> Callable[[dict[str, Any]], tuple[str, Any]]:
     def read(v: dict[str, Any]) -> tuple[str, Any]:
         conditions = v.get("condition") or []
-        only = one(conditions)["expression"] if conditions else ""
+        only = one(conditions) if conditions else {}
         where = f"{v['location']}/" if v.get("location") else ""
         return shape.binding(kind, where + v[target].rpartition("/")[2], v["role"], v["member"], only), True
 
     return read
+
+
+def dataset(v: dict[str, Any]) -> tuple[str, Any]:
+    encryption = v["default_encryption_configuration"]
+    return f"dataset/{v['dataset_id']}", [v["location"], one(encryption)["kms_key_name"] if encryption else ""]
 
 
 def dataset_grant(v: dict[str, Any]) -> tuple[str, Any]:
@@ -250,14 +300,24 @@ def dataset_grant(v: dict[str, Any]) -> tuple[str, Any]:
 READERS: dict[str, Callable[[dict[str, Any]], tuple[str, Any]]] = {
     "google_project_service": lambda v: (f"api/{v['service']}", True),
     "google_service_account": lambda v: (f"account/{v['email']}", v["display_name"]),
-    "google_artifact_registry_repository": lambda v: (f"registry/{v['repository_id']}", v["format"]),
+    "google_artifact_registry_repository": lambda v: (
+        f"registry/{v['repository_id']}",
+        [v["format"], v["kms_key_name"] or ""],
+    ),
     "google_pubsub_topic": lambda v: (
         f"topic/{v['name']}",
-        {"retention_days": seconds(v["message_retention_duration"]) // shape.DAY},
+        {
+            "retention_days": seconds(v["message_retention_duration"]) // shape.DAY,
+            "key": v["kms_key_name"] or "",
+        },
     ),
     "google_workflows_workflow": lambda v: (
         f"workflow/{v['name']}",
-        {"account": v["service_account"].rpartition("/")[2], "env": v["user_env_vars"]},
+        {
+            "account": v["service_account"].rpartition("/")[2],
+            "env": v["user_env_vars"],
+            "key": v["crypto_key_name"] or "",
+        },
     ),
     "google_logging_metric": lambda v: (
         f"log_metric/{v['name']}",
@@ -267,7 +327,7 @@ READERS: dict[str, Callable[[dict[str, Any]], tuple[str, Any]]] = {
         f"log_sink/{v['name']}",
         {"destination": v["destination"], "filter": v["filter"]},
     ),
-    "google_bigquery_dataset": lambda v: (f"dataset/{v['dataset_id']}", v["location"]),
+    "google_bigquery_dataset": dataset,
     "google_bigquery_dataset_iam_member": dataset_grant,
     "google_storage_bucket": bucket,
     "google_cloudfunctions2_function": function,

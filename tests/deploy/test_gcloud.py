@@ -8,73 +8,27 @@ import sys
 import sysconfig
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from deploy import inventory
-from tests.deploy import cloud_server, recorded, shape
+from tests.deploy import recorded, rehearsed, shape
 from tests.deploy.fresh import FreshGoogle
 from tests.deploy.new_project import NewProject
+from tests.deploy.rehearsed import Project, in_order, real_gcloud
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "deploy").glob("*/*.sh"))
 
-real_gcloud = [
-    pytest.mark.rehearsal,
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not installed: the scripts were not run"),
-]
-
 POLICY = "cloudresourcemanager/v1/projects/my-project"
-in_order = [*real_gcloud, pytest.mark.random_order(disabled=True)]
-
-
-@dataclass
-class Project:
-    """A new project in the stand-in, and the scripts that run on it."""
-
-    google: FreshGoogle
-    source: Path
-    env: dict[str, str]
-
-    def run(self, script: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        command = [str(self.source / "deploy/gcloud" / script), *arguments]
-        return subprocess.run(command, env=self.env, input=stdin, capture_output=True, text=True, timeout=900)
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    folder = tmp_path_factory.mktemp("gcloud")
-    source = folder / "source"  # a copy, so that edits between runs do not matter
-    for name in ("deploy", "functions", "gpu_service"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", ".terraform*"))
-    shutil.copy(ROOT / "workflow.yaml", source)
-    google = FreshGoogle(project=NewProject(slowness=4))  # a role takes six minutes
-    google.project.issue_tokens(folder / "token")
-    with cloud_server.serving(google) as overrides:
-        (folder / "bin").mkdir()
-        (folder / "bin/sleep").write_text(f"#!/bin/sh\nexec curl --silent '{google.base}/clock?seconds='$1\n")
-        (folder / "bin/sleep").chmod(0o755)  # passes the time of the stand-in
-        mine = {name: value for name, value in os.environ.items() if not name.startswith("CLOUDSDK_")}
-        yield Project(
-            google,
-            source,
-            {
-                **mine,
-                **overrides,
-                "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(folder / "token"),
-                "CLOUDSDK_CONFIG": str(folder),
-                "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
-                "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
-                "PROJECT_ID": "my-project",
-                "AUDIT_LOGS": "true",
-                "PYTHON": sys.executable,
-                "PATH": f"{folder}/bin:{os.environ['PATH']}",
-            },
-        )
+    with rehearsed.rehearsing(tmp_path_factory.mktemp("gcloud"), NewProject(slowness=4)) as made:
+        yield made
 
 
 class TestADeploymentFromTheFirstRunToTheEnd:
@@ -121,6 +75,7 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         run = project.run("deploy.sh")
         assert run.returncode == 0, run.stderr[-3000:]
         assert "not ready; retrying in 15 s" in run.stderr, "roles have no effect at first"
+        assert len(project.google.project.tokens) > 1, "the deployment outlives a token"
         assert project.google.unknown == []
         system = inventory.load({"project_id": "my-project", "gpu_image": recorded.image(project.google)})
         assert recorded.shape_of(project.google) == shape.plain(shape.expected(system))
@@ -163,6 +118,59 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         assert changed == {"inference-preprocess"}
         assert project.run("deploy.sh", "preprocess").returncode == 0
 
+    def test_a_revision_that_fails_gets_no_traffic(self, project: Project):
+        google, name = project.google, "inference-preprocess"
+        before = serving(google)
+        google.broken.add(name)
+        project.env["PREPROCESS_MEMORY"] = "2Gi"
+        run = project.run("deploy.sh", "preprocess")
+        assert run.returncode == 1
+        assert "GET /health answered 500" in run.stderr
+        assert f"{name}-00003 gets no traffic; {name}-00002 keeps all of it." in run.stderr
+        assert serving(google) == before
+        google.broken.clear()
+        run = project.run("deploy.sh", "preprocess")
+        del project.env["PREPROCESS_MEMORY"]
+        assert run.returncode == 0, run.stderr[-3000:]
+        assert serving(google) == {**before, f"us-central1/{name}": f"{name}-00003"}
+
+    def test_a_rollback_restores_what_served_before(self, project: Project):
+        google = project.google
+        before, shape_before = serving(google), recorded.shape_of(google)
+        project.env |= {"TIMEOUT_SECONDS": "1200", "POSTPROCESS_MEMORY": "2Gi"}
+        run = project.run("deploy.sh", "postprocess", "gpu", "job", "workflow")
+        assert run.returncode == 0, run.stderr[-3000:]
+        changed = {name for name, revision in serving(google).items() if revision != before[name]}
+        assert changed == {"us-central1/inference-postprocess", "us-central1/inference-gpu-service"}
+        run = project.run("deploy.sh", "rollback")
+        del project.env["TIMEOUT_SECONDS"], project.env["POSTPROCESS_MEMORY"]
+        assert run.returncode == 0, run.stderr[-3000:]
+        assert serving(google) == before
+        found = recorded.shape_of(google)
+        for name in ("workflow/inference", "job/us-central1/inference-gpu-job"):
+            assert found[name] == shape_before[name]
+        run = project.run("deploy.sh", "postprocess", "gpu", "job", "workflow")
+        assert run.returncode == 0, run.stderr[-3000:]
+        assert recorded.shape_of(google) == shape_before
+
+    def test_buckets_get_another_retention_and_lose_it_again(self, project: Project):
+        google, values = (
+            project.google,
+            {"INPUT_DELETE_AFTER": "30", "NONCURRENT_DELETE_AFTER": "5", "OUTPUT_STORAGE_CLASS": "NEARLINE"},
+        )
+        before = recorded.shape_of(google)
+        project.env |= values
+        run = project.run("deploy.sh", "buckets")
+        for name in values:
+            del project.env[name]
+        assert run.returncode == 0, run.stderr[-3000:]
+        system = inventory.load({"project_id": "my-project", **{name.lower(): value for name, value in values.items()}})
+        found, wanted = recorded.shape_of(google), shape.plain(shape.expected(system))
+        buckets = [f"bucket/my-project-inference-{name}" for name in system["buckets"]]
+        assert [found[name] for name in buckets] == [wanted[name] for name in buckets]
+        assert project.run("deploy.sh", "buckets").returncode == 0
+        assert recorded.shape_of(google) == before
+
     def test_another_region_gets_the_service_and_the_workflow_its_url(self, project: Project):
         project.env["GPU_REGIONS"] = "us-central1,europe-west4"
         run = project.run("deploy.sh", "gpu", "callers", "workflow")
@@ -192,10 +200,38 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         service = recorded.shape_of(google)["service/us-central1/inference-gpu-service"]
         assert service["env"].keys() & {"HF_TOKEN", "MODELS"} == {"MODELS"}
 
+    def test_without_a_gpu_the_service_and_the_job_run_on_cpus_with_another_image(self, project: Project):
+        project.env["GPU_TYPE"] = "none"
+        values = {"project_id": "my-project", "gpu_type": "none"}
+        run = project.run("deploy.sh", "image", "gpu", "job")
+        del project.env["GPU_TYPE"]
+        assert run.returncode == 0, run.stderr[-3000:]
+        system = inventory.load({**values, "gpu_image": recorded.image(project.google, wheels="cpu")})
+        wanted, found = shape.plain(shape.expected(system)), recorded.shape_of(project.google)
+        for name in ("service/us-central1/inference-gpu-service", "job/us-central1/inference-gpu-job"):
+            assert found[name] == wanted[name]
+        run = project.run("deploy.sh", "gpu", "job")
+        assert run.returncode == 0, run.stderr[-3000:]
+        system = inventory.load({"project_id": "my-project", "gpu_image": recorded.image(project.google)})
+        wanted, found = shape.plain(shape.expected(system)), recorded.shape_of(project.google)
+        for name in ("service/us-central1/inference-gpu-service", "job/us-central1/inference-gpu-job"):
+            assert found[name] == wanted[name]
+
     def test_the_doctor_finds_nothing_wrong(self, project: Project):
         run = project.run("doctor.sh", "--no-smoke")
         assert run.returncode == 0, run.stdout
         assert "MISSING" not in run.stdout
+
+    def test_the_doctor_says_that_the_alerts_notify_nobody_and_what_helps(self, project: Project):
+        alerts = inventory.load({"project_id": "my-project"})["alerts"]
+        channel = "projects/my-project/notificationChannels/1"
+        run = project.run("doctor.sh", "--no-smoke")
+        assert f"{len(alerts)} alerts notify nobody: gcloud beta monitoring channels create" in run.stdout
+        project.env["NOTIFICATION_CHANNELS"] = channel
+        deployed = project.run("deploy.sh", "monitoring")
+        del project.env["NOTIFICATION_CHANNELS"]
+        assert deployed.returncode == 0, deployed.stderr[-3000:]
+        assert "notify nobody" not in project.run("doctor.sh", "--no-smoke").stdout
 
     def test_the_doctor_reports_what_is_missing_and_its_repair(self, project: Project):
         google = project.google
@@ -261,6 +297,16 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         left = {key for key in recorded.shape_of(project.google) if not key.startswith(("api/", "iam/"))}
         assert left == set()
         assert project.google.policies[POLICY]["auditConfigs"] == []
+
+
+def serving(google: FreshGoogle) -> dict[str, str]:
+    """The revision of each service that has all traffic, by region and name."""
+    found = {}
+    for key, body in google.resources.items():
+        if "/namespaces/" in key and "/services/" in key:
+            (entry,) = [entry for entry in body["status"]["traffic"] if entry.get("percent") == 100]
+            found[f"{key.split('/')[2]}/{key.rpartition('/')[2]}"] = entry["revisionName"]
+    return found
 
 
 class TestADryRun:
@@ -364,7 +410,7 @@ class TestTheBudget:
         words = [str(ROOT / "deploy/gcloud" / command[0]), *command[1:]]
         run = subprocess.run(words, env=env, capture_output=True, text=True)
         assert run.returncode == 0, run.stderr
-        assert "--filter=displayName=inference AND budgetFilter.projects:projects/123" in run.stderr
+        assert "--filter=displayName='my-project inference' AND budgetFilter.projects:projects/123" in run.stderr
         return run.stdout
 
     def test_one_of_this_project_is_not_made_again(self, tmp_path: Path):
@@ -374,6 +420,45 @@ class TestTheBudget:
         assert "gcloud billing budgets delete billingAccounts/A/budgets/B" in self.run(
             tmp_path, "destroy.sh", "--dry-run"
         )
+
+
+def test_a_companys_keys_networks_and_pool_are_flags_of_gcloud(tmp_path: Path):
+    stub(tmp_path)
+    own = {name.upper(): value for name, value in {**shape.COMPANY, "build_region": "us-west2"}.items()}
+    env = {**os.environ, "PROJECT_ID": "my-project", "PATH": f"{tmp_path}:{os.environ['PATH']}", **own}
+    steps = ["buckets", "registry", "image", "preprocess", "gpu", "job", "messaging", "workflow"]
+    command = [str(ROOT / "deploy/gcloud/deploy.sh"), "--dry-run", *steps]
+    run = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    commands = recorded.commands(run.stdout)
+    assert recorded.unknown_flags(commands) == []
+    key, connector = shape.COMPANY["kms_key"], shape.COMPANY["vpc_connector"]
+    wanted = {
+        "storage buckets create": {f"--default-encryption-key={key}"},
+        "artifacts repositories create": {f"--kms-key={key}"},
+        "builds submit": {"--region=us-west2"},
+        "functions deploy": {
+            f"--kms-key={key}",
+            "--docker-repository=projects/my-project/locations/us-central1/repositories/inference",
+            f"--vpc-connector={connector}",
+            "--egress-settings=all",
+            f"--build-worker-pool={shape.COMPANY['build_worker_pool']}",
+            "--ingress-settings=internal-only",
+        },
+        "run deploy": {
+            f"--key={key}",
+            f"--network={shape.COMPANY['vpc_network']}",
+            f"--subnet={shape.COMPANY['vpc_subnetwork']}",
+            "--vpc-egress=all-traffic",
+            "--ingress=internal",
+        },
+        "pubsub topics create": {f"--topic-encryption-key={key}"},
+        "workflows deploy": {f"--kms-key={key}"},
+    }
+    for start, flags in wanted.items():
+        found = [set(words) for words in commands if " ".join(words).startswith(start)]
+        assert found, start
+        assert all(flags <= words for words in found), start
 
 
 def test_subscriptions_with_another_number_of_attempts_are_updated(tmp_path: Path):

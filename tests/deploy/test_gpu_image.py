@@ -12,7 +12,7 @@ import pathspec
 import pytest
 import yaml
 
-from deploy import inventory
+from deploy import inventory, machines
 
 ROOT = Path(__file__).parents[2]
 BUILD = yaml.safe_load((ROOT / "deploy/gpu-image.yaml").read_text())
@@ -89,6 +89,15 @@ def test_hadolint_finds_only_the_documented_exceptions():
     exceptions = [line for line in (ROOT / "deploy/hadolint.yaml").read_text().splitlines() if line.startswith("  -")]
     assert exceptions
     assert all(re.fullmatch(r"  - DL\d{4}  # \w.+", line) for line in exceptions)
+
+
+def test_each_gpu_type_has_wheels_that_its_driver_and_its_chip_take():
+    """PyTorch 2.13's wheels for CUDA 12.6 lack Blackwell; those for 13.0 need a newer driver than an L4's."""
+    wheels = {name: machine["wheels"] for name, machine in machines.machines().items()}
+    assert wheels == {"none": "cpu", "nvidia-l4": "cu126", "nvidia-rtx-pro-6000": "cu130"}
+    assert "ARG WHEELS=cu126" in DOCKERFILE
+    assert "https://download.pytorch.org/whl/$WHEELS" in DOCKERFILE
+    assert BUILD["substitutions"]["_WHEELS"] == "cu126"
 
 
 def test_it_does_not_run_as_root():

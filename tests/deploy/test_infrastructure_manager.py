@@ -35,6 +35,15 @@ def test_inputs_without_an_image_are_refused():
     assert "sets no gpu_image: build the image first" in run.stderr
 
 
+def test_a_misspelt_variable_is_refused(tmp_path: Path):
+    inputs = tmp_path / "inputs.tfvars"
+    inputs.write_text(f'gpu_image = "{shape.IMAGE}"\nmax_instance = 8\n')
+    env = {**os.environ, "PROJECT_ID": "my-project", "PYTHON": str(Path(sysconfig.get_path("scripts")) / "python")}
+    run = subprocess.run([SCRIPT, "--dry-run", inputs], env=env, capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "max_instance is not a variable of the deployment" in run.stderr
+
+
 def test_gcloud_knows_the_command(command: list[str]):
     assert recorded.unknown_flags([command[1:]]) == []
     assert "--tf-version-constraint==1.5.7" in command

@@ -11,11 +11,14 @@ import yaml
 
 import gpu_service.job
 import gpu_service.settings
-from deploy import inventory, stage
+from deploy import inventory, machines, stage
+from deploy.gcloud import bucket as gcloud_bucket
 from deploy.monitoring import bodies
+from gpu_service.checkpoints import device
 from messaging import collect, sweep
 from pipeline import settings as functions
 from pipeline.jobs import outcomes
+from tests.deploy import shape
 
 ROOT = Path(__file__).parents[2]
 SYSTEM = inventory.load({"project_id": "my-project"})
@@ -23,6 +26,7 @@ OWN_MODELS = inventory.load(
     {"project_id": "my-project", "models": "gs://my-models/models.json", "hub_token_secret": "hf-token"}
 )
 TOGETHER = inventory.load({"project_id": "my-project", "micro_batching": True})
+ON_CPUS = inventory.load({"project_id": "my-project", "gpu_type": "none"})
 DELIVERIES = {**SYSTEM["triggers"], **SYSTEM["push"], **SYSTEM["pull"]}
 
 
@@ -158,7 +162,8 @@ class TestOwnModels:
     def test_other_models_need_no_other_image(self):
         """The tag of the image is a digest of what it is built from."""
         script = (ROOT / "deploy/gcloud/project.sh").read_text()
-        assert re.findall(r"setting (\w+); contents", script) == ["gpu_profile"]
+        (digest,) = re.findall(r"gpu-service:\$\(\{(.*?)contents", script)
+        assert re.findall(r"setting (\w+);", digest) == ["gpu_profile", "wheels"]
 
     @pytest.mark.parametrize("value", ["models.json", "gs://bucket", "gs:///models.json", "s3://b/models.json"])
     def test_another_location_is_refused(self, value: str):
@@ -178,11 +183,11 @@ class TestMicroBatching:
                 assert chosen["off"][section].keys() == other[section].keys() - chosen[section].keys()
 
     def test_terraform_filters_every_section_with_conditional_entries(self):
-        either = [*SYSTEM["off"].items(), *TOGETHER["off"].items()]
+        systems = (SYSTEM, TOGETHER, ON_CPUS, TestAnExistingInputBucket.SYSTEM)
+        either = [entry for system in systems for entry in system["off"].items()]
         left_out = {section for section, entries in either if entries and isinstance(entries, dict | list)}
-        assert left_out == {"triggers", "notifications", "schedules", "secrets", "iam"}, (
-            "the sections that main.tf names"
-        )
+        named = re.findall(r"for section in (\[.*?\])", (ROOT / "deploy/terraform/main.tf").read_text())
+        assert left_out == {*yaml.safe_load(named[0]), "iam"}
 
     def test_waiting_uploads_can_be_collected_after_switching_off(self):
         for section in ("functions", "env", "topics", "pull", "push", "alerts"):
@@ -211,9 +216,83 @@ def collected(system: inventory.Inventory) -> str:
 
 
 def test_the_price_is_the_one_that_the_code_assumes():
-    assert (
-        inventory.variables()["gpu_usd_per_second"]["default"] == functions.Settings("a", "b", "c").gpu_usd_per_second
+    price = inventory.environment(SYSTEM, "postprocess")["GPU_USD_PER_SECOND"]
+    assert float(price) == functions.Settings("a", "b", "c").gpu_usd_per_second
+
+
+class TestMachines:
+    def values(self, **chosen: Any) -> dict[str, Any]:
+        return inventory.settings({"project_id": "my-project", **chosen})
+
+    @pytest.mark.parametrize(
+        ("chosen", "price"),
+        [
+            ({}, "0.0002907"),
+            ({"gpu_cpu": 8, "gpu_memory": "32Gi"}, "0.0003947"),
+            ({"gpu_type": "nvidia-rtx-pro-6000"}, "0.00088522"),
+            ({"gpu_type": "none"}, "0.000116"),
+            ({"gpu_type": "none", "gpu_cpu": "1", "gpu_memory": "2Gi"}, "0.000029"),
+            ({"gpu_type": "none", "gpu_usd_per_second": "0.00005"}, "0.00005"),
+        ],
     )
+    def test_the_price_of_a_second_is_that_of_gpu_cpus_and_memory(self, chosen: dict[str, Any], price: str):
+        assert self.values(**chosen)["gpu_usd_per_second"] == price
+
+    def test_every_gpu_type_is_described_and_its_own_defaults_are_allowed(self):
+        pattern = inventory.variables()["gpu_type"]["pattern"]
+        assert pattern == f"^({'|'.join(machines.machines())})$"
+        cpus = {cpu for machine in machines.machines().values() for cpu in machine["cpus"]}
+        assert inventory.variables()["gpu_cpu"]["pattern"] == f"^(0|{'|'.join(map(str, sorted(cpus)))})$"
+        for name, machine in machines.machines().items():
+            chosen = self.values(gpu_type=name)
+            assert (chosen["gpu_cpu"], chosen["gpu_memory"]) == (machine["cpu"], machine["memory"])
+
+    @pytest.mark.parametrize(
+        ("chosen", "message"),
+        [
+            ({"gpu_cpu": 2}, "gpu_cpu is 2; with gpu_type nvidia-l4 it must be one of .4, 6, 8."),
+            ({"gpu_memory": "8Gi"}, "gpu_memory is 8Gi; with gpu_type nvidia-l4 it must be at least 16Gi"),
+            ({"gpu_type": "nvidia-rtx-pro-6000", "gpu_cpu": 4}, "gpu_cpu is 4"),
+            ({"gpu_type": "none", "gpu_cpu": 20}, "gpu_cpu is 20"),
+            ({"vpc_network": "projects/p/global/networks/n"}, "vpc_network and vpc_subnetwork go together"),
+            (
+                {
+                    "vpc_network": "projects/p/global/networks/n",
+                    "vpc_subnetwork": "projects/p/regions/europe-west4/subnetworks/s",
+                },
+                "vpc_subnetwork must lie in the only GPU region",
+            ),
+            (
+                {"kms_key": "projects/p/locations/eu/keyRings/r/cryptoKeys/k"},
+                "kms_key must lie in the region us-central1",
+            ),
+            ({"gpu_regions": "us-central1,europe-west4", "gpu_revision": "r"}, "gpu_revision names a revision of one"),
+        ],
+    )
+    def test_an_instance_that_cloud_run_lacks_is_refused(self, chosen: dict[str, Any], message: str):
+        with pytest.raises(inventory.VariableError, match=message):
+            self.values(**chosen)
+
+
+class TestWithoutAGpu:
+    @pytest.mark.parametrize("name", ["gpu-service", "gpu-job"])
+    def test_the_service_and_the_job_start_on_cpus(self, name: str):
+        read = gpu_service.settings.read([], inventory.environment(ON_CPUS, name))
+        assert not read.gpu_required
+        assert device.choose(read.device, read.dtype, required=read.gpu_required).name == "cpu"
+
+    def test_cpus_are_billed_while_requests_are_handled(self):
+        assert ON_CPUS["gpu_service"]["cpu_idle"]
+        assert not SYSTEM["gpu_service"]["cpu_idle"]
+
+    def test_nothing_else_of_the_system_differs(self):
+        differing = {section for section in SYSTEM if SYSTEM[section] != ON_CPUS[section]}
+        assert differing == {"env", "gpu_service", "gpu_job", "alerts", "off", "settings"}
+        assert SYSTEM["alerts"].keys() - ON_CPUS["alerts"].keys() == {"idle-gpu"}
+
+    @pytest.mark.parametrize("quota", ["cpu", "gib"])
+    def test_everything_fits_into_a_new_projects_quotas(self, quota: str):
+        assert sum(need[quota] for name, need in needs(ON_CPUS).items() if name != "gpu-job") <= NEW_PROJECT[quota]
 
 
 def test_only_the_work_bucket_expires_and_kept_data_can_be_restored():
@@ -326,15 +405,6 @@ class TestDeliveryAttempts:
             assert int(stack["env"]["CLAIM_LEASE_SECONDS"]) < waits < 120
 
 
-def test_names_with_the_longest_prefix_fit_into_googles_limits():
-    prefix = "a" + 12 * "b" + "c"
-    longest = inventory.load({"project_id": "p" + 29 * "q", "service_prefix": prefix})
-    assert max(len(f"{prefix}-{name}") for name in longest["accounts"]) <= 30
-    assert max(len(f"{'p' * 30}-{prefix}-{name}") for name in longest["buckets"]) <= 63
-    with pytest.raises(inventory.VariableError, match="service_prefix"):
-        inventory.load({"project_id": "my-project", "service_prefix": prefix + "d"})
-
-
 class TestPermissions:
     def test_every_part_has_an_account_and_every_account_is_used(self):
         used = {row["who"] for row in SYSTEM["iam"]}
@@ -441,7 +511,120 @@ def test_the_environment_sets_switches_and_lists(capsys: pytest.CaptureFixture[s
     assert "audit_logs\x1fyes" in capsys.readouterr().out.splitlines()
 
 
+class TestRetention:
+    def bucket(self, name: str, **chosen: Any) -> dict[str, Any]:
+        system = inventory.load({"project_id": "my-project", **chosen})
+        return dict(system["buckets"][name])
+
+    def test_variables_reach_their_buckets_alone(self):
+        chosen = {"input_storage_class": "NEARLINE", "input_delete_after": "30", "output_delete_after": "90"}
+        more = {"noncurrent_delete_after": "10", "soft_delete_days": "14", "output_storage_class": "COLDLINE"}
+        system = inventory.load({"project_id": "my-project", **chosen, **more})["buckets"]
+        assert {name: bucket["delete_after"] for name, bucket in system.items() if bucket["delete_after"]} == {
+            "input": 30,
+            "work": 7,
+            "output": 90,
+        }
+        assert {name: bucket["class"] for name, bucket in system.items() if bucket["class"] != "STANDARD"} == {
+            "input": "NEARLINE",
+            "output": "COLDLINE",
+        }
+        noncurrent = {name: bucket["noncurrent_after"] for name, bucket in system.items() if bucket["versioning"]}
+        assert noncurrent == {"output": 10, "models": 10}
+        assert {bucket["soft_delete"] for bucket in system.values() if bucket["keep"]} == {14}
+        assert system["work"] == SYSTEM["buckets"]["work"]
+
+    @pytest.mark.parametrize(
+        "chosen",
+        [
+            {"output_delete_after": 30},
+            {"output_delete_after": 30, "input_delete_after": 30},
+            {"output_delete_after": "36", "input_delete_after": "30"},
+            {"output_delete_after": 30, "input_delete_after": 1, "existing_input_bucket": "my-bucket"},
+        ],
+    )
+    def test_documents_outlive_their_uploads_which_sweeps_would_process_again(self, chosen: dict[str, Any]):
+        with pytest.raises(inventory.VariableError, match="documents must be kept at least 7 days longer"):
+            self.bucket("output", **chosen)
+
+    @pytest.mark.parametrize("days", ["3", "91", "-1"])
+    def test_cloud_storage_knows_no_such_soft_delete(self, days: str):
+        with pytest.raises(inventory.VariableError, match="soft_delete_days"):
+            self.bucket("output", soft_delete_days=days)
+
+    @pytest.mark.parametrize(
+        ("name", "chosen"),
+        [("output", {}), ("output", {"noncurrent_delete_after": 5}), ("work", {}), ("input", {"soft_delete_days": 0})],
+    )
+    def test_gcloud_updates_what_differs_and_nothing_else(self, name: str, chosen: dict[str, Any], tmp_path: Path):
+        bucket, file = self.bucket(name, **chosen), tmp_path / "lifecycle.json"
+        found = {
+            "storageClass": bucket["class"],
+            "versioning": {"enabled": bucket["versioning"]},
+            "softDeletePolicy": {"retentionDurationSeconds": str(bucket["soft_delete"] * 86400)},
+            "lifecycle": {"rule": gcloud_bucket.lifecycle(bucket)},
+        }
+        assert gcloud_bucket.flags(bucket, found, file) == []
+        key = shape.COMPANY["kms_key"]
+        assert gcloud_bucket.flags(bucket, found, file, key) == [f"--default-encryption-key={key}"]
+        encrypted = {**found, "encryption": {"defaultKmsKeyName": key}}
+        assert gcloud_bucket.flags(bucket, encrypted, file) == ["--clear-default-encryption-key"]
+        for field, flag in (
+            ({"storageClass": "ARCHIVE"}, f"--default-storage-class={bucket['class']}"),
+            (
+                {"versioning": {"enabled": not bucket["versioning"]}},
+                "--versioning" if bucket["versioning"] else "--no-versioning",
+            ),
+            (
+                {"lifecycle": {"rule": ["another"]}},
+                f"--lifecycle-file={file}" if gcloud_bucket.lifecycle(bucket) else "--clear-lifecycle",
+            ),
+            (
+                {"softDeletePolicy": {"retentionDurationSeconds": "1"}},
+                f"--soft-delete-duration={bucket['soft_delete']}d" if bucket["soft_delete"] else "--clear-soft-delete",
+            ),
+        ):
+            assert gcloud_bucket.flags(bucket, {**found, **field}, file) == [flag]
+
+
+class TestAnExistingInputBucket:
+    SYSTEM = inventory.load(
+        {"project_id": "my-project", "existing_input_bucket": "uploads.example.com", "existing_input_location": "us"}
+    )
+
+    def test_it_replaces_the_deployments_own_and_is_not_created(self):
+        assert set(SYSTEM["buckets"]) - set(self.SYSTEM["buckets"]) == {"input"}
+        for name in ("on-upload", "preprocess", "gpu-service"):
+            assert inventory.environment(self.SYSTEM, name)["INPUT_BUCKET"] == "uploads.example.com"
+
+    def test_its_events_are_received_where_it_lies(self):
+        assert self.SYSTEM["triggers"]["on-upload"]["location"] == "us"
+        assert SYSTEM["triggers"]["on-upload"]["location"] == "us-central1"
+        assert "eventarc-us-inference-on-upload" in str(self.SYSTEM["alerts"]["oldest-input"])
+
+    def test_permissions_are_granted_on_it(self):
+        assert self.SYSTEM["iam"] == SYSTEM["iam"]
+
+    @pytest.mark.parametrize("name", ["gs://bucket", "Bucket", "a", "-bucket", "my_project:bucket"])
+    def test_another_name_is_refused(self, name: str):
+        with pytest.raises(inventory.VariableError, match="existing_input_bucket"):
+            inventory.load({"project_id": "my-project", "existing_input_bucket": name})
+
+
 class TestMisspeltVariables:
+    def test_those_of_a_file_are_refused_with_what_was_meant(self, tmp_path: Path):
+        file = tmp_path / "my.tfvars"
+        lines = ["# max_instance = 1", 'project_id = "a = b # {" # c', 'sources="."', "  gpu_regions = ["]
+        file.write_text("\n".join([*lines, '  "us-central1",', "]", "max_instance = 8", ""]))
+        assert inventory.assigned(file.read_text()) == ["project_id", "sources", "gpu_regions", "max_instance"]
+        with pytest.raises(inventory.VariableError, match=r"max_instance is not .*Did you mean max_instances"):
+            inventory.main(["check", str(file)])
+
+    def test_those_of_the_examples_are_accepted(self):
+        files = [*ROOT.glob("deploy/*/*.tfvars")]
+        assert len(files) >= 4
+        assert [inventory.main(["check", str(file)], {}) for file in files] == [0] * len(files)
+
     @pytest.mark.parametrize(
         ("name", "meant"),
         [

@@ -8,16 +8,21 @@ import pytest
 
 from deploy import inventory
 from deploy.monitoring import bodies
-from tests.deploy import new_project, refusals
+from tests.deploy import new_project, refusals, shape
 from tests.deploy.fresh import FreshGoogle
-from tests.deploy.shape import NUMBER, PREFIX, PROJECT, REGION, account
+from tests.deploy.shape import NUMBER, PROJECT, REGION
 
 SYSTEM = inventory.load({"project_id": PROJECT})
+PREFIX = shape.prefix(SYSTEM)
 PROJECT_SH = (Path(__file__).parents[2] / "deploy/gcloud/project.sh").read_text()
 POLICY = f"/cloudresourcemanager/v1/projects/{PROJECT}:setIamPolicy"
 FUNCTIONS = f"/cloudfunctions/v2/projects/{PROJECT}/locations/{{}}/functions"
 SERVICES = f"/run/apis/serving.knative.dev/v1/namespaces/{PROJECT}/services"
 ALERTS = f"/monitoring/v3/projects/{PROJECT}/alertPolicies"
+
+
+def account(name: str) -> str:
+    return shape.account(SYSTEM, name)
 
 
 @pytest.fixture

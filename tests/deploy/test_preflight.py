@@ -14,6 +14,7 @@ from deploy import inventory
 from deploy.preflight import __main__ as preflight
 from deploy.preflight import policies, quotas
 from deploy.preflight.findings import Finding, Level, Project
+from tests.deploy import shape
 from tests.deploy.fresh import FreshGoogle
 from tests.deploy.shape import PROJECT
 
@@ -150,6 +151,13 @@ class TestQuotas:
         finding = next(finding for finding in blocked(examine()) if finding.text.startswith("on-upload"))
         assert finding.mend.startswith("lower max_instances to 2 in deploy/inventory.yaml")
 
+    def test_tasks_of_the_job_wait_instead(self, google: FreshGoogle, examine: Examine):
+        google.project.gpus = 10
+        findings = examine(job_tasks=6)
+        assert not blocked(findings)
+        notes = [finding.text for finding in findings if finding.level == Level.NOTE]
+        assert notes[0] == "gpu-job takes up to 24 CPUs in us-central1, and the quota is 20"
+
     def test_what_fits_one_by_one_but_not_together_is_a_note(self, google: FreshGoogle, examine: Examine):
         google.project.cpus = 10
         findings = examine()
@@ -261,6 +269,19 @@ class TestPolicies:
         google.project.policies["cloudfunctions.requireVPCConnector"] = {"booleanPolicy": {"enforced": True}}
         connector = f"projects/{PROJECT}/locations/us-central1/connectors/c"
         assert not blocked(examine(ingress="internal", vpc_connector=connector))
+
+    def test_a_companys_variables_satisfy_its_policies(self, google: FreshGoogle, examine: Examine):
+        company = dict(shape.COMPANY)
+        for constraint, policy in (
+            ("run.allowedIngress", {"listPolicy": {"allowedValues": ["internal"]}}),
+            ("cloudfunctions.requireVPCConnector", {"booleanPolicy": {"enforced": True}}),
+            ("gcp.restrictNonCmekServices", {"listPolicy": {"allValues": "DENY"}}),
+            ("cloudbuild.allowedWorkerPools", {"listPolicy": {"allowedValues": [company["build_worker_pool"]]}}),
+        ):
+            google.project.policies[constraint] = policy
+        assert not blocked(examine(**company))
+        del company["vpc_connector"]
+        assert "requireVPCConnector" in only(examine(**company)).text, "functions cannot use the network itself"
 
     @pytest.mark.parametrize(
         ("entry", "region", "matches"),

@@ -131,8 +131,23 @@ def test_micro_batching_collects_the_buckets_notifications_every_minute():
     assert terraformed.shape_of(run(micro_batching="true")) == shape.plain(shape.expected(system))
 
 
-def test_own_models_and_a_token_reach_the_service_and_the_job():
+def test_own_models_a_token_and_an_existing_bucket_reach_the_service_and_the_job():
     values = {"models": "gs://my-models/models.json", "models_profile": "mine", "hub_token_secret": "hf-token"}
+    values |= {"existing_input_bucket": "uploads", "existing_input_location": "us", "output_storage_class": "NEARLINE"}
+    values |= {"noncurrent_delete_after": "30", "soft_delete_days": "14", "report_days": "90"}
+    system = inventory.load({**REQUIRED, **values})
+    assert terraformed.shape_of(run(**values)) == shape.plain(shape.expected(system))
+
+
+def test_without_a_gpu_the_same_system_runs_on_cpus_also_with_another_prefix():
+    values = {"gpu_type": "none", "service_prefix": "dev-eu", "gpu_revision": "dev-eu-gpu-service-00001"}
+    system = inventory.load({**REQUIRED, **values})
+    assert terraformed.shape_of(run(**values)) == shape.plain(shape.expected(system))
+
+
+@pytest.mark.parametrize("reports", [True, False])
+def test_a_companys_keys_networks_and_ingress_reach_everything(reports: bool):
+    values = {**shape.COMPANY, "reports": str(reports).lower()}
     system = inventory.load({**REQUIRED, **values})
     assert terraformed.shape_of(run(**values)) == shape.plain(shape.expected(system))
 
@@ -145,6 +160,11 @@ def test_options_add_their_resources():
 def test_an_invalid_value_is_refused():
     with pytest.raises(AssertionError, match="gpu_type is 'nvidia-h100'"):
         run(gpu_type="nvidia-h100")
+
+
+def test_a_misspelt_variable_is_refused():
+    with pytest.raises(AssertionError, match=r"max_instance is not .*Did you mean max_instances"):
+        run(max_instance="8")
 
 
 def test_an_image_is_required_since_the_deployments_registry_is_empty():

@@ -27,6 +27,8 @@ needs_terraform = pytest.mark.skipif(
     reason="terraform is not installed, so the root was not validated, planned or applied",
 )
 
+needs_terraform_long = [needs_terraform, pytest.mark.long]
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[terraformed.Root]:
@@ -115,7 +117,7 @@ FIRST = ["cloudresourcemanager", "serviceusage", "config", "iam", "cloudbuild", 
 class TestANewProject:
     """Applied to a project that lacks APIs, agents, roles and data, where what is made takes effect after a while."""
 
-    pytestmark = needs_terraform
+    pytestmark = needs_terraform_long
 
     @pytest.fixture
     def project(self) -> NewProject:
@@ -145,7 +147,6 @@ class TestANewProject:
         waits = inventory.load(REQUIRED)["waits"]
         assert project.now == API_DELAY + waits["agents"] + waits["permissions"], "the wait for metrics is no longer"
 
-    @pytest.mark.long
     def test_notifications_too(self, tmp_path: Path, project: NewProject):
         _, run = self.apply(tmp_path, project, "micro_batching=true")
         assert run.returncode == 0, run.stderr
@@ -158,9 +159,9 @@ class TestANewProject:
     @pytest.mark.parametrize(
         ("wait", "message"),
         [
-            pytest.param("agents", "gcp-sa-pubsub.iam.gserviceaccount.com does not exist", marks=pytest.mark.long),
+            ("agents", "gcp-sa-pubsub.iam.gserviceaccount.com does not exist"),
             ("permissions", "missing permission on the build service account"),
-            pytest.param("metrics", "Cannot find metric(s) that match type", marks=pytest.mark.long),
+            ("metrics", "Cannot find metric(s) that match type"),
         ],
     )
     def test_each_wait_is_needed(self, tmp_path: Path, project: NewProject, wait: str, message: str):
@@ -173,7 +174,6 @@ class TestANewProject:
         assert run.returncode == 1
         assert message in flat(run.stderr)
 
-    @pytest.mark.long
     def test_alerts_whose_metrics_are_validated_are_refused(self, tmp_path: Path, project: NewProject):
         def validate(path: Path) -> None:
             file = path / "monitoring.tf"
@@ -185,7 +185,6 @@ class TestANewProject:
         assert run.returncode == 1
         assert "names a metric that does not exist" in flat(run.stderr)
 
-    @pytest.mark.long
     def test_more_instances_than_the_quotas_are_refused(self, tmp_path: Path, project: NewProject):
         _, run = self.apply(tmp_path, project, "max_instances=3")
         assert run.returncode == 1
@@ -272,14 +271,68 @@ def test_micro_batching_collects_the_buckets_notifications_every_minute(root: te
 
 
 @needs_terraform
-def test_own_models_and_a_token_reach_the_service_and_the_job(root: terraformed.Root, tmp_path: Path):
+def test_own_models_a_token_and_an_existing_bucket_reach_the_service_and_the_job(
+    root: terraformed.Root, tmp_path: Path
+):
     values = {"models": "gs://my-models/models.json", "models_profile": "mine", "hub_token_secret": "hf-token"}
+    values |= {"existing_input_bucket": "uploads", "existing_input_location": "us", "output_storage_class": "NEARLINE"}
+    values |= {"noncurrent_delete_after": "30", "soft_delete_days": "14", "report_days": "90"}
     flags = [f"-var={name}={value}" for name, value in {"project_id": "my-project", **values}.items()]
     run = root.run("apply", "-auto-approve", "-input=false", *flags, f"-state={tmp_path}/s")
     assert run.returncode == 0, run.stderr
     resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
     system = inventory.load({**REQUIRED, **values})
     assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
+
+
+@needs_terraform
+def test_without_a_gpu_the_same_system_runs_on_cpus_also_with_another_prefix(root: terraformed.Root, tmp_path: Path):
+    values = {"gpu_type": "none", "service_prefix": "dev-eu", "gpu_revision": "dev-eu-gpu-service-00001"}
+    flags = [f"-var={name}={value}" for name, value in {"project_id": "my-project", **values}.items()]
+    run = root.run("apply", "-auto-approve", "-input=false", *flags, f"-state={tmp_path}/s")
+    assert run.returncode == 0, run.stderr
+    resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
+    system = inventory.load({**REQUIRED, **values})
+    assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
+
+
+@needs_terraform
+@pytest.mark.parametrize("reports", [True, False])
+def test_a_companys_keys_networks_and_ingress_reach_everything(root: terraformed.Root, tmp_path: Path, reports: bool):
+    values = {"project_id": "my-project", **shape.COMPANY, "reports": str(reports).lower()}
+    flags = [f"-var={name}={value}" for name, value in values.items()]
+    run = root.run("apply", "-auto-approve", "-input=false", *flags, f"-state={tmp_path}/s")
+    assert run.returncode == 0, run.stderr
+    resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
+    system = inventory.load({**REQUIRED, **values})
+    assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
+
+
+@needs_terraform
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            ['-var=gpu_regions=["us-central1","europe-west4"]', "-var=gpu_revision=r"],
+            "gpu_revision names a revision of one",
+        ),
+        (["-var=output_delete_after=30"], "output_delete_after is 30: documents must be kept at least 7 days longer"),
+        (["-var=vpc_network=projects/p/global/networks/n"], "vpc_network and vpc_subnetwork go together"),
+        (
+            ["-var=kms_key=projects/p/locations/eu/keyRings/r/cryptoKeys/k"],
+            "kms_key must lie in the region us-central1",
+        ),
+        (["-var=gpu_cpu=2"], "gpu_cpu is 2; with gpu_type nvidia-l4 it must be one of [4,6,8]."),
+        (
+            ["-var=gpu_type=none", "-var=gpu_memory=1Gi"],
+            "gpu_memory is 1Gi; with gpu_type none it must be at least 2Gi.",
+        ),
+    ],
+)
+def test_variables_that_contradict_each_other_are_refused(root: terraformed.Root, flags: list[str], message: str):
+    run = root.run("plan", "-input=false", "-var=project_id=my-project", *flags)
+    assert run.returncode == 1
+    assert message in " ".join(run.stderr.replace("│", "").split())
 
 
 @pytest.mark.parametrize(

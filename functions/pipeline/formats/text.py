@@ -34,6 +34,8 @@ MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
 SAMPLE_BYTES = 64 * 1024
 MAX_CONTROLS = 0.01  # of the characters; text has almost none
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffe\uffff]")
+MOSTLY = 2  # characters in UTF-8 for each stray byte; in texts of other encodings they are fewer than one in six
+ASCII = frozenset(map(chr, range(128)))
 UNASSIGNED = re.compile(r"[\U00040000-\U000dffff]")  # what UTF-16 becomes when it is read as UTF-32
 WIDE = (  # codec, bytes per code unit, offsets of zeros in most scripts, least share of zeros
     ("utf-32-le", 4, (1, 2, 3), 0.45),
@@ -45,13 +47,16 @@ STRAY = 0.3  # share of zeros below which they are stray, if the other bytes are
 NOT_IN_WORDS = re.compile(r"(?<=[^\W\d_])[¹²³¼½¾¿¡¤¦¨ª¬¯±¶¸º×÷]")  # letters of other encodings, read as cp1252
 
 
-def decode(data: bytes) -> str:
+def decode(data: bytes, *, strict: bool = True) -> str:
     """The whole input as text, without its byte order mark.
+
+    Args:
+        strict: whether stray bytes behind the first 64 KB make it undecodable, if they are no exception in UTF-8.
 
     Raises:
         RejectedError: `undecodable`.
     """
-    return _decode(data, encoding(data))
+    return _decode(data, encoding(data), strict=strict)
 
 
 def decode_head(head: bytes, *, whole: bool) -> str:
@@ -84,14 +89,25 @@ def encoding(data: bytes, *, whole: bool = True) -> str:
             return name
     sample = data[:SAMPLE_BYTES]
     whole = whole and len(sample) == len(data)
-    if b"\0" in sample:
+    if sample.count(0) > MAX_CONTROLS * len(sample):
         return _wide(sample, whole=whole)
-    for name in ("utf-8", *_legacy(sample)):
+    if _reads(sample, "utf-8", whole=whole) or _is_mostly_utf8(sample):
+        return "utf-8"
+    for name in _legacy(sample):
         if _reads(sample, name, whole=whole):
             return name
     raise RejectedError(
         "undecodable", "The content is not text, or its encoding cannot be recognised. Save it as UTF-8."
     )
+
+
+def _is_mostly_utf8(data: bytes) -> bool:
+    """Whether far more characters are encoded in UTF-8 than there are stray bytes."""
+    text = data.decode("utf-8", "replace")
+    if not _is_legible(text):
+        return False
+    strays = text.count("\ufffd")
+    return sum(map(text.count, set(text) - ASCII)) - strays >= MOSTLY * strays
 
 
 def _wide(sample: bytes, *, whole: bool) -> str:
@@ -142,13 +158,16 @@ def _is_legible(text: str) -> bool:
     return next(islice(CONTROLS.finditer(text), most, None), None) is None
 
 
-def _decode(data: bytes, name: str, *, whole: bool = True) -> str:
+def _decode(data: bytes, name: str, *, whole: bool = True, strict: bool = True) -> str:
+    decoder = codecs.getincrementaldecoder(name)
     try:
-        text = codecs.getincrementaldecoder(name)().decode(data, final=whole)
+        text = decoder().decode(data, final=whole)
     except UnicodeError as error:
-        raise RejectedError(
-            "undecodable", f"The content begins as {name} text but cannot be decoded to its end."
-        ) from error
+        if strict and not (name == "utf-8" and _is_mostly_utf8(data)):
+            raise RejectedError(
+                "undecodable", f"The content begins as {name} text but cannot be decoded to its end."
+            ) from error
+        text = decoder(ERRORS).decode(data, final=whole)
     if not _is_legible(text):
         raise RejectedError("undecodable", "The content has control characters: it is binary, or damaged text.")
     return text

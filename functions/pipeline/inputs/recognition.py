@@ -10,6 +10,7 @@ from pipeline.jobs.job import Input
 from pipeline.tabular import dates, selection, sniffer
 from pipeline.tabular.request import ANYTHING, KINDS, Request
 from pipeline.tabular.selection import Choice
+from pipeline.tabular.table import Table
 
 WORDS = {"image": "an image", "text": "text", "csv": "CSV", "json": "JSON", "other": "another format"}
 MARKUP = re.compile(r"\s*<(?:\?xml|!doctype|html|svg)\b", re.IGNORECASE)
@@ -38,7 +39,7 @@ def sniff(head: bytes, *, whole: bool, name: str, content_type: str | None, requ
     text = _text(head, promised, whole=whole)
     if not text.strip():
         raise RejectedError("empty", "The input contains only white space.")
-    lines = whole and media_types.lines(name, content_type)
+    lines = media_types.lines(name, content_type)
     if request.kind is not None:
         return _requested(text, request.kind, request, whole=whole, lines=lines)
     if contradicted := promised & {"image", "other"}:
@@ -97,8 +98,8 @@ def _text(head: bytes, promised: frozenset[str], *, whole: bool) -> str:
 
 
 def _json(text: str, promised: frozenset[str], *, whole: bool, lines: bool) -> str | None:
-    shape = json_text.shape(text, whole=whole)
-    if shape == "other" and lines and text.lstrip().startswith("{"):
+    shape = json_text.shape(text, whole=whole, declared=lines)
+    if shape == "other" and lines and whole and text.lstrip().startswith("{"):
         shape = "records"  # a single JSON line is also a JSON document
     if shape in ("manifest", "records"):
         if "csv" in promised:
@@ -153,7 +154,7 @@ def _table(text: str, promised: frozenset[str], request: Request, *, whole: bool
     raise _mismatch(frozenset(("csv",)), "text without columns")
 
 
-def _is_evident(table: sniffer.Table, choice: Choice) -> bool:
+def _is_evident(table: Table, choice: Choice) -> bool:
     """Whether text that is not declared as CSV is certainly a table; prose has commas too."""
     if choice.kind == "timeseries" and choice.is_readable:
         return True

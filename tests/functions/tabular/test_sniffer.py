@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import RejectedError
 from pipeline.tabular import numbers, sniffer
+from pipeline.tabular.table import Table
 from tests.functions.tabular.test_reader import cells
 
 SERIES = "date,value\n2024-01-01,1\n2024-01-02,2\n2024-01-03,5\n"
@@ -227,7 +228,7 @@ def test_decimal_convention_of_a_column(cells, preferred, convention):
     assert (result and (result.decimal, result.certain)) == convention
 
 
-def sniff_or_code(text: str, complete: bool = True) -> sniffer.Table | str:
+def sniff_or_code(text: str, complete: bool = True) -> Table | str:
     try:
         return sniffer.sniff(text, complete)
     except RejectedError as error:

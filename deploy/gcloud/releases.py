@@ -1,0 +1,89 @@
+"""Releases: which revisions served together, so that a rollback restores all of them.
+
+python deploy/gcloud/releases.py describe FOLDER NAME…     the release of these services, from what gcloud described
+python deploy/gcloud/releases.py changed NOW NEWEST        exits with 0 if two releases differ
+python deploy/gcloud/releases.py previous NOW FOLDER       the file of the release before the one that serves now
+python deploy/gcloud/releases.py services NOW PREVIOUS     lines of name, region and revision to give traffic to
+python deploy/gcloud/releases.py workflow|job NOW PREVIOUS what to deploy again as JSON; exits with 1 if nothing differs
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+Release = dict[str, Any]
+
+
+def read(path: str | Path) -> Release:
+    release: Release = json.loads(Path(path).read_text(encoding="utf-8"))
+    return release
+
+
+def describe(folder: Path, names: list[str]) -> Release:
+    """The release of a folder with `services.REGION.json`, `workflow.json` and `job.json`, as far as they exist."""
+    release: Release = {"services": {}, "workflow": None, "job": None}
+    for path in sorted(folder.glob("services.*.json")):
+        region = path.name.split(".")[1]
+        for service in json.loads(path.read_text(encoding="utf-8")):
+            if service["metadata"]["name"] in names:
+                release["services"][f"{service['metadata']['name']} {region}"] = serving(service)
+    if (path := folder / "workflow.json").exists():
+        workflow = read(path)
+        source = workflow["sourceContents"].rstrip("\n")
+        release["workflow"] = {"source": source, "env": workflow.get("userEnvVars", {})}
+    if (path := folder / "job.json").exists():
+        job = read(path)
+        labels = job["metadata"].get("labels", {})
+        release["job"] = {
+            "apiVersion": job["apiVersion"],
+            "kind": job["kind"],
+            "metadata": {"name": job["metadata"]["name"], "labels": labels},
+            "spec": job["spec"],
+        }
+    return release
+
+
+def serving(service: dict[str, Any]) -> str:
+    """The revision with the most traffic."""
+    traffic = service["status"]["traffic"]
+    return str(max(traffic, key=lambda entry: entry.get("percent", 0))["revisionName"])
+
+
+def previous(now: Release, releases: list[Release]) -> int | None:
+    """The index of the release before the one that serves now; of the newest one, if that was not recorded."""
+    same = [index for index, release in enumerate(releases) if release == now]
+    index = (same[-1] if same else len(releases)) - 1
+    return index if index >= 0 else None
+
+
+def main(arguments: list[str]) -> int:
+    match arguments:
+        case ["describe", folder, *names]:
+            print(json.dumps(describe(Path(folder), names), indent=2))
+        case ["changed", now, newest]:
+            return int(read(now) == read(newest))
+        case ["previous", now, folder]:
+            paths = sorted(Path(folder).glob("*.json"))
+            index = previous(read(now), [read(path) for path in paths])
+            if index is None:
+                return 1
+            print(paths[index])
+        case ["services", now, before]:
+            current = read(now)["services"]
+            for key, revision in read(before)["services"].items():
+                if current.get(key, revision) != revision:
+                    print(key, revision)
+        case ["workflow" | "job" as part, now, before]:
+            wanted = read(before)[part]
+            if wanted is None or wanted == read(now)[part]:
+                return 1
+            print(json.dumps(wanted))
+        case _:
+            print(__doc__, file=sys.stderr)
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
