@@ -37,6 +37,7 @@ KINDS = {
     "hashtags": ("text\n#lovely\n#awful\n", "table"),
     "hashtags below a comment": ("# exported\n\ntext\n#lovely\n#awful\n", "table"),
     "texts with commas below a comment": ("# exported\ntext\nI liked it, a lot\nNot good, not bad, dull\n", "table"),
+    "a note below": (SERIES + "Source: the office\n", "timeseries"),
     "images alone": ("gs://b/one.png\ngs://b/two.png\n", "table"),
     "title": ("Report of the year\n\n" + SERIES, "timeseries"),
     "trailing delimiters": ("date,value\n2024-01-01,1,\n2024-01-02,2,\n2024-01-03,2,\n", "timeseries"),
