@@ -7,7 +7,7 @@ import functions_framework
 from forecasting.answer import answer
 from pipeline import http, logs, settings
 from pipeline.formats import text
-from pipeline.inputs import objects
+from pipeline.inputs import objects, recognition
 from pipeline.jobs.job import Job
 
 logs.setup()
@@ -19,5 +19,6 @@ SETTINGS = settings.load()
 @http.endpoint
 def forecast(body: dict[str, Any]) -> dict[str, Any]:
     job = Job.parse(body)
-    data = objects.read(job.object_input(), SETTINGS.max_bytes["timeseries"])
-    return answer(text.decode(data), job.parameters, SETTINGS.revision)
+    source = job.object_input()
+    data = objects.read(source, SETTINGS.max_bytes["timeseries"])
+    return answer(text.decode(data, recognition.charset(source)), job.parameters, SETTINGS.revision)

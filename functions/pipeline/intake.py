@@ -128,6 +128,8 @@ def _route(settings: Settings, job: Job, upload: Upload) -> Job:
     head = objects.head(source)
     kind = recognition.kind(source, head)
     objects.check_size(source, settings.max_bytes[kind], kind)
+    if kind != "image":
+        job = replace(job, input=replace(source, encoding=recognition.guessed_encoding(source, head)))
     routed = sidecars.apply(replace(job, kind=kind, model=model, parameters=requested))
     parameters.check_kind(kind, routed.model, routed.parameters)
     return routed

@@ -4,9 +4,13 @@ The functions have these rules too (pipeline/formats/text.py), in code of their 
 """
 
 import codecs
+import itertools
 import re
 from collections.abc import Iterator
+from email.message import Message
 from itertools import islice
+
+from gpu_service.inputs import charsets
 
 BYTE_ORDER_MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -27,23 +31,33 @@ WIDE = (  # codec, bytes of a code unit, offsets of its zero bytes in most scrip
 )
 IN_PLACE = 0.95  # share of the zero bytes that must be at those offsets
 STRAY = 0.3  # share of zero bytes below which they are stray, if the other bytes are a text in UTF-8
-MAX_ACCENTED = 0.2  # of the letters, in the languages that cp1252 is for
-NOT_IN_WORDS = re.compile(r"(?<=[^\W\d_])[¹²³¼½¾¿¡¤¦¨ª¬¯±¶¸º×÷]")  # how cp1252 shows letters of other encodings
 
 
-def decode(data: bytes) -> str | None:
-    """The text without its byte order mark; None when `data` is not text."""
-    codec = _codec(data)
+def decode(data: bytes, content_type: str | None = None) -> str | None:
+    """The text without its byte order mark, in the charset of the content type if it is text in that.
+
+    None when `data` is not text.
+    """
+    codec = _codec(data, _charset(content_type))
     return None if codec is None else _decoded(data, codec, is_whole=True)
 
 
-def _codec(data: bytes) -> str | None:
+def _charset(content_type: str | None) -> str | None:
+    parameters = Message()
+    parameters["Content-Type"] = content_type or ""
+    return charsets.declared(parameters.get_content_charset())
+
+
+def _codec(data: bytes, declared: str | None) -> str | None:
     for mark, codec in BYTE_ORDER_MARKS:
         if data.startswith(mark):
             return codec
     sample = data[:SAMPLE_BYTES]
     is_whole = len(sample) == len(data)
-    candidates = _wide(sample, is_whole=is_whole) if b"\0" in sample else _narrow(sample)
+    candidates = itertools.chain(
+        charsets.readings(declared) if declared else (),
+        _wide(sample, is_whole=is_whole) if b"\0" in sample else _narrow(sample, is_whole=is_whole),
+    )
     return next((codec for codec in candidates if _decoded(sample, codec, is_whole=is_whole) is not None), None)
 
 
@@ -58,29 +72,15 @@ def _wide(sample: bytes, *, is_whole: bool) -> Iterator[str]:
             yield codec
 
 
-def _narrow(sample: bytes) -> Iterator[str]:
-    """UTF-8; else cp1252, which most old Western texts are in, or the best guess among other encodings."""
+def _narrow(sample: bytes, *, is_whole: bool) -> Iterator[str]:
+    """ISO-2022 where escape sequences show it, then UTF-8, then the best guess among other encodings."""
+    yield from charsets.escaped(sample)
     yield "utf-8"
     if not _is_legible(sample.decode("latin-1")):
         return
-    if _is_western(sample):
-        yield "cp1252"
-        return
-    from charset_normalizer import from_bytes
-
-    if best := from_bytes(sample).best():
-        yield best.encoding
-
-
-def _is_western(sample: bytes) -> bool:
-    """Whether cp1252 reads it as words of mostly ASCII letters."""
-    try:
-        text = sample.decode("cp1252")
-    except UnicodeError:
-        return False
-    letters = [character for character in text if character.isalpha()]
-    accented = sum(not letter.isascii() for letter in letters)
-    return accented <= MAX_ACCENTED * len(letters) and not NOT_IN_WORDS.search(text)
+    lines = sample if is_whole else sample.rpartition(b"\n")[0]  # the last one ends in part of a character
+    if guess := charsets.guess(lines or sample):
+        yield guess
 
 
 def _decoded(data: bytes, codec: str, *, is_whole: bool) -> str | None:

@@ -1,5 +1,7 @@
 """The family of formats that an object's name and content type promise."""
 
+from email.message import Message
+
 FAMILIES = {  # by the name's extension
     "image": "jpg jpeg jpe jfif png webp gif bmp dib tif tiff heic heif avif psd",
     "text": "txt text md markdown rst log",
@@ -36,6 +38,13 @@ def families(name: str, content_type: str | None) -> frozenset[str]:
     if media_type.startswith("text/") and by_type is None and by_name is None:
         by_type = "text"  # clients send text/plain for anything, so the name has precedence
     return frozenset(family for family in (by_name, by_type) if family)
+
+
+def charset(content_type: str | None) -> str | None:
+    """The charset that a content type declares, as in `text/csv; charset=windows-1250`."""
+    parameters = Message()
+    parameters["Content-Type"] = content_type or ""
+    return parameters.get_content_charset()
 
 
 def lines(name: str, content_type: str | None) -> bool:

@@ -12,7 +12,7 @@ from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
 from pipeline.formats import json_text
 from pipeline.formats.text import decode
-from pipeline.inputs import objects, parameters
+from pipeline.inputs import objects, parameters, recognition
 from pipeline.jobs.job import Job, Model, Parameters, document_of_manifest, int64, of_manifest
 from pipeline.storage import put, stamp
 
@@ -47,9 +47,9 @@ def load(deployment: Deployment, job: Job) -> Manifest:
     Raises:
         RejectedError: `duplicate_manifest` if another job has the id, or any of `parse`.
     """
-    limit = deployment.settings.max_bytes["manifest"]
+    source, limit = job.object_input(), deployment.settings.max_bytes["manifest"]
     try:
-        manifest = parse(json_text.parse(decode(objects.read(job.object_input(), limit))))
+        manifest = parse(json_text.parse(decode(objects.read(source, limit), recognition.charset(source))))
         _register(deployment.work, job, manifest)
     except RejectedError as error:
         error.kind = "manifest"

@@ -4,7 +4,7 @@ import re
 
 from pipeline.errors import RejectedError
 from pipeline.formats import compression, json_text, media_types, signatures
-from pipeline.formats.text import decode_head
+from pipeline.formats.text import decode_head, encoding
 from pipeline.inputs.objects import Head
 from pipeline.jobs.job import Input
 from pipeline.tabular import sniffer
@@ -12,6 +12,18 @@ from pipeline.tabular import sniffer
 WORDS = {"image": "an image", "text": "text", "csv": "CSV", "json": "JSON", "other": "another format"}
 MARKUP = re.compile(r"\s*<(?:\?xml|!doctype|html|svg)\b", re.IGNORECASE)
 PLAIN_NAME = re.compile(r"\w[\w.-]*")
+
+
+def charset(source: Input) -> str | None:
+    """The encoding in which a text is to be read: the one that was guessed at its intake, or the declared one."""
+    _, content_type = compression.described(source.name, source.content_type)
+    return source.encoding or media_types.charset(content_type)
+
+
+def guessed_encoding(source: Input, head: Head) -> str | None:
+    """The encoding of a text if only its content indicates one; else None."""
+    codec, is_guess = encoding(head.data, charset(source), whole=head.whole)
+    return codec if is_guess else None
 
 
 def sniff(head: bytes, *, whole: bool, name: str, content_type: str | None) -> str:
@@ -32,7 +44,7 @@ def sniff(head: bytes, *, whole: bool, name: str, content_type: str | None) -> s
     promised = media_types.families(name, content_type)
     if media_type := signatures.recognise(head):
         return _binary(media_type, promised)
-    text = _text(head, promised, whole=whole)
+    text = _text(head, promised, media_types.charset(content_type), whole=whole)
     if not text.strip():
         raise RejectedError("empty", "The input contains only white space.")
     if contradicted := promised & {"image", "other"}:
@@ -60,9 +72,9 @@ def _binary(media_type: str, promised: frozenset[str]) -> str:
     return "image"
 
 
-def _text(head: bytes, promised: frozenset[str], *, whole: bool) -> str:
+def _text(head: bytes, promised: frozenset[str], charset: str | None, *, whole: bool) -> str:
     try:
-        return decode_head(head, whole=whole)
+        return decode_head(head, charset, whole=whole)
     except RejectedError as error:
         if contradicted := promised & {"image"}:
             raise _mismatch(contradicted, "not a recognisable image") from error

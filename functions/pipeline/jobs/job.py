@@ -32,6 +32,7 @@ class InputFields(TypedDict):
     generation: str
     size: int
     content_type: str | None
+    encoding: NotRequired[str]
 
 
 class MessageFields(TypedDict):
@@ -57,39 +58,44 @@ class Argument(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One generation of an object; `size` in bytes."""
+    """One generation of an object; `size` in bytes, `encoding` of a text if it had to be guessed."""
 
     bucket: str
     name: str
     generation: int
     size: int
     content_type: str | None = None
+    encoding: str | None = None
 
     @property
     def uri(self) -> str:
         return f"gs://{self.bucket}/{self.name}"
 
     def json(self) -> InputFields:
-        return {
+        fields: InputFields = {
             "bucket": self.bucket,
             "name": self.name,
             "generation": str(self.generation),
             "size": self.size,
             "content_type": self.content_type,
         }
+        if self.encoding is not None:
+            fields["encoding"] = self.encoding
+        return fields
 
     @classmethod
     def parse(cls, value: object) -> Self:
         fields = _record(value, "input")
-        content_type = fields.get("content_type")
-        if content_type is not None and not isinstance(content_type, str):
-            raise MalformedError("input.content_type must be a string or null.")
+        content_type, encoding = fields.get("content_type"), fields.get("encoding")
+        if not isinstance(content_type, str | None) or not isinstance(encoding, str | None):
+            raise MalformedError("input.content_type and input.encoding must be strings or null.")
         return cls(
             bucket=_text(fields, "bucket"),
             name=_text(fields, "name"),
             generation=int64(fields.get("generation"), "input.generation"),
             size=int64(fields.get("size"), "input.size"),
             content_type=content_type,
+            encoding=encoding,
         )
 
 

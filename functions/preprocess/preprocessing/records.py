@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.formats import json_text, media_types, text
-from pipeline.inputs import manifests, microbatches, objects, parameters
+from pipeline.inputs import manifests, microbatches, objects, parameters, recognition
 from pipeline.inputs.objects import Head
 from pipeline.jobs.batches import Format
 from pipeline.jobs.job import Input, Job, Model
@@ -66,9 +66,12 @@ def reader(deployment: Deployment, job: Job, head: Head) -> Iterator[Records]:
         yield Records(lines, "jsonl", job.model, job.parameters)
     elif job.kind != "records":
         raise MalformedError(f"Inputs of the kind {job.kind} have no records to prepare.")
-    elif json_text.is_lines(text.decode_head(head.data, whole=head.whole), whole=head.whole):
+    elif json_text.is_lines(
+        text.decode_head(head.data, recognition.charset(source), whole=head.whole), whole=head.whole
+    ):
         with objects.reader(source, deployment.settings.max_bytes["records"], packed=head.packed) as stream:
-            lines = text.lines(stream, text.encoding(head.data, whole=head.whole), MAX_LINE_CHARS)
+            codec, _ = text.encoding(head.data, recognition.charset(source), whole=head.whole)
+            lines = text.lines(stream, codec, MAX_LINE_CHARS)
             instances = _of_lines(lines, deployment.settings.input_bucket, job.parameters)
             yield Records(instances, "jsonl", job.model, job.parameters)
     else:
@@ -122,7 +125,7 @@ def _of_lines(lines: Iterator[str], bucket: str, requested: dict[str, Any]) -> I
 
 
 def _of_document(source: Input, bucket: str, requested: dict[str, Any]) -> Iterator[str]:
-    document = json_text.parse(text.decode(objects.read(source, MAX_DOCUMENT)))
+    document = json_text.parse(text.decode(objects.read(source, MAX_DOCUMENT), recognition.charset(source)))
     for record in document["instances"]:
         yield _instance(record, bucket, requested)
 

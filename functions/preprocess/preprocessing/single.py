@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.errors import RejectedError
 from pipeline.formats.text import decode
-from pipeline.inputs import objects
+from pipeline.inputs import objects, recognition
 from pipeline.jobs.job import Job
 from pipeline.settings import Settings
 
@@ -24,7 +24,7 @@ def instance(settings: Settings, job: Job) -> Instance:
         if not objects.head(source).packed:
             return {"uri": f"gs://{source.bucket}/{source.name}", "generation": str(source.generation)}
         return {"image": {"b64": base64.b64encode(objects.read(source, limit)).decode()}}
-    text = decode(objects.read(source, limit))
+    text = decode(objects.read(source, limit), recognition.charset(source))
     if not text.strip():
         raise RejectedError("empty", "The input contains only white space.")
     return {"text": text}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from pipeline.formats import text
-from pipeline.inputs import objects
+from pipeline.inputs import objects, recognition
 from pipeline.jobs.job import Input
 from pipeline.tabular import reader, sniffer
 from pipeline.tabular.reader import MAX_ROW_CHARS, Record, Row
@@ -28,11 +28,12 @@ def opened(source: Input, head: objects.Head, limit: int) -> Iterator[OpenTable]
     A short row is padded. In a long row, everything past the last column belongs to that column, delimiters
     included: usually it is text with unquoted commas.
     """
-    sample = text.decode_head(head.data, whole=head.whole)
+    charset = recognition.charset(source)
+    sample = text.decode_head(head.data, charset, whole=head.whole)
     table = sniffer.sniff(sample, head.whole)
     delimiter = table.delimiter or ","
     with objects.reader(source, limit, packed=head.packed) as stream:
-        codec = text.encoding(head.data, whole=head.whole)
+        codec = text.encoding(head.data, charset, whole=head.whole).codec
         lines = text.lines(stream, codec, MAX_ROW_CHARS, newline=reader.newline(sample))
         records = reader.records(lines, delimiter, strict=False)
         above = [record.cells for record in islice(records, table.skip)]
