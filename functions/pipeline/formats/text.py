@@ -42,6 +42,7 @@ WIDE = (  # codec, bytes per code unit, offsets of zeros in most scripts, least 
     ("utf-16-le", 2, (1,), 0.05),
     ("utf-16-be", 2, (0,), 0.05),
 )
+IN_PLACE = 0.85  # share of the zero bytes that must be at those offsets; surrogates have some elsewhere
 STRAY = 0.3  # share of zeros below which they are stray, if the other bytes are a text in UTF-8
 
 
@@ -116,7 +117,7 @@ def _wide(sample: bytes, *, whole: bool) -> str:
     at_least = STRAY * len(sample) if _reads(sample.replace(b"\0", b""), "utf-8", whole=whole) else 0
     for name, unit, offsets, least in WIDE:
         zeros = sum(sample[offset::unit].count(0) for offset in offsets)
-        in_place = zeros >= max(least * len(sample), at_least, 0.95 * sample.count(0))
+        in_place = zeros >= max(least * len(sample), at_least, IN_PLACE * sample.count(0))
         if in_place and _reads(sample, name, whole=whole):
             return name
     raise RejectedError("undecodable", "The content has zero bytes: it is binary, or damaged text.")
