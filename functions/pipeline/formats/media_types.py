@@ -3,10 +3,12 @@
 from email.message import Message
 
 FAMILIES = {  # by the name's extension
-    "image": "jpg jpeg jpe jfif png webp gif bmp dib tif tiff heic heif avif psd",
+    "image": "jpg jpeg jpe jfif png apng webp gif bmp tif tiff heic heif hif avif",
+    "picture": "dib psd ico cur tga pcx ppm pgm pbm pnm xpm xbm jp2 j2k jpf jpx jxl eps cr2 cr3 nef arw dng raf svgz",
     "text": "txt text md markdown rst log",
     "csv": "csv tsv tab",
     "json": "json jsonl ndjson",
+    "mail": "eml mbox",
     "other": "pdf zip gz bz2 xz 7z rar tar doc docx xls xlsx ppt pptx odt ods mp3 mp4 wav avi mov exe dll so parquet "
     "avro",
 }
@@ -20,6 +22,8 @@ CONTENT_TYPES = {
     "application/x-ndjson": "json",
     "application/ndjson": "json",
     "application/jsonlines": "json",
+    "message/rfc822": "mail",
+    "application/mbox": "mail",
     "application/pdf": "other",
     "application/zip": "other",
     "application/gzip": "other",

@@ -3,14 +3,23 @@
 import re
 
 from pipeline.errors import RejectedError
-from pipeline.formats import compression, json_text, media_types, signatures
+from pipeline.formats import compression, json_text, media_types, signatures, unsupported
 from pipeline.formats.text import decode_head, encoding
 from pipeline.inputs.objects import Head
 from pipeline.jobs.job import Input
 from pipeline.tabular import sniffer
 
-WORDS = {"image": "an image", "text": "text", "csv": "CSV", "json": "JSON", "other": "another format"}
+WORDS = {
+    "image": "an image",
+    "picture": "a picture",
+    "text": "text",
+    "csv": "CSV",
+    "json": "JSON",
+    "mail": "an e-mail",
+    "other": "another format",
+}
 MARKUP = re.compile(r"\s*<(?:\?xml|!doctype|html|svg)\b", re.IGNORECASE)
+UNKNOWN_PICTURE = f"The format of this picture is not supported. {unsupported.PICTURE}"
 PLAIN_NAME = re.compile(r"\w[\w.-]*")
 
 
@@ -34,8 +43,8 @@ def sniff(head: bytes, *, whole: bool, name: str, content_type: str | None) -> s
         whole: whether the input ends there.
 
     Raises:
-        RejectedError: `empty`, `encrypted`, `undecodable`, `content_mismatch`, `unknown_kind`, `invalid_json`,
-            `invalid_csv` or `no_usable_column`.
+        RejectedError: `empty`, `encrypted`, `undecodable`, `content_mismatch`, `unsupported_format`, `unknown_kind`,
+            `invalid_json`, `invalid_csv` or `no_usable_column`.
     """
     if not head:
         raise RejectedError("empty", "The input is empty.")
@@ -47,6 +56,10 @@ def sniff(head: bytes, *, whole: bool, name: str, content_type: str | None) -> s
     text = _text(head, promised, media_types.charset(content_type), whole=whole)
     if not text.strip():
         raise RejectedError("empty", "The input contains only white space.")
+    if "mail" in promised:
+        raise _unsupported("message/rfc822")
+    if "picture" in promised:
+        raise RejectedError("unsupported_format", UNKNOWN_PICTURE)
     if contradicted := promised & {"image", "other"}:
         raise _mismatch(contradicted, "text")
     if MARKUP.match(text):
@@ -64,11 +77,11 @@ def kind(source: Input, head: Head) -> str:
 
 
 def _binary(media_type: str, promised: frozenset[str]) -> str:
-    family = "image" if media_type.startswith("image/") else "other"
-    if contradicted := promised - {family}:
+    families = {"image", "picture"} if media_type.startswith("image/") else {"other", "mail"}
+    if contradicted := promised - families:
         raise _mismatch(contradicted, media_type)
     if media_type not in signatures.IMAGES:
-        raise RejectedError("unknown_kind", f"Content of the type {media_type} is not supported.")
+        raise _unsupported(media_type)
     return "image"
 
 
@@ -76,9 +89,11 @@ def _text(head: bytes, promised: frozenset[str], charset: str | None, *, whole: 
     try:
         return decode_head(head, charset, whole=whole)
     except RejectedError as error:
+        if "picture" in promised:
+            raise RejectedError("unsupported_format", UNKNOWN_PICTURE) from error
         if contradicted := promised & {"image"}:
             raise _mismatch(contradicted, "not a recognisable image") from error
-        if promised - {"other"}:
+        if promised - {"other", "mail"}:
             raise
         raise RejectedError("unknown_kind", "The content is neither text nor an image.") from error
 
@@ -124,6 +139,10 @@ def _is_evident(table: sniffer.Table) -> bool:
     if table.kind == "timeseries":
         return True
     return table.header and len(table.columns) > 1 and all(PLAIN_NAME.fullmatch(c.name) for c in table.columns)
+
+
+def _unsupported(media_type: str) -> RejectedError:
+    return RejectedError("unsupported_format", unsupported.advice(media_type))
 
 
 def _mismatch(promised: frozenset[str], content: str) -> RejectedError:
