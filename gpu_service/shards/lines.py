@@ -42,8 +42,10 @@ def parse(data: bytes) -> Line:
     """Never raises: a line that cannot be read has an error as its instance."""
     try:
         value = _decode(data)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return Line(InstanceError("The line is not JSON.", "invalid_json"))
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return Line(InstanceError(f"The line cannot be decoded as JSON: {error}.", "invalid_json"))
+    except RecursionError:
+        return Line(InstanceError("The line has too many levels of nesting.", "invalid_json"))
     if not isinstance(value, dict):
         return Line(value)
     uri = value.get("uri") if "text" not in value and "image" not in value else None

@@ -24,10 +24,19 @@ class Shard(msgspec.Struct):
     labels: Annotated[str, URI] | None = None
 
 
+class Reason(msgspec.Struct):
+    """Why a record failed; `index` is that in the batch."""
+
+    index: int
+    code: str
+    message: str
+
+
 class Summary(msgspec.Struct):
     """What the metadata of a finished output keeps.
 
-    `failed` counts records by error code; `high_confidence` and `requires_review` those beyond these limits.
+    `failed` counts records by error code, and `reasons` say why the first of them failed; `high_confidence` and
+    `requires_review` count those beyond these limits.
     `columns` are those that a CSV has after the row's own.
     """
 
@@ -43,6 +52,7 @@ class Summary(msgspec.Struct):
     inference_ms: float
     revision: str
     columns: list[str]
+    reasons: list[Reason] = []
 
 
 class ShardResponse(msgspec.Struct):

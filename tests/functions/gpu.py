@@ -37,10 +37,12 @@ def _predict(cloud: Cloud, batch: dict[str, Any], shard: int) -> None:
     records = [json.loads(line) for line in cloud.work.blob(f"{name}.jsonl").download_as_bytes().splitlines()]
     text = io.StringIO()
     failed: Counter[str] = Counter()
+    reasons: list[dict[str, Any]] = []
     for index, record in enumerate(records, shard * batch["records_per_shard"]):
         outcome = judge(record)
         code = outcome.get("error", {}).get("code", "")
         failed.update([code] if code else [])
+        reasons += [{"index": index, **outcome["error"]}] if code else []
         if batch["format"] == "csv":
             cells = [*record["row"], outcome.get("label", ""), outcome.get("score", ""), code, ""]
             if batch["parameters"].get("score_columns"):
@@ -52,6 +54,7 @@ def _predict(cloud: Cloud, batch: dict[str, Any], shard: int) -> None:
     summary = {
         "records": len(records),
         "failed": failed,
+        "reasons": reasons[:3],
         "truncated": 1,
         "high_confidence": 2,
         "requires_review": 0,

@@ -30,6 +30,7 @@ Format = Literal["csv", "jsonl"]
 ADDED_COLUMNS = ("label", "score", "error", "truncated")
 COUNTS = ("truncated", "high_confidence", "requires_review")
 SUMMARY = "shard-summary"
+MAX_REASONS = 3
 OUTPUT = re.compile(r"/(\d+)\.out\.\w+$")
 
 
@@ -133,7 +134,7 @@ class Batch:
 class Summary:
     """Totals of the finished shards; `counts` are of truncated, confident and doubtful records.
 
-    `columns` are those that a CSV result has after the input's.
+    `columns` are those that a CSV result has after the input's; `reasons` are why the first records failed.
     """
 
     shards: frozenset[int] = frozenset()
@@ -147,6 +148,7 @@ class Summary:
     device: str | None = None
     columns: tuple[str, ...] = ADDED_COLUMNS
     revisions: tuple[str, ...] = ()
+    reasons: tuple[dict[str, Any], ...] = ()
 
     @property
     def failed(self) -> int:
@@ -210,6 +212,7 @@ def _sum(batch: Batch, outputs: Iterable[tuple[str, Mapping[str, str]]]) -> Summ
     for summary in shards.values():
         errors.update(summary["failed"])
     first = shards[min(shards)] if shards else {}
+    reasons = [reason for shard in sorted(shards) for reason in shards[shard].get("reasons") or ()]
     return Summary(
         shards=frozenset(shards),
         records=sum(summary["records"] for summary in shards.values()),
@@ -222,6 +225,7 @@ def _sum(batch: Batch, outputs: Iterable[tuple[str, Mapping[str, str]]]) -> Summ
         device=first.get("device"),
         columns=tuple(first.get("columns") or ADDED_COLUMNS),
         revisions=tuple(sorted({summary.get("revision") or "unknown" for summary in shards.values()})),
+        reasons=tuple(reasons[:MAX_REASONS]),
     )
 
 

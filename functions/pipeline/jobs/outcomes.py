@@ -35,6 +35,7 @@ REMEMBERED = timedelta(days=6)
 FOLDERS: dict[Status, str] = {
     "succeeded": "results",
     "partial": "results",
+    "unsuccessful": "results",
     "rejected": "rejected",
     "failed": "failed",
 }
@@ -84,8 +85,8 @@ class Outcome:
         }
 
     def followed_by(self, proposed: "Outcome") -> "Outcome":
-        """The outcome after another attempt; one that fails does not replace a partial success."""
-        if self.status == "partial" and FOLDERS[proposed.status] != FOLDERS[self.status]:
+        """The outcome after another attempt; one that fails does not replace a result."""
+        if FOLDERS[self.status] == "results" and FOLDERS[proposed.status] != "results":
             return replace(self, reopened=False)
         return replace(proposed, content={**proposed.content, "attempts": self.attempts})
 
