@@ -21,4 +21,6 @@ def forecast(body: dict[str, Any]) -> dict[str, Any]:
     job = Job.parse(body)
     source = job.object_input()
     data = objects.read(source, SETTINGS.max_bytes["timeseries"])
-    return answer(text.decode(data, recognition.charset(source)), job.parameters, SETTINGS.revision)
+    charset = recognition.charset(source)
+    codec, _ = text.encoding(data, charset)
+    return answer(text.decode(data, charset), job.parameters, SETTINGS.revision, codec)

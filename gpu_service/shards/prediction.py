@@ -30,7 +30,7 @@ from gpu_service.serving.predictions import Outcome
 from gpu_service.serving.preparation import Prepared
 from gpu_service.serving.service import Service, first_model, outcomes
 from gpu_service.shards import lines, shard, windows
-from gpu_service.shards.shard import Reason, Shard, ShardResponse, Summary
+from gpu_service.shards.shard import Dialect, Reason, Shard, ShardResponse, Summary
 from gpu_service.shards.windows import Window
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ class ShardPrediction:
             "shard-model": self.model.key if self.model else ",".join(self.service.catalog.default_keys),
             "shard-parameters": self._parameters_digest(),
             "shard-format": self.shard.format,
+            "shard-dialect": msgspec.json.encode(self.shard.dialect).decode(),
         }
 
     def _parameters_digest(self) -> str:
@@ -173,7 +174,7 @@ class ShardPrediction:
             results = outcomes(prepared, order)
             return WindowResult(
                 output=lines.WRITERS[self.shard.format](
-                    window.start, window.lines, results, self._columns, self.labels
+                    window.start, window.lines, results, self._columns, self.labels, self.shard.dialect or Dialect()
                 ),
                 records=len(results),
                 failed=Counter(outcome.code for outcome in results if isinstance(outcome, ServiceError)),

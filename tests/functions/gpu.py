@@ -1,11 +1,11 @@
 """A stand-in for the GPU service's work on a batch; its labels identify their texts."""
 
-import csv
 import io
 import json
 from collections import Counter
 from typing import Any
 
+from pipeline.tabular import writer
 from tests.functions.cloud import Cloud
 
 MODEL = {"name": "sentiment", "version": "1", "task": "text-classification", "source": "starter", "revision": "abc"}
@@ -47,7 +47,7 @@ def _predict(cloud: Cloud, batch: dict[str, Any], shard: int) -> None:
             cells = [*record["row"], outcome.get("label", ""), outcome.get("score", ""), code, ""]
             if batch["parameters"].get("score_columns"):
                 cells += ["" if code else index for index in range(len(LABELS))]
-            csv.writer(text, lineterminator="\n").writerow(cells)
+            text.write(writer.line(cells, writer.Dialect(**batch["dialect"])))
         else:
             beside = {key: record[key] for key in ("id", "uri") if isinstance(record, dict) and key in record}
             text.write(json.dumps({"index": index, **beside, **outcome}) + "\n")

@@ -35,6 +35,7 @@ class Series:
     date_format: str
     rows: int
     notes: list[str] = field(default_factory=list)
+    delimiter: str = ","
 
     @property
     def floor(self) -> float | None:
@@ -73,6 +74,7 @@ def read(text: str, options: Options) -> Series:
         date_format=column.format,
         rows=rows,
         notes=notes,
+        delimiter=table.delimiter,
     )
 
 

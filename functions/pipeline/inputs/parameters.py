@@ -66,6 +66,7 @@ PARAMETERS: dict[str, Parameter] = {
     "score_columns": Parameter(flag(), frozenset({"table", "manifest"}), "gpu_service"),
     "text_column": _column("table", "records"),
     "image_column": _column("table"),
+    "csv_safe": Parameter(flag(), frozenset({"table"}), "preprocess"),
     "horizon": _forecast(whole(1, 1000)),
     "frequency": _forecast(matching("[A-Za-z0-9-]{1,32}", "a frequency such as daily or W")),
     "interval_width": _forecast(number(0.01, 0.99)),

@@ -21,6 +21,7 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from pipeline.errors import MalformedError
 from pipeline.jobs.job import Model, int64
 from pipeline.storage import put, stamp
+from pipeline.tabular.writer import Dialect
 
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket
@@ -83,6 +84,7 @@ class Batch:
     Args:
         prefix: a gs:// address that ends with a slash.
         records_per_shard: of all shards but the last, which may have fewer.
+        dialect: the form of a CSV result, as `writer.Dialect` reads it.
     """
 
     prefix: str
@@ -92,6 +94,7 @@ class Batch:
     format: Format
     model: Model | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
+    dialect: dict[str, Any] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:
         return asdict(self)
@@ -111,7 +114,9 @@ class Batch:
         if not (shards - 1) * size < records <= shards * size:
             raise MalformedError("The number of records does not match the number of shards.")
         parameters = value.get("parameters") or {}
-        return cls(value["prefix"], shards, records, size, format=value["format"], parameters=parameters)
+        dialect = Dialect.parse(value.get("dialect") or {}).json()
+        form = value["format"]
+        return cls(value["prefix"], shards, records, size, form, parameters=parameters, dialect=dialect)
 
     @property
     def has_score_columns(self) -> bool:

@@ -12,6 +12,7 @@ from pipeline.jobs.batches import Batch, Summary
 from pipeline.jobs.documents import Document, Lineage, Payload, ResultStatus, Usage
 from pipeline.jobs.job import Job
 from pipeline.settings import Settings
+from pipeline.tabular.writer import Dialect
 from postprocessing import failures, merge, progress
 from postprocessing.failures import OBJECT_NOT_FOUND, SHARD_LOST, StepError
 
@@ -59,7 +60,7 @@ def _confidence(predictions: list[Fields]) -> float | None:
 def of_forecast(deployment: Deployment, job: Job, lineage: Lineage, answer: Fields) -> tuple[Document, str]:
     """The document of a forecast, and the name of its staged CSV."""
     points = answer["predictions"]
-    staged = merge.forecast(deployment.work, job, points)
+    staged = merge.forecast(deployment.work, job, points, Dialect.parse(answer.get("dialect") or {}))
     payload: Payload = {"data": _data(deployment.output, job, staged, len(points), {})}
     if forecast := _pick(answer, FORECAST_FIELDS):
         payload["forecast"] = forecast

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.deployment import Deployment
@@ -20,6 +20,7 @@ from pipeline.kinds import MICROBATCH
 from pipeline.tabular import sniffer
 from pipeline.tabular.columns import Column
 from pipeline.tabular.reader import Record
+from pipeline.tabular.writer import PLAIN, Dialect
 from preprocessing import single, staging, tables
 
 MAX_DOCUMENT = 32 << 20  # bytes of a JSON document, which must be read whole
@@ -37,6 +38,7 @@ class Records:
         format: of the result.
         header: the columns' names, for CSV.
         images: whether the records refer to images, which take longer than texts.
+        dialect: the form of a CSV result.
     """
 
     lines: Iterator[str]
@@ -45,6 +47,7 @@ class Records:
     parameters: dict[str, Any]
     header: list[str] = field(default_factory=list)
     images: bool = False
+    dialect: Dialect = PLAIN
 
 
 @contextmanager
@@ -85,7 +88,8 @@ def _of_table(opened: tables.OpenTable, bucket: str, job: Job) -> Records:
     images = column.type == "image"
     name = "uri" if images else "text"
     lines = (_of_row(record, name, column.index, bucket) for record in opened.records)
-    return Records(lines, "csv", job.model, job.parameters, opened.header, images)
+    dialect = replace(opened.dialect, safe=bool(job.parameters.get("csv_safe")))
+    return Records(lines, "csv", job.model, job.parameters, opened.header, images, dialect)
 
 
 def _of_row(record: Record, name: str, index: int, bucket: str) -> str:

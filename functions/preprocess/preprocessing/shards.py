@@ -57,7 +57,7 @@ def _cut(deployment: Deployment, job: Job) -> Batch:
         if not sizes:
             raise RejectedError("empty", "The input has no records.")
         if opened.header:
-            header = writer.line([*opened.header, *batches.added(ADDED_COLUMNS, opened.header)])
+            header = writer.header([*opened.header, *batches.added(ADDED_COLUMNS, opened.header)], opened.dialect)
             put(work.blob(names.header), header, stamp(job.id), generation=None)
     batch = Batch(
         prefix=f"gs://{work.name}/{names.folder}",
@@ -67,6 +67,7 @@ def _cut(deployment: Deployment, job: Job) -> Batch:
         format=opened.format,
         model=opened.model,
         parameters=parameters.of_reader("gpu_service", opened.parameters),
+        dialect=opened.dialect.json() if opened.format == "csv" else {},
     )
     batches.write(work, job.id, batch)
     return batch

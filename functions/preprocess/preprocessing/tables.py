@@ -10,15 +10,17 @@ from pipeline.inputs import objects, recognition
 from pipeline.jobs.job import Input
 from pipeline.tabular import reader, sniffer
 from pipeline.tabular.reader import MAX_ROW_CHARS, Record, Row
+from pipeline.tabular.writer import Dialect
 
 
 @dataclass(frozen=True, slots=True)
 class OpenTable:
-    """A CSV being read: its layout, its header, and its rows one by one, those that cannot be read included."""
+    """A CSV being read: its layout, its header, its rows one by one, those that cannot be read included, its form."""
 
     table: sniffer.Table
     header: Row
     records: Iterator[Record]
+    dialect: Dialect
 
 
 @contextmanager
@@ -38,7 +40,8 @@ def opened(source: Input, head: objects.Head, limit: int) -> Iterator[OpenTable]
         records = reader.records(lines, delimiter, strict=False)
         above = [record.cells for record in islice(records, table.skip)]
         header = above[-1] if table.header else [column.name for column in table.columns]
-        yield OpenTable(table, header, _fitted(records, len(header), delimiter))
+        dialect = Dialect.of(sample, codec, delimiter, decimal=table.decimal)
+        yield OpenTable(table, header, _fitted(records, len(header), delimiter), dialect)
 
 
 def _fitted(records: Iterable[Record], width: int, delimiter: str) -> Iterator[Record]:

@@ -70,7 +70,7 @@ def _object(cloud: Cloud, uri: str) -> str:
 
 
 def rows(text: str) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(text, newline="")))
+    return list(csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
 
 
 def objects(text: str) -> list[dict[str, Any]]:
@@ -362,6 +362,22 @@ def concurrently(*calls: Callable[[], Any]) -> list[Any]:
 
     with ThreadPoolExecutor(len(calls)) as pool:
         return list(pool.map(released, calls))
+
+
+def test_a_german_table_comes_back_as_one(cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]]) -> None:
+    text = "Nr;Preis;review\r\n1;1,50;Sehr schön\r\n2;2,25;=1+1\r\n3;3,75;\r\n4;0,50;Gut\r\n"
+    arg = argument(cloud, "a.csv", text.encode("cp1252"), "table") | {"parameters": {"csv_safe": True}}
+    batch = cut(arg, 2)
+    gpu.predict(cloud, batch, 0)
+    document, data = conclude(cloud, function("postprocess"), arg, batch, FAILED)
+    assert data == (
+        "\ufeffNr;Preis;review;label;score;error;truncated\r\n"
+        "1;1,50;Sehr schön;Sehr schön;0,75;;\r\n"
+        "2;2,25;'=1+1;'=1+1;0,75;;\r\n"
+        "3;3,75;;;;storage_failed;\r\n"
+        "4;0,50;Gut;;;storage_failed;\r\n"
+    )
+    assert document["parameters"]["csv_safe"] is True
 
 
 @pytest.mark.parametrize(
