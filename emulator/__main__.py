@@ -6,6 +6,7 @@ import errno
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from emulator import state
@@ -31,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(words)
     try:
         if options.command == "up":
-            return asyncio.run(up(load(options.stack), options))
+            stack = load(options.stack)
+            return asyncio.run(up(replace(stack, iam=None) if options.no_iam else stack, options))
         if options.command == "clean":
             state.remove(options.data)
             return 0
@@ -60,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--grpc-port", type=int, metavar="N", help="port of the gRPC APIs")
     run.add_argument("--port-base", type=int, metavar="N", help="HTTP at N, gRPC at N+1, the services from N+10")
     run.add_argument("--free-ports", action="store_true", help="use free ports, those of the previous run if possible")
+    run.add_argument("--no-iam", action="store_true", help="let every account do everything, whatever the stack grants")
     run.add_argument("--verbose", action="store_true", help="show all output of the services, not only problems")
     commands.add_parser("env", parents=[data], help="print export lines for Google's clients and gcloud")
     commands.add_parser("clean", parents=[data], help="remove the state and the logs of an emulator that has ended")

@@ -43,13 +43,13 @@ def refusal(headers: Headers, port: int) -> str | None:
 class LocalOnly:
     """ASGI middleware that answers 403 where `refusal` has a reason, before any route sees the request."""
 
-    def __init__(self, app: ASGIApp, port: int) -> None:
-        self._app, self._port = app, port
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        reason = refusal(scope["headers"], self._port)
+        reason = refusal(scope["headers"], scope["server"][1])
         if reason is None:
             await self._app(scope, receive, send)
             return

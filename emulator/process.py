@@ -63,6 +63,13 @@ class Stack:
         with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
             return str(response.read().decode())
 
+    def refusals(self, after: int = 0) -> list[dict[str, Any]]:
+        """The calls that IAM has refused since the start, as the emulator's log has them, `after` a position in it."""
+        with (self.data / "logs" / "emulator.log").open() as log:
+            log.seek(after)
+            entries = [json.loads(line) for line in log if line.endswith("\n")]
+        return [entry for entry in entries if entry["message"] == "permission denied"]
+
     def start(self, timeout_s: float = 90, on_wait: Callable[[], None] = lambda: None) -> Self:
         """Start the process and wait until every service is ready; StackError if that fails."""
         state.prepare(self.data)

@@ -13,19 +13,22 @@ from typing import Self
 import grpc.aio
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from starlette.types import ASGIApp
 
 from emulator import disk, ports, storage
 from emulator.cloud_run_jobs import Attempt, Jobs, StartTask, TaskProcess
 from emulator.disk import DiskError
+from emulator.enforcement import Enforcement
 from emulator.eventarc import OutboxRelay, Triggers
 from emulator.eventarc.triggers import ensure_subscription, ensure_topic
 from emulator.googleapi.errors import ApiError
 from emulator.googleapi.timestamps import NANOS
 from emulator.identity import policy
+from emulator.identity.gate import Gate
 from emulator.identity.metadata import MetadataServer
 from emulator.pubsub import PubSub
 from emulator.stack import model
-from emulator.stack.model import Stack
+from emulator.stack.model import Address, Stack
 from emulator.web import WebServer
 from emulator.workflows_api import Workflows
 
@@ -51,8 +54,8 @@ class Emulator:
         grpc_port: port of the gRPC APIs; 0 means any free one.
 
     Attributes:
-        http: `host:port` of Storage, Pub/Sub, Workflows and Cloud Run jobs over REST.
-        grpc: `host:port` of Pub/Sub and Workflows over gRPC.
+        http: `host:port` of Storage, Pub/Sub, Workflows and Cloud Run jobs over REST, for the developer.
+        grpc: `host:port` of Pub/Sub and Workflows over gRPC, for the developer.
     """
 
     storage: storage.Store
@@ -75,6 +78,7 @@ class Emulator:
         self._forget_execution = forget_execution
         self._http_port, self._grpc_port = http_port, grpc_port
         self._resources = AsyncExitStack()
+        self._enforcement = Enforcement(stack) if stack.iam else None
 
     async def open(self) -> None:
         """Answer requests. Until `resume`, no event is delivered and no workflow or job runs.
@@ -87,6 +91,8 @@ class Emulator:
             bound = ports.listen(self._http_port, "the emulator's HTTP", "--http-port or --port-base")
             opened.callback(bound.close)
             self.http = f"{ports.HOST}:{bound.getsockname()[1]}"
+            if self._enforcement:
+                self._enforcement.listen(opened)
             await self._open_stores(opened)
             await self._open_grpc(opened)
             await self._open_http(opened, bound)
@@ -107,6 +113,26 @@ class Emulator:
             self.release(service)
         for work in (self._retain(), self._lifecycle()):
             self._resources.callback(asyncio.create_task(work).cancel)
+
+    def placeholders(self, account: str = "") -> dict[str, str]:
+        """The values of the placeholders of a stack file for a part that runs as an account, or for a workflow."""
+        main = Address(self.http, self.grpc)
+        if self._enforcement:
+            main = self.accounts.get(account) or Address(self._enforcement.anonymous, self.grpc)
+        return model.placeholders(main, self.services, self.accounts)
+
+    @property
+    def accounts(self) -> dict[str, Address]:
+        """Where the parts of the stack find the APIs, by the account as which they run."""
+        if self._enforcement:
+            return self._enforcement.addresses
+        return dict.fromkeys(policy.local_accounts(self.stack), Address(self.http, self.grpc))
+
+    def gate(self, service: model.Service, url: str) -> Gate:
+        """The check of the callers of a service."""
+        if self._enforcement:
+            return self._enforcement.gate(service, url, self.workflows.tokens)
+        return Gate(self.workflows.tokens, url, policy.invokers(self.stack, service))
 
     def hold(self, service: str) -> None:
         """Pause delivery to this service; events wait without using up delivery attempts."""
@@ -138,10 +164,19 @@ class Emulator:
 
     async def _open_stores(self, opened: AsyncExitStack) -> None:
         base_url, project = f"http://{self.http}", self.stack.project
+        # What services and workflows are told must not lead them to the developer's ports.
+        shared_url = f"http://{self._enforcement.anonymous}" if self._enforcement else base_url
         folder = self.data / "storage" if self.data else None
-        self.storage = storage.Store(folder, project=project, base_url=base_url)
+        self.storage = storage.Store(folder, project=project, base_url=shared_url)
         opened.callback(self.storage.close)
-        self.workflows = Workflows(self.data, project=project, location=self.stack.location, base_url=base_url)
+        self.workflows = Workflows(
+            self.data,
+            project=project,
+            location=self.stack.location,
+            base_url=base_url,
+            emulated_url=shared_url,
+            may_log=self._enforcement.may_log if self._enforcement else lambda _: True,
+        )
         self.pubsub = PubSub(self.data, mint=self.workflows.tokens.mint)
         self.triggers = Triggers(self.stack, self.pubsub, self.services)
         parent = f"projects/{project}/locations/{self.stack.location}"
@@ -152,6 +187,8 @@ class Emulator:
         await self.pubsub.start()
         opened.push_async_callback(self.pubsub.stop)
         self._seed()
+        if self._enforcement:
+            self._enforcement.apply(self.storage, self.pubsub)
         relay = OutboxRelay(self.storage, self.pubsub, self.triggers)
         relay.start()
         opened.push_async_callback(relay.stop)
@@ -159,21 +196,31 @@ class Emulator:
     async def _open_grpc(self, opened: AsyncExitStack) -> None:
         option = "--grpc-port or --port-base"
         ports.check(self._grpc_port, "the emulator's gRPC", option)
-        server = grpc.aio.server(
-            options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", _MAX_GRPC_MESSAGE)]
-        )
+        self.grpc = await self._serve_rpc(opened, port=self._grpc_port)
+        if self._enforcement:
+            await self._enforcement.open_rpc(opened, self._serve_rpc)
+
+    async def _serve_rpc(self, opened: AsyncExitStack, *interceptors: grpc.aio.ServerInterceptor, port: int = 0) -> str:
+        """Open a server of the gRPC APIs; returns its address."""
+        options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", _MAX_GRPC_MESSAGE)]
+        server = grpc.aio.server(interceptors=interceptors, options=options)
         self.pubsub.add_to_server(server)
         self.workflows.add_to_server(server)
-        port = server.add_insecure_port(f"{ports.HOST}:{self._grpc_port}")
-        self.grpc = f"{ports.HOST}:{port}"
+        bound = server.add_insecure_port(f"{ports.HOST}:{port}")
         await server.start()
         opened.push_async_callback(server.stop, 1)
+        return f"{ports.HOST}:{bound}"
 
     async def _open_http(self, opened: AsyncExitStack, bound: socket.socket) -> None:
         metadata = MetadataServer(self.stack, self.workflows.tokens)
         apis = [*self.pubsub.routes(), *self.workflows.routes(), *self.jobs.routes(), *metadata.routes()]
-        routes = [*apis, Mount("", storage.app(self.storage))]
-        web = WebServer(Starlette(routes=routes), bound)
+        policies = self._enforcement.routes() if self._enforcement else []
+        app: ASGIApp = Starlette(routes=[*policies, *apis, Mount("", storage.app(self.storage))])
+        sockets = [bound]
+        if self._enforcement:
+            app = self._enforcement.identified(app, self.workflows.tokens)
+            sockets += self._enforcement.sockets
+        web = WebServer(app, *sockets)
         await web.start()
         opened.push_async_callback(web.stop)
 
@@ -191,7 +238,7 @@ class Emulator:
         self.triggers.apply()
 
     def _deploy(self) -> None:
-        values = model.placeholders(self.http, self.grpc, self.services)
+        values = self.placeholders()
         for workflow in self.stack.workflows:
             file = self.stack.root / workflow.source
             try:

@@ -1,4 +1,4 @@
-"""The emulator's HTTP server, in its event loop and on a socket that is already bound."""
+"""The emulator's HTTP server, in its event loop and on sockets that are already bound."""
 
 import asyncio
 import contextlib
@@ -86,15 +86,15 @@ class _Protocol(HttpToolsProtocol):
 
 
 class WebServer:
-    """Serves an application on a bound socket.
+    """Serves an application on bound sockets; the port of a request is in its scope, `server`.
 
     Args:
         head_timeout_s: seconds that a client has to send a request's line and headers.
     """
 
-    def __init__(self, app: ASGIApp, bound: socket.socket, *, head_timeout_s: float = HEAD_TIMEOUT_S) -> None:
+    def __init__(self, app: ASGIApp, *bound: socket.socket, head_timeout_s: float = HEAD_TIMEOUT_S) -> None:
         config = uvicorn.Config(
-            LocalOnly(app, port=bound.getsockname()[1]),
+            LocalOnly(app),
             http=functools.partial(_Protocol, head_timeout_s=head_timeout_s),  # type: ignore[arg-type]
             ws="none",
             log_config=None,
@@ -103,20 +103,21 @@ class WebServer:
             timeout_graceful_shutdown=3,
             timeout_keep_alive=75,
         )
-        self._server, self._socket = _Server(config), bound
+        self._server, self._sockets = _Server(config), list(bound)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Serve, beginning with requests that arrived since the socket was bound."""
-        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        """Serve, beginning with requests that arrived since the sockets were bound."""
+        self._task = asyncio.create_task(self._server.serve(sockets=self._sockets))
         while not self._server.started and not self._task.done():
             await asyncio.sleep(0.005)
         if self._task.done():
             self._task.result()
 
     async def stop(self) -> None:
-        """Finish the requests in progress (3 s at most) and close the port."""
+        """Finish the requests in progress (3 s at most) and close the ports."""
         self._server.should_exit = True
         if self._task:
             await self._task
-        self._socket.close()
+        for bound in self._sockets:
+            bound.close()

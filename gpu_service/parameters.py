@@ -69,13 +69,13 @@ OF_INSTANCES = tuple(name for name in FIELDS if name not in OF_REQUESTS)
 
 
 def parse(values: Mapping[str, Any] | None, allowed: Collection[str] = FIELDS) -> Requested:
-    """Checks the parameters of a request; null means the default.
+    """Checks the parameters of a request; null means the same as no value.
 
     Raises:
         InvalidRequest: `invalid_parameters`, for an unknown name or a bad value.
     """
-    requested = {name: value for name, value in (values or {}).items() if value is not None}
-    return {name: _checked(name, value, allowed) for name, value in requested.items()}
+    requested = {name: _checked(name, value, allowed) for name, value in (values or {}).items()}
+    return {name: value for name, value in requested.items() if value is not None}
 
 
 def check_tasks(requested: Requested, tasks: Collection[str]) -> None:
@@ -93,8 +93,8 @@ def chosen(base: Parameters, requested: Requested, task: str) -> Parameters:
     return msgspec.structs.replace(base, **changes) if changes else base
 
 
-def of_model(base: Parameters, task: str, values: Mapping[str, Any], limits: Mapping[str, Any]) -> Parameters:
-    """A model's defaults: `base`, the deployment's, with the `parameters` and `thresholds` of models.json.
+def of_model(deployed: Requested, task: str, values: Mapping[str, Any], limits: Mapping[str, Any]) -> Parameters:
+    """A model's defaults: the `parameters` and `thresholds` of models.json, else the deployment's, else the task's.
 
     Raises:
         StartError
@@ -105,17 +105,15 @@ def of_model(base: Parameters, task: str, values: Mapping[str, Any], limits: Map
         check_tasks(requested, [task])
     except InvalidRequest as error:
         raise StartError(error.message) from error
-    of_task = {
-        name: extra["defaults"][task]
-        for name, extra in EXTRA.items()
-        if task in extra["defaults"] and getattr(base, name) == getattr(DEFAULTS, name)
-    }
-    length = min(requested.get("max_length", base.max_length), base.max_length)
-    return chosen(base, {**of_task, **requested, "max_length": length}, task)
+    of_task = {name: extra["defaults"][task] for name, extra in EXTRA.items() if task in extra["defaults"]}
+    longest = deployed.get("max_length", MAX_TOKENS)
+    length = min(requested.get("max_length", longest), longest)
+    base = msgspec.structs.replace(DEFAULTS, **of_task, max_length=length)
+    return chosen(base, {**deployed, **requested, "max_length": length}, task)
 
 
-def of_deployment(environ: Mapping[str, str]) -> Parameters:
-    """The defaults of all models: PARAMETERS, such as `top_k=3,high_confidence=0.9`, and MAX_TOKENS.
+def of_deployment(environ: Mapping[str, str]) -> Requested:
+    """The defaults that are set for all models: PARAMETERS, such as `top_k=3,high_confidence=0.9`, and MAX_TOKENS.
 
     Raises:
         StartError
@@ -124,14 +122,14 @@ def of_deployment(environ: Mapping[str, str]) -> Parameters:
     pairs = [part.partition("=") for part in parts if part]
     try:
         allowed = [name for name in FIELDS if name not in ("max_length", *OF_REQUESTS)]
-        requested = {name.strip(): _checked(name.strip(), _decoded(text), allowed) for name, _, text in pairs}
+        requested = parse({name.strip(): _decoded(text) for name, _, text in pairs}, allowed)
     except InvalidRequest as error:
         raise StartError(f"PARAMETERS: {error.message}") from error
     try:
         tokens = _checked("max_length", _decoded(environ.get("MAX_TOKENS") or str(MAX_TOKENS)), FIELDS)
     except InvalidRequest as error:
         raise StartError(error.message.replace("max_length", "MAX_TOKENS")) from error
-    return msgspec.structs.replace(DEFAULTS, **requested, max_length=tokens)
+    return {**requested, "max_length": tokens}
 
 
 def described(parameters: Parameters, task: str) -> dict[str, Any]:
@@ -155,12 +153,14 @@ def description(name: str) -> str:
 
 
 def _checked(name: str, value: Any, allowed: Iterable[str]) -> Any:
-    """Raises InvalidRequest: `invalid_parameters`."""
+    """The value, or None for null. Raises InvalidRequest: `invalid_parameters`."""
     if name not in allowed:
         near = get_close_matches(name[:64].lower().replace("-", "_"), allowed, 1, SIMILAR)
         suggestion = f" (did you mean {near[0]}?)" if near else ""
         message = f"{name!r:.80} is not a parameter{suggestion}; use one of {', '.join(allowed)}."
         raise InvalidRequest(message, "invalid_parameters")
+    if value is None:
+        return None
     if isinstance(value, float) and FIELDS[name].type.__origin__ is int and value.is_integer():
         value = int(value)  # Vertex AI's clients send every number as a double
     try:

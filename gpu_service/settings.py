@@ -3,13 +3,13 @@
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from gpu_service import parameters
 from gpu_service.errors import StartError
-from gpu_service.parameters import Parameters
+from gpu_service.parameters import Requested
 
 MODELS_FILE = Path(__file__).resolve().with_name("models.json")
 
@@ -44,7 +44,7 @@ class Settings:
     project: str | None = None
     revision: str = "local"
     traces: Literal["otlp", "console"] | None = None
-    parameters: Parameters = parameters.DEFAULTS
+    parameters: Requested = field(default_factory=dict)
 
 
 def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:

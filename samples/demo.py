@@ -40,11 +40,14 @@ def main() -> int:
     try:
         with Stack(OUTPUT.parent / "state") as stack:
             outcomes = run(stack, console, kill=options.kill, timeout_s=options.timeout)
+            refused = [
+                f"{each['account']} lacks {each['permission']} on {each['resource']}" for each in stack.refusals()
+            ]
     except StackError as error:
         console.print(Text(escaped(str(error)), "red"))
         return 1
     console.print(table(outcomes))
-    wrong = differences(outcomes)
+    wrong = [*differences(outcomes), *refused]
     for line in wrong:
         console.print(Text.assemble(("not as expected: ", "red"), escaped(line)))
     console.print(

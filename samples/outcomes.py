@@ -102,7 +102,7 @@ def table(outcomes: list[Outcome]) -> Table:
         document = outcome.document
         status = document["status"]
         confidence = document.get("quality", {}).get("confidence")
-        cost = document.get("cost", {}).get("usd")
+        cost = document.get("cost", {}).get("total", {}).get("usd")
         outcome_table.add_row(
             Text(escaped(outcome.sample)),
             Text(escaped(document.get("kind") or "")),

@@ -57,6 +57,7 @@ def stack(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     (folder / "stack.yaml").write_text(yaml.safe_dump(content))
     with Stack(folder / "state", stack=folder / "stack.yaml") as running:
         yield running.start()
+        assert running.refusals() == []
 
 
 @dataclass

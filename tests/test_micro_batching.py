@@ -31,6 +31,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", running.http)
         monkeypatch.setenv("PUBSUB_EMULATOR_HOST", running.grpc)
         yield running
+        assert running.refusals() == []
 
 
 def test_many_small_uploads_share_an_execution(stack: Stack):

@@ -31,6 +31,8 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with Stack(tmp_path_factory.mktemp("stack")) as running:
         yield running.start()
+        # Some tests call a service as an account that may not.
+        assert {refusal["permission"] for refusal in running.refusals()} <= {"run.routes.invoke"}
 
 
 @pytest.fixture

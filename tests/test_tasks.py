@@ -57,6 +57,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     path.write_text(yaml.safe_dump(content))
     with Stack(folder / "state", stack=path) as running:
         yield running.start()
+        assert running.refusals() == []
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from google.auth.jwt import decode
 
-from emulator.workflows import Environment, Outcome, Runtime, load
+from emulator.workflows import Environment, Observer, Outcome, Runtime, load
 from gpu_service.shards import batch as gpu_batch
 from gpu_service.shards.shard import Dialect, Shard
 from pipeline.jobs.batches import Batch, Names
@@ -114,13 +114,19 @@ def execute(
     clock: Hasty | None = None,
     regions: tuple[str, ...] = ("",),
     variables: dict[str, str] | None = None,
+    observer: Observer | None = None,
     **job: Any,
 ) -> Outcome:
-    return asyncio.run(_execute(services, clock or Hasty(), regions, variables or {}, {**JOB, **job}))
+    return asyncio.run(_execute(services, clock or Hasty(), regions, variables or {}, observer, {**JOB, **job}))
 
 
 async def _execute(
-    services: Services, clock: Hasty, regions: tuple[str, ...], variables: dict[str, str], job: dict[str, Any]
+    services: Services,
+    clock: Hasty,
+    regions: tuple[str, ...],
+    variables: dict[str, str],
+    observer: Observer | None,
+    job: dict[str, Any],
 ) -> Outcome:
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", services.answer)
@@ -138,7 +144,8 @@ async def _execute(
     try:
         async with Runtime(clock=clock, endpoints={"run": root}) as runtime:
             workflow = load(SOURCE.read_text(), str(SOURCE))
-            return await workflow.execute(job, environment=Environment(variables=urls), runtime=runtime)
+            environment = Environment(variables=urls)
+            return await workflow.execute(job, environment=environment, runtime=runtime, observer=observer)
     finally:
         await runner.cleanup()
 

@@ -17,8 +17,6 @@ import pandas as pd  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
 from forecasting import backtest, model, series, spacing  # noqa: E402
-from forecasting.columns import Choice  # noqa: E402
-from pipeline.tabular.columns import Column  # noqa: E402
 
 Values = NDArray[np.float64]
 Shape = Callable[[Values, np.random.Generator], Values]
@@ -79,7 +77,8 @@ def compare(name: str, seed: int) -> dict[str, float]:
         stamps=stamps[:points],
         values=values[:points],
         frequency=spacing.infer(stamps[:points]),
-        choice=Choice(Column("date", 0, "date"), Column("value", 1, "number")),
+        date_column="date",
+        value_column="value",
         date_format="%Y-%m-%d",
         rows=points,
     )

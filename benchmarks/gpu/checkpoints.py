@@ -1,9 +1,10 @@
-"""Makes checkpoints of realistic size with random weights, one for each architecture; nothing is downloaded."""
+"""Finds or makes the checkpoints: of realistic size, with random weights, one for each architecture."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gpu import tasks
 from benchmarks.serving import models
 from benchmarks.serving.texts import SEED, VOCABULARY_SIZE
 from gpu_service.checkpoints import registry
@@ -14,7 +15,7 @@ from gpu_service.settings import MODELS_FILE
 STARTER = ("sentiment", "digits")
 TEXTS = ("distilbert", "bert", "roberta", "electra")  # electra and convnext run through transformers' Auto classes
 IMAGES = ("vit", "resnet", "convnext")
-NAMES = (*STARTER, *TEXTS, *IMAGES)
+CLASSIFIERS = (*STARTER, *TEXTS, *IMAGES)
 TEXT = {"vocab_size": VOCABULARY_SIZE, "initializer_range": 0.05}
 TINY = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
 
@@ -30,9 +31,12 @@ def checkpoint(name: str, folder: Path, *, quick: bool) -> Checkpoint:
         entry = registry.load(MODELS_FILE, "starter").find(name, None)
     else:
         source = models.folder(served_name(quick=quick)) if name == "distilbert" else folder / name
-        task: registry.Task = "text-classification" if name in TEXTS else "image-classification"
-        entry = Entry(name=name, task=task, source=str(source))
+        entry = Entry(name=name, task=_task(name), source=str(source))
     return find(entry, MODELS_FILE)
+
+
+def _task(name: str) -> registry.Task:
+    return tasks.TASKS.get(name) or ("text-classification" if name in TEXTS else "image-classification")
 
 
 def make(name: str, folder: Path, *, quick: bool) -> None:
@@ -43,6 +47,9 @@ def make(name: str, folder: Path, *, quick: bool) -> None:
         models.folder(served_name(quick=quick))
         return
     path = folder / name
+    if name in tasks.TASKS:
+        tasks.make(name, path, quick=quick)
+        return
     torch.manual_seed(SEED)
     if name in TEXTS:
         AutoModelForSequenceClassification.from_config(_config(name, TINY if quick else {})).save_pretrained(path)
@@ -78,7 +85,7 @@ def _config(name: str, tiny: dict[str, int]) -> Any:
         return configs.ResNetConfig(**depths, num_labels=1000)
     if name == "convnext":
         return configs.ConvNextConfig(**depths, num_labels=1000, initializer_range=0.05)
-    raise ValueError(f"There is no architecture {name!r}; choose one of {', '.join(NAMES)}.")
+    raise ValueError(f"There is no architecture {name!r}; choose one of {', '.join(CLASSIFIERS)}.")
 
 
 def _randomise_statistics(model: Any) -> None:

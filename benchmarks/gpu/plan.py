@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu import checkpoints
+from benchmarks.gpu import checkpoints, tasks
 from benchmarks.serving.paths import ROOT
 
 FORMATS = ("float16", "bfloat16", "float32")
@@ -57,15 +57,24 @@ class Outcome:
 
 
 def preparation(*, quick: bool) -> list[Step]:
-    names = (*checkpoints.TEXTS, *checkpoints.IMAGES)
+    names = (*checkpoints.TEXTS, *checkpoints.IMAGES, *tasks.TASKS)
     return [Step("make", each) for each in ([",".join(names)] if quick else names)]
 
 
 def parity(device: str) -> list[Step]:
-    """A failed GPU operation can break all later ones of its process, so each format has its own."""
-    formats = ("bfloat16",) if device == "cpu" else (EXACT, "float32", "float16", "bfloat16")
+    """A failed GPU operation can break all later ones of its process, so each format has its own.
+
+    The tasks other than classification share the classifiers' layers, so the exact format and the default are enough.
+    """
+    formats: tuple[str, ...] = ("bfloat16",) if device == "cpu" else (EXACT, "float32", "float16", "bfloat16")
+    of_tasks = formats if device == "cpu" else (EXACT, "float16")
     paths = [Step("choice"), Step("compiled", limit=180), Step("service"), Step("out_of_memory")]
-    return [*paths, *(Step("parity", name, each) for name in checkpoints.NAMES for each in formats)]
+    return [
+        *paths,
+        *(Step("parity", name, each) for name in checkpoints.CLASSIFIERS for each in formats),
+        *(Step("parity", name, each) for name in tasks.TASKS for each in of_tasks),
+        *(Step("predictions", name) for name in tasks.SERVED),
+    ]
 
 
 def speed(*, quick: bool) -> list[Step]:
@@ -73,14 +82,17 @@ def speed(*, quick: bool) -> list[Step]:
     cell = ("--cell", "0.3" if quick else "2")
     clients = ("--clients", "1,8" if quick else "1,8,32,128")
     rows = ("--rows", "200" if quick else "20000")
+    formats = ("float32",) if quick else FORMATS
+    of_tasks = Step("tasks", number_format=formats[0], least=30, arguments=cell)
     return [
         step
-        for each in (("float32",) if quick else FORMATS)
+        for each in formats
         for step in (
             Step("ceiling", number_format=each, least=20, arguments=cell),
             Step("serving", number_format=each, least=30, arguments=(*cell, *clients)),
             Step("shard", number_format=each, least=25, arguments=rows),
             Step("images", number_format=each, least=20, arguments=cell),
+            *([of_tasks] if each == formats[0] else []),
         )
     ]
 

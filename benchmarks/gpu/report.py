@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from benchmarks.gpu.plan import FORMATS, Outcome
+from benchmarks.gpu.tasks import SERVED, TASKS
 from benchmarks.serving import report
 from benchmarks.serving.load import Summary
 from benchmarks.serving.paths import RESULTS, ROOT
 
 BUILD = ROOT / "build"
-SPEED = ("ceiling", "serving", "images", "shard")
+SPEED = ("ceiling", "serving", "images", "shard", "tasks")
 Cell = Callable[[Outcome], str]
 
 
@@ -67,6 +68,8 @@ def markdown(record: Record) -> str:
     formats = [each for each in FORMATS if each in measured]
     for title, columns in (("Texts per second", TEXTS), ("Images and shards", OTHERS)):
         parts += [f"## {title}", _by_format(record.outcomes, formats, columns)] if formats else []
+    if of_tasks := [each.number_format for each in record.outcomes if each.name == "tasks"]:
+        parts += ["## Other tasks, inputs per second", _by_format(record.outcomes, of_tasks, OF_TASKS)]
     if trouble := [_trouble(each) for each in record.outcomes if each.status in ("failed", "not run")]:
         parts += ["## What failed or did not run", *trouble]
     return "\n\n".join(parts) + "\n"
@@ -114,6 +117,9 @@ OTHERS: dict[str, tuple[str, Cell]] = {
     **{f"ViT forward, {rows}: images/s": ("images", _figure("alone", rows)) for rows in ("1", "8", "64", "256")},
     "ViT served from JPEG: images/s": ("images", _figure("service")),
     "shard: rows/s": ("shard", _figure("rows_per_second")),
+}
+OF_TASKS: dict[str, tuple[str, Cell]] = {
+    f"{TASKS[name]}, {name}, {way}": ("tasks", _figure(name, way)) for name in SERVED for way in ("forward", "served")
 }
 
 

@@ -22,7 +22,10 @@ from benchmarks.serving.run import Durations, closed
 from gpu_service.serving import precision
 
 PIPELINE_ROWS = 32  # in a batch of transformers' pipeline
-FALLBACK = "the number format is not precise enough for the model"  # in the service's log
+FALLBACKS = (  # in the service's log
+    "the number format is not precise enough for the model",
+    "the model does not run in the number format",
+)
 BUCKET = "work"
 
 
@@ -210,8 +213,8 @@ def _served(options: argparse.Namespace) -> tuple[str, int]:
 
 
 def _fallbacks(server: process.Server) -> list[str]:
-    fell_back = FALLBACK in server.log.read_text(errors="replace")
-    return ["the service chose another number format for precision"] if fell_back else []
+    log = server.log.read_text(errors="replace")
+    return [f"the service chose another number format: {reason}" for reason in FALLBACKS if reason in log]
 
 
 def _device(options: argparse.Namespace) -> Any:

@@ -9,7 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-STEPS = ("make", "choice", "service", "out_of_memory", "compiled", "parity", "ceiling", "serving", "images", "shard")
+STEPS = (
+    *("make", "choice", "service", "out_of_memory", "compiled", "parity", "predictions"),
+    *("ceiling", "serving", "images", "shard", "tasks"),
+)
 Check = Callable[[argparse.Namespace], dict[str, Any]]
 
 
@@ -23,6 +26,10 @@ def check(name: str) -> Check:
         from benchmarks.gpu import paths
 
         return getattr(paths, name)  # type: ignore[no-any-return]
+    if name in ("predictions", "tasks"):
+        from benchmarks.gpu import served
+
+        return served.predictions if name == "predictions" else served.speed
     if name == "make":
         return _make
     from benchmarks.gpu import speed

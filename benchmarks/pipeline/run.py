@@ -36,6 +36,7 @@ from emulator.process import Stack
 ROOT = Path(__file__).parents[2]
 STACK = ROOT / "deploy" / "local" / "stack.yaml"
 EXECUTIONS = "v1/projects/local-project/locations/us-central1/workflows/inference/executions"
+CALLS = ("predict_once", "write_once")
 PARTS_OF_STEPS = ("STEP_CONDITION", "STEP_TRY")
 TEXT = "The plot is thin, but the cast is charming and the music lovely; I left the cinema smiling."
 
@@ -117,7 +118,7 @@ def by_hop(stack: Stack, client: storage.Client, sent: Sent, blob: storage.Blob)
     yield "delivery of the event", timing["received_at"] - created
     yield "handler, to the execution's start", timing["started_at"] - timing["received_at"]
     for step in steps(stack, document["lineage"]["execution"]):
-        if step["stepType"] == "STEP_CALL" and step["step"] in ("call_preprocess", "predict", "write_result"):
+        if step["stepType"] == "STEP_CALL" and step["step"] in CALLS:
             yield f"workflow step {step['step']}", moment(step["updateTime"]) - moment(step["createTime"])
     yield "model", model
 

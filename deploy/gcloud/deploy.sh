@@ -6,13 +6,15 @@
 #   PROJECT_ID=my-project deploy/gcloud/deploy.sh              everything
 #   PROJECT_ID=my-project deploy/gcloud/deploy.sh on-upload    one function, or any of STEPS below
 #   PROJECT_ID=my-project deploy/gcloud/deploy.sh --dry-run    print the commands only
+#   PROJECT_ID=my-project deploy/gcloud/deploy.sh --no-preflight    everything, whatever the preflight finds
 #
 # Set any variable of deploy/variables.yaml in capitals: REGION, SERVICE_PREFIX, GPU_TYPE, MAX_INSTANCES …
-chosen=()
+chosen=() skip_preflight=''
 for argument in "$@"; do
   case $argument in
-    -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --dry-run) DRY_RUN=1 ;;
+    --no-preflight) skip_preflight=1 ;;
     -*) echo "unknown option $argument" >&2; exit 2 ;;
     *) chosen+=("$argument") ;;
   esac
@@ -24,8 +26,18 @@ here=$(dirname "$0")
 . "$here/permissions.sh"
 # shellcheck source=deploy/gcloud/monitoring.sh
 . "$here/monitoring.sh"
-STEPS="apis identities accounts buckets registry image functions gpu job callers messaging workflow triggers schedules monitoring budget audit"
+# shellcheck source=deploy/gcloud/preflight.sh
+. "$here/preflight.sh"
+STEPS="preflight apis identities accounts buckets registry image functions gpu job callers messaging workflow triggers schedules monitoring budget audit"
 OPTIONAL_STEPS="views"             # run only when named
+
+preflight() {                      # enables the APIs first, because some of the findings are read with them
+  local status=0
+  [ -z "$DRY_RUN$skip_preflight" ] || return 0
+  apis || say "  not every API could be enabled; the reason is among the findings"
+  PATIENT=1 examine_project all >&2 || status=$?
+  [ "$status" -ne 1 ] || die "Nothing was built. Mend what is BLOCKED, and run deploy.sh again, or with --no-preflight to build regardless."
+}
 
 apis() {
   local enabled missing
@@ -248,7 +260,7 @@ budget() {
   local billing
   billing=$(setting billing_account)
   [ -n "$billing" ] || return 0
-  [ -n "$(gcloud billing budgets list --billing-account="$billing" --filter="displayName=$PREFIX" --format='value(name)')" ] ||
+  [ -n "$(budgets "$billing")" ] ||
     retry gcloud billing budgets create --billing-account="$billing" --display-name="$PREFIX" \
       --budget-amount="$(setting budget_usd)USD" --filter-projects="projects/$PROJECT_ID" \
       --threshold-rule=percent=0.5 --threshold-rule=percent=0.9 --threshold-rule=percent=1.0

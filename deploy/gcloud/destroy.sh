@@ -3,11 +3,13 @@
 #
 #   PROJECT_ID=my-project deploy/gcloud/destroy.sh [--dry-run] [--yes] [--with-data]
 #
-# --with-data deletes every bucket and its contents. APIs stay enabled, and Google's service agents keep their roles.
+# --with-data deletes every bucket and its contents, and the dataset of reports. Set the variables of the deployment:
+# with BILLING_ACCOUNT the budget is deleted, with AUDIT_LOGS=true the audit configuration. At the end it lists what stays,
+# and the command that removes it.
 with_data='' yes=''
 for argument in "$@"; do
   case $argument in
-    -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --dry-run) DRY_RUN=1 ;;
     --yes) yes=1 ;;
     --with-data) with_data=1 ;;
@@ -16,6 +18,8 @@ for argument in "$@"; do
 done
 # shellcheck source=deploy/gcloud/project.sh
 . "$(dirname "$0")/project.sh"
+staying=()
+stays() { staying+=("$1  ->  $2"); }   # WHAT COMMAND-THAT-REMOVES-IT
 
 if [ -z "$yes$DRY_RUN" ]; then
   say "This deletes $PREFIX in $PROJECT_ID${with_data:+, with all inputs, outputs and models}. Type the project's id to continue:"
@@ -61,11 +65,15 @@ existing=$(listed gcloud logging sinks list --format='value(name)')
 delete_listed "$existing" "$(resource "$(inventory get log_sink.name)")" gcloud logging sinks delete
 
 # The dataset holds reported data, so it is deleted only with the data.
-dataset=bigquery/v2/projects/$PROJECT_ID/datasets/${PREFIX//-/_}_$(inventory get log_sink.name)
-[ -z "$with_data" ] || ! exists rest GET bigquery "$dataset" || change rest DELETE bigquery "$dataset?deleteContents=true" >&3
+dataset=${PREFIX//-/_}_$(inventory get log_sink.name)
+if exists rest GET bigquery "bigquery/v2/projects/$PROJECT_ID/datasets/$dataset"; then
+  if [ -n "$with_data" ]; then change rest DELETE bigquery "bigquery/v2/projects/$PROJECT_ID/datasets/$dataset?deleteContents=true" >&3
+  else stays "the dataset $dataset of reports" "bq rm --recursive --dataset $PROJECT_ID:$dataset"; fi
+fi
+{ for name in $(names alerts); do resource "$name"; done; for name in $(rows dashboards); do echo "$PREFIX $name"; done; } >"$TEMPORARY/displayed"
 for collection in v3/projects/$PROJECT_ID/alertPolicies v1/projects/$PROJECT_ID/dashboards; do
-  rest GET monitoring "$collection?pageSize=1000" | json '"\n".join(entry["name"] for entries in it.values() if isinstance(entries, list)
-    for entry in entries if entry.get("displayName", "").startswith((arguments[0] + "-", arguments[0] + " ")))' "$PREFIX" |
+  { rest GET monitoring "$collection?pageSize=1000" || echo '{}'; } | json '"\n".join(entry["name"] for entries in it.values() if isinstance(entries, list)
+    for entry in entries if entry.get("displayName", "") in open(arguments[0]).read().splitlines())' "$TEMPORARY/displayed" |
     while read -r name; do [ -z "$name" ] || change rest DELETE monitoring "${collection%%/*}/$name" >&3; done
 done
 ! exists rest GET monitoring "v3/projects/$PROJECT_ID/services/$PREFIX" || {
@@ -76,7 +84,12 @@ done
 
 policy=$(gcloud projects get-iam-policy "$PROJECT_ID" --format=json || echo '{}')
 while IFS=$'\x1f' read -r target who role only; do
-  case $target:$who in project:agent/*) continue ;; project:*) ;; *) continue ;; esac
+  case $target:$who in
+    project:agent/*) stays "$role of $who on the project, which other deployments may need" \
+      "gcloud projects remove-iam-policy-binding $PROJECT_ID --member=$(member "$who") --role=$role --condition=None"; continue ;;
+    project:*) ;;
+    *) continue ;;
+  esac
   json 'any(b["role"] == arguments[0] and arguments[1] in b["members"] for b in it.get("bindings", [])) or 1/0' \
     "$role" "$(member "$who")" <<<"$policy" >/dev/null 2>&1 || continue
   condition=None
@@ -89,6 +102,34 @@ for name in $(names accounts); do delete_listed "$existing" "$(account "$name")"
 existing=$(gcloud storage buckets list --format='value(name)' || true)
 while IFS=$'\x1f' read -r name keep; do
   grep -qxF "$PROJECT_ID-$PREFIX-$name" <<<"$existing" || continue
-  if [ "$keep" = yes ] && [ -z "$with_data" ]; then say "kept $(bucket "$name")"; continue; fi
+  if [ "$keep" = yes ] && [ -z "$with_data" ]; then stays "$(bucket "$name") with its objects" "gcloud storage rm --recursive $(bucket "$name")"; continue; fi
   change gcloud storage rm --recursive "$(bucket "$name")" --quiet
 done < <(rows buckets keep)
+
+# What is made for the whole project or billing account.
+billing=$(setting billing_account)
+if [ -n "$billing" ]; then
+  for name in $(budgets "$billing"); do change gcloud billing budgets delete "$name" --quiet >&3; done
+else
+  stays "the budget $PREFIX, if BILLING_ACCOUNT was set" "BILLING_ACCOUNT=… deploy/gcloud/destroy.sh, or gcloud billing budgets delete"
+fi
+audited='it.get("auditConfigs", []).count({"service": "storage.googleapis.com", "auditLogConfigs": [{"logType": "DATA_READ"}, {"logType": "DATA_WRITE"}]})'
+if json "$audited or 1/0" <<<"$policy" >/dev/null 2>&1; then
+  if [ "$(setting audit_logs)" = yes ]; then
+    gcloud projects get-iam-policy "$PROJECT_ID" --format=json |
+      json '{**it, "auditConfigs": [entry for entry in it["auditConfigs"] if entry["service"] != "storage.googleapis.com"]}' >"$TEMPORARY/policy.json"
+    change gcloud projects set-iam-policy "$PROJECT_ID" "$TEMPORARY/policy.json" >&3
+  else
+    stays "the audit configuration of Cloud Storage" "AUDIT_LOGS=true deploy/gcloud/destroy.sh"
+  fi
+fi
+for name in $(grep '^gcf-v2-' <<<"$existing" || true); do
+  stays "gs://$name with the source of functions, which all functions of the project use" "gcloud storage rm --recursive gs://$name"
+done
+! exists gcloud artifacts repositories describe gcf-artifacts ||
+  stays "the images of functions in the registry gcf-artifacts, which all functions of the project use" \
+    "gcloud artifacts repositories delete gcf-artifacts --location=$REGION"
+stays "the APIs of the project, which cost nothing" "gcloud services disable"
+[ -z "$with_data" ] || stays "deleted objects of input, output and models, for 7 days, billed as before" "nothing removes them earlier"
+say "What stays, and what removes it:"
+for line in ${staying[@]+"${staying[@]}"}; do say "  $line"; done

@@ -2,13 +2,17 @@
 # Checks a deployment: reports what is missing and the command that repairs it, then sends an input through the pipeline.
 #
 #   PROJECT_ID=my-project deploy/gcloud/doctor.sh [--no-smoke]
+#   PROJECT_ID=my-project deploy/gcloud/doctor.sh --before
 #
 # Exits with 1 if something is missing. SMOKE_SECONDS (300) limits the wait for the test input's document.
+# With --before, checks a project that has no deployment yet: what would stop one, and the command or link that mends it.
+# Then exits with 1 if something would, or with 3 if nothing does but something could not be read.
 smoke=1
 for argument in "$@"; do
   case $argument in
-    -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --no-smoke) smoke='' ;;
+    --before) EXAMINING=1 ;;
     *) echo "unknown option $argument" >&2; exit 2 ;;
   esac
 done
@@ -17,6 +21,18 @@ here=$(dirname "$0")
 . "$here/project.sh"
 # shellcheck source=deploy/gcloud/permissions.sh
 . "$here/permissions.sh"
+# shellcheck source=deploy/gcloud/preflight.sh
+. "$here/preflight.sh"
+if [ -n "${EXAMINING:-}" ]; then
+  status=0
+  examine_project all || status=$?
+  case $status in
+    0) say "Nothing stands in the way of a deployment." ;;
+    3) say "Nothing that could be read stands in the way of a deployment." ;;
+    *) say "Mend what is BLOCKED before you deploy." ;;
+  esac
+  exit "$status"
+fi
 missing=0
 report_ok() { printf 'ok       %s\n' "$*"; }
 report_missing() { missing=$((missing + 1)); printf 'MISSING  %s\n         %s\n' "$1" "$2"; }
@@ -77,19 +93,10 @@ dead_letters() {                   # without a dead-letter topic, a trigger lose
   done
 }
 
-quota() {                          # GPUs for the service and for the job; a new project has none
-  local id=NvidiaL4GpuAllocNoZonalRedundancyPerProjectRegion value need region
-  [ "$(setting gpu_type)" = nvidia-l4 ] || { say "?        the quota of $(setting gpu_type) was not checked: see g.co/cloudrun/gpu-quota"; return 0; }
-  exists rest GET cloudquotas "v1/projects/$PROJECT_ID/locations/global/services/run.googleapis.com/quotaInfos/$id" ||
-    { echo "?        the quota of L4 GPUs could not be read: gcloud services enable cloudquotas.googleapis.com"; return 0; }
-  for region in $(gpu_regions); do
-    value=$(json 'max([int(d["details"]["value"]) for d in it.get("dimensionsInfos", []) if arguments[0] in d.get("applicableLocations", [])], default=0)' \
-      "$region" <"$TEMPORARY/found")
-    need=$(setting max_instances)
-    [ "$region" != "$(regions_of job/gpu-job)" ] || [ "$need" -ge "$(setting job_tasks)" ] || need=$(setting job_tasks)
-    if [ "$value" -ge "$need" ]; then report_ok "quota of $value L4 GPUs in $region"
-    else report_missing "a quota of $need L4 GPUs in $region; it is $value" "request more at g.co/cloudrun/gpu-quota, or lower MAX_INSTANCES and JOB_TASKS"; fi
-  done
+quotas() {
+  local status=0
+  examine_project quotas || status=$?
+  [ "$status" -ne 1 ] || missing=$((missing + 1))
 }
 
 send_input() {                     # uploads a text and waits for its document
@@ -113,7 +120,7 @@ examine
 notifications
 roles
 dead_letters
-quota
+quotas
 if [ "$missing" -eq 0 ] && [ -n "$smoke" ]; then send_input; fi
 [ "$missing" -eq 0 ] || die "$missing missing."
 say "The deployment is complete."

@@ -5,7 +5,7 @@ set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 PYTHON=${PYTHON:-$([ -x "$ROOT/.venv/bin/python" ] && echo "$ROOT/.venv/bin/python" || echo python3)}
 DRY_RUN=${DRY_RUN:-}
-TRIES=${TRIES:-8}                  # a new account or role takes minutes to reach every part of a project
+TRIES=${TRIES:-30}                 # a new account or role takes up to seven minutes to reach every part of a project
 WAIT_SECONDS=${WAIT_SECONDS:-15}
 TEMPORARY=$(mktemp -d)
 trap 'rm -rf "$TEMPORARY"' EXIT
@@ -35,7 +35,7 @@ export CLOUDSDK_CORE_PROJECT=$PROJECT_ID CLOUDSDK_CORE_DISABLE_PROMPTS=1
 export CLOUDSDK_RUN_REGION=$REGION CLOUDSDK_FUNCTIONS_REGION=$REGION CLOUDSDK_ARTIFACTS_LOCATION=$REGION
 export CLOUDSDK_EVENTARC_LOCATION=$REGION CLOUDSDK_WORKFLOWS_LOCATION=$REGION
 
-NUMBER=$(gcloud projects describe "$PROJECT_ID" --format='value(projectNumber)') || [ -n "$DRY_RUN" ] || die "The project $PROJECT_ID cannot be read. Check the id and your permissions, and run: gcloud services enable cloudresourcemanager.googleapis.com --project=$PROJECT_ID"
+NUMBER=$(gcloud projects describe "$PROJECT_ID" --format='value(projectNumber)') || [ -n "$DRY_RUN${EXAMINING:-}" ] || die "The project $PROJECT_ID cannot be read. Check the id and your permissions, and run: gcloud services enable cloudresourcemanager.googleapis.com --project=$PROJECT_ID"
 AGENTS=$(rows agents)
 gcloud auth print-access-token >/dev/null || [ -n "$DRY_RUN" ] || die "gcloud is not logged in: run gcloud auth login"
 
@@ -77,13 +77,16 @@ change() {
   fi
 }
 
+# Messages of refusals that pass, and of those that stay until someone mends their cause.
+PASSING='does not exist|not found|permission|denied|service agent|has not been used|unable to publish|propagat|try again|unavailable|quota exceeded for quota metric'
+LASTING='billing|quota violated|quota restrictions|constraint|organization policy'
+
 # Runs a command with `change`, and again while a new account, role or API is not known to the whole project.
 retry() {
   local try
   for try in $(seq "$TRIES"); do
     if change "$@" 2> >(tee "$TEMPORARY/refusal" >&2); then return 0; fi
-    grep -qiE 'does not exist|not found|permission|denied|service agent|has not been used|propagat|try again|unavailable|quota exceeded for quota metric' \
-      "$TEMPORARY/refusal" || return 1
+    ! grep -qiE "$LASTING" "$TEMPORARY/refusal" && grep -qiE "$PASSING" "$TEMPORARY/refusal" || return 1
     [ "$try" = "$TRIES" ] || { say "  not ready; retrying in $WAIT_SECONDS s ($try of $TRIES)"; sleep "$WAIT_SECONDS"; }
   done
   return 1
@@ -99,19 +102,25 @@ notification_names() {                           # BUCKET TOPIC: the names of th
   fi
 }
 
+budgets() {                            # BILLING-ACCOUNT: the names of this deployment's budgets; other projects may share the account
+  gcloud billing budgets list --billing-account="$1" --filter="displayName=$PREFIX AND budgetFilter.projects:projects/$NUMBER" --format='value(name)'
+}
+
 # rest METHOD API PATH [FILE]: calls an API that gcloud has no command for; honours gcloud's endpoint overrides.
-# A deployment takes longer than a token is valid, so each call fetches its own, and another one after a 401.
+# A deployment takes longer than a token is valid, so each call fetches its own, and another one after a 401. Calls that are
+# made together may share one in SHARED_TOKEN.
 rest() {
-  local override base token answer status
+  local override base token=${SHARED_TOKEN:-} answer status
   override=CLOUDSDK_API_ENDPOINT_OVERRIDES_$(tr '[:lower:]' '[:upper:]' <<<"$2")
   base=${!override:-https://$2.googleapis.com/}
   for _ in first second; do
-    token=$(gcloud auth print-access-token) || return 1
+    [ -n "$token" ] || token=$(gcloud auth print-access-token) || return 1
     answer=$(curl --silent --show-error --write-out '\n%{http_code}' --request "$1" "$base$3" \
       --header "Authorization: Bearer $token" --header "X-Goog-User-Project: $PROJECT_ID" \
       --header 'Content-Type: application/json' ${4:+--data-binary "@$4"}) || { say "$answer"; return 1; }
     status=${answer##*$'\n'} answer=${answer%$'\n'*}
     [ "$status" = 401 ] || break
+    token=''
   done
   [ "$status" -lt 400 ] || { say "$answer"; return 1; }
   echo "$answer"

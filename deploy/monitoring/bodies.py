@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from deploy import inventory
 
 Body = dict[str, Any]
+EVALUATION_SECONDS = 60
 
 
 def log_metric(system: inventory.Inventory, name: str) -> Body:
@@ -35,37 +36,19 @@ def log_metric(system: inventory.Inventory, name: str) -> Body:
 
 def alert(system: inventory.Inventory, name: str) -> Body:
     policy = system["alerts"][name]
+    condition = {
+        "query": policy["query"],
+        "duration": f"{policy['for']}s",
+        "evaluationInterval": f"{EVALUATION_SECONDS}s",
+        "disableMetricValidation": True,  # a new project has no data
+    }
     return {
         "displayName": f"{system['settings']['service_prefix']}-{name}",
-        "combiner": "AND",
+        "combiner": "OR",
         "documentation": {"content": policy["about"], "mimeType": "text/markdown"},
-        "conditions": [
-            {"displayName": f"{name} {index}", "conditionThreshold": _threshold(condition)}
-            for index, condition in enumerate(policy["conditions"])
-        ],
+        "conditions": [{"displayName": name, "conditionPrometheusQueryLanguage": condition}],
         "notificationChannels": system["settings"]["notification_channels"],
     }
-
-
-def _threshold(condition: Mapping[str, Any]) -> Body:
-    aggregation = {
-        "alignmentPeriod": f"{condition['period']}s",
-        "perSeriesAligner": condition["align"],
-        "crossSeriesReducer": condition["reduce"],
-    }
-    above = "above" in condition
-    body = {
-        "filter": condition["filter"],
-        "aggregations": [aggregation],
-        "comparison": "COMPARISON_GT" if above else "COMPARISON_LT",
-        "thresholdValue": condition["above" if above else "below"],
-        "duration": f"{condition['for']}s",
-    }
-    if "per" in condition:
-        body |= {"denominatorFilter": condition["per"], "denominatorAggregations": [aggregation]}
-    if "when_silent" in condition:
-        body["evaluationMissingData"] = f"EVALUATION_MISSING_DATA_{condition['when_silent'].upper()}"
-    return body
 
 
 def dashboard(system: inventory.Inventory, name: str) -> Body:

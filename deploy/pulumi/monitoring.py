@@ -16,11 +16,11 @@ def create(system: System, base: Foundation) -> None:
     metrics: list[pulumi.Resource] = [_log_metric(system, name, after) for name in system["log_metrics"]]
     known = wait(system, "metrics", metrics, [*system["log_metrics"]])
     for name in system["alerts"]:
-        _alert(system, name, pulumi.ResourceOptions(depends_on=[*base.apis, known]))
+        _alert(system, name, after)
     for name in system["dashboards"]:
         body = json.dumps(bodies.dashboard(system.inventory, name))
         gcp.monitoring.Dashboard(name, dashboard_json=body, opts=after)
-    _objective(system, after)
+    _objective(system, after, known)
     _reports(system, after)
 
 
@@ -56,7 +56,8 @@ def _alert(system: System, name: str, after: pulumi.ResourceOptions) -> None:
         ),
         conditions=[
             gcp.monitoring.AlertPolicyConditionArgs(
-                display_name=condition["displayName"], condition_threshold=_threshold(condition["conditionThreshold"])
+                display_name=condition["displayName"],
+                condition_prometheus_query_language=_query(condition["conditionPrometheusQueryLanguage"]),
             )
             for condition in body["conditions"]
         ],
@@ -64,37 +65,16 @@ def _alert(system: System, name: str, after: pulumi.ResourceOptions) -> None:
     )
 
 
-def _threshold(body: dict[str, Any]) -> gcp.monitoring.AlertPolicyConditionConditionThresholdArgs:
-    args = gcp.monitoring
-    aggregations = [
-        args.AlertPolicyConditionConditionThresholdAggregationArgs(**_aggregation(entry))
-        for entry in body["aggregations"]
-    ]
-    denominators = [
-        args.AlertPolicyConditionConditionThresholdDenominatorAggregationArgs(**_aggregation(entry))
-        for entry in body.get("denominatorAggregations", [])
-    ]
-    return gcp.monitoring.AlertPolicyConditionConditionThresholdArgs(
-        filter=body["filter"],
-        comparison=body["comparison"],
-        threshold_value=body["thresholdValue"],
+def _query(body: dict[str, Any]) -> gcp.monitoring.AlertPolicyConditionConditionPrometheusQueryLanguageArgs:
+    return gcp.monitoring.AlertPolicyConditionConditionPrometheusQueryLanguageArgs(
+        query=body["query"],
         duration=body["duration"],
-        aggregations=aggregations,
-        denominator_filter=body.get("denominatorFilter"),
-        denominator_aggregations=denominators or None,
-        evaluation_missing_data=body.get("evaluationMissingData"),
+        evaluation_interval=body["evaluationInterval"],
+        disable_metric_validation=body["disableMetricValidation"],
     )
 
 
-def _aggregation(aggregation: dict[str, str]) -> dict[str, str]:
-    return {
-        "alignment_period": aggregation["alignmentPeriod"],
-        "per_series_aligner": aggregation["perSeriesAligner"],
-        "cross_series_reducer": aggregation["crossSeriesReducer"],
-    }
-
-
-def _objective(system: System, after: pulumi.ResourceOptions) -> None:
+def _objective(system: System, after: pulumi.ResourceOptions, metrics_known: pulumi.Resource) -> None:
     goal = system["slo"]
     service = gcp.monitoring.CustomService("pipeline", service_id=system.prefix, display_name=system.prefix, opts=after)
     gcp.monitoring.Slo(
@@ -109,6 +89,7 @@ def _objective(system: System, after: pulumi.ResourceOptions) -> None:
                 good_service_filter=goal["good"], total_service_filter=goal["total"]
             )
         ),
+        opts=pulumi.ResourceOptions(depends_on=[metrics_known]),
     )
 
 

@@ -8,6 +8,7 @@ locals {
     project_id         = var.project_id
     region             = var.region
     service_prefix     = var.service_prefix
+    metric_prefix      = replace(var.service_prefix, "-", "_") # names of metrics in PromQL have no hyphens
     gpu_image          = var.gpu_image
     gpu_parameters     = var.gpu_parameters
     max_tokens         = var.max_tokens

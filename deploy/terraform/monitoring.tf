@@ -22,7 +22,7 @@ resource "google_logging_metric" "metric" {
   depends_on = [google_project_service.api]
 }
 
-# An alert on a metric that Cloud Monitoring does not know yet is refused.
+# A service level objective on a metric that Cloud Monitoring does not know yet is refused.
 resource "time_sleep" "metrics" {
   create_duration = "${local.inventory.waits.metrics}s"
   triggers        = { metrics = join(" ", keys(local.inventory.log_metrics)) }
@@ -32,7 +32,7 @@ resource "time_sleep" "metrics" {
 resource "google_monitoring_alert_policy" "alert" {
   for_each              = local.inventory.alerts
   display_name          = "${var.service_prefix}-${each.key}"
-  combiner              = "AND"
+  combiner              = "OR"
   notification_channels = var.notification_channels
 
   documentation {
@@ -40,38 +40,18 @@ resource "google_monitoring_alert_policy" "alert" {
     mime_type = "text/markdown"
   }
 
-  dynamic "conditions" {
-    for_each = each.value.conditions
-    content {
-      display_name = "${each.key} ${conditions.key}"
+  conditions {
+    display_name = each.key
 
-      condition_threshold {
-        filter                  = conditions.value.filter
-        comparison              = can(conditions.value.above) ? "COMPARISON_GT" : "COMPARISON_LT"
-        threshold_value         = try(conditions.value.above, conditions.value.below)
-        duration                = "${conditions.value["for"]}s"
-        denominator_filter      = try(conditions.value.per, null)
-        evaluation_missing_data = try("EVALUATION_MISSING_DATA_${upper(conditions.value.when_silent)}", null)
-
-        aggregations {
-          alignment_period     = "${conditions.value.period}s"
-          per_series_aligner   = conditions.value.align
-          cross_series_reducer = conditions.value.reduce
-        }
-
-        dynamic "denominator_aggregations" {
-          for_each = can(conditions.value.per) ? [conditions.value] : []
-          content {
-            alignment_period     = "${denominator_aggregations.value.period}s"
-            per_series_aligner   = denominator_aggregations.value.align
-            cross_series_reducer = denominator_aggregations.value.reduce
-          }
-        }
-      }
+    condition_prometheus_query_language {
+      query                     = each.value.query
+      duration                  = "${each.value["for"]}s"
+      evaluation_interval       = "60s"
+      disable_metric_validation = true # a new project has no data
     }
   }
 
-  depends_on = [google_project_service.api, time_sleep.metrics]
+  depends_on = [google_project_service.api]
 }
 
 resource "google_monitoring_dashboard" "dashboard" {
@@ -99,6 +79,8 @@ resource "google_monitoring_slo" "executions" {
       total_service_filter = local.inventory.slo.total
     }
   }
+
+  depends_on = [time_sleep.metrics]
 }
 
 resource "google_bigquery_dataset" "logs" {

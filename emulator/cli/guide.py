@@ -3,11 +3,12 @@
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from textwrap import indent
 from typing import Any
 
-from emulator.stack.model import Stack, fill, placeholders
+from emulator.stack.model import Address, Stack, fill, placeholders
 
 _FILE = "addresses.json"
 _GCLOUD_APIS = {
@@ -23,13 +24,15 @@ class NotRunningError(RuntimeError):
     """No running emulator uses the data folder."""
 
 
-def addresses(stack: Stack, data: Path, http: str, grpc: str, services: Mapping[str, str]) -> dict[str, Any]:
+def addresses(
+    stack: Stack, data: Path, main: Address, services: Mapping[str, str], accounts: Mapping[str, Address]
+) -> dict[str, Any]:
     """The content of `addresses.json`."""
-    values = placeholders(http, grpc, services)
+    values = placeholders(main, services, accounts)
     return {
-        "http": http,
-        "grpc": grpc,
+        **asdict(main),
         "services": dict(services),
+        "accounts": {name: asdict(address) for name, address in accounts.items()},
         "env": {name: fill(text, values) for name, text in stack.env.items()},
         "project": stack.project,
         "location": stack.location,
@@ -95,7 +98,9 @@ def environment(running: Mapping[str, Any]) -> dict[str, str]:
 
 def summary(running: Mapping[str, Any], stack: Stack, env_command: str) -> str:
     """The text that `up` prints once the stack is ready."""
-    values = placeholders(running["http"], running["grpc"], running["services"])
+    main = Address(running["http"], running["grpc"])
+    accounts = {name: Address(**address) for name, address in running["accounts"].items()}
+    values = placeholders(main, running["services"], accounts)
     rows = [
         ("Storage, Pub/Sub, Workflows, Run", f"http://{running['http']}"),
         ("Pub/Sub, Workflows (gRPC)", running["grpc"]),

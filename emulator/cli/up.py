@@ -10,7 +10,7 @@ from pathlib import Path
 
 from emulator import ports, state
 from emulator.cli import guide
-from emulator.stack.model import Stack
+from emulator.stack.model import Address, Stack
 from emulator.state import StateError
 from emulator.supervisor.console import Console
 from emulator.supervisor.logs import log_to
@@ -62,7 +62,8 @@ async def _run(stack: Stack, options: argparse.Namespace, data: Path, console: C
     try:
         if not await _started(supervisor, stopping):
             return 0
-        running = guide.addresses(stack, data, supervisor.emulator.http, supervisor.emulator.grpc, supervisor.urls)
+        main = Address(supervisor.emulator.http, supervisor.emulator.grpc)
+        running = guide.addresses(stack, data, main, supervisor.urls, supervisor.emulator.accounts)
         console.say(f"\nReady after {time.monotonic() - began:.1f} s. State and logs: {data}. Stop with Ctrl-C.\n")
         console.say(guide.summary(running, stack, f"python -m emulator env --data {data}"))
         guide.write_addresses(data, running)

@@ -19,7 +19,7 @@ from emulator.cloud_run_jobs.store import Store
 from emulator.googleapi import paging, rest
 from emulator.googleapi.errors import FailedPreconditionError, NotFoundError, UnimplementedError
 from emulator.googleapi.messages import Json, Message
-from emulator.googleapi.methods import message_method, methods
+from emulator.googleapi.methods import message_method, methods, require
 from emulator.googleapi.timestamps import NANOS
 from emulator.stack.model import Job
 
@@ -86,19 +86,21 @@ class Jobs:
             rest.missing("/v2/{rest:path}"),
         ]
 
-    @message_method(f"GET /v2/{{name={_JOB}}}", types.GetJobRequest.pb())
+    @message_method(f"GET /v2/{{name={_JOB}}}", types.GetJobRequest.pb(), needs="run.jobs.get")
     def get_job(self, request: Message) -> Message:
         return self._message(request.name, self._job(request.name))
 
-    @message_method(f"GET /v2/{{parent={_LOCATION}}}/jobs", types.ListJobsRequest.pb())
+    @message_method(f"GET /v2/{{parent={_LOCATION}}}/jobs", types.ListJobsRequest.pb(), needs="run.jobs.list")
     def list_jobs(self, request: Message) -> Message:
         jobs = list(self._jobs.items()) if request.parent == self.parent else []
         page, token = paging.requested_page(jobs, request, request.parent)
         return types.ListJobsResponse.pb()(jobs=[self._message(*item) for item in page], next_page_token=token)
 
-    @message_method(f"POST /v2/{{name={_JOB}}}:run *", types.RunJobRequest.pb())
+    @message_method(f"POST /v2/{{name={_JOB}}}:run *", types.RunJobRequest.pb(), needs="run.jobs.run")
     def run_job(self, request: Message) -> Message:
         """Start an execution of a job and return its operation."""
+        if request.HasField("overrides"):
+            require("run.jobs.runWithOverrides", request.name)
         name, job = request.name, self._job(request.name)
         changes = overrides.read(request.overrides, job)
         if request.etag not in ("", messages.etag(job)):
@@ -120,12 +122,14 @@ class Jobs:
             self._runner.submit(execution, operation)
         return messages.operation_message(operation, execution, job, validated=request.validate_only)
 
-    @message_method(f"GET /v2/{{name={_EXECUTION}}}", types.GetExecutionRequest.pb())
+    @message_method(f"GET /v2/{{name={_EXECUTION}}}", types.GetExecutionRequest.pb(), needs="run.executions.get")
     def get_execution(self, request: Message) -> Message:
         execution = self._execution(request.name)
         return messages.execution_message(execution, self._jobs.get(execution.job))
 
-    @message_method(f"GET /v2/{{parent={_JOB}}}/executions", types.ListExecutionsRequest.pb())
+    @message_method(
+        f"GET /v2/{{parent={_JOB}}}/executions", types.ListExecutionsRequest.pb(), needs="run.executions.list"
+    )
     def list_executions(self, request: Message) -> Message:
         """The executions of a job, or of all jobs (`…/jobs/-`), newest first."""
         everywhere = request.parent == f"{self.parent}/jobs/-"
@@ -140,7 +144,9 @@ class Jobs:
             next_page_token=token,
         )
 
-    @message_method(f"POST /v2/{{name={_EXECUTION}}}:cancel *", types.CancelExecutionRequest.pb())
+    @message_method(
+        f"POST /v2/{{name={_EXECUTION}}}:cancel *", types.CancelExecutionRequest.pb(), needs="run.executions.cancel"
+    )
     def cancel_execution(self, request: Message) -> Message:
         """Ask an unfinished execution to end and return the operation."""
         execution = self._execution(request.name)
@@ -148,7 +154,7 @@ class Jobs:
         self._runner.cancel(request.name, operation)
         return messages.operation_message(operation, execution, self._jobs.get(execution.job))
 
-    @message_method(f"GET /v2/{{parent={_EXECUTION}}}/tasks", types.ListTasksRequest.pb())
+    @message_method(f"GET /v2/{{parent={_EXECUTION}}}/tasks", types.ListTasksRequest.pb(), needs="run.tasks.list")
     def list_tasks(self, request: Message) -> Message:
         """The tasks of an execution, in the order of their indexes."""
         execution, started = self._execution(request.parent), self._store.tasks(request.parent)
@@ -156,7 +162,7 @@ class Jobs:
         tasks = [messages.task_message(execution, started.get(index) or Task(index)) for index in page]
         return types.ListTasksResponse.pb()(tasks=tasks, next_page_token=token)
 
-    @message_method(f"GET /v2/{{name={_EXECUTION}/tasks/*}}", types.GetTaskRequest.pb())
+    @message_method(f"GET /v2/{{name={_EXECUTION}/tasks/*}}", types.GetTaskRequest.pb(), needs="run.tasks.get")
     def get_task(self, request: Message) -> Message:
         parent, _, last = request.name.rsplit("/", 2)
         execution = self._execution(parent)
@@ -165,11 +171,13 @@ class Jobs:
             raise _missing("TASK", request.name)
         return messages.task_message(execution, self._store.tasks(parent).get(int(index)) or Task(int(index)))
 
-    @message_method(f"GET /v2/{{name={_OPERATION}}}", operations_pb2.GetOperationRequest)
+    @message_method(f"GET /v2/{{name={_OPERATION}}}", operations_pb2.GetOperationRequest, needs="run.operations.get")
     def get_operation(self, request: Message) -> Message:
         return self._operation_message(self._operation(request.name))
 
-    @message_method(f"GET /v2/{{name={_LOCATION}}}/operations", operations_pb2.ListOperationsRequest)
+    @message_method(
+        f"GET /v2/{{name={_LOCATION}}}/operations", operations_pb2.ListOperationsRequest, needs="run.operations.list"
+    )
     def list_operations(self, request: Message) -> Message:
         """The operations of a location, newest first."""
         operations = self._store.operations() if request.name == self.parent else []
@@ -178,7 +186,9 @@ class Jobs:
             operations=[self._operation_message(each) for each in page], next_page_token=token
         )
 
-    @message_method(f"POST /v2/{{name={_OPERATION}}}:wait *", operations_pb2.WaitOperationRequest)
+    @message_method(
+        f"POST /v2/{{name={_OPERATION}}}:wait *", operations_pb2.WaitOperationRequest, needs="run.operations.get"
+    )
     async def wait_operation(self, request: Message) -> Message:
         """An operation when it is done, or as it is after the timeout."""
         operation = self._operation(request.name)

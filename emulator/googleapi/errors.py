@@ -3,6 +3,7 @@
 ApiError
 ├── InvalidArgumentError      400  the request breaks a rule, whatever the state
 ├── FailedPreconditionError   400  the resource's state does not allow the request
+├── PermissionDeniedError     403  the caller lacks a permission
 ├── NotFoundError             404
 ├── MethodNotAllowedError     405  a callback was called with another HTTP method than it was created for
 ├── AlreadyExistsError        409
@@ -16,8 +17,10 @@ ApiError
 from typing import Any
 
 from emulator import disk
+from emulator.access import DeniedError
 
 _TYPES = "type.googleapis.com/google.rpc."
+_DOMAINS = {"resourcemanager": "cloudresourcemanager.googleapis.com"}
 
 
 class ApiError(Exception):
@@ -60,6 +63,28 @@ class InvalidArgumentError(ApiError):
 
 class FailedPreconditionError(ApiError):
     code, status, number = 400, "FAILED_PRECONDITION", 9
+
+
+class PermissionDeniedError(ApiError):
+    """The caller lacks a permission; the message and the details name it and the resource, as Google's services do."""
+
+    code, status, number = 403, "PERMISSION_DENIED", 7
+
+    def __init__(self, error: DeniedError) -> None:
+        service = error.permission.partition(".")[0]
+        unknown = "resource may not exist" if service == "run" else "it may not exist"
+        denied = f"Permission '{error.permission}' denied on resource '{error.resource}' (or {unknown})."
+        super().__init__(f"User not authorized to perform this action. {denied}" if service == "pubsub" else denied)
+        self._reason = {
+            "@type": _TYPES + "ErrorInfo",
+            "reason": "IAM_PERMISSION_DENIED",
+            "domain": _DOMAINS.get(service, f"{service}.googleapis.com"),
+            "metadata": {"permission": error.permission, "resource": error.resource},
+        }
+
+    @property
+    def details(self) -> list[dict[str, Any]]:
+        return [self._reason]
 
 
 class NotFoundError(ApiError):

@@ -1,14 +1,19 @@
 """The methods of an API: declared where they are implemented, served by the REST and the gRPC front end alike."""
 
 import inspect
+import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any, TypeVar
 
+from emulator import access
+from emulator.googleapi.errors import PermissionDeniedError
 from emulator.googleapi.messages import Json, Message, as_json, read, write
 
+_VARIABLE = re.compile(r"\{([\w.]+)=")
+_PROJECT = re.compile(r"projects/[^/]+")
 _CAPITAL = re.compile(r"[A-Z]")
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -24,12 +29,15 @@ class Method:
             body is the request field that the HTTP body holds, or `*` for the whole request; "" for gRPC alone.
         request: class of the RPC's request message, None for REST alone.
         name: the RPC's name where it is not that of the request message.
+        needs: the permissions of the caller: `pubsub.topics.publish` on the resource in the path,
+            `pubsub.topics.create@project` on its project, `pubsub.topics.attachSubscription@topic` on another field's.
     """
 
     function: Callable[..., Any]
     http: str = ""
     request: Any = None
     name: str = ""
+    needs: str = ""
 
     @property
     def rpc(self) -> str:
@@ -53,6 +61,32 @@ class Method:
         """Answer an RPC."""
         raise NotImplementedError
 
+    @cached_property
+    def _resource_field(self) -> str:
+        match = _VARIABLE.search(self.http)
+        return match[1] if match else ""
+
+    def authorize(self, field: Callable[[str], str]) -> None:
+        """Raise PermissionDeniedError unless the caller has the permissions that the method needs.
+
+        Args:
+            field: the value of a request field, given its path.
+        """
+        for need in self.needs.split():
+            permission, _, place = need.partition("@")
+            resource = field(self._resource_field if place in ("", "project") else place)
+            if place == "project" and (project := _PROJECT.match(resource)):
+                resource = project[0]
+            require(permission, resource)
+
+
+def require(permission: str, resource: str) -> None:
+    """Raise PermissionDeniedError unless the caller has a permission on a resource."""
+    try:
+        access.require(permission, resource)
+    except access.DeniedError as error:
+        raise PermissionDeniedError(error) from error
+
 
 class MessageMethod(Method):
     """The function takes the request message and returns the response message, or a coroutine of it."""
@@ -71,6 +105,7 @@ class MessageMethod(Method):
         return as_json(await self.call_message(message))
 
     async def call_message(self, message: Message) -> Message:
+        self.authorize(lambda path: str(operator.attrgetter(path)(message)))
         response = self.function(message)
         return await response if inspect.isawaitable(response) else response
 
@@ -104,6 +139,9 @@ class JsonMethod(Method):
     def _answer(self, fields: Json) -> Json:
         arguments: Json = {name: {} if name == self.body else "" for name in self._required}
         arguments |= {_snake(name): value for name, value in fields.items() if self.takes(name)}
+        self.authorize(
+            lambda path: str(reduce(lambda value, key: value.get(key, {}), path.split("."), arguments) or "")
+        )
         answer: Json = self.function(**arguments)
         return answer
 
@@ -116,16 +154,23 @@ class JsonMethod(Method):
         return [name for name, parameter in self._parameters.items() if parameter.default is parameter.empty]
 
 
-def message_method(http: str, request: Any, *, name: str = "") -> Callable[[_F], _F]:
+def message_method(http: str, request: Any, *, name: str = "", needs: str = "") -> Callable[[_F], _F]:
     """Declare a function as a MessageMethod."""
-    return _declared(lambda function: MessageMethod(function, http, request, name))
+    return _declared(lambda function: MessageMethod(function, http, request, name, needs))
 
 
 def json_method(
-    http: str, request: Any = None, response: Any = None, *, read_body: Callable[[Json], Json] = dict
+    http: str,
+    request: Any = None,
+    response: Any = None,
+    *,
+    read_body: Callable[[Json], Json] = dict,
+    needs: str = "",
 ) -> Callable[[_F], _F]:
     """Declare a function as a JsonMethod."""
-    return _declared(lambda function: JsonMethod(function, http, request, response=response, read_body=read_body))
+    return _declared(
+        lambda function: JsonMethod(function, http, request, needs=needs, response=response, read_body=read_body)
+    )
 
 
 def methods(implementation: object) -> list[Method]:

@@ -1,7 +1,7 @@
 """Checks the tokens of the calls to a service."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 from google.auth import exceptions, jwt
@@ -33,7 +33,9 @@ class Gate:
     Args:
         issuer: signs the tokens that are accepted.
         audience: what the tokens must be issued for, the service's URL.
-        invokers: e-mail addresses of the accounts that may call, or None to admit every call.
+        invokers: e-mail addresses of the accounts that may call, with "" if every call is admitted; None also admits
+            every call.
+        refused: called with the address of a caller who is not an invoker.
         now: seconds since 1970.
     """
 
@@ -41,16 +43,18 @@ class Gate:
         self,
         issuer: TokenIssuer,
         audience: str,
-        invokers: frozenset[str] | None,
+        invokers: Container[str] | None,
         *,
+        refused: Callable[[str], object] = lambda _: None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.audience, self._issuer, self._invokers, self._now = audience, issuer, invokers, now
+        self._refused = refused
         self._callers: dict[bytes, _Caller] = {}
 
     def refusal(self, authorization: Sequence[bytes]) -> Refusal | None:
         """Why a request with these `Authorization` headers is refused, None if it is admitted."""
-        if self._invokers is None:
+        if self._invokers is None or "" in self._invokers:
             return None
         if len(authorization) > 1:
             return Refusal(401, "there is more than one Authorization header")
@@ -66,7 +70,8 @@ class Gate:
         if caller.until <= self._now():
             return Refusal(401, "the token has expired")
         if caller.email not in self._invokers:
-            return Refusal(403, f"{caller.email} may not invoke this service")
+            self._refused(caller.email)
+            return Refusal(403, f"{caller.email} may not invoke this service: it lacks run.routes.invoke")
         return None
 
     def _verified(self, token: bytes) -> _Caller:

@@ -7,13 +7,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from emulator import access
 from emulator.identity import policy
-from emulator.identity.token_sources import TokenRequest
+from emulator.identity.token_sources import LIFETIME, TokenRequest
 from emulator.identity.tokens import TokenIssuer
 from emulator.stack.model import DEVELOPER, Stack
 
 _FLAVOR = {"Metadata-Flavor": "Google"}
 _ROOT = "/computeMetadata/v1"
+_CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 _ACCOUNT = f"{_ROOT}/instance/service-accounts/{{account}}"
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -22,7 +24,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 class MetadataServer:
     """Serves the paths that google-auth reads; the account `default` is the developer.
 
-    Unlike the cloud's server it issues tokens for every account of the stack, to try out permissions.
+    Unlike the cloud's server it issues the developer tokens for every account of the stack, to try out permissions.
+    At the ports of another account, that account is `default`, and there is no other.
     """
 
     def __init__(self, stack: Stack, issuer: TokenIssuer) -> None:
@@ -34,6 +37,7 @@ class MetadataServer:
             "/": self._ping,
             f"{_ROOT}/project/project-id": self._project,
             f"{_ACCOUNT}/identity": self._identity,
+            f"{_ACCOUNT}/token": self._token,
             f"{_ACCOUNT}/email": self._email,
             f"{_ACCOUNT}/": self._about,
         }
@@ -52,6 +56,11 @@ class MetadataServer:
         token = await self._issuer.mint(TokenRequest("OIDC", audience, (), self._account(request)))
         return PlainTextResponse(token)
 
+    async def _token(self, request: Request) -> Response:
+        scopes = tuple(filter(None, request.query_params.get("scopes", _CLOUD_PLATFORM).split(",")))
+        token = await self._issuer.mint(TokenRequest("OAuth2", None, scopes, self._account(request)))
+        return JSONResponse({"access_token": token, "expires_in": LIFETIME // 2, "token_type": "Bearer"})
+
     async def _email(self, request: Request) -> Response:
         return PlainTextResponse(self._account(request))
 
@@ -59,9 +68,10 @@ class MetadataServer:
         return JSONResponse({"aliases": ["default"], "email": self._account(request), "scopes": []})
 
     def _account(self, request: Request) -> str:
-        name = request.path_params["account"]
-        account = policy.email(self._stack, DEVELOPER if name == "default" else name)
-        if account not in policy.accounts(self._stack):
+        name, caller = request.path_params["account"], access.CALLER.get()
+        own = policy.email(self._stack, DEVELOPER) if caller is None else caller.email
+        account = own if name == "default" else policy.email(self._stack, name)
+        if account != own and (caller is not None or account not in policy.accounts(self._stack)):
             raise HTTPException(404, f"there is no service account {account}", _FLAVOR)
         return account
 

@@ -24,13 +24,19 @@ def invokers(stack: Stack, service: Service) -> frozenset[str] | None:
 
 
 def accounts(stack: Stack) -> frozenset[str]:
-    """Every service account of the stack; each service runs as the account of its own name."""
-    names = {DEVELOPER, *(service.name for service in stack.services)}
+    """Every service account of the stack; each service and each job runs as the account of its own name."""
+    names = {DEVELOPER, *local_accounts(stack)}
     for service in stack.services:
         names |= set(service.invokers or ()) - {EVERYONE}
-    names |= {trigger.service_account for trigger in stack.triggers}
-    names |= {workflow.service_account for workflow in stack.workflows}
     return frozenset(email(stack, name) for name in names)
+
+
+def local_accounts(stack: Stack) -> list[str]:
+    """The accounts as which parts of the stack call the APIs, by the names that the stack file has for them."""
+    running = [*(service.name for service in stack.services), *(job.name for job in stack.jobs)]
+    calling = [*(trigger.service_account for trigger in stack.triggers)]
+    calling += [workflow.service_account for workflow in stack.workflows]
+    return list(dict.fromkeys([*running, *calling]))
 
 
 def _callers(stack: Stack, service: Service) -> Iterator[str]:

@@ -13,7 +13,8 @@ DELETED_TOPIC = "_deleted-topic_"
 class Catalog:
     """The configurations, read from the store once and written through to it.
 
-    `on_change` is called with the name of a subscription after it is created, updated or deleted.
+    `on_change` is called with the name of a subscription after it is created, updated or deleted, `on_delete` with the
+    name of a topic or subscription that was deleted.
     """
 
     def __init__(self, store: Store) -> None:
@@ -24,6 +25,7 @@ class Catalog:
         }
         self._filters = {name: filters.compile_filter(config.filter) for name, config in self.subscriptions.items()}
         self.on_change: Callable[[str], None] = lambda _: None
+        self.on_delete: Callable[[str], None] = lambda _: None
 
     def topic(self, name: str) -> Proto:
         if name not in self.topics:
@@ -65,6 +67,7 @@ class Catalog:
                 self.subscriptions[orphan].topic = DELETED_TOPIC
                 self._store.put_subscription(orphan, self.subscriptions[orphan].SerializeToString())
         del self.topics[name]
+        self.on_delete(name)
 
     def add_subscription(self, subscription: Proto) -> None:
         if subscription.name in self.subscriptions:
@@ -85,6 +88,7 @@ class Catalog:
             self._store.delete_subscription(name)
         del self.subscriptions[name], self._filters[name]
         self.on_change(name)
+        self.on_delete(name)
 
 
 def missing(name: str) -> NotFoundError:

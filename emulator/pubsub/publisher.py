@@ -20,14 +20,18 @@ class Publisher:
     def __init__(self, catalog: Catalog, backlog: Backlog) -> None:
         self._catalog, self._backlog = catalog, backlog
 
-    @message_method("PUT /v1/{name=projects/*/topics/*} *", protos.Topic, name="CreateTopic")
+    @message_method(
+        "PUT /v1/{name=projects/*/topics/*} *", protos.Topic, name="CreateTopic", needs="pubsub.topics.create@project"
+    )
     def create_topic(self, request: Proto) -> Proto:
         check_name(request.name, "topics")
         request.state = ACTIVE
         self._catalog.add_topic(request)
         return request
 
-    @message_method("PATCH /v1/{topic.name=projects/*/topics/*} *", protos.UpdateTopicRequest)
+    @message_method(
+        "PATCH /v1/{topic.name=projects/*/topics/*} *", protos.UpdateTopicRequest, needs="pubsub.topics.update"
+    )
     def update_topic(self, request: Proto) -> Proto:
         topic = protos.Topic()
         topic.CopyFrom(self._catalog.topic(request.topic.name))
@@ -35,29 +39,37 @@ class Publisher:
         self._catalog.put_topic(topic)
         return topic
 
-    @message_method("GET /v1/{topic=projects/*/topics/*}", protos.GetTopicRequest)
+    @message_method("GET /v1/{topic=projects/*/topics/*}", protos.GetTopicRequest, needs="pubsub.topics.get")
     def get_topic(self, request: Proto) -> Proto:
         return self._catalog.topic(request.topic)
 
-    @message_method("GET /v1/{project=projects/*}/topics", protos.ListTopicsRequest)
+    @message_method("GET /v1/{project=projects/*}/topics", protos.ListTopicsRequest, needs="pubsub.topics.list")
     def list_topics(self, request: Proto) -> Proto:
         topics = self._catalog.topics
         names = sorted(name for name in topics if name.startswith(f"{request.project}/"))
         page, token = requested_page(names, request, request.project)
         return protos.ListTopicsResponse(topics=[topics[name] for name in page], next_page_token=token)
 
-    @message_method("GET /v1/{topic=projects/*/topics/*}/subscriptions", protos.ListTopicSubscriptionsRequest)
+    @message_method(
+        "GET /v1/{topic=projects/*/topics/*}/subscriptions",
+        protos.ListTopicSubscriptionsRequest,
+        needs="pubsub.topics.get",
+    )
     def list_topic_subscriptions(self, request: Proto) -> Proto:
         self._catalog.topic(request.topic)
         names, token = requested_page(sorted(self._catalog.attached(request.topic)), request, request.topic)
         return protos.ListTopicSubscriptionsResponse(subscriptions=names, next_page_token=token)
 
-    @message_method("DELETE /v1/{topic=projects/*/topics/*}", protos.DeleteTopicRequest)
+    @message_method("DELETE /v1/{topic=projects/*/topics/*}", protos.DeleteTopicRequest, needs="pubsub.topics.delete")
     def delete_topic(self, request: Proto) -> Proto:
         self._catalog.remove_topic(request.topic)
         return protos.Empty()
 
-    @message_method("POST /v1/{subscription=projects/*/subscriptions/*}:detach *", protos.DetachSubscriptionRequest)
+    @message_method(
+        "POST /v1/{subscription=projects/*/subscriptions/*}:detach *",
+        protos.DetachSubscriptionRequest,
+        needs="pubsub.topics.detachSubscription@project",
+    )
     def detach_subscription(self, request: Proto) -> Proto:
         subscription = protos.Subscription()
         subscription.CopyFrom(self._catalog.subscription(request.subscription))
@@ -65,7 +77,9 @@ class Publisher:
         self._catalog.put_subscription(subscription)
         return protos.DetachSubscriptionResponse()
 
-    @message_method("POST /v1/{topic=projects/*/topics/*}:publish *", protos.PublishRequest)
+    @message_method(
+        "POST /v1/{topic=projects/*/topics/*}:publish *", protos.PublishRequest, needs="pubsub.topics.publish"
+    )
     def publish(self, request: Proto) -> Proto:
         check_name(request.topic, "topics")
         check_publish(request)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 
 from emulator.clock import Clock
 from emulator.googleapi.errors import FailedPreconditionError, InvalidArgumentError
-from emulator.googleapi.methods import message_method
+from emulator.googleapi.methods import message_method, require
 from emulator.googleapi.paging import requested_page
 from emulator.pubsub import protos
 from emulator.pubsub.backlog import Backlog
@@ -18,6 +18,7 @@ from emulator.pubsub.validation import check_name, check_subscription
 
 PULL_WAIT_S = 5.0  # how long a pull waits for a message
 
+_CONSUME = "pubsub.subscriptions.consume"
 _ACK_ID = re.compile(r"(\d+)-(\d+)")
 _FROZEN = ("name", "topic", "filter", "enable_message_ordering")
 
@@ -28,7 +29,12 @@ class Subscriber:
     def __init__(self, catalog: Catalog, backlog: Backlog, clock: Clock) -> None:
         self._catalog, self._backlog, self._clock = catalog, backlog, clock
 
-    @message_method("PUT /v1/{name=projects/*/subscriptions/*} *", protos.Subscription, name="CreateSubscription")
+    @message_method(
+        "PUT /v1/{name=projects/*/subscriptions/*} *",
+        protos.Subscription,
+        name="CreateSubscription",
+        needs="pubsub.subscriptions.create@project pubsub.topics.attachSubscription@topic",
+    )
     def create_subscription(self, request: Proto) -> Proto:
         check_name(request.name, "subscriptions")
         check_subscription(request)
@@ -36,11 +42,19 @@ class Subscriber:
         self._catalog.add_subscription(request)
         return request
 
-    @message_method("GET /v1/{subscription=projects/*/subscriptions/*}", protos.GetSubscriptionRequest)
+    @message_method(
+        "GET /v1/{subscription=projects/*/subscriptions/*}",
+        protos.GetSubscriptionRequest,
+        needs="pubsub.subscriptions.get",
+    )
     def get_subscription(self, request: Proto) -> Proto:
         return self._catalog.subscription(request.subscription)
 
-    @message_method("PATCH /v1/{subscription.name=projects/*/subscriptions/*} *", protos.UpdateSubscriptionRequest)
+    @message_method(
+        "PATCH /v1/{subscription.name=projects/*/subscriptions/*} *",
+        protos.UpdateSubscriptionRequest,
+        needs="pubsub.subscriptions.update",
+    )
     def update_subscription(self, request: Proto) -> Proto:
         subscription = protos.Subscription()
         subscription.CopyFrom(self._catalog.subscription(request.subscription.name))
@@ -49,7 +63,9 @@ class Subscriber:
         self._catalog.put_subscription(subscription)
         return subscription
 
-    @message_method("GET /v1/{project=projects/*}/subscriptions", protos.ListSubscriptionsRequest)
+    @message_method(
+        "GET /v1/{project=projects/*}/subscriptions", protos.ListSubscriptionsRequest, needs="pubsub.subscriptions.list"
+    )
     def list_subscriptions(self, request: Proto) -> Proto:
         subscriptions = self._catalog.subscriptions
         names = sorted(name for name in subscriptions if name.startswith(f"{request.project}/"))
@@ -58,13 +74,19 @@ class Subscriber:
             subscriptions=[subscriptions[name] for name in page], next_page_token=token
         )
 
-    @message_method("DELETE /v1/{subscription=projects/*/subscriptions/*}", protos.DeleteSubscriptionRequest)
+    @message_method(
+        "DELETE /v1/{subscription=projects/*/subscriptions/*}",
+        protos.DeleteSubscriptionRequest,
+        needs="pubsub.subscriptions.delete",
+    )
     def delete_subscription(self, request: Proto) -> Proto:
         self._catalog.remove_subscription(request.subscription)
         return protos.Empty()
 
     @message_method(
-        "POST /v1/{subscription=projects/*/subscriptions/*}:modifyPushConfig *", protos.ModifyPushConfigRequest
+        "POST /v1/{subscription=projects/*/subscriptions/*}:modifyPushConfig *",
+        protos.ModifyPushConfigRequest,
+        needs="pubsub.subscriptions.update",
     )
     def modify_push_config(self, request: Proto) -> Proto:
         subscription = protos.Subscription()
@@ -74,7 +96,11 @@ class Subscriber:
         self._catalog.put_subscription(subscription)
         return protos.Empty()
 
-    @message_method("POST /v1/{subscription=projects/*/subscriptions/*}:pull *", protos.PullRequest)
+    @message_method(
+        "POST /v1/{subscription=projects/*/subscriptions/*}:pull *",
+        protos.PullRequest,
+        needs="pubsub.subscriptions.consume",
+    )
     async def pull(self, request: Proto) -> Proto:
         """Wait a while for the first message, unless the request says `return_immediately`."""
         if request.max_messages < 1:
@@ -89,7 +115,11 @@ class Subscriber:
                 return protos.PullResponse(received_messages=[self._received(config, item) for item in taken])
             await self._clock.wait(signal, min(until, self._backlog.next_due(config.name) or until))
 
-    @message_method("POST /v1/{subscription=projects/*/subscriptions/*}:acknowledge *", protos.AcknowledgeRequest)
+    @message_method(
+        "POST /v1/{subscription=projects/*/subscriptions/*}:acknowledge *",
+        protos.AcknowledgeRequest,
+        needs="pubsub.subscriptions.consume",
+    )
     def acknowledge(self, request: Proto) -> Proto:
         self._catalog.subscription(request.subscription)
         for message, _ in self._parsed(request.ack_ids):
@@ -97,7 +127,9 @@ class Subscriber:
         return protos.Empty()
 
     @message_method(
-        "POST /v1/{subscription=projects/*/subscriptions/*}:modifyAckDeadline *", protos.ModifyAckDeadlineRequest
+        "POST /v1/{subscription=projects/*/subscriptions/*}:modifyAckDeadline *",
+        protos.ModifyAckDeadlineRequest,
+        needs="pubsub.subscriptions.consume",
     )
     def modify_ack_deadline(self, request: Proto) -> Proto:
         if not 0 <= request.ack_deadline_seconds <= 600:
@@ -111,6 +143,7 @@ class Subscriber:
         first = await anext(aiter(requests), None)
         if first is None:
             return
+        require(_CONSUME, first.subscription)
         config = self._pulled(first.subscription)
         limit, lease = first.max_outstanding_messages or 1000, first.stream_ack_deadline_seconds
         if not 10 <= lease <= 600:
@@ -121,6 +154,7 @@ class Subscriber:
         try:
             while not reader.done():
                 signal = self._backlog.signal(config.name)
+                require(_CONSUME, first.subscription)
                 config = self._pulled(first.subscription)
                 outstanding = {item for item in outstanding if self._is_leased(config.name, *item)}
                 taken = (

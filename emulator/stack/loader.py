@@ -6,10 +6,15 @@ from typing import Any, TypeVar
 
 import yaml
 
+from emulator.iam import conditions
+from emulator.iam.conditions import ConditionError
+from emulator.iam.roles import ROLES
 from emulator.stack.model import (
     UNSAFE_VARIABLE,
     Backoff,
     Bucket,
+    Grant,
+    Iam,
     Job,
     Ports,
     Retention,
@@ -20,7 +25,7 @@ from emulator.stack.model import (
     Trigger,
     WorkflowFile,
 )
-from emulator.stack.problems import problems
+from emulator.stack.problems import grant_problems, problems
 
 _Entry = TypeVar("_Entry")
 
@@ -31,16 +36,20 @@ def load(path: Path) -> Stack:
     Raises:
         StackError: it cannot be read, is not YAML, breaks the schema, or refers to something it does not define.
     """
+    document = _document(path)
+    _refuse(path, problems(document))
+    stack = _stack(path, _given(document))
+    _refuse(path, [*_unsafe_overrides(stack), *_broken_references(stack), *_broken_grants(stack)])
+    return stack
+
+
+def _document(path: Path) -> Any:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise StackError(f"{path}: {error.strerror}") from error
     except yaml.YAMLError as error:
         raise StackError(f"{path}: not YAML: {error}") from error
-    _refuse(path, problems(document))
-    stack = _stack(path, _given(document))
-    _refuse(path, [*_unsafe_overrides(stack), *_broken_references(stack)])
-    return stack
 
 
 def _refuse(path: Path, mistakes: list[str]) -> None:
@@ -49,10 +58,11 @@ def _refuse(path: Path, mistakes: list[str]) -> None:
 
 
 def _stack(path: Path, document: Mapping[str, Any]) -> Stack:
+    root = (path.parent / document.get("root", ".")).resolve()
     simple = {key: document[key] for key in ("project", "location", "topics", "env", "examples") if key in document}
     return Stack(
         path=path,
-        root=(path.parent / document.get("root", ".")).resolve(),
+        root=root,
         ports=Ports(**document.get("ports", {})),
         buckets=_entries(Bucket, document.get("buckets")),
         subscriptions=_entries(Subscription, document.get("subscriptions")),
@@ -61,8 +71,20 @@ def _stack(path: Path, document: Mapping[str, Any]) -> Stack:
         triggers=_entries(Trigger, document.get("triggers")),
         retention=Retention(**_given(document.get("retention"))),
         workflows=_entries(WorkflowFile, document.get("workflows")),
+        iam=_iam(root, _given(document["iam"])) if "iam" in document else None,
         **simple,
     )
+
+
+def _iam(root: Path, section: Mapping[str, Any]) -> Iam:
+    listed = [*section.get("grants", ())]
+    if "file" in section:
+        file = root / section["file"]
+        further = _document(file)
+        _refuse(file, grant_problems(further))
+        listed += further or []
+    roles = {role: tuple(permissions or ()) for role, permissions in section.get("roles", {}).items()}
+    return Iam(tuple(Grant(**grant) for grant in listed), roles)
 
 
 def _entries(kind: Callable[..., _Entry], section: Mapping[str, Any] | None) -> tuple[_Entry, ...]:
@@ -106,3 +128,27 @@ def _broken_references(stack: Stack) -> Iterator[str]:
     for key, name, kind, known in references:
         if name is not None and name not in known:
             yield f"{key}: there is no {kind} {name!r}; add it to {kind}s"
+
+
+def _broken_grants(stack: Stack) -> Iterator[str]:
+    """Grants of roles that nobody knows, on resources that the stack does not have, or under unsupported conditions."""
+    resources: dict[str, set[str]] = {
+        "bucket": {bucket.name for bucket in stack.buckets},
+        "topic": set(stack.topics),
+        "subscription": {subscription.name for subscription in stack.subscriptions},
+        "trigger": {trigger.name for trigger in stack.triggers},
+        "service": {service.name for service in stack.services},
+        "job": {job.name for job in stack.jobs},
+    }
+    iam = stack.iam or Iam()
+    for grant in iam.grants:
+        key = f"iam: {grant.role} of {grant.member} on {grant.resource}"
+        if grant.role not in ROLES and grant.role not in iam.roles:
+            yield f"{key}: this role is not known; list its permissions under iam.roles"
+        kind, _, name = grant.resource.partition("/")
+        if name and name not in resources[kind]:
+            yield f"{key}: there is no {kind} {name!r}"
+        try:
+            conditions.parse(grant.condition or "resource.name == ''")
+        except ConditionError as error:
+            yield f"{key}: {error}"

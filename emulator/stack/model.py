@@ -131,8 +131,26 @@ class WorkflowFile:
 
 
 @dataclass(frozen=True)
+class Grant:
+    """A role of an account on a resource: `project`, or `bucket/NAME` and so on; see `emulator.identity.grants`."""
+
+    member: str
+    role: str
+    resource: str
+    condition: str = ""
+
+
+@dataclass(frozen=True)
+class Iam:
+    """Who may do what: grants of Google's roles, and of `roles` that the stack defines by their permissions."""
+
+    grants: tuple[Grant, ...] = ()
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Stack:
-    """A whole stack file; paths in it are relative to `root`."""
+    """A whole stack file; paths in it are relative to `root`. Without `iam`, every account may do everything."""
 
     path: Path
     root: Path
@@ -148,12 +166,27 @@ class Stack:
     triggers: tuple[Trigger, ...] = ()
     workflows: tuple[WorkflowFile, ...] = ()
     retention: Retention = Retention()
+    iam: Iam | None = None
     examples: str = ""
 
 
-def placeholders(http: str, grpc: str, services: Mapping[str, str]) -> dict[str, str]:
-    """The values of the placeholders: `{http}`, `{grpc}` and `{SERVICE.url}`."""
-    return {"http": http, "grpc": grpc, **{f"{name}.url": url for name, url in services.items()}}
+@dataclass(frozen=True)
+class Address:
+    """Where the emulator's APIs are, `host:port` each."""
+
+    http: str
+    grpc: str
+
+
+def placeholders(address: Address, services: Mapping[str, str], accounts: Mapping[str, Address]) -> dict[str, str]:
+    """The values of the placeholders: `{http}` and `{grpc}`, `{SERVICE.url}`, `{ACCOUNT.http}` and `{ACCOUNT.grpc}`."""
+    return {
+        "http": address.http,
+        "grpc": address.grpc,
+        **{f"{name}.url": url for name, url in services.items()},
+        **{f"{name}.http": each.http for name, each in accounts.items()},
+        **{f"{name}.grpc": each.grpc for name, each in accounts.items()},
+    }
 
 
 def fill(text: str, values: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> str:

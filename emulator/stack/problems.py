@@ -28,9 +28,19 @@ def schema() -> dict[str, Any]:
 
 def problems(document: object) -> list[str]:
     """Every problem of a parsed stack file, such as `services.a.prot: unknown key; did you mean 'port'?`."""
+    return _problems(document, schema())
+
+
+def grant_problems(document: object) -> list[str]:
+    """Every problem of a parsed file of grants, which is a list as `iam.grants` is."""
+    whole = schema()
+    return _problems(document, {**whole["properties"]["iam"]["properties"]["grants"], "$defs": whole["$defs"]})
+
+
+def _problems(document: object, rules: dict[str, Any]) -> list[str]:
     # JSON Schema takes 2.0 for an integer, the code that counts with it does not.
     types = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole)
-    validator = extend(Draft202012Validator, type_checker=types)(schema())  # type: ignore[no-untyped-call]
+    validator = extend(Draft202012Validator, type_checker=types)(rules)  # type: ignore[no-untyped-call]
     by_place: dict[str, str] = {}
     for error in validator.iter_errors(document):
         for place, text in _described(error):

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from emulator import access
 from emulator.storage.database import Database, Transaction
 from emulator.storage.errors import BucketNotFoundError, ConflictError, InvalidError
 from emulator.storage.names import check_bucket_name
 from emulator.storage.patches import bucket_fields, merge
+from emulator.storage.permissions import full_name, require
 from emulator.storage.preconditions import ALWAYS, Preconditions
 from emulator.storage.resources import Fields, timestamp, version_etag
 
@@ -66,12 +68,17 @@ def require_bucket(transaction: Transaction, name: str) -> Bucket:
 
 
 class Buckets:
-    """The buckets of one store."""
+    """The buckets of one store.
+
+    Attributes:
+        on_delete: called with the name of a bucket that was deleted.
+    """
 
     def __init__(self, database: Database, clock: Callable[[], datetime], project: str) -> None:
         self._database = database
         self._clock = clock
         self._project = project
+        self.on_delete: Callable[[str], None] = lambda _: None
 
     def create(self, name: str, fields: Fields | None = None, project: str | None = None) -> Bucket:
         """Create a bucket; `fields` is its resource, as in a request to the JSON API.
@@ -80,6 +87,7 @@ class Buckets:
             InvalidError: the name or a field is not allowed.
             ConflictError: the bucket exists.
         """
+        access.require("storage.buckets.create", f"projects/{project or self._project}")
         check_bucket_name(name)
         now = timestamp(self._clock())
         merged = merge(_DEFAULT_FIELDS, bucket_fields(fields or {}))
@@ -100,14 +108,19 @@ class Buckets:
             )
         return bucket
 
-    def get(self, name: str, preconditions: Preconditions = ALWAYS) -> Bucket:
+    def get(
+        self, name: str, preconditions: Preconditions = ALWAYS, *, permission: str = "storage.buckets.get"
+    ) -> Bucket:
+        """A bucket; `permission` is what the caller needs to see the part of it that the request is about."""
         with self._database.reading() as view:
+            require(view, permission, name)
             bucket = require_bucket(view, name)
         preconditions.check_bucket(bucket.metageneration, reading=True)
         return bucket
 
     def listing(self, project: str | None = None, prefix: str = "", after: str = "", limit: int = 1000) -> list[Bucket]:
         """Buckets in the order of their names, which are greater than `after`; None lists all projects."""
+        access.require("storage.buckets.list", f"projects/{project or self._project}")
         with self._database.reading() as view:
             rows = view.execute(
                 "SELECT * FROM buckets WHERE name > ? AND substr(name, 1, ?) = ? AND (? IS NULL OR project = ?) "
@@ -122,6 +135,7 @@ class Buckets:
         """Merge `changes` into the bucket's resource, or with `replace` set every settable field."""
         now = self._clock()
         with self._database.transaction() as transaction:
+            require(transaction, "storage.buckets.update", name)
             bucket = require_bucket(transaction, name)
             preconditions.check_bucket(bucket.metageneration)
             requested = bucket_fields(changes)
@@ -148,6 +162,7 @@ class Buckets:
             ConflictError: it contains an object, live or noncurrent.
         """
         with self._database.transaction() as transaction:
+            require(transaction, "storage.buckets.delete", name)
             bucket = require_bucket(transaction, name)
             preconditions.check_bucket(bucket.metageneration)
             if transaction.row("SELECT 1 FROM objects WHERE bucket = ?", name):
@@ -161,8 +176,9 @@ class Buckets:
             transaction.execute("DELETE FROM parts WHERE upload IN (SELECT id FROM uploads WHERE bucket = ?)", name)
             for table in ("uploads", "notifications"):
                 transaction.execute(f"DELETE FROM {table} WHERE bucket = ?", name)  # noqa: S608 - fixed names
-            transaction.execute("DELETE FROM policies WHERE resource = ?", f"projects/_/buckets/{name}")
+            transaction.execute("DELETE FROM policies WHERE resource = ?", full_name(name))
             transaction.execute("DELETE FROM buckets WHERE name = ?", name)
+        self.on_delete(name)
 
 
 def _check_location(bucket: Bucket, requested: Fields) -> None:

@@ -2,7 +2,8 @@
 
 StorageError
 ├── InvalidError             400  a malformed request or a value that is not allowed
-├── ForbiddenError           403  a hold or a retention policy forbids the request
+├── ForbiddenError           403  a hold, a retention policy or IAM forbids the request
+├── AnonymousError           401  IAM forbids the request of a caller without identity
 ├── NotFoundError            404  the bucket, object, generation, upload or notification does not exist
 ├── ConflictError            409  the bucket exists already, or is not empty
 ├── LengthRequiredError      411  an upload without Content-Length
@@ -17,6 +18,8 @@ StorageError
 """
 
 from typing import Any
+
+from emulator.access import DeniedError
 
 
 class StorageError(Exception):
@@ -57,6 +60,10 @@ class ForbiddenError(StorageError):
 
 class RetentionError(ForbiddenError):
     reason, code = "retentionPolicyNotMet", "RetentionPolicyNotMet"
+
+
+class AnonymousError(StorageError):
+    status, reason, code = 401, "required", "AuthenticationRequired"
 
 
 class NotFoundError(StorageError):
@@ -139,3 +146,13 @@ class FullError(StorageError):
 
 class UnsupportedError(StorageError):
     status, reason, code = 501, "notImplemented", "NotImplemented"
+
+
+def denied(error: DeniedError) -> StorageError:
+    """The refusal of a caller without a permission, in Cloud Storage's words."""
+    kind = "object" if "/objects/" in error.resource else "bucket" if "/buckets/" in error.resource else "project"
+    message = (
+        f"{error.account or 'Anonymous caller'} does not have {error.permission} access to the Google Cloud Storage"
+        f" {kind}. Permission '{error.permission}' denied on resource (or it may not exist)."
+    )
+    return ForbiddenError(message) if error.account else AnonymousError(message)

@@ -73,6 +73,7 @@ class Store:
         self.multipart_uploads = MultipartUploads(self._database, self.contents, self.objects, clock)
         self.notifications = Notifications(self._database)
         self.policies = Policies(self._database, project)
+        self.buckets.on_delete = self.policies.forget
 
     def outbox(self, after: int = 0, limit: int = 100) -> list[Change]:
         """The oldest changes that are not acknowledged and whose id is greater than `after`."""

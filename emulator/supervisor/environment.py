@@ -1,6 +1,7 @@
 """Commands and environment variables of the processes that the supervisor starts."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,9 +14,17 @@ from emulator.stack.model import Service, StackError, fill
 _NOT_INHERITED = ("DEBUG", "HOST", "WORKERS", "THREADS")
 
 
-def inherited() -> dict[str, str]:
-    """The variables that every process gets from this one."""
-    variables = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+# Addresses of a running emulator as `python -m emulator env` sets them, at which a process would be the developer.
+_DEVELOPERS = re.compile(r".*_EMULATOR_HOST|GCE_METADATA_(?:HOST|IP)|CLOUDSDK_.*")
+
+
+def inherited(*, own_identity: bool = False) -> dict[str, str]:
+    """The variables that every process gets from this one; with `own_identity`, no addresses of an emulator."""
+    variables = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _NOT_INHERITED and not (own_identity and _DEVELOPERS.fullmatch(name))
+    }
     return {**variables, "PATH": _search_path(), "PYTHONUNBUFFERED": "1"}
 
 

@@ -1,7 +1,7 @@
 """Starts each task of a job as a process of this machine."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from emulator.cloud_run_jobs import Attempt
@@ -21,19 +21,23 @@ class JobTasks:
         self._commands: dict[str, tuple[list[str], list[str]]] = {}
         self._env: dict[str, dict[str, str]] = {}
 
-    def prepare(self, values: Mapping[str, str]) -> None:
+    def prepare(self, values_of: Callable[[str], Mapping[str, str]]) -> None:
         """Fill the placeholders of every job.
+
+        Args:
+            values_of: the values of the placeholders for the job of this name.
 
         Raises:
             StackError: a placeholder is unknown.
         """
         for job in self._stack.jobs:
+            values = values_of(job.name)
             place = f"{self._stack.path}: jobs.{job.name}"
             words = environment.filled(place, environment.command(job.command), values)
             args = environment.filled(place, job.args, values)
             env = environment.filled_variables(place, {**self._stack.env, **job.env}, values)
             self._commands[job.name] = words, args
-            self._env[job.name] = {**environment.inherited(), **env}
+            self._env[job.name] = {**environment.inherited(own_identity=self._stack.iam is not None), **env}
 
     def forget(self, execution: str) -> None:
         """Remove the logs of an execution."""

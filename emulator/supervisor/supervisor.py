@@ -5,12 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from emulator import ports
-from emulator.identity import policy
 from emulator.identity.backend import Backend
 from emulator.identity.front import Front
-from emulator.identity.gate import Gate
 from emulator.server import Emulator
-from emulator.stack.model import Service, Stack, placeholders
+from emulator.stack.model import Service, Stack
 from emulator.supervisor import environment
 from emulator.supervisor.console import Console
 from emulator.supervisor.job_tasks import JobTasks
@@ -69,9 +67,8 @@ class Supervisor:
         await self.emulator.open()
         self._opened = True
         inner = await self._open_fronts()
-        values = placeholders(self.emulator.http, self.emulator.grpc, self.urls)
-        self._tasks.prepare(values)
-        launches = [self._launch(service, inner[service.name], values) for service in self._stack.services]
+        self._tasks.prepare(self.emulator.placeholders)
+        launches = [self._launch(service, inner[service.name]) for service in self._stack.services]
         self._processes = [self._process(launch) for launch in launches]
         await self._start_processes()
         await self.emulator.resume()
@@ -100,9 +97,8 @@ class Supervisor:
         """Listen on the services' public ports; returns the ports of their processes, which only the fronts call."""
         bound = {name: ports.listen(self._numbers[name], name, "--port-base") for name in self.urls}
         inner = ports.choose({}, list(bound))
-        tokens = self.emulator.workflows.tokens
         for service in self._stack.services:
-            gate = Gate(tokens, self.urls[service.name], policy.invokers(self._stack, service))
+            gate = self.emulator.gate(service, self.urls[service.name])
             front = Front(service.name, gate, Backend(inner[service.name]))
             self._fronts.append(front)
             await front.open(bound[service.name])
@@ -136,14 +132,18 @@ class Supervisor:
     def _log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
 
-    def _launch(self, service: Service, port: int, addresses: Mapping[str, str]) -> Launch:
-        values = {**addresses, "port": str(port)}
+    def _launch(self, service: Service, port: int) -> Launch:
+        values = {**self.emulator.placeholders(service.name), "port": str(port)}
         place = f"{self._stack.path}: services.{service.name}"
         variables = environment.filled_variables(place, {**self._stack.env, **service.env}, values)
         return Launch(
             name=service.name,
             argv=environment.filled(place, environment.service_command(service), values),
-            env={**environment.inherited(), **environment.container(service, port), **variables},
+            env={
+                **environment.inherited(own_identity=self._stack.iam is not None),
+                **environment.container(service, port),
+                **variables,
+            },
             folder=self._stack.root,
             port=port,
             ready=service.ready,

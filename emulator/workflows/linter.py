@@ -71,7 +71,7 @@ class _Linter:
     def routines(self, routines: dict[str, Routine]) -> None:
         """Warn of steps that fail later in production."""
         for routine in routines.values():
-            self._steps(routine.steps, retried=False)
+            self._steps(routine.steps, handled=False)
             responses = {
                 step.result
                 for step in walk(routine.steps)
@@ -80,18 +80,18 @@ class _Linter:
             for step in walk(routine.steps):
                 self._expressions(step, responses)
 
-    def _steps(self, steps: list[Step], retried: bool) -> None:
+    def _steps(self, steps: list[Step], handled: bool) -> None:
+        """`handled`: whether a lost connection is retried or caught."""
         for step in steps:
             if isinstance(step, CallStep):
-                self._call(step, retried)
-            tried = isinstance(step, Try) and step.retry is not None
+                self._call(step, handled)
             for inner in nested(step):
                 body = isinstance(step, Try) and inner is step.steps
-                self._steps(inner, retried or (tried and body))
+                self._steps(inner, handled or body)
 
-    def _call(self, step: CallStep, retried: bool) -> None:
+    def _call(self, step: CallStep, handled: bool) -> None:
         if _HTTP.match(step.function):
-            if not retried:
+            if not handled:
                 self.warn(
                     f"'{step.function}' in step '{step.name}' has no retry; one lost connection fails the execution",
                     step.place,

@@ -73,6 +73,7 @@ class Deployments:
         types.CreateWorkflowRequest.pb(),
         operations_pb2.Operation,
         read_body=read_workflow,
+        needs="workflows.workflows.create",
     )
     def create(self, parent: str, workflow: Json, workflow_id: str = "") -> Json:
         """Create a workflow and return the operation, which has failed if the source does not compile.
@@ -95,6 +96,7 @@ class Deployments:
         types.UpdateWorkflowRequest.pb(),
         operations_pb2.Operation,
         read_body=read_workflow,
+        needs="workflows.workflows.update",
     )
     def update(self, workflow: Json, update_mask: str = "") -> Json:
         """Update a workflow and return the operation; without a mask, every field that `workflow` holds is updated.
@@ -115,7 +117,12 @@ class Deployments:
         revised = replace(revised, revision_id=names.new_revision(ordinal), create_time=now)
         return self._operate("update", name, lambda: self._write(shared, revised))
 
-    @json_method(f"DELETE /v1/{{name={_WORKFLOW}}}", types.DeleteWorkflowRequest.pb(), operations_pb2.Operation)
+    @json_method(
+        f"DELETE /v1/{{name={_WORKFLOW}}}",
+        types.DeleteWorkflowRequest.pb(),
+        operations_pb2.Operation,
+        needs="workflows.workflows.delete",
+    )
     def delete(self, name: str) -> Json:
         """Delete a workflow with its executions and return the operation.
 
@@ -133,7 +140,12 @@ class Deployments:
 
         return self._operate("delete", name, erase)
 
-    @json_method(f"GET /v1/{{name={_WORKFLOW}}}", types.GetWorkflowRequest.pb(), types.Workflow.pb())
+    @json_method(
+        f"GET /v1/{{name={_WORKFLOW}}}",
+        types.GetWorkflowRequest.pb(),
+        types.Workflow.pb(),
+        needs="workflows.workflows.get",
+    )
     def get(self, name: str, revision_id: str = "") -> Json:
         """A workflow at its current or another revision.
 
@@ -152,6 +164,7 @@ class Deployments:
         "GET /v1/{parent=projects/*/locations/*}/workflows",
         types.ListWorkflowsRequest.pb(),
         types.ListWorkflowsResponse.pb(),
+        needs="workflows.workflows.list",
     )
     def page(
         self, parent: str, *, page_size: str | int = 0, page_token: str = "", filter: str = "", order_by: str = ""
@@ -169,6 +182,7 @@ class Deployments:
         f"GET /v1/{{name={_WORKFLOW}}}:listRevisions",
         types.ListWorkflowRevisionsRequest.pb(),
         types.ListWorkflowRevisionsResponse.pb(),
+        needs="workflows.workflows.listRevision",
     )
     def list_revisions(self, name: str, *, page_size: str | int = 0, page_token: str = "") -> Json:
         """A page of the revisions of a workflow, newest first."""

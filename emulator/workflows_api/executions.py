@@ -17,7 +17,7 @@ from emulator.googleapi.errors import (
 )
 from emulator.googleapi.filters import Field, Predicate, compile_filter
 from emulator.googleapi.messages import Json
-from emulator.googleapi.methods import json_method
+from emulator.googleapi.methods import json_method, require
 from emulator.workflows import Callback, CallbackRegistry
 from emulator.workflows_api import names, validation
 from emulator.workflows_api.deployments import Deployments
@@ -51,6 +51,7 @@ _ENTRY_FIELDS = (
     Field("state", "enum", _ENTRY_STATES | {state.removeprefix("STATE_") for state in _ENTRY_STATES}),
 )
 _ENTRY_ORDERED = ("entryId", "createTime", "updateTime", "routine", "step", "stepType", "state")
+_CREATE = "workflows.executions.create"
 _WORKFLOW = "projects/*/locations/*/workflows/*"
 _EXECUTION = f"{_WORKFLOW}/executions/*"
 _VIEWS = {"": None, "EXECUTION_VIEW_UNSPECIFIED": None, "BASIC": False, "FULL": True, "0": None, "1": False, "2": True}
@@ -77,6 +78,7 @@ class Executions:
         types.CreateExecutionRequest.pb(),
         types.Execution.pb(),
         read_body=read_execution,
+        needs=_CREATE,
     )
     def create(self, parent: str, execution: Json) -> Json:
         """Start an execution of a workflow's current revision; it is stored before this returns.
@@ -103,7 +105,12 @@ class Executions:
         self._runner.submit(created)
         return execution_json(created, full=True)
 
-    @json_method(f"GET /v1/{{name={_EXECUTION}}}", types.GetExecutionRequest.pb(), types.Execution.pb())
+    @json_method(
+        f"GET /v1/{{name={_EXECUTION}}}",
+        types.GetExecutionRequest.pb(),
+        types.Execution.pb(),
+        needs="workflows.executions.get",
+    )
     def get(self, name: str, view: str = "") -> Json:
         """An execution, in the FULL view by default.
 
@@ -117,6 +124,7 @@ class Executions:
         f"GET /v1/{{parent={_WORKFLOW}}}/executions",
         types.ListExecutionsRequest.pb(),
         types.ListExecutionsResponse.pb(),
+        needs="workflows.executions.list",
     )
     def page(
         self,
@@ -161,7 +169,12 @@ class Executions:
             read = row + 1
         return page, read, False
 
-    @json_method(f"POST /v1/{{name={_EXECUTION}}}:cancel", types.CancelExecutionRequest.pb(), types.Execution.pb())
+    @json_method(
+        f"POST /v1/{{name={_EXECUTION}}}:cancel",
+        types.CancelExecutionRequest.pb(),
+        types.Execution.pb(),
+        needs="workflows.executions.cancel",
+    )
     def cancel(self, name: str) -> Json:
         """Cancel an unfinished execution.
 
@@ -176,13 +189,13 @@ class Executions:
             )
         return execution_json(self._runner.cancel(name), full=True)
 
-    @json_method(f"GET /v1/{{name={_EXECUTION}}}:exportData")
+    @json_method(f"GET /v1/{{name={_EXECUTION}}}:exportData", needs="workflows.executions.get")
     def export_data(self, name: str) -> Json:
         """An execution and its step entries as JSON text."""
         execution = execution_json(self._execution(name), full=True)
         return {"data": json.dumps({"execution": execution, "stepEntries": self._entries(name)})}
 
-    @json_method(f"POST /v1/{{name={_EXECUTION}}}:deleteExecutionHistory")
+    @json_method(f"POST /v1/{{name={_EXECUTION}}}:deleteExecutionHistory", needs="workflows.executions.cancel")
     def delete_history(self, name: str) -> Json:
         """Delete the step entries of an execution that has ended.
 
@@ -194,7 +207,7 @@ class Executions:
         self._store.delete_history(name)
         return {}
 
-    @json_method(f"GET /v1/{{parent={_EXECUTION}}}/stepEntries")
+    @json_method(f"GET /v1/{{parent={_EXECUTION}}}/stepEntries", needs="workflows.stepEntries.list")
     def step_entries(
         self,
         parent: str,
@@ -214,7 +227,7 @@ class Executions:
         page, token = paging.page(entries, size, page_token, parent, filter, order_by, jump=jump)
         return paging.listing("stepEntries", page, token) | {"totalSize": len(entries)}
 
-    @json_method(f"GET /v1/{{name={_EXECUTION}/stepEntries/*}}")
+    @json_method(f"GET /v1/{{name={_EXECUTION}/stepEntries/*}}", needs="workflows.stepEntries.get")
     def step_entry(self, name: str) -> Json:
         """A step entry.
 
@@ -227,7 +240,7 @@ class Executions:
                 return entry
         raise NotFoundError(f"step entry {name!r} was not found")
 
-    @json_method(f"GET /v1/{{parent={_EXECUTION}}}/callbacks")
+    @json_method(f"GET /v1/{{parent={_EXECUTION}}}/callbacks", needs="workflows.callbacks.list")
     def callbacks(self, parent: str, *, page_size: str | int = 0, page_token: str = "") -> Json:
         """A page of an execution's open callbacks, in the order of their ids."""
         self._execution(parent)
@@ -244,6 +257,7 @@ class Executions:
             MethodNotAllowedError: the callback was created for another HTTP method.
             ResourceExhaustedError: the callback has too many unread requests.
         """
+        require("workflows.callbacks.send", name)
         status = self._callbacks.deliver(name, dict(request), timestamps.rfc3339(self._now()))
         if status == 404:
             raise NotFoundError(f"callback {name!r} was not found")
@@ -265,6 +279,7 @@ class Executions:
             raise InvalidArgumentError("message is required", field="message")
         if not isinstance(subscription, str) or not subscription:
             raise InvalidArgumentError("subscription is required", field="subscription")
+        require(_CREATE, workflow)
         topic = str(body.get("GCPCloudEventsMode", "")).removeprefix("CUSTOM_PUBSUB_")
         event = _pubsub_event(message, subscription, topic or subscription, timestamps.rfc3339(self._now()))
         return self.create(workflow, {"argument": json.dumps(event)})

@@ -21,7 +21,12 @@ class Operations:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    @json_method(f"GET /v1/{{name={_OPERATION}}}", operations_pb2.GetOperationRequest, operations_pb2.Operation)
+    @json_method(
+        f"GET /v1/{{name={_OPERATION}}}",
+        operations_pb2.GetOperationRequest,
+        operations_pb2.Operation,
+        needs="workflows.operations.get",
+    )
     def get(self, name: str) -> Json:
         """An operation.
 
@@ -37,6 +42,7 @@ class Operations:
         f"GET /v1/{{name={_LOCATION}}}/operations",
         operations_pb2.ListOperationsRequest,
         operations_pb2.ListOperationsResponse,
+        needs="workflows.operations.list",
     )
     def page(self, name: str, *, page_size: str | int = 0, page_token: str = "") -> Json:
         """A page of a location's operations, newest first."""
@@ -44,7 +50,12 @@ class Operations:
         operations = self._store.operations(names.location(name))
         return paging.listing("operations", *paging.page(operations, size, page_token, name))
 
-    @json_method(f"DELETE /v1/{{name={_OPERATION}}}", operations_pb2.DeleteOperationRequest, vars(empty_pb2)["Empty"])
+    @json_method(
+        f"DELETE /v1/{{name={_OPERATION}}}",
+        operations_pb2.DeleteOperationRequest,
+        vars(empty_pb2)["Empty"],
+        needs="workflows.operations.cancel",
+    )
     def delete(self, name: str) -> Json:
         """Delete the record of an operation.
 
@@ -62,14 +73,22 @@ class Locations:
     def __init__(self, location_id: str) -> None:
         self._location_id = location_id
 
-    @json_method(f"GET /v1/{{name={_LOCATION}}}", locations_pb2.GetLocationRequest, locations_pb2.Location)
+    @json_method(
+        f"GET /v1/{{name={_LOCATION}}}",
+        locations_pb2.GetLocationRequest,
+        locations_pb2.Location,
+        needs="workflows.locations.get",
+    )
     def get(self, name: str) -> Json:
         """A location."""
         location_id = names.last(names.location(name))
         return {"name": name, "locationId": location_id, "labels": {"cloud.googleapis.com/region": location_id}}
 
     @json_method(
-        "GET /v1/{name=projects/*}/locations", locations_pb2.ListLocationsRequest, locations_pb2.ListLocationsResponse
+        "GET /v1/{name=projects/*}/locations",
+        locations_pb2.ListLocationsRequest,
+        locations_pb2.ListLocationsResponse,
+        needs="workflows.locations.list",
     )
     def page(self, name: str) -> Json:
         """The locations of a project."""

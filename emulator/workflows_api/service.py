@@ -40,8 +40,10 @@ class Workflows:
         path: the data folder, for `workflows.sqlite` and `tokens.pem`, or None to keep the state in memory.
         project: project of the workflows that `deploy` creates.
         location: their location.
-        base_url: `http://host:port` of the emulator, for callback URLs and connectors; may be set until `start`.
+        base_url: `http://host:port` of the emulator, for callback URLs; may be set until `start`.
+        emulated_url: the same for connectors, whose calls carry the access token of the workflow's account.
         endpoints: connector service to base URL, for services that are not emulated.
+        may_log: whether the workflows of an account may write log entries; those that may not write none.
         limits: how many executions run and are queued.
         now: nanoseconds since 1970.
     """
@@ -53,12 +55,15 @@ class Workflows:
         project: str,
         location: str,
         base_url: str,
+        emulated_url: str = "",
         endpoints: Mapping[str, str] | None = None,
+        may_log: Callable[[str], bool] = lambda _: True,
         limits: Limits | None = None,
         now: Callable[[], int] = time.time_ns,
     ) -> None:
         self.project, self.location, self.base_url = project, location, base_url
-        self._endpoints = dict(endpoints or {})
+        self._endpoints, self._emulated_url = dict(endpoints or {}), emulated_url
+        self._may_log = may_log
         self._runtimes: dict[str, Runtime] = {}
         self._http: HttpClient | None = None
         self._callbacks = CallbackRegistry(base_url)
@@ -133,16 +138,20 @@ class Workflows:
         workflow = request.url.path.removeprefix("/v1/").removesuffix(":triggerPubsubExecution")
         return self.executions.trigger_pubsub(workflow, push)
 
+    def _log(self, entry: dict[str, Any]) -> None:
+        if self._may_log(entry["account"]):
+            write_log(entry)
+
     def _runtime_for(self, call_log_level: str) -> Runtime:
         level = call_log_level or "LOG_NONE"
         if level not in self._runtimes:
-            emulated = dict.fromkeys(_EMULATED, self.base_url.rstrip("/"))
+            emulated = dict.fromkeys(_EMULATED, (self._emulated_url or self.base_url).rstrip("/"))
             self._runtimes[level] = Runtime(
                 http=self._http,
                 callbacks=self._callbacks,
                 token_source=self.tokens.mint,
                 endpoints=emulated | self._endpoints,
-                log_sink=write_log,
+                log_sink=self._log,
                 call_log_level=level,
             )
         return self._runtimes[level]

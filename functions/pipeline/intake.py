@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pipeline import logs
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError, ThrottledError
-from pipeline.inputs import objects, parameters, recognition, sidecars
+from pipeline.inputs import objects, parameters, recognition, sidecars, single
 from pipeline.inputs.events import Receipt
 from pipeline.inputs.uploads import Upload
 from pipeline.jobs import executions, outcomes
@@ -18,6 +18,7 @@ from pipeline.jobs.claims import Claim, Claims
 from pipeline.jobs.documents import Document
 from pipeline.jobs.job import Job
 from pipeline.settings import Settings
+from pipeline.tabular.request import Request
 from pipeline.verdicts import Verdict
 
 Work = Callable[[Job], Job | Document]
@@ -126,13 +127,14 @@ def _route(settings: Settings, job: Job, upload: Upload) -> Job:
     if source.size == 0:
         raise RejectedError("empty", "The input is empty.")
     head = objects.head(source)
-    kind = recognition.kind(source, head)
+    routed = sidecars.apply(replace(job, model=model, parameters=requested))
+    request = Request.of(routed.parameters, parameters.kinds(routed.model, routed.parameters))
+    kind = recognition.kind(source, head, request)
     objects.check_size(source, settings.max_bytes[kind], kind)
-    if kind != "image":
-        job = replace(job, input=replace(source, encoding=recognition.guessed_encoding(source, head)))
-    routed = sidecars.apply(replace(job, kind=kind, model=model, parameters=requested))
     parameters.check_kind(kind, routed.model, routed.parameters)
-    return routed
+    encoding = None if kind == "image" else recognition.guessed_encoding(source, head)
+    routed = replace(routed, kind=kind, input=replace(source, encoding=encoding))
+    return replace(routed, prepared=single.of_head(routed, head))
 
 
 def _launched(deployment: Deployment, reserved: Verdict | Reserved) -> Verdict:

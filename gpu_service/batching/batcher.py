@@ -11,31 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gpu_service import logs
-from gpu_service.batching.cost_model import Slowness
 from gpu_service.batching.order import Order, Run
+from gpu_service.batching.runner import Pending, Runner
 from gpu_service.batching.scheduler import Batch, Scheduler, Ticket
 from gpu_service.errors import DeadlineExceeded, InferenceFailed, Overloaded, Unavailable
-from gpu_service.parameters import Parameters
 
 logger = logging.getLogger(__name__)
-
-
-class Pending(Protocol):
-    """A batch that was sent to the device."""
-
-    @property
-    def is_async(self) -> bool: ...
-
-    def rows(self) -> list[Any]: ...
-
-
-class Runner(Protocol):
-    """A model as the batcher sees it."""
-
-    def launch(self, data: Sequence[Any], parameters: Sequence[Parameters]) -> Pending: ...
-
-    def ran(self, slowness: Slowness) -> None:
-        """Is told how much slower than on a calm machine a batch was."""
 
 
 class Observer(Protocol):
@@ -70,6 +51,7 @@ class Batcher:
         self.clock = clock
         self._work = threading.Condition()
         self._stopping = False
+        self._is_lost = False  # whether the device no longer computes
         self._free_since = -math.inf  # when the device finished its last batch
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="device", daemon=True)
@@ -110,13 +92,13 @@ class Batcher:
         """Waits until every ticket has its outcome; when the caller is cancelled, its tickets are dropped.
 
         Raises:
-            Overloaded, Unavailable: as `admit` does; never for bulk work.
+            Overloaded, Unavailable: as `admit` does, but for bulk work only when the device is lost.
         """
         if not tickets:
             return
         order.left = len(tickets)
         with self._work:
-            if not tickets[0].bulk:
+            if not tickets[0].bulk or self._is_lost:
                 self._check(len(tickets))
             order.arrived = self.clock()
             self.scheduler.add(tickets, order.arrived)
@@ -131,7 +113,7 @@ class Batcher:
     def _run(self) -> None:
         """The device's thread: on a GPU, sends the next batch before it waits for the previous one."""
         running: Launched | None = None
-        while True:
+        while not self._is_lost:
             batch = self._take(block=running is None)
             if batch is None and running is None:
                 return
@@ -142,6 +124,14 @@ class Batcher:
             if running is not None and not running.pending.is_async:
                 self._finish(running)
                 running = None
+        self._abandon(running)
+
+    def _abandon(self, running: Launched | None) -> None:
+        """Fails all that waits for a lost device; the thread then ends, so that the process is replaced."""
+        if running is not None:
+            self._finish(running)
+        while (batch := self._take(block=False)) is not None:
+            self._deliver(_lost(batch))
 
     def _take(self, *, block: bool) -> Batch | None:
         with self._work:
@@ -195,6 +185,8 @@ class Batcher:
     def _retry(self, batch: Batch, error: Exception) -> list[Result]:
         """Halves a failed batch until the instance at fault is alone."""
         traceback.clear_frames(error.__traceback__)  # whose locals would keep the failed batch on the device
+        if not self._computes(batch):
+            return _lost(batch)
         is_out_of_memory = type(error).__name__ == "OutOfMemoryError"
         if is_out_of_memory:
             self._shrink(batch)
@@ -215,6 +207,17 @@ class Batcher:
                 results += self._retry(half, again)
         return results
 
+    def _computes(self, batch: Batch) -> bool:
+        """Whether the device still computes; some errors of a GPU make all later operations of its process fail."""
+        try:
+            self.runners[batch.model].check()
+        except Exception:
+            logger.critical("the device no longer computes", exc_info=True, extra=logs.fields(model=batch.model))
+            with self._work:
+                self._is_lost = self._stopping = True
+            return False
+        return True
+
     def _shrink(self, batch: Batch) -> None:
         cost = self.scheduler.costs[batch.model]
         with self._work:
@@ -223,6 +226,10 @@ class Batcher:
     def _deliver(self, results: list[Result]) -> None:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_settle, results, self.clock())
+
+
+def _lost(batch: Batch) -> list[Result]:
+    return [(ticket, Unavailable("The device no longer computes."), 0.0, None) for ticket in batch.tickets]
 
 
 def _settle(results: list[Result], now: float) -> None:
@@ -235,6 +242,8 @@ def _settle(results: list[Result], now: float) -> None:
         order.queue_s = max(order.queue_s, now - ticket.arrived - seconds)
         if order.runs is not None and run is not None and (not order.runs or order.runs[-1][0] is not run):
             order.runs.append((run, now))
+        if isinstance(outcome, Unavailable) and not order.done.done():
+            order.done.set_exception(outcome)
         order.left -= 1
         if not order.left and not order.done.done():
             order.done.set_result(None)

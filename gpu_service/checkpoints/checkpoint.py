@@ -1,8 +1,9 @@
 """Finds a checkpoint and reads its files without transformers."""
 
+import hashlib
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,7 @@ from torch import Tensor
 from gpu_service.checkpoints import bucket, hub, sources, weights
 from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import StartError
-from gpu_service.parameters import DEFAULTS, Parameters
+from gpu_service.parameters import Requested
 
 PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
 
@@ -21,11 +22,11 @@ Scoring = Literal["none", "sigmoid", "softmax"]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder in the layout that `save_pretrained` writes; `defaults` are the deployment's parameters."""
+    """A folder in the layout that `save_pretrained` writes; `defaults` are those that the deployment sets."""
 
     entry: Entry
     folder: Path
-    defaults: Parameters = DEFAULTS
+    defaults: Requested = field(default_factory=dict)
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -59,6 +60,15 @@ class Checkpoint:
     def revision(self) -> str | None:
         """The commit on the hub, or the newest generation of the objects in Cloud Storage."""
         return self.folder.name if self.folder.parent.name == "snapshots" else self.entry.revision
+
+    @cached_property
+    def state(self) -> str:
+        """Tells its weights from others of the same name: the revision, or of a folder the files' sizes and times."""
+        if self.revision is not None:
+            return self.revision
+        files = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        facts = [(str(path.relative_to(self.folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:

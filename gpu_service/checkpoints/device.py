@@ -1,5 +1,7 @@
 """Chooses the device and the number format that the models run on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +49,18 @@ def choose(requested: str = "auto", dtype: str = "auto", *, required: bool = Fal
     if required or requested.startswith("cuda"):
         raise StartError(f"A GPU is required, but none is usable: {reason}.")
     return Device(torch.device("cpu"), DTYPES.get(dtype, torch.float32), "cpu")
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Multiplies float32 matrices without TF32, whose rounding is as coarse as float16's."""
+    previous = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(previous)
 
 
 def _unusable(index: int) -> str | None:

@@ -13,6 +13,7 @@ from gpu_service import storage
 from gpu_service.errors import ObjectNotFound, StartError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")  # as in the pipeline's parameters
+ROUTES = ("ready", "infer", "versions")  # what follows a model's name in a path
 _TYPES: dict[Any, str] = {
     str: "a string",
     bool: "true or false",
@@ -112,9 +113,22 @@ def _mistake(key: str, value: Any, type_: Any) -> Iterator[str]:
         else:
             yield f"{key!r} is not valid: {error}"
     else:
-        if key in ("name", "version") and not NAME.fullmatch(str(value)):
-            form = "up to 128 letters, digits, '.', '_', '/' and '-', and begin with a letter or digit"
-            yield f"{key!r} must consist of {form}, not {value!r:.100}"
+        if key in ("name", "version"):
+            yield from _name_problems(key, str(value))
+
+
+def _name_problems(key: str, value: str) -> Iterator[str]:
+    """Of a name or version, which stands in URLs: /v2/models/NAME/versions/VERSION/infer."""
+    if not NAME.fullmatch(value):
+        form = "up to 128 letters, digits, '.', '_', '/' and '-', and begin with a letter or digit"
+        yield f"{key!r} must consist of {form}, not {value!r:.100}"
+        return
+    first, *others = value.split("/")
+    parts = others if key == "name" else [first, *others]
+    if taken := next((part for part in parts if part in ROUTES), None):
+        yield f"{key!r} is {value!r}, whose part {taken!r} names a route: in a URL it would be read as that"
+    elif any(part.strip(".") == "" for part in others):
+        yield f"{key!r} is {value!r}: between and after slashes there must be more than dots, which clients resolve"
 
 
 def suggestion(wrong: str, known: Iterator[str] | Sequence[str] | dict[str, Any]) -> str:

@@ -125,7 +125,7 @@ def _parameter_problems(entry: Entry) -> Iterator[str]:
         yield f"{' and '.join(misplaced)} must be in 'thresholds', not in 'parameters'"
         return
     try:
-        parameters.of_model(parameters.DEFAULTS, entry.task, entry.parameters, entry.thresholds)
+        parameters.of_model({}, entry.task, entry.parameters, entry.thresholds)
     except StartError as error:
         yield error.message.removesuffix(".")
 

@@ -39,6 +39,13 @@ class ImageInputs:
         """None where transformers' processor prepares the images."""
         return self.preparation if isinstance(self.preparation, Geometry) else None
 
+    @property
+    def prepared_bytes(self) -> int:
+        """The most memory that the pixels of an image take."""
+        if self.preparation.fixed is not None:
+            return self.sample.nbytes
+        return processors.MAX_PREPARED_PIXELS * len(self.preparation.mode) * self.sample.itemsize
+
     def payload(self, data: bytes) -> Payload:
         """Raises InstanceError: `empty`, `decompression_bomb`, `truncated_image`, `corrupt_image` or `too_large`."""
         with decoded(data, self.preparation.mode, self.preparation.least) as image:

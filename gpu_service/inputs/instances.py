@@ -36,6 +36,8 @@ def parse(value: object) -> Inline | Address:
     if isinstance(value, InstanceError):
         raise value
     if isinstance(value, dict):
+        if value.get("text_pair") is not None:
+            raise InstanceError("Pairs of texts are not supported: send one text, without text_pair.")
         if "text" in value:
             return Inline("text", value["text"])
         if "image" in value:

@@ -20,6 +20,7 @@ from gpu_service.inputs.instances import Kind
 from gpu_service.inputs.payloads import Payload
 from gpu_service.inputs.tokenizer import Encoding
 from gpu_service.inputs.wordpiece import WordPiece, is_bert
+from gpu_service.parameters import MAX_TOKENS
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # texts are prepared in our own threads
 
@@ -27,6 +28,8 @@ Tokens = NDArray[np.int64]  # the ids (tokens,), or ids and segments (tokens, 2)
 
 FEW_CHARACTERS = 4096  # tokenising them takes less time than another thread would add
 PREFIX_PER_TOKEN = 64
+TOKEN_BYTES = 16  # an id and a segment
+SPECIAL_TOKENS = 4  # at most, around a text or a pair
 SURPLUS = 128  # tokens beyond the maximum, so that cutting the prefix within a word cannot change the ids
 MOST_READ = 1 << 20  # characters of a text; the library panics on a single word of many millions
 
@@ -44,7 +47,8 @@ class TextInputs:
     def __init__(self, checkpoint: Checkpoint, max_length: int, vocabulary: int | None = None) -> None:
         self.checkpoint = checkpoint
         self.tokenizer, settings = tokenizer.load(checkpoint)
-        self.max_length = min(settings.max_length or max_length, max_length, checkpoint.defaults.max_length)
+        most: int = checkpoint.defaults.get("max_length", MAX_TOKENS)
+        self.max_length = min(settings.max_length or max_length, max_length, most)
         self.cuts_start = settings.truncation_side == "left"
         self.has_segments = settings.has_segments
         known = self.tokenizer.get_vocab_size()
@@ -67,6 +71,10 @@ class TextInputs:
         tokens: Tokens = np.arange(size, dtype=np.int64) % self.vocabulary
         tokens[-1:] = self.tokenizer.encode("a").ids[-1:] or tokens[-1:]
         return tokens
+
+    def prepared_bytes(self, size: int) -> int:
+        """The most memory that the tokens of a text of `size` bytes take."""
+        return TOKEN_BYTES * min(size + SPECIAL_TOKENS, self.max_length)
 
     def payload(self, text: object) -> Payload:
         """Raises InstanceError: `invalid_text` or `empty`."""

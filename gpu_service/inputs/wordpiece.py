@@ -9,8 +9,11 @@ from itertools import chain
 
 from tokenizers import Tokenizer
 
+from gpu_service.inputs import words
+
 MAX_WORDS = 200_000
 MAX_CHARACTERS = 64  # longer parts hardly ever recur
+LONG = 4096  # characters of a part, of which long words are cut
 
 
 def is_bert(tokenizer: Tokenizer) -> bool:
@@ -29,7 +32,10 @@ class WordPiece:
     """Token ids of texts without the first and last token; threads may race for the cache, which is harmless."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self.tokenizer = tokenizer
+        pipeline = json.loads(tokenizer.to_str())
+        self.tokenizer = Tokenizer.from_str(json.dumps({**pipeline, "truncation": None, "padding": None}))
+        self.longest: int = pipeline["model"]["max_input_chars_per_word"]
+        self.shortens = not any(words.are_word(token["content"]) for token in pipeline["added_tokens"])
         self.first, self.last = tokenizer.encode("").ids
         self.known: dict[str, tuple[int, ...]] = {"": ()}
 
@@ -44,6 +50,8 @@ class WordPiece:
     def _tokenise(self, part: str) -> tuple[int, ...]:
         ids = self.known.get(part)
         if ids is None:
+            if len(part) > LONG and self.shortens:
+                part = words.shortened(part, self.longest)
             ids = tuple(self.tokenizer.encode(part, add_special_tokens=False).ids)
             if len(part) <= MAX_CHARACTERS:
                 if len(self.known) > MAX_WORDS:

@@ -1,5 +1,6 @@
 """Runs any other image classifier through transformers' Auto class."""
 
+import copy
 import importlib.util
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -35,10 +36,16 @@ class AutoImageClassifier:
         return by_shape(self._logits, images, self.device)
 
     def reads(self, shape: Sequence[int], sample: NDArray[Any]) -> bool:
-        """Whether it reads images of the shape as well as those of the sample's."""
+        """Whether it reads images of the shape as well as those of the sample's.
+
+        That is tried on the CPU, as a GPU is lost after an access beyond a table of positions.
+        """
+        pixels = torch.zeros((1, *(shape if sample.dtype != np.uint8 else (shape[2], *shape[:2]))))
+        model = copy.deepcopy(self.model).float().cpu() if self.device.is_cuda else self.model
         try:
-            self([np.zeros(shape, sample.dtype)])
-        except (ValueError, RuntimeError):
+            with torch.inference_mode():
+                model(pixel_values=pixels.to(model.dtype))
+        except (ValueError, RuntimeError, IndexError):
             return False
         return True
 

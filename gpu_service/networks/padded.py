@@ -1,5 +1,6 @@
 """Runs any other text checkpoint in batches through one of transformers' Auto classes."""
 
+import copy
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gpu_service.checkpoints.checkpoint import Checkpoint
-from gpu_service.checkpoints.device import Device
+from gpu_service.checkpoints.device import Device, full_precision
 from gpu_service.errors import StartError
 from gpu_service.networks import pretrained
 from gpu_service.networks.pretrained import first_line
@@ -22,8 +23,7 @@ Padding = Literal["right", "left", "none"]
 UNLIMITED = 4096  # tokens for models without a maximum of their own; attention takes their square
 POSITIONS = ("position_embeddings", "embed_positions", "positions_embed", "wpe")  # modules in transformers
 PROBE_LENGTHS = (3, 29, 12)
-TOLERANCES = {torch.float32: 1e-4, torch.float64: 1e-4}  # of the largest logit
-ROUGH_TOLERANCE = 5e-3
+TOLERANCE = 1e-4  # of the largest logit
 
 
 class PaddedTexts(ABC):
@@ -104,24 +104,30 @@ class PaddedTexts(ABC):
         return pad
 
     def _exact_padding(self, checkpoint: Checkpoint) -> Padding:
-        """Raises StartError: the model does not run on texts alone."""
-        texts = self._probes()
+        """Compares in float32, since half precision rounds as much as padding may change.
+
+        Raises:
+            StartError: the model does not run on texts alone.
+        """
+        texts, model = self._probes(), self.model
+        if self.device.dtype != torch.float32:
+            self.model = copy.deepcopy(model).float()
         try:
-            with torch.inference_mode():
-                alone = torch.cat([self._run([text], "none") for text in texts]).float()
+            with torch.inference_mode(), full_precision():
+                alone = torch.cat([self._run([text], "none") for text in texts])
+                sides: tuple[Padding, ...] = ("right", "left")
+                return next((side for side in sides if self._is_exact(side, texts, alone)), "none")
         except Exception as error:
             raise StartError(f"{checkpoint.folder} does not run: {first_line(error)}.") from error
-        sides: tuple[Padding, ...] = ("right", "left")
-        return next((side for side in sides if self._is_exact(side, texts, alone)), "none")
+        finally:
+            self.model = model
 
     def _is_exact(self, side: Padding, texts: Sequence[Tokens], alone: Tensor) -> bool:
         try:
-            with torch.inference_mode():
-                together = self._run(texts, side).float()
+            together = self._run(texts, side)
         except (RuntimeError, ValueError, IndexError):
             return False
-        tolerance = TOLERANCES.get(self.device.dtype, ROUGH_TOLERANCE)
-        return float((together - alone).abs().max()) <= tolerance * float(alone.abs().max())  # False for NaN
+        return float((together - alone).abs().max()) <= TOLERANCE * float(alone.abs().max())  # False for NaN
 
     def _probes(self) -> list[Tokens]:
         """Made-up texts, without the tokens that some models look for, but with the end that others require."""

@@ -27,6 +27,8 @@ CLASSIFIER = Paths(PackedClassifier, PaddedClassifier)
 TAGGER = Paths(PackedTagger, PaddedTagger)
 ENCODER = Paths(PackedEncoder, PaddedEncoder)
 
+NEEDS_KERNEL = ("mra",)  # model types whose answers are silently wrong without it
+
 logger = logging.getLogger(__name__)
 
 
@@ -61,6 +63,11 @@ def decide(checkpoint: Checkpoint, paths: Paths = CLASSIFIER) -> Decision:
         raise StartError(
             f"{checkpoint.folder} has the position_embedding_type {config['position_embedding_type']}, which "
             "transformers 5 no longer computes: train it again with absolute positions."
+        )
+    if config.get("model_type") in NEEDS_KERNEL:
+        raise StartError(
+            f"{checkpoint.folder} is of the type {config['model_type']}, whose attention transformers computes only "
+            "with a CUDA kernel from the hub, and takes for zero without: train another architecture, such as roberta."
         )
     names = families.named(config)
     if names is None:

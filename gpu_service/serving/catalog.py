@@ -44,11 +44,6 @@ class Catalog:
         return [self.default(kind) for kind in sorted(kinds, reverse=True)]
 
     @property
-    def default_keys(self) -> list[str]:
-        """Of every task's default model, sorted."""
-        return sorted(model.key for model in self.defaults)
-
-    @property
     def names(self) -> list[str]:
         return list(dict.fromkeys(entry.name for entry in self.registry.entries))
 

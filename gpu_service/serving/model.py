@@ -34,7 +34,7 @@ class Pending:
             self._results = torch.empty(results.shape, dtype=results.dtype, pin_memory=True)
             self._results.copy_(results, non_blocking=True)
             self._event = torch.cuda.Event()
-            self._event.record()
+            self._event.record(torch.cuda.current_stream(results.device))
 
     @property
     def is_async(self) -> bool:
@@ -54,6 +54,7 @@ class Model:
         self.entry = checkpoint.entry
         self.defaults = of_model(checkpoint.defaults, self.entry.task, self.entry.parameters, self.entry.thresholds)
         self.revision = checkpoint.revision
+        self.state = checkpoint.state
         self.device = device
         self.task = TASKS[checkpoint.entry.task](checkpoint, device)
         self.labels = self.task.labels
@@ -88,6 +89,11 @@ class Model:
         """Sets how many threads the calling thread's computations use."""
         if not self.device.is_cuda:
             torch.set_num_threads(self.threads.way.threads)
+
+    def check(self) -> None:
+        """Raises RuntimeError when the device no longer computes, as after an illegal access to a GPU's memory."""
+        if self.device.is_cuda:
+            torch.cuda.synchronize(self.device.handle)
 
     def ran(self, slowness: Slowness) -> None:
         self.threads.ran(*slowness)

@@ -12,6 +12,7 @@ from gpu_service.batching.order import Order
 from gpu_service.batching.scheduler import Ticket
 from gpu_service.errors import InferenceFailed, InvalidRequest, ModelNotFound, ServiceError
 from gpu_service.parameters import Requested, check_tasks, described
+from gpu_service.serving import sizes
 from gpu_service.serving.catalog import Catalog
 from gpu_service.serving.model import Model
 from gpu_service.serving.predictions import Outcome, Timing
@@ -62,35 +63,53 @@ class Service:
             ServiceError: the request fails as a whole: overloaded, stopping, no model for any instance, or a parameter
                 that applies to none.
         """
-        is_short = is_quick(instances) and not requested.get("labels")  # each of which makes another text
-        if is_short:
+        if is_quick(instances) and not requested.get("labels"):  # each of which makes another text
             prepared = self.preparation.here(instances, model, requested)
-        else:
-            self.batcher.admit(len(instances))  # refuse before the work
-            prepared = await self.preparation.in_threads(instances, model, requested)
-        if all(isinstance(item, ModelNotFound) for item in prepared):
-            raise prepared[0]  # type: ignore[misc]
-        if "score_columns" in requested:
-            raise InvalidRequest("score_columns applies to shards in CSV alone.", "invalid_parameters")
-        check_tasks(requested, {item[0].entry.task for item in prepared if isinstance(item, tuple)})
-        order = await self.run(prepared)
-        timing = Timing(
-            queue_ms=round(1000 * max(0.0, order.queue_s), 3),
-            inference_ms=round(1000 * order.batch_s, 3),
-            gpu_seconds=round(order.device_s, 6),
-        )
-        chosen = model or first_model(prepared) or self.catalog.first()
-        results = outcomes(prepared, order) if is_short else await asyncio.to_thread(outcomes, prepared, order)
-        shaping = described(chosen.effective(requested), chosen.entry.task)
-        return Result(results, chosen, timing, order, shaping)
+            readers = _readers(prepared)
+            _check(readers, requested)
+            order = await self.run(prepared)
+            return self._result(outcomes(prepared, order), [order], readers, model, requested)
+        self.batcher.admit(len(instances))  # refuse before the work
+        parts = list(sizes.chunks(instances, [model] if model else self.catalog.defaults, requested))
+        deadline = time.monotonic() + self.deadline_s
+        readers, orders, results = [], [], []
+        for part in parts:  # one after another, so that not all are in memory
+            prepared = await self.preparation.in_threads(part, model, requested)
+            readers += _readers(prepared)
+            if len(parts) == 1:
+                _check(readers, requested)
+            orders.append(order := await self.run(prepared, deadline=deadline))
+            results += await asyncio.to_thread(outcomes, prepared, order)
+        _check(readers, requested)
+        return self._result(results, orders, readers, model, requested)
 
-    async def run(self, prepared: Sequence[Prepared], *, bulk: bool = False) -> Order:
+    def _result(
+        self,
+        results: list[Outcome],
+        orders: Sequence[Order],
+        readers: "Sequence[Model | ServiceError]",
+        model: Model | None,
+        requested: Requested,
+    ) -> Result:
+        timing = Timing(
+            queue_ms=round(1000 * max(0.0, *(order.queue_s for order in orders)), 3),
+            inference_ms=round(1000 * max(order.batch_s for order in orders), 3),
+            gpu_seconds=round(sum(order.device_s for order in orders), 6),
+        )
+        first = orders[0]
+        if first.runs is not None:
+            first.runs = [run for order in orders for run in order.runs or ()]
+        chosen = model or next((each for each in readers if isinstance(each, Model)), None) or self.catalog.first()
+        return Result(results, chosen, timing, first, described(chosen.effective(requested), chosen.entry.task))
+
+    async def run(self, prepared: Sequence[Prepared], *, bulk: bool = False, deadline: float | None = None) -> Order:
         """Returns the completed order. Raises Overloaded or Unavailable, unless it is bulk work."""
         slots = [slot for item in prepared for slot in _slots(item)]
         parameters = [item[2] if isinstance(item, tuple) else None for item in slots]
         order = Order(asyncio.get_running_loop().create_future(), parameters, list(slots))
         order.runs = [] if self.is_traced and not bulk else None
-        deadline = math.inf if bulk else time.monotonic() + self.deadline_s
+        if deadline is None:
+            deadline = math.inf if bulk else time.monotonic() + self.deadline_s
         tickets = [
             Ticket(item[0].key, item[1].data, item[1].size, deadline, bulk, order, index)
             for index, item in enumerate(slots)
@@ -114,6 +133,20 @@ def outcomes(prepared: Sequence[Prepared], order: Order) -> list[Outcome]:
     """The prediction or error of each instance of a completed order."""
     results = iter(order.outcomes)
     return [_outcome(item, [next(results) for _ in _slots(item)]) for item in prepared]
+
+
+def _readers(prepared: Sequence[Prepared]) -> "list[Model | ServiceError]":
+    """The model of each instance, or its error."""
+    return [item[0] if isinstance(item, tuple) else item for item in prepared]
+
+
+def _check(readers: "Sequence[Model | ServiceError]", requested: Requested) -> None:
+    """Raises ServiceError: the request fails as a whole."""
+    if all(isinstance(each, ModelNotFound) for each in readers):
+        raise readers[0]  # type: ignore[misc]
+    if "score_columns" in requested:
+        raise InvalidRequest("score_columns applies to shards in CSV alone.", "invalid_parameters")
+    check_tasks(requested, {each.entry.task for each in readers if isinstance(each, Model)})
 
 
 def _slots(item: Prepared) -> Sequence[Prepared]:

@@ -25,6 +25,7 @@ from gpu_service.errors import (
     Unavailable,
 )
 from gpu_service.parameters import Requested, check_tasks
+from gpu_service.serving import sizes
 from gpu_service.serving.model import Model
 from gpu_service.serving.predictions import Outcome
 from gpu_service.serving.preparation import Prepared
@@ -79,8 +80,8 @@ class ShardPrediction:
         self._gpu_seconds = 0.0
         self._queue_ms = 0.0
         self._model_used = model
-        models = [model] if model else self.service.catalog.defaults
-        self._columns = lines.columns(each.task.prediction for each in models)
+        self._models = [model] if model else self.service.catalog.defaults
+        self._columns = lines.columns(each.task.prediction for each in self._models)
 
     async def run(self) -> ShardResponse:
         """Raises ServiceError when the shard cannot be read or written, or too many are in progress.
@@ -97,8 +98,7 @@ class ShardPrediction:
             self.service.active_shards -= 1
 
     def _check_parameters(self) -> None:
-        models = [self.model] if self.model else self.service.catalog.defaults
-        check_tasks(self.requested, {model.entry.task for model in models})
+        check_tasks(self.requested, {model.entry.task for model in self._models})
         if self.requested.get("score_columns") and (self.model is None or self.shard.format != "csv"):
             message = "score_columns requires a model, whose labels become the columns, and the output format csv."
             raise InvalidRequest(message, "invalid_parameters")
@@ -132,7 +132,7 @@ class ShardPrediction:
         return {
             "shard-input": f"{self.shard.input}#{source.generation}",
             "shard-offset": str(self.shard.offset),
-            "shard-model": self.model.key if self.model else ",".join(self.service.catalog.default_keys),
+            "shard-model": ",".join(f"{model.key}#{model.state}" for model in self._models),
             "shard-parameters": self._parameters_digest(),
             "shard-format": self.shard.format,
             "shard-dialect": msgspec.json.encode(self.shard.dialect).decode(),
@@ -140,13 +140,12 @@ class ShardPrediction:
 
     def _parameters_digest(self) -> str:
         """Identifies the values that shape each model's predictions, the defaults included."""
-        models = [self.model] if self.model else self.service.catalog.defaults
-        effective = {model.key: model.effective(self.requested) for model in models}
+        effective = {model.key: model.effective(self.requested) for model in self._models}
         return hashlib.sha256(msgspec.json.encode(effective, order="deterministic")).hexdigest()[:32]
 
     async def _predict(self, source: "Blob", spool: IO[bytes]) -> None:
         """Reads and tokenises windows while the device works on earlier ones."""
-        unread = windows.cut(self.service.storage.lines(source), self.shard.offset)
+        unread = windows.cut(self.service.storage.lines(source), self.shard.offset, self._prepared_bytes)
         pending: deque[asyncio.Task[WindowResult]] = deque()
         try:
             while window := await asyncio.to_thread(_next, unread):
@@ -158,6 +157,9 @@ class ShardPrediction:
         finally:
             for task in pending:
                 task.cancel()
+
+    def _prepared_bytes(self, instance: object, size: int) -> int:
+        return sizes.prepared_bytes(instance, size, self._models, self.requested)
 
     def _check_failures(self) -> None:
         """Raises Unavailable when the model failed on most records: that points to the device, not to the records."""

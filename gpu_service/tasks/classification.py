@@ -85,6 +85,9 @@ class TextClassifier(Classifier):
         network = text.network(checkpoint, device, text.CLASSIFIER)
         return TextInputs(checkpoint, network.max_length, network.vocabulary), network
 
+    def prepared_bytes(self, size: int, _: Parameters) -> int:
+        return self.inputs.prepared_bytes(size)
+
     def samples(self, sizes: Sequence[int]) -> list[NDArray[Any]]:
         return [self.inputs.sample(size) for size in sizes]
 
@@ -96,6 +99,9 @@ class ImageClassifier(Classifier):
     def _parts(self, checkpoint: Checkpoint, device: Device) -> tuple[Inputs, Network]:
         checkpoint.check()
         return images.classifier(checkpoint, device)
+
+    def prepared_bytes(self, _: int, __: Parameters) -> int:
+        return self.inputs.prepared_bytes
 
     def samples(self, sizes: Sequence[int]) -> list[NDArray[Any]]:
         return [self.inputs.sample for _ in sizes]

@@ -23,6 +23,7 @@ from gpu_service.tasks.predictions import Box, DetectedObject, Detection
 from gpu_service.tasks.task import Task, check_head
 
 SAMPLE = (480, 640)  # height and width of a made-up image
+ASPECT = 2  # most memory of an image of another aspect ratio, compared with the sample's
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -38,10 +39,13 @@ class ObjectDetection(Task):
         self.labels = checkpoint.labels
         self.network = Detector(checkpoint, device)
         self.inputs = DetectionInputs(checkpoint)
+        self.sample = self.inputs.prepared(Image.new("RGB", SAMPLE[::-1], (128, 128, 128)))
+
+    def prepared_bytes(self, _: int, __: Parameters) -> int:
+        return ASPECT * self.sample.nbytes
 
     def samples(self, sizes: Sequence[int]) -> list[NDArray[Any]]:
-        made = self.inputs.prepared(Image.new("RGB", SAMPLE[::-1], (128, 128, 128)))
-        return [made] * len(sizes)
+        return [self.sample] * len(sizes)
 
     def scores(self, output: Tensor, data: Sequence[NDArray[Any]]) -> Tensor:
         return torch.cat((output[..., :-BOX].softmax(-1), output[..., -BOX:]), -1)

@@ -44,6 +44,9 @@ class FeatureExtraction(Task):
     def payloads(self, values: Sequence[Any], parameters: Sequence[Parameters]) -> Sequence[Payload | InstanceError]:
         return self.inputs.payloads([self.definition.prepared(value) for value in values])
 
+    def prepared_bytes(self, size: int, _: Parameters) -> int:
+        return self.inputs.prepared_bytes(size)
+
     def samples(self, sizes: Sequence[int]) -> list[NDArray[Any]]:
         return [self.inputs.sample(size) for size in sizes]
 

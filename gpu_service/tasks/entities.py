@@ -20,6 +20,7 @@ from gpu_service.parameters import Parameters
 from gpu_service.tasks.predictions import Entities, Entity
 from gpu_service.tasks.task import Network, Task, check_head
 
+PLACE_BYTES = 20  # of a token and its place in the text, for each byte of a token alone
 OUTSIDE = "O"  # the label of tokens that belong to no entity
 
 
@@ -62,6 +63,9 @@ class TokenClassification(Task):
         network = networks.network(checkpoint, device, networks.TAGGER)
         self.network: Network = network
         self.inputs = TokenInputs(checkpoint, network.max_length, network.vocabulary)
+
+    def prepared_bytes(self, size: int, _: Parameters) -> int:
+        return PLACE_BYTES * self.inputs.prepared_bytes(size)
 
     def samples(self, sizes: Sequence[int]) -> list[NDArray[Any]]:
         return [self.inputs.sample(size) for size in sizes]

@@ -116,5 +116,11 @@ def _dense(module: Checkpoint, device: Device) -> Step:
         raise StartError(f"{module.folder} has the activation {name}; supported are {', '.join(ACTIVATIONS)}.")
     activation = ACTIVATIONS[name]
     weights = {key: tensor.float() for key, tensor in module.tensors(str(device.handle)).items()}
+    expected = ["linear.weight", *(["linear.bias"] if config.get("bias", True) else [])]
+    if missing := [key for key in expected if key not in weights]:
+        raise StartError(
+            f"{module.folder} lacks {' and '.join(missing)}: copy the module's folder again, or save the model again "
+            "with sentence-transformers."
+        )
     linear = Linear.read(weights, "linear")
     return lambda vectors: activation(linear(vectors))

@@ -61,6 +61,10 @@ class Task(ABC):
         return self.inputs.payloads(values)
 
     @abstractmethod
+    def prepared_bytes(self, size: int, parameters: Parameters) -> int:
+        """The most memory that an instance of `size` bytes takes once it is prepared."""
+
+    @abstractmethod
     def samples(self, sizes: Sequence[int]) -> list[NDArray[Any]]:
         """The data of made-up payloads of the given sizes."""
 

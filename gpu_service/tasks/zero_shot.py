@@ -66,6 +66,10 @@ class ZeroShotClassification(Task):
             parts.append(self.inputs.of_encoding(pair))
         return Payload(parts[0].data, sum(part.size for part in parts), truncated, parts)
 
+    def prepared_bytes(self, size: int, parameters: Parameters) -> int:
+        longest = max(map(len, parameters.labels), default=0) + len(parameters.hypothesis_template)
+        return len(parameters.labels) * self.inputs.prepared_bytes(size + 4 * longest)
+
     def samples(self, sizes: Sequence[int]) -> list[NDArray[Any]]:
         return [self.inputs.sample(size) for size in sizes]
 

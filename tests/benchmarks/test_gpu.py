@@ -1,6 +1,7 @@
 """The benchmark for a GPU machine, on the CPU with tiny models, so that it works when there is a GPU."""
 
 import json
+import re
 import subprocess
 import time
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from benchmarks.gpu.plan import Runner, Step
+from benchmarks.gpu.tasks import SERVED, TASKS
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu" / "run.sh"
 
@@ -28,9 +30,15 @@ def test_every_step_passes_on_the_cpu(tmp_path: Path) -> None:
         "service",
         "serving",
         "shard",
+        "predictions",
+        "tasks",
     }
     table = written.with_suffix(".md").read_text()
-    assert "| parity bert bfloat16 | passed |" in table
+    for name in ("bert", *TASKS):
+        assert f"| parity {name} bfloat16 | passed |" in table
+    for name in SERVED:
+        assert f"| predictions {name} | passed |" in table
+        assert re.search(rf"\| {TASKS[name]}, {name}, served \| [\d,]+ \|", table)
     assert "failed" not in table
 
 

@@ -30,12 +30,13 @@ def write(folder: Path, *, seed: int, kill_every_s: float, odds: dict[str, float
         # Each service has its own address for Cloud Storage, so that the proxy knows the caller.
         service.setdefault("env", {})["STORAGE_EMULATOR_HOST"] = f"{{chaos.url}}/from/{name}"
     targets = [f"{name}={{{name}.url}}" for name in services]
+    # At the emulator the proxy has no rights of its own: it calls and asks for tokens at each account's address.
+    apis = [f"--apis={account}=http://{{{account}.http}}" for account in (*services, "events", "workflow")]
     services["chaos"] = {
         "command": [
             *("python", "-m", "tests.chaos.proxy", "--port", "{port}", "--seed", str(seed)),
             *("--kill-every", str(kill_every_s), "--odds", json.dumps(odds)),
-            *("--metadata", "http://{http}"),
-            *("storage=http://{http}", *targets),
+            *(*apis, *targets),
         ],
         "port": 0,
         "ready": "/counts",

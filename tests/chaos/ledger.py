@@ -140,12 +140,13 @@ class Ledger:
     def _latest(self, single: dict[str, storage.Blob]) -> dict[str, str]:
         """Objects whose copy under latest/ is not the document of their newest generation.
 
-        A generation that was gone when it was first read does not count.
+        A generation that was gone when it was first read does not count; an attempt before this one had read it.
         """
         newest: dict[str, int] = {}
         for document, blob in single.items():
             name, _, generation = document.rpartition("/")
-            if at(self._content(blob), "reason.code") != "input_gone":
+            content = self._content(blob)
+            if at(content, "reason.code") != "input_gone" or content.get("attempts"):
                 newest[name] = max(int(generation), newest.get(name, 0))
         newest |= self.living
         copies = {blob.name: blob.crc32c for blob in self.client.list_blobs("local-output", prefix="latest/")}

@@ -58,14 +58,14 @@ class Chaos:
     seed: int
     targets: dict[str, str]
     kill_every_s: float
-    metadata: str
+    apis: dict[str, str]  # where each account finds the emulator's APIs
     odds: Odds = field(default_factory=Odds)
     counts: Counter[str] = field(default_factory=Counter)
     calm: bool = True
 
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)
-        self.names = sorted(name for name in self.targets if name != "storage")
+        self.names = sorted(self.targets)
         self.background: set[asyncio.Task[None]] = set()
         self.tokens: dict[str, tuple[float, str]] = {}
         self.in_flight, self.last_request = 0, time.monotonic()
@@ -116,7 +116,7 @@ class Chaos:
             self.counts["duplicate met a dead service"] += 1
 
     async def storage(self, request: web.Request) -> web.Response:
-        return await self.call(request, self.targets["storage"], "storage", {})
+        return await self.call(request, self.apis[request.match_info["service"]], "storage", {})
 
     async def service(self, request: web.Request) -> web.Response:
         name = request.match_info["service"]
@@ -126,9 +126,9 @@ class Chaos:
         """A header with the account's token for the service, which rejects tokens issued for this proxy."""
         until, token = self.tokens.get(service, (0.0, ""))
         if until < time.monotonic():
-            path = f"/computeMetadata/v1/instance/service-accounts/{account}/identity"
+            path = "/computeMetadata/v1/instance/service-accounts/default/identity"
             query, flavor = {"audience": self.targets[service]}, {"Metadata-Flavor": "Google"}
-            async with self.session.get(self.metadata + path, params=query, headers=flavor) as answer:
+            async with self.session.get(self.apis[account] + path, params=query, headers=flavor) as answer:
                 token = await answer.text()
             self.tokens[service] = (time.monotonic() + 300, token)
         return {"Authorization": f"Bearer {token}"}
@@ -254,13 +254,13 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kill-every", type=float, default=6, metavar="SECONDS")
-    parser.add_argument("--metadata", required=True, metavar="URL", help="where tokens come from")
+    parser.add_argument("--apis", action="append", required=True, metavar="ACCOUNT=URL", help="of the emulator")
     parser.add_argument("--odds", type=json.loads, default={}, metavar="JSON")
     parser.add_argument("targets", nargs="+", metavar="NAME=URL")
     options = parser.parse_args()
-    targets = dict(target.split("=", 1) for target in options.targets)
+    targets, apis = (dict(each.split("=", 1) for each in pairs) for pairs in (options.targets, options.apis))
     odds = Odds(**options.odds)
-    chaos = Chaos(options.seed, targets, options.kill_every, options.metadata, odds)
+    chaos = Chaos(options.seed, targets, options.kill_every, apis, odds)
     web.run_app(application(chaos), host="127.0.0.1", port=options.port, print=None, access_log=None)
 
 

@@ -47,6 +47,7 @@ def undergo(
         report(storm, stormy, audit, time.monotonic() - began)
         assert (audit.problems, storm.evidence(audit)) == ({}, {})
         assert (storm.crashes, storm.kills_left()) == (0, 0)
+        assert stack.refusals() == []
         check_that_a_missing_document_ends_the_wait(storm)
 
 

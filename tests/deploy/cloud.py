@@ -6,6 +6,7 @@ what is sent.
 
 import re
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -23,6 +24,7 @@ LISTS = {
     "notificationConfigs": "items",
 }  # other collections are listed under their own name
 NUMBER = "123456789"
+NO_HEADERS: Mapping[str, str] = {}
 
 
 @dataclass
@@ -38,7 +40,8 @@ class Google:
     base: str = ""
     lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def answer(self, method: str, target: str, body: Any) -> tuple[int, Any]:
+    def answer(self, method: str, target: str, body: Any, headers: Mapping[str, str] = NO_HEADERS) -> tuple[int, Any]:
+        """The status and body of the answer to a request; `headers` are for stand-ins that check who calls."""
         url_parts = urlsplit(target)  # absolute where gcloud uses this server as a proxy
         path = re.sub(r"^/(resumable/)?upload/storage/v1/", "/storage/", url_parts.path)
         path = path if path.startswith("/storage/") else unquote(path)  # an object's name may contain slashes
@@ -218,6 +221,8 @@ class Google:
                 "status": "SUCCESS",
                 "logUrl": "https://console",
             }
+        if api == "billingbudgets":  # which names projects by number
+            body = {**body, "budgetFilter": {**body["budgetFilter"], "projects": [f"projects/{NUMBER}"]}}
         if api == "cloudscheduler":
             body = {**body, "state": "ENABLED"}
         return body

@@ -53,7 +53,9 @@ def serving(google: Google) -> Iterator[dict[str, str]]:
                 except ValueError:
                     body = {}
             with google.lock:
-                status, answer = google.answer(self.command, self.path, body)
+                status, answer = google.answer(
+                    self.command, self.path, body, {name.title(): value for name, value in self.headers.items()}
+                )
             data = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

@@ -232,19 +232,16 @@ def log_metric(body: Shape) -> Shape:
 
 def alert(body: Shape) -> list[Shape]:
     """The conditions, without the fields that Google adds."""
-    return [_condition(condition["conditionThreshold"]) for condition in body["conditions"]]
-
-
-def _condition(threshold: Shape) -> Shape:
-    return {
-        "filter": threshold["filter"],
-        "aggregations": threshold["aggregations"],
-        "comparison": threshold["comparison"],
-        "threshold": threshold.get("thresholdValue", 0),
-        "duration": threshold["duration"],
-        "per": threshold.get("denominatorFilter") or None,
-        "silent": threshold.get("evaluationMissingData") or None,
-    }
+    return [
+        {
+            "query": query["query"],
+            "duration": query["duration"],
+            "every": query["evaluationInterval"],
+            "unvalidated": query["disableMetricValidation"],
+        }
+        for condition in body["conditions"]
+        for query in [condition["conditionPrometheusQueryLanguage"]]
+    ]
 
 
 def slo(body: Shape) -> Shape:

@@ -204,28 +204,16 @@ def schedule(v: dict[str, Any]) -> tuple[str, Any]:
 
 
 def alert(v: dict[str, Any]) -> tuple[str, Any]:
-    assert v["combiner"] == "AND"
-    return f"alert/{v['display_name']}", [condition(one(entry["condition_threshold"])) for entry in v["conditions"]]
-
-
-def condition(v: dict[str, Any]) -> shape.Shape:
-    aggregation = one(v["aggregations"])
-    assert not v["denominator_aggregations"] or one(v["denominator_aggregations"]) == aggregation
-    return {
-        "filter": v["filter"],
-        "aggregations": [
-            {
-                "alignmentPeriod": aggregation["alignment_period"],
-                "perSeriesAligner": aggregation["per_series_aligner"],
-                "crossSeriesReducer": aggregation["cross_series_reducer"],
-            }
-        ],
-        "comparison": v["comparison"],
-        "threshold": v["threshold_value"],
-        "duration": v["duration"],
-        "per": v["denominator_filter"],
-        "silent": v["evaluation_missing_data"],
-    }
+    return f"alert/{v['display_name']}", [
+        {
+            "query": query["query"],
+            "duration": query["duration"],
+            "every": query["evaluation_interval"],
+            "unvalidated": query["disable_metric_validation"],
+        }
+        for condition in v["conditions"]
+        for query in [one(condition["condition_prometheus_query_language"])]
+    ]
 
 
 def slo(v: dict[str, Any]) -> tuple[str, Any]:

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from deploy import inventory
-from tests.deploy import cloud, cloud_server, recorded, shape
+from tests.deploy import cloud_server, recorded, shape
+from tests.deploy.fresh import FreshGoogle
+from tests.deploy.new_project import NewProject
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "deploy").glob("*/*.sh"))
@@ -26,6 +28,7 @@ real_gcloud = [
     pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not installed: the scripts were not run"),
 ]
 
+POLICY = "cloudresourcemanager/v1/projects/my-project"
 in_order = [*real_gcloud, pytest.mark.random_order(disabled=True)]
 
 
@@ -33,7 +36,7 @@ in_order = [*real_gcloud, pytest.mark.random_order(disabled=True)]
 class Project:
     """A new project in the stand-in, and the scripts that run on it."""
 
-    google: cloud.Google
+    google: FreshGoogle
     source: Path
     env: dict[str, str]
 
@@ -45,13 +48,16 @@ class Project:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     folder = tmp_path_factory.mktemp("gcloud")
-    (folder / "token").write_text("a-token")
     source = folder / "source"  # a copy, so that edits between runs do not matter
     for name in ("deploy", "functions", "gpu_service"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", ".terraform*"))
     shutil.copy(ROOT / "workflow.yaml", source)
-    google = cloud.Google()
+    google = FreshGoogle(project=NewProject(slowness=4))  # a role takes six minutes
+    google.project.issue_tokens(folder / "token")
     with cloud_server.serving(google) as overrides:
+        (folder / "bin").mkdir()
+        (folder / "bin/sleep").write_text(f"#!/bin/sh\nexec curl --silent '{google.base}/clock?seconds='$1\n")
+        (folder / "bin/sleep").chmod(0o755)  # passes the time of the stand-in
         mine = {name: value for name, value in os.environ.items() if not name.startswith("CLOUDSDK_")}
         yield Project(
             google,
@@ -64,9 +70,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
                 "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
                 "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
                 "PROJECT_ID": "my-project",
+                "AUDIT_LOGS": "true",
                 "PYTHON": sys.executable,
-                "WAIT_SECONDS": "0",
-                "TRIES": "2",
+                "PATH": f"{folder}/bin:{os.environ['PATH']}",
             },
         )
 
@@ -75,6 +81,32 @@ class TestADeploymentFromTheFirstRunToTheEnd:
     """The life of a project, in order."""
 
     pytestmark = in_order
+
+    def test_the_preflight_of_a_new_project_says_what_is_off_and_what_is_unknown(self, project: Project):
+        run = project.run("doctor.sh", "--before")
+        assert run.returncode == 1
+        lines = {line.split()[0] for line in run.stdout.splitlines()}
+        assert lines >= {"BLOCKED", "?"}
+        assert "APIs are off  ->  gcloud services enable artifactregistry.googleapis.com" in run.stdout
+        assert "The quota of CPUs could not be read: cloudquotas API has not been used" in run.stdout
+        assert "->  gcloud services enable cloudquotas.googleapis.com --project=my-project" in run.stdout
+        assert project.google.changes == []
+
+    def test_nothing_is_built_while_something_is_blocked_and_all_of_it_is_named(self, project: Project):
+        project.google.project.gpus = 1
+        project.google.project.policies["iam.disableServiceAccountCreation"] = {"booleanPolicy": {"enforced": True}}
+        run = project.run("deploy.sh")
+        project.google.project.gpus = 3
+        project.google.project.policies.clear()
+        assert run.returncode == 1
+        assert len(re.findall("^BLOCKED", run.stderr, re.MULTILINE)) == 3
+        assert "Nothing was built." in run.stderr
+        assert {key.partition("/")[0] for _, key, _ in project.google.changes} == {"serviceusage"}
+
+    def test_then_the_preflight_finds_nothing(self, project: Project):
+        run = project.run("doctor.sh", "--before")
+        assert run.returncode == 0, run.stdout
+        assert "Nothing stands in the way of a deployment." in run.stderr
 
     def test_a_refused_request_stops_the_script(self, project: Project):
         project.google.refuse_after = 30
@@ -88,6 +120,7 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         before = {key: body for method, key, body in project.google.changes if method == "POST"}
         run = project.run("deploy.sh")
         assert run.returncode == 0, run.stderr[-3000:]
+        assert "not ready; retrying in 15 s" in run.stderr, "roles have no effect at first"
         assert project.google.unknown == []
         system = inventory.load({"project_id": "my-project", "gpu_image": recorded.image(project.google)})
         assert recorded.shape_of(project.google) == shape.plain(shape.expected(system))
@@ -190,18 +223,44 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         assert "Nothing was deleted." in run.stderr
         assert project.google.changes[count:] == []
 
-    def test_destroying_keeps_only_the_buckets_with_data(self, project: Project):
+    def test_destroying_keeps_only_the_buckets_with_data_and_names_all_that_stays(self, project: Project):
+        google = project.google
+        google.resources |= {
+            "storage/b/gcf-v2-sources-123456789-us-central1": {"name": "gcf-v2-sources-123456789-us-central1"},
+            "artifactregistry/v1/projects/my-project/locations/us-central1/repositories/gcf-artifacts": {},
+            "monitoring/v3/projects/my-project/alertPolicies/other": {
+                "name": "projects/my-project/alertPolicies/other",
+                "displayName": "inference-dev-errors",
+            },
+        }
         project.env["GPU_REGIONS"] = "us-central1,europe-west4"
+        del project.env["AUDIT_LOGS"]
         run = project.run("destroy.sh", "--yes")
         del project.env["GPU_REGIONS"]
         assert run.returncode == 0, run.stderr[-3000:]
-        left = {key for key in recorded.shape_of(project.google) if not key.startswith(("api/", "iam/"))}
-        buckets = {f"bucket/my-project-inference-{name}" for name in ("input", "output", "models")}
-        assert left == buckets | {"dataset/inference_logs"}
+        assert google.resources.pop("monitoring/v3/projects/my-project/alertPolicies/other"), "of another deployment"
+        kept = {key for key in google.resources if key.startswith(("storage/b/", "bigquery/")) and "/o/" not in key}
+        names = {f"storage/b/my-project-inference-{name}" for name in ("input", "output", "models")}
+        dataset = "bigquery/bigquery/v2/projects/my-project/datasets/inference_logs"
+        assert kept == names | {dataset, "storage/b/gcf-v2-sources-123456789-us-central1"}
+        stays = run.stderr.partition("What stays, and what removes it:\n")[2]
+        for words in (
+            "gs://my-project-inference-input with its objects  ->  gcloud storage rm --recursive gs://",
+            "the dataset inference_logs of reports  ->  bq rm --recursive --dataset my-project:inference_logs",
+            "the audit configuration of Cloud Storage  ->  AUDIT_LOGS=true deploy/gcloud/destroy.sh",
+            "gs://gcf-v2-sources-123456789-us-central1 with the source of functions",
+            "gcloud artifacts repositories delete gcf-artifacts --location=us-central1",
+            "roles/pubsub.publisher of agent/storage on the project",
+            "the APIs of the project",
+        ):
+            assert words in stays
 
-    def test_destroying_with_the_data_leaves_nothing(self, project: Project):
+    def test_destroying_with_the_data_leaves_nothing_of_ours(self, project: Project):
+        project.env["AUDIT_LOGS"] = "true"
         assert project.run("destroy.sh", "--with-data", "--yes").returncode == 0
-        assert {key for key in recorded.shape_of(project.google) if not key.startswith(("api/", "iam/"))} == set()
+        left = {key for key in recorded.shape_of(project.google) if not key.startswith(("api/", "iam/"))}
+        assert left == set()
+        assert project.google.policies[POLICY]["auditConfigs"] == []
 
 
 class TestADryRun:
@@ -288,6 +347,32 @@ def test_every_command_and_flag_exists(tmp_path: Path, micro_batching: str, step
         assert ["secrets", "add-iam-policy-binding", "hf-token"] in [words[:3] for words in commands]
         assert "--set-secrets=HF_TOKEN=hf-token:latest" in next(
             words for words in commands if words[1] == "deploy" and "run" in words
+        )
+
+
+class TestTheBudget:
+    """gcloud has no endpoint override for budgets, so a stub stands for it."""
+
+    def run(self, folder: Path, *command: str) -> str:
+        stub(folder)
+        gcloud = folder / "gcloud"
+        listed = '*budgets\\ list*) echo "$@" >&2; echo billingAccounts/A/budgets/B; exit 0;;'
+        found = f'case "$*" in {listed} projects\\ describe*) echo 123; exit 0;; esac'
+        gcloud.write_text(gcloud.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\n{found}\n"))
+        billing = {"BILLING_ACCOUNT": "012345-6789AB-CDEF01", "PROJECT_ID": "my-project"}
+        env = {**os.environ, **billing, "PATH": f"{folder}:{os.environ['PATH']}"}
+        words = [str(ROOT / "deploy/gcloud" / command[0]), *command[1:]]
+        run = subprocess.run(words, env=env, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        assert "--filter=displayName=inference AND budgetFilter.projects:projects/123" in run.stderr
+        return run.stdout
+
+    def test_one_of_this_project_is_not_made_again(self, tmp_path: Path):
+        assert "budgets create" not in self.run(tmp_path, "deploy.sh", "--dry-run", "budget")
+
+    def test_it_is_destroyed(self, tmp_path: Path):
+        assert "gcloud billing budgets delete billingAccounts/A/budgets/B" in self.run(
+            tmp_path, "destroy.sh", "--dry-run"
         )
 
 

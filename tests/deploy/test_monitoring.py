@@ -31,11 +31,6 @@ OURS = "logging.googleapis.com/user/inference-"
 
 def uses() -> Iterator[tuple[str, str, str | None, list[str]]]:
     """Each use of a metric: where, its filter, the aligner and what is grouped by."""
-    for name, policy in SYSTEM["alerts"].items():
-        for condition in policy["conditions"]:
-            yield name, condition["filter"], condition["align"], []
-            if "per" in condition:
-                yield name, condition["per"], condition["align"], []
     for key in ("good", "total"):
         yield "slo", SYSTEM["slo"][key], None, []
     for name, dashboard in DASHBOARDS.items():
@@ -94,37 +89,88 @@ def test_aligners_suit_the_kind_of_their_metric(where: str, filter_: str, aligne
         assert (aligner, metric["kind"]) == ("ALIGN_MAX", "GAUGE")
 
 
+def queries() -> Iterator[tuple[str, str]]:
+    """Each PromQL query of alerts and dashboards, and where it is."""
+    for name, policy in SYSTEM["alerts"].items():
+        yield name, policy["query"]
+    for name, dashboard in DASHBOARDS.items():
+        for tile in dashboard["mosaicLayout"]["tiles"]:
+            for series in tile["widget"]["xyChart"]["dataSets"]:
+                if query := series["timeSeriesQuery"].get("prometheusQuery"):
+                    yield name, query
+
+
+def in_promql(metric: str) -> str:
+    """The name of a metric in PromQL."""
+    domain, _, path = metric.partition("/")
+    return re.sub(r"\W", "_", domain) + ":" + re.sub(r"\W", "_", path)
+
+
+BY_NAME = {in_promql(name): name for name in [*KNOWN["metrics"], *(f"{OURS}{name}" for name in SYSTEM["log_metrics"])]}
+QUERIES = list(queries())
+
+
+def selectors(query: str) -> list[tuple[str, dict[str, str]]]:
+    """The metrics that a query selects, by Google's names, with the matched labels."""
+    found = re.findall(r"(\w+:\w+?)(_bucket)?\{([^}]*)\}", query)
+    return [(BY_NAME[name], dict(re.findall(r'(\w+)=~?"([^"]*)"', labels))) for name, _, labels in found]
+
+
+@pytest.mark.parametrize(("where", "query"), QUERIES)
+def test_every_query_selects_existing_metrics_by_existing_labels(where: str, query: str):
+    assert selectors(query)
+    for name, labels in selectors(query):
+        metric, resource = described(name), labels.pop("monitored_resource")
+        assert metric.get("resource", resource) == resource or name.endswith("billable_instance_time")
+        assert set(labels) <= {*metric["labels"], *KNOWN["resources"][resource]}
+        assert "${" not in query
+
+
+@pytest.mark.parametrize(("where", "query"), QUERIES)
+def test_every_query_is_valid_promql(where: str, query: str):
+    promql_parser = pytest.importorskip("promql_parser", reason="promql-parser is in requirements.txt: run make setup")
+    promql_parser.parse(query)
+
+
+@pytest.mark.parametrize(("where", "query"), QUERIES)
+def test_queries_compute_what_the_kind_of_their_metric_allows(where: str, query: str):
+    for called, name, bucket in re.findall(r"(\w*)\((\w+:\w+?)(_bucket)?\{", query):
+        metric = described(BY_NAME[name])
+        assert (called in ("rate", "increase")) == (metric["kind"] == "DELTA"), name
+        assert bool(bucket) == (metric["value"] == "DISTRIBUTION"), name
+
+
+def test_the_alert_on_errors_watches_every_service_and_no_other_deployment():
+    for _, labels in selectors(SYSTEM["alerts"]["errors"]["query"]):
+        pattern = re.compile(labels["service_name"])
+        assert all(pattern.fullmatch(f"inference-{name}") for name in [*SYSTEM["functions"], "gpu-service"])
+        assert not pattern.fullmatch("inference-dev-on-upload")
+
+
+def test_a_prefix_with_hyphens_is_written_with_underscores_in_names_of_metrics():
+    system = inventory.load({"project_id": "my-project", "service_prefix": "my-team"})
+    assert "user_my_team_events{" in system["alerts"]["throttled"]["query"]
+
+
 @pytest.mark.parametrize(
     ("alerts", "having"),
     [(["dead-letters"], "dead_letter"), (["oldest-input", "uncollected"], ""), (["expiring-input"], "")],
 )
 def test_every_subscription_for_inputs_is_monitored(alerts: list[str], having: str):
-    filters = [SYSTEM["alerts"][name]["conditions"][0]["filter"] for name in alerts]
     patterns = [
-        re.findall(r'subscription_id=(?:monitoring\.regex\.full_match\()?"([^"]+)"', each)[0] for each in filters
+        labels["subscription_id"] for name in alerts for _, labels in selectors(SYSTEM["alerts"][name]["query"])
     ]
     subscriptions = {**SYSTEM["push"], "uploads": SYSTEM["pull"]["uploads"]}
     watched = [f"inference-{name}" for name, entry in subscriptions.items() if not having or having in entry]
     for name in [*watched, "eventarc-us-central1-inference-on-upload-sub-001"]:
         assert any(re.fullmatch(each, name) for each in patterns), name
-
-
-def test_promql_queries_use_existing_metrics():
-    queries = re.findall(r'"prometheusQuery": "((?:[^"\\]|\\.)*)"', json.dumps(list(DASHBOARDS.values())))
-    assert queries
-    flat = {
-        re.sub(r"[/.]", "_", name.partition("/")[0]) + ":" + name.partition("/")[2].replace("/", "_")
-        for name in KNOWN["metrics"]
-    }
-    for query in queries:
-        metrics = re.findall(r"(\w+_googleapis_com:\w+)\{", query)
-        assert metrics
-        assert set(metrics) <= flat
-        assert "${" not in query
+    for name in ("dev-inference-on-message", "eventarc-us-central1-dev-inference-on-upload-sub-001"):
+        assert not any(re.fullmatch(each, name) for each in patterns), name
 
 
 def test_every_metric_on_the_list_has_a_source_and_a_use():
     used = {metric for _, filter_, _, _ in USES for metric in re.findall(r'metric\.type="([^"]+)"', filter_)}
+    used |= {name for _, query in QUERIES for name, _ in selectors(query)}
     for name, metric in KNOWN["metrics"].items():
         assert metric["source"] in KNOWN["sources"], name
         assert name in used or "billable_instance_time" in name, name

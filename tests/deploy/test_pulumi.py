@@ -13,7 +13,9 @@ import pytest
 
 from deploy import inventory
 from tests.deploy import shape, terraformed
+from tests.deploy.new_project import API_DELAY, NewProject, agent
 from tests.deploy.provider import server
+from tests.deploy.provider.rules import Rules
 
 ROOT = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("PULUMI_PYTHON", ROOT / ".venv-pulumi/bin/python"))
@@ -173,9 +175,22 @@ def test_what_was_made_is_known_everywhere_before_what_needs_it():
                 "google_eventarc_trigger",
             ],
         ),
-        ("metrics", ["google_logging_metric"], ["google_monitoring_alert_policy"]),
+        ("metrics", ["google_logging_metric"], ["google_monitoring_slo"]),
     ):
         index = waits[wait][0]
         assert not set(before) & set(kinds[index:]), wait
         assert not set(after) & set(kinds[:index]), wait
         assert set(after) <= set(kinds[index:]), wait
+
+
+def test_a_new_project_accepts_everything_in_the_order_in_which_it_is_made():
+    project = NewProject()
+    project.enable(["cloudresourcemanager.googleapis.com", "iam.googleapis.com", "storage.googleapis.com"])
+    project.make_identity(agent("storage"))  # which reading its address does
+    project.pass_time(API_DELAY)
+    rules = Rules(project)
+    for resource in run(micro_batching="true"):
+        if resource["type"] == "time_sleep":
+            project.pass_time(float(resource["values"]["create_duration"].removesuffix("s")))
+        else:
+            rules.make(resource["type"], resource["values"])

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ import pytest
 
 from deploy import inventory
 from tests.deploy import shape, terraformed
+from tests.deploy.new_project import API_DELAY, NewProject
 from tests.deploy.provider import server
+from tests.deploy.provider.rules import Rules
 from tests.deploy.test_inventory import NEW_PROJECT, needs
 
 FOLDER = Path(__file__).parents[2] / "deploy/terraform"
@@ -95,9 +97,9 @@ class TestWaits:
             "google_eventarc_trigger",
         }
 
-    def test_metrics_exist_before_their_alerts(self, applied: terraformed.Found):
+    def test_metrics_exist_before_the_objective_on_them(self, applied: terraformed.Found):
         assert "google_logging_metric" in self.before(applied, "metrics")
-        assert "google_monitoring_alert_policy" in self.after(applied, "metrics")
+        assert self.after(applied, "metrics") == {"google_monitoring_slo"}
 
     def test_another_permission_waits_again(self, root: terraformed.Root, applied: terraformed.Found, tmp_path: Path):
         flags = ["-input=false", "-var=project_id=my-project", "-var=hub_token_secret=hf-token"]
@@ -105,6 +107,113 @@ class TestWaits:
         changes = {c["address"]: c["change"]["actions"] for c in root.show(f"{tmp_path}/plan")["resource_changes"]}
         assert len(changes["time_sleep.permissions"]) == 2 or changes["time_sleep.permissions"] == ["update"]
         assert changes["time_sleep.agents"] == ["no-op"]
+
+
+FIRST = ["cloudresourcemanager", "serviceusage", "config", "iam", "cloudbuild", "storage"]  # the first instruction
+
+
+class TestANewProject:
+    """Applied to a project that lacks APIs, agents, roles and data, where what is made takes effect after a while."""
+
+    pytestmark = needs_terraform
+
+    @pytest.fixture
+    def project(self) -> NewProject:
+        made = NewProject()
+        made.enable(f"{name}.googleapis.com" for name in FIRST)
+        made.pass_time(API_DELAY)
+        return made
+
+    def apply(
+        self, folder: Path, project: NewProject, *variables: str, edit: Callable[[Path], None] | None = None
+    ) -> tuple[terraformed.Root, subprocess.CompletedProcess[str]]:
+        """Applies the root, after an edit of its copy; the providers go when the test ends."""
+        with server.serving(Rules(project)) as env:
+            root = terraformed.Root(folder, env)
+            if edit:
+                edit(root.path)
+            assert root.run("init", "-input=false").returncode == 0
+            flags = ["-input=false", "-var=project_id=my-project", *(f"-var={each}" for each in variables)]
+            run = root.run("apply", "-auto-approve", *flags)
+            if run.returncode == 0:
+                assert root.run("plan", "-detailed-exitcode", *flags).returncode == 0, "another run changes nothing"
+        return root, run
+
+    def test_one_apply_makes_everything(self, tmp_path: Path, project: NewProject):
+        _, run = self.apply(tmp_path, project)
+        assert run.returncode == 0, run.stderr
+        waits = inventory.load(REQUIRED)["waits"]
+        assert project.now == API_DELAY + waits["agents"] + waits["permissions"], "the wait for metrics is no longer"
+
+    @pytest.mark.long
+    def test_notifications_too(self, tmp_path: Path, project: NewProject):
+        _, run = self.apply(tmp_path, project, "micro_batching=true")
+        assert run.returncode == 0, run.stderr
+
+    def test_without_the_first_command_the_project_cannot_be_read(self, tmp_path: Path):
+        _, run = self.apply(tmp_path, NewProject())
+        assert run.returncode == 1
+        assert "cloudresourcemanager API has not been used" in flat(run.stderr)
+
+    @pytest.mark.parametrize(
+        ("wait", "message"),
+        [
+            pytest.param("agents", "gcp-sa-pubsub.iam.gserviceaccount.com does not exist", marks=pytest.mark.long),
+            ("permissions", "missing permission on the build service account"),
+            pytest.param("metrics", "Cannot find metric(s) that match type", marks=pytest.mark.long),
+        ],
+    )
+    def test_each_wait_is_needed(self, tmp_path: Path, project: NewProject, wait: str, message: str):
+        def no_wait(path: Path) -> None:
+            inventory_file = path.parent / "inventory.yaml"
+            text = inventory_file.read_text()
+            inventory_file.write_text(re.sub(rf"^  {wait}: \d+", f"  {wait}: 0", text, flags=re.MULTILINE))
+
+        _, run = self.apply(tmp_path, project, edit=no_wait)
+        assert run.returncode == 1
+        assert message in flat(run.stderr)
+
+    @pytest.mark.long
+    def test_alerts_whose_metrics_are_validated_are_refused(self, tmp_path: Path, project: NewProject):
+        def validate(path: Path) -> None:
+            file = path / "monitoring.tf"
+            file.write_text(
+                re.sub(r"disable_metric_validation = true", "disable_metric_validation = false", file.read_text())
+            )
+
+        _, run = self.apply(tmp_path, project, edit=validate)
+        assert run.returncode == 1
+        assert "names a metric that does not exist" in flat(run.stderr)
+
+    @pytest.mark.long
+    def test_more_instances_than_the_quotas_are_refused(self, tmp_path: Path, project: NewProject):
+        _, run = self.apply(tmp_path, project, "max_instances=3")
+        assert run.returncode == 1
+        assert "Quota violated" in flat(run.stderr)
+
+
+def flat(text: str) -> str:
+    """Terraform's messages without its margin and line breaks."""
+    return re.sub(r"[\s│]+", " ", text)
+
+
+@needs_terraform
+@pytest.mark.long
+def test_what_holds_data_is_destroyed_once_keep_data_is_false(tmp_path: Path):
+    with server.serving() as env:
+        root = terraformed.Root(tmp_path, env)
+        assert root.run("init", "-input=false").returncode == 0
+        flags = ["-auto-approve", "-input=false", "-var=project_id=my-project"]
+        assert root.run("apply", *flags).returncode == 0
+        refused = root.run("destroy", *flags)
+        assert refused.returncode == 1
+        assert "Dataset my-project:inference_logs is still in use" in flat(refused.stderr)
+        assert "my-project-inference-input containing objects" in flat(refused.stderr)
+        assert "my-project-inference-work" not in refused.stderr
+        assert root.run("apply", *flags, "-var=keep_data=false").returncode == 0
+        destroyed = root.run("destroy", *flags, "-var=keep_data=false")
+        assert destroyed.returncode == 0, destroyed.stderr
+        assert "values" not in root.show()
 
 
 @needs_terraform

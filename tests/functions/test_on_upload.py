@@ -24,6 +24,8 @@ def test_an_upload_starts_one_execution_with_the_argument_of_the_contract(cloud:
     assert answer.status_code == 200
     (argument,) = cloud.executions.arguments
     assert argument.pop("received_at").endswith("Z")
+    prepared = argument.pop("prepared")
+    assert prepared == {"mode": "single", "instances": [{"text": TEXT}], "parameters": {"top_k": 3}}
     job = of_object(blob.bucket.name, "in/great.txt", blob.generation)
     assert argument == {
         "job": job,

@@ -9,6 +9,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from pipeline.jobs.job import Input, Job, of_object
+from postprocessing import costs
+from postprocessing.costs import estimate
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, finalized, published
 
@@ -94,7 +96,7 @@ def test_a_prediction_becomes_the_result(cloud: Cloud, postprocess: FlaskClient)
             "queue_ms": 1.5,
             "inference_ms": 20.0,
         },
-        "cost": {"gpu_seconds": 0.02, "usd": pytest.approx(0.02 * 0.0002907)},
+        "cost": estimate(costs.PREPROCESSED, 0.02, 0.0002907),
         "lineage": {
             "event_id": "1",
             "execution": LINEAGE["execution"],
@@ -154,7 +156,7 @@ def test_the_price_is_a_setting(cloud: Cloud, function: Function, monkeypatch: p
     monkeypatch.setenv("K_REVISION", "postprocess-2")
     concluded(function("postprocess"), {"argument": argument(cloud), "prediction": prediction(GOOD)})
     document = cloud.only_document()
-    assert document["cost"] == {"gpu_seconds": 0.02, "usd": 0.01}
+    assert document["cost"]["device"] == {"seconds": 0.02, "usd": 0.01}
     assert document["lineage"]["service_revisions"]["postprocess"] == "postprocess-2"
 
 
@@ -246,7 +248,7 @@ def test_a_forecast_has_a_csv(cloud: Cloud, postprocess: FlaskClient) -> None:
         "errors": {},
     }
     assert document["forecast"] == {"series": {"frequency": "D"}, "backtest": {"mae": 1.0}}
-    assert document["cost"]["usd"] == 0
+    assert document["cost"]["device"]["usd"] == 0
     assert document["quality"]["confidence"] is None
 
 

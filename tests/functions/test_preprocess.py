@@ -192,6 +192,15 @@ def test_a_record_may_have_parameters_of_its_own(cloud: Cloud, preprocess: Flask
     assert records[8]["parameters"] == {"max_length": 16}
 
 
+def test_a_pair_of_texts_is_passed_on_so_that_it_is_refused(cloud: Cloud, preprocess: FlaskClient) -> None:
+    pairs = [{"text": "a", "text_pair": "b"}, {"text": "a", "text_pair": None}, {"text": "a"}]
+    data = "".join(json.dumps(pair) + "\n" for pair in pairs)
+    found = lines(cloud, answered(preprocess, argument(cloud, "a.jsonl", data, "records")))
+    assert [json.loads(line) for line in found] == [{"text": "a", "text_pair": "b"}, {"text": "a"}, {"text": "a"}]
+    chosen = argument(cloud, "b.jsonl", data, "records", text_column="text")
+    assert [json.loads(line) for line in lines(cloud, answered(preprocess, chosen))] == [{"text": "a"}] * 3
+
+
 def test_only_the_gpu_service_s_parameters_are_passed_on(cloud: Cloud, preprocess: FlaskClient) -> None:
     text = argument(cloud, "a.txt", "Hello", "text", top_k=2, high_confidence=0.9)
     assert answered(preprocess, text)["parameters"] == {"top_k": 2, "high_confidence": 0.9}
@@ -237,7 +246,10 @@ def test_a_single_json_line_is_one_record(cloud: Cloud, preprocess: FlaskClient)
 
 def test_another_field_may_be_requested(cloud: Cloud, preprocess: FlaskClient) -> None:
     body = argument(cloud, "a.jsonl", '{"review": "a", "text": "b"}\n{"text": "b"}\n', "records", text_column="review")
-    assert lines(cloud, answered(preprocess, body)) == ['{"text": "a"}', '{"text": null}']
+    first, second = map(json.loads, lines(cloud, answered(preprocess, body)))
+    assert first == {"text": "a"}
+    assert second["error"]["code"] == "no_usable_column"
+    assert second["error"]["message"] == "The record has no field 'review'. Its fields are text."
 
 
 def test_a_json_document_s_instances_become_a_shard(cloud: Cloud, preprocess: FlaskClient) -> None:
@@ -336,6 +348,19 @@ def test_a_column_may_be_requested(cloud: Cloud, preprocess: FlaskClient) -> Non
     texts = [json.loads(line)["text"] for line in lines(cloud, answered(preprocess, body))]
     assert texts == ["One fine day", "Two fine days"]
     assert refused(preprocess, argument(cloud, "b.csv", data, "table", text_column="body")) == "no_usable_column"
+
+
+def test_the_answer_names_the_column_and_the_others(cloud: Cloud, preprocess: FlaskClient) -> None:
+    data = "id,title,review\n" + "".join(f"{n},Fine day number {n},I liked most of it on day {n}\n" for n in range(9))
+    assert answered(preprocess, argument(cloud, "a.csv", data, "table"))["table"] == {
+        "text_column": "review",
+        "delimiter": ",",
+        "considered": ["title"],
+        "notes": ["Column 'review' was read. The parameter text_column selects another (title)."],
+    }
+    data = "image\n" + "".join(f"gs://{cloud.input.name}/{n}.png\n" for n in range(3))
+    table = answered(preprocess, argument(cloud, "b.csv", data, "table"))["table"]
+    assert table == {"image_column": "image", "delimiter": ",", "considered": [], "notes": []}
 
 
 def test_a_shard_s_size_follows_the_records_and_the_time_for_it(

@@ -50,8 +50,9 @@ def test_an_unknown_name_is_refused_with_those_that_are_allowed():
     with pytest.raises(InvalidRequest, match="'horizon' is not a parameter; use one of top_k, threshold, ") as refused:
         parameters.parse({"horizon": 7})
     assert refused.value.code == "invalid_parameters"
-    with pytest.raises(InvalidRequest, match=r"'topk' is not a parameter \(did you mean top_k\?\); use one of"):
-        parameters.parse({"topk": None, "top_k": 1} | {"topk": 1})
+    for value in (1, None):
+        with pytest.raises(InvalidRequest, match=r"'topk' is not a parameter \(did you mean top_k\?\); use one of"):
+            parameters.parse({"topk": value, "top_k": 1})
 
 
 def test_a_parameter_that_applies_to_no_model_of_the_request_is_refused():
@@ -63,23 +64,43 @@ def test_a_parameter_that_applies_to_no_model_of_the_request_is_refused():
 
 def test_the_request_precedes_the_model_and_that_the_deployment():
     deployment = parameters.of_deployment({"PARAMETERS": "top_k=7, high_confidence=0.9", "MAX_TOKENS": "64"})
-    assert deployment == Parameters(top_k=7, high_confidence=0.9, max_length=64)
+    assert deployment == {"top_k": 7, "high_confidence": 0.9, "max_length": 64}
     model = parameters.of_model(deployment, "text-classification", {"top_k": 3.0}, {"requires_review": 0.2})
     assert model == Parameters(top_k=3, high_confidence=0.9, requires_review=0.2, max_length=64)
     chosen = parameters.chosen(model, parameters.parse({"top_k": 1, "high_confidence": 0}), "text-classification")
     assert chosen == Parameters(top_k=1, high_confidence=0.0, requires_review=0.2, max_length=64)
-    assert parameters.of_deployment({}) == DEFAULTS
+    assert parameters.of_model(parameters.of_deployment({}), "text-classification", {}, {}) == DEFAULTS
 
 
 def test_a_value_of_the_deployment_may_contain_commas():
     pairs = 'labels=["a", "b=c"], hypothesis_template=In short, it is {}.,top_k=3,'
-    assert parameters.of_deployment({"PARAMETERS": pairs}) == Parameters(
-        labels=["a", "b=c"], hypothesis_template="In short, it is {}.", top_k=3
-    )
+    deployment = parameters.of_deployment({"PARAMETERS": pairs, "MAX_TOKENS": "64"})
+    assert deployment == {
+        "labels": ["a", "b=c"],
+        "hypothesis_template": "In short, it is {}.",
+        "top_k": 3,
+        "max_length": 64,
+    }
+
+
+@pytest.mark.parametrize("value", ["0", "0.0", "-0.0", "0.5", "1"])
+def test_a_value_of_the_deployment_precedes_the_task_s_default_whatever_it_is(value: str):
+    deployment = parameters.of_deployment({"PARAMETERS": f"threshold={value}"})
+    assert parameters.of_model(deployment, "object-detection", {}, {}).threshold == float(value)
+    assert parameters.of_model(deployment, "text-classification", {}, {}).threshold == float(value)
+    assert parameters.of_model(deployment, "object-detection", {"threshold": 0.25}, {}).threshold == 0.25
+
+
+@pytest.mark.parametrize("environ", [{}, {"PARAMETERS": "threshold=null"}, {"PARAMETERS": "top_k=3"}])
+def test_without_a_value_of_the_deployment_each_task_has_its_default(environ: dict[str, str]):
+    deployment = parameters.of_deployment(environ)
+    assert parameters.of_model(deployment, "object-detection", {}, {}).threshold == 0.5
+    assert parameters.of_model(deployment, "object-detection", {"threshold": None}, {}).threshold == 0.5
+    assert parameters.of_model(deployment, "text-classification", {}, {}).threshold == 0.0
 
 
 def test_no_model_reads_more_tokens_than_the_deployment_allows():
-    model = parameters.of_model(Parameters(max_length=64), "text-classification", {"max_length": 128}, {})
+    model = parameters.of_model({"max_length": 64}, "text-classification", {"max_length": 128}, {})
     assert model.max_length == 64
 
 
@@ -125,4 +146,4 @@ def test_a_bad_default_of_a_model_ends_the_start(
     task: str, values: dict[str, Any], limits: dict[str, Any], message: str
 ):
     with pytest.raises(StartError, match=message):
-        parameters.of_model(DEFAULTS, task, values, limits)
+        parameters.of_model({}, task, values, limits)

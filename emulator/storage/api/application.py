@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from emulator.access import DeniedError
 from emulator.disk import DiskError
 from emulator.storage.api import buckets, objects, xml
 from emulator.storage.api.batch import batch
@@ -31,6 +32,7 @@ def app(store: Store) -> Starlette:
         middleware=[Middleware(EncodedPath)],
         exception_handlers={
             StorageError: on_storage_error,
+            DeniedError: on_storage_error,
             HTTPException: on_http_error,
             ClientDisconnect: on_disconnect,
             DiskError: on_disk_error,

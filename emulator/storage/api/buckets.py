@@ -1,12 +1,16 @@
 """Requests of the JSON API for buckets, their policies and their notification configurations."""
 
+from functools import partial
+
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from emulator import access
 from emulator.storage.api.requests import base_url, document, preconditions, segment, store_of, whole_number
 from emulator.storage.api.responses import answer, empty
 from emulator.storage.errors import InvalidError
+from emulator.storage.permissions import full_name
 from emulator.storage.resources import Fields
 
 
@@ -73,7 +77,9 @@ async def lock_retention(request: Request) -> Response:
 
 
 async def get_layout(request: Request) -> Response:
-    bucket = await run_in_threadpool(store_of(request).buckets.get, segment(request, "bucket"))
+    bucket = await run_in_threadpool(
+        partial(store_of(request).buckets.get, segment(request, "bucket"), permission="storage.objects.list")
+    )
     layout = {
         "kind": "storage#storageLayout",
         "bucket": bucket.name,
@@ -86,7 +92,9 @@ async def get_layout(request: Request) -> Response:
 
 async def list_folders(request: Request) -> Response:
     """No managed folders; clients ask for them before they list objects."""
-    await run_in_threadpool(store_of(request).buckets.get, segment(request, "bucket"))
+    await run_in_threadpool(
+        partial(store_of(request).buckets.get, segment(request, "bucket"), permission="storage.managedFolders.list")
+    )
     return answer(request, {"kind": "storage#managedFolders", "items": []})
 
 
@@ -101,9 +109,12 @@ async def set_policy(request: Request) -> Response:
 
 
 async def test_permissions(request: Request) -> Response:
-    await run_in_threadpool(store_of(request).policies.get, *_subject(request))
-    permissions = request.query_params.getlist("permissions")
-    return answer(request, {"kind": "storage#testIamPermissionsResponse", "permissions": permissions})
+    """Those of the permissions that the caller has."""
+    bucket, name = _subject(request)
+    await run_in_threadpool(store_of(request).policies.check, bucket, name)
+    requested = request.query_params.getlist("permissions")
+    held = [permission for permission in requested if access.may(permission, full_name(bucket, name))]
+    return answer(request, {"kind": "storage#testIamPermissionsResponse", "permissions": held})
 
 
 def _subject(request: Request) -> tuple[str, str | None]:
@@ -141,5 +152,6 @@ def _linked(request: Request, config: Fields) -> Fields:
 
 
 async def get_service_account(request: Request) -> Response:
+    access.require("resourcemanager.projects.get", f"projects/{segment(request, 'project')}")
     address = f"service-{segment(request, 'project')}@gs-project-accounts.iam.gserviceaccount.com"
     return answer(request, {"kind": "storage#serviceAccount", "email_address": address})

@@ -1,5 +1,7 @@
 """Requests of the JSON API for objects, except uploads."""
 
+from functools import partial
+
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,7 +30,9 @@ async def list_objects(request: Request) -> Response:
     limit = whole_number(parameters, "maxResults")
     if flag(request, "softDeleted"):
         # The store has no soft delete, so there is nothing to list.
-        await run_in_threadpool(store_of(request).buckets.get, segment(request, "bucket"))
+        await run_in_threadpool(
+            partial(store_of(request).buckets.get, segment(request, "bucket"), permission="storage.objects.list")
+        )
         return answer(request, {"kind": "storage#objects"})
     query = Query(
         prefix=parameters.get("prefix", ""),

@@ -10,8 +10,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from emulator import disk
+from emulator.access import DeniedError
 from emulator.storage.api.partial_responses import select
-from emulator.storage.errors import BusyError, CancelledError, FullError, NotModifiedError, RangeError, StorageError
+from emulator.storage.errors import (
+    BusyError,
+    CancelledError,
+    FullError,
+    NotModifiedError,
+    RangeError,
+    StorageError,
+    denied,
+)
 from emulator.storage.resources import Fields
 
 logger = logging.getLogger(__name__)
@@ -40,6 +49,8 @@ def empty(status: int = 204) -> Response:
 
 async def on_storage_error(request: Request, error: Exception) -> Response:
     """An error response in the form of the API that was called."""
+    if isinstance(error, DeniedError):
+        error = denied(error)
     if not isinstance(error, StorageError):
         raise TypeError("not a StorageError") from error
     if request.scope.get("storage.xml"):

@@ -7,6 +7,7 @@ from emulator.storage.buckets import require_bucket
 from emulator.storage.database import Database
 from emulator.storage.errors import InvalidError, NotFoundError
 from emulator.storage.outbox import EVENT_TYPES
+from emulator.storage.permissions import require
 from emulator.storage.resources import Fields
 
 _MAX_PER_BUCKET = 100
@@ -23,6 +24,7 @@ class Notifications:
         """Add a configuration; `config` has the JSON API's fields `topic`, `payload_format` and so on."""
         fields = _checked(config)
         with self._database.transaction() as transaction:
+            require(transaction, "storage.buckets.update", bucket)
             require_bucket(transaction, bucket)
             count = transaction.row("SELECT count(*) AS number FROM notifications WHERE bucket = ?", bucket)
             if count and count["number"] >= _MAX_PER_BUCKET:
@@ -36,6 +38,7 @@ class Notifications:
 
     def listing(self, bucket: str) -> list[Fields]:
         with self._database.reading() as view:
+            require(view, "storage.buckets.get", bucket)
             require_bucket(view, bucket)
             rows = view.execute("SELECT fields FROM notifications WHERE bucket = ? ORDER BY id", bucket)
             return [json.loads(row["fields"]) for row in rows]
@@ -48,6 +51,7 @@ class Notifications:
 
     def delete(self, bucket: str, id: str) -> None:
         with self._database.transaction() as transaction:
+            require(transaction, "storage.buckets.update", bucket)
             require_bucket(transaction, bucket)
             deleted = transaction.execute(
                 "DELETE FROM notifications WHERE bucket = ? AND CAST(id AS TEXT) = ?", bucket, id

@@ -1,30 +1,49 @@
-"""IAM policies of buckets and objects, which are stored but not enforced."""
+"""IAM policies of buckets and objects; those of buckets decide about their objects, as with uniform access."""
 
 import json
+from collections.abc import Callable, Sequence
 
 from emulator.storage.buckets import require_bucket
 from emulator.storage.database import Database
 from emulator.storage.errors import InvalidError, PreconditionError
 from emulator.storage.objects.generations import Source, require_object
+from emulator.storage.permissions import full_name, require
 from emulator.storage.resources import Fields, version_etag
 
 
 class Policies:
-    """The policies of one store; `name` is None for a bucket's own policy."""
+    """The policies of one store; `name` is None for a bucket's own policy.
+
+    Attributes:
+        on_change: called with a bucket's full name and the new bindings of its policy.
+    """
 
     def __init__(self, database: Database, project: str) -> None:
         self._database = database
         self._project = project
+        self.on_change: Callable[[str, Sequence[Fields]], None] = lambda _, __: None
 
     def get(self, bucket: str, name: str | None = None) -> Fields:
         with self._database.reading() as view:
+            require(view, f"storage.{_kind(name)}.getIamPolicy", bucket, name)
             project = require_bucket(view, bucket).project
             if name is not None:
                 require_object(view, Source(bucket, name))
-            row = view.row("SELECT * FROM policies WHERE resource = ?", _resource(bucket, name))
+            row = view.row("SELECT * FROM policies WHERE resource = ?", full_name(bucket, name))
         if row is None:
             return _policy(bucket, name, 1, {"version": 1, "bindings": [] if name else _legacy(project)})
         return _policy(bucket, name, row["version"], json.loads(row["policy"]))
+
+    def forget(self, bucket: str) -> None:
+        """Announce that a bucket, and its policy with it, was deleted."""
+        self.on_change(full_name(bucket), [])
+
+    def check(self, bucket: str, name: str | None = None) -> None:
+        """Raise NotFoundError unless the bucket or object exists."""
+        with self._database.reading() as view:
+            require_bucket(view, bucket)
+            if name is not None:
+                require_object(view, Source(bucket, name))
 
     def set(self, bucket: str, policy: Fields, name: str | None = None) -> Fields:
         """Replace a policy; raises PreconditionError if its etag is not the current one."""
@@ -33,10 +52,11 @@ class Policies:
             raise InvalidError("Invalid IAM policy: each binding needs a role and a list of members.")
         kept = {"version": policy.get("version", 1), "bindings": bindings}
         with self._database.transaction() as transaction:
+            require(transaction, f"storage.{_kind(name)}.setIamPolicy", bucket, name)
             require_bucket(transaction, bucket)
             if name is not None:
                 require_object(transaction, Source(bucket, name))
-            resource = _resource(bucket, name)
+            resource = full_name(bucket, name)
             row = transaction.row("SELECT version FROM policies WHERE resource = ?", resource)
             version = row["version"] if row else 1
             if policy.get("etag") not in (None, "", version_etag(version)):
@@ -45,6 +65,8 @@ class Policies:
                 "INSERT OR REPLACE INTO policies (resource, version, policy) VALUES (?, ?, ?)",
                 *(resource, version + 1, json.dumps(kept)),
             )
+        if name is None:
+            self.on_change(full_name(bucket), bindings)
         return _policy(bucket, name, version + 1, kept)
 
 
@@ -56,12 +78,12 @@ def _is_binding(binding: object) -> bool:
     )
 
 
-def _resource(bucket: str, name: str | None) -> str:
-    return f"projects/_/buckets/{bucket}" + (f"/objects/{name}" if name is not None else "")
+def _kind(name: str | None) -> str:
+    return "buckets" if name is None else "objects"
 
 
 def _policy(bucket: str, name: str | None, version: int, policy: Fields) -> Fields:
-    return {"kind": "storage#policy", "resourceId": _resource(bucket, name), "etag": version_etag(version), **policy}
+    return {"kind": "storage#policy", "resourceId": full_name(bucket, name), "etag": version_etag(version), **policy}
 
 
 def _legacy(project: str) -> list[Fields]:

@@ -10,6 +10,7 @@ from emulator.storage.contents.files import Content
 from emulator.storage.database import Transaction
 from emulator.storage.errors import ForbiddenError, ObjectNotFoundError, RetentionError
 from emulator.storage.outbox import record
+from emulator.storage.permissions import require
 from emulator.storage.preconditions import ALWAYS, Preconditions
 from emulator.storage.resources import StoredObject, moment, timestamp
 
@@ -30,7 +31,12 @@ def find_live(transaction: Transaction, bucket: str, name: str) -> StoredObject 
 
 
 def require_object(transaction: Transaction, source: Source) -> StoredObject:
-    """The generation of a source; raises ObjectNotFoundError if it does not exist."""
+    """The generation of a source.
+
+    Raises:
+        ObjectNotFoundError: it does not exist.
+        DeniedError: it does not exist, and the caller may not list the bucket, so must not learn that.
+    """
     require_bucket(transaction, source.bucket)
     if source.generation is None:
         stored = find_live(transaction, source.bucket, source.name)
@@ -41,6 +47,7 @@ def require_object(transaction: Transaction, source: Source) -> StoredObject:
         )
         stored = StoredObject.of(row) if row else None
     if stored is None:
+        require(transaction, "storage.objects.list", source.bucket)
         raise ObjectNotFoundError(source.bucket, source.name, source.generation)
     return stored
 

@@ -32,6 +32,7 @@ from emulator.storage.objects.metadata import (
 )
 from emulator.storage.outbox import record
 from emulator.storage.patches import object_fields
+from emulator.storage.permissions import require
 from emulator.storage.preconditions import ALWAYS, Preconditions
 from emulator.storage.resources import Fields, StoredObject, timestamp
 
@@ -42,7 +43,8 @@ class Objects:
     """The objects of one store.
 
     A failed precondition raises PreconditionError, a missing bucket or object NotFoundError, an invalid value
-    InvalidError, and a hold or retention policy that forbids the change ForbiddenError.
+    InvalidError, a hold or retention policy that forbids the change ForbiddenError, and a caller without the
+    permission DeniedError.
     """
 
     def __init__(self, database: Database, contents: Contents, clock: Callable[[], datetime]) -> None:
@@ -101,6 +103,7 @@ class Objects:
     ) -> StoredObject:
         """The live generation, or the given one."""
         with self._database.reading() as view:
+            require(view, "storage.objects.get", bucket, name)
             stored = require_object(view, Source(bucket, name, generation))
         preconditions.check_read(stored)
         return stored
@@ -110,6 +113,7 @@ class Objects:
     ) -> tuple[StoredObject, BinaryIO]:
         """An object and its bytes, which stay readable if the object is deleted; the caller closes the file."""
         with self._database.reading() as view:
+            require(view, "storage.objects.get", bucket, name)
             stored = require_object(view, Source(bucket, name, generation))
             preconditions.check_read(stored)
             return stored, self._contents.open(stored.content)
@@ -123,6 +127,7 @@ class Objects:
     def listing(self, bucket: str, query: Query | None = None) -> Listing:
         """One page of the bucket's objects and common prefixes."""
         with self._database.reading() as view:
+            require(view, "storage.objects.list", bucket)
             require_bucket(view, bucket)
             return page(view, bucket, query or Query())
 
@@ -131,7 +136,8 @@ class Objects:
         check_object_name(name)
         with self._database.reading() as view:
             require_bucket(view, bucket)
-            preconditions.check(find_live(view, bucket, name))
+            current = find_live(view, bucket, name)
+            _authorize_write(view, bucket, name, current, preconditions)
 
     def patch(
         self,
@@ -146,6 +152,9 @@ class Objects:
         """Merge `changes` into the resource, or with `replace_all` set every settable field."""
         now = self._clock()
         with self._database.transaction() as transaction:
+            if not replace_all:  # the response of an update has nothing that the request has not set
+                require(transaction, "storage.objects.get", bucket, name)
+            require(transaction, "storage.objects.update", bucket, name)
             stored = require_object(transaction, Source(bucket, name, generation))
             preconditions.check(stored)
             changed = patched(stored, object_fields(changes), now, replace_all=replace_all)
@@ -159,6 +168,7 @@ class Objects:
         """Delete an object; a versioned bucket archives it instead unless the request names a generation."""
         now = self._clock()
         with self._database.transaction() as transaction:
+            require(transaction, "storage.objects.delete", bucket, name)
             holder = require_bucket(transaction, bucket)
             stored = require_object(transaction, Source(bucket, name, generation))
             preconditions.check(stored)
@@ -183,6 +193,7 @@ class Objects:
     ) -> StoredObject:
         """Copy an object; `fields`, unless empty, replace all of its metadata."""
         with self._database.transaction() as transaction:
+            require(transaction, "storage.objects.get", source.bucket, source.name)
             stored = require_object(transaction, source)
             source.preconditions.check(stored)
             copied = copied_fields(stored, requested_fields(fields or {}))
@@ -195,6 +206,7 @@ class Objects:
         now = self._clock()
         with self._database.transaction() as transaction:
             holder = require_bucket(transaction, source.bucket)
+            require(transaction, "storage.objects.move", source.bucket, source.name)
             stored = require_object(transaction, source)
             source.preconditions.check(stored)
             moved = self.write(
@@ -239,6 +251,7 @@ class Objects:
         joined = []
         for source in sources:
             with self._database.reading() as view:
+                require(view, "storage.objects.get", source.bucket, source.name)
                 stored = require_object(view, source)
                 source.preconditions.check(stored)
                 file = self._contents.open(stored.content)
@@ -262,7 +275,7 @@ class Objects:
         now = self._clock()
         holder = require_bucket(transaction, bucket)
         current = find_live(transaction, bucket, name)
-        preconditions.check(current)
+        _authorize_write(transaction, bucket, name, current, preconditions)
         generation = transaction.next_generation(now)
         attributes = {}
         if current:
@@ -273,3 +286,13 @@ class Objects:
         insert_generation(transaction, stored)
         record(transaction, "finalize", stored, now, **attributes)
         return stored
+
+
+def _authorize_write(
+    view: Transaction, bucket: str, name: str, current: StoredObject | None, preconditions: Preconditions
+) -> None:
+    """Check that the caller may create the object, the preconditions, and that the caller may replace `current`."""
+    require(view, "storage.objects.create", bucket, name)
+    preconditions.check(current)
+    if current:
+        require(view, "storage.objects.delete", bucket, name)

@@ -11,9 +11,11 @@ from emulator.storage.database import Database, Transaction
 from emulator.storage.errors import InvalidError, NotFoundError
 from emulator.storage.objects.objects import Objects
 from emulator.storage.patches import object_fields
+from emulator.storage.permissions import require
 from emulator.storage.preconditions import ALWAYS
 from emulator.storage.resources import Fields, StoredObject, timestamp
 
+_CREATE = "storage.multipartUploads.create"
 _MAX_PARTS = 10_000
 
 
@@ -40,6 +42,7 @@ class MultipartUploads:
         self._objects.check(bucket, name, ALWAYS)
         id = secrets.token_urlsafe(32)
         with self._database.transaction() as transaction:
+            require(transaction, _CREATE, bucket, name)
             transaction.execute(
                 "INSERT INTO uploads (id, kind, bucket, name, state, content, created, request) "
                 "VALUES (?, 'parts', ?, ?, 'active', '', ?, ?)",
@@ -52,6 +55,7 @@ class MultipartUploads:
         if not 1 <= number <= _MAX_PARTS:
             raise InvalidError(f"Part number must be an integer between 1 and {_MAX_PARTS}, inclusive.")
         with self._database.transaction() as transaction:
+            require(transaction, _CREATE, bucket, name)
             _require(transaction, bucket, name, id)
             earlier = transaction.row("SELECT content FROM parts WHERE upload = ? AND number = ?", id, number)
             if earlier:
@@ -64,12 +68,14 @@ class MultipartUploads:
     def listing(self, bucket: str, name: str, id: str) -> list[Part]:
         """The parts that have arrived, in the order of their numbers."""
         with self._database.reading() as view:
+            require(view, "storage.multipartUploads.listParts", bucket, name)
             _require(view, bucket, name, id)
             return _parts(view, id)
 
     def finish(self, bucket: str, name: str, id: str, chosen: list[tuple[int, str]]) -> StoredObject:
         """Join the chosen parts, (number, etag) in ascending order, into the object."""
         with self._database.reading() as view:
+            require(view, _CREATE, bucket, name)
             fields = _require(view, bucket, name, id)
             parts = {part.number: part for part in _parts(view, id)}
         numbers = [number for number, _ in chosen]
@@ -101,6 +107,7 @@ class MultipartUploads:
     def abort(self, bucket: str, name: str, id: str) -> None:
         """Cancel an upload and drop its parts."""
         with self._database.transaction() as transaction:
+            require(transaction, "storage.multipartUploads.abort", bucket, name)
             _require(transaction, bucket, name, id)
             _drop(transaction, id)
 

@@ -43,6 +43,7 @@ class Execution:
                 "kind": kind,
                 "severity": severity,
                 "execution": self.environment.execution_name,
+                "account": self.environment.service_account,
                 "step": frame.step,
                 "routine": frame.routine,
                 "content": content,

@@ -26,7 +26,7 @@ class Runtime:
         token_source: mints the bearer tokens for `auth:`; the default is a JWT that only the emulator trusts.
         endpoints: base URLs by connector service (`storage`, `pubsub`, `run`, …); the default is Google's.
         log_sink: receives each entry of `sys.log` (`kind: "log"`) and of call logging (`kind: "call"`):
-            `{kind, severity, execution, step, routine, …}`.
+            `{kind, severity, execution, account, step, routine, …}`.
         call_log_level: LOG_NONE, LOG_ERRORS_ONLY or LOG_ALL_CALLS.
     """
 

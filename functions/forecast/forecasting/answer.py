@@ -52,7 +52,7 @@ def answer(text: str, parameters: Mapping[str, Any], revision: str, codec: str =
         "timing": {"inference_ms": round(elapsed, 3)},
         "series": _series(history, [*left_out, *_notes(history, tested, options)]),
         "backtest": tested.json(),
-        "dialect": Dialect.of(text[:HEAD_CHARS], codec, history.delimiter, decimal=history.choice.value.decimal).json(),
+        "dialect": Dialect.of(text[:HEAD_CHARS], codec, history.delimiter, decimal=history.decimal).json(),
         "revision": revision,
     }
 
@@ -85,8 +85,8 @@ def _series(history: Series, notes: list[str]) -> dict[str, Any]:
         "dropped": history.rows - len(history.stamps),
         "frequency": history.frequency.alias,
         "frequency_words": history.frequency.words,
-        "date_column": history.choice.date.name,
-        "value_column": history.choice.value.name,
+        "date_column": history.date_column,
+        "value_column": history.value_column,
         "date_format": history.date_format,
         "start": _date(history.frequency, history.stamps[0]),
         "end": _date(history.frequency, history.stamps[-1]),

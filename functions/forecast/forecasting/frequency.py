@@ -27,6 +27,7 @@ class Frequency:
         weekdays: the weekdays (0 = Monday) that a grid of days or seconds includes.
         times: the seconds of the day that a grid of seconds has; empty for all.
         day: the day of the month of a monthly grid, which counts from `month`.
+        about: whether the history has that day only roughly, so that each month with a stamp is complete.
     """
 
     unit: Unit
@@ -35,6 +36,7 @@ class Frequency:
     times: tuple[int, ...] = ()
     day: DayRule = 1
     month: int = 1
+    about: bool = False
 
     @property
     def alias(self) -> str:
@@ -136,7 +138,7 @@ class Frequency:
         return stamps
 
     def _next_month(self, last: datetime) -> datetime:
-        index = (last.year * 12 + last.month - self.month) // self.step * self.step + self.month
+        index = (self.position(last) + self.about) * self.step + self.month
         while True:
             following = self._on_day(last, (index - 1) // 12, (index - 1) % 12 + 1)
             if following > last:

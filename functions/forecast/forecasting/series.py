@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasting import spacing
-from forecasting.columns import Choice, choose
 from forecasting.frequency import Frequency
 from forecasting.options import Options
 from pipeline.errors import RejectedError
 from pipeline.tabular import dates, numbers, reader, sniffer
+from pipeline.tabular.columns import Column
+from pipeline.tabular.request import Request
+from pipeline.tabular.selection import Choice
 
 MAX_ROWS = 1_000_000
 MAX_POINTS = 20_000  # the latest ones are used
@@ -31,11 +33,13 @@ class Series:
     stamps: list[datetime]
     values: NDArray[np.float64]
     frequency: Frequency
-    choice: Choice
+    date_column: str
+    value_column: str
     date_format: str
     rows: int
     notes: list[str] = field(default_factory=list)
     delimiter: str = ","
+    decimal: str = "."
 
     @property
     def floor(self) -> float | None:
@@ -50,14 +54,16 @@ def read(text: str, options: Options) -> Series:
         RejectedError: `invalid_csv`, `no_usable_column`, `ambiguous_dates`, `unreadable_dates`,
             `duplicate_timestamps`, `irregular_series`, `too_short`, `too_large`.
     """
-    table = sniffer.sniff(text, complete=True)
-    choice = choose(table, options)
-    notes = list(choice.notes)
-    date_cells, value_cells = _columns(text, table, choice)
+    request = Request.of(options.json(), frozenset(("timeseries",)))
+    table = sniffer.sniff(text, complete=True, request=request, declared=True)
+    choice = table.choice(request)
+    value = _value(table, choice)
+    notes = _choice_notes(choice, value, options)
+    date_cells, value_cells = _columns(text, table, choice, value)
     rows = len(date_cells)
-    column = dates.read(date_cells, choice.date.name, options.date_format)
+    column = dates.read(date_cells, choice.date_name, options.date_format)
     notes += _zone_notes(column)
-    values = _numbers(value_cells, choice, options, notes)
+    values = _numbers(value_cells, value, options, notes)
     del date_cells, value_cells
     pairs = _pairs(column.stamps, values, notes)
     if len(pairs) > MAX_POINTS:
@@ -70,16 +76,40 @@ def read(text: str, options: Options) -> Series:
         stamps=stamps,
         values=np.array([value for _, value in pairs], dtype=np.float64),
         frequency=frequency,
-        choice=choice,
+        date_column=choice.date_name,
+        value_column=value.name,
         date_format=column.format,
         rows=rows,
         notes=notes,
         delimiter=table.delimiter,
+        decimal=value.decimal,
     )
 
 
-def _columns(text: str, table: sniffer.Table, choice: Choice) -> tuple[list[str], list[str]]:
-    """The cells of the two columns; the rest of each row is discarded while reading."""
+def _value(table: sniffer.Table, choice: Choice) -> Column:
+    if choice.value is not None:
+        return choice.value
+    if not table.columns:
+        raise RejectedError("invalid_csv", "The content is not a table with a date column and a numeric column.")
+    has_dates = bool(choice.dates) or bool(table.of("date"))
+    problem = "a date column but no numeric column" if has_dates else "no date column"
+    names = ", ".join(column.name for column in table.columns)
+    raise RejectedError("no_usable_column", f"The file has {problem}. Its columns are {names:.600}.")
+
+
+def _choice_notes(choice: Choice, value: Column, options: Options) -> list[str]:
+    notes = []
+    if len(choice.dates) > 1:
+        names = ", ".join(column.name for column in choice.dates)
+        notes.append(f"The columns {names} were read together as the date.")
+    if choice.considered and not options.value_column:
+        others = ", ".join(choice.considered)
+        notes.append(f"Column {value.name!r} was forecast. The parameter value_column selects another ({others:.200}).")
+    return notes
+
+
+def _columns(text: str, table: sniffer.Table, choice: Choice, value: Column) -> tuple[list[str], list[str]]:
+    """The dates' and the values' cells; the rest of each row is discarded while reading."""
     date_cells: list[str] = []
     value_cells: list[str] = []
     width, ragged = len(table.columns), 0
@@ -89,8 +119,8 @@ def _columns(text: str, table: sniffer.Table, choice: Choice) -> tuple[list[str]
             raise RejectedError("too_large", f"The file has more than {MAX_ROWS:,} rows.")
         row = record.cells if len(record.cells) > 1 else []  # a single cell is a note
         ragged += any(map(str.strip, row[width:]))
-        date_cells.append(choice.date.cell(row))
-        value_cells.append(choice.value.cell(row))
+        date_cells.append(choice.date(row))
+        value_cells.append(value.cell(row))
     if ragged > MAX_UNREADABLE * len(date_cells):
         raise RejectedError(
             "invalid_csv",
@@ -99,9 +129,9 @@ def _columns(text: str, table: sniffer.Table, choice: Choice) -> tuple[list[str]
     return date_cells, value_cells
 
 
-def _numbers(cells: Sequence[str], choice: Choice, options: Options, notes: list[str]) -> "array[float]":
+def _numbers(cells: Sequence[str], column: Column, options: Options, notes: list[str]) -> "array[float]":
     """The values, NaN where a cell is missing or not a number."""
-    column, present = choice.value, [cell for cell in cells if cell]
+    present = [cell for cell in cells if cell]
     convention = numbers.convention(present, preferred=column.decimal)
     decimal = options.decimal or (convention.decimal if convention else column.decimal)
     values = array("d", (_finite(numbers.number(cell, decimal)) if cell else np.nan for cell in cells))

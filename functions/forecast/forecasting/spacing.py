@@ -3,6 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -24,6 +25,7 @@ MIN_COVERAGE = 0.5  # of the grid between the first and the last stamp
 MASKED_COVERAGE = 0.8  # when weekdays or hours are left out because they never occur
 ROUND_STEPS = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10800, 14400, 21600, 43200)
 MAX_JITTER = 0.2  # of a step
+EDGE_DAYS = 7  # within which months begin and end on a day of trading
 
 UNITS = {
     **dict.fromkeys(("s", "sec", "second", "seconds", "secondly"), ("second", 1)),
@@ -49,6 +51,8 @@ def infer(stamps: Sequence[datetime]) -> Frequency:
         frequency = _of_seconds(stamps)
     else:
         frequency = _of_months(stamps) or _of_days(stamps)
+    if frequency is None or coverage(frequency, stamps) < MIN_COVERAGE:
+        frequency = _once_a_month(stamps)
     if frequency is None or coverage(frequency, stamps) < MIN_COVERAGE:
         raise RejectedError(
             "irregular_series",
@@ -82,11 +86,27 @@ def snap(stamps: Sequence[datetime]) -> list[datetime] | None:
 
 
 def _of_months(stamps: Sequence[datetime]) -> Frequency | None:
+    rule = _day_rule(stamps)
+    return None if rule is None else _by_months(stamps, rule)
+
+
+def _once_a_month(stamps: Sequence[datetime]) -> Frequency | None:
+    """The frequency of stamps in different months whose day follows no rule, such as the first day of trading."""
+    days = sorted(stamp.day for stamp in stamps)
+    rule: DayRule = days[len(days) // 2]
+    if days[-1] <= EDGE_DAYS:
+        rule = "business start"
+    elif all(stamp.day + EDGE_DAYS > day_of("end", stamp.year, stamp.month) for stamp in stamps):
+        rule = "business end"
+    frequency = _by_months(stamps, rule)
+    return None if frequency is None else replace(frequency, about=True)
+
+
+def _by_months(stamps: Sequence[datetime], rule: DayRule) -> Frequency | None:
     months = [stamp.year * 12 + stamp.month for stamp in stamps]
     steps = Counter(after - before for before, after in pairwise(months))
     step = min(steps, key=lambda size: (-steps[size], size))
-    rule = _day_rule(stamps)
-    if rule is None or step < 1 or any(size % step for size in steps):
+    if 0 in steps or any(size % step for size in steps):
         return None
     return Frequency("month", step, day=rule, month=_phase(stamps[0], step))
 

@@ -9,12 +9,14 @@ from pipeline.errors import RejectedError
 
 Shape = Literal["manifest", "records", "other", "broken"]
 
+SAMPLE_LINES = 400
 MAX_DEPTH = 100
 MAX_VALUES = 1_000_000  # each takes up to 300 bytes when it is decoded, so that 32 MiB of brackets would take gigabytes
 
 # A string that never ends is a token too: searching for its end from every quote would take quadratic time.
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
 HALF = re.compile(r"\\u[dD]")  # of a character beyond 16 bits, which JSON escapes as a pair
+LINE_END = re.compile(r"\r\n?|\n")
 STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\],]', re.DOTALL)
 
 
@@ -30,8 +32,8 @@ def shape(text: str, *, whole: bool) -> Shape | None:
         try:
             return _of_document(parse(text))
         except RejectedError:
-            return "records" if _is_lines(text.splitlines()) else "broken"
-    if _is_lines(text.splitlines()[:-1]):
+            return "records" if _is_lines(lines(text)) else "broken"
+    if _is_lines(lines(text)[:-1]):
         return "records"
     return _of_keys(top_keys(text))
 
@@ -39,11 +41,21 @@ def shape(text: str, *, whole: bool) -> Shape | None:
 def is_lines(text: str, *, whole: bool) -> bool:
     """Whether a text of the shape `records` is JSON lines rather than one document."""
     if not whole:
-        return _is_lines(text.strip().splitlines()[:-1])
+        return _is_lines(lines(text.strip())[:-1])
     try:
         return _of_document(parse(text)) != "records"
     except RejectedError:
         return True
+
+
+def records(text: str, *, whole: bool) -> list[dict[str, Any]]:
+    """The objects among the first lines; or, of a complete document, among its instances."""
+    if not is_lines(text, whole=whole):
+        instances = parse(text)["instances"] if whole else []
+        return [instance for instance in instances[:SAMPLE_LINES] if isinstance(instance, dict)]
+    complete = lines(text.strip())
+    decoded = (_decoded(line) for line in (complete if whole else complete[:-1])[:SAMPLE_LINES])
+    return [value for value in decoded if isinstance(value, dict)]
 
 
 def parse(text: str) -> Any:
@@ -81,6 +93,11 @@ def top_keys(text: str) -> set[str]:
             keys.add(last[1:-1])
         last = piece
     return keys if text.startswith("{") else set()
+
+
+def lines(text: str) -> list[str]:
+    """The lines, which only line feeds and carriage returns end: a JSON string may contain U+2028 as it is."""
+    return LINE_END.split(text)
 
 
 def _check_structure(text: str) -> None:
@@ -125,10 +142,15 @@ def _is_lines(lines: list[str]) -> bool:
 
 
 def _is_object(line: str) -> bool:
+    return isinstance(_decoded(line), dict)
+
+
+def _decoded(line: str) -> Any:
+    """The value of a line; None if it is not JSON."""
     try:
-        return isinstance(parse(line), dict)
+        return parse(line)
     except RejectedError:
-        return False
+        return None
 
 
 def _finite(digits: str) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import RejectedError
 from pipeline.formats import signatures
-from pipeline.inputs import kept_messages, parameters
+from pipeline.inputs import kept_messages, parameters, single
 from pipeline.jobs.job import Job, Model, Parameters
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def check(instances: object) -> str:
 def stage(work: "Bucket", job: Job, inline: Inline) -> Job:
     """Writes the instances to the work bucket and makes that object the job's input."""
     source = kept_messages.keep(work, job, inline.body())
-    return replace(job, input=source, kind=inline.kind, model=inline.model, parameters=inline.parameters)
+    staged = replace(job, input=source, kind=inline.kind, model=inline.model, parameters=inline.parameters)
+    return replace(staged, prepared=single.prepared(staged, inline.instances))
 
 
 def _kind(instance: object, index: int) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pipeline.errors import RejectedError
 from pipeline.inputs.values import Check, flag, matching, number, short, whole, words
 from pipeline.jobs.job import Model, Parameters
+from pipeline.kinds import KINDS
 
 Reader = Literal["intake", "preprocess", "forecast", "gpu_service"]
 
@@ -64,6 +65,7 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "aggregation": _prediction(matching("none|simple|first|average|max", "none, simple, first, average or max"), TEXTS),
     "score_columns": Parameter(flag(), frozenset({"table", "manifest"}), "gpu_service"),
+    "kind": Parameter(matching("|".join(KINDS), f"one of {', '.join(KINDS)}"), frozenset(KINDS), "intake"),
     "text_column": _column("table", "records"),
     "image_column": _column("table"),
     "csv_safe": Parameter(flag(), frozenset({"table"}), "preprocess"),
@@ -106,7 +108,8 @@ def of_document(value: Mapping[str, Any]) -> tuple[Model | None, Parameters]:
         RejectedError: `invalid_parameters`.
     """
     requested = {key: part for key, part in value.items() if key not in ("model", "parameters")}
-    inner, model = value.get("parameters", {}), value.get("model")
+    inner, model = value.get("parameters"), value.get("model")
+    inner = {} if inner is None else inner
     if not isinstance(inner, Mapping):
         raise RejectedError("invalid_parameters", "parameters must be an object.")
     if isinstance(model, Mapping):
@@ -125,7 +128,7 @@ def of_record(value: object, kind: str) -> Parameters:
     if not isinstance(value, Mapping):
         raise RejectedError("invalid_parameters", "parameters must be an object.")
     allowed = [name for name, parameter in PARAMETERS.items() if parameter.in_record and kind in parameter.kinds]
-    return {name: _checked(name, part, allowed, " of such a record") for name, part in value.items()}
+    return _requested(value, allowed, " of such a record")
 
 
 def check(values: Mapping[str, Any]) -> tuple[Model | None, Parameters]:
@@ -134,15 +137,27 @@ def check(values: Mapping[str, Any]) -> tuple[Model | None, Parameters]:
     Raises:
         RejectedError: `invalid_parameters`, for an unknown name or a bad value.
     """
-    checked: Parameters = {name: _checked(name, value, PARAMETERS) for name, value in values.items()}
+    checked = _requested(values, PARAMETERS)
     model, version = checked.pop("model", None), checked.pop("version", None)
     if version is not None and model is None:
         raise RejectedError("invalid_parameters", "version requires a model.")
     return (None if model is None else {"name": model, "version": version}), checked
 
 
+def kinds(model: Model | None, parameters: Parameters) -> frozenset[str]:
+    """The kinds that the model and all parameters apply to."""
+    allowed = frozenset([parameters["kind"]] if "kind" in parameters else KINDS)
+    for name in ["model", *parameters] if model else parameters:
+        allowed &= PARAMETERS[name].kinds
+    return allowed
+
+
 def check_kind(kind: str, model: Model | None, parameters: Parameters) -> None:
     """Raises RejectedError (`invalid_parameters`) if the model or a parameter does not apply to inputs of the kind."""
+    requested = parameters.get("kind") or kind
+    if requested != kind:
+        message = f"The parameter kind is {requested}, but the input is of the kind {kind}."
+        raise RejectedError("invalid_parameters", message, kind)
     for name in ["model", *parameters] if model else parameters:
         if kind not in PARAMETERS[name].kinds:
             allowed = [known for known, parameter in PARAMETERS.items() if kind in parameter.kinds]
@@ -155,12 +170,20 @@ def of_reader(reader: Reader, parameters: Parameters) -> Parameters:
     return {name: value for name, value in parameters.items() if PARAMETERS[name].reader == reader}
 
 
+def _requested(values: Mapping[str, Any], allowed: Collection[str], where: str = "") -> Parameters:
+    """The checked values; null means the same as no value."""
+    checked = {name: _checked(name, value, allowed, where) for name, value in values.items()}
+    return {name: value for name, value in checked.items() if value is not None}
+
+
 def _checked(name: str, value: Any, allowed: Collection[str], where: str = "") -> Any:
     if name not in allowed:
         near = _nearest(name, allowed)
         suggestion = f" (did you mean {near}?)" if near else ""
         message = f"{name!r:.80} is not a parameter{where}{suggestion}; use one of {', '.join(allowed)}."
         raise RejectedError("invalid_parameters", message)
+    if value is None:
+        return None
     valid = PARAMETERS[name].check
     try:
         return valid.convert(value)

@@ -7,7 +7,9 @@ from pipeline.formats import compression, json_text, media_types, signatures, un
 from pipeline.formats.text import decode_head, encoding
 from pipeline.inputs.objects import Head
 from pipeline.jobs.job import Input
-from pipeline.tabular import sniffer
+from pipeline.tabular import dates, selection, sniffer
+from pipeline.tabular.request import ANYTHING, KINDS, Request
+from pipeline.tabular.selection import Choice
 
 WORDS = {
     "image": "an image",
@@ -35,16 +37,17 @@ def guessed_encoding(source: Input, head: Head) -> str | None:
     return codec if is_guess else None
 
 
-def sniff(head: bytes, *, whole: bool, name: str, content_type: str | None) -> str:
+def sniff(head: bytes, *, whole: bool, name: str, content_type: str | None, request: Request = ANYTHING) -> str:
     """The kind of an input.
 
     Args:
         head: its first 64 KB.
         whole: whether the input ends there.
+        request: the parameters that decide the kind before the content is judged.
 
     Raises:
         RejectedError: `empty`, `encrypted`, `undecodable`, `content_mismatch`, `unsupported_format`, `unknown_kind`,
-            `invalid_json`, `invalid_csv` or `no_usable_column`.
+            `invalid_json`, `invalid_csv`, `invalid_date_format`, `unreadable_dates` or `no_usable_column`.
     """
     if not head:
         raise RejectedError("empty", "The input is empty.")
@@ -52,10 +55,13 @@ def sniff(head: bytes, *, whole: bool, name: str, content_type: str | None) -> s
         raise RejectedError("encrypted", "The content is encrypted; upload it decrypted.")
     promised = media_types.families(name, content_type)
     if media_type := signatures.recognise(head):
-        return _binary(media_type, promised)
+        return _binary(media_type, promised, request)
     text = _text(head, promised, media_types.charset(content_type), whole=whole)
     if not text.strip():
         raise RejectedError("empty", "The input contains only white space.")
+    lines = whole and media_types.lines(name, content_type)
+    if request.kind is not None:
+        return _requested(text, request.kind, request, whole=whole, lines=lines)
     if "mail" in promised:
         raise _unsupported("message/rfc822")
     if "picture" in promised:
@@ -64,25 +70,44 @@ def sniff(head: bytes, *, whole: bool, name: str, content_type: str | None) -> s
         raise _mismatch(contradicted, "text")
     if MARKUP.match(text):
         raise RejectedError("unknown_kind", "Markup (HTML, XML, SVG) is not supported; send its text.")
-    lines = whole and media_types.lines(name, content_type)
-    return _json(text, promised, whole=whole, lines=lines) or _table(text, promised, whole=whole) or "text"
+    found = _json(text, promised, whole=whole, lines=lines)
+    if found == "records":
+        _check_fields(text, request, whole=whole)
+    return found or _table(text, promised, request, whole=whole) or "text"
 
 
-def kind(source: Input, head: Head) -> str:
+def kind(source: Input, head: Head, request: Request = ANYTHING) -> str:
     """The kind of an object. Raises RejectedError, as `sniff` does."""
     name, content_type = source.name, source.content_type
     if head.packed:
         name, content_type = compression.described(name, content_type)
-    return sniff(head.data, whole=head.whole, name=name, content_type=content_type)
+    return sniff(head.data, whole=head.whole, name=name, content_type=content_type, request=request)
 
 
-def _binary(media_type: str, promised: frozenset[str]) -> str:
+def _binary(media_type: str, promised: frozenset[str], request: Request) -> str:
+    if request.kind is not None and request.kind != "image":
+        raise _other_than_requested(request.kind, media_type)
     families = {"image", "picture"} if media_type.startswith("image/") else {"other", "mail"}
     if contradicted := promised - families:
         raise _mismatch(contradicted, media_type)
     if media_type not in signatures.IMAGES:
         raise _unsupported(media_type)
     return "image"
+
+
+def _requested(text: str, requested: str, request: Request, *, whole: bool, lines: bool) -> str:
+    """The requested kind, if the text can be read as that."""
+    found: str | None = "text"
+    if requested in ("records", "manifest"):
+        promised = frozenset(("json",) if text.lstrip().startswith(("{", "[")) else ())
+        found = _json(text, promised, whole=whole, lines=lines)
+    elif requested in KINDS:
+        found = _table(text, frozenset(("csv",)), request, whole=whole)
+    if found == "records":
+        _check_fields(text, request, whole=whole)
+    if found != requested:
+        raise _other_than_requested(requested, found or "text")
+    return requested
 
 
 def _text(head: bytes, promised: frozenset[str], charset: str | None, *, whole: bool) -> str:
@@ -116,33 +141,58 @@ def _json(text: str, promised: frozenset[str], *, whole: bool, lines: bool) -> s
     raise _mismatch(frozenset(("json",)), "text")
 
 
-def _table(text: str, promised: frozenset[str], *, whole: bool) -> str | None:
+def _check_fields(text: str, request: Request, *, whole: bool) -> None:
+    """Refuses records none of which has the requested field; those without it are refused one by one later."""
+    records = json_text.records(text, whole=whole) if request.text_column is not None else []
+    if records and not any(request.text_column in record for record in records):
+        fields = ", ".join(dict.fromkeys(name for record in records for name in record))
+        message = f"The records have no field {request.text_column!r}. Their fields are {fields:.600}."
+        raise RejectedError("no_usable_column", message, "records")
+
+
+def _table(text: str, promised: frozenset[str], request: Request, *, whole: bool) -> str | None:
+    is_declared = "csv" in promised or request.is_tabular
     try:
-        table = sniffer.sniff(text, whole)
-    except RejectedError:
-        if "csv" in promised:
-            raise
-        return None
+        table = sniffer.sniff(text, whole, request, declared=is_declared)
+        choice = table.choice(request) if table.columns else selection.NONE
+        if choice.kind is None and request.kind is None and table.columns:
+            choice = table.choice()  # a parameter that does not apply to it is rejected below
+    except RejectedError as refusal:
+        if not is_declared:
+            return None
+        refusal.kind = refusal.kind or request.kind
+        raise
+    if choice.kind is not None and (is_declared or _is_evident(table, choice)):
+        return choice.kind
     if "csv" not in promised:
-        return table.kind if _is_evident(table) else None
-    if table.kind:
-        return table.kind
+        return None
+    if undated := table.undated:
+        raise dates.unreadable(undated.name)
     if table.columns:
-        raise RejectedError("no_usable_column", "The CSV has no text or image column, nor a date and a numeric one.")
-    if whole and len(text.strip().splitlines()) == 1:
+        columns = ", ".join(column.name for column in table.columns)
+        message = (
+            "The CSV has no text or image column, nor a date and a numeric one. The parameters text_column, "
+            f"image_column, date_column and value_column choose among the columns, which are {columns:.600}."
+        )
+        raise RejectedError("no_usable_column", message)
+    if whole and len(json_text.lines(text.strip())) == 1:
         raise RejectedError("empty", "The CSV has no rows.")
     raise _mismatch(frozenset(("csv",)), "text without columns")
 
 
-def _is_evident(table: sniffer.Table) -> bool:
+def _is_evident(table: sniffer.Table, choice: Choice) -> bool:
     """Whether text that is not declared as CSV is certainly a table; prose has commas too."""
-    if table.kind == "timeseries":
+    if choice.kind == "timeseries" and choice.is_readable:
         return True
     return table.header and len(table.columns) > 1 and all(PLAIN_NAME.fullmatch(c.name) for c in table.columns)
 
 
 def _unsupported(media_type: str) -> RejectedError:
     return RejectedError("unsupported_format", unsupported.advice(media_type))
+
+
+def _other_than_requested(requested: str, content: str) -> RejectedError:
+    return RejectedError("content_mismatch", f"The parameter kind is {requested}, but the content is {content}.")
 
 
 def _mismatch(promised: frozenset[str], content: str) -> RejectedError:

@@ -85,6 +85,7 @@ class Batch:
         prefix: a gs:// address that ends with a slash.
         records_per_shard: of all shards but the last, which may have fewer.
         dialect: the form of a CSV result, as `writer.Dialect` reads it.
+        table: how a CSV was read, for the document.
     """
 
     prefix: str
@@ -95,9 +96,11 @@ class Batch:
     model: Model | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     dialect: dict[str, Any] = field(default_factory=dict)
+    table: dict[str, Any] | None = None
 
     def json(self) -> dict[str, Any]:
-        return asdict(self)
+        fields = asdict(self)
+        return fields if self.table else {name: value for name, value in fields.items() if name != "table"}
 
     @classmethod
     def parse(cls, value: object, work: "Bucket", job: str) -> Self:
@@ -113,10 +116,10 @@ class Batch:
         shards, records, size = (int64(value.get(name), name) for name in ("shards", "records", "records_per_shard"))
         if not (shards - 1) * size < records <= shards * size:
             raise MalformedError("The number of records does not match the number of shards.")
-        parameters = value.get("parameters") or {}
+        parameters, table = value.get("parameters") or {}, value.get("table")
         dialect = Dialect.parse(value.get("dialect") or {}).json()
         form = value["format"]
-        return cls(value["prefix"], shards, records, size, form, parameters=parameters, dialect=dialect)
+        return cls(value["prefix"], shards, records, size, form, parameters=parameters, dialect=dialect, table=table)
 
     @property
     def has_score_columns(self) -> bool:

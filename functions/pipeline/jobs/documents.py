@@ -64,9 +64,21 @@ class Quality(TypedDict):
     requires_review: bool
 
 
-class Cost(TypedDict):
-    gpu_seconds: float
+class DeviceCost(TypedDict):
+    seconds: float
     usd: float
+
+
+class TotalCost(TypedDict):
+    """An estimate at list prices; `parts` are in USD and add up to `usd`."""
+
+    usd: float
+    parts: dict[str, float]
+
+
+class Cost(TypedDict):
+    device: DeviceCost
+    total: TotalCost
 
 
 class Payload(TypedDict, total=False):
@@ -75,6 +87,7 @@ class Payload(TypedDict, total=False):
     predictions: list[dict[str, Any]]
     data: dict[str, Any]
     forecast: dict[str, Any]
+    table: dict[str, Any]
     replay: str
 
 
@@ -131,11 +144,10 @@ class Lineage:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a prediction took, summed over its calls."""
+    """What a prediction took in milliseconds, summed over its calls."""
 
     queue_ms: float | None = None
     inference_ms: float | None = None
-    gpu_seconds: float = 0.0
 
 
 def result(
@@ -148,7 +160,7 @@ def result(
     model: dict[str, Any] | None,
     confidence: float | None,
     parameters: Mapping[str, Any],
-    gpu_usd_per_second: float,
+    cost: Cost,
 ) -> Document:
     """The document of a result.
 
@@ -171,7 +183,7 @@ def result(
             "queue_ms": usage.queue_ms,
             "inference_ms": usage.inference_ms,
         },
-        "cost": {"gpu_seconds": usage.gpu_seconds, "usd": round(usage.gpu_seconds * gpu_usd_per_second, 12)},
+        "cost": cost,
         "lineage": lineage.json(job),
     }
     return cast(Document, document)

@@ -3,7 +3,8 @@
 import functools
 import json
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from google.api_core.exceptions import BadRequest, Forbidden, NotFound, TooManyRequests, Unauthorized
 
@@ -61,15 +62,22 @@ def has_ended(execution: str, timeout: float) -> bool:
 
 
 def encode(job: Job) -> str:
-    """The workflow's argument.
+    """The workflow's argument; what is prepared is left out where it does not fit.
 
     Raises:
         RejectedError: `invalid_parameters` if it reaches the service's limit.
     """
-    argument = json.dumps(job.argument(), ensure_ascii=False, separators=(",", ":"))
-    if len(argument.encode()) >= MAX_ARGUMENT:
-        raise RejectedError("invalid_parameters", "The parameters are too long for the workflow's argument.")
-    return argument
+    argument = job.argument()
+    if job.prepared and (whole := _fitting({**argument, "prepared": job.prepared})):
+        return whole
+    if text := _fitting(argument):
+        return text
+    raise RejectedError("invalid_parameters", "The parameters are too long for the workflow's argument.")
+
+
+def _fitting(argument: Mapping[str, Any]) -> str | None:
+    text = json.dumps(argument, ensure_ascii=False, separators=(",", ":"))
+    return text if len(text.encode()) < MAX_ARGUMENT else None
 
 
 def _create(settings: Settings, job: Job) -> str:

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NotRequired, Self, TypedDict, cast
+from typing import Any, Literal, NotRequired, Self, TypedDict, cast
 
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.kinds import KINDS, MICROBATCH
@@ -39,6 +39,14 @@ class MessageFields(TypedDict):
     topic: str
     message_id: str
     size: int
+
+
+class Prepared(TypedDict):
+    """What the GPU service is asked, in the form in which preprocess answers it."""
+
+    mode: Literal["single"]
+    instances: list[dict[str, Any]]
+    parameters: Parameters
 
 
 class Argument(TypedDict):
@@ -117,7 +125,8 @@ class Job:
 
     `document` is the terminal document's name without folder and suffix; `received_at` is RFC 3339; `hops` counts
     the pipelines that the input's content has passed through. `created_at` is when the object was written or the
-    message published, if the event tells; it does not travel.
+    message published, if the event tells; it does not travel. `prepared` is what preprocess would answer, for
+    an input that the handler has read whole.
     """
 
     id: str
@@ -131,8 +140,10 @@ class Job:
     trace: str | None = None
     hops: int = 0
     created_at: str | None = None
+    prepared: Prepared | None = None
 
     def argument(self) -> Argument:
+        """The workflow's argument without `prepared`, as claims and outcomes keep it."""
         argument: Argument = {
             "job": self.id,
             "document": self.document,

@@ -85,10 +85,14 @@ class Outcome:
         }
 
     def followed_by(self, proposed: "Outcome") -> "Outcome":
-        """The outcome after another attempt; one that fails does not replace a result."""
+        """The outcome after another attempt; one that fails does not replace a result.
+
+        It replaces the earlier one in latest/ too, also if the input is gone by now.
+        """
         if FOLDERS[self.status] == "results" and FOLDERS[proposed.status] != "results":
             return replace(self, reopened=False)
-        return replace(proposed, content={**proposed.content, "attempts": self.attempts})
+        content: Document = {**proposed.content, "attempts": self.attempts}
+        return replace(proposed, content=content, advances_latest=proposed.advances_latest or self.advances_latest)
 
     def json(self) -> str:
         fields = {
@@ -173,7 +177,7 @@ def reopen(work: "Bucket", job_id: str, document: str, content: Document) -> Out
     Returns:
         The reopened outcome, even if another caller reopened it; None if the job has another outcome by now.
     """
-    current = read(work, job_id) or Outcome(document, content)
+    current = read(work, job_id) or Outcome(document, content, advances_latest=_had_read_an_upload(work, content))
     if not current.is_replayable:
         return None
     if current.reopened:
@@ -232,6 +236,12 @@ def _is_known_generation(deployment: Deployment, job: Job, content: Document) ->
     if content["lineage"]["execution"] is not None:  # it was started only after the generation was read
         return True
     return deployment.input.get_blob(job.input.name, generation=job.input.generation) is not None
+
+
+def _had_read_an_upload(work: "Bucket", content: Document) -> bool:
+    """Whether a failed document is that of an upload which had been read: its execution was started only after that."""
+    is_upload = content["input"].get("bucket") not in (None, work.name)
+    return is_upload and content["lineage"]["execution"] is not None
 
 
 def _is_recent(moment: str) -> bool:

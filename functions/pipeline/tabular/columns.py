@@ -1,129 +1,170 @@
-"""The columns of a table: their names and types, and whether its first row names them."""
+"""The columns of a table: their names, their types, and what their cells look like."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
-from pipeline.tabular import dates, numbers
+from pipeline.errors import RejectedError
+from pipeline.tabular import date_formats, dates, names, numbers
 from pipeline.tabular.reader import Row
+from pipeline.tabular.request import ANYTHING, Request
 
 Type = Literal["date", "number", "text", "image", "empty"]
 
 SHARE = 0.9  # of a column's cells that must be of its type
-
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
+SAMPLE_CELLS = 50
+SAMPLE_CHARS = 64
+MAX_DATE_WORDS = 7  # "Mon Jan 01 2024 20:05:30 GMT"; longer cells are prose
 
 MISSING = frozenset(("na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "–", "—", ".", "?", "missing", ""))
-PAYLOAD_NAMES = _names(
-    "text review reviews comment comments message body content sentence document description tweet title "
-    "feedback question answer headline summary post"
-)
-OTHER_NAMES = _names(
-    "id index label name category class target key uri url image path file date datum time timestamp ds y value "
-    "sentiment score rating"
-)
+WORD = re.compile(r"(?<!\S)(?:[^\w\s]|[\d_])*+[^\W\d_]")  # up to its first letter; numbers and dates have none
+UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column.
+    """One column, described by a sample of its cells.
 
     Args:
+        unnamed: whether the header leaves its cell empty; `name` is then its position, such as "column 1".
         decimal: the decimal separator of numbers.
         certain: whether the cells leave no doubt about the separator.
-        payload: whether it holds texts or images for a model, rather than names or notes.
+        readable: whether a known format reads its dates.
+        fill: the share of rows with a cell.
+        distinct: the share of cells that differ from all before.
+        length: the mean number of words in a cell.
+        is_constant: whether all of at least three cells are equal.
+        is_counter: whether each number follows from the one before by the same step.
+        sample: the beginnings of the first cells.
     """
 
     name: str
     index: int
     type: Type
+    unnamed: bool = False
     decimal: str = "."
     certain: bool = True
-    payload: bool = False
+    readable: bool = True
+    fill: float = 0.0
+    distinct: float = 1.0
+    length: float = 0.0
+    is_constant: bool = False
+    is_counter: bool = False
+    sample: tuple[str, ...] = field(default=(), repr=False)
 
     def cell(self, row: Row) -> str:
         """The row's stripped cell in this column, "" if it is absent or a mark for a missing value."""
-        cell = _at(row, self.index)
-        return "" if cell.casefold() in MISSING else cell
+        return present(at(row, self.index))
 
 
-def describe(rows: list[Row], width: int, delimiter: str) -> tuple[list[Column], bool]:
-    """The columns of a table, and whether the first of its rows is the header."""
-    first, rest = rows[0], rows[1:]
-    evidence = [row for row in rest if len(row) > 1] if width > 1 else rest  # a single cell is a note
-    columns = [_column(index, first, evidence, delimiter) for index in range(width)]
-    if columns and columns[-1].type == "empty" and not _at(first, width - 1):
-        columns.pop()  # the rows end with a delimiter
-    header = _is_header(first, columns)
-    if not header:
-        columns = [replace(column, name=f"column {column.index + 1}") for column in columns]
-    return [replace(column, payload=_is_payload(column, columns, rest, header)) for column in columns], header
+def unnamed_name(index: int) -> str:
+    return f"column {index + 1}"
 
 
-def _column(index: int, first: Row, rest: list[Row], delimiter: str) -> Column:
-    column = Column(_at(first, index) or f"column {index + 1}", index, "empty")
-    cells = [cell for row in rest if (cell := column.cell(row))]
-    if not cells:
-        return column
-    if sum(cell.startswith("gs://") for cell in cells) >= SHARE * len(cells):
-        return replace(column, type="image")
-    if dates.formats(cells, column.name):
-        return replace(column, type="date")
-    # German spreadsheets separate with semicolons because the comma is taken.
-    convention = numbers.convention(cells, preferred="," if delimiter == ";" and "," in "".join(cells) else ".")
-    if convention:
-        return replace(column, type="number", decimal=convention.decimal, certain=convention.certain)
-    return replace(column, type="text")
-
-
-def _is_header(first: Row, columns: Sequence[Column]) -> bool:
-    names = [_at(first, column.index) for column in columns]
-    if any(_contradicts(column, name) for column, name in zip(columns, names, strict=True)):
-        return True
-    if not all(_is_name(name) for name in names) or len(set(names)) < len(names):
-        return False
-    return any(words(name) & (PAYLOAD_NAMES | OTHER_NAMES) for name in names)
-
-
-def _contradicts(column: Column, cell: str) -> bool:
-    """Whether a column's first cell differs in type from the rest, as a name does."""
-    if not cell or cell.casefold() in MISSING:
-        return False
-    cell = cell.lstrip("# ") or cell  # an order number, or a header in a comment
-    match column.type:
-        case "image":
-            return not cell.startswith("gs://")
-        case "number":
-            return numbers.number(cell, column.decimal) is None
-        case "date":
-            return not dates.formats([cell], "date")
-        case _:
-            return False
-
-
-def _is_name(cell: str) -> bool:
-    return len(cell) <= 40 and len(cell.split()) <= 4 and bool(re.search(r"\w", cell)) and cell[-1] not in ".!?:"
-
-
-def _is_payload(column: Column, columns: Sequence[Column], rows: list[Row], header: bool) -> bool:
-    """Whether the column is input for a model; in a table with dates and numbers only sentences are, names are not."""
-    if column.type != "text":
-        return column.type == "image"
-    cells = [cell for row in rows if (cell := column.cell(row))]
-    length = sum(len(cell.split()) for cell in cells) / len(cells)  # in words
-    types = {other.type for other in columns}
-    if {"date", "number"} <= types:
-        return length >= 4 and len(cells) >= 0.5 * len(rows) and len(set(cells)) > 0.5 * len(cells)
-    return length >= 2.5 or (header and bool(words(column.name) & PAYLOAD_NAMES))
-
-
-def _at(row: Row, index: int) -> str:
+def at(row: Row, index: int) -> str:
     return row[index].strip() if index < len(row) else ""
 
 
-def words(name: str) -> set[str]:
-    return set(re.split(r"[\W\d_]+", name.casefold()))
+def present(cell: str) -> str:
+    return "" if cell.casefold() in MISSING else cell
+
+
+def describe(
+    columns: Sequence[str], rows: Sequence[Row], *, preferred: str = ".", request: Request = ANYTHING
+) -> list[Column]:
+    """The columns of the given names, each described by its cells in the rows.
+
+    Args:
+        columns: the names; "" for a column without one.
+        rows: a sample; short rows lack their last cells.
+        preferred: the decimal separator where a column's numbers fit either, if they contain it.
+    """
+    return [_column(name, index, rows, preferred, request) for index, name in enumerate(columns)]
+
+
+def _column(name: str, index: int, rows: Sequence[Row], preferred: str, request: Request) -> Column:
+    cells = [cell for row in rows if (cell := present(at(row, index)))]
+    unnamed = not name
+    name = name or unnamed_name(index)
+    if not cells:
+        return Column(name, index, "empty", unnamed)
+    counts = Counter(cells)
+    kind, readable = _type(name, cells, request)
+    preferred = preferred if any(preferred in cell for cell in cells) else "."
+    convention = numbers.convention(cells, preferred) if kind is None else None
+    if convention:
+        kind = "number"
+    return Column(
+        name=name,
+        index=index,
+        type=kind or "text",
+        unnamed=unnamed,
+        decimal=convention.decimal if convention else ".",
+        certain=convention.certain if convention else True,
+        readable=readable,
+        fill=len(cells) / len(rows),
+        distinct=len(counts) / len(cells),
+        length=sum(map(length, cells)) / len(cells),
+        is_constant=len(cells) > 2 and len(counts) == 1,
+        is_counter=bool(convention) and _is_counter(cells),
+        sample=tuple(cell[:SAMPLE_CHARS] for cell in cells[:SAMPLE_CELLS]),
+    )
+
+
+def _type(name: str, cells: Sequence[str], request: Request) -> tuple[Type | None, bool]:
+    """The type, None for numbers and texts, and whether dates can be read."""
+    if sum(cell.startswith("gs://") for cell in cells) >= SHARE * len(cells):
+        return "image", True
+    is_requested = same_name(name, request.date_column)
+    if request.date_format and (is_requested or request.date_column is None):
+        form = date_formats.requested(request.date_format)
+        if sum(form.parse(cell) is not None for cell in cells) >= SHARE * len(cells):
+            return "date", True
+    if dates.formats(cells, name):
+        return "date", True
+    if is_requested or (names.is_undated(name) and _are_undated(cells)):
+        return "date", False
+    return None, True
+
+
+def _are_undated(cells: Sequence[str]) -> bool:
+    """Whether the cells of a column that is named like a date may be dates of an unknown format."""
+    if numbers.convention(cells) is not None:
+        return False
+    return sum(len(cell.split()) for cell in cells) <= MAX_DATE_WORDS * len(cells)
+
+
+def same_name(name: str, requested: str | None) -> bool:
+    return requested is not None and name.strip().casefold() == requested.strip().casefold()
+
+
+def named(columns: Iterable[Column], name: str) -> Column:
+    """The column of a name, whose case matters only if two names differ in nothing else.
+
+    Raises:
+        RejectedError: `no_usable_column`.
+    """
+    columns = list(columns)
+    matching = [column for column in columns if same_name(column.name, name)]
+    if matching:
+        return next((column for column in matching if column.name == name), matching[0])
+    known = ", ".join(column.name for column in columns)
+    raise RejectedError("no_usable_column", f"The file has no column {name!r:.300}. Its columns are {known:.600}.")
+
+
+def length(cell: str) -> float:
+    """The number of words; in scripts without spaces two characters count as one."""
+    count = len(WORD.findall(cell))
+    return count if cell.isascii() else count + len(UNSPACED.findall(cell)) / 2
+
+
+def _is_counter(cells: Sequence[str]) -> bool:
+    """Whether whole numbers count the rows: up or down by the same step, apart from gaps and new beginnings."""
+    if len(cells) < 3 or not all(cell.lstrip("+-").isdecimal() for cell in cells):
+        return False
+    steps = Counter(int(after) - int(before) for before, after in pairwise(cells))
+    step, count = steps.most_common(1)[0]
+    return step != 0 and count >= SHARE * (len(cells) - 1)

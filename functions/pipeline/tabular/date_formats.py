@@ -4,32 +4,38 @@ import functools
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 
 from pipeline.errors import RejectedError
+from pipeline.tabular.month_names import MONTHS, WEEKDAYS
 
 Parser = Callable[[str], datetime | None]
 
 FIRST_YEAR, LAST_YEAR = 1678, 2261  # within the range of 64-bit nanoseconds
 
-MONTHS = {
-    name: number
-    for number, names in enumerate(
-        (
-            "jan january januar",
-            "feb february februar",
-            "mar march märz mrz mär maerz",
-            "apr april",
-            "may mai",
-            "jun june juni",
-            "jul july juli",
-            "aug august",
-            "sep sept september",
-            "oct october okt oktober",
-            "nov november",
-            "dec december dez dezember",
-        ),
-        start=1,
+ZONES = {  # hours east of Greenwich; abbreviations with several meanings, such as IST, are not read
+    name: hours
+    for hours, names in (
+        (0, "z utc gmt wet"),
+        (1, "cet mez west bst"),
+        (2, "cest mesz eet sast"),
+        (3, "eest msk"),
+        (8, "awst hkt sgt"),
+        (9, "jst kst"),
+        (9.5, "acst"),
+        (10, "aest"),
+        (10.5, "acdt"),
+        (11, "aedt"),
+        (12, "nzst"),
+        (13, "nzdt"),
+        (-3, "brt"),
+        (-4, "edt"),
+        (-5, "est cdt"),
+        (-6, "cst mdt"),
+        (-7, "mst pdt"),
+        (-8, "pst akdt"),
+        (-9, "akst"),
+        (-10, "hst"),
     )
     for name in names.split()
 }
@@ -46,34 +52,43 @@ class Format:
         return [self.parse(cell) for cell in cells]
 
 
+_CLOCK = (
+    r"(?P<H>\d{1,2})(?:[:h](?P<M>\d{2})(?::(?P<S>\d{2})(?:[.,](?P<f>\d{1,9}))?)?)?h?"
+    r"\s*(?P<p>[ap]\.?\s?m\.?)?(?:\s*Uhr)?"
+)
+_ZONE = r"(?P<z>(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?|[A-Z]{3,4}|Z)"
 _TIME = (
-    r"(?:(?:[T ]|, ?)\s*(?P<H>\d{1,2})(?::(?P<M>\d{2})(?::(?P<S>\d{2})(?:[.,](?P<f>\d{1,9}))?)?)?"
-    r"\s*(?P<p>[ap]\.?m\.?)?\s*(?P<z>Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?)?"
+    rf"(?:(?:[T ]|, ?|:(?=\d\d:))\s*(?:(?:at|um|à|às|alle|om|kl\.?)\s+)?{_CLOCK}\s*{_ZONE}?(?:\s*[(\[][^)\]]*[)\]])?)?"
 )
 _COMPACT_TIME = r"(?:[T ]?(?P<H>\d{2})(?P<M>\d{2})(?P<S>\d{2})?(?P<z>Z)?)?"
-_WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+)?"
+_WEEKDAY = r"(?:(?P<w>[^\W\d_]{2,13})(?:-feira)?\.?,?\s+)?"
+_SPACE = r"\s+(?:(?:de|del|of|den)\s+)?"
 _PARTS = {
     "%Y": r"(?P<Y>\d{4})",
     "%y": r"(?P<y>\d{2})",
     "%m": r"(?P<m>\d{1,2})",
-    "%d": r"(?P<d>\d{1,2})(?:st|nd|rd|th)?",
-    "%b": r"(?P<b>[^\W\d_]{3,9})\.?",
+    "%d": r"(?P<d>\d{1,2})(?:st|nd|rd|th|er|º|°)?",
+    "%b": r"(?P<b>[^\W\d_]{2,12})\.?",
     "%q": r"(?P<q>[1-4])",
+    "%z": rf"{_CLOCK}(?:\s+{_ZONE})?",
     "%V": r"(?P<V>\d{1,2})(?:-?(?P<u>[1-7]))?",
 }
 _TIMED = (
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d"),
     *(f"{a}{sep}{b}{sep}{y}" for y in ("%Y", "%y") for sep in "/-." for a, b in (("%d", "%m"), ("%m", "%d"))),
     *("%y-%m-%d", "%d %b %Y", "%d-%b-%Y", "%d. %b %Y", "%b %d %Y", "%b %d, %Y", "%d-%b-%y", "%d %b %y"),
+    *("%d/%b/%Y", "%d %b, %Y", "%Y-%b-%d", "%Y %b %d", "%Y. %b %d."),
+    *("%Y年%m月%d日", "%Y년 %m월 %d일", "%Y. %m. %d."),
 )
 _WHOLE = (
     *("%Y-%m", "%Y/%m", "%Y.%m", "%m/%Y", "%m-%Y", "%m.%Y", "%b %Y", "%b-%Y", "%Y %b", "%Y-%b", "%b-%y"),
-    *("%b %y", "%Y-Q%q", "%YQ%q", "%Y Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%Y-W%V", "%YW%V", "%Y W%V", "%Y"),
+    *("%b %y", "%b, %Y", "%b/%Y", "%b/%y", "%Y年%m月", "%Y년 %m월"),
+    *("%Y-Q%q", "%YQ%q", "%Y Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%Y-W%V", "%YW%V", "%Y W%V", "%Y"),
 )
 
 
 def _pattern(name: str, time: str) -> str:
-    literal = re.escape(name).replace(r"\ ", r"\s+")
+    literal = re.escape(name).replace(r"\ ", _SPACE if "%b" in name else r"\s+")
     for part, expression in _PARTS.items():
         literal = literal.replace(part, expression)
     return _WEEKDAY + literal + time
@@ -97,6 +112,8 @@ def _format(name: str, time: str) -> Format:
 
 
 def _build(part: dict[str, str | None]) -> datetime | None:
+    if (weekday := part.get("w")) and weekday.casefold() not in WEEKDAYS:
+        return None
     try:
         stamp = _day(part)
         if stamp is None or not FIRST_YEAR <= stamp.year <= LAST_YEAR:
@@ -139,11 +156,15 @@ def _at(day: datetime, part: dict[str, str | None]) -> datetime:
 
 
 def _zone(text: str) -> timezone:
-    if text[0] not in "+-":
-        return UTC
-    digits = text[1:].replace(":", "").ljust(4, "0")
-    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
-    return timezone(offset if text[0] == "+" else -offset)
+    if (hours := ZONES.get(text.casefold())) is not None:
+        return timezone(timedelta(hours=hours))
+    sign = max(text.find("+"), text.find("-"))
+    if sign < 0:
+        raise ValueError("an abbreviation that is unknown or has several meanings")
+    digits = text[sign + 1 :].replace(":", "")
+    hour, minute = (digits[:-2], digits[-2:]) if len(digits) > 2 else (digits, "0")
+    offset = timedelta(hours=int(hour), minutes=int(minute))
+    return timezone(offset if text[sign] == "+" else -offset)
 
 
 def _iso(parse: Parser) -> Parser:
@@ -175,13 +196,17 @@ FORMATS = [
         "%Y%m%d",
         _parser(r"(?P<Y>(?:1[6-9]|2[0-2])\d{2})(?P<m>\d{2})(?P<d>\d{2})" + _COMPACT_TIME, re.ASCII),
     ),
+    _format("%b %d %z %Y", ""),  # of Unix' date and of Twitter, the time in the middle
     Format("unix seconds", _unix(1, 9, 10)),
     Format("unix milliseconds", _unix(1000, 12, 13)),
 ]
 FORMATS[0] = Format("%Y-%m-%d", _iso(FORMATS[0].parse))
-_BY_NAME = {form.name.casefold(): form for form in FORMATS}
+_BY_NAME = {form.name: form for form in FORMATS}
 
-_WORDS = (("yyyy", "%Y"), ("yy", "%y"), ("mmm", "%b"), ("mm", "%m"), ("dd", "%d"), ("hh", "%H"), ("ss", "%S"))
+_WORDS = (
+    *(("yyyy", "%Y"), ("yy", "%y"), ("mmmm", "%b"), ("mmm", "%b"), ("mm", "%m")),
+    *(("dd", "%d"), ("hh", "%H"), ("ss", "%S")),
+)
 
 
 def requested(text: str) -> Format:
@@ -191,12 +216,14 @@ def requested(text: str) -> Format:
         RejectedError: `invalid_date_format`.
     """
     pattern = text.strip()
-    if "%" not in pattern and pattern.casefold() not in _BY_NAME:
+    if "%" not in pattern:
+        if unix := _BY_NAME.get(pattern.casefold()):
+            return unix
         for word, directive in _WORDS:
             pattern = re.sub(f"(?<!%){word}", directive, pattern, flags=re.IGNORECASE)
         pattern = pattern.replace("%H:%m", "%H:%M")
-    day = re.split(r"[T ,]+%[HI]", pattern)[0]
-    if known := next((form for form in FORMATS if form.name == day), _BY_NAME.get(day.casefold())):
+    day = re.sub(r"^%[aA][., ]*", "", re.split(r"[T ,]+%[HI]", pattern)[0]).replace("%B", "%b")
+    if known := _BY_NAME.get(day):
         return known
     if not _is_pattern(pattern):
         raise RejectedError(

@@ -99,14 +99,18 @@ def is_regular(stamps: Sequence[datetime]) -> bool:
     )
 
 
+def unreadable(name: str) -> RejectedError:
+    return RejectedError(
+        "unreadable_dates",
+        f"The dates in column {name!r} have no single known format. "
+        "Set the parameter date_format, for example to %d/%m/%Y.",
+    )
+
+
 def _unreadable(header: str, date_format: str | None, count: int, total: int) -> RejectedError:
-    if date_format:
-        message = f"date_format {date_format!r} matches only {count} of the {total} dates in column {header!r}."
-    else:
-        message = (
-            f"The dates in column {header!r} have no single known format. "
-            "Set the parameter date_format, for example to %d/%m/%Y."
-        )
+    if date_format is None:
+        return unreadable(header)
+    message = f"date_format {date_format!r} matches only {count} of the {total} dates in column {header!r}."
     return RejectedError("unreadable_dates", message)
 
 
@@ -114,7 +118,7 @@ def _unreadable(header: str, date_format: str | None, count: int, total: int) ->
 
 
 def _plausible(cell: str) -> bool:
-    return 4 <= len(cell) <= 48 and any(char.isdigit() for char in cell)
+    return 4 <= len(cell) <= 80 and any(char.isdigit() for char in cell)
 
 
 def _allowed(form: Format, cells: Sequence[str], header: str) -> bool:

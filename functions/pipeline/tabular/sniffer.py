@@ -1,16 +1,16 @@
 """Recognises a table in the first lines of a text: its delimiter, its header, its columns, and its kind."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, takewhile
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from pipeline.errors import RejectedError
-from pipeline.tabular import reader
-from pipeline.tabular.columns import OTHER_NAMES, PAYLOAD_NAMES, SHARE, Column, Type, describe, words
+from pipeline.tabular import columns, headers, names, reader, selection
+from pipeline.tabular.columns import SHARE, Column, Type
 from pipeline.tabular.reader import HEAD_CHARS, MAX_COLUMNS, Record, Row
-
-Kind = Literal["timeseries", "table"]
+from pipeline.tabular.request import ANYTHING, Request
+from pipeline.tabular.selection import Choice
 
 DELIMITERS = (";", "\t", ",", "|")
 SAMPLE_ROWS = 400
@@ -45,44 +45,49 @@ class Table:
     @property
     def typed(self) -> int:
         """How many columns have a type that prose does not have."""
-        return sum(column.type in ("date", "number", "image") for column in self.columns)
+        return sum(column.type in ("date", "number", "image") and column.readable for column in self.columns)
 
     @property
-    def payload(self) -> Column | None:
-        """The column for a model: an image column first, then a text column with a name such as "review"."""
-        candidates = [column for column in self.columns if column.payload]
-        candidates.sort(key=lambda column: (column.type != "image", not words(column.name) & PAYLOAD_NAMES))
-        return candidates[0] if candidates else None
+    def undated(self) -> Column | None:
+        """A column of dates in no known format."""
+        return next((column for column in self.columns if not column.readable), None)
 
-    @property
-    def kind(self) -> Kind | None:
-        if self.payload is not None:
-            return "table"
-        return "timeseries" if self.rows >= 2 and self.of("date") and self.of("number") else None
+    def choice(self, request: Request = ANYTHING) -> Choice:
+        """What the columns are for. Raises RejectedError, as `selection.choose` does."""
+        return selection.choose(self.columns, self.rows, request)
 
 
 NOTHING = Table(delimiter="", columns=(), header=False, skip=0, rows=0)
 
 
-def sniff(text: str, complete: bool) -> Table:
+def sniff(text: str, complete: bool, request: Request = ANYTHING, *, declared: bool = False) -> Table:
     """Recognises the table in a text's first 64 KB.
 
     Args:
         text: decoded text without a byte order mark.
         complete: False if the text was cut off, so that its last line is ignored.
+        declared: whether the text is said to be a table, so that doubtful evidence is enough.
 
     Returns:
-        The table; without columns and kind if the text is not one.
+        The table; without columns if the text is not one.
 
     Raises:
-        RejectedError: `invalid_csv` for more than MAX_COLUMNS columns, or for a table with a quote that never closes.
+        RejectedError: `invalid_csv` for more than MAX_COLUMNS columns, or for a table with a quote that never closes;
+            `invalid_date_format` for a pattern that is not one.
     """
     _check_width(text)
     sample = text if complete and len(text) <= HEAD_CHARS else _whole_lines(text[:HEAD_CHARS])
     is_whole = len(sample) == len(text) and complete
-    declared = reader.declared_delimiter(sample)
-    layouts = [_layout(sample, mark, is_whole) for mark in ([declared] if declared else DELIMITERS)]
-    best = max((layout for layout in layouts if layout is not None), key=lambda layout: layout.rank, default=None)
+    mark = reader.declared_delimiter(sample)
+    layouts = [_layout(sample, delimiter, is_whole, request) for delimiter in ([mark] if mark else DELIMITERS)]
+    candidates = [layout for layout in layouts if layout is not None]
+    convincing = [layout for layout in candidates if _is_convincing(layout.table, layout.share)]
+    best = max(convincing, key=lambda layout: layout.rank, default=None)
+    if best is None or not best.table.header:
+        best = _column_of_texts(sample, request) or best
+    if best is None and declared:
+        doubtful = [layout for layout in candidates if request.kind or _is_possible(layout, sample)]
+        best = max(doubtful, key=lambda layout: layout.rank, default=None)
     if best is None:
         return NOTHING
     if best.error:
@@ -102,14 +107,21 @@ def _check_width(text: str) -> None:
 
 
 class _Layout(NamedTuple):
-    """The table under one delimiter, how convincing it is, and what is wrong with it."""
+    """The table under one delimiter, the share of rows with its width, and what is wrong with it."""
 
     table: Table
-    rank: tuple[bool, float, int]
+    share: float
     error: RejectedError | None
 
+    @property
+    def rank(self) -> tuple[bool, float, int]:
+        """How convincing it is."""
+        width = len(self.table.columns)
+        is_series = self.table.choice().kind == "timeseries"
+        return is_series, self.share + self.table.typed / max(1, width), width
 
-def _layout(text: str, delimiter: str, is_whole: bool) -> _Layout | None:
+
+def _layout(text: str, delimiter: str, is_whole: bool, request: Request) -> _Layout | None:
     uncommented = (line for line in reader.lines(text) if not line.startswith("#"))
     if delimiter != "," and not any(delimiter in line for line in islice(uncommented, TITLE_ROWS + 1)):
         return None
@@ -123,15 +135,26 @@ def _layout(text: str, delimiter: str, is_whole: bool) -> _Layout | None:
     if len(body[titles:]) < 2 or share < WIDTH_SHARE:
         return None
     above = sample.comments + titles
-    table = _table(sample.records, above, width, delimiter)
+    table = _table(sample.records, above, width, delimiter, request)
     if not table.header and (marked := _marked(sample.records[:above], width)):
-        table = _table(sample.records, above - marked, width, delimiter)
-    if not _is_convincing(table, share):
-        return None
+        table = _table(sample.records, above - marked, width, delimiter, request)
     error = sample.error if is_whole else None
     if not table.header:
         error = _short_header([record.cells for record in body[:titles] if not record.marked], width) or error
-    return _Layout(table, (table.kind == "timeseries", share + table.typed / width, width), error)
+    return _Layout(table, share, error)
+
+
+def _column_of_texts(text: str, request: Request) -> _Layout | None:
+    """The table of one column with a name such as `text`, whose texts may contain delimiters."""
+    first = next((line for line in reader.lines(text) if line.strip() and not line.startswith("#")), "").strip()
+    if any(mark in first for mark in DELIMITERS) or not names.is_text(first.strip('"')):
+        return None
+    sample = _sample(text, ",")
+    body = sample.records[sample.comments :]
+    if len(body) < 2:
+        return None
+    table = _table(sample.records, sample.comments, 1, ",", request)
+    return _Layout(table, 1.0, None) if table.header else None
 
 
 class _Sample(NamedTuple):
@@ -182,10 +205,27 @@ def _marked(above: list[Record], width: int) -> int:
     return sum(1 for _ in takewhile(lambda record: record.marked and len(record.cells) == width, reversed(above)))
 
 
-def _table(records: list[Record], above: int, width: int, delimiter: str) -> Table:
+def _table(records: list[Record], above: int, width: int, delimiter: str, request: Request) -> Table:
     rows = [record.cells for record in records[above:]]
-    columns, header = describe(rows, width, delimiter)
-    return Table(delimiter, tuple(columns), header, above + header, len(rows) - header)
+    described, header = _described(rows, width, delimiter, request)
+    return Table(delimiter, tuple(described), header, above + header, len(rows) - header)
+
+
+def _described(rows: list[Row], width: int, delimiter: str, request: Request) -> tuple[list[Column], bool]:
+    """The columns of a table, and whether the first of its rows is the header."""
+    first, rest = rows[0], rows[1:]
+    evidence = [row for row in rest if len(row) > 1] if width > 1 else rest  # a single cell is a note
+    cells = [columns.at(first, index) for index in range(width)]
+    # Semicolons separate cells because the comma is taken, as in German spreadsheets.
+    preferred = "," if delimiter == ";" else "."
+    described = columns.describe(cells, evidence, preferred=preferred, request=request)
+    if described and described[-1].type == "empty" and not cells[-1]:
+        described.pop()  # the rows end with a delimiter
+    header = headers.is_header(first, described, evidence, request)
+    if not header:
+        unnamed = ((column, columns.unnamed_name(column.index)) for column in described)
+        described = [replace(column, name=name, unnamed=False) for column, name in unnamed]
+    return described, header
 
 
 def _short_header(titles: list[Row], width: int) -> RejectedError | None:
@@ -202,10 +242,19 @@ def _is_convincing(table: Table, share: float) -> bool:
     """Excludes prose with commas: a table has typed columns, or a header above rows of one width."""
     if len(table.columns) == 1:
         only = table.columns[0]
-        return only.type == "image" or (table.header and only.name.casefold() in PAYLOAD_NAMES and share == 1)
+        is_named = table.header and (names.is_text(only.name) or names.is_prose(only.name))
+        return only.type == "image" or (is_named and share == 1)
     if all(column.type == "empty" for column in table.columns):
         return False
-    has_known_names = table.header and any(
-        words(column.name) & (PAYLOAD_NAMES | OTHER_NAMES) for column in table.columns
-    )
-    return has_known_names or (share >= SHARE and (table.typed > 0 or table.header)) or table.kind == "timeseries"
+    if table.header and any(names.is_known(column.name) for column in table.columns):
+        return True
+    is_series = table.choice().kind == "timeseries"
+    return (share >= SHARE and (table.typed > 0 or table.header)) or is_series
+
+
+def _is_possible(layout: _Layout, text: str) -> bool:
+    """Whether a text that is said to be a table may be one: it has several columns, a header, or quotes."""
+    table = layout.table
+    if len(table.columns) == 1:
+        return layout.share == 1 and (table.header or text.lstrip().startswith('"'))
+    return layout.share >= SHARE and any(column.type != "empty" for column in table.columns)

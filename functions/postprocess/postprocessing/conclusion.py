@@ -12,6 +12,7 @@ from pipeline.jobs.job import Job
 from pipeline.jobs.outcomes import Outcome
 from pipeline.kinds import BATCHED
 from postprocessing import failures, progress, results
+from postprocessing.costs import Effort
 from postprocessing.failures import StepError
 
 Shape = Literal["prediction", "batch", "error"]
@@ -40,8 +41,18 @@ def conclude(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def settle(deployment: Deployment, job: Job, lineage: Lineage, shape: Shape, answer: dict[str, Any]) -> Outcome:
+def settle(
+    deployment: Deployment,
+    job: Job,
+    lineage: Lineage,
+    shape: Shape,
+    answer: dict[str, Any],
+    effort: Effort | None = None,
+) -> Outcome:
     """Settles the outcome and writes its document; a batch's status follows, so that it never claims more.
+
+    Args:
+        effort: what a member of a micro-batch took.
 
     Raises:
         MalformedError: the answer does not have the shape.
@@ -49,7 +60,7 @@ def settle(deployment: Deployment, job: Job, lineage: Lineage, shape: Shape, ans
     revisions = {**lineage.service_revisions, "postprocess": deployment.settings.revision}
     lineage = replace(lineage, service_revisions=revisions)
     try:
-        outcome = _settle(deployment, job, lineage, shape, answer)
+        outcome = _settle(deployment, job, lineage, shape, answer, effort)
     except RejectedError as reason:
         outcome = outcomes.settle(deployment, job, documents.rejected(job, reason, lineage))
     if job.kind in BATCHED:
@@ -57,13 +68,21 @@ def settle(deployment: Deployment, job: Job, lineage: Lineage, shape: Shape, ans
     return outcome
 
 
-def _settle(deployment: Deployment, job: Job, lineage: Lineage, shape: Shape, answer: dict[str, Any]) -> Outcome:
+def _settle(
+    deployment: Deployment,
+    job: Job,
+    lineage: Lineage,
+    shape: Shape,
+    answer: dict[str, Any],
+    effort: Effort | None,
+) -> Outcome:
     if shape == "error":
         error = StepError.parse(answer)
         return outcomes.settle(deployment, job, failures.document(deployment.settings, job, lineage, error))
     if shape == "prediction" and job.kind != "timeseries":
         schema.check_answer("prediction", answer)
-        return outcomes.settle(deployment, job, results.of_prediction(deployment.settings, job, lineage, answer))
+        document = results.of_prediction(deployment.settings, job, lineage, answer, effort)
+        return outcomes.settle(deployment, job, document)
     schema.check_answer("batch" if shape == "batch" else "forecast", answer)
     if settled := outcomes.resume(deployment, job):  # else its data would be staged again needlessly
         return settled

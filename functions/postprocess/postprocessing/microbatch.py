@@ -18,7 +18,7 @@ from pipeline.jobs.batches import Batch
 from pipeline.jobs.documents import Lineage
 from pipeline.jobs.job import Job
 from pipeline.kinds import MICROBATCH
-from postprocessing import conclusion
+from postprocessing import conclusion, costs
 from postprocessing.failures import SHARD_LOST
 
 if TYPE_CHECKING:
@@ -61,11 +61,14 @@ def conclude(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
     predicted = _predicted(deployment.work, job, batch) if batch else {}
     failure: dict[str, Any] = error or ((batch or {}).get("errors") or [SHARD_LOST])[0]
 
+    members = list(microbatches.members(deployment.work, job))
+    effort = costs.member((batch or {}).get("shards", 1), len(members)) if members else None
+
     def concluded(member: Job) -> str:
         if prediction := predicted.get(member.id):
             revisions = {**lineage.service_revisions, "gpu_service": prediction.revision}
             own = replace(lineage, service_revisions=revisions)
-            outcome = conclusion.settle(deployment, member, own, "prediction", prediction.answer)
+            outcome = conclusion.settle(deployment, member, own, "prediction", prediction.answer, effort)
         else:
             outcome = conclusion.settle(deployment, member, lineage, "error", failure)
         with logs.bound(job=member.id):
@@ -73,7 +76,7 @@ def conclude(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
         return outcome.status
 
     with ThreadPoolExecutor(CONCURRENCY) as pool:
-        counts = Counter(pool.map(concluded, microbatches.members(deployment.work, job)))
+        counts = Counter(pool.map(concluded, members))
     return {"status": _status(counts), "document": job.object_input().uri, "job": job.id, "members": dict(counts)}
 
 

@@ -9,11 +9,12 @@ from pipeline.deployment import Deployment
 from pipeline.inputs import objects, parameters
 from pipeline.jobs import batches, documents, outcomes
 from pipeline.jobs.batches import Batch, Summary
-from pipeline.jobs.documents import Document, Lineage, Payload, ResultStatus, Usage
+from pipeline.jobs.documents import Cost, Document, Lineage, Payload, ResultStatus, Usage
 from pipeline.jobs.job import Job
 from pipeline.settings import Settings
 from pipeline.tabular.writer import Dialect
-from postprocessing import failures, merge, progress
+from postprocessing import costs, failures, merge, progress
+from postprocessing.costs import Effort
 from postprocessing.failures import OBJECT_NOT_FOUND, SHARD_LOST, StepError
 
 if TYPE_CHECKING:
@@ -26,8 +27,13 @@ SCORED_FIELDS = ("entities", "objects")  # lists whose items have a score each
 FORECAST_FIELDS = ("series", "backtest")
 
 
-def of_prediction(settings: Settings, job: Job, lineage: Lineage, answer: Fields) -> Document:
+def of_prediction(
+    settings: Settings, job: Job, lineage: Lineage, answer: Fields, effort: Effort | None = None
+) -> Document:
     """The document of a single request.
+
+    Args:
+        effort: of a member of a micro-batch; without it, that of an execution of its own.
 
     Raises:
         RejectedError: no instance has a prediction, and the instances are at fault; or `input_gone`.
@@ -47,7 +53,7 @@ def of_prediction(settings: Settings, job: Job, lineage: Lineage, answer: Fields
         model=_model(answer.get("model")),
         confidence=_confidence(predictions),
         parameters={**_requested(job), **(answer.get("parameters") or {})},
-        gpu_usd_per_second=settings.gpu_usd_per_second,
+        cost=_cost(settings, effort or costs.single(is_prepared="preprocess" not in lineage.service_revisions), answer),
     )
 
 
@@ -73,7 +79,7 @@ def of_forecast(deployment: Deployment, job: Job, lineage: Lineage, answer: Fiel
         model=_model(answer.get("model")),
         confidence=None,
         parameters=answer.get("parameters") or {},
-        gpu_usd_per_second=deployment.settings.gpu_usd_per_second,
+        cost=_cost(deployment.settings, costs.FORECAST, answer),
     )
     return document, staged
 
@@ -100,6 +106,8 @@ def of_batch(deployment: Deployment, job: Job, lineage: Lineage, answer: Fields)
     data["shards"] = batch.shards
     data["records_per_second"] = progress.rate(batch.records, lineage.started_at)
     payload: Payload = {"data": data}
+    if batch.table:
+        payload["table"] = batch.table
     if lost:
         spans = [batch.span(shard) for shard in lost]
         data["lost"] = [{"first": span[0], "last": span[-1], **error.reason} for span in spans]
@@ -108,13 +116,13 @@ def of_batch(deployment: Deployment, job: Job, lineage: Lineage, answer: Fields)
     document = documents.result(
         job,
         replace(lineage, device=summary.device, service_revisions=revisions),
-        Usage(inference_ms=summary.inference_ms, gpu_seconds=summary.gpu_seconds),
+        Usage(inference_ms=summary.inference_ms),
         payload,
         status=_status(data),
         model=_model(summary.model),
         confidence=None,
         parameters={**_requested(job), **batch.parameters, **summary.parameters},
-        gpu_usd_per_second=deployment.settings.gpu_usd_per_second,
+        cost=costs.estimate(costs.batch(batch.shards), summary.gpu_seconds, deployment.settings.gpu_usd_per_second),
     )
     return document, staged
 
@@ -150,7 +158,12 @@ def _data(output: "Bucket", job: Job, staged: str, records: int, errors: Mapping
 
 def _usage(answer: Fields) -> Usage:
     timing = answer.get("timing") or {}
-    return Usage(timing.get("queue_ms"), timing.get("inference_ms"), timing.get("gpu_seconds") or 0.0)
+    return Usage(timing.get("queue_ms"), timing.get("inference_ms"))
+
+
+def _cost(settings: Settings, effort: Effort, answer: Fields) -> Cost:
+    seconds = (answer.get("timing") or {}).get("gpu_seconds") or 0.0
+    return costs.estimate(effort, seconds, settings.gpu_usd_per_second)
 
 
 def _model(model: Fields | None) -> Fields:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError
 from pipeline.inputs import kept_messages, microbatches, objects, parameters
+from pipeline.inputs.single import Instance
 from pipeline.jobs.job import Job
 from pipeline.kinds import SINGLE
 from pipeline.settings import Settings
 from preprocessing import shards, single, staging
-from preprocessing.single import Instance
 
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket

@@ -17,9 +17,8 @@ from pipeline.inputs.objects import Head
 from pipeline.jobs.batches import Format
 from pipeline.jobs.job import Input, Job, Model
 from pipeline.kinds import MICROBATCH
-from pipeline.tabular import sniffer
-from pipeline.tabular.columns import Column
 from pipeline.tabular.reader import Record
+from pipeline.tabular.request import Request
 from pipeline.tabular.writer import PLAIN, Dialect
 from preprocessing import single, staging, tables
 
@@ -39,6 +38,7 @@ class Records:
         header: the columns' names, for CSV.
         images: whether the records refer to images, which take longer than texts.
         dialect: the form of a CSV result.
+        table: how a CSV was read, for its document.
     """
 
     lines: Iterator[str]
@@ -48,6 +48,7 @@ class Records:
     header: list[str] = field(default_factory=list)
     images: bool = False
     dialect: Dialect = PLAIN
+    table: dict[str, Any] | None = None
 
 
 @contextmanager
@@ -60,8 +61,9 @@ def reader(deployment: Deployment, job: Job, head: Head) -> Iterator[Records]:
     """
     source = job.object_input()
     if job.kind == "table":
-        with tables.opened(source, head, deployment.settings.max_bytes["table"]) as table:
-            yield _of_table(table, deployment.settings.input_bucket, job)
+        request = Request.of(job.parameters, frozenset(("table",)))
+        with tables.opened(source, head, deployment.settings.max_bytes["table"], request) as table:
+            yield _of_table(table, deployment.settings.input_bucket, job, request)
     elif job.kind == "manifest":
         yield _of_manifest(deployment.settings.input_bucket, job, manifests.load(deployment, job))
     elif job.kind == MICROBATCH:
@@ -82,14 +84,20 @@ def reader(deployment: Deployment, job: Job, head: Head) -> Iterator[Records]:
         yield Records(instances, "jsonl", job.model, job.parameters)
 
 
-def _of_table(opened: tables.OpenTable, bucket: str, job: Job) -> Records:
+def _of_table(opened: tables.OpenTable, bucket: str, job: Job, request: Request) -> Records:
     _check_score_columns(job.parameters, job.model, "csv")
-    column = _payload(opened.table, job.parameters)
+    choice = opened.table.choice(request)
+    column = choice.payload
+    if column is None:
+        names = ", ".join(column.name for column in opened.table.columns)
+        message = f"The CSV has no column of texts or of gs:// images. Its columns are {names:.900}."
+        raise RejectedError("no_usable_column", message, "table")
     images = column.type == "image"
     name = "uri" if images else "text"
     lines = (_of_row(record, name, column.index, bucket) for record in opened.records)
     dialect = replace(opened.dialect, safe=bool(job.parameters.get("csv_safe")))
-    return Records(lines, "csv", job.model, job.parameters, opened.header, images, dialect)
+    described = tables.description(opened.table, choice)
+    return Records(lines, "csv", job.model, job.parameters, opened.header, images, dialect, described)
 
 
 def _of_row(record: Record, name: str, index: int, bucket: str) -> str:
@@ -101,18 +109,6 @@ def _of_row(record: Record, name: str, index: int, bucket: str) -> str:
         if refusal := _foreign(content, bucket):
             return _refused(refusal, row=record.cells)
     return json.dumps({name: content, "row": record.cells})
-
-
-def _payload(table: sniffer.Table, requested: dict[str, Any]) -> Column:
-    name = requested.get("image_column") or requested.get("text_column")
-    if name is None and table.payload is not None:
-        return table.payload
-    for column in table.columns:
-        if name is not None and column.name.casefold() == name.strip().casefold():
-            return column
-    names = ", ".join(column.name for column in table.columns)
-    missing = f"column {name!r}" if name else "column of texts or of gs:// images"
-    raise RejectedError("no_usable_column", f"The CSV has no {missing}. Its columns are {names}."[:1000], "table")
 
 
 def _of_lines(lines: Iterator[str], bucket: str, requested: dict[str, Any]) -> Iterator[str]:
@@ -141,14 +137,20 @@ def _instance(record: Any, bucket: str, requested: dict[str, Any]) -> str:
     if not isinstance(record, dict):
         return json.dumps(record)
     column = requested.get("text_column")
+    if column and column not in record:
+        fields = ", ".join(record)
+        message = f"The record has no field {column!r:.300}. Its fields are {fields:.600}."
+        return _refused(RejectedError("no_usable_column", message), **_id(record))
     name = column or next((name for name in FIELDS if name in record), None)
     if name is None:
         instance = {key: value for key, value in record.items() if key not in ("id", "row", "error", "parameters")}
     else:
         instance = {"text" if column else name: record.get(name)}
+        if name == "text" and not column and record.get("text_pair") is not None:
+            instance["text_pair"] = record["text_pair"]  # so that it is refused rather than left out
     if name == "uri" and "generation" in record:
         instance["generation"] = record["generation"]
-    beside = {"id": record["id"]} if isinstance(record.get("id"), str | int | float) else {}
+    beside = _id(record)
     if name == "uri" and (refusal := _foreign(record["uri"], bucket)):
         return _refused(refusal, uri=record["uri"], **beside)
     try:
@@ -156,6 +158,10 @@ def _instance(record: Any, bucket: str, requested: dict[str, Any]) -> str:
     except RejectedError as refusal:
         return _refused(refusal, **beside)
     return json.dumps({**instance, **beside, **own})
+
+
+def _id(record: dict[str, Any]) -> dict[str, Any]:
+    return {"id": record["id"]} if isinstance(record.get("id"), str | int | float) else {}
 
 
 def _own_parameters(value: object, field: str) -> dict[str, Any]:

@@ -68,6 +68,7 @@ def _cut(deployment: Deployment, job: Job) -> Batch:
         model=opened.model,
         parameters=parameters.of_reader("gpu_service", opened.parameters),
         dialect=opened.dialect.json() if opened.format == "csv" else {},
+        table=opened.table,
     )
     batches.write(work, job.id, batch)
     return batch

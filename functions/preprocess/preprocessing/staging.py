@@ -5,9 +5,9 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from pipeline.inputs.single import Instance
 from pipeline.jobs.job import Job
 from pipeline.storage import put, stamp
-from preprocessing.single import Instance
 
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket

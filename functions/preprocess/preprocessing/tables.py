@@ -4,12 +4,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from pipeline.formats import text
 from pipeline.inputs import objects, recognition
 from pipeline.jobs.job import Input
 from pipeline.tabular import reader, sniffer
 from pipeline.tabular.reader import MAX_ROW_CHARS, Record, Row
+from pipeline.tabular.request import Request
+from pipeline.tabular.selection import Choice
 from pipeline.tabular.writer import Dialect
 
 
@@ -24,7 +27,7 @@ class OpenTable:
 
 
 @contextmanager
-def opened(source: Input, head: objects.Head, limit: int) -> Iterator[OpenTable]:
+def opened(source: Input, head: objects.Head, limit: int, request: Request) -> Iterator[OpenTable]:
     """Opens a CSV at its first row of data.
 
     A short row is padded. In a long row, everything past the last column belongs to that column, delimiters
@@ -32,7 +35,7 @@ def opened(source: Input, head: objects.Head, limit: int) -> Iterator[OpenTable]
     """
     charset = recognition.charset(source)
     sample = text.decode_head(head.data, charset, whole=head.whole)
-    table = sniffer.sniff(sample, head.whole)
+    table = sniffer.sniff(sample, head.whole, request, declared=True)
     delimiter = table.delimiter or ","
     with objects.reader(source, limit, packed=head.packed) as stream:
         codec = text.encoding(head.data, charset, whole=head.whole).codec
@@ -42,6 +45,20 @@ def opened(source: Input, head: objects.Head, limit: int) -> Iterator[OpenTable]
         header = above[-1] if table.header else [column.name for column in table.columns]
         dialect = Dialect.of(sample, codec, delimiter, decimal=table.decimal)
         yield OpenTable(table, header, _fitted(records, len(header), delimiter), dialect)
+
+
+def description(table: sniffer.Table, choice: Choice) -> dict[str, Any]:
+    """How the table was read: the column, the other candidates, and notes for the user."""
+    assert choice.payload is not None
+    column, others = choice.payload, list(choice.considered)
+    parameter = "image_column" if column.type == "image" else "text_column"
+    notes = []
+    if others:
+        names = ", ".join(others)
+        notes.append(f"Column {column.name!r} was read. The parameter text_column selects another ({names:.200}).")
+    if not table.header:
+        notes.append("The first row was read as a record: it does not look like a header.")
+    return {parameter: column.name, "delimiter": table.delimiter, "considered": others, "notes": notes}
 
 
 def _fitted(records: Iterable[Record], width: int, delimiter: str) -> Iterator[Record]:

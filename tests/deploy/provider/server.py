@@ -16,7 +16,10 @@ import grpc
 import msgspec
 
 from tests.deploy.provider import values
+from tests.deploy.provider.rules import Rules
 from tests.deploy.provider.wire import decode, encode, one
+from tests.deploy.refusals import Refusal
+from tests.deploy.shape import PROJECT
 
 SCHEMA = json.loads((Path(__file__).parent / "schema.json").read_text())
 UNKNOWN = msgspec.msgpack.Ext(0, b"\0")
@@ -74,7 +77,8 @@ def known(value: Any) -> Any:
 class Provider:
     """The RPC methods of a provider, from request bytes to response bytes."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, rules: Rules | None = None) -> None:
+        self.rules = rules
         self.schema = SCHEMA[name]
         config = {
             "attributes": {key: ["string", "optional"] for key in ("project", "region", "zone", "billing_project")}
@@ -115,6 +119,14 @@ class Provider:
     def ApplyResourceChange(self, request: bytes) -> bytes:
         fields = decode(request)
         kind, planned = one(fields, 1).decode(), known(read(one(fields, 3)))
+        prior = read(one(fields, 2))
+        try:
+            if self.rules and planned is not None:
+                self.rules.make(kind, planned)
+            elif planned is None:
+                delete(kind, prior)
+        except Refusal as refusal:
+            return encode([(1, dynamic(prior)), (3, diagnostic(refusal)), (4, True)])
         if planned is None:
             return encode([(1, dynamic(None)), (4, True)])
         block = self.schema["resources"][kind]
@@ -123,7 +135,26 @@ class Provider:
     def ReadDataSource(self, request: bytes) -> bytes:
         fields = decode(request)
         kind, config = one(fields, 1).decode(), known(read(one(fields, 2)))
+        try:
+            if self.rules:
+                self.rules.read(kind)
+        except Refusal as refusal:
+            return encode([(1, dynamic(None)), (2, diagnostic(refusal))])
         return encode([(1, dynamic(filled_in(self.schema["data"][kind], config, values.of(kind, config))))])
+
+
+def delete(kind: str, values: Value) -> None:
+    """Refuses to delete what holds data, as every dataset and bucket does here, unless the resource allows it."""
+    if kind == "google_bigquery_dataset" and not values["delete_contents_on_destroy"]:
+        raise Refusal(400, f"Dataset {PROJECT}:{values['dataset_id']} is still in use", "resourceInUse")
+    if kind == "google_storage_bucket" and not values["force_destroy"]:
+        text = "Error trying to delete bucket {} containing objects without `force_destroy` set to true"
+        raise Refusal(400, text.format(values["name"]))
+
+
+def diagnostic(refusal: Refusal) -> bytes:
+    summary = f"googleapi: Error {refusal.http}: {refusal.message}, {refusal.reason or refusal.status}"
+    return encode([(1, 1), (2, summary)])
 
 
 def dynamic(value: Any) -> bytes:
@@ -147,11 +178,14 @@ class Handler(grpc.GenericRpcHandler):
 
 
 @contextmanager
-def serving() -> Iterator[dict[str, str]]:
-    """Serves every provider on loopback and yields the variable that tells terraform where."""
+def serving(rules: Rules | None = None) -> Iterator[dict[str, str]]:
+    """Serves every provider on loopback and yields the variable that tells terraform where.
+
+    With rules, creating and reading meets them first.
+    """
     reattach, servers = {}, []
     for name in SCHEMA:
-        server = grpc.server(futures.ThreadPoolExecutor(4), handlers=[Handler(Provider(name))])
+        server = grpc.server(futures.ThreadPoolExecutor(12), handlers=[Handler(Provider(name, rules))])
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         servers.append(server)

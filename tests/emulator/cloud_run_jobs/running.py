@@ -98,7 +98,7 @@ def starting(stack: Stack) -> Iterator[JobTasks]:
     logs.mkdir(exist_ok=True)
     with Reaper() as reaper:
         tasks = JobTasks(stack, logs, Console(), reaper)
-        tasks.prepare({"http": "127.0.0.1:1"})
+        tasks.prepare(lambda _: {"http": "127.0.0.1:1"})
         yield tasks
 
 

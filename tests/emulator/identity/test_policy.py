@@ -1,15 +1,13 @@
-"""The invokers of a stack file, and that the local stack agrees with the deployments' inventory."""
+"""The accounts and the invokers of a stack file without IAM."""
 
 from pathlib import Path
 
 import pytest
 
-from deploy import inventory
 from emulator.identity import policy
 from emulator.stack.loader import load
-from emulator.stack.model import DEVELOPER, Stack
+from emulator.stack.model import Stack
 
-ROOT = Path(__file__).parents[3]
 STACK = """
 project: p
 topics: [t]
@@ -55,12 +53,3 @@ def test_accounts_are_those_of_the_stack(stack: Stack) -> None:
     services = {account(name) for name in ("open", "closed", "named", "silent")}
     others = {account(name) for name in ("someone", "pusher", "events", "runner", "developer")}
     assert policy.accounts(stack) == services | others | {"other@q.iam.gserviceaccount.com"}
-
-
-def test_the_local_stack_admits_the_accounts_of_the_inventory_and_the_developer() -> None:
-    granted: dict[str, set[str]] = {}
-    for binding in inventory.load({"project_id": "any-project", "gpu_image": "any/image"})["iam"]:
-        if binding["role"] == "roles/run.invoker" and binding["target"].startswith("service/"):
-            granted.setdefault(binding["target"].removeprefix("service/"), {DEVELOPER}).add(binding["who"])
-    local = load(ROOT / "deploy" / "local" / "stack.yaml")
-    assert {service.name: set(service.invokers or ()) for service in local.services} == granted

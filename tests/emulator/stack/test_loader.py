@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from emulator.stack import loader
-from emulator.stack.model import Bucket, Stack, StackError
+from emulator.stack.model import Bucket, Grant, Iam, Stack, StackError
 
 LOCAL = Path(__file__).resolve().parents[3] / "deploy" / "local" / "stack.yaml"
 
@@ -41,9 +41,40 @@ def test_bucket_needs_no_keys(tmp_path: Path) -> None:
     assert load(tmp_path, "buckets: {a: , b: {}}").buckets == (Bucket("a"), Bucket("b"))
 
 
+def test_grants_come_from_the_section_and_from_its_file(tmp_path: Path) -> None:
+    (tmp_path / "more.yaml").write_text("- {member: b, role: roles/run.invoker, resource: project}")
+    grants = "[{member: a, role: own, resource: project, condition: resource.name == 'x'}]"
+    iam = load(tmp_path, f"iam: {{file: more.yaml, roles: {{own: [a.b.c]}}, grants: {grants}}}").iam
+    assert iam == Iam(
+        (Grant("a", "own", "project", "resource.name == 'x'"), Grant("b", "roles/run.invoker", "project")),
+        {"own": ("a.b.c",)},
+    )
+
+
+def test_an_empty_section_enforces_that_nothing_is_granted(tmp_path: Path) -> None:
+    assert load(tmp_path, "iam: {}").iam == Iam()
+    assert load(tmp_path, "topics: [t]").iam is None
+
+
+def test_a_file_of_grants_is_checked_like_the_section(tmp_path: Path) -> None:
+    (tmp_path / "more.yaml").write_text("- {member: b, rolle: roles/run.invoker, resource: project}")
+    with pytest.raises(StackError, match=r"more\.yaml: \[0\]\.rolle: unknown key; did you mean 'role'"):
+        load(tmp_path, "iam: {file: more.yaml}")
+    with pytest.raises(StackError, match=r"none\.yaml: No such file"):
+        load(tmp_path, "iam: {file: none.yaml}")
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        ("iam: {grants: [{member: a, role: roles/x, resource: project}]}", "list its permissions under iam.roles"),
+        ("iam: {grants: [{member: a, role: roles/run.invoker, resource: bucket/b}]}", "there is no bucket 'b'"),
+        ("iam: {grants: [{member: a, role: roles/run.invoker, resource: buckets/b}]}", "must be project, or bucket/"),
+        ("iam: {grants: [{member: a, resource: project}]}", "iam.grants[0].role: missing, but required"),
+        (
+            "iam: {grants: [{member: a, role: roles/run.invoker, resource: project, condition: request.auth}]}",
+            "the condition 'request.auth' is not supported",
+        ),
         ("a: [", "not YAML"),
         ("[]", "must be a mapping"),
         ("service: {}", "service: unknown key; did you mean 'services'? Known keys: project, location"),

@@ -13,6 +13,7 @@ from emulator.stack import loader
 from emulator.stack.model import (
     Backoff,
     Bucket,
+    Grant,
     Job,
     Ports,
     Retention,
@@ -47,6 +48,7 @@ def test_the_schema_is_valid() -> None:
         (ENTRIES["trigger"], Trigger),
         (ENTRIES["trigger"]["properties"]["backoff"], Backoff),
         (ENTRIES["workflow"], WorkflowFile),
+        (ENTRIES["grant"], Grant),
     ],
 )
 def test_the_model_has_the_keys_and_defaults_of_the_schema(definition: dict[str, Any], model: Any) -> None:
@@ -61,11 +63,13 @@ def test_the_model_has_the_keys_and_defaults_of_the_schema(definition: dict[str,
             assert (list(default) if isinstance(default, tuple) else default) == rule["default"], key
 
 
-def test_the_example_in_the_documentation_is_valid(tmp_path: Path) -> None:
-    (example,) = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+def test_the_examples_in_the_documentation_are_a_valid_stack_together(tmp_path: Path) -> None:
+    examples = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     file = tmp_path / "stack.yaml"
-    file.write_text(example)
-    assert loader.load(file).triggers
+    file.write_text("".join(examples))
+    described = loader.load(file)
+    assert described.triggers
+    assert described.iam
 
 
 def test_every_key_is_documented() -> None:

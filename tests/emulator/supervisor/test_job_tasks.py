@@ -14,4 +14,4 @@ def test_unknown_placeholder_of_a_job_is_refused_before_anything_runs(tmp_path: 
     file.write_text('jobs: {toy: {command: [python, "{nobody.url}"]}}')
     message = rf"{file}: jobs.toy: unknown placeholder \{{nobody.url\}}; known are http"
     with Reaper() as reaper, pytest.raises(StackError, match=message):
-        JobTasks(loader.load(file), tmp_path, Console(), reaper).prepare({"http": "127.0.0.1:1"})
+        JobTasks(loader.load(file), tmp_path, Console(), reaper).prepare(lambda _: {"http": "127.0.0.1:1"})

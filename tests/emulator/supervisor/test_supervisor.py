@@ -75,6 +75,26 @@ def test_service_gets_its_environment(toy: Toy) -> None:
     assert "plain     plain is up port=" in toy.said
 
 
+@pytest.mark.parametrize("option", ["--verbose", "--no-iam"])
+def test_with_iam_a_service_has_its_accounts_addresses_and_none_of_the_developers(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", "127.0.0.1:1")
+    monkeypatch.setenv("GCE_METADATA_HOST", "127.0.0.1:1")
+    toy.stack.write_text(toy.stack.read_text() + "iam: {}\n")
+    addresses = toy.up("--memory", option)
+    env = httpx.get(addresses["services"]["plain"], headers=bearer(addresses, "plain")).json()
+    enforced = option != "--no-iam"
+    assert env["API"] == f"http://{addresses['accounts']['plain']['http']}"
+    assert (addresses["http"] in env["API"]) != enforced
+    assert ("PUBSUB_EMULATOR_HOST" in env, "GCE_METADATA_HOST" in env) == (not enforced, not enforced)
+    listing = httpx.get(f"{env['API']}/storage/v1/b/toy-input/o")
+    assert listing.status_code == (403 if enforced else 200)
+    if enforced:
+        assert "emulator  permission denied account=plain@local-project.iam.gserviceaccount.com" in toy.said
+        assert "permission=storage.objects.list role=roles/storage.objectViewer" in toy.said
+
+
 def test_killed_emulator_leaves_no_process_behind(toy: Toy) -> None:
     toy.up()
     processes = toy.processes()

@@ -36,7 +36,7 @@ def test_unreadable_yaml_is_a_problem() -> None:
     ("source", "words"),
     [
         (CLEAN.replace(", timeout: 30", ""), "has no timeout"),
-        (CLEAN.replace("retry: ${http.default_retry}", "except: {as: e, steps: [{x: {return: 1}}]}"), "has no retry"),
+        ("- a: {call: http.get, args: {url: 'https://example.com', timeout: 30}}\n", "has no retry"),
         (CLEAN.replace("response.code", "response.status"), "write 'response.code'"),
         (CLEAN.replace("https://example.com", "https://example.com/download/image"), "may be too large"),
         (CLEAN.replace("https://example.com", "example.com"), "is not a URL"),
@@ -50,6 +50,11 @@ def test_warnings(source: str, words: str) -> None:
     problems = check(source, "w.yaml")
     assert [problem.severity for problem in problems] == ["warning"]
     assert words in problems[0].message
+
+
+def test_a_call_whose_errors_are_caught_needs_no_retry() -> None:
+    caught = CLEAN.replace("retry: ${http.default_retry}", "except: {as: e, steps: [{x: {return: '${e}'}}]}")
+    assert messages(caught) == []
 
 
 def test_the_fix_for_an_embedded_expression_works() -> None:

@@ -207,6 +207,13 @@ def test_ragged_rows_keep_their_columns(run: Run) -> None:
     ]
 
 
+def test_the_document_of_a_table_names_the_column_and_the_others(run: Run) -> None:
+    text = "title,review\n" + "".join(f"One fine day {n},I liked most of it on day {n}\n" for n in range(9))
+    document, _ = run(text, "table", "a.csv")
+    assert document["table"]["text_column"] == "review"
+    assert document["table"]["considered"] == ["title"]
+
+
 def test_an_unreadable_row_does_not_affect_the_others(run: Run) -> None:
     good = "1,A film that I liked a lot\n" * 4000  # longer than what kinds are judged by
     broken = ['2,"never closed\n', "3," + ",".join("x" * 1_000_000) + "\n", "4," + "y" * 300_000 + "\n"]

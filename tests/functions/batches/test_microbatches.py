@@ -176,7 +176,7 @@ def test_a_member_s_document_is_that_of_a_single_upload(
     for field in ("input", "timing", "cost", "lineage"):
         assert one[field].keys() == other[field].keys()
     assert other["input"]["generation"] == str(member.generation)
-    assert other["cost"]["gpu_seconds"] == pytest.approx(0.01 / 2)
+    assert other["cost"]["device"]["seconds"] == pytest.approx(0.01 / 2)
     assert other["timing"]["inference_ms"] == pytest.approx(5.0 / 2)
     assert other["lineage"]["service_revisions"]["gpu_service"] == "gpu-1"
     assert other["lineage"]["execution"] != one["lineage"]["execution"]

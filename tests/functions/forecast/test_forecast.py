@@ -4,6 +4,7 @@ import csv
 import io
 import socket
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -185,6 +186,99 @@ def test_dates_continue_in_the_frequency_of_the_file(forecast, freq, season, cou
     assert [kind.fromisoformat(day) for day in dated(answer)] == [
         stamp.to_pydatetime() if kind is datetime else stamp.date() for stamp in expected
     ]
+
+
+# --- dates in parts --------------------------------------------------------------------------------
+
+MONTHS = [(2018 + index // 12, index % 12 + 1) for index in range(48)]
+HOURS = pd.date_range("2024-01-25", periods=240, freq="h")
+PARTS: dict[str, tuple[str, list[str], str, str, str]] = {
+    # header, the dates' cells, the columns read as the date, the frequency, the first date that is forecast
+    "year and month": ("year,month", [f"{y},{m}" for y, m in MONTHS], "year + month", "MS", "2022-01-01"),
+    "name of the month": (
+        "Year;Month",
+        [f"{y};{stamp:%B}" for (y, _), stamp in zip(MONTHS, pd.date_range("2018", periods=48, freq="MS"), strict=True)],
+        "Year + Month",
+        "MS",
+        "2022-01-01",
+    ),
+    "year and quarter": (
+        "year,quarter",
+        [f"{2000 + i // 4},{i % 4 + 1}" for i in range(40)],
+        "year + quarter",
+        "QS-JAN",
+        "2010-01-01",
+    ),
+    "year and Q1": ("yr,qtr", [f"{2000 + i // 4},Q{i % 4 + 1}" for i in range(40)], "yr + qtr", "QS-JAN", "2010-01-01"),
+    "year and week": (
+        "year,week",
+        ["{},{}".format(*stamp.isocalendar()) for stamp in pd.date_range("2020-01-06", periods=60, freq="7D")],
+        "year + week",
+        "W-MON",
+        "2021-03-01",
+    ),
+    "year, month and day": (
+        "month,day,year",
+        [f"{stamp.month},{stamp.day},{stamp.year}" for stamp in DAILY],
+        "year + month + day",
+        "D",
+        "2024-04-30",
+    ),
+    "as pandas writes numbers with gaps": (
+        "year,month,day",
+        [f"{stamp.year}.0,{stamp.month}.0,{stamp.day}.0" for stamp in DAILY],
+        "year + month + day",
+        "D",
+        "2024-04-30",
+    ),
+    "year, month, day and hour": (
+        "year,month,day,hour",
+        [f"{stamp.year},{stamp.month},{stamp.day},{stamp.hour}" for stamp in HOURS],
+        "year + month + day + hour",
+        "h",
+        "2024-02-04T00:00:00",
+    ),
+    "date and time": (
+        "date,time",
+        [f"{stamp:%Y-%m-%d,%H:%M:%S}" for stamp in HOURS],
+        "date + time",
+        "h",
+        "2024-02-04T00:00:00",
+    ),
+    "time with points": (
+        "Date;Time",
+        [f"{stamp:%d/%m/%Y;%H.%M.%S}" for stamp in HOURS],
+        "Date + Time",
+        "h",
+        "2024-02-04T00:00:00",
+    ),
+    "hour and minute": (
+        "date,time",
+        [f"{stamp:%Y-%m-%d},{stamp.hour * 100}" for stamp in HOURS],
+        "date + time",
+        "h",
+        "2024-02-04T00:00:00",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_columns_with_parts_of_the_date_are_read_together(forecast: Callable[..., dict], name: str) -> None:
+    header, cells, columns, alias, first = PARTS[name]
+    delimiter = ";" if ";" in header else ","
+    numbers = values(len(cells))
+    rows = [f"{cell}{delimiter}{value:.2f}" for cell, value in zip(cells, numbers, strict=True)]
+    answer = forecast("\n".join([f"{header}{delimiter}sales", *rows]), horizon=4)
+    series = answer["series"]
+    assert (series["date_column"], series["value_column"], series["frequency"]) == (columns, "sales", alias)
+    assert dated(answer)[0] == first
+    assert any("were read together as the date" in note for note in series["notes"])
+
+
+def test_a_named_date_column_is_read_alone(forecast: Callable[..., dict]) -> None:
+    rows = [f"{2000 + index},1,{index * 7 % 5}.5" for index in range(24)]
+    answer = forecast("\n".join(["year,month,sales", *rows]), horizon=4, date_column="year")
+    assert (answer["series"]["date_column"], answer["series"]["frequency"]) == ("year", "YS-JAN")
 
 
 # --- how files are written -------------------------------------------------------------------------

@@ -44,6 +44,32 @@ PANDAS = [
 ]
 
 
+FIRST = [3, 1, 1, 3, 2, 1, 3, 1, 1, 2, 1, 1, 2, 1, 1, 1, 2, 3, 1, 1, 3, 1, 1, 2]
+LAST = [31, 28, 31, 28, 31, 30, 31, 31, 29, 31, 30, 28, 31, 29, 28, 30, 31, 28, 31, 30, 30, 31, 29, 30]
+TRADING = [
+    # the day of each month, of 2023 and 2024, our alias, the next two days
+    (FIRST, "BMS", ["2025-01-01", "2025-02-03"]),
+    (LAST, "BME", ["2025-01-31", "2025-02-28"]),
+    ([13, 14, 15, 16, 17, 15] * 4, "M", ["2025-01-15", "2025-02-15"]),
+]
+
+
+@pytest.mark.parametrize(("days", "alias", "following"), TRADING, ids=["first", "last", "middle"])
+def test_one_stamp_a_month_is_monthly(days: list[int], alias: str, following: list[str]) -> None:
+    every = [datetime(2023 + index // 12, index % 12 + 1, day) for index, day in enumerate(days)]
+    frequency = spacing.infer(every)
+    assert (frequency.alias, frequency.words) == (alias, "monthly")
+    assert [stamp.date().isoformat() for stamp in frequency.after(every[-1], 2)] == following
+    gaps = [stamp for index, stamp in enumerate(every) if index % 4 != 2]
+    assert spacing.infer(gaps).alias == alias
+
+
+def test_one_stamp_a_quarter_is_quarterly() -> None:
+    days = [31, 30, 28, 31] * 4
+    every = [datetime(2020 + index // 4, 3 * (index % 4) + 3, day) for index, day in enumerate(days)]
+    assert spacing.infer(every).words == "quarterly"
+
+
 def stamps(name: str, start: str, count: int) -> list[datetime]:
     return [stamp.to_pydatetime() for stamp in pd.date_range(start, periods=count, freq=name)]
 

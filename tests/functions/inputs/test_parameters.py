@@ -37,10 +37,10 @@ GOOD: list[tuple[str, Any, Any]] = [
 BAD: list[tuple[str, Any]] = [
     *(
         ("horizon", value)
-        for value in (0, 1001, "1.5", "", None, True, [], "9" * 5000, 10**5000, 2.5, "１", "+3", "1_0", -0.0)
+        for value in (0, 1001, "1.5", "", True, [], "9" * 5000, 10**5000, 2.5, "１", "+3", "1_0", -0.0)
     ),
     *(("frequency", value) for value in ("", "a b", 7, "x" * 33)),
-    *(("interval_width", value) for value in ("nan", 1, "wide", None, True)),
+    *(("interval_width", value) for value in ("nan", 1, "wide", True)),
     ("decimal", ";"),
     *(("aggregation", value) for value in ("last", "", 7)),
     *(
@@ -59,11 +59,11 @@ BAD: list[tuple[str, Any]] = [
             ["x"] * 101,
         )
     ),
-    *(("multi_label", value) for value in ("yes", 1, None)),
+    *(("multi_label", value) for value in ("yes", 1)),
     *(("hypothesis_template", value) for value in ("no place", "", 7, "{} " * 500)),
     *(("threshold", value) for value in (-0.1, 1.1, float("nan"), float("inf"), 10**400, True, "", "0x1", "nan")),
     *(("max_length", value) for value in (7, 1_000_001)),
-    *(("score_columns", value) for value in (1, 0, "yes", None, "")),
+    *(("score_columns", value) for value in (1, 0, "yes", "")),
     *(("date_format", value) for value in ("", "x" * 65, "a\nb", 7)),
     *(("text_column", value) for value in ("", "a\x00b", "x" * 257, "\ud800")),
     *(("model", value) for value in ("", "../x", "a b", 7, {"name": "a"})),
@@ -129,3 +129,22 @@ def test_a_record_s_parameters_are_those_of_its_instance() -> None:
     for value in ({"max_length": 16}, {"text_column": "a"}, {"model": "m"}, [], "top_k", {"top_k": 0}):
         with pytest.raises(RejectedError, match="invalid_parameters"):
             parameters.of_record(value, "image")
+
+
+@pytest.mark.parametrize("name", parameters.PARAMETERS)
+def test_null_is_the_same_as_no_value(name: str) -> None:
+    other = {"top_k": 2} if name != "top_k" else {"horizon": 2}
+    assert parameters.check({name: None, **other}) == (None, other)
+    assert parameters.of_document({"parameters": {name: None}, **other}) == (None, other)
+    assert parameters.of_document({"parameters": None, "model": None, name: None}) == (None, {})
+    assert parameters.of_document({"model": {"name": "m", "version": None}}) == ({"name": "m", "version": None}, {})
+    if parameters.PARAMETERS[name].in_record:
+        kind = "image" if "image" in parameters.PARAMETERS[name].kinds else "text"
+        assert parameters.of_record({name: None, "high_confidence": 1}, kind) == {"high_confidence": 1.0}
+
+
+def test_a_name_that_does_not_exist_is_refused_with_null_too() -> None:
+    with pytest.raises(RejectedError, match="'topk' is not a parameter"):
+        parameters.check({"topk": None})
+    with pytest.raises(RejectedError, match="'topk' is not a parameter"):
+        parameters.of_record({"topk": None}, "text")

@@ -181,6 +181,20 @@ CASES: list[tuple[str, bytes | str, str | None, str]] = [
         "encrypted",
     ),
     ("a.csv", "a,b\n1,2\n3,4\n", None, "no_usable_column"),
+    ("a.csv", "date,mood\n1 januember 2024,good\n2 januember 2024,bad\n", None, "unreadable_dates"),
+    (
+        "a.csv",
+        "created_at\nthe first day of the year\nthe second day of the year\n",
+        None,
+        "unreadable_dates",
+    ),
+    ("a.csv", "date\n1 mars 2024\n2 mars 2024\n", None, "no_usable_column"),
+    ("a.csv", "when,n\n2024-01-01 20:05 IST,1\n2024-01-02 20:05 IST,2\n", None, "no_usable_column"),
+    ("a.csv", "date,n\n1 januember 2024,1\n2 januember 2024,2\n", None, "timeseries"),  # forecast refuses its dates
+    ("a.csv", "Date;Umsatz\n1 août 2024;1,5\n2 août 2024;2,5\n", None, "timeseries"),
+    ("a.csv", "date,text\n1 januember 2024,I liked it a lot\n2 januember 2024,I did not\n", None, "table"),
+    ("a.csv", "year,month,value\n2023,11,1.5\n2023,12,2.5\n2024,1,2\n", None, "timeseries"),
+    ("a.csv", "date,time,value\n2024-01-01,08:00,1.5\n2024-01-01,09:00,2.5\n", None, "timeseries"),
     ("a.csv", "a," * 3000 + "\n" + "1," * 3000 + "\n", None, "invalid_csv"),
 ]
 

@@ -52,6 +52,14 @@ def test_a_text_or_an_image_may_have_a_side_car(cloud: Cloud, function: Function
     assert argument["parameters"] == {"top_k": 1, "threshold": 0.5}
 
 
+def test_null_in_a_side_car_is_the_same_as_no_value(cloud: Cloud, function: Function) -> None:
+    requested = {"model": None, "parameters": {"top_k": None, "threshold": 0}, "text_column": None}
+    cloud.upload("a.csv.parameters.json", json.dumps(requested))
+    argument = start(cloud, function, top_k="5")
+    assert argument["model"] is None
+    assert argument["parameters"] == {"top_k": 5, "threshold": 0.0}
+
+
 @pytest.mark.parametrize(
     ("name", "data"), [("a.txt", TEXT), ("a.csv", CSV), ("a.jsonl", '{"text": "a"}\n{"text": "b"}')]
 )

@@ -30,6 +30,7 @@ DEPLOYMENT = Deployment(SETTINGS)
 SOURCE = Input("in", "a.txt", 7, 5, "text/plain")
 RECEIVED_AT = "2026-01-01T12:00:00Z"
 JOB = Job("0" * 32, "a.txt/7", "1", RECEIVED_AT, SOURCE, "text", created_at=RECEIVED_AT)
+FREE: documents.Cost = {"device": {"seconds": 0, "usd": 0}, "total": {"usd": 0, "parts": {}}}
 TERMINAL = ("results/", "rejected/", "failed/")
 UPLOADED = frozenset({(("in", "a.txt"), (7, b"hello", (), 0))})
 
@@ -82,7 +83,7 @@ def settle(status: str, execution: str) -> str:
             model=None,
             confidence=None,
             parameters={},
-            gpu_usd_per_second=0.0,
+            cost=FREE,
         )
     return outcomes.settle(DEPLOYMENT, JOB, document).status
 
@@ -372,7 +373,7 @@ def settle_in_part(execution: str) -> str:
         model=None,
         confidence=None,
         parameters={},
-        gpu_usd_per_second=0.0,
+        cost=FREE,
     )
     return outcomes.settle(DEPLOYMENT, JOB, document).status
 

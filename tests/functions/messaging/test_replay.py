@@ -241,6 +241,20 @@ def test_an_input_that_is_gone_ends_as_a_rejection(
     assert cloud.only_document()["reason"]["code"] == "input_gone"
 
 
+@pytest.mark.parametrize("is_forgotten", [False, True])
+def test_a_failure_that_becomes_a_rejection_is_replaced_in_latest(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], is_forgotten: bool
+) -> None:
+    document = fail(cloud, function, "a.txt")
+    assert cloud.documents("latest")["latest/a.txt.json"]["status"] == "failed"
+    for blob in [*(cloud.client.list_blobs(cloud.work) if is_forgotten else ()), *cloud.client.list_blobs(cloud.input)]:
+        blob.delete()
+    assert replayed(function, capsys) == {"rejected": 1}
+    terminal = cloud.documents()[f"rejected/{document}.json"]
+    assert terminal["reason"]["code"] == "input_gone"
+    assert cloud.documents("latest")["latest/a.txt.json"] == terminal
+
+
 def test_a_replay_whose_execution_is_lost_is_found_by_the_sweep(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
 ) -> None:

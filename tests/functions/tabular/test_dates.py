@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import RejectedError
-from pipeline.tabular import dates
+from pipeline.tabular import dates, month_names
 
 READ = [
     # cells, header, format, first stamp, last stamp
@@ -136,6 +136,86 @@ def test_two_possible_readings_are_ambiguous(cells):
 )
 def test_date_format_settles_it(asked, first):
     assert dates.read(["03/04/2024", "05/06/2024"], date_format=asked).stamps[0] == first
+
+
+JANUARY = {
+    # two days or months, both in January and February 2024
+    "French": ["1 janvier 2024", "2 février 2024"],
+    "French, as it is spoken": ["lundi 1er janvier 2024", "vendredi 2 févr. 2024"],
+    "French, without accents": ["1 janvier 2024", "2 fevrier 2024"],
+    "Spanish": ["1 de enero de 2024", "2 de febrero de 2024"],
+    "Spanish, short": ["01-ene-2024", "02-feb-2024"],
+    "Italian": ["1 gennaio 2024", "2 febbraio 2024"],
+    "Portuguese": ["segunda-feira, 1 de janeiro de 2024", "sexta-feira, 2 de fevereiro de 2024"],
+    "Dutch": ["1 jan. 2024", "2 februari 2024"],
+    "Polish": ["1 stycznia 2024", "2 lutego 2024"],
+    "German": ["Montag, 1. Januar 2024", "Freitag, 2. Februar 2024"],
+    "Austrian": ["1. Jänner 2024", "2. Februar 2024"],
+    "Catalan": ["1 de gener de 2024", "2 de febrer de 2024"],
+    "Russian": ["1 января 2024", "2 февраля 2024"],
+    "Turkish": ["1 Ocak 2024", "2 Şubat 2024"],
+    "Hungarian": ["2024. január 1.", "2024. február 2."],
+    "Chinese": ["2024年1月1日", "2024年2月2日"],
+    "Korean": ["2024년 1월 1일", "2024년 2월 2일"],
+    "a web server": ["01/Jan/2024:00:00:00 +0000", "02/Feb/2024:00:00:00 +0000"],
+}
+EVENING = {
+    # 20:05:30 on 1 and 2 January 2024, in UTC
+    "Twitter": ["Mon Jan 01 20:05:30 +0000 2024", "Tue Jan 02 20:05:30 +0000 2024"],
+    "Unix' date": ["Mon Jan  1 20:05:30 UTC 2024", "Tue Jan  2 20:05:30 UTC 2024"],
+    "C's ctime": ["Mon Jan  1 20:05:30 2024", "Tue Jan  2 20:05:30 2024"],
+    "JavaScript's Date": [
+        "Mon Jan 01 2024 21:05:30 GMT+0100 (Central European Standard Time)",
+        "Tue Jan 02 2024 20:05:30 GMT+0000 (Coordinated Universal Time)",
+    ],
+    "JavaScript's UTC string": ["Mon, 01 Jan 2024 20:05:30 GMT", "Tue, 02 Jan 2024 20:05:30 GMT"],
+    "Java's zone": ["2024-01-01T21:05:30+01:00[Europe/Paris]", "2024-01-02T21:05:30+01:00[Europe/Paris]"],
+    "an American zone": ["2024-01-01 3:05:30 PM EST", "2024-01-02 12:05:30 PM PST"],
+    "a European zone": ["01.01.2024 21:05:30 CET", "02.01.2024 21:05:30 MEZ"],
+    "an Australian zone": ["2024-01-02 05:35:30 ACST", "2024-01-03 06:05:30 AEST"],
+    "hours from UTC": ["2024-01-01 22:05:30 UTC+2", "2024-01-02 15:05:30 GMT-5"],
+}
+
+
+@pytest.mark.parametrize("name", JANUARY)
+def test_dates_of_other_languages_are_read(name: str) -> None:
+    assert dates.read(JANUARY[name], "when").stamps == [datetime(2024, 1, 1), datetime(2024, 2, 2)]
+
+
+@pytest.mark.parametrize("name", EVENING)
+def test_times_of_programs_and_zones_are_read(name: str) -> None:
+    evening = datetime(2024, 1, 1, 20, 5, 30)
+    assert dates.read(EVENING[name], "when").stamps == [evening, evening + timedelta(days=1)]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["1 januember 2024", "2 januember 2024"],
+        ["2024-01-01 20:05 IST", "2024-01-02 20:05 IST"],  # in India, Ireland or Israel
+        ["Moontag, 1 January 2024", "Moontag, 2 January 2024"],
+        ["first of the month", "second of the month"],
+    ],
+    ids=["month", "zone", "weekday", "words"],
+)
+def test_what_is_not_known_is_not_guessed(cells: list[str]) -> None:
+    assert read_or_code(cells, "date") == "unreadable_dates"
+
+
+def test_no_name_of_a_month_has_two_meanings() -> None:
+    names = [name for names in month_names._MONTHS for name in names.split()]
+    assert len(names) == len(set(names)) == len(month_names.MONTHS)
+    assert [month_names.MONTHS[name] for name in ("styczeń", "févr", "mrt", "mai", "czerwca", "octubre")] == [
+        *(1, 2, 3, 5, 6, 10)
+    ]
+
+
+@pytest.mark.parametrize("asked", ["%d %B %Y", "%d %b %Y", "%A %d %B %Y", "DD MMMM YYYY"])
+def test_a_requested_name_of_a_month_may_be_of_any_language(asked: str) -> None:
+    assert dates.read(["3 mars 2024", "4 avril 2024"], date_format=asked).stamps == [
+        datetime(2024, 3, 3),
+        datetime(2024, 4, 4),
+    ]
 
 
 def test_date_format_may_be_any_strptime_pattern():

@@ -65,6 +65,23 @@ class Echo:
     def ran(self, slowness: Slowness) -> None:
         pass
 
+    def check(self) -> None:
+        pass
+
+
+class Fragile(Echo):
+    """Computes nothing any more after a poisoned instance, as a GPU after an illegal access to its memory."""
+
+    is_lost = False
+
+    def launch(self, data: Sequence[Any], parameters: Sequence[Parameters]) -> Done:
+        self.is_lost = self.is_lost or "poison" in data
+        return super().launch(["poison"] if self.is_lost else data, parameters)
+
+    def check(self) -> None:
+        if self.is_lost:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
 
 class Tensor:
     """Stands for a batch's memory on the device, which is free once nothing refers to it."""
@@ -399,5 +416,26 @@ def test_a_deadline_that_passes_while_the_device_is_busy_is_told_when_it_is_free
         assert await patient == ["patient"]
         await made.stop()
         assert echo.batches == [["first"], ["patient"]]
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("kind", [Done, Late])
+def test_a_lost_device_fails_all_that_waits_and_ends_the_thread(kind: type[Done]):
+    async def check() -> None:
+        async with batcher(echo := Fragile(kind)) as made:
+            held = await hold(echo, made)
+            waiting = [asyncio.create_task(ask(made, *(["poison"] if n == 1 else [n] * 40))) for n in range(4)]
+            await asyncio.sleep(0)
+            echo.gate.set()
+            assert await held == ["held"]
+            answers = await asyncio.gather(*waiting, return_exceptions=True)
+            assert all(isinstance(answer, Unavailable) for answer in answers[1:])
+            await asyncio.to_thread(made._thread.join, 10)
+            assert not made.is_alive
+            order = Order(asyncio.get_running_loop().create_future(), [DEFAULTS], [None])
+            ticket = Ticket("m", "late", 1, float("inf"), bulk=True, owner=order)
+            with pytest.raises(Unavailable):
+                await made.run(order, [ticket])
 
     asyncio.run(check())

@@ -79,6 +79,15 @@ def test_versions_and_defaults():
         ({"name": ""}, "'name' must consist of"),
         ({"version": 2}, "'version' must be a string, not 2"),
         ({"version": "/2"}, "'version' must consist of"),
+        ({"name": "x/ready"}, "'name' is 'x/ready', whose part 'ready' names a route: in a URL it would be read as"),
+        ({"name": "x/y/infer"}, "whose part 'infer' names a route"),
+        ({"name": "x/versions"}, "whose part 'versions' names a route"),
+        ({"name": "x/versions/2"}, "whose part 'versions' names a route"),
+        ({"version": "ready"}, "'version' is 'ready', whose part 'ready' names a route"),
+        ({"version": "1/infer"}, "whose part 'infer' names a route"),
+        ({"name": "x/../y"}, "'name' is 'x/../y': between and after slashes there must be more than dots"),
+        ({"name": "x/"}, "between and after slashes there must be more than dots"),
+        ({"version": "1//2"}, "between and after slashes there must be more than dots"),
         ({"task": "text-clasification"}, "(did you mean 'text-classification'?); it must be one of text-class"),
         ({"task": "chat"}, "'task' is \"chat\"; it must be one of text-classification, token-classification"),
         ({"task": "sentiment-analysis"}, "(did you mean 'text-classification'?)"),
@@ -114,6 +123,15 @@ def test_a_mistake_is_reported_with_its_place_and_what_is_allowed(models: Path, 
     assert message.startswith("FILE: profile 'p', entry 2"), message
     assert said in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("name", "ready"), ("name", "infer/x"), ("name", "x/already"), ("name", "a.b/c-d/v1.0"), ("version", "1/rc")],
+)
+def test_a_name_that_no_url_mistakes_for_a_route_is_accepted(models: Path, key: str, value: str):
+    models.write_text(json.dumps({"p": [{**GOOD, key: value}]}))
+    assert getattr(registry.load(models, "p").entries[0], key) == value
 
 
 @pytest.mark.parametrize("missing", ["name", "task", "source"])

@@ -573,6 +573,7 @@ CASES: list[Case] = [
         "bert",
         {**ENCODER, "attention_type": "block_sparse", "block_size": 4, "num_random_blocks": 1},
     ),
+    case("MRA", "as saved", "only with a CUDA kernel", "mra", "roberta", OFFSET),
     *fallback_variants("FNet", "fnet", "bert", ENCODER),
     *fallback_variants(
         "Nystromformer", "nystromformer", "bert", {**ENCODER, "num_landmarks": 64, "segment_means_seq_len": 64}
@@ -580,6 +581,7 @@ CASES: list[Case] = [
     *fallback_variants(
         "RemBERT", "rembert", "bert", {**ENCODER, "input_embedding_size": 16, "output_embedding_size": 16}
     ),
+    *fallback_variants("YOSO", "yoso", "roberta", {**OFFSET, "max_position_embeddings": MAX_LENGTH}),
     *fallback_variants("RoFormer", "roformer", "bert", {**ENCODER, "embedding_size": 32}),
     *fallback_variants(
         "ModernBERT",

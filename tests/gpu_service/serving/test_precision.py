@@ -6,15 +6,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import gelu
 
 from gpu_service.batching.threads import Way
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import choose
 from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import StartError
+from gpu_service.networks.padded import PaddedTagger
+from gpu_service.networks.transformer import ACTIVATIONS
 from gpu_service.parameters import DEFAULTS
 from gpu_service.serving import precision, warmup
 from gpu_service.serving.model import Model, samples
+from tests.gpu_service.tasks.checkpoints import tagger
 
 
 @pytest.fixture
@@ -33,6 +37,28 @@ def test_half_precision_is_used_where_it_agrees_with_float32(checkpoint: Checkpo
 def test_an_imprecise_format_is_not_used(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(precision, "TOLERANCE", 1e-9)
     assert precision.load(checkpoint, replace(choose("cpu"), dtype=torch.float16)).device.dtype == torch.float32
+
+
+def test_a_model_that_does_not_run_in_half_precision_runs_in_float32(
+    checkpoint: Checkpoint, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(ACTIVATIONS, "gelu", lambda rows: gelu(rows) + torch.zeros(len(rows), 1))  # in float32
+    chosen = precision.load(checkpoint, replace(choose("cpu"), dtype=torch.float16))
+    assert chosen.device.dtype == torch.float32
+    assert "does not run in the number format" in caplog.text
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", ["electra", "mpnet", "deberta"])
+def test_the_rounding_of_half_precision_is_not_taken_for_an_effect_of_padding(
+    name: str, dtype: torch.dtype, tmp_path: Path
+):
+    folder = tagger(tmp_path, name)
+    entry = Entry(name="m", task="token-classification", source=str(folder))
+    model = Model(Checkpoint(entry, folder), replace(choose("cpu"), dtype=dtype))
+    assert isinstance(model.network, PaddedTagger)
+    assert model.network.padding == "right"
+    assert next(model.network.model.parameters()).dtype == dtype
 
 
 def test_a_model_with_nan_scores_is_not_served(checkpoint: Checkpoint):

@@ -5,7 +5,10 @@ import csv
 import gzip
 import io
 import json
+import os
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from gpu_service.settings import Settings
 from gpu_service.shards import lines, prediction, windows
+from tests.gpu_service.conftest import Client
 
 PNG = io.BytesIO()
 Image.new("RGB", (8, 8), "red").save(PNG, "PNG")
@@ -149,6 +154,40 @@ def test_an_output_of_another_request_is_replaced(
     assert client.post("/predict-shard", {**body, **change}).status_code == 200
     after = gcs.bucket("work").get_blob("shards/asked.out")
     assert after.generation > before.generation
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_an_output_of_other_weights_is_replaced(
+    gcs: storage.Client,
+    put: Callable[..., str],
+    folder: Callable[[str], Path],
+    start_client: Callable[[Settings], Client],
+    tmp_path: Path,
+    named: bool,
+):
+    body = {"input": put("pinned.jsonl", '"good"\n'), "output": f"gs://work/shards/pinned-{named}.out"}
+    body |= {"model": "moods"} if named else {}
+    own = tmp_path / "own"
+    for path in (tmp_path / "snapshots" / "1a", tmp_path / "snapshots" / "2b", own):
+        shutil.copytree(folder("distilbert"), path)
+    settings = Settings(profile=None, models=tmp_path / "models.json", device="cpu", work_bucket="work")
+
+    def generation(source: str) -> int:
+        entry = {"name": "moods", "task": "text-classification", "source": str(tmp_path / source)}
+        (tmp_path / "models.json").write_text(json.dumps({"p": [entry]}))
+        client = start_client(settings)
+        assert client.post("/predict-shard", body).status_code == 200
+        client.close()
+        return int(gcs.bucket("work").get_blob(f"shards/pinned-{named}.out").generation)
+
+    first = generation("snapshots/1a")
+    assert generation("snapshots/1a") == first
+    second = generation("snapshots/2b")
+    third = generation("own")
+    assert first < second < third
+    assert generation("own") == third
+    os.utime(own / "model.safetensors", ns=(1, 1))  # another file of the same size
+    assert generation("own") > third
 
 
 def test_an_output_of_another_input_is_replaced(client, gcs: storage.Client, put: Callable[..., str]):

@@ -16,13 +16,21 @@ from transformers import (
     BertConfig,
     ConditionalDetrConfig,
     DebertaV2Config,
+    DeformableDetrConfig,
+    DeformableDetrImageProcessor,
     DetrConfig,
     DetrImageProcessor,
+    DFineConfig,
     DistilBertConfig,
     ElectraConfig,
+    HGNetV2Config,
     MPNetConfig,
     PreTrainedTokenizerFast,
     RobertaConfig,
+    RTDetrConfig,
+    RTDetrImageProcessor,
+    RTDetrResNetConfig,
+    RTDetrV2Config,
     XLMRobertaConfig,
     YolosConfig,
     YolosImageProcessor,
@@ -182,6 +190,7 @@ def sentence_transformer(
 
 
 SIZE = {"shortest_edge": 64, "longest_edge": 96}
+SQUARE = {"height": 64, "width": 64}
 SMALL = {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 4, "num_queries": 12,
          "decoder_attention_heads": 4, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "use_timm_backbone": False,
          "use_pretrained_backbone": False}  # fmt: skip
@@ -192,14 +201,47 @@ def _detr(config: Any) -> Any:
     return config(**SMALL, backbone_config=backbone, backbone=None, num_labels=3)
 
 
-DETECTORS: dict[str, tuple[Callable[[], Any], Any]] = {
+STRIDES = {"encoder_in_channels": [32] * 3, "decoder_in_channels": [32] * 3, "feat_strides": [8, 16, 32]}
+ANCHORED = {**SMALL, **STRIDES, "encoder_hidden_dim": 32, "decoder_layers": 2, "num_denoising": 0, "backbone": None}
+STAGES = ["stage2", "stage3", "stage4"]
+
+
+def _rt_detr(config: Any) -> Any:
+    backbone = RTDetrResNetConfig(
+        embedding_size=16, hidden_sizes=[16, 32, 32, 32], depths=[1] * 4, layer_type="basic", out_features=STAGES
+    )
+    return config(**ANCHORED, backbone_config=backbone, num_labels=3)
+
+
+def _d_fine() -> DFineConfig:
+    channels = {"stem_channels": [3, 16, 16], "stage_in_channels": [16, 32, 32, 32], "stage_mid_channels": [8] * 4}
+    backbone = HGNetV2Config(
+        **channels, stage_out_channels=[32] * 4, hidden_sizes=[32] * 4, embedding_size=16, stage_num_blocks=[1] * 4,
+        stage_numb_of_layers=[2] * 4, stage_light_block=[False] * 4, stage_kernel_size=[3] * 4, out_features=STAGES
+    )  # fmt: skip
+    return DFineConfig(**ANCHORED, backbone_config=backbone, num_labels=3)
+
+
+def _deformable_detr() -> DeformableDetrConfig:
+    backbone = ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 16, 16, 16], depths=[1] * 4, layer_type="basic", out_features=STAGES
+    )
+    return DeformableDetrConfig(**{**SMALL, "decoder_layers": 2}, backbone=None, backbone_config=backbone, num_labels=3)
+
+
+DETECTORS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {  # configurations and processors
     "yolos": (
         lambda: YolosConfig(**LAYERS, image_size=[64, 96], patch_size=16, num_detection_tokens=10, num_labels=3),
-        YolosImageProcessor,
+        partial(YolosImageProcessor, size=SIZE),
     ),
-    "detr": (lambda: _detr(DetrConfig), DetrImageProcessor),
-    "conditional-detr": (lambda: _detr(ConditionalDetrConfig), DetrImageProcessor),
+    "detr": (lambda: _detr(DetrConfig), partial(DetrImageProcessor, size=SIZE)),
+    "conditional-detr": (lambda: _detr(ConditionalDetrConfig), partial(DetrImageProcessor, size=SIZE)),
+    "deformable-detr": (_deformable_detr, partial(DeformableDetrImageProcessor, size=SIZE)),
+    "rt-detr": (lambda: _rt_detr(RTDetrConfig), partial(RTDetrImageProcessor, size=SQUARE)),
+    "rt-detr-v2": (lambda: _rt_detr(RTDetrV2Config), partial(RTDetrImageProcessor, size=SQUARE)),
+    "d-fine": (_d_fine, partial(RTDetrImageProcessor, size=SQUARE)),
 }
+HEADS = ("bbox", "class_labels", "class_embed", "enc_score_head", "query", "detection_tokens")
 
 
 def detector(folder: Path, name: str) -> Path:
@@ -207,12 +249,12 @@ def detector(folder: Path, name: str) -> Path:
     config, processor = DETECTORS[name]
     model = AutoModelForObjectDetection.from_config(config())
     for key, weight in model.named_parameters():
-        if "bbox" in key or "class_labels" in key or "query" in key or "detection_tokens" in key:
+        if any(head in key for head in HEADS):
             torch.nn.init.normal_(weight, std=0.5)
         if key.startswith("class_labels_classifier") and key.endswith("bias") and len(weight) == 4:
             torch.nn.init.constant_(weight[-1:], -4)  # that a query has found nothing
     model.save_pretrained(folder)
-    processor(size=SIZE).save_pretrained(folder)
+    processor().save_pretrained(folder)
     return folder
 
 

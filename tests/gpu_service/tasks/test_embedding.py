@@ -102,6 +102,27 @@ def test_a_dense_module_and_an_encoder_in_its_own_folder_are_followed(tmp_path: 
     assert prediction.embedding == pytest.approx(expected.tolist(), abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (["linear.bias"], "2_Dense lacks linear.weight: copy the module's folder again"),
+        (["linear.weight"], "2_Dense lacks linear.bias"),
+        (["dense.weight", "dense.bias"], "2_Dense lacks linear.weight and linear.bias"),
+    ],
+)
+def test_a_dense_module_without_its_weights_is_refused(weights: list[str], message: str, tmp_path: Path):
+    checkpoints.sentence_transformer(tmp_path, "bert", POOLINGS["mean"])
+    dense = tmp_path / "2_Dense"
+    dense.mkdir()
+    save_file({name: torch.zeros(8, 32) for name in weights}, dense / "model.safetensors")
+    (dense / "config.json").write_text("{}")
+    kinds = [("Transformer", ""), ("Pooling", "1_Pooling"), ("Dense", "2_Dense")]
+    modules = [{"path": path, "type": f"sentence_transformers.models.{kind}"} for kind, path in kinds]
+    (tmp_path / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(StartError, match=message):
+        checkpoints.load(tmp_path, "feature-extraction")
+
+
 def test_the_default_prompt_and_the_case_of_texts_are_followed(tmp_path: Path):
     settings = {"max_seq_length": 20, "do_lower_case": True}
     checkpoints.sentence_transformer(tmp_path, "roberta", POOLINGS["mean"], settings=settings)

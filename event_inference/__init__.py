@@ -1,0 +1,1 @@
+"""The Python client, the command `einf` and the cost model of the inference pipeline."""

@@ -1,0 +1,1 @@
+"""What the pipeline costs: list prices with their sources, and pure functions from traffic to a monthly bill."""

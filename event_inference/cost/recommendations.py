@@ -1,0 +1,200 @@
+"""Changes of settings that would save money or time at the measured traffic, each with its arithmetic."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from event_inference.cost.bill import Bill
+from event_inference.cost.prices import Prices
+from event_inference.cost.scenario import Settings, Traffic, monthly_bill, p95
+
+WORTH_USD = Decimal(1)  # a month; less is not worth a change
+COLD = 5.0  # seconds of p95 that a warm instance must save
+ENOUGH = 100  # inputs, below which a measured rate says little
+CHEAPEST = "us-central1"
+LARGER_GPU = 3.05  # times the throughput at which an RTX PRO 6000 costs as much per input as an L4
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """A change of settings.
+
+    `saves_usd` is per month, negative if the change costs more; `p95` holds the seconds before and after; `lines` the
+    resources whose cost changes, in USD before and after; `action` is the command that makes the change. `unknown`
+    names resources without a known price, which the amounts leave out.
+    """
+
+    name: str
+    reason: str
+    action: str
+    saves_usd: Decimal
+    p95: tuple[float, float]
+    lines: Mapping[str, tuple[Decimal, Decimal]]
+    unknown: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A deployment's traffic, as far as it is known.
+
+    Args:
+        seen: inputs that the rates were measured on.
+        larger_gpu: how many times the throughput of an L4 an RTX PRO 6000 reached, None if not measured.
+        on_cpu: seconds that an input takes on an instance without a GPU, None if not measured.
+    """
+
+    traffic: Traffic
+    settings: Settings
+    seen: float
+    larger_gpu: float | None = None
+    on_cpu: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change to consider: new settings, the command that makes them, and why; `traffic` is what it becomes."""
+
+    name: str
+    reason: str
+    settings: Settings
+    action: str
+    for_speed: bool = False
+    traffic: Traffic | None = None
+
+
+def deploy(**variables: str) -> str:
+    """The command that deploys with other variables; routes other than gcloud set the same ones."""
+    assignments = [f"{name.upper()}={value}" for name, value in variables.items()]
+    return " ".join([*assignments, "deploy/gcloud/deploy.sh"])
+
+
+def recommend(measured: Measured, prices: Prices) -> list[Recommendation]:
+    """The changes that are worth it, the largest saving first; none without enough data (see `missing`)."""
+    if missing(measured):
+        return []
+    before = monthly_bill(measured.traffic, measured.settings, prices)
+    found = []
+    for change in (change for rule in RULES for change in rule(measured)):
+        traffic = change.traffic or measured.traffic
+        after = monthly_bill(traffic, change.settings, prices)
+        seconds = p95(measured.traffic, measured.settings), p95(traffic, change.settings)
+        unknown = tuple(sorted({*before.unknown, *after.unknown}))
+        lines = dict(_differences(before, after, unknown))
+        saves = sum((old - new for old, new in lines.values()), Decimal(0))
+        if saves >= WORTH_USD or (change.for_speed and seconds[0] - seconds[1] >= COLD):
+            found.append(Recommendation(change.name, change.reason, change.action, saves, seconds, lines, unknown))
+    return sorted(found, key=lambda each: each.saves_usd, reverse=True)
+
+
+def missing(measured: Measured) -> list[str]:
+    """What has to be measured before anything can be recommended, and what would add to it."""
+    if measured.seen < ENOUGH:
+        return [f"{ENOUGH} inputs: {measured.seen:.0f} have been measured"]
+    return []
+
+
+def _differences(before: Bill, after: Bill, unknown: Collection[str]) -> Iterator[tuple[str, tuple[Decimal, Decimal]]]:
+    costs = [{line.resource: line.usd or Decimal(0) for line in each.lines} for each in (before, after)]
+    for resource in dict.fromkeys([*costs[0], *costs[1]]):
+        if resource in unknown:
+            continue
+        pair = costs[0].get(resource, Decimal(0)), costs[1].get(resource, Decimal(0))
+        if pair[0] != pair[1]:
+            yield resource, pair
+
+
+def _warm_instance(measured: Measured) -> Iterator[Change]:
+    if measured.settings.min_instances == 0 and not measured.settings.collect_every:
+        yield Change(
+            "warm-instance",
+            "Many inputs wait for an instance to start.",
+            replace(measured.settings, min_instances=1),
+            deploy(min_instances="1"),
+            for_speed=True,
+        )
+
+
+def _no_warm_instance(measured: Measured) -> Iterator[Change]:
+    if measured.settings.min_instances > 0:
+        yield Change(
+            "scale-to-zero",
+            "Instances are kept while nothing arrives.",
+            replace(measured.settings, min_instances=0),
+            deploy(min_instances="0"),
+        )
+
+
+def _collect(measured: Measured) -> Iterator[Change]:
+    if not measured.settings.collect_every:
+        settings = replace(measured.settings, collect_every=60, collect_by="service")
+        reason = "Inputs that share an execution share its steps."
+        yield Change("micro-batches", reason, settings, deploy(micro_batching="true"))
+
+
+def _smaller_gpu(measured: Measured) -> Iterator[Change]:
+    known = measured.larger_gpu
+    if measured.settings.gpu == "nvidia-rtx-pro-6000" and known is not None and known < LARGER_GPU:
+        yield Change(
+            "smaller-gpu",
+            f"An RTX PRO 6000 costs {LARGER_GPU} times as much as an L4 and was {known:.2f} times as fast.",
+            replace(measured.settings, gpu="nvidia-l4", cpu=4, memory_gib=16),
+            deploy(gpu_type="nvidia-l4", gpu_cpu="4", gpu_memory="16Gi"),
+        )
+
+
+def _more_concurrency(measured: Measured) -> Iterator[Change]:
+    if measured.settings.concurrency < 32:
+        yield Change(
+            "more-concurrency",
+            "The service batches concurrent requests, and more of them fit into an instance; watch p95.",
+            replace(measured.settings, concurrency=32),
+            deploy(gpu_concurrency="32"),
+        )
+
+
+def _batches_by_job(measured: Measured) -> Iterator[Change]:
+    if measured.settings.batch_by == "service" and measured.traffic.batches:
+        yield Change(
+            "batches-by-job",
+            "A job ends with its batch; an instance of the service stays awake afterwards.",
+            replace(measured.settings, batch_by="job"),
+            deploy(job_threshold_records="1"),
+        )
+
+
+def _no_gpu(measured: Measured) -> Iterator[Change]:
+    if measured.settings.gpu != "none" and measured.on_cpu is not None:
+        traffic = replace(measured.traffic, gpu_base=0, gpu_each=measured.on_cpu, response=measured.on_cpu)
+        reason = f"The model takes {measured.on_cpu:.3f} s on a CPU."
+        settings = replace(measured.settings, gpu="none", zonal_redundancy=False)
+        yield Change("without-gpu", reason, settings, deploy(gpu_type="none"), traffic=traffic)
+
+
+def _commitment(measured: Measured) -> Iterator[Change]:
+    if measured.settings.min_instances and not measured.settings.committed:
+        yield Change(
+            "commitment",
+            "An instance runs all month, and its CPUs and memory are cheaper under a commitment; its GPU is not.",
+            replace(measured.settings, committed=True),
+            "Buy a flexible one-year commitment: https://console.cloud.google.com/billing/commitments",
+        )
+
+
+def _region(measured: Measured) -> Iterator[Change]:
+    if measured.settings.region != CHEAPEST:
+        reason = "Prices differ between regions; inputs and documents must move too."
+        settings = replace(measured.settings, region=CHEAPEST)
+        yield Change("region", reason, settings, deploy(region=CHEAPEST))
+
+
+RULES: tuple[Callable[[Measured], Iterator[Change]], ...] = (
+    _warm_instance,
+    _no_warm_instance,
+    _collect,
+    _smaller_gpu,
+    _more_concurrency,
+    _batches_by_job,
+    _no_gpu,
+    _commitment,
+    _region,
+)

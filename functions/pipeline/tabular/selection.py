@@ -1,0 +1,179 @@
+"""Decides what a table is for, and which of its columns are meant: the text to predict on, or the dates and values."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.tabular import date_parts, names
+from pipeline.tabular.columns import Column, named
+from pipeline.tabular.reader import Row
+from pipeline.tabular.request import ANYTHING, KINDS, Request
+
+Kind = Literal["timeseries", "table"]
+
+DATE_NAMES = ("ds", "date", "datum", "timestamp", "datetime", "time", "day", "week", "month", "period", "year")
+VALUE_NAMES = (
+    *("y", "value", "values", "sales", "demand", "amount", "count", "quantity", "qty", "revenue", "total", "close"),
+    *("adj close", "price", "volume", "wert", "umsatz", "menge", "betrag", "units", "orders", "visits", "load"),
+)
+SENTENCE = 4.0  # words of a text beside dates and numbers
+PHRASE = 2.5  # words of a text elsewhere
+MANY = 20  # rows, in which texts are not all the same few
+MIN_DISTINCT = 0.2
+MAX_CONSIDERED = 20
+MAX_NAME = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the columns are for.
+
+    Args:
+        kind: None if there is nothing to predict on.
+        payload: the column of texts or images, in a `table`.
+        dates: the columns that together date a row of a `timeseries`: one, or such as year and month.
+        value: the column to forecast.
+        considered: the names of the other candidates, best first.
+    """
+
+    kind: Kind | None = None
+    payload: Column | None = None
+    dates: tuple[Column, ...] = ()
+    value: Column | None = None
+    considered: tuple[str, ...] = ()
+
+    @property
+    def date_name(self) -> str:
+        return " + ".join(column.name for column in self.dates)
+
+    def date(self, row: Row) -> str:
+        """The row's date as one cell, "" if a part of it is missing."""
+        return date_parts.joined(self.dates, row)
+
+    @property
+    def is_readable(self) -> bool:
+        return all(column.readable for column in self.dates)
+
+
+NONE = Choice()
+
+
+def choose(columns: Sequence[Column], rows: int, request: Request = ANYTHING) -> Choice:
+    """The requested columns and kind; for what the request leaves open, the most likely ones.
+
+    Args:
+        columns: as `columns.describe` returns them.
+        rows: how many rows the table has, or its sample.
+
+    Raises:
+        RejectedError: `no_usable_column` if a requested column is not there.
+    """
+    for name in request.columns:
+        named(columns, name)
+    allowed = request.kinds & KINDS or KINDS
+    table = _table(columns, request, only="timeseries" not in allowed) if "table" in allowed else NONE
+    if table.kind or "timeseries" not in allowed:
+        return table
+    return _series(columns, rows, request)
+
+
+# --- texts and images ------------------------------------------------------------------------------
+
+
+def _table(columns: Sequence[Column], request: Request, *, only: bool) -> Choice:
+    candidates = _payloads(columns, only=only)
+    requested = request.image_column or request.text_column
+    payload = named(columns, requested) if requested else next(iter(candidates), None)
+    if payload is None:
+        return NONE
+    return Choice("table", payload=payload, considered=_names(candidates, [payload]))
+
+
+def _payloads(columns: Sequence[Column], *, only: bool) -> list[Column]:
+    """Columns of images, then those of texts, the most likely first; `only`: whether the table can be nothing else."""
+    images = [column for column in columns if column.type == "image"]
+    is_series = any(column.type == "date" for column in columns) and any(_rank(column) < COUNTS for column in columns)
+    accepts: Callable[[Column], bool] = _is_sentence if is_series and not only else _is_phrase
+    texts = [column for column in columns if column.type == "text"]
+    accepted = [column for column in texts if accepts(column)] or (texts if only else [])
+    return images + sorted(accepted, key=_likelihood, reverse=True)
+
+
+def _is_phrase(column: Column) -> bool:
+    if names.is_text(column.name):
+        return True
+    is_category = len(column.sample) >= MANY and len(set(column.sample)) < MIN_DISTINCT * len(column.sample)
+    if names.is_undated(column.name) or is_category:
+        return False
+    return column.length >= (PHRASE - 1 if names.is_prose(column.name) else PHRASE)
+
+
+def _is_sentence(column: Column) -> bool:
+    """Whether texts are the input although the table may be a series; names, notes and categories are not."""
+    if column.fill < 0.5 or column.distinct <= 0.5:
+        return False
+    if names.is_text(column.name):
+        return column.length >= PHRASE - 1
+    least = 2 * SENTENCE if names.is_label(column.name) else SENTENCE
+    return column.length >= least and not names.is_undated(column.name)
+
+
+def _likelihood(column: Column) -> float:
+    """How likely a column of texts is meant: by its name, its length, its gaps and its repetitions."""
+    name = column.name
+    promise = 4.0 if names.is_text(name) else 1.5 if names.is_prose(name) else -2.0 if names.is_label(name) else 0.0
+    gaps, repetitions = 1 - column.fill, max(0.0, 0.8 - column.distinct)
+    return promise + math.log2(1 + min(column.length, 64)) - 8 * gaps - 4 * repetitions
+
+
+# --- series ----------------------------------------------------------------------------------------
+
+PLAIN, FLAGS, ATTRIBUTES, COUNTS, CONSTANTS = range(5)
+
+
+def _series(columns: Sequence[Column], rows: int, request: Request) -> Choice:
+    dates = _dates(columns, request)
+    used = {column.index for column in dates}
+    numbers = [column for column in columns if column.type == "number" and column.index not in used]
+    numbers.sort(key=lambda column: (_rank(column), _place(column.name, VALUE_NAMES)))
+    value = named(columns, request.value_column) if request.value_column else next(iter(numbers), None)
+    if rows < 2 or not dates or value is None:
+        return NONE
+    return Choice("timeseries", dates=dates, value=value, considered=_names(numbers, [value]))
+
+
+def _rank(column: Column) -> int:
+    """What the numbers of a column are good for, as a place in an order: identifiers, counters and constants last."""
+    place = _place(column.name, VALUE_NAMES)
+    if column.type != "number" or (column.is_constant and place > 2):
+        return CONSTANTS
+    if place < len(VALUE_NAMES):
+        return PLAIN
+    if column.unnamed or column.is_counter or names.is_identifier(column.name):
+        return COUNTS
+    if names.is_attribute(column.name):
+        return ATTRIBUTES
+    return FLAGS if len(column.sample) >= MANY and set(column.sample) <= {"0", "1"} else PLAIN
+
+
+def _dates(columns: Sequence[Column], request: Request) -> tuple[Column, ...]:
+    if request.date_column:
+        return (named(columns, request.date_column),)
+    dates = [column for column in columns if column.type == "date"]
+    dates.sort(key=_unlikelihood_of_date)
+    return date_parts.together(columns, next(iter(dates), None))
+
+
+def _unlikelihood_of_date(column: Column) -> tuple[bool, bool, bool, int]:
+    return not column.readable, column.is_constant, date_parts.is_years(column), _place(column.name, DATE_NAMES)
+
+
+def _place(name: str, known: Sequence[str]) -> int:
+    plain = name.strip().casefold().replace("_", " ")
+    return known.index(plain) if plain in known else len(known)
+
+
+def _names(candidates: Sequence[Column], chosen: Sequence[Column]) -> tuple[str, ...]:
+    others = [column.name[:MAX_NAME] for column in candidates if column not in chosen]
+    return tuple(others[:MAX_CONSIDERED])

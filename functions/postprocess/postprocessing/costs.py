@@ -1,0 +1,74 @@
+"""An estimate of what an input costs: the seconds of its device, and all around them at list prices.
+
+The prices are those of us-central1 without free amounts, the counts those of an execution in which nothing is repeated.
+Tests hold both to `event_inference/cost/prices.yaml` and `workflow.yaml`.
+"""
+
+from dataclasses import dataclass
+
+from pipeline.jobs.documents import Cost
+
+STEP = 0.01e-3  # USD, as all that follow
+WRITE = 0.005e-3  # a request of class A: writing, copying, listing
+READ = 0.0004e-3  # a request of class B
+CALL = 0.1 * (24e-6 + 2.5e-6) + 0.4e-6  # 0.1 s of a function with 1 vCPU and 1 GiB, and its request
+MESSAGES_AND_LOGS = 4096 * 40 / 2**40 + 8192 * 0.5 / 2**30  # 4 KiB and 8 KiB
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What an execution takes: steps of the workflow, calls of functions, requests to Cloud Storage."""
+
+    steps: float
+    calls: float
+    writes: float
+    reads: float
+
+    def shared_by(self, inputs: int) -> "Effort":
+        return Effort(self.steps / inputs, self.calls / inputs, self.writes / inputs, self.reads / inputs)
+
+    def __add__(self, other: "Effort") -> "Effort":
+        return Effort(
+            self.steps + other.steps, self.calls + other.calls, self.writes + other.writes, self.reads + other.reads
+        )
+
+
+PREPARED = Effort(7, 2, 5, 2)
+PREPROCESSED = Effort(26, 3, 5, 3)
+FORECAST = Effort(16, 3, 8, 4)
+BATCH = Effort(25, 3, 14, 8)
+SHARD = Effort(12, 0, 2, 3)
+MEMBER = Effort(0, 0, 5, 3)  # of a micro-batch, which its members share
+
+
+def single(*, is_prepared: bool) -> Effort:
+    return PREPARED if is_prepared else PREPROCESSED
+
+
+def batch(shards: int) -> Effort:
+    return Effort(
+        BATCH.steps + shards * SHARD.steps,
+        BATCH.calls,
+        BATCH.writes + shards * SHARD.writes,
+        BATCH.reads + shards * SHARD.reads,
+    )
+
+
+def member(shards: int, members: int) -> Effort:
+    return MEMBER + batch(shards).shared_by(members)
+
+
+def estimate(effort: Effort, seconds: float, usd_per_second: float) -> Cost:
+    """The cost of an input that kept a device busy for `seconds`."""
+    parts = {
+        "device": seconds * usd_per_second,
+        "workflow_steps": effort.steps * STEP,
+        "functions": effort.calls * CALL,
+        "storage": effort.writes * WRITE + effort.reads * READ,
+        "messages_and_logs": MESSAGES_AND_LOGS,
+    }
+    rounded = {name: round(usd, 12) for name, usd in parts.items()}
+    return {
+        "device": {"seconds": seconds, "usd": rounded["device"]},
+        "total": {"usd": round(sum(parts.values()), 12), "parts": rounded},
+    }

@@ -1,0 +1,45 @@
+"""Prices that stand elsewhere in this project are those of the price file."""
+
+import re
+from decimal import Decimal
+from pathlib import Path
+
+import yaml
+
+from event_inference.cost.prices import published
+from pipeline.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[3]
+TERRAFORM = ROOT / "deploy" / "terraform"
+
+
+def price(resource: str, variant: str = "") -> Decimal:
+    usd = published().of(resource, "us-central1", variant).usd
+    assert usd is not None
+    return usd
+
+
+def instance_second(cpu: int, gib: int, gpu: str = "nvidia-l4") -> Decimal:
+    return price("gpu", gpu) + cpu * price("instance_cpu") + gib * price("instance_memory")
+
+
+def test_the_default_price_of_a_device_second():
+    l4 = instance_second(4, 16)
+    variables = yaml.safe_load((ROOT / "deploy" / "variables.yaml").read_text())
+    documented = re.search(
+        r"`GPU_USD_PER_SECOND` \| postprocess \| ([0-9.]+)", (ROOT / "docs" / "configuration.md").read_text()
+    )
+    assert documented
+    assert Decimal(str(variables["gpu_usd_per_second"]["default"])) == l4
+    assert Decimal(str(Settings.__dataclass_fields__["gpu_usd_per_second"].default)) == l4
+    assert Decimal(documented[1]) == l4
+
+
+def test_the_price_of_the_instances_of_the_high_performance_example():
+    example = (TERRAFORM / "high-performance.tfvars").read_text()
+    values = dict(re.findall(r"^(\w+) += \"?([0-9.]+)", example, re.MULTILINE))
+    second = instance_second(int(values["gpu_cpu"]), int(values["gpu_memory"]))
+    assert Decimal(values["gpu_usd_per_second"]) == second
+    dollars = re.search(r"(\d+) dollars a day", example)
+    assert dollars
+    assert int(dollars[1]) == round(second * 86_400)

@@ -1,0 +1,93 @@
+"""Recommendations: the figures that they rest on, and that none is made where it does not help."""
+
+from decimal import Decimal
+
+import pytest
+
+from event_inference.cost.bill import cents
+from event_inference.cost.prices import published
+from event_inference.cost.recommendations import ENOUGH, LARGER_GPU, Measured, Recommendation, missing, recommend
+from event_inference.cost.scenario import Settings, Traffic
+
+PRICES = published()
+WARM = Settings(min_instances=1)
+TRICKLE = Traffic(inputs=10_000)
+STEADY = Traffic(inputs=10_000_000)
+
+
+def made(traffic: Traffic, settings: Settings, **known: float) -> dict[str, Recommendation]:
+    return {each.name: each for each in recommend(Measured(traffic, settings, 1000, **known), PRICES)}
+
+
+def test_a_trickle_that_keeps_a_gpu_awake() -> None:
+    found = made(TRICKLE, Settings())
+    assert found["warm-instance"].p95 == (20.05, 0.05)
+    assert Decimal(-80) < found["warm-instance"].saves_usd < Decimal(-75)
+    assert found["warm-instance"].action == "MIN_INSTANCES=1 deploy/gcloud/deploy.sh"
+
+
+def test_a_warm_instance_without_traffic_is_let_go() -> None:
+    found = made(Traffic(inputs=200), WARM)
+    assert found["scale-to-zero"].saves_usd > 500
+    assert found["scale-to-zero"].p95 == (0.05, 20.05)
+
+
+def test_many_texts_share_executions() -> None:
+    change = made(STEADY, WARM)["micro-batches"]
+    steps = change.lines["workflow_steps"]
+    assert cents(steps[0]) == Decimal("699.95")
+    assert steps[1] < steps[0] / 20
+    assert change.saves_usd > 500
+
+
+def test_the_lines_add_up_to_the_saving() -> None:
+    for traffic, settings in ((TRICKLE, Settings()), (STEADY, WARM)):
+        for change in made(traffic, settings).values():
+            assert sum(before - after for before, after in change.lines.values()) == change.saves_usd
+
+
+def test_more_concurrency_needs_fewer_instances() -> None:
+    busy = Traffic(inputs=20 * 730 * 3600, response=0.5)
+    change = made(busy, Settings(concurrency=8))["more-concurrency"]
+    assert cents(change.saves_usd) == Decimal("1527.92")
+
+
+def test_a_commitment_takes_a_tenth_off_a_warm_instance() -> None:
+    change = made(STEADY, WARM)["commitment"]
+    assert change.lines.keys() == {"instance_cpu", "instance_memory"}
+
+
+def test_a_larger_gpu_must_be_faster_than_it_is_dearer() -> None:
+    large = Settings(gpu="nvidia-rtx-pro-6000", cpu=20, memory_gib=80, min_instances=1)
+    assert made(STEADY, large, larger_gpu=2.0)["smaller-gpu"].saves_usd > 1000
+    assert "smaller-gpu" not in made(STEADY, large, larger_gpu=3.2)
+    assert "smaller-gpu" not in made(STEADY, large)
+    gpus = ("nvidia-l4", "nvidia-rtx-pro-6000")
+    second = {gpu: PRICES.of("gpu", "us-central1", gpu).usd or Decimal(0) for gpu in gpus}
+    cpu, memory = (PRICES.of(name, "us-central1").usd or Decimal(0) for name in ("instance_cpu", "instance_memory"))
+    ratio = (second["nvidia-rtx-pro-6000"] + 20 * cpu + 80 * memory) / (second["nvidia-l4"] + 4 * cpu + 16 * memory)
+    assert float(ratio) == pytest.approx(LARGER_GPU, abs=0.005)
+
+
+def test_batches_run_as_a_job() -> None:
+    nightly = Traffic(inputs=0, batches=30, batch_seconds=500)
+    change = made(nightly, Settings(batch_by="service", job_tasks=3))["batches-by-job"]
+    assert change.saves_usd > 3
+
+
+def test_a_small_model_does_not_need_a_gpu() -> None:
+    assert made(TRICKLE, Settings(), on_cpu=0.02)["without-gpu"].saves_usd > 400
+    assert "without-gpu" not in made(TRICKLE, Settings())
+
+
+def test_a_cheaper_region_is_compared_by_what_has_a_price_in_both() -> None:
+    change = made(STEADY, Settings(region="asia-southeast1", min_instances=1))["region"]
+    assert change.unknown == ("gpu",)
+    assert change.lines.keys() == {"instance_cpu", "instance_memory", "function_cpu", "function_memory"}
+    assert change.saves_usd > 50
+
+
+def test_nothing_is_recommended_without_data() -> None:
+    few = Measured(TRICKLE, Settings(), ENOUGH - 1)
+    assert recommend(few, PRICES) == []
+    assert missing(few) == ["100 inputs: 99 have been measured"]

@@ -1,0 +1,65 @@
+"""The cost in documents: its parts, and that its constants are those of the price file and of workflow.yaml."""
+
+from typing import Any
+
+import pytest
+
+from benchmarks.pipeline.run import PARTS_OF_STEPS
+from event_inference.cost.prices import published
+from postprocessing import costs
+from tests.test_workflow import BATCH, FORECAST, PREDICTION, PREPARED, SUMMARY, Services, execute
+from tests.test_workflow_fast_path import PREPARED as IN_ARGUMENT
+from tests.test_workflow_fast_path import Entries
+
+
+def usd(resource: str) -> float:
+    price = published().of(resource, "us-central1").usd
+    assert price is not None
+    return float(price)
+
+
+def test_prices_are_those_of_the_price_file() -> None:
+    assert pytest.approx(usd("workflow_steps")) == costs.STEP
+    assert pytest.approx(usd("storage_class_a")) == costs.WRITE
+    assert pytest.approx(usd("storage_class_b")) == costs.READ
+    assert pytest.approx(0.1 * (usd("function_cpu") + usd("function_memory")) + usd("requests")) == costs.CALL
+    assert pytest.approx(4096 * usd("pubsub") + 8192 * usd("logs")) == costs.MESSAGES_AND_LOGS
+
+
+@pytest.mark.parametrize(
+    ("effort", "services", "job"),
+    [
+        (costs.PREPARED, Services(predict=[(200, PREDICTION)]), {"prepared": IN_ARGUMENT}),
+        (costs.PREPROCESSED, Services(preprocess=[(200, PREPARED)], predict=[(200, PREDICTION)]), {}),
+        (costs.FORECAST, Services(forecast=[(200, FORECAST)]), {"kind": "timeseries"}),
+        *(
+            (
+                costs.batch(shards),
+                Services(preprocess=[(200, {**BATCH, "shards": shards})], predict_shard=[(200, SUMMARY)]),
+                {"kind": "records"},
+            )
+            for shards in (1, 2, 5)
+        ),
+    ],
+)
+def test_steps_are_those_of_the_workflow(effort: costs.Effort, services: Services, job: dict[str, Any]) -> None:
+    entries = Entries()
+    assert execute(services, observer=entries, **job).state == "SUCCEEDED"
+    assert sum(kind not in PARTS_OF_STEPS for kind in entries.types) == effort.steps
+
+
+def test_parts_add_up() -> None:
+    cost = costs.estimate(costs.PREPARED, 0.02, 0.0002907)
+    assert cost["device"] == {"seconds": 0.02, "usd": pytest.approx(5.814e-06)}
+    assert cost["total"]["usd"] == pytest.approx(sum(cost["total"]["parts"].values()))
+    assert cost["total"]["parts"]["device"] == cost["device"]["usd"]
+    assert cost["total"]["parts"]["workflow_steps"] == pytest.approx(7e-5)
+    assert cost["total"]["usd"] == pytest.approx(1.12e-4, rel=0.02)
+
+
+def test_a_micro_batch_shares_its_execution() -> None:
+    alone = costs.estimate(costs.PREPARED, 0, 0)["total"]["parts"]
+    shared = costs.estimate(costs.member(1, 200), 0, 0)["total"]["parts"]
+    assert shared["workflow_steps"] == pytest.approx(37 / 200 * 1e-5)
+    assert shared["functions"] < alone["functions"] / 50
+    assert shared["storage"] == pytest.approx(alone["storage"], rel=0.05)
