@@ -192,6 +192,20 @@ def test_a_time_series_goes_to_forecast_alone():
     assert services.concluded["lineage"]["service_revisions"] == {"forecast": "forecast-1"}
 
 
+@pytest.mark.parametrize(("kind", "second"), [("table", "preprocess"), ("timeseries", "forecast")])
+def test_a_workbook_goes_on_as_the_table_or_the_series_that_it_holds(kind: str, second: str):
+    argument = {**JOB, "kind": kind, "table": {"bucket": "work", "name": "converted/7.csv"}}
+    converted = {"mode": "converted", "argument": argument, "revision": "preprocess-1"}
+    services = Services(
+        preprocess=[(200, converted), (200, BATCH)], predict_shard=[(200, SUMMARY)], forecast=[(200, FORECAST)]
+    )
+    assert execute(services, kind="workbook").state == "SUCCEEDED"
+    first, *rest = services.requests["/preprocess"]
+    (again,) = rest if second == "preprocess" else services.requests["/forecast"]
+    assert (first["body"]["kind"], again["body"]) == ("workbook", argument)
+    assert services.concluded["argument"] == argument
+
+
 def test_a_batch_predicts_every_shard_and_passes_on_their_location():
     services = Services(preprocess=[(200, BATCH)], predict_shard=[(200, SUMMARY)])
     assert execute(services, kind="records").state == "SUCCEEDED"

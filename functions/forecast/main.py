@@ -7,7 +7,7 @@ import functions_framework
 from forecasting.answer import answer
 from pipeline import http, logs, settings
 from pipeline.formats import text
-from pipeline.inputs import objects, recognition
+from pipeline.inputs import objects
 from pipeline.jobs.job import Job
 
 logs.setup()
@@ -19,8 +19,8 @@ SETTINGS = settings.load()
 @http.endpoint
 def forecast(body: dict[str, Any]) -> dict[str, Any]:
     job = Job.parse(body)
-    source = job.object_input()
+    source = job.content()
     data = objects.read(source, SETTINGS.max_bytes["timeseries"])
-    charset = recognition.charset(source)
+    charset = objects.charset(source)
     codec, _ = text.encoding(data, charset)
     return answer(text.decode(data, charset), job.parameters, SETTINGS.revision, codec)

@@ -9,8 +9,8 @@ FAMILIES = {  # by the name's extension
     "csv": "csv tsv tab",
     "json": "json jsonl ndjson",
     "mail": "eml mbox",
-    "other": "pdf zip gz bz2 xz 7z rar tar doc docx xls xlsx ppt pptx odt ods mp3 mp4 wav avi mov exe dll so parquet "
-    "avro",
+    "other": "pdf zip gz bz2 xz 7z rar tar doc docx xls xlsx ppt pptx odt ods xlsm mp3 mp4 wav avi mov exe dll so "
+    "parquet parq avro",
 }
 EXTENSIONS = {extension: family for family, extensions in FAMILIES.items() for extension in extensions.split()}
 CONTENT_TYPES = {

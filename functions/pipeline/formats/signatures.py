@@ -15,14 +15,17 @@ MARKS = (  # that filetype does not know, or not in each variant
     (re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"), "image/jpx"),
     (re.compile(rb"\x89HDF"), "application/x-hdf5"),
 )
+PARQUET = b"PAR1"
+PARQUET_TYPE = "application/vnd.apache.parquet"
 LETTERS = (  # signatures of letters, after which only a binary format goes on as these do
-    (re.compile(rb"PAR1[^ -~]"), "application/vnd.apache.parquet"),
+    (re.compile(rb"PAR1[^ -~]"), PARQUET_TYPE),
     (re.compile(rb"Obj\x01"), "application/avro"),
     (re.compile(rb"ARROW1\0"), "application/vnd.apache.arrow.file"),
     (re.compile(rb"ORC[^ -~]"), "application/x-orc"),
 )
 OPENXML = "application/vnd.openxmlformats-officedocument"
 XLSX = f"{OPENXML}.spreadsheetml.sheet"
+WORKBOOKS = frozenset((XLSX, PARQUET_TYPE))
 ARCHIVED = (  # what the names of a zip archive's first files tell of it
     (b"xl/workbook.bin", "application/vnd.ms-excel.sheet.binary.macroenabled.12"),
     (b"xl/", XLSX),

@@ -12,7 +12,7 @@ from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
 from pipeline.formats import json_text
 from pipeline.formats.text import decode
-from pipeline.inputs import objects, parameters, recognition
+from pipeline.inputs import objects, parameters
 from pipeline.jobs.job import Job, Model, Parameters, document_of_manifest, int64, of_manifest
 from pipeline.storage import put, stamp
 
@@ -49,7 +49,7 @@ def load(deployment: Deployment, job: Job) -> Manifest:
     """
     source, limit = job.object_input(), deployment.settings.max_bytes["manifest"]
     try:
-        manifest = parse(json_text.parse(decode(objects.read(source, limit), recognition.charset(source))))
+        manifest = parse(json_text.parse(decode(objects.read(source, limit), objects.charset(source))))
         _register(deployment.work, job, manifest)
     except RejectedError as error:
         error.kind = "manifest"

@@ -5,8 +5,10 @@ import re
 from pipeline.errors import RejectedError
 from pipeline.formats import compression, json_text, media_types, signatures, unsupported
 from pipeline.formats.text import decode_head, encoding
+from pipeline.inputs import objects
 from pipeline.inputs.objects import Head
 from pipeline.jobs.job import Input
+from pipeline.kinds import WORKBOOK
 from pipeline.tabular import dates, selection, sniffer
 from pipeline.tabular.request import ANYTHING, KINDS, Request
 from pipeline.tabular.selection import Choice
@@ -25,15 +27,9 @@ UNKNOWN_PICTURE = f"The format of this picture is not supported. {unsupported.PI
 PLAIN_NAME = re.compile(r"\w[\w.-]*")
 
 
-def charset(source: Input) -> str | None:
-    """The encoding in which a text is to be read: the one that was guessed at its intake, or the declared one."""
-    _, content_type = compression.described(source.name, source.content_type)
-    return source.encoding or media_types.charset(content_type)
-
-
 def guessed_encoding(source: Input, head: Head) -> str | None:
     """The encoding of a text if only its content indicates one; else None."""
-    codec, is_guess = encoding(head.data, charset(source), whole=head.whole)
+    codec, is_guess = encoding(head.data, objects.charset(source), whole=head.whole)
     return codec if is_guess else None
 
 
@@ -85,11 +81,14 @@ def kind(source: Input, head: Head, request: Request = ANYTHING) -> str:
 
 
 def _binary(media_type: str, promised: frozenset[str], request: Request) -> str:
-    if request.kind is not None and request.kind != "image":
+    is_workbook = media_type in signatures.WORKBOOKS
+    if request.kind is not None and not (request.kind in KINDS if is_workbook else request.kind == "image"):
         raise _other_than_requested(request.kind, media_type)
     families = {"image", "picture"} if media_type.startswith("image/") else {"other", "mail"}
     if contradicted := promised - families:
         raise _mismatch(contradicted, media_type)
+    if is_workbook:
+        return WORKBOOK
     if media_type not in signatures.IMAGES:
         raise _unsupported(media_type)
     return "image"

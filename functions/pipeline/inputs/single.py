@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.errors import RejectedError
 from pipeline.formats.text import decode
-from pipeline.inputs import parameters, recognition
+from pipeline.inputs import objects, parameters
 from pipeline.inputs.objects import Head
 from pipeline.jobs.job import Job, Prepared
 
@@ -23,7 +23,7 @@ def of_head(job: Job, head: Head) -> Prepared | None:
     if job.kind == "image":
         return None if head.packed else prepared(job, [reference(job)])
     if job.kind == "text" and head.whole:
-        return prepared(job, [text(head.data, recognition.charset(job.object_input()))])
+        return prepared(job, [text(head.data, objects.charset(job.object_input()))])
     return None
 
 

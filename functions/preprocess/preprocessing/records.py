@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.formats import json_text, media_types, text
-from pipeline.inputs import manifests, microbatches, objects, parameters, recognition
+from pipeline.inputs import manifests, microbatches, objects, parameters
 from pipeline.inputs.objects import Head
 from pipeline.jobs.batches import Format
 from pipeline.jobs.job import Input, Job, Model
@@ -59,7 +59,7 @@ def reader(deployment: Deployment, job: Job, head: Head) -> Iterator[Records]:
         RejectedError: none of its records can be predicted on.
         MalformedError: inputs of its kind have no records.
     """
-    source = job.object_input()
+    source = job.content()
     if job.kind == "table":
         request = Request.of(job.parameters, frozenset(("table",)))
         with tables.opened(source, head, deployment.settings.max_bytes["table"], request) as table:
@@ -71,11 +71,9 @@ def reader(deployment: Deployment, job: Job, head: Head) -> Iterator[Records]:
         yield Records(lines, "jsonl", job.model, job.parameters)
     elif job.kind != "records":
         raise MalformedError(f"Inputs of the kind {job.kind} have no records to prepare.")
-    elif json_text.is_lines(
-        text.decode_head(head.data, recognition.charset(source), whole=head.whole), whole=head.whole
-    ):
+    elif json_text.is_lines(text.decode_head(head.data, objects.charset(source), whole=head.whole), whole=head.whole):
         with objects.reader(source, deployment.settings.max_bytes["records"], packed=head.packed) as stream:
-            codec, _ = text.encoding(head.data, recognition.charset(source), whole=head.whole)
+            codec, _ = text.encoding(head.data, objects.charset(source), whole=head.whole)
             lines = text.lines(stream, codec, MAX_LINE_CHARS)
             instances = _of_lines(lines, deployment.settings.input_bucket, job.parameters)
             yield Records(instances, "jsonl", job.model, job.parameters)
@@ -125,7 +123,7 @@ def _of_lines(lines: Iterator[str], bucket: str, requested: dict[str, Any]) -> I
 
 
 def _of_document(source: Input, bucket: str, requested: dict[str, Any]) -> Iterator[str]:
-    document = json_text.parse(text.decode(objects.read(source, MAX_DOCUMENT), recognition.charset(source)))
+    document = json_text.parse(text.decode(objects.read(source, MAX_DOCUMENT), objects.charset(source)))
     for record in document["instances"]:
         yield _instance(record, bucket, requested)
 

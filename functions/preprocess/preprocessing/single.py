@@ -2,7 +2,7 @@
 
 import base64
 
-from pipeline.inputs import objects, recognition, single
+from pipeline.inputs import objects, single
 from pipeline.inputs.single import Instance
 from pipeline.jobs.job import Job
 from pipeline.settings import Settings
@@ -16,7 +16,7 @@ def instance(settings: Settings, job: Job) -> Instance:
     """
     source, limit = job.object_input(), settings.max_bytes[job.kind or "text"]
     if job.kind != "image":
-        return single.text(objects.read(source, limit), recognition.charset(source))
+        return single.text(objects.read(source, limit), objects.charset(source))
     objects.check_size(source, limit)
     if not objects.head(source).packed:
         return single.reference(job)

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from pipeline.formats import text
-from pipeline.inputs import objects, recognition
+from pipeline.inputs import objects
 from pipeline.jobs.job import Input
 from pipeline.tabular import reader, sniffer
 from pipeline.tabular.reader import MAX_ROW_CHARS, Record, Row
@@ -33,7 +33,7 @@ def opened(source: Input, head: objects.Head, limit: int, request: Request) -> I
     A short row is padded. In a long row, everything past the last column belongs to that column, delimiters
     included: usually it is text with unquoted commas.
     """
-    charset = recognition.charset(source)
+    charset = objects.charset(source)
     sample = text.decode_head(head.data, charset, whole=head.whole)
     table = sniffer.sniff(sample, head.whole, request, declared=True)
     delimiter = table.delimiter or ","
