@@ -106,6 +106,8 @@ def _notes(history: Series, tested: backtest.Backtest, options: Options) -> list
         notes.append("In the backtest the value one season earlier was the better forecast: treat this one with care.")
     if len(history.stamps) > backtest.MAX_HISTORY:
         notes.append(f"The errors were measured on models of at most {backtest.MAX_HISTORY} points each.")
+    if len(history.stamps) > model.MAX_FITTED:
+        notes.append(f"The latest {model.MAX_FITTED} points were fitted; a yearly pattern counts some of the others.")
     if options.horizon > len(history.stamps):
         notes.append("The forecast is longer than the history.")
     return notes
