@@ -22,8 +22,6 @@ from emulator.pubsub import PubSub
 from emulator.stack.model import DEVELOPER, Address, Service, Stack
 from emulator.storage import Store
 
-_LOG = "logging.logEntries.create"
-
 OpenServer = Callable[[AsyncExitStack, grpc.aio.ServerInterceptor], Awaitable[str]]
 
 
@@ -78,12 +76,12 @@ class Enforcement:
         invokers = Invokers(self._authority, resource, self._owner)
         return Gate(issuer, url, invokers, refused=invokers.report)
 
-    def may_log(self, email: str) -> bool:
-        """Whether an account may write log entries; reports it if not."""
-        account, resource = self._authority.account(email), f"projects/{self._stack.project}"
-        if account.may(_LOG, resource):
+    def permits(self, email: str, permission: str, resource: str) -> bool:
+        """Whether an account has a permission for what the emulator does in its name; reported if not."""
+        account = self._authority.account(email)
+        if account.may(permission, resource):
             return True
-        account.denied(_LOG, resource)
+        account.denied(permission, resource)
         return False
 
     def apply(self, store: Store, pubsub: PubSub) -> None:

@@ -175,9 +175,14 @@ class Emulator:
             location=self.stack.location,
             base_url=base_url,
             emulated_url=shared_url,
-            may_log=self._enforcement.may_log if self._enforcement else lambda _: True,
+            may_log=lambda account: self._permits(account, "logging.logEntries.create", f"projects/{project}"),
         )
-        self.pubsub = PubSub(self.data, mint=self.workflows.tokens.mint)
+        agent = policy.email(self.stack, policy.PUBSUB_AGENT)
+        self.pubsub = PubSub(
+            self.data,
+            mint=self.workflows.tokens.mint,
+            may=lambda permission, resource: self._permits(agent, permission, resource),
+        )
         self.triggers = Triggers(self.stack, self.pubsub, self.services)
         parent = f"projects/{project}/locations/{self.stack.location}"
         self.jobs = Jobs(self.data, parent, self.stack.jobs, self._start_task)
@@ -189,9 +194,12 @@ class Emulator:
         self._seed()
         if self._enforcement:
             self._enforcement.apply(self.storage, self.pubsub)
-        relay = OutboxRelay(self.storage, self.pubsub, self.triggers)
+        relay = OutboxRelay(self.storage, self.pubsub, self.triggers, self._permits)
         relay.start()
         opened.push_async_callback(relay.stop)
+
+    def _permits(self, account: str, permission: str, resource: str) -> bool:
+        return self._enforcement is None or self._enforcement.permits(account, permission, resource)
 
     async def _open_grpc(self, opened: AsyncExitStack) -> None:
         option = "--grpc-port or --port-base"

@@ -1,1 +1,74 @@
-"""The Python client, the command `einf` and the cost model of the inference pipeline."""
+"""The pipeline's Python client and its command `einf`, for the laptop and the cloud alike.
+
+    from event_inference import Client
+
+    client = Client()                                  # finds the running local stack, or the cloud you configured
+    print(client.submit("cat.png").wait(timeout=60).label)
+
+Importing the package loads none of Google's clients; the first request does.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from event_inference.aio import AsyncClient
+    from event_inference.client import Client
+    from event_inference.documents import Batch, Document, Failed, Rejected, Result
+    from event_inference.errors import (
+        CloudConfirmationError,
+        EventInferenceError,
+        InputError,
+        TargetError,
+        UnreachableError,
+        WaitTimeoutError,
+    )
+    from event_inference.handle import Handle, Status
+    from event_inference.orders import Order
+    from event_inference.targets import Target
+
+_MODULES = {
+    "AsyncClient": "aio",
+    "Batch": "documents",
+    "Client": "client",
+    "CloudConfirmationError": "errors",
+    "Document": "documents",
+    "EventInferenceError": "errors",
+    "Failed": "documents",
+    "Handle": "handle",
+    "InputError": "errors",
+    "Order": "orders",
+    "Rejected": "documents",
+    "Result": "documents",
+    "Status": "handle",
+    "Target": "targets",
+    "TargetError": "errors",
+    "UnreachableError": "errors",
+    "WaitTimeoutError": "errors",
+}
+
+__all__ = [
+    "AsyncClient",
+    "Batch",
+    "Client",
+    "CloudConfirmationError",
+    "Document",
+    "EventInferenceError",
+    "Failed",
+    "Handle",
+    "InputError",
+    "Order",
+    "Rejected",
+    "Result",
+    "Status",
+    "Target",
+    "TargetError",
+    "UnreachableError",
+    "WaitTimeoutError",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

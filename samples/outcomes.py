@@ -1,13 +1,11 @@
 """The outcome of each sample, compared with the expected one."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import yaml
-from google.cloud import storage
 from rich.table import Table
 from rich.text import Text
 
@@ -30,16 +28,6 @@ class Outcome:
     sample: str
     documents: list[dict[str, Any]]
     rows: list[str]  # the lines of a forecast's CSV, header first
-
-    @classmethod
-    def read(cls, sample: str, blobs: list[storage.Blob]) -> Self:
-        documents = [json.loads(blob.download_as_bytes()) for blob in blobs]
-        rows: list[str] = []
-        for blob, document in zip(blobs, documents, strict=True):
-            if document.get("kind") == "timeseries" and document["status"] == "succeeded":
-                forecast = blob.bucket.blob(blob.name.removesuffix(".json") + ".csv")
-                rows = forecast.download_as_bytes().decode().splitlines()
-        return cls(sample, documents, rows)
 
     @property
     def document(self) -> dict[str, Any]:

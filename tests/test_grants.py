@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[1]
 LOCAL = ROOT / "deploy" / "local" / "stack.yaml"
 MODELS = ROOT / "gpu_service"
 THRESHOLD = 20  # records, above which a batch runs as the job
+ATTEMPTS = 5
 REPLAYED = 2001  # documents that a replay reads: more than one message does
 DESCRIBED = loader.load(LOCAL)
 GRANTS = DESCRIBED.iam.grants if DESCRIBED.iam else ()
@@ -75,6 +76,14 @@ class Pipeline:
     def invalid_upload(self) -> None:
         self.upload(".txt", b"", "text/plain", "rejected")
 
+    def undeliverable_upload(self) -> None:
+        with self.undelivered("on-upload"):
+            self.upload(".txt", b"A film that nobody hears of.", "text/plain", "failed")
+
+    def undeliverable_message(self) -> None:
+        with self.undelivered("on-message"):
+            self.message()
+
     def message(self) -> None:
         self.publish({"instances": [{"text": "A wonderful film."}]})
 
@@ -106,6 +115,14 @@ class Pipeline:
                 os.killpg(process.pid, signal.SIGKILL)
 
     @contextlib.contextmanager
+    def undelivered(self, service: str) -> Iterator[None]:
+        """Refuse the calls to a service until the delivery attempts of what is sent in the block are used up."""
+        after = self.log.stat().st_size
+        with self.without(Grant("events", INVOKER, f"service/{service}")):
+            yield
+            until(lambda: f'"attempt": {ATTEMPTS}' in self.log.read_text()[after:], "the last delivery attempt")
+
+    @contextlib.contextmanager
     def without(self, grant: Grant) -> Iterator[None]:
         """Take a grant away through the emulator's API until the end of the block."""
         resource = grants.resource_name(DESCRIBED, grant.resource)
@@ -120,7 +137,7 @@ class Pipeline:
             self.set_policy(resource, bindings)
 
     def policy(self, resource: str) -> list[dict[str, Any]]:
-        verb = "POST" if resource.count("/") == 1 else "GET"
+        verb = "POST" if resource.count("/") == 1 or "/serviceAccounts/" in resource else "GET"
         answer = httpx.request(verb, _policy_url(self.stack, resource, "get"), headers={"Content-Length": "0"})
         bindings: list[dict[str, Any]] = answer.raise_for_status().json()["bindings"]
         return bindings
@@ -170,7 +187,7 @@ NEEDED_BY: dict[tuple[str, str, str], Callable[[Pipeline], None]] = {
     ("gpu-job", VIEWER, "bucket/local-input"): Pipeline.many_images,
     ("gpu-job", USER, "bucket/local-work"): Pipeline.large_table,
     ("gpu-job", VIEWER, "bucket/local-models"): Pipeline.large_table,
-    ("workflow", INVOKER, "service/preprocess"): Pipeline.text,
+    ("workflow", INVOKER, "service/preprocess"): Pipeline.table,
     ("workflow", INVOKER, "service/forecast"): Pipeline.series,
     ("workflow", INVOKER, "service/postprocess"): Pipeline.text,
     ("workflow", INVOKER, "service/gpu-service"): Pipeline.text,
@@ -180,6 +197,12 @@ NEEDED_BY: dict[tuple[str, str, str], Callable[[Pipeline], None]] = {
     ("events", INVOKER, "service/on-upload"): Pipeline.text,
     ("events", INVOKER, "service/on-message"): Pipeline.message,
     ("events", INVOKER, "service/on-dead-letter"): Pipeline.dead_message,
+    ("events", "roles/eventarc.eventReceiver", "project"): Pipeline.text,
+    ("agent/storage", "roles/pubsub.publisher", "project"): Pipeline.text,
+    ("agent/pubsub", "roles/iam.serviceAccountOpenIdTokenCreator", "account/events"): Pipeline.text,
+    ("agent/pubsub", "roles/pubsub.publisher", "topic/dead-letters"): Pipeline.undeliverable_message,
+    ("agent/pubsub", "roles/pubsub.subscriber", "trigger/on-message"): Pipeline.undeliverable_message,
+    ("agent/pubsub", "roles/pubsub.subscriber", "trigger/on-upload"): Pipeline.undeliverable_upload,
 }
 
 
@@ -190,6 +213,8 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     content["root"] = str(ROOT)
     content["env"] |= {"RECORDS_PER_SHARD": "10", "MODELS_CACHE": str(folder / "cache")}
     content["workflows"]["inference"]["env"] |= {"JOB_THRESHOLD_RECORDS": str(THRESHOLD), "JOB_TASKS": "1"}
+    for name in ("on-upload", "on-message"):
+        content["triggers"][name] |= {"max_delivery_attempts": ATTEMPTS, "backoff": {"min": 0.1, "max": 0.5}}
     models = ["--models=gs://local-models/models.json", "--profile=starter"]
     for part in (content["services"]["gpu-service"], content["jobs"]["gpu-job"]):
         part["command"] = [
@@ -235,7 +260,9 @@ def test_all_grants_together_suffice(pipeline: Pipeline) -> None:
     assert statuses(pipeline, expected) == expected
     for folder in ("results", "rejected", "failed"):
         until(lambda: any_object(pipeline, f"{folder}/messages/"), f"a message in {folder}/")  # noqa: B023
-    assert pipeline.stack.refusals(before) == []
+    refusals = [(each["account"], each["permission"]) for each in pipeline.stack.refusals(before)]
+    undelivered = policy.email(DESCRIBED, "events"), "run.routes.invoke"
+    assert set(refusals) <= {undelivered}
 
 
 @pytest.mark.parametrize("grant", GRANTS, ids=lambda grant: f"{grant.member} {grant.role} {grant.resource}")

@@ -11,6 +11,7 @@ import yaml
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import pubsub_v1, storage
 
+from deploy.local import iam
 from emulator.process import Stack
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +25,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     """The local stack without the trigger on uploads."""
     description = yaml.safe_load((ROOT / "deploy" / "local" / "stack.yaml").read_text())
     del description["triggers"]["on-upload"]
+    description["iam"] = {"grants": iam.grants(micro_batching=True)}
     file = tmp_path / "stack.yaml"
     file.write_text(yaml.safe_dump(description | {"root": str(ROOT)}))
     with Stack(tmp_path / "data", stack=file) as running:

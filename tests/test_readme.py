@@ -1,5 +1,6 @@
 """The commands of the README work: its shell blocks run against a local stack."""
 
+import csv
 import os
 import re
 import shlex
@@ -20,10 +21,13 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 LIVE = [block for block in BLOCKS if "emulator env" in block and "--port" not in block]  # servers run by themselves
+CLIENT = [block for block in BLOCKS if re.search(r"^(einf|python -) ", block, re.MULTILINE)]
+BY_HAND = ("git clone", "make ", "source ")  # lines that a new user runs first
 SERVERS = re.findall(r"^.* --port \d+$", "\n".join(BLOCKS), re.MULTILINE)
 TARGETS = sorted(set(re.findall(r"\bmake ([a-z-]+)", "\n".join(BLOCKS))))
 OWN_MODEL = [block for block in BLOCKS if "make local MODELS=" in block]
 assert LIVE, "no shell block of the README would be run"
+assert CLIENT, "no command of einf in the README would be run"
 assert SERVERS, "no server of the README would be started"
 assert TARGETS, "no make target of the README would be checked"
 
@@ -53,6 +57,26 @@ def test_a_block_for_a_running_stack_succeeds(block: str, shell: dict[str, str])
         ["bash", "-euo", "pipefail", "-c", script], cwd=ROOT, env=shell, capture_output=True, text=True, check=False
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("block", CLIENT, ids=range(len(CLIENT)))
+def test_a_block_with_the_client_succeeds(block: str, shell: dict[str, str], tmp_path: Path):
+    einf = tmp_path / "einf"  # as `make setup` installs it
+    einf.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m event_inference "$@"\n')
+    einf.chmod(0o755)
+    lines = [line for line in block.splitlines() if not line.startswith(BY_HAND)]
+    script = "\n".join(lines).replace("pictures.csv", str(tmp_path / "pictures.csv"))
+    env = shell | {"PATH": f"{tmp_path}{os.pathsep}{shell['PATH']}", "PYTHONPATH": str(ROOT)}
+    finished = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    if "pictures.csv" in block:
+        rows = list(csv.DictReader((tmp_path / "pictures.csv").read_text().splitlines()))
+        assert {Path(row["input"]).name for row in rows} == {file.name for file in (ROOT / "samples/images").iterdir()}
+        assert all(row["label"] for row in rows)
 
 
 @pytest.mark.stack

@@ -19,6 +19,7 @@ from google.cloud import storage
 
 from benchmarks.pipeline.proxy import CountingProxy
 from benchmarks.pipeline.run import EXECUTIONS, ROOT, STACK, connect, steps, upload
+from deploy.local import iam
 from emulator.process import Stack
 
 
@@ -60,6 +61,7 @@ def described(folder: Path, proxy: CountingProxy, *, together: bool) -> Stack:
     description["env"]["STORAGE_EMULATOR_HOST"] = proxy.url
     if together:
         del description["triggers"]["on-upload"]
+        description["iam"] = {"grants": iam.grants(micro_batching=True)}
     folder.mkdir()
     file = folder / "stack.yaml"
     file.write_text(yaml.safe_dump(description))

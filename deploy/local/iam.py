@@ -1,6 +1,5 @@
 """Writes iam.yaml, the grants of the local stack, from the deployment's inventory: `python -m deploy.local.iam`."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,41 +12,41 @@ _HEAD = """\
 # Written by `python -m deploy.local.iam` from ../inventory.yaml: who may do what in the local stack.
 """
 
-# Grants that the local stack cannot use, by `who`, and where it says so by `role`, with the reason.
+# Grants that the local stack cannot use, by `who` and `target`, or by `who` alone, with the reason.
 ELSEWHERE = {
     ("builder", ""): "functions and image are not built here",
-    ("agent/storage", ""): "the emulator itself publishes the changes of objects",
-    ("agent/eventarc", ""): "the emulator itself delivers events",
-    ("agent/pubsub", ""): "the emulator itself pushes messages and forwards dead letters",
-    ("events", "roles/eventarc.eventReceiver"): "the emulator has no providers of events that ask for it",
-    ("gpu-service", "roles/secretmanager.secretAccessor"): "Secret Manager is not emulated",
-    ("gpu-job", "roles/secretmanager.secretAccessor"): "Secret Manager is not emulated",
+    ("agent/eventarc", ""): "the emulator itself makes the topics and subscriptions of triggers",
+    ("agent/pubsub", "subscription/uploads"): "the local subscription has no dead-letter topic",
+    ("gpu-service", "secret/HF_TOKEN"): "Secret Manager is not emulated",
+    ("gpu-job", "secret/HF_TOKEN"): "Secret Manager is not emulated",
 }
 
 
 def reason(grant: dict[str, Any]) -> str:
     """Why the local stack cannot use a grant of the inventory; "" if it can."""
-    who, role = grant["who"], grant["role"]
-    return ELSEWHERE.get((who, role)) or ELSEWHERE.get((who, ""), "")
+    who, target = grant["who"], grant["target"]
+    return ELSEWHERE.get((who, target)) or ELSEWHERE.get((who, ""), "")
 
 
 def local(grant: dict[str, Any]) -> dict[str, str]:
-    """A grant of the inventory as the stack file has it."""
+    """A grant of the inventory as the stack file has it; what is a push subscription there is a trigger here."""
     kind, _, name = grant["target"].partition("/")
     resource = f"bucket/local-{name}" if kind == "bucket" else grant["target"]
+    if grant["target"] == "subscription/on-message":
+        resource = "trigger/on-message"
     condition = {"condition": grant["only"]} if "only" in grant else {}
     return {"member": grant["who"], "role": grant["role"], "resource": resource, **condition}
 
 
-def used() -> Iterator[dict[str, Any]]:
-    """The grants of the inventory that the local stack uses."""
-    system = inventory.load({"project_id": "any-project", "micro_batching": True})
-    return (grant for grant in system["iam"] if not reason(grant))
+def grants(*, micro_batching: bool = False) -> list[dict[str, str]]:
+    """The grants of the inventory that the local stack uses, in the form of its stack file."""
+    system = inventory.load({"project_id": "any-project", "micro_batching": micro_batching})
+    return [local(grant) for grant in system["iam"] if not reason(grant)]
 
 
 def text() -> str:
     """The content of iam.yaml."""
-    lines = (yaml.safe_dump(local(grant), default_flow_style=True, sort_keys=False, width=200) for grant in used())
+    lines = (yaml.safe_dump(grant, default_flow_style=True, sort_keys=False, width=200) for grant in grants())
     return _HEAD + "".join(f"- {line}" for line in lines)
 
 

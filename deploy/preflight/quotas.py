@@ -96,7 +96,7 @@ def _allocation(project: Project, document: str, unit: str, amount: Any, scale: 
     if info is None:
         yield _unread(project, document, f"The quota of {unit}")
         return
-    everything = needs(project.system)
+    everything, job = needs(project.system), project.system["gpu_job"]["name"]
     for region in sorted({need.region for need in everything}):
         granted = limit(info, region)
         if granted is None:
@@ -108,11 +108,12 @@ def _allocation(project: Project, document: str, unit: str, amount: Any, scale: 
         for need in refused:
             fits = int(need.instances * available / amount(need))
             yield Finding(
-                Level.BLOCKED,
+                # Cloud Run refuses such a service or function; of a job, some tasks wait.
+                Level.NOTE if need.name == job else Level.BLOCKED,
                 f"{need.name} takes up to {amount(need):g} {unit} in {region}, and the quota is {available:g}",
                 f"{_lower(need.name, fits)}, or request {info.get('quotaId', document)} at {CONSOLE}",
             )
-        together = sum(amount(need) for need in here if need.name != "gpu-job")
+        together = sum(amount(need) for need in here if need.name != job)
         if not refused and together > available >= 0:
             yield Finding(
                 Level.NOTE,

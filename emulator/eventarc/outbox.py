@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from emulator import disk
@@ -16,14 +16,23 @@ from emulator.storage import Change, Store
 _log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0  # while the disk is full
+_RECEIVE = "eventarc.events.receiveEvent"
 _TOPIC_PREFIX = "//pubsub.googleapis.com/"
 
 
-class OutboxRelay:
-    """Publishes each change before removing it from the outbox: at least once, never lost."""
+Permits = Callable[[str, str, str], bool]  # account, permission, resource
 
-    def __init__(self, store: Store, pubsub: PubSub, triggers: Triggers) -> None:
-        self._store, self._pubsub, self._triggers = store, pubsub, triggers
+
+class OutboxRelay:
+    """Publishes each change before removing it from the outbox: at least once, never lost.
+
+    Args:
+        permits: whether an account has a permission on a resource. A change is lost to a trigger whose account may not
+            receive events, and to a topic that Cloud Storage's service agent may not publish to.
+    """
+
+    def __init__(self, store: Store, pubsub: PubSub, triggers: Triggers, permits: Permits) -> None:
+        self._store, self._pubsub, self._triggers, self._permits = store, pubsub, triggers, permits
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -63,14 +72,18 @@ class OutboxRelay:
 
     def _publish(self, change: Change) -> None:
         data = json.dumps(change.resource).encode()
-        for name, topic in self._triggers.topics(change.resource["bucket"], change.type):
-            self._send(topic, data, change.message_attributes({"id": name, "payload_format": "JSON_API_V1"}))
+        for trigger in self._triggers.matching(change.resource["bucket"], change.type):
+            if self._permits(self._triggers.account(trigger), _RECEIVE, self._triggers.project):
+                attributes = change.message_attributes({"id": trigger.name, "payload_format": "JSON_API_V1"})
+                self._send(self._triggers.topic(trigger), data, attributes)
         for notification in change.notifications:
             has_payload = notification["payload_format"] == "JSON_API_V1"
             topic = notification["topic"].removeprefix(_TOPIC_PREFIX)
             self._send(topic, data if has_payload else b"", change.message_attributes(notification))
 
     def _send(self, topic: str, data: bytes, attributes: Mapping[str, Any]) -> None:
+        if not self._permits(self._triggers.storage_agent, "pubsub.topics.publish", topic):
+            return
         try:
             self._pubsub.publish(topic, data, attributes)
         except NotFoundError:

@@ -32,7 +32,7 @@ class Triggers:
         """Create or update what the triggers need, and delete what only triggers of an earlier stack needed."""
         for trigger in self._stack.triggers:
             if trigger.event != PUBSUB_EVENT:
-                ensure_topic(self._pubsub, self._topic(trigger))
+                ensure_topic(self._pubsub, self.topic(trigger))
             self._ensure_subscription(self._configuration(trigger))
         self._delete_obsolete()
 
@@ -40,17 +40,31 @@ class Triggers:
         """The subscriptions that push to a service."""
         return [self._subscription(trigger) for trigger in self._stack.triggers if trigger.service == service]
 
-    def topics(self, bucket: str, change: str) -> Iterable[tuple[str, str]]:
-        """Name and transport topic of each trigger for a change (`finalize`, `delete`, …) in a bucket."""
+    @property
+    def project(self) -> str:
+        return f"projects/{self._stack.project}"
+
+    @property
+    def storage_agent(self) -> str:
+        """The e-mail address of the account as which Cloud Storage publishes changes."""
+        return policy.email(self._stack, policy.STORAGE_AGENT)
+
+    def account(self, trigger: Trigger) -> str:
+        """The e-mail address of the account that receives and delivers a trigger's events."""
+        return policy.email(self._stack, trigger.service_account)
+
+    def matching(self, bucket: str, change: str) -> Iterable[Trigger]:
+        """The triggers for a change (`finalize`, `delete`, …) in a bucket."""
         event = f"google.cloud.storage.object.v1.{_CHANGES[change]}"
         for trigger in self._stack.triggers:
             if trigger.event == event and trigger.bucket == bucket:
-                yield trigger.name, self._topic(trigger)
+                yield trigger
 
     def _prefix(self, kind: str) -> str:
         return f"projects/{self._stack.project}/{kind}/eventarc-{self._stack.location}-"
 
-    def _topic(self, trigger: Trigger) -> str:
+    def topic(self, trigger: Trigger) -> str:
+        """The topic through which a trigger's events come."""
         if trigger.topic:
             return f"projects/{self._stack.project}/topics/{trigger.topic}"
         return f"{self._prefix('topics')}{trigger.name}"
@@ -62,14 +76,14 @@ class Triggers:
         mode = CloudEventMode.PUBSUB if trigger.event == PUBSUB_EVENT else CloudEventMode.STORAGE
         subscription = protos.Subscription(
             name=self._subscription(trigger),
-            topic=self._topic(trigger),
+            topic=self.topic(trigger),
             filter=trigger.filter,
             ack_deadline_seconds=trigger.ack_deadline,
         )
         subscription.push_config.push_endpoint = (
             f"{self._services[trigger.service]}{trigger.path}?{urlencode({MODE: mode.value})}"
         )
-        subscription.push_config.oidc_token.service_account_email = policy.email(self._stack, trigger.service_account)
+        subscription.push_config.oidc_token.service_account_email = self.account(trigger)
         subscription.push_config.oidc_token.audience = self._services[trigger.service]
         subscription.message_retention_duration.FromSeconds(_RETENTION_S)
         subscription.retry_policy.minimum_backoff.FromMilliseconds(round(trigger.backoff.min * 1000))
@@ -98,7 +112,7 @@ class Triggers:
 
     def _delete_obsolete(self) -> None:
         known = {self._subscription(trigger) for trigger in self._stack.triggers}
-        known |= {self._topic(trigger) for trigger in self._stack.triggers}
+        known |= {self.topic(trigger) for trigger in self._stack.triggers}
         for name in self._pubsub.names():
             is_eventarc = name.startswith((self._prefix("topics"), self._prefix("subscriptions")))
             if not is_eventarc or name in known:

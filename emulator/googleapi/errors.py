@@ -3,6 +3,7 @@
 ApiError
 ├── InvalidArgumentError      400  the request breaks a rule, whatever the state
 ├── FailedPreconditionError   400  the resource's state does not allow the request
+├── UnauthenticatedError      401  the method needs a permission, and the caller has no identity
 ├── PermissionDeniedError     403  the caller lacks a permission
 ├── NotFoundError             404
 ├── MethodNotAllowedError     405  a callback was called with another HTTP method than it was created for
@@ -63,6 +64,16 @@ class InvalidArgumentError(ApiError):
 
 class FailedPreconditionError(ApiError):
     code, status, number = 400, "FAILED_PRECONDITION", 9
+
+
+class UnauthenticatedError(ApiError):
+    code, status, number = 401, "UNAUTHENTICATED", 16
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Request is missing required authentication credential. Expected OAuth 2 access token, login cookie or"
+            " other valid authentication credential."
+        )
 
 
 class PermissionDeniedError(ApiError):

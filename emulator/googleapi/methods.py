@@ -9,7 +9,7 @@ from functools import cached_property, reduce
 from typing import Any, TypeVar
 
 from emulator import access
-from emulator.googleapi.errors import PermissionDeniedError
+from emulator.googleapi.errors import PermissionDeniedError, UnauthenticatedError
 from emulator.googleapi.messages import Json, Message, as_json, read, write
 
 _VARIABLE = re.compile(r"\{([\w.]+)=")
@@ -67,7 +67,7 @@ class Method:
         return match[1] if match else ""
 
     def authorize(self, field: Callable[[str], str]) -> None:
-        """Raise PermissionDeniedError unless the caller has the permissions that the method needs.
+        """Check with `require` that the caller has the permissions that the method needs.
 
         Args:
             field: the value of a request field, given its path.
@@ -81,11 +81,16 @@ class Method:
 
 
 def require(permission: str, resource: str) -> None:
-    """Raise PermissionDeniedError unless the caller has a permission on a resource."""
+    """Check that the caller has a permission on a resource.
+
+    Raises:
+        UnauthenticatedError: the caller lacks it, and has no identity.
+        PermissionDeniedError: the caller lacks it.
+    """
     try:
         access.require(permission, resource)
     except access.DeniedError as error:
-        raise PermissionDeniedError(error) from error
+        raise (PermissionDeniedError(error) if error.account else UnauthenticatedError()) from error
 
 
 class MessageMethod(Method):

@@ -1,4 +1,4 @@
-"""The policies of the project (Cloud Resource Manager), and of services and jobs (Cloud Run), over REST."""
+"""The policies of the project, of service accounts, and of Cloud Run's services and jobs, over REST."""
 
 import hashlib
 import json
@@ -17,6 +17,7 @@ _SET: Any = vars(iam_policy_pb2)["SetIamPolicyRequest"]
 _TEST: Any = vars(iam_policy_pb2)["TestIamPermissionsRequest"]
 _POLICY: Any = vars(policy_pb2)["Policy"]
 _PROJECT = "resource=projects/*"
+_ACCOUNT = "resource=projects/*/serviceAccounts/*"
 _SERVICE = "resource=projects/*/locations/*/services/*"
 _JOB = "resource=projects/*/locations/*/jobs/*"
 
@@ -37,6 +38,18 @@ class IamPolicies:
 
     @message_method(f"POST /v1/{{{_PROJECT}}}:testIamPermissions *", _TEST)
     def test_project_permissions(self, request: Message) -> Message:
+        return self._test(request)
+
+    @message_method(f"POST /v1/{{{_ACCOUNT}}}:getIamPolicy *", _GET)
+    def get_account_policy(self, request: Message) -> Message:
+        return self._get(request)
+
+    @message_method(f"POST /v1/{{{_ACCOUNT}}}:setIamPolicy *", _SET)
+    def set_account_policy(self, request: Message) -> Message:
+        return self._set(request)
+
+    @message_method(f"POST /v1/{{{_ACCOUNT}}}:testIamPermissions *", _TEST)
+    def test_account_permissions(self, request: Message) -> Message:
         return self._test(request)
 
     @message_method(f"GET /v2/{{{_SERVICE}}}:getIamPolicy", _GET)
@@ -89,6 +102,8 @@ class IamPolicies:
 
 def _kind(resource: str) -> str:
     """The prefix of the permissions on a resource's policy."""
+    if "/serviceAccounts/" in resource:
+        return "iam.serviceAccounts"
     if "/locations/" not in resource:
         return "resourcemanager.projects"
     return "run.jobs" if "/jobs/" in resource else "run.services"

@@ -51,19 +51,21 @@ class Callers:
         if account is not None and account.email:
             return account
         token = next((value for name, value in headers if name == b"authorization"), b"")
-        email = self._identified(token.partition(b" ")[2].strip()) if token else ""
-        if not email:
+        email = self._identified(token.partition(b" ")[2].strip()) if token else None
+        if email is None:
             return account
         return None if email == self._owner else self._authority.account(email)
 
-    def _identified(self, token: bytes) -> str:
-        """The account of an access token that the emulator has issued and that is still valid, else ""."""
+    def _identified(self, token: bytes) -> str | None:
+        """The account of an access token that the emulator has issued, "" once it has expired; None for any other."""
         email, until = self._tokens.get(token, ("", 0.0))
         if not email:
             try:
                 email, until = self._verified(token)
-            except (ValueError, RecursionError, exceptions.GoogleAuthError):  # some other token
+            except exceptions.InvalidValue:  # its signature is valid
                 return ""
+            except (ValueError, RecursionError, exceptions.GoogleAuthError):
+                return None
             if len(self._tokens) >= _MAX_CACHED:
                 self._tokens.clear()
             self._tokens[token] = email, until

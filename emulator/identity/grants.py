@@ -13,12 +13,12 @@ def policies(stack: Stack) -> dict[str, list[Binding]]:
     """The bindings of each resource that a policy can be attached to, by full name; empty where nothing is granted."""
     bindings: dict[str, list[Binding]] = {name: [] for name in _resources(stack)}
     for grant in _grants(stack):
-        bindings[resource_name(stack, grant.resource)].append(_binding(stack, grant))
+        bindings.setdefault(resource_name(stack, grant.resource), []).append(_binding(stack, grant))
     return bindings
 
 
 def resource_name(stack: Stack, resource: str) -> str:
-    """The full name of `project`, `bucket/NAME`, `topic/NAME`, `subscription/NAME`, `service/NAME` or `job/NAME`.
+    """The full name of `project`, or of `bucket/NAME`, where other kinds are in the dictionary below.
 
     A trigger is its subscription, as in the cloud.
     """
@@ -32,6 +32,7 @@ def resource_name(stack: Stack, resource: str) -> str:
         "trigger": f"{project}/subscriptions/eventarc-{stack.location}-{name}-sub",
         "service": f"{location}/services/{name}",
         "job": f"{location}/jobs/{name}",
+        "account": f"{project}/serviceAccounts/{email(stack, name)}",
     }[kind]
 
 

@@ -2,13 +2,20 @@
 
 from collections.abc import Iterator
 
-from emulator.stack.model import DEVELOPER, Service, Stack
+from emulator.stack.model import DEVELOPER, PROJECT_NUMBER, Service, Stack
 
 EVERYONE = "allUsers"
+STORAGE_AGENT, PUBSUB_AGENT = "agent/storage", "agent/pubsub"
+_AGENTS = {
+    STORAGE_AGENT: "gs-project-accounts.iam.gserviceaccount.com",
+    PUBSUB_AGENT: "gcp-sa-pubsub.iam.gserviceaccount.com",
+}
 
 
 def email(stack: Stack, account: str) -> str:
-    """The e-mail address of a service account, which the stack file may abbreviate to its id."""
+    """The e-mail address of a service account or of a service agent of Google, as the stack file abbreviates them."""
+    if account in _AGENTS:
+        return f"service-{PROJECT_NUMBER}@{_AGENTS[account]}"
     return account if "@" in account else f"{account}@{stack.project}.iam.gserviceaccount.com"
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from emulator.clock import Clock
@@ -16,9 +16,12 @@ _log = logging.getLogger(__name__)
 _PUSH_BACKOFF = (0.1, 60.0)  # for push subscriptions without a retry policy; pull has no back-off
 
 
+AgentMay = Callable[[str, str], bool]  # whether Pub/Sub's service agent has a permission on a resource
+
+
 class Backlog:
-    def __init__(self, catalog: Catalog, store: Store, clock: Clock) -> None:
-        self._catalog, self._store, self._clock = catalog, store, clock
+    def __init__(self, catalog: Catalog, store: Store, clock: Clock, may: AgentMay = lambda _, __: True) -> None:
+        self._catalog, self._store, self._clock, self._may = catalog, store, clock, may
         self._signals: dict[str, asyncio.Event] = {}
 
     def signal(self, subscription: str) -> asyncio.Event:
@@ -128,12 +131,18 @@ class Backlog:
 
     def _retry(self, config: Proto, delivery: Delivery, now: float) -> float | None:
         policy = config.dead_letter_policy
-        if policy.dead_letter_topic in self._catalog.topics and delivery.attempts >= policy.max_delivery_attempts:
+        exhausted = delivery.attempts >= policy.max_delivery_attempts
+        if policy.dead_letter_topic in self._catalog.topics and exhausted and self._may_forward(config):
             self._dead_letter(config, delivery)
             return None
         wait = backoff(config, delivery.attempts)
         self._store.release(config.name, delivery.message, now + wait)
         return wait
+
+    def _may_forward(self, config: Proto) -> bool:
+        """Whether Pub/Sub may move messages to the dead-letter topic; else it delivers them again, as in the cloud."""
+        topic = config.dead_letter_policy.dead_letter_topic
+        return self._may("pubsub.topics.publish", topic) and self._may("pubsub.subscriptions.consume", config.name)
 
     def _dead_letter(self, config: Proto, delivery: Delivery) -> None:
         """Move a message to the dead-letter topic, with attributes that tell its source."""

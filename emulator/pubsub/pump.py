@@ -10,9 +10,9 @@ import aiohttp
 from emulator import disk
 from emulator.clock import Clock
 from emulator.disk import DiskError
-from emulator.identity.token_sources import TokenSource
+from emulator.identity.token_sources import TokenRequest, TokenSource
 from emulator.pubsub import push
-from emulator.pubsub.backlog import Backlog
+from emulator.pubsub.backlog import AgentMay, Backlog
 from emulator.pubsub.catalog import Catalog
 from emulator.pubsub.store import Delivery
 
@@ -23,6 +23,10 @@ _DISK_RETRY_S = 1.0  # while the disk is full
 _LEASE_MARGIN_S = 60  # the lease outlives the request, whose timeout is the ack deadline
 
 
+class TokenRefusedError(Exception):
+    """Pub/Sub's service agent may not create tokens of the account as which a subscription pushes."""
+
+
 class Pump:
     def __init__(
         self,
@@ -31,11 +35,14 @@ class Pump:
         backlog: Backlog,
         session: aiohttp.ClientSession,
         clock: Clock,
+        *,
         concurrency: int,
         mint: TokenSource,
+        may: AgentMay,
     ) -> None:
         self._name, self._catalog, self._backlog = subscription, catalog, backlog
-        self._session, self._clock, self._concurrency, self._mint = session, clock, concurrency, mint
+        self._session, self._clock, self._concurrency = session, clock, concurrency
+        self._mint, self._may = mint, may
         self._held = False
         self._pushes: set[asyncio.Task[None]] = set()
         self._loop = asyncio.create_task(self._run())
@@ -97,10 +104,10 @@ class Pump:
         try:
             request = push.encode(subscription, delivery)
             if token_request := push.token_request(subscription):
-                token = {"Authorization": f"Bearer {await self._mint(token_request)}"}
+                token = {"Authorization": f"Bearer {await self._token(token_request)}"}
                 request = replace(request, headers={**request.headers, **token})
             outcome = await self._post(request, subscription.ack_deadline_seconds)
-        except push.EncodingError as error:
+        except (push.EncodingError, TokenRefusedError) as error:
             outcome = str(error)
         if self._name not in self._catalog.subscriptions:
             return
@@ -118,6 +125,14 @@ class Pump:
                 "again_in_s": wait,
             },
         )
+
+    async def _token(self, request: TokenRequest) -> str:
+        """The token of a push; TokenRefusedError if Pub/Sub may not create tokens of its account."""
+        account = request.service_account
+        project = "/".join(self._name.split("/")[:2])
+        if not self._may("iam.serviceAccounts.getOpenIdToken", f"{project}/serviceAccounts/{account}"):
+            raise TokenRefusedError(f"Pub/Sub's service agent may not create tokens of {account}")
+        return await self._mint(request)
 
     async def _post(self, request: push.PushRequest, timeout_s: float) -> int | str:
         """The response's status, or why there was no response."""

@@ -13,7 +13,7 @@ from emulator.googleapi import rest, rpc
 from emulator.googleapi.methods import methods
 from emulator.identity.token_sources import TokenSource, local_token
 from emulator.pubsub import protos
-from emulator.pubsub.backlog import Backlog
+from emulator.pubsub.backlog import AgentMay, Backlog
 from emulator.pubsub.catalog import Catalog
 from emulator.pubsub.policies import Policies
 from emulator.pubsub.publisher import Publisher
@@ -29,6 +29,7 @@ class PubSub:
         folder: holds the state, or None to keep it in memory.
         concurrency: the largest number of concurrent pushes of one subscription.
         mint: issues the tokens of authenticated pushes.
+        may: whether Pub/Sub's service agent has a permission on a resource.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class PubSub:
         clock: Clock | None = None,
         concurrency: int = 16,
         mint: TokenSource = local_token,
+        may: AgentMay = lambda _, __: True,
     ) -> None:
         self._clock, self._concurrency, self._mint = clock or SystemClock(), concurrency, mint
+        self._may = may
         self._store = Store(folder, self._clock.now())
         self._catalog = Catalog(self._store)
-        self._backlog = Backlog(self._catalog, self._store, self._clock)
+        self._backlog = Backlog(self._catalog, self._store, self._clock, may)
         self.publisher = Publisher(self._catalog, self._backlog)
         self.subscriber = Subscriber(self._catalog, self._backlog, self._clock)
         self.policies = Policies(self._catalog, self._store)
@@ -121,7 +124,16 @@ class PubSub:
         config = self._catalog.subscriptions.get(name)
         pushes = bool(config and config.push_config.push_endpoint and not config.detached)
         if pushes and name not in self._pumps and self._session:
-            pump = Pump(name, self._catalog, self._backlog, self._session, self._clock, self._concurrency, self._mint)
+            pump = Pump(
+                name,
+                self._catalog,
+                self._backlog,
+                self._session,
+                self._clock,
+                concurrency=self._concurrency,
+                mint=self._mint,
+                may=self._may,
+            )
             self._pumps[name] = pump
             if name in self._held:
                 pump.hold()

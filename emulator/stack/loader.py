@@ -146,7 +146,7 @@ def _broken_grants(stack: Stack) -> Iterator[str]:
         if grant.role not in ROLES and grant.role not in iam.roles:
             yield f"{key}: this role is not known; list its permissions under iam.roles"
         kind, _, name = grant.resource.partition("/")
-        if name and name not in resources[kind]:
+        if name not in resources.get(kind, {name}):
             yield f"{key}: there is no {kind} {name!r}"
         try:
             conditions.parse(grant.condition or "resource.name == ''")

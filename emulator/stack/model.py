@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PUBSUB_EVENT = "google.cloud.pubsub.topic.v1.messagePublished"
+PROJECT_NUMBER = "123456789012"
 DEVELOPER = "developer"  # the account of the person at this machine
 
 _PLACEHOLDER = re.compile(

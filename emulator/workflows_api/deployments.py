@@ -16,6 +16,7 @@ from emulator.googleapi.errors import AlreadyExistsError, InvalidArgumentError, 
 from emulator.googleapi.filters import Field, compile_filter, folded
 from emulator.googleapi.messages import Json
 from emulator.googleapi.methods import json_method
+from emulator.stack.model import PROJECT_NUMBER
 from emulator.workflows_api import names, validation
 from emulator.workflows_api.messages import read_workflow
 from emulator.workflows_api.resources import Revision, Workflow, workflow_json
@@ -23,7 +24,6 @@ from emulator.workflows_api.store import Store
 
 logger = logging.getLogger(__name__)
 
-PROJECT_NUMBER = "123456789012"
 _WORKFLOW = "projects/*/locations/*/workflows/*"
 _TYPES = "type.googleapis.com/google.cloud.workflows.v1."
 _FIELDS = (

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 
 from emulator.googleapi.errors import FailedPreconditionError, ResourceExhaustedError, UnavailableError
 from emulator.googleapi.messages import Json
+from emulator.stack.model import PROJECT_NUMBER
 from emulator.workflows import Environment, ExecutionError, Outcome, Runtime, WorkflowSyntaxError
 from emulator.workflows_api import names
-from emulator.workflows_api.deployments import PROJECT_NUMBER, Deployments
+from emulator.workflows_api.deployments import Deployments
 from emulator.workflows_api.history import History
 from emulator.workflows_api.resources import ACTIVE, CANCELLED, FAILED, QUEUED, SUCCEEDED, Execution, Revision
 from emulator.workflows_api.store import Store

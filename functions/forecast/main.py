@@ -23,4 +23,4 @@ def forecast(body: dict[str, Any]) -> dict[str, Any]:
     data = objects.read(source, SETTINGS.max_bytes["timeseries"])
     charset = objects.charset(source)
     codec, _ = text.encoding(data, charset)
-    return answer(text.decode(data, charset), job.parameters, SETTINGS.revision, codec)
+    return answer(text.decode(data, charset, strict=False), job.parameters, SETTINGS.revision, codec)

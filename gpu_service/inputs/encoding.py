@@ -30,7 +30,21 @@ WIDE = (  # codec, bytes of a code unit, offsets of its zero bytes in most scrip
     ("utf-16-be", 2, (0,), 0.05),
 )
 IN_PLACE = 0.85  # share of the zero bytes that must be at those offsets; surrogates have some elsewhere
+MOSTLY = 2  # characters in UTF-8 for each stray byte; in texts of other encodings they are fewer than one in six
+ASCII = frozenset(map(chr, range(128)))
 STRAY = 0.3  # share of zero bytes below which they are stray, if the other bytes are a text in UTF-8
+
+
+def _stray(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
+
+
+ERRORS = "gpu_service.stray"
+"""The error handler's name: it reads a stray byte in UTF-8 as cp1252."""
+
+codecs.register_error(ERRORS, _stray)
 
 
 def decode(data: bytes, content_type: str | None = None) -> str | None:
@@ -39,7 +53,11 @@ def decode(data: bytes, content_type: str | None = None) -> str | None:
     None when `data` is not text.
     """
     codec = _codec(data, _charset(content_type))
-    return None if codec is None else _decoded(data, codec, is_whole=True)
+    text = None if codec is None else _decoded(data, codec, is_whole=True)
+    if text is None and codec == "utf-8" and _is_mostly_utf8(data):
+        text = data.decode("utf-8", ERRORS)
+        return text if _is_legible(text) else None
+    return text
 
 
 def _charset(content_type: str | None) -> str | None:
@@ -54,11 +72,15 @@ def _codec(data: bytes, declared: str | None) -> str | None:
             return codec
     sample = data[:SAMPLE_BYTES]
     is_whole = len(sample) == len(data)
+    is_wide = sample.count(0) > MAX_CONTROLS * len(sample)
     candidates = itertools.chain(
         charsets.readings(declared) if declared else (),
-        _wide(sample, is_whole=is_whole) if b"\0" in sample else _narrow(sample, is_whole=is_whole),
+        _wide(sample, is_whole=is_whole) if is_wide else charsets.escaped(sample),
     )
-    return next((codec for codec in candidates if _decoded(sample, codec, is_whole=is_whole) is not None), None)
+    for codec in candidates:
+        if _decoded(sample, codec, is_whole=is_whole) is not None:
+            return codec
+    return None if is_wide else _narrow(sample, is_whole=is_whole)
 
 
 def _wide(sample: bytes, *, is_whole: bool) -> Iterator[str]:
@@ -72,15 +94,24 @@ def _wide(sample: bytes, *, is_whole: bool) -> Iterator[str]:
             yield codec
 
 
-def _narrow(sample: bytes, *, is_whole: bool) -> Iterator[str]:
-    """ISO-2022 where escape sequences show it, then UTF-8, then the best guess among other encodings."""
-    yield from charsets.escaped(sample)
-    yield "utf-8"
+def _narrow(sample: bytes, *, is_whole: bool) -> str | None:
+    """UTF-8, also with a few stray bytes, else the best guess among other encodings."""
+    if _decoded(sample, "utf-8", is_whole=is_whole) is not None or _is_mostly_utf8(sample):
+        return "utf-8"
     if not _is_legible(sample.decode("latin-1")):
-        return
+        return None
     lines = sample if is_whole else sample.rpartition(b"\n")[0]  # the last one ends in part of a character
-    if guess := charsets.guess(lines or sample):
-        yield guess
+    guess = charsets.guess(lines or sample)
+    return guess if guess and _decoded(sample, guess, is_whole=is_whole) is not None else None
+
+
+def _is_mostly_utf8(data: bytes) -> bool:
+    """Whether far more characters are encoded in UTF-8 than there are stray bytes."""
+    text = data.decode("utf-8", "replace")
+    if not _is_legible(text):
+        return False
+    strays = text.count("\ufffd")
+    return sum(map(text.count, set(text) - ASCII)) - strays >= MOSTLY * strays
 
 
 def _decoded(data: bytes, codec: str, *, is_whole: bool) -> str | None:

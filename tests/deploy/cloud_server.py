@@ -21,6 +21,7 @@ APIS = [
     "cloudfunctions",
     "cloudresourcemanager",
     "cloudscheduler",
+    "config",
     "eventarc",
     "iam",
     "logging",
@@ -30,6 +31,7 @@ APIS = [
     "secretmanager",
     "serviceusage",
     "storage",
+    "workflowexecutions",
     "workflows",
     "cloudquotas",
 ]
@@ -56,9 +58,10 @@ def serving(google: Google) -> Iterator[dict[str, str]]:
                 status, answer = google.answer(
                     self.command, self.path, body, {name.title(): value for name, value in self.headers.items()}
                 )
-            data = json.dumps(answer).encode()
+            media = isinstance(answer, bytes)  # the content of an object
+            data = answer if media else json.dumps(answer).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", "application/octet-stream" if media else "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)

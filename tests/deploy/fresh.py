@@ -1,21 +1,25 @@
 """The stand-in for Google's APIs as a new project finds them: each request meets the rules of a new project first."""
 
+import base64
+import hashlib
+import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from tests.deploy import cloud
 from tests.deploy.cloud import Body
 from tests.deploy.new_project import CLIENT_BASED, UNRESTRICTED, NewProject, agent
 from tests.deploy.refusals import Refusal
-from tests.deploy.shape import PROJECT
+from tests.deploy.shape import PREFIX, PROJECT
 
 # Seconds that requests take, with the start of gcloud; changes wait for their operations.
 READ, CHANGE = 4, 6
 TAKES = {"cloudbuild": 240, "cloudfunctions": 200, "run": 60, "eventarc": 60}
+DOCUMENT = json.dumps({"status": "succeeded"}).encode()
 DEFAULT_POLICY: Body = {"listPolicy": {"allValues": "ALLOW"}}
 REGIONS = {*UNRESTRICTED, "europe-west4", "us-east4", "asia-southeast1"}
 BUILD_METRIC = "cloudbuild.googleapis.com/concurrent_public_pool_build_cpus"
@@ -50,7 +54,12 @@ class FreshGoogle(cloud.Google):
         if api == "cloudquotas":
             return 200, self.quota(path)
         if api == "cloudbilling" and path.endswith("/billingInfo"):
+            self.project.billing = self.project.billing or method == "PUT"
             return 200, {"projectId": PROJECT, "billingEnabled": self.project.billing}
+        if api == "cloudresourcemanager" and (method, path) == ("POST", "v1/projects"):
+            return 200, {"name": "operations/project"}
+        if api == "storage" and query.get("alt") == "media":
+            return 200, DOCUMENT
         if api == "storage" and path.endswith("/serviceAccount"):
             self.project.make_identity(agent("storage"))
         return super().special(method, api, path, query, body)
@@ -69,6 +78,8 @@ class FreshGoogle(cloud.Google):
         if verb == "getEffectiveOrgPolicy":
             policy = self.project.policies.get(body["constraint"].removeprefix("constraints/"), DEFAULT_POLICY)
             return 200, {"constraint": body["constraint"], **policy}
+        if verb == "publish":
+            return 200, {"messageIds": ["1"]}
         return super().custom(method, api, path, verb, body)
 
     def quota(self, path: str) -> Body:
@@ -101,7 +112,17 @@ class FreshGoogle(cloud.Google):
         status, answer = super().changed(method, api, path, query, body)
         if status == 200:
             self.made(api, path, query, body)
+            if (api, path) == ("storage", f"b/{PROJECT}-{PREFIX}-input/o"):
+                self.predict(query.get("name") or body["name"])
         return status, answer
+
+    def predict(self, name: str) -> None:
+        """Writes the document of an upload, as the deployed pipeline does."""
+        digest = base64.b64encode(hashlib.md5(DOCUMENT).digest()).decode()
+        objects, name = f"b/{PROJECT}-{PREFIX}-output/o", f"latest/{name}.json"
+        link = f"{self.base}/storage/{objects}/{quote(name, safe='')}?alt=media"
+        document = {"name": name, "size": str(len(DOCUMENT)), "md5Hash": digest, "mediaLink": link}
+        super().changed("POST", "storage", objects, {}, document)
 
     def failure(self, refusal: Refusal) -> Body:
         """An operation that ends with an error."""

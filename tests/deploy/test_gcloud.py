@@ -8,73 +8,26 @@ import sys
 import sysconfig
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from deploy import inventory
-from tests.deploy import cloud_server, recorded, shape
-from tests.deploy.fresh import FreshGoogle
+from tests.deploy import recorded, rehearsed, shape
 from tests.deploy.new_project import NewProject
+from tests.deploy.rehearsed import Project, in_order, real_gcloud
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "deploy").glob("*/*.sh"))
 
-real_gcloud = [
-    pytest.mark.rehearsal,
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not installed: the scripts were not run"),
-]
-
 POLICY = "cloudresourcemanager/v1/projects/my-project"
-in_order = [*real_gcloud, pytest.mark.random_order(disabled=True)]
-
-
-@dataclass
-class Project:
-    """A new project in the stand-in, and the scripts that run on it."""
-
-    google: FreshGoogle
-    source: Path
-    env: dict[str, str]
-
-    def run(self, script: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        command = [str(self.source / "deploy/gcloud" / script), *arguments]
-        return subprocess.run(command, env=self.env, input=stdin, capture_output=True, text=True, timeout=900)
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    folder = tmp_path_factory.mktemp("gcloud")
-    source = folder / "source"  # a copy, so that edits between runs do not matter
-    for name in ("deploy", "functions", "gpu_service"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", ".terraform*"))
-    shutil.copy(ROOT / "workflow.yaml", source)
-    google = FreshGoogle(project=NewProject(slowness=4))  # a role takes six minutes
-    google.project.issue_tokens(folder / "token")
-    with cloud_server.serving(google) as overrides:
-        (folder / "bin").mkdir()
-        (folder / "bin/sleep").write_text(f"#!/bin/sh\nexec curl --silent '{google.base}/clock?seconds='$1\n")
-        (folder / "bin/sleep").chmod(0o755)  # passes the time of the stand-in
-        mine = {name: value for name, value in os.environ.items() if not name.startswith("CLOUDSDK_")}
-        yield Project(
-            google,
-            source,
-            {
-                **mine,
-                **overrides,
-                "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(folder / "token"),
-                "CLOUDSDK_CONFIG": str(folder),
-                "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
-                "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
-                "PROJECT_ID": "my-project",
-                "AUDIT_LOGS": "true",
-                "PYTHON": sys.executable,
-                "PATH": f"{folder}/bin:{os.environ['PATH']}",
-            },
-        )
+    with rehearsed.rehearsing(tmp_path_factory.mktemp("gcloud"), NewProject(slowness=2)) as made:
+        yield made
 
 
 class TestADeploymentFromTheFirstRunToTheEnd:

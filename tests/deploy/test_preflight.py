@@ -150,6 +150,13 @@ class TestQuotas:
         finding = next(finding for finding in blocked(examine()) if finding.text.startswith("on-upload"))
         assert finding.mend.startswith("lower max_instances to 2 in deploy/inventory.yaml")
 
+    def test_tasks_of_the_job_wait_instead(self, google: FreshGoogle, examine: Examine):
+        google.project.gpus = 10
+        findings = examine(job_tasks=6)
+        assert not blocked(findings)
+        notes = [finding.text for finding in findings if finding.level == Level.NOTE]
+        assert notes[0] == "gpu-job takes up to 24 CPUs in us-central1, and the quota is 20"
+
     def test_what_fits_one_by_one_but_not_together_is_a_note(self, google: FreshGoogle, examine: Examine):
         google.project.cpus = 10
         findings = examine()

@@ -27,6 +27,8 @@ needs_terraform = pytest.mark.skipif(
     reason="terraform is not installed, so the root was not validated, planned or applied",
 )
 
+needs_terraform_long = [needs_terraform, pytest.mark.long]
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[terraformed.Root]:
@@ -115,7 +117,7 @@ FIRST = ["cloudresourcemanager", "serviceusage", "config", "iam", "cloudbuild", 
 class TestANewProject:
     """Applied to a project that lacks APIs, agents, roles and data, where what is made takes effect after a while."""
 
-    pytestmark = needs_terraform
+    pytestmark = needs_terraform_long
 
     @pytest.fixture
     def project(self) -> NewProject:
@@ -145,7 +147,6 @@ class TestANewProject:
         waits = inventory.load(REQUIRED)["waits"]
         assert project.now == API_DELAY + waits["agents"] + waits["permissions"], "the wait for metrics is no longer"
 
-    @pytest.mark.long
     def test_notifications_too(self, tmp_path: Path, project: NewProject):
         _, run = self.apply(tmp_path, project, "micro_batching=true")
         assert run.returncode == 0, run.stderr
@@ -158,9 +159,9 @@ class TestANewProject:
     @pytest.mark.parametrize(
         ("wait", "message"),
         [
-            pytest.param("agents", "gcp-sa-pubsub.iam.gserviceaccount.com does not exist", marks=pytest.mark.long),
+            ("agents", "gcp-sa-pubsub.iam.gserviceaccount.com does not exist"),
             ("permissions", "missing permission on the build service account"),
-            pytest.param("metrics", "Cannot find metric(s) that match type", marks=pytest.mark.long),
+            ("metrics", "Cannot find metric(s) that match type"),
         ],
     )
     def test_each_wait_is_needed(self, tmp_path: Path, project: NewProject, wait: str, message: str):
@@ -173,7 +174,6 @@ class TestANewProject:
         assert run.returncode == 1
         assert message in flat(run.stderr)
 
-    @pytest.mark.long
     def test_alerts_whose_metrics_are_validated_are_refused(self, tmp_path: Path, project: NewProject):
         def validate(path: Path) -> None:
             file = path / "monitoring.tf"
@@ -185,7 +185,6 @@ class TestANewProject:
         assert run.returncode == 1
         assert "names a metric that does not exist" in flat(run.stderr)
 
-    @pytest.mark.long
     def test_more_instances_than_the_quotas_are_refused(self, tmp_path: Path, project: NewProject):
         _, run = self.apply(tmp_path, project, "max_instances=3")
         assert run.returncode == 1

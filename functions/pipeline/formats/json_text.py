@@ -9,6 +9,7 @@ from pipeline.errors import RejectedError
 
 Shape = Literal["manifest", "records", "other", "broken"]
 
+FIELDS = frozenset(("text", "image", "uri"))
 SAMPLE_LINES = 400
 MAX_DEPTH = 100
 MAX_VALUES = 1_000_000  # each takes up to 300 bytes when it is decoded, so that 32 MiB of brackets would take gigabytes
@@ -20,28 +21,36 @@ LINE_END = re.compile(r"\r\n?|\n")
 STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\],]', re.DOTALL)
 
 
-def shape(text: str, *, whole: bool) -> Shape | None:
+def shape(text: str, *, whole: bool, declared: bool = False) -> Shape | None:
     """The shape of the JSON: `other` has neither instances nor inputs, `broken` only begins like JSON.
 
-    None if the text does not even begin like JSON. JSON lines are records.
+    None if the text is not like JSON. JSON lines are records.
+
+    Args:
+        declared: whether the text is said to be JSON lines, so that a single object among them is enough.
     """
     text = text.strip()
     if not text.startswith(("{", "[")):
-        return None
+        return "records" if "\n{" in text and _is_lines(_complete(text, whole=whole), declared=declared) else None
     if whole:
         try:
             return _of_document(parse(text))
         except RejectedError:
-            return "records" if _is_lines(lines(text)) else "broken"
-    if _is_lines(lines(text)[:-1]):
+            return "records" if _is_lines(lines(text), declared=declared) else "broken"
+    complete = _complete(text, whole=whole)
+    if _is_lines(complete, declared=declared):
         return "records"
-    return _of_keys(top_keys(text))
+    keys = top_keys(text)
+    if not complete and "instances" not in keys and (declared or keys & FIELDS):
+        return "records"  # the first line goes on, as with a photo in it
+    return _of_keys(keys)
 
 
 def is_lines(text: str, *, whole: bool) -> bool:
     """Whether a text of the shape `records` is JSON lines rather than one document."""
+    text = text.strip()
     if not whole:
-        return _is_lines(lines(text.strip())[:-1])
+        return _is_lines(_complete(text, whole=whole)) or "instances" not in top_keys(text)
     try:
         return _of_document(parse(text)) != "records"
     except RejectedError:
@@ -53,8 +62,7 @@ def records(text: str, *, whole: bool) -> list[dict[str, Any]]:
     if not is_lines(text, whole=whole):
         instances = parse(text)["instances"] if whole else []
         return [instance for instance in instances[:SAMPLE_LINES] if isinstance(instance, dict)]
-    complete = lines(text.strip())
-    decoded = (_decoded(line) for line in (complete if whole else complete[:-1])[:SAMPLE_LINES])
+    decoded = map(_decoded, _complete(text.strip(), whole=whole)[:SAMPLE_LINES])
     return [value for value in decoded if isinstance(value, dict)]
 
 
@@ -135,10 +143,16 @@ def _of_keys(keys: set[str]) -> Shape:
     return "other" if keys else "broken"
 
 
-def _is_lines(lines: list[str]) -> bool:
-    """Whether these are JSON lines: the first and more than half of all are objects."""
+def _complete(text: str, *, whole: bool) -> list[str]:
+    """The lines but the last one if the text is cut off."""
+    return lines(text) if whole else lines(text)[:-1]
+
+
+def _is_lines(lines: list[str], *, declared: bool = False) -> bool:
+    """Whether these are JSON lines: more than half of them are objects; one is enough if they are declared."""
     lines = [line for line in lines if line.strip()]
-    return bool(lines) and _is_object(lines[0]) and 2 * sum(map(_is_object, lines)) > len(lines)
+    count = sum(map(_is_object, lines))
+    return count > 0 and (declared or 2 * count > len(lines))
 
 
 def _is_object(line: str) -> bool:

@@ -35,6 +35,8 @@ MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
 SAMPLE_BYTES = 64 * 1024
 MAX_CONTROLS = 0.01  # of the characters; text has almost none
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffe\uffff]")
+MOSTLY = 2  # characters in UTF-8 for each stray byte; in texts of other encodings they are fewer than one in six
+ASCII = frozenset(map(chr, range(128)))
 UNASSIGNED = re.compile(r"[\U00040000-\U000dffff]")  # what UTF-16 becomes when it is read as UTF-32
 WIDE = (  # codec, bytes per code unit, offsets of zeros in most scripts, least share of zeros
     ("utf-32-le", 4, (1, 2, 3), 0.45),
@@ -53,13 +55,16 @@ class Encoding(NamedTuple):
     is_guess: bool = False
 
 
-def decode(data: bytes, charset: str | None = None) -> str:
+def decode(data: bytes, charset: str | None = None, *, strict: bool = True) -> str:
     """The whole input as text, without its byte order mark; `charset` as for `encoding`.
+
+    Args:
+        strict: whether stray bytes behind the first 64 KB make it undecodable, if they are no exception in UTF-8.
 
     Raises:
         RejectedError: `undecodable`.
     """
-    return _decode(data, encoding(data, charset).codec)
+    return _decode(data, encoding(data, charset).codec, strict=strict)
 
 
 def decode_head(head: bytes, charset: str | None = None, *, whole: bool) -> str:
@@ -99,17 +104,28 @@ def encoding(data: bytes, charset: str | None = None, *, whole: bool = True) -> 
     for name in charsets.readings(codec) if codec else ():
         if _reads(sample, name, whole=whole):
             return Encoding(name)
-    if b"\0" in sample:
+    if sample.count(0) > MAX_CONTROLS * len(sample):
         return Encoding(_wide(sample, whole=whole))
-    for name in (*charsets.escaped(sample), "utf-8"):
+    for name in charsets.escaped(sample):
         if _reads(sample, name, whole=whole):
             return Encoding(name)
+    if _reads(sample, "utf-8", whole=whole) or _is_mostly_utf8(sample):
+        return Encoding("utf-8")
     guess = _guess(sample, whole=whole)
     if guess and _reads(sample, guess, whole=whole):
         return Encoding(guess, is_guess=True)
     raise RejectedError(
         "undecodable", "The content is not text, or its encoding cannot be recognised. Save it as UTF-8."
     )
+
+
+def _is_mostly_utf8(data: bytes) -> bool:
+    """Whether far more characters are encoded in UTF-8 than there are stray bytes."""
+    text = data.decode("utf-8", "replace")
+    if not _is_legible(text):
+        return False
+    strays = text.count("\ufffd")
+    return sum(map(text.count, set(text) - ASCII)) - strays >= MOSTLY * strays
 
 
 def _wide(sample: bytes, *, whole: bool) -> str:
@@ -144,13 +160,16 @@ def _is_legible(text: str) -> bool:
     return next(islice(CONTROLS.finditer(text), most, None), None) is None
 
 
-def _decode(data: bytes, name: str, *, whole: bool = True) -> str:
+def _decode(data: bytes, name: str, *, whole: bool = True, strict: bool = True) -> str:
+    decoder = codecs.getincrementaldecoder(name)
     try:
-        text = codecs.getincrementaldecoder(name)().decode(data, final=whole)
+        text = decoder().decode(data, final=whole)
     except UnicodeError as error:
-        raise RejectedError(
-            "undecodable", f"The content begins as {name} text but cannot be decoded to its end."
-        ) from error
+        if strict and not (name == "utf-8" and _is_mostly_utf8(data)):
+            raise RejectedError(
+                "undecodable", f"The content begins as {name} text but cannot be decoded to its end."
+            ) from error
+        text = decoder(ERRORS).decode(data, final=whole)
     if not _is_legible(text):
         raise RejectedError("undecodable", "The content has control characters: it is binary, or damaged text.")
     return text

@@ -55,7 +55,7 @@ def sniff(head: bytes, *, whole: bool, name: str, content_type: str | None, requ
     text = _text(head, promised, media_types.charset(content_type), whole=whole)
     if not text.strip():
         raise RejectedError("empty", "The input contains only white space.")
-    lines = whole and media_types.lines(name, content_type)
+    lines = media_types.lines(name, content_type)
     if request.kind is not None:
         return _requested(text, request.kind, request, whole=whole, lines=lines)
     if "mail" in promised:
@@ -123,8 +123,8 @@ def _text(head: bytes, promised: frozenset[str], charset: str | None, *, whole: 
 
 
 def _json(text: str, promised: frozenset[str], *, whole: bool, lines: bool) -> str | None:
-    shape = json_text.shape(text, whole=whole)
-    if shape == "other" and lines and text.lstrip().startswith("{"):
+    shape = json_text.shape(text, whole=whole, declared=lines)
+    if shape == "other" and lines and whole and text.lstrip().startswith("{"):
         shape = "records"  # a single JSON line is also a JSON document
     if shape in ("manifest", "records"):
         if "csv" in promised:

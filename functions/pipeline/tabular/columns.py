@@ -15,12 +15,15 @@ from pipeline.tabular.request import ANYTHING, Request
 Type = Literal["date", "number", "text", "image", "empty"]
 
 SHARE = 0.9  # of a column's cells that must be of its type
+COUNTING = 0.8  # of a counter's steps that are alike
+FEW_CELLS = 12  # that show that most columns count nothing
 SAMPLE_CELLS = 50
 SAMPLE_CHARS = 64
 MAX_DATE_WORDS = 7  # "Mon Jan 01 2024 20:05:30 GMT"; longer cells are prose
 
 MISSING = frozenset(("na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "–", "—", ".", "?", "missing", ""))
 WORD = re.compile(r"(?<!\S)(?:[^\w\s]|[\d_])*+[^\W\d_]")  # up to its first letter; numbers and dates have none
+WHOLE = re.compile(r"[+-]?\d{1,18}")
 UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
@@ -35,7 +38,7 @@ class Column:
         readable: whether a known format reads its dates.
         fill: the share of rows with a cell.
         distinct: the share of cells that differ from all before.
-        length: the mean number of words in a cell.
+        length: the mean number of words in a cell of texts.
         is_constant: whether all of at least three cells are equal.
         is_counter: whether each number follows from the one before by the same step.
         sample: the beginnings of the first cells.
@@ -91,7 +94,7 @@ def _column(name: str, index: int, rows: Sequence[Row], preferred: str, request:
     name = name or unnamed_name(index)
     if not cells:
         return Column(name, index, "empty", unnamed)
-    counts = Counter(cells)
+    different = len(set(cells))
     kind, readable = _type(name, cells, request)
     preferred = preferred if any(preferred in cell for cell in cells) else "."
     convention = numbers.convention(cells, preferred) if kind is None else None
@@ -106,9 +109,9 @@ def _column(name: str, index: int, rows: Sequence[Row], preferred: str, request:
         certain=convention.certain if convention else True,
         readable=readable,
         fill=len(cells) / len(rows),
-        distinct=len(counts) / len(cells),
-        length=sum(map(length, cells)) / len(cells),
-        is_constant=len(cells) > 2 and len(counts) == 1,
+        distinct=different / len(cells),
+        length=0.0 if kind else sum(map(length, cells)) / len(cells),
+        is_constant=len(cells) > 2 and different == 1,
         is_counter=bool(convention) and _is_counter(cells),
         sample=tuple(cell[:SAMPLE_CHARS] for cell in cells[:SAMPLE_CELLS]),
     )
@@ -163,8 +166,10 @@ def length(cell: str) -> float:
 
 def _is_counter(cells: Sequence[str]) -> bool:
     """Whether whole numbers count the rows: up or down by the same step, apart from gaps and new beginnings."""
-    if len(cells) < 3 or not all(cell.lstrip("+-").isdecimal() for cell in cells):
+    if len(cells) > FEW_CELLS and not _is_counter(cells[:FEW_CELLS]):
+        return False
+    if len(cells) < 3 or not all(map(WHOLE.fullmatch, cells)):
         return False
     steps = Counter(int(after) - int(before) for before, after in pairwise(cells))
     step, count = steps.most_common(1)[0]
-    return step != 0 and count >= SHARE * (len(cells) - 1)
+    return step != 0 and count >= COUNTING * (len(cells) - 1)

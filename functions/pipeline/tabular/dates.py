@@ -22,6 +22,8 @@ DATE_WORDS = _names(
     "quarter quartal year years jahr jahre année annee año anno fy period periode time timestamp zeit"
 )
 UNIX_WORDS = _names("unix epoch timestamp timestamps ts time datetime seconds millis")
+LETTERS = re.compile(r"[^\W\d_]{2}|[^\x00-\x7f]")  # of a name; not only of 2024-01-01T00:00Z
+NUMERALS = [form for form in FORMATS if "%b" not in form.name and form.name.isascii()]
 NUMERIC = frozenset(("%Y", "%Y%m%d", "%m.%Y", "%Y.%m"))  # formats that a column of numbers may match too
 
 
@@ -45,7 +47,7 @@ def formats(cells: Sequence[str], header: str = "") -> list[Format]:
     if not any(_plausible(cell) for cell in probe):
         return []
     scored: list[tuple[int, Format]] = []
-    for form in FORMATS:
+    for form in NUMERALS if not any(map(LETTERS.search, probe)) else FORMATS:
         if any(form.parse(cell) for cell in probe) and _allowed(form, cells, header):
             count = sum(form.parse(cell) is not None for cell in cells)
             if count >= SHARE * len(cells):

@@ -1,8 +1,16 @@
 """Who a caller is: by port, by access token, and what a service can learn about others."""
 
+import asyncio
+import time
+
 import httpx
 import pytest
 
+from emulator.iam.authority import Authority
+from emulator.iam.policies import Policies
+from emulator.identity.callers import Callers
+from emulator.identity.token_sources import TokenRequest
+from emulator.identity.tokens import TokenIssuer
 from emulator.server import Emulator
 from tests.emulator.iam.stack import email
 
@@ -30,6 +38,23 @@ def test_an_access_token_decides_at_the_developers_port(running: Emulator) -> No
 def test_no_token_makes_a_service_someone_else(running: Emulator) -> None:
     token = metadata(running, "viewer", running.http).json()["access_token"]
     assert read(running.accounts["nobody"].http, token) == 403
+
+
+def test_an_expired_access_token_makes_nobody_the_developer(running: Emulator) -> None:
+    now = [time.time()]
+    issuer = running.workflows.tokens
+    authority = Authority(Policies("p"))
+    callers = Callers(authority, issuer, email("developer"), {1: ""}, now=lambda: now[0])
+    request = TokenRequest("OAuth2", None, ("scope",), email("viewer"))
+    headers = [(b"authorization", b"Bearer " + asyncio.run(issuer.mint(request)).encode())]
+    assert callers.at(2, headers) is authority.account(email("viewer"))
+    now[0] += 7200
+    assert callers.at(2, headers) is authority.account("")
+    expired = TokenIssuer(now=lambda: time.time() - 7200)
+    old = Callers(authority, expired, email("developer"), {1: ""})
+    headers = [(b"authorization", b"Bearer " + asyncio.run(expired.mint(request)).encode())]
+    assert old.at(2, headers) is authority.account("")
+    assert Callers(authority, issuer, "", {}).at(2, headers) is None, "a token of someone else's"
 
 
 def test_an_identity_token_is_no_access_metadata(running: Emulator) -> None:

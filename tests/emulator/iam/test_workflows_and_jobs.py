@@ -53,6 +53,13 @@ def test_a_workflows_call_without_a_token_is_nobodys(running: Emulator) -> None:
     assert "Anonymous caller does not have storage.objects.get" in refused["body"]["error"]["message"]
 
 
+def test_a_caller_without_identity_is_unauthenticated(running: Emulator) -> None:
+    base = running.storage.base_url
+    for path in (f"/v1/{PARENT}/executions", f"/v2/{JOB}", "/v1/projects/p/topics/news"):
+        answer = httpx.get(base + path)
+        assert (answer.status_code, answer.json()["error"]["status"]) == (401, "UNAUTHENTICATED")
+
+
 def test_overrides_of_a_job_need_their_own_permission(running: Emulator) -> None:
     run = f"http://{running.accounts['starter'].http}/v2/{JOB}:run"
     assert httpx.post(run, json={}).status_code == 200

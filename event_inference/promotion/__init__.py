@@ -1,0 +1,1 @@
+"""Decides between two versions of a model by evidence that may be looked at after every input."""

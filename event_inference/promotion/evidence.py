@@ -1,0 +1,68 @@
+"""What is known of a candidate beside the stable version: counts, to be added in any order, enough to decide again."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Labelled inputs that both versions predicted: the candidate alone was right, the stable version alone, or neither
+    alone.
+    """
+
+    win: int = 0
+    loss: int = 0
+    same: int = 0
+
+    @property
+    def labels(self) -> int:
+        return self.win + self.loss + self.same
+
+    def __add__(self, other: "Pairs") -> "Pairs":
+        return Pairs(self.win + other.win, self.loss + other.loss, self.same + other.same)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Inputs by the version that served them and by whether something happened, such as an error, at one share.
+
+    `share` is the part of the inputs that the candidate served, between 0 and 1; another share is another split.
+    """
+
+    share: float
+    candidate_yes: int = 0
+    candidate_no: int = 0
+    stable_yes: int = 0
+    stable_no: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise ValueError(f"A split has a share between 0 and 1, not {self.share}.")
+
+    @property
+    def candidate(self) -> int:
+        return self.candidate_yes + self.candidate_no
+
+    @property
+    def inputs(self) -> int:
+        return self.candidate + self.stable_yes + self.stable_no
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that was counted for a candidate.
+
+    Args:
+        pairs: for accuracy, where both versions predict the same inputs (shadow).
+        mistakes: whether a prediction contradicts its label, where each input has one version; one split per share.
+        errors: whether an input failed by a fault of the service, as its sender sees it; one split per share.
+        slow: whether a prediction took longer than the stable version's p95, which is fixed beforehand.
+    """
+
+    pairs: Pairs = Pairs()
+    mistakes: tuple[Split, ...] = ()
+    errors: tuple[Split, ...] = ()
+    slow: tuple[Split, ...] = ()
+
+    @property
+    def labels(self) -> int:
+        return self.pairs.labels + sum(split.inputs for split in self.mistakes)
