@@ -43,14 +43,15 @@ class Storage:
                 self._client = connect()
             return self._client
 
-    def instance(self, uri: str, generation: int | None = None) -> bytes:
-        """A whole object of at most 32 MiB as it is stored: the live generation, or the given one.
+    def instance(self, uri: str, generation: int | None = None) -> tuple[bytes, str | None]:
+        """A whole object of at most 32 MiB as it is stored, and its content type: the live or the given generation.
 
         Raises:
             InvalidRequest: `invalid_uri` or `bucket_not_allowed`.
             ObjectNotFound, TooLarge, StorageFailed
         """
-        return self._read(self._blob(uri, self.instances, generation))
+        blob = self._blob(uri, self.instances, generation)
+        return self._read(blob), blob.content_type
 
     def is_staged_text(self, uri: str) -> bool:
         """Whether the object holds the UTF-8 of a text that preprocess had decoded."""

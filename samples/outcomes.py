@@ -13,7 +13,7 @@ from emulator.terminal import escaped
 
 MESSAGE = "message"
 EXPECTED = Path(__file__).with_name("expected.yaml")
-COLOURS = {"succeeded": "green", "partial": "yellow", "rejected": "cyan"}
+COLOURS = {"succeeded": "green", "partial": "yellow", "unsuccessful": "red", "rejected": "cyan"}
 
 
 def expected() -> dict[str, dict[str, Any]]:

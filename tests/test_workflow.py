@@ -13,7 +13,7 @@ from google.auth.jwt import decode
 
 from emulator.workflows import Environment, Observer, Outcome, Runtime, load
 from gpu_service.shards import batch as gpu_batch
-from gpu_service.shards.shard import Shard
+from gpu_service.shards.shard import Dialect, Shard
 from pipeline.jobs.batches import Batch, Names
 
 SOURCE = Path(__file__).parents[1] / "workflow.yaml"
@@ -42,6 +42,7 @@ BATCH = {
     "format": "csv",
     "model": {"name": "sentiment", "version": "2"},
     "parameters": {"top_k": 1},
+    "dialect": {"delimiter": ";", "newline": "\r\n", "mark": True, "decimal": ",", "safe": True},
     "revision": "preprocess-1",
 }
 GPU_JOB = "projects/p/locations/l/jobs/gpu-job"
@@ -191,6 +192,20 @@ def test_a_time_series_goes_to_forecast_alone():
     assert services.concluded["lineage"]["service_revisions"] == {"forecast": "forecast-1"}
 
 
+@pytest.mark.parametrize(("kind", "second"), [("table", "preprocess"), ("timeseries", "forecast")])
+def test_a_workbook_goes_on_as_the_table_or_the_series_that_it_holds(kind: str, second: str):
+    argument = {**JOB, "kind": kind, "table": {"bucket": "work", "name": "converted/7.csv"}}
+    converted = {"mode": "converted", "argument": argument, "revision": "preprocess-1"}
+    services = Services(
+        preprocess=[(200, converted), (200, BATCH)], predict_shard=[(200, SUMMARY)], forecast=[(200, FORECAST)]
+    )
+    assert execute(services, kind="workbook").state == "SUCCEEDED"
+    first, *rest = services.requests["/preprocess"]
+    (again,) = rest if second == "preprocess" else services.requests["/forecast"]
+    assert (first["body"]["kind"], again["body"]) == ("workbook", argument)
+    assert services.concluded["argument"] == argument
+
+
 def test_a_batch_predicts_every_shard_and_passes_on_their_location():
     services = Services(preprocess=[(200, BATCH)], predict_shard=[(200, SUMMARY)])
     assert execute(services, kind="records").state == "SUCCEEDED"
@@ -207,6 +222,7 @@ def test_a_batch_predicts_every_shard_and_passes_on_their_location():
             "model": "sentiment",
             "version": "2",
             "parameters": {"top_k": 1},
+            "dialect": BATCH["dialect"],
         }
         for shard in range(3)
     ]
@@ -222,13 +238,15 @@ def test_workflow_functions_and_gpu_job_agree_on_a_batch_s_objects():
     job = msgspec.convert(batch.json(), gpu_batch.Batch)
     bodies = [request["body"] for request in services.requests["/predict-shard"]]
     for shard, body in enumerate(sorted(bodies, key=lambda body: body["offset"])):
-        by_workflow = Shard(body["input"], body["output"], body["offset"], body["format"], body["labels"])
+        body = {name: value for name, value in body.items() if name not in ("model", "version", "parameters")}
+        by_workflow = msgspec.convert(body, Shard)
         by_functions = Shard(
             f"gs://work/{batch.names.input(shard)}",
             f"gs://work/{batch.output(shard)}",
             batch.span(shard).start,
             batch.format,
             f"gs://work/{batch.names.labels}",
+            msgspec.convert(batch.dialect, Dialect),
         )
         assert by_workflow == by_functions == job.shard(shard)
 

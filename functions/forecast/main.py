@@ -19,5 +19,8 @@ SETTINGS = settings.load()
 @http.endpoint
 def forecast(body: dict[str, Any]) -> dict[str, Any]:
     job = Job.parse(body)
-    data = objects.read(job.object_input(), SETTINGS.max_bytes["timeseries"])
-    return answer(text.decode(data, strict=False), job.parameters, SETTINGS.revision)
+    source = job.content()
+    data = objects.read(source, SETTINGS.max_bytes["timeseries"])
+    charset = objects.charset(source)
+    codec, _ = text.encoding(data, charset)
+    return answer(text.decode(data, charset, strict=False), job.parameters, SETTINGS.revision, codec)

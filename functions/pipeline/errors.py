@@ -41,6 +41,7 @@ REASONS = {
     "unknown_kind": "The kind of the content is not supported.",
     "unknown_message": "The message has none of the supported forms.",
     "unreadable_dates": "The dates follow no single known format.",
+    "unsupported_format": "The format is known but not read; the message says what to send instead.",
 }
 
 

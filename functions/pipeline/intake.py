@@ -17,6 +17,7 @@ from pipeline.jobs import executions, outcomes
 from pipeline.jobs.claims import Claim, Claims
 from pipeline.jobs.documents import Document
 from pipeline.jobs.job import Job
+from pipeline.kinds import WORKBOOK
 from pipeline.settings import Settings
 from pipeline.tabular.request import Request
 from pipeline.verdicts import Verdict
@@ -131,8 +132,10 @@ def _route(settings: Settings, job: Job, upload: Upload) -> Job:
     request = Request.of(routed.parameters, parameters.kinds(routed.model, routed.parameters))
     kind = recognition.kind(source, head, request)
     objects.check_size(source, settings.max_bytes[kind], kind)
-    parameters.check_kind(kind, routed.model, routed.parameters)
-    routed = replace(routed, kind=kind)
+    if kind != WORKBOOK:  # which may be a table or a series
+        parameters.check_kind(kind, routed.model, routed.parameters)
+    encoding = None if kind in ("image", WORKBOOK) else recognition.guessed_encoding(source, head)
+    routed = replace(routed, kind=kind, input=replace(source, encoding=encoding))
     return replace(routed, prepared=single.of_head(routed, head))
 
 

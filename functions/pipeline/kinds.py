@@ -19,7 +19,11 @@ KINDS = {
     "table": Kind(2 << 30, batched=True),
     "records": Kind(2 << 30, batched=True),
     "manifest": Kind(32 << 20, batched=True),
+    "workbook": Kind(64 << 20),
 }
+WORKBOOK = "workbook"
+"""An Excel workbook or a Parquet file until preprocess has read it; then it is a table or a timeseries."""
+
 SINGLE = frozenset(name for name, kind in KINDS.items() if kind.single)
 BATCHED = frozenset(name for name, kind in KINDS.items() if kind.batched)
 MICROBATCH = "microbatch"

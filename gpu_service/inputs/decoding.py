@@ -7,19 +7,25 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
 
-from PIL import Image, ImageOps
+from pi_heif.as_plugin import register_heif_opener
+from PIL import ExifTags, Image, ImageFile, ImageOps
 from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 
 from gpu_service.errors import InstanceError
+from gpu_service.inputs import tones
+from gpu_service.inputs.tones import Tones
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-SIGNATURE = re.compile(rb"\xff\xd8\xff|\x89PNG|RIFF.{4}WEBP|GIF|BM|II\*\0|MM\0\*", re.DOTALL)
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+SIGNATURE = re.compile(
+    rb"\xff\xd8\xff|\x89PNG|RIFF.{4}WEBP|GIF|BM|II[*+]\0|MM\0[*+]|.{4}ftyp(?:avi[fs]|he[iv][cxms]|mif1|msf1)", re.DOTALL
+)
 CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 PREAMBLE_BYTES = 64
 MAX_PIXELS = 50_000_000
 MAX_WEBP_PIXELS = 25_000_000  # its decoder takes four times the memory of the image
+MAX_JPEG_PIXELS = 200_000_000  # of a photo, which is reduced while it is decoded
+MAX_PROGRESSIVE_PIXELS = 80_000_000  # whose decoder keeps all of the image before it reduces it
 MAX_SIDE = 4_000_000  # pixels; each row takes memory of its own
 MAX_TILE_PIXELS = 16_000_000  # of a TIFF, whose tiles may be larger than the image and are decoded whole
 BOX_PIXELS = 1_000_000  # converted together, since a conversion takes several times the memory of its pixels
@@ -27,7 +33,12 @@ LARGE_PIXELS = 8_000_000
 REDUCTIONS = (8, 4, 2)  # in which JPEG's decoder can reduce
 MAX_LARGE = 6  # large images at a time; one takes up to 0.8 GB
 
+QUARTER_TURNS = (5, 6, 7, 8)  # among EXIF's orientations
+
 _large = threading.Semaphore(MAX_LARGE)
+
+register_heif_opener(thumbnails=False)
+Image.MAX_IMAGE_PIXELS = MAX_JPEG_PIXELS // 2  # Pillow refuses twice as many; the limits here are stricter
 
 
 def has_signature(data: bytes) -> bool:
@@ -42,8 +53,8 @@ def has_signature(data: bytes) -> bool:
 def decoded(data: bytes, mode: str, least: int | None) -> Iterator[Image.Image]:
     """The first frame, upright, in the mode `RGB` or `L`; transparent pixels become white.
 
-    `least` is a length of the shorter side, in pixels, to which a large JPEG may be reduced while it is decoded. Large
-    images wait for each other as long as the context is open.
+    `least` is a length of the shorter side, in pixels, to which a large JPEG may be reduced while it is decoded. One of
+    more than MAX_PIXELS is reduced in any case. Large images wait for each other as long as the context is open.
 
     Raises:
         InstanceError: `empty`, `decompression_bomb`, `truncated_image` or `corrupt_image`.
@@ -54,9 +65,19 @@ def decoded(data: bytes, mode: str, least: int | None) -> Iterator[Image.Image]:
         image = _opened(data)
     with _large if image.width * image.height > LARGE_PIXELS else nullcontext():
         with _errors_translated(data):
-            rgb = _rgb(_upright(image, least))
+            deep = tones.is_deep(image)
+            upright = _upright(image, least)
+            rgb = _rgb(upright, tones.of(upright, deep=deep))
             converted = rgb if mode == "RGB" else rgb.convert(mode)
         yield converted
+
+
+def size(data: bytes) -> tuple[int, int]:
+    """The width and height of the upright image, before any reduction. Raises InstanceError, as `decoded` does."""
+    with _errors_translated(data):
+        image = _opened(data)
+        turned = image.getexif().get(ExifTags.Base.Orientation) in QUARTER_TURNS
+        return (image.height, image.width) if turned else (image.width, image.height)
 
 
 @contextmanager
@@ -73,10 +94,12 @@ def _errors_translated(data: bytes) -> Iterator[None]:
         raise _undecodable(data, str(error)) from error
 
 
-def _opened(data: bytes) -> Image.Image:
+def _opened(data: bytes) -> ImageFile.ImageFile:
     """The image, not decoded yet, once its size is known to be acceptable."""
     image = Image.open(io.BytesIO(data), formats=FORMATS)
     limit = MAX_WEBP_PIXELS if image.format == "WEBP" else MAX_PIXELS
+    if image.format in ("JPEG", "MPO"):
+        limit = MAX_PROGRESSIVE_PIXELS if image.info.get("progressive") else MAX_JPEG_PIXELS
     if image.width * image.height > limit or max(image.size) > MAX_SIDE:
         raise _decompression_bomb()
     if isinstance(image, TiffImageFile) and _tile_pixels(image) > MAX_TILE_PIXELS:
@@ -90,7 +113,9 @@ def _tile_pixels(image: TiffImageFile) -> int:
 
 
 def _upright(image: Image.Image, least: int | None) -> Image.Image:
-    if least is not None and image.width * image.height > LARGE_PIXELS:
+    if image.width * image.height > MAX_PIXELS:
+        _halve(image, least)
+    elif least is not None and image.width * image.height > LARGE_PIXELS:
         _reduce(image, least)
     image.load()
     ImageOps.exif_transpose(image, in_place=True)
@@ -106,17 +131,22 @@ def _reduce(image: Image.Image, least: int) -> None:
             return
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _halve(image: Image.Image, least: int | None) -> None:
+    """Has a JPEG of too many pixels decoded to the smallest fraction of its size that `least` allows, or to half."""
+    for factor in REDUCTIONS:
+        width, height = image.width // factor, image.height // factor
+        if factor == REDUCTIONS[-1] or (least is not None and min(width, height) >= least):
+            image.draft(None, (width, height))
+            return
+
+
+def _rgb(image: Image.Image, toned: Tones | None) -> Image.Image:
     """The image as RGB, converted box by box."""
-    if image.mode == "RGB" and "transparency" not in image.info:
+    if image.mode == "RGB" and "transparency" not in image.info and toned is None:
         return image
-    scale = 1.0
-    if image.mode == "F":
-        extremes: Any = image.getextrema()
-        scale = 255.0 if extremes[1] <= 1 else 1.0
     result = Image.new("RGB", image.size)
     for box in _boxes(image.size):
-        result.paste(_rgb_box(image.crop(box), scale), box[:2])
+        result.paste(_rgb_box(image.crop(box), toned), box[:2])
     return result
 
 
@@ -133,12 +163,10 @@ def _boxes(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
             yield 0, top, width, min(top + step, height)
 
 
-def _rgb_box(image: Image.Image, scale: float) -> Image.Image:
-    """Any mode as RGB; transparent pixels become white, and `scale` makes a float image's values 0 to 255."""
-    if image.mode.startswith("I"):
-        return image.convert("I").point(lambda value: value * (1 / 256)).convert("L").convert("RGB")
-    if image.mode == "F":
-        return image.point(lambda value: value * scale).convert("L").convert("RGB")
+def _rgb_box(image: Image.Image, toned: Tones | None) -> Image.Image:
+    """Any mode as RGB; transparent pixels become white."""
+    if toned is not None:
+        image = toned(image)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
@@ -146,7 +174,10 @@ def _rgb_box(image: Image.Image, scale: float) -> Image.Image:
 
 
 def _decompression_bomb() -> InstanceError:
-    limits = f"{MAX_PIXELS:,} pixels in all ({MAX_WEBP_PIXELS:,} as WebP), {MAX_SIDE:,} on a side"
+    limits = (
+        f"{MAX_PIXELS:,} pixels in all ({MAX_WEBP_PIXELS:,} as WebP, {MAX_PROGRESSIVE_PIXELS:,} as progressive JPEG, "
+        f"{MAX_JPEG_PIXELS:,} as any other JPEG), {MAX_SIDE:,} on a side"
+    )
     message = f"An image may have {limits}, and {MAX_TILE_PIXELS:,} in a TIFF's tile."
     return InstanceError(message, "decompression_bomb")
 

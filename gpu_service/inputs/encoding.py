@@ -4,9 +4,13 @@ The functions have these rules too (pipeline/formats/text.py), in code of their 
 """
 
 import codecs
+import itertools
 import re
 from collections.abc import Iterator
+from email.message import Message
 from itertools import islice
+
+from gpu_service.inputs import charsets
 
 BYTE_ORDER_MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -25,26 +29,58 @@ WIDE = (  # codec, bytes of a code unit, offsets of its zero bytes in most scrip
     ("utf-16-le", 2, (1,), 0.05),
     ("utf-16-be", 2, (0,), 0.05),
 )
-IN_PLACE = 0.95  # share of the zero bytes that must be at those offsets
+IN_PLACE = 0.85  # share of the zero bytes that must be at those offsets; surrogates have some elsewhere
+MOSTLY = 2  # characters in UTF-8 for each stray byte; in texts of other encodings they are fewer than one in six
+ASCII = frozenset(map(chr, range(128)))
 STRAY = 0.3  # share of zero bytes below which they are stray, if the other bytes are a text in UTF-8
-MAX_ACCENTED = 0.2  # of the letters, in the languages that cp1252 is for
-NOT_IN_WORDS = re.compile(r"(?<=[^\W\d_])[¹²³¼½¾¿¡¤¦¨ª¬¯±¶¸º×÷]")  # how cp1252 shows letters of other encodings
 
 
-def decode(data: bytes) -> str | None:
-    """The text without its byte order mark; None when `data` is not text."""
-    codec = _codec(data)
-    return None if codec is None else _decoded(data, codec, is_whole=True)
+def _stray(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
 
 
-def _codec(data: bytes) -> str | None:
+ERRORS = "gpu_service.stray"
+"""The error handler's name: it reads a stray byte in UTF-8 as cp1252."""
+
+codecs.register_error(ERRORS, _stray)
+
+
+def decode(data: bytes, content_type: str | None = None) -> str | None:
+    """The text without its byte order mark, in the charset of the content type if it is text in that.
+
+    None when `data` is not text.
+    """
+    codec = _codec(data, _charset(content_type))
+    text = None if codec is None else _decoded(data, codec, is_whole=True)
+    if text is None and codec == "utf-8" and _is_mostly_utf8(data):
+        text = data.decode("utf-8", ERRORS)
+        return text if _is_legible(text) else None
+    return text
+
+
+def _charset(content_type: str | None) -> str | None:
+    parameters = Message()
+    parameters["Content-Type"] = content_type or ""
+    return charsets.declared(parameters.get_content_charset())
+
+
+def _codec(data: bytes, declared: str | None) -> str | None:
     for mark, codec in BYTE_ORDER_MARKS:
         if data.startswith(mark):
             return codec
     sample = data[:SAMPLE_BYTES]
     is_whole = len(sample) == len(data)
-    candidates = _wide(sample, is_whole=is_whole) if b"\0" in sample else _narrow(sample)
-    return next((codec for codec in candidates if _decoded(sample, codec, is_whole=is_whole) is not None), None)
+    is_wide = sample.count(0) > MAX_CONTROLS * len(sample)
+    candidates = itertools.chain(
+        charsets.readings(declared) if declared else (),
+        _wide(sample, is_whole=is_whole) if is_wide else charsets.escaped(sample),
+    )
+    for codec in candidates:
+        if _decoded(sample, codec, is_whole=is_whole) is not None:
+            return codec
+    return None if is_wide else _narrow(sample, is_whole=is_whole)
 
 
 def _wide(sample: bytes, *, is_whole: bool) -> Iterator[str]:
@@ -58,29 +94,24 @@ def _wide(sample: bytes, *, is_whole: bool) -> Iterator[str]:
             yield codec
 
 
-def _narrow(sample: bytes) -> Iterator[str]:
-    """UTF-8; else cp1252, which most old Western texts are in, or the best guess among other encodings."""
-    yield "utf-8"
+def _narrow(sample: bytes, *, is_whole: bool) -> str | None:
+    """UTF-8, also with a few stray bytes, else the best guess among other encodings."""
+    if _decoded(sample, "utf-8", is_whole=is_whole) is not None or _is_mostly_utf8(sample):
+        return "utf-8"
     if not _is_legible(sample.decode("latin-1")):
-        return
-    if _is_western(sample):
-        yield "cp1252"
-        return
-    from charset_normalizer import from_bytes
-
-    if best := from_bytes(sample).best():
-        yield best.encoding
+        return None
+    lines = sample if is_whole else sample.rpartition(b"\n")[0]  # the last one ends in part of a character
+    guess = charsets.guess(lines or sample)
+    return guess if guess and _decoded(sample, guess, is_whole=is_whole) is not None else None
 
 
-def _is_western(sample: bytes) -> bool:
-    """Whether cp1252 reads it as words of mostly ASCII letters."""
-    try:
-        text = sample.decode("cp1252")
-    except UnicodeError:
+def _is_mostly_utf8(data: bytes) -> bool:
+    """Whether far more characters are encoded in UTF-8 than there are stray bytes."""
+    text = data.decode("utf-8", "replace")
+    if not _is_legible(text):
         return False
-    letters = [character for character in text if character.isalpha()]
-    accented = sum(not letter.isascii() for letter in letters)
-    return accented <= MAX_ACCENTED * len(letters) and not NOT_IN_WORDS.search(text)
+    strays = text.count("\ufffd")
+    return sum(map(text.count, set(text) - ASCII)) - strays >= MOSTLY * strays
 
 
 def _decoded(data: bytes, codec: str, *, is_whole: bool) -> str | None:

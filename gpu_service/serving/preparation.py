@@ -106,13 +106,13 @@ class Preparation:
         Raises:
             ServiceError: as `Storage.instance` and `compression.unpacked` do, or InstanceError: `undecodable`.
         """
-        stored = self.storage.instance(address.uri, address.generation)
+        stored, content_type = self.storage.instance(address.uri, address.generation)
         if self.storage.is_staged_text(address.uri):
             return Inline("text", stored.decode())
         data = compression.unpacked(stored, MAX_OBJECT_BYTES)
         if decoding.has_signature(data):
             return Inline("image", data)
-        text = encoding.decode(data)
+        text = encoding.decode(data, content_type)
         if text is not None:
             return Inline("text", text)
         if model is not None and model.inputs.kind == "text":

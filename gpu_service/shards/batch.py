@@ -5,8 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from gpu_service.shards.lines import Format
-from gpu_service.shards.shard import Shard
+from gpu_service.shards.shard import Dialect, Format, Shard
 
 Count = Annotated[int, Meta(ge=0)]
 
@@ -26,8 +25,10 @@ class Batch(msgspec.Struct):
     format: Format = "jsonl"
     model: RequestedModel | None = None
     parameters: dict[str, Any] | None = None
+    dialect: Dialect | None = None
 
     def shard(self, number: int) -> Shard:
         stem = f"{self.prefix}{number}"
         offset = number * self.records_per_shard
-        return Shard(f"{stem}.jsonl", f"{stem}.out.{self.format}", offset, self.format, f"{self.prefix}labels.json")
+        output, labels = f"{stem}.out.{self.format}", f"{self.prefix}labels.json"
+        return Shard(f"{stem}.jsonl", output, offset, self.format, labels, self.dialect)

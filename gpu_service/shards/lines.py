@@ -4,20 +4,24 @@ import csv
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec.structs import asdict
 
 from gpu_service.errors import InstanceError, ServiceError
 from gpu_service.serving.predictions import Failure, Outcome
+from gpu_service.shards.shard import Dialect, Format
 from gpu_service.tasks.predictions import Prediction, cell
 
-Format = Literal["jsonl", "csv"]
 Id = str | int | float
 CODE = re.compile(r"[\w.-]{1,64}", re.ASCII)
+FORMULA = re.compile(r"[=+@\t\r-]")
+NUMBER = re.compile(r"[+-][\d.,' ]*\d ?%?")  # also a telephone number
 
 MORE_COLUMNS = ("error", "truncated")  # of every table, after those of the task
+
+PLAIN = Dialect()
 
 _decode = msgspec.json.Decoder().decode
 _encode_lines = msgspec.json.Encoder().encode_lines
@@ -42,8 +46,10 @@ def parse(data: bytes) -> Line:
     """Never raises: a line that cannot be read has an error as its instance."""
     try:
         value = _decode(data)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return Line(InstanceError("The line is not JSON.", "invalid_json"))
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return Line(InstanceError(f"The line cannot be decoded as JSON: {error}.", "invalid_json"))
+    except RecursionError:
+        return Line(InstanceError("The line has too many levels of nesting.", "invalid_json"))
     if not isinstance(value, dict):
         return Line(value)
     uri = value.get("uri") if "text" not in value and "image" not in value else None
@@ -67,7 +73,7 @@ def _known_error(error: object) -> InstanceError:
     return InstanceError('error must be {"code": "…", "message": "…"}.')
 
 
-def as_jsonl(start: int, lines: Iterable[Line], outcomes: Iterable[Outcome], *_: Sequence[str]) -> bytes:
+def as_jsonl(start: int, lines: Iterable[Line], outcomes: Iterable[Outcome], *_: Any) -> bytes:
     """A JSON line for each outcome; `start` is the index of the first."""
     return _encode_lines(
         [
@@ -94,14 +100,30 @@ def _output_line(index: int, line: Line, outcome: Outcome) -> dict[str, Any]:
 
 
 def as_csv(
-    _: int, lines: Iterable[Line], outcomes: Iterable[Outcome], columns: Sequence[str], labels: Sequence[str] = ()
+    _: int,
+    lines: Iterable[Line],
+    outcomes: Iterable[Outcome],
+    columns: Sequence[str],
+    labels: Sequence[str] = (),
+    dialect: Dialect = PLAIN,
 ) -> bytes:
     """The cells of each row, those of the columns (fields of predictions or MORE_COLUMNS), and the labels' scores."""
-    output = _Output()
-    write = csv.writer(output, lineterminator="\r\n").writerow  # with \n alone it would not quote carriage returns
+    output = _Output(dialect.newline)
+    # With \n alone it would not quote carriage returns.
+    write = csv.writer(output, delimiter=dialect.delimiter, lineterminator="\r\n").writerow
+    is_plain = not dialect.safe and dialect.decimal == "."
     for line, outcome in zip(lines, outcomes, strict=True):
-        write([*line.row, *_cells(outcome, columns), *_score_cells(outcome, labels)])
-    return "".join(output).encode()
+        row = [*line.row, *_cells(outcome, columns), *_score_cells(outcome, labels)]
+        write(row if is_plain else [_formed(value, dialect) for value in row])
+    return "".join(output.lines).encode()
+
+
+def _formed(value: float | str, dialect: Dialect) -> float | str:
+    if isinstance(value, float) and dialect.decimal == ",":
+        return str(value).replace(".", ",")
+    if dialect.safe and isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value):
+        return f"'{value}"
+    return value
 
 
 def _cells(outcome: Outcome, columns: Sequence[str]) -> list[float | str]:
@@ -117,14 +139,18 @@ def _score_cells(outcome: Outcome, labels: Sequence[str]) -> Sequence[float | st
     return [scores.get(label, "") for label in labels]
 
 
-class _Output(list[str]):
-    """Takes a csv.writer's rows and ends them with a line feed alone."""
+class _Output:
+    """Takes a csv.writer's rows and ends them as the dialect does."""
+
+    def __init__(self, newline: str) -> None:
+        self.newline = newline
+        self.lines: list[str] = []
 
     def write(self, line: str) -> None:
-        self.append(line[:-2] + "\n")
+        self.lines.append(line[:-2] + self.newline)
 
 
-WRITERS: dict[Format, Callable[[int, Iterable[Line], Iterable[Outcome], Sequence[str], Sequence[str]], bytes]] = {
+WRITERS: dict[Format, Callable[..., bytes]] = {
     "jsonl": as_jsonl,
     "csv": as_csv,
 }

@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import IO, TYPE_CHECKING
 
 import msgspec
@@ -30,7 +31,7 @@ from gpu_service.serving.predictions import Outcome
 from gpu_service.serving.preparation import Prepared
 from gpu_service.serving.service import Service, first_model, outcomes
 from gpu_service.shards import lines, shard, windows
-from gpu_service.shards.shard import Shard, ShardResponse, Summary
+from gpu_service.shards.shard import Dialect, Reason, Shard, ShardResponse, Summary
 from gpu_service.shards.windows import Window
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ WINDOWS_AHEAD = 4  # between reading and writing
 SPOOL_BYTES = 8 << 20  # of output in memory; more goes to disk
 SUMMARY_BYTES = 6 << 10  # of the 8 KiB that an object's metadata holds
 MAX_CODES = 32  # in a summary
+MAX_REASONS = 3
+REASON_CHARACTERS = 200
 OTHER = "other"
 CONTENT_TYPES = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
 
@@ -53,6 +56,7 @@ class WindowResult:
     output: bytes
     records: int
     failed: Counter[str]
+    reasons: list[Reason]
     counts: Counter[str]
     model: Model | None
     queue_ms: float
@@ -71,6 +75,7 @@ class ShardPrediction:
         self.was_finished = False
         self._records = 0
         self._failed: Counter[str] = Counter()
+        self._reasons: list[Reason] = []
         self._counts: Counter[str] = Counter()
         self._gpu_seconds = 0.0
         self._queue_ms = 0.0
@@ -130,6 +135,7 @@ class ShardPrediction:
             "shard-model": ",".join(f"{model.key}#{model.state}" for model in self._models),
             "shard-parameters": self._parameters_digest(),
             "shard-format": self.shard.format,
+            "shard-dialect": msgspec.json.encode(self.shard.dialect).decode(),
         }
 
     def _parameters_digest(self) -> str:
@@ -170,10 +176,11 @@ class ShardPrediction:
             results = outcomes(prepared, order)
             return WindowResult(
                 output=lines.WRITERS[self.shard.format](
-                    window.start, window.lines, results, self._columns, self.labels
+                    window.start, window.lines, results, self._columns, self.labels, self.shard.dialect or Dialect()
                 ),
                 records=len(results),
                 failed=Counter(outcome.code for outcome in results if isinstance(outcome, ServiceError)),
+                reasons=_reasons(window.start, results),
                 counts=_counts(prepared, results),
                 model=first_model(prepared),
                 queue_ms=1000 * max(0.0, order.queue_s),
@@ -186,6 +193,7 @@ class ShardPrediction:
         spool.write(result.output)
         self._records += result.records
         self._failed += result.failed
+        self._reasons = [*self._reasons, *result.reasons][:MAX_REASONS]
         self._counts += result.counts
         self._model_used = self._model_used or result.model
         self._queue_ms = max(self._queue_ms, result.queue_ms)
@@ -235,7 +243,15 @@ class ShardPrediction:
             inference_ms=round(1000 * self._gpu_seconds, 3),
             revision=self.service.revision,
             columns=self._columns,
+            reasons=self._reasons,
         )
+
+
+def _reasons(start: int, results: Sequence[Outcome]) -> list[Reason]:
+    """Why the first records failed; `start` is the index of the first result."""
+    failed = ((index, outcome) for index, outcome in enumerate(results, start) if isinstance(outcome, ServiceError))
+    first = islice(failed, MAX_REASONS)
+    return [Reason(index, error.code, f"{error.message:.{REASON_CHARACTERS}}") for index, error in first]
 
 
 def _counts(prepared: Sequence[Prepared], results: Sequence[Outcome]) -> Counter[str]:

@@ -1,18 +1,31 @@
 """A shard: where its lines are, where its output goes, and what is reported about it."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from gpu_service.serving.predictions import ServedModel, Timing
-from gpu_service.shards.lines import Format
 
+Format = Literal["jsonl", "csv"]
 URI = Meta(extra_json_schema={"type": "string", "pattern": "^gs://[^/]+/.+"})  # for the API's documentation
 
 
+class Dialect(msgspec.Struct, frozen=True):
+    """The form of a CSV: `mark` of its beginning, which the batch's header has, and the decimal separator of numbers.
+
+    `safe`: whether an apostrophe stands before a cell that a spreadsheet would take for a formula.
+    """
+
+    delimiter: Annotated[str, Meta(min_length=1, max_length=1)] = ","
+    newline: Literal["\n", "\r\n", "\r"] = "\n"
+    mark: bool = False
+    decimal: Literal[".", ","] = "."
+    safe: bool = False
+
+
 class Shard(msgspec.Struct):
-    """`offset` is the index of the first record in its batch, `format` that of the output.
+    """`offset` is the index of the first record in its batch, `format` that of the output, `dialect` of a CSV's cells.
 
     `labels`: where to write the model's labels, as a JSON list, if the output has a column for each.
     """
@@ -22,12 +35,22 @@ class Shard(msgspec.Struct):
     offset: Annotated[int, Meta(ge=0)] = 0
     format: Format = "jsonl"
     labels: Annotated[str, URI] | None = None
+    dialect: Dialect | None = None
+
+
+class Reason(msgspec.Struct):
+    """Why a record failed; `index` is that in the batch."""
+
+    index: int
+    code: str
+    message: str
 
 
 class Summary(msgspec.Struct):
     """What the metadata of a finished output keeps.
 
-    `failed` counts records by error code; `high_confidence` and `requires_review` those beyond these limits.
+    `failed` counts records by error code, and `reasons` say why the first of them failed; `high_confidence` and
+    `requires_review` count those beyond these limits.
     `columns` are those that a CSV has after the row's own.
     """
 
@@ -43,6 +66,7 @@ class Summary(msgspec.Struct):
     inference_ms: float
     revision: str
     columns: list[str]
+    reasons: list[Reason] = []
 
 
 class ShardResponse(msgspec.Struct):

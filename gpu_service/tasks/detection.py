@@ -13,7 +13,7 @@ from torch import Tensor
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
 from gpu_service.errors import InstanceError, StartError
-from gpu_service.inputs.decoding import decoded
+from gpu_service.inputs import decoding
 from gpu_service.inputs.instances import Kind
 from gpu_service.inputs.payloads import Payload
 from gpu_service.networks.detector import BOX, Detector
@@ -95,12 +95,13 @@ class DetectionInputs:
 
     def _payload(self, data: bytes) -> Payload | InstanceError:
         try:
-            with decoded(data, "RGB", None) as image:
+            with decoding.decoded(data, "RGB", None) as image:
+                width, height = decoding.size(data)
                 try:
                     prepared = self.prepared(image)
                 except (ValueError, ZeroDivisionError):
                     return InstanceError("The image is too narrow or too flat for the model.", "unsupported_size")
-                return Payload(prepared, 1, context=(image.height, image.width))
+                return Payload(prepared, 1, context=(height, width))
         except InstanceError as error:
             return error
 

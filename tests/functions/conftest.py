@@ -1,6 +1,7 @@
 """Fixtures of the functions' tests: the emulated cloud, functions as the framework serves them, recorded events."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from pipeline import storage as pipeline_storage
 from pipeline.jobs import executions as workflow_executions
 from pipeline.jobs import quotas
 from tests.functions.cloud import Cloud, Executions, Faulty, serving_executions, serving_storage
+
+os.environ["OPENPYXL_DEFUSEDXML"] = "False"  # as preprocess does, before the tests write workbooks
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "functions" / "pipeline" / "schemas"

@@ -1,11 +1,11 @@
 """A stand-in for the GPU service's work on a batch; its labels identify their texts."""
 
-import csv
 import io
 import json
 from collections import Counter
 from typing import Any
 
+from pipeline.tabular import writer
 from tests.functions.cloud import Cloud
 
 MODEL = {"name": "sentiment", "version": "1", "task": "text-classification", "source": "starter", "revision": "abc"}
@@ -37,21 +37,24 @@ def _predict(cloud: Cloud, batch: dict[str, Any], shard: int) -> None:
     records = [json.loads(line) for line in cloud.work.blob(f"{name}.jsonl").download_as_bytes().splitlines()]
     text = io.StringIO()
     failed: Counter[str] = Counter()
+    reasons: list[dict[str, Any]] = []
     for index, record in enumerate(records, shard * batch["records_per_shard"]):
         outcome = judge(record)
         code = outcome.get("error", {}).get("code", "")
         failed.update([code] if code else [])
+        reasons += [{"index": index, **outcome["error"]}] if code else []
         if batch["format"] == "csv":
             cells = [*record["row"], outcome.get("label", ""), outcome.get("score", ""), code, ""]
             if batch["parameters"].get("score_columns"):
                 cells += ["" if code else index for index in range(len(LABELS))]
-            csv.writer(text, lineterminator="\n").writerow(cells)
+            text.write(writer.line(cells, writer.Dialect(**batch["dialect"])))
         else:
             beside = {key: record[key] for key in ("id", "uri") if isinstance(record, dict) and key in record}
             text.write(json.dumps({"index": index, **beside, **outcome}) + "\n")
     summary = {
         "records": len(records),
         "failed": failed,
+        "reasons": reasons[:3],
         "truncated": 1,
         "high_confidence": 2,
         "requires_review": 0,

@@ -53,6 +53,29 @@ def test_an_upload_starts_one_execution_with_the_argument_of_the_contract(cloud:
     assert not cloud.documents()
 
 
+POLISH = "Bardzo dobry film, choć zakończenie jest przewidywalne; muzyka brzmi pięknie."
+
+
+@pytest.mark.parametrize(
+    ("codec", "content_type", "encoding"),
+    [
+        ("utf-8", "text/plain", None),
+        ("cp1250", "text/plain", "cp1250"),
+        ("cp1250", "text/plain; charset=windows-1250", None),
+        ("cp1250", "text/plain; charset=utf-8", "cp1250"),
+    ],
+)
+def test_an_encoding_that_was_guessed_is_named(
+    cloud: Cloud, function: Function, codec: str, content_type: str, encoding: str | None
+) -> None:
+    blob = cloud.upload("in/film.txt", POLISH.encode(codec), content_type)
+    function("on_upload").post("/", **finalized(blob))
+    (argument,) = cloud.executions.arguments
+    assert argument["input"].get("encoding") == encoding
+    prepared = function("preprocess").post("/", json=argument).json
+    assert prepared["instances"] == [{"text": POLISH}]
+
+
 def test_size_and_generation_may_be_numbers(cloud: Cloud, function: Function) -> None:
     blob = cloud.upload("a.txt", TEXT)
     request = finalized(blob, generation=blob.generation, size=len(TEXT))

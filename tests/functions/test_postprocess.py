@@ -238,7 +238,7 @@ def test_a_forecast_has_a_csv(cloud: Cloud, postprocess: FlaskClient) -> None:
     text = "date,prediction,lower,upper\n2026-01-01,1.5,1.0,2.0\n2026-01-02,2.5,2.0,3.0\n"
     assert blob.download_as_bytes().decode() == text
     assert blob.content_type == "text/csv; charset=utf-8"
-    assert cloud.output.blob("latest/in/s.csv.csv").download_as_bytes().decode() == text
+    assert cloud.output.blob("latest/in/s.csv.predictions.csv").download_as_bytes().decode() == text
     document = cloud.only_document()
     assert document["data"] == {
         "uri": f"gs://{cloud.output.name}/{name}",
@@ -380,7 +380,7 @@ def test_racing_forecasts_leave_one_csv(cloud: Cloud, postprocess: FlaskClient) 
     document = cloud.only_document()
     text = cloud.output.blob(f"results/{arg['document']}.csv").download_as_bytes().decode()
     assert len(text.splitlines()) == document["data"]["records"] + 1
-    assert cloud.output.blob("latest/s.csv.csv").download_as_bytes().decode() == text
+    assert cloud.output.blob("latest/s.csv.predictions.csv").download_as_bytes().decode() == text
 
 
 @pytest.mark.parametrize("folder", ["merged/", "outcomes/", "results/", "latest/"])
@@ -395,7 +395,7 @@ def test_an_interrupted_call_is_completed_by_the_next(cloud: Cloud, postprocess:
         f"results/{arg['document']}.json",
         f"results/{arg['document']}.csv",
         "latest/s.csv.json",
-        "latest/s.csv.csv",
+        "latest/s.csv.predictions.csv",
     }
 
 
@@ -410,7 +410,7 @@ def test_data_that_were_not_copied_are_copied_by_the_next_call(
     assert not fault.times
     error = {"step": "predict", "status": 500, "code": "internal", "message": "m"}
     assert concluded(postprocess, {"argument": given, "error": error})["status"] == "succeeded"
-    for name in (f"results/{given['document']}.csv", "latest/s.csv.csv"):
+    for name in (f"results/{given['document']}.csv", "latest/s.csv.predictions.csv"):
         assert cloud.output.blob(name).download_as_bytes().startswith(b"date,prediction")
 
 
@@ -443,7 +443,7 @@ def test_the_data_in_latest_never_goes_back_either(cloud: Cloud, postprocess: Fl
         rows = [row | {"prediction": float(index)} for row in FORECAST["predictions"]]  # type: ignore[operator]
         body = {"argument": generations[index], "prediction": FORECAST | {"predictions": rows}}
         concluded(postprocess, body)
-        text = cloud.output.blob("latest/s.csv.csv").download_as_bytes().decode()
+        text = cloud.output.blob("latest/s.csv.predictions.csv").download_as_bytes().decode()
         assert text.splitlines()[1].split(",")[1] == f"{newest}.0"
 
 
@@ -481,7 +481,7 @@ def copies(cloud: Cloud) -> list[str]:
 def test_data_of_an_older_generation_do_not_stay_in_latest(cloud: Cloud, postprocess: FlaskClient) -> None:
     older, newer = forecast(cloud), rejection(cloud)
     concluded(postprocess, older)
-    assert copies(cloud) == ["latest/s.csv.csv", "latest/s.csv.json"]
+    assert copies(cloud) == ["latest/s.csv.json", "latest/s.csv.predictions.csv"]
     concluded(postprocess, newer)
     assert copies(cloud) == ["latest/s.csv.json"]
 
@@ -497,7 +497,7 @@ def test_a_slow_older_generation_leaves_no_data_in_latest(cloud: Cloud, postproc
 def test_a_removal_from_latest_that_was_interrupted_is_resumed(cloud: Cloud, postprocess: FlaskClient) -> None:
     older, newer = forecast(cloud), rejection(cloud)
     concluded(postprocess, older)
-    cloud.fault("DELETE", "latest/s.csv.csv", status=403)
+    cloud.fault("DELETE", "latest/s.csv.predictions.csv", status=403)
     assert postprocess.post("/", json=newer | {"lineage": LINEAGE}).status_code == 503
     concluded(postprocess, newer)
     assert copies(cloud) == ["latest/s.csv.json"]

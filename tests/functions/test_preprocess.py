@@ -223,6 +223,7 @@ def test_json_lines_become_a_shard(cloud: Cloud, preprocess: FlaskClient) -> Non
         "shards": 1,
         "records": 6,
         "format": "jsonl",
+        "dialect": {},
         "model": None,
         "parameters": {"top_k": 2},
         "revision": "local",
@@ -266,7 +267,7 @@ def test_csv_rows_become_a_shard_in_order(cloud: Cloud, preprocess: FlaskClient)
     assert [record["row"][0] for record in records] == ["1", "2", "3", "4", "5"]
     assert (answer["records"], answer["format"]) == (5, "csv")
     header = cloud.work.blob(f"shards/{body['job']}/header.csv").download_as_bytes().decode()
-    assert header == "id,review,label,score,error,truncated\n"
+    assert header == "\ufeffid;review;label;score;error;truncated\n"
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,16 @@ from forecasting.model import Forecast
 from forecasting.options import Options
 from forecasting.series import Series
 from pipeline.errors import RejectedError
+from pipeline.tabular.reader import HEAD_CHARS
+from pipeline.tabular.writer import Dialect
 
 
-def answer(text: str, parameters: Mapping[str, Any], revision: str) -> dict[str, Any]:
-    """Forecasts the series in `text`.
+def answer(text: str, parameters: Mapping[str, Any], revision: str, codec: str = "utf-8") -> dict[str, Any]:
+    """Forecasts the series in `text`, which was decoded by `codec`.
 
     Returns:
         {predictions: [{date, prediction, lower, upper}], model, parameters, device, timing: {inference_ms},
-        series, backtest, revision}.
+        series, backtest, dialect, revision}.
 
     Raises:
         RejectedError: the file or a parameter does not allow a forecast.
@@ -50,6 +52,7 @@ def answer(text: str, parameters: Mapping[str, Any], revision: str) -> dict[str,
         "timing": {"inference_ms": round(elapsed, 3)},
         "series": _series(history, [*left_out, *_notes(history, tested, options)]),
         "backtest": tested.json(),
+        "dialect": Dialect.of(text[:HEAD_CHARS], codec, history.delimiter, decimal=history.decimal).json(),
         "revision": revision,
     }
 
@@ -103,6 +106,8 @@ def _notes(history: Series, tested: backtest.Backtest, options: Options) -> list
         notes.append("In the backtest the value one season earlier was the better forecast: treat this one with care.")
     if len(history.stamps) > backtest.MAX_HISTORY:
         notes.append(f"The errors were measured on models of at most {backtest.MAX_HISTORY} points each.")
+    if len(history.stamps) > model.MAX_FITTED:
+        notes.append(f"The latest {model.MAX_FITTED} points were fitted; a yearly pattern counts some of the others.")
     if options.horizon > len(history.stamps):
         notes.append("The forecast is longer than the history.")
     return notes

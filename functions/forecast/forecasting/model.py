@@ -28,6 +28,8 @@ ALGORITHM = "LBFGS"  # below 100 points Prophet uses Newton, which is as accurat
 SAMPLES = 1000  # simulated futures behind the intervals
 YEAR, WEEK = 365.25, 7.0
 MIN_SEASONS = 2
+MAX_FITTED = 8_000  # points as they are; without a yearly pattern earlier ones make forecasts slower and worse
+STRIDE = 5  # between the points before them that a yearly pattern needs; it meets each hour of the day and the week
 SLACK = 0.99  # 24 monthly stamps span a little less than two years
 
 _drawing = threading.Lock()  # Prophet draws from numpy's global generator
@@ -97,7 +99,7 @@ def span(series: Series) -> float:
 
 
 def predict(series: Series, future: Sequence[datetime], pattern: Seasonality, mode: Mode, interval: float) -> Forecast:
-    """Fits the history and forecasts `future`, deterministically.
+    """Fits the history, or the part of a long one that counts, and forecasts `future`, deterministically.
 
     Args:
         interval: the share of the values that the interval should contain, between 0 and 1.
@@ -105,13 +107,22 @@ def predict(series: Series, future: Sequence[datetime], pattern: Seasonality, mo
     import pandas as pd
 
     model = _model(pattern, mode, interval)
-    history = pd.DataFrame({"ds": pd.DatetimeIndex(series.stamps), "y": series.values})
+    chosen = fitted(len(series.stamps), pattern)
+    stamps = [series.stamps[index] for index in chosen]
+    history = pd.DataFrame({"ds": pd.DatetimeIndex(stamps), "y": series.values[chosen]})
     with tempfile.TemporaryDirectory() as folder:  # the disk is in memory, so nothing may remain there
         model.fit(history, seed=SEED, algorithm=ALGORITHM, output_dir=folder)
     with _drawing:
         np.random.seed(SEED)
         predicted = model.predict(pd.DataFrame({"ds": pd.DatetimeIndex(list(future))}))
     return Forecast(*(predicted[name].to_numpy(dtype=np.float64) for name in ("yhat", "yhat_lower", "yhat_upper")))
+
+
+def fitted(count: int, pattern: Seasonality) -> list[int]:
+    """The indices of the points to fit: the latest, and some of the others if there is a yearly pattern."""
+    start = max(0, count - MAX_FITTED)
+    earlier = range(start % STRIDE, start, STRIDE) if pattern.yearly else ()
+    return [*earlier, *range(start, count)]
 
 
 def version() -> str:

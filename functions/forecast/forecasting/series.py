@@ -39,6 +39,8 @@ class Series:
     date_format: str
     rows: int
     notes: list[str] = field(default_factory=list)
+    delimiter: str = ","
+    decimal: str = "."
 
     @property
     def floor(self) -> float | None:
@@ -80,6 +82,8 @@ def read(text: str, options: Options) -> Series:
         date_format=column.format,
         rows=rows,
         notes=notes,
+        delimiter=table.delimiter,
+        decimal=value.decimal,
     )
 
 

@@ -1,6 +1,7 @@
 """Recognises the purpose of a JSON text, even from its first 64 KB alone."""
 
 import json
+import math
 import re
 from typing import Any, Literal, NoReturn
 
@@ -15,6 +16,7 @@ MAX_VALUES = 1_000_000  # each takes up to 300 bytes when it is decoded, so that
 
 # A string that never ends is a token too: searching for its end from every quote would take quadratic time.
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
+HALF = re.compile(r"\\u[dD]")  # of a character beyond 16 bits, which JSON escapes as a pair
 LINE_END = re.compile(r"\r\n?|\n")
 STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\],]', re.DOTALL)
 
@@ -73,12 +75,17 @@ def parse(text: str) -> Any:
     """
     _check_structure(text)
     try:
-        return json.loads(text, parse_constant=_refuse)
+        value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        if HALF.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise RejectedError("invalid_json", "The JSON contains half of a character, such as \\ud83d alone.") from error
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise RejectedError("invalid_json", f"The JSON cannot be parsed: {error.msg} at {where}.") from error
     except ValueError as error:
         raise RejectedError("invalid_json", f"The JSON contains a number that cannot be read: {error}.") from error
+    return value
 
 
 def top_keys(text: str) -> set[str]:
@@ -158,6 +165,13 @@ def _decoded(line: str) -> Any:
         return parse(line)
     except RejectedError:
         return None
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits:.20} is too large")
+    return value
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -1,12 +1,16 @@
 """The family of formats that an object's name and content type promise."""
 
+from email.message import Message
+
 FAMILIES = {  # by the name's extension
-    "image": "jpg jpeg jpe jfif png webp gif bmp dib tif tiff heic heif avif psd",
+    "image": "jpg jpeg jpe jfif png apng webp gif bmp tif tiff heic heif hif avif",
+    "picture": "dib psd ico cur tga pcx ppm pgm pbm pnm xpm xbm jp2 j2k jpf jpx jxl eps cr2 cr3 nef arw dng raf svgz",
     "text": "txt text md markdown rst log",
     "csv": "csv tsv tab",
     "json": "json jsonl ndjson",
-    "other": "pdf zip gz bz2 xz 7z rar tar doc docx xls xlsx ppt pptx odt ods mp3 mp4 wav avi mov exe dll so parquet "
-    "avro",
+    "mail": "eml mbox",
+    "other": "pdf zip gz bz2 xz 7z rar tar doc docx xls xlsx ppt pptx odt ods xlsm mp3 mp4 wav avi mov exe dll so "
+    "parquet parq avro",
 }
 EXTENSIONS = {extension: family for family, extensions in FAMILIES.items() for extension in extensions.split()}
 CONTENT_TYPES = {
@@ -18,6 +22,8 @@ CONTENT_TYPES = {
     "application/x-ndjson": "json",
     "application/ndjson": "json",
     "application/jsonlines": "json",
+    "message/rfc822": "mail",
+    "application/mbox": "mail",
     "application/pdf": "other",
     "application/zip": "other",
     "application/gzip": "other",
@@ -36,6 +42,13 @@ def families(name: str, content_type: str | None) -> frozenset[str]:
     if media_type.startswith("text/") and by_type is None and by_name is None:
         by_type = "text"  # clients send text/plain for anything, so the name has precedence
     return frozenset(family for family in (by_name, by_type) if family)
+
+
+def charset(content_type: str | None) -> str | None:
+    """The charset that a content type declares, as in `text/csv; charset=windows-1250`."""
+    parameters = Message()
+    parameters["Content-Type"] = content_type or ""
+    return parameters.get_content_charset()
 
 
 def lines(name: str, content_type: str | None) -> bool:

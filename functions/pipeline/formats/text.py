@@ -5,9 +5,10 @@ import io
 import re
 from collections.abc import Iterator
 from itertools import islice
-from typing import IO
+from typing import IO, NamedTuple
 
 from pipeline.errors import RejectedError
+from pipeline.formats import charsets
 
 
 def _stray(error: UnicodeError) -> tuple[str, int]:
@@ -43,12 +44,19 @@ WIDE = (  # codec, bytes per code unit, offsets of zeros in most scripts, least 
     ("utf-16-le", 2, (1,), 0.05),
     ("utf-16-be", 2, (0,), 0.05),
 )
+IN_PLACE = 0.85  # share of the zero bytes that must be at those offsets; surrogates have some elsewhere
 STRAY = 0.3  # share of zeros below which they are stray, if the other bytes are a text in UTF-8
-NOT_IN_WORDS = re.compile(r"(?<=[^\W\d_])[¹²³¼½¾¿¡¤¦¨ª¬¯±¶¸º×÷]")  # letters of other encodings, read as cp1252
 
 
-def decode(data: bytes, *, strict: bool = True) -> str:
-    """The whole input as text, without its byte order mark.
+class Encoding(NamedTuple):
+    """A codec, and whether the content only resembles texts in it: no mark, name or form of the bytes shows it."""
+
+    codec: str
+    is_guess: bool = False
+
+
+def decode(data: bytes, charset: str | None = None, *, strict: bool = True) -> str:
+    """The whole input as text, without its byte order mark; `charset` as for `encoding`.
 
     Args:
         strict: whether stray bytes behind the first 64 KB make it undecodable, if they are no exception in UTF-8.
@@ -56,12 +64,12 @@ def decode(data: bytes, *, strict: bool = True) -> str:
     Raises:
         RejectedError: `undecodable`.
     """
-    return _decode(data, encoding(data), strict=strict)
+    return _decode(data, encoding(data, charset).codec, strict=strict)
 
 
-def decode_head(head: bytes, *, whole: bool) -> str:
+def decode_head(head: bytes, charset: str | None = None, *, whole: bool) -> str:
     """The first bytes of an input as text, without a character that is cut off at their end."""
-    return _decode(head, encoding(head, whole=whole), whole=whole)
+    return _decode(head, encoding(head, charset, whole=whole).codec, whole=whole)
 
 
 def lines(stream: IO[bytes], codec: str, limit: int, *, newline: str = "") -> Iterator[str]:
@@ -78,24 +86,34 @@ def lines(stream: IO[bytes], codec: str, limit: int, *, newline: str = "") -> It
             line = rest
 
 
-def encoding(data: bytes, *, whole: bool = True) -> str:
-    """The name of the codec for `data`, by its first 64 KB.
+def encoding(data: bytes, charset: str | None = None, *, whole: bool = True) -> Encoding:
+    """The encoding of `data`, by its first 64 KB.
+
+    Args:
+        charset: the one that the sender declares; it holds if the data have no byte order mark and are text in it.
 
     Raises:
         RejectedError: `undecodable`.
     """
     for mark, name in MARKS:
         if data.startswith(mark):
-            return name
+            return Encoding(name)
     sample = data[:SAMPLE_BYTES]
     whole = whole and len(sample) == len(data)
-    if sample.count(0) > MAX_CONTROLS * len(sample):
-        return _wide(sample, whole=whole)
-    if _reads(sample, "utf-8", whole=whole) or _is_mostly_utf8(sample):
-        return "utf-8"
-    for name in _legacy(sample):
+    codec = charsets.declared(charset)
+    for name in charsets.readings(codec) if codec else ():
         if _reads(sample, name, whole=whole):
-            return name
+            return Encoding(name)
+    if sample.count(0) > MAX_CONTROLS * len(sample):
+        return Encoding(_wide(sample, whole=whole))
+    for name in charsets.escaped(sample):
+        if _reads(sample, name, whole=whole):
+            return Encoding(name)
+    if _reads(sample, "utf-8", whole=whole) or _is_mostly_utf8(sample):
+        return Encoding("utf-8")
+    guess = _guess(sample, whole=whole)
+    if guess and _reads(sample, guess, whole=whole):
+        return Encoding(guess, is_guess=True)
     raise RejectedError(
         "undecodable", "The content is not text, or its encoding cannot be recognised. Save it as UTF-8."
     )
@@ -115,33 +133,17 @@ def _wide(sample: bytes, *, whole: bool) -> str:
     at_least = STRAY * len(sample) if _reads(sample.replace(b"\0", b""), "utf-8", whole=whole) else 0
     for name, unit, offsets, least in WIDE:
         zeros = sum(sample[offset::unit].count(0) for offset in offsets)
-        in_place = zeros >= max(least * len(sample), at_least, 0.95 * sample.count(0))
+        in_place = zeros >= max(least * len(sample), at_least, IN_PLACE * sample.count(0))
         if in_place and _reads(sample, name, whole=whole):
             return name
     raise RejectedError("undecodable", "The content has zero bytes: it is binary, or damaged text.")
 
 
-def _legacy(sample: bytes) -> tuple[str, ...]:
-    """The candidates; a short Western text is too little to guess by, and nearly all of those are cp1252."""
+def _guess(sample: bytes, *, whole: bool) -> str | None:
     if not _is_legible(sample.decode("latin-1")):
-        return ()
-    if _is_western(sample):
-        return ("cp1252",)
-    from charset_normalizer import from_bytes
-
-    best = from_bytes(sample).best()
-    return () if best is None else (best.encoding,)
-
-
-def _is_western(sample: bytes) -> bool:
-    """Whether the sample in cp1252 is words of mostly ASCII letters, with few accented ones."""
-    try:
-        text = sample.decode("cp1252")
-    except UnicodeError:
-        return False
-    letters = [char for char in text if char.isalpha()]
-    accented = sum(not char.isascii() for char in letters)
-    return accented <= 0.2 * len(letters) and not NOT_IN_WORDS.search(text)
+        return None
+    lines = sample if whole else sample.rpartition(b"\n")[0]  # the last one ends in part of a character
+    return charsets.guess(lines or sample)
 
 
 def _reads(sample: bytes, name: str, *, whole: bool) -> bool:

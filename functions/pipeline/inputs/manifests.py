@@ -47,9 +47,9 @@ def load(deployment: Deployment, job: Job) -> Manifest:
     Raises:
         RejectedError: `duplicate_manifest` if another job has the id, or any of `parse`.
     """
-    limit = deployment.settings.max_bytes["manifest"]
+    source, limit = job.object_input(), deployment.settings.max_bytes["manifest"]
     try:
-        manifest = parse(json_text.parse(decode(objects.read(job.object_input(), limit))))
+        manifest = parse(json_text.parse(decode(objects.read(source, limit), objects.charset(source))))
         _register(deployment.work, job, manifest)
     except RejectedError as error:
         error.kind = "manifest"

@@ -10,7 +10,7 @@ from google.api_core.exceptions import NotFound, PreconditionFailed, ServiceUnav
 
 from pipeline import storage
 from pipeline.errors import RejectedError
-from pipeline.formats import compression
+from pipeline.formats import compression, media_types
 from pipeline.jobs.job import Input
 
 if TYPE_CHECKING:
@@ -73,6 +73,12 @@ def reader(source: Input, limit: int, *, packed: bool) -> Iterator[IO[bytes]]:
     with _gone(source):
         stream: IO[bytes] = _blob(source).open("rb", chunk_size=CHUNK_BYTES, raw_download=True)
         yield io.BufferedReader(compression.Unpacked(stream, limit), CHUNK_BYTES) if packed else stream
+
+
+def charset(source: Input) -> str | None:
+    """The encoding in which a text is to be read: the one that was guessed at its intake, or the declared one."""
+    _, content_type = compression.described(source.name, source.content_type)
+    return source.encoding or media_types.charset(content_type)
 
 
 def exists(source: Input) -> bool:

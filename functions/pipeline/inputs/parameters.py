@@ -12,13 +12,14 @@ from typing import Any, Literal
 from pipeline.errors import RejectedError
 from pipeline.inputs.values import Check, flag, matching, number, short, whole, words
 from pipeline.jobs.job import Model, Parameters
-from pipeline.kinds import KINDS
+from pipeline.kinds import KINDS, WORKBOOK
 
 Reader = Literal["intake", "preprocess", "forecast", "gpu_service"]
 
 MODEL = r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}"
 SERIES = frozenset({"timeseries"})
 TEXTS = frozenset({"text", "table", "records", "manifest"})
+CHOICES = [kind for kind in KINDS if kind != WORKBOOK]  # which is a table or a series, after it is read
 PREDICTED = TEXTS | {"image"}
 SIMILAR = 0.85  # of a misspelt name
 COLUMN = short(256, "the name of a column")
@@ -65,9 +66,11 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "aggregation": _prediction(matching("none|simple|first|average|max", "none, simple, first, average or max"), TEXTS),
     "score_columns": Parameter(flag(), frozenset({"table", "manifest"}), "gpu_service"),
-    "kind": Parameter(matching("|".join(KINDS), f"one of {', '.join(KINDS)}"), frozenset(KINDS), "intake"),
+    "kind": Parameter(matching("|".join(CHOICES), f"one of {', '.join(CHOICES)}"), frozenset(CHOICES), "intake"),
     "text_column": _column("table", "records"),
     "image_column": _column("table"),
+    "sheet": Parameter(short(256, "the name of a sheet"), frozenset({"table", "timeseries"}), "preprocess"),
+    "csv_safe": Parameter(flag(), frozenset({"table"}), "preprocess"),
     "horizon": _forecast(whole(1, 1000)),
     "frequency": _forecast(matching("[A-Za-z0-9-]{1,32}", "a frequency such as daily or W")),
     "interval_width": _forecast(number(0.01, 0.99)),
@@ -145,7 +148,7 @@ def check(values: Mapping[str, Any]) -> tuple[Model | None, Parameters]:
 
 def kinds(model: Model | None, parameters: Parameters) -> frozenset[str]:
     """The kinds that the model and all parameters apply to."""
-    allowed = frozenset([parameters["kind"]] if "kind" in parameters else KINDS)
+    allowed = frozenset([parameters["kind"]] if "kind" in parameters else CHOICES)
     for name in ["model", *parameters] if model else parameters:
         allowed &= PARAMETERS[name].kinds
     return allowed

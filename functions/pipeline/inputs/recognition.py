@@ -3,18 +3,35 @@
 import re
 
 from pipeline.errors import RejectedError
-from pipeline.formats import compression, json_text, media_types, signatures
-from pipeline.formats.text import decode_head
+from pipeline.formats import compression, json_text, media_types, signatures, unsupported
+from pipeline.formats.text import decode_head, encoding
+from pipeline.inputs import objects
 from pipeline.inputs.objects import Head
 from pipeline.jobs.job import Input
+from pipeline.kinds import WORKBOOK
 from pipeline.tabular import dates, selection, sniffer
 from pipeline.tabular.request import ANYTHING, KINDS, Request
 from pipeline.tabular.selection import Choice
 from pipeline.tabular.table import Table
 
-WORDS = {"image": "an image", "text": "text", "csv": "CSV", "json": "JSON", "other": "another format"}
+WORDS = {
+    "image": "an image",
+    "picture": "a picture",
+    "text": "text",
+    "csv": "CSV",
+    "json": "JSON",
+    "mail": "an e-mail",
+    "other": "another format",
+}
 MARKUP = re.compile(r"\s*<(?:\?xml|!doctype|html|svg)\b", re.IGNORECASE)
+UNKNOWN_PICTURE = f"The format of this picture is not supported. {unsupported.PICTURE}"
 PLAIN_NAME = re.compile(r"\w[\w.-]*")
+
+
+def guessed_encoding(source: Input, head: Head) -> str | None:
+    """The encoding of a text if only its content indicates one; else None."""
+    codec, is_guess = encoding(head.data, objects.charset(source), whole=head.whole)
+    return codec if is_guess else None
 
 
 def sniff(head: bytes, *, whole: bool, name: str, content_type: str | None, request: Request = ANYTHING) -> str:
@@ -26,8 +43,8 @@ def sniff(head: bytes, *, whole: bool, name: str, content_type: str | None, requ
         request: the parameters that decide the kind before the content is judged.
 
     Raises:
-        RejectedError: `empty`, `encrypted`, `undecodable`, `content_mismatch`, `unknown_kind`, `invalid_json`,
-            `invalid_csv`, `invalid_date_format`, `unreadable_dates` or `no_usable_column`.
+        RejectedError: `empty`, `encrypted`, `undecodable`, `content_mismatch`, `unsupported_format`, `unknown_kind`,
+            `invalid_json`, `invalid_csv`, `invalid_date_format`, `unreadable_dates` or `no_usable_column`.
     """
     if not head:
         raise RejectedError("empty", "The input is empty.")
@@ -36,12 +53,16 @@ def sniff(head: bytes, *, whole: bool, name: str, content_type: str | None, requ
     promised = media_types.families(name, content_type)
     if media_type := signatures.recognise(head):
         return _binary(media_type, promised, request)
-    text = _text(head, promised, whole=whole)
+    text = _text(head, promised, media_types.charset(content_type), whole=whole)
     if not text.strip():
         raise RejectedError("empty", "The input contains only white space.")
     lines = media_types.lines(name, content_type)
     if request.kind is not None:
         return _requested(text, request.kind, request, whole=whole, lines=lines)
+    if "mail" in promised:
+        raise _unsupported("message/rfc822")
+    if "picture" in promised:
+        raise RejectedError("unsupported_format", UNKNOWN_PICTURE)
     if contradicted := promised & {"image", "other"}:
         raise _mismatch(contradicted, "text")
     if MARKUP.match(text):
@@ -61,13 +82,16 @@ def kind(source: Input, head: Head, request: Request = ANYTHING) -> str:
 
 
 def _binary(media_type: str, promised: frozenset[str], request: Request) -> str:
-    if request.kind is not None and request.kind != "image":
+    is_workbook = media_type in signatures.WORKBOOKS
+    if request.kind is not None and not (request.kind in KINDS if is_workbook else request.kind == "image"):
         raise _other_than_requested(request.kind, media_type)
-    family = "image" if media_type.startswith("image/") else "other"
-    if contradicted := promised - {family}:
+    families = {"image", "picture"} if media_type.startswith("image/") else {"other", "mail"}
+    if contradicted := promised - families:
         raise _mismatch(contradicted, media_type)
+    if is_workbook:
+        return WORKBOOK
     if media_type not in signatures.IMAGES:
-        raise RejectedError("unknown_kind", f"Content of the type {media_type} is not supported.")
+        raise _unsupported(media_type)
     return "image"
 
 
@@ -86,13 +110,15 @@ def _requested(text: str, requested: str, request: Request, *, whole: bool, line
     return requested
 
 
-def _text(head: bytes, promised: frozenset[str], *, whole: bool) -> str:
+def _text(head: bytes, promised: frozenset[str], charset: str | None, *, whole: bool) -> str:
     try:
-        return decode_head(head, whole=whole)
+        return decode_head(head, charset, whole=whole)
     except RejectedError as error:
+        if "picture" in promised:
+            raise RejectedError("unsupported_format", UNKNOWN_PICTURE) from error
         if contradicted := promised & {"image"}:
             raise _mismatch(contradicted, "not a recognisable image") from error
-        if promised - {"other"}:
+        if promised - {"other", "mail"}:
             raise
         raise RejectedError("unknown_kind", "The content is neither text nor an image.") from error
 
@@ -159,6 +185,10 @@ def _is_evident(table: Table, choice: Choice) -> bool:
     if choice.kind == "timeseries" and choice.is_readable:
         return True
     return table.header and len(table.columns) > 1 and all(PLAIN_NAME.fullmatch(c.name) for c in table.columns)
+
+
+def _unsupported(media_type: str) -> RejectedError:
+    return RejectedError("unsupported_format", unsupported.advice(media_type))
 
 
 def _other_than_requested(requested: str, content: str) -> RejectedError:

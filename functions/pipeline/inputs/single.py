@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.errors import RejectedError
 from pipeline.formats.text import decode
-from pipeline.inputs import parameters
+from pipeline.inputs import objects, parameters
 from pipeline.inputs.objects import Head
 from pipeline.jobs.job import Job, Prepared
 
@@ -23,7 +23,7 @@ def of_head(job: Job, head: Head) -> Prepared | None:
     if job.kind == "image":
         return None if head.packed else prepared(job, [reference(job)])
     if job.kind == "text" and head.whole:
-        return prepared(job, [text(head.data)])
+        return prepared(job, [text(head.data, objects.charset(job.object_input()))])
     return None
 
 
@@ -35,13 +35,13 @@ def prepared(job: Job, instances: Sequence[Instance]) -> Prepared | None:
     return {"mode": "single", "instances": list(instances), "parameters": own}
 
 
-def text(data: bytes) -> Instance:
-    """The instance of a whole text.
+def text(data: bytes, charset: str | None = None) -> Instance:
+    """The instance of a whole text; `charset` as for `encoding`.
 
     Raises:
         RejectedError: `undecodable`, or `empty` for white space alone.
     """
-    content = decode(data)
+    content = decode(data, charset)
     if not content.strip():
         raise RejectedError("empty", "The input contains only white space.")
     return {"text": content}

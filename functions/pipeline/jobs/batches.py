@@ -21,6 +21,7 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from pipeline.errors import MalformedError
 from pipeline.jobs.job import Model, int64
 from pipeline.storage import put, stamp
+from pipeline.tabular.writer import Dialect
 
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket
@@ -30,6 +31,7 @@ Format = Literal["csv", "jsonl"]
 ADDED_COLUMNS = ("label", "score", "error", "truncated")
 COUNTS = ("truncated", "high_confidence", "requires_review")
 SUMMARY = "shard-summary"
+MAX_REASONS = 3
 OUTPUT = re.compile(r"/(\d+)\.out\.\w+$")
 
 
@@ -82,6 +84,7 @@ class Batch:
     Args:
         prefix: a gs:// address that ends with a slash.
         records_per_shard: of all shards but the last, which may have fewer.
+        dialect: the form of a CSV result, as `writer.Dialect` reads it.
         table: how a CSV was read, for the document.
     """
 
@@ -92,6 +95,7 @@ class Batch:
     format: Format
     model: Model | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
+    dialect: dict[str, Any] = field(default_factory=dict)
     table: dict[str, Any] | None = None
 
     def json(self) -> dict[str, Any]:
@@ -113,7 +117,9 @@ class Batch:
         if not (shards - 1) * size < records <= shards * size:
             raise MalformedError("The number of records does not match the number of shards.")
         parameters, table = value.get("parameters") or {}, value.get("table")
-        return cls(value["prefix"], shards, records, size, value["format"], parameters=parameters, table=table)
+        dialect = Dialect.parse(value.get("dialect") or {}).json()
+        form = value["format"]
+        return cls(value["prefix"], shards, records, size, form, parameters=parameters, dialect=dialect, table=table)
 
     @property
     def has_score_columns(self) -> bool:
@@ -136,7 +142,7 @@ class Batch:
 class Summary:
     """Totals of the finished shards; `counts` are of truncated, confident and doubtful records.
 
-    `columns` are those that a CSV result has after the input's.
+    `columns` are those that a CSV result has after the input's; `reasons` are why the first records failed.
     """
 
     shards: frozenset[int] = frozenset()
@@ -150,6 +156,7 @@ class Summary:
     device: str | None = None
     columns: tuple[str, ...] = ADDED_COLUMNS
     revisions: tuple[str, ...] = ()
+    reasons: tuple[dict[str, Any], ...] = ()
 
     @property
     def failed(self) -> int:
@@ -213,6 +220,7 @@ def _sum(batch: Batch, outputs: Iterable[tuple[str, Mapping[str, str]]]) -> Summ
     for summary in shards.values():
         errors.update(summary["failed"])
     first = shards[min(shards)] if shards else {}
+    reasons = [reason for shard in sorted(shards) for reason in shards[shard].get("reasons") or ()]
     return Summary(
         shards=frozenset(shards),
         records=sum(summary["records"] for summary in shards.values()),
@@ -225,6 +233,7 @@ def _sum(batch: Batch, outputs: Iterable[tuple[str, Mapping[str, str]]]) -> Summ
         device=first.get("device"),
         columns=tuple(first.get("columns") or ADDED_COLUMNS),
         revisions=tuple(sorted({summary.get("revision") or "unknown" for summary in shards.values()})),
+        reasons=tuple(reasons[:MAX_REASONS]),
     )
 
 

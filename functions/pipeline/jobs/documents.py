@@ -14,7 +14,10 @@ HIGH_CONFIDENCE = 0.8  # where an answer has no limits of its own
 REVIEW_CONFIDENCE = 0.6
 MAX_MESSAGE = 2000
 
-Status = Literal["succeeded", "partial", "rejected", "failed"]
+ResultStatus = Literal["succeeded", "partial", "unsuccessful"]
+"""Of a result: all, some or none of its records have a prediction."""
+
+Status = Literal[ResultStatus, "rejected", "failed"]
 
 
 class Reason(TypedDict):
@@ -153,13 +156,13 @@ def result(
     usage: Usage,
     payload: Payload,
     *,
-    status: Literal["succeeded", "partial"],
+    status: ResultStatus,
     model: dict[str, Any] | None,
     confidence: float | None,
     parameters: Mapping[str, Any],
     cost: Cost,
 ) -> Document:
-    """A succeeded or partial document.
+    """The document of a result.
 
     Args:
         confidence: the lowest score among the predictions; None for batches and forecasts.

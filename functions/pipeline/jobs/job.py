@@ -32,6 +32,7 @@ class InputFields(TypedDict):
     generation: str
     size: int
     content_type: str | None
+    encoding: NotRequired[str]
 
 
 class MessageFields(TypedDict):
@@ -61,43 +62,49 @@ class Argument(TypedDict):
     parameters: Parameters
     trace: str | None
     hops: NotRequired[int]
+    table: NotRequired[InputFields]
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One generation of an object; `size` in bytes."""
+    """One generation of an object; `size` in bytes, `encoding` of a text if it had to be guessed."""
 
     bucket: str
     name: str
     generation: int
     size: int
     content_type: str | None = None
+    encoding: str | None = None
 
     @property
     def uri(self) -> str:
         return f"gs://{self.bucket}/{self.name}"
 
     def json(self) -> InputFields:
-        return {
+        fields: InputFields = {
             "bucket": self.bucket,
             "name": self.name,
             "generation": str(self.generation),
             "size": self.size,
             "content_type": self.content_type,
         }
+        if self.encoding is not None:
+            fields["encoding"] = self.encoding
+        return fields
 
     @classmethod
     def parse(cls, value: object) -> Self:
         fields = _record(value, "input")
-        content_type = fields.get("content_type")
-        if content_type is not None and not isinstance(content_type, str):
-            raise MalformedError("input.content_type must be a string or null.")
+        content_type, encoding = fields.get("content_type"), fields.get("encoding")
+        if not isinstance(content_type, str | None) or not isinstance(encoding, str | None):
+            raise MalformedError("input.content_type and input.encoding must be strings or null.")
         return cls(
             bucket=_text(fields, "bucket"),
             name=_text(fields, "name"),
             generation=int64(fields.get("generation"), "input.generation"),
             size=int64(fields.get("size"), "input.size"),
             content_type=content_type,
+            encoding=encoding,
         )
 
 
@@ -120,7 +127,7 @@ class Job:
     `document` is the terminal document's name without folder and suffix; `received_at` is RFC 3339; `hops` counts
     the pipelines that the input's content has passed through. `created_at` is when the object was written or the
     message published, if the event tells; it does not travel. `prepared` is what preprocess would answer, for
-    an input that the handler has read whole.
+    an input that the handler has read whole. `table` is the CSV that stands for a workbook.
     """
 
     id: str
@@ -135,6 +142,7 @@ class Job:
     hops: int = 0
     created_at: str | None = None
     prepared: Prepared | None = None
+    table: Input | None = None
 
     def argument(self) -> Argument:
         """The workflow's argument without `prepared`, as claims and outcomes keep it."""
@@ -149,7 +157,11 @@ class Job:
             "parameters": self.parameters,
             "trace": self.trace,
         }
-        return {**argument, "hops": self.hops} if self.hops else argument
+        if self.hops:
+            argument["hops"] = self.hops
+        if self.table is not None:
+            argument["table"] = self.table.json()
+        return argument
 
     @classmethod
     def parse(cls, value: object) -> Self:
@@ -176,12 +188,17 @@ class Job:
             parameters=_record(fields.get("parameters") or {}, "parameters"),
             trace=trace or None,
             hops=int64(fields.get("hops") or 0, "hops"),
+            table=Input.parse(fields["table"]) if fields.get("table") else None,
         )
 
     def object_input(self) -> Input:
         if not isinstance(self.input, Input):
             raise MalformedError("The job's input is not an object.")
         return self.input
+
+    def content(self) -> Input:
+        """What is to be read: the CSV that stands for a workbook, else the input itself."""
+        return self.table or self.object_input()
 
     def check_hops(self, limit: int) -> None:
         """Raises RejectedError, `too_many_hops`, for an input that the pipeline's own output led to too often."""

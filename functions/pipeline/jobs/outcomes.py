@@ -35,6 +35,7 @@ REMEMBERED = timedelta(days=6)
 FOLDERS: dict[Status, str] = {
     "succeeded": "results",
     "partial": "results",
+    "unsuccessful": "results",
     "rejected": "rejected",
     "failed": "failed",
 }
@@ -84,11 +85,11 @@ class Outcome:
         }
 
     def followed_by(self, proposed: "Outcome") -> "Outcome":
-        """The outcome after another attempt; one that fails does not replace a partial success.
+        """The outcome after another attempt; one that fails does not replace a result.
 
         It replaces the earlier one in latest/ too, also if the input is gone by now.
         """
-        if self.status == "partial" and FOLDERS[proposed.status] != FOLDERS[self.status]:
+        if FOLDERS[self.status] == "results" and FOLDERS[proposed.status] != "results":
             return replace(self, reopened=False)
         content: Document = {**proposed.content, "attempts": self.attempts}
         return replace(proposed, content=content, advances_latest=proposed.advances_latest or self.advances_latest)

@@ -28,6 +28,11 @@ class Table:
         return [column for column in self.columns if column.type == kind]
 
     @property
+    def decimal(self) -> str:
+        """The decimal separator of its numbers."""
+        return "," if any(column.decimal == "," for column in self.of("number")) else "."
+
+    @property
     def typed(self) -> int:
         """How many columns have a type that prose does not have."""
         return sum(column.type in ("date", "number", "image") and column.readable for column in self.columns)

@@ -18,6 +18,7 @@ from pipeline.jobs.batches import ADDED_COLUMNS, Batch
 from pipeline.jobs.job import Job
 from pipeline.storage import content_type, put, stamp
 from pipeline.tabular import writer
+from pipeline.tabular.writer import Dialect
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket
@@ -33,10 +34,10 @@ _large = threading.Lock()  # one large record at a time: it may take 600 MB
 Error = dict[str, str]
 
 
-def forecast(work: "Bucket", job: Job, points: list[dict[str, Any]]) -> str:
+def forecast(work: "Bucket", job: Job, points: list[dict[str, Any]], dialect: Dialect) -> str:
     """Writes a forecast as CSV and returns the staged object's name."""
-    cells = [FORECAST_COLUMNS, *([point[column] for column in FORECAST_COLUMNS] for point in points)]
-    text = "".join(map(writer.line, cells))
+    rows = ([point[column] for column in FORECAST_COLUMNS] for point in points)
+    text = writer.header(FORECAST_COLUMNS, dialect) + "".join(writer.line(row, dialect) for row in rows)
     name = f"{_folder(job)}.csv"
     put(work.blob(name), text, stamp(job.id), generation=None)
     return name
@@ -67,6 +68,7 @@ class _Merge:
         self._batch = batch
         self._folder = _folder(job)
         self._labels: list[str] = []
+        self._dialect = Dialect.parse(batch.dialect)
 
     def run(self, lost: Collection[int], error: Error) -> tuple[str, dict[str, int]]:
         if self._batch.has_score_columns:
@@ -133,18 +135,20 @@ class _Merge:
             return self._batch.names.header
         columns, blob = self._columns(), self._blob()
         added = batches.added([*self._added, *(f"score_{label}" for label in self._labels)], columns)
-        blob.upload_from_string(writer.line([*columns, *added]), blob.content_type)
+        blob.upload_from_string(writer.header([*columns, *added], self._dialect), blob.content_type)
         return str(blob.name)
 
     def _columns(self) -> list[str]:
         """The input's columns."""
-        header = self._work.blob(self._batch.names.header).download_as_bytes().decode()
-        return next(csv.reader(io.StringIO(header, newline="")))[: -len(ADDED_COLUMNS)]
+        header = self._work.blob(self._batch.names.header).download_as_bytes().decode("utf-8-sig")
+        rows = csv.reader(io.StringIO(header, newline=""), delimiter=self._dialect.delimiter)
+        return next(rows)[: -len(ADDED_COLUMNS)]
 
     def _line(self, index: int, fields: dict[str, Any], error: Error) -> bytes:
         if self._batch.format == "csv":
             added = (error["code"] if column == "error" else "" for column in self._added)
-            return writer.line([*fields.get("row", ()), *added, *("" for _ in self._labels)]).encode()
+            row = [*fields.get("row", ()), *added, *("" for _ in self._labels)]
+            return writer.line(row, self._dialect).encode()
         passed_on = {name: fields[name] for name in PASSED_ON if name in fields}
         return json.dumps({"index": index, **passed_on, "error": error}).encode() + b"\n"
 

@@ -1,17 +1,18 @@
 """Builds the result documents of predictions, forecasts and batches."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.deployment import Deployment
 from pipeline.inputs import objects, parameters
 from pipeline.jobs import batches, documents, outcomes
-from pipeline.jobs.batches import Batch
-from pipeline.jobs.documents import Cost, Document, Lineage, Payload, Usage
+from pipeline.jobs.batches import Batch, Summary
+from pipeline.jobs.documents import Cost, Document, Lineage, Payload, ResultStatus, Usage
 from pipeline.jobs.job import Job
 from pipeline.settings import Settings
+from pipeline.tabular.writer import Dialect
 from postprocessing import costs, failures, merge, progress
 from postprocessing.costs import Effort
 from postprocessing.failures import OBJECT_NOT_FOUND, SHARD_LOST, StepError
@@ -65,7 +66,7 @@ def _confidence(predictions: list[Fields]) -> float | None:
 def of_forecast(deployment: Deployment, job: Job, lineage: Lineage, answer: Fields) -> tuple[Document, str]:
     """The document of a forecast, and the name of its staged CSV."""
     points = answer["predictions"]
-    staged = merge.forecast(deployment.work, job, points)
+    staged = merge.forecast(deployment.work, job, points, Dialect.parse(answer.get("dialect") or {}))
     payload: Payload = {"data": _data(deployment.output, job, staged, len(points), {})}
     if forecast := _pick(answer, FORECAST_FIELDS):
         payload["forecast"] = forecast
@@ -99,6 +100,8 @@ def of_batch(deployment: Deployment, job: Job, lineage: Lineage, answer: Fields)
     staged, lost_errors = merge.batch(deployment.work, job, batch, lost, error.reason, summary.columns)
     errors = Counter(summary.errors) + Counter(lost_errors)
     data = _data(deployment.output, job, staged, batch.records, errors)
+    if reasons := _reasons(summary, batch, lost, error):
+        data["reasons"] = reasons
     data |= summary.counts
     data["shards"] = batch.shards
     data["records_per_second"] = progress.rate(batch.records, lineage.started_at)
@@ -115,13 +118,25 @@ def of_batch(deployment: Deployment, job: Job, lineage: Lineage, answer: Fields)
         replace(lineage, device=summary.device, service_revisions=revisions),
         Usage(inference_ms=summary.inference_ms),
         payload,
-        status="partial" if errors else "succeeded",
+        status=_status(data),
         model=_model(summary.model),
         confidence=None,
         parameters={**_requested(job), **batch.parameters, **summary.parameters},
         cost=costs.estimate(costs.batch(batch.shards), summary.gpu_seconds, deployment.settings.gpu_usd_per_second),
     )
     return document, staged
+
+
+def _status(data: Fields) -> ResultStatus:
+    if not data["failed"]:
+        return "succeeded"
+    return "partial" if data["succeeded"] else "unsuccessful"
+
+
+def _reasons(summary: Summary, batch: Batch, lost: Sequence[int], error: StepError) -> list[Fields]:
+    """Why the first records failed."""
+    reasons = [*summary.reasons, *({"index": batch.span(shard).start, **error.reason} for shard in lost)]
+    return sorted(reasons, key=lambda reason: reason["index"])[: batches.MAX_REASONS]
 
 
 def _requested(job: Job) -> Fields:

@@ -8,9 +8,9 @@ from pipeline.errors import MalformedError
 from pipeline.inputs import kept_messages, microbatches, objects, parameters
 from pipeline.inputs.single import Instance
 from pipeline.jobs.job import Job
-from pipeline.kinds import SINGLE
+from pipeline.kinds import SINGLE, WORKBOOK
 from pipeline.settings import Settings
-from preprocessing import shards, single, staging
+from preprocessing import conversion, shards, single, staging
 
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket
@@ -20,7 +20,8 @@ def prepare(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
     """Prepares the input of a job's argument.
 
     Returns:
-        `{mode: "single", instances, parameters, revision}`, or `{mode: "batch", revision}` with the batch's fields.
+        `{mode: "single", instances, parameters, revision}`, `{mode: "batch", revision}` with the batch's fields, or
+        `{mode: "converted", argument, revision}` with the argument by which a workbook is to go on.
 
     Raises:
         MalformedError: the body is not a job's argument, or its kind needs no preparation.
@@ -35,6 +36,8 @@ def prepare(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
         raise MalformedError(f"Inputs are not read from the bucket {source.bucket!r}.")
     elif job.kind in SINGLE:
         answer = _single(work, job, [single.instance(settings, job)])
+    elif job.kind == WORKBOOK:
+        answer = conversion.converted(deployment, job)
     else:
         answer = shards.cut(deployment, job)
     return {**answer, "revision": settings.revision}

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.deployment import Deployment
@@ -19,6 +19,7 @@ from pipeline.jobs.job import Input, Job, Model
 from pipeline.kinds import MICROBATCH
 from pipeline.tabular.reader import Record
 from pipeline.tabular.request import Request
+from pipeline.tabular.writer import PLAIN, Dialect
 from preprocessing import single, staging, tables
 
 MAX_DOCUMENT = 32 << 20  # bytes of a JSON document, which must be read whole
@@ -36,6 +37,7 @@ class Records:
         format: of the result.
         header: the columns' names, for CSV.
         images: whether the records refer to images, which take longer than texts.
+        dialect: the form of a CSV result.
         table: how a CSV was read, for its document.
     """
 
@@ -45,6 +47,7 @@ class Records:
     parameters: dict[str, Any]
     header: list[str] = field(default_factory=list)
     images: bool = False
+    dialect: Dialect = PLAIN
     table: dict[str, Any] | None = None
 
 
@@ -56,7 +59,7 @@ def reader(deployment: Deployment, job: Job, head: Head) -> Iterator[Records]:
         RejectedError: none of its records can be predicted on.
         MalformedError: inputs of its kind have no records.
     """
-    source = job.object_input()
+    source = job.content()
     if job.kind == "table":
         request = Request.of(job.parameters, frozenset(("table",)))
         with tables.opened(source, head, deployment.settings.max_bytes["table"], request) as table:
@@ -68,9 +71,10 @@ def reader(deployment: Deployment, job: Job, head: Head) -> Iterator[Records]:
         yield Records(lines, "jsonl", job.model, job.parameters)
     elif job.kind != "records":
         raise MalformedError(f"Inputs of the kind {job.kind} have no records to prepare.")
-    elif json_text.is_lines(text.decode_head(head.data, whole=head.whole), whole=head.whole):
+    elif json_text.is_lines(text.decode_head(head.data, objects.charset(source), whole=head.whole), whole=head.whole):
         with objects.reader(source, deployment.settings.max_bytes["records"], packed=head.packed) as stream:
-            lines = text.lines(stream, text.encoding(head.data, whole=head.whole), MAX_LINE_CHARS)
+            codec, _ = text.encoding(head.data, objects.charset(source), whole=head.whole)
+            lines = text.lines(stream, codec, MAX_LINE_CHARS)
             instances = _of_lines(lines, deployment.settings.input_bucket, job.parameters)
             yield Records(instances, "jsonl", job.model, job.parameters)
     else:
@@ -89,9 +93,9 @@ def _of_table(opened: tables.OpenTable, bucket: str, job: Job, request: Request)
     images = column.type == "image"
     name = "uri" if images else "text"
     lines = (_of_row(record, name, column.index, bucket) for record in opened.records)
-    return Records(
-        lines, "csv", job.model, job.parameters, opened.header, images, tables.description(opened.table, choice)
-    )
+    dialect = replace(opened.dialect, safe=bool(job.parameters.get("csv_safe")))
+    described = tables.description(opened.table, choice)
+    return Records(lines, "csv", job.model, job.parameters, opened.header, images, dialect, described)
 
 
 def _of_row(record: Record, name: str, index: int, bucket: str) -> str:
@@ -119,7 +123,7 @@ def _of_lines(lines: Iterator[str], bucket: str, requested: dict[str, Any]) -> I
 
 
 def _of_document(source: Input, bucket: str, requested: dict[str, Any]) -> Iterator[str]:
-    document = json_text.parse(text.decode(objects.read(source, MAX_DOCUMENT)))
+    document = json_text.parse(text.decode(objects.read(source, MAX_DOCUMENT), objects.charset(source)))
     for record in document["instances"]:
         yield _instance(record, bucket, requested)
 

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from google.api_core.exceptions import PreconditionFailed
-
 from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
 from pipeline.inputs import objects, parameters
@@ -16,14 +14,13 @@ from pipeline.jobs import batches
 from pipeline.jobs.batches import ADDED_COLUMNS, Batch, Names, Plan
 from pipeline.jobs.job import Job
 from pipeline.settings import Settings
-from pipeline.storage import content_type, put, stamp
+from pipeline.storage import put, stamp
 from pipeline.tabular import writer
-from preprocessing import records
+from preprocessing import records, uploading
 
 if TYPE_CHECKING:
-    from google.cloud.storage import Blob, Bucket
+    from google.cloud.storage import Bucket
 
-CHUNK_BYTES = 8 << 20  # of a shard in memory; a function's disk is memory too
 MAX_SHARDS = 2000  # an execution of the workflow has 100,000 steps
 MAX_RECORDS = 20_000  # per shard
 TEXT_BYTES_PER_SECOND = 500_000  # a device's assumed rate, by which a shard's size is chosen
@@ -46,7 +43,7 @@ def _cut(deployment: Deployment, job: Job) -> Batch:
     plan = batches.read_plan(work, job.id)
     if plan is not None:
         job = replace(job, model=plan.model, parameters=plan.parameters)
-    head = objects.head(job.object_input())
+    head = objects.head(job.content())
     with records.reader(deployment, job, head) as opened:
         if plan is None:
             size = records_per_shard(deployment.settings, job, head, images=opened.images)
@@ -57,7 +54,7 @@ def _cut(deployment: Deployment, job: Job) -> Batch:
         if not sizes:
             raise RejectedError("empty", "The input has no records.")
         if opened.header:
-            header = writer.line([*opened.header, *batches.added(ADDED_COLUMNS, opened.header)])
+            header = writer.header([*opened.header, *batches.added(ADDED_COLUMNS, opened.header)], opened.dialect)
             put(work.blob(names.header), header, stamp(job.id), generation=None)
     batch = Batch(
         prefix=f"gs://{work.name}/{names.folder}",
@@ -67,6 +64,7 @@ def _cut(deployment: Deployment, job: Job) -> Batch:
         format=opened.format,
         model=opened.model,
         parameters=parameters.of_reader("gpu_service", opened.parameters),
+        dialect=opened.dialect.json() if opened.format == "csv" else {},
         table=opened.table,
     )
     batches.write(work, job.id, batch)
@@ -77,7 +75,7 @@ def records_per_shard(settings: Settings, job: Job, head: Head, *, images: bool)
     """As many as take about SHARD_SECONDS, by the length of the first ones."""
     if settings.records_per_shard:
         return settings.records_per_shard
-    source = job.object_input()
+    source = job.content()
     size = settings.max_bytes[job.kind or "records"] if head.packed else source.size
     count = head.data.count(b"{" if job.kind == "records" else b"\n")  # a document of instances may be a single line
     each = max(1.0, len(head.data) / max(1, count))
@@ -93,51 +91,5 @@ def _written(work: "Bucket", job: Job, lines: Iterator[str], size: int) -> Itera
         if first is None:
             return
         rest = itertools.islice(lines, size - 1)
-        yield _write(work.blob(Names.of(job.id).input(shard)), job, itertools.chain([first], rest))
-
-
-class _Content:
-    """A shard as a stream that the client uploads; `records` counts those that were taken."""
-
-    def __init__(self, lines: Iterator[str]) -> None:
-        self._lines = lines
-        self._ahead = bytearray()
-        self._position = 0
-        self.records = 0
-
-    def whole(self, limit: int) -> bytes | None:
-        """All of it, if that is less than `limit` bytes."""
-        self._read_ahead(limit)
-        return bytes(self._ahead) if len(self._ahead) < limit else None
-
-    def read(self, size: int) -> bytes:
-        self._read_ahead(size)
-        part = bytes(self._ahead[:size])
-        del self._ahead[:size]
-        self._position += len(part)
-        return part
-
-    def tell(self) -> int:
-        return self._position
-
-    def skip(self) -> None:
-        """Counts the remaining records."""
-        self.records += sum(1 for _ in self._lines)
-
-    def _read_ahead(self, size: int) -> None:
-        while len(self._ahead) < size and (line := next(self._lines, None)) is not None:
-            self._ahead += line.encode("utf-8", "replace") + b"\n"
-            self.records += 1
-
-
-def _write(blob: "Blob", job: Job, lines: Iterator[str]) -> int:
-    """Writes a shard, in chunks if it is large, and returns how many records it has."""
-    content = _Content(lines)
-    small = content.whole(CHUNK_BYTES)
-    blob.metadata, blob.chunk_size = stamp(job.id), CHUNK_BYTES
-    upload = blob.upload_from_file if small is None else blob.upload_from_string
-    try:
-        upload(small or content, content_type=content_type(blob.name), if_generation_match=0)
-    except PreconditionFailed:  # an interrupted attempt wrote it, by the same plan
-        content.skip()
-    return content.records
+        lines_of_shard = itertools.chain([first], rest)
+        yield uploading.write(work.blob(Names.of(job.id).input(shard)), stamp(job.id), lines_of_shard)

@@ -16,7 +16,7 @@ def instance(settings: Settings, job: Job) -> Instance:
     """
     source, limit = job.object_input(), settings.max_bytes[job.kind or "text"]
     if job.kind != "image":
-        return single.text(objects.read(source, limit))
+        return single.text(objects.read(source, limit), objects.charset(source))
     objects.check_size(source, limit)
     if not objects.head(source).packed:
         return single.reference(job)

@@ -14,15 +14,17 @@ from pipeline.tabular.reader import MAX_LINE_CHARS, Record, Row
 from pipeline.tabular.request import Request
 from pipeline.tabular.selection import Choice
 from pipeline.tabular.table import Table
+from pipeline.tabular.writer import Dialect
 
 
 @dataclass(frozen=True, slots=True)
 class OpenTable:
-    """A CSV being read: its layout, its header, and its rows one by one, those that cannot be read included."""
+    """A CSV being read: its layout, its header, its rows one by one, those that cannot be read included, its form."""
 
     table: Table
     header: Row
     records: Iterator[Record]
+    dialect: Dialect
 
 
 @contextmanager
@@ -32,16 +34,18 @@ def opened(source: Input, head: objects.Head, limit: int, request: Request) -> I
     A short row is padded. In a long row, everything past the last column belongs to that column, delimiters
     included: usually it is text with unquoted commas.
     """
-    sample = text.decode_head(head.data, whole=head.whole)
+    charset = objects.charset(source)
+    sample = text.decode_head(head.data, charset, whole=head.whole)
     table = sniffer.sniff(sample, head.whole, request, declared=True)
     delimiter = table.delimiter or ","
     with objects.reader(source, limit, packed=head.packed) as stream:
-        codec = text.encoding(head.data, whole=head.whole)
+        codec = text.encoding(head.data, charset, whole=head.whole).codec
         lines = text.lines(stream, codec, MAX_LINE_CHARS, newline=reader.newline(sample))
         records = reader.records(lines, delimiter, strict=False)
         above = [record.cells for record in islice(records, table.skip)]
         header = above[-1] if table.header else [column.name for column in table.columns]
-        yield OpenTable(table, header, _fitted(records, len(header), delimiter))
+        dialect = Dialect.of(sample, codec, delimiter, decimal=table.decimal)
+        yield OpenTable(table, header, _fitted(records, len(header), delimiter), dialect)
 
 
 def description(table: Table, choice: Choice) -> dict[str, Any]:

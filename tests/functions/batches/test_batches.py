@@ -70,7 +70,7 @@ def _object(cloud: Cloud, uri: str) -> str:
 
 
 def rows(text: str) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(text, newline="")))
+    return list(csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
 
 
 def objects(text: str) -> list[dict[str, Any]]:
@@ -371,6 +371,54 @@ def concurrently(*calls: Callable[[], Any]) -> list[Any]:
         return list(pool.map(released, calls))
 
 
+def test_a_german_table_comes_back_as_one(cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]]) -> None:
+    text = "Nr;Preis;review\r\n1;1,50;Sehr schön\r\n2;2,25;=1+1\r\n3;3,75;\r\n4;0,50;Gut\r\n"
+    arg = argument(cloud, "a.csv", text.encode("cp1252"), "table") | {"parameters": {"csv_safe": True}}
+    batch = cut(arg, 2)
+    gpu.predict(cloud, batch, 0)
+    document, data = conclude(cloud, function("postprocess"), arg, batch, FAILED)
+    assert data == (
+        "\ufeffNr;Preis;review;label;score;error;truncated\r\n"
+        "1;1,50;Sehr schön;Sehr schön;0,75;;\r\n"
+        "2;2,25;'=1+1;'=1+1;0,75;;\r\n"
+        "3;3,75;;;;storage_failed;\r\n"
+        "4;0,50;Gut;;;storage_failed;\r\n"
+    )
+    assert document["parameters"]["csv_safe"] is True
+
+
+@pytest.mark.parametrize(
+    ("texts", "status", "reasons"),
+    [
+        (["good", "dull"], "succeeded", None),
+        (["good", "", "dull", ""], "partial", [1, 3]),
+        ([""] * 5, "unsuccessful", [0, 1, 2]),
+    ],
+)
+@pytest.mark.parametrize("size", [2, 9])
+def test_the_status_tells_whether_all_some_or_no_records_succeeded(
+    run: Run, texts: list[str], status: str, reasons: list[int] | None, size: int
+) -> None:
+    document, data = run("".join(json.dumps({"text": text}) + "\n" for text in texts), "records", "a.jsonl", size)
+    assert document["status"] == status
+    assert len(objects(data)) == document["data"]["records"] == len(texts)
+    expected = [{"index": index, **gpu.EMPTY} for index in reasons] if reasons else None
+    assert document["data"].get("reasons") == expected
+
+
+def test_records_that_no_shard_finished_are_among_the_reasons(
+    cloud: Cloud, function: Function, cut: Callable[..., dict[str, Any]]
+) -> None:
+    arg = argument(cloud, "a.jsonl", '{"text": ""}\n' * 4, "records")
+    batch = cut(arg, 2)
+    gpu.predict(cloud, batch, 1)
+    document, _ = conclude(cloud, function("postprocess"), arg, batch, FAILED)
+    assert document["status"] == "unsuccessful"
+    assert [reason["index"] for reason in document["data"]["reasons"]] == [0, 2, 3]
+    assert document["data"]["reasons"][0]["code"] == "storage_failed"
+    assert "replay" in document
+
+
 FAILED = {"step": "predict_shards", "status": 500, "code": "storage_failed", "message": "Cloud Storage failed."}
 
 
@@ -413,8 +461,8 @@ def test_a_lost_shard_is_reported_and_replayed_alone(
     assert document["data"]["failed"] == 0
     assert [attempt["error"]["code"] for attempt in document["attempts"]] == ["storage_failed"]
     assert "storage_failed" not in _object(cloud, document["data"]["uri"])
-    latest = cloud.output.blob(f"latest/{name}.{'csv' if kind == 'table' else 'jsonl'}").download_as_bytes().decode()
-    assert latest == _object(cloud, document["data"]["uri"])
+    copy = f"latest/{name}.predictions.{'csv' if kind == 'table' else 'jsonl'}"
+    assert cloud.output.blob(copy).download_as_bytes().decode() == _object(cloud, document["data"]["uri"])
 
 
 def test_a_table_has_the_columns_that_its_shards_have(

@@ -16,6 +16,7 @@ import pytest
 import uvicorn
 
 from emulator.storage import Store, app
+from forecasting import model
 from pipeline import storage as pipeline_storage
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:prophet.*")
@@ -397,6 +398,17 @@ def test_only_the_latest_points_of_a_long_series_are_used(forecast):
     answer = forecast(table(stamps, values(21_000, 1440), "%Y-%m-%d %H:%M"), horizon=1)
     assert (answer["series"]["rows"], answer["series"]["used"]) == (21_000, 20_000)
     assert any("latest 20000 of 21000" in note for note in answer["series"]["notes"])
+
+
+@pytest.mark.parametrize("yearly", [0, 10])
+@pytest.mark.parametrize("count", [8, 8_000, 8_001, 20_000])
+def test_a_long_series_is_fitted_in_part(count: int, yearly: int):
+    chosen = model.fitted(count, model.Seasonality(yearly=yearly, weekly=3, daily=4))
+    assert chosen[-8_000:] == list(range(max(0, count - 8_000), count))
+    earlier = chosen[:-8_000]
+    assert len(earlier) == ((count - 8_000) // 5 if yearly and count > 8_000 else 0)
+    if len(earlier) > 168:
+        assert {index % 168 for index in earlier} == set(range(168)), "each hour of the week"
 
 
 # --- which series ----------------------------------------------------------------------------------

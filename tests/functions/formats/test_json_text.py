@@ -42,3 +42,14 @@ def test_time_grows_with_length_alone(unit: str) -> None:
     with pytest.raises(RejectedError):
         json_text.parse("[" + unit * ((8 << 20) // len(unit)))
     assert time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1e999}', '{"a": [-1e400]}', r'{"a": "\ud83d"}', r'["\ud83d\ud83d\ude00"]', r'{"\udc00": 1}']
+)
+def test_what_no_json_can_carry_further_is_refused(text: str) -> None:
+    assert code(text) == "invalid_json"
+
+
+def test_escaped_pairs_and_backslashes_are_text() -> None:
+    assert json_text.parse(r'["\ud83d\ude00", "\\ud83d", "\\\\ud83d"]') == ["\U0001f600", r"\ud83d", r"\\ud83d"]

@@ -71,6 +71,12 @@ def test_a_short_text_in_wide_characters_needs_no_mark(encoding: str, content: s
     assert text.decode(content.encode(encoding)) == content
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_with_characters_beyond_16_bits_needs_no_mark(encoding: str) -> None:
+    content = "<td class=plane1>A plain word before it: \U00010000 \U00010300 \U0001d400</td>"
+    assert text.decode(content.encode(encoding)) == content
+
+
 @pytest.mark.parametrize("encoding", MARKED)
 def test_a_character_cut_at_the_end_of_the_head_is_dropped(encoding: str) -> None:
     data = ("日本語" * 10).encode(encoding)

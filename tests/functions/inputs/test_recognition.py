@@ -28,10 +28,10 @@ def image(form: str, mode: str = "RGB", **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def archive(encrypted: bool = False) -> bytes:
+def archive(content: str = "hello", *, name: str = "a.txt", encrypted: bool = False) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as opened:
-        opened.writestr("a.txt", "hello")
+        opened.writestr(name, content)
     data = bytearray(buffer.getvalue())
     data[6] |= encrypted
     return bytes(data)
@@ -135,14 +135,33 @@ CASES: list[tuple[str, bytes | str, str | None, str]] = [
     ("a.json", "[1, 2]", None, "unknown_kind"),
     ("a.json", json.dumps({"rows": ["a" * 50] * 5000}), None, "unknown_kind"),
     ("a.json", json.dumps({"instances": 7}), None, "unknown_kind"),
-    ("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", None, "unknown_kind"),
-    ("a.jpg", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "image/jpeg", "unknown_kind"),
-    ("a.avif", b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", "image/avif", "unknown_kind"),
-    ("a.psd", b"8BPS\0\x01" + bytes(20), None, "unknown_kind"),
-    ("a.zip", archive(), None, "unknown_kind"),
-    ("a", archive(), None, "unknown_kind"),
-    ("a.gz", gzip.compress(PROSE.encode()), None, "unknown_kind"),
-    ("a.pdf", b"%PDF-1.7\n1 0 obj\n", "application/pdf", "unknown_kind"),
+    ("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", None, "image"),
+    ("a.jpg", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "image/jpeg", "image"),
+    ("a.heif", b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "image/heif", "image"),
+    ("a.avif", b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", "image/avif", "image"),
+    ("a.avifs", b"\0\0\0\x18ftypavis\0\0\0\0msf1avis", None, "image"),
+    ("a.png", image("PNG", save_all=True, append_images=[Image.new("RGB", (9, 7), "red")]), "image/png", "image"),
+    ("a.tif", b"II+\0\x08\0\0\0" + bytes(60), "image/tiff", "image"),
+    ("a.dib", b"\x28" + bytes(60), None, "unsupported_format"),
+    ("a.tga", bytes(range(256)), "image/x-tga", "unsupported_format"),
+    ("a.ppm", "P3\n# made by hand\n1 1\n255\n1 2 3\n", None, "unsupported_format"),
+    ("a.jp2", b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(20), "image/jp2", "unsupported_format"),
+    ("a.jxl", b"\xff\x0a" + bytes(20), "image/jxl", "unsupported_format"),
+    ("a.docx", archive(name="word/document.xml"), None, "unsupported_format"),
+    ("a.pptx", archive(name="ppt/presentation.xml"), None, "unsupported_format"),
+    ("a.ods", archive("application/vnd.oasis.opendocument.spreadsheet", name="mimetype"), None, "unsupported_format"),
+    ("a.txt", archive(name="word/document.xml"), "text/plain", "content_mismatch"),
+    ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(99), "application/vnd.ms-excel", "unsupported_format"),
+    ("a.eml", "From: a@example.org\nSubject: A film\n\nIt was good.\n", None, "unsupported_format"),
+    ("a", "From: a@example.org\nSubject: A film\n\nIt was good.\n", "message/rfc822", "unsupported_format"),
+    ("a.avro", b"Obj\x01" + bytes(20), None, "unsupported_format"),
+    ("a.txt", "PAR1 was the first of them, and ORC the second.", None, "text"),
+    ("a.txt", "ORC: a film about them", None, "text"),
+    ("a.psd", b"8BPS\0\x01" + bytes(20), None, "unsupported_format"),
+    ("a.zip", archive(), None, "unsupported_format"),
+    ("a", archive(), None, "unsupported_format"),
+    ("a.gz", gzip.compress(PROSE.encode()), None, "unsupported_format"),
+    ("a.pdf", b"%PDF-1.7\n1 0 obj\n", "application/pdf", "unsupported_format"),
     ("a.svg", '<svg xmlns="http://www.w3.org/2000/svg"></svg>', "image/svg+xml", "unknown_kind"),
     ("a.html", "<!DOCTYPE html><p>hi</p>", "text/html", "unknown_kind"),
     ("a.bin", bytes(range(256)) * 4, None, "unknown_kind"),
@@ -220,3 +239,28 @@ def test_an_image_cut_anywhere_is_an_image_or_rejected(form: str) -> None:
 def test_hostile_heads_are_recognised_in_bounded_time(make: Callable[[int], bytes]) -> None:
     for name in ("a", "a.csv", "a.json", "a.txt"):
         assert outcome(name, make(40_000), None) in {*media_types.FAMILIES, "table", "timeseries", *REASONS}
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "action"),
+    [
+        (b"%PDF-1.7\n1 0 obj\n", "a PDF", ".txt"),
+        (archive(), "an archive", "one by one"),
+        (archive(name="word/document.xml"), "a Word document", ".txt"),
+        (
+            archive("application/vnd.oasis.opendocument.spreadsheet", name="mimetype"),
+            "an OpenDocument spreadsheet",
+            ".xlsx",
+        ),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(99) + "Workbook".encode("utf-16-le") + bytes(9), "Excel", ".csv"),
+        (b"8BPS\0\x01" + bytes(20), "a Photoshop document", "PNG"),
+        (b"ID3\x03" + bytes(20), "audio/mpeg", "transcript"),
+        (b"wOFF\0\x01\0\0" + bytes(20), "font-woff", "tables"),
+    ],
+)
+def test_a_refusal_names_the_format_and_what_to_send_instead(content: bytes, name: str, action: str) -> None:
+    with pytest.raises(RejectedError) as caught:
+        recognition.sniff(content, whole=True, name="upload", content_type=None)
+    assert caught.value.code == "unsupported_format"
+    assert name in caught.value.message
+    assert action in caught.value.message

@@ -4,8 +4,10 @@ import io
 import random
 import struct
 import zlib
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from PIL import Image
 
 from gpu_service.errors import InstanceError
 from gpu_service.inputs import decoding
+from pipeline.formats import signatures
 
 GREEN = (0, 128, 0)
 
@@ -243,3 +246,95 @@ def test_the_boxes_of_an_image_leave_no_trace(
     whole = decoded(data)
     monkeypatch.setattr(decoding, "BOX_PIXELS", 5_000)
     assert decoded(data).tobytes() == whole.tobytes()
+
+
+FORMS = [("AVIF", {}), ("PNG", {"save_all": True, "append_images": [Image.new("RGB", (40, 30), "red")]})]
+
+
+@pytest.mark.parametrize(("form", "options"), FORMS)
+def test_pictures_of_newer_kinds_are_decoded(form: str, options: dict[str, Any]) -> None:
+    data = encoded(Image.new("RGB", (40, 30), GREEN), form, **options)
+    assert decoding.has_signature(data)
+    result = decoded(data)
+    assert result.size == (40, 30)
+    assert result.getpixel((20, 15)) == pytest.approx(GREEN, abs=6)
+
+
+HEADS = [
+    *(
+        b"\xff\xd8\xff\xe0",
+        b"\x89PNG\r\n\x1a\n",
+        b"GIF89a",
+        b"BM",
+        b"RIFF\1\0\0\0WEBPVP8 ",
+        b"II*\0",
+        b"MM\0*",
+        b"II+\0",
+    ),
+    *(b"\0\0\0\x18ftyp" + brand for brand in (b"heic", b"heix", b"mif1", b"avif", b"avis", b"isom", b"qt  ", b"M4A ")),
+    *(b"\0\0\0\x0cjP  \r\n", b"8BPS\0\1", b"%PDF-1.7\n", b"PK\3\4", b"BMW makes cars"),
+]
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_service_and_uploads_agree_on_what_is_an_image(head: bytes) -> None:
+    for content in (head + bytes(60), head + b" is text and nothing else"):
+        assert decoding.has_signature(content) == (signatures.recognise(content) in signatures.IMAGES)
+
+
+def test_an_iphone_s_photo_is_decoded_upright() -> None:
+    """The file is 40 × 30 pixels, blue above orange, turned by its container rather than by EXIF."""
+    data = (Path(__file__).parent / "turned.heic").read_bytes()
+    assert decoding.has_signature(data)
+    result = decoded(data)
+    assert result.size == decoding.size(data) == (40, 30)
+    assert result.getpixel((20, 5)) == pytest.approx((0, 0, 255), abs=40)
+    assert result.getpixel((20, 25)) == pytest.approx((255, 165, 0), abs=40)
+
+
+def test_a_damaged_photo_is_refused() -> None:
+    data = (Path(__file__).parent / "turned.heic").read_bytes()
+    assert code_of(data[: len(data) // 2]) in ("corrupt_image", "truncated_image")
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_fewer_bits_in_sixteen_are_not_black(bits: int, form: str) -> None:
+    row = [0] * 5 + [2 ** (bits - 1)] * 5 + [2**bits - 1] * 10
+    result = decoded(encoded(Image.fromarray(np.array([row] * 10, dtype=np.uint16)), form))
+    shades = [result.getpixel((x, 5)) for x in (2, 7, 15)]
+    assert shades == [(0, 0, 0), pytest.approx((128,) * 3, abs=2), (255, 255, 255)]
+
+
+def test_negative_and_large_integers_fill_the_range() -> None:
+    image = Image.new("I", (30, 10), -1000)
+    image.paste(100_000, (10, 0, 20, 10))
+    image.paste(49_500, (20, 0, 30, 10))
+    result = decoded(encoded(image, "TIFF"))
+    assert [result.getpixel((x, 5)) for x in (5, 15, 25)] == [(0,) * 3, (255,) * 3, pytest.approx((127,) * 3, abs=2)]
+
+
+def test_twelve_bits_of_colours_are_not_black() -> None:
+    rows = b"".join(b"\0" + b"\x0f\xff\x00\x00\x07\xff" * 8 for _ in range(8))  # red, green, blue of 16 bits
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    ihdr = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", ihdr) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    assert decoded(data).getpixel((4, 4)) == (255, 0, 119)
+
+
+@pytest.mark.parametrize(("least", "expected"), [(384, (1156, 867)), (1000, (2312, 1734)), (None, (4624, 3468))])
+def test_a_photo_of_64_megapixels_is_reduced(least: int | None, expected: tuple[int, int]) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(Image.new("RGB", (9248, 6936), GREEN), "JPEG", exif=exif)
+    result = decoded(data, least)
+    assert result.size == expected[::-1]
+    assert result.getpixel((100, 100)) == pytest.approx(GREEN, abs=6)
+    assert decoding.size(data) == (6936, 9248)
+
+
+def test_a_jpeg_beyond_200_megapixels_is_refused() -> None:
+    assert code_of(encoded(Image.new("L", (16_000, 13_000)), "JPEG")) == "decompression_bomb"

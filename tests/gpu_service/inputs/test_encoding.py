@@ -2,14 +2,16 @@
 
 import codecs
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpu_service.inputs import encoding
+from gpu_service.inputs import charsets, encoding
 from pipeline.errors import RejectedError
-from pipeline.formats import text
+from pipeline.formats import charsets as of_uploads
+from pipeline.formats import media_types, text
 
 PLAIN, FRENCH, RUSSIAN, JAPANESE = (
     "a good film, not dull",
@@ -17,6 +19,11 @@ PLAIN, FRENCH, RUSSIAN, JAPANESE = (
     "Очень хороший фильм, и совсем не скучный. " * 5,
     "とても良い映画です。退屈ではありません。" * 5,
 )
+CENTRAL_AND_TURKISH = {
+    "Czech": ("Příliš žluťoučký kůň úpěl ďábelské ódy. ", ("cp1250", "iso8859_2")),
+    "Turkish": ("Çok güzel bir film, hiç sıkıcı değil, şahane. ", ("cp1254",)),
+    "Hungarian": ("Nagyon jó film, egyáltalán nem unalmas, gyönyörűen fényképezték. ", ("cp1250",)),
+}
 WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 NOISE = random.Random(7).randbytes(500)
 
@@ -53,6 +60,13 @@ CASES: dict[str, bytes] = {
     "EUC-JP": JAPANESE.encode("euc_jp"),
     "GB 18030": "这部电影很好看，一点也不无聊。".encode("gb18030") * 5,
     "Greek": "Πολύ καλή ταινία, καθόλου βαρετή. ".encode("iso8859_7") * 5,
+    **{
+        f"{language} in {codec}": (words * 5).encode(codec)
+        for language, (words, codecs_of) in CENTRAL_AND_TURKISH.items()
+        for codec in codecs_of
+    },
+    "ISO-2022-JP": JAPANESE.encode("iso2022_jp"),
+    "ISO-2022-KR": "좋은 영화입니다.".encode("iso2022_kr"),
     "EBCDIC": PLAIN.encode("cp500"),
     "zero bytes": b"\0" * 40,
     "one zero byte": b"a good film\0 and not dull",
@@ -80,12 +94,35 @@ CASES: dict[str, bytes] = {
     "controls after the sample": b"a" * text.SAMPLE_BYTES + b"\x01" * 2000,
 }
 
+DECLARED = {
+    "one that decodes": ("Příliš žluťoučký kůň".encode("iso8859_2"), "iso-8859-2"),
+    "one that does not": ("Příliš žluťoučký kůň".encode("iso8859_2"), "utf-8"),
+    "none of text": (FRENCH.encode(), "rot13"),
+    "unknown": (FRENCH.encode(), "x-user-defined"),
+    "another than the mark's": (codecs.BOM_UTF8 + FRENCH.encode(), "cp1252"),
+    "Latin-1, as browsers read it": (b"a good film \x80 5", "iso-8859-1"),
+    "UTF-16 without a mark": (RUSSIAN.encode("utf-16-le"), "utf-16le"),
+    "in quotes": (FRENCH.encode("cp1252"), '"windows-1252"'),
+}
 
-def upload(data: bytes) -> str | None:
+
+def upload(data: bytes, charset: str | None = None) -> str | None:
     try:
-        return text.decode(data)
+        return text.decode(data, charset)
     except RejectedError:
         return None
+
+
+def test_the_rules_of_guessing_are_the_same():
+    """Two deployables that import nothing of each other have a copy each."""
+    assert Path(charsets.__file__).read_text() == Path(of_uploads.__file__).read_text()
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_a_declared_charset_is_read_as_that_of_an_upload(name: str):
+    data, charset = DECLARED[name]
+    content_type = f"text/plain; charset={charset}"
+    assert encoding.decode(data, content_type) == upload(data, media_types.charset(content_type))
 
 
 @pytest.mark.parametrize("name", CASES)

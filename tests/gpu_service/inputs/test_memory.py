@@ -45,6 +45,9 @@ CASES: dict[str, Callable[[], bytes]] = {
     "GIF": image("GIF", "P", SQUARE, transparency=0),
     "WebP with transparency": image("WEBP", "RGBA", (5000, 5000), lossless=True, method=0),
     "progressive JPEG": image("JPEG", "RGB", WIDE, progressive=True, subsampling=0),
+    "AVIF": image("AVIF", "RGBA", SQUARE, speed=10),
+    "the largest photo": image("JPEG", "RGB", (16_000, 12_500), subsampling=0, exif=TURNED),
+    "the largest progressive photo": image("JPEG", "CMYK", (10_000, 8_000), progressive=True, subsampling=0),
     "progressive CMYK": image("JPEG", "CMYK", WIDE, progressive=True, subsampling=0, exif=TURNED.tobytes()),
     **{
         f"TIFF {mode}": image("TIFF", mode, SQUARE, compression="tiff_deflate", tiffinfo={278: SQUARE[1], 274: 6})

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gpu_service.settings import Settings
-from gpu_service.shards import prediction, shard, windows
+from gpu_service.shards import lines, prediction, shard, windows
 from tests.gpu_service.conftest import Client
 from tests.gpu_service.tasks.checkpoints import entailer
 
@@ -103,6 +103,21 @@ def test_many_records_keep_their_order_across_chunks_and_uploads(
         assert line["scores"] == pytest.approx(plain[n % 3]["scores"], abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"not json", "malformed"),
+        (b'{"text": "a', "truncated"),
+        (b'{"text": "\xff"}', "byte 0xff"),
+        (b"[" * 3000, "levels"),
+    ],
+)
+def test_a_line_that_cannot_be_decoded_says_why(line: bytes, reason: str):
+    refusal = lines.parse(line).instance
+    assert refusal.code == "invalid_json"
+    assert reason in refusal.message.lower()
+
+
 def test_a_finished_output_is_kept_and_answered_from_its_metadata_alone(
     client, gcs: storage.Client, put: Callable[..., str]
 ):
@@ -113,9 +128,10 @@ def test_a_finished_output_is_kept_and_answered_from_its_metadata_alone(
     summary = json.loads(written.metadata["shard-summary"])
     assert summary.keys() == {
         *("records", "failed", "truncated", "high_confidence", "requires_review", "parameters"),
-        *("model", "device", "gpu_seconds", "inference_ms", "revision", "columns"),
+        *("model", "device", "gpu_seconds", "inference_ms", "revision", "columns", "reasons"),
     }
     assert (summary["records"], summary["failed"]) == (2, {"empty": 1})
+    assert summary["reasons"] == [{"index": 1, "code": "empty", "message": "The text is empty."}]
     unread = gcs.bucket("work").blob("shards/twice.out")
     unread.metadata = written.metadata
     unread.upload_from_string(b"not what was written")
