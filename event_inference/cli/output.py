@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 FORMATS = ("table", "csv", "json", "parquet")
 _WIDE = 10_000  # columns where no terminal is: a row stays one line
 _PARQUET_ROWS = 10_000
-_COLOURS = {"succeeded": "green", "partial": "yellow", "rejected": "cyan", "failed": "red", "running": "blue"}
+_COLOURS = {
+    "succeeded": "green", "partial": "yellow", "unsuccessful": "red", "rejected": "cyan", "failed": "red",
+    "running": "blue",
+}  # fmt: skip
 # C0 except tab, DEL, C1, and the characters that reorder text: a name must not command the terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 

@@ -161,7 +161,7 @@ def _summary(sent: "list[Handle]", documents: "list[Document]") -> str:
     new = sum(handle.is_new for handle in sent)
     parts = [f"{new:,} sent"] + ([f"{len(sent) - new:,} already there"] if new < len(sent) else [])
     counts = Counter(document.status for document in documents)
-    for status in ("succeeded", "partial", "rejected", "failed"):
+    for status in ("succeeded", "partial", "unsuccessful", "rejected", "failed"):
         if counts[status]:
             parts.append(f"{counts[status]:,} {status}{_codes(documents, status)}")
     return ", ".join(parts)

@@ -23,7 +23,7 @@ class Document:
 
     @property
     def status(self) -> str:
-        """`succeeded`, `partial`, `rejected` or `failed`."""
+        """`succeeded`, `partial`, `unsuccessful`, `rejected` or `failed`."""
         return str(self.content.get("status"))
 
     @property
@@ -76,7 +76,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Result(Document):
-    """What the models said; `partial` if some of a batch's records failed."""
+    """What the models said; `partial` if some of a batch's records failed, `unsuccessful` if all did."""
 
     folder: ClassVar[str] = "results"
 

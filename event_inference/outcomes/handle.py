@@ -12,8 +12,8 @@ class Status:
     """How far an input is.
 
     Attributes:
-        state: `waiting` (no execution yet), `running`, or the document's status: `succeeded`, `partial`, `rejected`,
-            `failed`.
+        state: `waiting` (no execution yet), `running`, or the document's status: `succeeded`, `partial`,
+            `unsuccessful`, `rejected`, `failed`.
         steps: the workflow's current steps, innermost last; empty when unknown.
         batch: the progress of a batch; None for single inputs and before it was cut.
         execution: id of the workflow's execution.

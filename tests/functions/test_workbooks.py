@@ -110,7 +110,7 @@ def test_another_sheet_is_read_on_request(cloud: Cloud, convert: Convert) -> Non
 
 
 def test_a_title_above_the_table_is_skipped(function: Function, convert: Convert) -> None:
-    titled: list[list[Any]] = [["Reviews of March"], [], *REVIEWS]
+    titled: list[Any] = [["Reviews of March"], [], *REVIEWS]
     argument = convert("a.xlsx", workbook(("S", titled)))["argument"]
     assert function("preprocess").post("/", json=argument).get_json()["records"] == 40
 
