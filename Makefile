@@ -5,6 +5,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 PULUMI := .venv-pulumi
 KSERVE := .venv-kserve
+CLIENTS := .venv-clients
 # Four processes also on two cores, since tests often wait for services.
 # With ORDER_SEED the tests run in random order, the same for the same seed.
 TEST := $(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(if $(ORDER_SEED),--random-order-bucket=module --random-order-seed=$(ORDER_SEED))
@@ -12,7 +13,7 @@ TEST := $(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(if $(ORDE
 ROOTS := functions$(subst $() ,,$(patsubst %/main.py,:%,$(wildcard functions/*/main.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test test-long test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi kserve clean \
+.PHONY: help setup demo local test test-long test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi kserve client-suites clean \
         benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches benchmark-gpu
 
 help:            ## list the targets
@@ -79,11 +80,11 @@ chaos: setup     ## send CHAOS_INPUTS (2,000) uploads while CHAOS_KILLS (60) ser
 	@echo "== Chaos"
 	@$(RUN) -m pytest -m chaos -s tests/chaos
 
-mutation: setup  ## plant faults in the modules of tests/mutation/modules.toml, or in MODULE=name (hours)
+mutation: setup  ## plant faults in the modules of tests/mutation/modules.toml, or in MODULE=name; SAMPLE=40 tries that many (hours)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/mutation/requirements.txt
-	@$(RUN) tests/mutation/run.py $(MODULE)
+	@$(RUN) tests/mutation/run.py $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE))
 
-rehearsal: setup ## deploy, examine and destroy a project with the real gcloud against a stand-in (long)
+rehearsal: setup ## deploy, examine and destroy a new project, and run the documented commands, with the real gcloud against a stand-in (long)
 	@echo "== Rehearsal of a deployment"
 	@$(RUN) -m pytest -m rehearsal -rs tests/deploy
 
@@ -98,6 +99,11 @@ kserve: setup    ## test the GPU service with KServe's own client (installs 450 
 	@test -x $(KSERVE)/bin/python || $(PYTHON) -m venv $(KSERVE)
 	@$(KSERVE)/bin/pip install --quiet --disable-pip-version-check -r tests/gpu_service/clients/requirements-kserve.txt || rm -rf $(KSERVE)  # then the tests are skipped
 	@$(RUN) -m pytest -m kserve -rs tests/gpu_service
+
+client-suites: setup ## run the suites of storage clients (gcsfs, pandas, obstore, polars, Node, …) against the emulator (installs 700 MB, once)
+	@test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
+	@$(CLIENTS)/bin/pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
+	@$(RUN) -m tests.clients.run $(CLIENTS)/bin/python
 
 benchmark-pipeline: setup   ## measure latency by hop, inputs per second and storage requests per input
 	@$(RUN) -m benchmarks.pipeline.run
@@ -117,4 +123,4 @@ benchmark-workflows: setup  ## concurrent executions and overhead per step, besi
 	@$(RUN) -m benchmarks.workflows.run --peer .peers/workflows-emulator/bin/python
 
 clean:           ## remove the environments, local state and build output
-	rm -rf $(VENV) $(PULUMI) .local build
+	rm -rf $(VENV) $(PULUMI) $(CLIENTS) .local build

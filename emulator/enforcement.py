@@ -10,7 +10,6 @@ from starlette.types import ASGIApp
 
 from emulator import ports
 from emulator.googleapi import rest
-from emulator.googleapi.methods import methods
 from emulator.iam.authority import Authority
 from emulator.iam.policies import Policies
 from emulator.iam.service import IamPolicies
@@ -21,6 +20,8 @@ from emulator.identity.tokens import TokenIssuer
 from emulator.pubsub import PubSub
 from emulator.stack.model import DEVELOPER, Address, Service, Stack
 from emulator.storage import Store
+
+_EVERY = 1 << 31  # buckets
 
 OpenServer = Callable[[AsyncExitStack, grpc.aio.ServerInterceptor], Awaitable[str]]
 
@@ -92,7 +93,7 @@ class Enforcement:
         store.policies.on_change = self._policies.set
         pubsub.policies.on_change = self._policies.set
         declared = grants.policies(self._stack)
-        for bucket in store.buckets.listing():
+        for bucket in store.buckets.listing(limit=_EVERY):
             if (name := f"projects/_/buckets/{bucket.name}") not in declared:
                 self._policies.set(name, store.policies.get(bucket.name)["bindings"])
         for name in pubsub.names():
@@ -107,8 +108,8 @@ class Enforcement:
                 self._policies.set(name, bindings)
 
     def routes(self) -> list[Route]:
-        """The REST routes for the policies of the project, the services and the jobs."""
-        return rest.routes(methods(IamPolicies(self._policies)))
+        """The REST routes for the policies that no API of the emulator has."""
+        return rest.routes(IamPolicies(self._policies).methods())
 
 
 def _address(bound: socket.socket) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_HOST = re.compile(rb"(?i)(localhost|127\.0\.0\.1|\[::1\])(?::(\d{1,5}))?")
+# A region before the address is gcloud's; no browser takes such a name, as one that ends in a number is an address.
+_HOST = re.compile(rb"(?i)(localhost|(?:[a-z]+-[a-z]+\d+-)?127\.0\.0\.1|\[::1\])(?::(\d{1,5}))?")
 _DEFAULT_PORT = 80
 _ALLOWED_SITES = (b"same-origin", b"none")
 

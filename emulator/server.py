@@ -17,10 +17,12 @@ from starlette.types import ASGIApp
 
 from emulator import disk, ports, storage
 from emulator.cloud_run_jobs import Attempt, Jobs, StartTask, TaskProcess
+from emulator.cloud_scheduler import Scheduler
 from emulator.disk import DiskError
 from emulator.enforcement import Enforcement
 from emulator.eventarc import OutboxRelay, Triggers
 from emulator.eventarc.triggers import ensure_subscription, ensure_topic
+from emulator.googleapi import absent
 from emulator.googleapi.errors import ApiError
 from emulator.googleapi.timestamps import NANOS
 from emulator.identity import policy
@@ -42,7 +44,7 @@ async def _start_nothing(attempt: Attempt) -> TaskProcess:
 
 
 class Emulator:
-    """Storage, Pub/Sub, Eventarc, Workflows and Cloud Run jobs on loopback; an async context manager.
+    """Storage, Pub/Sub, Eventarc, Workflows, Cloud Run jobs and Scheduler on loopback; an async context manager.
 
     Args:
         stack: the buckets, topics, triggers, workflows and jobs that exist from the start.
@@ -54,7 +56,7 @@ class Emulator:
         grpc_port: port of the gRPC APIs; 0 means any free one.
 
     Attributes:
-        http: `host:port` of Storage, Pub/Sub, Workflows and Cloud Run jobs over REST, for the developer.
+        http: `host:port` of Storage, Pub/Sub, Workflows Cloud Run jobs and Scheduler over REST, for the developer.
         grpc: `host:port` of Pub/Sub and Workflows over gRPC, for the developer.
     """
 
@@ -62,6 +64,7 @@ class Emulator:
     pubsub: PubSub
     workflows: Workflows
     jobs: Jobs
+    scheduler: Scheduler
 
     def __init__(
         self,
@@ -111,6 +114,8 @@ class Emulator:
         self._deploy()
         for service in self.services:
             self.release(service)
+        await self.scheduler.start()
+        self._resources.push_async_callback(self.scheduler.stop)
         for work in (self._retain(), self._lifecycle()):
             self._resources.callback(asyncio.create_task(work).cancel)
 
@@ -133,6 +138,14 @@ class Emulator:
         if self._enforcement:
             return self._enforcement.gate(service, url, self.workflows.tokens)
         return Gate(self.workflows.tokens, url, policy.invokers(self.stack, service))
+
+    def deploy(self) -> None:
+        """Deploy the workflows whose source has changed.
+
+        Raises:
+            StackError: the file of a workflow cannot be read, or its deployment is refused.
+        """
+        self._deploy()
 
     def hold(self, service: str) -> None:
         """Pause delivery to this service; events wait without using up delivery attempts."""
@@ -187,6 +200,8 @@ class Emulator:
         parent = f"projects/{project}/locations/{self.stack.location}"
         self.jobs = Jobs(self.data, parent, self.stack.jobs, self._start_task)
         opened.callback(self.jobs.close)
+        self.scheduler = Scheduler(self.data, parent, self.stack.schedules, self.pubsub.publish)
+        opened.callback(self.scheduler.close)
         for service in self.services:
             self.hold(service)
         await self.pubsub.start()
@@ -221,9 +236,10 @@ class Emulator:
 
     async def _open_http(self, opened: AsyncExitStack, bound: socket.socket) -> None:
         metadata = MetadataServer(self.stack, self.workflows.tokens)
-        apis = [*self.pubsub.routes(), *self.workflows.routes(), *self.jobs.routes(), *metadata.routes()]
+        apis = [*self.pubsub.routes(), *self.workflows.routes(), *self.jobs.routes()]
+        apis += [*self.scheduler.routes(), *metadata.routes()]
         policies = self._enforcement.routes() if self._enforcement else []
-        app: ASGIApp = Starlette(routes=[*policies, *apis, Mount("", storage.app(self.storage))])
+        app: ASGIApp = Starlette(routes=[*policies, *apis, *absent.routes(), Mount("", storage.app(self.storage))])
         sockets = [bound]
         if self._enforcement:
             app = self._enforcement.identified(app, self.workflows.tokens)

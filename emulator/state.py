@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 
 _ENTRIES = (
-    "addresses.json*", "emulator.log*", "gcloud", "jobs.sqlite*", "lock", "logs", "ports.json*", "pubsub.sqlite*",
-    "storage", "tokens.*", "workflows.sqlite*",
+    "addresses.json*", "debug.sock", "emulator.log*", "gcloud", "jobs.sqlite*", "lock", "logs", "ports.json*",
+    "pubsub.sqlite*", "scheduler.sqlite*", "storage", "tokens.*", "workflows.sqlite*",
 )  # fmt: skip
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 

@@ -1,4 +1,4 @@
-"""The pipeline's Python client and its command `einf`, for the laptop and the cloud alike.
+"""The pipeline's Python client, its command `einf`, and its cost model, for the laptop and the cloud alike.
 
     from event_inference import Client
 
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from event_inference.aio import AsyncClient
     from event_inference.client import Client
-    from event_inference.documents import Batch, Document, Failed, Rejected, Result
     from event_inference.errors import (
         CloudConfirmationError,
         EventInferenceError,
@@ -23,24 +22,25 @@ if TYPE_CHECKING:
         UnreachableError,
         WaitTimeoutError,
     )
-    from event_inference.handle import Handle, Status
-    from event_inference.orders import Order
+    from event_inference.inputs.orders import Order
+    from event_inference.outcomes.documents import Batch, Document, Failed, Rejected, Result
+    from event_inference.outcomes.handle import Handle, Status
     from event_inference.targets import Target
 
 _MODULES = {
     "AsyncClient": "aio",
-    "Batch": "documents",
+    "Batch": "outcomes.documents",
     "Client": "client",
     "CloudConfirmationError": "errors",
-    "Document": "documents",
+    "Document": "outcomes.documents",
     "EventInferenceError": "errors",
-    "Failed": "documents",
-    "Handle": "handle",
+    "Failed": "outcomes.documents",
+    "Handle": "outcomes.handle",
     "InputError": "errors",
-    "Order": "orders",
-    "Rejected": "documents",
-    "Result": "documents",
-    "Status": "handle",
+    "Order": "inputs.orders",
+    "Rejected": "outcomes.documents",
+    "Result": "outcomes.documents",
+    "Status": "outcomes.handle",
     "Target": "targets",
     "TargetError": "errors",
     "UnreachableError": "errors",

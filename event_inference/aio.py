@@ -6,9 +6,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from event_inference.client import Client, Source
-from event_inference.documents import Batch, Document, Failed, Rejected, Result
-from event_inference.handle import Handle, Status
-from event_inference.orders import Order
+from event_inference.inputs.orders import Order
+from event_inference.outcomes.documents import Batch, Document, Failed, Rejected, Result
+from event_inference.outcomes.handle import Handle, Status
 from event_inference.targets import Target
 
 T = TypeVar("T")

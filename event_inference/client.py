@@ -6,16 +6,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from event_inference import names, orders, reading, uploads
-from event_inference.connection import translated
+from event_inference import names
+from event_inference.access.clients import translated
 from event_inference.errors import CloudConfirmationError, InputError
-from event_inference.handle import Handle
-from event_inference.orders import Order
-from event_inference.parameters import Value
-from event_inference.parameters import metadata as _metadata
+from event_inference.inputs import orders, uploads
+from event_inference.inputs.orders import Order
+from event_inference.inputs.parameters import Value
+from event_inference.inputs.parameters import metadata as _metadata
+from event_inference.inputs.uploads import Upload
+from event_inference.outcomes import reading
+from event_inference.outcomes.handle import Handle
 from event_inference.reader import Reader
 from event_inference.targets import Request, Target, resolve
-from event_inference.uploads import Upload
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials

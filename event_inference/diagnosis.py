@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from event_inference.connection import translated
+from event_inference.access.clients import translated
 from event_inference.errors import EventInferenceError
 from event_inference.targets import local_stack
 

@@ -7,14 +7,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from event_inference import executions, names, orders, reading, served_models, waiting
-from event_inference.connection import Connection, translated
-from event_inference.documents import Batch, Document, Failed, Rejected, Result
+from event_inference import names, served_models
+from event_inference.access.clients import Connection, translated
 from event_inference.errors import InputError
-from event_inference.handle import Handle, Status
-from event_inference.reading import Selection
+from event_inference.inputs import orders
+from event_inference.inputs.uploads import Sent
+from event_inference.outcomes import executions, reading, waiting
+from event_inference.outcomes.documents import Batch, Document, Failed, Rejected, Result
+from event_inference.outcomes.handle import Handle, Status
+from event_inference.outcomes.reading import Selection
 from event_inference.targets import Target
-from event_inference.uploads import Sent
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials

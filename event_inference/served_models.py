@@ -3,12 +3,12 @@
 import json
 from typing import Any
 
-from event_inference.connection import Connection
+from event_inference.access.clients import Connection
+from event_inference.access.services import authorized
 from event_inference.errors import UnreachableError
 from event_inference.targets.target import Target
 
 _GPU_SERVICE = "gpu-service"
-_METADATA = "/computeMetadata/v1/instance/service-accounts/default/identity"
 _TIMEOUT_S = 30
 
 
@@ -37,15 +37,8 @@ def _of_registry(connection: Connection) -> list[dict[str, Any]]:
 
 
 def _of_service(target: Target) -> list[dict[str, Any]]:
-    import requests
-
-    url = target.services.get(_GPU_SERVICE)
-    if url is None:
-        raise UnreachableError(f"The {target.description} has no service {_GPU_SERVICE}.")
-    metadata = {"Metadata-Flavor": "Google"}
-    token = requests.get(f"{target.storage}{_METADATA}", params={"audience": url}, headers=metadata, timeout=_TIMEOUT_S)
-    token.raise_for_status()
-    answer = requests.get(f"{url}/models", headers={"Authorization": f"Bearer {token.text}"}, timeout=_TIMEOUT_S)
-    answer.raise_for_status()
+    answer = authorized(target, _GPU_SERVICE, "GET", "/models", timeout=_TIMEOUT_S)
+    if not answer.ok:
+        raise UnreachableError(f"{_GPU_SERVICE} answered {answer.status_code}: {answer.text.strip()}")
     listed: list[dict[str, Any]] = answer.json()["models"]
     return listed

@@ -116,10 +116,11 @@ else
   stays "the budget $PROJECT_ID $PREFIX, if BILLING_ACCOUNT was set" "BILLING_ACCOUNT=… deploy/gcloud/destroy.sh, or gcloud billing budgets delete"
 fi
 audited='it.get("auditConfigs", []).count({"service": "storage.googleapis.com", "auditLogConfigs": [{"logType": "DATA_READ"}, {"logType": "DATA_WRITE"}]})'
-if json "$audited or 1/0" <<<"$policy" >/dev/null 2>&1; then
+project_policy=$(gcloud projects get-iam-policy "$PROJECT_ID" --format=json || echo '{}')
+if json "$audited or 1/0" <<<"$project_policy" >/dev/null 2>&1; then
   if [ "$(setting audit_logs)" = yes ]; then
-    gcloud projects get-iam-policy "$PROJECT_ID" --format=json |
-      json '{**it, "auditConfigs": [entry for entry in it["auditConfigs"] if entry["service"] != "storage.googleapis.com"]}' >"$TEMPORARY/policy.json"
+    json '{**it, "auditConfigs": [entry for entry in it["auditConfigs"] if entry["service"] != "storage.googleapis.com"]}' \
+      <<<"$project_policy" >"$TEMPORARY/policy.json"
     change gcloud projects set-iam-policy "$PROJECT_ID" "$TEMPORARY/policy.json" >&3
   else
     stays "the audit configuration of Cloud Storage" "AUDIT_LOGS=true deploy/gcloud/destroy.sh"

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 # examine_project all|quotas: prints a line for each finding; returns 1 if something blocks a deployment, 3 if something
-# could not be read, and 0 otherwise. PATIENT=1 waits for APIs that were enabled just now.
+# could not be read, and 0 otherwise. PATIENT=1 waits for APIs of the inventory that were enabled just now.
 examine_project() {
   local name api path body folder=$TEMPORARY/preflight status=0
   local -x SHARED_TOKEN
@@ -30,7 +30,7 @@ learn() {                          # NAME COMMAND…: keeps what a command print
   local file=$TEMPORARY/preflight/$1 try=0
   until "${@:2}" >"$file.json" 2>"$file.error"; do
     try=$((try + 1))
-    if [ -z "${PATIENT:-}" ] || [ "$try" -ge "$TRIES" ] || ! grep -q 'SERVICE_DISABLED\|has not been used' "$file.error"; then
+    if [ -z "${PATIENT:-}" ] || [ "$2" != rest ] || [ "$try" -ge "$TRIES" ] || ! grep -q 'SERVICE_DISABLED\|has not been used' "$file.error"; then
       rm -f "$file.json"
       return 0
     fi

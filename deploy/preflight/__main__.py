@@ -96,9 +96,7 @@ def _apis(project: Project) -> Iterator[Finding]:
 def _permissions(project: Project) -> Iterator[Finding]:
     answer = project.read("permissions")
     if answer is None:
-        yield project.unknown(
-            "permissions", "Your permissions", "ask for roles/owner, or for the roles that the page lists"
-        )
+        yield project.unknown("permissions", "Your permissions", "ask for roles/owner")
         return
     lacking = sorted(set(PERMISSIONS) - set(answer.get("permissions", [])))
     if lacking:

@@ -8,16 +8,10 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any
 
+from emulator.cli import gcloud
 from emulator.stack.model import Address, Stack, fill, placeholders
 
 _FILE = "addresses.json"
-_GCLOUD_APIS = {
-    "STORAGE": "/storage/v1/",
-    "PUBSUB": "/",
-    "WORKFLOWS": "/",
-    "WORKFLOWEXECUTIONS": "/",
-    "RUN": "/",  # for `python -m emulator.workflows run`; gcloud puts a region before the host
-}
 
 
 class NotRunningError(RuntimeError):
@@ -71,13 +65,14 @@ def remove_addresses(data: Path) -> None:
 def environment(running: Mapping[str, Any]) -> dict[str, str]:
     """The variables that point Google's clients, gcloud and a service started by hand to the emulator.
 
-    Writes the access token file that gcloud requires.
+    Writes gcloud's configuration, with endpoints on this machine for all APIs, and the access token file that it
+    requires.
     """
     http, grpc, config = running["http"], running["grpc"], Path(running["data"]) / "gcloud"
-    config.mkdir(exist_ok=True)
+    gcloud.configure(config, http)
     token = config / "access-token"
     token.write_text("local")
-    gcloud = {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api}": f"http://{http}{path}" for api, path in _GCLOUD_APIS.items()}
+    endpoints = {api.upper(): gcloud.endpoint(api, http) for api in gcloud.EMULATED}
     return {
         **running["env"],
         "GOOGLE_CLOUD_PROJECT": running["project"],
@@ -86,13 +81,27 @@ def environment(running: Mapping[str, Any]) -> dict[str, str]:
         "WORKFLOWS_EMULATOR_HOST": grpc,
         "GCE_METADATA_HOST": http,
         "GCE_METADATA_IP": http,
+        **_other_clients(http),
         "CLOUDSDK_CONFIG": str(config),
         "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(token),
         "CLOUDSDK_CORE_PROJECT": running["project"],
         "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
         "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
         "CLOUDSDK_WORKFLOWS_LOCATION": running["location"],
-        **gcloud,
+        **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api}": url for api, url in endpoints.items()},
+    }
+
+
+def _other_clients(http: str) -> dict[str, str]:
+    """Variables of storage clients that do not read STORAGE_EMULATOR_HOST, or not that alone."""
+    url = f"http://{http}"
+    return {
+        "GOOGLE_BASE_URL": url,  # object_store, and with it obstore and polars
+        "GOOGLE_ALLOW_HTTP": "true",
+        "GOOGLE_SKIP_SIGNATURE": "true",
+        "CLOUD_STORAGE_EMULATOR_ENDPOINT": url,  # the C++ client, and with it pyarrow
+        "GCE_METADATA_ROOT": http,  # where it gets its tokens
+        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # else gcsfs tries gRPC over TLS for a minute per bucket
     }
 
 
@@ -108,7 +117,7 @@ def summary(running: Mapping[str, Any], stack: Stack, env_command: str) -> str:
     ]
     width = max(len(name) for name, _ in rows)
     lines = [f"  {name:<{width}}  {address}" for name, address in rows]
-    lines += ["", "To use it from another terminal:", f'  eval "$({env_command})"    # sets:']
+    lines += ["", "To use it from another terminal:", f'  eval "$({env_command} || echo false)"    # sets:']
     lines += [f"  export {name}={value}" for name, value in environment(running).items()]
     if stack.examples:
         lines += ["", "Then try:", indent(fill(stack.examples, values).rstrip(), "  ")]

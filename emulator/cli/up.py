@@ -4,10 +4,13 @@ import argparse
 import asyncio
 import json
 import resource
+import shlex
 import signal
+import sys
 import time
 from pathlib import Path
 
+import emulator
 from emulator import ports, state
 from emulator.cli import guide
 from emulator.stack.model import Address, Stack
@@ -65,8 +68,10 @@ async def _run(stack: Stack, options: argparse.Namespace, data: Path, console: C
         main = Address(supervisor.emulator.http, supervisor.emulator.grpc)
         running = guide.addresses(stack, data, main, supervisor.urls, supervisor.emulator.accounts)
         console.say(f"\nReady after {time.monotonic() - began:.1f} s. State and logs: {data}. Stop with Ctrl-C.\n")
-        console.say(guide.summary(running, stack, f"python -m emulator env --data {data}"))
+        console.say(guide.summary(running, stack, _env_command(data)))
         guide.write_addresses(data, running)
+        if options.watch:
+            supervisor.watch()
         await stopping.wait()
     except StartFailedError as error:
         _report(error, console)
@@ -75,6 +80,13 @@ async def _run(stack: Stack, options: argparse.Namespace, data: Path, console: C
         guide.remove_addresses(data)
         await supervisor.stop()
     return 0
+
+
+def _env_command(data: Path) -> str:
+    """The command that prints the variables, in a form that works in any folder and outside the environment."""
+    root = Path(emulator.__file__).resolve().parent.parent
+    command = [sys.executable, "-m", "emulator", "env", "--data", str(data.resolve())]
+    return f"cd {shlex.quote(str(root))} && {shlex.join(command)}"
 
 
 def port_numbers(stack: Stack, options: argparse.Namespace) -> dict[str, int]:

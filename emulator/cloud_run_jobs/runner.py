@@ -206,7 +206,9 @@ class Runner:
         del self._runs[execution.name]
         run.ended.set()
         counts = {"tasks": execution.task_count, "failed": execution.failed, "retried": execution.retried}
-        logger.info("job execution ended", extra={"execution": execution.id, "state": state, **counts})
+        level = logging.WARNING if state == FAILED else logging.INFO
+        cause = {"cause": message} if state == FAILED else {}
+        logger.log(level, "job execution ended", extra={"execution": execution.id, "state": state, **counts, **cause})
 
     async def _work(self, run: _Run, indexes: Iterator[int]) -> None:
         """Run tasks one after the other."""

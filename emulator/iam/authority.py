@@ -38,7 +38,8 @@ class Account:
         """Each missing permission is a warning, and so on the terminal, only once."""
         key = permission, policy_holder(resource)
         level = logging.INFO if key in self.refusals else logging.WARNING
-        self.refusals.add(key)
+        if len(self.refusals) < _MAX_DECISIONS:
+            self.refusals.add(key)
         logger.log(
             level,
             "permission denied",

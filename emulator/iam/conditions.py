@@ -133,6 +133,6 @@ class _Reader:
 def _value(field: str, name: str) -> str:
     if field == "name":
         return name
-    kind = "objects" if "/objects/" in name else name.split("/")[-2]
-    type_name = _TYPES.get(kind, "")
+    collection = "objects" if "/objects/" in name else name.rpartition("/")[0].rpartition("/")[2]
+    type_name = _TYPES.get(collection, "")
     return type_name if field == "type" else type_name.partition("/")[0]

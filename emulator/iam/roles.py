@@ -50,6 +50,7 @@ _RUN_VIEWER = (
     " run.operations.list run.services.getIamPolicy run.tasks.get run.tasks.list"
 )
 _JOBS_EXECUTOR = "run.executions.cancel run.jobs.run"
+_SCHEDULER_VIEWER = "cloudscheduler.jobs.get cloudscheduler.jobs.list"
 
 ROLES: dict[str, frozenset[str]] = {
     role: frozenset(permissions.split())
@@ -75,6 +76,11 @@ ROLES: dict[str, frozenset[str]] = {
         "roles/run.jobsExecutorWithOverrides": f"{_JOBS_EXECUTOR} run.jobs.runWithOverrides",
         "roles/run.viewer": _RUN_VIEWER,
         "roles/run.developer": f"{_RUN_VIEWER} {_JOBS_EXECUTOR} run.jobs.runWithOverrides run.routes.invoke",
+        "roles/cloudscheduler.viewer": _SCHEDULER_VIEWER,
+        "roles/cloudscheduler.jobRunner": "cloudscheduler.jobs.run",
+        "roles/cloudscheduler.admin": (
+            f"{_SCHEDULER_VIEWER} cloudscheduler.jobs.enable cloudscheduler.jobs.pause cloudscheduler.jobs.run"
+        ),
         "roles/logging.logWriter": "logging.logEntries.create",
         "roles/eventarc.eventReceiver": "eventarc.events.receiveAuditLogWritten eventarc.events.receiveEvent",
         "roles/iam.serviceAccountOpenIdTokenCreator": "iam.serviceAccounts.getOpenIdToken",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from emulator.iam.policies import EVERYONE, Binding
-from emulator.identity.policy import email
+from emulator.identity.policy import email, local_accounts
 from emulator.stack.model import Bucket, Grant, Job, Service, Stack, Subscription, Trigger
 
 INVOKER = "roles/run.invoker"
@@ -45,6 +45,7 @@ def _resources(stack: Stack) -> list[str]:
         "job": stack.jobs,
     }
     resources = ["project", *(f"topic/{name}" for name in stack.topics)]
+    resources += [f"account/{name}" for name in local_accounts(stack)]
     resources += [f"{kind}/{entry.name}" for kind, entries in named.items() for entry in entries]
     return [resource_name(stack, resource) for resource in resources]
 

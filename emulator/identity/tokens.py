@@ -21,7 +21,7 @@ from starlette.routing import Route
 from emulator.identity.token_sources import LIFETIME, TokenRequest
 from emulator.state import StateError
 
-_RENEW_BEFORE = 600
+RENEW_BEFORE = 600
 _MAX_CACHED = 1000
 
 
@@ -49,7 +49,7 @@ class TokenIssuer:
         token = self._sign(request, int(now))
         if len(self._cache) >= _MAX_CACHED:
             self._cache.clear()
-        self._cache[request] = (now + LIFETIME - _RENEW_BEFORE, token)
+        self._cache[request] = (now + LIFETIME - RENEW_BEFORE, token)
         return token
 
     def _sign(self, request: TokenRequest, now: int) -> str:

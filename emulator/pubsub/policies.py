@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from emulator import access
 from emulator.googleapi.errors import AbortedError
 from emulator.googleapi.messages import Json, as_json, write
-from emulator.googleapi.methods import message_method, require
+from emulator.googleapi.methods import OPEN, message_method, require
 from emulator.pubsub import protos
 from emulator.pubsub.catalog import Catalog, missing
 from emulator.pubsub.protos import Proto
@@ -25,12 +25,12 @@ class Policies:
         self.on_change: Callable[[str, Sequence[Json]], None] = lambda _, __: None
         catalog.on_delete = lambda resource: self.on_change(resource, [])
 
-    @message_method("GET /v1/{resource=projects/*/*/*}:getIamPolicy", protos.GetIamPolicyRequest)
+    @message_method("GET /v1/{resource=projects/*/*/*}:getIamPolicy", protos.GetIamPolicyRequest, needs=OPEN)
     def get_iam_policy(self, request: Proto) -> Proto:
         self._check(request.resource, "getIamPolicy")
         return self._policy(request.resource)
 
-    @message_method("POST /v1/{resource=projects/*/*/*}:setIamPolicy *", protos.SetIamPolicyRequest)
+    @message_method("POST /v1/{resource=projects/*/*/*}:setIamPolicy *", protos.SetIamPolicyRequest, needs=OPEN)
     def set_iam_policy(self, request: Proto) -> Proto:
         """Replace the policy; an etag in the request has to be the present policy's."""
         self._check(request.resource, "setIamPolicy")
@@ -40,7 +40,9 @@ class Policies:
         self._put(request.resource, policy)
         return policy
 
-    @message_method("POST /v1/{resource=projects/*/*/*}:testIamPermissions *", protos.TestIamPermissionsRequest)
+    @message_method(
+        "POST /v1/{resource=projects/*/*/*}:testIamPermissions *", protos.TestIamPermissionsRequest, needs=OPEN
+    )
     def test_iam_permissions(self, request: Proto) -> Proto:
         """Those of the permissions that the caller has."""
         self._check(request.resource)

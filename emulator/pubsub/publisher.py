@@ -9,7 +9,7 @@ from emulator.pubsub import protos
 from emulator.pubsub.backlog import Backlog
 from emulator.pubsub.catalog import Catalog
 from emulator.pubsub.protos import Proto
-from emulator.pubsub.validation import check_name, check_publish
+from emulator.pubsub.validation import check_emulated, check_name, check_publish
 
 ACTIVE = 1  # the state of a topic and of a subscription
 
@@ -25,6 +25,7 @@ class Publisher:
     )
     def create_topic(self, request: Proto) -> Proto:
         check_name(request.name, "topics")
+        check_emulated(request)
         request.state = ACTIVE
         self._catalog.add_topic(request)
         return request
@@ -36,6 +37,7 @@ class Publisher:
         topic = protos.Topic()
         topic.CopyFrom(self._catalog.topic(request.topic.name))
         merge(request.topic, topic, request.update_mask, frozen=("name",))
+        check_emulated(topic)
         self._catalog.put_topic(topic)
         return topic
 

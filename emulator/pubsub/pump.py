@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import aiohttp
 
-from emulator import disk
+from emulator import debugging, disk
 from emulator.clock import Clock
 from emulator.disk import DiskError
 from emulator.identity.token_sources import TokenRequest, TokenSource
@@ -83,6 +83,7 @@ class Pump:
         if self._held or free <= 0:
             return None
         deadline = self._catalog.subscription(self._name).ack_deadline_seconds
+        deadline = debugging.deadline(self._catalog.subscription(self._name).push_config.push_endpoint, deadline)
         for delivery in self._backlog.take(self._name, free, deadline + _LEASE_MARGIN_S):
             task = asyncio.create_task(self._push(delivery))
             self._pushes.add(task)
@@ -136,7 +137,7 @@ class Pump:
 
     async def _post(self, request: push.PushRequest, timeout_s: float) -> int | str:
         """The response's status, or why there was no response."""
-        timeout = aiohttp.ClientTimeout(total=timeout_s)
+        timeout = aiohttp.ClientTimeout(total=debugging.deadline(request.url, timeout_s))
         try:
             async with self._session.post(
                 request.url, data=request.body, headers=request.headers, timeout=timeout, allow_redirects=False

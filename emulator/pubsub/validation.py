@@ -2,11 +2,16 @@
 
 import re
 
-from emulator.googleapi.errors import InvalidArgumentError
+from emulator.googleapi.errors import InvalidArgumentError, UnimplementedError
 from emulator.pubsub import filters
 from emulator.pubsub.protos import Proto
 
 _NAME = re.compile(r"projects/[^/\s]+/(?P<kind>topics|subscriptions)/(?P<id>[A-Za-z][A-Za-z0-9\-_.~+%]{2,254})")
+# Settings that would do nothing here: messages would not arrive where they should, or be other messages.
+_NOT_EMULATED = {
+    "Subscription": ("bigquery_config", "cloud_storage_config", "bigtable_config", "message_transforms"),
+    "Topic": ("schema_settings", "ingestion_data_source_settings", "message_transforms"),
+}
 _MAX_REQUEST = 10_000_000
 _MAX_MESSAGES = 1000
 
@@ -18,9 +23,18 @@ def check_name(name: str, kind: str) -> None:
         raise InvalidArgumentError(f"Invalid resource name given (name={name}).")
 
 
+def check_emulated(resource: Proto) -> None:
+    """Raise `UnimplementedError` if a topic or subscription has a setting that is not emulated."""
+    kind = resource.DESCRIPTOR.name
+    present = {field.json_name for field, _ in resource.ListFields() if field.name in _NOT_EMULATED[kind]}
+    if present:
+        raise UnimplementedError(f"A {kind.lower()} with {min(present)} is not emulated; leave it out.")
+
+
 def check_subscription(subscription: Proto) -> None:
     """Fill in a subscription's defaults, and raise `InvalidArgumentError` if its configuration breaks a rule."""
     check_name(subscription.topic, "topics")
+    check_emulated(subscription)
     filters.compile_filter(subscription.filter)
     subscription.ack_deadline_seconds = subscription.ack_deadline_seconds or 10
     if not 10 <= subscription.ack_deadline_seconds <= 600:

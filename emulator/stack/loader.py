@@ -9,6 +9,7 @@ import yaml
 from emulator.iam import conditions
 from emulator.iam.conditions import ConditionError
 from emulator.iam.roles import ROLES
+from emulator.stack import cron
 from emulator.stack.model import (
     UNSAFE_VARIABLE,
     Backoff,
@@ -18,6 +19,7 @@ from emulator.stack.model import (
     Job,
     Ports,
     Retention,
+    Schedule,
     Service,
     Stack,
     StackError,
@@ -39,7 +41,10 @@ def load(path: Path) -> Stack:
     document = _document(path)
     _refuse(path, problems(document))
     stack = _stack(path, _given(document))
-    _refuse(path, [*_unsafe_overrides(stack), *_broken_references(stack), *_broken_grants(stack)])
+    _refuse(
+        path,
+        [*_unsafe_overrides(stack), *_broken_references(stack), *_impossible_schedules(stack), *_broken_grants(stack)],
+    )
     return stack
 
 
@@ -71,6 +76,7 @@ def _stack(path: Path, document: Mapping[str, Any]) -> Stack:
         triggers=_entries(Trigger, document.get("triggers")),
         retention=Retention(**_given(document.get("retention"))),
         workflows=_entries(WorkflowFile, document.get("workflows")),
+        schedules=_entries(Schedule, document.get("schedules")),
         iam=_iam(root, _given(document["iam"])) if "iam" in document else None,
         **simple,
     )
@@ -108,6 +114,15 @@ def _unsafe_overrides(stack: Stack) -> Iterator[str]:
             yield f"jobs.{job.name}.overrides: a run may never set {name}, which decides what a task runs; remove it"
 
 
+def _impossible_schedules(stack: Stack) -> Iterator[str]:
+    for schedule in stack.schedules:
+        key = f"schedules.{schedule.name}"
+        if problem := cron.schedule_problem(schedule.schedule):
+            yield f"{key}.schedule: {problem}"
+        if not cron.is_time_zone(schedule.time_zone):
+            yield f"{key}.time_zone: there is no time zone {schedule.time_zone!r}; write a name such as Europe/Berlin"
+
+
 def _broken_references(stack: Stack) -> Iterator[str]:
     """Names that the stack does not define, and values that contradict each other."""
     buckets = {bucket.name for bucket in stack.buckets}
@@ -115,6 +130,8 @@ def _broken_references(stack: Stack) -> Iterator[str]:
     references: list[tuple[str, str | None, str, set[str]]] = []
     for subscription in stack.subscriptions:
         references.append((f"subscriptions.{subscription.name}.topic", subscription.topic, "topic", set(stack.topics)))
+    for schedule in stack.schedules:
+        references.append((f"schedules.{schedule.name}.topic", schedule.topic, "topic", set(stack.topics)))
     for trigger in stack.triggers:
         key = f"triggers.{trigger.name}"
         references += [

@@ -132,6 +132,20 @@ class WorkflowFile:
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """A message that is published to a topic whenever a cron schedule is due in its time zone."""
+
+    name: str
+    schedule: str
+    topic: str
+    message: str
+    time_zone: str = "Etc/UTC"
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+    paused: bool = False
+
+
+@dataclass(frozen=True)
 class Grant:
     """A role of an account on a resource: `project`, or `bucket/NAME` and so on; see `emulator.identity.grants`."""
 
@@ -166,6 +180,7 @@ class Stack:
     jobs: tuple[Job, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     workflows: tuple[WorkflowFile, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
     retention: Retention = Retention()
     iam: Iam | None = None
     examples: str = ""

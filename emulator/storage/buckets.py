@@ -8,9 +8,9 @@ from datetime import datetime
 
 from emulator import access
 from emulator.storage.database import Database, Transaction
-from emulator.storage.errors import BucketNotFoundError, ConflictError, InvalidError
+from emulator.storage.errors import BucketNotFoundError, ConflictError, ForbiddenError, InvalidError
 from emulator.storage.names import check_bucket_name
-from emulator.storage.patches import bucket_fields, merge
+from emulator.storage.patches import bucket_fields, merge, without_empty
 from emulator.storage.permissions import full_name, require
 from emulator.storage.preconditions import ALWAYS, Preconditions
 from emulator.storage.resources import Fields, timestamp, version_etag
@@ -90,7 +90,9 @@ class Buckets:
         access.require("storage.buckets.create", f"projects/{project or self._project}")
         check_bucket_name(name)
         now = timestamp(self._clock())
-        merged = merge(_DEFAULT_FIELDS, bucket_fields(fields or {}))
+        merged = without_empty(merge(_DEFAULT_FIELDS, bucket_fields(fields or {})))
+        if "retentionPolicy" in merged:
+            merged["retentionPolicy"]["effectiveTime"] = now
         location = str(merged["location"]).upper()
         merged["location"] = location
         merged["locationType"] = "multi-region" if location in _MULTI_REGIONS else "region"
@@ -143,17 +145,26 @@ class Buckets:
             kept = {
                 key: value for key, value in bucket.fields.items() if not replace or not bucket_fields({key: value})
             }
-            fields = merge({**_DEFAULT_FIELDS, **kept} if replace else kept, requested)
+            fields = without_empty(merge({**_DEFAULT_FIELDS, **kept} if replace else kept, requested))
             fields["location"] = bucket.fields["location"]
-            fields["updated"] = timestamp(now)
-            changed = Bucket(name, bucket.project, bucket.metageneration + 1, fields)
-            transaction.execute(
-                "UPDATE buckets SET metageneration = ?, fields = ? WHERE name = ?",
-                changed.metageneration,
-                json.dumps(fields),
-                name,
-            )
-        return changed
+            _retain(bucket, fields, now)
+            return _updated(transaction, bucket, fields, now)
+
+    def lock_retention(self, name: str, preconditions: Preconditions) -> Bucket:
+        """Lock the retention policy: from now on it can only be extended.
+
+        Raises:
+            InvalidError: the bucket has no retention policy.
+        """
+        with self._database.transaction() as transaction:
+            require(transaction, "storage.buckets.update", name)
+            bucket = require_bucket(transaction, name)
+            preconditions.check_bucket(bucket.metageneration)
+            policy = bucket.fields.get("retentionPolicy")
+            if policy is None:
+                raise InvalidError(f"Bucket '{name}' has no retention policy to lock.")
+            fields = {**bucket.fields, "retentionPolicy": {**policy, "isLocked": True}}
+            return _updated(transaction, bucket, fields, self._clock())
 
     def delete(self, name: str, preconditions: Preconditions = ALWAYS) -> None:
         """Delete an empty bucket with its notifications and its policy.
@@ -179,6 +190,35 @@ class Buckets:
             transaction.execute("DELETE FROM policies WHERE resource = ?", full_name(name))
             transaction.execute("DELETE FROM buckets WHERE name = ?", name)
         self.on_delete(name)
+
+
+def _updated(transaction: Transaction, bucket: Bucket, fields: Fields, now: datetime) -> Bucket:
+    """The bucket with these fields, written."""
+    fields = {**fields, "updated": timestamp(now)}
+    changed = Bucket(bucket.name, bucket.project, bucket.metageneration + 1, fields)
+    transaction.execute(
+        "UPDATE buckets SET metageneration = ?, fields = ? WHERE name = ?",
+        *(changed.metageneration, json.dumps(fields), bucket.name),
+    )
+    return changed
+
+
+def _retain(bucket: Bucket, fields: Fields, now: datetime) -> None:
+    """Complete a changed retention policy; a locked one stays locked and cannot become shorter.
+
+    Raises:
+        ForbiddenError: the change would remove or shorten a locked policy.
+    """
+    before, after = bucket.fields.get("retentionPolicy", {}), fields.get("retentionPolicy", {})
+    was, will = int(before.get("retentionPeriod", 0)), int(after.get("retentionPeriod", 0))
+    if before.get("isLocked") and will < was:
+        raise ForbiddenError(
+            f"Cannot remove or reduce the retention duration of the locked retention policy of bucket '{bucket.name}'."
+        )
+    if after:
+        effective = before["effectiveTime"] if was == will and "effectiveTime" in before else timestamp(now)
+        locked = {"isLocked": True} if before.get("isLocked") else {}
+        fields["retentionPolicy"] = {"retentionPeriod": str(will), "effectiveTime": effective, **locked}
 
 
 def _check_location(bucket: Bucket, requested: Fields) -> None:

@@ -58,6 +58,10 @@ class ForbiddenError(StorageError):
     status, reason, code = 403, "forbidden", "AccessDenied"
 
 
+class AccessDeniedError(ForbiddenError):
+    """The caller lacks a permission; the XML API has the message as details."""
+
+
 class RetentionError(ForbiddenError):
     reason, code = "retentionPolicyNotMet", "RetentionPolicyNotMet"
 
@@ -155,4 +159,4 @@ def denied(error: DeniedError) -> StorageError:
         f"{error.account or 'Anonymous caller'} does not have {error.permission} access to the Google Cloud Storage"
         f" {kind}. Permission '{error.permission}' denied on resource (or it may not exist)."
     )
-    return ForbiddenError(message) if error.account else AnonymousError(message)
+    return AccessDeniedError(message) if error.account else AnonymousError(message)

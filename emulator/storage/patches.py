@@ -30,6 +30,11 @@ def merge(fields: Fields, changes: Fields) -> Fields:
     return merged
 
 
+def without_empty(fields: Fields) -> Fields:
+    """The resource without the lists and maps that a patch has emptied, which the service omits."""
+    return {key: value for key, value in fields.items() if value not in ({}, [])}
+
+
 def object_fields(resource: Fields) -> Fields:
     """The fields of an object resource that a client may set; all others are ignored."""
     return _settable(resource, _OBJECT)
@@ -111,17 +116,29 @@ def _time(key: str, value: Any) -> str:
         raise InvalidError(f"Invalid value for: {key}: {value!r} is not an RFC 3339 time.") from error
 
 
-def _retention_policy(key: str, value: Any) -> Fields:
-    policy = dict(_map(key, value))
-    period = policy.get("retentionPeriod")
-    if period is not None:
-        if not _DURATION.fullmatch(str(period)):
-            raise InvalidError(f"Invalid value for: {key}.retentionPeriod: expected seconds.")
-        policy["retentionPeriod"] = str(period)
-    return policy
+def _retention_policy(key: str, value: Any) -> Fields | None:
+    """The period alone: the service sets the other fields, and no period means no policy."""
+    period = _map(key, value).get("retentionPeriod")
+    if period is None:
+        return None
+    if not _DURATION.fullmatch(str(period)):
+        raise InvalidError(f"Invalid value for: {key}.retentionPeriod: expected seconds.")
+    return {"retentionPeriod": str(period)} if int(period) else None
 
 
-def _lifecycle(key: str, value: Any) -> Fields:
+def _retention(key: str, value: Any) -> Fields | None:
+    retention = _map(key, value)
+    if not retention:
+        return None
+    if retention.get("mode") not in {"Locked", "Unlocked"}:
+        raise InvalidError(f"Invalid value for: {key}.mode: expected Locked or Unlocked.")
+    return {
+        "mode": retention["mode"],
+        "retainUntilTime": _time(f"{key}.retainUntilTime", retention.get("retainUntilTime")),
+    }
+
+
+def _lifecycle(key: str, value: Any) -> Fields | None:
     rules = _list(f"{key}.rule", _map(key, value).get("rule") or [])
     for rule in rules:
         action = _map(f"{key}.rule.action", _map(f"{key}.rule", rule).get("action"))
@@ -135,7 +152,7 @@ def _lifecycle(key: str, value: Any) -> Fields:
                 raise InvalidError(f"Invalid lifecycle condition: {name}: {limit!r}")
         if action["type"] == "SetStorageClass":
             _storage_class(f"{key}.rule.action.storageClass", action.get("storageClass"))
-    return {"rule": rules} if rules else {}
+    return {"rule": rules} if rules else None
 
 
 def _is_count(value: Any) -> bool:
@@ -177,7 +194,7 @@ _OBJECT: dict[str, Callable[[str, Any], Any]] = {
     "customTime": _time,
     "eventBasedHold": _flag,
     "metadata": _metadata,
-    "retention": _map,
+    "retention": _retention,
     "storageClass": _storage_class,
     "temporaryHold": _flag,
 }

@@ -63,6 +63,12 @@ class StoredObject:
     def etag(self) -> str:
         return object_etag(self.generation, self.metageneration)
 
+    @property
+    def content_etag(self) -> str:
+        """The entity tag of the XML API: the MD5 in hexadecimal, or `etag` for an object without an MD5."""
+        md5 = self.fields.get("md5Hash")
+        return base64.b64decode(md5).hex() if md5 else self.etag
+
     def resource(self, base_url: str) -> Fields:
         """The object resource of the JSON API; its links begin with `base_url`."""
         path = f"/storage/v1/b/{self.bucket}/o/{quote(self.name, safe='')}"

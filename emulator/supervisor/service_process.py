@@ -60,6 +60,7 @@ class ServiceProcess:
         self._on_up, self._on_down = on_up, on_down
         self._process: ProcessGroup | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self.is_lent = False
 
     async def start(self) -> None:
         """Return when the service is ready; from then on it is restarted whenever it ends.
@@ -87,6 +88,39 @@ class ServiceProcess:
         except TimeoutError:
             self._console.report(self.launch.name, f"has not stopped within {_STOP_S} s; killing it")
         await self._end()
+
+    async def lend(self) -> None:
+        """Stop the service, so that another process can serve its port."""
+        self.is_lent = True
+        self._on_down()
+        await self.stop()
+
+    async def await_borrower(self) -> None:
+        """Return when the other process serves the port."""
+        while not await self._accepts():
+            await asyncio.sleep(_PROBE_INTERVAL_S)
+        self._console.report(self.launch.name, "ready in the debugger")
+        self._on_up()
+
+    async def take_back(self) -> None:
+        """Start the service again.
+
+        Raises:
+            StartError: it ended, or was not ready in time.
+        """
+        self.is_lent = False
+        await self.restart()
+
+    async def restart(self) -> None:
+        """Stop the service and start it again.
+
+        Raises:
+            StartError: it ended, or was not ready in time; the service is then stopped.
+        """
+        self._on_down()
+        await self.stop()
+        await self.start()
+        self._on_up()
 
     def kill(self) -> None:
         """Send SIGKILL, so that `stop` returns soon."""

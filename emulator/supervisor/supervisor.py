@@ -2,19 +2,22 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
-from emulator import ports
+from emulator import debugging, ports
 from emulator.identity.backend import Backend
 from emulator.identity.front import Front
 from emulator.server import Emulator
-from emulator.stack.model import Service, Stack
-from emulator.supervisor import environment
+from emulator.stack.model import Service, Stack, StackError
+from emulator.supervisor import environment, reloads
 from emulator.supervisor.console import Console
 from emulator.supervisor.job_tasks import JobTasks
+from emulator.supervisor.loans import Loans
 from emulator.supervisor.logs import ProcessLog
 from emulator.supervisor.reaper import Reaper
-from emulator.supervisor.service_process import Launch, ServiceProcess
+from emulator.supervisor.service_process import Launch, ServiceProcess, StartError
 
 
 class StartFailedError(RuntimeError):
@@ -53,6 +56,9 @@ class Supervisor:
         self._processes: list[ServiceProcess] = []
         self._fronts: list[Front] = []
         self._opened = False
+        self._loans = Loans(data, self.urls, self._lend, console)
+        self._watching: asyncio.Task[None] | None = None
+        self._stopping = False
 
     async def start(self) -> None:
         """Return when every service is ready and events are delivered.
@@ -72,9 +78,24 @@ class Supervisor:
         self._processes = [self._process(launch) for launch in launches]
         await self._start_processes()
         await self.emulator.resume()
+        await self._loans.open()
+
+    def watch(self) -> None:
+        """From now on, restart a service and deploy a workflow again when their files change; the state stays."""
+        watched = {
+            service.name: reloads.sources(self._stack, service, list(process.launch.argv), process.launch.env)
+            for service, process in zip(self._stack.services, self._processes, strict=True)
+        }
+        watched |= {workflow.name: {self._stack.root / workflow.source} for workflow in self._stack.workflows}
+        self._watching = asyncio.create_task(reloads.watch(watched, self._reload))
+        self._console.report("emulator", f"watching the files of {', '.join(watched)}")
 
     async def stop(self) -> None:
         """Stop delivering events, then the services and the tasks of jobs, then the emulator."""
+        if self._watching:
+            self._watching.cancel()
+        self._stopping = True
+        await self._loans.close()
         stopping = [process.stop() for process in self._processes]
         if self._opened:
             for name in self.urls:
@@ -92,6 +113,43 @@ class Supervisor:
             process.kill()
         if self._opened:
             self.emulator.jobs.kill()
+
+    async def _reload(self, name: str) -> None:
+        """Restart the service of this name, or deploy the workflow; a mistake is shown, and the next change helps."""
+        process = next((process for process in self._processes if process.launch.name == name), None)
+        try:
+            if process is None:
+                self.emulator.deploy()
+                self._console.report(name, "deployed again")
+            elif not process.is_lent:
+                self._console.report(name, "its files have changed; restarting")
+                await process.restart()
+        except (StartError, StackError) as error:
+            self._console.report(name, str(error))
+
+    async def _lend(self, name: str, loan: AsyncExitStack) -> dict[str, Any]:
+        """Stop a service's process and describe how to run it; the end of the loan starts the process again."""
+        process = next(process for process in self._processes if process.launch.name == name)
+        service = next(service for service in self._stack.services if service.name == name)
+        launch = process.launch
+        loan.enter_context(debugging.debugged(self.urls[name]))
+        loan.push_async_callback(self._take_back, process)
+        await process.lend()
+        readiness = asyncio.create_task(process.await_borrower())
+        loan.callback(readiness.cancel)
+        self._console.report(name, "runs in a debugger; events wait until it is ready")
+        return {
+            "argv": list(launch.argv), "env": dict(launch.env), "folder": str(launch.folder), "port": launch.port,
+            "function": service.function, "target": service.target, "signature": service.signature,
+        }  # fmt: skip
+
+    async def _take_back(self, process: ServiceProcess) -> None:
+        if self._stopping:
+            return
+        try:
+            await process.take_back()
+        except StartError as error:
+            self._console.report(process.launch.name, str(error))
 
     async def _open_fronts(self) -> dict[str, int]:
         """Listen on the services' public ports; returns the ports of their processes, which only the fronts call."""

@@ -25,6 +25,7 @@ from emulator.workflows.values import decode_json
 from emulator.workflows.workflow import Workflow, load
 
 OVERRIDE = "CLOUDSDK_API_ENDPOINT_OVERRIDES_"
+EMULATOR_HOST = "_EMULATOR_HOST"
 ATTEMPT = "GOOGLE_CLOUD_WORKFLOW_EXECUTION_ATTEMPT"
 
 
@@ -71,7 +72,10 @@ def _add_run(commands: Any) -> None:
     add("--data", metavar="JSON", help="the argument; @FILE reads it from a file, - from standard input")
     add("--env", **repeatable, metavar="NAME=VALUE", help="a variable for sys.get_env (repeatable)")
     add("--trace", action="store_true", help="show each step with its duration")
-    base_url = f"the base URL of a connector's service (repeatable; default: {OVERRIDE}<SERVICE>)"
+    base_url = (
+        "the base URL of a connector's service (repeatable; default: "
+        f"{OVERRIDE}<SERVICE>, then <SERVICE>{EMULATOR_HOST}, then Google's)"
+    )
     add("--endpoint", **repeatable, metavar="SERVICE=URL", help=base_url)
     runner.set_defaults(command=_run)
 
@@ -117,16 +121,27 @@ async def _execute(
 
 
 def overrides(variables: Mapping[str, str]) -> dict[str, str]:
-    """Connector endpoints from variables such as CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE."""
-    return {
+    """Connector endpoints from variables such as STORAGE_EMULATOR_HOST and CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE.
+
+    gcloud's take precedence: emulators such as Pub/Sub's may give a gRPC address in their own.
+    """
+    hosts = {
+        name.removesuffix(EMULATOR_HOST).lower(): _base(value)
+        for name, value in variables.items()
+        if name.endswith(EMULATOR_HOST) and value
+    }
+    if "workflows" in hosts:
+        hosts["workflowexecutions"] = hosts["workflows"]
+    return hosts | {
         name.removeprefix(OVERRIDE).lower(): _base(value)
         for name, value in variables.items()
         if name.startswith(OVERRIDE) and value
     }
 
 
-def _base(url: str) -> str:
-    """The URL without the path of the Storage API, with which gcloud's override ends."""
+def _base(address: str) -> str:
+    """The URL of an address, without the path of the Storage API, with which gcloud's override ends."""
+    url = address if "://" in address else f"http://{address}"
     return url.rstrip("/").removesuffix("/storage/v1")
 
 

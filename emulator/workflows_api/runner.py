@@ -208,10 +208,27 @@ class Runner:
         execution.current_steps = run.history.current_steps()
         self._store.update_execution(execution, run.history.entries())
         del self._runs[execution.name]
+        if error is not None and state == FAILED:
+            _report(execution, error)
         logger.info(
             "execution ended",
             extra={"execution": execution.name, "state": state, "attempt": execution.attempt},
         )
+        if error:
+            logger.warning("execution failed", extra=_failure(execution, error))
+
+
+def _report(execution: Execution, error: ExecutionError) -> None:
+    """Say in the log, whose warnings the terminal shows, where and why an execution failed."""
+    place = {}
+    if error.stack_trace:
+        frame = error.stack_trace[0]
+        place = {"step": frame.step, "routine": frame.routine, "line": frame.line}
+    workflow, cause = names.last(execution.workflow), error.context.partition("\n")[0]
+    logger.warning(
+        "execution failed",
+        extra={"workflow": workflow, **place, "execution": names.last(execution.name), "cause": cause},
+    )
 
 
 def _environment(execution: Execution, revision: Revision) -> Environment:
@@ -238,6 +255,14 @@ def _interrupted(attempts: int) -> ExecutionError:
 def _system_error(message: str) -> ExecutionError:
     payload = json.dumps({"message": message, "tags": ["SystemError"]})
     return ExecutionError(payload=payload, context=message)
+
+
+def _failure(execution: Execution, error: ExecutionError) -> dict[str, str]:
+    """What a developer needs on the terminal: the innermost step, its line, and the error in a sentence."""
+    place = error.stack_trace[0] if error.stack_trace else None
+    where = {"step": place.step, "line": str(place.line), "routine": place.routine} if place else {}
+    return {"workflow": names.last(execution.workflow), **where, "error": error.context.split("\n")[0] or error.payload,
+            "execution": names.last(execution.name)}  # fmt: skip
 
 
 def _error_json(error: ExecutionError) -> Json:

@@ -11,12 +11,13 @@ import grpc.aio
 from starlette.requests import Request
 from starlette.routing import Route
 
-from emulator.googleapi import rest, rpc
+from emulator.googleapi import absent, rest, rpc
 from emulator.googleapi.errors import InvalidArgumentError
 from emulator.googleapi.messages import Json
 from emulator.googleapi.methods import methods
 from emulator.identity.tokens import TokenIssuer
 from emulator.workflows import CallbackRegistry, Runtime
+from emulator.workflows.connectors.methods import SERVICES
 from emulator.workflows.runtime.callbacks import http_request
 from emulator.workflows.runtime.http import HttpClient
 from emulator.workflows_api.deployments import Deployments
@@ -28,7 +29,7 @@ from emulator.workflows_api.store import Store
 logger = logging.getLogger(__name__)
 
 _WORKFLOW = "/v1/projects/{project}/locations/{location}/workflows/{workflow}"
-_EMULATED = ("storage", "pubsub", "workflows", "workflowexecutions", "run")
+_EMULATED = ("cloudscheduler", "storage", "pubsub", "workflows", "workflowexecutions", "run")
 _LEVELS = {"ERROR": logging.ERROR, "WARNING": logging.WARNING, "DEBUG": logging.DEBUG}
 _CRITICAL = ("CRITICAL", "ALERT", "EMERGENCY")
 
@@ -145,12 +146,15 @@ class Workflows:
     def _runtime_for(self, call_log_level: str) -> Runtime:
         level = call_log_level or "LOG_NONE"
         if level not in self._runtimes:
-            emulated = dict.fromkeys(_EMULATED, (self._emulated_url or self.base_url).rstrip("/"))
+            base = (self._emulated_url or self.base_url).rstrip("/")
+            # Local tokens must not reach Google, which refuses them.
+            elsewhere = {service: f"{base}{absent.PREFIX}{service}" for service in SERVICES}
+            emulated = dict.fromkeys(_EMULATED, base)
             self._runtimes[level] = Runtime(
                 http=self._http,
                 callbacks=self._callbacks,
                 token_source=self.tokens.mint,
-                endpoints=emulated | self._endpoints,
+                endpoints=elsewhere | emulated | self._endpoints,
                 log_sink=self._log,
                 call_log_level=level,
             )

@@ -15,8 +15,8 @@ from event_inference.errors import InputError
 
 if TYPE_CHECKING:
     from event_inference.client import Client
-    from event_inference.documents import Document
-    from event_inference.reading import Selection
+    from event_inference.outcomes.documents import Document
+    from event_inference.outcomes.reading import Selection
 
 KINDS = ("text", "image", "timeseries", "table", "records", "manifest")
 _TABLE_ROWS = 100
@@ -102,7 +102,7 @@ def _list(
     until: datetime | None,
     **criteria: Any,
 ) -> None:
-    from event_inference.reading import Selection
+    from event_inference.outcomes.reading import Selection
 
     if as_json and format not in (None, "json"):
         raise InputError("--json and --format contradict each other; give one of them.")

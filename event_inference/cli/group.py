@@ -19,8 +19,12 @@ COMMANDS = {
     "sweep": ("orders", "Start inputs that were lost on the way."),
     "collect": ("orders", "Take in uploads that wait for micro-batches."),
     "models": ("models", "List the models that are served."),
+    "compare": ("compare", "Say which of two versions of a model is better."),
+    "cost": ("cost", "Estimate a month's bill, and what another setting would change."),
+    "recommend": ("cost", "List changes of settings that would save money or time."),
+    "events": ("events", "Send a recorded event again."),
     "doctor": ("doctor", "Say what is wrong, and the command that mends it."),
-    "local": ("local", "Run the pipeline on this machine."),
+    "local": ("local", "Run, watch and debug the pipeline on this machine."),
     "contexts": ("contexts", "List the pipelines of your configuration."),
     "completion": ("completion", "Print the completion script of a shell."),
 }

@@ -1,4 +1,4 @@
-"""`einf local`: runs the pipeline on this machine, by the emulator of the repository's checkout."""
+"""`einf local`: runs, watches and debugs the pipeline on this machine, by the emulator of the repository's checkout."""
 
 import os
 import subprocess
@@ -21,22 +21,25 @@ _DATA = click.option("--data", type=click.Path(path_type=Path), help="Folder of 
 
 @click.group(context_settings=_HELP)
 def local() -> None:
-    """Run the pipeline on this machine. Needs a checkout of the repository (EINF_REPOSITORY)."""
+    """Run, watch and debug the pipeline on this machine. Needs a checkout of the repository (EINF_REPOSITORY)."""
 
 
 @local.command()
 @_DATA
 @click.option("--models", type=click.Path(exists=True, path_type=Path), help="Your models.json (docs/models.md).")
 @click.option("--profile", help="The profile of models.json to serve.")
+@click.option("--watch", is_flag=True, help="Reload functions, workflow and models when their files change.")
 @click.option("--free-ports", is_flag=True, help="Use any free ports.")
 @click.option("--verbose", is_flag=True, help="Show all output of the services.")
-def up(data: Path | None, models: Path | None, profile: str | None, free_ports: bool, verbose: bool) -> None:
+def up(
+    data: Path | None, models: Path | None, profile: str | None, watch: bool, free_ports: bool, verbose: bool
+) -> None:
     """Start the pipeline in this terminal; Ctrl-C stops it, and the state stays."""
     if models:
         os.environ["MODELS"] = str(models.resolve())
     if profile:
         os.environ["PROFILE"] = profile
-    flags = {"--free-ports": free_ports, "--verbose": verbose}
+    flags = {"--watch": watch, "--free-ports": free_ports, "--verbose": verbose}
     _become_emulator("up", data, *(flag for flag, is_set in flags.items() if is_set))
 
 
@@ -132,6 +135,19 @@ def clean(data: Path | None, yes: bool) -> None:
     if not yes:
         click.confirm(f"Really remove the local stack's state in {folder}?", err=True, abort=True)
     _become_emulator("clean", data)
+
+
+@local.command()
+@click.argument("service")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the state.  [default: the nearest .local]")
+def debug(service: str, data: Path | None) -> None:
+    """Run one service, such as on-upload, in this terminal instead of in the stack, which goes on.
+
+    breakpoint() stops a function here, and nothing times out meanwhile. Ctrl-C gives the service back to the stack.
+    docs/debugging.md shows it in VS Code and PyCharm.
+    """
+    stack = local_stack.nearest(Path.cwd())
+    _become_emulator("debug", data or (stack.folder if stack else None), service)
 
 
 def _become_emulator(command: str, data: Path | None, *arguments: str) -> NoReturn:

@@ -10,7 +10,7 @@ from event_inference.cli.values import MOMENT
 from event_inference.errors import InputError
 
 if TYPE_CHECKING:
-    from event_inference.orders import Order
+    from event_inference.inputs.orders import Order
 
 _REPLAY = """
 $ einf replay --code http_503 --dry-run

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from event_inference.documents import Document, Failed, Rejected, Result
 from event_inference.errors import FAILED, REJECTED, SUCCEEDED, InputError
+from event_inference.outcomes.documents import Document, Failed, Rejected, Result
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -103,7 +103,7 @@ def answer(document: Document) -> tuple[str, str, str, str]:
 
 
 def row(document: Document) -> dict[str, Any]:
-    """A document as a row of CSV and Parquet; times in seconds, costs in USD."""
+    """A document as a row of CSV and Parquet; times in seconds."""
     content, data = document.content, {}
     cells: dict[str, Any] = dict.fromkeys(COLUMNS)
     if isinstance(document, Result):
@@ -141,7 +141,8 @@ COLUMNS = {
     "input": str, "generation": str, "kind": str, "status": str, "label": str, "score": float, "confidence": float,
     "requires_review": bool, "code": str, "message": str, "step": str, "model": str, "version": str, "records": int,
     "failed_records": int, "data": str, "latency_s": float, "cost_usd": float, "device_usd": float,
-    "finished_at": str, "job": str, "document": str,
+    "finished_at": str, "job": str,
+    "document": str,
 }  # fmt: skip
 
 

@@ -94,12 +94,12 @@ def command(*, changes: bool = False, json: bool = True, examples: str = "", **s
         added = (*((_JSON,) if json else ()), *((_YES,) if changes else ()), *_TARGET_OPTIONS)
         for option in reversed(added):
             run = option(run)
-        return click.command(cls=_Command, context_settings=_HELP, examples=examples, **settings)(run)
+        return click.command(cls=DocumentedCommand, context_settings=_HELP, examples=examples, **settings)(run)
 
     return decorate
 
 
-class _Command(click.Command):
+class DocumentedCommand(click.Command):
     """A command whose help ends with examples as they are, not wrapped."""
 
     def __init__(self, *arguments: Any, examples: str = "", **settings: Any) -> None:

@@ -8,7 +8,7 @@ from event_inference.cli import output
 from event_inference.cli.session import Session, command
 
 if TYPE_CHECKING:
-    from event_inference.handle import Handle, Status
+    from event_inference.outcomes.handle import Handle, Status
 
 _EXAMPLES = """
 $ einf status texts/praise.txt

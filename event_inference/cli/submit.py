@@ -15,8 +15,8 @@ from event_inference.errors import INTERRUPTED, InputError
 
 if TYPE_CHECKING:
     from event_inference.client import Client
-    from event_inference.documents import Document
-    from event_inference.handle import Handle
+    from event_inference.outcomes.documents import Document
+    from event_inference.outcomes.handle import Handle
 
 _FEW = 40  # inputs up to which each has a line
 _EXAMPLES = """

@@ -12,11 +12,11 @@ from event_inference.cli.documents import KINDS
 from event_inference.cli.session import Session, command
 from event_inference.cli.status import progress
 from event_inference.cli.values import DURATION, MOMENT
-from event_inference.reading import Selection
+from event_inference.outcomes.reading import Selection
 
 if TYPE_CHECKING:
     from event_inference.client import Client
-    from event_inference.documents import Batch, Document
+    from event_inference.outcomes.documents import Batch, Document
 
 _LAPTOP_PAUSE_S, _CLOUD_PAUSE_S = 1.0, 10.0
 _OVERLAP = timedelta(minutes=2)  # a document appears some time after it was finished, and clocks differ

@@ -126,7 +126,7 @@ def _no_warm_instance(measured: Measured) -> Iterator[Change]:
 
 def _collect(measured: Measured) -> Iterator[Change]:
     if not measured.settings.collect_every:
-        settings = replace(measured.settings, collect_every=60, collect_by="service")
+        settings = replace(measured.settings, collect_every=60)
         reason = "Inputs that share an execution share its steps."
         yield Change("micro-batches", reason, settings, deploy(micro_batching="true"))
 

@@ -163,10 +163,7 @@ def _for_singles(traffic: Traffic, settings: Settings) -> float:
         return _job_seconds(traffic, settings)
     always = settings.min_instances * MONTH
     if settings.collect_every:
-        runs = _runs(traffic.rate, settings.collect_every)
-        tail = min(settings.idle, settings.collect_every)
-        work = traffic.inputs * traffic.gpu_each + runs * (traffic.gpu_base + settings.start + tail)
-        return max(always, min(work, MONTH))
+        return max(always, min(_collected_seconds(traffic, settings), MONTH))
     gpu = load.gpu_seconds(traffic.rate, traffic.gpu_base, traffic.gpu_each)
     needed = load.instances(traffic.rate, traffic.response, settings.concurrency, gpu, settings.min_instances)
     if needed > max(1, settings.min_instances):
@@ -177,9 +174,25 @@ def _for_singles(traffic: Traffic, settings: Settings) -> float:
 def p95(traffic: Traffic, settings: Settings) -> float:
     """Seconds within which 95 % of inputs are answered: a cold start included once more than 5 % meet one."""
     if settings.collect_every:
-        return 0.95 * settings.collect_every + settings.start + traffic.response
+        start = 0.0 if settings.min_instances and settings.collect_by == "service" else settings.start
+        return 0.95 * settings.collect_every + start + traffic.response
     cold = 0.0 if settings.min_instances else load.cold_share(traffic.rate, settings.idle, settings.start)
     return traffic.response + (settings.start if cold > 0.05 else 0.0)
+
+
+def _collected_seconds(traffic: Traffic, settings: Settings) -> float:
+    """Seconds that an instance of the service is awake for collections, which come at multiples of an interval.
+
+    One that follows before the instance ends costs the time between them, any other a start and the idle time.
+    """
+    runs, every = _runs(traffic.rate, settings.collect_every), settings.collect_every
+    if not runs:
+        return 0.0
+    nothing = math.exp(-traffic.rate * every)  # the chance that an interval brings no input
+    kept = math.floor(settings.idle / every)
+    between = sum(count * every * (1 - nothing) * nothing ** (count - 1) for count in range(1, kept + 1))
+    alone = settings.start + traffic.gpu_base + traffic.inputs / runs * traffic.gpu_each + settings.idle
+    return runs * (between + nothing**kept * alone)
 
 
 def _job_seconds(traffic: Traffic, settings: Settings) -> float:

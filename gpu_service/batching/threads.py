@@ -32,7 +32,7 @@ class Way(NamedTuple):
 class Threads:
     """The way to compute one model's batches: first `most` threads together.
 
-    The other ways are halves of `most` down to one and, if batches are `divisible`, parts with a thread each. `fixed`
+    The other ways are parts with a thread each, if batches are `divisible`, and halves of `most` down to one. `fixed`
     keeps the first way.
     """
 
@@ -101,6 +101,6 @@ class Threads:
 
 
 def others(most: int, *, divisible: bool) -> list[Way]:
-    """All ways but the first, which has `most` threads."""
+    """All ways but the first, which has `most` threads; parts before fewer threads, which use fewer cores."""
     halves = [Way(most >> shift) for shift in range(1, most.bit_length())]
-    return [*halves, Way(1, most), Way(1, 2 * most)] if divisible and most > 1 else halves
+    return [Way(1, most), Way(1, 2 * most), *halves] if divisible and most > 1 else halves

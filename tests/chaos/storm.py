@@ -163,6 +163,7 @@ class Storm:
     def _crash(self) -> None:
         """Kills the emulator with its process group, and starts it again on the same data."""
         self.faults = self.counts()
+        assert self.stack.refusals() == []  # the next start begins the log anew
         env, services = self.stack.addresses["env"], psutil.Process(self.stack.pid).children(recursive=True)
         os.killpg(self.stack.pid, signal.SIGKILL)
         self.stack.kill()

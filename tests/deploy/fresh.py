@@ -20,6 +20,7 @@ from tests.deploy.shape import PROJECT
 READ, CHANGE = 4, 6
 TAKES = {"cloudbuild": 240, "cloudfunctions": 200, "run": 60, "eventarc": 60}
 DOCUMENT = json.dumps({"status": "succeeded"}).encode()
+FUNCTION_DEFAULTS: Body = {"availableCpu": "0.1666", "availableMemory": "256M", "maxInstanceCount": 100}
 DEFAULT_POLICY: Body = {"listPolicy": {"allValues": "ALLOW"}}
 REGIONS = {*UNRESTRICTED, "europe-west4", "us-east4", "asia-southeast1"}
 BUILD_METRIC = "cloudbuild.googleapis.com/concurrent_public_pool_build_cpus"
@@ -141,11 +142,13 @@ class FreshGoogle(cloud.Google):
             case "storage", "notificationConfigs":
                 project.need_publisher(body["topic"].rpartition("/")[2])
             case "cloudfunctions", "functions":
-                config, build = body["serviceConfig"], body["buildConfig"]
+                config, build = {**FUNCTION_DEFAULTS, **body["serviceConfig"]}, body["buildConfig"]
                 gib = gibibytes(config["availableMemory"])
                 project.need_quota(config["maxInstanceCount"], float(config["availableCpu"]), gib)
                 builder = build["serviceAccount"].rpartition("/")[2]
                 project.need_builder(builder, path.split("/")[4], PROJECT)
+                if trigger := body.get("eventTrigger"):
+                    project.need_trigger(trigger["serviceAccountEmail"])
             case "cloudbuild", "builds":
                 builder = body["serviceAccount"].rpartition("/")[2]
                 project.need_builder(builder, path.split("/")[4], body["source"]["storageSource"]["bucket"])

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from deploy import inventory
-from tests.deploy import cloud, recorded, rehearsed, shape
+from tests.deploy import recorded, rehearsed, shape
+from tests.deploy.fresh import FreshGoogle
 from tests.deploy.new_project import NewProject
 from tests.deploy.rehearsed import Project, in_order, real_gcloud
 
@@ -26,7 +27,7 @@ POLICY = "cloudresourcemanager/v1/projects/my-project"
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    with rehearsed.rehearsing(tmp_path_factory.mktemp("gcloud"), NewProject(slowness=2)) as made:
+    with rehearsed.rehearsing(tmp_path_factory.mktemp("gcloud"), NewProject(slowness=4)) as made:
         yield made
 
 
@@ -74,6 +75,7 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         run = project.run("deploy.sh")
         assert run.returncode == 0, run.stderr[-3000:]
         assert "not ready; retrying in 15 s" in run.stderr, "roles have no effect at first"
+        assert len(project.google.project.tokens) > 1, "the deployment outlives a token"
         assert project.google.unknown == []
         system = inventory.load({"project_id": "my-project", "gpu_image": recorded.image(project.google)})
         assert recorded.shape_of(project.google) == shape.plain(shape.expected(system))
@@ -297,7 +299,7 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         assert project.google.policies[POLICY]["auditConfigs"] == []
 
 
-def serving(google: cloud.Google) -> dict[str, str]:
+def serving(google: FreshGoogle) -> dict[str, str]:
     """The revision of each service that has all traffic, by region and name."""
     found = {}
     for key, body in google.resources.items():

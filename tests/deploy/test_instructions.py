@@ -155,28 +155,29 @@ def scripts() -> list[tuple[str, str]]:
                 else:
                     first, _, rest = line.partition("  #")[0].partition(" && ")
                     kept.append(INSTEAD.get(first.strip(), first) + (f" && {rest}" if rest else ""))
-                if not line.startswith((" ", "for ", "done")) and "terraform" not in command:
+                if not line.startswith((" ", "for ", "done", "sleep ")) and "terraform" not in command:
                     seen.add(command)
             if any(kept):
                 found.append((page, exports + "\n".join(kept)))
     return found + last
 
 
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rehearsed.Project]:
+    folder = tmp_path_factory.mktemp("instructions")
+    with rehearsed.rehearsing(folder, NewProject()) as made, server.serving() as reattach:
+        terraform = {name: value for name, value in made.env.items() if not name.startswith("TF_")}
+        settings = {"CLOUDSDK_CORE_PROJECT": "my-project", "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
+        made.env = {**terraform, **reattach, **settings, "CHECKPOINT_DISABLE": "1", "TF_INPUT": "0"}
+        made.env["TF_CLI_ARGS_apply"] = made.env["TF_CLI_ARGS_destroy"] = "-auto-approve"
+        del made.env["AUDIT_LOGS"]
+        yield made
+
+
 class TestEveryCommand:
     """Of first-deployment.md, deployment.md and README's part on deployments, in a new project and in order."""
 
     pytestmark = rehearsed.in_order
-
-    @pytest.fixture(scope="class")
-    def project(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[rehearsed.Project]:
-        folder = tmp_path_factory.mktemp("instructions")
-        with rehearsed.rehearsing(folder, NewProject()) as made, server.serving() as reattach:
-            terraform = {name: value for name, value in made.env.items() if not name.startswith("TF_")}
-            settings = {"CLOUDSDK_CORE_PROJECT": "my-project", "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
-            made.env = {**terraform, **reattach, **settings, "CHECKPOINT_DISABLE": "1", "TF_INPUT": "0"}
-            made.env["TF_CLI_ARGS_apply"] = made.env["TF_CLI_ARGS_destroy"] = "-auto-approve"
-            del made.env["AUDIT_LOGS"]
-            yield made
 
     @pytest.mark.parametrize(("page", "script"), scripts())
     def test_it_succeeds_in_a_new_project(self, project: rehearsed.Project, page: str, script: str):

@@ -7,7 +7,9 @@ from emulator.loopback import refusal
 PORT = 9010
 
 
-@pytest.mark.parametrize("host", ["localhost:9010", "127.0.0.1:9010", "[::1]:9010", "LOCALHOST:9010"])
+@pytest.mark.parametrize(
+    "host", ["localhost:9010", "127.0.0.1:9010", "[::1]:9010", "LOCALHOST:9010", "us-central1-127.0.0.1:9010"]
+)
 def test_programs_of_this_machine_are_answered(host: str) -> None:
     assert refusal([(b"host", host.encode())], PORT) is None
 
@@ -17,6 +19,9 @@ def test_programs_of_this_machine_are_answered(host: str) -> None:
     [
         "evil.example:9010",
         "evil.localhost:9010",
+        "us-central1-localhost:9010",
+        "evil-127.0.0.1:9010",
+        "us-central1-127.0.0.1.evil.example:9010",
         "localhost.evil.example:9010",
         "127.0.0.1.evil.example:9010",
         "127.0.0.1:9011",

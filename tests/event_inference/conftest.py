@@ -109,7 +109,7 @@ _OWN: dict[str, dict[str, Any]] = {
         "parameters": {},
         "predictions": [{"label": "POSITIVE", "score": 0.99}],
         "quality": {"confidence": 0.99, "high_confidence": True, "requires_review": False},
-        "cost": {"device": {"seconds": 0.1, "usd": 0.00003}, "total": {"usd": 0.00014, "parts": {}}},
+        "cost": {"device": {"seconds": 0.1, "usd": 0.00003}, "total": {"usd": 0.0003, "parts": {}}},
     },
     "rejected": {"reason": {"code": "empty", "message": "The input is empty."}},
     "failed": {"error": {"code": "http_503", "message": "No answer.", "step": "predict"}, "replay": "…"},

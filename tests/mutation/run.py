@@ -7,6 +7,7 @@ import argparse
 import hashlib
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -98,7 +99,14 @@ def difference(key: str, mutmut: Path, copied: Path) -> str:
     return "\n".join([*changed, ""])
 
 
-def mutate(name: str, source: Path, tests: list[str]) -> tuple[int, int, str]:
+def sample(results: Path, mutmut: Path, copied: Path, count: int) -> list[str]:
+    """The names of random mutants: the same ones as long as the module stays as it is."""
+    subprocess.run([mutmut, "run", "none-*"], cwd=copied, check=False, capture_output=True)  # only plants them
+    names = sorted(json.loads(results.read_text())["exit_code_by_key"])
+    return random.Random(0).sample(names, min(count, len(names)))
+
+
+def mutate(name: str, source: Path, tests: list[str], count: int | None) -> tuple[int, int, str]:
     """How many mutants of one module were killed, of how many, and the differences that survived."""
     copied = BUILD / name
     copied.mkdir(parents=True, exist_ok=True)
@@ -106,8 +114,10 @@ def mutate(name: str, source: Path, tests: list[str]) -> tuple[int, int, str]:
     results = copied / "mutants" / f"{moved}.meta"
     forget(results, tests, copied)
     mutmut = Path(sys.executable).with_name("mutmut")
-    subprocess.run([mutmut, "run", "--max-children", "1"], cwd=copied, check=True)
+    chosen = sample(results, mutmut, copied, count) if count else []
+    subprocess.run([mutmut, "run", "--max-children", "1", *chosen], cwd=copied, check=True)
     codes: dict[str, int | None] = json.loads(results.read_text())["exit_code_by_key"]
+    codes = {key: codes[key] for key in chosen or codes}
     survivors = [key for key, code in codes.items() if code not in KILLED]
     return len(codes) - len(survivors), len(codes), "\n".join(difference(key, mutmut, copied) for key in survivors)
 
@@ -116,11 +126,14 @@ def main() -> None:
     modules = tomllib.loads(Path(__file__).with_name("modules.toml").read_text())
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("module", nargs="*", choices=[*modules, []], help="a name of modules.toml; all by default")
-    chosen = parser.parse_args().module or list(modules)
+    parser.add_argument("--sample", type=int, metavar="N", help="try N random mutants of each module, not all")
+    options = parser.parse_args()
+    chosen = options.module or list(modules)
     os.nice(15)
     rows = []
     for name in chosen:
-        killed, total, shown = mutate(name, Path(modules[name]["source"]), modules[name]["tests"])
+        source, tests = Path(modules[name]["source"]), modules[name]["tests"]
+        killed, total, shown = mutate(name, source, tests, options.sample)
         (BUILD / f"{name}.diff").write_text(shown)
         rows.append(f"{name:10} {killed:4} of {total:4} killed {killed / total:5.0%}   {BUILD / name}.diff")
     print("\n".join(rows))

@@ -5,20 +5,26 @@ from collections.abc import Sequence
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from emulator.access import DeniedError
 from emulator.disk import DiskError
-from emulator.storage.api import buckets, objects, xml
+from emulator.storage.api import buckets, objects
 from emulator.storage.api.batch import batch
 from emulator.storage.api.downloads import download
 from emulator.storage.api.fallbacks import not_emulated, not_found
 from emulator.storage.api.responses import on_crash, on_disconnect, on_disk_error, on_http_error, on_storage_error
 from emulator.storage.api.uploads import cancel_session, continue_session, upload_object
-from emulator.storage.errors import StorageError
+from emulator.storage.api.xml.listing import bucket_request
+from emulator.storage.api.xml.objects import object_request
+from emulator.storage.errors import StorageError, UnsupportedError
 from emulator.storage.store import Store
+
+_KEY_HEADERS = (b"x-goog-encryption-", b"x-goog-copy-source-encryption-")
+_NO_KEYS = "Customer-supplied encryption keys are not emulated; send the request without them."
+_JSON_PATHS = ("/storage/", "/upload/", "/resumable/", "/download/", "/batch", "/b/")
 
 
 def app(store: Store) -> Starlette:
@@ -29,7 +35,7 @@ def app(store: Store) -> Starlette:
     """
     application = Starlette(
         routes=[*_media(), *_json("/storage/v1"), *_json(""), *_rest()],
-        middleware=[Middleware(EncodedPath)],
+        middleware=[Middleware(EncodedPath), Middleware(NoSuppliedKeys)],
         exception_handlers={
             StorageError: on_storage_error,
             DeniedError: on_storage_error,
@@ -57,6 +63,21 @@ class EncodedPath:
             method = override.decode("latin-1").upper() if override and scope["method"] == "POST" else scope["method"]
             scope = {**scope, "path": path.decode("latin-1"), "method": method}
         await self._app(scope, receive, send)
+
+
+class NoSuppliedKeys:
+    """Refuses customer-supplied encryption keys: an object stored without them could be read without them."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and any(name.startswith(_KEY_HEADERS) for name, _ in scope["headers"]):
+            request = Request({**scope, "storage.xml": not scope["path"].startswith(_JSON_PATHS)})
+            response = await on_storage_error(request, UnsupportedError(_NO_KEYS))
+            await response(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 def _json(prefix: str) -> Sequence[BaseRoute]:
@@ -116,7 +137,7 @@ def _rest() -> Sequence[BaseRoute]:
         Route("/batch/storage/v1", batch, methods=["POST"]),
         Route("/batch", batch, methods=["POST"]),
         *(Route(f"/{name}/{{rest:path}}", not_found) for name in reserved),
-        Route("/{bucket}", xml.bucket_request, methods=["GET", "HEAD"]),
-        Route("/{bucket}/", xml.bucket_request, methods=["GET", "HEAD"]),
-        Route("/{bucket}/{object:path}", xml.object_request, methods=methods),
+        Route("/{bucket}", bucket_request, methods=methods),
+        Route("/{bucket}/", bucket_request, methods=methods),
+        Route("/{bucket}/{object:path}", object_request, methods=methods),
     ]

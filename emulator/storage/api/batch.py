@@ -49,16 +49,12 @@ async def batch(request: Request) -> Response:
 
 def _parse(part: Headers, data: bytes) -> _Call:
     head, _, body = data.replace(b"\r\n", b"\n").partition(b"\n\n")
-    lines = head.decode("latin-1").split("\n")
-    words = lines[0].split(" ")
+    line, _, headers = head.partition(b"\n")
+    words = line.decode("latin-1").split(" ")
     if len(words) < 2 or not words[0].isalpha():
         raise InvalidError("Failed to parse a call of the batch: its request line is malformed.")
-    headers = {
-        name.strip().lower(): value.strip()
-        for name, colon, value in (line.partition(":") for line in lines[1:])
-        if colon
-    }
-    return _Call(part.values.get("content-id", ""), words[0].upper(), words[1], headers, body)
+    values = Headers.parse(headers).values
+    return _Call(part.values.get("content-id", ""), words[0].upper(), words[1], values, body)
 
 
 async def _respond(request: Request, call: _Call) -> bytes:

@@ -71,8 +71,7 @@ async def lock_retention(request: Request) -> Response:
     conditions = preconditions(request)
     if conditions.metageneration is None:
         raise InvalidError("Required parameter: ifMetagenerationMatch")
-    changes = {"retentionPolicy": {"isLocked": True}}
-    bucket = await run_in_threadpool(store_of(request).buckets.patch, segment(request, "bucket"), changes, conditions)
+    bucket = await run_in_threadpool(store_of(request).buckets.lock_retention, segment(request, "bucket"), conditions)
     return answer(request, bucket.resource(base_url(request)))
 
 

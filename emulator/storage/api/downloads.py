@@ -26,10 +26,10 @@ async def download(request: Request) -> Response:
     return await send(request, preconditions(request))
 
 
-async def send(request: Request, conditions: Preconditions, *, custom: bool = False) -> Response:
+async def send(request: Request, conditions: Preconditions, *, in_xml: bool = False) -> Response:
     """The bytes of the object in the path, as the request's generation, Range and Accept-Encoding require.
 
-    With `custom`, headers carry the object's custom metadata, as in the XML API.
+    With `in_xml`, headers carry the object's custom metadata and the entity tag of the XML API.
     """
     stored, file = await run_in_threadpool(
         store_of(request).objects.open,
@@ -42,8 +42,8 @@ async def send(request: Request, conditions: Preconditions, *, custom: bool = Fa
             response = _decompressed(request, stored, file)
         else:
             response = await _as_stored(request, stored, file)
-        if custom:
-            response.headers.update(_custom_headers(stored))
+        if in_xml:
+            response.headers.update({**_custom_headers(stored), "etag": f'"{stored.content_etag}"'})
     except BaseException:
         file.close()
         raise

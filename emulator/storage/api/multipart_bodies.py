@@ -1,5 +1,6 @@
 """Parses multipart bodies (multipart/related, multipart/mixed) while they arrive."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.message import Message
@@ -7,6 +8,7 @@ from email.message import Message
 from emulator.storage.errors import InvalidError, TooLargeError
 
 _MAX_HEADERS = 64 * 1024
+_FOLD = re.compile(r"\r?\n[ \t]+")
 
 
 @dataclass(frozen=True)
@@ -14,6 +16,22 @@ class Headers:
     """The headers of a new part, with names in lower case."""
 
     values: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, block: bytes) -> "Headers":
+        """The headers in lines that end in CRLF or LF; a line that begins with a space or tab continues the one above.
+
+        Raises:
+            InvalidError: a line has no colon.
+        """
+        values = {}
+        for line in _FOLD.sub(" ", block.decode("latin-1")).split("\n"):
+            name, colon, value = line.partition(":")
+            if colon:
+                values[name.strip().lower()] = value.strip()
+            elif line.strip():
+                raise InvalidError("Malformed header in the multipart body.")
+        return cls(values)
 
 
 def boundary_of(content_type: str) -> bytes:
@@ -91,13 +109,7 @@ class MultipartParser:
                 return None
             self._buffer = rest
         self._read = self._data
-        values = {}
-        for line in block.decode("latin-1").splitlines():
-            name, colon, value = line.partition(":")
-            if not colon:
-                raise InvalidError("Malformed header in the multipart body.")
-            values[name.strip().lower()] = value.strip()
-        return Headers(values)
+        return Headers.parse(block)
 
     def _data(self) -> bytes | None:
         marker = self._newline + self._marker

@@ -70,12 +70,13 @@ def preconditions(request: Request, *, source: bool = False) -> Preconditions:
         whole_number(values, f"{prefix}GenerationNotMatch"),
         whole_number(values, f"{prefix}MetagenerationMatch"),
         whole_number(values, f"{prefix}MetagenerationNotMatch"),
-        None if source else _tags(request, "if-match"),
-        None if source else _tags(request, "if-none-match"),
+        None if source else tags(request, "if-match"),
+        None if source else tags(request, "if-none-match"),
     )
 
 
-def _tags(request: Request, header: str) -> frozenset[str] | None:
+def tags(request: Request, header: str) -> frozenset[str] | None:
+    """The entity tags in If-Match or If-None-Match; None without the header."""
     value = request.headers.get(header)
     return None if value is None else frozenset(tag.strip().strip('"') for tag in value.split(","))
 

@@ -13,6 +13,7 @@ from emulator import disk
 from emulator.access import DeniedError
 from emulator.storage.api.partial_responses import select
 from emulator.storage.errors import (
+    AccessDeniedError,
     BusyError,
     CancelledError,
     FullError,
@@ -88,10 +89,10 @@ async def on_disconnect(_: Request, __: Exception) -> Response:
 
 
 def xml_error(error: StorageError) -> Response:
-    content = (
-        f"<?xml version='1.0' encoding='UTF-8'?><Error><Code>{error.code}</Code>"
-        f"<Message>{escape(error.message)}</Message></Error>"
-    )
+    message = f"<Message>{escape(error.message)}</Message>"
+    if isinstance(error, AccessDeniedError):
+        message = f"<Message>Access denied.</Message><Details>{escape(error.message)}</Details>"
+    content = f"<?xml version='1.0' encoding='UTF-8'?><Error><Code>{error.code}</Code>{message}</Error>"
     return Response(_body(error, content), error.status, error_headers(error), XML)
 
 

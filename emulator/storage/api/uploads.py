@@ -30,11 +30,13 @@ from emulator.storage.errors import InvalidError, TooLargeError
 from emulator.storage.resources import Fields, StoredObject
 from emulator.storage.uploads.resumable import QUANTUM, Upload
 
-_CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,19})-(\d{1,19})|\*)/(\d{1,19}|\*)")
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,19})-(\d{1,19}|\*)|\*)/(\d{1,19}|\*)")
 
 
 async def upload_object(request: Request) -> Response:
-    """POST …/upload/…/o: the kind of upload is in `uploadType`."""
+    """POST …/upload/…/o: the kind of upload is in `uploadType`; with `upload_id` it continues a session."""
+    if "upload_id" in request.query_params:
+        return await continue_session(request)
     require_length(request)
     kind = request.query_params.get("uploadType") or request.headers.get("x-goog-upload-protocol")
     match kind:
@@ -114,7 +116,7 @@ async def _start_session(request: Request) -> Response:
 
 
 async def continue_session(request: Request) -> Response:
-    """PUT to a session: a chunk of the object, its last chunk, or a query of the progress."""
+    """PUT or POST to a session: a chunk of the object, its last chunk, or a query of the progress."""
     require_length(request)
     uploads = store_of(request).resumable_uploads
     upload = await run_in_threadpool(uploads.get, _session(request))
@@ -152,7 +154,10 @@ def _session(request: Request) -> str:
 
 @dataclass(frozen=True)
 class _Span:
-    """A Content-Range: where the body begins and ends, and the object's size if known."""
+    """A Content-Range: where the body begins and ends, and the object's size if known.
+
+    `is_whole` says that the object ends where the body does.
+    """
 
     start: int = 0
     end: int | None = None
@@ -171,7 +176,10 @@ class _Span:
         check_size(total)
         if match[1] is None:
             return cls(total=total, is_query=True)
-        start, end = int(match[1]), int(match[2])
+        start = int(match[1])
+        if match[2] == "*":
+            return cls(start, total=total, is_whole=total is None)
+        end = int(match[2])
         if end < start - 1 or (total is not None and end >= total):
             raise InvalidError(f"Invalid Content-Range header: {header!r}")
         return cls(start, end, total)

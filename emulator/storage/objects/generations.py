@@ -81,14 +81,17 @@ def _check_holds(stored: StoredObject) -> None:
 
 
 def _check_retention(bucket: Bucket, stored: StoredObject, now: datetime) -> None:
-    period = bucket.fields.get("retentionPolicy", {}).get("retentionPeriod")
-    if period:
-        until = moment(stored.fields["timeCreated"]) + timedelta(seconds=int(period))
-        if now < until:
-            raise RetentionError(
-                f"Object '{stored.bucket}/{stored.name}' is subject to bucket's retention policy or object "
-                f"retention and cannot be deleted or overwritten until {timestamp(until)}"
-            )
+    """Raise RetentionError before the bucket's retention period and the object's own retention have passed."""
+    ends = []
+    if period := bucket.fields.get("retentionPolicy", {}).get("retentionPeriod"):
+        ends.append(moment(stored.fields["timeCreated"]) + timedelta(seconds=int(period)))
+    if until := stored.fields.get("retention", {}).get("retainUntilTime"):
+        ends.append(moment(until))
+    if ends and now < max(ends):
+        raise RetentionError(
+            f"Object '{stored.bucket}/{stored.name}' is subject to bucket's retention policy or object "
+            f"retention and cannot be deleted or overwritten until {timestamp(max(ends))}"
+        )
 
 
 def content_of(stored: StoredObject) -> Content:

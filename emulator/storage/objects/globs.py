@@ -10,8 +10,9 @@ from emulator.storage.errors import InvalidError
 class Glob:
     """A pattern that matches whole names.
 
-    `*` matches any characters except `/`, `**` any characters, `?` one character except `/`, `[a-z]` and `[!a-z]` one
-    character of a set, `{a,b}` either alternative; a backslash escapes the next character.
+    `*` matches any characters except `/`, `**` any characters, `**/` at the start of a segment any folders or none, `?`
+    one character except `/`, `[a-z]` and `[!a-z]` one character of a set, `{a,b}` either alternative; a backslash
+    escapes the next character.
     """
 
     def __init__(self, pattern: str) -> None:
@@ -30,7 +31,10 @@ def _expression(pattern: str) -> str:
     at = 0
     while at < len(pattern):
         character = pattern[at]
-        if pattern.startswith("**", at):
+        if pattern.startswith("**/", at) and (at == 0 or pattern[at - 1] in "/{,"):
+            parts.append("(?:.*/)?")
+            at += 2
+        elif pattern.startswith("**", at):
             parts.append(".*")
             at += 1
         elif character == "[":

@@ -13,16 +13,17 @@ from emulator.storage.objects.globs import Glob
 from emulator.storage.resources import StoredObject
 
 MAX_RESULTS = 1000
-_BEFORE_ALL = -1
+_BEFORE_ALL, _AFTER_ALL = -1, (1 << 63) - 1  # in place of a generation
 
 
 @dataclass(frozen=True)
 class Query:
-    """The parameters of the JSON API's objects.list."""
+    """The parameters of the JSON API's objects.list; names up to `after` are left out, as in the XML API."""
 
     prefix: str = ""
     delimiter: str = ""
     start_offset: str = ""
+    after: str = ""
     end_offset: str | None = None
     match_glob: str | None = None
     versions: bool = False
@@ -63,7 +64,9 @@ def page(view: Transaction, bucket: str, query: Query) -> Listing:
 
 def _entries(view: Transaction, bucket: str, query: Query) -> Iterator[_Entry]:
     glob = Glob(query.match_glob) if query.match_glob else None
-    position: tuple[str, int] | None = (max(query.prefix, query.start_offset), _BEFORE_ALL)
+    position: tuple[str, int] | None = max(
+        (max(query.prefix, query.start_offset), _BEFORE_ALL), (query.after, _AFTER_ALL if query.after else _BEFORE_ALL)
+    )
     if query.page_token is not None:
         position = max((query.prefix, _BEFORE_ALL), _position(query.page_token))
     while position is not None:
@@ -119,7 +122,7 @@ def _position(token: str) -> tuple[str, int]:
     try:
         match json.loads(base64.urlsafe_b64decode(token)):
             case [str(name), int(generation)] if len(name.encode()):
-                return name, max(_BEFORE_ALL, min(generation, (1 << 63) - 1))
+                return name, max(_BEFORE_ALL, min(generation, _AFTER_ALL))
     except (binascii.Error, ValueError, RecursionError) as error:
         raise InvalidError("Invalid page token.") from error
     raise InvalidError("Invalid page token.")

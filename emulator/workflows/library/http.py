@@ -43,6 +43,20 @@ async def send(
     return await exchange(frame, Request(verb, with_query(url, query), fields, content, seconds, ca_certificate))
 
 
+async def get(
+    frame: Frame,
+    url: str,
+    headers: dict[str, Any] | None = None,
+    query: dict[str, Any] | None = None,
+    auth: dict[str, Any] | None = None,
+    timeout: float | None = None,
+    private_service_name: str | None = None,
+    ca_certificate: Any = None,
+) -> dict[str, Any]:
+    """`send` with the arguments that http.get has: it takes no body."""
+    return await send(frame, url, "GET", headers, None, query, auth, timeout, private_service_name, ca_certificate)
+
+
 async def exchange(frame: Frame, request: Request) -> dict[str, Any]:
     """Send a request; returns and raises as `send` does."""
     response = await frame.execution.runtime.http.send(request)
@@ -115,9 +129,7 @@ FUNCTIONS = declare(
     "http",
     {
         "request": send,
-        **{
-            method: functools.partial(send, method=method.upper())
-            for method in ("get", "post", "put", "patch", "delete")
-        },
+        "get": get,
+        **{method: functools.partial(send, method=method.upper()) for method in ("post", "put", "patch", "delete")},
     },
 )

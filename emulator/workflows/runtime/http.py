@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from yarl import URL
 
+from emulator import debugging
 from emulator.workflows import assumptions, limits
 from emulator.workflows.errors import RaisedError, failure, limit_error, type_error, value_error
 from emulator.workflows.values import decode_json, encode_json, shown_type, to_text
@@ -61,7 +62,7 @@ class HttpClient:
         """
         url = parse_url(request.url)
         try:
-            async with asyncio.timeout(request.timeout):
+            async with asyncio.timeout(debugging.deadline(request.url, request.timeout)):
                 return await self._exchange(request, url)
         except TimeoutError:
             raise timed_out() from None

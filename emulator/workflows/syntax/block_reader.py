@@ -193,6 +193,10 @@ class BlockReader(ValueReader):
         steps: list[Step] = []
         if isinstance(node, Mapping):
             steps = self._steps_or_action(common["name"], node)
+            if following := node.key("next"):
+                self.problem(
+                    "'next' must not be inside 'try'; put it beside 'try', or give 'try' its own 'steps'", following
+                )
         else:
             self.problem("'try' must be a map with 'steps' or one action", node)
         retry, handler = body.get("retry"), body.get("except")
@@ -202,7 +206,7 @@ class BlockReader(ValueReader):
             **common,
             steps=steps,
             retry=None if retry is None else self._retry(retry, body.key("retry")),
-            handler=None if handler is None else self._handler(handler, body.key("except")),
+            handler=None if handler is None else self._handler(common["name"], handler, body.key("except")),
         )
 
     def _retry(self, node: Node, key: Scalar | None) -> Retry:
@@ -219,13 +223,18 @@ class BlockReader(ValueReader):
         predicate, retries, delays = (self.optional(node.get(key)) for key in ("predicate", "max_retries", "backoff"))
         return Retry(None, predicate, retries, delays, where)
 
-    def _handler(self, node: Node, key: Scalar | None) -> Handler:
+    def _handler(self, name: str, node: Node, key: Scalar | None) -> Handler:
         where = place(key or node)
         if not isinstance(node, Mapping):
-            self.problem("'except' must be a map with 'as' and 'steps'", node)
+            self.problem("'except' must be a map with 'as', and 'steps' or one action", node)
             return Handler(None, [], where)
-        self.check_keys(node, {"as", "steps"}, "'except'")
         variable = node.get("as")
-        return Handler(
-            None if variable is None else self.variable(variable), self._required_steps(node, "'except'"), where
-        )
+        steps_node = node.get("steps")
+        if steps_node is None and any(key.text in ACTIONS for key, _ in node.entries):
+            steps = self.inline(name, node, frozenset({"as"}))
+        else:
+            self.check_keys(node, {"as", "steps"}, "'except'")
+            if steps_node is None:
+                self.problem("'except' needs 'steps' or an action", node)
+            steps = [] if steps_node is None else self.steps(steps_node)
+        return Handler(None if variable is None else self.variable(variable), steps, where)

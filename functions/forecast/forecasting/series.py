@@ -17,6 +17,7 @@ from pipeline.tabular import dates, numbers, reader, sniffer
 from pipeline.tabular.columns import Column
 from pipeline.tabular.request import Request
 from pipeline.tabular.selection import Choice
+from pipeline.tabular.table import Table
 
 MAX_ROWS = 1_000_000
 MAX_POINTS = 20_000  # the latest ones are used
@@ -82,7 +83,7 @@ def read(text: str, options: Options) -> Series:
     )
 
 
-def _value(table: sniffer.Table, choice: Choice) -> Column:
+def _value(table: Table, choice: Choice) -> Column:
     if choice.value is not None:
         return choice.value
     if not table.columns:
@@ -104,7 +105,7 @@ def _choice_notes(choice: Choice, value: Column, options: Options) -> list[str]:
     return notes
 
 
-def _columns(text: str, table: sniffer.Table, choice: Choice, value: Column) -> tuple[list[str], list[str]]:
+def _columns(text: str, table: Table, choice: Choice, value: Column) -> tuple[list[str], list[str]]:
     """The dates' and the values' cells; the rest of each row is discarded while reading."""
     date_cells: list[str] = []
     value_cells: list[str] = []

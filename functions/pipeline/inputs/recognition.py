@@ -10,6 +10,7 @@ from pipeline.jobs.job import Input
 from pipeline.tabular import dates, selection, sniffer
 from pipeline.tabular.request import ANYTHING, KINDS, Request
 from pipeline.tabular.selection import Choice
+from pipeline.tabular.table import Table
 
 WORDS = {"image": "an image", "text": "text", "csv": "CSV", "json": "JSON", "other": "another format"}
 MARKUP = re.compile(r"\s*<(?:\?xml|!doctype|html|svg)\b", re.IGNORECASE)
@@ -153,7 +154,7 @@ def _table(text: str, promised: frozenset[str], request: Request, *, whole: bool
     raise _mismatch(frozenset(("csv",)), "text without columns")
 
 
-def _is_evident(table: sniffer.Table, choice: Choice) -> bool:
+def _is_evident(table: Table, choice: Choice) -> bool:
     """Whether text that is not declared as CSV is certainly a table; prose has commas too."""
     if choice.kind == "timeseries" and choice.is_readable:
         return True

@@ -21,6 +21,7 @@ SAMPLE_CELLS = 50
 SAMPLE_CHARS = 64
 MAX_DATE_WORDS = 7  # "Mon Jan 01 2024 20:05:30 GMT"; longer cells are prose
 
+PLAIN_DATES = ("date", "dates", "datum", "datetime", "timestamp", "fecha")
 MISSING = frozenset(("na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "–", "—", ".", "?", "missing", ""))
 WORD = re.compile(r"(?<!\S)(?:[^\w\s]|[\d_])*+[^\W\d_]")  # up to its first letter; numbers and dates have none
 WHOLE = re.compile(r"[+-]?\d{1,18}")
@@ -128,15 +129,18 @@ def _type(name: str, cells: Sequence[str], request: Request) -> tuple[Type | Non
             return "date", True
     if dates.formats(cells, name):
         return "date", True
-    if is_requested or (names.is_undated(name) and _are_undated(cells)):
+    if is_requested or (names.is_undated(name) and _are_undated(name, cells)):
         return "date", False
     return None, True
 
 
-def _are_undated(cells: Sequence[str]) -> bool:
-    """Whether the cells of a column that is named like a date may be dates of an unknown format."""
+def _are_undated(name: str, cells: Sequence[str]) -> bool:
+    """Whether the cells of a column that is named like a date may be dates of an unknown format.
+
+    Numbers are, such as a spreadsheet's, only under a name of no other meaning.
+    """
     if numbers.convention(cells) is not None:
-        return False
+        return name.strip().casefold() in PLAIN_DATES and not _is_counter(cells)
     return sum(len(cell.split()) for cell in cells) <= MAX_DATE_WORDS * len(cells)
 
 

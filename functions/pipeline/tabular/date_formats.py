@@ -60,6 +60,8 @@ _ZONE = r"(?P<z>(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?|[A-Z]{3,4}|Z)"
 _TIME = (
     rf"(?:(?:[T ]|, ?|:(?=\d\d:))\s*(?:(?:at|um|à|às|alle|om|kl\.?)\s+)?{_CLOCK}\s*{_ZONE}?(?:\s*[(\[][^)\]]*[)\]])?)?"
 )
+_DECIMAL_YEAR = re.compile(r"(?:1[7-9]|2[0-2])\d\d(?:\.\d+)?", re.ASCII)
+NEARLY = 0.05  # of a month
 _COMPACT_TIME = r"(?:[T ]?(?P<H>\d{2})(?P<M>\d{2})(?P<S>\d{2})?(?P<z>Z)?)?"
 _WEEKDAY = r"(?:(?P<w>[^\W\d_]{2,13})(?:-feira)?\.?,?\s+)?"
 _SPACE = r"\s+(?:(?:de|del|of|den)\s+)?"
@@ -82,7 +84,7 @@ _TIMED = (
 )
 _WHOLE = (
     *("%Y-%m", "%Y/%m", "%Y.%m", "%m/%Y", "%m-%Y", "%m.%Y", "%b %Y", "%b-%Y", "%Y %b", "%Y-%b", "%b-%y"),
-    *("%b %y", "%b, %Y", "%b/%Y", "%b/%y", "%Y年%m月", "%Y년 %m월"),
+    *("%b %y", "%b, %Y", "%Y, %b", "%b/%Y", "%b/%y", "%Y年%m月", "%Y년 %m월"),
     *("%Y-Q%q", "%YQ%q", "%Y Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%Y-W%V", "%YW%V", "%Y W%V", "%Y"),
 )
 
@@ -182,11 +184,23 @@ def _iso(parse: Parser) -> Parser:
 
 def _unix(scale: int, low: int, high: int) -> Parser:
     def parse(cell: str) -> datetime | None:
-        if not cell.isascii() or not cell.isdecimal() or not low <= len(cell) <= high:
+        whole, _, fraction = cell.partition(".")
+        if not cell.isascii() or not whole.isdecimal() or not low <= len(whole) <= high:
             return None
-        return datetime(1970, 1, 1) + timedelta(seconds=int(cell) / scale)
+        if fraction and not fraction.isdecimal():
+            return None
+        return datetime(1970, 1, 1) + timedelta(seconds=float(cell) / scale)
 
     return parse
+
+
+def _decimal_year(cell: str) -> datetime | None:
+    """The month that begins at a fraction of a year, as R writes monthly and quarterly series: 1949.08333."""
+    if not _DECIMAL_YEAR.fullmatch(cell):
+        return None
+    months = 12 * float(cell)
+    nearest = round(months)
+    return datetime(nearest // 12, nearest % 12 + 1, 1) if abs(months - nearest) < NEARLY else None
 
 
 FORMATS = [
@@ -196,7 +210,9 @@ FORMATS = [
         "%Y%m%d",
         _parser(r"(?P<Y>(?:1[6-9]|2[0-2])\d{2})(?P<m>\d{2})(?P<d>\d{2})" + _COMPACT_TIME, re.ASCII),
     ),
+    Format("%Y%m", _parser(r"(?P<Y>(?:1[89]|20)\d{2})(?P<m>0[1-9]|1[0-2])", re.ASCII)),
     _format("%b %d %z %Y", ""),  # of Unix' date and of Twitter, the time in the middle
+    Format("decimal years", _decimal_year),
     Format("unix seconds", _unix(1, 9, 10)),
     Format("unix milliseconds", _unix(1000, 12, 13)),
 ]

@@ -24,7 +24,9 @@ DATE_WORDS = _names(
 UNIX_WORDS = _names("unix epoch timestamp timestamps ts time datetime seconds millis")
 LETTERS = re.compile(r"[^\W\d_]{2}|[^\x00-\x7f]")  # of a name; not only of 2024-01-01T00:00Z
 NUMERALS = [form for form in FORMATS if "%b" not in form.name and form.name.isascii()]
-NUMERIC = frozenset(("%Y", "%Y%m%d", "%m.%Y", "%Y.%m"))  # formats that a column of numbers may match too
+NUMERIC = frozenset(
+    ("%Y", "%Y%m%d", "%m.%Y", "%Y.%m", "decimal years")
+)  # formats that a column of numbers may match too
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,13 @@ def is_header(first: Row, columns: Sequence[Column], rows: Sequence[Row], reques
     return any(_introduces(column, cell, rows) for column, cell in named)
 
 
+def are_names(cells: Sequence[str], request: Request) -> bool:
+    """Whether the cells are names of columns, as far as that shows without the rows below."""
+    if request.columns:
+        return all(any(same_name(cell, name) for cell in cells) for name in request.columns)
+    return all(map(_is_name, filter(None, cells))) and any(map(names.is_text, cells))
+
+
 def _contradicts(column: Column, cell: str) -> bool:
     """Whether a column's first cell differs in type from the rest, as a name does."""
     if not present(cell):

@@ -10,9 +10,12 @@ from typing import NamedTuple
 from pipeline.errors import RejectedError
 
 MAX_COLUMNS = 2_000
-MAX_ROW_CHARS = 128 * 1024  # a quoted field that runs longer was never closed
+MAX_ROW_CHARS = 128 * 1024  # over several lines: a quoted field that runs longer was never closed
+MAX_LINE_CHARS = 1024 * 1024  # of a row on one line, which may hold a photo
 HEAD_CHARS = 64 * 1024  # of a text, by which its line endings are judged
 KEPT_CHARS = 1_000  # of a row that cannot be read
+
+csv.field_size_limit(MAX_LINE_CHARS)
 
 Row = list[str]
 
@@ -147,7 +150,7 @@ class _Reader:
                 break
             self._row.append(line)
             self._chars += len(line)
-            if self._chars > MAX_ROW_CHARS:
+            if len(line) > MAX_LINE_CHARS:
                 break
             yield line
         if self._row:
@@ -159,7 +162,8 @@ class _Reader:
 
     def _unfinished(self) -> Record:
         if self._chars > MAX_ROW_CHARS:
-            return self._refused("too_large", f"has more than {MAX_ROW_CHARS:,} characters")
+            limit = MAX_LINE_CHARS if self._chars > MAX_LINE_CHARS else MAX_ROW_CHARS
+            return self._refused("too_large", f"has more than {limit:,} characters")
         self._suspects = max(self._suspects, len(self._row) - 1)
         return self._refused("invalid_csv", "has a quoted field that never ends")
 

@@ -16,11 +16,14 @@ DATE_NAMES = ("ds", "date", "datum", "timestamp", "datetime", "time", "day", "we
 VALUE_NAMES = (
     *("y", "value", "values", "sales", "demand", "amount", "count", "quantity", "qty", "revenue", "total", "close"),
     *("adj close", "price", "volume", "wert", "umsatz", "menge", "betrag", "units", "orders", "visits", "load"),
+    *("cnt", "target"),
 )
 SENTENCE = 4.0  # words of a text beside dates and numbers
 PHRASE = 2.5  # words of a text elsewhere
+CERTAIN = 3  # names of values, which are forecast even if they never change
 MANY = 20  # rows, in which texts are not all the same few
 MIN_DISTINCT = 0.2
+CODES = 4  # different whole numbers, at most, that are flags or codes of categories
 MAX_CONSIDERED = 20
 MAX_NAME = 100
 
@@ -136,7 +139,7 @@ def _series(columns: Sequence[Column], rows: int, request: Request) -> Choice:
     dates = _dates(columns, request)
     used = {column.index for column in dates}
     numbers = [column for column in columns if column.type == "number" and column.index not in used]
-    numbers.sort(key=lambda column: (_rank(column), _place(column.name, VALUE_NAMES)))
+    numbers.sort(key=lambda column: (_rank(column), _place(column.name, VALUE_NAMES), not _is_value(column.name)))
     value = named(columns, request.value_column) if request.value_column else next(iter(numbers), None)
     if rows < 2 or not dates or value is None:
         return NONE
@@ -146,7 +149,7 @@ def _series(columns: Sequence[Column], rows: int, request: Request) -> Choice:
 def _rank(column: Column) -> int:
     """What the numbers of a column are good for, as a place in an order: identifiers, counters and constants last."""
     place = _place(column.name, VALUE_NAMES)
-    if column.type != "number" or (column.is_constant and place > 2):
+    if column.type != "number" or (column.is_constant and place >= CERTAIN):
         return CONSTANTS
     if place < len(VALUE_NAMES):
         return PLAIN
@@ -154,7 +157,8 @@ def _rank(column: Column) -> int:
         return COUNTS
     if names.is_attribute(column.name):
         return ATTRIBUTES
-    return FLAGS if len(column.sample) >= MANY and set(column.sample) <= {"0", "1"} else PLAIN
+    is_code = len(column.sample) >= MANY and len(set(column.sample)) <= CODES and all(map(str.isdecimal, column.sample))
+    return FLAGS if is_code else PLAIN
 
 
 def _dates(columns: Sequence[Column], request: Request) -> tuple[Column, ...]:
@@ -172,6 +176,11 @@ def _unlikelihood_of_date(column: Column) -> tuple[bool, bool, bool, int]:
 def _place(name: str, known: Sequence[str]) -> int:
     plain = name.strip().casefold().replace("_", " ")
     return known.index(plain) if plain in known else len(known)
+
+
+def _is_value(name: str) -> bool:
+    """Whether one word of the name is that of a value, as in `total_sales`."""
+    return not set(names.words(name)).isdisjoint(VALUE_NAMES)
 
 
 def _names(candidates: Sequence[Column], chosen: Sequence[Column]) -> tuple[str, ...]:

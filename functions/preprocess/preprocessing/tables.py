@@ -10,16 +10,17 @@ from pipeline.formats import text
 from pipeline.inputs import objects
 from pipeline.jobs.job import Input
 from pipeline.tabular import reader, sniffer
-from pipeline.tabular.reader import MAX_ROW_CHARS, Record, Row
+from pipeline.tabular.reader import MAX_LINE_CHARS, Record, Row
 from pipeline.tabular.request import Request
 from pipeline.tabular.selection import Choice
+from pipeline.tabular.table import Table
 
 
 @dataclass(frozen=True, slots=True)
 class OpenTable:
     """A CSV being read: its layout, its header, and its rows one by one, those that cannot be read included."""
 
-    table: sniffer.Table
+    table: Table
     header: Row
     records: Iterator[Record]
 
@@ -36,14 +37,14 @@ def opened(source: Input, head: objects.Head, limit: int, request: Request) -> I
     delimiter = table.delimiter or ","
     with objects.reader(source, limit, packed=head.packed) as stream:
         codec = text.encoding(head.data, whole=head.whole)
-        lines = text.lines(stream, codec, MAX_ROW_CHARS, newline=reader.newline(sample))
+        lines = text.lines(stream, codec, MAX_LINE_CHARS, newline=reader.newline(sample))
         records = reader.records(lines, delimiter, strict=False)
         above = [record.cells for record in islice(records, table.skip)]
         header = above[-1] if table.header else [column.name for column in table.columns]
         yield OpenTable(table, header, _fitted(records, len(header), delimiter))
 
 
-def description(table: sniffer.Table, choice: Choice) -> dict[str, Any]:
+def description(table: Table, choice: Choice) -> dict[str, Any]:
     """How the table was read: the column, the other candidates, and notes for the user."""
     assert choice.payload is not None
     column, others = choice.payload, list(choice.considered)

@@ -36,6 +36,7 @@ def test_conditions_on_an_object(expression: str, holds: bool) -> None:
         ("projects/_/buckets/topics", "storage.googleapis.com/Bucket"),
         ("projects/p/topics/t", "pubsub.googleapis.com/Topic"),
         ("projects/p/locations/l/jobs/j", "run.googleapis.com/Job"),
+        ("", ""),
     ],
 )
 def test_the_type_of_a_resource(resource: str, kind: str) -> None:

@@ -92,7 +92,9 @@ def test_composing_needs_to_read_and_to_create(running: Emulator, bucket: Bucket
 
 def test_the_xml_api_refuses_in_xml(running: Emulator) -> None:
     answer = httpx.get(f"http://{running.accounts['nobody'].http}/files/kept")
-    assert (answer.status_code, "<Code>AccessDenied</Code>" in answer.text) == (403, True)
+    details = f"<Details>{email('nobody')} does not have storage.objects.get access to the Google Cloud Storage object."
+    assert answer.status_code == 403
+    assert f"<Code>AccessDenied</Code><Message>Access denied.</Message>{details}" in answer.text
 
 
 def test_permissions_can_be_tried(bucket: Bucket) -> None:

@@ -13,6 +13,7 @@ import pytest
 from emulator.cli.guide import addresses, environment
 from emulator.server import Emulator
 from emulator.stack.loader import load
+from emulator.stack.model import Address
 
 pytestmark = [
     pytest.mark.gcloud,
@@ -30,7 +31,7 @@ def gcloud(background: Any, tmp_path: Path) -> Iterator[Gcloud]:
     stack = load(file)
     emulator = Emulator(stack, services={})
     background.run(emulator.__aenter__())
-    here = addresses(stack, tmp_path, emulator.http, emulator.grpc, {})
+    here = addresses(stack, tmp_path, Address(emulator.http, emulator.grpc), {}, emulator.accounts)
     env = {**os.environ, **environment(here)}
 
     def run(*words: str) -> Any:

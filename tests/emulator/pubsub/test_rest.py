@@ -130,3 +130,22 @@ def test_errors_have_googles_form(
     error = response.json()["error"]
     assert (response.status_code, error["code"], error["status"]) == (status, status, name)
     assert error["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "setting"),
+    [
+        (SUB, {"topic": "projects/p/topics/events", "bigqueryConfig": {"table": "p.d.t"}}),
+        (SUB, {"topic": "projects/p/topics/events", "cloudStorageConfig": {"bucket": "b"}}),
+        (SUB, {"topic": "projects/p/topics/events", "messageTransforms": [{"disabled": True}]}),
+        (f"{TOPIC}-new", {"schemaSettings": {"schema": "projects/p/schemas/s", "encoding": "JSON"}}),
+        (f"{TOPIC}-new", {"ingestionDataSourceSettings": {"cloudStorage": {"bucket": "b"}}}),
+    ],
+)
+def test_what_would_do_nothing_is_refused(http: TestClient, path: str, setting: dict[str, Any]) -> None:
+    http.put(TOPIC)
+    refused = http.put(path, json=setting)
+    error = refused.json()["error"]
+    assert (refused.status_code, error["status"]) == (501, "UNIMPLEMENTED")
+    assert list(setting)[-1] in error["message"]
+    assert http.get(path).status_code == 404

@@ -1,9 +1,14 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from emulator.stack import loader
 from emulator.stack.model import Bucket, Grant, Iam, Stack, StackError
+from emulator.stack.problems import problems
+from emulator.storage.errors import InvalidError
+from emulator.storage.names import check_bucket_name
 
 LOCAL = Path(__file__).resolve().parents[3] / "deploy" / "local" / "stack.yaml"
 
@@ -24,8 +29,8 @@ def test_the_local_stack_file_is_valid() -> None:
 
 
 def test_defaults_are_those_of_google_cloud(tmp_path: Path) -> None:
-    trigger = "{event: google.cloud.pubsub.topic.v1.messagePublished, topic: t, service: s}"
-    made = load(tmp_path, f"topics: [t]\nservices: {{s: {{command: [x]}}}}\ntriggers: {{a: {trigger}}}")
+    trigger = "{event: google.cloud.pubsub.topic.v1.messagePublished, topic: news, service: s}"
+    made = load(tmp_path, f"topics: [news]\nservices: {{s: {{command: [x]}}}}\ntriggers: {{a: {trigger}}}")
     (only,) = made.triggers
     assert (only.backoff.min, only.backoff.max, only.max_delivery_attempts) == (10, 600, 5)
     assert (made.ports.http, made.ports.grpc) == (9010, 9011)
@@ -38,7 +43,7 @@ def test_empty_file_and_empty_sections_are_an_empty_stack(tmp_path: Path, text: 
 
 
 def test_bucket_needs_no_keys(tmp_path: Path) -> None:
-    assert load(tmp_path, "buckets: {a: , b: {}}").buckets == (Bucket("a"), Bucket("b"))
+    assert load(tmp_path, "buckets: {first: , second: {}}").buckets == (Bucket("first"), Bucket("second"))
 
 
 def test_grants_come_from_the_section_and_from_its_file(tmp_path: Path) -> None:
@@ -53,7 +58,7 @@ def test_grants_come_from_the_section_and_from_its_file(tmp_path: Path) -> None:
 
 def test_an_empty_section_enforces_that_nothing_is_granted(tmp_path: Path) -> None:
     assert load(tmp_path, "iam: {}").iam == Iam()
-    assert load(tmp_path, "topics: [t]").iam is None
+    assert load(tmp_path, "topics: [news]").iam is None
 
 
 def test_a_file_of_grants_is_checked_like_the_section(tmp_path: Path) -> None:
@@ -87,7 +92,7 @@ def test_a_file_of_grants_is_checked_like_the_section(tmp_path: Path) -> None:
         ("env: {A: 1}", "env.A: must be a string (quote numbers"),
         ("env: {A: 2024-01-01}", "env.A: must be a string"),
         ("env: {1: a}", "env.1: must be a string"),
-        ("subscriptions: {a: {topic: t}}", "subscriptions.a.topic: there is no topic 't'; add it to topics"),
+        ("subscriptions: {all: {topic: news}}", "subscriptions.all.topic: there is no topic 'news'; add it to topics"),
         ("services: {a: {port: 1}}", "services.a: give either a function"),
         ("services: {a: {command: [x], function: f}}", "services.a: give either a function"),
         ("services: {A_b: {command: [x]}}", "services.A_b: not a valid name; use lower-case letters"),
@@ -103,11 +108,12 @@ def test_a_file_of_grants_is_checked_like_the_section(tmp_path: Path) -> None:
             "triggers.a.bucket: there is no bucket 'b'; add it to buckets",
         ),
         (
-            "buckets: {b: {}}\ntriggers: {a: {event: google.cloud.storage.object.v1.finalized, service: s, bucket: b}}",
+            "buckets: {bin: {}}\n"
+            "triggers: {a: {event: google.cloud.storage.object.v1.finalized, service: s, bucket: bin}}",
             "triggers.a.service: there is no service 's'; add it to services",
         ),
         (
-            "triggers: {a: {event: google.cloud.storage.object.v1.finalized, service: s, topic: t}}",
+            "triggers: {a: {event: google.cloud.storage.object.v1.finalized, service: s, topic: news}}",
             "triggers.a.topic: a Cloud Storage event takes a bucket",
         ),
         (
@@ -127,6 +133,24 @@ def test_a_file_of_grants_is_checked_like_the_section(tmp_path: Path) -> None:
         ),
         ("workflows: {a: {env: {A: b}}}", "workflows.a.source: missing, but required"),
         ("examples: []", "examples: must be a string"),
+        ("project: Mine", "project: not a valid project; use lower-case letters"),
+        ("buckets: {Upper: {}}", "buckets.Upper: not a valid bucket name; use 3 to 63 lower-case letters"),
+        ("buckets: {goog-x: {}}", "buckets.goog-x: not a valid bucket name"),
+        ("buckets: {1.2.3.4: {}}", "buckets.1.2.3.4: not a valid bucket name"),
+        ("topics: [a b]", "topics[0]: not a valid name; use 3 to 255 letters"),
+        ("topics: [google-x]", "topics[0]: not a valid name"),
+        ("subscriptions: {a/b: {topic: t}}", "subscriptions.a/b: not a valid name"),
+        ("triggers: {a/b: {event: x, service: y}}", "triggers.a/b: not a valid name"),
+        ("workflows: {w-: {source: x}}", "workflows.w-: not a valid name; use letters, digits, hyphens"),
+        ("schedules: {a: {schedule: '* * * *', topic: new, message: m}}", "schedules.a.schedule: not a cron schedule"),
+        (
+            "schedules: {a: {schedule: '* * * * *', topic: new, message: m}}",
+            "schedules.a.topic: there is no topic 'new'",
+        ),
+        (
+            "topics: [new]\nschedules: {a: {schedule: '* * * * *', topic: new, message: m, time_zone: Berlin}}",
+            "schedules.a.time_zone: there is no time zone 'Berlin'; write a name such as Europe/Berlin",
+        ),
     ],
 )
 def test_a_mistake_is_reported_with_its_place(tmp_path: Path, text: str, problem: str) -> None:
@@ -134,6 +158,16 @@ def test_a_mistake_is_reported_with_its_place(tmp_path: Path, text: str, problem
         load(tmp_path, text)
     assert str(caught.value).startswith(f"{tmp_path}/stack.yaml: ")
     assert problem in str(caught.value)
+
+
+@given(st.text("ago0l1e.-_A", min_size=1, max_size=8) | st.sampled_from(["1.2.3.4", "a" * 63, "a" * 64, "google"]))
+def test_bucket_names_are_those_that_the_store_accepts(name: str) -> None:
+    try:
+        check_bucket_name(name)
+        valid = True
+    except InvalidError:
+        valid = False
+    assert (not problems({"buckets": {name: {}}})) == valid
 
 
 def test_all_mistakes_are_reported_together(tmp_path: Path) -> None:

@@ -265,6 +265,59 @@ def test_holds_and_retention_forbid_deletion(bucket: storage.Bucket) -> None:
     blob.delete()
 
 
+def test_a_locked_retention_policy_can_only_be_extended(bucket: storage.Bucket, http: httpx.Client) -> None:
+    path = "/storage/v1/b/bucket-1/lockRetentionPolicy?ifMetagenerationMatch=1"
+    assert http.post(path).status_code == 400  # there is no policy
+    bucket.retention_period = 3600
+    bucket.patch()
+    effective = bucket.retention_policy_effective_time
+    assert (effective is not None, bucket.retention_policy_locked) == (True, None)
+    bucket.lock_retention_policy()
+    assert (bucket.retention_policy_locked, bucket.retention_policy_effective_time) == (True, effective)
+    for period in (None, 0, 60):
+        bucket.retention_period = period
+        for save in (bucket.patch, bucket.update):
+            with pytest.raises(exceptions.Forbidden, match="locked retention policy"):
+                save()
+        bucket.reload()
+    bucket.retention_period = 7200
+    bucket.patch()
+    assert (bucket.retention_period, bucket.retention_policy_locked) == (7200, True)
+
+
+def test_a_retained_object_cannot_be_deleted(bucket: storage.Bucket) -> None:
+    blob = bucket.blob("retained")
+    blob.upload_from_string("x")
+    blob.retention.mode = "Unlocked"
+    blob.retention.retain_until_time = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
+    blob.patch(override_unlocked_retention=True)
+    with pytest.raises(exceptions.Forbidden):
+        blob.delete()
+
+
+def test_what_a_patch_empties_is_gone(bucket: storage.Bucket) -> None:
+    bucket.add_lifecycle_delete_rule(age=3)
+    bucket.cors = [{"origin": ["*"]}]
+    bucket.labels = {"a": "b"}
+    bucket.patch()
+    assert len(list(bucket.lifecycle_rules)) == 1
+    bucket.clear_lifecycle_rules()
+    bucket.cors = []
+    bucket.labels = {}
+    bucket.patch()
+    assert {"lifecycle", "cors", "labels"}.isdisjoint(bucket._properties)
+
+
+def test_customer_supplied_keys_are_refused(bucket: storage.Bucket, http: httpx.Client) -> None:
+    secret = bucket.blob("secret", encryption_key=b"k" * 32)
+    for operation in (lambda: secret.upload_from_string("x"), secret.download_as_bytes, secret.reload):
+        with pytest.raises(exceptions.MethodNotImplemented, match="keys are not emulated"):
+            operation()
+    assert list(bucket.list_blobs()) == []
+    refused = http.put("/bucket-1/secret", content=b"x", headers={"x-goog-encryption-algorithm": "AES256"})
+    assert (refused.status_code, "<Code>NotImplemented</Code>" in refused.text) == (501, True)
+
+
 def test_notifications_are_created_listed_and_deleted(bucket: storage.Bucket) -> None:
     notification = bucket.notification(
         topic_name="uploads", payload_format="JSON_API_V1", event_types=["OBJECT_FINALIZE"], blob_name_prefix="in/"

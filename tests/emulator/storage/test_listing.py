@@ -29,6 +29,10 @@ LISTINGS = [
     ({"match_glob": "{a,b}/1"}, ["a/1", "b/1"], []),
     ({"match_glob": "[bd]*"}, ["b-1"], []),
     ({"match_glob": "**/x", "delimiter": "/"}, [], ["a/", "🦊/"]),
+    ({"match_glob": "**/c.txt"}, ["c.txt"], []),
+    ({"match_glob": "**/*.txt"}, ["c.txt", "d/e/f.txt"], []),
+    ({"match_glob": "a/**/{1,x}"}, ["a/1", "a/2/x"], []),
+    ({"match_glob": "{**/f.txt,**/1}"}, ["a/1", "b/1", "d/e/f.txt"], []),
     ({"delimiter": "2"}, [n for n in sorted(NAMES, key=str.encode) if "2" not in n], ["a/2"]),
 ]  # fmt: skip
 

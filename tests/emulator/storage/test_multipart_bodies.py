@@ -43,3 +43,11 @@ def test_parts_do_not_depend_on_the_blocks(first: bytes, second: bytes, newline:
 def test_a_malformed_body_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidError):
         parse(body, [])
+
+
+@pytest.mark.parametrize("newline", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("fold", [b" ", b"\t", b"   "])
+def test_a_folded_header_is_one_header(newline: bytes, fold: bytes) -> None:
+    media_type = b"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    lines = [b"--frontier", b"Content-Type:", fold + media_type, b"Other: a;", fold + b"b", b"", b"x", b"--frontier--"]
+    assert parse(newline.join(lines), [7, 30]) == [({"content-type": media_type.decode(), "other": "a; b"}, b"x")]

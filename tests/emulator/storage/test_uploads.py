@@ -54,6 +54,33 @@ def test_a_session_reports_its_progress(http: httpx.Client, session: str) -> Non
     assert http.get(done.json()["mediaLink"]).content == data
 
 
+def test_chunks_may_be_posted(http: httpx.Client, session: str) -> None:
+    """As gcsfs sends them, and pandas through it."""
+    data = os.urandom(QUANTUM + 10)
+    first = http.post(session, content=data[:QUANTUM], headers={"content-range": f"bytes 0-{QUANTUM - 1}/*"})
+    assert (first.status_code, first.headers["range"]) == (308, f"bytes=0-{QUANTUM - 1}")
+    span = f"bytes {QUANTUM}-{len(data) - 1}/{len(data)}"
+    done = http.post(session, content=data[QUANTUM:], headers={"content-range": span})
+    assert (done.status_code, done.json()["size"]) == (200, str(len(data)))
+    assert http.get(done.json()["mediaLink"]).content == data
+
+
+@pytest.mark.parametrize("total", ["unknown", "known"])
+def test_a_chunk_of_unknown_length_ends_with_its_body(http: httpx.Client, session: str, total: str) -> None:
+    """As Node's client streams an object, and how it continues after a lost connection."""
+    data = os.urandom(QUANTUM + 10)
+    put(http, session, data[:QUANTUM], f"0-{QUANTUM - 1}/*")
+    length = str(len(data)) if total == "known" else "*"
+    done = http.put(session, content=iter([data[QUANTUM:]]), headers={"content-range": f"bytes {QUANTUM}-*/{length}"})
+    assert (done.status_code, done.json()["size"]) == (200, str(len(data)))
+    assert http.get(done.json()["mediaLink"]).content == data
+
+
+def test_a_whole_object_of_unknown_length(http: httpx.Client, session: str) -> None:
+    done = http.put(session, content=iter([b"one", b"two"]), headers={"content-range": "bytes 0-*/*"})
+    assert (done.status_code, done.json()["size"]) == (200, "6")
+
+
 def test_a_chunk_may_be_repeated_but_not_skipped(http: httpx.Client, session: str) -> None:
     data = os.urandom(3 * QUANTUM)
     put(http, session, data[:QUANTUM], f"0-{QUANTUM - 1}/*")

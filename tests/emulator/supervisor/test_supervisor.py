@@ -75,7 +75,7 @@ def test_service_gets_its_environment(toy: Toy) -> None:
     assert "plain     plain is up port=" in toy.said
 
 
-@pytest.mark.parametrize("option", ["--verbose", "--no-iam"])
+@pytest.mark.parametrize("option", ["--verbose", pytest.param("--no-iam", marks=pytest.mark.long)])
 def test_with_iam_a_service_has_its_accounts_addresses_and_none_of_the_developers(
     toy: Toy, monkeypatch: pytest.MonkeyPatch, option: str
 ) -> None:

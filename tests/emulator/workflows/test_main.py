@@ -125,6 +125,25 @@ def test_endpoints_from_gclouds_variables() -> None:
     assert overrides(variables) == {"storage": "http://127.0.0.1:1", "pubsub": "http://127.0.0.1:2"}
 
 
+def test_endpoints_from_the_emulators_variables() -> None:
+    variables = {
+        "STORAGE_EMULATOR_HOST": "http://127.0.0.1:1",
+        "PUBSUB_EMULATOR_HOST": "127.0.0.1:2",
+        "WORKFLOWS_EMULATOR_HOST": "127.0.0.1:3",
+        "FIRESTORE_EMULATOR_HOST": "localhost:4",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB": "http://127.0.0.1:5/",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN": "http://127.0.0.1:5/",
+    }
+    assert overrides(variables) == {
+        "storage": "http://127.0.0.1:1",
+        "pubsub": "http://127.0.0.1:5",
+        "run": "http://127.0.0.1:5",
+        "workflows": "http://127.0.0.1:3",
+        "workflowexecutions": "http://127.0.0.1:3",
+        "firestore": "http://localhost:4",
+    }
+
+
 def test_as_a_process(source: Path) -> None:
     command = [sys.executable, "-m", "emulator.workflows", "run", str(source), "--data", '"é"']
     done = subprocess.run(command, cwd=ROOT, capture_output=True, env={**os.environ, "PYTHONUTF8": "1"}, check=False)

@@ -95,6 +95,16 @@ main:
 """
 
 
+def test_a_failed_execution_is_told_with_its_step_and_cause(rest, deploy, finish, caplog):
+    workflow = deploy(FAILS_ABOVE_TWO)
+    for number in (1, 3):
+        execution = finish(start(rest, workflow, argument=str(number))["name"])
+    (warning,) = [record for record in caplog.records if record.message == "execution failed"]
+    assert (warning.levelname, warning.workflow, warning.step, warning.line) == ("WARNING", workflow, "look", 5)
+    assert "too big" in warning.cause
+    assert execution["name"].endswith(warning.execution)
+
+
 def test_filters_and_order(rest, deploy, finish):
     workflow = deploy(FAILS_ABOVE_TWO)
     for n in range(5):

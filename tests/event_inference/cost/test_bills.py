@@ -153,3 +153,13 @@ def test_a_small_text_costs_less_than_half_outside_the_gpu_of_what_it_cost_with_
 
     assert round(of_thousand(PREPROCESSED), 3) == usd("0.289")
     assert of_thousand(SINGLE) < of_thousand(PREPROCESSED) / 2
+
+
+def test_collections_keep_an_instance_awake_like_inputs_of_their_rate():
+    """A collection a minute saves nothing of a GPU that a trickle keeps awake; one an hour does."""
+    at_once = awake_seconds(TRICKLE, Settings())
+    assert awake_seconds(TRICKLE, Settings(collect_every=60)) == pytest.approx(at_once, rel=0.03)
+    hourly = awake_seconds(TRICKLE, Settings(collect_every=3600))
+    assert hourly == pytest.approx(730 * (20 + 600), rel=0.01)
+    assert awake_seconds(STEADY, Settings(collect_every=60)) == pytest.approx(MONTH, rel=0.01)
+    assert awake_seconds(Traffic(inputs=0), Settings(collect_every=60)) == 0

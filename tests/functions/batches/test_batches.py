@@ -216,7 +216,7 @@ def test_the_document_of_a_table_names_the_column_and_the_others(run: Run) -> No
 
 def test_an_unreadable_row_does_not_affect_the_others(run: Run) -> None:
     good = "1,A film that I liked a lot\n" * 4000  # longer than what kinds are judged by
-    broken = ['2,"never closed\n', "3," + ",".join("x" * 1_000_000) + "\n", "4," + "y" * 300_000 + "\n"]
+    broken = ['2,"never closed\n', "3," + ",".join("x" * 1_000_000) + "\n", "4," + "y" * 1_200_000 + "\n"]
     after = ["5,A film that I did not like\n"] * 5000
     document, data = run("id,review\n" + good + "".join(broken) + "".join(after), "table", "a.csv", 2500)
     records = rows(data)[1:]

@@ -86,3 +86,34 @@ def test_any_bytes_are_text_or_refused(data: bytes) -> None:
     except RejectedError as error:
         code = error.code
     assert code in ("decoded", "undecodable")
+
+
+ROWS = "".join(f"{n};Köln\n" for n in range(20_000))
+
+
+@pytest.mark.parametrize("rows", [ROWS, ROWS.replace("ö", "o")], ids=["UTF-8", "ASCII"])
+def test_a_stray_byte_behind_the_first_64_kb_is_read_where_one_row_may_be_bad(rows: str) -> None:
+    data = rows.encode() + b"20000;K\xf6ln\n"
+    assert text.decode(data, strict=False) == rows + "20000;Köln\n"
+
+
+def test_many_characters_in_utf8_outweigh_stray_bytes() -> None:
+    assert text.decode(b"K\xf6ln, " + "Köln ".encode() * 3) == "Köln, " + "Köln " * 3
+    assert not text._is_mostly_utf8("Grüße ".encode("latin-1") * 3 + b"K\xc3\xb6ln")
+
+
+@pytest.mark.parametrize(
+    ("content", "codec"),
+    [
+        ("Отличный фильм, мне очень понравилось его смотреть вечером. ", "cp1251"),
+        ("とても良い映画でした。友達にも勧めたいと思います。", "shift_jis"),
+        ("这部电影非常好看，我想推荐给所有的朋友们。", "gb18030"),
+        ("이 영화는 정말 재미있어서 친구들에게 추천하고 싶습니다. ", "euc_kr"),
+    ],
+)
+def test_other_encodings_are_not_taken_for_utf8_with_stray_bytes(content: str, codec: str) -> None:
+    assert not text._is_mostly_utf8((content * 3).encode(codec))
+
+
+def test_a_zero_byte_among_many_others_is_a_character() -> None:
+    assert text.decode(b"A plain text. " * 20 + b"\0") == "A plain text. " * 20 + "\0"

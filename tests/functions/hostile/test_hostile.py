@@ -71,11 +71,11 @@ CASES: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "PDF and image": ("a.png", lambda: b"%PDF-1.7\n" + png((8, 8)), "content_mismatch"),
     "a million columns": ("a.csv", lambda: b"a," * 1_000_000 + b"\n" + b"1," * 1_000_000, "invalid_csv"),
     "a million columns further on": ("a.csv", lambda: ROW + b"1," * 1_000_000 + b"\n", "table"),
-    "a million quotes": ("a.csv", lambda: b'id,text\n1,"' + b'""' * 1_000_000, "content_mismatch"),
+    "a million quotes": ("a.csv", lambda: b'id,text\n1,"' + b'""' * 1_000_000, "table"),
     "a quote that never closes": (
         "a.csv",
         lambda: b'id,text\n1,"It was good\n' + b"2,so it was\n" * 300_000,
-        "content_mismatch",
+        "table",
     ),
     "a quote further on": ("a.csv", lambda: ROW + b'1,"' + b"so it was\n" * 300_000, "table"),
     "one endless line": ("a.csv", lambda: ROW + b"1," + b"a" * (20 << 20), "table"),

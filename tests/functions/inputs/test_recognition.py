@@ -169,6 +169,8 @@ CASES: list[tuple[str, bytes | str, str | None, str]] = [
         None,
         "unreadable_dates",
     ),
+    ("a.csv", "Date,n\n45292,1.5\n45294,2.5\n45295,2\n", None, "timeseries"),  # a spreadsheet's: refused later
+    ("a.csv", "rownames,time,value\n1,1949,112\n2,1949.08333333333,118\n3,1949.16666666667,132\n", None, "timeseries"),
     ("a.csv", "date\n1 mars 2024\n2 mars 2024\n", None, "no_usable_column"),
     ("a.csv", "when,n\n2024-01-01 20:05 IST,1\n2024-01-02 20:05 IST,2\n", None, "no_usable_column"),
     ("a.csv", "date,n\n1 januember 2024,1\n2 januember 2024,2\n", None, "timeseries"),  # forecast refuses its dates

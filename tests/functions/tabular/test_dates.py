@@ -45,6 +45,18 @@ READ = [
     (["2020-W53", "2021-W01"], "", "%Y-W%V", datetime(2020, 12, 28), datetime(2021, 1, 4)),
     (["2018", "2020"], "Year", "%Y", datetime(2018, 1, 1), datetime(2020, 1, 1)),
     (["2018", "2019", "2020"], "x", "%Y", datetime(2018, 1, 1), datetime(2020, 1, 1)),
+    (
+        ["1949", "1949.08333333333", "1949.91666666667"],
+        "time",
+        "decimal years",
+        datetime(1949, 1, 1),
+        datetime(1949, 12, 1),
+    ),
+    (["202311", "202312", "202401"], "month", "%Y%m", datetime(2023, 11, 1), datetime(2024, 1, 1)),
+    (["202311", "202312", "202401"], "x", "%Y%m", datetime(2023, 11, 1), datetime(2024, 1, 1)),
+    (["1990, July", "1990, August"], "", "%Y, %b", datetime(1990, 7, 1), datetime(1990, 8, 1)),
+    (["1960", "1960.25", "1960.5", "1960.75"], "x", "decimal years", datetime(1960, 1, 1), datetime(1960, 10, 1)),
+    (["1700000000.25", "1700003600.0"], "ts", "unix seconds", datetime(2023, 11, 14, 22, 13, 20, 250_000), None),
     (["1700000000", "1700003600"], "timestamp", "unix seconds", datetime(2023, 11, 14, 22, 13, 20), None),
     (["1700000000000", "1700003600000"], "ts", "unix milliseconds", datetime(2023, 11, 14, 22, 13, 20), None),
 ]
@@ -195,8 +207,9 @@ def test_times_of_programs_and_zones_are_read(name: str) -> None:
         ["2024-01-01 20:05 IST", "2024-01-02 20:05 IST"],  # in India, Ireland or Israel
         ["Moontag, 1 January 2024", "Moontag, 2 January 2024"],
         ["first of the month", "second of the month"],
+        ["1974.3836", "1974.4027"],
     ],
-    ids=["month", "zone", "weekday", "words"],
+    ids=["month", "zone", "weekday", "words", "weeks as fractions"],
 )
 def test_what_is_not_known_is_not_guessed(cells: list[str]) -> None:
     assert read_or_code(cells, "date") == "unreadable_dates"

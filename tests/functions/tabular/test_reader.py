@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import RejectedError
 from pipeline.tabular import reader
-from pipeline.tabular.reader import MAX_ROW_CHARS, Record
+from pipeline.tabular.reader import MAX_LINE_CHARS, MAX_ROW_CHARS, Record
 
 
 def cells(text: str, delimiter: str = ",") -> list[list[str]]:
@@ -79,7 +79,9 @@ UNREADABLE: dict[str, tuple[str, list[str | None]]] = {
     "carriage return and unclosed": ('1,a\rb,"c\n2,b\n', [None, "2"]),
     "too many columns": ("1" + ",x" * 2_000 + "\n2,b\n", [None, "2"]),
     "unclosed and long": ('1,"a' + "\nx" * 70_000 + "\n2,b\n", [None, *["x"] * 70_000, "2"]),
-    "too long": ("1," + "x" * MAX_ROW_CHARS + "\n2,b\n", [None, "2"]),
+    "too long": ("1," + "x" * MAX_LINE_CHARS + "\n2,b\n", [None, "2"]),
+    "long, on one line": ("1," + "x" * MAX_ROW_CHARS + "\n2,b\n", ["1", "2"]),
+    "long, on several lines": ('1,"' + "x" * MAX_ROW_CHARS + '\ny"\n2,b\n', [None, 'y"', "2"]),
 }
 
 

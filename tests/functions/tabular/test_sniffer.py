@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import RejectedError
 from pipeline.tabular import numbers, sniffer
+from pipeline.tabular.table import Table
 from tests.functions.tabular.test_reader import cells
 
 SERIES = "date,value\n2024-01-01,1\n2024-01-02,2\n2024-01-03,5\n"
@@ -35,6 +36,8 @@ KINDS = {
     "order numbers": ("order,review\n#123,I like this very much\n#124,I hate all of it\n", "table"),
     "hashtags": ("text\n#lovely\n#awful\n", "table"),
     "hashtags below a comment": ("# exported\n\ntext\n#lovely\n#awful\n", "table"),
+    "texts with commas below a comment": ("# exported\ntext\nI liked it, a lot\nNot good, not bad, dull\n", "table"),
+    "images alone": ("gs://b/one.png\ngs://b/two.png\n", "table"),
     "title": ("Report of the year\n\n" + SERIES, "timeseries"),
     "trailing delimiters": ("date,value\n2024-01-01,1,\n2024-01-02,2,\n2024-01-03,2,\n", "timeseries"),
     "ragged rows": (SERIES + "2024-01-04\n2024-01-05,7,late\n" + "2024-01-06,8\n" * 8, "timeseries"),
@@ -224,7 +227,7 @@ def test_decimal_convention_of_a_column(cells, preferred, convention):
     assert (result and (result.decimal, result.certain)) == convention
 
 
-def sniff_or_code(text: str, complete: bool = True) -> sniffer.Table | str:
+def sniff_or_code(text: str, complete: bool = True) -> Table | str:
     try:
         return sniffer.sniff(text, complete)
     except RejectedError as error:
@@ -263,3 +266,16 @@ def test_written_series_are_recognised(values, marks):
     text = "\n".join([f"date{delimiter}y", *(row.replace(".", decimal) for row in rows)])
     table = sniffer.sniff(text, complete=True)
     assert (table.choice().kind, table.delimiter, table.columns[1].decimal) == ("timeseries", delimiter, decimal)
+
+
+def test_a_header_of_fewer_names_than_cells_is_refused_with_both_numbers():
+    with pytest.raises(RejectedError, match="The header has 2 columns but the rows have 3 cells"):
+        sniffer.sniff("a,b\n1,2,3\n4,5,6\n7,8,9\n", True)
+
+
+def test_one_column_of_texts_precedes_a_table_without_a_header():
+    assert types("text\nGood, 5\nBad, 3\nDull, 4\n") == [("text", "text")]
+
+
+def test_typed_columns_make_a_table_without_a_header():
+    assert types("1,2\n3,4\n5,6\n") == [("column 1", "number"), ("column 2", "number")]

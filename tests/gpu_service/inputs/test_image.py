@@ -2,19 +2,23 @@
 
 import dataclasses
 import io
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from transformers import AutoImageProcessor
 
 from gpu_service.checkpoints import checkpoint
 from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import InstanceError
 from gpu_service.inputs import geometry
 from gpu_service.inputs.image import ImageInputs
+from gpu_service.inputs.payloads import Payload
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +186,82 @@ def test_invalid_images_are_refused_with_the_reason(name: str, inputs: ImageInpu
     with pytest.raises(InstanceError) as failed:
         inputs.payload(data)
     assert failed.value.code == code
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Callable[..., ImageInputs]:
+    """Inputs by the settings of a processor and of config.json."""
+
+    def made(processor: dict[str, Any], **config: Any) -> ImageInputs:
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit", **config}))
+        (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor))
+        entry = Entry(name="m", task="image-classification", source=str(tmp_path))
+        return ImageInputs(checkpoint.Checkpoint(entry, tmp_path))
+
+    return made
+
+
+def test_a_model_of_one_channel_reads_grey(configured: Callable[..., ImageInputs]):
+    processor = {"image_processor_type": "ViTImageProcessor", "size": 64, "image_mean": [0.5], "image_std": [0.5]}
+    inputs = configured(processor, num_channels=1)
+    data = inputs.payload(CASES["tiff"][0]).data
+    assert (data.shape, data.dtype) == ((64, 64, 1), np.uint8)
+    assert [data[row, column, 0] for row, column in ((0, 0), (63, 0), (63, 63))] == [76, 29, 255]
+    assert inputs.sample.shape == data.shape
+
+
+OPEN = {"image_processor_type": "ViTImageProcessor", "do_resize": False}
+OPEN_FLOAT = {"image_processor_type": "EfficientNetImageProcessor", "do_resize": False, "do_center_crop": False}
+
+
+@pytest.mark.parametrize(
+    ("config", "size"), [({}, (224, 224)), ({"image_size": 48}, (48, 48)), ({"image_size": [40, 72]}, (40, 72))]
+)
+def test_the_usual_image_has_the_size_that_the_model_states(
+    configured: Callable[..., ImageInputs], config: dict[str, Any], size: tuple[int, int]
+):
+    assert configured(OPEN, **config).sample.shape == (*size, 3)
+    assert configured(OPEN_FLOAT, **config).sample.shape == (3, *size)
+
+
+@pytest.mark.parametrize("processor", [OPEN, OPEN_FLOAT], ids=["own geometry", "transformers"])
+def test_an_image_of_another_size_than_the_model_reads_is_refused_with_both(
+    configured: Callable[..., ImageInputs], processor: dict[str, Any]
+):
+    inputs = configured(processor, image_size=[40, 72])
+    wide = encode(Image.new("RGB", (60, 30)))
+    assert inputs.payload(wide).size == 1
+    inputs.accepts_any_size = False
+    with pytest.raises(InstanceError) as refused:
+        inputs.payload(wide)
+    assert refused.value.message == (
+        "The model's processor makes 60 × 30 pixels of the image, and the model reads 72 × 40 only."
+    )
+    assert inputs.payload(encode(Image.new("RGB", (72, 40)))).size == 1
+
+
+def test_a_larger_image_costs_its_share_of_the_usual_one(configured: Callable[..., ImageInputs]):
+    inputs = configured(OPEN, image_size=48)
+    sizes = [inputs.payload(encode(Image.new("RGB", size))).size for size in ((8, 8), (48, 48), (96, 48), (480, 480))]
+    assert sizes == [1, 1, 2, 100]
+
+
+def test_what_our_geometry_cannot_follow_has_the_pixels_of_transformers_processor(
+    configured: Callable[..., ImageInputs], tmp_path: Path
+):
+    inputs = configured({**OPEN_FLOAT, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.5, 0.6, 0.7]})
+    image = quarters().resize((9, 7))
+    data = inputs.payload(encode(image)).data
+    expected = AutoImageProcessor.from_pretrained(tmp_path)(images=image, return_tensors="np")["pixel_values"][0]
+    assert inputs.geometry is None
+    assert data.dtype == np.float32
+    assert data == pytest.approx(expected)
+
+
+def test_a_bad_image_fails_alone(inputs: ImageInputs):
+    good, empty, same = inputs.payloads([CASES["tiff"][0], b"", CASES["tiff"][0]])
+    assert isinstance(good, Payload)
+    assert isinstance(same, Payload)
+    assert good.data.tobytes() == same.data.tobytes() == inputs.payload(CASES["tiff"][0]).data.tobytes()
+    assert isinstance(empty, InstanceError)
+    assert empty.code == "empty"

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gpu_service.settings import Settings
-from gpu_service.shards import prediction, windows
+from gpu_service.shards import prediction, shard, windows
 from tests.gpu_service.conftest import Client
+from tests.gpu_service.tasks.checkpoints import entailer
 
 PNG = io.BytesIO()
 Image.new("RGB", (8, 8), "red").save(PNG, "PNG")
@@ -661,3 +662,44 @@ def test_a_device_that_fails_on_most_records_writes_no_shard(client, gcs: storag
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
     assert gcs.bucket("work").get_blob("shards/sick.out.jsonl") is None
     assert client.post("/predict-shard", request).json()["succeeded"] == 20
+
+
+@pytest.mark.parametrize("named", [{"model": "moods"}, {}])
+def test_a_parameter_that_applies_to_none_of_the_models_is_refused(
+    client, gcs: storage.Client, put: Callable[..., str], named: dict[str, str]
+):
+    body = {"input": put("labels.jsonl", '"good"\n'), "output": "gs://work/shards/labels.out", **named}
+    refused = client.post("/predict-shard", {**body, "parameters": {"labels": ["a"]}})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_parameters")
+    assert gcs.bucket("work").get_blob("shards/labels.out") is None
+
+
+def test_it_is_known_whether_an_earlier_attempt_had_written_the_output(
+    client, gcs: storage.Client, put: Callable[..., str]
+):
+    wanted = shard.Shard(put("again.jsonl", '"good"\n'), "gs://work/shards/again.out")
+    service = client.app.service
+    attempts = [prediction.ShardPrediction(service, wanted, service.catalog.find("moods"), {}) for _ in range(2)]
+    for attempt in attempts:
+        client.runner.run(attempt.run())
+    assert [attempt.was_finished for attempt in attempts] == [False, True]
+    metadata = gcs.bucket("work").get_blob("shards/again.out").metadata
+    names = ("input", "offset", "model", "parameters", "format", "summary")
+    assert metadata.keys() == {f"shard-{name}" for name in names}
+    assert metadata["shard-offset"] == "0"
+
+
+def test_a_summary_that_is_too_long_leaves_out_the_labels_alone(
+    gcs: storage.Client, put: Callable[..., str], start_client: Callable[[Settings], Client], tmp_path: Path
+):
+    entry = {"name": "topics", "task": "zero-shot-classification", "source": str(entailer(tmp_path / "model", "bert"))}
+    (tmp_path / "models.json").write_text(json.dumps({"p": [entry]}))
+    client = start_client(Settings(profile=None, models=tmp_path / "models.json", device="cpu", work_bucket="work"))
+    body = {"input": put("topics.jsonl", '"good"\n'), "output": "gs://work/shards/topics.out", "model": "topics"}
+    labels = [f"{number} " * 40 for number in range(100)]
+    answer = client.post("/predict-shard", {**body, "parameters": {"labels": labels, "requires_review": 0.25}})
+    again = client.post("/predict-shard", {**body, "parameters": {"labels": labels, "requires_review": 0.25}})
+    client.close()
+    assert answer.json()["parameters"]["labels"] == labels
+    kept = json.loads(gcs.bucket("work").get_blob("shards/topics.out").metadata["shard-summary"])["parameters"]
+    assert kept == again.json()["parameters"] == {"high_confidence": 0.8, "requires_review": 0.25}

@@ -41,7 +41,7 @@ class Connection:
             return AnonymousCredentials()
         if self._credentials is not None:
             return self._credentials
-        from event_inference import credentials
+        from event_inference.access import credentials
 
         return credentials.find()
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from event_inference import Client, InputError, uploads
+from event_inference import Client, InputError
 from event_inference import names as naming
-from event_inference.parameters import NAMES, Value, metadata
+from event_inference.inputs import uploads
+from event_inference.inputs.parameters import NAMES, Value, metadata
 from pipeline.inputs.parameters import PARAMETERS
 from pipeline.jobs import job
 from tests.event_inference.conftest import Emulated
@@ -53,7 +54,7 @@ def test_names_of_jobs_and_documents_are_the_pipelines(name: str):
 
 
 def test_every_parameter_of_the_pipeline_can_be_sent():
-    assert set(PARAMETERS) <= set(NAMES)
+    assert set(PARAMETERS) == set(NAMES)
 
 
 @pytest.mark.parametrize(

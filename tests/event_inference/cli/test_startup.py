@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from event_inference.cli.group import COMMANDS, einf
-from tests.event_inference.conftest import environment
+from tests.event_inference.conftest import ROOT, environment
 
-ROOT = Path(__file__).parents[2]
 HEAVY = {"google.auth", "google.api_core", "google.cloud.storage", "grpc", "requests", "rich", "pyarrow", "asyncio"}
 REPORT = """
 import json, sys

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from event_inference import AsyncClient, Failed, InputError, Rejected, Result, WaitTimeoutError
-from event_inference.handle import Handle
+from event_inference.outcomes.handle import Handle
 from tests.event_inference.conftest import Emulated
 
 ENTITIES = [{"entities": [{"entity_group": "PER", "word": "Ada", "score": 0.9, "start": 0, "end": 3}]}]
@@ -62,7 +62,7 @@ def filled(laptop: Emulated) -> Emulated:
         ({"since": datetime.now(UTC) - timedelta(hours=1), "prefix": "a"}, ["a.txt"]),
         ({"known": {"results/c.txt/4.json"}}, ["a.txt", "a/b.png", "t.csv"]),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, dict) else None,
+    ids=lambda value: "+".join(value) if isinstance(value, dict) else "",
 )
 def test_results_by_criteria(filled: Emulated, criteria: dict, expected: list[str]):
     assert names(filled.client.results(**criteria)) == expected
@@ -74,7 +74,7 @@ def test_documents_are_typed(filled: Emulated):
     assert (result.label, result.confidence, result.status, result.ok) == ("POSITIVE", 0.99, "succeeded", True)
     assert result.latency == pytest.approx(2)
     assert (result.model or {})["name"] == "sentiment"
-    assert (result.cost_usd, result.device_usd) == (0.00014, 0.00003)
+    assert (result.cost_usd, result.device_usd) == (0.0003, 0.00003)
     batch = next(iter(filled.client.results(kind="table")))
     assert (batch.label, batch.summary, batch.ok) == (None, "9 records, 2 failed", False)
     (rejected,) = filled.client.rejected(code="truncated_image")

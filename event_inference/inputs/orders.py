@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from event_inference.connection import MAX_MESSAGE, Connection
+from event_inference.access.clients import MAX_MESSAGE, Connection
 from event_inference.errors import InputError
 
 DEFAULT_REPLAYED, MAX_REPLAYED = 1_000, 10_000

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from event_inference import names
-from event_inference.documents import Batch, Document, Result, parse, parse_batch
+from event_inference.outcomes.documents import Batch, Document, Result, parse, parse_batch
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from event_inference.documents import Batch, Document
+from event_inference.outcomes.documents import Batch, Document
 
 
 @dataclass(frozen=True, slots=True)

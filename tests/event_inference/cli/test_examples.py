@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from emulator.process import Stack
@@ -19,8 +20,10 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 def examples() -> Iterator[tuple[str, str]]:
     """Each example's command line and its output, those that send something first."""
     with einf.make_context("einf", [], resilient_parsing=True) as context:
-        for name in COMMANDS:
-            text = getattr(einf.get_command(context, name), "examples", "")
+        found = [einf.get_command(context, name) for name in COMMANDS]
+        inner = [each for command in found if isinstance(command, click.Group) for each in command.commands.values()]
+        for command in (*found, *inner):
+            text = getattr(command, "examples", "")
             for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
                 line, _, output = part.partition("\n")
                 yield line, output.rstrip("\n")

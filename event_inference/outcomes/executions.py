@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from event_inference.connection import Connection
+from event_inference.access.clients import Connection
 
 if TYPE_CHECKING:
     from google.cloud.workflows import executions_v1

@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from event_inference import names, reading
-from event_inference.documents import Document
+from event_inference import names
 from event_inference.errors import WaitTimeoutError
-from event_inference.handle import Handle
+from event_inference.outcomes import reading
+from event_inference.outcomes.documents import Document
+from event_inference.outcomes.handle import Handle
 
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket

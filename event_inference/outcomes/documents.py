@@ -121,14 +121,16 @@ class Result(Document):
 
     @property
     def cost_usd(self) -> float | None:
-        """An estimate of what the input cost in all, in USD at list prices."""
-        usd: float | None = self.content.get("cost", {}).get("total", {}).get("usd")
-        return usd
+        """The estimate of what the input cost in all, in USD; `device_usd` for the seconds of the device alone."""
+        return self._usd("total")
 
     @property
     def device_usd(self) -> float | None:
-        """The part of it that the seconds of the device cost, in USD."""
-        usd: float | None = self.content.get("cost", {}).get("device", {}).get("usd")
+        """What the seconds of the device cost, in USD."""
+        return self._usd("device")
+
+    def _usd(self, part: str) -> float | None:
+        usd: float | None = (self.content.get("cost") or {}).get(part, {}).get("usd")
         return usd
 
     @property

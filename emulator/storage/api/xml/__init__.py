@@ -1,0 +1,1 @@
+"""The XML API: objects, their multipart uploads, and the listings of buckets."""

@@ -1,0 +1,1 @@
+"""Access to a pipeline: Google's clients and the user's credentials."""

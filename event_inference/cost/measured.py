@@ -1,0 +1,47 @@
+"""A deployment's traffic, measured on the documents that it wrote."""
+
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from event_inference.cost.scenario import MONTH, Traffic
+
+SINGLE = ("text", "image")
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Traffic per month as it was in a period, and the number of inputs that say so."""
+
+    traffic: Traffic
+    seen: int
+
+
+def measure(documents: Iterable[Mapping[str, Any]], seconds: float) -> Measurement:
+    """The traffic of the documents of any status that were finished within a period of so many seconds.
+
+    Texts and images count as single inputs. Tables, records and manifests are batches, each of which keeps one device
+    busy for as long as its document says; forecasts use no device.
+    """
+    busy: list[float] = []
+    responses: list[float] = []
+    batches: list[float] = []
+    seen = 0
+    for document in documents:
+        seen += 1
+        device = float(document.get("cost", {}).get("device", {}).get("seconds") or 0)
+        timing = document.get("timing", {})
+        if document.get("kind") in SINGLE and device:
+            busy.append(device)
+            responses.append(((timing.get("queue_ms") or 0) + (timing.get("inference_ms") or 0)) / 1000)
+        elif device:
+            batches.append(device)
+    per_month = MONTH / seconds
+    traffic = Traffic(inputs=(seen - len(batches)) * per_month, batches=len(batches) * per_month)
+    if busy:
+        each, response = statistics.fmean(busy), statistics.fmean(responses)
+        traffic = replace(traffic, gpu_base=0.0, gpu_each=each, response=response)
+    if batches:
+        traffic = replace(traffic, batch_seconds=statistics.fmean(batches))
+    return Measurement(traffic, seen)

@@ -1,0 +1,1 @@
+"""What goes to a pipeline: uploads with their parameters, and orders."""

@@ -1,0 +1,1 @@
+"""What comes out of a pipeline: documents, progress and status, and waiting for them."""
