@@ -298,7 +298,7 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         assert project.google.policies[POLICY]["auditConfigs"] == []
 
 
-def serving(google: FreshGoogle) -> dict[str, str]:
+def serving(google: cloud.Google) -> dict[str, str]:
     """The revision of each service that has all traffic, by region and name."""
     found = {}
     for key, body in google.resources.items():
