@@ -43,11 +43,16 @@ class Outcome:
         labels = [prediction.get("label") for prediction in predictions]
         observed |= {"label": labels[0]} if len(labels) == 1 else {"labels": labels}
         if self.rows:
-            dates = [row.split(",")[0] for row in self.rows[1:]]
+            dates = self.dates()
             observed |= {"forecast": [dates[0], dates[-1]], "rows": str(len(dates))}
         elif "data" in document:
             observed |= {"records": str(document["data"]["records"]), "failed": str(failed(document))}
         return observed
+
+    def dates(self) -> list[str]:
+        """Of a forecast, whose CSV has the delimiter of the input."""
+        delimiter = self.rows[0].removeprefix("\ufeff").removeprefix("date")[0]
+        return [row.split(delimiter)[0] for row in self.rows[1:]]
 
     def summary(self) -> str:
         """One line for a reader: the label, the forecast's span, or the reason."""
@@ -57,7 +62,8 @@ class Outcome:
         if document["status"] == "failed":
             return f"{document['error']['code']}: {document['error']['message']}"
         if self.rows:
-            return f"{len(self.rows) - 1} steps, {self.rows[1].split(',')[0]} … {self.rows[-1].split(',')[0]}"
+            dates = self.dates()
+            return f"{len(dates)} steps, {dates[0]} … {dates[-1]}"
         if "data" in document:
             return f"{document['data']['records']} records, {failed(document)} failed"
         return ", ".join(str(prediction.get("label")) for prediction in document.get("predictions", []))

@@ -35,7 +35,7 @@ eight.webp  succeeded  8       0.97        … s
 1 sent, 1 succeeded
 $ einf submit samples/bad --wait
 …
-10 sent, 10 rejected (unknown_kind, truncated_image, ambiguous_dates)
+10 sent, 10 rejected (unknown_kind, unsupported_format, truncated_image)
 $ echo "A dull film." | einf submit - --name dull.txt
 1 sent
 """

@@ -18,7 +18,7 @@ class Dialect(msgspec.Struct, frozen=True):
     """
 
     delimiter: Annotated[str, Meta(min_length=1, max_length=1)] = ","
-    newline: Literal["\n", "\r\n", "\r"] = "\n"
+    newline: Annotated[str, Meta(pattern=r"^(\n|\r\n?)$")] = "\n"
     mark: bool = False
     decimal: Literal[".", ","] = "."
     safe: bool = False

@@ -180,7 +180,7 @@ BAD = {
     "text and image in one": ({"instances": [{"text": "a"} | IMAGE]}, "invalid_instances"),
     "a text that is a number": ({"instances": [{"text": 7}]}, "invalid_instances"),
     "a blank text": ({"instances": [{"text": "a"}, {"text": " \n"}]}, "invalid_instances"),
-    "half a surrogate pair": (b'{"instances": [{"text": "\\ud800"}]}', "invalid_instances"),
+    "half a surrogate pair": (b'{"instances": [{"text": "\\ud800"}]}', "invalid_json"),
     "an empty image": ({"instances": [{"image": {"b64": ""}}]}, "invalid_instances"),
     "an image by reference": ({"instances": [{"image": {"url": "http://a"}}]}, "invalid_instances"),
     "an image that is no base64": ({"instances": [{"image": {"b64": "!!"}}]}, "invalid_base64"),

@@ -280,7 +280,8 @@ def test_any_json_has_a_shape_or_none(text: str, whole: bool) -> None:
 
 
 SOUND: dict[str, bytes] = {}
-for form in decoding.FORMATS:
+WRITABLE = [form for form in decoding.FORMATS if form != "HEIF"]  # which is only read
+for form in WRITABLE:
     buffer = io.BytesIO()
     Image.effect_noise((24, 24), 90).convert("RGB").save(buffer, form)
     SOUND[form] = buffer.getvalue()
@@ -288,7 +289,7 @@ for form in decoding.FORMATS:
 
 @fuzzed
 @given(
-    form=st.sampled_from(decoding.FORMATS),
+    form=st.sampled_from(WRITABLE),
     damage=st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), max_size=20),
     cut=st.integers(0, 400),
     tail=st.binary(max_size=40),

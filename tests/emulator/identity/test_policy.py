@@ -10,15 +10,15 @@ from emulator.stack.model import Stack
 
 STACK = """
 project: p
-topics: [t]
+topics: [messages]
 services:
   open: {command: [x], invokers: [allUsers]}
   closed: {command: [x], invokers: []}
   named: {command: [x], invokers: [someone, other@q.iam.gserviceaccount.com]}
   silent: {command: [x]}
 triggers:
-  a: {event: google.cloud.pubsub.topic.v1.messagePublished, topic: t, service: silent, service_account: pusher}
-  b: {event: google.cloud.pubsub.topic.v1.messagePublished, topic: t, service: closed}
+  a: {event: google.cloud.pubsub.topic.v1.messagePublished, topic: messages, service: silent, service_account: pusher}
+  b: {event: google.cloud.pubsub.topic.v1.messagePublished, topic: messages, service: closed}
 workflows: {flow: {source: flow.yaml, service_account: runner}}
 """
 

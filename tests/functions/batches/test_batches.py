@@ -329,7 +329,7 @@ def test_an_interrupted_cut_is_resumed_by_its_own_plan(
 
 
 def test_a_large_shard_is_uploaded_in_chunks(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("preprocessing.shards.CHUNK_BYTES", 256 << 10)
+    monkeypatch.setattr("preprocessing.uploading.CHUNK_BYTES", 256 << 10)
     records = [{"text": f"{n:05} " + "I liked it " * 9} for n in range(12_000)]
     given = argument(cloud, "a.jsonl", "".join(json.dumps(record) + "\n" for record in records), "records")
     monkeypatch.setenv("RECORDS_PER_SHARD", "5000")

@@ -700,7 +700,7 @@ def test_it_is_known_whether_an_earlier_attempt_had_written_the_output(
         client.runner.run(attempt.run())
     assert [attempt.was_finished for attempt in attempts] == [False, True]
     metadata = gcs.bucket("work").get_blob("shards/again.out").metadata
-    names = ("input", "offset", "model", "parameters", "format", "summary")
+    names = ("input", "offset", "model", "parameters", "format", "dialect", "summary")
     assert metadata.keys() == {f"shard-{name}" for name in names}
     assert metadata["shard-offset"] == "0"
 

@@ -10,7 +10,7 @@ import pytest
 from gpu_service.settings import Settings
 from tests.gpu_service.conftest import Client
 
-NAMES = ["org/name", "org/ready", "a-b.c_d"]
+NAMES = ["org/name", "a-b.c_d"]
 BODY = {"instances": ["good"]}
 TENSOR = {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [1], "data": ["good"]}]}
 
