@@ -214,8 +214,6 @@ class Runner:
             "execution ended",
             extra={"execution": execution.name, "state": state, "attempt": execution.attempt},
         )
-        if error:
-            logger.warning("execution failed", extra=_failure(execution, error))
 
 
 def _report(execution: Execution, error: ExecutionError) -> None:
@@ -255,14 +253,6 @@ def _interrupted(attempts: int) -> ExecutionError:
 def _system_error(message: str) -> ExecutionError:
     payload = json.dumps({"message": message, "tags": ["SystemError"]})
     return ExecutionError(payload=payload, context=message)
-
-
-def _failure(execution: Execution, error: ExecutionError) -> dict[str, str]:
-    """What a developer needs on the terminal: the innermost step, its line, and the error in a sentence."""
-    place = error.stack_trace[0] if error.stack_trace else None
-    where = {"step": place.step, "line": str(place.line), "routine": place.routine} if place else {}
-    return {"workflow": names.last(execution.workflow), **where, "error": error.context.split("\n")[0] or error.payload,
-            "execution": names.last(execution.name)}  # fmt: skip
 
 
 def _error_json(error: ExecutionError) -> Json:

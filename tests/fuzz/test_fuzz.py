@@ -279,8 +279,8 @@ def test_any_json_has_a_shape_or_none(text: str, whole: bool) -> None:
     assert json_text.shape(text, whole=whole) in (None, "manifest", "records", "other", "broken")
 
 
-SOUND: dict[str, bytes] = {}
-for form in decoding.FORMATS:
+SOUND = {"HEIF": (ROOT / "tests/gpu_service/inputs/turned.heic").read_bytes()}  # which Pillow cannot write here
+for form in {*decoding.FORMATS} - {"HEIF"}:
     buffer = io.BytesIO()
     Image.effect_noise((24, 24), 90).convert("RGB").save(buffer, form)
     SOUND[form] = buffer.getvalue()

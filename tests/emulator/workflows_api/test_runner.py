@@ -182,5 +182,5 @@ def test_a_failure_is_logged_with_its_step_and_line(caplog: pytest.LogCaptureFix
 
     asyncio.run(run())
     (record,) = (record for record in caplog.records if record.message == "execution failed")
-    assert (record.levelname, record.step, record.line, record.routine) == ("WARNING", "break_off", "4", "main")
-    assert "no more" in record.error
+    assert (record.levelname, record.step, record.line, record.routine) == ("WARNING", "break_off", 4, "main")
+    assert "no more" in record.cause
