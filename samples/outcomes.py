@@ -1,5 +1,6 @@
 """The outcome of each sample, compared with the expected one."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -43,16 +44,11 @@ class Outcome:
         labels = [prediction.get("label") for prediction in predictions]
         observed |= {"label": labels[0]} if len(labels) == 1 else {"labels": labels}
         if self.rows:
-            dates = self.dates()
+            dates = self._dates()
             observed |= {"forecast": [dates[0], dates[-1]], "rows": str(len(dates))}
         elif "data" in document:
             observed |= {"records": str(document["data"]["records"]), "failed": str(failed(document))}
         return observed
-
-    def dates(self) -> list[str]:
-        """Of a forecast, whose CSV has the delimiter of the input."""
-        delimiter = self.rows[0].removeprefix("\ufeff").removeprefix("date")[0]
-        return [row.split(delimiter)[0] for row in self.rows[1:]]
 
     def summary(self) -> str:
         """One line for a reader: the label, the forecast's span, or the reason."""
@@ -62,11 +58,15 @@ class Outcome:
         if document["status"] == "failed":
             return f"{document['error']['code']}: {document['error']['message']}"
         if self.rows:
-            dates = self.dates()
+            dates = self._dates()
             return f"{len(dates)} steps, {dates[0]} … {dates[-1]}"
         if "data" in document:
             return f"{document['data']['records']} records, {failed(document)} failed"
         return ", ".join(str(prediction.get("label")) for prediction in document.get("predictions", []))
+
+    def _dates(self) -> list[str]:
+        """The forecast's dates; its CSV has the delimiter of its input."""
+        return [re.split("[,;\t]", row, maxsplit=1)[0] for row in self.rows[1:]]
 
 
 def failed(document: dict[str, Any]) -> int:

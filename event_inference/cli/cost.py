@@ -69,7 +69,8 @@ def cost(
     """Estimate a month's bill at list prices, free amounts deducted.
 
     Settings are region, gpu (nvidia-l4, nvidia-rtx-pro-6000, none), zonal_redundancy, committed, cpu, memory_gib,
-    min_instances, max_instances, concurrency, idle, start, collect_every (seconds), collect_by, batch_by and job_tasks.
+    min_instances, max_instances, concurrency, idle, start, collect_every (seconds), collect_by, batch_by, job_tasks and
+    job_start.
     """
     traffic = _traffic(session, inputs, since).traffic
     now = _settings(Settings(), settings)

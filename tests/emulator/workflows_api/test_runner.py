@@ -171,3 +171,16 @@ def test_an_execution_is_stored_before_create_answers(tmp_path):
             assert (stored.state, stored.argument, stored.attempt) == ("ACTIVE", "7", 1)
 
     asyncio.run(run())
+
+
+def test_a_failure_is_logged_with_its_step_and_line(caplog: pytest.LogCaptureFixture):
+    async def run():
+        async with running(None) as addresses:
+            addresses.service.deploy("w", 'main:\n  steps:\n    - break_off:\n        raise: "no more"\n', {})
+            name = addresses.service.executions.create(WORKFLOW, {})["name"]
+            await ended(addresses.service, [name])
+
+    asyncio.run(run())
+    (record,) = (record for record in caplog.records if record.message == "execution failed")
+    assert (record.levelname, record.step, record.line, record.routine) == ("WARNING", "break_off", 4, "main")
+    assert "no more" in record.cause
