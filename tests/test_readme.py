@@ -62,6 +62,7 @@ def test_a_block_for_a_running_stack_succeeds(block: str, shell: dict[str, str])
 @pytest.mark.stack
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("block", CLIENT, ids=range(len(CLIENT)))
+@pytest.mark.long
 def test_a_block_with_the_client_succeeds(block: str, shell: dict[str, str], tmp_path: Path):
     einf = tmp_path / "einf"  # as `make setup` installs it
     einf.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m event_inference "$@"\n')

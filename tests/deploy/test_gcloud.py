@@ -415,12 +415,14 @@ class TestTheBudget:
     def test_one_of_this_project_is_not_made_again(self, tmp_path: Path):
         assert "budgets create" not in self.run(tmp_path, "deploy.sh", "--dry-run", "budget")
 
+    @pytest.mark.long
     def test_it_is_destroyed(self, tmp_path: Path):
         assert "gcloud billing budgets delete billingAccounts/A/budgets/B" in self.run(
             tmp_path, "destroy.sh", "--dry-run"
         )
 
 
+@pytest.mark.long
 def test_a_companys_keys_networks_and_pool_are_flags_of_gcloud(tmp_path: Path):
     stub(tmp_path)
     own = {name.upper(): value for name, value in {**shape.COMPANY, "build_region": "us-west2"}.items()}

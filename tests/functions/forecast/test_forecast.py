@@ -285,6 +285,7 @@ def test_a_named_date_column_is_read_alone(forecast: Callable[..., dict]) -> Non
 # --- how files are written -------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_every_notation_of_a_series_gives_the_same_forecast(forecast):
     numbers = values(120) * 30
     plain = table(DAILY, numbers)
