@@ -16,13 +16,6 @@ from event_inference.promotion.comparison import Comparison
 from event_inference.promotion.comparison import compare as compared
 from event_inference.promotion.decision import Decision, Rules, decide
 
-_EXAMPLES = """
-$ printf 'name,label\\ntexts/praise.txt,POSITIVE\\n' > labels.csv
-$ einf compare sentiment 1 2 --labels labels.csv
-0 labelled inputs; 0 only 2 gets right, 0 only 1
-not decided yet
-evidence: better 1 of 20  worse 1 of 20
-"""
 _WORDS = {
     "promote": "promote {candidate}",
     "roll_back": "keep {stable}",
@@ -31,7 +24,7 @@ _WORDS = {
 }
 
 
-@command(examples=_EXAMPLES)
+@command()
 @click.argument("model")
 @click.argument("stable")
 @click.argument("candidate")
@@ -62,8 +55,14 @@ def compare(
     correct one version's answers favour the other.
     """
     documents = session.client().results(since=options["since"], every_generation=True)
+    if stable == candidate:
+        raise InputError("STABLE and CANDIDATE must be two versions.")
     ordered = sorted(documents, key=lambda document: document.finished_at)
     found = compared((each.content for each in ordered), model, stable, candidate, _labels(file))
+    for version in (stable, candidate):
+        if version not in found.versions:
+            others = ", ".join(found.versions) or "none"
+            raise InputError(f"Version {version} of {model} has predicted nothing; versions with results: {others}.")
     rules = Rules(alpha=options["alpha"], guard_alpha=options["alpha"], margin=options["margin"])
     decision = decide(found.evidence, rules)
     if as_json:

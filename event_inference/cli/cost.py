@@ -138,9 +138,9 @@ def _traffic(session: Session, inputs: float | None, since: float) -> Measuremen
     criteria: dict[str, Any] = {"since": start, "every_generation": True}
     found = (*client.results(**criteria), *client.rejected(**criteria), *client.failed(**criteria))
     measurement = measure((document.content for document in found), since)
-    output.remark(
-        f"{measurement.seen:,} inputs since {start:%Y-%m-%d %H:%M} UTC: {measurement.traffic.inputs:,.0f} a month"
-    )
+    traffic = measurement.traffic
+    months = f"{traffic.inputs:,.0f} inputs and {traffic.batches:,.0f} batches a month"
+    output.remark(f"{measurement.seen:,} inputs since {start:%Y-%m-%d %H:%M} UTC, or {months}")
     return measurement
 
 

@@ -35,7 +35,7 @@ eight.webp  succeeded  8       0.97        … s
 1 sent, 1 succeeded
 $ einf submit samples/bad --wait
 …
-10 sent, 10 rejected (unknown_kind, unsupported_format, truncated_image)
+10 sent, 10 rejected (unknown_kind, unsupported_format, truncated_image, …)
 $ echo "A dull film." | einf submit - --name dull.txt
 1 sent
 """
@@ -169,7 +169,8 @@ def _summary(sent: "list[Handle]", documents: "list[Document]") -> str:
 
 def _codes(documents: "list[Document]", status: str) -> str:
     codes = Counter(code for found in documents if found.status == status and (code := getattr(found, "code", None)))
-    return f" ({', '.join(code for code, _ in codes.most_common(3))})" if codes else ""
+    shown = [code for code, _ in codes.most_common(3)]
+    return f" ({', '.join(shown)}{', …' if len(codes) > len(shown) else ''})" if codes else ""
 
 
 def _fields(handle: "Handle") -> dict[str, Any]:

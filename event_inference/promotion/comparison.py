@@ -16,12 +16,14 @@ class Comparison:
     Args:
         unlabelled: inputs that both versions predicted and that have no label.
         unpaired: labelled inputs that only one version, or none, predicted.
+        versions: those of the model that predicted any input.
     """
 
     evidence: Evidence
     right: tuple[int, int]
     unlabelled: int
     unpaired: int
+    versions: tuple[str, ...]
 
 
 def compare(
@@ -35,9 +37,12 @@ def compare(
             one version's answers promote any other version.
     """
     answers: dict[str, dict[str, str]] = {stable: {}, candidate: {}}
+    seen: set[str] = set()
     for document in documents:
         served, predictions = document.get("model") or {}, document.get("predictions") or []
         version, name = served.get("version"), document["input"].get("name")
+        if served.get("name") == model:
+            seen.add(str(version))
         if served.get("name") == model and version in answers and name and len(predictions) == 1:
             answers[version][name] = str(predictions[0].get("label"))
     both = answers[stable].keys() & answers[candidate].keys()
@@ -53,4 +58,5 @@ def compare(
         right=(right + loss, right + win),
         unlabelled=len(both - labels.keys()),
         unpaired=len(labels.keys() - both),
+        versions=tuple(sorted(seen)),
     )

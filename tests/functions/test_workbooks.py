@@ -58,7 +58,7 @@ def convert(cloud: Cloud, function: Function) -> Convert:
 
 
 def rows(cloud: Cloud, argument: dict[str, Any]) -> list[list[str]]:
-    text = cloud.work.blob(argument["table"]["name"]).download_as_bytes().decode()
+    text = cloud.work.blob(argument["table"]["name"]).download_as_bytes().decode("utf-8-sig")
     return list(csv.reader(io.StringIO(text, newline="")))
 
 
@@ -182,3 +182,14 @@ def test_parameters_are_checked_once_the_kind_is_known(convert: Convert) -> None
     assert error["code"] in ("invalid_parameters", "no_usable_column")
     argument = convert("b.xlsx", workbook(("S", SALES)), {"kind": "timeseries"})["argument"]
     assert argument["kind"] == "timeseries"
+
+
+def test_a_refusal_names_the_sheet_that_was_read(convert: Convert) -> None:
+    data = workbook(("Info", [["Made by hand"]]), ("Data", REVIEWS))
+    message = convert("a.xlsx", data)["error"]["message"]
+    assert message.endswith("This is the sheet 'Info'; the parameter sheet selects another.")
+
+
+def test_the_rows_of_a_workbook_have_a_mark_as_excel_needs_it(cloud: Cloud, convert: Convert) -> None:
+    table = convert("a.xlsx", workbook(("S", REVIEWS)))["argument"]["table"]
+    assert cloud.work.blob(table["name"]).download_as_bytes().startswith(b"\xef\xbb\xbf")

@@ -37,6 +37,8 @@ WORD = re.compile(r"[^\W\d_]*[^\W\d_\x00-\x7f][^\W\d_]*")  # with a letter that 
 LONG = 4
 MARKS = "’‘–—…«»“”„·°"
 SYMBOL = re.compile(rf"(?<=[^\W\d_])[^\w\s\x00-\x7f´ºª{MARKS}](?=[^\W\d_])|[^\w\s\x00-\x7f{MARKS}]{{2}}|[\x80-\x9f]")
+CONTROLS = re.compile(r"[\x80-\x84\x86-\x9f]")  # which no text has; Windows has letters there
+WINDOWS = ("cp1250", "cp1252", "cp1254")
 SYMBOLS = 0.2  # for each word, above which they are letters of another encoding
 
 
@@ -60,6 +62,9 @@ def guess(sample: bytes) -> str | None:
         other, _ = _detected(b" ".join(HIGH_WORD.findall(sample)))
         if other and not _reads_badly(sample, other):
             return _wider(sample, other)
+        for windows in WINDOWS:  # whose letters are control characters elsewhere
+            if not _reads_badly(sample, windows):
+                return windows
     return _wider(sample, codec)
 
 
@@ -129,6 +134,8 @@ def _reads_badly(sample: bytes, codec: str) -> bool:
     if _is_latin(sample, codec):
         letters = "".join(longer)
         accents = sum(not letter.isascii() for letter in letters)
+        if CONTROLS.search(text):
+            return True
         return accents > ACCENTED * len(letters) or len(SYMBOL.findall(text)) > SYMBOLS * max(1, len(words))
     exchanged = sum(word[0].islower() and word[1:].isupper() for word in longer)
     return exchanged > sum(word[0].isupper() and word[1:].islower() for word in longer)

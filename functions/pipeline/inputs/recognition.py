@@ -25,6 +25,10 @@ WORDS = {
 }
 MARKUP = re.compile(r"\s*<(?:\?xml|!doctype|html|svg)\b", re.IGNORECASE)
 UNKNOWN_PICTURE = f"The format of this picture is not supported. {unsupported.PICTURE}"
+UNKNOWN_JSON = (
+    'The JSON has neither "instances" nor the "id" and "inputs" of a manifest. For many records write one object per '
+    'line, such as {"text": "…"}, as .jsonl; or send {"instances": [{"text": "…"}]}.'
+)
 PLAIN_NAME = re.compile(r"\w[\w.-]*")
 
 
@@ -132,7 +136,7 @@ def _json(text: str, promised: frozenset[str], *, whole: bool, lines: bool) -> s
             raise _mismatch(frozenset(("csv",)), "JSON")
         return shape
     if shape == "other":
-        raise RejectedError("unknown_kind", 'The JSON has neither "instances" nor the "id" and "inputs" of a manifest.')
+        raise RejectedError("unknown_kind", UNKNOWN_JSON)
     if "json" not in promised:
         return None
     if shape == "broken":

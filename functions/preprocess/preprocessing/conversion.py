@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from google.cloud.storage import Blob
 
 HEAD_ROWS = 100  # that tell the width of a table
+MARK = "\ufeff"
 SHEET = "sheet"  # the parameter, and the key in the CSV's metadata
 
 
@@ -31,6 +32,7 @@ def converted(deployment: Deployment, job: Job) -> dict[str, Any]:
     Raises:
         RejectedError: the file cannot be read, or is neither a table nor a series.
     """
+    sheet = None
     try:
         table, sheet = _table(deployment, job)
         requested = {**job.parameters, SHEET: sheet} if sheet else job.parameters
@@ -40,6 +42,8 @@ def converted(deployment: Deployment, job: Job) -> dict[str, Any]:
         parameters.check_kind(kind, job.model, requested)
     except RejectedError as refusal:
         refusal.kind = refusal.kind or job.kind
+        if sheet:
+            refusal.message += f" This is the sheet {sheet!r}; the parameter sheet selects another."
         raise
     return {"mode": "converted", "argument": replace(job, kind=kind, parameters=requested, table=table).argument()}
 
@@ -62,6 +66,8 @@ def _table(deployment: Deployment, job: Job) -> tuple[Input, str | None]:
         limit = deployment.settings.max_bytes["workbook"]
         with _rows(io.BytesIO(objects.read(source, limit)), job.parameters.get(SHEET)) as (sheet, rows):
             lines = (writer.line(row).removesuffix("\n") for row in _filled(rows))
+            if sheet:  # the results of a workbook are opened in the same program, which needs the mark
+                lines = (f"{MARK}{line}" if number == 0 else line for number, line in enumerate(lines))
             uploading.write(blob, stamp(job.id) | ({SHEET: sheet} if sheet else {}), lines)
     blob.reload()
     table = Input(blob.bucket.name, blob.name, blob.generation, blob.size, blob.content_type)

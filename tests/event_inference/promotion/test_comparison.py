@@ -32,6 +32,7 @@ def test_documents_are_paired_by_input() -> None:
     assert found.evidence.pairs == Pairs(win=1, loss=1, same=2)
     assert found.right == (2, 2)
     assert (found.unlabelled, found.unpaired) == (1, 2)
+    assert found.versions == ("1", "2", "3")
 
 
 def predicted(laptop: Emulated, count: int, right: dict[str, int]) -> str:
@@ -73,3 +74,18 @@ def test_labels_need_their_columns(invoke: Any, laptop: Emulated) -> None:
     Path("labels.csv").write_text("a,b\n1,2\n")
     ended = invoke("compare", "m", "1", "2", "--labels", "labels.csv", env=local_environment(laptop))
     assert (ended.status, ended.err.splitlines()[-1]) == (2, "einf: labels.csv needs the columns name and label.")
+
+
+@pytest.mark.parametrize(
+    ("versions", "words"),
+    [
+        (("1", "3"), "Version 3 of m has predicted nothing; versions with results: 1, 2."),
+        (("1", "1"), "STABLE and CANDIDATE must be two versions."),
+    ],
+)
+def test_a_comparison_needs_two_versions_that_have_predicted(
+    invoke: Any, laptop: Emulated, versions: tuple[str, str], words: str
+) -> None:
+    labels = predicted(laptop, 2, {"1": 1, "2": 2})
+    ended = invoke("compare", "m", *versions, "--labels", labels, env=local_environment(laptop))
+    assert (ended.status, ended.err.splitlines()[-1]) == (2, f"einf: {words}")

@@ -58,6 +58,11 @@ def test_a_legacy_encoding_is_a_guess():
     assert text.encoding(TEXTS["Czech"].encode("cp1250")) == ("cp1250", True)
 
 
+def test_a_reading_with_control_characters_is_never_right() -> None:
+    rows = "".join(f"Příšerný žluťoučký kůň {number}; šťastný konec\n" for number in range(10))
+    assert text.encoding(f"text;konec\n{rows}".encode("cp1250")) == ("cp1250", True)
+
+
 @pytest.mark.parametrize("name", ["windows-1250", "cp1250", "WINDOWS-1250", "x-mac-roman", "macintosh"])
 def test_a_declared_charset_that_decodes_is_honoured(name: str):
     codec = charsets.declared(name)
