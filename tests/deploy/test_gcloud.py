@@ -90,14 +90,20 @@ class TestADeploymentFromTheFirstRunToTheEnd:
     def test_micro_batching_can_be_switched_on_and_off_again(self, project: Project):
         project.env["MICRO_BATCHING"] = "true"
         values = {"project_id": "my-project", "gpu_image": recorded.image(project.google)}
+        count = len(project.google.changes)
         run = project.run("deploy.sh", "triggers", "schedules")
         assert run.returncode == 0, run.stderr[-3000:]
         together = shape.plain(shape.expected(inventory.load({**values, "micro_batching": True})))
         assert recorded.shape_of(project.google) == together
-        changes = [(method, key.rpartition("/")[2]) for method, key, _ in project.google.changes[-3:]]
-        assert changes[1:] == [("DELETE", "inference-on-upload"), ("POST", "inference-collect")], (
-            "the new way came first"
-        )
+        changes = project.google.changes[count:]
+        assert [(method, key.split("/")[-2 if method == "POST" else -1]) for method, key, _ in changes] == [
+            ("POLICY", "inference-uploads"),
+            ("POST", "notificationConfigs"),
+            ("DELETE", "inference-on-upload"),
+            ("POLICY", "my-project"),
+            ("POLICY", "my-project"),
+            ("POST", "jobs"),
+        ], "the new way came first"
         count = len(project.google.changes)
         assert project.run("deploy.sh", "triggers", "schedules").returncode == 0
         assert project.google.changes[count:] == []
@@ -113,8 +119,8 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         run = project.run("deploy.sh", "preprocess")
         del project.env["PREPROCESS_MEMORY"]
         assert run.returncode == 0, run.stderr[-3000:]
-        changed = {key.rpartition("/")[2] for _, key, _ in project.google.changes[count:]}
-        assert changed == {"inference-preprocess"}
+        changed = {key.rpartition("/")[2].partition("%2F")[0] for _, key, _ in project.google.changes[count:]}
+        assert changed == {"inference-preprocess", "releases"}
         assert project.run("deploy.sh", "preprocess").returncode == 0
 
     def test_a_revision_that_fails_gets_no_traffic(self, project: Project):
@@ -285,7 +291,6 @@ class TestADeploymentFromTheFirstRunToTheEnd:
             "the audit configuration of Cloud Storage  ->  AUDIT_LOGS=true deploy/gcloud/destroy.sh",
             "gs://gcf-v2-sources-123456789-us-central1 with the source of functions",
             "gcloud artifacts repositories delete gcf-artifacts --location=us-central1",
-            "roles/pubsub.publisher of agent/storage on the project",
             "the APIs of the project",
         ):
             assert words in stays
@@ -295,6 +300,7 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         assert project.run("destroy.sh", "--with-data", "--yes").returncode == 0
         left = {key for key in recorded.shape_of(project.google) if not key.startswith(("api/", "iam/"))}
         assert left == set()
+        assert project.google.policies[POLICY].get("bindings", []) == []
         assert project.google.policies[POLICY]["auditConfigs"] == []
 
 

@@ -128,6 +128,9 @@ NOT_RUN = {
     "python3 -m venv .venv-pulumi": "Pulumi's engine is not run",
     "cd deploy/pulumi": "Pulumi's engine is not run",
     "terraform apply -var=micro_batching=true …": "no complete command",
+    "terraform apply -var=gpu_type=none …": "no complete command",
+    "terraform workspace new dev": "no complete command",
+    "python deploy/inventory.py check deploy/terraform/my.tfvars": "a file of the reader's own",
 }
 # How the tests run what would set up an environment first.
 INSTEAD = {"make stage": "$PYTHON deploy/stage.py"}
