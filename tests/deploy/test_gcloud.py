@@ -126,18 +126,20 @@ class TestADeploymentFromTheFirstRunToTheEnd:
     def test_a_revision_that_fails_gets_no_traffic(self, project: Project):
         google, name = project.google, "inference-preprocess"
         before = serving(google)
+        old = before[f"us-central1/{name}"]
+        new = f"{name}-{int(old.rpartition('-')[2]) + 1:05}"
         google.broken.add(name)
         project.env["PREPROCESS_MEMORY"] = "2Gi"
         run = project.run("deploy.sh", "preprocess")
         assert run.returncode == 1
         assert "GET /health answered 500" in run.stderr
-        assert f"{name}-00003 gets no traffic; {name}-00002 keeps all of it." in run.stderr
+        assert f"{new} gets no traffic; {old} keeps all of it." in run.stderr
         assert serving(google) == before
         google.broken.clear()
         run = project.run("deploy.sh", "preprocess")
         del project.env["PREPROCESS_MEMORY"]
         assert run.returncode == 0, run.stderr[-3000:]
-        assert serving(google) == {**before, f"us-central1/{name}": f"{name}-00003"}
+        assert serving(google) == {**before, f"us-central1/{name}": new}
 
     def test_a_rollback_restores_what_served_before(self, project: Project):
         google = project.google
