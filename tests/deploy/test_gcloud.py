@@ -140,6 +140,7 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         del project.env["PREPROCESS_MEMORY"]
         assert run.returncode == 0, run.stderr[-3000:]
         assert serving(google) == {**before, f"us-central1/{name}": new}
+        assert project.run("deploy.sh", "preprocess").returncode == 0
 
     def test_a_rollback_restores_what_served_before(self, project: Project):
         google = project.google
