@@ -23,6 +23,9 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "deploy").glob("*/*.sh"))
 
 POLICY = "cloudresourcemanager/v1/projects/my-project"
+# What Google makes for all functions of a project.
+SOURCES = "storage/b/gcf-v2-sources-123456789-us-central1"
+IMAGES = "projects/my-project/locations/us-central1/repositories/gcf-artifacts"
 
 
 @pytest.fixture(scope="module")
@@ -270,8 +273,8 @@ class TestADeploymentFromTheFirstRunToTheEnd:
     def test_destroying_keeps_only_the_buckets_with_data_and_names_all_that_stays(self, project: Project):
         google = project.google
         google.resources |= {
-            "storage/b/gcf-v2-sources-123456789-us-central1": {"name": "gcf-v2-sources-123456789-us-central1"},
-            "artifactregistry/v1/projects/my-project/locations/us-central1/repositories/gcf-artifacts": {},
+            SOURCES: {"name": "gcf-v2-sources-123456789-us-central1"},
+            f"artifactregistry/v1/{IMAGES}": {"name": IMAGES, "format": "DOCKER"},
             "monitoring/v3/projects/my-project/alertPolicies/other": {
                 "name": "projects/my-project/alertPolicies/other",
                 "displayName": "inference-dev-errors",
@@ -286,7 +289,7 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         kept = {key for key in google.resources if key.startswith(("storage/b/", "bigquery/")) and "/o/" not in key}
         names = {f"storage/b/my-project-inference-{name}" for name in ("input", "output", "models")}
         dataset = "bigquery/bigquery/v2/projects/my-project/datasets/inference_logs"
-        assert kept == names | {dataset, "storage/b/gcf-v2-sources-123456789-us-central1"}
+        assert kept == names | {dataset, SOURCES}
         stays = run.stderr.partition("What stays, and what removes it:\n")[2]
         for words in (
             "gs://my-project-inference-input with its objects  ->  gcloud storage rm --recursive gs://",
@@ -301,6 +304,8 @@ class TestADeploymentFromTheFirstRunToTheEnd:
     def test_destroying_with_the_data_leaves_nothing_of_ours(self, project: Project):
         project.env["AUDIT_LOGS"] = "true"
         assert project.run("destroy.sh", "--with-data", "--yes").returncode == 0
+        for key in (SOURCES, f"artifactregistry/v1/{IMAGES}"):
+            assert project.google.resources.pop(key), "of all functions of the project"
         left = {key for key in recorded.shape_of(project.google) if not key.startswith(("api/", "iam/"))}
         assert left == set()
         assert project.google.policies[POLICY].get("bindings", []) == []
