@@ -14,12 +14,14 @@ permissions() {                    # KIND: grants the permissions on targets of 
 }
 
 withdraw() {                       # KIND: takes away the permissions on targets of this kind that the variables disable
-  local who role target only last=
+  local who role target only region last=
   while IFS=$'\x1f' read -r target who role only; do
     case $target in "$1" | "$1"/*) ;; *) continue ;; esac
-    [ "$target" = "$last" ] || policy "$target" "$REGION"
-    last=$target
-    ! granted "$(member "$who")" "$role" "$only" || binding remove "$(member "$who")" "$role" "$only"
+    for region in $(regions_of "$target"); do
+      [ "$target $region" = "$last" ] || policy "$target" "$region"
+      last="$target $region"
+      ! granted "$(member "$who")" "$role" "$only" || binding remove "$(member "$who")" "$role" "$only"
+    done
   done < <(rows off.iam target who role only | sort)
 }
 
