@@ -245,6 +245,7 @@ workflow() {
 
 triggers() {                       # delivers uploads by trigger or notification; creates the new way before deleting the old
   local name event bucket dead attempts topic payload
+  [ ${#chosen[@]} -eq 0 ] || permissions project     # else granted by earlier steps, as on the topic
   while IFS=$'\x1f' read -r name event bucket dead attempts; do
     exists gcloud eventarc triggers describe "$(resource "$name")" ||
       retry gcloud eventarc triggers create "$(resource "$name")" --service-account="$(account events)" \
@@ -256,6 +257,7 @@ triggers() {                       # delivers uploads by trigger or notification
       retry gcloud pubsub subscriptions update "$(trigger_subscription "$name")" --dead-letter-topic="$(resource "$dead")" --max-delivery-attempts="$attempts"
   done < <(rows triggers event bucket dead_letter attempts)
   while IFS=$'\x1f' read -r name bucket topic event payload; do
+    [ ${#chosen[@]} -eq 0 ] || permissions "topic/$topic"
     [ -n "$(notification_names "$bucket" "$topic")" ] ||
       retry gcloud storage buckets notifications create "$(bucket "$bucket")" --topic="$(resource "$topic")" \
         --event-types="$event" --payload-format="$(sed 's/JSON_API_V1/json/; s/NONE/none/' <<<"$payload")" --skip-topic-setup >&3
@@ -266,6 +268,8 @@ triggers() {                       # delivers uploads by trigger or notification
   while IFS=$'\x1f' read -r _ bucket topic; do
     for name in $(notification_names "$bucket" "$topic"); do change gcloud storage buckets notifications delete "$name" >&3; done
   done < <(rows off.notifications bucket topic)
+  withdraw project
+  withdraw topic
 }
 
 schedules() {

@@ -90,7 +90,7 @@ while IFS=$'\x1f' read -r target who role only; do
   condition=None
   [ -z "$only" ] || condition="expression=$only,title=$PREFIX"
   change gcloud projects remove-iam-policy-binding "$PROJECT_ID" --member="$(member "$who")" --role="$role" --condition="$condition" >&3
-done < <(rows iam target who role only)
+done < <(rows iam target who role only && rows off.iam target who role only)
 if [ "$(setting own_input)" = no ]; then
   policy=$(gcloud storage buckets get-iam-policy "$(bucket input)" --format=json 2>/dev/null || echo '{}')
   while IFS=$'\x1f' read -r target who role; do

@@ -1,4 +1,4 @@
-# Sourced by deploy.sh: grants the permissions of the inventory that are missing.
+# Sourced by deploy.sh: grants the permissions of the inventory that are missing, and takes away those that variables disable.
 # shellcheck shell=bash
 
 permissions() {                    # KIND: grants the permissions on targets of this kind
@@ -8,9 +8,21 @@ permissions() {                    # KIND: grants the permissions on targets of 
     for region in $(regions_of "$target"); do
       [ "$target $region" = "$last" ] || policy "$target" "$region"
       last="$target $region"
-      granted "$(member "$who")" "$role" "$only" || grant "$(member "$who")" "$role" "$only"
+      granted "$(member "$who")" "$role" "$only" || binding add "$(member "$who")" "$role" "$only"
     done
   done < <(rows iam target who role only | sort)
+}
+
+withdraw() {                       # KIND: takes away the permissions on targets of this kind that the variables disable
+  local who role target only region last=
+  while IFS=$'\x1f' read -r target who role only; do
+    case $target in "$1" | "$1"/*) ;; *) continue ;; esac
+    for region in $(regions_of "$target"); do
+      [ "$target $region" = "$last" ] || policy "$target" "$region"
+      last="$target $region"
+      ! granted "$(member "$who")" "$role" "$only" || binding remove "$(member "$who")" "$role" "$only"
+    done
+  done < <(rows off.iam target who role only | sort)
 }
 
 policy() {                         # TARGET REGION: reads its policy; an empty one if the target does not exist
@@ -45,9 +57,9 @@ granted() {                        # MEMBER ROLE CONDITION: whether the policy t
     "$@" "$PREFIX" <"$TEMPORARY/policy" >/dev/null 2>&1
 }
 
-grant() {                           # MEMBER ROLE CONDITION
+binding() {                        # add|remove MEMBER ROLE CONDITION: on the target of the policy that was read last
   local condition=()
-  [ "${group[0]}" != projects ] || condition=("--condition=${3:+expression=$3,title=$PREFIX}")
+  [ "${group[0]}" != projects ] || condition=("--condition=${4:+expression=$4,title=$PREFIX}")
   [ "${condition[*]}" != "--condition=" ] || condition=("--condition=None")
-  retry gcloud "${group[@]}" add-iam-policy-binding "${target_words[@]}" "--member=$1" "--role=$2" ${condition[@]+"${condition[@]}"} >&3
+  retry gcloud "${group[@]}" "$1-iam-policy-binding" "${target_words[@]}" "--member=$2" "--role=$3" ${condition[@]+"${condition[@]}"} >&3
 }

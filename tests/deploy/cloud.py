@@ -94,7 +94,7 @@ class Google:
             return 404, error(404, f"{path} was not found")
         if api == "pubsub" and method == "PATCH":
             body = body.get("subscription") or body.get("topic")
-        after = self.completed(api, key, {**before, **body} if method == "PATCH" else dict(body))
+        after = self.completed(api, key, merged(before, body) if method == "PATCH" else dict(body))
         self.changes.append((method, key, body))
         self.resources[key] = after
         return 200, self.done(api, after)
@@ -301,6 +301,11 @@ class Google:
             "response": resource,
             "metadata": {"build": resource},
         }
+
+
+def merged(before: Body, patch: Body) -> Body:
+    """The resource after a patch, in which null deletes a field."""
+    return {name: value for name, value in {**before, **patch}.items() if value is not None}
 
 
 def function_service(short: str, before: Body | None) -> Body:

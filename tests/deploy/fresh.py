@@ -195,9 +195,12 @@ class FreshGoogle(cloud.Google):
 
     def policy(self, method: str, key: str, body: Any) -> tuple[int, Any]:
         if method == "PUT":
-            for binding in body.get("policy", body).get("bindings", []):
-                for member in binding["members"]:
-                    self.project.grant(key.rpartition("/")[2], binding["role"], member)
+            target, bindings = key.rpartition("/")[2], body.get("policy", body).get("bindings", [])
+            members = [(binding["role"], member) for binding in bindings for member in binding["members"]]
+            for role, member in members:
+                self.project.grant(target, role, member)
+            if target == PROJECT:  # names of others are ambiguous: a topic and a subscription may share one
+                self.project.withdraw(target, set(members))
         return super().policy(method, key, body)
 
 

@@ -80,6 +80,11 @@ class NewProject:
             raise Refusal(400, refusals.UNKNOWN_ACCOUNT.format(email))
         self.grants.setdefault((target, role, email), self.now)
 
+    def withdraw(self, target: str, kept: set[tuple[str, str]]) -> None:
+        """Ends the grants on a target except those to keep, given as roles and members."""
+        emails = {(role, member.removeprefix("serviceAccount:")) for role, member in kept}
+        self.grants = {key: made for key, made in self.grants.items() if key[0] != target or key[1:] in emails}
+
     def make_metric(self, name: str) -> None:
         self.metrics.setdefault(f"logging.googleapis.com/user/{name}", self.now)
 

@@ -1,5 +1,6 @@
 """The gcloud scripts, run with the real gcloud against a recording stand-in for Google's APIs."""
 
+import math
 import os
 import re
 import shutil
@@ -22,6 +23,9 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "deploy").glob("*/*.sh"))
 
 POLICY = "cloudresourcemanager/v1/projects/my-project"
+# What Google makes for all functions of a project.
+SOURCES = "storage/b/gcf-v2-sources-123456789-us-central1"
+IMAGES = "projects/my-project/locations/us-central1/repositories/gcf-artifacts"
 
 
 @pytest.fixture(scope="module")
@@ -90,14 +94,20 @@ class TestADeploymentFromTheFirstRunToTheEnd:
     def test_micro_batching_can_be_switched_on_and_off_again(self, project: Project):
         project.env["MICRO_BATCHING"] = "true"
         values = {"project_id": "my-project", "gpu_image": recorded.image(project.google)}
+        count = len(project.google.changes)
         run = project.run("deploy.sh", "triggers", "schedules")
         assert run.returncode == 0, run.stderr[-3000:]
         together = shape.plain(shape.expected(inventory.load({**values, "micro_batching": True})))
         assert recorded.shape_of(project.google) == together
-        changes = [(method, key.rpartition("/")[2]) for method, key, _ in project.google.changes[-3:]]
-        assert changes[1:] == [("DELETE", "inference-on-upload"), ("POST", "inference-collect")], (
-            "the new way came first"
-        )
+        changes = project.google.changes[count:]
+        assert [(method, key.split("/")[-2 if method == "POST" else -1]) for method, key, _ in changes] == [
+            ("POLICY", "inference-uploads"),
+            ("POST", "notificationConfigs"),
+            ("DELETE", "inference-on-upload"),
+            ("POLICY", "my-project"),
+            ("POLICY", "my-project"),
+            ("POST", "jobs"),
+        ], "the new way came first"
         count = len(project.google.changes)
         assert project.run("deploy.sh", "triggers", "schedules").returncode == 0
         assert project.google.changes[count:] == []
@@ -113,25 +123,28 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         run = project.run("deploy.sh", "preprocess")
         del project.env["PREPROCESS_MEMORY"]
         assert run.returncode == 0, run.stderr[-3000:]
-        changed = {key.rpartition("/")[2] for _, key, _ in project.google.changes[count:]}
-        assert changed == {"inference-preprocess"}
+        changed = {key.rpartition("/")[2].partition("%2F")[0] for _, key, _ in project.google.changes[count:]}
+        assert changed == {"inference-preprocess", "releases"}
         assert project.run("deploy.sh", "preprocess").returncode == 0
 
     def test_a_revision_that_fails_gets_no_traffic(self, project: Project):
         google, name = project.google, "inference-preprocess"
         before = serving(google)
+        old = before[f"us-central1/{name}"]
+        new = f"{name}-{int(old.rpartition('-')[2]) + 1:05}"
         google.broken.add(name)
         project.env["PREPROCESS_MEMORY"] = "2Gi"
         run = project.run("deploy.sh", "preprocess")
         assert run.returncode == 1
         assert "GET /health answered 500" in run.stderr
-        assert f"{name}-00003 gets no traffic; {name}-00002 keeps all of it." in run.stderr
+        assert f"{new} gets no traffic; {old} keeps all of it." in run.stderr
         assert serving(google) == before
         google.broken.clear()
         run = project.run("deploy.sh", "preprocess")
         del project.env["PREPROCESS_MEMORY"]
         assert run.returncode == 0, run.stderr[-3000:]
-        assert serving(google) == {**before, f"us-central1/{name}": f"{name}-00003"}
+        assert serving(google) == {**before, f"us-central1/{name}": new}
+        assert project.run("deploy.sh", "preprocess").returncode == 0
 
     def test_a_rollback_restores_what_served_before(self, project: Project):
         google = project.google
@@ -182,10 +195,11 @@ class TestADeploymentFromTheFirstRunToTheEnd:
     def test_own_models_and_a_token_reach_the_service_and_the_job_without_a_build(self, project: Project):
         google = project.google
         values = {"models": "gs://my-models/models.json", "hub_token_secret": "hf-token"}
+        google.project.apis["secretmanager.googleapis.com"] = -math.inf  # enabled by whoever made the secret
         google.resources["secretmanager/v1/projects/my-project/secrets/hf-token"] = {}
         project.env |= {name.upper(): value for name, value in values.items()}
         builds = [key for key in google.resources if key.startswith("cloudbuild/")]
-        run = project.run("deploy.sh")
+        run = project.run("deploy.sh", "accounts", "image", "gpu", "job", "workflow")
         assert run.returncode == 0, run.stderr[-3000:]
         assert [key for key in google.resources if key.startswith("cloudbuild/")] == builds
         service = recorded.shape_of(google)["service/us-central1/inference-gpu-service"]
@@ -216,17 +230,15 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         for name in ("service/us-central1/inference-gpu-service", "job/us-central1/inference-gpu-job"):
             assert found[name] == wanted[name]
 
-    def test_the_doctor_finds_nothing_wrong(self, project: Project):
+    def test_the_doctor_finds_nothing_wrong_but_that_the_alerts_notify_nobody(self, project: Project):
+        alerts = inventory.load({"project_id": "my-project"})["alerts"]
         run = project.run("doctor.sh", "--no-smoke")
         assert run.returncode == 0, run.stdout
         assert "MISSING" not in run.stdout
-
-    def test_the_doctor_says_that_the_alerts_notify_nobody_and_what_helps(self, project: Project):
-        alerts = inventory.load({"project_id": "my-project"})["alerts"]
-        channel = "projects/my-project/notificationChannels/1"
-        run = project.run("doctor.sh", "--no-smoke")
         assert f"{len(alerts)} alerts notify nobody: gcloud beta monitoring channels create" in run.stdout
-        project.env["NOTIFICATION_CHANNELS"] = channel
+
+    def test_a_channel_is_what_helps(self, project: Project):
+        project.env["NOTIFICATION_CHANNELS"] = "projects/my-project/notificationChannels/1"
         deployed = project.run("deploy.sh", "monitoring")
         del project.env["NOTIFICATION_CHANNELS"]
         assert deployed.returncode == 0, deployed.stderr[-3000:]
@@ -261,8 +273,8 @@ class TestADeploymentFromTheFirstRunToTheEnd:
     def test_destroying_keeps_only_the_buckets_with_data_and_names_all_that_stays(self, project: Project):
         google = project.google
         google.resources |= {
-            "storage/b/gcf-v2-sources-123456789-us-central1": {"name": "gcf-v2-sources-123456789-us-central1"},
-            "artifactregistry/v1/projects/my-project/locations/us-central1/repositories/gcf-artifacts": {},
+            SOURCES: {"name": "gcf-v2-sources-123456789-us-central1"},
+            f"artifactregistry/v1/{IMAGES}": {"name": IMAGES, "format": "DOCKER"},
             "monitoring/v3/projects/my-project/alertPolicies/other": {
                 "name": "projects/my-project/alertPolicies/other",
                 "displayName": "inference-dev-errors",
@@ -277,7 +289,7 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         kept = {key for key in google.resources if key.startswith(("storage/b/", "bigquery/")) and "/o/" not in key}
         names = {f"storage/b/my-project-inference-{name}" for name in ("input", "output", "models")}
         dataset = "bigquery/bigquery/v2/projects/my-project/datasets/inference_logs"
-        assert kept == names | {dataset, "storage/b/gcf-v2-sources-123456789-us-central1"}
+        assert kept == names | {dataset, SOURCES}
         stays = run.stderr.partition("What stays, and what removes it:\n")[2]
         for words in (
             "gs://my-project-inference-input with its objects  ->  gcloud storage rm --recursive gs://",
@@ -285,7 +297,6 @@ class TestADeploymentFromTheFirstRunToTheEnd:
             "the audit configuration of Cloud Storage  ->  AUDIT_LOGS=true deploy/gcloud/destroy.sh",
             "gs://gcf-v2-sources-123456789-us-central1 with the source of functions",
             "gcloud artifacts repositories delete gcf-artifacts --location=us-central1",
-            "roles/pubsub.publisher of agent/storage on the project",
             "the APIs of the project",
         ):
             assert words in stays
@@ -293,8 +304,11 @@ class TestADeploymentFromTheFirstRunToTheEnd:
     def test_destroying_with_the_data_leaves_nothing_of_ours(self, project: Project):
         project.env["AUDIT_LOGS"] = "true"
         assert project.run("destroy.sh", "--with-data", "--yes").returncode == 0
+        for key in (SOURCES, f"artifactregistry/v1/{IMAGES}"):
+            assert project.google.resources.pop(key), "of all functions of the project"
         left = {key for key in recorded.shape_of(project.google) if not key.startswith(("api/", "iam/"))}
         assert left == set()
+        assert project.google.policies[POLICY].get("bindings", []) == []
         assert project.google.policies[POLICY]["auditConfigs"] == []
 
 
