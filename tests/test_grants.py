@@ -1,6 +1,8 @@
 """The grants of the local stack, those of a deployment: all together suffice, and without any one something fails."""
 
 import contextlib
+import csv
+import io
 import json
 import os
 import signal
@@ -16,6 +18,7 @@ import pytest
 import yaml
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import pubsub_v1, storage
+from openpyxl.workbook.workbook import Workbook
 
 from emulator.iam.roles import ROLES
 from emulator.identity import grants, policy
@@ -61,6 +64,15 @@ class Pipeline:
 
     def series(self) -> None:
         self.upload(".csv", (ROOT / "samples/series/daily-sales.csv").read_bytes(), "text/csv")
+
+    def series_in_a_workbook(self) -> None:
+        workbook = Workbook()
+        with (ROOT / "samples/series/daily-sales.csv").open(newline="") as lines:
+            for row in csv.reader(lines):
+                workbook.active.append(row)
+        content = io.BytesIO()
+        workbook.save(content)
+        self.upload(".xlsx", content.getvalue(), "application/octet-stream")
 
     def table(self, rows: int = 3) -> None:
         lines = ["id,review", *(f"{number},What a dull film number {number} is." for number in range(rows))]
@@ -179,6 +191,7 @@ NEEDED_BY: dict[tuple[str, str, str], Callable[[Pipeline], None]] = {
     ("preprocess", VIEWER, "bucket/local-input"): Pipeline.table,
     ("preprocess", USER, "bucket/local-work"): Pipeline.table,
     ("forecast", VIEWER, "bucket/local-input"): Pipeline.series,
+    ("forecast", VIEWER, "bucket/local-work"): Pipeline.series_in_a_workbook,
     ("postprocess", USER, "bucket/local-work"): Pipeline.text,
     ("postprocess", USER, "bucket/local-output"): Pipeline.text,
     ("gpu-service", VIEWER, "bucket/local-input"): Pipeline.image,
