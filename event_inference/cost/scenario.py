@@ -121,7 +121,7 @@ def amounts(traffic: Traffic, settings: Settings) -> dict[str, Decimal]:
     else:
         efforts = [(traffic.inputs, traffic.single)]
     metered = {
-        "gpu": 0.0 if settings.gpu == "none" else awake,
+        **({} if settings.gpu == "none" else {"gpu": awake}),
         "instance_cpu": awake * settings.cpu,
         "instance_memory": awake * settings.memory_gib,
         **{resource: _total(efforts, name) for resource, name in METERED.items()},
@@ -129,8 +129,6 @@ def amounts(traffic: Traffic, settings: Settings) -> dict[str, Decimal]:
         "image": traffic.image_gb,
         "scheduler": traffic.scheduled_jobs,
     }
-    if settings.gpu == "none":
-        del metered["gpu"]
     return {resource: Decimal(repr(amount)) for resource, amount in metered.items()}
 
 

@@ -24,8 +24,8 @@ class Effort:
     writes: float
     reads: float
 
-    def shared_by(self, inputs: int) -> "Effort":
-        return Effort(self.steps / inputs, self.calls / inputs, self.writes / inputs, self.reads / inputs)
+    def __mul__(self, times: float) -> "Effort":
+        return Effort(self.steps * times, self.calls * times, self.writes * times, self.reads * times)
 
     def __add__(self, other: "Effort") -> "Effort":
         return Effort(
@@ -46,16 +46,11 @@ def single(*, is_prepared: bool) -> Effort:
 
 
 def batch(shards: int) -> Effort:
-    return Effort(
-        BATCH.steps + shards * SHARD.steps,
-        BATCH.calls,
-        BATCH.writes + shards * SHARD.writes,
-        BATCH.reads + shards * SHARD.reads,
-    )
+    return BATCH + SHARD * shards
 
 
 def member(shards: int, members: int) -> Effort:
-    return MEMBER + batch(shards).shared_by(members)
+    return MEMBER + batch(shards) * (1 / members)
 
 
 def estimate(effort: Effort, seconds: float, usd_per_second: float) -> Cost:
