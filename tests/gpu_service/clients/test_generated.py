@@ -42,7 +42,9 @@ def generated(served: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     assert done.returncode == 0, done.stdout
     assert "WARNING" not in done.stdout
     sys.path.insert(0, str(folder))
-    yield importlib.import_module("service_client")
+    package = importlib.import_module("service_client")
+    importlib.import_module("service_client.models")  # which the package itself does not import
+    yield package
     sys.path.remove(str(folder))
 
 
