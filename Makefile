@@ -13,7 +13,7 @@ TEST := $(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(if $(ORDE
 ROOTS := functions$(subst $() ,,$(patsubst %/main.py,:%,$(wildcard functions/*/main.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test test-long long-tests test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi kserve client-suites clean \
+.PHONY: help setup demo local test test-long test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi kserve client-suites clean \
         benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches benchmark-gpu
 
 help:            ## list the targets
@@ -37,14 +37,12 @@ local: setup     ## start the whole pipeline on loopback, with MODELS=path/to/mo
 test: setup      ## run the tests (under 5 minutes)
 	@$(TEST)
 
-test-long: long-tests rehearsal  ## run the tests that `make test` leaves out
-
-long-tests: export FUZZ_EXAMPLES := 500
-long-tests: export CHAOS_INPUTS := 300
-long-tests: export CHAOS_KILLS := 10
-long-tests: setup test-compiled fuzz pulumi kserve chaos  ## the same without the rehearsal, with smaller fuzz and chaos runs
-	@echo "== Long tests, gcloud against the emulator, browser"
-	@$(TEST) -m 'long or gcloud or browser' -rs
+test-long: export FUZZ_EXAMPLES := 500
+test-long: export CHAOS_INPUTS := 300
+test-long: export CHAOS_KILLS := 10
+test-long: setup test-compiled fuzz pulumi kserve chaos  ## run what `make test` leaves out, fuzz and chaos as small runs (half an hour)
+	@echo "== Long tests, gcloud, browser, rehearsal of a deployment"
+	@$(TEST) -m 'long or gcloud or browser or rehearsal' -rs
 
 lint: setup      ## check style, types, imports, spelling and the workflow
 	@$(VENV)/bin/ruff check .
