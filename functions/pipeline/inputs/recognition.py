@@ -9,7 +9,7 @@ from pipeline.inputs import objects
 from pipeline.inputs.objects import Head
 from pipeline.jobs.job import Input
 from pipeline.kinds import WORKBOOK
-from pipeline.tabular import dates, selection, sniffer
+from pipeline.tabular import dates, names, selection, sniffer
 from pipeline.tabular.request import ANYTHING, KINDS, Request
 from pipeline.tabular.selection import Choice
 from pipeline.tabular.table import Table
@@ -166,6 +166,7 @@ def _table(text: str, promised: frozenset[str], request: Request, *, whole: bool
             return None
         refusal.kind = refusal.kind or request.kind
         raise
+    _check_direction(table, choice, request, is_declared=is_declared)
     if choice.kind is not None and (is_declared or _is_evident(table, choice)):
         return choice.kind
     if "csv" not in promised:
@@ -182,6 +183,22 @@ def _table(text: str, promised: frozenset[str], request: Request, *, whole: bool
     if whole and len(json_text.lines(text.strip())) == 1:
         raise RejectedError("empty", "The CSV has no rows.")
     raise _mismatch(frozenset(("csv",)), "text without columns")
+
+
+def _check_direction(table: Table, choice: Choice, request: Request, *, is_declared: bool) -> None:
+    """Refuses a table whose series lie across it, unless a column of texts or a column to forecast is meant."""
+    if not table.columns or request.columns or not is_declared or not (across := table.across):
+        return
+    if choice.payload is not None and (request.kind or names.is_text(choice.payload.name)):
+        return
+    if choice.value is not None and choice.value.name not in across:
+        return
+    listed = ", ".join(across[:3]) + (", …" if len(across) > 3 else "")
+    message = (
+        f"The columns {listed} are dates. Send one series with a row for each date: a column of dates and a column of "
+        "values."
+    )
+    raise RejectedError("no_usable_column", message)
 
 
 def _is_evident(table: Table, choice: Choice) -> bool:

@@ -13,14 +13,9 @@ from pipeline.tabular.request import ANYTHING, KINDS, Request
 Kind = Literal["timeseries", "table"]
 
 DATE_NAMES = ("ds", "date", "datum", "timestamp", "datetime", "time", "day", "week", "month", "period", "year")
-VALUE_NAMES = (
-    *("y", "value", "values", "sales", "demand", "amount", "count", "quantity", "qty", "revenue", "total", "close"),
-    *("adj close", "price", "volume", "wert", "umsatz", "menge", "betrag", "units", "orders", "visits", "load"),
-    *("cnt", "target"),
-)
 SENTENCE = 4.0  # words of a text beside dates and numbers
 PHRASE = 2.5  # words of a text elsewhere
-CERTAIN = 3  # names of values, which are forecast even if they never change
+CERTAIN = 2  # first names.VALUES, which are forecast even if they never change
 MANY = 20  # rows, in which texts are not all the same few
 MIN_DISTINCT = 0.2
 CODES = 4  # different whole numbers, at most, that are flags or codes of categories
@@ -139,7 +134,7 @@ def _series(columns: Sequence[Column], rows: int, request: Request) -> Choice:
     dates = _dates(columns, request)
     used = {column.index for column in dates}
     numbers = [column for column in columns if column.type == "number" and column.index not in used]
-    numbers.sort(key=lambda column: (_rank(column), _place(column.name, VALUE_NAMES), not _is_value(column.name)))
+    numbers.sort(key=lambda column: (_rank(column), names.place_of_value(column.name), not names.is_value(column.name)))
     value = named(columns, request.value_column) if request.value_column else next(iter(numbers), None)
     if rows < 2 or not dates or value is None:
         return NONE
@@ -148,10 +143,10 @@ def _series(columns: Sequence[Column], rows: int, request: Request) -> Choice:
 
 def _rank(column: Column) -> int:
     """What the numbers of a column are good for, as a place in an order: identifiers, counters and constants last."""
-    place = _place(column.name, VALUE_NAMES)
+    place = names.place_of_value(column.name)
     if column.type != "number" or (column.is_constant and place >= CERTAIN):
         return CONSTANTS
-    if place < len(VALUE_NAMES):
+    if place < len(names.VALUES):
         return PLAIN
     if column.unnamed or column.is_counter or names.is_identifier(column.name):
         return COUNTS
@@ -169,18 +164,11 @@ def _dates(columns: Sequence[Column], request: Request) -> tuple[Column, ...]:
     return date_parts.together(columns, next(iter(dates), None))
 
 
-def _unlikelihood_of_date(column: Column) -> tuple[bool, bool, bool, int]:
-    return not column.readable, column.is_constant, date_parts.is_years(column), _place(column.name, DATE_NAMES)
-
-
-def _place(name: str, known: Sequence[str]) -> int:
-    plain = name.strip().casefold().replace("_", " ")
-    return known.index(plain) if plain in known else len(known)
-
-
-def _is_value(name: str) -> bool:
-    """Whether one word of the name is that of a value, as in `total_sales`."""
-    return not set(names.words(name)).isdisjoint(VALUE_NAMES)
+def _unlikelihood_of_date(column: Column) -> tuple[bool, bool, bool, int, bool]:
+    name = column.name.strip().casefold()
+    place = DATE_NAMES.index(name) if name in DATE_NAMES else len(DATE_NAMES)
+    is_named = names.is_undated(name) or names.is_date(name)
+    return not column.readable, column.is_constant, date_parts.is_years(column), place, not is_named
 
 
 def _names(candidates: Sequence[Column], chosen: Sequence[Column]) -> tuple[str, ...]:

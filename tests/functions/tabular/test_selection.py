@@ -85,6 +85,22 @@ def test_an_explicit_name_makes_a_counter_the_value() -> None:
     assert choice.considered == ("other", "id")
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Rok;Měsíc;Tržby", "rok;mesic;trzby", "Rok;Mesiac;Predaj", "Yıl;Ay;Satış", "År;Måned;Salg",
+        "Vuosi;Kuukausi;Myynti", "Év;Hónap;Eladás", "Год;Месяц;Продажи", "Рік;Місяць;Продажі",
+        "Έτος;Μήνας;Πωλήσεις", "年;月;销量", "년;월;매출",
+    ],
+)  # fmt: skip
+def test_years_and_months_are_known_in_many_languages(header: str) -> None:
+    rows = table(f"{header};x", lambda i: f"{2020 + i // 12};{1 + i % 12};{temperature(i)};{temperature(i + 1)}")
+    choice = chosen(rows)
+    assert [column.name for column in choice.dates] == header.split(";")[:2]
+    assert choice.value is not None
+    assert choice.value.name == header.split(";")[2]
+
+
 def test_a_price_is_rather_meant_than_a_volume() -> None:
     prices = table(
         "Date,Open,Volume,Close", lambda i: f"{day(i)},{temperature(i)},{(i * 91) % 83}00,{temperature(i + 1)}"
@@ -164,6 +180,11 @@ HEADERS: dict[str, tuple[str, Callable[[int], str]]] = {
         "How do you like it?,What should we do better next time?",
         lambda i: f"{('very much', 'so so', 'not at all')[i % 3]},{LONG[i % 4]}",
     ),
+    "numbers for names": ("0,1", lambda i: f"{i},{LONG[i % 4]}"),
+    "only a column as in programs": ("q7_open", lambda i: LONG[i % 4].replace(",", "")),
+    "years above numbers": ("region,2019,2020,2021", lambda i: f"R{i},{i * 3},{i * 5},{i * 7}"),
+    "two years above numbers": ("Produkt;2023;2024", lambda i: f"P{i};{i * 3},5;{i * 5},1"),
+    "years alone": ("2019,2020,2021", lambda i: f"{i * 3},{i * 5},{i * 7}"),
     "names in Chinese": ("编号,评论内容", lambda i: f"{i},{CHINESE[i % 4]}"),
 }
 
@@ -181,6 +202,12 @@ BARE: dict[str, Callable[[int], str]] = {
     "labels and short texts": lambda i: f"{('pos', 'neg')[i % 2]},{('fine', 'dull', 'great')[i % 3]}",
     "quoted texts": lambda i: f'"{LONG[i % 4]}"',
     "numbers and texts": lambda i: f"{i},{LONG[i % 4].replace(',', '')}",
+    "one column, the first of a word": lambda i: f"{i}: {LONG[i % 4]}" if i else "Wonderful",
+    "one column, the first with a known word": lambda i: f"{i}: {LONG[i % 4]}" if i else "Great review",
+    "one column with commas": lambda i: f"{i}: {LONG[i % 4]}{', or not' if i % 5 == 1 else ''}",
+    "a word beside a number": lambda i: f"{f'{i}: {LONG[i % 4]}' if i else 'Wonderful'},{i % 5}",
+    "a known word beside a label": lambda i: f"{LONG[i % 4] if i else 'Nice story'},{('pos', 'neg')[i % 2]}",
+    "years that are values": lambda i: f"{1990 + i},{1991 + i},{1992 + i}",
 }
 
 
@@ -189,6 +216,64 @@ def test_a_record_is_never_a_header(name: str) -> None:
     text = table(BARE[name](0), lambda i: BARE[name](i + 1), rows=23)
     found = sniffer.sniff(text, complete=True, declared=True)
     assert (found.header, found.rows) == (False, 24)
+
+
+STACKED: dict[str, tuple[str, Callable[[int], str], int, list[str]]] = {
+    # the header, a row, how many rows the header has, the names
+    "merged cells": (
+        ",Sales,,Returns,\nDate,Units,Revenue,Units,Revenue",
+        lambda i: f"{day(i)},{i},{temperature(i)},{i % 3},{temperature(i)}",
+        2,
+        ["Date", "Sales Units", "Sales Revenue", "Returns Units", "Returns Revenue"],
+    ),
+    "merged cells above texts": (
+        "Reviewer,,Review,\nName,City,Title,Text",
+        lambda i: f"Ann {i},Bonn,Fine {i},{LONG[i % 4]}",
+        2,
+        ["Reviewer Name", "Reviewer City", "Review Title", "Review Text"],
+    ),
+    "units": ("time,temp,rain\n,°C,mm", lambda i: f"{day(i)},{i},{temperature(i)}", 2, ["time", "temp", "rain"]),
+    "tickers": (
+        "Price,Close,High\nTicker,AAPL,AAPL\nDate,,",
+        lambda i: f"{day(i)},{i},{temperature(i)}",
+        3,
+        ["Price", "Close", "High"],
+    ),
+    "pandas' levels": (
+        ",a,a\n,x,y\ndate,,",
+        lambda i: f"{day(i)},{i},{temperature(i)}",
+        3,
+        ["date", "a x", "a y"],
+    ),
+    "questions below their numbers": (
+        'StartDate,Progress,Q1\nStart Date,Progress,"What do you think?"\n"{""id"": 1}","{""id"": 2}","{""id"": 3}"',
+        lambda i: f"{day(i)},{i},{LONG[i % 4]}",
+        3,
+        ["StartDate", "Progress", "Q1"],
+    ),
+    "a title filled up with commas": (
+        "Report,,\nof March,,\n,,\nDate,Sales,Note",
+        lambda i: f"{day(i)},{i},",
+        1,
+        ["Date", "Sales", "Note"],
+    ),
+    "a date that cannot be read": (
+        "date,text",
+        lambda i: f"{'n.d.' if i == 0 else day(i)},{LONG[i % 4]}",
+        1,
+        ["date", "text"],
+    ),
+}
+
+
+@pytest.mark.parametrize("rows", [4, 24])
+@pytest.mark.parametrize("name", STACKED)
+def test_a_header_may_have_several_rows(name: str, rows: int) -> None:
+    header, row, count, expected = STACKED[name]
+    found = sniffer.sniff(table(header, row, rows), complete=True, declared=True)
+    assert (found.header_rows, found.rows) == (count, rows)
+    assert [column.name for column in found.columns] == expected
+    assert bool(found.notes) == (count > 1)
 
 
 BOTH = table("id,date,sales,returns,notes", lambda i: f"{i},{day(i)},{temperature(i)},{i % 3},{LONG[i % 4]} {i}")
