@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.errors import RejectedError
 from pipeline.tabular import date_parts, names
 from pipeline.tabular.columns import Column, named
 from pipeline.tabular.reader import Row
@@ -65,8 +66,11 @@ def choose(columns: Sequence[Column], rows: int, request: Request = ANYTHING) ->
         rows: how many rows the table has, or its sample.
 
     Raises:
-        RejectedError: `no_usable_column` if a requested column is not there.
+        RejectedError: `no_usable_column` if a requested column is not there or not one of images;
+            `invalid_parameters` if both a column of texts and one of images are requested.
     """
+    if request.text_column and request.image_column:
+        raise RejectedError("invalid_parameters", "Give either text_column or image_column: one column is read.")
     for name in request.columns:
         named(columns, name)
     allowed = request.kinds & KINDS or KINDS
@@ -83,6 +87,8 @@ def _table(columns: Sequence[Column], request: Request, *, only: bool) -> Choice
     candidates = _payloads(columns, only=only)
     requested = request.image_column or request.text_column
     payload = named(columns, requested) if requested else next(iter(candidates), None)
+    if request.image_column and payload and payload.type != "image":
+        raise RejectedError("no_usable_column", f"The column {payload.name!r:.300} has no gs:// URIs of images.")
     if payload is None:
         return NONE
     return Choice("table", payload=payload, considered=_names(candidates, [payload]))

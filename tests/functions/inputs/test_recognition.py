@@ -226,6 +226,50 @@ def test_every_expectation_is_a_kind_or_a_registered_reason() -> None:
     assert {case[3] for case in CASES} <= {*KINDS, *REASONS}
 
 
+XLSX = archive(name="xl/workbook.xml")
+PARQUET = b"PAR1\x15\x04" + bytes(30)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said", "found", "action"),
+    [
+        ("a.xlsx", REVIEWS, "The name ends in .xlsx", "CSV", "Send it with a name that ends in .csv."),
+        ("a.parquet", rows(";"), "The name ends in .parquet", "CSV", "Send it with a name that ends in .csv."),
+        ("a.xlsx", LINES, "The name ends in .xlsx", "JSON lines", "Send it with a name that ends in .jsonl."),
+        ("a.csv", INSTANCES, "The name ends in .csv", "JSON", "Send it with a name that ends in .json."),
+        ("a.jsonl", REVIEWS, "The name ends in .jsonl", "CSV", "Send it with a name that ends in .csv."),
+        ("a.docx", PROSE, "The name ends in .docx", "text", "Send it with a name that ends in .txt."),
+        ("a.xls", "<html><p>hi</html>", "The name ends in .xls", "markup", "Open it, and save what it shows as"),
+        ("a.csv", XLSX, "The name ends in .csv", "an Excel workbook", "Send it with a name that ends in .xlsx."),
+        ("a.csv", PARQUET, "The name ends in .csv", "a Parquet file", "Send it with a name that ends in .parquet."),
+        ("a.txt", archive(name="word/d.xml"), "The name ends in .txt", "a Word document", "Send its text as a .txt"),
+        ("a.json", image("PNG"), "The name ends in .json", "a picture (image/png)", "Send it with a name that ends in"),
+    ],
+)
+def test_a_mismatch_says_what_it_is_and_what_to_do(
+    name: str, content: bytes | str, said: str, found: str, action: str
+) -> None:
+    data = content.encode() if isinstance(content, str) else content
+    with pytest.raises(RejectedError) as caught:
+        recognition.sniff(data, whole=True, name=name, content_type=None)
+    assert caught.value.code == "content_mismatch"
+    assert caught.value.message.startswith(f"{said}, but the content is {found}. {action}")
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "end"),
+    [
+        ("a.xlsx", "The content type is text/csv, but", ". Send it with the content type of its format, or none."),
+        ("a.csv", "The name ends in .csv and the content type is text/csv, but", ", or none."),
+    ],
+)
+def test_a_mismatch_names_what_is_contradicted(name: str, start: str, end: str) -> None:
+    with pytest.raises(RejectedError) as caught:
+        recognition.sniff(XLSX, whole=True, name=name, content_type="text/csv")
+    assert caught.value.message.startswith(start)
+    assert caught.value.message.endswith(end)
+
+
 def row(label: str, cells: int) -> str:
     return ",".join([label, *(str(len(label) * cell % 97 + cell / 2) for cell in range(cells))]) + "\n"
 
