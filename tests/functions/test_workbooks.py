@@ -115,6 +115,14 @@ def test_a_title_above_the_table_is_skipped(function: Function, convert: Convert
     assert function("preprocess").post("/", json=argument).get_json()["records"] == 40
 
 
+def test_a_note_beside_the_table_hides_no_header(function: Function, cloud: Cloud, convert: Convert) -> None:
+    noted: list[Any] = [*REVIEWS[:9], [*REVIEWS[9], None, "checked by hand"], *REVIEWS[10:]]
+    argument = convert("a.xlsx", workbook(("S", noted)))["argument"]
+    assert rows(cloud, argument)[0] == ["id", "review", "stars", "", ""]
+    batch = function("preprocess").post("/", json=argument).get_json()
+    assert (batch["records"], batch["table"]["text_column"]) == (40, "review")
+
+
 def test_a_parquet_file_is_a_table_or_a_series(cloud: Cloud, convert: Convert, tmp_path: Path) -> None:
     texts = "SELECT n AS id, 'It was film number ' || n || ', and I liked it' AS review FROM range(3000) AS t(n)"
     argument = convert("a.parquet", parquet(tmp_path, texts))["argument"]

@@ -119,8 +119,8 @@ _PARTS = {
         "неделя тиждень седмица εβδομάδα εβδομαδα 周 星期 週 주 tuần"
     ),
     "day": (
-        "day days dd dom dayofmonth mday tag tage jour jours día dia dias giorno giorni dag dagen dzień den deň dan "
-        "døgn dygn päivä nap gün hari zi ziua diena ööpäev день дні ден ημέρα μέρα ημερα 日 日子 일 ngày"
+        "day days dd dom dayofmonth dateofmonth mday tag tage jour jours día dia dias giorno giorni dag dagen dzień "
+        "den deň dan døgn dygn päivä nap gün hari zi ziua diena ööpäev день дні ден ημέρα μέρα ημερα 日 日子 일 ngày"
     ),
     "time": (
         "time timeofday hhmm hh hour hours hr uhrzeit stunde stunden zeit heure hora horas ora ore tijd uur uren "

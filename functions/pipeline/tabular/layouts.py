@@ -157,12 +157,12 @@ def _described(rows: list[Row], width: int, delimiter: str, request: Request) ->
 
 def _rows_without_values(rows: list[Row]) -> int:
     """How many rows may form a header: at most HEADER_ROWS at the top without a number or a date, the first apart."""
-    lower = takewhile(lambda row: not any(map(columns.is_value, row)), rows[1:HEADER_ROWS])
+    lower = takewhile(lambda row: len(row) > 1 and not any(map(columns.is_value, row)), rows[1:HEADER_ROWS])
     return min(1 + sum(1 for _ in lower), len(rows) - 2)
 
 
 def _short_header(titles: list[Row], width: int) -> RejectedError | None:
-    if not titles or len(titles[-1]) == 1:
+    if not titles or len(titles[-1]) in (1, width):
         return None
     return RejectedError(
         "invalid_csv",

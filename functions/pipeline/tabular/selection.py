@@ -17,6 +17,7 @@ DATE_NAMES = ("ds", "date", "datum", "timestamp", "datetime", "time", "day", "we
 SENTENCE = 4.0  # words of a text beside dates and numbers
 PHRASE = 2.5  # words of a text elsewhere
 CERTAIN = 2  # first names.VALUES, which are forecast even if they never change
+FILLED = 0.5  # of the rows
 MANY = 20  # rows, in which texts are not all the same few
 MIN_DISTINCT = 0.2
 CODES = 4  # different whole numbers, at most, that are flags or codes of categories
@@ -115,7 +116,7 @@ def _is_phrase(column: Column) -> bool:
 
 def _is_sentence(column: Column) -> bool:
     """Whether texts are the input although the table may be a series; names, notes and categories are not."""
-    if column.fill < 0.5 or column.distinct <= 0.5:
+    if column.fill < FILLED or column.distinct <= 0.5:
         return False
     if names.is_text(column.name):
         return column.length >= PHRASE - 1
@@ -140,7 +141,7 @@ def _series(columns: Sequence[Column], rows: int, request: Request) -> Choice:
     dates = _dates(columns, request)
     used = {column.index for column in dates}
     numbers = [column for column in columns if column.type == "number" and column.index not in used]
-    numbers.sort(key=lambda column: (_rank(column), names.place_of_value(column.name), not names.is_value(column.name)))
+    numbers.sort(key=_unlikelihood_of_value)
     value = named(columns, request.value_column) if request.value_column else next(iter(numbers), None)
     if rows < 2 or not dates or value is None:
         return NONE
@@ -170,11 +171,17 @@ def _dates(columns: Sequence[Column], request: Request) -> tuple[Column, ...]:
     return date_parts.together(columns, next(iter(dates), None))
 
 
-def _unlikelihood_of_date(column: Column) -> tuple[bool, bool, bool, int, bool]:
+def _unlikelihood_of_value(column: Column) -> tuple[int, bool, int, bool]:
+    name = column.name
+    return _rank(column), column.fill < FILLED, names.place_of_value(name), not names.is_value(name)
+
+
+def _unlikelihood_of_date(column: Column) -> tuple[bool, bool, bool, bool, int, bool]:
     name = column.name.strip().casefold()
     place = DATE_NAMES.index(name) if name in DATE_NAMES else len(DATE_NAMES)
     is_named = names.is_undated(name) or names.is_date(name)
-    return not column.readable, column.is_constant, date_parts.is_years(column), place, not is_named
+    is_sparse = column.fill < FILLED
+    return not column.readable, is_sparse, column.is_constant, date_parts.is_years(column), place, not is_named
 
 
 def _names(candidates: Sequence[Column], chosen: Sequence[Column]) -> tuple[str, ...]:

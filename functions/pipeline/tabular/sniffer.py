@@ -37,7 +37,7 @@ def sniff(text: str, complete: bool, request: Request = ANYTHING, *, declared: b
     if best is None or not best.table.header:
         best = _column_of_texts(sample, request) or best
     if best is None and declared:
-        doubtful = [layout for layout in candidates if request.kind or _is_possible(layout, sample)]
+        doubtful = [layout for layout in candidates if request.kind or _is_possible(layout)]
         best = max(doubtful, key=lambda layout: layout.rank, default=None)
     if best is None:
         return NOTHING if is_whole else _header_alone(sample, request)
@@ -101,11 +101,10 @@ def _is_convincing(table: Table, share: float) -> bool:
     return (share >= SHARE and (table.typed > 0 or table.header)) or is_series
 
 
-def _is_possible(layout: Layout, text: str) -> bool:
-    """Whether a text that is said to be a table may be one: it has several columns, or a text or number in each row."""
+def _is_possible(layout: Layout) -> bool:
+    """Whether a text that is said to be a table may be one: its rows have as many cells, or are texts with commas."""
     table = layout.table
     if len(table.columns) == 1:
         only = table.columns[0]
-        is_column = table.header or text.lstrip().startswith('"') or only.type == "number"
-        return (layout.share == 1 and is_column) or (only.type == "text" and only.length >= selection.PHRASE)
+        return layout.share == 1 or (only.type == "text" and only.length >= selection.PHRASE)
     return layout.share >= SHARE and any(column.type != "empty" for column in table.columns)

@@ -89,10 +89,10 @@ def _rows(data: IO[bytes], sheet: str | None) -> Iterator[tuple[str | None, Iter
 
 
 def _filled(rows: Iterator[Row]) -> Iterator[Row]:
-    """The rows with all cells of the table from its first whole row on; titles above it stay short."""
+    """The rows with all cells of the table from its header on, which may lack the last ones; titles stay short."""
     head = list(itertools.islice(rows, HEAD_ROWS))
     width = max(map(len, head), default=0)
     is_table = False
     for row in itertools.chain(head, rows):
-        is_table = is_table or len(row) >= width
+        is_table = is_table or 2 * len(row) > width
         yield row + [""] * (width - len(row)) if is_table and row else row

@@ -60,6 +60,7 @@ BESIDE: dict[str, tuple[str, Callable[[int], object]]] = {
     "a weekday": ("day_of_week", lambda i: 1 + i % 7),
     "a number of a category": ("country", lambda i: 1 + i % 3),
     "a day of birth": ("born", lambda i: "1990-01-02"),
+    "a value in few rows": ("sales", lambda i: "" if i % 5 else i * 7 % 11),
 }
 
 
@@ -70,6 +71,11 @@ def test_counters_identifiers_and_constants_are_forecast_last(name: str) -> None
     assert (choice.kind, choice.date_name) == ("timeseries", "date")
     assert choice.value is not None
     assert choice.value.name == "temperature"
+
+
+def test_a_column_that_dates_few_rows_is_not_the_date() -> None:
+    choice = chosen(table("date,day,sold", lambda i: f"{'' if i % 5 else day(i + 9)},{day(i)},{temperature(i)}"))
+    assert (choice.kind, choice.date_name) == ("timeseries", "day")
 
 
 @pytest.mark.parametrize("header", ["id,date", "rownames,date", ",date"])
