@@ -16,6 +16,8 @@ MANY = 20  # cells of categories
 SENTENCE = 4  # words
 TYPED = frozenset(("number", "date", "image"))
 DECORATION = re.compile(r"^[XY](?=\d{4}$)|\s*\[[^\]]*\]$")  # of a year in the World Bank's tables, the FAO's and R's
+WORD = re.compile(r"[^\W\d][\w.]*")
+FEW_QUESTIONS = 0.1  # of the answers
 PROGRAM = re.compile(r"_|\d|[a-z][A-Z]")
 CAPITALS = 0.8  # of the texts
 YEAR = re.compile(r"(?:1[6-9]|2[0-2])\d\d")
@@ -34,6 +36,8 @@ def is_header(first: Row, columns: Sequence[Column], rows: Sequence[Row], reques
         return False  # which agrees with its column
     named = [(column, cell) for column, cell in zip(columns, cells, strict=True) if cell]
     texts = [cell for _, cell in named]
+    if _asks(named):
+        return True
     if not texts or not all(map(_is_name, texts)) or len(set(texts)) < len(texts):
         return False
     if any(_repeats(column, cell, rows) for column, cell in named):
@@ -169,6 +173,26 @@ def _repeats(column: Column, cell: str, rows: Sequence[Row]) -> bool:
         return False
     count = sum(at(row, column.index) == cell for row in rows)
     return count > REPEATED * len(rows)
+
+
+def _asks(named: Sequence[tuple[Column, str]]) -> bool:
+    """Whether most cells are questions, above answers, as surveys write them."""
+    questions = [(column, cell) for column, cell in named if cell.endswith("?")]
+    answers = [text for column, _ in questions for text in column.sample]
+    is_answered = sum(text.endswith("?") for text in answers) <= FEW_QUESTIONS * len(answers)
+    return len(questions) > 1 and 2 * len(questions) > len(named) and is_answered
+
+
+def _is_of_programs(named: Sequence[tuple[Column, str]]) -> bool:
+    """Whether the cells are single words, one of them such as `hero_movie` or `userText`, which no cell below is."""
+    if not all(WORD.fullmatch(cell) for _, cell in named):
+        return False
+    below = [text for column, _ in named for text in column.sample]
+    return any(map(_is_programs, (cell for _, cell in named))) and not any(map(_is_programs, below))
+
+
+def _is_programs(cell: str) -> bool:
+    return bool(WORD.fullmatch(cell) and PROGRAM.search(cell))
 
 
 def _is_in_another_style(column: Column, cell: str) -> bool:

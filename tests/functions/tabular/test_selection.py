@@ -186,6 +186,11 @@ HEADERS: dict[str, tuple[str, Callable[[int], str]]] = {
         "How do you like it?,What should we do better next time?",
         lambda i: f"{('very much', 'so so', 'not at all')[i % 3]},{LONG[i % 4]}",
     ),
+    "questions": (
+        "Is our rating of you fair?,Why?,What would you change about it?",
+        lambda i: f"It is {i},{LONG[i % 4]},Hardly anything about number {i}",
+    ),
+    "names as in programs": ("actor_name|hero_movie", lambda i: f"Downey {i}, Robert|The {i}th of them"),
     "numbers for names": ("0,1", lambda i: f"{i},{LONG[i % 4]}"),
     "only a column as in programs": ("q7_open", lambda i: LONG[i % 4].replace(",", "")),
     "years above numbers": ("region,2019,2020,2021", lambda i: f"R{i},{i * 3},{i * 5},{i * 7}"),
@@ -213,6 +218,8 @@ BARE: dict[str, Callable[[int], str]] = {
     "one column with commas": lambda i: f"{i}: {LONG[i % 4]}{', or not' if i % 5 == 1 else ''}",
     "a word beside a number": lambda i: f"{f'{i}: {LONG[i % 4]}' if i else 'Wonderful'},{i % 5}",
     "a known word beside a label": lambda i: f"{LONG[i % 4] if i else 'Nice story'},{('pos', 'neg')[i % 2]}",
+    "codes": lambda i: f"ab_{i},cd_{i * 7}",
+    "a question beside an answer": lambda i: f"Where is parcel {i}?,On its way to {i} or so",
     "years that are values": lambda i: f"{1990 + i},{1991 + i},{1992 + i}",
 }
 
@@ -270,6 +277,11 @@ STACKED: dict[str, tuple[str, Callable[[int], str], int, list[str]]] = {
         ["date", "text"],
     ),
 }
+
+
+def test_names_as_in_programs_are_a_header_above_one_record() -> None:
+    found = sniffer.sniff("actor_name|hero_movie\nDowney, Robert|The first of them\n", True, declared=True)
+    assert (found.header, found.rows) == (True, 1)
 
 
 @pytest.mark.parametrize("rows", [4, 24])
