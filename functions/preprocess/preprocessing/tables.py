@@ -43,7 +43,8 @@ def opened(source: Input, head: objects.Head, limit: int, request: Request) -> I
         lines = text.lines(stream, codec, MAX_LINE_CHARS, newline=reader.newline(sample))
         records = reader.records(lines, delimiter, strict=False)
         above = [record.cells for record in islice(records, table.skip)]
-        header = above[-1] if table.header_rows == 1 else [column.name for column in table.columns]
+        is_plain = table.header and table.header_rows == 1
+        header = above[-1] if is_plain else [column.name for column in table.columns]
         dialect = Dialect.of(sample, codec, delimiter, decimal=table.decimal)
         yield OpenTable(table, header, _fitted(records, len(header), delimiter), dialect)
 
