@@ -103,6 +103,7 @@ class Client(Reader):
             name, content = uploads.of_bytes(source, name)
             upload = uploads.upload(name, content, about, content_type)
         else:
+            uploads.check_is_local(source)
             path = Path(source)
             if not path.is_file():
                 raise InputError(f"{path} is not a file. For a folder, use submit_many.")

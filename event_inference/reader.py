@@ -12,10 +12,11 @@ from event_inference.access.clients import Connection, translated
 from event_inference.errors import InputError
 from event_inference.inputs import orders
 from event_inference.inputs.uploads import Sent
-from event_inference.outcomes import executions, reading, waiting
+from event_inference.outcomes import executions, reading, records, waiting
 from event_inference.outcomes.documents import Batch, Document, Failed, Rejected, Result
 from event_inference.outcomes.handle import Handle, Status
 from event_inference.outcomes.reading import Selection
+from event_inference.outcomes.records import Record
 from event_inference.targets import Target
 
 if TYPE_CHECKING:
@@ -113,6 +114,15 @@ class Reader:
                 files[-1].parent.mkdir(parents=True, exist_ok=True)
                 self.download(name, files[-1])
         return files
+
+    def records(self, result: Result) -> Iterator[Record]:
+        """The single answers of a result in order: of its instances, or of a batch's records; none for a forecast.
+
+        Raises:
+            UnreachableError: the data are gone, or the pipeline does not answer.
+        """
+        with translated(self.target):
+            yield from records.of_result(self.connection.output, result)
 
     def wait(
         self,

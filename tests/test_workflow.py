@@ -82,6 +82,7 @@ class Services:
             "/" + name.replace("__", "//").replace("_", "-"): list(script) for name, script in answers.items()
         }
         self.requests: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self.logs: list[dict[str, Any]] = []
 
     async def answer(self, request: web.Request) -> web.Response:
         path = request.path.rstrip("/")
@@ -142,7 +143,7 @@ async def _execute(
         **variables,
     }
     try:
-        async with Runtime(clock=clock, endpoints={"run": root}) as runtime:
+        async with Runtime(clock=clock, endpoints={"run": root}, log_sink=services.logs.append) as runtime:
             workflow = load(SOURCE.read_text(), str(SOURCE))
             environment = Environment(variables=urls)
             return await workflow.execute(job, environment=environment, runtime=runtime, observer=observer)
@@ -354,6 +355,22 @@ def test_a_refusal_by_a_service_ends_as_a_rejection_and_the_execution_succeeds()
         "message": "The image is cut off.",
     }
     assert len(services.requests["/preprocess"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "severity"),
+    [
+        (422, {"error": {"code": "empty", "message": "It is empty."}}, "INFO"),
+        (429, {"error": {"code": "overloaded", "message": "Later."}}, "WARNING"),
+        (500, {"error": {"code": "internal", "message": "Oops."}}, "WARNING"),
+        (403, "<html>Forbidden</html>", "WARNING"),
+    ],
+)
+def test_only_what_an_operator_can_mend_is_a_warning(status: int, body: Any, severity: str):
+    services = Services(preprocess=[(status, body)])
+    execute(services)
+    assert services.logs[0]["severity"] == severity
+    assert "a step failed" in str(services.logs[0])
 
 
 @pytest.mark.parametrize("body", ["", "<html>Internal Server Error</html>"])

@@ -31,7 +31,7 @@ REASONS = {
     "invalid_parameters": "A parameter is unknown, does not apply to the input, or has an invalid value.",
     "irregular_series": "The series has no regular spacing.",
     "mixed_instances": "The instances of one message are of different kinds.",
-    "no_usable_column": "The CSV has no column to predict on.",
+    "no_usable_column": "The table has no column to predict on, or the records no field.",
     "too_large": "The input is larger than the limit.",
     "too_many_hops": "The input has passed through a pipeline too many times.",
     "too_many_instances": "The message contains more instances than the limit.",

@@ -85,7 +85,7 @@ class Batch:
         prefix: a gs:// address that ends with a slash.
         records_per_shard: of all shards but the last, which may have fewer.
         dialect: the form of a CSV result, as `writer.Dialect` reads it.
-        table: how a CSV was read, for the document.
+        table: which column or field was read, for the document.
     """
 
     prefix: str
