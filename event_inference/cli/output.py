@@ -4,7 +4,9 @@ import csv
 import json
 import os
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,15 +23,12 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "csv", "json", "parquet")
 _WIDE = 10_000  # columns where no terminal is: a row stays one line
-_PARQUET_ROWS = 10_000
 _COLOURS = {
     "succeeded": "green", "partial": "yellow", "unsuccessful": "red", "rejected": "cyan", "failed": "red",
     "running": "blue",
 }  # fmt: skip
 # C0 except tab, DEL, C1, and the characters that reorder text: a name must not command the terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-
-Row = Mapping[str, Any]
 
 
 def console(stream: TextIO) -> "Console":
@@ -174,33 +173,29 @@ def write_json(documents: Iterable[Document], file: Path | None) -> None:
 
 
 def write_parquet(documents: Iterable[Document], file: Path | None) -> None:
-    """Write all columns, 10,000 rows at a time.
+    """Write all columns, with memory that does not grow with the rows.
 
     Raises:
-        InputError: pyarrow is not installed, stdout is a terminal, or the file cannot be written.
+        InputError: DuckDB is not installed, stdout is a terminal, or the file cannot be written.
     """
     try:
-        import pyarrow
-        import pyarrow.parquet
+        import duckdb
     except ImportError as error:
         raise InputError(
-            "Parquet needs pyarrow: pip install 'event-inference[parquet]', or pip install pyarrow"
+            "Parquet needs DuckDB: pip install 'event-inference[parquet]', or pip install duckdb"
         ) from error
     if file is None and sys.stdout.isatty():
         raise InputError("Parquet is not for a terminal; name a file with --output FILE.")
-    types = {str: pyarrow.string(), float: pyarrow.float64(), int: pyarrow.int64(), bool: pyarrow.bool_()}
-    schema = pyarrow.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
-    with _opened(file, "wb") as stream, pyarrow.parquet.ParquetWriter(stream, schema) as writer:
-        for rows in _chunks(map(row, documents), _PARQUET_ROWS):
-            writer.write_table(pyarrow.Table.from_pylist(rows, schema))
-
-
-def _chunks(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
-    from itertools import islice
-
-    iterator = iter(rows)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
+    types = {str: "VARCHAR", float: "DOUBLE", int: "BIGINT", bool: "BOOLEAN"}
+    columns = {name: types[kind] for name, kind in COLUMNS.items()}
+    with tempfile.TemporaryDirectory() as folder, _opened(file, "wb") as stream:
+        lines, table = Path(folder) / "rows.jsonl", Path(folder) / "rows.parquet"
+        with lines.open("w", encoding="utf-8") as rows:
+            rows.writelines(json.dumps(row(document)) + "\n" for document in documents)
+        with duckdb.connect(config={"autoinstall_known_extensions": False}) as database:
+            database.read_json(str(lines), format="newline_delimited", columns=columns).write_parquet(str(table))
+        with table.open("rb") as written:
+            shutil.copyfileobj(written, stream)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Compares the forecast function's choice with fixed choices and the seasonal naive, out of sample, on synthetic data.
 
-Run from the repository's root: `python benchmarks/forecast/run.py [--seeds N]`.
+Run from the repository's root: `python benchmarks/forecast/synthetic.py [--seeds N]`.
 """
 
 import argparse
