@@ -82,7 +82,7 @@ def _series(history: Series, notes: list[str]) -> dict[str, Any]:
     return {
         "rows": history.rows,
         "used": len(history.stamps),
-        "dropped": history.rows - len(history.stamps),
+        "dropped": history.rows - history.combined - len(history.stamps),
         "frequency": history.frequency.alias,
         "frequency_words": history.frequency.words,
         "date_column": history.date_column,
