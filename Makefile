@@ -14,7 +14,7 @@ ROOTS := functions$(subst $() ,,$(patsubst %/main.py,:%,$(wildcard functions/*/m
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo local test test-long test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi kserve client-suites clean \
-        benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches benchmark-gpu
+        benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches benchmark-forecast benchmark-gpu
 
 help:            ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' $(MAKEFILE_LIST) | column -t -l 2 2>/dev/null || grep '##' $(MAKEFILE_LIST)
@@ -113,6 +113,11 @@ benchmark-functions: setup  ## measure each function's start to its first respon
 
 benchmark-batches: setup    ## measure 200,000 CSV rows, compared with a plain transformers pipeline and Ray Data
 	@$(RUN) -m benchmarks.batches.run --save
+
+benchmark-forecast:         ## compare forecasts of 102 public series with Prophet's default, ETS and the seasonal naive
+	@test -x .peers/forecast/bin/python || $(PYTHON) -m venv .peers/forecast
+	@.peers/forecast/bin/pip install --quiet --disable-pip-version-check -r functions/forecast/requirements.txt -r benchmarks/forecast/requirements.txt
+	@nice -n 5 .peers/forecast/bin/python -m benchmarks.forecast.run
 
 benchmark-gpu:              ## the GPU against the CPU, then its speed; on a machine with one, with PYTHON's torch or .venv's
 	@PYTHON=$(if $(filter-out file default,$(origin PYTHON)),$(PYTHON)) benchmarks/gpu/run.sh

@@ -78,6 +78,7 @@ PARAMETERS: dict[str, Parameter] = {
     "date_format": _forecast(short(64, "a date pattern such as %d/%m/%Y")),
     "date_column": _forecast(COLUMN),
     "value_column": _forecast(COLUMN),
+    "combine": _forecast(matching("sum|mean", "sum or mean")),
 }
 
 
