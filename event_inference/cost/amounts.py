@@ -5,7 +5,7 @@ from decimal import Decimal
 from event_inference.cost.bill import Bill, bill
 from event_inference.cost.prices import Prices
 from event_inference.cost.scenario import MONTH, Effort, Settings, Traffic
-from event_inference.cost.usage import Usage, runs, usage
+from event_inference.cost.usage import Usage, usage
 
 COMMITTED = "committed 1 year"
 METERED = {
@@ -20,19 +20,22 @@ METERED = {
 }
 
 
-def monthly_bill(traffic: Traffic, settings: Settings, prices: Prices) -> Bill:
-    """What a month of this traffic costs with these settings."""
-    return bill(amounts(traffic, settings), prices, settings.region)
+def monthly_bill(traffic: Traffic, settings: Settings, prices: Prices, used: Usage | None = None) -> Bill:
+    """What a month of this traffic costs with these settings.
+
+    Args:
+        used: what was used of instances, in place of what the formulas expect.
+    """
+    return bill(amounts(traffic, settings, used or usage(traffic, settings)), prices, settings.region)
 
 
-def amounts(traffic: Traffic, settings: Settings) -> dict[str, Decimal]:
+def amounts(traffic: Traffic, settings: Settings, used: Usage) -> dict[str, Decimal]:
     """The amounts by resource of the price file, followed by its variant where it has several."""
-    used = usage(traffic, settings)
     metered = _instances(settings, used)
     for resource, name in METERED.items():
-        metered[resource] = metered.get(resource, 0.0) + _total(traffic, settings, name)
+        metered[resource] = metered.get(resource, 0.0) + _total(traffic, settings, used, name)
     if settings.is_billed_by_request:  # of the service too
-        metered["requests"] += runs(traffic, settings) if settings.max_wait else traffic.inputs
+        metered["requests"] += used.runs if settings.max_wait else traffic.inputs
     metered |= {"storage": traffic.stored_gb, "image": traffic.image_gb, "scheduler": traffic.scheduled_jobs}
     return {resource: Decimal(repr(amount)) for resource, amount in metered.items()}
 
@@ -62,10 +65,10 @@ def _instances(settings: Settings, used: Usage) -> dict[str, float]:
     }
 
 
-def _total(traffic: Traffic, settings: Settings, name: str) -> float:
+def _total(traffic: Traffic, settings: Settings, used: Usage, name: str) -> float:
     efforts: list[tuple[float, Effort]] = [(1, traffic.orders)]
     if settings.max_wait:
-        efforts += [(traffic.inputs, traffic.per_collected), (runs(traffic, settings), traffic.per_batch)]
+        efforts += [(traffic.inputs, traffic.per_collected), (used.runs, traffic.per_batch)]
     else:
         efforts.append((traffic.inputs, traffic.single))
     return sum(count * float(getattr(effort, name)) for count, effort in efforts)

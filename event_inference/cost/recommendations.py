@@ -245,6 +245,7 @@ RULES: tuple[Callable[[Measured], Iterator[Change]], ...] = (
     _warm_instance,
     _no_warm_instance,
     _micro_batches,
+    _collected_inputs,
     _zonal_redundancy,
     _smaller_gpu,
     _larger_gpu,

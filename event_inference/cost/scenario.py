@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+Gpu = Literal["nvidia-l4", "nvidia-rtx-pro-6000", "none"]
+Engine = Literal["service", "job"]
 HOURS = 730  # of a month, as clouds count it
 MONTH = HOURS * 3600.0  # in seconds
 MACHINES = {"none": (4, 8), "nvidia-l4": (4, 16), "nvidia-rtx-pro-6000": (20, 80)}  # CPUs and GiB by type of GPU
@@ -53,7 +55,7 @@ class Settings:
     """
 
     region: str = "us-central1"
-    gpu: Literal["nvidia-l4", "nvidia-rtx-pro-6000", "none"] = "nvidia-l4"
+    gpu: Gpu = "nvidia-l4"
     zonal_redundancy: bool = False
     committed: bool = False
     cpu: float = 0
@@ -65,7 +67,7 @@ class Settings:
     start: float = 20.0
     max_wait: float = 0.0
     collect_by: Literal["cheaper", "service", "job"] = "cheaper"
-    batch_by: Literal["service", "job"] = "job"
+    batch_by: Engine = "job"
     job_tasks: int = 2
     job_start: float = 30.0
 

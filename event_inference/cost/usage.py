@@ -12,17 +12,22 @@ from event_inference.cost import load
 from event_inference.cost.scenario import MONTH, Settings, Traffic
 
 JOB_MINIMUM = 60.0  # seconds that a task of a job is billed at least
+ORDERED_EVERY = 60.0  # seconds between two orders to collect, which start what is due before the next one
 BILLED_UNIT = 0.1  # seconds to which Cloud Run rounds up
 REQUEST_BILLING = 1.32  # times the price of a second of 4 CPUs and 8 GiB that are billed as long as they exist
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Billed seconds: of the service, of its minimum instances while they are idle at a lower price, of the job."""
+    """Billed seconds: of the service, of its minimum instances while they are idle at a lower price, of the job.
+
+    `runs` is how often collected inputs were predicted on.
+    """
 
     service: float = 0.0
     idle: float = 0.0
     job: float = 0.0
+    runs: float = 0.0
 
 
 def usage(traffic: Traffic, settings: Settings) -> Usage:
@@ -40,9 +45,10 @@ def usage(traffic: Traffic, settings: Settings) -> Usage:
         service = singles
     else:
         service = singles + _batches_by_service(traffic, settings, singles)
+    collections = runs(traffic, settings) if settings.max_wait else 0.0
     if settings.is_billed_by_request:
-        return Usage(service, max(0.0, kept - service), job)
-    return Usage(max(kept, service), 0.0, job)
+        return Usage(service, max(0.0, kept - service), job, collections)
+    return Usage(max(kept, service), 0.0, job, collections)
 
 
 def collect_by(traffic: Traffic, settings: Settings) -> Literal["service", "job"]:
@@ -57,8 +63,8 @@ def collect_by(traffic: Traffic, settings: Settings) -> Literal["service", "job"
 
 
 def runs(traffic: Traffic, settings: Settings) -> float:
-    """Runs of collected inputs per month: the first input starts the wait, and those that follow join it."""
-    return MONTH / (settings.max_wait + 1 / traffic.rate) if traffic.inputs else 0.0
+    """Runs of collected inputs per month."""
+    return MONTH / _between_runs(traffic, settings) if traffic.inputs else 0.0
 
 
 def run_seconds(traffic: Traffic, settings: Settings) -> float:
@@ -92,9 +98,20 @@ def _waited(traffic: Traffic, settings: Settings) -> float:
     return settings.max_wait if first >= 0.05 else settings.max_wait * 0.95 / (1 - first)
 
 
+def _between_runs(traffic: Traffic, settings: Settings) -> float:
+    """Seconds from one run to the next: the first input starts the wait, and those that follow join it.
+
+    An order starts what would be due before the next one, so the wait counts from the order after the first input.
+    """
+    until_order = ORDERED_EVERY / -math.expm1(-traffic.rate * ORDERED_EVERY)  # after the first input of a run
+    return max(settings.max_wait, ORDERED_EVERY) - ORDERED_EVERY + until_order
+
+
 def _work(traffic: Traffic, settings: Settings) -> float:
     """Seconds of the device for the inputs of one run, on average."""
-    return traffic.gpu_base + (1 + traffic.rate * settings.max_wait) * traffic.gpu_each
+    if not traffic.inputs:
+        return 0.0
+    return traffic.gpu_base + traffic.rate * _between_runs(traffic, settings) * traffic.gpu_each
 
 
 def _at_once(traffic: Traffic, settings: Settings) -> float:
@@ -115,11 +132,13 @@ def _collected(traffic: Traffic, settings: Settings) -> float:
     Runs are `max_wait` and the time until the next input apart. One that follows before the instance ends adds the
     time between them, any other a start and the idle time.
     """
-    work, every = _work(traffic, settings), settings.max_wait
+    if not traffic.inputs:
+        return 0.0
+    work, every = _work(traffic, settings), _between_runs(traffic, settings) - 1 / traffic.rate
     if settings.is_billed_by_request:
-        kept = math.exp(-traffic.rate * max(0.0, settings.idle - every)) if every < settings.idle else 1.0
+        kept = math.exp(-traffic.rate * max(0.0, settings.idle - every))  # the chance of a cold start
         return runs(traffic, settings) * (work + (0.0 if settings.min_instances else kept * settings.start))
-    if settings.min_instances or not traffic.inputs:
+    if settings.min_instances:
         return 0.0
     alone = settings.start + work + settings.idle
     if every >= settings.idle:

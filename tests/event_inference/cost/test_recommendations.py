@@ -92,6 +92,15 @@ def test_a_gpu_is_kept_where_its_idle_time_is_not_the_bill() -> None:
         assert "without-gpu" not in made(busy, warm, on_cpu=30.0)  # two instances are too few, more of them too dear
 
 
+def test_inputs_that_may_wait_leave_no_gpu_awake() -> None:
+    change = made(TRICKLE, Settings())["collected-inputs"]
+    assert change.saves_usd > 650
+    assert change.action == "MAX_WAIT=1h MIN_INSTANCES=0 deploy/gcloud/deploy.sh"
+    assert change.p95[1] > 3000
+    assert "collected-inputs" not in made(TRICKLE, Settings(gpu="none"))
+    assert "collected-inputs" not in made(TRICKLE, Settings(max_wait=60))
+
+
 def test_a_second_gpu_for_the_failure_of_a_zone_has_a_price() -> None:
     change = made(STEADY, Settings(min_instances=1, zonal_redundancy=True))["one-zone"]
     assert cents(change.saves_usd) == Decimal("273.84")
