@@ -183,6 +183,15 @@ class Reader:
         """
         return self._documents(Failed, selection or Selection(**criteria))
 
+    def recommendations(self) -> dict[str, Any] | None:
+        """The newest of the documents that are written daily: what would be worth changing; None if there is none.
+
+        Raises:
+            UnreachableError: the pipeline does not answer, or refuses.
+        """
+        with translated(self.target):
+            return reading.recommendations(self.connection.output)
+
     def batches(self, *, since: datetime | None = None) -> Iterator[Batch]:
         """The progress of batches, running and done, that was reported since a time.
 

@@ -14,6 +14,7 @@ from event_inference.cli.session import Session, command
 from event_inference.cli.values import DURATION, PARAMETER
 from event_inference.cost.amounts import monthly_bill
 from event_inference.cost.bill import Bill, cents
+from event_inference.cost.daily import described
 from event_inference.cost.measured import Measurement, measure
 from event_inference.cost.prices import PriceFileError, published
 from event_inference.cost.recommendations import Measured, missing
@@ -44,7 +45,7 @@ a month           $682.98  $760.28
 """
 _RECOMMEND = """
 $ einf recommend --inputs 10000
-collected-inputs: saves $673.58 a month, 95 % answered in 3,630.05 s instead of 20.05 s
+collected-inputs: saves $673.51 a month, 95 % answered in 3,630.05 s instead of 20.05 s
   Inputs that wait for up to an hour are predicted together, and no instance stays awake for the next.
   MAX_WAIT=1h MIN_INSTANCES=0 deploy/gcloud/deploy.sh
 warm-instance: costs $77.30 a month, 95 % answered in 0.05 s instead of 20.05 s
@@ -108,6 +109,7 @@ def cost(
 @_scenario
 @click.option("--larger-gpu", type=click.FloatRange(min=0), help="Measured speed of an RTX PRO 6000 over an L4.")
 @click.option("--on-cpu", type=click.FloatRange(min=0), metavar="SECONDS", help="Measured time of an input on a CPU.")
+@click.option("--daily", is_flag=True, help="Those that the pipeline itself wrote last, instead.")
 def recommend(
     session: Session,
     inputs: float | None,
@@ -115,25 +117,46 @@ def recommend(
     settings: Sequence[Any],
     larger_gpu: float | None,
     on_cpu: float | None,
+    daily: bool,
     as_json: bool,
 ) -> None:
-    """List changes of the settings that would save money or time, each with the command that makes it."""
-    found = _traffic(session, inputs, since)
-    measured = Measured(found.traffic, _settings(Settings(), settings), found.seen, larger_gpu, on_cpu)
-    for lack in missing(measured):
-        output.remark(f"Nothing is recommended without {lack}.")
-    for each in recommended(measured, published()):
+    """List changes of the settings that would save money or time, each with the command that makes it.
+
+    Every day the pipeline writes such a list for its own settings, recommendations/DATE.json in the output bucket.
+    """
+    if daily:
+        content = _written(session)
+        traffic = content["measured"]
+        output.remark(f"{content['date']}: {traffic['inputs_per_month']:,} inputs a month, by {traffic['documents']:,}")
+    else:
+        found = _traffic(session, inputs, since)
+        measured = Measured(found.traffic, _settings(Settings(), settings), found.seen, larger_gpu, on_cpu)
+        content = {
+            "recommendations": [described(each) for each in recommended(measured, published())],
+            "missing": missing(measured),
+        }
+    for lack in content["missing"]:
+        output.remark(f"Missing: {lack}.")
+    for each in content["recommendations"]:
         if as_json:
-            output.print_json(asdict(each))
+            output.print_json(each)
             continue
-        amount = f"saves ${cents(each.saves_usd)}" if each.saves_usd >= 0 else f"costs ${cents(-each.saves_usd)}"
-        before, after = each.p95
+        saves = each["saves_usd_per_month"]
+        amount = f"saves ${saves:,.2f}" if saves >= 0 else f"costs ${-saves:,.2f}"
+        before, after = each["p95_seconds"]["before"], each["p95_seconds"]["after"]
         time = "" if before == after else f", 95 % answered in {_seconds(after)} instead of {_seconds(before)}"
-        click.echo(f"{each.name}: {amount} a month{time}")
-        click.echo(f"  {each.reason}")
-        if each.unknown:
-            click.echo(f"  Left out, since their price is unknown: {', '.join(each.unknown)}.")
-        click.echo(f"  {each.action}")
+        click.echo(f"{each['name']}: {amount} a month{time}")
+        click.echo(f"  {each['reason']}")
+        if each["unknown"]:
+            click.echo(f"  Left out, since their price is unknown: {', '.join(each['unknown'])}.")
+        click.echo(f"  {each['action']}")
+
+
+def _written(session: Session) -> dict[str, Any]:
+    content: dict[str, Any] | None = session.client().recommendations()
+    if content is None:
+        raise InputError('There is none yet. The pipeline writes one every day, or on the message {"recommend": {}}.')
+    return content
 
 
 def _traffic(session: Session, inputs: float | None, since: float) -> Measurement:
@@ -194,8 +217,8 @@ def _dollars(month: Bill, resource: str) -> str:
     return "unknown" if line.usd is None else f"${cents(line.usd):,}"
 
 
-def _seconds(seconds: float) -> str:
-    return "never" if _finite(seconds) is None else f"{seconds:,.2f} s"
+def _seconds(seconds: float | None) -> str:
+    return "never" if seconds is None or not math.isfinite(seconds) else f"{seconds:,.2f} s"
 
 
 def _finite(seconds: float) -> float | None:

@@ -5,7 +5,7 @@ from decimal import Decimal
 from event_inference.cost.bill import Bill, bill
 from event_inference.cost.prices import Prices
 from event_inference.cost.scenario import MONTH, Effort, Settings, Traffic
-from event_inference.cost.usage import Usage, usage
+from event_inference.cost.usage import Usage, collect_by, usage
 
 COMMITTED = "committed 1 year"
 METERED = {
@@ -68,7 +68,9 @@ def _instances(settings: Settings, used: Usage) -> dict[str, float]:
 def _total(traffic: Traffic, settings: Settings, used: Usage, name: str) -> float:
     efforts: list[tuple[float, Effort]] = [(1, traffic.orders)]
     if settings.max_wait:
-        efforts += [(traffic.inputs, traffic.per_collected), (used.runs, traffic.per_batch)]
+        by_job = collect_by(traffic, settings) == "job"
+        batch = traffic.per_batch_by_job if by_job else traffic.per_batch
+        efforts += [(traffic.inputs, traffic.per_collected), (used.runs, batch)]
     else:
         efforts.append((traffic.inputs, traffic.single))
     return sum(count * float(getattr(effort, name)) for count, effort in efforts)

@@ -40,7 +40,8 @@ COLLECTED = Effort(vcpu_seconds=0.05, gib_seconds=0.04, class_a=5, class_b=3, pu
 WAITED = Effort(
     requests=1, vcpu_seconds=0.15, gib_seconds=0.09, class_a=8, class_b=5, pubsub_bytes=4096, log_bytes=8192
 )
-BATCH = Effort(steps=54, requests=3, vcpu_seconds=1, gib_seconds=1, class_a=5, class_b=5, log_bytes=8192)
+BATCH = Effort(steps=37, requests=3, vcpu_seconds=1, gib_seconds=1, class_a=5, class_b=5, log_bytes=8192)
+BATCH_BY_JOB = Effort(steps=54, requests=5, vcpu_seconds=1.2, gib_seconds=1.2, class_a=5, class_b=5, log_bytes=8192)
 
 # An order to collect every minute of a month, which finds nothing that waits.
 ORDERS = Effort(requests=60 * HOURS, vcpu_seconds=6 * HOURS, gib_seconds=3 * HOURS, class_a=60 * HOURS)
@@ -90,7 +91,8 @@ class Traffic:
     Args:
         gpu_base: seconds that the device takes per batch, whatever its size.
         gpu_each: seconds that it takes in addition per input.
-        per_batch: what a collected batch takes, in addition to `per_collected` for each of its inputs.
+        per_batch, per_batch_by_job: what a collected batch takes, in addition to `per_collected` for each of its
+            inputs, where the service or the job runs it.
         orders: what the scheduled orders take in a month.
         batches, batch_seconds: large batches per month, and the seconds of one device that each keeps busy.
     """
@@ -104,9 +106,10 @@ class Traffic:
     single: Effort = SINGLE
     per_collected: Effort = WAITED
     per_batch: Effort = BATCH
+    per_batch_by_job: Effort = BATCH_BY_JOB
     stored_gb: float = 1.0
     image_gb: float = 5.0
-    scheduled_jobs: float = 2.0
+    scheduled_jobs: float = 3.0
     orders: Effort = ORDERS
 
     @property

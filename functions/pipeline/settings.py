@@ -33,7 +33,13 @@ class Settings:
     collect_subscription: str = ""  # resource name of the subscription that holds their notifications; empty: none
     max_wait: Mapping[str, int] = field(default_factory=dict)  # for inputs to be predicted on together, by prefix
     gpu_type: str = "nvidia-l4"  # of the GPU service and its job
+    gpu_cpu: float = 0  # CPUs of an instance; 0 for what its type needs
+    gpu_memory_gib: float = 0
+    gpu_concurrency: int = 32  # requests that an instance of the service handles at once
     min_instances: int = 0  # of the GPU service
+    max_instances: int = 2
+    job_tasks: int = 2
+    job_threshold_records: int = 100_000  # above which a batch runs as the GPU job
     max_bytes: Mapping[str, int] = field(default_factory=lambda: dict(MAX_BYTES))
 
     def max_wait_of(self, name: str) -> int:
@@ -67,7 +73,13 @@ def load(environ: Mapping[str, str] | None = None, *, starts_executions: bool = 
         collect_subscription=env.get("COLLECT_SUBSCRIPTION", "").strip(),
         max_wait=_waits(env.get("MAX_WAIT", "")),
         gpu_type=env.get("GPU_TYPE", "").strip() or "nvidia-l4",
+        gpu_cpu=_number(env, "GPU_CPU", 0),
+        gpu_memory_gib=_number({"GPU_MEMORY": env.get("GPU_MEMORY", "").strip().removesuffix("Gi")}, "GPU_MEMORY", 0),
+        gpu_concurrency=int(_number(env, "GPU_CONCURRENCY", 32)),
         min_instances=int(_number(env, "MIN_INSTANCES", 0)),
+        max_instances=int(_number(env, "MAX_INSTANCES", 2)),
+        job_tasks=int(_number(env, "JOB_TASKS", 2)),
+        job_threshold_records=int(_number(env, "JOB_THRESHOLD_RECORDS", 100_000)),
         max_bytes={kind: int(_number(env, f"MAX_{kind.upper()}_BYTES", size)) for kind, size in MAX_BYTES.items()},
     )
     buckets = (settings.input_bucket, settings.work_bucket, settings.output_bucket)

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.pipeline.run import PARTS_OF_STEPS
 from event_inference.cost.prices import published
 from postprocessing import costs
-from tests.test_workflow import BATCH, FORECAST, PREDICTION, PREPARED, SUMMARY, Services, execute
+from tests.test_workflow import BATCH, FORECAST, GPU_JOB, PREDICTION, PREPARED, SUMMARY, Hasty, Services, execute
 from tests.test_workflow_fast_path import PREPARED as IN_ARGUMENT
 from tests.test_workflow_fast_path import Entries
 
@@ -46,6 +46,21 @@ def test_steps_are_those_of_the_workflow(effort: costs.Effort, services: Service
     entries = Entries()
     assert execute(services, observer=entries, **job).state == "SUCCEEDED"
     assert sum(kind not in PARTS_OF_STEPS for kind in entries.types) == effort.steps
+
+
+def test_steps_of_a_collected_batch_that_the_job_runs() -> None:
+    run = {"name": f"{GPU_JOB}/executions/e", "taskCount": 1}
+    ended = {**run, "succeededCount": 1, "completionTime": "2026-01-01T00:00:00Z"}
+    answers: dict[str, list[tuple[int, Any]]] = {
+        "preprocess": [(200, BATCH)],
+        f"v2/{GPU_JOB}:run": [(200, {"metadata": run})],
+        f"v2/{run['name']}": [(200, run), (200, run), (200, ended)],
+    }
+    entries, clock = Entries(), Hasty()
+    job = {"kind": "microbatch", "run_by": "job"}
+    execute(Services(**answers), clock, observer=entries, variables={"GPU_JOB": GPU_JOB}, **job)
+    assert sum(kind not in PARTS_OF_STEPS for kind in entries.types) == costs.AS_JOB.steps
+    assert clock.waits == [30, 30, 30]
 
 
 def test_parts_add_up() -> None:

@@ -38,6 +38,7 @@ PREPROCESSED = Effort(26, 3, 5, 3)
 FORECAST = Effort(16, 3, 8, 4)
 BATCH = Effort(25, 3, 14, 8)
 SHARD = Effort(12, 0, 2, 3)
+AS_JOB = Effort(54, 5, 14, 8)  # of a collected batch whose job has ended when it is looked at for the third time
 MEMBER = Effort(0, 0, 5, 3)  # of a micro-batch, which its members share
 WAIT = Effort(0, 1, 3, 2)  # of a member that was taken in by itself and waited
 
@@ -50,9 +51,9 @@ def batch(shards: int) -> Effort:
     return BATCH + SHARD * shards
 
 
-def member(shards: int, members: int, *, waited: bool = False) -> Effort:
+def member(shards: int, members: int, *, waited: bool = False, by_job: bool = False) -> Effort:
     own = MEMBER + WAIT if waited else MEMBER
-    return own + batch(shards) * (1 / members)
+    return own + (AS_JOB if by_job else batch(shards)) * (1 / members)
 
 
 def estimate(effort: Effort, seconds: float, usd_per_second: float) -> Cost:

@@ -65,7 +65,7 @@ def conclude(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
     shards = (batch or {}).get("shards", 1)
 
     def concluded(member: Job) -> str:
-        effort = costs.member(shards, len(members), waited=member.due is not None)
+        effort = costs.member(shards, len(members), waited=member.due is not None, by_job=job.run_by == "job")
         if prediction := predicted.get(member.id):
             revisions = {**lineage.service_revisions, "gpu_service": prediction.revision}
             own = replace(lineage, service_revisions=revisions)
