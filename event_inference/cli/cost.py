@@ -1,7 +1,7 @@
 """`einf cost` and `einf recommend`: a month's bill, what-if, and changes that would be worth it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -15,6 +15,7 @@ from event_inference.cli.values import DURATION, PARAMETER
 from event_inference.cost.amounts import monthly_bill
 from event_inference.cost.bill import Bill, cents
 from event_inference.cost.daily import described
+from event_inference.cost.figures import by_model, figures
 from event_inference.cost.measured import Measurement, measure
 from event_inference.cost.prices import PriceFileError, published
 from event_inference.cost.recommendations import Measured, missing
@@ -70,8 +71,15 @@ def _scenario(function: Any) -> Any:
 @command(examples=_COST)
 @_scenario
 @click.option("--what-if", "changes", type=PARAMETER, multiple=True, help="A setting to compare with.")
+@click.option("--measured", is_flag=True, help="What the inputs of that time cost, in all and by model, instead.")
 def cost(
-    session: Session, inputs: float | None, since: float, settings: Sequence[Any], changes: Sequence[Any], as_json: bool
+    session: Session,
+    inputs: float | None,
+    since: float,
+    settings: Sequence[Any],
+    changes: Sequence[Any],
+    measured: bool,
+    as_json: bool,
 ) -> None:
     """Estimate a month's bill at list prices, free amounts deducted.
 
@@ -79,8 +87,11 @@ def cost(
     min_instances, max_instances, concurrency, idle, start, max_wait, collect_by, batch_by, job_tasks and job_start.
     Times are in seconds. CPUs and memory are what the GPU needs, unless they are set.
     """
-    traffic = _traffic(session, inputs, since).traffic
     now = _settings(Settings(), settings)
+    if measured:
+        _figures(list(_documents(session, since)), since, now, as_json)
+        return
+    traffic = _traffic(session, inputs, since).traffic
     scenarios = {"now": now}
     if changes:
         scenarios[" ".join(f"{name}={value}" for name, value in changes)] = _settings(now, changes)
@@ -162,15 +173,46 @@ def _written(session: Session) -> dict[str, Any]:
 def _traffic(session: Session, inputs: float | None, since: float) -> Measurement:
     if inputs is not None:
         return Measurement(Traffic(inputs=inputs), seen=int(inputs))
-    client = session.client()
-    start = datetime.now(UTC) - timedelta(seconds=since)
-    criteria: dict[str, Any] = {"since": start, "every_generation": True}
-    found = (*client.results(**criteria), *client.rejected(**criteria), *client.failed(**criteria))
-    measurement = measure((document.content for document in found), since)
+    measurement = measure(_documents(session, since), since)
     traffic = measurement.traffic
     months = f"{traffic.inputs:,.0f} inputs and {traffic.batches:,.0f} batches a month"
+    start = datetime.now(UTC) - timedelta(seconds=since)
     output.remark(f"{measurement.seen:,} inputs since {start:%Y-%m-%d %H:%M} UTC, or {months}")
     return measurement
+
+
+def _documents(session: Session, since: float) -> Iterator[dict[str, Any]]:
+    """The terminal documents of the last seconds, whatever their status."""
+    client = session.client()
+    criteria: dict[str, Any] = {"since": datetime.now(UTC) - timedelta(seconds=since), "every_generation": True}
+    for found in (client.results(**criteria), client.rejected(**criteria), client.failed(**criteria)):
+        for document in found:
+            yield document.content
+
+
+def _figures(documents: list[dict[str, Any]], since: float, settings: Settings, as_json: bool) -> None:
+    """Print what the documents cost, by the names that the dashboard has."""
+    whole = asdict(figures(documents, since, settings, published()))
+    models = by_model(documents)
+    if as_json:
+        named = [{"model": name, "version": version, **row} for (name, version), row in models.items()]
+        output.print_json({**whole, "models": named})
+        return
+    output.table([[name, _figure(name, value)] for name, value in whole.items()], "figure", "value")
+    if models:
+        columns = list(next(iter(models.values())))
+        rows = [[*key, *(_figure(name, row[name]) for name in columns)] for key, row in models.items()]
+        output.table(rows, "model", "version", *columns)
+
+
+def _figure(name: str, value: float | None) -> str:
+    if value is None:
+        return "unknown"
+    if "usd" in name:
+        return f"${value:,.6f}" if value < 1 else f"${value:,.2f}"
+    if name == "utilization":
+        return f"{value:.2%}"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3f}"
 
 
 def _settings(base: Settings, pairs: Sequence[tuple[str, Any]]) -> Settings:

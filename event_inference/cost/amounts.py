@@ -1,5 +1,6 @@
 """The metered amounts of a month, and the bill for them."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 from event_inference.cost.bill import Bill, bill
@@ -27,6 +28,12 @@ def monthly_bill(traffic: Traffic, settings: Settings, prices: Prices, used: Usa
         used: what was used of instances, in place of what the formulas expect.
     """
     return bill(amounts(traffic, settings, used or usage(traffic, settings)), prices, settings.region)
+
+
+def device_second(settings: Settings, prices: Prices) -> float | None:
+    """The list price of a second of an instance of the service in USD; None if it is unknown."""
+    one = bill(_instances(replace(settings, committed=False), Usage(service=1.0)), prices, settings.region)
+    return None if one.unknown else float(one.list_usd)
 
 
 def amounts(traffic: Traffic, settings: Settings, used: Usage) -> dict[str, Decimal]:

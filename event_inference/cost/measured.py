@@ -63,5 +63,5 @@ def measure(documents: Iterable[Mapping[str, Any]], seconds: float) -> Measureme
 
 def shares_execution(document: Mapping[str, Any]) -> bool:
     """Whether the input's part of the workflow's steps is less than the fewest that an execution takes."""
-    steps = document["cost"].get("total", {}).get("parts", {}).get("workflow_steps")
-    return steps is not None and steps < SINGLE.steps * STEP_USD / 2
+    steps = document.get("cost", {}).get("total", {}).get("parts", {}).get("workflow_steps")
+    return steps is not None and steps < 0.99 * SINGLE.steps * STEP_USD
