@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from benchmarks.pipeline.run import PARTS_OF_STEPS
+from event_inference.cost.figures import NAMES, figures
 from event_inference.cost.prices import published
+from event_inference.cost.scenario import Settings
 from postprocessing import costs
 from tests.test_workflow import BATCH, FORECAST, GPU_JOB, PREDICTION, PREPARED, SUMMARY, Hasty, Services, execute
 from tests.test_workflow_fast_path import PREPARED as IN_ARGUMENT
@@ -78,3 +80,22 @@ def test_a_micro_batch_shares_its_execution() -> None:
     assert shared["workflow_steps"] == pytest.approx(37 / 200 * 1e-5)
     assert shared["functions"] < alone["functions"] / 50
     assert shared["storage"] == pytest.approx(alone["storage"], rel=0.05)
+
+
+def test_the_log_has_the_figures_of_the_command() -> None:
+    cost = costs.estimate(costs.member(1, 37), 0.02, 0.0002907)
+    document: Any = {
+        "status": "succeeded",
+        "kind": "text",
+        "predictions": [{"label": "a"}, {"error": {"code": "too_short"}}],
+        "model": {"name": "sentiment", "version": "2"},
+        "cost": cost,
+    }
+    line = costs.logged(document)
+    assert {name for name in line if name in NAMES} == {"inferences", "gpu_seconds", "usd", "batching_saves_usd"}
+    assert (line["model"], line["version"], line["inferences"], line["gpu_seconds"]) == ("sentiment", "2", 1, 0.02)
+    assert line["batching_saves_usd"] == pytest.approx(6 * costs.STEP)
+    measured = figures([document], 60, Settings(), published())
+    assert measured.batching_saves_usd == pytest.approx(line["batching_saves_usd"])
+    assert (measured.inferences, measured.gpu_seconds) == (1, 0.02)
+    assert costs.logged({"status": "rejected", "kind": None}) == {"status": "rejected", "kind": None}  # type: ignore[typeddict-item]

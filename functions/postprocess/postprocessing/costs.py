@@ -5,8 +5,10 @@ Tests hold both to `event_inference/cost/prices.yaml` and `workflow.yaml`.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
-from pipeline.jobs.documents import Cost
+from pipeline.jobs.documents import Cost, Document
+from pipeline.kinds import SINGLE
 
 STEP = 0.01e-3  # USD, as all that follow
 WRITE = 0.005e-3  # a request of class A: writing, copying, listing
@@ -70,3 +72,29 @@ def estimate(effort: Effort, seconds: float, usd_per_second: float) -> Cost:
         "device": {"seconds": seconds, "usd": rounded["device"]},
         "total": {"usd": round(sum(parts.values()), 12), "parts": rounded},
     }
+
+
+def logged(document: Document) -> dict[str, Any]:
+    """A document's status, model and cost for the log, by the names of `einf cost --measured`."""
+    fields: dict[str, Any] = {"status": document["status"], "kind": document.get("kind")}
+    cost: Cost | None = document.get("cost")
+    if cost is None:
+        return fields
+    model = document.get("model") or {}
+    steps = cost["total"]["parts"]["workflow_steps"]
+    return {
+        **fields,
+        "model": model.get("name"),
+        "version": model.get("version"),
+        "inferences": _inferences(document),
+        "gpu_seconds": cost["device"]["seconds"],
+        "usd": cost["total"]["usd"],
+        "batching_saves_usd": max(0.0, PREPARED.steps * STEP - steps) if document["kind"] in SINGLE else 0.0,
+    }
+
+
+def _inferences(document: Document) -> int:
+    if "data" in document:
+        succeeded: int = document["data"]["succeeded"]
+        return succeeded
+    return sum("error" not in prediction for prediction in document["predictions"])

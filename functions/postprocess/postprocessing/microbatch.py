@@ -66,14 +66,13 @@ def conclude(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
 
     def concluded(member: Job) -> str:
         effort = costs.member(shards, len(members), waited=member.due is not None, by_job=job.run_by == "job")
-        if prediction := predicted.get(member.id):
-            revisions = {**lineage.service_revisions, "gpu_service": prediction.revision}
-            own = replace(lineage, service_revisions=revisions)
-            outcome = conclusion.settle(deployment, member, own, "prediction", prediction.answer, effort)
-        else:
-            outcome = conclusion.settle(deployment, member, lineage, "error", failure)
-        with logs.bound(job=member.id):
-            logs.info("concluded", microbatch=job.id, status=outcome.status)
+        with logs.bound(job=member.id, microbatch=job.id):
+            if prediction := predicted.get(member.id):
+                revisions = {**lineage.service_revisions, "gpu_service": prediction.revision}
+                own = replace(lineage, service_revisions=revisions)
+                outcome = conclusion.settle(deployment, member, own, "prediction", prediction.answer, effort)
+            else:
+                outcome = conclusion.settle(deployment, member, lineage, "error", failure)
         return outcome.status
 
     with ThreadPoolExecutor(CONCURRENCY) as pool:
