@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "functions"
 TARGET = ROOT / "build" / "functions"
 SHARED = "pipeline"
+PACKAGES = {"on_message": ("event_inference/__init__.py", "event_inference/cost")}  # what functions use of the client
 
 
 class StageError(Exception):
@@ -46,9 +47,11 @@ def stage(name: str, source: Path = SOURCE, target: Path = TARGET) -> Path:
     shutil.rmtree(staged, ignore_errors=True)
     for origin, destination in ((folder, staged), (source / SHARED, staged / SHARED)):
         for path in _deployed(origin):
-            copy = destination / path.relative_to(origin)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
+            _copy(path, destination / path.relative_to(origin))
+    for part in PACKAGES.get(name, ()):
+        origin = ROOT / part
+        for path in _deployed(origin) if origin.is_dir() else (origin,):
+            _copy(path, staged / path.relative_to(ROOT))
     _compile(staged)
     return staged
 
@@ -66,6 +69,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _copy(path: Path, copy: Path) -> None:
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, copy)
 
 
 def _compile(staged: Path) -> None:
@@ -87,7 +95,7 @@ def _compile(staged: Path) -> None:
 def _deployed(folder: Path) -> Iterator[Path]:
     """The files of a folder that are deployed."""
     for path in sorted(folder.rglob("*")):
-        if path.suffix in (".py", ".json") or path == folder / "requirements.txt":
+        if path.suffix in (".py", ".json", ".yaml") or path == folder / "requirements.txt":
             yield path
 
 

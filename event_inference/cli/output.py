@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+Row = Mapping[str, Any]
 FORMATS = ("table", "csv", "json", "parquet")
 _WIDE = 10_000  # columns where no terminal is: a row stays one line
 _FEW = 3  # documents up to which their notes are shown

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from messaging import collect, pubsub, replay, sweep
+from messaging import collect, pubsub, recommend, replay, sweep
 from pipeline import intake
 from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
@@ -13,8 +13,11 @@ from pipeline.jobs import outcomes
 from pipeline.jobs.job import Job
 from pipeline.verdicts import Verdict
 
-COMMANDS = ("sweep", "replay", "collect")
-UNKNOWN = 'The message must have "instances", the "id" and "inputs" of a manifest, "sweep", "replay" or "collect".'
+COMMANDS = ("sweep", "replay", "collect", "recommend")
+UNKNOWN = (
+    'The message must have "instances", the "id" and "inputs" of a manifest, "sweep", "replay", "collect" or '
+    '"recommend".'
+)
 
 
 def take_in(deployment: Deployment, message: Message, receipt: Receipt) -> Verdict:
@@ -61,6 +64,9 @@ def _take_in_instances(deployment: Deployment, job: Job, body: dict[str, Any]) -
 def _carry_out(deployment: Deployment, message: Message, body: dict[str, Any], receipt: Receipt) -> Verdict:
     """Runs a command; the work beyond its limits continues in a message to the same topic."""
     following: sweep.Sweep | replay.Replay | collect.Collection | None
+    if "recommend" in body:
+        recommend.check(body["recommend"])
+        return recommend.run(deployment)
     if "sweep" in body:
         verdict, following = sweep.run(deployment, sweep.parse(body["sweep"]), receipt)
     elif "collect" in body:
