@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from google.api_core.exceptions import TooManyRequests
+
 from pipeline import intake, storage
 from pipeline.deployment import Deployment
 from pipeline.errors import InProgressError
@@ -97,6 +99,8 @@ def revive(deployment: Deployment, lost: Lost) -> str:
         verdict = lost.restart(taken_in)
     except InProgressError:
         return "running"
+    except TooManyRequests:  # of Workflows, whose quota is shared; the next sweep finds the job again
+        return "throttled"
     return WORDS[verdict.word]
 
 

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import grpc
 import pytest
 
 from messaging import sweep as sweep_module
@@ -149,11 +150,11 @@ def test_a_sweep_goes_on_in_another_message_where_it_ended_with_the_limit_that_i
         cloud.executions.published.clear()
     after = orders[1]["after"]
     assert orders == [
-        {"prefix": "", "limit": 16, "after": "in/4.txt", "part": "uploads"},
-        {"prefix": "", "limit": 11, "after": after, "part": "messages"},
+        {"limit": 16, "after": "in/4.txt", "part": "uploads"},
+        {"limit": 12, "after": after, "part": "messages"},
         {},
     ]
-    assert started == [4, 5, 1]
+    assert started == [4, 4, 2]
     documents = sorted(argument["document"].partition("/")[0] for argument in cloud.executions.arguments[3:])
     assert documents == ["in"] * 7 + ["messages"] * 3
 
@@ -176,15 +177,37 @@ def test_a_hour_that_is_used_up_ends_a_sweep(
     for number in range(7):
         cloud.upload(f"{number}.txt", TEXT)
     counts = swept(function, capsys)
-    assert (counts["started"], counts["remaining"]) == (2, 4)
+    assert counts["started"] == 2
+    assert len(cloud.executions.created) == 2
     assert cloud.executions.published == []
+
+
+def test_a_quota_of_workflows_that_is_used_up_ends_a_sweep_and_costs_nothing(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep_module, "CONCURRENCY", 1)
+    for number in range(3):
+        cloud.upload(f"{number}.txt", TEXT)
+    cloud.executions.refusals = [grpc.StatusCode.RESOURCE_EXHAUSTED]
+    assert swept(function, capsys) == NOTHING | {"remaining": 2}
+    assert not cloud.documents()
+    assert swept(function, capsys) == NOTHING | {"started": 3}
+
+
+def test_the_oldest_inputs_start_first(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("c.txt", "a.txt", "b.txt"):
+        cloud.upload(name, TEXT)
+    assert swept(function, capsys, limit=2)["started"] == 2
+    assert {argument["input"]["name"] for argument in cloud.executions.arguments} == {"c.txt", "a.txt"}
 
 
 @pytest.mark.parametrize(
     "sweep",
     [
         *(7, [], {"bucket": "x"}, {"prefix": 7}, {"after": 7}, {"part": "documents"}),
-        *({"limit": 0}, {"limit": 1001}, {"limit": "9"}, {"limit": True}, {"limit": 1.0}),
+        *({"limit": 0}, {"limit": -1}, {"limit": "9"}, {"limit": True}, {"limit": 1.0}),
     ],
     ids=str,
 )
@@ -193,8 +216,8 @@ def test_a_sweep_that_cannot_be_read_is_rejected(cloud: Cloud, function: Functio
     assert cloud.only_document()["reason"]["code"] == "invalid_parameters"
 
 
-@pytest.mark.parametrize("limit", [1, 1000])
-def test_the_smallest_and_the_largest_limit_are_taken(
+@pytest.mark.parametrize("limit", [1, 1_000_000])
+def test_every_positive_limit_is_taken(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], limit: int
 ) -> None:
     cloud.upload("a.txt", TEXT)
