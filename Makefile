@@ -14,7 +14,7 @@ ROOTS := functions$(subst $() ,,$(patsubst %/main.py,:%,$(wildcard functions/*/m
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo local test test-long long-tests test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi kserve client-suites clean \
-        benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches benchmark-gpu
+        capacity benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches benchmark-gpu
 
 help:            ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' $(MAKEFILE_LIST) | column -t -l 2 2>/dev/null || grep '##' $(MAKEFILE_LIST)
@@ -118,6 +118,9 @@ benchmark-batches: setup    ## measure 200,000 CSV rows, compared with a plain t
 
 benchmark-gpu:              ## the GPU against the CPU, then its speed; on a machine with one, with PYTHON's torch or .venv's
 	@PYTHON=$(if $(filter-out file default,$(origin PYTHON)),$(PYTHON)) benchmarks/gpu/run.sh
+
+capacity: setup  ## print how much load a deployment takes, and what binds; SETTINGS="variable=value …"
+	@$(RUN) -m benchmarks.scale $(SETTINGS)
 
 benchmark-workflows: setup  ## concurrent executions and overhead per step, beside PyPI's workflows-emulator
 	@test -x .peers/workflows-emulator/bin/python || $(PYTHON) -m venv .peers/workflows-emulator
