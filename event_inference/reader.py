@@ -12,7 +12,7 @@ from event_inference.access.clients import Connection, translated
 from event_inference.errors import InputError
 from event_inference.inputs import orders
 from event_inference.inputs.uploads import Sent
-from event_inference.outcomes import executions, reading, waiting
+from event_inference.outcomes import claims, executions, reading, waiting
 from event_inference.outcomes.documents import Batch, Document, Failed, Rejected, Result
 from event_inference.outcomes.handle import Handle, Status
 from event_inference.outcomes.reading import Selection
@@ -248,7 +248,10 @@ class Reader:
         batch = reading.batch_of(self.connection.output, job)
         execution = executions.of_job(self.connection, job)
         if execution is None:
-            return Status("running" if batch else "waiting", batch=batch)
+            claim = claims.of_job(self.connection.work, job)
+            if claim is None or claim.execution is None:
+                return Status("running" if batch else "waiting", batch=batch, until=claim.due if claim else None)
+            execution = executions.get(self.connection, claim.execution)
         steps = tuple(execution.steps)
         return Status("running", steps=steps, batch=batch, execution=execution.id, place=execution.place)
 

@@ -1,5 +1,6 @@
 """`einf cost` and `einf recommend`: a month's bill, what-if, and changes that would be worth it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime, timedelta
@@ -11,36 +12,41 @@ import click
 from event_inference.cli import output
 from event_inference.cli.session import Session, command
 from event_inference.cli.values import DURATION, PARAMETER
+from event_inference.cost.amounts import monthly_bill
 from event_inference.cost.bill import Bill, cents
 from event_inference.cost.measured import Measurement, measure
 from event_inference.cost.prices import PriceFileError, published
 from event_inference.cost.recommendations import Measured, missing
 from event_inference.cost.recommendations import recommend as recommended
-from event_inference.cost.scenario import Settings, Traffic, monthly_bill, p95
+from event_inference.cost.scenario import Settings, Traffic
+from event_inference.cost.usage import p95
 from event_inference.errors import InputError
 
 _COST = """
 $ einf cost --inputs 10000 --what-if min_instances=1
 resource          now      min_instances=1
-gpu               $441.00  $490.65
+gpu nvidia-l4     $441.00  $490.65
 instance_cpu      $165.75  $184.90
 instance_memory   $74.69   $83.20
 workflow_steps    $0.65    $0.65
 requests          $0.00    $0.00
 function_cpu      $0.00    $0.00
 function_memory   $0.00    $0.00
-storage_class_a   $0.23    $0.23
+storage_class_a   $0.44    $0.44
 storage_class_b   $0.00    $0.00
 pubsub            $0.00    $0.00
 logs              $0.00    $0.00
 storage           $0.00    $0.00
 image             $0.45    $0.45
 scheduler         $0.00    $0.00
-a month           $682.77  $760.06
+a month           $682.98  $760.28
 95 % answered in  20.05 s  0.05 s
 """
 _RECOMMEND = """
 $ einf recommend --inputs 10000
+collected-inputs: saves $673.58 a month, 95 % answered in 3,630.05 s instead of 20.05 s
+  Inputs that wait for up to an hour are predicted together, and no instance stays awake for the next.
+  MAX_WAIT=1h MIN_INSTANCES=0 deploy/gcloud/deploy.sh
 warm-instance: costs $77.30 a month, 95 % answered in 0.05 s instead of 20.05 s
   Many inputs wait for an instance to start.
   MIN_INSTANCES=1 deploy/gcloud/deploy.sh
@@ -69,8 +75,8 @@ def cost(
     """Estimate a month's bill at list prices, free amounts deducted.
 
     Settings are region, gpu (nvidia-l4, nvidia-rtx-pro-6000, none), zonal_redundancy, committed, cpu, memory_gib,
-    min_instances, max_instances, concurrency, idle, start, collect_every (seconds), collect_by, batch_by, job_tasks and
-    job_start.
+    min_instances, max_instances, concurrency, idle, start, max_wait, collect_by, batch_by, job_tasks and job_start.
+    Times are in seconds. CPUs and memory are what the GPU needs, unless they are set.
     """
     traffic = _traffic(session, inputs, since).traffic
     now = _settings(Settings(), settings)
@@ -83,15 +89,15 @@ def cost(
         output.print_json({
             "inputs": traffic.inputs,
             "scenarios": [
-                {"name": name, "settings": asdict(each), "p95_seconds": answered[name], **_json(bills[name])}
+                {"name": name, "settings": asdict(each), "p95_seconds": _finite(answered[name]), **_json(bills[name])}
                 for name, each in scenarios.items()
             ],
         })  # fmt: skip
         return
-    resources = [line.resource for line in bills["now"].lines]
+    resources = dict.fromkeys(line.resource for month in bills.values() for line in month.lines)
     rows = [[resource, *(_dollars(month, resource) for month in bills.values())] for resource in resources]
     rows.append(["a month", *(f"${cents(month.usd):,}" for month in bills.values())])
-    rows.append(["95 % answered in", *(f"{seconds:.2f} s" for seconds in answered.values())])
+    rows.append(["95 % answered in", *(_seconds(seconds) for seconds in answered.values())])
     output.table(rows, "resource", *bills)
     for name, month in bills.items():
         if month.unknown:
@@ -122,7 +128,7 @@ def recommend(
             continue
         amount = f"saves ${cents(each.saves_usd)}" if each.saves_usd >= 0 else f"costs ${cents(-each.saves_usd)}"
         before, after = each.p95
-        time = "" if before == after else f", 95 % answered in {after:.2f} s instead of {before:.2f} s"
+        time = "" if before == after else f", 95 % answered in {_seconds(after)} instead of {_seconds(before)}"
         click.echo(f"{each.name}: {amount} a month{time}")
         click.echo(f"  {each.reason}")
         if each.unknown:
@@ -186,6 +192,14 @@ def _dollars(month: Bill, resource: str) -> str:
     if line is None:
         return ""
     return "unknown" if line.usd is None else f"${cents(line.usd):,}"
+
+
+def _seconds(seconds: float) -> str:
+    return "never" if _finite(seconds) is None else f"{seconds:,.2f} s"
+
+
+def _finite(seconds: float) -> float | None:
+    return seconds if math.isfinite(seconds) else None
 
 
 def _json(month: Bill) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 upload  = reserve (identify, claim, route) + launch
 take_in = the same for a job that a message or a dead letter describes
+
+An upload that may wait is not launched: a collection starts it together with others.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from pipeline import logs
+from pipeline import logs, times, waiting
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError, ThrottledError
 from pipeline.inputs import objects, parameters, recognition, sidecars, single
@@ -38,13 +40,18 @@ def upload(deployment: Deployment, upload: Upload, receipt: Receipt, dead: Claim
     """Takes in an object of the input bucket.
 
     Args:
-        dead: the claim to take over from an execution that ended without an outcome.
+        dead: the claim to take over, of an execution that ended without an outcome, or of an input that waits.
 
     Raises:
         MalformedError: the object is in another bucket.
         InProgressError: another handler has just claimed it.
     """
-    return _launched(deployment, reserve(deployment, upload, receipt, dead))
+    reserved = reserve(deployment, upload, receipt, dead)
+    if isinstance(reserved, Verdict):
+        return reserved
+    if dead is None and may_wait(reserved.job):
+        return wait(deployment, reserved)
+    return launch(deployment, replace(reserved, job=replace(reserved.job, due=None)))
 
 
 def reserve(deployment: Deployment, upload: Upload, receipt: Receipt, dead: Claim | None = None) -> Verdict | Reserved:
@@ -79,6 +86,19 @@ def launch(deployment: Deployment, reserved: Reserved) -> Verdict:
             return throttled(job)
     claims.confirm(reserved.claim, job, verdict.execution)
     return verdict
+
+
+def may_wait(job: Job) -> bool:
+    return job.due is not None and times.parse(job.due) > times.utc_now()
+
+
+def wait(deployment: Deployment, reserved: Reserved) -> Verdict:
+    """Leaves a reserved job to a collection."""
+    job, claims = reserved.job, _claims(deployment)
+    with claims.releasing(reserved.claim):
+        waiting.write(deployment.work, job)
+        claims.postpone(reserved.claim, job)
+    return Verdict("accepted", job.id, job.document, job.kind, reason=f"waits until {job.due}")
 
 
 def throttled(job: Job) -> Verdict:
@@ -136,7 +156,7 @@ def _route(settings: Settings, job: Job, upload: Upload) -> Job:
         parameters.check_kind(kind, routed.model, routed.parameters)
     encoding = None if kind in ("image", WORKBOOK) else recognition.guessed_encoding(source, head)
     routed = replace(routed, kind=kind, input=replace(source, encoding=encoding))
-    return replace(routed, prepared=single.of_head(routed, head))
+    return replace(routed, prepared=single.of_head(routed, head), due=waiting.due(settings, routed))
 
 
 def _launched(deployment: Deployment, reserved: Verdict | Reserved) -> Verdict:

@@ -25,7 +25,7 @@ from pipeline.inputs import kept_messages
 from pipeline.inputs.events import Receipt
 from pipeline.inputs.uploads import Upload
 from pipeline.jobs import claims, outcomes
-from pipeline.jobs.claims import CLAIMED, Claims
+from pipeline.jobs.claims import Claims
 from pipeline.jobs.job import Input
 from pipeline.verdicts import Verdict
 
@@ -167,7 +167,7 @@ def of_claim(deployment: Deployment, blob: "Blob", receipt: Receipt) -> Lost | N
     job_id = claims.job_of(blob)
     held = Claims(deployment.work, deployment.settings.claim_lease)
     claim = held.read(job_id) if job_id else None
-    if claim is None or (claim.state == CLAIMED and not held.is_stale(claim)):
+    if claim is None or not (claim.is_taken_in or held.is_stale(claim)):
         return None
     lost = restart.of_argument(deployment, claim.argument, receipt)
     if lost is None:  # its message is still with Pub/Sub, which delivers it again or makes it a dead letter

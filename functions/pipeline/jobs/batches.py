@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 Format = Literal["csv", "jsonl"]
 
+TEXT_BYTES_PER_SECOND = 500_000  # a device's assumed rate, by which the work of inputs is estimated
+IMAGES_PER_SECOND = 100
 ADDED_COLUMNS = ("label", "score", "error", "truncated")
 COUNTS = ("truncated", "high_confidence", "requires_review")
 SUMMARY = "shard-summary"

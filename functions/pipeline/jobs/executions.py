@@ -3,7 +3,9 @@
 import functools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from google.api_core.exceptions import BadRequest, Forbidden, NotFound, TooManyRequests, Unauthorized
@@ -20,6 +22,7 @@ REFUSALS = (RejectedError, BadRequest, Unauthorized, Forbidden, NotFound, TooMan
 """Errors after which the execution certainly does not exist. After any other, such as ServiceUnavailable or
 DeadlineExceeded, it may exist although the response was lost."""
 
+MAX_LISTED = 100
 MAX_ARGUMENT = 32 * 1024  # bytes, the service's limit
 
 
@@ -59,6 +62,17 @@ def has_ended(execution: str, timeout: float) -> bool:
     except NotFound:
         return True
     return found.state.name not in ("ACTIVE", "QUEUED")
+
+
+def started(settings: Settings, kind: str, since: datetime) -> Iterator[datetime]:
+    """When the newest executions for inputs of a kind started, up to MAX_LISTED since a moment."""
+    request = {"parent": settings.workflow, "filter": f'labels.kind="{kind}"', "page_size": MAX_LISTED}
+    newest = client().list_executions(request=request, timeout=settings.execution_timeout)
+    for execution in islice(newest, MAX_LISTED):
+        begun: datetime = execution.start_time or execution.create_time
+        if begun < since:
+            return
+        yield begun
 
 
 def encode(job: Job) -> str:

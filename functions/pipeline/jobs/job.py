@@ -13,6 +13,9 @@ MAX_OBJECT_NAME = 1024  # bytes of UTF-8, Cloud Storage's limit
 LONGEST_DECORATION = len("rejected/.jsonl")
 MARK = re.compile(r"~[0-9a-f]{32}\Z")
 
+Engine = Literal["service", "job"]
+"""What runs the inputs that are predicted on together: the GPU service or the GPU job."""
+
 Parameters = dict[str, Any]
 """Checked prediction parameters by name; `inputs.parameters` defines them and the types of their values."""
 
@@ -63,6 +66,8 @@ class Argument(TypedDict):
     trace: str | None
     hops: NotRequired[int]
     table: NotRequired[InputFields]
+    due: NotRequired[str]
+    run_by: NotRequired[Engine]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,8 @@ class Job:
     `document` is the terminal document's name without folder and suffix; `received_at` is RFC 3339; `hops` counts
     the pipelines that the input's content has passed through. `created_at` is when the object was written or the
     message published, if the event tells; it does not travel. `prepared` is what preprocess would answer, for
-    an input that the handler has read whole. `table` is the CSV that stands for a workbook.
+    an input that the handler has read whole. `table` is the CSV that stands for a workbook. `due` is when an input that
+    may wait must be started, in RFC 3339; `run_by` what runs a micro-batch.
     """
 
     id: str
@@ -143,6 +149,8 @@ class Job:
     created_at: str | None = None
     prepared: Prepared | None = None
     table: Input | None = None
+    due: str | None = None
+    run_by: Engine | None = None
 
     def argument(self) -> Argument:
         """The workflow's argument without `prepared`, as claims and outcomes keep it."""
@@ -161,6 +169,10 @@ class Job:
             argument["hops"] = self.hops
         if self.table is not None:
             argument["table"] = self.table.json()
+        if self.due is not None:
+            argument["due"] = self.due
+        if self.run_by is not None:
+            argument["run_by"] = self.run_by
         return argument
 
     @classmethod
@@ -189,6 +201,8 @@ class Job:
             trace=trace or None,
             hops=int64(fields.get("hops") or 0, "hops"),
             table=Input.parse(fields["table"]) if fields.get("table") else None,
+            due=_text(fields, "due") if "due" in fields else None,
+            run_by="job" if fields.get("run_by") == "job" else None,
         )
 
     def object_input(self) -> Input:

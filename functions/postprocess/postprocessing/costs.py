@@ -39,6 +39,7 @@ FORECAST = Effort(16, 3, 8, 4)
 BATCH = Effort(25, 3, 14, 8)
 SHARD = Effort(12, 0, 2, 3)
 MEMBER = Effort(0, 0, 5, 3)  # of a micro-batch, which its members share
+WAIT = Effort(0, 1, 3, 2)  # of a member that was taken in by itself and waited
 
 
 def single(*, is_prepared: bool) -> Effort:
@@ -49,8 +50,9 @@ def batch(shards: int) -> Effort:
     return BATCH + SHARD * shards
 
 
-def member(shards: int, members: int) -> Effort:
-    return MEMBER + batch(shards) * (1 / members)
+def member(shards: int, members: int, *, waited: bool = False) -> Effort:
+    own = MEMBER + WAIT if waited else MEMBER
+    return own + batch(shards) * (1 / members)
 
 
 def estimate(effort: Effort, seconds: float, usd_per_second: float) -> Cost:

@@ -62,9 +62,10 @@ def conclude(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
     failure: dict[str, Any] = error or ((batch or {}).get("errors") or [SHARD_LOST])[0]
 
     members = list(microbatches.members(deployment.work, job))
-    effort = costs.member((batch or {}).get("shards", 1), len(members)) if members else None
+    shards = (batch or {}).get("shards", 1)
 
     def concluded(member: Job) -> str:
+        effort = costs.member(shards, len(members), waited=member.due is not None)
         if prediction := predicted.get(member.id):
             revisions = {**lineage.service_revisions, "gpu_service": prediction.revision}
             own = replace(lineage, service_revisions=revisions)

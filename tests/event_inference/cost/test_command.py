@@ -52,6 +52,7 @@ def test_a_bill_as_json(invoke: Any) -> None:
     [
         ("speed=1", "speed is not a setting"),
         ("gpu=h100", "gpu must be one of nvidia-l4"),
+        ("collect_by=chance", "collect_by must be one of cheaper, service, job"),
         ("min_instances=-1", "min_instances must be a whole number"),
         ("min_instances=0.5", "min_instances must be a whole number"),
         ("idle=long", "idle must be a number"),
