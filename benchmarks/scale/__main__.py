@@ -18,8 +18,8 @@ START, END = "<!-- capacity -->\n", "<!-- /capacity -->"
 LOADS = (1, 10, 100, 1000)  # inputs per second
 DEPLOYMENTS: Mapping[str, Mapping[str, Any]] = {
     "As deployed by default": {},
-    "With `max_executions_per_hour=0`, each input by itself": {"max_executions_per_hour": 0},
     "With `micro_batching=true`": {"micro_batching": True},
+    "With `max_executions_per_hour=0`": {"max_executions_per_hour": 0},
 }
 
 
@@ -31,9 +31,17 @@ def tables() -> str:
 def section(title: str, values: Mapping[str, Any]) -> str:
     """What an hour of each load leads to with these variables, and what bounds it."""
     bounds = capacity.bounds(values)
-    cost = f"{capacity.cost_per_million(values):.0f} USD per million small texts, GPU not included."
+    own = capacity.own_executions(values)
+    single, shared = (capacity.cost_per_million(collected=collected) for collected in (False, True))
+    text = {
+        0.0: f"Texts and images are collected, for {shared:.0f} USD per million small texts.",
+        math.inf: f"Texts and images have executions of their own, for {single:.0f} USD per million small texts.",
+    }.get(own) or (
+        f"Up to {own:.2f} texts and images per second have executions of their own, for {single:.0f} USD per million "
+        f"small texts; what is beyond that is collected, for {shared:.0f} USD."
+    )
     hours = [capacity.hour(load, bounds[0]) for load in LOADS]
-    return "\n\n".join([title, cost, _table(HOUR_HEADS, map(_hour, hours)), _table(BOUND_HEADS, map(_bound, bounds))])
+    return "\n\n".join([title, text, _table(HOUR_HEADS, map(_hour, hours)), _table(BOUND_HEADS, map(_bound, bounds))])
 
 
 HOUR_HEADS = ("inputs/s for an hour", "waiting at its end", "drained after", "binds")

@@ -11,7 +11,9 @@ import yaml
 
 from deploy import inventory
 from deploy.inventory import Inventory
-from event_inference.cost import prices, scenario
+from event_inference.cost import bill, prices, scenario
+from event_inference.cost.amounts import METERED
+from pipeline.jobs import quotas
 
 LIMITS = Path(__file__).parent / "limits.yaml"
 HOUR = 3600
@@ -49,11 +51,24 @@ def limits() -> Mapping[str, Any]:
 def bounds(values: Mapping[str, Any]) -> list[Bound]:
     """The bounds of a deployment with these variables, the lowest first."""
     system = inventory.load({"project_id": "my-project", **values})
-    of_way = _collected(system) if system["settings"]["micro_batching"] else _single(system)
+    of_way = _collected(system) if is_collected(system["settings"]) else _single(system)
     rates = {**of_way, **_both(system)}
     words = limits()["bounds"]
     found = [Bound(part.partition(",")[0], rate, **words[part]) for part, rate in rates.items()]
     return sorted(found, key=lambda bound: bound.per_second)
+
+
+def is_collected(settings: Mapping[str, Any]) -> bool:
+    """Whether a flood is collected: all inputs are, or those beyond a part of the hour's executions."""
+    return bool(settings["micro_batching"] or settings["max_executions_per_hour"])
+
+
+def own_executions(values: Mapping[str, Any]) -> float:
+    """Texts and images per second up to which each has an execution of its own."""
+    settings = inventory.settings({"project_id": "my-project", **values})
+    if settings["micro_batching"]:
+        return 0.0
+    return float(settings["max_executions_per_hour"]) * quotas.OF_SHAREABLE / HOUR or math.inf
 
 
 def hour(load: float, lowest: Bound) -> Hour:
@@ -62,24 +77,23 @@ def hour(load: float, lowest: Bound) -> Hour:
     return Hour(load, lowest, waiting, HOUR + waiting / lowest.per_second if waiting else HOUR)
 
 
-def cost_per_million(values: Mapping[str, Any]) -> float:
+def cost_per_million(*, collected: bool) -> float:
     """USD per million small texts at list prices, without the GPU."""
-    together = bool(values.get("micro_batching"))
-    traffic = scenario.Traffic(inputs=1_000_000)
-    settings = scenario.Settings(gpu="none", collect_every=60 if together else 0)
-    outside = set(scenario.METERED)
-    lines = scenario.monthly_bill(traffic, settings, prices.published()).lines
-    return float(sum(line.list_usd for line in lines if line.resource in outside and line.list_usd is not None))
+    each, shared = (scenario.COLLECTED, scenario.BATCH) if collected else (scenario.SINGLE, scenario.Effort())
+    amounts = {
+        resource: 1_000_000 * (getattr(each, name) + getattr(shared, name) / MICRO_BATCH)
+        for resource, name in METERED.items()
+    }
+    return float(bill.bill(amounts, prices.published(), "us-central1").list_usd)
 
 
 def _single(system: Inventory) -> dict[str, float]:
     """Inputs per second of each part where every input has an execution of its own."""
     service = system["gpu_service"]
     return {
-        "max_executions_per_hour": _cap(system),
         "Workflows' writes": _value("quotas", "workflow_writes"),
         "Workflows' executions": _value("quotas", "workflow_executions") / _value("times", "execution"),
-        "on-upload": _concurrent(system["functions"]["on-upload"]) / _value("times", "on_upload"),
+        "on-upload": _own_events(system),
         "postprocess": _concurrent(system["functions"]["postprocess"]) / _value("times", "postprocess"),
         "requests to gpu-service": _concurrent(service) / _value("times", "gpu_call"),
     }
@@ -88,12 +102,18 @@ def _single(system: Inventory) -> dict[str, float]:
 def _collected(system: Inventory) -> dict[str, float]:
     """The same where inputs share the executions of micro-batches, whose members are handled by several threads."""
     functions = system["functions"]
+    taking_in = {} if system["settings"]["micro_batching"] else {"on-upload": _own_events(system)}
     return {
-        "max_executions_per_hour, collected": _cap(system) * MICRO_BATCH,
+        **taking_in,
+        "max_executions_per_hour": _cap(system) * MICRO_BATCH,
         "Workflows' writes": _value("quotas", "workflow_writes") * MICRO_BATCH,
         "on-message": _concurrent(functions["on-message"]) * THREADS / _value("times", "collected"),
         "postprocess": _concurrent(functions["postprocess"]) * THREADS / _value("times", "postprocess"),
     }
+
+
+def _own_events(system: Inventory) -> float:
+    return _concurrent(system["functions"]["on-upload"]) / _value("times", "on_upload")
 
 
 def _both(system: Inventory) -> dict[str, float]:

@@ -35,10 +35,6 @@ def of(part: str, **values: Any) -> float:
     ("part", "values"),
     [
         ("max_executions_per_hour", {"max_executions_per_hour": 20_000}),
-        ("max_executions_per_hour", {"micro_batching": True}),
-        ("Workflows' writes", {"micro_batching": True}),
-        ("requests to gpu-service", {"gpu_concurrency": 64}),
-        ("requests to gpu-service", {"max_instances": 4}),
         ("the GPU", {"max_instances": 4}),
     ],
     ids=str,
@@ -47,8 +43,17 @@ def test_a_setting_raises_the_bound(part: str, values: dict[str, Any]):
     assert of(part, **values) > of(part)
 
 
-def test_without_a_cap_there_is_no_bound_of_it():
-    assert of("max_executions_per_hour", max_executions_per_hour=0) == float("inf")
+def test_what_has_an_execution_of_its_own():
+    assert capacity.own_executions({}) == pytest.approx(10_000 * 0.2 / 3600)
+    assert capacity.own_executions({"max_executions_per_hour": 0}) == float("inf")
+    assert capacity.own_executions({"micro_batching": True}) == 0
+    assert of("requests to gpu-service", max_executions_per_hour=0, gpu_concurrency=64) == 2 * of(
+        "requests to gpu-service", max_executions_per_hour=0
+    )
+
+
+def test_sharing_an_execution_costs_less():
+    assert capacity.cost_per_million(collected=True) < 0.6 * capacity.cost_per_million(collected=False)
 
 
 def test_an_hour_at_twice_the_bound_takes_two_hours():

@@ -86,7 +86,7 @@ def run(deployment: Deployment, sweep: Sweep, receipt: Receipt) -> tuple[Verdict
     """
     counts: Counter[str] = Counter()
     following: Sweep | None = sweep
-    while following and counts["scanned"] < MAX_SCANNED and counts["started"] < MAX_STARTED:
+    while following and counts["scanned"] < MAX_SCANNED and counts["started"] + counts["postponed"] < MAX_STARTED:
         following = _sweep_part(deployment, following, receipt, counts)
     return Verdict("accepted", reason="sweep", counts=dict(counts)), following
 
@@ -113,7 +113,7 @@ def _start(deployment: Deployment, found: list[Lost], limit: int | None, counts:
             several, oldest = oldest[:size], oldest[size:]
             words = Counter(pool.map(lambda lost: _revive(deployment, lost), several))
             counts.update(words)
-            limit = None if limit is None else limit - words["started"]
+            limit = None if limit is None else limit - words["started"] - words["postponed"]
     counts["remaining"] += len(oldest)
     return limit
 

@@ -13,6 +13,7 @@ from tests.functions.conftest import Function, finalized, published
 
 pytestmark = pytest.mark.usefixtures("check_documents")
 TEXT = "What a wonderful film, I loved it."
+TABLE = "text,stars\nWhat a wonderful film,5\nA dull and endless film,1\n"
 
 
 def swept(function: Function, capsys: pytest.CaptureFixture[str], **sweep: Any) -> dict[str, Any]:
@@ -175,7 +176,7 @@ def test_a_hour_that_is_used_up_ends_a_sweep(
     monkeypatch.setattr(sweep_module, "MAX_SCANNED", 4)
     monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "2")
     for number in range(7):
-        cloud.upload(f"{number}.txt", TEXT)
+        cloud.upload(f"{number}.csv", TABLE)
     counts = swept(function, capsys)
     assert counts["started"] == 2
     assert len(cloud.executions.created) == 2
@@ -187,7 +188,7 @@ def test_a_quota_of_workflows_that_is_used_up_ends_a_sweep_and_costs_nothing(
 ) -> None:
     monkeypatch.setattr(sweep_module, "CONCURRENCY", 1)
     for number in range(3):
-        cloud.upload(f"{number}.txt", TEXT)
+        cloud.upload(f"{number}.csv", TABLE)
     cloud.executions.refusals = [grpc.StatusCode.RESOURCE_EXHAUSTED]
     assert swept(function, capsys) == NOTHING | {"remaining": 2}
     assert not cloud.documents()
@@ -295,12 +296,12 @@ def test_a_vanished_input_that_was_throttled_is_rejected(
 ) -> None:
     monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "1")
     client = function("on_upload")
-    first, second = (cloud.upload(name, TEXT) for name in ("a.txt", "b.txt"))
+    first, second = (cloud.upload(name, TABLE) for name in ("a.csv", "b.csv"))
     for blob in (first, second):
         assert client.post("/", **finalized(blob)).status_code == 200
     second.delete()
     assert swept(function, capsys) == NOTHING | {"rejected": 1, "running": 1}
-    assert list(cloud.documents()) == [f"rejected/b.txt/{second.generation}.json"]
+    assert list(cloud.documents()) == [f"rejected/b.csv/{second.generation}.json"]
 
 
 def test_a_sweep_that_fails_keeps_the_record_of_a_vanished_input(
