@@ -13,8 +13,13 @@ TEST := $(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(if $(ORDE
 ROOTS := functions$(subst $() ,,$(patsubst %/main.py,:%,$(wildcard functions/*/main.py)))
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help setup demo local test test-long test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi kserve client-suites clean \
         benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches benchmark-forecast benchmark-gpu
+=======
+.PHONY: help setup demo local test test-long long-tests test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi kserve client-suites clean \
+        capacity benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches benchmark-gpu
+>>>>>>> scale21
 
 help:            ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' $(MAKEFILE_LIST) | column -t -l 2 2>/dev/null || grep '##' $(MAKEFILE_LIST)
@@ -121,6 +126,9 @@ benchmark-forecast:         ## compare forecasts of 102 public series with Proph
 
 benchmark-gpu:              ## the GPU against the CPU, then its speed; on a machine with one, with PYTHON's torch or .venv's
 	@PYTHON=$(if $(filter-out file default,$(origin PYTHON)),$(PYTHON)) benchmarks/gpu/run.sh
+
+capacity: setup  ## print how much load a deployment takes, and what binds; SETTINGS="variable=value …"
+	@$(RUN) -m benchmarks.scale $(SETTINGS)
 
 benchmark-workflows: setup  ## concurrent executions and overhead per step, beside PyPI's workflows-emulator
 	@test -x .peers/workflows-emulator/bin/python || $(PYTHON) -m venv .peers/workflows-emulator

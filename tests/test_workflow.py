@@ -74,6 +74,9 @@ class Ticking(Hasty):
         return self.time
 
 
+HANGS = "no response"
+
+
 class Services:
     """The responses of each path in order, the last one repeated, and every request received."""
 
@@ -92,6 +95,8 @@ class Services:
             return web.json_response({"status": verdict(body), "document": "gs://out/doc.json", "job": JOB["job"]})
         script = self.answers[path]
         status, content = script.pop(0) if len(script) > 1 else script[0]
+        if content is HANGS:
+            await asyncio.Event().wait()
         return (
             web.Response(status=status, text=content)
             if isinstance(content, str)

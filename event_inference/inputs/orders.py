@@ -10,7 +10,6 @@ from event_inference.access.clients import MAX_MESSAGE, Connection
 from event_inference.errors import InputError
 
 DEFAULT_REPLAYED, MAX_REPLAYED = 1_000, 10_000
-MAX_SWEPT = 1_000
 _TIMEOUT_S = 60
 
 
@@ -77,9 +76,9 @@ def sweep(*, prefix: str = "", limit: int | None = None) -> dict[str, Any]:
     """The message that starts inputs without a document.
 
     Raises:
-        InputError: the limit is out of range.
+        InputError: the limit is not positive.
     """
-    _check_limit(limit, MAX_SWEPT)
+    _check_limit(limit, None)
     return {"sweep": {name: value for name, value in {"prefix": prefix, "limit": limit}.items() if value}}
 
 

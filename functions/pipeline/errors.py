@@ -4,7 +4,7 @@
     ├── RejectedError        422  the input can never succeed: a document says why, the event is acknowledged
     ├── MalformedError       400  the request does not identify an input of this pipeline: nothing is written
     ├── InProgressError      503  another handler holds the claim: the event is delivered again later
-    ├── ThrottledError       429  the hour's executions are used up: the event is acknowledged, a sweep starts it later
+    ├── ThrottledError       429  no execution is left: the event is acknowledged, its input starts later
     └── ConfigurationError   500  the deployment is wrong: the function refuses to start
 
 Every other exception propagates: an event is delivered again, a call from the workflow is repeated or fails.
@@ -91,10 +91,18 @@ class InProgressError(PipelineError):
 
 
 class ThrottledError(PipelineError):
-    """MAX_EXECUTIONS_PER_HOUR executions have already been started in this hour."""
+    """No execution can be started at present.
+
+    Args:
+        quota: what is used up: MAX_EXECUTIONS_PER_HOUR, or a quota of Workflows.
+    """
 
     status = 429
     code = "throttled"
+
+    def __init__(self, quota: str) -> None:
+        super().__init__(f"{quota} is used up.")
+        self.quota = quota
 
 
 class ConfigurationError(PipelineError):

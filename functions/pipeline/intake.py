@@ -76,14 +76,16 @@ def take_in(deployment: Deployment, job: Job, work: Work, dead: Claim | None = N
 
 
 def launch(deployment: Deployment, reserved: Reserved) -> Verdict:
-    """Starts a reserved job's own execution."""
+    """Starts a reserved job's own execution. If none is left, the job waits: for a collection, or for a sweep."""
     job, claims = reserved.job, _claims(deployment)
     with claims.releasing(reserved.claim):
         try:
             verdict = _start(deployment, job)
-        except ThrottledError:
+        except ThrottledError as reason:
+            if waiting.is_possible(deployment.settings, job):
+                return _wait(deployment, reserved.claim, replace(job, due=times.timestamp()))
             claims.postpone(reserved.claim, job)
-            return throttled(job)
+            return throttled(job, reason)
     claims.confirm(reserved.claim, job, verdict.execution)
     return verdict
 
@@ -94,15 +96,18 @@ def may_wait(job: Job) -> bool:
 
 def wait(deployment: Deployment, reserved: Reserved) -> Verdict:
     """Leaves a reserved job to a collection."""
-    job, claims = reserved.job, _claims(deployment)
-    with claims.releasing(reserved.claim):
-        waiting.write(deployment.work, job)
-        claims.postpone(reserved.claim, job)
+    with _claims(deployment).releasing(reserved.claim):
+        return _wait(deployment, reserved.claim, reserved.job)
+
+
+def _wait(deployment: Deployment, claim: Claim, job: Job) -> Verdict:
+    waiting.write(deployment.work, job)
+    _claims(deployment).postpone(claim, job)
     return Verdict("accepted", job.id, job.document, job.kind, reason=f"waits until {job.due}")
 
 
-def throttled(job: Job) -> Verdict:
-    return Verdict("throttled", job.id, job.document, reason="MAX_EXECUTIONS_PER_HOUR")
+def throttled(job: Job, reason: ThrottledError) -> Verdict:
+    return Verdict("throttled", job.id, job.document, reason=reason.quota)
 
 
 def _claims(deployment: Deployment) -> Claims:
@@ -165,7 +170,8 @@ def _launched(deployment: Deployment, reserved: Verdict | Reserved) -> Verdict:
 
 def _start(deployment: Deployment, job: Job) -> Verdict:
     try:
-        execution = executions.start(deployment.settings, job)
+        is_shareable = job.due is None and waiting.is_possible(deployment.settings, job)
+        execution = executions.start(deployment.settings, job, is_shareable=is_shareable)
     except RejectedError as reason:
         return outcomes.reject(deployment, job, reason)
     return Verdict("accepted", job.id, job.document, job.kind, execution)

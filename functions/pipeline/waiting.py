@@ -18,7 +18,7 @@ from google.api_core.exceptions import NotFound
 
 from pipeline import times
 from pipeline.inputs import parameters
-from pipeline.jobs.job import Job
+from pipeline.jobs.job import Input, Job
 from pipeline.kinds import SINGLE
 from pipeline.settings import Settings
 from pipeline.storage import put_once, stamp
@@ -42,6 +42,11 @@ class Note:
     @property
     def name(self) -> str:
         return f"{FOLDER}{self.due.strftime(DUE)}-{self.job}.json"
+
+
+def is_possible(settings: Settings, job: Job) -> bool:
+    """Whether the job's input can be predicted on together with others: an uploaded text or image."""
+    return job.kind in SINGLE and isinstance(job.input, Input) and job.input.bucket == settings.input_bucket
 
 
 def seconds(settings: Settings, job: Job) -> int:

@@ -83,8 +83,8 @@ def revive(deployment: Deployment, lost: Lost) -> str:
     """Restarts a job unless it has an outcome or is running.
 
     Returns:
-        The word under which it is counted: started, rejected, throttled, running, waiting (for a collection), or
-        completed (it had an outcome and lacked only the document).
+        The word under which it is counted: started, postponed (to a collection), rejected, throttled, running,
+        waiting (for a collection already), or completed (it had an outcome and lacked only the document).
     """
     job, settings = lost.job, deployment.settings
     if outcomes.resume(deployment, job):
@@ -100,7 +100,7 @@ def revive(deployment: Deployment, lost: Lost) -> str:
         verdict = lost.restart(claim if may_be_taken_over else None)
     except InProgressError:
         return "running"
-    return WORDS[verdict.word]
+    return "postponed" if verdict.is_waiting else WORDS[verdict.word]
 
 
 def _is_dead(deployment: Deployment, claim: Claim) -> bool:
