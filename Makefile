@@ -13,13 +13,8 @@ TEST := $(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(if $(ORDE
 ROOTS := functions$(subst $() ,,$(patsubst %/main.py,:%,$(wildcard functions/*/main.py)))
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
 .PHONY: help setup demo local test test-long test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi kserve client-suites clean \
-        benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches benchmark-forecast benchmark-gpu
-=======
-.PHONY: help setup demo local test test-long long-tests test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi kserve client-suites clean \
-        capacity benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches benchmark-gpu
->>>>>>> scale21
+        capacity benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches benchmark-forecast benchmark-gpu
 
 help:            ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' $(MAKEFILE_LIST) | column -t -l 2 2>/dev/null || grep '##' $(MAKEFILE_LIST)
