@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from pipeline import logs
-from pipeline.jobs.job import Job, Model
+from pipeline.jobs.job import Job, Model, is_requested
 from pipeline.kinds import SINGLE
 from pipeline.routing import models, traffic
 from pipeline.routing.models import Content, Models
@@ -103,6 +103,26 @@ def routed(settings: Settings, job: Job, facts: Callable[[], Facts]) -> Job:
     if model is None and (content := models.OF_KIND.get(job.kind or "")):
         model = routing.default(content)
     return assigned(routing, job, model)
+
+
+def of_batch(settings: Settings, job: Job, chosen: Model | None, content: Content | None) -> Model | None:
+    """The model of a batch that is being cut.
+
+    Args:
+        chosen: by its manifest or at its intake; one that cannot read the batch and was not requested is replaced.
+        content: what all records hold; None if they may differ, so that only a named model takes part in experiments.
+    """
+    routing, model = current(settings), chosen
+    if model is not None and content and not is_requested(model):
+        reads = routing.models.reads(model["name"])
+        if reads not in (None, content):
+            logs.warning("the model does not read the column", job=job.id, model=model["name"], content=content)
+            model = None
+    if model is None and content:
+        model = routing.default(content)
+    if model is None or "version_by" in model:
+        return model
+    return assigned(routing, job, cast(Model, {"chosen_by": "requested", **model})).model
 
 
 def assigned(routing: Routing, job: Job, model: Model | None) -> Job:

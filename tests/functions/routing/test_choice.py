@@ -9,7 +9,7 @@ from pipeline import settings
 from pipeline.routing import choice, traffic, watched
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, finalized, published
-from tests.functions.routing.conftest import IMAGE, ModelsBucket, entry, split
+from tests.functions.models_bucket import IMAGE, ModelsBucket, entry, split
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(32)
 SENTIMENT = (entry("sentiment", "1"), entry("sentiment", "2"))
