@@ -13,7 +13,7 @@ from gpu_service import storage
 from gpu_service.errors import ObjectNotFound, StartError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")  # as in the pipeline's parameters
-RULES = "routes"  # beside the profiles
+RULES = "routes"  # the key of the pipeline's rules, beside the profiles
 ROUTES = ("ready", "infer", "versions")  # what follows a model's name in a path
 _TYPES: dict[Any, str] = {
     str: "a string",
@@ -31,8 +31,8 @@ _OTHER_NAMES = {  # of tasks
 }
 
 
-def profile(models: Path | str, name: str | None) -> tuple[str, list[Any], Any]:
-    """The name of a profile, its entries and the rules of the file, unchecked; without a name, of its only profile.
+def profile(models: Path | str, name: str | None) -> tuple[str, list[Any]]:
+    """The name of a profile and its entries, unchecked; without a name, the only profile of the file.
 
     Other profiles are not looked at, so their mistakes do not matter.
 
@@ -41,7 +41,6 @@ def profile(models: Path | str, name: str | None) -> tuple[str, list[Any], Any]:
         StorageFailed
     """
     profiles = _profiles(models)
-    rules = profiles.pop(RULES, [])
     names = ", ".join(profiles)
     if name is None and len(profiles) > 1:
         raise StartError(f"{models} has several profiles; set PROFILE to one of {names}.")
@@ -51,7 +50,12 @@ def profile(models: Path | str, name: str | None) -> tuple[str, list[Any], Any]:
     entries = profiles[chosen]
     if not isinstance(entries, list) or not entries:
         raise StartError(f"{models}: the profile {chosen!r} must be a list of at least one model.")
-    return chosen, entries, rules
+    return chosen, entries
+
+
+def rules(models: Path | str) -> Any:
+    """The rules in a file that `profile` has read, unchecked."""
+    return json.loads(_content(models)).get(RULES, [])
 
 
 def _profiles(models: Path | str) -> dict[str, Any]:
@@ -59,9 +63,9 @@ def _profiles(models: Path | str) -> dict[str, Any]:
         profiles = json.loads(_content(models), object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
         raise StartError(f"{models} is not valid JSON: {error}") from error
-    if not isinstance(profiles, dict) or not any(
-        isinstance(entries, list | dict) for name, entries in profiles.items() if name != RULES
-    ):
+    if isinstance(profiles, dict):
+        profiles = {name: entries for name, entries in profiles.items() if name != RULES}
+    if not isinstance(profiles, dict) or not any(isinstance(entries, list | dict) for entries in profiles.values()):
         raise StartError(f'{models} must map profiles to lists of models: {{"my-profile": [{{"name": …}}]}}.')
     return profiles
 

@@ -86,8 +86,8 @@ def load(models: Path | str, profile: str | None) -> Registry:
         StartError: the file has no such profile, or the profile has mistakes; the message lists all of them.
         StorageFailed
     """
-    chosen, entries, rules = models_file.profile(models, profile)
-    mistakes = list(_mistakes(entries, models)) or list(routes.mistakes(rules, _known(entries)))
+    chosen, entries = models_file.profile(models, profile)
+    mistakes = list(_mistakes(entries, models)) or list(routes.mistakes(models_file.rules(models), _known(entries)))
     if mistakes:
         raise StartError("\n".join(f"{models}: profile {chosen!r}, {mistake}." for mistake in mistakes))
     return Registry([msgspec.convert(entry, Entry) for entry in entries])
@@ -109,7 +109,11 @@ def _mistakes(entries: Sequence[Any], models: Path | str) -> Iterator[str]:
 
 def _known(entries: Sequence[Any]) -> list[routes.Known]:
     """The entries as rules refer to them."""
-    return [(entry["name"], entry["source"], "image" if entry["task"] in IMAGE_TASKS else "text") for entry in entries]
+    return [(entry["name"], entry["source"], _reads(entry["task"])) for entry in entries]
+
+
+def _reads(task: str) -> str:
+    return "image" if task in IMAGE_TASKS else "text"
 
 
 def _place(number: int, entry: Any) -> str:

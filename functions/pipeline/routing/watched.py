@@ -75,8 +75,8 @@ class Watched(Generic[Value]):
         except Exception as error:  # noqa: BLE001 - a thread's boundary: whatever fails, the last good value goes on
             self._problem = f"{self._name} could not be read: {type(error).__name__}: {error}"
         if self._problem:
-            fields = {"file": self._location, "generation": self._generation, "reason": self._problem}
-            logs.log(logging.ERROR, "the last good version goes on", **fields)
+            file = f"{self._location}#{self._generation or 0}"
+            logs.log(logging.ERROR, "the last good version goes on", file=file, reason=self._problem)
 
     def _changed(self) -> bytes | None:
         """The content; None if it is that of the last read."""
