@@ -18,7 +18,7 @@ from google.api_core.exceptions import NotFound
 
 from pipeline import times
 from pipeline.inputs import parameters
-from pipeline.jobs.job import Input, Job
+from pipeline.jobs.job import Input, Job, Model
 from pipeline.kinds import SINGLE
 from pipeline.settings import Settings
 from pipeline.storage import put_once, stamp
@@ -95,8 +95,13 @@ def forget(work: "Bucket", note: Note) -> None:
 
 def group(job: Job) -> str:
     """A digest of what the inputs of a run must have in common."""
-    asked = [job.kind, job.model, parameters.of_reader("gpu_service", job.parameters)]
+    asked = [job.kind, _version(job.model), parameters.of_reader("gpu_service", job.parameters)]
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _version(model: Model | None) -> tuple[str | None, ...] | None:
+    """The version, and the one to use if it is not served."""
+    return model and (model["name"], model["version"], model.get("experiment", {}).get("stable"))
 
 
 def _parse(blob: "Blob") -> Note | None:

@@ -171,7 +171,7 @@ def _reserve(deployment: Deployment, message: Message, receipt: Receipt) -> Verd
 
 
 def _groups(round_: list[Taken]) -> list[Group]:
-    """The reserved objects by kind, model and parameters, up to the bytes of a micro-batch each."""
+    """The reserved objects by kind, version of a model and parameters, up to the bytes of a micro-batch each."""
     groups: list[Group] = []
     open_groups: dict[str, Group] = {}
     for taken in round_:
