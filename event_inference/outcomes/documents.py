@@ -37,7 +37,7 @@ class Document:
 
     @property
     def kind(self) -> str | None:
-        """`text`, `image`, `timeseries`, `table`, `records` or `manifest`; None if that was not found out."""
+        """`text`, `image`, `timeseries`, `table`, `records`, `manifest` or `labels`; None if that was not found out."""
         kind: str | None = self.content.get("kind")
         return kind
 
@@ -138,6 +138,8 @@ class Result(Document):
         if self.data is not None:
             failed = f", {self.data['failed']} failed" if self.data.get("failed") else ""
             return f"{self.data['records']} records{failed}"
+        if about := self.content.get("labels"):  # a file of them
+            return f"{about['rows']} labels" + (f", {about['failed']} failed" if about["failed"] else "")
         labels = list(dict.fromkeys(self.labels))
         if len(labels) > _SHOWN_LABELS:
             labels = [*labels[:_SHOWN_LABELS], "…"]

@@ -18,6 +18,7 @@ from pipeline.jobs.claims import Claim, Claims
 from pipeline.jobs.documents import Document
 from pipeline.jobs.job import Job
 from pipeline.kinds import WORKBOOK
+from pipeline.labels import files
 from pipeline.settings import Settings
 from pipeline.tabular.request import Request
 from pipeline.verdicts import Verdict
@@ -56,6 +57,8 @@ def reserve(deployment: Deployment, upload: Upload, receipt: Receipt, dead: Clai
     described = upload.described()
     if not described.is_input:
         return Verdict("ignored", reason="a folder, or parameters of another input")
+    if files.is_labels(described.name):
+        return _reserve(deployment, described.job(receipt), lambda job: files.take_in(deployment, job), dead)
     return _reserve(deployment, described.job(receipt), lambda job: _route(deployment.settings, job, described), dead)
 
 

@@ -85,7 +85,7 @@ def validate() -> Callable[[dict[str, Any]], None]:
         name: jsonschema.Draft202012Validator(
             json.loads((SCHEMAS / f"{name}.schema.json").read_text()), format_checker=jsonschema.FormatChecker()
         )
-        for name in ("result", "rejected", "failed", "status")
+        for name in ("result", "rejected", "failed", "status", "labels")
     }
 
     def check(document: dict[str, Any]) -> None:

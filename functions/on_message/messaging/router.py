@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from messaging import collect, pubsub, replay, sweep
+from messaging import collect, promotions, pubsub, replay, sweep
 from pipeline import intake
 from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
@@ -11,10 +11,14 @@ from pipeline.inputs import inline, kept_messages, manifests, messages, redelive
 from pipeline.inputs.events import Message, Receipt
 from pipeline.jobs import outcomes
 from pipeline.jobs.job import Job
+from pipeline.labels import keeping, label
 from pipeline.verdicts import Verdict
 
-COMMANDS = ("sweep", "replay", "collect")
-UNKNOWN = 'The message must have "instances", the "id" and "inputs" of a manifest, "sweep", "replay" or "collect".'
+COMMANDS = ("sweep", "replay", "collect", "label", "promote")
+UNKNOWN = (
+    'The message must have "instances", the "id" and "inputs" of a manifest, "label", "promote", "sweep", "replay" or '
+    '"collect".'
+)
 
 
 def take_in(deployment: Deployment, message: Message, receipt: Receipt) -> Verdict:
@@ -60,6 +64,11 @@ def _take_in_instances(deployment: Deployment, job: Job, body: dict[str, Any]) -
 
 def _carry_out(deployment: Deployment, message: Message, body: dict[str, Any], receipt: Receipt) -> Verdict:
     """Runs a command; the work beyond its limits continues in a message to the same topic."""
+    if "label" in body:
+        kept = keeping.keep(deployment, label.parse(body["label"]))
+        return Verdict("accepted", reason="label", counts={"label": kept})
+    if "promote" in body:
+        return promotions.run(deployment, promotions.parse(body["promote"]), message)
     following: sweep.Sweep | replay.Replay | collect.Collection | None
     if "sweep" in body:
         verdict, following = sweep.run(deployment, sweep.parse(body["sweep"]), receipt)
