@@ -98,7 +98,8 @@ def split(
             happened = outage or draws[number % LOOK_EVERY][1] < (candidate if by_candidate else stable)
             counts[(0 if by_candidate else 2) + (0 if happened else 1)] += 1
             if number % LOOK_EVERY == 0 or (by_candidate and happened):
-                evidence = Evidence(**{kind: (Split(share, *counts),)})
+                counted = (Split(share, *counts),)
+                evidence = Evidence(errors=counted) if kind == "errors" else Evidence(slow=counted)
                 decision = decide(evidence, Rules())
                 if decision.e_values["budget"] >= decision.thresholds["budget"] and kind == "errors" and burst:
                     return Trial("over budget", counts[0] + counts[1])

@@ -5,8 +5,8 @@ decision may be tried after every input, and stopped at any time. All functions 
 
 The paired test bets on disagreements (Waudby-Smith and Ramdas, "Estimating means of bounded random variables by
 betting", arXiv 2010.09686). The tests of splits bet on which version served an input, given what happened to it: what
-happens to both versions alike, such as an outage, is no evidence. Those that can roll a candidate back bet only on inputs
-to which it happened, so that those under way cannot count against the version that is slower.
+happens to both versions alike, such as an outage, is no evidence. Those that can roll a candidate back bet only on
+inputs to which it happened, so that those under way cannot count against the version that is slower.
 """
 
 import math

@@ -16,6 +16,7 @@ from messaging import pubsub
 from pipeline import storage as pipeline_storage
 from pipeline.jobs import executions as workflow_executions
 from pipeline.jobs import quotas
+from pipeline.routing import choice
 from tests.functions.cloud import Cloud, Executions, Faulty, serving_executions, serving_storage
 
 os.environ["OPENPYXL_DEFUSEDXML"] = "False"  # as preprocess does, before the tests write workbooks
@@ -63,6 +64,7 @@ def _forget_clients() -> None:
     pubsub.publisher.cache_clear()
     pubsub.subscriber.cache_clear()
     quotas.of.cache_clear()
+    choice._files.cache_clear()
 
 
 @pytest.fixture
@@ -85,7 +87,7 @@ def validate() -> Callable[[dict[str, Any]], None]:
         name: jsonschema.Draft202012Validator(
             json.loads((SCHEMAS / f"{name}.schema.json").read_text()), format_checker=jsonschema.FormatChecker()
         )
-        for name in ("result", "rejected", "failed", "status", "labels")
+        for name in ("result", "rejected", "failed", "status", "shadow", "labels")
     }
 
     def check(document: dict[str, Any]) -> None:

@@ -169,14 +169,15 @@ def _reserve(deployment: Deployment, message: Message, receipt: Receipt) -> Verd
 
 
 def _groups(round_: list[Taken]) -> list[Group]:
-    """The reserved objects by kind, model and parameters, up to the bytes of a micro-batch each."""
+    """The reserved objects by kind, version of a model and parameters, up to the bytes of a micro-batch each."""
     groups: list[Group] = []
     open_groups: dict[str, Group] = {}
     for taken in round_:
         if not isinstance(taken.result, Reserved):
             continue
         job = taken.result.job
-        key = json.dumps([job.kind, job.model, job.parameters], sort_keys=True)
+        version = job.model and (job.model["name"], job.model["version"])
+        key = json.dumps([job.kind, version, job.parameters], sort_keys=True)
         group = open_groups.get(key)
         if group is None or group.size + job.object_input().size > microbatches.MAX_BYTES:
             group = open_groups[key] = Group()

@@ -126,11 +126,21 @@ def test_actions(evidence: Evidence, share: float | None, action: str) -> None:
     assert decision.share == ({0.0: 0.01, 0.01: 0.05}[share or 0.0] if action == "raise_share" else None)
 
 
-@pytest.mark.parametrize("kind", ["errors", "refusals", "slow", "corrections"])
-def test_inputs_under_way_are_no_evidence(kind: str) -> None:
-    """A candidate that is slow to start has answered nothing yet, while the stable version has."""
-    started = Evidence(**{kind: (Split(0.5, 0, 0, 2, 498),)})
-    assert decide(started, Rules(), Situation(0.5)).action == "wait"
+UNDER_WAY = (Split(0.5, 0, 0, 2, 498),)  # the candidate has answered nothing yet
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        Evidence(errors=UNDER_WAY),
+        Evidence(refusals=UNDER_WAY),
+        Evidence(slow=UNDER_WAY),
+        Evidence(corrections=UNDER_WAY),
+        Evidence(mistakes=UNDER_WAY),
+    ],
+)
+def test_inputs_under_way_are_no_evidence_against_the_candidate(evidence: Evidence) -> None:
+    assert decide(evidence, Rules(), Situation(0.5)).action == "wait"
 
 
 def test_a_candidate_whose_answers_or_labels_are_missing_is_not_promoted() -> None:

@@ -159,7 +159,7 @@ def test_an_answer_of_several_labels_cannot_be_wrong(cloud: Cloud, function: Fun
 
 
 def upload(cloud: Cloud, function: Function, content: str | bytes, name: str = "labels/audit.csv") -> int:
-    blob = cloud.upload(name, content, "text/csv")
+    blob = cloud.upload(name, content, "text/csv" if name.endswith("csv") else "text/plain")
     return function("on_upload").post("/", **finalized(blob)).status_code
 
 
