@@ -1,8 +1,8 @@
 """Puts the deployable source of functions into build/functions/: python deploy/stage.py [NAME ...].
 
-build/functions/<name>/ holds the function's own files, the shared pipeline/ package and the bytecode of both, which new
-instances would otherwise compile. Only the Python version that runs this script uses the bytecode. The entry point has
-the function's name.
+build/functions/<name>/ holds the function's own files, the shared pipeline/ package, promote's statistics from the
+client, and the bytecode of all, which new instances would otherwise compile. Only the Python version that runs this
+script uses the bytecode. The entry point has the function's name.
 """
 
 import argparse
@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "functions"
 TARGET = ROOT / "build" / "functions"
 SHARED = "pipeline"
+CLIENT = ROOT / "event_inference"
+OF_THE_CLIENT = {"promote": "promotion"}  # a function's package of the client's; the rest of the client stays out
 
 
 class StageError(Exception):
@@ -44,7 +46,10 @@ def stage(name: str, source: Path = SOURCE, target: Path = TARGET) -> Path:
         raise StageError(f"{name}/main.py defines no function {name}: name the entry point after its folder.")
     staged = target / name
     shutil.rmtree(staged, ignore_errors=True)
-    for origin, destination in ((folder, staged), (source / SHARED, staged / SHARED)):
+    parts = [(folder, staged), (source / SHARED, staged / SHARED)]
+    if package := OF_THE_CLIENT.get(name):
+        parts.append((CLIENT / package, staged / CLIENT.name / package))
+    for origin, destination in parts:
         for path in _deployed(origin):
             copy = destination / path.relative_to(origin)
             copy.parent.mkdir(parents=True, exist_ok=True)

@@ -111,6 +111,12 @@ class Pipeline:
     def collect(self) -> None:
         self.publish({"collect": {}})
 
+    def promote(self) -> None:
+        self.publish({"promote": {"model": "sentiment", "action": "freeze", "reason": "a test"}})
+
+    def look_at_candidates(self) -> None:
+        self.publish({"promote": {}}, "promotions")
+
     def dead_upload(self) -> None:
         blob = self.objects.bucket("local-input").blob("pictures/one.jpg")
         blob.reload()
@@ -184,10 +190,13 @@ NEEDED_BY: dict[tuple[str, str, str], Callable[[Pipeline], None]] = {
     ("on-message", USER, "bucket/local-output"): Pipeline.invalid_message,
     ("on-message", "roles/workflows.invoker", "project"): Pipeline.message,
     ("on-message", "roles/pubsub.publisher", "topic/messages"): Pipeline.replay,
+    ("on-message", "roles/pubsub.publisher", "topic/promotions"): Pipeline.promote,
     ("on-message", "roles/pubsub.subscriber", "subscription/uploads"): Pipeline.collect,
     ("on-dead-letter", VIEWER, "bucket/local-input"): Pipeline.dead_upload,
     ("on-dead-letter", USER, "bucket/local-work"): Pipeline.dead_message,
     ("on-dead-letter", USER, "bucket/local-output"): Pipeline.dead_message,
+    ("promote", VIEWER, "bucket/local-output"): Pipeline.look_at_candidates,
+    ("promote", USER, "bucket/local-models"): Pipeline.look_at_candidates,
     ("preprocess", VIEWER, "bucket/local-input"): Pipeline.table,
     ("preprocess", USER, "bucket/local-work"): Pipeline.table,
     ("forecast", VIEWER, "bucket/local-input"): Pipeline.series,
@@ -210,6 +219,7 @@ NEEDED_BY: dict[tuple[str, str, str], Callable[[Pipeline], None]] = {
     ("events", INVOKER, "service/on-upload"): Pipeline.text,
     ("events", INVOKER, "service/on-message"): Pipeline.message,
     ("events", INVOKER, "service/on-dead-letter"): Pipeline.dead_message,
+    ("events", INVOKER, "service/promote"): Pipeline.look_at_candidates,
     ("events", "roles/eventarc.eventReceiver", "project"): Pipeline.text,
     ("agent/storage", "roles/pubsub.publisher", "project"): Pipeline.text,
     ("agent/pubsub", "roles/iam.serviceAccountOpenIdTokenCreator", "account/events"): Pipeline.text,
@@ -254,6 +264,8 @@ def fill(store: Store) -> None:
         store.objects.create("local-models", path.relative_to(MODELS).as_posix(), path.read_bytes())
     image = (ROOT / "samples/images/two-rotated-by-camera.jpg").read_bytes()
     store.objects.create("local-input", "pictures/one.jpg", image, {"contentType": "image/jpeg"})
+    experiment = {"stable": "1", "candidate": "2", "share": 0.5, "mode": "split", "experiment": "e"}
+    store.objects.create("local-models", "traffic.json", json.dumps({"unserved": experiment}).encode())
     for number in range(REPLAYED):
         store.objects.create("local-output", f"failed/of-another-schema/{number}.json", b"{}")
     store.close()
