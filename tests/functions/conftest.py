@@ -18,6 +18,7 @@ from pipeline.jobs import executions as workflow_executions
 from pipeline.jobs import quotas
 from pipeline.routing import choice
 from tests.functions.cloud import Cloud, Executions, Faulty, serving_executions, serving_storage
+from tests.functions.models_bucket import ModelsBucket
 
 os.environ["OPENPYXL_DEFUSEDXML"] = "False"  # as preprocess does, before the tests write workbooks
 
@@ -68,6 +69,14 @@ def _forget_clients() -> None:
 
 
 @pytest.fixture
+def bucket(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> ModelsBucket:
+    """The models bucket, empty."""
+    bucket = cloud.client.create_bucket(f"models-{cloud.input.name}")
+    monkeypatch.setenv("MODELS_BUCKET", bucket.name)
+    return ModelsBucket(bucket)
+
+
+@pytest.fixture
 def function(cloud: Cloud) -> Function:
     """A function by its name, as functions-framework serves it."""
 
@@ -100,7 +109,7 @@ def validate() -> Callable[[dict[str, Any]], None]:
 def check_documents(cloud: Cloud, validate: Callable[[dict[str, Any]], None]) -> Iterator[None]:
     """Validates all documents that a test has left."""
     yield
-    for document in cloud.documents("results", "rejected", "failed", "latest").values():
+    for document in cloud.documents("results", "rejected", "failed", "latest", "shadow").values():
         validate(document)
 
 

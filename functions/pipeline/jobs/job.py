@@ -234,6 +234,11 @@ class Job:
             raise RejectedError("too_many_hops", f"The input has already passed through a pipeline {self.hops} times.")
 
 
+def is_requested(model: Model | None) -> bool:
+    """Whether the input itself names the model."""
+    return model is not None and model.get("chosen_by", "requested") == "requested"
+
+
 def of_object(bucket: str, name: str, generation: int) -> str:
     """The job id of an object's generation, the same for every event that announces it."""
     return _digest(f"{bucket}/{name}#{generation}")

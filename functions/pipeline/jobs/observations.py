@@ -48,12 +48,14 @@ def shadow(output: "Bucket", job: Job, answer: Fields) -> None:
     """Notes what the candidate answered beside the stable version.
 
     Args:
-        answer: `{predictions, timing, gpu_seconds?, error?}` of its document.
+        answer: its document, `{timing, predictions and cost, or error}`.
     """
     model: Fields = job.model or {}
     experiment = model.get("experiment")
     if experiment:
-        fields = {"outcome": "failed" if answer.get("error") else "succeeded", **_answer(answer, job.kind)}
+        predictions = answer.get("predictions") or [{}]
+        has_failed = "error" in answer or all("error" in prediction for prediction in predictions)
+        fields = {"outcome": "failed" if has_failed else "succeeded", **_answer(answer, job.kind)}
         _write_once(_blob(output, model["name"], experiment["id"], job.id, "shadow"), job.id, fields)
 
 
@@ -90,8 +92,7 @@ def _answer(document: Fields, kind: str | None) -> dict[str, Any]:
     if len(predictions) == 1 and "label" in predictions[0]:
         fields["label"] = predictions[0]["label"][:MAX_LABEL]
         fields["confidence"] = predictions[0].get("score")
-    seconds = ((document.get("cost") or {}).get("device") or {}).get("seconds", timing.get("gpu_seconds"))
-    fields["gpu_us"] = round((seconds or 0.0) * 1e6)
+    fields["gpu_us"] = round(((document.get("cost") or {}).get("device") or {}).get("seconds", 0.0) * 1e6)
     return fields
 
 

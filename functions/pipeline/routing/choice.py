@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from pipeline import logs
-from pipeline.jobs.job import Job, Model
+from pipeline.jobs.job import Job, Model, is_requested
 from pipeline.kinds import SINGLE
 from pipeline.routing import models, traffic
 from pipeline.routing.models import Content, Models
@@ -80,7 +80,7 @@ class Routing:
 def begin(settings: Settings) -> None:
     """Begins to read what has changed, beside what else an input needs."""
     if settings.models_bucket:
-        registry, traffics = _files(settings.models_bucket, settings.profile)
+        registry, traffics = _files(settings.models_bucket, settings.models, settings.profile)
         registry.refresh()
         traffics.refresh()
 
@@ -88,7 +88,7 @@ def begin(settings: Settings) -> None:
 def current(settings: Settings) -> Routing:
     if not settings.models_bucket:
         return Routing()
-    registry, traffics = _files(settings.models_bucket, settings.profile)
+    registry, traffics = _files(settings.models_bucket, settings.models, settings.profile)
     (known, registry_problem), (assigned, traffic_problem) = registry.value(), traffics.value()
     problems = [problem for problem in (registry_problem, traffic_problem) if problem]
     return Routing(known, assigned, tuple(problem[:MAX_NOTE] for problem in problems))
@@ -103,6 +103,26 @@ def routed(settings: Settings, job: Job, facts: Callable[[], Facts]) -> Job:
     if model is None and (content := models.OF_KIND.get(job.kind or "")):
         model = routing.default(content)
     return assigned(routing, job, model)
+
+
+def of_batch(settings: Settings, job: Job, chosen: Model | None, content: Content | None) -> Model | None:
+    """The model of a batch that is being cut.
+
+    Args:
+        chosen: by its manifest or at its intake; one that cannot read the batch and was not requested is replaced.
+        content: what all records hold; None if they may differ, so that only a named model takes part in experiments.
+    """
+    routing, model = current(settings), chosen
+    if model is not None and content and not is_requested(model):
+        reads = routing.models.reads(model["name"])
+        if reads not in (None, content):
+            logs.warning("the model does not read the column", job=job.id, model=model["name"], content=content)
+            model = None
+    if model is None and content:
+        model = routing.default(content)
+    if model is None or "version_by" in model:
+        return model
+    return assigned(routing, job, cast(Model, {"chosen_by": "requested", **model})).model
 
 
 def assigned(routing: Routing, job: Job, model: Model | None) -> Job:
@@ -132,6 +152,8 @@ def _missing(model: Model, version: str, other: str) -> str:
 
 
 @functools.cache
-def _files(bucket: str, profile: str) -> tuple[Watched[Models], Watched[Mapping[str, Traffic]]]:
-    registry = Watched(bucket, models.FILE, functools.partial(models.parse, profile=profile), Models())
-    return registry, Watched(bucket, traffic.FILE, traffic.parse, {})
+def _files(bucket: str, registry: str, profile: str) -> tuple[Watched[Models], Watched[Mapping[str, Traffic]]]:
+    """models.json and traffic.json; `registry` is where models.json is, if not in the bucket."""
+    location = registry or f"gs://{bucket}/{models.FILE}"
+    known = Watched(location, functools.partial(models.parse, profile=profile), Models())
+    return known, Watched(f"gs://{bucket}/{traffic.FILE}", traffic.parse, {})

@@ -3,10 +3,7 @@
 import json
 from typing import Any
 
-import pytest
 from google.cloud import storage
-
-from tests.functions.cloud import Cloud
 
 TEXT, IMAGE = "text-classification", "image-classification"
 
@@ -31,11 +28,3 @@ def entry(name: str, version: str = "1", task: str = TEXT, **more: Any) -> dict[
 
 def split(share: float, **more: Any) -> dict[str, Any]:
     return {"stable": "1", "candidate": "2", "share": share, "mode": "split", "experiment": "e1", **more}
-
-
-@pytest.fixture
-def bucket(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> ModelsBucket:
-    """The models bucket, empty."""
-    bucket = cloud.client.create_bucket(f"models-{cloud.input.name}")
-    monkeypatch.setenv("MODELS_BUCKET", bucket.name)
-    return ModelsBucket(bucket)
