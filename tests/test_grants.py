@@ -111,9 +111,6 @@ class Pipeline:
     def collect(self) -> None:
         self.publish({"collect": {}})
 
-    def promote(self) -> None:
-        self.publish({"promote": {"model": "sentiment", "action": "freeze", "reason": "a test"}})
-
     def look_at_candidates(self) -> None:
         self.publish({"promote": {}}, "promotions")
 
@@ -190,7 +187,6 @@ NEEDED_BY: dict[tuple[str, str, str], Callable[[Pipeline], None]] = {
     ("on-message", USER, "bucket/local-output"): Pipeline.invalid_message,
     ("on-message", "roles/workflows.invoker", "project"): Pipeline.message,
     ("on-message", "roles/pubsub.publisher", "topic/messages"): Pipeline.replay,
-    ("on-message", "roles/pubsub.publisher", "topic/promotions"): Pipeline.promote,
     ("on-message", "roles/pubsub.subscriber", "subscription/uploads"): Pipeline.collect,
     ("on-dead-letter", VIEWER, "bucket/local-input"): Pipeline.dead_upload,
     ("on-dead-letter", USER, "bucket/local-work"): Pipeline.dead_message,

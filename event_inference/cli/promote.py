@@ -9,6 +9,7 @@ from event_inference.access.clients import translated
 from event_inference.cli import output
 from event_inference.cli.session import Session, command
 from event_inference.errors import FAILED
+from event_inference.inputs import orders
 from event_inference.promotion import records
 
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -79,7 +80,8 @@ def _order(action: str, about: str) -> click.Command:
         client = session.client(f"{action} the traffic of {model}")
         with translated(session.target):
             candidates.entry(client.connection, model)
-        sent = client.order({"promote": {"model": model, "action": action, "reason": reason}})
+            content = {"promote": {"model": model, "action": action, "reason": reason}}
+            sent = orders.publish(client.connection, content, session.target.promotions_path)
         if as_json:
             output.print_json({"message_id": sent.message_id, "order": sent.content})
         else:

@@ -74,19 +74,28 @@ def over(budget: float, yes: int, no: int) -> float:
     return _log_mean(yes * math.log(rate / budget) + no * math.log((1 - rate) / (1 - budget)) for rate in rates)
 
 
-def _ratio(counted: Sequence[tuple[float, int, int]], ratios: Sequence[float]) -> float:
+def _ratio(counted: Sequence[tuple[float, int, int]], ratios: tuple[float, ...]) -> float:
     """Against a candidate's part as its share says, for the alternatives of ratios.
 
     Args:
         counted: by share, how many are the candidate's and how many the stable version's.
     """
-    return _log_mean(
-        sum(
-            candidate * math.log(ratio) - (candidate + stable) * math.log1p(share * (ratio - 1))
-            for share, candidate, stable in counted
-        )
-        for ratio in ratios
-    )
+    candidate = sum(each[1] for each in counted)
+    logs = [candidate * gain for gain in _logarithms(ratios)]
+    for share, of_candidate, of_stable in counted:
+        if count := of_candidate + of_stable:
+            logs = [log - count * loss for log, loss in zip(logs, _losses(share, ratios), strict=True)]
+    return _log_mean(logs)
+
+
+@lru_cache
+def _logarithms(ratios: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(map(math.log, ratios))
+
+
+@lru_cache
+def _losses(share: float, ratios: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(math.log1p(share * (ratio - 1)) for ratio in ratios)
 
 
 @lru_cache(maxsize=1 << 16)

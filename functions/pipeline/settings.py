@@ -31,7 +31,6 @@ class Settings:
     models_bucket: str = ""  # holds models.json with the rules, and traffic.json; empty: no rules, no experiments
     models: str = ""  # gs:// URI or path of the models.json that is served; empty: the one in the models bucket
     profile: str = ""  # the served profile of models.json; empty: its only one
-    promotions_topic: str = ""  # resource name of the topic whose messages `promote` receives; empty: none
     collect_subscription: str = ""  # resource name of the subscription that holds their notifications; empty: none
     max_bytes: Mapping[str, int] = field(default_factory=lambda: dict(MAX_BYTES))
 
@@ -61,7 +60,6 @@ def load(environ: Mapping[str, str] | None = None, *, starts_executions: bool = 
         models_bucket=env.get("MODELS_BUCKET", "").strip(),
         models=env.get("MODELS", "").strip(),
         profile=env.get("PROFILE", "").strip(),
-        promotions_topic=env.get("PROMOTIONS_TOPIC", "").strip(),
         collect_subscription=env.get("COLLECT_SUBSCRIPTION", "").strip(),
         max_bytes={kind: int(_number(env, f"MAX_{kind.upper()}_BYTES", size)) for kind, size in MAX_BYTES.items()},
     )

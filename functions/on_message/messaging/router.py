@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from messaging import collect, promotions, pubsub, replay, sweep
+from messaging import collect, pubsub, replay, sweep
 from pipeline import intake
 from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
@@ -14,10 +14,9 @@ from pipeline.jobs.job import Job
 from pipeline.labels import keeping, label
 from pipeline.verdicts import Verdict
 
-COMMANDS = ("sweep", "replay", "collect", "label", "promote")
+COMMANDS = ("sweep", "replay", "collect", "label")
 UNKNOWN = (
-    'The message must have "instances", the "id" and "inputs" of a manifest, "label", "promote", "sweep", "replay" or '
-    '"collect".'
+    'The message must have "instances", the "id" and "inputs" of a manifest, "label", "sweep", "replay" or "collect".'
 )
 
 
@@ -69,8 +68,6 @@ def _carry_out(deployment: Deployment, message: Message, body: dict[str, Any], r
     if "label" in body:
         kept = keeping.keep(deployment, label.parse(body["label"]))
         return Verdict("accepted", reason="label", counts={"label": kept})
-    if "promote" in body:
-        return promotions.run(deployment, promotions.parse(body["promote"]), message)
     following: sweep.Sweep | replay.Replay | collect.Collection | None
     if "sweep" in body:
         verdict, following = sweep.run(deployment, sweep.parse(body["sweep"]), receipt)

@@ -108,10 +108,9 @@ def test_the_status_shows_traffic_evidence_and_decisions(invoke: Any, laptop: Em
 @pytest.mark.parametrize("action", ["freeze", "resume", "force", "rollback"])
 def test_an_order_goes_to_the_pipeline_with_its_reason(invoke: Any, laptop: Emulated, put: Any, action: str) -> None:
     put("traffic.json", {"m": SPLIT})
-    laptop.orders()
     ended = invoke("promote", action, "m", "--reason", "holidays", env=local_environment(laptop))
     assert ended.status == 0, ended.err
-    assert laptop.orders() == [{"promote": {"model": "m", "action": action, "reason": "holidays"}}]
+    assert laptop.orders("promotions") == [{"promote": {"model": "m", "action": action, "reason": "holidays"}}]
     other = invoke("promote", action, "n", "--reason", "holidays", env=local_environment(laptop))
     assert (other.status, "models with traffic: m" in other.err) == (2, True)
     assert invoke("promote", action, "m", env=local_environment(laptop)).status == 2

@@ -51,7 +51,7 @@ def order(function: Function, models: storage.Bucket) -> Callable[..., int]:
     """Delivers an order; without one, the scheduler's."""
 
     def deliver(action: str = "", message_id: str = "1", model: str = "m") -> int:
-        promote = {"model": model, "action": action, "reason": "I say so", "id": message_id} if action else {}
+        promote = {"model": model, "action": action, "reason": "I say so"} if action else {}
         request = published(json.dumps({"promote": promote}).encode(), message_id)
         return function("promote").post("/", **request).status_code
 
@@ -230,26 +230,30 @@ def test_without_a_file_there_is_nothing_to_decide(models: storage.Bucket, order
     assert order() == 200
 
 
-def test_on_message_hands_orders_on(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PROMOTIONS_TOPIC", "projects/p/topics/promotions")
-    order = {"model": "m", "action": "freeze", "reason": "holidays"}
-    for body in ({"promote": order}, {"promote": {}}):
-        assert function("on_message").post("/", **published(json.dumps(body).encode(), "5")).status_code == 200
-    sent = [body for _, body in cloud.executions.published]
-    assert sent == [{"promote": {**order, "id": "5"}}, {"promote": {}}]
-
-
 @pytest.mark.parametrize(
-    "order",
+    "body",
     [
-        {"model": "m", "action": "dance", "reason": "why not"},
-        {"model": "m", "action": "freeze"},
-        {"model": "m", "action": "freeze", "reason": ""},
-        {"model": 1, "action": "freeze", "reason": "x"},
+        {"promote": {"model": "m", "action": "dance", "reason": "why not"}},
+        {"promote": {"model": "m", "action": "freeze"}},
+        {"promote": {"model": "m", "action": "freeze", "reason": ""}},
+        {"promote": {"model": "m", "action": "freeze", "reason": "x" * 501}},
+        {"promote": {"model": 1, "action": "freeze", "reason": "x"}},
+        {"promote": []},
+        {"promote": {}, "sweep": {}},
+        {"sweep": {}},
         [],
     ],
 )
-def test_on_message_rejects_an_order_that_is_none(cloud: Cloud, function: Function, order: object) -> None:
-    body = json.dumps({"promote": order}).encode()
-    assert function("on_message").post("/", **published(body)).status_code == 200
-    assert cloud.only_document()["reason"]["code"] == "invalid_parameters"
+def test_a_message_that_is_no_order_changes_nothing(
+    models: storage.Bucket, start: Any, function: Function, body: object
+) -> None:
+    start()
+    before = traffic(models)
+    assert function("promote").post("/", **published(json.dumps(body).encode())).status_code == 200
+    assert (traffic(models), decisions(models)) == (before, [])
+
+
+def test_whoever_sends_inputs_may_give_no_orders(cloud: Cloud, function: Function) -> None:
+    body = {"promote": {"model": "m", "action": "force", "reason": "mine is better"}}
+    assert function("on_message").post("/", **published(json.dumps(body).encode())).status_code == 200
+    assert cloud.only_document()["reason"]["code"] == "unknown_message"
