@@ -1,6 +1,7 @@
 """Orders: the scheduler's to look at all candidates, and those of persons about a model, each with a reason."""
 
-from collections.abc import Mapping
+import base64
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
@@ -11,7 +12,6 @@ from event_inference.promotion import records
 from pipeline import times
 from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
-from pipeline.inputs import messages
 from pipeline.inputs.events import Message
 from pipeline.verdicts import Verdict
 from promoting import deciding, evidence, traffic
@@ -33,14 +33,14 @@ class Order:
     reason: str
 
 
-def parse(body: Mapping[str, Any]) -> Order | None:
+def parse(body: object) -> Order | None:
     """Checks `{"promote": {}}`, an order to look at all candidates, or `{"promote": {"model", "action", "reason"}}`.
 
     Raises:
         RejectedError: `invalid_parameters`.
     """
-    value = body.get("promote")
-    if body.keys() != {"promote"} or not isinstance(value, dict) or (value and value.keys() != FIELDS):
+    value = body["promote"] if isinstance(body, dict) and body.keys() == {"promote"} else None
+    if not isinstance(value, dict) or (value and value.keys() != FIELDS):
         raise _invalid("The message must have promote alone: empty, or an object with model, action and reason.")
     if not value:
         return None
@@ -60,9 +60,9 @@ def carry_out(deployment: Deployment, message: Message, clock: times.Clock = tim
         ConfigurationError: traffic.json cannot be read.
     """
     try:
-        order = parse(messages.body(message, deployment.settings.max_bytes["message"]))
-    except RejectedError as error:
-        return Verdict("ignored", reason=f"not an order: {error.message}")
+        order = parse(json.loads(base64.b64decode(str(message.data or ""), validate=True)))
+    except (RejectedError, ValueError) as error:
+        return Verdict("ignored", reason=f"not an order: {error}")
     if order is None:
         return Verdict("accepted", reason="promote", counts=dict(deciding.run(deployment, clock)))
     for _ in range(deciding.ATTEMPTS):
