@@ -20,6 +20,8 @@ COMMANDS = {
     "collect": ("orders", "Take in uploads that wait for micro-batches."),
     "models": ("models", "List the models that are served."),
     "traffic": ("traffic", "Choose which version of a model answers, and try a candidate."),
+    "label": ("labels", "Say what is true of inputs."),
+    "promote": ("promote", "Watch candidates, check decisions, and step in."),
     "compare": ("compare", "Say which of two versions of a model is better."),
     "cost": ("cost", "Estimate a month's bill, and what another setting would change."),
     "recommend": ("cost", "List changes of settings that would save money or time."),

@@ -21,8 +21,8 @@ class Order:
     content: Mapping[str, Any]
 
 
-def publish(connection: Connection, content: Mapping[str, Any]) -> Order:
-    """Publish a message to the pipeline's topic.
+def publish(connection: Connection, content: Mapping[str, Any], topic: str = "") -> Order:
+    """Publish a message to the pipeline's topic, or another one by its resource name.
 
     Raises:
         InputError: it is longer than the pipeline reads.
@@ -30,7 +30,7 @@ def publish(connection: Connection, content: Mapping[str, Any]) -> Order:
     data = json.dumps(content, ensure_ascii=False).encode()
     if len(data) > MAX_MESSAGE:
         raise InputError(f"The message has {len(data):,} bytes, and at most {MAX_MESSAGE:,} are read. Upload a file.")
-    request = {"topic": connection.target.topic_path, "messages": [{"data": data}]}
+    request = {"topic": topic or connection.target.topic_path, "messages": [{"data": data}]}
     published = connection.publisher.publish(request=request, timeout=_TIMEOUT_S)
     return Order(published.message_ids[0], content)
 

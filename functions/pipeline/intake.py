@@ -21,6 +21,7 @@ from pipeline.jobs.claims import Claim, Claims
 from pipeline.jobs.documents import Document
 from pipeline.jobs.job import Job
 from pipeline.kinds import WORKBOOK
+from pipeline.labels import files
 from pipeline.routing import choice
 from pipeline.settings import Settings
 from pipeline.tabular.request import Request
@@ -65,6 +66,8 @@ def reserve(deployment: Deployment, upload: Upload, receipt: Receipt, dead: Clai
     described = upload.described()
     if not described.is_input:
         return Verdict("ignored", reason="a folder, or parameters of another input")
+    if files.is_labels(described.name):
+        return _reserve(deployment, described.job(receipt), lambda job: files.take_in(deployment, job), dead)
     return _reserve(deployment, described.job(receipt), lambda job: _route(deployment.settings, job, described), dead)
 
 

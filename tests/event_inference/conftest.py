@@ -43,8 +43,8 @@ main:
 STACK = """
 project: PROJECT_ID
 buckets: {INPUT: {}, WORK: {}, OUTPUT: {}, MODELS: {}}
-topics: [TOPIC]
-subscriptions: {orders: {topic: TOPIC}}
+topics: [TOPIC, promotions]
+subscriptions: {orders: {topic: TOPIC}, promotions: {topic: promotions}}
 workflows: {inference: {source: workflow.yaml}}
 """
 
@@ -84,9 +84,9 @@ class Emulated:
     def write(self, name: str, content: str) -> None:
         self.client.connection.output.blob(name).upload_from_string(content)
 
-    def orders(self) -> list[dict[str, Any]]:
-        """The messages published since the last call."""
-        subscription = f"projects/{self.target.project}/subscriptions/orders"
+    def orders(self, name: str = "orders") -> list[dict[str, Any]]:
+        """The messages published since the last call, those that a subscription holds."""
+        subscription = f"projects/{self.target.project}/subscriptions/{name}"
         subscriber = self.client.connection.subscriber
         pulled = subscriber.pull(
             request={"subscription": subscription, "max_messages": 100, "return_immediately": True}, timeout=10

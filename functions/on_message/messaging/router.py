@@ -11,11 +11,12 @@ from pipeline.inputs import inline, kept_messages, manifests, messages, redelive
 from pipeline.inputs.events import Message, Receipt
 from pipeline.jobs import outcomes
 from pipeline.jobs.job import Job
+from pipeline.labels import keeping, label
 from pipeline.verdicts import Verdict
 
-COMMANDS = ("sweep", "replay", "collect", "recommend")
+COMMANDS = ("sweep", "replay", "collect", "recommend", "label")
 UNKNOWN = (
-    'The message must have "instances", the "id" and "inputs" of a manifest, "sweep", "replay", "collect" or '
+    'The message must have "instances", the "id" and "inputs" of a manifest, "label", "sweep", "replay", "collect" or '
     '"recommend".'
 )
 
@@ -65,6 +66,9 @@ def _take_in_instances(deployment: Deployment, job: Job, body: dict[str, Any]) -
 
 def _carry_out(deployment: Deployment, message: Message, body: dict[str, Any], receipt: Receipt) -> Verdict:
     """Runs a command; the work beyond its limits continues in a message to the same topic."""
+    if "label" in body:
+        kept = keeping.keep(deployment, label.parse(body["label"]))
+        return Verdict("accepted", reason="label", counts={"label": kept})
     following: sweep.Sweep | replay.Replay | collect.Collection | None
     if "recommend" in body:
         recommend.check(body["recommend"])
