@@ -3,7 +3,7 @@
 import codecs
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -13,6 +13,9 @@ from gpu_service.errors import MalformedRequest, TooLarge
 from gpu_service.serving.predictions import Failure, Outcome, ServedModel, Timing
 from gpu_service.shards.shard import URI, Shard
 from gpu_service.tasks.predictions import PREDICTIONS, Classification, Embedding, Prediction
+
+if TYPE_CHECKING:  # it imports torch
+    from gpu_service.serving.catalog import EntryStatus
 
 
 def _documented(**schema: Any) -> Meta:
@@ -72,18 +75,33 @@ class ShardRequest(Shard):
 
 
 class ListedModel(ServedModel):
-    """An entry of /models; `labels` is their number."""
+    """An entry of /models; `labels` is their number, and what only a model in memory has is null for others.
+
+    `error`: why it could not be loaded.
+    """
 
     default: bool
-    labels: int
-    device: str
+    state: Literal["loaded", "loading", "failed", "unloaded"]
+    labels: int | None
+    device: str | None
     compiled: bool
+    bytes: int
+    error: str | None
+
+
+class ModelMemory(msgspec.Struct):
+    """What the models in memory take, and how much they may."""
+
+    bytes: int
+    limit: int
 
 
 class ModelList(msgspec.Struct):
-    """Response of /models."""
+    """Response of /models; `error`: why models.json is not served as it is now."""
 
     models: list[ListedModel]
+    memory: ModelMemory
+    error: str | None
 
 
 class ModelNames(msgspec.Struct):
@@ -93,7 +111,7 @@ class ModelNames(msgspec.Struct):
 
 
 class LoadStatus(msgspec.Struct):
-    """No error, in TensorFlow Serving's words."""
+    """Whether a load failed, in TensorFlow Serving's words."""
 
     error_code: str = "OK"
     error_message: str = ""
@@ -105,6 +123,12 @@ class VersionStatus(msgspec.Struct):
     version: str
     state: str = "AVAILABLE"
     status: LoadStatus = msgspec.field(default_factory=LoadStatus)
+
+
+def version_status(status: "EntryStatus") -> VersionStatus:
+    if status.state == "failed":
+        return VersionStatus(status.entry.version, "END", LoadStatus("UNKNOWN", status.error or ""))
+    return VersionStatus(status.entry.version, "LOADING" if status.state == "loading" else "AVAILABLE")
 
 
 class ModelStatus(msgspec.Struct):

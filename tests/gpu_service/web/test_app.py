@@ -43,7 +43,7 @@ def test_the_short_form_has_more_fields(client):
 @pytest.fixture
 def broken_model(client) -> Iterator[None]:
     """The default text model answers NaN."""
-    words = client.app.service.catalog.default("text").network.words
+    words = client.app.service.catalog.models["moods@2"].network.words
     kept = words.clone()
     words.fill_(float("nan"))
     yield
