@@ -28,6 +28,7 @@ def verify(model: Model) -> None:
         StartError: they differ, are not numbers, or the model cannot run.
     """
     data = samples(model, precision.SIZES)
+    model.set_threads()
     try:
         together = model.scores(data).cpu()
         alone = torch.cat([model.scores([item]).cpu() for item in data])
