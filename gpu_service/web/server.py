@@ -1,6 +1,7 @@
 """Runs the app under uvicorn: answers health checks while the models load, and drains on SIGTERM."""
 
 import asyncio
+import gc
 import logging
 import signal
 import threading
@@ -88,6 +89,7 @@ async def _start(app: App, server: uvicorn.Server) -> None:
         if service.refresh is not None:
             service.refresh.start()
         app.attach(service, metrics, tracing)
+        gc.freeze()  # later collections, which stop all threads, skip what the imports have made
 
 
 def _tracing(settings: Settings, phases: "Phases") -> "Tracing | None":
