@@ -9,7 +9,7 @@ from typing import Any
 
 from gpu_service.errors import InstanceError, ServiceError
 from gpu_service.inputs import compression, decoding, encoding, instances
-from gpu_service.inputs.instances import Address, Inline
+from gpu_service.inputs.instances import Address, Inline, Pair
 from gpu_service.inputs.payloads import Payload
 from gpu_service.inputs.text import FEW_CHARACTERS, TextInputs
 from gpu_service.parameters import Parameters, Requested, check_tasks
@@ -93,6 +93,8 @@ class Preparation:
                     f"The model {chosen.entry.name} does not accept instances of the kind {instance.kind}.",
                     "wrong_kind",
                 )
+            if isinstance(instance.content, Pair) and not chosen.task.reads_pairs:
+                raise InstanceError(f"The model {chosen.entry.name} reads one text, without text_pair.", "wrong_kind")
             if own := instances.parameters(value):
                 check_tasks(own, [chosen.entry.task])
         except ServiceError as error:
@@ -146,4 +148,6 @@ def is_quick(values: Sequence[Any]) -> bool:
         if isinstance(value, dict) and text is None and ("image" in value or "uri" in value):
             return False
         total += len(text) if isinstance(text, str) else 0
+        pair = value.get("text_pair") if isinstance(value, dict) else None
+        total += len(pair) if isinstance(pair, str) else 0
     return total <= FEW_CHARACTERS

@@ -173,18 +173,21 @@ def _predict_requests(schemas: Schema, max_instances: int) -> Schema:
     for name, title in SHORT_FORMS.items():
         content = _reference("Image") if name == "image" else whole["properties"][name]
         forms[title] = _object(**{name: content}) | {"description": "The short form."}
+    forms["TextRequest"]["properties"]["text_pair"] = whole["properties"]["text_pair"]
     for form in forms.values():
         form["properties"] |= fields
     generation = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9]{1,19}$"}]}
     uri = _object(uri=URI.extra_json_schema)
     uri["properties"]["generation"] = generation
+    text = _object(text={"type": "string"})
+    text["properties"]["text_pair"] = {"type": "string", "description": "The second text of a pair."}
     return forms | {
         PredictRequest.__name__: {
             "description": whole["description"],
             "oneOf": [_reference(name) for name in forms],
         },
         "Image": IMAGE,
-        "TextInstance": _object(text={"type": "string"}),
+        "TextInstance": text,
         "ImageInstance": _object(image=_reference("Image")),
         "UriInstance": uri,
         "Instance": {

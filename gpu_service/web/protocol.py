@@ -28,7 +28,7 @@ IMAGE = {
     "required": ["b64"],
     "properties": {"b64": {"type": "string", "minLength": 1, "contentEncoding": "base64"}},
 }
-INSTANCE = "{text}, {image: {b64}}, {uri, generation?} or a string; any other value fails without the others."
+INSTANCE = "{text, text_pair?}, {image: {b64}}, {uri, generation?} or a string; any other value fails alone."
 ANSWERS: tuple[type[msgspec.Struct], ...] = (*PREDICTIONS, Failure)
 PREDICTION = {"anyOf": [{"$ref": f"#/components/schemas/{each.__name__}"} for each in ANSWERS]}
 
@@ -44,6 +44,7 @@ class PredictRequest(msgspec.Struct):
     version: Version | None = None
     parameters: ParameterValues | None = None
     text: Annotated[Any, _documented(type="string", minLength=1)] = None
+    text_pair: Annotated[Any, _documented(type="string", minLength=1)] = None
     image: Annotated[Any, _documented(**IMAGE)] = None
     uri: Annotated[Any, URI] = None
 
@@ -168,9 +169,14 @@ def predict_request(body: bytes, max_instances: int) -> tuple[PredictRequest, li
         TooLarge: it has more than `max_instances`, or more values than MAX_VALUES.
     """
     request: PredictRequest = decode(_predict, body)
-    short = [{kind: value} for kind in ("text", "image", "uri") if (value := getattr(request, kind)) is not None]
+    kinds = [kind for kind in ("text", "image", "uri") if getattr(request, kind) is not None]
+    short = [{kind: getattr(request, kind)} for kind in kinds]
     if (request.instances is None) == (not short) or len(short) > 1:
         raise MalformedRequest("The body must have either a list of instances, or one of text, image and uri.")
+    if request.text_pair is not None:
+        if request.text is None:
+            raise MalformedRequest("text_pair requires text, the first of the two.")
+        short[0]["text_pair"] = request.text_pair
     instances: list[Any] = short if request.instances is None else request.instances
     check_count(instances, max_instances)
     return request, instances, bool(short)

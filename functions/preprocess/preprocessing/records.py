@@ -145,7 +145,7 @@ def _instance(record: Any, bucket: str, requested: dict[str, Any]) -> str:
     else:
         instance = {"text" if column else name: record.get(name)}
         if name == "text" and not column and record.get("text_pair") is not None:
-            instance["text_pair"] = record["text_pair"]  # so that it is refused rather than left out
+            instance["text_pair"] = record["text_pair"]  # for models that read pairs
     if name == "uri" and "generation" in record:
         instance["generation"] = record["generation"]
     beside = _id(record)

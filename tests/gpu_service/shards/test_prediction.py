@@ -704,6 +704,17 @@ def test_it_is_known_whether_an_earlier_attempt_had_written_the_output(
     assert metadata["shard-offset"] == "0"
 
 
+def test_lines_may_have_pairs_of_texts(client, gcs: storage.Client, put: Callable[..., str]):
+    lines = [{"text": "good", "text_pair": "dull film"}, {"text": "good"}, {"text_pair": "dull film"}]
+    target = "gs://work/shards/pairs.out"
+    client.post("/predict-shard", {"input": put("pairs.jsonl", "\n".join(map(json.dumps, lines))), "output": target})
+    pair, text, wrong = map(json.loads, gcs.bucket("work").blob("shards/pairs.out").download_as_bytes().splitlines())
+    expected, _ = client.post("/predict", {"instances": lines[:2]}).json()["predictions"]
+    assert pair["scores"] == pytest.approx(expected["scores"], abs=1e-5)
+    assert pair["scores"] != text["scores"]
+    assert wrong["error"]["code"] == "invalid_instance"
+
+
 def test_a_summary_that_is_too_long_leaves_out_the_labels_alone(
     gcs: storage.Client, put: Callable[..., str], start_client: Callable[[Settings], Client], tmp_path: Path
 ):
