@@ -244,7 +244,7 @@ class App:
     async def load_model(self, request: Request, name: str, version: str | None = None) -> Response:
         """Loads a model of models.json, after another look at the file. Answers when it works."""
         service = self._ready_service()
-        open_inference.load_request(await request.body(self.settings.max_body))
+        open_inference.load_request(await request.body(self.settings.max_body), may_have_parameters=False)
         entry = await service.find(name, version)
         service.catalog.residents.failures.pop(entry.weights, None)  # try again, however lately it failed
         async with service.catalog.lent(entry):
@@ -253,7 +253,7 @@ class App:
     async def unload_model(self, request: Request, name: str, version: str | None = None) -> Response:
         """Removes a model from memory. The next request for it loads it again."""
         service = self._ready_service()
-        await request.body(self.settings.max_body)
+        open_inference.load_request(await request.body(self.settings.max_body), may_have_parameters=True)
         entry = await service.find(name, version)
         versions = service.catalog.versions(entry.name) if version is None else [entry.version]
         for each in versions:

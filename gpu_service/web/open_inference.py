@@ -137,7 +137,7 @@ class IndexedModel(msgspec.Struct):
 
 
 class LoadRequest(msgspec.Struct):
-    """Body of /v2/repository/models/{name}/load, which may be empty."""
+    """Body of /v2/repository/models/{name}/load and unload, which may be empty."""
 
     parameters: dict[str, Any] | None = None
 
@@ -220,10 +220,14 @@ def index_request(body: bytes) -> bool:
     return request.ready
 
 
-def load_request(body: bytes) -> None:
-    """Raises MalformedRequest: the request brings a configuration or files of its own, as Triton's may."""
+def load_request(body: bytes, *, may_have_parameters: bool) -> None:
+    """Checks a request to load or unload. Its parameters to unload have no effect.
+
+    Raises:
+        MalformedRequest: it is not of the documented shape, or brings a configuration or files, as Triton's may.
+    """
     request: LoadRequest = protocol.decode(_load, body or b"{}")
-    if request.parameters:
+    if request.parameters and not may_have_parameters:
         raise MalformedRequest("A model is loaded as models.json describes it; send no parameters.")
 
 
