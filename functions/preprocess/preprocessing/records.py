@@ -148,7 +148,7 @@ def _instance(record: Any, bucket: str, chosen: Column | None) -> str:
     name = field if chosen is None else "uri" if chosen.type == "image" else "text"
     instance = {name: record[field]}
     if field == "text" and chosen is None and record.get("text_pair") is not None:
-        instance["text_pair"] = record["text_pair"]  # so that it is refused rather than left out
+        instance["text_pair"] = record["text_pair"]  # for models that read pairs
     if name == "uri" and "generation" in record:
         instance["generation"] = record["generation"]
     beside = _id(record)
