@@ -52,6 +52,11 @@ def profile(models: Path | str, name: str | None) -> tuple[str, list[Any]]:
     return chosen, entries
 
 
+def names(models: Path | str) -> list[str]:
+    """The names of the profiles of a file. Raises StartError, StorageFailed."""
+    return list(_profiles(models))
+
+
 def _profiles(models: Path | str) -> dict[str, Any]:
     try:
         profiles = json.loads(_content(models), object_pairs_hook=_without_duplicates)

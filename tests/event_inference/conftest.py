@@ -45,6 +45,7 @@ buckets: {INPUT: {}, WORK: {}, OUTPUT: {}, MODELS: {}}
 topics: [TOPIC]
 subscriptions: {orders: {topic: TOPIC}}
 workflows: {inference: {source: workflow.yaml}}
+containers: {model: {image: "*/gpu-service*", command: [none], service_account: server}}
 """
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
