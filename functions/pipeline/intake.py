@@ -10,14 +10,16 @@ from dataclasses import dataclass, replace
 from pipeline import logs
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError, ThrottledError
-from pipeline.inputs import objects, parameters, recognition, sidecars, single
+from pipeline.inputs import facts, inline, objects, parameters, recognition, sidecars, single
 from pipeline.inputs.events import Receipt
+from pipeline.inputs.inline import Inline
 from pipeline.inputs.uploads import Upload
 from pipeline.jobs import executions, outcomes
 from pipeline.jobs.claims import Claim, Claims
 from pipeline.jobs.documents import Document
 from pipeline.jobs.job import Job
 from pipeline.kinds import WORKBOOK
+from pipeline.routing import choice
 from pipeline.settings import Settings
 from pipeline.tabular.request import Request
 from pipeline.verdicts import Verdict
@@ -81,6 +83,17 @@ def launch(deployment: Deployment, reserved: Reserved) -> Verdict:
     return verdict
 
 
+def of_instances(deployment: Deployment, job: Job, instances: Inline) -> Job:
+    """A claimed job of a message's instances, which are kept, with its model."""
+    kept = inline.stage(deployment.work, job, instances)
+    return choice.routed(deployment.settings, kept, lambda: facts.of_instances(kept, instances.instances))
+
+
+def of_manifest(deployment: Deployment, job: Job) -> Job:
+    """A claimed job of a manifest's kept message with a model, which the manifest's own precedes in preprocess."""
+    return choice.routed(deployment.settings, job, lambda: facts.of_manifest(job))
+
+
 def throttled(job: Job) -> Verdict:
     return Verdict("throttled", job.id, job.document, reason="MAX_EXECUTIONS_PER_HOUR")
 
@@ -93,12 +106,15 @@ def _reserve(deployment: Deployment, job: Job, work: Work, dead: Claim | None) -
     logs.bind(job=job.id)
     if outcomes.forgotten(deployment, job, job.created_at):
         return Verdict("ignored", job.id, job.document, reason="duplicate")
+    choice.begin(deployment.settings)
     claims = _claims(deployment)
     claim = claims.take_over(dead, job) if dead else claims.acquire(job)
     if claim is None:
         return Verdict("ignored", job.id, job.document, reason="duplicate")
     with claims.releasing(claim):
         ready = _attempt(deployment, job, work)
+        if dead and isinstance(ready, Job) and dead.argument["kind"] == ready.kind:
+            ready = choice.kept(deployment.settings, ready, dead.argument["model"])
     if isinstance(ready, Job):
         return Reserved(ready, claim)
     claims.confirm(claim, job, None)
@@ -136,6 +152,7 @@ def _route(settings: Settings, job: Job, upload: Upload) -> Job:
         parameters.check_kind(kind, routed.model, routed.parameters)
     encoding = None if kind in ("image", WORKBOOK) else recognition.guessed_encoding(source, head)
     routed = replace(routed, kind=kind, input=replace(source, encoding=encoding))
+    routed = choice.routed(settings, routed, lambda: facts.of_upload(routed, head, upload.metadata))
     return replace(routed, prepared=single.of_head(routed, head))
 
 

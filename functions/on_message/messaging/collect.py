@@ -24,6 +24,7 @@ from pipeline.inputs.events import Message, Receipt
 from pipeline.intake import Reserved
 from pipeline.jobs import executions, outcomes
 from pipeline.jobs.claims import Claims
+from pipeline.jobs.job import Model
 from pipeline.kinds import SINGLE
 from pipeline.storage import UNAVAILABLE
 from pipeline.times import timestamp
@@ -169,20 +170,25 @@ def _reserve(deployment: Deployment, message: Message, receipt: Receipt) -> Verd
 
 
 def _groups(round_: list[Taken]) -> list[Group]:
-    """The reserved objects by kind, model and parameters, up to the bytes of a micro-batch each."""
+    """The reserved objects by kind, version of a model and parameters, up to the bytes of a micro-batch each."""
     groups: list[Group] = []
     open_groups: dict[str, Group] = {}
     for taken in round_:
         if not isinstance(taken.result, Reserved):
             continue
         job = taken.result.job
-        key = json.dumps([job.kind, job.model, job.parameters], sort_keys=True)
+        key = json.dumps([job.kind, _version(job.model), job.parameters], sort_keys=True)
         group = open_groups.get(key)
         if group is None or group.size + job.object_input().size > microbatches.MAX_BYTES:
             group = open_groups[key] = Group()
             groups.append(group)
         group.add(taken, taken.result)
     return groups
+
+
+def _version(model: Model | None) -> tuple[str | None, ...] | None:
+    """What the members of a micro-batch have in common: the version, and the one to use if it is not served."""
+    return model and (model["name"], model["version"], model.get("experiment", {}).get("stable"))
 
 
 def _launch(

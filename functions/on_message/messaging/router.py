@@ -48,14 +48,16 @@ def _take_in_manifest(deployment: Deployment, job: Job, body: dict[str, Any]) ->
     job = manifests.job_of(job, manifests.parse(body).id)
 
     def keep(claimed: Job) -> Job:
-        return replace(claimed, input=kept_messages.keep(deployment.work, claimed, body))
+        return intake.of_manifest(
+            deployment, replace(claimed, input=kept_messages.keep(deployment.work, claimed, body))
+        )
 
     return intake.take_in(deployment, job, keep)
 
 
 def _take_in_instances(deployment: Deployment, job: Job, body: dict[str, Any]) -> Verdict:
     instances = inline.parse(body)
-    return intake.take_in(deployment, job, lambda claimed: inline.stage(deployment.work, claimed, instances))
+    return intake.take_in(deployment, job, lambda claimed: intake.of_instances(deployment, claimed, instances))
 
 
 def _carry_out(deployment: Deployment, message: Message, body: dict[str, Any], receipt: Receipt) -> Verdict:

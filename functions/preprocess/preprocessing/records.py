@@ -15,7 +15,7 @@ from pipeline.formats import json_text, media_types, text
 from pipeline.inputs import manifests, microbatches, objects, parameters
 from pipeline.inputs.objects import Head
 from pipeline.jobs.batches import Format
-from pipeline.jobs.job import Input, Job, Model
+from pipeline.jobs.job import Input, Job, Model, is_requested
 from pipeline.kinds import MICROBATCH
 from pipeline.tabular.reader import Record
 from pipeline.tabular.request import Request
@@ -170,7 +170,7 @@ def _own_parameters(value: object, field: str) -> dict[str, Any]:
 
 def _of_manifest(bucket: str, job: Job, manifest: manifests.Manifest) -> Records:
     lines = (_of_item(item, bucket, manifest.format) for item in manifest.items)
-    model = job.model or manifest.model
+    model = job.model if manifest.model is None or is_requested(job.model) else manifest.model
     header = ["uri"] if manifest.format == "csv" else []
     requested = {**manifest.parameters, **job.parameters}
     _check_score_columns(requested, model, manifest.format)

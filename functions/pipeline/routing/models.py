@@ -1,0 +1,101 @@
+"""models.json as far as inputs are routed by it: the models of the served profile, and the rules that choose them.
+
+The GPU service reads the same file (gpu_service/checkpoints/) and checks the entries of its models.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from pipeline.routing import rules
+from pipeline.routing.rules import Rule
+
+FILE = "models.json"
+ROUTES = "routes"
+Content = Literal["text", "image"]
+
+OF_KIND: dict[str, Content] = {"text": "text", "image": "image"}
+"""What an input of a kind holds, if the kind says it."""
+
+READS: dict[str, Content] = {  # by task, in the order in which an input that names no model prefers them
+    "text-classification": "text",
+    "token-classification": "text",
+    "zero-shot-classification": "text",
+    "feature-extraction": "text",
+    "image-classification": "image",
+    "object-detection": "image",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    name: str
+    version: str
+    task: str
+    source: str
+    default: bool
+
+    @property
+    def reads(self) -> Content | None:
+        return READS.get(self.task)
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The models of the served profile, in order, and the rules; both empty if there is no models.json."""
+
+    entries: tuple[Entry, ...] = ()
+    rules: tuple[Rule, ...] = ()
+
+    def named(self, name: str) -> list[Entry]:
+        """The versions of a model, by its name or source."""
+        return [entry for entry in self.entries if name in (entry.name, entry.source)]
+
+    def reads(self, name: str) -> Content | None:
+        """What a model reads; None if the model or its task is unknown."""
+        return next((entry.reads for entry in self.named(name)), None)
+
+    def default(self, content: Content) -> Entry | None:
+        """The model that the GPU service gives instances to that name none."""
+        for task in (task for task, read in READS.items() if read == content):
+            of_task = [entry for entry in self.entries if entry.task == task]
+            if of_task:
+                return next((entry for entry in of_task if entry.default), of_task[0])
+        return None
+
+
+def parse(content: bytes, profile: str) -> Models:
+    """The models and rules of a profile; without a name, of the only one.
+
+    Raises:
+        ValueError: with all that is wrong.
+    """
+    document = json.loads(content)
+    if not isinstance(document, dict):
+        raise ValueError("It must map profiles to lists of models.")  # noqa: TRY004
+    profiles = {name: value for name, value in document.items() if name != ROUTES}
+    if not profile and len(profiles) != 1:
+        raise ValueError(f"It has several profiles; set PROFILE to one of {', '.join(profiles)}.")
+    listed = profiles.get(profile or next(iter(profiles)))
+    if not isinstance(listed, list) or not all(map(_is_entry, listed)):
+        raise ValueError(f"The profile {profile!r:.100} must be a list of models with a name and a task each.")
+    entries = tuple(map(_entry, listed))
+    routes = document.get(ROUTES, [])
+    if mistakes := list(rules.mistakes(routes, [(entry.name, entry.source, entry.reads) for entry in entries])):
+        raise ValueError("; ".join(mistakes))
+    models = Models(entries)
+    return replace(models, rules=tuple(rules.parse(rule, models.reads(rule["model"])) for rule in routes))
+
+
+def _is_entry(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(key), str) for key in ("name", "task"))
+
+
+def _entry(value: dict[str, Any]) -> Entry:
+    return Entry(
+        value["name"],
+        str(value.get("version", "1")),
+        value["task"],
+        str(value.get("source")),
+        value.get("default") is True,
+    )
