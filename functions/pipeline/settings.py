@@ -28,7 +28,8 @@ class Settings:
     shard_seconds: float = 10.0  # for which a shard should keep the GPU service busy
     records_per_shard: int = 0  # 0 to derive it from shard_seconds
     micro_batch_size: int = 200  # the most small uploads that share an execution
-    models_bucket: str = ""  # holds models.json with the rules, and traffic.json; empty: neither
+    models_bucket: str = ""  # holds models.json with the rules, and traffic.json; empty: no rules, no experiments
+    models: str = ""  # gs:// URI or path of the models.json that is served; empty: the one in the models bucket
     profile: str = ""  # the served profile of models.json; empty: its only one
     collect_subscription: str = ""  # resource name of the subscription that holds their notifications; empty: none
     max_bytes: Mapping[str, int] = field(default_factory=lambda: dict(MAX_BYTES))
@@ -57,6 +58,7 @@ def load(environ: Mapping[str, str] | None = None, *, starts_executions: bool = 
         records_per_shard=int(_number(env, "RECORDS_PER_SHARD", 0)),
         micro_batch_size=int(_number(env, "MICRO_BATCH_SIZE", 200)),
         models_bucket=env.get("MODELS_BUCKET", "").strip(),
+        models=env.get("MODELS", "").strip(),
         profile=env.get("PROFILE", "").strip(),
         collect_subscription=env.get("COLLECT_SUBSCRIPTION", "").strip(),
         max_bytes={kind: int(_number(env, f"MAX_{kind.upper()}_BYTES", size)) for kind, size in MAX_BYTES.items()},

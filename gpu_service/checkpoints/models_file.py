@@ -13,6 +13,7 @@ from gpu_service import storage
 from gpu_service.errors import ObjectNotFound, StartError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")  # as in the pipeline's parameters
+RULES = "routes"  # the key of the pipeline's rules, beside the profiles
 ROUTES = ("ready", "infer", "versions")  # what follows a model's name in a path
 _TYPES: dict[Any, str] = {
     str: "a string",
@@ -57,11 +58,18 @@ def names(models: Path | str) -> list[str]:
     return list(_profiles(models))
 
 
+def rules(models: Path | str) -> Any:
+    """The rules in a file that `profile` has read, unchecked."""
+    return json.loads(_content(models)).get(RULES, [])
+
+
 def _profiles(models: Path | str) -> dict[str, Any]:
     try:
         profiles = json.loads(_content(models), object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
         raise StartError(f"{models} is not valid JSON: {error}") from error
+    if isinstance(profiles, dict):
+        profiles = {name: entries for name, entries in profiles.items() if name != RULES}
     if not isinstance(profiles, dict) or not any(isinstance(entries, list | dict) for entries in profiles.values()):
         raise StartError(f'{models} must map profiles to lists of models: {{"my-profile": [{{"name": …}}]}}.')
     return profiles

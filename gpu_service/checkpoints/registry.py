@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from gpu_service import parameters
-from gpu_service.checkpoints import models_file, sources
+from gpu_service.checkpoints import models_file, routes, sources
 from gpu_service.errors import ModelNotFound, StartError
 
 Task = Literal[
@@ -18,6 +18,8 @@ Task = Literal[
     "image-classification",
     "object-detection",
 ]
+
+IMAGE_TASKS: tuple[Task, ...] = ("image-classification", "object-detection")
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +87,7 @@ def load(models: Path | str, profile: str | None) -> Registry:
         StorageFailed
     """
     chosen, entries = models_file.profile(models, profile)
-    mistakes = list(_mistakes(entries, models))
+    mistakes = list(_mistakes(entries, models)) or list(routes.mistakes(models_file.rules(models), _known(entries)))
     if mistakes:
         raise StartError("\n".join(f"{models}: profile {chosen!r}, {mistake}." for mistake in mistakes))
     return Registry([msgspec.convert(entry, Entry) for entry in entries])
@@ -103,6 +105,15 @@ def _mistakes(entries: Sequence[Any], models: Path | str) -> Iterator[str]:
         yield from (f"{place}: {problem}" for problem in _source_problems(entry, models))
         yield from (f"{place}: {problem}" for problem in _parameter_problems(entry))
     yield from _contradictions(valid)
+
+
+def _known(entries: Sequence[Any]) -> list[routes.Known]:
+    """The entries as rules refer to them."""
+    return [(entry["name"], entry["source"], _reads(entry["task"])) for entry in entries]
+
+
+def _reads(task: str) -> str:
+    return "image" if task in IMAGE_TASKS else "text"
 
 
 def _place(number: int, entry: Any) -> str:

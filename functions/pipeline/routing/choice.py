@@ -80,7 +80,7 @@ class Routing:
 def begin(settings: Settings) -> None:
     """Begins to read what has changed, beside what else an input needs."""
     if settings.models_bucket:
-        registry, traffics = _files(settings.models_bucket, settings.profile)
+        registry, traffics = _files(settings.models_bucket, settings.models, settings.profile)
         registry.refresh()
         traffics.refresh()
 
@@ -88,7 +88,7 @@ def begin(settings: Settings) -> None:
 def current(settings: Settings) -> Routing:
     if not settings.models_bucket:
         return Routing()
-    registry, traffics = _files(settings.models_bucket, settings.profile)
+    registry, traffics = _files(settings.models_bucket, settings.models, settings.profile)
     (known, registry_problem), (assigned, traffic_problem) = registry.value(), traffics.value()
     problems = [problem for problem in (registry_problem, traffic_problem) if problem]
     return Routing(known, assigned, tuple(problem[:MAX_NOTE] for problem in problems))
@@ -152,6 +152,8 @@ def _missing(model: Model, version: str, other: str) -> str:
 
 
 @functools.cache
-def _files(bucket: str, profile: str) -> tuple[Watched[Models], Watched[Mapping[str, Traffic]]]:
-    registry = Watched(bucket, models.FILE, functools.partial(models.parse, profile=profile), Models())
-    return registry, Watched(bucket, traffic.FILE, traffic.parse, {})
+def _files(bucket: str, registry: str, profile: str) -> tuple[Watched[Models], Watched[Mapping[str, Traffic]]]:
+    """models.json and traffic.json; `registry` is where models.json is, if not in the bucket."""
+    location = registry or f"gs://{bucket}/{models.FILE}"
+    known = Watched(location, functools.partial(models.parse, profile=profile), Models())
+    return known, Watched(f"gs://{bucket}/{traffic.FILE}", traffic.parse, {})

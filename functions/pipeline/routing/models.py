@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pipeline.routing import rules
+from pipeline.routing import routes, rules
 from pipeline.routing.rules import Rule
 
 FILE = "models.json"
@@ -80,11 +80,12 @@ def parse(content: bytes, profile: str) -> Models:
     if not isinstance(listed, list) or not all(map(_is_entry, listed)):
         raise ValueError(f"The profile {profile!r:.100} must be a list of models with a name and a task each.")
     entries = tuple(map(_entry, listed))
-    routes = document.get(ROUTES, [])
-    if mistakes := list(rules.mistakes(routes, [(entry.name, entry.source, entry.reads) for entry in entries])):
+    listed_rules = document.get(ROUTES, [])
+    known = [(entry.name, entry.source, entry.reads) for entry in entries]
+    if mistakes := list(routes.mistakes(listed_rules, known)):
         raise ValueError("; ".join(mistakes))
     models = Models(entries)
-    return replace(models, rules=tuple(rules.parse(rule, models.reads(rule["model"])) for rule in routes))
+    return replace(models, rules=tuple(rules.parse(rule, models.reads(rule["model"])) for rule in listed_rules))
 
 
 def _is_entry(value: object) -> bool:

@@ -1,9 +1,10 @@
-"""An object that is read once per process and again at most every 30 seconds; a broken one keeps the last good."""
+"""A file that is read once per process and again at most every 30 seconds; a broken one keeps the last good."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from google.api_core.exceptions import NotFound, NotModified
@@ -20,25 +21,25 @@ WAIT = 5.0  # seconds that an input waits for one
 
 
 class Watched(Generic[Value]):
-    """The parsed content of an object of the models bucket.
+    """The parsed content of an object, or of a local file.
 
-    A read runs in a thread, beside the requests that an input's intake makes anyway. It fetches the content only if the
-    object has another generation.
+    A read runs in a thread, beside the requests that an input's intake makes anyway, and fetches only what has changed.
 
     Args:
+        location: a gs:// URI or a path.
         parse: reads the content; raises ValueError with all that is wrong.
-        missing: the value if there is no such object, and as long as no good one was read.
+        missing: the value if there is no such file, and as long as no good one was read.
     """
 
     def __init__(
         self,
-        bucket: str,
-        name: str,
+        location: str,
         parse: Callable[[bytes], Value],
         missing: Value,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._bucket, self._name, self._parse, self._missing, self._clock = bucket, name, parse, missing, clock
+        self._location, self._parse, self._missing, self._clock = location, parse, missing, clock
+        self._name = location.rpartition("/")[2]
         self._lock = threading.Lock()
         self._reader: threading.Thread | None = None
         self._begun = 0.0
@@ -67,20 +68,24 @@ class Watched(Generic[Value]):
             content = self._changed()
             if content is not None:
                 self._value, self._problem = self._parse(content), ""
-        except NotFound:
+        except (NotFound, FileNotFoundError):
             self._value, self._problem, self._generation = self._missing, "", None
         except ValueError as error:
-            self._problem = f"{self._name} of generation {self._generation} is not valid: {error}"
+            self._problem = f"{self._name} is not valid: {error}"
         except Exception as error:  # noqa: BLE001 - a thread's boundary: whatever fails, the last good value goes on
             self._problem = f"{self._name} could not be read: {type(error).__name__}: {error}"
         if self._problem:
-            logs.log(logging.ERROR, "the last good version goes on", file=self._name, reason=self._problem)
+            file = f"{self._location}#{self._generation or 0}"
+            logs.log(logging.ERROR, "the last good version goes on", file=file, reason=self._problem)
 
     def _changed(self) -> bytes | None:
         """The content; None if it is that of the last read."""
+        if not self._location.startswith("gs://"):
+            return self._changed_file(Path(self._location))
         from google.cloud.storage.retry import DEFAULT_RETRY
 
-        blob: Blob = storage.bucket(self._bucket).blob(self._name)
+        bucket, _, name = self._location.removeprefix("gs://").partition("/")
+        blob: Blob = storage.bucket(bucket).blob(name)
         retry = DEFAULT_RETRY.with_timeout(WAIT)
         try:
             content: bytes = blob.download_as_bytes(
@@ -90,3 +95,10 @@ class Watched(Generic[Value]):
             return None
         self._generation = blob.generation
         return content
+
+    def _changed_file(self, path: Path) -> bytes | None:
+        modified = path.stat().st_mtime_ns
+        if modified == self._generation:
+            return None
+        self._generation = modified
+        return path.read_bytes()

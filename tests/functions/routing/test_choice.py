@@ -1,6 +1,7 @@
 """Which model and version uploads and messages are started with, by models.json and traffic.json in a bucket."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -178,12 +179,27 @@ def test_a_storage_that_fails_keeps_the_last_good(
     assert "traffic.json could not be read" in failing.notes[0]
 
 
+def test_a_models_json_on_the_laptop_s_disk_is_read_where_the_service_reads_it(
+    cloud: Cloud, function: Function, bucket: ModelsBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watched, "PERIOD", 0.0)
+    file = tmp_path / "models.json"
+    monkeypatch.setenv("MODELS", str(file))
+    assert started(cloud, function)["model"] is None
+    file.write_text(json.dumps({"mine": [entry("a")], "routes": [{"name": "all", "model": "a"}]}))
+    assert started(cloud, function)["model"] == {"name": "a", "version": None, "chosen_by": "rule", "rule": "all"}
+    file.write_text("{")
+    argument = started(cloud, function)
+    assert argument["model"]["rule"] == "all"
+    assert argument["notes"][0].startswith("models.json is not valid")
+
+
 def test_the_files_are_read_once_in_thirty_seconds_and_only_if_they_have_changed(
     cloud: Cloud, bucket: ModelsBucket
 ) -> None:
     bucket.traffic(sentiment=split(0.25))
     now = 0.0
-    file = watched.Watched(bucket.bucket.name, traffic.FILE, traffic.parse, {}, clock=lambda: now)
+    file = watched.Watched(f"gs://{bucket.bucket.name}/traffic.json", traffic.parse, {}, clock=lambda: now)
     cloud.faulty.requests.clear()
     for moment, requests in ((0.0, 1), (29.9, 1), (30.0, 2), (45.0, 2), (60.0, 3)):
         now = moment
