@@ -81,6 +81,10 @@ class Registry:
             "ports": [{"containerPort": _PORT}],
             "predictRoute": _PREDICT,
             "healthRoute": _HEALTH,
+            "env": [
+                {"name": "INPUT_BUCKET", "value": self._target.input_bucket},  # instances may refer to objects there
+                {"name": "WORK_BUCKET", "value": self._target.work_bucket},
+            ],
         }
         model = {
             "displayName": name,
