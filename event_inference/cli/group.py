@@ -19,6 +19,7 @@ COMMANDS = {
     "sweep": ("orders", "Start inputs that were lost on the way."),
     "collect": ("orders", "Take in uploads that wait for micro-batches."),
     "models": ("models", "List the models that are served, and push others."),
+    "traffic": ("traffic", "Choose which version of a model answers, and try a candidate."),
     "compare": ("compare", "Say which of two versions of a model is better."),
     "cost": ("cost", "Estimate a month's bill, and what another setting would change."),
     "recommend": ("cost", "List changes of settings that would save money or time."),
