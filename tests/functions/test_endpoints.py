@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from emulator.vertex_ai.predictions import MAX_PAYLOAD
+from pipeline.inputs import inline
+from preprocessing import staging
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function
 from tests.functions.test_postprocess import BAD, GOOD, LINEAGE, argument, concluded
@@ -43,7 +46,8 @@ def test_the_document_names_the_model_and_where_it_ran(cloud: Cloud, postprocess
 
 def test_requests_stay_below_the_limit_of_an_endpoint() -> None:
     """A reference takes about 120 bytes."""
-    assert staging.INLINE_BYTES + Settings.max_instances * 200 < MAX_PAYLOAD / 2
+    references = 200 * inline.MAX_INSTANCES
+    assert staging.INLINE_BYTES + references < MAX_PAYLOAD / 2
 
 
 def test_an_instance_that_the_model_cannot_read_is_rejected(cloud: Cloud, postprocess: FlaskClient) -> None:

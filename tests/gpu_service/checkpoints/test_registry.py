@@ -163,7 +163,7 @@ def test_models_on_an_endpoint_of_vertex_ai_are_not_loaded(models: Path):
         ({"engine": "vertex"}, "'engine' vertex and 'endpoint' belong together"),
         ({"endpoint": ENDPOINT}, "'engine' vertex and 'endpoint' belong together"),
         ({"engine": "vertex", "endpoint": "7"}, "must be projects/P/locations/REGION/endpoints/ID, not '7'"),
-        ({"engine": "vertx"}, "did you mean 'vertex'?"),
+        ({"engine": "vertex-ai"}, "did you mean 'vertex'?"),
     ],
 )
 def test_mistakes_about_the_engine_are_reported(models: Path, change: dict[str, Any], said: str):
