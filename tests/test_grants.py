@@ -122,9 +122,30 @@ class Pipeline:
         self.publish({"instances": [{"text": f"Undeliverable {time.time_ns()}"}]}, "dead-letters")
 
     def restarted_models(self) -> None:
+        self.restart("gpu-service")
+
+    def text_for_a_new_instance(self) -> None:
+        self.restart("on-upload")
+        self.text()
+
+    def message_for_a_new_instance(self) -> None:
+        self.restart("on-message")
+        self.message()
+
+    def dead_message_for_a_new_instance(self) -> None:
+        self.restart("on-dead-letter")
+        self.dead_message()
+
+    def table_for_a_new_instance(self) -> None:
+        self.restart("preprocess")
+        self.table()
+
+    def restart(self, service: str) -> None:
+        """Kill a service, which the emulator then starts anew."""
         for process in psutil.Process(self.stack.pid).children():
-            if process.environ().get("K_SERVICE") == "gpu-service":
-                os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(psutil.Error):  # it may have ended
+                if process.environ().get("K_SERVICE") == service:
+                    os.killpg(process.pid, signal.SIGKILL)
 
     @contextlib.contextmanager
     def undelivered(self, service: str) -> Iterator[None]:
@@ -179,17 +200,21 @@ NEEDED_BY: dict[tuple[str, str, str], Callable[[Pipeline], None]] = {
     ("on-upload", USER, "bucket/local-work"): Pipeline.text,
     ("on-upload", USER, "bucket/local-output"): Pipeline.invalid_upload,
     ("on-upload", "roles/workflows.invoker", "project"): Pipeline.text,
+    ("on-upload", VIEWER, "bucket/local-models"): Pipeline.text_for_a_new_instance,
     ("on-message", VIEWER, "bucket/local-input"): Pipeline.sweep,
     ("on-message", USER, "bucket/local-work"): Pipeline.message,
     ("on-message", USER, "bucket/local-output"): Pipeline.invalid_message,
     ("on-message", "roles/workflows.invoker", "project"): Pipeline.message,
     ("on-message", "roles/pubsub.publisher", "topic/messages"): Pipeline.replay,
     ("on-message", "roles/pubsub.subscriber", "subscription/uploads"): Pipeline.collect,
+    ("on-message", VIEWER, "bucket/local-models"): Pipeline.message_for_a_new_instance,
     ("on-dead-letter", VIEWER, "bucket/local-input"): Pipeline.dead_upload,
     ("on-dead-letter", USER, "bucket/local-work"): Pipeline.dead_message,
     ("on-dead-letter", USER, "bucket/local-output"): Pipeline.dead_message,
+    ("on-dead-letter", VIEWER, "bucket/local-models"): Pipeline.dead_message_for_a_new_instance,
     ("preprocess", VIEWER, "bucket/local-input"): Pipeline.table,
     ("preprocess", USER, "bucket/local-work"): Pipeline.table,
+    ("preprocess", VIEWER, "bucket/local-models"): Pipeline.table_for_a_new_instance,
     ("forecast", VIEWER, "bucket/local-input"): Pipeline.series,
     ("forecast", VIEWER, "bucket/local-work"): Pipeline.series_in_a_workbook,
     ("postprocess", USER, "bucket/local-work"): Pipeline.text,
@@ -218,13 +243,21 @@ NEEDED_BY: dict[tuple[str, str, str], Callable[[Pipeline], None]] = {
     ("agent/pubsub", "roles/pubsub.subscriber", "trigger/on-upload"): Pipeline.undeliverable_upload,
 }
 
+RESTARTING = (
+    Pipeline.restarted_models,
+    Pipeline.text_for_a_new_instance,
+    Pipeline.message_for_a_new_instance,
+    Pipeline.dead_message_for_a_new_instance,
+    Pipeline.table_for_a_new_instance,
+)
+
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     folder = tmp_path_factory.mktemp("grants")
     content: dict[str, Any] = yaml.safe_load(LOCAL.read_text())
     content["root"] = str(ROOT)
-    content["env"] |= {"RECORDS_PER_SHARD": "10", "MODELS_CACHE": str(folder / "cache")}
+    content["env"] |= {"PROFILE": "starter", "RECORDS_PER_SHARD": "10", "MODELS_CACHE": str(folder / "cache")}
     content["workflows"]["inference"]["env"] |= {"JOB_THRESHOLD_RECORDS": str(THRESHOLD), "JOB_TASKS": "1"}
     for name in ("on-upload", "on-message"):
         content["triggers"][name] |= {"max_delivery_attempts": ATTEMPTS, "backoff": {"min": 0.1, "max": 0.5}}
@@ -266,7 +299,7 @@ def test_every_grant_has_an_input_that_needs_it() -> None:
 def test_all_grants_together_suffice(pipeline: Pipeline) -> None:
     before, earlier = pipeline.log.stat().st_size, dict(pipeline.sent)
     for act in dict.fromkeys(NEEDED_BY.values()):
-        if act is not Pipeline.restarted_models:
+        if act not in RESTARTING:
             act(pipeline)
     expected = {name: status for name, status in pipeline.sent.items() if name not in earlier}
     until(lambda: len(statuses(pipeline, expected)) == len(expected), "a document of each upload", timeout_s=120)
