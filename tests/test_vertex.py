@@ -1,6 +1,7 @@
 """A version on an endpoint of Vertex AI, on the local stack: pushed, deployed, and predicted with by an upload."""
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -42,7 +43,7 @@ def test_an_upload_is_predicted_on_the_endpoint_and_a_table_is_refused(tmp_path:
         registered = push(client.connection, order).registered
         assert registered
         deploy(stack.http, f"{registered.model}@{registered.number}")
-        asked = {"model": "reviews", "version": "7"}
+        asked: dict[str, Any] = {"model": "reviews", "version": "7"}
         sent = [
             client.submit(b"What a wonderful film.", name="a.txt", **asked),
             client.submit(b"review\nWhat a dull film.\nWonderful.\n", name="a.csv", **asked),
