@@ -14,9 +14,11 @@ from emulator import json_bodies
 from emulator.googleapi import rest
 from emulator.googleapi.errors import (
     ApiError,
+    DeadlineExceededError,
     FailedPreconditionError,
-    InternalError,
     InvalidArgumentError,
+    NotFoundError,
+    ResourceExhaustedError,
     UnavailableError,
 )
 from emulator.googleapi.messages import Json
@@ -26,11 +28,9 @@ from emulator.vertex_ai.deployments import Deployments, predict_route
 
 MAX_PAYLOAD = 1_500_000  # bytes, of a request to a shared public endpoint
 TIMEOUT_S = 60.0
+_MAX_MESSAGE = 2000  # characters
+_REFUSALS: dict[int, type[ApiError]] = {404: NotFoundError, 429: ResourceExhaustedError, 503: UnavailableError}
 _ENDPOINT = "/v1/projects/{project}/locations/{location}/endpoints/{endpoint}"
-
-
-class _DeadlineError(ApiError):
-    code, status, number = 504, "DEADLINE_EXCEEDED", 4
 
 
 class Predictions:
@@ -128,7 +128,7 @@ class Predictions:
             async with self._http.post(f"{server.url}{route}", data=body, headers={"Content-Type": kind}) as answer:
                 return answer.status, await answer.read(), answer.content_type
         except TimeoutError as error:
-            raise _DeadlineError(f"The container did not answer within {self._timeout_s:g} s.") from error
+            raise DeadlineExceededError(f"The container did not answer within {self._timeout_s:g} s.") from error
         except (aiohttp.ClientError, OSError) as error:
             raise UnavailableError(f"The container of {deployed['id']} cannot be reached: {error}") from error
 
@@ -139,21 +139,17 @@ def _answer(status: int, content: bytes) -> Json:
     Raises:
         ApiError: the container refused, or answered something else.
     """
-    text = content.decode(errors="replace")[:2000]
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        raise UnavailableError(text)
+    text = content.decode(errors="replace")[:_MAX_MESSAGE]
+    if status in _REFUSALS:
+        raise _REFUSALS[status](text)
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        refused = InvalidArgumentError(text)
-        refused.code = status
-        raise refused
+        raise InvalidArgumentError(text)
     try:
         answer = json_bodies.decode(content)
     except ValueError:
         answer = None
     if status != HTTPStatus.OK or not isinstance(answer, dict) or not isinstance(answer.get("predictions"), list):
-        failed = InternalError()
-        failed.message = f"The container answered {status} without predictions: {text}"
-        raise failed
+        raise ApiError(f"The container answered {status} without predictions: {text}")
     return answer
 
 

@@ -31,7 +31,7 @@ class _Models(click.Group):
     """A group that lists the models if no other command is named."""
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
-        if not arguments or (arguments[0] not in self.commands and arguments[0] not in context.help_option_names):
+        if not arguments or (arguments[0].startswith("-") and arguments[0] not in context.help_option_names):
             arguments = ["list", *arguments]
         return super().parse_args(context, arguments)
 

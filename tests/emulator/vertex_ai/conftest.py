@@ -1,5 +1,6 @@
 """An emulator in memory whose containers are small servers in this process."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,13 +44,18 @@ class Running:
 
 @dataclass
 class Containers:
-    """Starts containers, except for those whose artifacts are `gs://broken`."""
+    """Starts containers, but none whose artifacts are `gs://broken`; at first, those of `gs://slow` don't get ready."""
 
     started: list[Running] = field(default_factory=list)
+    waiting: int = 0
 
     async def start(self, container: Container) -> Running:
         if container.env["AIP_STORAGE_URI"] == "gs://broken":
             raise ContainerError("it ended with status 1")
+
+        if container.env["AIP_STORAGE_URI"] == "gs://slow" and not self.waiting:
+            self.waiting += 1
+            await asyncio.Event().wait()
 
         async def predict(request: web.Request) -> web.Response:
             body = await request.json()

@@ -134,6 +134,20 @@ def test_a_restart_brings_deployed_models_back(
     assert vertex.call("GET", operation["name"]) == operation
 
 
+def test_a_restart_continues_what_was_deploying(
+    start: Callable[..., Vertex], containers: Containers, tmp_path: Path
+) -> None:
+    vertex = start(tmp_path)
+    vertex.upload(artifactUri="gs://slow")
+    endpoint = vertex.endpoint()
+    body = {"deployedModel": {"model": f"{LOCATION}/models/m", "dedicatedResources": RESOURCES, "id": "1"}}
+    operation = vertex.call("POST", f"{endpoint}:deployModel", {**body, "trafficSplit": {"0": 100}})
+    assert vertex.call("POST", f"{operation['name']}:wait", {"timeout": "0.1s"}) == operation
+    vertex = start(tmp_path)
+    assert vertex.done(operation)["response"]["deployedModel"]["id"] == "1"
+    assert vertex.predict(endpoint)["deployedModelId"] == "1"
+
+
 def test_operations_are_read_under_the_versions_that_clients_poll(vertex: Vertex) -> None:
     operation = vertex.upload()
     for version in ("v1", "v1beta1", "ui"):

@@ -52,7 +52,9 @@ def test_a_raw_prediction_is_the_containers_own_answer(vertex: Vertex, endpoint:
     assert missing.json()["error"]["status"] == "NOT_FOUND"
 
 
-@pytest.mark.parametrize(("status", "expected"), [(400, 400), (404, 404), (500, 500), (503, 503), (204, 500)])
+@pytest.mark.parametrize(
+    ("status", "expected"), [(400, 400), (404, 404), (422, 400), (429, 429), (500, 500), (503, 503), (204, 500)]
+)
 def test_errors_of_the_container(vertex: Vertex, endpoint: str, status: int, expected: int) -> None:
     answer = vertex.http.post(f"{endpoint}:predict", json={"instances": [{"status": status}]})
     assert (answer.status_code, answer.json()["error"]["code"]) == (expected, expected)

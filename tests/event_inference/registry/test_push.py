@@ -200,6 +200,7 @@ def test_without_a_command_the_models_are_listed(run: Invoke, laptop: Emulated) 
         ended = run(*arguments)
         assert ended.status == UNREACHABLE
         assert "has no service gpu-service" in ended.err
+    assert "No such command 'pussh'" in run("pussh").err
 
 
 def test_the_names_in_the_file_are_read(laptop: Emulated) -> None:
