@@ -33,7 +33,7 @@ def deploy(http: str, model: str) -> None:
     assert "response" in operation, operation
 
 
-def test_an_upload_is_predicted_on_the_endpoint_and_a_table_is_refused(tmp_path: Path):
+def test_an_upload_is_predicted_on_the_endpoint_and_what_it_cannot_read_is_rejected(tmp_path: Path):
     with Stack(tmp_path) as stack:
         stack.start()
         target = Target.laptop(origin="test", http=stack.addresses["http"], grpc=stack.addresses["grpc"])
@@ -47,10 +47,12 @@ def test_an_upload_is_predicted_on_the_endpoint_and_a_table_is_refused(tmp_path:
         sent = [
             client.submit(b"What a wonderful film.", name="a.txt", **asked),
             client.submit(b"review\nWhat a dull film.\nWonderful.\n", name="a.csv", **asked),
+            client.submit(ROOT / "samples/images/eight.webp", **asked),
         ]
-        document, refused = (handle.wait(timeout=100).content for handle in sent)
+        document, refused, unread = (handle.wait(timeout=100).content for handle in sent)
     assert document["predictions"][0]["label"] == "POSITIVE"
     served = {"task": "text-classification", "source": ENDPOINT, "revision": "reviews@1"}
     assert document["model"] == {"name": "reviews", "version": "7", **served}
     assert document["lineage"]["device"] == "vertex_ai"
     assert refused["reason"]["code"] == "invalid_parameters"
+    assert unread["status"] == "rejected", unread
