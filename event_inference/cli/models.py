@@ -71,13 +71,14 @@ def _list_registered(connection: Any, served: Sequence[dict[str, Any]], *, as_js
     from dataclasses import asdict
 
     from event_inference.access.clients import translated
+    from event_inference.registry.api import Api
     from event_inference.registry.models_file import names
     from event_inference.registry.vertex import Registry
 
     with translated(connection.target):
         bucket = connection.storage.bucket(connection.target.models_bucket)
         known = dict.fromkeys([*(str(model["name"]) for model in served), *names(bucket)])
-    registry = Registry(connection)
+    registry = Registry(Api(connection))
     versions = [version for name in known for version in registry.versions(name)]
     if as_json:
         for version in versions:
@@ -97,7 +98,11 @@ def _list_registered(connection: Any, served: Sequence[dict[str, Any]], *, as_js
 @click.option("--vertex", is_flag=True, help="Register it in Vertex AI's Model Registry.")
 @click.option("--alias", "aliases", multiple=True, help="That the registered version gets and others lose.")
 @click.option("--image", help="That serves it on Vertex AI; by default that of the deployed GPU service.")
-@click.option("--endpoint", metavar="NAME", help="Endpoint of Vertex AI on which the pipeline predicts with it.")
+@click.option("--endpoint", metavar="ID", help="Endpoint of Vertex AI on which the pipeline predicts with it.")
+@click.option("--deploy", is_flag=True, help="Deploy it there, in place of other versions. Billed by the hour.")
+@click.option("--machine-type", default="g2-standard-4", show_default=True, help="That it is deployed on.")
+@click.option("--accelerator", default="NVIDIA_L4", show_default=True, help="Of the machine; empty for none.")
+@click.option("--max-replicas", type=click.IntRange(1), default=1, show_default=True, help="How many machines at most.")
 def push(session: Session, folder: Path, name: str, version: str, as_json: bool, **options: Any) -> None:
     """Copy the model in FOLDER to the models bucket and add it to models.json.
 
@@ -105,13 +110,23 @@ def push(session: Session, folder: Path, name: str, version: str, as_json: bool,
     name it, unless --default is given. The command may be repeated; it continues a copy that broke off.
     """
     from event_inference.access.clients import translated
+    from event_inference.registry.endpoints import Machine
     from event_inference.registry.folder import ModelFolder
     from event_inference.registry.push import Order
     from event_inference.registry.push import push as pushed
 
-    registers = options.pop("vertex")
-    order = Order(folder=ModelFolder(folder), name=name, version=version, registers=registers, **options)
-    connection = session.client(f"push {name}, version {version},").connection
+    registers, deploys = options.pop("vertex"), options.pop("deploy")
+    machine = Machine(options.pop("machine_type"), options.pop("accelerator"), options.pop("max_replicas"))
+    order = Order(
+        folder=ModelFolder(folder),
+        name=name,
+        version=version,
+        registers=registers,
+        machine=machine if deploys else None,
+        **options,
+    )
+    billed = ", deploy it on machines that are billed by the hour," if deploys else ""
+    connection = session.client(f"push {name}, version {version},{billed}").connection
     bucket = connection.target.models_bucket
     with translated(connection.target), output.progress() as shown:
         bar = shown.add_task(f"gs://{bucket}", total=len(order.folder.files))

@@ -7,12 +7,13 @@ from typing import Any
 
 from event_inference.access.clients import Connection
 from event_inference.errors import InputError
-from event_inference.registry import bucket, models_file, vertex
+from event_inference.registry import bucket, endpoints, models_file, vertex
+from event_inference.registry.api import Api
+from event_inference.registry.endpoints import Machine
 from event_inference.registry.folder import ALL_TASKS, ModelFolder
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")  # as the GPU service has it
 _ROUTES = ("ready", "infer", "versions")  # which would be read as routes in the service's URLs
-_ENDPOINT = re.compile(r"projects/[^/]+/locations/[^/]+/endpoints/[^/]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,8 @@ class Order:
         registers: whether it becomes a version in Vertex AI's Model Registry.
         aliases: that the registered version gets and others lose.
         image: container image that serves it on an endpoint of Vertex AI.
-        endpoint: of Vertex AI on which the pipeline predicts with this version, by its resource name.
+        endpoint: of Vertex AI on which the pipeline predicts with this version, by its id or resource name.
+        machine: on which it is deployed there; None if others deploy it.
     """
 
     folder: ModelFolder
@@ -39,6 +41,7 @@ class Order:
     aliases: Sequence[str] = ()
     image: str | None = None
     endpoint: str | None = None
+    machine: Machine | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +68,17 @@ def push(connection: Connection, order: Order, copied: Callable[[str], object] =
     entry: dict[str, Any] = {"name": order.name, "version": order.version, "task": task, "source": source}
     if order.default:
         entry["default"] = True
-    if order.endpoint:
-        entry |= {"engine": "vertex", "endpoint": order.endpoint}
-    registered = None
+    registered, api = None, Api(connection)
+    endpoint = endpoints.resource_name(api.parent, order.endpoint) if order.endpoint else None
+    if endpoint:
+        entry |= {"engine": "vertex", "endpoint": endpoint}
     if order.registers:
-        registry = vertex.Registry(connection)
+        registry = vertex.Registry(api)
         artifacts = f"gs://{models.name}/{source}"
         registered = registry.register(order.name, order.version, artifacts, order.image or registry.image())
         registered = registry.move(registered, order.aliases)
+        if endpoint and order.machine:
+            endpoints.deploy(api, endpoint, registered, order.machine)
     return Pushed(source, is_new, models_file.add(models, entry, order.profile), task, registered)
 
 
@@ -89,8 +95,10 @@ def _checked(order: Order) -> str:
         vertex.check_alias(alias)
     if order.aliases and not order.registers:
         raise InputError("--alias is for versions in Vertex AI's registry; add --vertex.")
-    if order.endpoint and not _ENDPOINT.fullmatch(order.endpoint):
-        raise InputError(f"The endpoint must be projects/P/locations/REGION/endpoints/ID, not {order.endpoint!r:.200}.")
+    if order.endpoint:
+        endpoints.resource_name("", order.endpoint)
+    if order.machine and not (order.registers and order.endpoint):
+        raise InputError("--deploy needs --vertex and --endpoint.")
     task = order.task or order.folder.task
     if task not in ALL_TASKS:
         choices = ", ".join(ALL_TASKS)

@@ -1,25 +1,16 @@
 """Vertex AI's Model Registry by REST: versions of models, and aliases that move from one to another."""
 
-import json
 import re
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from event_inference.access.clients import Connection
-from event_inference.errors import InputError, UnreachableError
-
-if TYPE_CHECKING:
-    from google.auth.transport.requests import AuthorizedSession
+from event_inference.errors import InputError
+from event_inference.registry.api import Api
 
 _LAPTOP_IMAGE = "local/gpu-service"  # the stack file says which command stands for it
 _PORT = 8080
 _PREDICT, _HEALTH = "/predict", "/ready"
-_TIMEOUT_S = 60
-_POLL_S = 1.0
-_LONGEST_OPERATION_S = 1800
 _NOT_IN_ID = re.compile(r"[^a-z0-9_-]+")
 _MAX_ID = 63
 _DEFAULT = "default"  # which a version can only get, not lose
@@ -44,9 +35,8 @@ class Registry:
     Every method raises UnreachableError if Vertex AI does not answer or refuses.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection, self._target = connection, connection.target
-        self.parent = f"projects/{self._target.project}/locations/{self._target.region}"
+    def __init__(self, api: Api) -> None:
+        self._api, self._target, self.parent = api, api.target, api.parent
 
     def model(self, name: str) -> str:
         """The resource name of a model; its id is the name in the letters that ids may have."""
@@ -58,7 +48,7 @@ class Registry:
         found, token = [], ""
         while True:
             query = {"pageToken": token} if token else {}
-            answer = self._call("GET", f"{self.model(name)}:listVersions", query=query, missing={})
+            answer = self._api.call("GET", f"{self.model(name)}:listVersions", query=query, missing={})
             found += [_version(each) for each in answer.get("models", ())]
             token = answer.get("nextPageToken", "")
             if not token:
@@ -94,8 +84,8 @@ class Registry:
         }
         resource = self.model(name)
         identity = {"parentModel": resource} if earlier else {"modelId": resource.rsplit("/", 1)[1]}
-        operation = self._call("POST", f"{self.parent}/models:upload", {"model": model, **identity})
-        number = str(self._finished(operation)["modelVersionId"])
+        operation = self._api.call("POST", f"{self.parent}/models:upload", {"model": model, **identity})
+        number = str(self._api.finished(operation)["modelVersionId"])
         return next(each for each in self.versions(name) if each.number == number)
 
     def move(self, version: Version, aliases: Iterable[str]) -> Version:
@@ -112,58 +102,13 @@ class Registry:
         if not self._target.is_cloud:
             return _LAPTOP_IMAGE
         service = f"{self.parent}/services/{self._target.service_prefix}-gpu-service"
-        described = self._send("GET", f"{self._target.run}/v2/{service}", None, {}, None)
+        described = self._api.send("GET", f"{self._target.run}/v2/{service}")
         image: str = described["template"]["containers"][0]["image"]
         return image
 
     def _merge(self, version: Version, alias: str) -> Version:
         name = f"{version.model}@{version.number}:mergeVersionAliases"
-        return _version(self._call("POST", name, {"versionAliases": [alias]}))
-
-    def _finished(self, operation: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The response of an operation once it has ended."""
-        until = time.monotonic() + _LONGEST_OPERATION_S
-        while not operation.get("done"):
-            if time.monotonic() > until:
-                raise UnreachableError(f"{operation['name']} of Vertex AI has not ended; look at it with gcloud ai.")
-            time.sleep(_POLL_S)
-            operation = self._call("GET", operation["name"])
-        if error := operation.get("error"):
-            raise UnreachableError(f"Vertex AI refused the model: {error.get('message')}")
-        response: Mapping[str, Any] = operation["response"]
-        return response
-
-    def _call(
-        self,
-        verb: str,
-        name: str,
-        body: Mapping[str, Any] | None = None,
-        *,
-        query: Mapping[str, str] | None = None,
-        missing: Any = None,
-    ) -> Any:
-        """The JSON of an answer; `missing` in place of a 404."""
-        return self._send(verb, f"{self._target.vertex_ai}/v1/{name}", body, query or {}, missing)
-
-    def _send(self, verb: str, url: str, body: Any, query: Mapping[str, str], missing: Any) -> Any:
-        import requests
-        from google.auth.exceptions import GoogleAuthError
-
-        try:
-            answer = self._session.request(verb, url, json=body, params=query, timeout=_TIMEOUT_S)
-        except (requests.RequestException, GoogleAuthError) as error:
-            raise UnreachableError(f"Vertex AI does not answer: {error}") from error
-        if answer.status_code == requests.codes.not_found and missing is not None:
-            return missing
-        if not answer.ok:
-            raise UnreachableError(f"{verb} {url} answered {answer.status_code}: {_reason(answer.text)}")
-        return answer.json()
-
-    @cached_property
-    def _session(self) -> "AuthorizedSession":
-        from google.auth.transport.requests import AuthorizedSession
-
-        return AuthorizedSession(self._connection.credentials)
+        return _version(self._api.call("POST", name, {"versionAliases": [alias]}))
 
 
 def check_alias(alias: str) -> str:
@@ -185,10 +130,3 @@ def _version(resource: Mapping[str, Any]) -> Version:
         artifacts=resource.get("artifactUri", ""),
         image=resource.get("containerSpec", {}).get("imageUri", ""),
     )
-
-
-def _reason(text: str) -> str:
-    try:
-        return str(json.loads(text)["error"]["message"])
-    except (ValueError, LookupError, TypeError):
-        return text.strip()[:500]

@@ -14,6 +14,7 @@ from google.auth.credentials import AnonymousCredentials
 from event_inference.access.clients import Connection
 from event_inference.errors import SUCCEEDED, UNREACHABLE, USAGE
 from event_inference.registry import bucket, models_file, push, vertex
+from event_inference.registry.api import Api
 from event_inference.registry.folder import ModelFolder
 from event_inference.registry.push import Order
 from event_inference.targets import Target
@@ -103,7 +104,11 @@ def test_concurrent_pushes_lose_nothing(laptop: Emulated, make: Make) -> None:
         (["--alias", "stable"], "add --vertex"),
         (["--vertex", "--alias", "Stable"], "'Stable' is not an alias"),
         (["--vertex", "--image", "nginx"], "The emulator runs no container images"),
-        (["--endpoint", "film"], "must be projects/P/locations/REGION/endpoints/ID"),
+        (["--endpoint", "Film!"], "or projects/P/locations/REGION/endpoints/ID"),
+        (["--endpoint", "film", "--deploy"], "--deploy needs --vertex and --endpoint"),
+        (["--vertex", "--deploy"], "--deploy needs --vertex and --endpoint"),
+        (["--vertex", "--deploy", "--endpoint", "projects/p/locations/x/endpoints/e"], "is not in us-central1"),
+        (["--vertex", "--deploy", "--endpoint", "7"], "a new one needs an id that begins with a letter"),
     ],
 )
 def test_mistakes_are_named(run: Invoke, make: Make, options: list[str], message: str) -> None:
@@ -128,7 +133,7 @@ def test_versions_are_registered_and_aliases_move(run: Invoke, laptop: Emulated,
 
 
 def _registered(emulated: Emulated, name: str) -> list[dict[str, Any]]:
-    versions = vertex.Registry(emulated.client.connection).versions(name)
+    versions = vertex.Registry(Api(emulated.client.connection)).versions(name)
     return [{"number": version.number, "aliases": list(version.aliases)} for version in versions]
 
 
@@ -137,6 +142,24 @@ def test_an_endpoint_makes_it_the_engine(run: Invoke, laptop: Emulated, make: Ma
     assert run("push", str(make()), "--name", "a", "--version", "1", "--endpoint", endpoint).status == SUCCEEDED
     (entry,) = json.loads(objects(laptop)["models.json"])["models"]
     assert (entry["engine"], entry["endpoint"]) == ("vertex", endpoint)
+
+
+def test_a_version_is_deployed_in_place_of_the_earlier_one(run: Invoke, laptop: Emulated, make: Make) -> None:
+    options = ("--name", "a", "--vertex", "--endpoint", "film", "--deploy", "--accelerator", "")
+    assert run("push", str(make("one")), "--version", "1", *options).status == SUCCEEDED
+    assert run("push", str(make("two", b"2")), "--version", "2", *options).status == SUCCEEDED
+    api = Api(laptop.client.connection)
+    endpoint = api.call("GET", f"{api.parent}/endpoints/film")
+    (deployed,) = endpoint["deployedModels"]
+    assert deployed["modelVersionId"] == "2"
+    assert deployed["dedicatedResources"]["machineSpec"] == {"machineType": "g2-standard-4"}
+    assert endpoint["trafficSplit"] == {deployed["id"]: 100}
+    assert run("push", str(make("two", b"2")), "--version", "2", *options).status == SUCCEEDED
+    assert api.call("GET", endpoint["name"])["deployedModels"] == [deployed]
+    assert json.loads(objects(laptop)["models.json"])["models"][-1]["endpoint"] == endpoint["name"]
+    other = run("push", str(make("one")), "--name", "b", "--version", "1", *options[2:])
+    assert other.status == USAGE
+    assert "choose another endpoint" in other.err
 
 
 def test_a_cloud_is_asked_with_the_users_credentials(
@@ -161,7 +184,7 @@ def test_a_cloud_is_asked_with_the_users_credentials(
 
 
 def test_the_image_is_that_of_the_deployed_service(laptop: Emulated) -> None:
-    assert vertex.Registry(laptop.client.connection).image() == "local/gpu-service"
+    assert vertex.Registry(Api(laptop.client.connection)).image() == "local/gpu-service"
     asked: list[str] = []
 
     class Run(BaseHTTPRequestHandler):
@@ -179,7 +202,7 @@ def test_the_image_is_that_of_the_deployed_service(laptop: Emulated) -> None:
     threading.Thread(target=server.handle_request, daemon=True).start()
     run = f"http://127.0.0.1:{server.server_port}"
     target = Target.cloud(origin="test", project="p", service_prefix="ours", endpoints={"run": run})
-    image = vertex.Registry(Connection(target, AnonymousCredentials())).image()
+    image = vertex.Registry(Api(Connection(target, AnonymousCredentials()))).image()
     server.server_close()
     assert image == "registry/gpu-service@sha256:1"
     assert asked == ["/v2/projects/p/locations/us-central1/services/ours-gpu-service"]
