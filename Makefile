@@ -5,6 +5,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 PULUMI := .venv-pulumi
 KSERVE := .venv-kserve
+VERTEX := .venv-vertex
 CLIENTS := .venv-clients
 # Four processes also on two cores, since tests often wait for services.
 # With ORDER_SEED the tests run in random order, the same for the same seed.
@@ -13,7 +14,7 @@ TEST := $(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(if $(ORDE
 ROOTS := functions$(subst $() ,,$(patsubst %/main.py,:%,$(wildcard functions/*/main.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test test-long test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi kserve client-suites clean \
+.PHONY: help setup demo local test test-long test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi kserve vertex client-suites clean \
         capacity benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches benchmark-forecast benchmark-gpu
 
 help:            ## list the targets
@@ -40,7 +41,7 @@ test: setup      ## run the tests (under 5 minutes)
 test-long: export FUZZ_EXAMPLES := 500
 test-long: export CHAOS_INPUTS := 300
 test-long: export CHAOS_KILLS := 10
-test-long: setup test-compiled fuzz pulumi kserve chaos  ## run what `make test` leaves out, fuzz and chaos as small runs (half an hour)
+test-long: setup test-compiled fuzz pulumi kserve vertex chaos  ## run what `make test` leaves out, fuzz and chaos as small runs (half an hour)
 	@echo "== Long tests, gcloud, browser, rehearsal of a deployment"
 	@$(TEST) -m 'long or gcloud or browser or rehearsal' -rs
 
@@ -100,6 +101,12 @@ kserve: setup    ## test the GPU service with KServe's own client (installs 450 
 	@$(KSERVE)/bin/pip install --quiet --disable-pip-version-check -r tests/gpu_service/clients/requirements-kserve.txt || rm -rf $(KSERVE)  # then the tests are skipped
 	@$(RUN) -m pytest -m kserve -rs tests/gpu_service
 
+vertex: setup    ## test the emulator with Vertex AI's own Python client (installs 300 MB, once)
+	@echo "== Vertex AI's client"
+	@test -x $(VERTEX)/bin/python || $(PYTHON) -m venv $(VERTEX)
+	@$(VERTEX)/bin/pip install --quiet --disable-pip-version-check -r tests/emulator/vertex_ai/requirements.txt || rm -rf $(VERTEX)  # then the tests are skipped
+	@$(RUN) -m pytest -m vertex -rs tests/emulator/vertex_ai
+
 client-suites: setup ## run the suites of storage clients (gcsfs, pandas, obstore, polars, Node, …) against the emulator (installs 700 MB, once)
 	@test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
 	@$(CLIENTS)/bin/pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
@@ -131,4 +138,4 @@ benchmark-workflows: setup  ## concurrent executions and overhead per step, besi
 	@$(RUN) -m benchmarks.workflows.run --peer .peers/workflows-emulator/bin/python
 
 clean:           ## remove the environments, local state and build output
-	rm -rf $(VENV) $(PULUMI) $(CLIENTS) .local build
+	rm -rf $(VENV) $(PULUMI) $(KSERVE) $(VERTEX) $(CLIENTS) .local build

@@ -148,7 +148,8 @@ async def _execute(
         **variables,
     }
     try:
-        async with Runtime(clock=clock, endpoints={"run": root}, log_sink=services.logs.append) as runtime:
+        endpoints = {"run": root, "aiplatform": root}
+        async with Runtime(clock=clock, endpoints=endpoints, log_sink=services.logs.append) as runtime:
             workflow = load(SOURCE.read_text(), str(SOURCE))
             environment = Environment(variables=urls)
             return await workflow.execute(job, environment=environment, runtime=runtime, observer=observer)

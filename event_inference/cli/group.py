@@ -18,7 +18,7 @@ COMMANDS = {
     "replay": ("orders", "Run failed inputs again."),
     "sweep": ("orders", "Start inputs that were lost on the way."),
     "collect": ("orders", "Take in uploads that wait for micro-batches."),
-    "models": ("models", "List the models that are served."),
+    "models": ("models", "List the models that are served, and push others."),
     "traffic": ("traffic", "Choose which version of a model answers, and try a candidate."),
     "label": ("labels", "Say what is true of inputs."),
     "promote": ("promote", "Watch candidates, check decisions, and step in."),

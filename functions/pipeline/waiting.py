@@ -18,7 +18,7 @@ from google.api_core.exceptions import NotFound
 
 from pipeline import times
 from pipeline.inputs import parameters
-from pipeline.jobs.job import Input, Job, Model
+from pipeline.jobs.job import Input, Job, Model, on_endpoint
 from pipeline.kinds import SINGLE
 from pipeline.settings import Settings
 from pipeline.storage import put_once, stamp
@@ -45,13 +45,14 @@ class Note:
 
 
 def is_possible(settings: Settings, job: Job) -> bool:
-    """Whether the job's input can be predicted on together with others: an uploaded text or image."""
-    return job.kind in SINGLE and isinstance(job.input, Input) and job.input.bucket == settings.input_bucket
+    """Whether the input can be predicted on together with others: an uploaded text or image for the GPU service."""
+    is_upload = isinstance(job.input, Input) and job.input.bucket == settings.input_bucket
+    return job.kind in SINGLE and is_upload and not on_endpoint(job.model)
 
 
 def seconds(settings: Settings, job: Job) -> int:
     """How long the job may wait: as its parameter says, else by its folder, else as the deployment says."""
-    if job.kind not in SINGLE:
+    if not is_possible(settings, job):
         return 0
     requested: int | None = job.parameters.get("max_wait")
     return settings.max_wait_of(job.object_input().name) if requested is None else requested
