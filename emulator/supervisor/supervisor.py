@@ -52,6 +52,7 @@ class Supervisor:
             grpc_port=numbers["grpc"],
             start_task=self._tasks.start,
             forget_execution=self._tasks.forget,
+            logs=self._logs,
         )
         self._processes: list[ServiceProcess] = []
         self._fronts: list[Front] = []
