@@ -9,11 +9,12 @@ import io
 import warnings
 import zlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import FileResponse, Response
 
 from console.web import console as shared
 from console.web.console import Console
@@ -27,6 +28,8 @@ _HEAD = 64 * 1024  # bytes of a text or a table
 _MOST_IMAGE, _MOST_PIXELS, _EDGE = 32 << 20, 60_000_000, 900
 _ROWS, _COLUMNS, _CELL = 30, 12, 160
 _TEXT = 6_000  # characters
+_SVG = "image/svg+xml"  # a program rather than a picture, so its text is shown
+_NO_PICTURE = Path(__file__).parent.parent / "static" / "no-picture.svg"
 _LONG = 1000  # bytes, above which a text was cut rather than written in an old encoding
 _TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 
@@ -60,7 +63,8 @@ def of_blob(blob: "Blob | None", kind: str | None) -> Preview:
     """The preview of an object; its picture, if it is one, is served by `image`."""
     if blob is None:
         return Preview("nothing", note="The input is not there any more.")
-    if kind == "image" or (kind is None and (blob.content_type or "").startswith("image/")):
+    media_type = blob.content_type or ""
+    if kind == "image" or (kind is None and media_type.startswith("image/") and media_type != _SVG):
         return Preview("image")
     content = head(blob)
     if content is None:
@@ -115,9 +119,9 @@ def image(request: Request) -> Response:
         blob = input_object(console, name, generation)
         content = blob.download_as_bytes() if blob is not None and (blob.size or 0) <= _MOST_IMAGE else b""
     picture = thumbnail(content)
-    if picture is None:
-        return PlainTextResponse("This image cannot be shown.", 404)
     headers = {"content-security-policy": PREVIEW_POLICY, "cache-control": "private, max-age=600"}
+    if picture is None:
+        return FileResponse(_NO_PICTURE, media_type="image/svg+xml", headers=headers)
     return Response(picture, media_type="image/webp", headers=headers)
 
 

@@ -50,8 +50,8 @@ class Browser:
         self.driver.set_script_timeout(60)
         self.resize(1280, 900)
 
-    def resize(self, width: int, height: int, *, dark: bool = False) -> None:
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+    def resize(self, width: int, height: int, *, dark: bool = False, sharp: int = 1) -> None:
+        metrics = {"width": width, "height": height, "deviceScaleFactor": sharp, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
