@@ -88,9 +88,7 @@ def source(client: Client) -> str:
     Raises:
         UnreachableError: the API does not answer, or refuses.
     """
-    target = client.target
-    base = target.storage if not target.is_cloud else f"https://{target.workflows}"
-    found = _request(client, f"{base}/v1/{target.workflow}", {}) or {}
+    found = _request(client, f"{_base(client, client.target.workflows)}/v1/{client.target.workflow}", {}) or {}
     return str(found.get("sourceContents", ""))
 
 
@@ -130,9 +128,14 @@ def _step(entry: dict[str, Any]) -> Step:
 
 
 def _get(client: Client, name: str, parameters: dict[str, Any]) -> dict[str, Any] | None:
-    target = client.target
-    base = target.storage if not target.is_cloud else f"https://{target.executions}"
-    return _request(client, f"{base}/v1/{name}", parameters)
+    return _request(client, f"{_base(client, client.target.executions)}/v1/{name}", parameters)
+
+
+def _base(client: Client, endpoint: str) -> str:
+    """The URL of an API's REST form; the emulator has all of them at one port."""
+    if not client.target.is_cloud:
+        return client.target.storage
+    return endpoint if "://" in endpoint else f"https://{endpoint}"
 
 
 def _request(client: Client, url: str, parameters: dict[str, Any]) -> dict[str, Any] | None:
