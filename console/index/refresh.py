@@ -197,9 +197,11 @@ class Refresher:
                 )
 
     def _compare_labels(self, bucket: "Bucket") -> None:
-        known = {row["job"]: row["object_generation"] for row in self._index.rows("SELECT * FROM labels")}
+        last, between = "", "SELECT job, object_generation FROM labels WHERE job > ? AND job <= ?"
         for page in self._listed(bucket, "labels/"):
             jobs = {blob.name[len("labels/") : -len(".json")]: int(blob.generation) for blob in page}
+            known = {row["job"]: row["object_generation"] for row in self._index.rows(between, (last, max(jobs)))}
+            last = max(jobs)
             new = [job for job, generation in jobs.items() if known.get(job) != generation]
             read = reading.concurrently(lambda job: reading.read_json(bucket, f"labels/{job}.json"), new)
             found = [

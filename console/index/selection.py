@@ -10,7 +10,7 @@ from console.index.store import PENDING, STATES, Index, Row
 
 PAGE = 50
 SORTS = {
-    "newest": "changed DESC, document",
+    "newest": "changed DESC, document DESC",
     "oldest": "changed, document",
     "name": "name, changed",
     "unsure": "confidence IS NULL, confidence, changed DESC",

@@ -20,9 +20,10 @@ CREATE TABLE inputs (
     latency REAL, usd REAL, device_usd REAL, device_seconds REAL, code TEXT, message TEXT, step TEXT, execution TEXT,
     model TEXT, version TEXT, size INTEGER, records INTEGER, failed_records INTEGER
 );
-CREATE INDEX by_change ON inputs (changed);
-CREATE INDEX by_state ON inputs (state, changed);
+CREATE INDEX by_change ON inputs (changed, document);
+CREATE INDEX by_state ON inputs (state, changed, document);
 CREATE INDEX by_kind ON inputs (kind, changed);
+CREATE INDEX by_model ON inputs (model);
 CREATE INDEX by_name ON inputs (name);
 CREATE INDEX by_folder ON inputs (folder, document || '.json', object_generation);
 CREATE INDEX by_confidence ON inputs (confidence, changed) WHERE confidence IS NOT NULL;
@@ -101,6 +102,7 @@ class Index:
                 )
 
     def _connect(self) -> sqlite3.Connection:
+        self._file.touch(mode=0o600)  # names and answers are their owner's
         connection = sqlite3.connect(self._file, check_same_thread=False, timeout=30)
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA journal_mode = WAL")

@@ -47,9 +47,8 @@ let sending = 0;
 async function send({name, file, line}) {
   line.textContent = `${name}: sending …`;
   try {
-    const type = file.type || "application/octet-stream";
     const answer = await fetch(`/upload?${new URLSearchParams({name})}`, {
-      method: "PUT", body: file, headers: {"X-Console-Token": token, "Content-Type": type, "HX-Request": "true"},
+      method: "PUT", body: file, headers: {"X-Console-Token": token, "HX-Request": "true"},
     });
     if (!answer.ok) {
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");

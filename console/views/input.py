@@ -1,5 +1,6 @@
 """An input's page: what came in, what came out, and every step in between."""
 
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -24,7 +25,9 @@ from event_inference.targets import Target
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
 
+_LAPTOP_PAUSE_S, _CLOUD_PAUSE_S = 1, 5  # between two looks at an execution that runs
 _HISTORY_HEAD, _HISTORY_TAIL = 8 * 1024, 512 * 1024
+_MOST_ANSWERS = 50
 _LOGS = "https://console.cloud.google.com/logs/query;query="
 
 
@@ -37,18 +40,20 @@ def page(request: Request) -> Response:
 
 def live_page(request: Request) -> Response:
     """The same while the input is being processed."""
-    console, document = shared.of(request), request.query_params.get("document", "")
-    token = request.state.token
+    console, first = shared.of(request), _row(request)
+    token, pause = request.state.token, _CLOUD_PAUSE_S if console.client.target.is_cloud else _LAPTOP_PAUSE_S
+
+    def row() -> Row:
+        return console.index.input(first["document"]) or first
 
     def render() -> str:
-        row = console.index.input(document) or _row(request)
-        return shared.render(console, token, "_input.html", **_values(console, row, everything=False))
+        return shared.render(console, token, "_input.html", **_values(console, row(), everything=False))
 
-    def is_final() -> bool:
-        row = console.index.input(document)
-        return row is not None and row["state"] not in PENDING
+    def version() -> object:
+        """Differs with the row, and as long as steps may follow each other, with the time."""
+        return row()["state"], row()["object_generation"], time.monotonic() // pause
 
-    return live.stream(request, render, is_final)
+    return live.stream(request, render, version=version, is_final=lambda: row()["state"] not in PENDING)
 
 
 def _row(request: Request) -> Row:
@@ -87,12 +92,13 @@ def _values(console: Console, row: Row, *, everything: bool) -> dict[str, Any]:
         "pretty": timeline.pretty,
         "is_open": row["state"] in PENDING,
         "scores": _scores(document),
+        "answers": answers(document),
         "attempts": document.content.get("attempts", []) if document else [],
         "logs": _logs(console, row["job"]),
         "google": _google(target, row["job"], execution),
         "snippets": snippets.status(target, row["name"], row["document"], row["folder"]),
-        "submit_snippets": snippets.submit(target, row["name"]),
         "parameters": (document.content.get("parameters") or {}) if document else {},
+        "execution_snippets": execution and snippets.execution(target, execution.id, row["name"]),
         **_steps(console, execution, trouble, everything=everything),
     }  # fmt: skip
 
@@ -168,6 +174,27 @@ def _scores(document: Document | None) -> list[tuple[str, float]]:
     if not isinstance(scores, dict):
         return []
     return sorted(scores.items(), key=lambda entry: -entry[1])[:10]
+
+
+def answers(document: Document | None) -> list[tuple[str, str, float | None]]:
+    """What a single input's predictions say beside scores of labels: a word or a place, what it is, and how surely."""
+    found: list[tuple[str, str, float | None]] = []
+    predictions = document.content.get("predictions") or [] if document else []
+    for prediction in predictions:
+        for entity in prediction.get("entities", []):
+            found.append(
+                (entity.get("word", ""), entity.get("entity_group") or entity.get("entity"), entity.get("score"))
+            )
+        for thing in prediction.get("objects", []):
+            place = ", ".join(f"{name} {value}" for name, value in (thing.get("box") or {}).items())
+            found.append((place, thing["label"], thing.get("score")))
+        if "embedding" in prediction:
+            found.append(("embedding", f"{len(prediction['embedding']):,} numbers", None))
+        if "error" in prediction:
+            found.append(("error", str(prediction["error"].get("message", "")), None))
+        if "label" in prediction and len(predictions) > 1:
+            found.append((f"instance {len(found) + 1}", prediction["label"], prediction.get("score")))
+    return found[:_MOST_ANSWERS]
 
 
 def _logs(console: Console, job: str) -> list[tuple[str, list[dict[str, Any]]]]:

@@ -19,7 +19,7 @@ from console.index.store import STATES, Row
 from console.web import console as shared
 from console.web import live, snippets, wording
 from console.web.console import Console
-from event_inference import InputError
+from event_inference import Handle, InputError
 
 _COLUMNS = (
     "name", "state", "kind", "answer", "label", "confidence", "model", "version", "latency_seconds", "cost_usd",
@@ -57,33 +57,25 @@ def live_listing(request: Request) -> Response:
 
 
 async def upload(request: Request) -> Response:
-    """Take a file as the request's body and send it to the pipeline."""
+    """Take a file as the request's body and send it to the pipeline, as the media type that its name says.
+
+    What browsers say of files differs between machines; Windows calls a CSV application/vnd.ms-excel.
+    """
     console = shared.of(request)
     if not request.query_params.get("name"):
         raise InputError("The upload has no name.")
-    name, media_type = request.query_params["name"], request.headers.get("content-type")
-    parameters = {
-        key.removeprefix("parameter."): value
-        for key, value in request.query_params.items()
-        if key.startswith("parameter.") and value
-    }
+    name = request.query_params["name"]
     with tempfile.NamedTemporaryFile(prefix="einf-upload-") as file:
         async for chunk in request.stream():
             file.write(chunk)
         file.flush()
         size = file.tell()
-
-        def send() -> Any:
-            return console.client.submit(
-                Path(file.name), name=name, content_type=media_type or None, parameters=parameters
-            )
-
-        handle = await asyncio.to_thread(send)
+        handle = await asyncio.to_thread(console.client.submit, Path(file.name), name=name)
     await asyncio.to_thread(_remember, console, handle, size)
     return JSONResponse({"name": handle.name, "document": handle.document_name, "new": handle.is_new})
 
 
-def _remember(console: Console, handle: Any, size: int) -> None:
+def _remember(console: Console, handle: Handle, size: int) -> None:
     """Show the input before the next listing finds it."""
     if console.index.input(handle.document_name) is None:
         bucket = console.client.target.input_bucket

@@ -18,14 +18,6 @@ class Snippets:
     python: str
 
 
-def submit(target: Target, name: str) -> Snippets:
-    return Snippets(
-        f"einf submit {_q(name.rpartition('/')[2])} --to {_q(name.rpartition('/')[0] or '.')} --wait{_which(target)}",
-        f"gcloud storage cp {_q(name.rpartition('/')[2])} {_q(f'gs://{target.input_bucket}/{name}')}",
-        f"{_client(target)}.submit({name.rpartition('/')[2]!r}, name={name!r}).wait()",
-    )
-
-
 def status(target: Target, name: str, document: str, folder: str) -> Snippets:
     uri = f"gs://{target.output_bucket}/{folder or 'results'}/{document}.json"
     return Snippets(

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,7 @@ def test_the_csv_has_no_formulas_and_follows_the_filters(console: Opened) -> Non
 
 
 def test_an_upload_appears_at_once(console: Opened) -> None:
-    headers = {"x-console-token": console.token, "content-type": "text/plain"}
+    headers = {"x-console-token": console.token, "content-type": "application/vnd.ms-excel"}
     answer = console.pages.put("/upload?name=texts/new.txt", content=b"A fine film.", headers=headers)
     assert answer.json()["new"] is True
     assert "texts/new.txt" in console.get("/").text
@@ -167,3 +168,28 @@ def test_a_page_that_is_not_there_says_so(console: Opened) -> None:
     answer = console.get("/input?document=nothing/1")
     assert answer.status_code == 404
     assert "There is no such input" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("predictions", "texts"),
+    [
+        (
+            [{"entities": [{"word": "Berlin", "entity_group": "LOC", "score": 0.9, "start": 0, "end": 6}]}],
+            ["Berlin", "LOC"],
+        ),
+        ([{"objects": [{"label": "cat", "score": 0.8, "box": {"xmin": 1, "ymin": 2}}]}], ["cat", "xmin 1, ymin 2"]),
+        ([{"embedding": [0.5] * 384}], ["384 numbers"]),
+        ([{"label": "A", "score": 0.9}, {"error": {"code": "empty", "message": "Empty."}}], ["instance 1", "Empty."]),
+        ([{"label": "A", "score": 0.9, "scores": {"A": 0.9, "B": 0.1}}], ["A", "0.10"]),
+    ],
+)
+def test_every_task_has_an_answer_on_its_page(
+    console: Opened, predictions: list[dict[str, Any]], texts: list[str]
+) -> None:
+    console.laptop.document("results", "a.txt", predictions=predictions, quality={"confidence": None})
+    console.refresher.refresh()
+    page = console.get("/input?document=a.txt/1").text
+    answer = page.partition('id="out"')[2].partition("The whole document")[0]
+    for text in texts:
+        assert text in answer
+    assert console.get("/").status_code == 200
