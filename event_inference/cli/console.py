@@ -35,7 +35,10 @@ def open(session: Session, name: str, only_print: bool, port: int) -> None:
         _become_console(session, port, page, open_browser=not only_print)
     url = target.services.get(_SERVICE)
     if url is None:
-        raise UnreachableError(f"The {target.description} runs no console. Start it again with: einf local up")
+        raise UnreachableError(
+            f"The {target.description} does not say where its console is. Name the folder of its state with --local, "
+            f"or start it with: einf local up"
+        )
     address = url + (page if name else "")
     if only_print or not webbrowser.open(address):
         click.echo(address)
