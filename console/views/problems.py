@@ -1,6 +1,5 @@
 """Failures and rejections, by reason; replays of one, some or all of them; and "why did nothing start?"."""
 
-import asyncio
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +13,9 @@ from console.pipeline import diagnosis
 from console.web import console as shared
 from console.web import forms, live, snippets
 from console.web.console import Console
+from console.web.forms import Fields
 from event_inference import InputError
+from event_inference.access.clients import translated
 
 _LARGEST = 32 << 20  # bytes of an input that is sent again
 _MOST = 500  # replays of a selection that no single order can express
@@ -64,9 +65,10 @@ def _filters(group: Row) -> Filters:
     return Filters(state=group["state"], code=group["code"] or "")
 
 
-async def confirm(request: Request) -> Response:
+@forms.posted
+def confirm(request: Request, fields: Fields) -> Response:
     """Count what a replay would start, before anything does."""
-    console, fields = shared.of(request), await forms.fields(request)
+    console = shared.of(request)
     replay = _chosen(console, fields)
     criteria = replay.orders[0] if len(replay.orders) == 1 else {}
     return shared.page(
@@ -78,9 +80,10 @@ async def confirm(request: Request) -> Response:
     )
 
 
-async def replay(request: Request) -> Response:
+@forms.posted
+def replay(request: Request, fields: Fields) -> Response:
     """Publish the orders of a replay that was confirmed."""
-    console, fields = shared.of(request), await forms.fields(request)
+    console = shared.of(request)
     chosen = _chosen(console, fields)
     for criteria in chosen.orders:
         console.client.replay(**_typed(criteria))
@@ -88,40 +91,36 @@ async def replay(request: Request) -> Response:
     return shared.page(request, "_replayed.html", count=len(chosen.documents))
 
 
-async def sweep(request: Request) -> Response:
-    console, fields = shared.of(request), dict(await forms.fields(request))
-    console.client.sweep(prefix=fields.get("name", ""))
+@forms.posted
+def sweep(request: Request, fields: Fields) -> Response:
+    console, name = shared.of(request), dict(fields).get("name", "")
+    console.client.sweep(prefix=name)
     console.refresher.soon()
-    return shared.page(request, "_swept.html", name=fields.get("name", ""))
+    return shared.page(request, "_swept.html", name=name)
 
 
-async def again(request: Request) -> Response:
+@forms.posted
+def again(request: Request, fields: Fields) -> Response:
     """Send an input once more, as a new generation with other parameters."""
-    console, fields = shared.of(request), dict(await forms.fields(request))
-    name = fields.pop("name", "")
-    parameters = {key: value for key, value in fields.items() if value}
-
-    def send() -> Any:
-        bucket = console.client.connection.input
-        blob = bucket.get_blob(name)
+    console, name = shared.of(request), dict(fields).get("name", "")
+    parameters = {key: value for key, value in fields if value and key != "name"}
+    with translated(console.client.target):
+        blob = console.client.connection.input.get_blob(name) if name else None
         if blob is None:
             raise InputError("The input is not there any more, so it cannot be sent again.")
         if (blob.size or 0) > _LARGEST:
             raise InputError("The input is too large to be sent again from here; use einf submit with --parameter.")
-        return console.client.submit(
-            blob.download_as_bytes(raw_download=True), name=name, content_type=blob.content_type,
-            parameters=parameters, again=True,
-        )  # fmt: skip
-
-    handle = await asyncio.to_thread(send)
+        content = blob.download_as_bytes(raw_download=True)
+    media_type = blob.content_type
+    handle = console.client.submit(content, name=name, content_type=media_type, parameters=parameters, again=True)
     console.refresher.soon()
     return shared.page(request, "_sent_again.html", document=handle.document_name, name=name)
 
 
-def _chosen(console: Console, fields: list[tuple[str, str]]) -> Replay:
+def _chosen(console: Console, fields: Fields) -> Replay:
     """The failures that were selected one by one, or else those that the filters select."""
     documents = [value for name, value in fields if name == "document"]
-    if documents:
+    if documents or "selected" in dict(fields):
         placed = [console.index.input(document) for document in documents[:_MOST]]
         failed = [row["document"] for row in placed if row and row["state"] == "failed"]
         return Replay(failed, [{"prefix": document} for document in failed], len(documents) - len(failed))

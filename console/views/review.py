@@ -1,6 +1,5 @@
 """Review: the answers that the models were least sure of, one after the other, by keyboard; each writes a label."""
 
-import asyncio
 from typing import Any
 
 from starlette.requests import Request
@@ -11,6 +10,7 @@ from console.views import previews
 from console.web import console as shared
 from console.web import forms, snippets
 from console.web.console import Console
+from console.web.forms import Fields
 from event_inference import InputError
 from event_inference.access.clients import translated
 from event_inference.outcomes import reading
@@ -30,18 +30,19 @@ def page(request: Request) -> Response:
     return shared.page(request, "review.html", **_values(console, -1.0, ""))
 
 
-async def label(request: Request) -> Response:
+@forms.posted
+def label(request: Request, fields: Fields) -> Response:
     """Send a label and show the next input; without one, the input is only passed over."""
-    console, fields = shared.of(request), dict(await forms.fields(request))
-    row = console.index.input(fields.get("document", ""))
+    console, given = shared.of(request), dict(fields)
+    row = console.index.input(given.get("document", ""))
     if row is None:
         raise InputError("The input of this label is not there any more.")
-    chosen = fields.get("label", "").strip()
+    chosen = given.get("label", "").strip()
     if len(chosen) > _LONGEST:
         raise InputError(f"A label has at most {_LONGEST} characters.")
     if chosen:
-        await asyncio.to_thread(_send, console, row, chosen)
-    values = await asyncio.to_thread(_values, console, row["confidence"], row["document"])
+        _send(console, row, chosen)
+    values = _values(console, row["confidence"], row["document"])
     return shared.page(request, "_review.html", **values | {"last": (row, chosen)})
 
 

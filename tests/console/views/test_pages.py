@@ -108,10 +108,24 @@ def test_selected_failures_run_again_alone(console: Opened) -> None:
 
 
 def test_nothing_starts_without_a_selection(console: Opened) -> None:
+    console.laptop.document("failed", "a.txt")
     console.refresher.refresh()
-    assert "Nothing to run again" in console.post("/problems/replay").text
-    console.post("/problems/replay/confirmed")
+    assert "Nothing to run again" in console.post("/problems/replay", selected="1").text
+    console.post("/problems/replay/confirmed", selected="1")
+    assert "Nothing to run again" in console.post("/problems/replay", code="other").text
+    console.post("/problems/replay/confirmed", code="other")
     assert console.laptop.orders() == []
+
+
+def test_an_input_is_sent_again_with_other_parameters(console: Opened) -> None:
+    first = console.upload("a.txt", b"A film.")
+    assert "is on its way again" in console.post("/input/again", name="a.txt", top_k="1", model="").text
+    blob = console.laptop.client.connection.input.get_blob("a.txt")
+    assert blob is not None
+    assert int(blob.generation) > first
+    assert (blob.metadata, blob.download_as_bytes(), blob.content_type) == ({"top_k": "1"}, b"A film.", "text/plain")
+    assert "not there any more" in console.post("/input/again", name="gone.txt").text
+    assert "is not a parameter" in console.post("/input/again", name="a.txt", colour="red").text
 
 
 def test_why_did_nothing_start(console: Opened) -> None:
