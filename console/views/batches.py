@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from console.index.store import Row
-from console.views.input import batch_sentence
+from console.views.answers import batch_sentence
 from console.web import console as shared
 from console.web import live
 from console.web.console import Console

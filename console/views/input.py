@@ -12,12 +12,12 @@ from console.drawing import series, timeline, workflow_graph
 from console.index.store import PENDING, Row
 from console.pipeline import executions
 from console.pipeline.executions import Execution
-from console.views import previews
+from console.views import answers, previews
 from console.views.previews import Preview
 from console.web import console as shared
-from console.web import live, snippets, wording
+from console.web import live, snippets
 from console.web.console import Console
-from event_inference import Batch, Document, UnreachableError
+from event_inference import Document, UnreachableError
 from event_inference.access.clients import translated
 from event_inference.outcomes import reading
 from event_inference.targets import Target
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 _LAPTOP_PAUSE_S, _CLOUD_PAUSE_S = 1, 5  # between two looks at an execution that runs
 _HISTORY_HEAD, _HISTORY_TAIL = 8 * 1024, 512 * 1024
-_MOST_ANSWERS = 50
 _LOGS = "https://console.cloud.google.com/logs/query;query="
 
 
@@ -75,6 +74,7 @@ def _values(console: Console, row: Row, *, everything: bool) -> dict[str, Any]:
         preview = previews.of_blob(blob, row["kind"])
         data = _data(console, document)
         chart = _chart(console, document, blob, row)
+        shadow = reading.read_json(connection.output, f"shadow/{row['document']}.json")
     execution, trouble = _execution(console, (document and document.execution) or row["execution"])
     if document is None and row["state"] not in PENDING:
         row = {**row, "state": "waiting"}
@@ -91,8 +91,11 @@ def _values(console: Console, row: Row, *, everything: bool) -> dict[str, Any]:
         "everything": everything,
         "pretty": timeline.pretty,
         "is_open": row["state"] in PENDING,
-        "scores": _scores(document),
-        "answers": answers(document),
+        "scores": answers.scores(document),
+        "answers": answers.answers(document),
+        "routing": answers.routing_sentence(document.content.get("routing") or {}) if document else "",
+        "shadow": answers.shadow_sentence(shadow, row["label"]),
+        "given": console.index.row("SELECT label, source FROM labels WHERE job = ?", (row["job"],)),
         "attempts": document.content.get("attempts", []) if document else [],
         "logs": _logs(console, row["job"]),
         "google": _google(target, row["job"], execution),
@@ -165,38 +168,6 @@ def _steps(console: Console, execution: Execution | None, trouble: str, *, every
     }
 
 
-def _scores(document: Document | None) -> list[tuple[str, float]]:
-    """The scores of a single answer, the highest first."""
-    predictions = document.content.get("predictions") or [] if document else []
-    scores = predictions[0].get("scores") if len(predictions) == 1 else None
-    if isinstance(scores, list):
-        scores = {entry["label"]: entry["score"] for entry in scores if "label" in entry and "score" in entry}
-    if not isinstance(scores, dict):
-        return []
-    return sorted(scores.items(), key=lambda entry: -entry[1])[:10]
-
-
-def answers(document: Document | None) -> list[tuple[str, str, float | None]]:
-    """What a single input's predictions say beside scores of labels: a word or a place, what it is, and how surely."""
-    found: list[tuple[str, str, float | None]] = []
-    predictions = document.content.get("predictions") or [] if document else []
-    for prediction in predictions:
-        for entity in prediction.get("entities", []):
-            found.append(
-                (entity.get("word", ""), entity.get("entity_group") or entity.get("entity"), entity.get("score"))
-            )
-        for thing in prediction.get("objects", []):
-            place = ", ".join(f"{name} {value}" for name, value in (thing.get("box") or {}).items())
-            found.append((place, thing["label"], thing.get("score")))
-        if "embedding" in prediction:
-            found.append(("embedding", f"{len(prediction['embedding']):,} numbers", None))
-        if "error" in prediction:
-            found.append(("error", str(prediction["error"].get("message", "")), None))
-        if "label" in prediction and len(predictions) > 1:
-            found.append((f"instance {len(found) + 1}", prediction["label"], prediction.get("score")))
-    return found[:_MOST_ANSWERS]
-
-
 def _logs(console: Console, job: str) -> list[tuple[str, list[dict[str, Any]]]]:
     if console.emulator is None or not job:
         return []
@@ -216,15 +187,3 @@ def _google(target: Target, job: str, execution: Execution | None) -> dict[str, 
             f"?project={target.project}"
         )
     return pages
-
-
-def batch_sentence(batch: Batch) -> str:
-    """How far a batch is, in one sentence."""
-    text = f"{batch.done:,} of {batch.total:,} records are done"
-    if batch.failed:
-        text += f", {batch.failed:,} of them failed"
-    if batch.records_per_second:
-        text += f", {batch.records_per_second:,.0f} a second"
-    if batch.remaining_seconds:
-        text += f"; about {wording.seconds(batch.remaining_seconds)} are left"
-    return f"{text}."

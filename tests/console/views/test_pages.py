@@ -207,3 +207,16 @@ def test_every_task_has_an_answer_on_its_page(
     for text in texts:
         assert text in answer
     assert console.get("/").status_code == 200
+
+
+def test_an_experiment_is_told_on_its_inputs(console: Opened) -> None:
+    experiment = {"id": "e1", "arm": "candidate", "share": 0.1, "mode": "split"}
+    routing = {"chosen_by": "rule", "rule": "r", "experiment": experiment}
+    answer = console.laptop.document("results", "a.txt", routing=routing)
+    console.laptop.write("shadow/a.txt/1.json", json.dumps({"predictions": [{"label": "NEGATIVE"}]}))
+    console.laptop.write(f"labels/{answer['job']}.json", json.dumps({"label": "NEGATIVE", "source": "audit"}))
+    console.refresher.refresh()
+    page = console.get("/input?document=a.txt/1").text
+    assert "The rule r chose it. It is the candidate of the experiment e1" in page
+    assert "The candidate would have said NEGATIVE." in page
+    assert "unlike the model" in page
