@@ -22,7 +22,7 @@ help:            ## list the targets
 
 setup: $(READY)  ## create .venv and install everything (once)
 
-$(READY): requirements.txt pyproject.toml $(wildcard functions/*/requirements.txt) gpu_service/requirements.txt emulator/requirements.txt
+$(READY): requirements.txt pyproject.toml $(wildcard functions/*/requirements.txt) gpu_service/requirements.txt emulator/requirements.txt console/requirements.txt
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version): PyTorch, transformers, Prophet, Google's clients (a few minutes, once)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 setup")'
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)

@@ -26,6 +26,7 @@ COMMANDS = {
     "cost": ("cost", "Estimate a month's bill, and what another setting would change."),
     "recommend": ("cost", "List changes of settings that would save money or time."),
     "events": ("events", "Send a recorded event again."),
+    "open": ("console", "Open the web console."),
     "doctor": ("doctor", "Say what is wrong, and the command that mends it."),
     "local": ("local", "Run, watch and debug the pipeline on this machine."),
     "contexts": ("contexts", "List the pipelines of your configuration."),

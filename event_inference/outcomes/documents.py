@@ -37,8 +37,9 @@ class Document:
 
     @property
     def kind(self) -> str | None:
-        """`text`, `image`, `timeseries`, `table`, `records`, `manifest` or `labels`; `workbook` if it could not be read;
-        None if that was not found out.
+        """`text`, `image`, `timeseries`, `table`, `records`, `manifest` or `labels`.
+
+        `workbook` if it could not be read, and None if the kind was not found out.
         """
         kind: str | None = self.content.get("kind")
         return kind
