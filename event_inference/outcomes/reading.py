@@ -116,7 +116,8 @@ def batches(output: "Bucket", *, since: datetime | None = None) -> Iterator[Batc
 def recommendations(output: "Bucket") -> dict[str, Any] | None:
     """The newest daily document of recommendations; None if there is none."""
     names = [blob.name for blob in output.list_blobs(prefix="recommendations/", fields=_FIELDS)]
-    return _json(output, max(names)) if names else None
+    recommended: dict[str, Any] | None = read_json(output, max(names)) if names else None
+    return recommended
 
 
 def concurrently(

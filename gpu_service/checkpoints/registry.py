@@ -32,8 +32,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One model; `source` is a folder (relative to models.json), a gs:// folder or a repository of the hub.
 
     `parameters` and `thresholds` are defaults for its requests; gpu_service/parameters.py checks them. `load` is when
-    it loads: at the start, or lazily for its first request; by default, only the default models load at the start. With the engine
-    `vertex`, the pipeline predicts on `endpoint`, and this service does not load the model.
+    it loads: at the start, or lazily for its first request; by default, only the default models load at the start.
+    With the engine `vertex`, the pipeline predicts on `endpoint`, and this service does not load the model.
     """
 
     name: str
@@ -146,11 +146,8 @@ def load(models: Path | str, profile: str | None, when: Load | None = None) -> R
     mistakes = list(_mistakes(entries, models)) or list(routes.mistakes(models_file.rules(models), _known(entries)))
     if mistakes:
         raise StartError("\n".join(f"{models}: profile {chosen!r}, {mistake}." for mistake in mistakes))
-    served = [
-        entry
-        for entry in (msgspec.convert({"load": when, **entry}, Entry) for entry in entries)
-        if entry.engine == "gpu_service"
-    ]
+    converted = [msgspec.convert({"load": when, **entry}, Entry) for entry in entries]
+    served = [entry for entry in converted if entry.engine == "gpu_service"]
     if not served:
         raise StartError(f"{models}: profile {chosen!r} has only models with the engine vertex, none for this service.")
     return Registry(served)
