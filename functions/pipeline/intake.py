@@ -165,13 +165,10 @@ def _route(settings: Settings, job: Job, upload: Upload) -> Job:
     """The job with kind, model and parameters; reads at most 64 KB, and nothing of an object of an excessive size."""
     source = job.object_input()
     job.check_hops(settings.max_hops)
-    objects.check_size(source, max(settings.max_bytes.values()))
     model, requested = parameters.of_metadata(upload.metadata)
     if upload.size is None:
         raise objects.gone(source)
-    if source.size == 0:
-        raise RejectedError("empty", "The input is empty.")
-    head = objects.head(source)
+    source, head = objects.opened(source, max(settings.max_bytes.values()))
     routed = sidecars.apply(replace(job, model=model, parameters=requested))
     request = Request.of(routed.parameters, parameters.kinds(routed.model, routed.parameters))
     kind = recognition.kind(source, head, request)

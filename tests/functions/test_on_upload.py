@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.jobs.job import fit, of_object
+from pipeline.settings import MAX_BYTES
 from tests.functions.cloud import WORKFLOW, Cloud
 from tests.functions.conftest import Function, event, finalized, published
 
@@ -253,9 +254,12 @@ def test_an_overwritten_generation_is_rejected_and_the_new_one_started(cloud: Cl
     assert len(cloud.executions.created) == 1
 
 
-def test_an_object_too_large_for_any_kind_is_never_read(cloud: Cloud, function: Function) -> None:
-    request = finalized(cloud.upload("huge.bin", TEXT), size=str(10 << 30))
-    assert function("on_upload").post("/", **request).status_code == 200
+def test_an_object_too_large_for_any_kind_is_never_read(
+    cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in MAX_BYTES:
+        monkeypatch.setenv(f"MAX_{kind.upper()}_BYTES", "10")
+    assert function("on_upload").post("/", **finalized(cloud.upload("huge.bin", TEXT))).status_code == 200
     assert cloud.only_document()["reason"]["code"] == "too_large"
     assert not [path for _, path in cloud.faulty.requests if "o/huge.bin" in path and "alt=media" in path]
 
@@ -373,3 +377,24 @@ def test_long_names_do_not_share_latest(cloud: Cloud, function: Function) -> Non
     for name in expected:
         assert function("on_upload").post("/", **finalized(cloud.upload(name, b""))).status_code == 200
     assert {document["input"]["name"] for document in cloud.documents("latest").values()} == expected
+
+
+@pytest.mark.parametrize("size", ["0", "1", "100", "70000", str(1 << 40)])
+def test_a_size_that_an_event_states_wrongly_changes_nothing(cloud: Cloud, function: Function, size: str) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    assert function("on_upload").post("/", **finalized(blob, size=size)).status_code == 200
+    (argument,) = cloud.executions.arguments
+    assert argument["input"]["size"] == len(TEXT)
+    assert not cloud.documents()
+
+
+def test_an_empty_object_is_empty_whatever_its_event_states(cloud: Cloud, function: Function) -> None:
+    assert function("on_upload").post("/", **finalized(cloud.upload("a.txt", b""), size="100")).status_code == 200
+    assert cloud.only_document()["reason"]["code"] == "empty"
+
+
+def test_an_object_that_is_gone_is_gone_whatever_its_event_states(cloud: Cloud, function: Function) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    blob.delete()
+    assert function("on_upload").post("/", **finalized(blob, size="0")).status_code == 200
+    assert cloud.only_document()["reason"]["code"] == "input_gone"

@@ -8,11 +8,11 @@ Of the inputs that one message finds, the oldest are started first.
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from google.api_core.exceptions import NotFound
 
@@ -27,6 +27,7 @@ from pipeline.inputs.uploads import Upload
 from pipeline.jobs import claims, outcomes
 from pipeline.jobs.claims import Claims
 from pipeline.jobs.job import Input
+from pipeline.storage import UNAVAILABLE
 from pipeline.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ MAX_STARTED = 1000  # inputs per message, as MAX_SCANNED is of objects: a functi
 MAX_SCANNED = 10_000
 PAGE = 1000  # as many as one request lists
 CONCURRENCY = 8
+FAILED = "failed"
+T = TypeVar("T")
 Part = Literal["claims", "uploads", "messages"]
 
 
@@ -97,7 +100,9 @@ def _sweep_part(deployment: Deployment, sweep: Sweep, receipt: Receipt, counts: 
     found: list[Lost] = []
     while len(found) < MAX_STARTED and (page := list(islice(blobs, min(PAGE, MAX_SCANNED - counts["scanned"])))):
         counts["scanned"] += len(page)
-        found += _unfinished(deployment, sweep, page, receipt)
+        results = _unfinished(deployment, sweep, page, receipt)
+        found += [result for result in results if isinstance(result, Lost)]
+        counts[FAILED] += sum(isinstance(result, Exception) for result in results)
     remaining = _start(deployment, found, sweep.limit, counts)
     if remaining == 0 or counts["throttled"]:
         return None
@@ -120,7 +125,11 @@ def _start(deployment: Deployment, found: list[Lost], limit: int | None, counts:
 
 def _revive(deployment: Deployment, lost: Lost) -> str:
     with logs.bound(event_id=lost.job.event_id, job=lost.job.id):
-        return restart.revive(deployment, lost)
+        try:
+            return restart.revive(deployment, lost)
+        except Exception as error:  # noqa: BLE001 - the sweep's other inputs go on
+            _log_failure(error)
+            return FAILED
 
 
 def _listing(deployment: Deployment, sweep: Sweep) -> Iterator["Blob"]:
@@ -133,21 +142,41 @@ def _listing(deployment: Deployment, sweep: Sweep) -> Iterator["Blob"]:
     return iter(bucket.list_blobs(prefix=prefix or None, start_offset=sweep.after or None))
 
 
-def _unfinished(deployment: Deployment, sweep: Sweep, page: list["Blob"], receipt: Receipt) -> list[Lost]:
-    """The jobs of a page that have no terminal document."""
+def _unfinished(deployment: Deployment, sweep: Sweep, page: list["Blob"], receipt: Receipt) -> list[Lost | Exception]:
+    """The jobs of a page that have no terminal document, and the errors of those that could not be checked."""
     with ThreadPoolExecutor(CONCURRENCY) as pool:
         if sweep.part == "claims":
-            return [lost for lost in pool.map(lambda blob: of_claim(deployment, blob, receipt), page) if lost]
-        listed = [lost for blob in page if (lost := _input(deployment, sweep, blob, receipt))]
-        known = settled.folders(deployment.output, {lost.job.object_input().name: lost.job.document for lost in listed})
+            results = pool.map(_each(lambda blob: of_claim(deployment, blob, receipt)), page)
+        else:
+            listed = [lost for blob in page if (lost := _input(deployment, sweep, blob, receipt))]
+            documents = {lost.job.object_input().name: lost.job.document for lost in listed}
+            known = settled.folders(deployment.output, documents)
+            results = pool.map(_each(lambda lost: _of_listed(deployment, lost, known.get(lost.job.document))), listed)
+        return [result for result in results if result is not None]
 
-        def check(lost: Lost) -> bool:
-            folders = known.get(lost.job.document)
-            if folders and "failed" not in folders:
-                return False
-            return is_unfinished(deployment, lost, folders)
 
-        return [lost for lost, is_lost in zip(listed, pool.map(check, listed), strict=True) if is_lost]
+def _each(check: Callable[[T], Lost | None]) -> Callable[[T], Lost | Exception | None]:
+    """The check, which returns its error: the input is left to the next sweep, and the others go on."""
+
+    def checked(candidate: T) -> Lost | Exception | None:
+        try:
+            return check(candidate)
+        except Exception as error:  # noqa: BLE001 - see above
+            _log_failure(error)
+            return error
+
+    return checked
+
+
+def _of_listed(deployment: Deployment, lost: Lost, folders: list[str] | None) -> Lost | None:
+    """The listed job if it is unfinished; `folders` as for `is_unfinished`."""
+    if folders and "failed" not in folders:
+        return None
+    return lost if is_unfinished(deployment, lost, folders) else None
+
+
+def _log_failure(error: Exception) -> None:
+    logs.exception("failed", error, code="unavailable" if isinstance(error, UNAVAILABLE) else "internal")
 
 
 def _input(deployment: Deployment, sweep: Sweep, blob: "Blob", receipt: Receipt) -> Lost | None:

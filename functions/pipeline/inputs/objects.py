@@ -3,10 +3,15 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING
 
-from google.api_core.exceptions import NotFound, PreconditionFailed, ServiceUnavailable
+from google.api_core.exceptions import (
+    NotFound,
+    PreconditionFailed,
+    RequestRangeNotSatisfiable,
+    ServiceUnavailable,
+)
 
 from pipeline import storage
 from pipeline.errors import RejectedError
@@ -46,12 +51,34 @@ def head(source: Input) -> Head:
         return Head(b"", whole=True)
     with _gone(source):
         content = _bytes(_blob(source).download_as_bytes(end=HEAD_BYTES - 1, raw_download=True))
-    if len(content) < min(HEAD_BYTES, source.size):
-        raise ServiceUnavailable(f"Only {len(content)} of the first {min(HEAD_BYTES, source.size)} bytes arrived.")
+    if len(content) != min(HEAD_BYTES, source.size):
+        raise ServiceUnavailable(f"{len(content)} of the first {min(HEAD_BYTES, source.size)} bytes arrived.")
     if not compression.is_packed(content):
         return Head(content, whole=source.size <= len(content))
     data, complete = compression.unpack(content, HEAD_BYTES)
     return Head(data, whole=complete and source.size <= len(content), packed=True)
+
+
+def opened(source: Input, limit: int) -> tuple[Input, Head]:
+    """The input with its true size, and its head: an event may be forged, or describe the object wrongly.
+
+    Raises:
+        RejectedError: `empty`, `too_large` beyond `limit` bytes, or as `head`.
+        ServiceUnavailable: as `head`.
+    """
+    if 0 < source.size <= limit:
+        try:
+            return source, head(source)
+        except (ServiceUnavailable, RequestRangeNotSatisfiable) as error:
+            measured = _measured(source)
+            if measured == source:
+                raise ServiceUnavailable("The response was cut short.") from error
+    else:
+        measured = _measured(source)
+    check_size(measured, limit)
+    if not measured.size:
+        raise RejectedError("empty", "The input is empty.")
+    return measured, head(measured)
 
 
 def read(source: Input, limit: int) -> bytes:
@@ -96,6 +123,14 @@ def check_size(source: Input, limit: int, kind: str | None = None) -> None:
     if source.size > limit:
         message = f"The input has {source.size:,} bytes; at most {limit:,} are accepted."
         raise RejectedError("too_large", message, kind)
+
+
+def _measured(source: Input) -> Input:
+    """The input with the size that Cloud Storage reports."""
+    blob: Blob | None = storage.bucket(source.bucket).get_blob(source.name, generation=source.generation)
+    if blob is None:
+        raise gone(source)
+    return replace(source, size=blob.size or 0)
 
 
 def _blob(source: Input) -> "Blob":

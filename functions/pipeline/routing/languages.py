@@ -1,12 +1,9 @@
 """Recognises the language of a text; the library and its model load when a rule first asks."""
 
 import functools
-from typing import TYPE_CHECKING
+from typing import Any
 
 from pipeline.routing.routes import LANGUAGES
-
-if TYPE_CHECKING:
-    from py3langid.langid import LanguageIdentifier
 
 MAX_CHARACTERS = 4096  # more of a text would not change the answer
 MIN_PROBABILITY = 0.3  # below, a text is too short or a mixture
@@ -14,12 +11,14 @@ MIN_PROBABILITY = 0.3  # below, a text is too short or a mixture
 
 def language(text: str) -> str | None:
     """The language of a text; None if none is likely."""
-    code, probability = _identifier().classify(text[:MAX_CHARACTERS])
+    code, probability = _classifier()(text[:MAX_CHARACTERS])
     return code if probability >= MIN_PROBABILITY and code in LANGUAGES else None
 
 
 @functools.cache
-def _identifier() -> "LanguageIdentifier":
+def _classifier() -> Any:
+    """A function from a text to its likeliest language and that one's probability."""
     from py3langid import langid
 
-    return langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
+    identifier: Any = langid.LanguageIdentifier
+    return identifier.from_model_file(langid.MODEL_FILE, norm_probs=True).classify

@@ -23,10 +23,10 @@ def swept(function: Function, capsys: pytest.CaptureFixture[str], **sweep: Any) 
     assert function("on_message").post("/", **published(data)).status_code == 200
     line: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert line["message"] == "accepted"
-    return {key: line.get(key, 0) for key in ("started", "running", "rejected", "completed", "remaining")}
+    return {key: line.get(key, 0) for key in ("started", "running", "rejected", "completed", "remaining", "failed")}
 
 
-NOTHING = {"started": 0, "running": 0, "rejected": 0, "completed": 0, "remaining": 0}
+NOTHING = {"started": 0, "running": 0, "rejected": 0, "completed": 0, "remaining": 0, "failed": 0}
 
 
 def test_inputs_whose_event_was_lost_are_started(
@@ -304,16 +304,18 @@ def test_a_vanished_input_that_was_throttled_is_rejected(
     assert list(cloud.documents()) == [f"rejected/b.csv/{second.generation}.json"]
 
 
-def test_a_sweep_that_fails_keeps_the_record_of_a_vanished_input(
+def test_an_input_that_fails_is_left_to_the_next_sweep_and_keeps_no_other_from_this_one(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
 ) -> None:
     blob = cloud.upload("a.txt", TEXT)
     function("on_upload").post("/", **finalized(blob))
     cloud.executions.end_all()
     blob.delete()
+    listed = [cloud.upload(f"{number}.txt", TEXT) for number in range(3)]
     cloud.fault("POST", "name=outcomes/", status=403)
-    assert function("on_message").post("/", **published(b'{"sweep": {}}')).status_code == 503
-    assert swept(function, capsys) == NOTHING | {"rejected": 1}
+    cloud.fault("GET", f"{listed[1].name}", "alt=media", status=403)
+    assert swept(function, capsys) == NOTHING | {"failed": 2, "started": 2}
+    assert swept(function, capsys) == NOTHING | {"rejected": 1, "started": 1, "running": 2}
 
 
 def test_a_claim_is_read_until_its_job_has_a_document(
