@@ -75,6 +75,8 @@ def lines(*values: object) -> str:
         ("a.json", json.dumps([{"review": LONG[0]}] * 3), "records"),
         ("a.json", json.dumps([{"text": LONG[0]}] * 9000), "records"),
         ("a.json", json.dumps([{"text": LONG[0]}] * 9000, indent=1), "records"),
+        ("a", json.dumps([{"text": LONG[0]}] * 9000), "records"),
+        ("a.json", json.dumps(LONG * 9000), "records"),
         ("a.json", json.dumps([[1, 2], [3, 4]]), "unknown_kind"),
         ("a.json", "[]", "unknown_kind"),
         ("a.jsonl", lines([1, 2], [3, 4]), "unknown_kind"),
