@@ -65,14 +65,15 @@ def stacked(above: Sequence[Row], columns: Sequence[Column], rows: Sequence[Row]
 def joined(above: Sequence[Row], width: int) -> list[str]:
     """The columns' names under several rows of headers: those of the first if it has one for each column.
 
-    A cell of an upper row belongs to the blank ones right of it, too, since they were merged.
+    A cell of an upper row belongs to the blank ones right of it, too, since they were merged; a column without any
+    cell of its own has no name.
     """
     cells = [[at(row, index) for index in range(width)] for row in above]
     if all(cells[0]) and len(set(cells[0])) == width:
         return cells[0]
     filled: list[list[str]] = [list(accumulate(row, _spread)) for row in cells[:-1]]
-    named = zip(*filled, cells[-1], strict=True)
-    return [" ".join(dict.fromkeys(filter(None, parts))) for parts in named]
+    named = zip(zip(*cells, strict=True), zip(*filled, cells[-1], strict=True), strict=True)
+    return [" ".join(dict.fromkeys(filter(None, parts))) if any(own) else "" for own, parts in named]
 
 
 def _spread(before: str, cell: str) -> str:

@@ -245,6 +245,12 @@ STACKED: dict[str, tuple[str, Callable[[int], str], int, list[str]]] = {
         2,
         ["Reviewer Name", "Reviewer City", "Review Title", "Review Text"],
     ),
+    "merged cells above names that lack one": (
+        "Group,,Sales,\n,,Units,Revenue",
+        lambda i: f"{'AB'[i % 2]},shop {i},{i},{temperature(i)}",
+        2,
+        ["Group", "column 2", "Sales Units", "Sales Revenue"],
+    ),
     "units": ("time,temp,rain\n,°C,mm", lambda i: f"{day(i)},{i},{temperature(i)}", 2, ["time", "temp", "rain"]),
     "tickers": (
         "Price,Close,High\nTicker,AAPL,AAPL\nDate,,",
