@@ -276,6 +276,12 @@ STACKED: dict[str, tuple[str, Callable[[int], str], int, list[str]]] = {
         1,
         ["Date", "Sales", "Note"],
     ),
+    "an index without a name above an odd number": (
+        ",text,stars",
+        lambda i: f"r{i},{LONG[i % 4]},{i % 5 if i else 'unknown'}",
+        1,
+        ["column 1", "text", "stars"],
+    ),
     "a date that cannot be read": (
         "date,text",
         lambda i: f"{'n.d.' if i == 0 else day(i)},{LONG[i % 4]}",
