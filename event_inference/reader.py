@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from event_inference import names, served_models
 from event_inference.access.clients import Connection, translated
 from event_inference.errors import InputError
-from event_inference.inputs import orders
+from event_inference.inputs.orders import DEFAULT_REPLAYED, Replay
 from event_inference.inputs.uploads import Sent
 from event_inference.outcomes import executions, reading, records, waiting
 from event_inference.outcomes.documents import Batch, Document, Failed, Rejected, Result
@@ -202,25 +202,20 @@ class Reader:
         with translated(self.target):
             yield from reading.batches(self.connection.output, since=since)
 
-    def replayable(
-        self,
-        *,
-        prefix: str = "",
-        code: str = "",
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int | None = None,
-        partial: bool = False,
-    ) -> Iterator[Document]:
+    def replayable(self, criteria: Replay | None = None, **fields: Any) -> Iterator[Document]:
         """The documents that `replay` with the same arguments would run again; reads only.
 
         Raises:
+            InputError: a criterion has no possible value.
             UnreachableError: the pipeline does not answer, or refuses.
         """
-        chosen = Selection(prefix=prefix, since=since, until=until, every_generation=True)
-        kind: type[Document] = Result if partial else Failed
-        matching = (found for found in self._documents(kind, chosen) if not code or code in _codes(found))
-        return islice((found for found in matching if _codes(found)), limit or orders.DEFAULT_REPLAYED)
+        chosen = criteria or Replay(**fields)
+        selection = Selection(prefix=chosen.prefix, since=chosen.since, until=chosen.until, every_generation=True)
+        kind: type[Document] = Result if chosen.partial else Failed
+        matching = (
+            found for found in self._documents(kind, selection) if not chosen.code or chosen.code in _codes(found)
+        )
+        return islice((found for found in matching if _codes(found)), chosen.limit or DEFAULT_REPLAYED)
 
     def close(self) -> None:
         """Close the connections."""

@@ -4,7 +4,9 @@ import csv
 import json
 import os
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "csv", "json", "parquet")
 _WIDE = 10_000  # columns where no terminal is: a row stays one line
-_PARQUET_ROWS = 10_000
 _FEW = 3  # documents up to which their notes are shown
 _COLOURS = {
     "succeeded": "green", "partial": "yellow", "unsuccessful": "red", "rejected": "cyan", "failed": "red",
@@ -201,33 +202,29 @@ def write_json(values: Iterable[Any], file: Path | None) -> None:
 
 
 def write_parquet(rows: Iterable[Row], columns: Mapping[str, type], file: Path | None) -> None:
-    """Write rows, 10,000 at a time.
+    """Write rows, with memory that does not grow with their number.
 
     Raises:
-        InputError: pyarrow is not installed, stdout is a terminal, or the file cannot be written.
+        InputError: DuckDB is not installed, stdout is a terminal, or the file cannot be written.
     """
     try:
-        import pyarrow
-        import pyarrow.parquet
+        import duckdb
     except ImportError as error:
         raise InputError(
-            "Parquet needs pyarrow: pip install 'event-inference[parquet]', or pip install pyarrow"
+            "Parquet needs DuckDB: pip install 'event-inference[parquet]', or pip install duckdb"
         ) from error
     if file is None and sys.stdout.isatty():
         raise InputError("Parquet is not for a terminal; name a file with --output FILE.")
-    types = {str: pyarrow.string(), float: pyarrow.float64(), int: pyarrow.int64(), bool: pyarrow.bool_()}
-    schema = pyarrow.schema([(name, types[kind]) for name, kind in columns.items()])
-    with _opened(file, "wb") as stream, pyarrow.parquet.ParquetWriter(stream, schema) as writer:
-        for chunk in _chunks(rows, _PARQUET_ROWS):
-            writer.write_table(pyarrow.Table.from_pylist(chunk, schema))
-
-
-def _chunks(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
-    from itertools import islice
-
-    iterator = iter(rows)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
+    types = {str: "VARCHAR", float: "DOUBLE", int: "BIGINT", bool: "BOOLEAN"}
+    schema = {name: types[kind] for name, kind in columns.items()}
+    with tempfile.TemporaryDirectory() as folder, _opened(file, "wb") as stream:
+        lines, table = Path(folder) / "rows.jsonl", Path(folder) / "rows.parquet"
+        with lines.open("w", encoding="utf-8") as draft:
+            draft.writelines(json.dumps({name: row.get(name) for name in columns}) + "\n" for row in rows)
+        with duckdb.connect(config={"autoinstall_known_extensions": False}) as database:
+            database.read_json(str(lines), format="newline_delimited", columns=schema).write_parquet(str(table))
+        with table.open("rb") as written:
+            shutil.copyfileobj(written, stream)
 
 
 @contextmanager

@@ -3,10 +3,11 @@
 import csv
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from event_inference.errors import FAILED, REJECTED, SUCCEEDED, TIMEOUT, UNREACHABLE, USAGE
@@ -230,15 +231,24 @@ def test_one_record_is_one(run: Invoke, laptop: Emulated):
 
 
 def test_results_as_parquet(run: Invoke, laptop: Emulated):
-    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed, so no Parquet was written")
     laptop.document("results", "a.txt", 1)
     laptop.document("results", "b.txt", 1, predictions=[{"embedding": [0.5]}], quality={"confidence": None})
+    laptop.document("rejected", "c – \u2028.txt", 1)
     assert run("results", "-o", "x.parquet").status == 0
-    rows = parquet.read_table("x.parquet").to_pylist()
-    assert [(row["input"], row["label"], row["confidence"]) for row in rows] == [
-        ("a.txt", "POSITIVE", 0.99),
-        ("b.txt", None, None),
-    ]
+    columns = "input, label, confidence, requires_review, finished_at, records"
+    with duckdb.connect() as database:
+        rows = database.execute(f"SELECT {columns} FROM 'x.parquet'").fetchall()
+        assert rows[0][:3] == ("a.txt", "POSITIVE", 0.99)
+        assert rows[0][3] is False
+        assert datetime.fromisoformat(rows[0][4]).tzinfo
+        assert rows[1][:3] == ("b.txt", None, None)
+        assert rows[1][5] is None
+        types = dict(database.execute("SELECT name, type FROM parquet_schema('x.parquet')").fetchall())
+        assert (types["score"], types["records"], types["label"]) == ("DOUBLE", "INT64", "BYTE_ARRAY")
+        assert run("rejected", "-o", "y.parquet").status == 0
+        assert database.execute("SELECT input, code FROM 'y.parquet'").fetchall() == [("c – \u2028.txt", "empty")]
+        assert run("failed", "-o", "none.parquet").status == 0
+        assert database.execute("SELECT count(*) FROM 'none.parquet'").fetchall() == [(0,)]
 
 
 def test_a_table_shows_the_first_hundred_and_says_so(run: Invoke, laptop: Emulated):
