@@ -35,6 +35,10 @@ def test_the_field_of_texts_is_chosen_as_a_column_is(record: Record, expected: s
         assert fields.description(fields.chosen([record], None))["text_column"] == expected
 
 
+def test_the_requested_field_is_read_where_no_record_can_be_sampled() -> None:
+    assert (name([], "body"), name([])) == ("body", None)
+
+
 @pytest.mark.parametrize(
     ("record", "requested", "message"),
     [
