@@ -186,7 +186,7 @@ class Client(Reader):
 
         Args:
             prefix: of the object's name.
-            limit: jobs to start, 1,000 by default and at most.
+            limit: jobs to start, all by default.
 
         Raises:
             InputError, CloudConfirmationError, UnreachableError: as `submit`.

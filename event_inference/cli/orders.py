@@ -56,7 +56,7 @@ def replay(session: Session, as_json: bool, is_all: bool, dry_run: bool, **crite
 
 @command(changes=True, examples=_SWEEP)
 @click.argument("prefix", default="")
-@click.option("--limit", type=click.IntRange(1, 1000), help="Jobs to start.  [default: 1,000]")
+@click.option("--limit", type=click.IntRange(1), help="Jobs to start.  [default: all]")
 def sweep(session: Session, prefix: str, limit: int | None, as_json: bool) -> None:
     """Start inputs whose names begin with PREFIX and that have no document: their event or execution was lost."""
     _report(session.client("start lost inputs").sweep(prefix=prefix, limit=limit), as_json)

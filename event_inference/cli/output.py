@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+Row = Mapping[str, Any]
 FORMATS = ("table", "csv", "json", "parquet")
 _WIDE = 10_000  # columns where no terminal is: a row stays one line
 _FEW = 3  # documents up to which their notes are shown
@@ -32,8 +33,6 @@ _COLOURS = {
 }  # fmt: skip
 # C0 except tab, DEL, C1, and the characters that reorder text: a name must not command the terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-
-Row = Mapping[str, Any]
 
 
 def console(stream: TextIO) -> "Console":
@@ -219,8 +218,8 @@ def write_parquet(rows: Iterable[Row], columns: Mapping[str, type], file: Path |
     schema = {name: types[kind] for name, kind in columns.items()}
     with tempfile.TemporaryDirectory() as folder, _opened(file, "wb") as stream:
         lines, table = Path(folder) / "rows.jsonl", Path(folder) / "rows.parquet"
-        with lines.open("w", encoding="utf-8") as draft:
-            draft.writelines(json.dumps({name: row.get(name) for name in columns}) + "\n" for row in rows)
+        with lines.open("w", encoding="utf-8") as file_of_lines:
+            file_of_lines.writelines(json.dumps(row) + "\n" for row in rows)
         with duckdb.connect(config={"autoinstall_known_extensions": False}) as database:
             database.read_json(str(lines), format="newline_delimited", columns=schema).write_parquet(str(table))
         with table.open("rb") as written:

@@ -37,8 +37,9 @@ class Document:
 
     @property
     def kind(self) -> str | None:
-        """`text`, `image`, `timeseries`, `table`, `records`, `manifest`; `workbook` if it could not be read; None if
-        that was not found out.
+        """`text`, `image`, `timeseries`, `table`, `records`, `manifest` or `labels`.
+
+        `workbook` if it could not be read, and None if the kind was not found out.
         """
         kind: str | None = self.content.get("kind")
         return kind
@@ -150,6 +151,8 @@ class Result(Document):
     def summary(self) -> str:
         if self.data is not None:
             return self._summary_of_data(self.data)
+        if about := self.content.get("labels"):  # a file of them
+            return f"{about['rows']} labels" + (f", {about['failed']} failed" if about["failed"] else "")
         labels = list(dict.fromkeys(self.labels))
         if len(labels) > _SHOWN_LABELS:
             labels = [*labels[:_SHOWN_LABELS], "…"]

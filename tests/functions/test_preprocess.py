@@ -192,7 +192,7 @@ def test_a_record_may_have_parameters_of_its_own(cloud: Cloud, preprocess: Flask
     assert records[8]["parameters"] == {"max_length": 16}
 
 
-def test_a_pair_of_texts_is_passed_on_so_that_it_is_refused(cloud: Cloud, preprocess: FlaskClient) -> None:
+def test_a_pair_of_texts_is_passed_on(cloud: Cloud, preprocess: FlaskClient) -> None:
     pairs = [{"text": "a", "text_pair": "b"}, {"text": "a", "text_pair": None}, {"text": "a"}]
     data = "".join(json.dumps(pair) + "\n" for pair in pairs)
     found = lines(cloud, answered(preprocess, argument(cloud, "a.jsonl", data, "records")))

@@ -10,9 +10,10 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from pipeline.errors import RejectedError
-from pipeline.inputs.values import Check, flag, matching, number, short, whole, words
+from pipeline.inputs.values import Check, duration, flag, matching, number, short, whole, words
 from pipeline.jobs.job import Model, Parameters
 from pipeline.kinds import KINDS, WORKBOOK
+from pipeline.settings import LONGEST_WAIT
 
 Reader = Literal["intake", "preprocess", "forecast", "gpu_service"]
 
@@ -67,6 +68,7 @@ PARAMETERS: dict[str, Parameter] = {
     "aggregation": _prediction(matching("none|simple|first|average|max", "none, simple, first, average or max"), TEXTS),
     "score_columns": Parameter(flag(), frozenset({"table", "manifest"}), "gpu_service"),
     "kind": Parameter(matching("|".join(CHOICES), f"one of {', '.join(CHOICES)}"), frozenset(CHOICES), "intake"),
+    "max_wait": Parameter(duration(LONGEST_WAIT), frozenset(CHOICES), "intake"),
     "text_column": _column("table", "records"),
     "image_column": _column("table"),
     "sheet": Parameter(short(256, "the name of a sheet"), frozenset({WORKBOOK}), "preprocess"),
@@ -78,6 +80,7 @@ PARAMETERS: dict[str, Parameter] = {
     "date_format": _forecast(short(64, "a date pattern such as %d/%m/%Y")),
     "date_column": _forecast(COLUMN),
     "value_column": _forecast(COLUMN),
+    "combine": _forecast(matching("sum|mean", "sum or mean")),
 }
 
 

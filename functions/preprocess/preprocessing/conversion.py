@@ -11,7 +11,7 @@ from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
 from pipeline.formats import signatures
 from pipeline.inputs import objects, parameters, recognition
-from pipeline.jobs.job import Input, Job
+from pipeline.jobs.job import Input, Job, is_requested
 from pipeline.storage import stamp
 from pipeline.tabular import writer
 from pipeline.tabular.request import Request
@@ -34,19 +34,22 @@ def converted(deployment: Deployment, job: Job) -> dict[str, Any]:
         RejectedError: the file cannot be read, or is neither a table nor a series.
     """
     sheet = None
+    own = job.model if is_requested(job.model) else None
     try:
         table, sheet = _table(deployment, job)
         requested = {**job.parameters, SHEET: sheet} if sheet else job.parameters
-        request = Request.of(requested, parameters.kinds(job.model, requested))
+        request = Request.of(requested, parameters.kinds(own, requested))
         kind = _kind(table, request)
         objects.check_size(table, deployment.settings.max_bytes[kind], kind)
-        parameters.check_kind(kind, job.model, requested, of_workbook=True)
+        parameters.check_kind(kind, own, requested, of_workbook=True)
     except RejectedError as refusal:
         refusal.kind = refusal.kind or job.kind
         if sheet:
             refusal.message += f" This is the sheet {sheet!r}; the parameter sheet selects another."
         raise
-    return {"mode": "converted", "argument": replace(job, kind=kind, parameters=requested, table=table).argument()}
+    model = own if kind == "timeseries" else job.model
+    going_on = replace(job, kind=kind, model=model, parameters=requested, table=table)
+    return {"mode": "converted", "argument": going_on.argument()}
 
 
 def _kind(table: Input, request: Request) -> str:

@@ -15,7 +15,7 @@ from pipeline.formats import json_text, media_types, text
 from pipeline.inputs import fields, manifests, microbatches, objects, parameters
 from pipeline.inputs.objects import Head
 from pipeline.jobs.batches import Format
-from pipeline.jobs.job import Job, Model
+from pipeline.jobs.job import Job, Model, is_requested
 from pipeline.kinds import MICROBATCH
 from pipeline.tabular.columns import Column
 from pipeline.tabular.reader import Record
@@ -148,7 +148,7 @@ def _instance(record: Any, bucket: str, chosen: Column | None) -> str:
     name = field if chosen is None else "uri" if chosen.type == "image" else "text"
     instance = {name: record[field]}
     if field == "text" and chosen is None and record.get("text_pair") is not None:
-        instance["text_pair"] = record["text_pair"]  # so that it is refused rather than left out
+        instance["text_pair"] = record["text_pair"]  # for models that read pairs
     if name == "uri" and "generation" in record:
         instance["generation"] = record["generation"]
     beside = _id(record)
@@ -173,7 +173,7 @@ def _own_parameters(value: object, field: str) -> dict[str, Any]:
 
 def _of_manifest(bucket: str, job: Job, manifest: manifests.Manifest) -> Records:
     lines = (_of_item(item, bucket, manifest.format) for item in manifest.items)
-    model = job.model or manifest.model
+    model = job.model if manifest.model is None or is_requested(job.model) else manifest.model
     header = ["uri"] if manifest.format == "csv" else []
     requested = {**manifest.parameters, **job.parameters}
     _check_score_columns(requested, model, manifest.format)

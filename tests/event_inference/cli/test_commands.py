@@ -291,6 +291,14 @@ def test_status_of_several_inputs(run: Invoke, laptop: Emulated):
     assert (ended.status, ended.json[0]["document"]["reason"]["code"]) == (REJECTED, "empty")
 
 
+def test_status_of_an_input_that_may_wait(run: Invoke, laptop: Emulated):
+    job = laptop.client.submit(b"x", name="a.txt").job
+    claim = {"state": "waiting", "execution": None, "argument": {"due": "2026-01-01T13:00:00Z"}}
+    laptop.client.connection.work.blob(f"claims/{job}.json").upload_from_string(json.dumps(claim))
+    assert "a.txt  waiting  until 2026-01-01 13:00 UTC, for others to run with" in run("status", "a.txt").out
+    assert run("status", "a.txt", "--json").json[0]["until"] == "2026-01-01T13:00:00+00:00"
+
+
 def test_replay_counts_first(run: Invoke, laptop: Emulated):
     laptop.document("failed", "a.txt", 1)
     assert run("replay", "a", "--dry-run").out.splitlines()[-1] == "1 job would start again"
