@@ -501,6 +501,12 @@ def test_records_without_a_text_are_read_by_another_field(
     assert answer["table"] == {"text_column": "review", "considered": [], "notes": notes}
 
 
+def test_a_requested_field_is_read_also_behind_a_very_long_first_line(cloud: Cloud, preprocess: FlaskClient) -> None:
+    data = json.dumps({"photo": "a" * 100_000, "body": "one"}) + '\n{"body": "two"}\n'
+    body = argument(cloud, "a.jsonl", data, "records", text_column="body")
+    assert [json.loads(line) for line in lines(cloud, answered(preprocess, body))] == [{"text": "one"}, {"text": "two"}]
+
+
 def test_a_header_of_two_rows_is_one_in_the_result(cloud: Cloud, preprocess: FlaskClient) -> None:
     data = "Reviewer,,Review,\nName,Age,Title,Text\n" + "".join(
         f"Ann {n},{n},Fine {n},I found it rather good\n" for n in range(12)

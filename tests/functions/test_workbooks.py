@@ -123,6 +123,24 @@ def test_a_note_beside_the_table_hides_no_header(function: Function, cloud: Clou
     assert (batch["records"], batch["table"]["text_column"]) == (40, "review")
 
 
+def test_merged_cells_above_a_header_are_part_of_it(function: Function, cloud: Cloud, convert: Convert) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.append(["Sales of 2024"])
+    sheet.append([None, "Shop", None, "Web", None])
+    sheet.append(["Day", "Sold", "Returned", "Sold", "Returned"])
+    for n in range(60):
+        sheet.append([datetime(2024, 1, 1) + timedelta(days=n), 100 + n % 7, n % 3, 50 + n % 5, n % 2])
+    for cells in ("A1:E1", "B2:C2", "D2:E2"):
+        sheet.merge_cells(cells)
+    buffer = io.BytesIO()
+    book.save(buffer)
+    argument = convert("a.xlsx", buffer.getvalue(), {"value_column": "web sold"})["argument"]
+    series = function("forecast").post("/", json=argument).get_json()["series"]
+    assert (series["date_column"], series["value_column"], series["used"]) == ("Day", "Web Sold", 60)
+    assert "The first 2 rows were read as the header." in series["notes"]
+
+
 def test_a_parquet_file_is_a_table_or_a_series(cloud: Cloud, convert: Convert, tmp_path: Path) -> None:
     texts = "SELECT n AS id, 'It was film number ' || n || ', and I liked it' AS review FROM range(3000) AS t(n)"
     argument = convert("a.parquet", parquet(tmp_path, texts))["argument"]

@@ -18,7 +18,8 @@ MAX_VALUES = 1_000_000  # each takes up to 300 bytes when it is decoded, so that
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
 HALF = re.compile(r"\\u[dD]")  # of a character beyond 16 bits, which JSON escapes as a pair
 LINE_END = re.compile(r"\r\n?|\n")
-ARRAY = re.compile(r'\[\s*[{"]')
+ARRAY = re.compile(r"\[\s*\{")
+ARRAY_OF_STRINGS = re.compile(r'\[\s*"')
 STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\],]', re.DOTALL)
 
 
@@ -42,7 +43,8 @@ def shape(text: str, *, whole: bool, declared: bool = False, strings: bool = Fal
         except RejectedError:
             return "records" if _is_lines(lines(text), declared=declared, strings=strings) else "broken"
     complete = _complete(text, whole=whole)
-    if _is_lines(complete, declared=declared, strings=strings) or (strings and ARRAY.match(text)):
+    is_array = ARRAY.match(text) or (strings and ARRAY_OF_STRINGS.match(text))
+    if is_array or _is_lines(complete, declared=declared, strings=strings):
         return "records"
     keys = top_keys(text)
     if not complete and "instances" not in keys and (declared or keys & FIELDS):

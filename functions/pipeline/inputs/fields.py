@@ -6,6 +6,7 @@ from typing import Any
 from pipeline.errors import RejectedError
 from pipeline.formats.json_text import FIELDS
 from pipeline.tabular import columns, selection
+from pipeline.tabular.columns import Column
 from pipeline.tabular.request import Request
 from pipeline.tabular.selection import NONE, Choice
 
@@ -16,12 +17,15 @@ def chosen(records: Sequence[Record], requested: str | None) -> Choice:
     """What the records' fields are for; no choice if they have those that every model knows, or nothing shows.
 
     Args:
-        records: the first of the input; one that lacks the chosen field is refused later, by itself.
+        records: the first of the input, none if even the first is too long to tell; one that lacks the chosen field is
+            refused later, by itself.
         requested: the parameter text_column.
 
     Raises:
         RejectedError: `no_usable_column`.
     """
+    if requested is not None and not records:
+        return Choice("table", payload=Column(requested, 0, "text"))
     if not records or (requested is None and any(FIELDS & record.keys() for record in records)):
         return NONE
     names = list(dict.fromkeys(name for record in records for name in record))

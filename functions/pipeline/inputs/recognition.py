@@ -95,6 +95,18 @@ def _binary(media_type: str, promise: Promise, request: Request) -> str:
 
 def _requested(text: str, requested: str, request: Request, *, whole: bool, lines: bool) -> str:
     """The requested kind, if the text can be read as that."""
+    try:
+        found = _read_as(text, requested, request, whole=whole, lines=lines)
+    except RejectedError as refusal:
+        if refusal.code != "content_mismatch":  # with a name, which does not count here
+            raise
+        found = _described(text, whole=whole)
+    if found != requested:
+        raise _other_than_requested(requested, found or "text")
+    return requested
+
+
+def _read_as(text: str, requested: str, request: Request, *, whole: bool, lines: bool) -> str | None:
     found: str | None = "text"
     if requested in ("records", "manifest"):
         family = "json" if text.lstrip().startswith(("{", "[", '"')) else None
@@ -103,9 +115,7 @@ def _requested(text: str, requested: str, request: Request, *, whole: bool, line
         found = _table(text, Promise("csv", None, "csv", ""), request, whole=whole)
     if found == "records":
         fields.chosen(json_text.records(text, whole=whole), request.text_column)
-    if found != requested:
-        raise _other_than_requested(requested, found or "text")
-    return requested
+    return found
 
 
 def _text(head: bytes, promise: Promise, charset: str | None, *, whole: bool) -> str:

@@ -1,4 +1,4 @@
-"""Tells whether a table's first row names its columns."""
+"""Tells whether a table's first rows name its columns."""
 
 import re
 from collections import Counter
@@ -42,11 +42,10 @@ def is_header(first: Row, columns: Sequence[Column], rows: Sequence[Row], reques
         return False
     if any(_repeats(column, cell, rows) for column, cell in named):
         return False
-    if any(names.is_known(cell) and names.is_plain(cell) for cell in texts) or _leaves_the_counter_unnamed(
-        cells, columns
-    ):
+    if any(map(_is_known, texts)) or _leaves_the_counter_unnamed(cells, columns):
         return True
-    return any(_introduces(column, cell, rows, alone=len(columns) == 1) for column, cell in named)
+    alone = len(columns) == 1
+    return (not alone and _is_of_programs(named)) or any(_introduces(*pair, rows, alone=alone) for pair in named)
 
 
 def stacked(above: Sequence[Row], columns: Sequence[Column], rows: Sequence[Row], request: Request) -> bool:
@@ -56,7 +55,8 @@ def stacked(above: Sequence[Row], columns: Sequence[Column], rows: Sequence[Row]
         columns: described by `rows`, those below.
     """
     first, *lower = above
-    merged = any(not at(first, column.index) and at(lower[0], column.index) for column in columns)
+    blank = [column.index for column in columns if not at(first, column.index) and any(first[: column.index])]
+    merged = any(at(lower[0], index) for index in blank)
     if not is_header(first, columns, rows, request) and not merged:
         return False
     return all(_continues(row, columns, rows, request, merged=merged) for row in lower)
@@ -65,14 +65,15 @@ def stacked(above: Sequence[Row], columns: Sequence[Column], rows: Sequence[Row]
 def joined(above: Sequence[Row], width: int) -> list[str]:
     """The columns' names under several rows of headers: those of the first if it has one for each column.
 
-    A cell of an upper row belongs to the blank ones right of it, too, since they were merged.
+    A cell of an upper row belongs to the blank ones right of it, too, since they were merged; a column without any
+    cell of its own has no name.
     """
     cells = [[at(row, index) for index in range(width)] for row in above]
     if all(cells[0]) and len(set(cells[0])) == width:
         return cells[0]
     filled: list[list[str]] = [list(accumulate(row, _spread)) for row in cells[:-1]]
-    named = zip(*filled, cells[-1], strict=True)
-    return [" ".join(dict.fromkeys(filter(None, parts))) for parts in named]
+    named = zip(zip(*cells, strict=True), zip(*filled, cells[-1], strict=True), strict=True)
+    return [" ".join(dict.fromkeys(filter(None, parts))) if any(own) else "" for own, parts in named]
 
 
 def _spread(before: str, cell: str) -> str:
@@ -84,9 +85,8 @@ def are_successive(cells: Sequence[str], *, evenly: bool) -> bool:
     plain = [date_of(cell) for cell in cells]
     if len(plain) < 2 or not all(plain):
         return False
-    if len(plain) == 2:
-        first, second = plain
-        return first.isdecimal() and second.isdecimal() and abs(int(first) - int(second)) == 1
+    if len(plain) == 2 and all(map(str.isdecimal, plain)):
+        return abs(int(plain[0]) - int(plain[1])) == 1
     for form in dates.formats(plain, "date"):
         stamps = [stamp for stamp in form.read(plain) if stamp is not None]
         in_order = sorted(set(stamps), reverse=stamps[0] > stamps[-1])
@@ -106,9 +106,8 @@ def are_names(cells: Sequence[str], request: Request) -> bool:
     """Whether the cells are names of columns, as far as that shows without the rows below."""
     if request.columns:
         return all(any(same_name(cell, name) for cell in cells) for name in request.columns)
-    return all(map(_is_name, filter(None, cells))) and any(
-        names.is_text(cell) and names.is_plain(cell) for cell in cells
-    )
+    has_text = any(names.is_text(cell) and names.is_plain(cell) for cell in cells)
+    return has_text and all(map(_is_name, filter(None, cells)))
 
 
 def _contradicts(column: Column, cell: str) -> bool:
@@ -165,6 +164,10 @@ def _is_name(cell: str) -> bool:
     if cell == "#":
         return True
     return len(cell) <= 40 and len(cell.split()) <= 4 and bool(re.search(r"\w", cell)) and cell[-1] not in ".!?:"
+
+
+def _is_known(cell: str) -> bool:
+    return names.is_known(cell) and names.is_plain(cell)
 
 
 def _repeats(column: Column, cell: str, rows: Sequence[Row]) -> bool:

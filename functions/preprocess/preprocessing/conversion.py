@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from google.cloud.storage import Blob
 
 HEAD_ROWS = 100  # that tell the width of a table
+TITLE_CELLS = 2  # at most, in a row above the header
 MARK = "\ufeff"
 SHEET = "sheet"  # the parameter, and the key in the CSV's metadata
 
@@ -92,10 +93,10 @@ def _rows(data: IO[bytes], sheet: str | None) -> Iterator[tuple[str | None, Iter
 
 
 def _filled(rows: Iterator[Row]) -> Iterator[Row]:
-    """The rows with all cells of the table from its header on, which may lack the last ones; titles stay short."""
+    """The rows with all cells of the table from its header on, which may lack the last few; titles stay short."""
     head = list(itertools.islice(rows, HEAD_ROWS))
     width = max(map(len, head), default=0)
     is_table = False
     for row in itertools.chain(head, rows):
-        is_table = is_table or 2 * len(row) > width
+        is_table = is_table or len(row) >= min(width, TITLE_CELLS + 1)
         yield row + [""] * (width - len(row)) if is_table and row else row

@@ -35,6 +35,10 @@ def test_the_field_of_texts_is_chosen_as_a_column_is(record: Record, expected: s
         assert fields.description(fields.chosen([record], None))["text_column"] == expected
 
 
+def test_the_requested_field_is_read_where_no_record_can_be_sampled() -> None:
+    assert (name([], "body"), name([])) == ("body", None)
+
+
 @pytest.mark.parametrize(
     ("record", "requested", "message"),
     [
@@ -75,6 +79,8 @@ def lines(*values: object) -> str:
         ("a.json", json.dumps([{"review": LONG[0]}] * 3), "records"),
         ("a.json", json.dumps([{"text": LONG[0]}] * 9000), "records"),
         ("a.json", json.dumps([{"text": LONG[0]}] * 9000, indent=1), "records"),
+        ("a", json.dumps([{"text": LONG[0]}] * 9000), "records"),
+        ("a.json", json.dumps(LONG * 9000), "records"),
         ("a.json", json.dumps([[1, 2], [3, 4]]), "unknown_kind"),
         ("a.json", "[]", "unknown_kind"),
         ("a.jsonl", lines([1, 2], [3, 4]), "unknown_kind"),

@@ -291,6 +291,7 @@ ACROSS = {
         "1/22/20, 1/23/20, 1/24/20, …",
     ),
     "months": ("Store,Jan 2023,Feb 2023,Mar 2023\n" + row("A", 3) + row("Bc", 3), "Jan 2023, Feb 2023, Mar 2023"),
+    "two months": ("Store,Jan 2023,Feb 2023\n" + row("A", 2) + row("Bc", 2), "Jan 2023, Feb 2023"),
     "years beside months": ("Month,2021,2022,2023\nJan,1,2,3\nFeb,2,3,4\nMar,4,5,6\n", "2021, 2022, 2023"),
     "quarters below years": (
         "Region,2023,,2024,\n,Q1,Q2,Q1,Q2\n" + row("A", 4) + row("B", 4),

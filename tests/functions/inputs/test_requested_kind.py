@@ -81,6 +81,7 @@ def test_metadata_have_precedence_over_the_sidecar(cloud: Cloud, function: Funct
         ),
         ("a.csv", BOTH, {"kind": "image"}, "content_mismatch", "The parameter kind is image, but the content is"),
         ("a.txt", "Just a text.", {"kind": "records"}, "content_mismatch", "The parameter kind is records"),
+        ("a.txt", "Dear Ann,\nhello, you\nbye\n", {"kind": "table"}, "content_mismatch", "The parameter kind is table"),
         ("a.csv", BOTH, {"sheet": "A"}, "invalid_parameters", "sheet does not apply to the kind table"),
         (
             "a.csv",

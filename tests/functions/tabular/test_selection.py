@@ -245,6 +245,12 @@ STACKED: dict[str, tuple[str, Callable[[int], str], int, list[str]]] = {
         2,
         ["Reviewer Name", "Reviewer City", "Review Title", "Review Text"],
     ),
+    "merged cells above names that lack one": (
+        "Group,,Sales,\n,,Units,Revenue",
+        lambda i: f"{'AB'[i % 2]},shop {i},{i},{temperature(i)}",
+        2,
+        ["Group", "column 2", "Sales Units", "Sales Revenue"],
+    ),
     "units": ("time,temp,rain\n,°C,mm", lambda i: f"{day(i)},{i},{temperature(i)}", 2, ["time", "temp", "rain"]),
     "tickers": (
         "Price,Close,High\nTicker,AAPL,AAPL\nDate,,",
@@ -269,6 +275,12 @@ STACKED: dict[str, tuple[str, Callable[[int], str], int, list[str]]] = {
         lambda i: f"{day(i)},{i},",
         1,
         ["Date", "Sales", "Note"],
+    ),
+    "an index without a name above an odd number": (
+        ",text,stars",
+        lambda i: f"r{i},{LONG[i % 4]},{i % 5 if i else 'unknown'}",
+        1,
+        ["column 1", "text", "stars"],
     ),
     "a date that cannot be read": (
         "date,text",
