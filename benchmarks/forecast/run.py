@@ -28,6 +28,7 @@ from benchmarks.forecast.catalogue import HORIZONS, PublicSeries  # noqa: E402
 from benchmarks.forecast.peers import PEERS, Values  # noqa: E402
 from forecasting import model  # noqa: E402
 from forecasting.answer import answer  # noqa: E402
+from pipeline.errors import RejectedError  # noqa: E402
 
 MIN_HISTORY = 16
 SEASONS = {"hourly": 24, "daily": 7, "business-daily": 5, "weekly": 52, "monthly": 12, "quarterly": 4, "yearly": 1}
@@ -59,13 +60,20 @@ def main() -> None:
     parser.add_argument("--series", action="store_true", help="also print each series")
     options = parser.parse_args()
     model.version()  # imports Prophet, which no measurement should include
-    rows = []
+    rows, refused = [], []
     for series in catalogue.load():
-        if (not options.only or series.frequency in options.only) and (row := compare(series, options.origins)):
+        if options.only and series.frequency not in options.only:
+            continue
+        try:
+            row = compare(series, options.origins)
+        except RejectedError as error:
+            refused.append(f"Refused: {series.name} ({error.code})")
+            continue
+        if row is not None:
             rows.append(row)
             if options.series:
                 print(line(f"{series.frequency}, {series.name:.50}", [row]), flush=True)
-    print(*lines(rows), sep="\n")
+    print(*lines(rows), *refused, sep="\n")
 
 
 def compare(series: PublicSeries, origins: int) -> Row | None:
