@@ -113,8 +113,10 @@ def _series(history: Series, notes: list[str]) -> dict[str, Any]:
 
 
 def _notes(history: Series, tested: Backtest, options: Options) -> list[str]:
-    notes = [f"The intervals are meant to contain {options.interval_width:.0%} of the values."]
-    notes.append(MODELS[tested.model])
+    notes = [
+        MODELS[tested.model],
+        f"The intervals are meant to contain {options.interval_width:.0%} of the values.",
+    ]
     if tested.widening > 1:
         notes.append(
             f"They are {tested.widening:.2g} times as wide as the model's own, which were too narrow in the backtest."
@@ -125,7 +127,7 @@ def _notes(history: Series, tested: Backtest, options: Options) -> list[str]:
         notes.append("In the backtest the value one season earlier was the better forecast: treat this one with care.")
     if len(history.stamps) > backtest.MAX_HISTORY:
         notes.append(f"The errors were measured on models of at most {backtest.MAX_HISTORY} points each.")
-    if len(history.stamps) > model.MAX_FITTED:
+    if len(history.stamps) > model.MAX_FITTED and tested.model != SMOOTHING:
         notes.append(f"The latest {model.MAX_FITTED} points were fitted; a yearly pattern counts some of the others.")
     if options.horizon > len(history.stamps):
         notes.append("The forecast is longer than the history.")
