@@ -102,6 +102,7 @@ class Client(Reader):
             name, content = uploads.of_bytes(source, name)
             upload = uploads.upload(name, content, about, content_type)
         else:
+            uploads.check_is_local(source)
             path = Path(source)
             if not path.is_file():
                 raise InputError(f"{path} is not a file. For a folder, use submit_many.")
@@ -185,7 +186,7 @@ class Client(Reader):
 
         Args:
             prefix: of the object's name.
-            limit: jobs to start, 1,000 by default and at most.
+            limit: jobs to start, all by default.
 
         Raises:
             InputError, CloudConfirmationError, UnreachableError: as `submit`.

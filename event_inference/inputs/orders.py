@@ -10,7 +10,6 @@ from event_inference.access.clients import MAX_MESSAGE, Connection
 from event_inference.errors import InputError
 
 DEFAULT_REPLAYED, MAX_REPLAYED = 1_000, 10_000
-MAX_SWEPT = 1_000
 _TIMEOUT_S = 60
 
 
@@ -22,8 +21,8 @@ class Order:
     content: Mapping[str, Any]
 
 
-def publish(connection: Connection, content: Mapping[str, Any]) -> Order:
-    """Publish a message to the pipeline's topic.
+def publish(connection: Connection, content: Mapping[str, Any], topic: str = "") -> Order:
+    """Publish a message to the pipeline's topic, or another one by its resource name.
 
     Raises:
         InputError: it is longer than the pipeline reads.
@@ -31,7 +30,7 @@ def publish(connection: Connection, content: Mapping[str, Any]) -> Order:
     data = json.dumps(content, ensure_ascii=False).encode()
     if len(data) > MAX_MESSAGE:
         raise InputError(f"The message has {len(data):,} bytes, and at most {MAX_MESSAGE:,} are read. Upload a file.")
-    request = {"topic": connection.target.topic_path, "messages": [{"data": data}]}
+    request = {"topic": topic or connection.target.topic_path, "messages": [{"data": data}]}
     published = connection.publisher.publish(request=request, timeout=_TIMEOUT_S)
     return Order(published.message_ids[0], content)
 
@@ -77,9 +76,9 @@ def sweep(*, prefix: str = "", limit: int | None = None) -> dict[str, Any]:
     """The message that starts inputs without a document.
 
     Raises:
-        InputError: the limit is out of range.
+        InputError: the limit is not positive.
     """
-    _check_limit(limit, MAX_SWEPT)
+    _check_limit(limit, None)
     return {"sweep": {name: value for name, value in {"prefix": prefix, "limit": limit}.items() if value}}
 
 

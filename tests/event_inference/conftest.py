@@ -22,6 +22,7 @@ from event_inference import Client
 from event_inference import names as naming
 from event_inference.cli import run as command
 from event_inference.targets import Target
+from tests.emulator.vertex_ai.conftest import Containers
 from tests.event_inference import cloud as stand_in
 from tests.event_inference.cloud import PROJECT, TokenCloud
 
@@ -43,9 +44,10 @@ main:
 STACK = """
 project: PROJECT_ID
 buckets: {INPUT: {}, WORK: {}, OUTPUT: {}, MODELS: {}}
-topics: [TOPIC]
-subscriptions: {orders: {topic: TOPIC}}
+topics: [TOPIC, promotions]
+subscriptions: {orders: {topic: TOPIC}, promotions: {topic: promotions}}
 workflows: {inference: {source: workflow.yaml}}
+containers: {model: {image: "*/gpu-service*", command: [none], service_account: server}}
 """
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -84,9 +86,9 @@ class Emulated:
     def write(self, name: str, content: str) -> None:
         self.client.connection.output.blob(name).upload_from_string(content)
 
-    def orders(self) -> list[dict[str, Any]]:
-        """The messages published since the last call."""
-        subscription = f"projects/{self.target.project}/subscriptions/orders"
+    def orders(self, name: str = "orders") -> list[dict[str, Any]]:
+        """The messages published since the last call, those that a subscription holds."""
+        subscription = f"projects/{self.target.project}/subscriptions/{name}"
         subscriber = self.client.connection.subscriber
         pulled = subscriber.pull(
             request={"subscription": subscription, "max_messages": 100, "return_immediately": True}, timeout=10
@@ -145,7 +147,7 @@ def emulated(loop: AbstractEventLoop, folder: Path, target: Target) -> Iterator[
         text = text.replace(placeholder, name)
     (folder / "stack.yaml").write_text(text)
     (folder / "workflow.yaml").write_text(WORKFLOW)
-    emulator = Emulator(load(folder / "stack.yaml"), services={})
+    emulator = Emulator(load(folder / "stack.yaml"), services={}, start_container=Containers().start)
 
     async def start() -> None:
         await emulator.__aenter__()

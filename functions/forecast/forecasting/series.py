@@ -62,7 +62,7 @@ def read(text: str, options: Options) -> Series:
     table = sniffer.sniff(text, complete=True, request=request, declared=True)
     choice = table.choice(request)
     value = _value(table, choice)
-    notes = _choice_notes(choice, value, options)
+    notes = [*_choice_notes(choice, value, options), *table.notes]
     date_cells, value_cells = _columns(text, table, choice, value)
     rows = len(date_cells)
     column = dates.read(date_cells, choice.date_name, options.date_format)
