@@ -1,4 +1,4 @@
-"""Compares the forecast function's choice with fixed choices and the seasonal naive, out of sample, on synthetic data.
+"""Compares the forecast function's choice with Prophet in fixed modes and the seasonal naive, on synthetic data.
 
 Run from the repository's root: `python benchmarks/forecast/synthetic.py [--seeds N]`.
 """
@@ -7,6 +7,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +18,7 @@ import pandas as pd  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
 from forecasting import backtest, model, series, spacing  # noqa: E402
+from forecasting.answer import predict  # noqa: E402
 
 Values = NDArray[np.float64]
 Shape = Callable[[Values, np.random.Generator], Values]
@@ -86,16 +88,16 @@ def compare(name: str, seed: int) -> dict[str, float]:
     pattern, _ = model.seasonality(history)
     started = time.perf_counter()
     tested = backtest.run(history, pattern, horizon, INTERVAL)
-    plain = model.predict(history, future, pattern, tested.mode, INTERVAL)
-    chosen = plain.widened(tested.widening).bounded(history.floor)
+    chosen = predict(history, future, pattern, tested, INTERVAL)
     seconds = time.perf_counter() - started
     naive = backtest.seasonal_naive(history, [history.frequency.position(stamp) for stamp in future])
+    own = predict(history, future, pattern, replace(tested, widening=1.0), INTERVAL)
     predictions = {"chosen": chosen.prediction}
     for fixed in ("additive", "multiplicative"):
         predictions[fixed] = model.predict(history, future, pattern, fixed, INTERVAL).prediction
     scale = backtest.mean_error(truth, naive)
     errors = {column: backtest.mean_error(truth, predictions[column]) / scale for column in COLUMNS}
-    return {**errors, "covered": share(truth, chosen), "own": share(truth, plain), "seconds": seconds}
+    return {**errors, "covered": share(truth, chosen), "own": share(truth, own), "seconds": seconds}
 
 
 def share(truth: Values, forecast: model.Forecast) -> float:

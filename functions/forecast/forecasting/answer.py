@@ -41,8 +41,7 @@ def answer(text: str, parameters: Mapping[str, Any], revision: str, codec: str =
     started = time.perf_counter()
     pattern, left_out = model.seasonality(history)
     tested = backtest.run(history, pattern, options.horizon, options.interval_width)
-    forecast = _forecast(history, future, pattern, tested, options.interval_width)
-    forecast = forecast.widened(tested.widening).bounded(history.floor)
+    forecast = predict(history, future, pattern, tested, options.interval_width)
     elapsed = (time.perf_counter() - started) * 1000
     return {
         "predictions": _predictions(history.frequency, future, forecast),
@@ -63,15 +62,17 @@ def answer(text: str, parameters: Mapping[str, Any], revision: str, codec: str =
     }
 
 
-def _forecast(
+def predict(
     history: Series, future: list[datetime], pattern: Seasonality, tested: Backtest, interval: float
 ) -> Forecast:
-    """By the model that the backtest chose."""
+    """The forecast of the model that the backtest chose, with intervals as wide as it found necessary."""
     smoothed = smoothing.predict(history, future, tested.mode, interval) if tested.model != PROPHET else None
     if smoothed is not None and tested.model == SMOOTHING:
-        return smoothed
-    forecast = model.predict(history, future, pattern, tested.mode, interval)
-    return forecast if smoothed is None else forecast.averaged(smoothed)
+        forecast = smoothed
+    else:
+        forecast = model.predict(history, future, pattern, tested.mode, interval)
+        forecast = forecast if smoothed is None else forecast.averaged(smoothed)
+    return forecast.widened(tested.widening).bounded(history.floor)
 
 
 def _predictions(frequency: Frequency, future: list[datetime], forecast: Forecast) -> list[dict[str, Any]]:
@@ -112,8 +113,10 @@ def _series(history: Series, notes: list[str]) -> dict[str, Any]:
 
 
 def _notes(history: Series, tested: Backtest, options: Options) -> list[str]:
-    notes = [f"The intervals are meant to contain {options.interval_width:.0%} of the values."]
-    notes.append(MODELS[tested.model])
+    notes = [
+        MODELS[tested.model],
+        f"The intervals are meant to contain {options.interval_width:.0%} of the values.",
+    ]
     if tested.widening > 1:
         notes.append(
             f"They are {tested.widening:.2g} times as wide as the model's own, which were too narrow in the backtest."
@@ -124,7 +127,7 @@ def _notes(history: Series, tested: Backtest, options: Options) -> list[str]:
         notes.append("In the backtest the value one season earlier was the better forecast: treat this one with care.")
     if len(history.stamps) > backtest.MAX_HISTORY:
         notes.append(f"The errors were measured on models of at most {backtest.MAX_HISTORY} points each.")
-    if len(history.stamps) > model.MAX_FITTED:
+    if len(history.stamps) > model.MAX_FITTED and tested.model != SMOOTHING:
         notes.append(f"The latest {model.MAX_FITTED} points were fitted; a yearly pattern counts some of the others.")
     if options.horizon > len(history.stamps):
         notes.append("The forecast is longer than the history.")

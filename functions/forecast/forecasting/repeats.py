@@ -30,8 +30,8 @@ def combined(points: Sequence[Point], by: str) -> list[Point]:
     return [(group[0][0], combine([value for _, value, _ in group]), group[0][2]) for group in _by_date(points)]
 
 
-def removed(points: Sequence[Point], rows: Iterable[Row], columns: Sequence[Column]) -> list[Point]:
-    """The points without those that a row repeats.
+def distinct(points: Sequence[Point], rows: Iterable[Row], columns: Sequence[Column]) -> list[Point]:
+    """The points without those of rows that repeat another.
 
     Args:
         points: in order of time.

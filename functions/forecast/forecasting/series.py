@@ -194,7 +194,7 @@ def _unique(
         notes.append(f"{_count(len(points))} became {len(unique)} points: the {options.combine} of each date's values.")
         return unique
     others = [column for column in table.columns if column not in (*choice.dates, choice.value)]
-    unique = repeats.removed(points, _rows(text, table), others)
+    unique = repeats.distinct(points, _rows(text, table), others)
     notes.append(f"{_count(len(points) - len(unique))} dropped: they repeat another row.")
     return unique
 

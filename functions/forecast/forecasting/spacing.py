@@ -51,8 +51,9 @@ def infer(stamps: Sequence[datetime]) -> Frequency:
         frequency = _of_seconds(stamps)
     else:
         frequency = _of_months(stamps) or _of_days(stamps)
-    if frequency is None or coverage(frequency, stamps) < MIN_COVERAGE:
-        frequency = _once_a_month(stamps)
+    for rougher in (_once_a_month, _once_a_year):
+        if frequency is None or coverage(frequency, stamps) < MIN_COVERAGE:
+            frequency = rougher(stamps)
     if frequency is None or coverage(frequency, stamps) < MIN_COVERAGE:
         raise RejectedError(
             "irregular_series",
@@ -100,6 +101,14 @@ def _once_a_month(stamps: Sequence[datetime]) -> Frequency | None:
         rule = "business end"
     frequency = _by_months(stamps, rule)
     return None if frequency is None else replace(frequency, about=True)
+
+
+def _once_a_year(stamps: Sequence[datetime]) -> Frequency | None:
+    """The frequency of stamps in different years, such as the ends of fiscal years that moved."""
+    last = stamps[-1]
+    frequency = Frequency("month", 12, day=last.day, month=last.month, about=True)
+    years = {frequency.position(stamp) for stamp in stamps}
+    return frequency if len(years) == len({stamp.year for stamp in stamps}) == len(stamps) else None
 
 
 def _by_months(stamps: Sequence[datetime], rule: DayRule) -> Frequency | None:

@@ -210,3 +210,20 @@ def test_any_start_and_any_gaps(name, start, missing):
     every = stamps(name, start.isoformat(), 60)
     kept = [stamp for index, stamp in enumerate(every[:50]) if index not in missing]
     assert spacing.infer(kept).after(kept[-1], 10) == every[50:]
+
+
+def test_a_fiscal_year_whose_end_moved_is_yearly():
+    stamps = [datetime(year, 6, 30) for year in range(1960, 1977)] + [
+        datetime(year, 9, 30) for year in range(1977, 1990)
+    ]
+    frequency = spacing.infer(stamps)
+    assert frequency.alias == "Y-SEP"
+    assert frequency.after(stamps[-1], 2) == [datetime(1990, 9, 30), datetime(1991, 9, 30)]
+    positions = [frequency.position(stamp) for stamp in stamps]
+    assert positions == sorted(set(positions))
+
+
+def test_two_stamps_in_a_year_are_not_yearly():
+    stamps = sorted([datetime(year, 6, 30) for year in range(1960, 1990)] + [datetime(1977, 9, 30)])
+    with pytest.raises(RejectedError, match="no regular frequency"):
+        spacing.infer(stamps)
