@@ -451,7 +451,7 @@ def test_an_input_that_waits_is_started_whatever_happens(
     for world in explorer.explore(World(actors, objects=UPLOADED, left=left)):
         world = redelivered(explorer, world, "arrive")
         world = explorer.finish(later(world, "collect"), "collect again")
-        if not world.happened:
+        if not world.happened and "sweep" not in besides:  # to which every execution here has ended without an outcome
             assert len(world.executions) == 1
         if not world.executions:
             world = explorer.finish(later(world, "sweep"), "sweep again")
