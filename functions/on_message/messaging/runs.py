@@ -39,19 +39,19 @@ class Member:
         return self.reserved.job
 
 
-def start(deployment: Deployment, receipt: Receipt, counts: Counter[str], is_over: Callable[[], bool]) -> bool:
+def start(
+    deployment: Deployment, receipt: Receipt, counts: Counter[str], is_over: Callable[[], bool]
+) -> tuple[bool, list[Exception]]:
     """Starts the runs that are due, until `is_over`; safe to repeat and to run concurrently.
 
     Returns:
-        Whether nothing is left for a following message: all is started, or the hour's executions are used up.
-
-    Raises:
-        Exception: the failure of one input, which the next collection repeats; the other runs are started.
+        Whether nothing is left for a following message: all is started, or the hour's executions are used up. And the
+        failures of single inputs, which the next collection repeats.
     """
     now = times.utc_now()
     first = next(waiting.notes(deployment.work, 1), None)
     if first is None or first.due > now + INTERVAL:
-        return True
+        return True, []
     rate = engines.rate(deployment.settings, now)
     failures: list[Exception] = []
     with ThreadPoolExecutor(CONCURRENCY) as pool:
@@ -59,7 +59,7 @@ def start(deployment: Deployment, receipt: Receipt, counts: Counter[str], is_ove
             if executions.is_throttled(deployment.settings):
                 break
             if is_over():
-                return False
+                return False, failures
             members, failed = _taken_up(deployment, planned, pool)
             failures += failed
             for part in _parts(members):
@@ -68,9 +68,7 @@ def start(deployment: Deployment, receipt: Receipt, counts: Counter[str], is_ove
                 results = together.launch(deployment, [member.reserved for member in part], receipt, pool, engine)
                 failures += [result for result in results if isinstance(result, Exception)]
                 _report(deployment, part, results, counts, pool)
-    for failure in failures:
-        raise failure
-    return True
+    return True, failures
 
 
 def plan(notes: Iterable[Note], now: datetime) -> list[list[Note]]:
@@ -120,7 +118,7 @@ def _take_up(deployment: Deployment, note: Note) -> Member | None:
     if claim is None or claim.is_taken_in:
         waiting.forget(deployment.work, note)
         return None
-    if claim.state != WAITING:
+    if claim.state != WAITING or claim.due is None:  # a handler is at work, or failed before it knew the kind
         return None
     job = Job.parse(claim.argument)
     return Member(note, Reserved(job, claims.take_over(claim, job)))

@@ -366,6 +366,30 @@ def test_a_start_that_fails_is_repeated_by_the_next_collection(
     assert list(statuses(cloud).values()) == ["succeeded"] * 3
 
 
+def test_a_note_without_a_routed_claim_is_left_to_its_event(cloud: Cloud, function: Function, collect: Collect) -> None:
+    blob = upload(cloud, function, "a.txt", since=3590, **HOUR)
+    state = claim(cloud, blob)
+    state["argument"] |= {"kind": None}
+    del state["argument"]["due"]
+    cloud.work.blob(f"claims/{state['argument']['job']}.json").upload_from_string(json.dumps(state))
+    assert collect()["executions"] == 0
+    deliver(function, blob, ago(3700))
+    assert kinds(cloud) == {"text": 1}
+
+
+def test_an_input_that_fails_holds_up_neither_other_runs_nor_notifications(
+    cloud: Cloud, function: Function, collect: Collect, subscribed: None
+) -> None:
+    broken = upload(cloud, function, "broken.txt", since=3590, **HOUR)
+    upload(cloud, function, "a.txt", since=3590, **HOUR)
+    announce(cloud, cloud.upload("b.txt", "I liked it."))
+    name = f"claims/{claim(cloud, broken)['argument']['job']}.json"
+    cloud.work.blob(name).upload_from_string("{")
+    collect(500)
+    assert kinds(cloud) == {"microbatch": 1, "text": 1}
+    assert not cloud.executions.uploads.leased
+
+
 def test_an_execution_that_was_started_unseen_adds_no_second_document(
     cloud: Cloud, function: Function, collect: Collect
 ) -> None:
