@@ -1,8 +1,8 @@
 """Puts the deployable source of functions into build/functions/: python deploy/stage.py [NAME ...].
 
-build/functions/<name>/ holds the function's own files, the shared pipeline/ package and the bytecode of both, which new
-instances would otherwise compile. Only the Python version that runs this script uses the bytecode. The entry point has
-the function's name.
+build/functions/<name>/ holds the function's own files, the shared pipeline/ package, promote's statistics from the
+client, and the bytecode of all, which new instances would otherwise compile. Only the Python version that runs this
+script uses the bytecode. The entry point has the function's name.
 """
 
 import argparse
@@ -18,7 +18,10 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "functions"
 TARGET = ROOT / "build" / "functions"
 SHARED = "pipeline"
-PACKAGES = {"on_message": ("event_inference/__init__.py", "event_inference/cost")}  # what functions use of the client
+PACKAGES = {  # what functions use of the client
+    "on_message": ("event_inference/__init__.py", "event_inference/cost"),
+    "promote": ("event_inference/promotion",),
+}
 
 
 class StageError(Exception):

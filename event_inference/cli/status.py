@@ -37,6 +37,7 @@ def status(session: Session, inputs: tuple[str, ...], as_json: bool) -> int:
     if not as_json:
         rows = [(handle.name, *_cells(current)) for handle, current in found]
         output.table(rows, "input", "state", "answer", "confidence", "latency")
+        output.notes([current.document for _, current in found if current.document])
     return output.exit_status(current.document for _, current in found if current.document)
 
 

@@ -11,7 +11,7 @@ NAMES = (
     "model", "version", "kind", "top_k", "threshold", "max_length", "high_confidence", "requires_review", "labels",
     "multi_label", "hypothesis_template", "aggregation", "score_columns", "max_wait", "text_column", "image_column",
     "sheet", "csv_safe", "horizon", "frequency", "interval_width", "decimal", "date_format", "date_column",
-    "value_column",
+    "value_column", "combine",
 )  # fmt: skip
 """The parameters that the pipeline knows; it checks their values."""
 

@@ -12,14 +12,17 @@ from dataclasses import dataclass, replace
 from pipeline import logs, times, waiting
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError, ThrottledError
-from pipeline.inputs import objects, parameters, recognition, sidecars, single
+from pipeline.inputs import facts, inline, objects, parameters, recognition, sidecars, single
 from pipeline.inputs.events import Receipt
+from pipeline.inputs.inline import Inline
 from pipeline.inputs.uploads import Upload
 from pipeline.jobs import executions, outcomes
 from pipeline.jobs.claims import Claim, Claims
 from pipeline.jobs.documents import Document
 from pipeline.jobs.job import Job
 from pipeline.kinds import WORKBOOK
+from pipeline.labels import files
+from pipeline.routing import choice
 from pipeline.settings import Settings
 from pipeline.tabular.request import Request
 from pipeline.verdicts import Verdict
@@ -63,6 +66,8 @@ def reserve(deployment: Deployment, upload: Upload, receipt: Receipt, dead: Clai
     described = upload.described()
     if not described.is_input:
         return Verdict("ignored", reason="a folder, or parameters of another input")
+    if files.is_labels(described.name):
+        return _reserve(deployment, described.job(receipt), lambda job: files.take_in(deployment, job), dead)
     return _reserve(deployment, described.job(receipt), lambda job: _route(deployment.settings, job, described), dead)
 
 
@@ -76,14 +81,16 @@ def take_in(deployment: Deployment, job: Job, work: Work, dead: Claim | None = N
 
 
 def launch(deployment: Deployment, reserved: Reserved) -> Verdict:
-    """Starts a reserved job's own execution."""
+    """Starts a reserved job's own execution. If none is left, the job waits: for a collection, or for a sweep."""
     job, claims = reserved.job, _claims(deployment)
     with claims.releasing(reserved.claim):
         try:
             verdict = _start(deployment, job)
-        except ThrottledError:
+        except ThrottledError as reason:
+            if waiting.is_possible(deployment.settings, job):
+                return _wait(deployment, reserved.claim, replace(job, due=times.timestamp()))
             claims.postpone(reserved.claim, job)
-            return throttled(job)
+            return throttled(job, reason)
     claims.confirm(reserved.claim, job, verdict.execution)
     return verdict
 
@@ -94,15 +101,29 @@ def may_wait(job: Job) -> bool:
 
 def wait(deployment: Deployment, reserved: Reserved) -> Verdict:
     """Leaves a reserved job to a collection."""
-    job, claims = reserved.job, _claims(deployment)
-    with claims.releasing(reserved.claim):
-        waiting.write(deployment.work, job)
-        claims.postpone(reserved.claim, job)
+    with _claims(deployment).releasing(reserved.claim):
+        return _wait(deployment, reserved.claim, reserved.job)
+
+
+def _wait(deployment: Deployment, claim: Claim, job: Job) -> Verdict:
+    waiting.write(deployment.work, job)
+    _claims(deployment).postpone(claim, job)
     return Verdict("accepted", job.id, job.document, job.kind, reason=f"waits until {job.due}")
 
 
-def throttled(job: Job) -> Verdict:
-    return Verdict("throttled", job.id, job.document, reason="MAX_EXECUTIONS_PER_HOUR")
+def of_instances(deployment: Deployment, job: Job, instances: Inline) -> Job:
+    """A claimed job of a message's instances, which are kept, with its model."""
+    kept = inline.stage(deployment.work, job, instances)
+    return choice.routed(deployment.settings, kept, lambda: facts.of_instances(kept, instances.instances))
+
+
+def of_manifest(deployment: Deployment, job: Job) -> Job:
+    """A claimed job of a manifest's kept message with a model, which the manifest's own precedes in preprocess."""
+    return choice.routed(deployment.settings, job, lambda: facts.of_manifest(job))
+
+
+def throttled(job: Job, reason: ThrottledError) -> Verdict:
+    return Verdict("throttled", job.id, job.document, reason=reason.quota)
 
 
 def _claims(deployment: Deployment) -> Claims:
@@ -113,12 +134,15 @@ def _reserve(deployment: Deployment, job: Job, work: Work, dead: Claim | None) -
     logs.bind(job=job.id)
     if outcomes.forgotten(deployment, job, job.created_at):
         return Verdict("ignored", job.id, job.document, reason="duplicate")
+    choice.begin(deployment.settings)
     claims = _claims(deployment)
     claim = claims.take_over(dead, job) if dead else claims.acquire(job)
     if claim is None:
         return Verdict("ignored", job.id, job.document, reason="duplicate")
     with claims.releasing(claim):
         ready = _attempt(deployment, job, work)
+        if dead and isinstance(ready, Job) and dead.argument["kind"] == ready.kind:
+            ready = choice.kept(deployment.settings, ready, dead.argument["model"])
     if isinstance(ready, Job):
         return Reserved(ready, claim)
     claims.confirm(claim, job, None)
@@ -156,6 +180,7 @@ def _route(settings: Settings, job: Job, upload: Upload) -> Job:
         parameters.check_kind(kind, routed.model, routed.parameters)
     encoding = None if kind in ("image", WORKBOOK) else recognition.guessed_encoding(source, head)
     routed = replace(routed, kind=kind, input=replace(source, encoding=encoding))
+    routed = choice.routed(settings, routed, lambda: facts.of_upload(routed, head, upload.metadata))
     return replace(routed, prepared=single.of_head(routed, head), due=waiting.due(settings, routed))
 
 
@@ -165,7 +190,8 @@ def _launched(deployment: Deployment, reserved: Verdict | Reserved) -> Verdict:
 
 def _start(deployment: Deployment, job: Job) -> Verdict:
     try:
-        execution = executions.start(deployment.settings, job)
+        is_shareable = job.due is None and waiting.is_possible(deployment.settings, job)
+        execution = executions.start(deployment.settings, job, is_shareable=is_shareable)
     except RejectedError as reason:
         return outcomes.reject(deployment, job, reason)
     return Verdict("accepted", job.id, job.document, job.kind, execution)

@@ -30,6 +30,9 @@ class Settings:
     shard_seconds: float = 10.0  # for which a shard should keep the GPU service busy
     records_per_shard: int = 0  # 0 to derive it from shard_seconds
     micro_batch_size: int = 200  # the most small uploads that share an execution
+    models_bucket: str = ""  # holds models.json with the rules, and traffic.json; empty: no rules, no experiments
+    models: str = ""  # gs:// URI or path of the models.json that is served; empty: the one in the models bucket
+    profile: str = ""  # the served profile of models.json; empty: its only one
     collect_subscription: str = ""  # resource name of the subscription that holds their notifications; empty: none
     max_wait: Mapping[str, int] = field(default_factory=dict)  # for inputs to be predicted on together, by prefix
     gpu_type: str = "nvidia-l4"  # of the GPU service and its job
@@ -70,6 +73,9 @@ def load(environ: Mapping[str, str] | None = None, *, starts_executions: bool = 
         shard_seconds=_number(env, "SHARD_SECONDS", 10.0),
         records_per_shard=int(_number(env, "RECORDS_PER_SHARD", 0)),
         micro_batch_size=int(_number(env, "MICRO_BATCH_SIZE", 200)),
+        models_bucket=env.get("MODELS_BUCKET", "").strip(),
+        models=env.get("MODELS", "").strip(),
+        profile=env.get("PROFILE", "").strip(),
         collect_subscription=env.get("COLLECT_SUBSCRIPTION", "").strip(),
         max_wait=_waits(env.get("MAX_WAIT", "")),
         gpu_type=env.get("GPU_TYPE", "").strip() or "nvidia-l4",

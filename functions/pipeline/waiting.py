@@ -18,7 +18,7 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 
 from pipeline import times
 from pipeline.inputs import parameters
-from pipeline.jobs.job import Job
+from pipeline.jobs.job import Input, Job, Model, on_endpoint
 from pipeline.kinds import SINGLE
 from pipeline.settings import Settings
 from pipeline.storage import put, stamp
@@ -44,9 +44,15 @@ class Note:
         return f"{FOLDER}{self.due.strftime(DUE)}-{self.job}.json"
 
 
+def is_possible(settings: Settings, job: Job) -> bool:
+    """Whether the input can be predicted on together with others: an uploaded text or image for the GPU service."""
+    is_upload = isinstance(job.input, Input) and job.input.bucket == settings.input_bucket
+    return job.kind in SINGLE and is_upload and not on_endpoint(job.model)
+
+
 def seconds(settings: Settings, job: Job) -> int:
     """How long the job may wait: as its parameter says, else by its folder, else as the deployment says."""
-    if job.kind not in SINGLE:
+    if not is_possible(settings, job):
         return 0
     requested: int | None = job.parameters.get("max_wait")
     return settings.max_wait_of(job.object_input().name) if requested is None else requested
@@ -91,8 +97,13 @@ def forget(work: "Bucket", note: Note) -> None:
 
 def group(job: Job) -> str:
     """A digest of what the inputs of a run must have in common."""
-    asked = [job.kind, job.model, parameters.of_reader("gpu_service", job.parameters)]
+    asked = [job.kind, _version(job.model), parameters.of_reader("gpu_service", job.parameters)]
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _version(model: Model | None) -> tuple[str | None, ...] | None:
+    """The version, and the one to use if it is not served."""
+    return model and (model["name"], model["version"], model.get("experiment", {}).get("stable"))
 
 
 def _parse(blob: "Blob") -> Note | None:

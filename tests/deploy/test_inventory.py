@@ -18,6 +18,7 @@ from gpu_service.checkpoints import device
 from messaging import collect, sweep
 from pipeline import settings as functions
 from pipeline.jobs import outcomes
+from promoting import orders
 from tests.deploy import shape
 
 ROOT = Path(__file__).parents[2]
@@ -134,6 +135,9 @@ def test_the_scheduler_sends_what_on_message_understands():
     body = yaml.safe_load(SYSTEM["schedules"]["sweep"]["message"])
     assert body.keys() == {"sweep"}
     assert sweep.parse(body["sweep"]) == sweep.Sweep()
+    order = SYSTEM["schedules"]["promote"]
+    assert order["topic"] == SYSTEM["push"]["promote"]["topic"] == "promotions"
+    assert orders.parse(yaml.safe_load(order["message"])) is None
     order = TOGETHER["schedules"]["collect"]
     assert (order["topic"], yaml.safe_load(order["message"])) == ("messages", collect.Collection().message())
 
@@ -422,9 +426,10 @@ class TestPermissions:
         assert rows
         assert [row for row in rows if not row["target"].startswith("bucket/") and not row.get("only")] == []
 
-    def test_only_the_pipeline_writes_and_never_to_inputs_or_models(self):
-        writes = {row["target"] for row in SYSTEM["iam"] if row["role"] == "roles/storage.objectUser"}
-        assert writes == {"bucket/work", "bucket/output"}
+    def test_only_the_pipeline_writes_never_to_inputs_and_promote_alone_to_models(self):
+        writes = {(row["who"], row["target"]) for row in SYSTEM["iam"] if row["role"] == "roles/storage.objectUser"}
+        assert {target for _, target in writes} == {"bucket/work", "bucket/output", "bucket/models"}
+        assert {who for who, target in writes if target == "bucket/models"} == {"promote"}
 
     def test_permissions_are_unique_and_have_a_reason(self):
         assert [row for row in SYSTEM["iam"] if not row["why"]] == []

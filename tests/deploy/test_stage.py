@@ -55,7 +55,7 @@ print(len(seen))
 
 
 def test_all_functions_are_known() -> None:
-    assert NAMES == ["forecast", "on_dead_letter", "on_message", "on_upload", "postprocess", "preprocess"]
+    assert NAMES == ["forecast", "on_dead_letter", "on_message", "on_upload", "postprocess", "preprocess", "promote"]
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -126,7 +126,7 @@ def test_a_staged_function_loads_alone_with_its_own_requirements(staged: Path, t
     assert int(run.stdout.splitlines()[-1]) > 20
 
 
-@pytest.mark.parametrize("line", ["import numpy", "def late() -> None:\n    import numpy"])
+@pytest.mark.parametrize("line", ["import duckdb", "def late() -> None:\n    import duckdb"])
 def test_an_import_outside_the_requirements_is_detected(tmp_path: Path, line: str) -> None:
     staged = stage.stage("on_upload", target=tmp_path / "staged")
     (staged / "main.py").write_text(f"{line}\n" + (staged / "main.py").read_text())
@@ -134,7 +134,7 @@ def test_an_import_outside_the_requirements_is_detected(tmp_path: Path, line: st
     command = [sys.executable, "-I", "-S", "-c", LOAD, str(staged), str(tmp_path / "libraries"), "on_upload"]
     run = subprocess.run(command, capture_output=True, text=True, env=ENV, timeout=100)
     assert run.returncode != 0
-    assert "No module named 'numpy'" in run.stderr
+    assert "No module named 'duckdb'" in run.stderr
 
 
 def test_an_unknown_function_is_reported(capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,6 +37,7 @@ LOADED = {
     "preprocess": {"filetype", "preprocessing"},
     "forecast": {"forecasting", "numpy"},
     "postprocess": {"postprocessing"},
+    "promote": {"promoting", "event_inference"},
 }
 MEGABYTES = {"forecast": 80}
 MEGABYTES_OF_OTHERS = 65

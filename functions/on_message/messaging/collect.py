@@ -22,6 +22,7 @@ from pipeline.inputs import messages, microbatches, redeliveries
 from pipeline.inputs.events import Message, Receipt
 from pipeline.intake import Reserved
 from pipeline.jobs import executions, outcomes
+from pipeline.jobs.job import on_endpoint
 from pipeline.kinds import SINGLE
 from pipeline.storage import UNAVAILABLE
 from pipeline.times import timestamp
@@ -154,7 +155,7 @@ def _take_in(deployment: Deployment, message: Message) -> Verdict | Reserved | E
             reserved = _reserve(deployment, message, Receipt(message.id, timestamp()))
             if isinstance(reserved, Reserved) and intake.may_wait(reserved.job):
                 return intake.wait(deployment, reserved)
-            if isinstance(reserved, Reserved) and reserved.job.kind not in SINGLE:
+            if isinstance(reserved, Reserved) and (reserved.job.kind not in SINGLE or on_endpoint(reserved.job.model)):
                 return intake.launch(deployment, reserved)
         except Exception as error:  # noqa: BLE001 - the round's other messages go on
             return error
@@ -174,7 +175,7 @@ def _reserve(deployment: Deployment, message: Message, receipt: Receipt) -> Verd
 
 
 def _groups(round_: list[Taken]) -> list[Group]:
-    """The reserved objects by kind, model and parameters, up to the bytes of a micro-batch each."""
+    """The reserved objects by kind, version of a model and parameters, up to the bytes of a micro-batch each."""
     groups: list[Group] = []
     open_groups: dict[str, Group] = {}
     for taken in round_:

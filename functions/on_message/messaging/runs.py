@@ -64,7 +64,9 @@ def start(
             failures += failed
             for part in _parts(members):
                 jobs = [member.job for member in part]
-                engine = engines.cheaper(run(deployment.settings, jobs), rate, deployment.settings)
+                planned_run = run(deployment.settings, jobs)
+                # What waits only because no execution was left goes to the service, which answers sooner.
+                engine = engines.cheaper(planned_run, rate, deployment.settings) if planned_run.wait else "service"
                 results = together.launch(deployment, [member.reserved for member in part], receipt, pool, engine)
                 failures += [result for result in results if isinstance(result, Exception)]
                 _report(deployment, part, results, counts, pool)

@@ -31,8 +31,8 @@ def launch(
         with claims.releasing(*(reserved.claim for reserved in group)):
             job = microbatches.write(deployment.work, members, receipt, run_by)
             execution = executions.start(deployment.settings, job)
-    except ThrottledError:
-        return [intake.throttled(job) for job in members]
+    except ThrottledError as reason:
+        return [intake.throttled(job, reason) for job in members]
     except Exception as error:  # noqa: BLE001 - the caller's other groups go on
         return [error for _ in group]
     list(pool.map(lambda reserved: _confirm(claims, reserved, execution), group))

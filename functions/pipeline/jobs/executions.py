@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.api_core.exceptions import BadRequest, Forbidden, NotFound, TooManyRequests, Unauthorized
 
-from pipeline.errors import RejectedError
+from pipeline.errors import RejectedError, ThrottledError
 from pipeline.jobs import quotas
 from pipeline.jobs.job import Job
 from pipeline.settings import Settings
@@ -39,15 +39,21 @@ def client() -> "ExecutionsClient":
     return ExecutionsClient()
 
 
-def start(settings: Settings, job: Job) -> str:
+def start(settings: Settings, job: Job, *, is_shareable: bool = False) -> str:
     """Creates the execution of a claimed job and returns its resource name; creation is not idempotent.
+
+    Args:
+        is_shareable: the job's input could share an execution with others instead.
 
     Raises:
         RejectedError: the argument is too long.
-        ThrottledError: the hour has no execution left.
+        ThrottledError: the hour, or Workflows, has no execution left.
     """
-    with _quota(settings).counted(REFUSALS):
-        return _create(settings, job)
+    try:
+        with _quota(settings, is_shareable=is_shareable).counted(REFUSALS):
+            return _create(settings, job)
+    except TooManyRequests as error:
+        raise ThrottledError("the quota of Workflows") from error
 
 
 def is_throttled(settings: Settings) -> bool:
@@ -108,5 +114,5 @@ def _create(settings: Settings, job: Job) -> str:
     return name
 
 
-def _quota(settings: Settings) -> quotas.Quota:
-    return quotas.of(settings.work_bucket, settings.max_executions_per_hour)
+def _quota(settings: Settings, *, is_shareable: bool = False) -> quotas.Quota:
+    return quotas.of(settings.work_bucket, settings.max_executions_per_hour, is_shareable=is_shareable)

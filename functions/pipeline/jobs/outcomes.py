@@ -20,7 +20,7 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from pipeline import times
 from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
-from pipeline.jobs import documents, latest
+from pipeline.jobs import documents, latest, observations
 from pipeline.jobs.documents import Attempt, Document, Status
 from pipeline.jobs.job import Argument, Input, Job
 from pipeline.storage import copy, put, stamp, supersede
@@ -298,6 +298,8 @@ def _finish(deployment: Deployment, job: Job, outcome: Outcome) -> None:
 def _write(deployment: Deployment, job: Job, outcome: Outcome) -> None:
     """Writes what a decided outcome still lacks; what exists stays as it is."""
     output = deployment.output
+    if not outcome.attempt:
+        observations.served(output, outcome.argument, outcome.content)
     metadata = stamp(job.id, hops=job.hops + 1, attempt=outcome.attempt)
     data = deployment.work.blob(outcome.staged) if outcome.staged else None
     if data and outcome.target:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from event_inference import AsyncClient, Failed, InputError, Rejected, Result, WaitTimeoutError
+from event_inference import AsyncClient, Failed, InputError, Rejected, Replay, Result, WaitTimeoutError
 from event_inference.outcomes.handle import Handle
 from pipeline.jobs.claims import Claims
 from pipeline.jobs.job import Input, Job
@@ -94,6 +94,9 @@ def test_what_a_replay_would_start(filled: Emulated):
     assert names(client.replayable(limit=1)) == ["d.txt"]
     assert names(client.replayable(partial=True)) == ["t.csv"]
     assert names(client.replayable(partial=True, code="internal")) == []
+    assert names(client.replayable(Replay(code="internal"))) == ["e.txt"]
+    with pytest.raises(TypeError, match="prefx"):  # never all of them for a misspelt criterion
+        client.replayable(prefx="d")
 
 
 def test_orders_are_the_documented_messages(laptop: Emulated):
