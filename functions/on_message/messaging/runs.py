@@ -16,7 +16,7 @@ from pipeline.inputs.events import Receipt
 from pipeline.intake import Reserved
 from pipeline.jobs import batches, executions
 from pipeline.jobs.claims import WAITING, Claims
-from pipeline.jobs.job import Job
+from pipeline.jobs.job import Engine, Job
 from pipeline.settings import Settings
 from pipeline.verdicts import Verdict
 from pipeline.waiting import Note
@@ -64,9 +64,7 @@ def start(
             failures += failed
             for part in _parts(members):
                 jobs = [member.job for member in part]
-                planned_run = run(deployment.settings, jobs)
-                # What waits only because no execution was left goes to the service, which answers sooner.
-                engine = engines.cheaper(planned_run, rate, deployment.settings) if planned_run.wait else "service"
+                engine = _engine(deployment.settings, jobs, rate)
                 results = together.launch(deployment, [member.reserved for member in part], receipt, pool, engine)
                 failures += [result for result in results if isinstance(result, Exception)]
                 _report(deployment, part, results, counts, pool)
@@ -84,6 +82,18 @@ def plan(notes: Iterable[Note], now: datetime) -> list[list[Note]]:
         if group[0].due <= now + INTERVAL
         for begin in range(0, len(group), MAX_MEMBERS)
     ]
+
+
+def _engine(settings: Settings, members: Sequence[Job], rate: float) -> Engine:
+    """What runs the members.
+
+    The service, which answers sooner, runs what waits only because no execution was left; and an experiment, since it
+    falls back to the stable version where it lacks the candidate.
+    """
+    planned = run(settings, members)
+    if not planned.wait or any(member.model and "experiment" in member.model for member in members):
+        return "service"
+    return engines.cheaper(planned, rate, settings)
 
 
 def run(settings: Settings, members: Sequence[Job]) -> Run:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -467,3 +468,13 @@ def test_a_plan_has_only_groups_with_an_input_that_is_due() -> None:
 def test_the_longest_prefix_decides() -> None:
     settings = Settings("in", "work", "out", max_wait={"": 60, "a/": 0, "a/b/": 600})
     assert [settings.max_wait_of(name) for name in ("x", "a/x", "a/b/x", "a/bx")] == [60, 0, 600, 0]
+
+
+def test_an_experiment_runs_on_the_service_which_can_fall_back() -> None:
+    settings = Settings("in", "work", "out", max_wait={"": 3600})
+    created = "2026-01-01T00:00:00Z"
+    alone = job.Job("0", "a.txt/1", "1", created, job.Input("in", "a.txt", 1, 5), "text", created_at=created)
+    experiment: job.Experiment = {"id": "e", "arm": "candidate", "share": 0.1, "mode": "split", "stable": "1"}
+    model: job.Model = {"name": "sentiment", "version": "2", "experiment": experiment}
+    assert runs._engine(settings, [alone], 0.0) == "job"
+    assert runs._engine(settings, [alone, replace(alone, model=model)], 0.0) == "service"
