@@ -85,10 +85,28 @@ def test_inputs_that_have_waited_run_as_the_job(stack: Stack):
     assert list(client.list_blobs("local-work", prefix="waiting/")) == []
 
 
+@pytest.mark.long
+def test_recommendations_are_written_on_the_laptop_too(stack: Stack):
+    client = storage.Client(project="local-project", credentials=AnonymousCredentials())
+    order("recommend")
+    give_up = time.monotonic() + 60
+    while not (blobs := list(client.list_blobs("local-output", prefix="recommendations/"))):
+        assert time.monotonic() < give_up
+        time.sleep(0.2)
+    content = json.loads(blobs[0].download_as_bytes())
+    seen = len(list(client.list_blobs("local-output", prefix="results/")))
+    assert content["measured"]["documents"] == seen
+    assert content["missing"] == [f"100 inputs: {seen} have been measured"]
+
+
 def collect() -> None:
+    order("collect")
+
+
+def order(name: str) -> None:
     """Publishes the scheduler's message."""
     publisher = pubsub_v1.PublisherClient()
-    publisher.publish("projects/local-project/topics/messages", b'{"collect": {}}').result(timeout=10)
+    publisher.publish("projects/local-project/topics/messages", json.dumps({name: {}}).encode()).result(timeout=10)
 
 
 def wait_for(client: storage.Client, count: int, prefix: str = "", timeout_s: float = 60) -> list[dict]:

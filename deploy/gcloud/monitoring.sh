@@ -102,12 +102,14 @@ without_reports() {                # deletes the sink; the dataset keeps what it
 }
 
 views() {                          # optional: the tables that views read exist only after the first log lines
-  local dataset
+  local dataset view
   dataset=$(body dataset | xargs cat | json 'it["datasetReference"]["datasetId"]')
   sed "s/\${project_id}/$PROJECT_ID/g; s/\${dataset}/$dataset/g" "$ROOT/deploy/monitoring/views.sql" |
     json_query >"$TEMPORARY/query.json"
   change rest POST bigquery "bigquery/v2/projects/$PROJECT_ID/queries" "$TEMPORARY/query.json" >&3
-  say "https://lookerstudio.google.com/reporting/create?ds.ds0.connector=bigQuery&ds.ds0.type=TABLE&ds.ds0.projectId=$PROJECT_ID&ds.ds0.datasetId=$dataset&ds.ds0.tableId=jobs"
+  for view in jobs cost_figures; do
+    say "https://lookerstudio.google.com/reporting/create?ds.ds0.connector=bigQuery&ds.ds0.type=TABLE&ds.ds0.projectId=$PROJECT_ID&ds.ds0.datasetId=$dataset&ds.ds0.tableId=$view"
+  done
 }
 
 json_query() { "$PYTHON" -c 'import json, sys; print(json.dumps({"query": sys.stdin.read(), "useLegacySql": False, "location": sys.argv[1]}))' "$REGION"; }

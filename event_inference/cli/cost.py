@@ -18,7 +18,7 @@ from event_inference.cost.daily import described
 from event_inference.cost.figures import by_model, figures
 from event_inference.cost.measured import Measurement, measure
 from event_inference.cost.prices import PriceFileError, published
-from event_inference.cost.recommendations import Measured, missing
+from event_inference.cost.recommendations import Measured, missing, unmeasured
 from event_inference.cost.recommendations import recommend as recommended
 from event_inference.cost.scenario import Settings, Traffic
 from event_inference.cost.usage import p95
@@ -144,10 +144,13 @@ def recommend(
         measured = Measured(found.traffic, _settings(Settings(), settings), found.seen, larger_gpu, on_cpu)
         content = {
             "recommendations": [described(each) for each in recommended(measured, published())],
+            "not_considered": unmeasured(measured),
             "missing": missing(measured),
         }
     for lack in content["missing"]:
         output.remark(f"Missing: {lack}.")
+    for lack in content["not_considered"]:
+        output.remark(f"Not considered: {lack}.")
     for each in content["recommendations"]:
         if as_json:
             output.print_json(each)

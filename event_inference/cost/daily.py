@@ -11,7 +11,7 @@ from event_inference.cost.amounts import monthly_bill
 from event_inference.cost.bill import cents
 from event_inference.cost.measured import measure
 from event_inference.cost.prices import Prices
-from event_inference.cost.recommendations import Measured, Recommendation, missing, recommend
+from event_inference.cost.recommendations import Measured, Recommendation, missing, recommend, unmeasured
 from event_inference.cost.scenario import Settings
 
 FOLDER = "recommendations/"
@@ -62,6 +62,7 @@ def document(
             "lines": {line.resource: None if line.usd is None else _usd(line.usd) for line in month.lines},
         },
         "recommendations": [described(each) for each in recommend(measured, prices)],
+        "not_considered": unmeasured(measured),
         "missing": [*missing(measured), *(f"the price of {each} in {settings.region}" for each in month.unknown)],
     }
 

@@ -92,10 +92,20 @@ def recommend(measured: Measured, prices: Prices) -> list[Recommendation]:
 
 
 def missing(measured: Measured) -> list[str]:
-    """What has to be measured before anything can be recommended, and what would add to it."""
+    """What has to be measured before anything can be recommended."""
     if measured.seen < ENOUGH:
         return [f"{ENOUGH} inputs: {measured.seen:.0f} have been measured"]
     return []
+
+
+def unmeasured(measured: Measured) -> list[str]:
+    """What would have to be measured for further changes to be considered."""
+    lacks = []
+    if measured.settings.gpu != "none" and measured.on_cpu is None:
+        lacks.append("without-gpu: the seconds that an input takes on CPUs (einf recommend --on-cpu)")
+    if measured.settings.gpu != "none" and measured.larger_gpu is None:
+        lacks.append("smaller-gpu, larger-gpu: how many times as fast the larger one is (einf recommend --larger-gpu)")
+    return lacks
 
 
 def _differences(before: Bill, after: Bill, unknown: Collection[str]) -> Iterator[tuple[str, tuple[Decimal, Decimal]]]:

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from google.api_core.exceptions import NotFound
+from google.api_core.exceptions import NotFound, PreconditionFailed
 
 from pipeline import times
 from pipeline.inputs import parameters
 from pipeline.jobs.job import Input, Job, Model, on_endpoint
 from pipeline.kinds import SINGLE
 from pipeline.settings import Settings
-from pipeline.storage import put_once, stamp
+from pipeline.storage import put, stamp
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket
@@ -77,7 +77,8 @@ def note(job: Job) -> Note:
 def write(work: "Bucket", job: Job) -> None:
     """Notes that a job waits; safe to repeat."""
     written = note(job)
-    put_once(work.blob(written.name), json.dumps({"job": job.id}), stamp(job.id) | {GROUP: written.group})
+    with contextlib.suppress(PreconditionFailed):  # an earlier delivery of the event wrote it
+        put(work.blob(written.name), json.dumps({"job": job.id}), stamp(job.id) | {GROUP: written.group}, generation=0)
 
 
 def notes(work: "Bucket", limit: int) -> Iterator[Note]:

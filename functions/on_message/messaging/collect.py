@@ -98,17 +98,18 @@ def run(
         executions are used up.
 
     Raises:
-        Exception: the failure of one message, which is redelivered; the others of its round are handled.
+        Exception: the failure of one message, which is redelivered, or of one input that waited, which the next
+            collection repeats; the others are handled.
     """
     settings = deployment.settings
     counts: Counter[str] = Counter(pulled=0, executions=0)
     remaining, deadline = collection.limit, clock() + MAX_SECONDS
     following: Collection | None = None
-    if not runs.start(deployment, receipt, counts, lambda: clock() >= deadline):
+    finished, failures = runs.start(deployment, receipt, counts, lambda: clock() >= deadline)
+    if not finished:
         following = collection
-    if following or not settings.collect_subscription:
-        return Verdict("accepted", reason="collect", counts=dict(counts)), following
-    while remaining != 0 and not executions.is_throttled(settings):
+    is_pulling = finished and bool(settings.collect_subscription)
+    while is_pulling and remaining != 0 and not executions.is_throttled(settings):
         if clock() >= deadline:
             following = Collection(remaining)
             break
@@ -119,6 +120,8 @@ def run(
         if len(pulled) < size:
             break
         remaining = None if remaining is None else remaining - len(pulled)
+    for failure in failures:
+        raise failure
     return Verdict("accepted", reason="collect", counts=dict(counts)), following
 
 

@@ -38,8 +38,8 @@ class Run:
 
     @property
     def until_next(self) -> float:
-        """Seconds until the next run, if inputs arrive as they did for this one."""
-        return self.wait + self.wait / (self.inputs - 1) if self.inputs > 1 else math.inf
+        """Seconds until the next run, if inputs arrive as they did for this one; infinite if that is not known."""
+        return self.wait + self.wait / (self.inputs - 1) if self.wait and self.inputs > 1 else math.inf
 
 
 def cheaper(run: Run, rate: float, settings: Settings) -> Engine:

@@ -16,7 +16,7 @@ from pipeline.inputs.events import Receipt
 from pipeline.intake import Reserved
 from pipeline.jobs import batches, executions
 from pipeline.jobs.claims import WAITING, Claims
-from pipeline.jobs.job import Job
+from pipeline.jobs.job import Engine, Job
 from pipeline.settings import Settings
 from pipeline.verdicts import Verdict
 from pipeline.waiting import Note
@@ -39,19 +39,19 @@ class Member:
         return self.reserved.job
 
 
-def start(deployment: Deployment, receipt: Receipt, counts: Counter[str], is_over: Callable[[], bool]) -> bool:
+def start(
+    deployment: Deployment, receipt: Receipt, counts: Counter[str], is_over: Callable[[], bool]
+) -> tuple[bool, list[Exception]]:
     """Starts the runs that are due, until `is_over`; safe to repeat and to run concurrently.
 
     Returns:
-        Whether nothing is left for a following message: all is started, or the hour's executions are used up.
-
-    Raises:
-        Exception: the failure of one input, which the next collection repeats; the other runs are started.
+        Whether nothing is left for a following message: all is started, or the hour's executions are used up. And the
+        failures of single inputs, which the next collection repeats.
     """
     now = times.utc_now()
     first = next(waiting.notes(deployment.work, 1), None)
     if first is None or first.due > now + INTERVAL:
-        return True
+        return True, []
     rate = engines.rate(deployment.settings, now)
     failures: list[Exception] = []
     with ThreadPoolExecutor(CONCURRENCY) as pool:
@@ -59,20 +59,16 @@ def start(deployment: Deployment, receipt: Receipt, counts: Counter[str], is_ove
             if executions.is_throttled(deployment.settings):
                 break
             if is_over():
-                return False
+                return False, failures
             members, failed = _taken_up(deployment, planned, pool)
             failures += failed
             for part in _parts(members):
                 jobs = [member.job for member in part]
-                planned_run = run(deployment.settings, jobs)
-                # What waits only because no execution was left goes to the service, which answers sooner.
-                engine = engines.cheaper(planned_run, rate, deployment.settings) if planned_run.wait else "service"
+                engine = _engine(deployment.settings, jobs, rate)
                 results = together.launch(deployment, [member.reserved for member in part], receipt, pool, engine)
                 failures += [result for result in results if isinstance(result, Exception)]
                 _report(deployment, part, results, counts, pool)
-    for failure in failures:
-        raise failure
-    return True
+    return True, failures
 
 
 def plan(notes: Iterable[Note], now: datetime) -> list[list[Note]]:
@@ -86,6 +82,18 @@ def plan(notes: Iterable[Note], now: datetime) -> list[list[Note]]:
         if group[0].due <= now + INTERVAL
         for begin in range(0, len(group), MAX_MEMBERS)
     ]
+
+
+def _engine(settings: Settings, members: Sequence[Job], rate: float) -> Engine:
+    """What runs the members.
+
+    The service, which answers sooner, runs what waits only because no execution was left; and an experiment, since it
+    falls back to the stable version where it lacks the candidate.
+    """
+    planned = run(settings, members)
+    if not planned.wait or any(member.model and "experiment" in member.model for member in members):
+        return "service"
+    return engines.cheaper(planned, rate, settings)
 
 
 def run(settings: Settings, members: Sequence[Job]) -> Run:
@@ -122,7 +130,7 @@ def _take_up(deployment: Deployment, note: Note) -> Member | None:
     if claim is None or claim.is_taken_in:
         waiting.forget(deployment.work, note)
         return None
-    if claim.state != WAITING:
+    if claim.state != WAITING or claim.due is None:  # a handler is at work, or failed before it knew the kind
         return None
     job = Job.parse(claim.argument)
     return Member(note, Reserved(job, claims.take_over(claim, job)))

@@ -75,7 +75,8 @@ def test_recommendations_of_measured_traffic(invoke: Any, laptop: Emulated) -> N
     laptop.document("results", "a.txt", 1)
     ended = invoke("recommend", env=local_environment(laptop))
     assert ended.out == ""
-    assert ended.err.endswith("Missing: 100 inputs: 1 have been measured.\n")
+    assert "Missing: 100 inputs: 1 have been measured.\n" in ended.err
+    assert "Not considered: without-gpu: the seconds that an input takes on CPUs" in ended.err
     assert "1 inputs since" in ended.err
 
 
@@ -88,7 +89,7 @@ def test_what_the_pipeline_recommended_itself(invoke: Any, laptop: Emulated) -> 
     }  # fmt: skip
     measured = {"inputs_per_month": 10_000, "documents": 500}
     for day, changes in (("2026-01-02", [change]), ("2026-01-01", [])):
-        content = {"date": day, "measured": measured, "recommendations": changes, "missing": []}
+        content = {"date": day, "measured": measured, "recommendations": changes, "not_considered": [], "missing": []}
         laptop.write(f"recommendations/{day}.json", json.dumps(content))
     ended = invoke("recommend", "--daily", env=env)
     assert ended.out.splitlines()[0] == (

@@ -6,7 +6,15 @@ import pytest
 
 from event_inference.cost.bill import cents
 from event_inference.cost.prices import published
-from event_inference.cost.recommendations import ENOUGH, LARGER_GPU, Measured, Recommendation, missing, recommend
+from event_inference.cost.recommendations import (
+    ENOUGH,
+    LARGER_GPU,
+    Measured,
+    Recommendation,
+    missing,
+    recommend,
+    unmeasured,
+)
 from event_inference.cost.scenario import Settings, Traffic
 
 PRICES = published()
@@ -111,6 +119,15 @@ def test_a_cheaper_region_is_compared_by_what_has_a_price_in_both() -> None:
     assert change.unknown == ("gpu",)
     assert change.lines.keys() == {"instance_cpu", "instance_memory", "function_cpu", "function_memory"}
     assert change.saves_usd > 50
+
+
+def test_what_is_not_considered_for_lack_of_a_measurement() -> None:
+    assert [lack.partition(":")[0] for lack in unmeasured(Measured(TRICKLE, Settings(), 1000))] == [
+        "without-gpu",
+        "smaller-gpu, larger-gpu",
+    ]
+    assert unmeasured(Measured(TRICKLE, Settings(), 1000, larger_gpu=2, on_cpu=1)) == []
+    assert unmeasured(Measured(TRICKLE, Settings(gpu="none"), 1000)) == []
 
 
 def test_nothing_is_recommended_without_data() -> None:

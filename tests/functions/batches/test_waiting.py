@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -366,6 +367,30 @@ def test_a_start_that_fails_is_repeated_by_the_next_collection(
     assert list(statuses(cloud).values()) == ["succeeded"] * 3
 
 
+def test_a_note_without_a_routed_claim_is_left_to_its_event(cloud: Cloud, function: Function, collect: Collect) -> None:
+    blob = upload(cloud, function, "a.txt", since=3590, **HOUR)
+    state = claim(cloud, blob)
+    state["argument"] |= {"kind": None}
+    del state["argument"]["due"]
+    cloud.work.blob(f"claims/{state['argument']['job']}.json").upload_from_string(json.dumps(state))
+    assert collect()["executions"] == 0
+    deliver(function, blob, ago(3700))
+    assert kinds(cloud) == {"text": 1}
+
+
+def test_an_input_that_fails_holds_up_neither_other_runs_nor_notifications(
+    cloud: Cloud, function: Function, collect: Collect, subscribed: None
+) -> None:
+    broken = upload(cloud, function, "broken.txt", since=3590, **HOUR)
+    upload(cloud, function, "a.txt", since=3590, **HOUR)
+    announce(cloud, cloud.upload("b.txt", "I liked it."))
+    name = f"claims/{claim(cloud, broken)['argument']['job']}.json"
+    cloud.work.blob(name).upload_from_string("{")
+    collect(500)
+    assert kinds(cloud) == {"microbatch": 1, "text": 1}
+    assert not cloud.executions.uploads.leased
+
+
 def test_an_execution_that_was_started_unseen_adds_no_second_document(
     cloud: Cloud, function: Function, collect: Collect
 ) -> None:
@@ -443,3 +468,13 @@ def test_a_plan_has_only_groups_with_an_input_that_is_due() -> None:
 def test_the_longest_prefix_decides() -> None:
     settings = Settings("in", "work", "out", max_wait={"": 60, "a/": 0, "a/b/": 600})
     assert [settings.max_wait_of(name) for name in ("x", "a/x", "a/b/x", "a/bx")] == [60, 0, 600, 0]
+
+
+def test_an_experiment_runs_on_the_service_which_can_fall_back() -> None:
+    settings = Settings("in", "work", "out", max_wait={"": 3600})
+    created = "2026-01-01T00:00:00Z"
+    alone = job.Job("0", "a.txt/1", "1", created, job.Input("in", "a.txt", 1, 5), "text", created_at=created)
+    experiment: job.Experiment = {"id": "e", "arm": "candidate", "share": 0.1, "mode": "split", "stable": "1"}
+    model: job.Model = {"name": "sentiment", "version": "2", "experiment": experiment}
+    assert runs._engine(settings, [alone], 0.0) == "job"
+    assert runs._engine(settings, [alone, replace(alone, model=model)], 0.0) == "service"

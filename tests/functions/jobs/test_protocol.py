@@ -6,12 +6,13 @@ The handlers and executions are the pipeline's own code; only the object store u
 import functools
 import json
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from messaging import restart
+from messaging import restart, runs, together
 from messaging import sweep as sweeps
 from pipeline import intake, logs, storage, waiting
 from pipeline.deployment import Deployment
@@ -32,6 +33,7 @@ RECEIVED_AT = "2026-01-01T12:00:00Z"
 JOB = Job("0" * 32, "a.txt/7", "1", RECEIVED_AT, SOURCE, "text", created_at=RECEIVED_AT)
 FREE: documents.Cost = {"device": {"seconds": 0, "usd": 0}, "total": {"usd": 0, "parts": {}}}
 TERMINAL = ("results/", "rejected/", "failed/")
+MAY_WAIT = replace(JOB, due="2026-01-01T12:00:30Z")
 UPLOADED = frozenset({(("in", "a.txt"), (7, b"hello", (), 0))})
 
 
@@ -52,6 +54,8 @@ def modelled(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> Explorer:
     monkeypatch.setattr(intake, "Claims", timed)
     monkeypatch.setattr(restart, "Claims", timed)
     monkeypatch.setattr(sweeps, "Claims", timed)
+    monkeypatch.setattr(runs, "Claims", timed)
+    monkeypatch.setattr(together, "Claims", timed)
     ended = lambda name, _: explorer.oracle.answer(Request("has_ended", ("executions", name)))  # noqa: E731
     monkeypatch.setattr(executions, "has_ended", ended)
     start = lambda _, job, **__: explorer.oracle.answer(Request("start", ("executions", job.id)))  # noqa: E731
@@ -399,3 +403,58 @@ def test_a_late_writer_never_puts_a_partial_result_over_the_replayed_one(monkeyp
         document = content(world, "results/a.txt/7.json")
         assert (document["status"], document["lineage"]["execution"]) == ("succeeded", "1")
         assert content(world, "latest/a.txt.json") == document
+
+
+# --- inputs that may wait --------------------------------------------------------------------------
+
+
+def arrive() -> str:
+    """One delivery of the event of an input that may wait."""
+    reserved = intake._reserve(DEPLOYMENT, MAY_WAIT, lambda job: job, None)
+    return reserved.word if isinstance(reserved, Verdict) else intake.wait(DEPLOYMENT, reserved).word
+
+
+def collect() -> str:
+    """What a collection does with the note, once it is due."""
+    note = waiting.note(MAY_WAIT)
+    member = runs._take_up(DEPLOYMENT, note) if DEPLOYMENT.work.get_blob(note.name) else None
+    if member is None:
+        return "nothing"
+    (result,) = together.launch(DEPLOYMENT, [member.reserved], Receipt("2", RECEIVED_AT), ThreadPoolExecutor(1))
+    if isinstance(result, Exception):
+        raise result
+    waiting.forget(DEPLOYMENT.work, note)
+    return result.word
+
+
+def later(world: World, program: str) -> World:
+    """The world in a few minutes, in which the program runs again."""
+    actor = Actor(f"{program} again", program)
+    return replace(world, actors=(*world.actors, actor), now=world.now + 200)
+
+
+CALM = (("crash", 1), ("lease ends", 1))
+
+
+@pytest.mark.parametrize(
+    ("besides", "left"),
+    [
+        ((), (*CALM, ("fault", 1))),
+        *(pytest.param((program,), CALM, marks=pytest.mark.long) for program in ("arrive", "collect", "sweep")),
+    ],
+    ids=str,
+)
+def test_an_input_that_waits_is_started_whatever_happens(
+    monkeypatch: pytest.MonkeyPatch, besides: tuple[str, ...], left: tuple[tuple[str, int], ...]
+) -> None:
+    explorer = modelled(Explorer({"arrive": arrive, "collect": collect, "sweep": sweep}), monkeypatch)
+    actors = (*(Actor(name, name) for name in ("arrive", "collect")), *(Actor("beside", name) for name in besides))
+    for world in explorer.explore(World(actors, objects=UPLOADED, left=left)):
+        world = redelivered(explorer, world, "arrive")
+        world = explorer.finish(later(world, "collect"), "collect again")
+        if not world.happened and "sweep" not in besides:  # to which every execution here has ended without an outcome
+            assert len(world.executions) == 1
+        if not world.executions:
+            world = explorer.finish(later(world, "sweep"), "sweep again")
+        assert world.executions
+    assert explorer.visited > 300
