@@ -31,6 +31,11 @@ _OTHER_NAMES = {  # of tasks
 }
 
 
+def names(models: Path | str) -> list[str]:
+    """The names of the profiles of a file. Raises StartError, StorageFailed."""
+    return list(_profiles(models))
+
+
 def profile(models: Path | str, name: str | None) -> tuple[str, list[Any]]:
     """The name of a profile and its entries, unchecked; without a name, the only profile of the file.
 
@@ -51,6 +56,11 @@ def profile(models: Path | str, name: str | None) -> tuple[str, list[Any]]:
     if not isinstance(entries, list) or not entries:
         raise StartError(f"{models}: the profile {chosen!r} must be a list of at least one model.")
     return chosen, entries
+
+
+def rules(models: Path | str) -> Any:
+    """The rules in a file that `profile` has read, unchecked."""
+    return json.loads(_content(models)).get(RULES, [])
 
 
 def _profiles(models: Path | str) -> dict[str, Any]:
