@@ -43,6 +43,11 @@ class Loader:
         self.settings = settings
         self.device = device
 
+    def fetch(self, entry: Entry) -> None:
+        """Downloads the model's files, unless they are here. Raises StartError, as `load` does."""
+        with named(entry):
+            checkpoint.find(entry, self.settings.models)
+
     def load(self, entry: Entry, phase: Phase = lambda _: nullcontext()) -> Loaded:
         """Loads while nothing else runs, with all threads.
 

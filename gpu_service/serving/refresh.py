@@ -8,13 +8,14 @@ from collections.abc import Callable
 from gpu_service import logs
 from gpu_service.checkpoints import models_file, registry
 from gpu_service.checkpoints.registry import Registry
-from gpu_service.errors import ServiceError
+from gpu_service.errors import ServiceError, StorageFailed
 from gpu_service.serving.catalog import Catalog
 from gpu_service.serving.metrics import Metrics
 from gpu_service.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+LONGEST_S = 10.0  # that a request waits for a reading
 PAUSE_S = 1.0  # between two requests to Cloud Storage because of unknown models
 
 
@@ -53,12 +54,15 @@ class Refresh:
         Many requests share a reading.
         """
         asked = self.clock()
-        async with self._lock:
-            if self._began >= asked:
-                return
-            if isinstance(self.settings.models, str):
-                await asyncio.sleep(max(0.0, self._began + PAUSE_S - self.clock()))
-            await self.check()
+        try:
+            async with asyncio.timeout(LONGEST_S), self._lock:
+                if self._began >= asked:
+                    return
+                if isinstance(self.settings.models, str):
+                    await asyncio.sleep(max(0.0, self._began + PAUSE_S - self.clock()))
+                await self.check()
+        except TimeoutError:
+            self._fail(StorageFailed(f"{self.settings.models} cannot be read in time."))
 
     async def check(self) -> None:
         """Takes over the file if it has changed, and tries again what failed."""

@@ -149,6 +149,7 @@ class Residents:
         try:
             if weights in self.models:
                 return
+            await asyncio.to_thread(self.loader.fetch, entry)  # a slow download delays no other load
             loop = asyncio.get_running_loop()
             loaded = await loop.run_in_executor(self._pool, self.loader.load_beside, entry, self.limits.memory)
             self.add(loaded)

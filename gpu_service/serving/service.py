@@ -11,7 +11,7 @@ from gpu_service.batching.batcher import Batcher
 from gpu_service.batching.order import Order
 from gpu_service.batching.scheduler import Ticket
 from gpu_service.checkpoints.registry import Entry
-from gpu_service.errors import InferenceFailed, InvalidRequest, ModelNotFound, ServiceError
+from gpu_service.errors import InferenceFailed, InvalidRequest, ModelNotFound, ModelUnavailable, ServiceError
 from gpu_service.inputs import instances as inputs
 from gpu_service.parameters import Requested, check_tasks, described
 from gpu_service.serving import sizes
@@ -65,14 +65,24 @@ class Service:
         self.preparation = Preparation(storage)
 
     async def select(self, name: str | None, version: str | int | None = None) -> Entry | None:
-        """As `Catalog.select`, after another look at models.json for a model that is not known."""
+        """As `Catalog.select`, after another look at models.json for a model that is not known.
+
+        Raises:
+            ModelUnavailable: the model is not known, and models.json cannot be read or has mistakes now.
+        """
         try:
             return self.catalog.select(name, version)
         except ModelNotFound:
             if self.refresh is None:
                 raise
             await self.refresh.look_again()
-            return self.catalog.select(name, version)
+            try:
+                return self.catalog.select(name, version)
+            except ModelNotFound as error:
+                if self.refresh.error is None:
+                    raise
+                message = f"{error.message} models.json cannot be read now, so it may be a new one."
+                raise ModelUnavailable(message, retry_after=30) from error
 
     async def find(self, name: str, version: str | None = None) -> Entry:
         """The same for a model that is named. Raises ModelNotFound."""

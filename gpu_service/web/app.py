@@ -10,7 +10,7 @@ from gpu_service.errors import ModelUnavailable, RequestError, ServiceError, Una
 from gpu_service.serving.predictions import Failure
 from gpu_service.settings import Settings
 from gpu_service.tasks.predictions import Prediction
-from gpu_service.web import asgi, open_inference, protocol
+from gpu_service.web import asgi, open_inference, protocol, repository
 from gpu_service.web.asgi import Disconnected, Receive, Request, Response, Scope, Send
 from gpu_service.web.cancellation import Cancellation
 from gpu_service.web.routing import Router, Routes
@@ -251,28 +251,28 @@ class App:
 
     async def repository_index(self, request: Request) -> Response:
         service = self._ready_service()
-        only_ready = open_inference.index_request(await request.body(self.settings.max_body))
+        only_ready = repository.index_request(await request.body(self.settings.max_body))
         statuses = [status for status in service.catalog.statuses() if not only_ready or status.state == "loaded"]
-        return asgi.json([open_inference.indexed(status) for status in statuses])
+        return asgi.json([repository.indexed(status) for status in statuses])
 
     async def load_model(self, request: Request, name: str, version: str | None = None) -> Response:
         """Loads a model of models.json, after another look at the file. Answers when it works."""
         service = self._ready_service()
-        open_inference.load_request(await request.body(self.settings.max_body), may_have_parameters=False)
+        repository.load_request(await request.body(self.settings.max_body), may_have_parameters=False)
         entry = await service.find(name, version)
         service.catalog.residents.failures.pop(entry.weights, None)  # try again, however lately it failed
         async with service.catalog.lent(entry):
-            return asgi.json(open_inference.Done())
+            return asgi.json(repository.Done())
 
     async def unload_model(self, request: Request, name: str, version: str | None = None) -> Response:
         """Removes a model from memory. The next request for it loads it again."""
         service = self._ready_service()
-        open_inference.load_request(await request.body(self.settings.max_body), may_have_parameters=True)
+        repository.load_request(await request.body(self.settings.max_body), may_have_parameters=True)
         entry = await service.find(name, version)
         versions = service.catalog.versions(entry.name) if version is None else [entry.version]
         for each in versions:
             service.catalog.residents.forget(service.catalog.find(entry.name, each))
-        return asgi.json(open_inference.Done())
+        return asgi.json(repository.Done())
 
     def _task(self, entry: "Entry") -> "type[Task]":
         from gpu_service.tasks.registry import TASKS

@@ -10,13 +10,9 @@ from gpu_service.settings import Settings
 from gpu_service.shards.shard import URI, ShardResponse
 from gpu_service.tasks.predictions import PREDICTIONS
 from gpu_service.web.open_inference import (
-    Done,
-    IndexedModel,
-    IndexRequest,
     InferRequest,
     InferResponse,
     Live,
-    LoadRequest,
     ModelMetadata,
     OpenInferenceFailure,
     Ready,
@@ -33,6 +29,7 @@ from gpu_service.web.protocol import (
     ShardRequest,
     Status,
 )
+from gpu_service.web.repository import Done, IndexedModel, IndexRequest, LoadRequest
 
 Schema = dict[str, Any]
 Struct = type[msgspec.Struct]

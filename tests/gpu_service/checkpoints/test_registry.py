@@ -75,6 +75,7 @@ def test_versions_and_defaults():
         ({"sources": "x"}, "unknown key 'sources' (did you mean 'source'?); known keys: name, version, task, source, "),
         ({"zzz": 1}, "unknown key 'zzz'; known keys: name, "),
         ({"name": None}, "'name' must be a string, not null"),
+        ({"load": "later"}, "'load' is \"later\"; it must be one of start, lazy"),
         ({"name": "a b"}, "'name' must consist of up to 128 letters, digits, '.', '_', '/' and '-', and begin with a "),
         ({"name": ""}, "'name' must consist of"),
         ({"version": 2}, "'version' must be a string, not 2"),

@@ -137,6 +137,7 @@ def test_a_broken_file_changes_nothing_and_is_reported(
     assert deployment.client.get("/ready").status_code == 200
     assert "models.json" in deployment.client.get("/models").json()["error"]
     assert deployment.metric("models_file_valid") == 0
+    assert deployment.answers(model="moods", version="2") == "model_unavailable"  # which may be in the mended file
     errors = [record for record in caplog.records if record.levelname == "ERROR"]
     assert [record.getMessage() for record in errors] == [
         "models.json cannot be served; its last good state goes on"

@@ -19,6 +19,7 @@ from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import ModelUnavailable, Overloaded
 from gpu_service.networks.bert import PackedClassifier
 from gpu_service.serving import memory
+from gpu_service.serving.loading import Loader
 from gpu_service.serving.residents import RETRY_S
 from gpu_service.settings import Settings
 
@@ -246,6 +247,16 @@ def test_the_memory_of_an_evicted_model_is_free_without_collecting_garbage(
     assert ask(client, "c").status_code == 200
     assert set(client.app.service.catalog.models) == {"c@1"}
     assert network() is None
+
+
+@pytest.mark.parametrize(("kind", "may"), [("distilbert", False), ("bert", False), ("electra", True), ("vit", False)])
+def test_it_is_known_beforehand_which_models_may_need_transformers(
+    folder: Callable[[str], Path], tmp_path: Path, kind: str, may: bool
+):
+    loader = Loader(Settings(models=tmp_path / "models.json"), device.choose("cpu"))
+    task = "image-classification" if kind == "vit" else TEXT
+    assert loader.may_need_transformers(Entry(name="a", task=task, source=str(folder(kind)))) is may
+    assert loader.may_need_transformers(Entry(name="a", task=task, source="gs://other/models/a"))
 
 
 @pytest.mark.parametrize("kind", ["distilbert", "bert", "roberta", "electra", "vit", "resnet"])
