@@ -162,8 +162,11 @@ def _arithmetic(line: Any) -> str:
         return ""
     if line.price.usd is None:
         return "its price is unknown in this region"
+    if line.amount <= line.price.free:
+        return f"{_plain(line.amount)}, all of it free" if line.amount else ""
     free = f" − {_plain(line.price.free)} free" if line.price.free else ""
-    return f"({_plain(line.amount)}{free}) × ${_plain(line.price.usd)} per {line.price.unit}"
+    amount = f"({_plain(line.amount)}{free})" if free else _plain(line.amount)
+    return f"{amount} × ${_plain(line.price.usd)} per {line.price.unit}"
 
 
 def _plain(number: Decimal) -> str:

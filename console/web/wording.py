@@ -108,6 +108,8 @@ def reason(row: dict[str, Any]) -> str:
     if row["state"] == "failed":
         begin = _FAILURES.get(row.get("step") or "", "The pipeline could not finish this input.")
         return f"{begin} {message}".strip()
+    if row["state"] in ("partial", "unsuccessful") and not row.get("records"):
+        return "Some of it could not be used."
     if row["state"] in ("partial", "unsuccessful"):
         return f"{row.get('failed_records') or 0:,} of {row.get('records') or 0:,} records failed."
     return message

@@ -151,10 +151,8 @@ def test_a_label_is_sent_and_the_next_input_shown(console: Opened) -> None:
     following = console.post("/review/label", document=row["document"], label="NEGATIVE").text
     assert "sure.txt" in following
     assert "1 left" in following
-    (order,) = console.laptop.orders()
-    assert order == {
-        "label": {"job": row["job"], "document": row["document"], "label": "NEGATIVE", "source": "annotation"}
-    }
+    corrected = {"document": row["document"], "label": "NEGATIVE", "source": "correction"}
+    assert console.laptop.orders() == [{"label": corrected}]
 
 
 def test_what_if_shows_its_arithmetic(console: Opened) -> None:
@@ -220,3 +218,17 @@ def test_an_experiment_is_told_on_its_inputs(console: Opened) -> None:
     assert "The rule r chose it. It is the candidate of the experiment e1" in page
     assert "The candidate would have said NEGATIVE." in page
     assert "unlike the model" in page
+
+
+def test_labels_of_inputs_drawn_at_random_may_measure_a_model(console: Opened) -> None:
+    for number in range(6):
+        console.laptop.document("results", f"{number}.txt", quality={"confidence": 0.5})
+    console.refresher.refresh()
+    jobs = [row["job"] for row in console.index.rows("SELECT job FROM inputs ORDER BY job")]
+    document = console.index.rows("SELECT document FROM inputs WHERE job = ?", (jobs[0],))[0]["document"]
+    assert document in console.get("/review?order=random").text
+    following = console.post("/review/label", document=document, label="POSITIVE", order="random").text
+    expected = console.index.rows("SELECT document FROM inputs WHERE job = ?", (jobs[1],))[0]["document"]
+    assert f'data-document="{expected}"' in following
+    assert console.laptop.orders() == [{"label": {"document": document, "label": "POSITIVE", "source": "audit"}}]
+    assert console.get("/review?order=best").status_code == 400
