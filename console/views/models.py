@@ -1,4 +1,4 @@
-"""Models and their versions, traffic, experiments and decisions; what they said, and how sure they were."""
+"""Models and their versions, traffic, experiments and decisions; what they words, and how sure they were."""
 
 import json
 from typing import Any
@@ -73,11 +73,11 @@ def sentence(entry: dict[str, Any]) -> str:
 
 def _reason(decision: dict[str, Any]) -> str:
     """What a decision did and why, as far as its record says it in words, and its e-values."""
-    said = [str(decision[key]) for key in ("action", "reason", "why") if isinstance(decision.get(key), str)]
+    words = [str(decision[key]) for key in ("action", "reason", "why") if isinstance(decision.get(key), str)]
     values = decision.get("e_values")
     if isinstance(values, dict):
-        said.append("e-values: " + ", ".join(f"{name} {value}" for name, value in values.items()))
-    return ". ".join(part.rstrip(".") for part in said) + "." if said else "The record says no more in words."
+        words.append("e-values: " + ", ".join(f"{name} {value}" for name, value in values.items()))
+    return ". ".join(part.rstrip(".") for part in words) + "." if words else "The record says no more in words."
 
 
 def _decisions(console: Console) -> list[dict[str, Any]]:

@@ -66,21 +66,20 @@ def page(request: Request) -> Response:
 @forms.posted
 def label(request: Request, fields: Fields) -> Response:
     """Send a label and show the next input; without one, the input is only passed over."""
-    console, given = shared.of(request), dict(fields)
-    order, row = _order(given), console.index.input(given.get("document", ""))
+    console, values = shared.of(request), dict(fields)
+    order, row = _order(values), console.index.input(values.get("document", ""))
     if row is None:
         raise InputError("The input of this label is not there any more.")
-    chosen = given.get("label", "").strip()
+    chosen = values.get("label", "").strip()
     if len(chosen) > _LONGEST:
         raise InputError(f"A label has at most {_LONGEST} characters.")
     if chosen:
         _send(console, row, chosen, ORDERS[order].source)
-    values = _values(console, order, row)
-    return shared.page(request, "_review.html", **values | {"last": (row, chosen)})
+    return shared.page(request, "_review.html", **_values(console, order, row) | {"last": (row, chosen)})
 
 
-def _order(given: Mapping[str, str]) -> str:
-    name = given.get("order", "unsure")
+def _order(parameters: Mapping[str, str]) -> str:
+    name = parameters.get("order", "unsure")
     if name not in ORDERS:
         raise InputError(f"Inputs are reviewed in the order {' or '.join(ORDERS)}.")
     return name
