@@ -169,10 +169,21 @@ def test_traffic_and_decisions_are_sentences(console: Opened) -> None:
     bucket = console.laptop.client.connection.storage.bucket("local-models")
     traffic = {"sentiment": {"stable": "1", "candidate": "2", "share": 0.1, "mode": "split", "experiment": "e1"}}
     bucket.blob("traffic.json").upload_from_string(json.dumps(traffic))
-    bucket.blob("decisions/sentiment/2026-01-31T12:00:00Z.json").upload_from_string('{"reason": "Promoted: better."}')
+    look = {
+        "stable": "1", "candidate": "2", "difference": [-0.012, 0.034], "reason": "30 more labels are needed.",
+        "e_values": {"better": 3.2, "slow": None}, "thresholds": {"better": 20, "slow": 100},
+        "counts": [{"mode": "split", "share": 0.1, "stable": {"requests": 900}, "candidate": {"failed": 1}}],
+    }  # fmt: skip
+    bucket.blob("evidence/sentiment/e1/counts.json").upload_from_string(json.dumps(look))
+    decision = {"action": "raise_share", "reason": "No guard doubts.", "e_values": {"errors": 0.5}}
+    bucket.blob("decisions/sentiment/2026-01-31T12:00:00Z.json").upload_from_string(json.dumps(decision))
     page = console.get("/models").text
     assert "Version 2 gets 10 % of the inputs, version 1 the rest." in page
-    assert "Promoted: better." in page
+    assert "3.2 of the 20 that decide" in page
+    assert "is -1.2 to +3.4 points" in page
+    assert "30 more labels are needed." in page
+    assert "The candidate gets more inputs. No guard doubts." in page
+    assert "the candidate fails more often" in page
 
 
 def test_a_page_that_is_not_there_says_so(console: Opened) -> None:
