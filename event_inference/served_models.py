@@ -33,6 +33,7 @@ def _of_registry(connection: Connection) -> list[dict[str, Any]]:
             f"gs://{bucket}/models.json does not exist, so the models in the image are served. See them with: "
             f"gcloud run services logs read {connection.target.service_prefix}-gpu-service"
         ) from error
+    profiles.pop("routes", None)  # the rules, which are for all profiles
     return [{"profile": profile, "version": "1", **model} for profile, listed in profiles.items() for model in listed]
 
 

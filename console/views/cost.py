@@ -11,10 +11,12 @@ from starlette.responses import Response
 from console.web import console as shared
 from console.web.console import Console
 from event_inference import InputError
+from event_inference.cost.amounts import monthly_bill
 from event_inference.cost.bill import Bill, cents
 from event_inference.cost.prices import PriceFileError, published
 from event_inference.cost.recommendations import Measured, missing, recommend
-from event_inference.cost.scenario import MONTH, Settings, Traffic, monthly_bill, p95
+from event_inference.cost.scenario import MONTH, Settings, Traffic
+from event_inference.cost.usage import p95
 
 _BY_MODEL = """
 SELECT coalesce(model, '') AS model, coalesce(version, '') AS version, kind, count(*) AS n, sum(usd) AS usd,

@@ -113,6 +113,13 @@ def batches(output: "Bucket", *, since: datetime | None = None) -> Iterator[Batc
             yield batch
 
 
+def recommendations(output: "Bucket") -> dict[str, Any] | None:
+    """The newest daily document of recommendations; None if there is none."""
+    names = [blob.name for blob in output.list_blobs(prefix="recommendations/", fields=_FIELDS)]
+    recommended: dict[str, Any] | None = read_json(output, max(names)) if names else None
+    return recommended
+
+
 def concurrently(
     call: Callable[[T], R], arguments: Iterable[T], *, concurrency: int = CONCURRENCY, ordered: bool = True
 ) -> Iterator[R]:

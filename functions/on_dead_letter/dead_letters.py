@@ -71,7 +71,7 @@ def conclude(deployment: Deployment, message: Message, receipt: Receipt) -> Verd
     identified = _of_object(deployment, letter, receipt)
     if isinstance(identified, Verdict):
         return identified
-    if isinstance(letter.body, dict) and letter.body.keys() in ({"sweep"}, {"collect"}):
+    if isinstance(letter.body, dict) and letter.body.keys() in ({"sweep"}, {"collect"}, {"recommend"}):
         (command,) = letter.body
         logs.log(logging.ERROR, "dead letter", reason=command, deliveries=letter.deliveries)
         return Verdict("ignored", reason=command)  # the scheduler's next command does its work
@@ -116,9 +116,10 @@ def _of_message(deployment: Deployment, letter: DeadLetter, receipt: Receipt) ->
     try:
         if {"id", "inputs"} <= body.keys():
             job = manifests.job_of(job, manifests.parse(body).id)
-            return replace(job, input=kept_messages.keep(deployment.work, job, body)), None
+            kept = replace(job, input=kept_messages.keep(deployment.work, job, body))
+            return intake.of_manifest(deployment, kept), None
         if "instances" in body:
-            return inline.stage(deployment.work, job, inline.parse(body)), None
+            return intake.of_instances(deployment, job, inline.parse(body)), None
     except RejectedError as reason:
         logs.warning("dead letter cannot be read", code=reason.code)
     return job, _keep_data(deployment, job, letter.message)

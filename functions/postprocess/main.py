@@ -1,4 +1,4 @@
-"""Writes a job's terminal document with its data, and the progress of a batch."""
+"""Writes a job's terminal document with its data, the progress of a batch, and a candidate's unseen answer."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import functions_framework
 
 from pipeline import http, logs, settings
 from pipeline.deployment import Deployment
-from postprocessing import conclusion, microbatch, progress
+from postprocessing import conclusion, microbatch, progress, shadow
 
 logs.setup()
 http.describe_errors()
@@ -20,4 +20,6 @@ def postprocess(body: dict[str, Any]) -> dict[str, Any]:
         return microbatch.conclude(DEPLOYMENT, body)
     if "progress" in body:
         return progress.report(DEPLOYMENT, body)
+    if "shadow" in body:
+        return shadow.keep(DEPLOYMENT, body)
     return conclusion.conclude(DEPLOYMENT, body)

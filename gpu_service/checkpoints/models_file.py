@@ -13,6 +13,7 @@ from gpu_service import storage
 from gpu_service.errors import ObjectNotFound, StartError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")  # as in the pipeline's parameters
+RULES = "routes"  # the key of the pipeline's rules, beside the profiles
 ROUTES = ("ready", "infer", "versions")  # what follows a model's name in a path
 _TYPES: dict[Any, str] = {
     str: "a string",
@@ -28,6 +29,11 @@ _OTHER_NAMES = {  # of tasks
     "sentence-similarity": "feature-extraction",
     "embeddings": "feature-extraction",
 }
+
+
+def names(models: Path | str) -> list[str]:
+    """The names of the profiles of a file. Raises StartError, StorageFailed."""
+    return list(_profiles(models))
 
 
 def profile(models: Path | str, name: str | None) -> tuple[str, list[Any]]:
@@ -52,11 +58,18 @@ def profile(models: Path | str, name: str | None) -> tuple[str, list[Any]]:
     return chosen, entries
 
 
+def rules(models: Path | str) -> Any:
+    """The rules in a file that `profile` has read, unchecked."""
+    return json.loads(_content(models)).get(RULES, [])
+
+
 def _profiles(models: Path | str) -> dict[str, Any]:
     try:
         profiles = json.loads(_content(models), object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
         raise StartError(f"{models} is not valid JSON: {error}") from error
+    if isinstance(profiles, dict):
+        profiles = {name: entries for name, entries in profiles.items() if name != RULES}
     if not isinstance(profiles, dict) or not any(isinstance(entries, list | dict) for entries in profiles.values()):
         raise StartError(f'{models} must map profiles to lists of models: {{"my-profile": [{{"name": …}}]}}.')
     return profiles
@@ -70,6 +83,22 @@ def _content(models: Path | str) -> bytes:
     except OSError as error:
         reason = f"{error.strerror}; MODELS is the path or gs:// URI of the file that lists the models"
         raise StartError(f"{models} cannot be read as models.json: {reason}.") from error
+
+
+def state(models: Path | str) -> str:
+    """Tells the file's content from an earlier or later one: its generation, or its time and size.
+
+    Raises:
+        StartError: there is no such file.
+        StorageFailed
+    """
+    try:
+        if isinstance(models, str):
+            return storage.generation(models)
+        facts = models.stat()
+    except (OSError, ObjectNotFound) as error:
+        raise StartError(f"There is no file {models}.") from error
+    return f"{facts.st_mtime_ns}-{facts.st_size}-{facts.st_ino}"
 
 
 def _without_duplicates(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -104,8 +133,7 @@ def _mistake(key: str, value: Any, type_: Any) -> Iterator[str]:
         msgspec.convert(value, type_)
     except msgspec.ValidationError as error:
         shown = json.dumps(value, ensure_ascii=False)[:100]
-        if get_origin(type_) is Literal:
-            allowed = [str(choice) for choice in get_args(type_)]
+        if allowed := _choices(type_):
             meant = suggestion(_OTHER_NAMES.get(str(value), str(value)), allowed)
             yield f"{key!r} is {shown}{meant}; it must be one of {', '.join(allowed)}"
         elif type_ in _TYPES:
@@ -115,6 +143,12 @@ def _mistake(key: str, value: Any, type_: Any) -> Iterator[str]:
     else:
         if key in ("name", "version"):
             yield from _name_problems(key, str(value))
+
+
+def _choices(type_: Any) -> list[str]:
+    """The values of a Literal, which may be optional; empty for other types."""
+    literal = next((each for each in (type_, *get_args(type_)) if get_origin(each) is Literal), None)
+    return [str(choice) for choice in get_args(literal)]
 
 
 def _name_problems(key: str, value: str) -> Iterator[str]:

@@ -45,7 +45,7 @@ class Opened:
 
 @pytest.fixture
 def console(loop: AbstractEventLoop, tmp_path: Path) -> Iterator[Opened]:
-    for laptop in emulated(loop, tmp_path, Target.laptop(origin="test", http="", grpc="")):
+    with emulated(loop, tmp_path, Target.laptop(origin="test", http="", grpc="")) as laptop:
         index = Index()
         app = application(laptop.client, index, PORT)
         pages = TestClient(app, base_url=f"http://127.0.0.1:{PORT}", raise_server_exceptions=False)

@@ -19,7 +19,10 @@ from tests.event_inference.conftest import Emulated, cloud_environment, emulated
 
 @pytest.fixture
 def deployed(loop: AbstractEventLoop, tmp_path: Path) -> Iterator[Emulated]:
-    yield from emulated(loop, tmp_path, Target.cloud(origin="test", project=PROJECT, names={"workflow": "inference"}))
+    with emulated(
+        loop, tmp_path, Target.cloud(origin="test", project=PROJECT, names={"workflow": "inference"})
+    ) as running:
+        yield running
 
 
 @pytest.fixture

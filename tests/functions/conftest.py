@@ -16,7 +16,9 @@ from messaging import pubsub
 from pipeline import storage as pipeline_storage
 from pipeline.jobs import executions as workflow_executions
 from pipeline.jobs import quotas
+from pipeline.routing import choice
 from tests.functions.cloud import Cloud, Executions, Faulty, serving_executions, serving_storage
+from tests.functions.models_bucket import ModelsBucket
 
 os.environ["OPENPYXL_DEFUSEDXML"] = "False"  # as preprocess does, before the tests write workbooks
 
@@ -63,6 +65,15 @@ def _forget_clients() -> None:
     pubsub.publisher.cache_clear()
     pubsub.subscriber.cache_clear()
     quotas.of.cache_clear()
+    choice._files.cache_clear()
+
+
+@pytest.fixture
+def bucket(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> ModelsBucket:
+    """The models bucket, empty."""
+    bucket = cloud.client.create_bucket(f"models-{cloud.input.name}")
+    monkeypatch.setenv("MODELS_BUCKET", bucket.name)
+    return ModelsBucket(bucket)
 
 
 @pytest.fixture
@@ -85,7 +96,7 @@ def validate() -> Callable[[dict[str, Any]], None]:
         name: jsonschema.Draft202012Validator(
             json.loads((SCHEMAS / f"{name}.schema.json").read_text()), format_checker=jsonschema.FormatChecker()
         )
-        for name in ("result", "rejected", "failed", "status")
+        for name in ("result", "rejected", "failed", "status", "shadow", "labels")
     }
 
     def check(document: dict[str, Any]) -> None:
@@ -98,7 +109,7 @@ def validate() -> Callable[[dict[str, Any]], None]:
 def check_documents(cloud: Cloud, validate: Callable[[dict[str, Any]], None]) -> Iterator[None]:
     """Validates all documents that a test has left."""
     yield
-    for document in cloud.documents("results", "rejected", "failed", "latest").values():
+    for document in cloud.documents("results", "rejected", "failed", "latest", "shadow").values():
         validate(document)
 
 

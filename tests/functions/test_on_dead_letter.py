@@ -155,7 +155,7 @@ def test_an_inline_message_is_kept_and_can_be_replayed(cloud: Cloud, function: F
     function("on_message").post("/", **published(b'{"replay": {}}'))
     (argument,) = cloud.executions.arguments
     assert argument["document"] == "messages/dead-letters/id-77"
-    assert argument["model"] == {"name": "sentiment", "version": None}
+    assert argument["model"] == {"name": "sentiment", "version": None, "chosen_by": "requested"}
     prepared = function("preprocess").post("/", json=argument)
     assert prepared.json is not None
     assert prepared.json["instances"] == INLINE["instances"]

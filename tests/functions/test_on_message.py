@@ -100,7 +100,8 @@ def test_inline_texts_are_staged_and_started(cloud: Cloud, function: Function) -
     assert argument["job"] == job
     assert argument["document"] == "messages/messages/id-1001"
     assert argument["kind"] == "text"
-    assert argument["model"] == {"name": "sentiment", "version": "2"}
+    reasons = {"chosen_by": "requested", "version_by": "requested"}
+    assert argument["model"] == {"name": "sentiment", "version": "2", **reasons}
     assert argument["parameters"] == {"top_k": 2}
     staged = cloud.work.get_blob(f"messages/{job}.json")
     assert json.loads(staged.download_as_bytes())["instances"] == instances

@@ -39,7 +39,7 @@ def test_an_upload_starts_one_execution_with_the_argument_of_the_contract(cloud:
             "content_type": "text/plain",
         },
         "kind": "text",
-        "model": {"name": "sentiment", "version": None},
+        "model": {"name": "sentiment", "version": None, "chosen_by": "requested"},
         "parameters": {"top_k": 3},
         "trace": trace,
     }

@@ -87,6 +87,7 @@ def test_a_prediction_becomes_the_result(cloud: Cloud, postprocess: FlaskClient)
         "input": arg["input"],
         "kind": "text",
         "model": MODEL,
+        "routing": {"chosen_by": "default"},
         "parameters": {},
         "predictions": [GOOD],
         "quality": {"confidence": 0.93, "high_confidence": True, "requires_review": False},

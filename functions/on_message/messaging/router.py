@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from messaging import collect, pubsub, replay, sweep
+from messaging import collect, pubsub, recommend, replay, sweep
 from pipeline import intake
 from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
@@ -11,10 +11,14 @@ from pipeline.inputs import inline, kept_messages, manifests, messages, redelive
 from pipeline.inputs.events import Message, Receipt
 from pipeline.jobs import outcomes
 from pipeline.jobs.job import Job
+from pipeline.labels import keeping, label
 from pipeline.verdicts import Verdict
 
-COMMANDS = ("sweep", "replay", "collect")
-UNKNOWN = 'The message must have "instances", the "id" and "inputs" of a manifest, "sweep", "replay" or "collect".'
+COMMANDS = ("sweep", "replay", "collect", "recommend", "label")
+UNKNOWN = (
+    'The message must have "instances", the "id" and "inputs" of a manifest, "label", "sweep", "replay", "collect" or '
+    '"recommend".'
+)
 
 
 def take_in(deployment: Deployment, message: Message, receipt: Receipt) -> Verdict:
@@ -48,19 +52,27 @@ def _take_in_manifest(deployment: Deployment, job: Job, body: dict[str, Any]) ->
     job = manifests.job_of(job, manifests.parse(body).id)
 
     def keep(claimed: Job) -> Job:
-        return replace(claimed, input=kept_messages.keep(deployment.work, claimed, body))
+        return intake.of_manifest(
+            deployment, replace(claimed, input=kept_messages.keep(deployment.work, claimed, body))
+        )
 
     return intake.take_in(deployment, job, keep)
 
 
 def _take_in_instances(deployment: Deployment, job: Job, body: dict[str, Any]) -> Verdict:
     instances = inline.parse(body)
-    return intake.take_in(deployment, job, lambda claimed: inline.stage(deployment.work, claimed, instances))
+    return intake.take_in(deployment, job, lambda claimed: intake.of_instances(deployment, claimed, instances))
 
 
 def _carry_out(deployment: Deployment, message: Message, body: dict[str, Any], receipt: Receipt) -> Verdict:
     """Runs a command; the work beyond its limits continues in a message to the same topic."""
+    if "label" in body:
+        kept = keeping.keep(deployment, label.parse(body["label"]))
+        return Verdict("accepted", reason="label", counts={"label": kept})
     following: sweep.Sweep | replay.Replay | collect.Collection | None
+    if "recommend" in body:
+        recommend.check(body["recommend"])
+        return recommend.run(deployment)
     if "sweep" in body:
         verdict, following = sweep.run(deployment, sweep.parse(body["sweep"]), receipt)
     elif "collect" in body:

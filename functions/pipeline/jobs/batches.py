@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 Format = Literal["csv", "jsonl"]
 
+TEXT_BYTES_PER_SECOND = 500_000  # a device's assumed rate, by which the work of inputs is estimated
+IMAGES_PER_SECOND = 100
 ADDED_COLUMNS = ("label", "score", "error", "truncated")
 COUNTS = ("truncated", "high_confidence", "requires_review")
 SUMMARY = "shard-summary"
@@ -85,7 +87,7 @@ class Batch:
         prefix: a gs:// address that ends with a slash.
         records_per_shard: of all shards but the last, which may have fewer.
         dialect: the form of a CSV result, as `writer.Dialect` reads it.
-        table: how a CSV was read, for the document.
+        table: which column or field was read, for the document.
     """
 
     prefix: str
@@ -118,8 +120,10 @@ class Batch:
             raise MalformedError("The number of records does not match the number of shards.")
         parameters, table = value.get("parameters") or {}, value.get("table")
         dialect = Dialect.parse(value.get("dialect") or {}).json()
-        form = value["format"]
-        return cls(value["prefix"], shards, records, size, form, parameters=parameters, dialect=dialect, table=table)
+        form, model = value["format"], value.get("model")
+        if model is not None and not isinstance(model, dict):
+            raise MalformedError("model must be an object or null.")
+        return cls(value["prefix"], shards, records, size, form, cast(Model | None, model), parameters, dialect, table)
 
     @property
     def has_score_columns(self) -> bool:

@@ -13,6 +13,7 @@ from pipeline.times import timestamp
 HIGH_CONFIDENCE = 0.8  # where an answer has no limits of its own
 REVIEW_CONFIDENCE = 0.6
 MAX_MESSAGE = 2000
+EXPERIMENT_FIELDS: tuple[Literal["id", "arm", "share", "mode"], ...] = ("id", "arm", "share", "mode")
 
 ResultStatus = Literal["succeeded", "partial", "unsuccessful"]
 """Of a result: all, some or none of its records have a prediction."""
@@ -81,6 +82,17 @@ class Cost(TypedDict):
     total: TotalCost
 
 
+class Routing(TypedDict):
+    """Why a model and its version were chosen; `unserved` is the version that was chosen, but is not served."""
+
+    chosen_by: str
+    rule: NotRequired[str]
+    version_by: NotRequired[str]
+    experiment: NotRequired[dict[str, Any]]
+    unserved: NotRequired[str]
+    notes: NotRequired[list[str]]
+
+
 class Payload(TypedDict, total=False):
     """What an input has come to: `predictions`, or a description of the `data` file in the output bucket."""
 
@@ -102,6 +114,7 @@ class Document(Payload):
     timing: Timing
     lineage: LineageFields
     model: NotRequired[dict[str, Any] | None]
+    routing: NotRequired[Routing]
     parameters: NotRequired[dict[str, Any]]
     quality: NotRequired[Quality]
     cost: NotRequired[Cost]
@@ -175,11 +188,12 @@ def result(
         "input": job.input.json(),
         "kind": job.kind,
         "model": model,
+        **({} if job.kind == "timeseries" else {"routing": routing(job, model)}),
         "parameters": dict(parameters),
         **payload,
         "quality": _quality(confidence, parameters),
         "timing": {
-            **_timing(job, lineage),
+            **timing(job, lineage),
             "queue_ms": usage.queue_ms,
             "inference_ms": usage.inference_ms,
         },
@@ -189,34 +203,63 @@ def result(
     return cast(Document, document)
 
 
+def routing(job: Job, served: Mapping[str, Any] | None = None) -> Routing:
+    """Why the job's model was chosen.
+
+    Args:
+        served: the model that answered. If it is the stable version in place of the candidate, `unserved` says so.
+    """
+    model = job.model
+    if model is None:
+        chosen: Routing = {"chosen_by": "default"}
+    else:
+        chosen = {"chosen_by": model.get("chosen_by", "requested")}
+        if "rule" in model:
+            chosen["rule"] = model["rule"]
+        if "version_by" in model:
+            chosen["version_by"] = model["version_by"]
+        if "experiment" in model:
+            chosen["experiment"] = {name: model["experiment"][name] for name in EXPERIMENT_FIELDS}
+            stable = model["experiment"].get("stable")
+            if stable is not None and (served or {}).get("version") == stable:
+                chosen["unserved"] = str(model["version"])
+    if job.notes:
+        chosen["notes"] = list(job.notes)
+    return chosen
+
+
 def rejected(job: Job, reason: RejectedError, lineage: Lineage | None = None) -> Document:
     lineage = lineage or Lineage()
-    return {
+    document = {
         "schema": "rejected/v1",
         "status": "rejected",
         "job": job.id,
         "input": job.input.json(),
         "kind": job.kind,
         "reason": {"code": reason.code, "message": reason.message[:MAX_MESSAGE]},
-        "timing": _timing(job, lineage),
+        **_chosen(job),
+        "timing": timing(job, lineage),
         "lineage": lineage.json(job),
     }
+    return cast(Document, document)
 
 
 def failed(job: Job, error: Failure, lineage: Lineage | None = None, *, replay: str) -> Document:
     """A failed document; `replay` is the command that starts the job once more."""
     lineage = lineage or Lineage()
-    return {
+    document = {
         "schema": "failed/v1",
         "status": "failed",
         "job": job.id,
         "input": job.input.json(),
         "kind": job.kind,
         "error": {**error, "message": error["message"][:MAX_MESSAGE]},
+        **_chosen(job),
         "replay": replay,
-        "timing": _timing(job, lineage),
+        "timing": timing(job, lineage),
         "lineage": lineage.json(job),
     }
+    return cast(Document, document)
 
 
 def replay(topic: str, document: str, *, partial: bool = False) -> str:
@@ -240,6 +283,13 @@ def attempt(content: Document) -> Attempt:
     }
 
 
+def _chosen(job: Job) -> dict[str, Any]:
+    """The model and its reasons in a document without an answer."""
+    if job.model is None:
+        return {}
+    return {"model": {"name": job.model["name"], "version": job.model["version"]}, "routing": routing(job)}
+
+
 def _loss(content: Document) -> Failure:
     lost = content["data"]["lost"][0]
     return {"code": lost["code"], "message": lost["message"], "step": "predict_shards"}
@@ -253,5 +303,6 @@ def _quality(confidence: float | None, limits: Mapping[str, Any]) -> Quality:
     }
 
 
-def _timing(job: Job, lineage: Lineage) -> Timing:
+def timing(job: Job, lineage: Lineage) -> Timing:
+    """When a job was received and its execution begun; it finishes now."""
     return {"received_at": job.received_at, "started_at": lineage.started_at, "finished_at": timestamp()}

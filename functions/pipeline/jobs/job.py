@@ -13,15 +13,43 @@ MAX_OBJECT_NAME = 1024  # bytes of UTF-8, Cloud Storage's limit
 LONGEST_DECORATION = len("rejected/.jsonl")
 MARK = re.compile(r"~[0-9a-f]{32}\Z")
 
+Engine = Literal["service", "job"]
+"""What runs the inputs that are predicted on together: the GPU service or the GPU job."""
+
 Parameters = dict[str, Any]
 """Checked prediction parameters by name; `inputs.parameters` defines them and the types of their values."""
 
 
+class Experiment(TypedDict):
+    """The experiment that an input takes part in, and the version ("arm") that it was assigned to.
+
+    `stable` is the version to use if the candidate is not served; `candidate` is the version that answers too, unseen,
+    of an input that a shadow experiment has sampled. Neither stands in documents.
+    """
+
+    id: str
+    arm: Literal["stable", "candidate"]
+    share: float
+    mode: Literal["shadow", "split"]
+    stable: NotRequired[str]
+    candidate: NotRequired[str]
+
+
 class Model(TypedDict):
-    """A requested model; without a version, the default one."""
+    """The model of an input; without a version, the one that the GPU service serves by default.
+
+    `chosen_by`, `rule` (its name) and `version_by` say why; `version_by` is absent where no one chose a version.
+    `endpoint` is that of Vertex AI which predicts in place of the GPU service, with the model's `task`.
+    """
 
     name: str
     version: str | None
+    chosen_by: NotRequired[Literal["requested", "rule", "default"]]
+    rule: NotRequired[str]
+    version_by: NotRequired[Literal["requested", "traffic"]]
+    experiment: NotRequired[Experiment]
+    endpoint: NotRequired[str]
+    task: NotRequired[str]
 
 
 class InputFields(TypedDict):
@@ -63,6 +91,9 @@ class Argument(TypedDict):
     trace: str | None
     hops: NotRequired[int]
     table: NotRequired[InputFields]
+    notes: NotRequired[list[str]]
+    due: NotRequired[str]
+    run_by: NotRequired[Engine]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +158,9 @@ class Job:
     `document` is the terminal document's name without folder and suffix; `received_at` is RFC 3339; `hops` counts
     the pipelines that the input's content has passed through. `created_at` is when the object was written or the
     message published, if the event tells; it does not travel. `prepared` is what preprocess would answer, for
-    an input that the handler has read whole. `table` is the CSV that stands for a workbook.
+    an input that the handler has read whole. `table` is the CSV that stands for a workbook. `notes` say what was wrong
+    with the files that decide on models. `due` is when an input that may wait must be started, in RFC 3339; `run_by`
+    what runs a micro-batch.
     """
 
     id: str
@@ -143,6 +176,9 @@ class Job:
     created_at: str | None = None
     prepared: Prepared | None = None
     table: Input | None = None
+    notes: tuple[str, ...] = ()
+    due: str | None = None
+    run_by: Engine | None = None
 
     def argument(self) -> Argument:
         """The workflow's argument without `prepared`, as claims and outcomes keep it."""
@@ -161,6 +197,12 @@ class Job:
             argument["hops"] = self.hops
         if self.table is not None:
             argument["table"] = self.table.json()
+        if self.notes:
+            argument["notes"] = list(self.notes)
+        if self.due is not None:
+            argument["due"] = self.due
+        if self.run_by is not None:
+            argument["run_by"] = self.run_by
         return argument
 
     @classmethod
@@ -189,6 +231,9 @@ class Job:
             trace=trace or None,
             hops=int64(fields.get("hops") or 0, "hops"),
             table=Input.parse(fields["table"]) if fields.get("table") else None,
+            notes=tuple(map(str, fields.get("notes") or ())),
+            due=_text(fields, "due") if "due" in fields else None,
+            run_by="job" if fields.get("run_by") == "job" else None,
         )
 
     def object_input(self) -> Input:
@@ -204,6 +249,16 @@ class Job:
         """Raises RejectedError, `too_many_hops`, for an input that the pipeline's own output led to too often."""
         if self.hops > limit:
             raise RejectedError("too_many_hops", f"The input has already passed through a pipeline {self.hops} times.")
+
+
+def is_requested(model: Model | None) -> bool:
+    """Whether the input itself names the model."""
+    return model is not None and model.get("chosen_by", "requested") == "requested"
+
+
+def on_endpoint(model: Model | None) -> bool:
+    """Whether an endpoint of Vertex AI predicts, which takes single inputs alone."""
+    return model is not None and "endpoint" in model
 
 
 def of_object(bucket: str, name: str, generation: int) -> str:

@@ -12,6 +12,7 @@ from pipeline.jobs.job import Job
 from pipeline.settings import Settings
 
 OBJECT_NOT_FOUND = "object_not_found"
+MODEL_NOT_FOUND = "model_not_found"
 CALLER_FAULTS = (  # 4xx codes that blame the pipeline's own request or a missing shard, not the input
     "malformed_request",
     "method_not_allowed",
@@ -74,13 +75,18 @@ class StepError:
         return is_refusal and self.code not in CALLER_FAULTS
 
 
+def is_chosen_by_us(job: Job) -> bool:
+    """Whether a rule or traffic.json chose the model or its version, so that the input is not at fault if it lacks."""
+    return job.model is not None and (job.model.get("chosen_by") == "rule" or job.model.get("version_by") == "traffic")
+
+
 def document(settings: Settings, job: Job, lineage: Lineage, error: StepError) -> Document:
     """The failed document of a job.
 
     Raises:
         RejectedError: the input is at fault.
     """
-    if error.rejects:
+    if error.rejects and not (error.code == MODEL_NOT_FOUND and is_chosen_by_us(job)):
         raise RejectedError(error.code, error.message)
     replay = documents.replay(settings.messages_topic, job.document)
     failure: Failure = {"code": error.code, "message": error.message, "step": error.step}

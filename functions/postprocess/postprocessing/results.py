@@ -10,7 +10,7 @@ from pipeline.inputs import objects, parameters
 from pipeline.jobs import batches, documents, outcomes
 from pipeline.jobs.batches import Batch, Summary
 from pipeline.jobs.documents import Cost, Document, Lineage, Payload, ResultStatus, Usage
-from pipeline.jobs.job import Job
+from pipeline.jobs.job import Job, on_endpoint
 from pipeline.settings import Settings
 from pipeline.tabular.writer import Dialect
 from postprocessing import costs, failures, merge, progress
@@ -38,7 +38,7 @@ def of_prediction(
     Raises:
         RejectedError: no instance has a prediction, and the instances are at fault; or `input_gone`.
     """
-    predictions = [_pick(prediction, PREDICTION_FIELDS) for prediction in answer["predictions"]]
+    predictions = shown(answer)
     errors = [prediction["error"] for prediction in predictions if "error" in prediction]
     if len(errors) == len(predictions):
         if errors[0]["code"] == OBJECT_NOT_FOUND and job.object_input().bucket == settings.input_bucket:
@@ -50,11 +50,20 @@ def of_prediction(
         _usage(answer),
         {"predictions": predictions},
         status="partial" if errors else "succeeded",
-        model=_model(answer.get("model")),
+        model=served_model(answer.get("model")),
         confidence=_confidence(predictions),
         parameters={**_requested(job), **(answer.get("parameters") or {})},
-        cost=_cost(settings, effort or costs.single(is_prepared="preprocess" not in lineage.service_revisions), answer),
+        cost=_cost(settings, effort or _effort(job, lineage), answer),
     )
+
+
+def _effort(job: Job, lineage: Lineage) -> Effort:
+    return costs.single(is_prepared="preprocess" not in lineage.service_revisions, on_endpoint=on_endpoint(job.model))
+
+
+def shown(answer: Fields) -> list[Fields]:
+    """The predictions of an answer as documents have them."""
+    return [_pick(prediction, PREDICTION_FIELDS) for prediction in answer["predictions"]]
 
 
 def _confidence(predictions: list[Fields]) -> float | None:
@@ -76,7 +85,7 @@ def of_forecast(deployment: Deployment, job: Job, lineage: Lineage, answer: Fiel
         _usage(answer),
         payload,
         status="succeeded",
-        model=_model(answer.get("model")),
+        model=served_model(answer.get("model")),
         confidence=None,
         parameters=answer.get("parameters") or {},
         cost=_cost(deployment.settings, costs.FORECAST, answer),
@@ -92,6 +101,7 @@ def of_batch(deployment: Deployment, job: Job, lineage: Lineage, answer: Fields)
         MalformedError: the batch is not the job's.
     """
     batch = Batch.parse(answer, deployment.work, job.id)
+    job = replace(job, model=batch.model)  # chosen when the batch was cut, if its input did not name one
     summary = batches.summarise(deployment.work, batch)
     error = StepError.parse((answer.get("errors") or [SHARD_LOST])[0])
     if not summary.shards:
@@ -119,7 +129,7 @@ def of_batch(deployment: Deployment, job: Job, lineage: Lineage, answer: Fields)
         Usage(inference_ms=summary.inference_ms),
         payload,
         status=_status(data),
-        model=_model(summary.model),
+        model=served_model(summary.model),
         confidence=None,
         parameters={**_requested(job), **batch.parameters, **summary.parameters},
         cost=costs.estimate(costs.batch(batch.shards), summary.gpu_seconds, deployment.settings.gpu_usd_per_second),
@@ -166,7 +176,8 @@ def _cost(settings: Settings, effort: Effort, answer: Fields) -> Cost:
     return costs.estimate(effort, seconds, settings.gpu_usd_per_second)
 
 
-def _model(model: Fields | None) -> Fields:
+def served_model(model: Fields | None) -> Fields:
+    """The model of an answer as documents have it."""
     return {field: (model or {}).get(field) for field in MODEL_FIELDS}
 
 

@@ -11,7 +11,7 @@ from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
 from pipeline.formats import signatures
 from pipeline.inputs import objects, parameters, recognition
-from pipeline.jobs.job import Input, Job
+from pipeline.jobs.job import Input, Job, is_requested
 from pipeline.storage import stamp
 from pipeline.tabular import writer
 from pipeline.tabular.request import Request
@@ -33,19 +33,22 @@ def converted(deployment: Deployment, job: Job) -> dict[str, Any]:
         RejectedError: the file cannot be read, or is neither a table nor a series.
     """
     sheet = None
+    own = job.model if is_requested(job.model) else None
     try:
         table, sheet = _table(deployment, job)
         requested = {**job.parameters, SHEET: sheet} if sheet else job.parameters
-        request = Request.of(requested, parameters.kinds(job.model, requested))
+        request = Request.of(requested, parameters.kinds(own, requested))
         kind = _kind(table, request)
         objects.check_size(table, deployment.settings.max_bytes[kind], kind)
-        parameters.check_kind(kind, job.model, requested)
+        parameters.check_kind(kind, own, requested, of_workbook=True)
     except RejectedError as refusal:
         refusal.kind = refusal.kind or job.kind
         if sheet:
             refusal.message += f" This is the sheet {sheet!r}; the parameter sheet selects another."
         raise
-    return {"mode": "converted", "argument": replace(job, kind=kind, parameters=requested, table=table).argument()}
+    model = own if kind == "timeseries" else job.model
+    going_on = replace(job, kind=kind, model=model, parameters=requested, table=table)
+    return {"mode": "converted", "argument": going_on.argument()}
 
 
 def _kind(table: Input, request: Request) -> str:
@@ -55,7 +58,7 @@ def _kind(table: Input, request: Request) -> str:
         if refusal.code != "content_mismatch" or request.kind:
             raise
         needed = "a column of texts, of gs:// images, or of dates beside one of numbers"
-        raise RejectedError("no_usable_column", f"The rows are no table: it needs {needed}.") from refusal
+        raise RejectedError("no_usable_column", f"The rows are not a table of these: {needed}.") from refusal
 
 
 def _table(deployment: Deployment, job: Job) -> tuple[Input, str | None]:
@@ -89,10 +92,10 @@ def _rows(data: IO[bytes], sheet: str | None) -> Iterator[tuple[str | None, Iter
 
 
 def _filled(rows: Iterator[Row]) -> Iterator[Row]:
-    """The rows with all cells of the table from its first whole row on; titles above it stay short."""
+    """The rows with all cells of the table from its header on, which may lack the last ones; titles stay short."""
     head = list(itertools.islice(rows, HEAD_ROWS))
     width = max(map(len, head), default=0)
     is_table = False
     for row in itertools.chain(head, rows):
-        is_table = is_table or len(row) >= width
+        is_table = is_table or 2 * len(row) > width
         yield row + [""] * (width - len(row)) if is_table and row else row

@@ -11,8 +11,10 @@ from pipeline.errors import RejectedError
 from pipeline.inputs import objects, parameters
 from pipeline.inputs.objects import Head
 from pipeline.jobs import batches
-from pipeline.jobs.batches import ADDED_COLUMNS, Batch, Names, Plan
-from pipeline.jobs.job import Job
+from pipeline.jobs.batches import ADDED_COLUMNS, IMAGES_PER_SECOND, TEXT_BYTES_PER_SECOND, Batch, Names, Plan
+from pipeline.jobs.job import Job, Model
+from pipeline.routing import choice
+from pipeline.routing.models import Content
 from pipeline.settings import Settings
 from pipeline.storage import put, stamp
 from pipeline.tabular import writer
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
 
 MAX_SHARDS = 2000  # an execution of the workflow has 100,000 steps
 MAX_RECORDS = 20_000  # per shard
-TEXT_BYTES_PER_SECOND = 500_000  # a device's assumed rate, by which a shard's size is chosen
-IMAGES_PER_SECOND = 100
 
 
 def cut(deployment: Deployment, job: Job) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def _cut(deployment: Deployment, job: Job) -> Batch:
     with records.reader(deployment, job, head) as opened:
         if plan is None:
             size = records_per_shard(deployment.settings, job, head, images=opened.images)
-            plan = Plan(size, job.model, job.parameters)
+            plan = Plan(size, _model(deployment.settings, job, opened), job.parameters)
             if not batches.write_plan(work, job.id, plan):
                 return _cut(deployment, job)  # by the plan of another attempt
         sizes = list(_written(work, job, opened.lines, plan.records_per_shard))
@@ -62,13 +62,21 @@ def _cut(deployment: Deployment, job: Job) -> Batch:
         records=sum(sizes),
         records_per_shard=plan.records_per_shard,
         format=opened.format,
-        model=opened.model,
+        model=plan.model,
         parameters=parameters.of_reader("gpu_service", opened.parameters),
         dialect=opened.dialect.json() if opened.format == "csv" else {},
         table=opened.table,
     )
     batches.write(work, job.id, batch)
     return batch
+
+
+def _model(settings: Settings, job: Job, opened: records.Records) -> Model | None:
+    """The model of a whole batch, whose content is known only now."""
+    content: Content | None = None
+    if job.kind == "table":
+        content = "image" if opened.images else "text"
+    return choice.of_batch(settings, job, opened.model, content)
 
 
 def records_per_shard(settings: Settings, job: Job, head: Head, *, images: bool) -> int:

@@ -23,6 +23,7 @@ from pipeline.jobs import job
 from tests.functions import gpu
 from tests.functions.cloud import Cloud, Fault
 from tests.functions.conftest import Function, finalized, published
+from tests.functions.models_bucket import ModelsBucket, entry, split
 from tests.functions.test_on_message import notification, png
 from tests.functions.test_postprocess import LINEAGE
 
@@ -266,12 +267,12 @@ def test_a_long_collection_continues_in_another_message(
     assert cloud.executions.published == [("projects/p/topics/messages", {"collect": {"limit": 4}})]
 
 
-def test_without_a_subscription_nothing_is_collected(
+def test_without_a_subscription_nothing_is_pulled(
     cloud: Cloud, collect: Collect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("COLLECT_SUBSCRIPTION")
     line = collect()
-    assert (line["message"], line["reason"]) == ("ignored", "COLLECT_SUBSCRIPTION is not set")
+    assert (line["message"], line["reason"], line["pulled"]) == ("accepted", "collect", 0)
     assert not cloud.documents()
 
 
@@ -528,7 +529,7 @@ def test_an_unknown_model_rejects_every_member(cloud: Cloud, function: Function,
     collect()
     (execution,) = cloud.executions.created
     answer = prepared(function, execution)
-    assert answer["model"] == {"name": "unheard-of", "version": None}
+    assert answer["model"] == {"name": "unheard-of", "version": None, "chosen_by": "requested"}
     error = {"step": "predict_shards", "status": 404, "code": "model_not_found", "message": "No such model."}
     outcome = concluded(function, execution, batch=answer | {"errors": [error]})
     assert (outcome["status"], outcome["members"]) == ("rejected", {"rejected": 3})
@@ -611,3 +612,25 @@ def test_members_that_vanish_end_in_documents_of_their_own(cloud: Cloud, functio
     assert function("on_message").post("/", **published(b'{"sweep": {}}')).status_code == 200
     assert statuses(cloud) == {"0.txt": "rejected", "1.txt": "rejected"}
     assert kinds(cloud) == {"microbatch": 1, "text": 1}
+
+
+# --- experiments ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("mode", "groups"), [("split", {"1", "2"}), ("shadow", {"1"})])
+def test_members_of_one_version_share_an_execution(
+    cloud: Cloud, collect: Collect, bucket: ModelsBucket, mode: str, groups: set[str]
+) -> None:
+    bucket.models(entry("sentiment", "1"), entry("sentiment", "2"))
+    bucket.traffic(sentiment=split(0.5, mode=mode))
+    for number in range(12):
+        upload(cloud, f"{number}.txt")
+    collect()
+    models = [argument["model"] for argument in cloud.executions.arguments]
+    assert sorted(model["version"] for model in models) == sorted(groups)
+    assert not any("candidate" in model["experiment"] for model in models)  # no one is shown a micro-batch
+    for argument in cloud.executions.arguments:
+        members = [
+            json.loads(line) for line in cloud.work.blob(argument["input"]["name"]).download_as_bytes().splitlines()
+        ]
+        assert {member["model"]["version"] for member in members} == {argument["model"]["version"]}

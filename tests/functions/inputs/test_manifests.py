@@ -41,7 +41,7 @@ def test_the_named_objects_are_the_records_of_one_batch(cloud: Cloud, function: 
     assert argument["document"] == "manifests/id-night-1"
     assert argument["kind"] == "manifest"
     batch, records = cut(cloud, function, argument)
-    assert batch["model"] == {"name": "sentiment", "version": None}
+    assert batch["model"] == {"name": "sentiment", "version": None, "chosen_by": "requested"}
     assert (batch["parameters"], batch["format"], batch["records"]) == ({"top_k": 2}, "jsonl", 4)
     assert records[:3] == [{"uri": uris[0]}, {"uri": uris[1], "generation": "17"}, {"uri": uris[2], "id": "third"}]
     assert records[3]["error"]["code"] == "foreign_bucket"

@@ -31,14 +31,15 @@ def test_a_side_car_requests_model_and_parameters(cloud: Cloud, function: Functi
     assert not cloud.executions.created
     assert not cloud.documents()
     argument = start(cloud, function)
-    assert argument["model"] == {"name": "sentiment", "version": "2"}
+    reasons = {"chosen_by": "requested", "version_by": "requested"}
+    assert argument["model"] == {"name": "sentiment", "version": "2", **reasons}
     assert argument["parameters"] == {"top_k": 2, "text_column": "review"}
 
 
 def test_the_object_s_metadata_take_precedence(cloud: Cloud, function: Function) -> None:
     cloud.upload("a.csv.parameters.json", json.dumps({"model": "other", "top_k": 2, "text_column": "review"}))
     argument = start(cloud, function, model="sentiment", top_k="5")
-    assert argument["model"] == {"name": "sentiment", "version": None}
+    assert argument["model"] == {"name": "sentiment", "version": None, "chosen_by": "requested"}
     assert argument["parameters"] == {"top_k": 5, "text_column": "review"}
 
 
@@ -48,7 +49,7 @@ def test_a_text_or_an_image_may_have_a_side_car(cloud: Cloud, function: Function
     blob = cloud.upload(name, data, metadata={"top_k": "1"})
     assert function("on_upload").post("/", **finalized(blob)).status_code == 200
     (argument,) = cloud.executions.arguments
-    assert argument["model"] == {"name": "mine", "version": None}
+    assert argument["model"] == {"name": "mine", "version": None, "chosen_by": "requested"}
     assert argument["parameters"] == {"top_k": 1, "threshold": 0.5}
 
 

@@ -1,0 +1,1 @@
+"""Decides which version of which model an input goes to."""

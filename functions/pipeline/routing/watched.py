@@ -1,0 +1,104 @@
+"""A file that is read once per process and again at most every 30 seconds; a broken one keeps the last good."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from google.api_core.exceptions import NotFound, NotModified
+
+from pipeline import logs, storage
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Blob
+
+Value = TypeVar("Value")
+
+PERIOD = 30.0  # seconds between two reads
+WAIT = 5.0  # seconds that an input waits for one
+
+
+class Watched(Generic[Value]):
+    """The parsed content of an object, or of a local file.
+
+    A read runs in a thread, beside the requests that an input's intake makes anyway, and fetches only what has changed.
+
+    Args:
+        location: a gs:// URI or a path.
+        parse: reads the content; raises ValueError with all that is wrong.
+        missing: the value if there is no such file, and as long as no good one was read.
+    """
+
+    def __init__(
+        self,
+        location: str,
+        parse: Callable[[bytes], Value],
+        missing: Value,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._location, self._parse, self._missing, self._clock = location, parse, missing, clock
+        self._name = location.rpartition("/")[2]
+        self._lock = threading.Lock()
+        self._reader: threading.Thread | None = None
+        self._begun = 0.0
+        self._generation: int | None = None
+        self._value, self._problem = missing, ""
+
+    def refresh(self) -> None:
+        """Begins to read the object if that is due."""
+        with self._lock:
+            if self._reader is None or (not self._reader.is_alive() and self._clock() - self._begun >= PERIOD):
+                self._begun = self._clock()
+                self._reader = threading.Thread(target=self._read, daemon=True)
+                self._reader.start()
+
+    def value(self) -> tuple[Value, str | None]:
+        """The last good value, and what is wrong with a newer one."""
+        self.refresh()
+        assert self._reader is not None
+        self._reader.join(WAIT)
+        if self._reader.is_alive():
+            return self._value, f"{self._name} could not be read within {WAIT:.0f} s."
+        return self._value, self._problem or None
+
+    def _read(self) -> None:
+        try:
+            content = self._changed()
+            if content is not None:
+                self._value, self._problem = self._parse(content), ""
+        except (NotFound, FileNotFoundError):
+            self._value, self._problem, self._generation = self._missing, "", None
+        except ValueError as error:
+            self._problem = f"{self._name} is not valid: {error}"
+        except Exception as error:  # noqa: BLE001 - a thread's boundary: whatever fails, the last good value goes on
+            self._problem = f"{self._name} could not be read: {type(error).__name__}: {error}"
+        if self._problem:
+            file = f"{self._location}#{self._generation or 0}"
+            logs.log(logging.ERROR, "the last good version goes on", file=file, reason=self._problem)
+
+    def _changed(self) -> bytes | None:
+        """The content; None if it is that of the last read."""
+        if not self._location.startswith("gs://"):
+            return self._changed_file(Path(self._location))
+        from google.cloud.storage.retry import DEFAULT_RETRY
+
+        bucket, _, name = self._location.removeprefix("gs://").partition("/")
+        blob: Blob = storage.bucket(bucket).blob(name)
+        retry = DEFAULT_RETRY.with_timeout(WAIT)
+        try:
+            content: bytes = blob.download_as_bytes(
+                if_generation_not_match=self._generation, timeout=WAIT, retry=retry, raw_download=True
+            )
+        except NotModified:
+            return None
+        self._generation = blob.generation
+        return content
+
+    def _changed_file(self, path: Path) -> bytes | None:
+        modified = path.stat().st_mtime_ns
+        if modified == self._generation:
+            return None
+        self._generation = modified
+        return path.read_bytes()
