@@ -35,7 +35,7 @@ SELECT count(*) AS n, min(changed) AS first, max(changed) AS last,
 FROM inputs WHERE folder != '' AND changed >= ?
 """
 _DAYS = 30
-_SETTINGS = ("region", "gpu", "min_instances", "concurrency", "idle", "collect_every", "batch_by", "committed")
+_SETTINGS = ("region", "gpu", "min_instances", "concurrency", "idle", "max_wait", "batch_by", "committed")
 _WORDS = {
     "gpu": "GPU", "instance_cpu": "CPU of GPU instances", "instance_memory": "memory of GPU instances",
     "workflow_steps": "workflow steps", "requests": "requests to functions", "function_cpu": "CPU of functions",
@@ -70,7 +70,7 @@ def page(request: Request) -> Response:
         choices=_choices(),
         recommendations=[(each, cents(abs(each.saves_usd))) for each in recommend(measured, published())],
         lacking=missing(measured),
-        words=_WORDS,
+        words=_words,
         cents=cents,
         command=_command(traffic, now, other),
     )
@@ -173,6 +173,13 @@ def _plain(number: Decimal) -> str:
     if abs(number) >= 1:
         return f"{number:,.0f}" if number == number.to_integral() or abs(number) >= 1000 else f"{number:,.2f}"
     return f"{number.normalize():f}"[:14]
+
+
+def _words(resource: str) -> str:
+    """A resource for people; the price file adds a variant to some, such as the type of GPU."""
+    name, _, variant = resource.partition(" ")
+    words = _WORDS.get(name, name)
+    return f"{words}, {variant}" if variant else words
 
 
 def _total(console: Console) -> dict[str, Any]:

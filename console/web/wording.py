@@ -1,5 +1,6 @@
 """Words and numbers for people: no page shows a code without a sentence."""
 
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -52,6 +53,8 @@ def shown(text: object) -> Markup:
 def seconds(value: float | None) -> str:
     if value is None:
         return ""
+    if math.isinf(value):
+        return "unlimited time"
     if value < 1:
         return f"{value * 1000:.0f} ms"
     if value < 60:

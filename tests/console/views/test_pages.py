@@ -157,8 +157,8 @@ def test_a_label_is_sent_and_the_next_input_shown(console: Opened) -> None:
 
 def test_what_if_shows_its_arithmetic(console: Opened) -> None:
     page = console.get("/cost?inputs=10000&then.min_instances=1").text
-    assert "$682.77" in page
-    assert "$760.06" in page
+    assert "$682.98" in page
+    assert "$760.28" in page
     assert "per" in page.partition("Then, computed")[2]
     assert "einf cost --inputs 10000 --what-if min_instances=1" in page
     for query in ("inputs=x", "inputs=-1", "then.gpu=h100", "now.min_instances=-1"):
