@@ -10,6 +10,8 @@ times; CPU time says the same on a busy machine. A refresh is measured against t
 import argparse
 import asyncio
 import json
+import os
+import platform
 import random
 import statistics
 import tempfile
@@ -60,7 +62,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, emulating(Path(folder)) as emulator:
         target = Target.laptop(origin="benchmark", http=emulator.http, grpc=emulator.grpc)
         client = Client(target=target)
-        lines = [*pages(client, options.inputs), "", *refreshes(client, emulator, options.listed)]
+        machine = f"{os.cpu_count()} cores, Python {platform.python_version()}"
+        title = f"# The console\n\n`python -m benchmarks.console.run`, {machine}.\n"
+        lines = [title, *pages(client, options.inputs), "", *refreshes(client, emulator, options.listed)]
     text = "\n".join(lines) + "\n"
     print(text)
     if options.save:

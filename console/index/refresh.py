@@ -180,11 +180,11 @@ class Refresher:
 
     def _take_documents(self, folder: str, listed: dict[str, "Blob"], known: dict[str, int]) -> None:
         generations = {name: int(blob.generation) for name, blob in listed.items()}
-        asked = [name for name in listed if known.get(name) == 0]  # read already, before the listing
+        unnumbered = [name for name in listed if known.get(name) == 0]  # read already, before the listing
         new = [name for name in listed if known.get(name) not in (0, generations[name])]
         if new:
             self._index.put(rows.of_listed(folder, name, generations[name], listed[name].updated) for name in new)
-        self._update([{"document": name, "object_generation": generations[name]} for name in asked])
+        self._update([{"document": name, "object_generation": generations[name]} for name in unnumbered])
 
     def _lose_documents(self, folder: str, documents: list[str]) -> None:
         """Documents that are not in a folder any more: a replay runs, or they moved to another folder."""

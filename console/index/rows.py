@@ -11,8 +11,8 @@ ANSWER = 200  # characters of a label or a message that a row holds
 
 
 def is_input(name: str) -> bool:
-    """Whether a document will follow an object of the input bucket: not for sidecars, folders and lists of labels."""
-    return not name.endswith((SIDECAR, "/")) and not name.startswith("labels/")
+    """Whether a document will follow an object of the input bucket: not for sidecars and folders."""
+    return not name.endswith((SIDECAR, "/"))
 
 
 def of_object(bucket: str, name: str, generation: int, size: int | None, uploaded: datetime) -> Row:

@@ -53,9 +53,7 @@ def _of_name(client: Client, emulator: Emulator | None, name: str) -> Diagnosis:
         Sign(True, f"The object was uploaded at {blob.updated:%Y-%m-%d %H:%M:%S} UTC and has {blob.size:,} bytes.")
     ]
     if not is_input(name):
-        return Diagnosis(
-            name, signs, "This name is not an input: the pipeline reads it together with another file, or as labels."
-        )
+        return Diagnosis(name, signs, "This name is not an input: the pipeline reads it together with another file.")
     generation = int(blob.generation)
     document_name, job = names.document(name, generation), names.job(target.input_bucket, name, generation)
     document = reading.document_of(connection.output, document_name)

@@ -43,14 +43,14 @@ def answers(document: Document | None) -> list[tuple[str, str, float | None]]:
 def routing_sentence(routing: dict[str, Any]) -> str:
     """Why this version of the model answered; empty for the default one."""
     text = {"requested": "The sender asked for this version.", "rule": f"The rule {routing.get('rule')} chose it."}
-    said = text.get(routing.get("chosen_by", ""), "")
+    sentence = text.get(routing.get("chosen_by", ""), "")
     experiment = routing.get("experiment")
     if isinstance(experiment, dict):
         arm, share = experiment.get("arm"), wording.percent(experiment.get("share") or 0)
-        said += (
+        sentence += (
             f" It is the {arm} of the experiment {experiment.get('id')}, whose candidate gets {share} of the inputs."
         )
-    return said.strip()
+    return sentence.strip()
 
 
 def shadow_sentence(shadow: Any, label: str | None) -> str:

@@ -27,7 +27,7 @@ _BY_DAY = """
 SELECT date(changed, 'unixepoch') AS day, count(*) AS n, sum(usd) AS usd, sum(device_usd) AS device_usd
 FROM inputs WHERE folder != '' AND changed >= ? GROUP BY 1 ORDER BY 1
 """
-_SEEN = """
+_PERIOD = """
 SELECT count(*) AS n, min(changed) AS first, max(changed) AS last,
        avg(CASE WHEN kind IN ('text', 'image') THEN device_seconds END) AS each,
        sum(kind IN ('table', 'records', 'manifest')) AS batches,
@@ -35,7 +35,7 @@ SELECT count(*) AS n, min(changed) AS first, max(changed) AS last,
 FROM inputs WHERE folder != '' AND changed >= ?
 """
 _DAYS = 30
-_ASKED = ("region", "gpu", "min_instances", "concurrency", "idle", "collect_every", "batch_by", "committed")
+_SETTINGS = ("region", "gpu", "min_instances", "concurrency", "idle", "max_wait", "batch_by", "committed")
 _WORDS = {
     "gpu": "GPU", "instance_cpu": "CPU of GPU instances", "instance_memory": "memory of GPU instances",
     "workflow_steps": "workflow steps", "requests": "requests to functions", "function_cpu": "CPU of functions",
@@ -48,11 +48,12 @@ _WORDS = {
 def page(request: Request) -> Response:
     console = shared.of(request)
     since = (datetime.now(UTC) - timedelta(days=_DAYS)).timestamp()
-    seen = console.index.row(_SEEN, (since,)) or {}
-    traffic = _traffic(request, seen)
+    period = console.index.row(_PERIOD, (since,)) or {}
+    traffic = _traffic(request, period)
     now, other = _settings(request, "now."), _settings(request, "then.")
     bills = _bills(traffic, now, other)
-    measured = Measured(traffic, now, max(seen.get("n") or 0, 0 if _asked_inputs(request) is None else traffic.inputs))
+    known = traffic.inputs if _requested_inputs(request) is not None else 0
+    measured = Measured(traffic, now, max(period.get("n") or 0, known))
     return shared.page(
         request,
         "_what_if.html" if request.headers.get("hx-request") else "cost.html",
@@ -60,25 +61,22 @@ def page(request: Request) -> Response:
         by_day=console.index.rows(_BY_DAY, (since,)),
         total=_total(console),
         traffic=traffic,
-        seen=seen,
         lines=_lines(*bills),
         now=now,
         then=other,
-        bills=bills,
         totals=[cents(bill.usd) for bill in bills],
         answered=(p95(traffic, now), p95(traffic, other)),
         unknown=sorted({*bills[0].unknown, *bills[1].unknown}),
         choices=_choices(),
         recommendations=[(each, cents(abs(each.saves_usd))) for each in recommend(measured, published())],
         lacking=missing(measured),
-        words=_WORDS,
+        words=_words,
         cents=cents,
         command=_command(traffic, now, other),
-        changed={name for name in _ASKED if getattr(now, name) != getattr(other, name)},
     )
 
 
-def _asked_inputs(request: Request) -> float | None:
+def _requested_inputs(request: Request) -> float | None:
     text = request.query_params.get("inputs", "").strip()
     if not text:
         return None
@@ -91,17 +89,17 @@ def _asked_inputs(request: Request) -> float | None:
     return number
 
 
-def _traffic(request: Request, seen: dict[str, Any]) -> Traffic:
-    """The inputs that were asked for, or those of the index, extrapolated to a month from the days that it covers."""
-    asked = _asked_inputs(request)
-    count = seen.get("n") or 0
-    seconds = max(86_400.0, (seen.get("last") or 0) - (seen.get("first") or 0))
-    batches = (seen.get("batches") or 0) * MONTH / seconds if asked is None else 0.0
-    traffic = Traffic(inputs=count * MONTH / seconds - batches if asked is None else asked, batches=batches)
-    if seen.get("batch_seconds"):
-        traffic = replace(traffic, batch_seconds=seen["batch_seconds"])
-    if seen.get("each"):
-        traffic = replace(traffic, gpu_base=0.0, gpu_each=seen["each"])
+def _traffic(request: Request, period: dict[str, Any]) -> Traffic:
+    """The inputs of the form, or those of the index, extrapolated to a month from the days that it covers."""
+    requested = _requested_inputs(request)
+    count = period.get("n") or 0
+    seconds = max(86_400.0, (period.get("last") or 0) - (period.get("first") or 0))
+    batches = (period.get("batches") or 0) * MONTH / seconds if requested is None else 0.0
+    traffic = Traffic(inputs=count * MONTH / seconds - batches if requested is None else requested, batches=batches)
+    if period.get("batch_seconds"):
+        traffic = replace(traffic, batch_seconds=period["batch_seconds"])
+    if period.get("each"):
+        traffic = replace(traffic, gpu_base=0.0, gpu_each=period["each"])
     return traffic
 
 
@@ -109,7 +107,7 @@ def _settings(request: Request, prefix: str) -> Settings:
     hints = get_type_hints(Settings)
     changes = {
         name: _value(name, request.query_params[prefix + name].strip(), hints[name])
-        for name in _ASKED
+        for name in _SETTINGS
         if request.query_params.get(prefix + name, "").strip()
     }
     if prefix == "then." and not any(key.startswith("then.") for key in request.query_params):
@@ -137,7 +135,7 @@ def _value(name: str, text: str, kind: Any) -> Any:
 
 def _choices() -> dict[str, list[str]]:
     hints = get_type_hints(Settings)
-    return {name: list(get_args(hints[name])) for name in _ASKED if get_args(hints[name])}
+    return {name: list(get_args(hints[name])) for name in _SETTINGS if get_args(hints[name])}
 
 
 def _bills(traffic: Traffic, now: Settings, other: Settings) -> tuple[Bill, Bill]:
@@ -164,14 +162,24 @@ def _arithmetic(line: Any) -> str:
         return ""
     if line.price.usd is None:
         return "its price is unknown in this region"
+    if line.amount <= line.price.free:
+        return f"{_plain(line.amount)}, all of it free" if line.amount else ""
     free = f" − {_plain(line.price.free)} free" if line.price.free else ""
-    return f"({_plain(line.amount)}{free}) × ${_plain(line.price.usd)} per {line.price.unit}"
+    amount = f"({_plain(line.amount)}{free})" if free else _plain(line.amount)
+    return f"{amount} × ${_plain(line.price.usd)} per {line.price.unit}"
 
 
 def _plain(number: Decimal) -> str:
     if abs(number) >= 1:
         return f"{number:,.0f}" if number == number.to_integral() or abs(number) >= 1000 else f"{number:,.2f}"
     return f"{number.normalize():f}"[:14]
+
+
+def _words(resource: str) -> str:
+    """A resource for people; the price file adds a variant to some, such as the type of GPU."""
+    name, _, variant = resource.partition(" ")
+    words = _WORDS.get(name, name)
+    return f"{words}, {variant}" if variant else words
 
 
 def _total(console: Console) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def _values(console: Console, row: Row, *, everything: bool) -> dict[str, Any]:
         "answers": answers.answers(document),
         "routing": answers.routing_sentence(document.content.get("routing") or {}) if document else "",
         "shadow": answers.shadow_sentence(shadow, row["label"]),
-        "given": console.index.row("SELECT label, source FROM labels WHERE job = ?", (row["job"],)),
+        "label": console.index.row("SELECT label, source FROM labels WHERE job = ?", (row["job"],)),
         "attempts": document.content.get("attempts", []) if document else [],
         "logs": _logs(console, row["job"]),
         "google": _google(target, row["job"], execution),

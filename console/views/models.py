@@ -1,4 +1,4 @@
-"""Models and their versions, traffic, experiments and decisions; what they said, and how sure they were."""
+"""Models and their versions, traffic, experiments and decisions; what they words, and how sure they were."""
 
 import json
 from typing import Any
@@ -7,8 +7,8 @@ from google.api_core.exceptions import NotFound
 from starlette.requests import Request
 from starlette.responses import Response
 
+from console.views import experiments
 from console.web import console as shared
-from console.web import wording
 from console.web.console import Console
 from event_inference import UnreachableError
 from event_inference.access.clients import translated
@@ -23,16 +23,13 @@ _LABELLED = """
 SELECT i.model, i.version, count(*) AS n, sum(l.label = i.label) AS agree
 FROM labels l JOIN inputs i ON i.job = l.job WHERE i.label IS NOT NULL GROUP BY i.model, i.version
 """
-_DECISIONS = 20
 
 
 def page(request: Request) -> Response:
     console = shared.of(request)
     served, trouble = _served(console)
     with translated(console.client.target):
-        traffic = _json(console, "traffic.json")
-        routes = (_json(console, "models.json") or {}).get("routes") or []
-        decisions = _decisions(console)
+        routes, traffic, decisions = _of_bucket(console)
     labelled = {(row["model"], row["version"]): row for row in console.index.rows(_LABELLED)}
     return shared.page(
         request,
@@ -41,7 +38,7 @@ def page(request: Request) -> Response:
         trouble=trouble,
         use=console.index.rows(_USE),
         labelled=labelled,
-        traffic=[(name, sentence(entry)) for name, entry in traffic.items()] if isinstance(traffic, dict) else [],
+        traffic=traffic,
         routes=routes,
         decisions=decisions,
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
@@ -55,55 +52,22 @@ def _served(console: Console) -> tuple[list[dict[str, Any]], str]:
         return [], str(error)
 
 
-def sentence(entry: dict[str, Any]) -> str:
-    """How a model's inputs are divided between its versions, and why."""
-    stable, candidate, mode = entry.get("stable"), entry.get("candidate"), entry.get("mode")
-    if mode == "split" and candidate:
-        share = wording.percent(entry.get("share") or 0)
-        text = f"Version {candidate} gets {share} of the inputs, version {stable} the rest."
-    elif mode == "shadow" and candidate:
-        text = f"Version {stable} answers. Version {candidate} is asked too, and its answers are only compared."
-    else:
-        text = f"Version {stable} answers everything{'; changes are frozen' if mode == 'frozen' else ''}."
-    if entry.get("experiment"):
-        text += f" The experiment is {entry['experiment']}"
-        text += f", since {entry['since']}." if entry.get("since") else "."
-    return f"{text} {entry.get('reason') or ''}".strip()
-
-
-def _reason(decision: dict[str, Any]) -> str:
-    """What a decision did and why, as far as its record says it in words, and its e-values."""
-    said = [str(decision[key]) for key in ("action", "reason", "why") if isinstance(decision.get(key), str)]
-    values = decision.get("e_values")
-    if isinstance(values, dict):
-        said.append("e-values: " + ", ".join(f"{name} {value}" for name, value in values.items()))
-    return ". ".join(part.rstrip(".") for part in said) + "." if said else "The record says no more in words."
-
-
-def _decisions(console: Console) -> list[dict[str, Any]]:
-    """The newest decisions of all models; their names end in their time."""
+def _of_bucket(console: Console) -> tuple[list[Any], list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rules, the traffic of each model with its evidence, and the decisions; empty without a models bucket."""
     bucket = console.client.connection.storage.bucket(console.client.target.models_bucket)
+    registry, traffic = reading.read_json(bucket, "models.json"), reading.read_json(bucket, "traffic.json")
     try:
-        listed = sorted(
-            (blob.name for blob in bucket.list_blobs(prefix="decisions/") if blob.name.endswith(".json")),
-            key=lambda name: name.rpartition("/")[2],
-            reverse=True,
-        )[:_DECISIONS]
-    except NotFound:  # a deployment without a models bucket
-        return []
-    found = reading.concurrently(lambda name: reading.read_json(bucket, name), listed)
-    return [
+        decisions = experiments.decisions(bucket)
+    except NotFound:
+        return [], [], []
+    divided = [
         {
-            "model": name.split("/")[1],
-            "time": name.rpartition("/")[2].removesuffix(".json"),
-            "content": content,
-            "sentence": _reason(content),
+            "model": name,
+            "sentence": experiments.traffic_sentence(entry),
+            "evidence": experiments.evidence(bucket, name, entry),
         }
-        for name, content in zip(listed, found, strict=True)
-        if isinstance(content, dict)
+        for name, entry in (traffic.items() if isinstance(traffic, dict) else ())
+        if isinstance(entry, dict)
     ]
-
-
-def _json(console: Console, name: str) -> Any:
-    bucket = console.client.connection.storage.bucket(console.client.target.models_bucket)
-    return reading.read_json(bucket, name)
+    routes = registry.get("routes") if isinstance(registry, dict) else None
+    return routes or [], divided, decisions

@@ -42,13 +42,13 @@ async def _events(
     request: Request, render: Render, version: Callable[[], object], is_final: Callable[[], bool]
 ) -> AsyncIterator[str]:
     console = shared.of(request)
-    seen: object = None
+    last: object = None
     text, sent = "", time.monotonic()
     while True:
         console.refresher.touch()
         pause = _LOOK_S
-        if (present := version()) != seen:
-            seen, began = present, time.monotonic()
+        if (present := version()) != last:
+            last, began = present, time.monotonic()
             rendered = await asyncio.to_thread(_rendered, render, text)
             pause = max(pause, _REST * (time.monotonic() - began))
             if rendered != text:

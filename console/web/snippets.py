@@ -56,8 +56,9 @@ def sweep(target: Target, name: str) -> Snippets:
 
 
 def label(target: Target, content: dict[str, Any]) -> Snippets:
+    document, value, source = (content["label"][name] for name in ("document", "label", "source"))
     return Snippets(
-        f"gcloud pubsub topics publish {target.topic} --message={_q(json.dumps(content, ensure_ascii=False))}",
+        f"einf label {_q(document)} {_q(value)} --by document --source {source}{_which(target)}",
         _publish(target, content),
         f"{_client(target)}.order({content!r})",
     )

@@ -1,5 +1,6 @@
 """Words and numbers for people: no page shows a code without a sentence."""
 
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -52,6 +53,8 @@ def shown(text: object) -> Markup:
 def seconds(value: float | None) -> str:
     if value is None:
         return ""
+    if math.isinf(value):
+        return "unlimited time"
     if value < 1:
         return f"{value * 1000:.0f} ms"
     if value < 60:
@@ -108,6 +111,8 @@ def reason(row: dict[str, Any]) -> str:
     if row["state"] == "failed":
         begin = _FAILURES.get(row.get("step") or "", "The pipeline could not finish this input.")
         return f"{begin} {message}".strip()
+    if row["state"] in ("partial", "unsuccessful") and not row.get("records"):
+        return "Some of it could not be used."
     if row["state"] in ("partial", "unsuccessful"):
         return f"{row.get('failed_records') or 0:,} of {row.get('records') or 0:,} records failed."
     return message

@@ -25,7 +25,7 @@ body { margin: 0; padding: 22px 26px; background: #171b24; color: #dfe4ee; }
 pre { margin: 0; font: 14.5px/1.55 "DejaVu Sans Mono", monospace; white-space: pre; }
 b { color: #93abff; font-weight: 400; }</style><pre>%s</pre>"""
 COMMANDS = (
-    "einf submit samples/images --wait",
+    "einf submit samples/images --to mine --wait",
     "einf status texts/praise.txt",
     "einf results texts --below 0.98",
     "einf rejected bad/cut-off.jpg",
@@ -80,10 +80,10 @@ def terminal(browser: Browser, stack: Stack) -> None:
         command = [sys.executable, "-m", "event_inference", *line.split()[1:]]
         finished = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
         parts.append(f"<b>$ {html.escape(line)}</b>\n{html.escape(finished.stdout.rstrip())}")
-    browser.resize(900, 900, sharp=2)
+    browser.resize(1040, 900, sharp=2)
     browser.driver.get("data:text/html," + quote(TERMINAL % "\n\n".join(parts)))
     height = browser.driver.execute_script("return document.body.scrollHeight")
-    browser.resize(900, height, sharp=2)
+    browser.resize(1040, height, sharp=2)
     picture(browser, "einf")
 
 

@@ -133,7 +133,7 @@ def test_what_if_follows_its_form(browser: Browser) -> None:
     field = browser.find("input[name=inputs]")
     field.clear()
     field.send_keys("10000\t")
-    browser.find("#bills .lead", "$760.06")
+    browser.find("#bills .lead", "$760.28")
     browser.find("#bills h4", "Costs $77.30 more a month")
 
 

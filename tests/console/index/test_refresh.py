@@ -61,8 +61,8 @@ def test_deleted_objects_and_older_generations_are_forgotten(console: Opened) ->
     assert states(console.index) == {f"a.txt/{newest}": "waiting"}
 
 
-def test_sidecars_folders_and_lists_of_labels_are_no_inputs(console: Opened) -> None:
-    for name in ("a.txt.parameters.json", "folder/", "labels/july.csv"):
+def test_sidecars_and_folders_are_no_inputs(console: Opened) -> None:
+    for name in ("a.txt.parameters.json", "folder/"):
         console.upload(name, b"{}")
     console.refresher.refresh()
     assert states(console.index) == {}

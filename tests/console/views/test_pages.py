@@ -151,16 +151,14 @@ def test_a_label_is_sent_and_the_next_input_shown(console: Opened) -> None:
     following = console.post("/review/label", document=row["document"], label="NEGATIVE").text
     assert "sure.txt" in following
     assert "1 left" in following
-    (order,) = console.laptop.orders()
-    assert order == {
-        "label": {"job": row["job"], "document": row["document"], "label": "NEGATIVE", "source": "annotation"}
-    }
+    corrected = {"document": row["document"], "label": "NEGATIVE", "source": "correction"}
+    assert console.laptop.orders() == [{"label": corrected}]
 
 
 def test_what_if_shows_its_arithmetic(console: Opened) -> None:
     page = console.get("/cost?inputs=10000&then.min_instances=1").text
-    assert "$682.77" in page
-    assert "$760.06" in page
+    assert "$682.98" in page
+    assert "$760.28" in page
     assert "per" in page.partition("Then, computed")[2]
     assert "einf cost --inputs 10000 --what-if min_instances=1" in page
     for query in ("inputs=x", "inputs=-1", "then.gpu=h100", "now.min_instances=-1"):
@@ -171,10 +169,21 @@ def test_traffic_and_decisions_are_sentences(console: Opened) -> None:
     bucket = console.laptop.client.connection.storage.bucket("local-models")
     traffic = {"sentiment": {"stable": "1", "candidate": "2", "share": 0.1, "mode": "split", "experiment": "e1"}}
     bucket.blob("traffic.json").upload_from_string(json.dumps(traffic))
-    bucket.blob("decisions/sentiment/2026-01-31T12:00:00Z.json").upload_from_string('{"reason": "Promoted: better."}')
+    look = {
+        "stable": "1", "candidate": "2", "difference": [-0.012, 0.034], "reason": "30 more labels are needed.",
+        "e_values": {"better": 3.2, "slow": None}, "thresholds": {"better": 20, "slow": 100},
+        "counts": [{"mode": "split", "share": 0.1, "stable": {"requests": 900}, "candidate": {"failed": 1}}],
+    }  # fmt: skip
+    bucket.blob("evidence/sentiment/e1/counts.json").upload_from_string(json.dumps(look))
+    decision = {"action": "raise_share", "reason": "No guard doubts.", "e_values": {"errors": 0.5}}
+    bucket.blob("decisions/sentiment/2026-01-31T12:00:00Z.json").upload_from_string(json.dumps(decision))
     page = console.get("/models").text
     assert "Version 2 gets 10 % of the inputs, version 1 the rest." in page
-    assert "Promoted: better." in page
+    assert "3.2 of the 20 that decide" in page
+    assert "is -1.2 to +3.4 points" in page
+    assert "30 more labels are needed." in page
+    assert "The candidate gets more inputs. No guard doubts." in page
+    assert "the candidate fails more often" in page
 
 
 def test_a_page_that_is_not_there_says_so(console: Opened) -> None:
@@ -220,3 +229,17 @@ def test_an_experiment_is_told_on_its_inputs(console: Opened) -> None:
     assert "The rule r chose it. It is the candidate of the experiment e1" in page
     assert "The candidate would have said NEGATIVE." in page
     assert "unlike the model" in page
+
+
+def test_labels_of_inputs_drawn_at_random_may_measure_a_model(console: Opened) -> None:
+    for number in range(6):
+        console.laptop.document("results", f"{number}.txt", quality={"confidence": 0.5})
+    console.refresher.refresh()
+    jobs = [row["job"] for row in console.index.rows("SELECT job FROM inputs ORDER BY job")]
+    document = console.index.rows("SELECT document FROM inputs WHERE job = ?", (jobs[0],))[0]["document"]
+    assert document in console.get("/review?order=random").text
+    following = console.post("/review/label", document=document, label="POSITIVE", order="random").text
+    expected = console.index.rows("SELECT document FROM inputs WHERE job = ?", (jobs[1],))[0]["document"]
+    assert f'data-document="{expected}"' in following
+    assert console.laptop.orders() == [{"label": {"document": document, "label": "POSITIVE", "source": "audit"}}]
+    assert console.get("/review?order=best").status_code == 400
