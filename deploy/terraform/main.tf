@@ -25,6 +25,7 @@ locals {
     hub_token_secret   = var.hub_token_secret
     gpu_regions        = jsonencode(local.gpu_regions)
     gpu_region         = local.gpu_regions[0]
+    gpu_region_list    = join(",", local.gpu_regions)
     gpu_type           = var.gpu_type
     gpu_memory         = "${local.gpu_gib}Gi"
     gpu_cpu            = local.gpu_cpu

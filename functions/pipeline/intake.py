@@ -4,7 +4,7 @@ upload  = reserve (identify, claim, route) + launch
 take_in = the same for a job that a message or a dead letter describes
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from pipeline import logs
@@ -13,13 +13,14 @@ from pipeline.errors import MalformedError, RejectedError, ThrottledError
 from pipeline.inputs import facts, inline, objects, parameters, recognition, sidecars, single
 from pipeline.inputs.events import Receipt
 from pipeline.inputs.inline import Inline
+from pipeline.inputs.objects import Head
 from pipeline.inputs.uploads import Upload
 from pipeline.jobs import executions, outcomes
 from pipeline.jobs.claims import Claim, Claims
 from pipeline.jobs.documents import Document
-from pipeline.jobs.job import Job
+from pipeline.jobs.job import Input, Job
 from pipeline.kinds import WORKBOOK
-from pipeline.routing import choice
+from pipeline.routing import choice, regions
 from pipeline.settings import Settings
 from pipeline.tabular.request import Request
 from pipeline.verdicts import Verdict
@@ -94,6 +95,13 @@ def of_manifest(deployment: Deployment, job: Job) -> Job:
     return choice.routed(deployment.settings, job, lambda: facts.of_manifest(job))
 
 
+def in_regions(settings: Settings, job: Job) -> Job:
+    """The job about to be started, with the order in which the GPU service's regions are tried."""
+    if len(settings.gpu_regions) < 2:
+        return job
+    return regions.ordered(settings, job, choice.preferred_regions(settings, job))
+
+
 def throttled(job: Job) -> Verdict:
     return Verdict("throttled", job.id, job.document, reason="MAX_EXECUTIONS_PER_HOUR")
 
@@ -107,6 +115,7 @@ def _reserve(deployment: Deployment, job: Job, work: Work, dead: Claim | None) -
     if outcomes.forgotten(deployment, job, job.created_at):
         return Verdict("ignored", job.id, job.document, reason="duplicate")
     choice.begin(deployment.settings)
+    regions.begin(deployment.settings)
     claims = _claims(deployment)
     claim = claims.take_over(dead, job) if dead else claims.acquire(job)
     if claim is None:
@@ -135,15 +144,24 @@ def _attempt(deployment: Deployment, job: Job, work: Work) -> Job | Verdict:
 
 def _route(settings: Settings, job: Job, upload: Upload) -> Job:
     """The job with kind, model and parameters; reads at most 64 KB, and nothing of an object of an excessive size."""
-    source = job.object_input()
     job.check_hops(settings.max_hops)
-    objects.check_size(source, max(settings.max_bytes.values()))
-    model, requested = parameters.of_metadata(upload.metadata)
     if upload.size is None:
-        raise objects.gone(source)
+        raise objects.gone(job.object_input())
+    return route(settings, job, upload.metadata, objects.head)
+
+
+def route(settings: Settings, job: Job, metadata: Mapping[str, str], read: Callable[[Input], Head]) -> Job:
+    """The job of an upload with its kind, model and parameters; `read` reads the object's head.
+
+    Raises:
+        RejectedError: it can never be predicted on.
+    """
+    source = job.object_input()
+    objects.check_size(source, max(settings.max_bytes.values()))
+    model, requested = parameters.of_metadata(metadata)
     if source.size == 0:
         raise RejectedError("empty", "The input is empty.")
-    head = objects.head(source)
+    head = read(source)
     routed = sidecars.apply(replace(job, model=model, parameters=requested))
     request = Request.of(routed.parameters, parameters.kinds(routed.model, routed.parameters))
     kind = recognition.kind(source, head, request)
@@ -152,7 +170,7 @@ def _route(settings: Settings, job: Job, upload: Upload) -> Job:
         parameters.check_kind(kind, routed.model, routed.parameters)
     encoding = None if kind in ("image", WORKBOOK) else recognition.guessed_encoding(source, head)
     routed = replace(routed, kind=kind, input=replace(source, encoding=encoding))
-    routed = choice.routed(settings, routed, lambda: facts.of_upload(routed, head, upload.metadata))
+    routed = choice.routed(settings, routed, lambda: facts.of_upload(routed, head, metadata))
     return replace(routed, prepared=single.of_head(routed, head))
 
 
@@ -162,7 +180,7 @@ def _launched(deployment: Deployment, reserved: Verdict | Reserved) -> Verdict:
 
 def _start(deployment: Deployment, job: Job) -> Verdict:
     try:
-        execution = executions.start(deployment.settings, job)
+        execution = executions.start(deployment.settings, in_regions(deployment.settings, job))
     except RejectedError as reason:
         return outcomes.reject(deployment, job, reason)
     return Verdict("accepted", job.id, job.document, job.kind, execution)

@@ -202,7 +202,7 @@ def _launch(
             return [intake.launch(deployment, group[0])]
         with claims.releasing(*(reserved.claim for reserved in group)):
             job = microbatches.write(deployment.work, members, receipt)
-            execution = executions.start(deployment.settings, job)
+            execution = executions.start(deployment.settings, intake.in_regions(deployment.settings, job))
     except ThrottledError:
         return [intake.throttled(job) for job in members]
     except Exception as error:  # noqa: BLE001 - the round's other groups go on

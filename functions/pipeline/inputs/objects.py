@@ -48,10 +48,15 @@ def head(source: Input) -> Head:
         content = _bytes(_blob(source).download_as_bytes(end=HEAD_BYTES - 1, raw_download=True))
     if len(content) < min(HEAD_BYTES, source.size):
         raise ServiceUnavailable(f"Only {len(content)} of the first {min(HEAD_BYTES, source.size)} bytes arrived.")
+    return head_of(content, source.size)
+
+
+def head_of(content: bytes, size: int) -> Head:
+    """The head of an input of `size` bytes that begins with the content. Raises RejectedError, `undecodable`."""
     if not compression.is_packed(content):
-        return Head(content, whole=source.size <= len(content))
+        return Head(content, whole=size <= len(content))
     data, complete = compression.unpack(content, HEAD_BYTES)
-    return Head(data, whole=complete and source.size <= len(content), packed=True)
+    return Head(data, whole=complete and size <= len(content), packed=True)
 
 
 def read(source: Input, limit: int) -> bytes:

@@ -34,6 +34,7 @@ class Entry:
     task: str
     source: str
     default: bool
+    regions: tuple[str, ...] = ()
 
     @property
     def reads(self) -> Content | None:
@@ -99,4 +100,5 @@ def _entry(value: dict[str, Any]) -> Entry:
         value["task"],
         str(value.get("source")),
         value.get("default") is True,
+        tuple(map(str, value.get("regions") or ())),
     )

@@ -37,9 +37,11 @@ class Watched(Generic[Value]):
         parse: Callable[[bytes], Value],
         missing: Value,
         clock: Callable[[], float] = time.monotonic,
+        period: float | None = None,
     ) -> None:
         self._location, self._parse, self._missing, self._clock = location, parse, missing, clock
-        self._name = location.rpartition("/")[2]
+        self._period = PERIOD if period is None else period
+        self._name, self._is_stored = location.rpartition("/")[2], location.startswith("gs://")
         self._lock = threading.Lock()
         self._reader: threading.Thread | None = None
         self._begun = 0.0
@@ -47,9 +49,11 @@ class Watched(Generic[Value]):
         self._value, self._problem = missing, ""
 
     def refresh(self) -> None:
-        """Begins to read the object if that is due."""
+        """Begins to read the file if that is due."""
+        if self._is_stored:
+            storage.client()  # so that no two threads import it at the same time
         with self._lock:
-            if self._reader is None or (not self._reader.is_alive() and self._clock() - self._begun >= PERIOD):
+            if self._reader is None or (not self._reader.is_alive() and self._clock() - self._begun >= self._period):
                 self._begun = self._clock()
                 self._reader = threading.Thread(target=self._read, daemon=True)
                 self._reader.start()
@@ -80,7 +84,7 @@ class Watched(Generic[Value]):
 
     def _changed(self) -> bytes | None:
         """The content; None if it is that of the last read."""
-        if not self._location.startswith("gs://"):
+        if not self._is_stored:
             return self._changed_file(Path(self._location))
         from google.cloud.storage.retry import DEFAULT_RETRY
 
