@@ -20,7 +20,7 @@ from pipeline.jobs.claims import Claim, Claims
 from pipeline.jobs.documents import Document
 from pipeline.jobs.job import Input, Job
 from pipeline.kinds import WORKBOOK
-from pipeline.routing import choice, regions
+from pipeline.routing import choice
 from pipeline.settings import Settings
 from pipeline.tabular.request import Request
 from pipeline.verdicts import Verdict
@@ -99,7 +99,18 @@ def in_regions(settings: Settings, job: Job) -> Job:
     """The job about to be started, with the order in which the GPU service's regions are tried."""
     if len(settings.gpu_regions) < 2:
         return job
+    from pipeline.routing import regions
+
     return regions.ordered(settings, job, choice.preferred_regions(settings, job))
+
+
+def _begin_reading(settings: Settings) -> None:
+    """Begins to read what routes an input, beside the requests that come first."""
+    choice.begin(settings)
+    if len(settings.gpu_regions) > 1:
+        from pipeline.routing import regions
+
+        regions.begin(settings)
 
 
 def throttled(job: Job) -> Verdict:
@@ -114,8 +125,7 @@ def _reserve(deployment: Deployment, job: Job, work: Work, dead: Claim | None) -
     logs.bind(job=job.id)
     if outcomes.forgotten(deployment, job, job.created_at):
         return Verdict("ignored", job.id, job.document, reason="duplicate")
-    choice.begin(deployment.settings)
-    regions.begin(deployment.settings)
+    _begin_reading(deployment.settings)
     claims = _claims(deployment)
     claim = claims.take_over(dead, job) if dead else claims.acquire(job)
     if claim is None:

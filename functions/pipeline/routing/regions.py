@@ -55,10 +55,9 @@ class Order:
 
 
 def begin(settings: Settings) -> None:
-    """Begins to look at the circuits, if there is a choice."""
-    if len(settings.gpu_regions) > 1:
-        for region in settings.gpu_regions:
-            _watched(settings.work_bucket, region).refresh()
+    """Begins to look at the circuits."""
+    for region in settings.gpu_regions:
+        _watched(settings.work_bucket, region).refresh()
 
 
 def ordered(settings: Settings, job: Job, preferred: Sequence[str], clock: Clock = utc_now) -> Job:
