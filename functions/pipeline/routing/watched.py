@@ -46,7 +46,11 @@ class Watched(Generic[Value]):
         self._reader: threading.Thread | None = None
         self._begun = 0.0
         self._generation: int | None = None
-        self._value, self._problem = missing, ""
+        self._value, self._mistake, self._problem = (
+            missing,
+            "",
+            "",
+        )  # a mistake is in the content, a problem in the last read
 
     def refresh(self) -> None:
         """Begins to read the file if that is due."""
@@ -71,16 +75,21 @@ class Watched(Generic[Value]):
         try:
             content = self._changed()
             if content is not None:
-                self._value, self._problem = self._parse(content), ""
+                self._take(content)
+            self._problem = self._mistake
         except (NotFound, FileNotFoundError):
-            self._value, self._problem, self._generation = self._missing, "", None
-        except ValueError as error:
-            self._problem = f"{self._name} is not valid: {error}"
+            self._value, self._mistake, self._problem, self._generation = self._missing, "", "", None
         except Exception as error:  # noqa: BLE001 - a thread's boundary: whatever fails, the last good value goes on
             self._problem = f"{self._name} could not be read: {type(error).__name__}: {error}"
         if self._problem:
             file = f"{self._location}#{self._generation or 0}"
             logs.log(logging.ERROR, "the last good version goes on", file=file, reason=self._problem)
+
+    def _take(self, content: bytes) -> None:
+        try:
+            self._value, self._mistake = self._parse(content), ""
+        except Exception as error:  # noqa: BLE001 - whatever the content leads to, the last good value goes on
+            self._mistake = f"{self._name} is not valid: {error}"
 
     def _changed(self) -> bytes | None:
         """The content; None if it is that of the last read."""
