@@ -5,6 +5,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 PULUMI := .venv-pulumi
 KSERVE := .venv-kserve
+VERTEX := .venv-vertex
 CLIENTS := .venv-clients
 # Four processes also on two cores, since tests often wait for services.
 # With ORDER_SEED the tests run in random order, the same for the same seed.
@@ -13,7 +14,7 @@ TEST := $(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(if $(ORDE
 ROOTS := functions$(subst $() ,,$(patsubst %/main.py,:%,$(wildcard functions/*/main.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test test-long long-tests test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi kserve client-suites clean \
+.PHONY: help setup demo local test test-long long-tests test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi kserve vertex client-suites clean \
         benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches benchmark-gpu
 
 help:            ## list the targets
@@ -42,7 +43,7 @@ test-long: long-tests rehearsal  ## run the tests that `make test` leaves out
 long-tests: export FUZZ_EXAMPLES := 500
 long-tests: export CHAOS_INPUTS := 300
 long-tests: export CHAOS_KILLS := 10
-long-tests: setup test-compiled fuzz pulumi kserve chaos  ## the same without the rehearsal, with smaller fuzz and chaos runs
+long-tests: setup test-compiled fuzz pulumi kserve vertex chaos  ## the same without the rehearsal, with smaller fuzz and chaos runs
 	@echo "== Long tests, gcloud against the emulator, browser"
 	@$(TEST) -m 'long or gcloud or browser' -rs
 
@@ -102,6 +103,12 @@ kserve: setup    ## test the GPU service with KServe's own client (installs 450 
 	@$(KSERVE)/bin/pip install --quiet --disable-pip-version-check -r tests/gpu_service/clients/requirements-kserve.txt || rm -rf $(KSERVE)  # then the tests are skipped
 	@$(RUN) -m pytest -m kserve -rs tests/gpu_service
 
+vertex: setup    ## test the emulator with Vertex AI's own Python client (installs 300 MB, once)
+	@echo "== Vertex AI's client"
+	@test -x $(VERTEX)/bin/python || $(PYTHON) -m venv $(VERTEX)
+	@$(VERTEX)/bin/pip install --quiet --disable-pip-version-check -r tests/emulator/vertex_ai/requirements.txt || rm -rf $(VERTEX)  # then the tests are skipped
+	@$(RUN) -m pytest -m vertex -rs tests/emulator/vertex_ai
+
 client-suites: setup ## run the suites of storage clients (gcsfs, pandas, obstore, polars, Node, …) against the emulator (installs 700 MB, once)
 	@test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
 	@$(CLIENTS)/bin/pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
@@ -125,4 +132,4 @@ benchmark-workflows: setup  ## concurrent executions and overhead per step, besi
 	@$(RUN) -m benchmarks.workflows.run --peer .peers/workflows-emulator/bin/python
 
 clean:           ## remove the environments, local state and build output
-	rm -rf $(VENV) $(PULUMI) $(CLIENTS) .local build
+	rm -rf $(VENV) $(PULUMI) $(KSERVE) $(VERTEX) $(CLIENTS) .local build

@@ -24,7 +24,7 @@ from emulator.iam.roles import ROLES
 from emulator.identity import grants, policy
 from emulator.process import Stack
 from emulator.stack import loader
-from emulator.stack.model import Grant
+from emulator.stack.model import Grant, Iam
 from emulator.storage import Store
 
 ROOT = Path(__file__).parents[1]
@@ -34,7 +34,15 @@ THRESHOLD = 20  # records, above which a batch runs as the job
 ATTEMPTS = 5
 REPLAYED = 2001  # documents that a replay reads: more than one message does
 DESCRIBED = loader.load(LOCAL)
-GRANTS = DESCRIBED.iam.grants if DESCRIBED.iam else ()
+IAM = DESCRIBED.iam or Iam()
+GRANTS, PERMISSIONS = IAM.grants, {**ROLES, **IAM.roles}
+ON_ENDPOINT = {
+    "name": "remote",
+    "task": "text-classification",
+    "source": "remote",
+    "engine": "vertex",
+    "endpoint": "projects/local-project/locations/us-central1/endpoints/remote",
+}
 
 pytestmark = [pytest.mark.stack, pytest.mark.long, pytest.mark.timeout(300)]
 
@@ -48,9 +56,13 @@ class Pipeline:
     messages: pubsub_v1.PublisherClient
     sent: dict[str, str] = field(default_factory=dict)  # each upload, and the status that it should have
 
-    def upload(self, suffix: str, content: bytes, media_type: str, status: str = "succeeded") -> None:
+    def upload(
+        self, suffix: str, content: bytes, media_type: str, status: str = "succeeded", model: str | None = None
+    ) -> None:
         name = f"{len(self.sent)}{suffix}"
-        self.objects.bucket("local-input").blob(name).upload_from_string(content, media_type)
+        blob = self.objects.bucket("local-input").blob(name)
+        blob.metadata = {"model": model} if model else None
+        blob.upload_from_string(content, media_type)
         self.sent[name] = status
 
     def publish(self, body: object, topic: str = "messages") -> None:
@@ -58,6 +70,10 @@ class Pipeline:
 
     def text(self) -> None:
         self.upload(".txt", b"A wonderful film, and a dull one.", "text/plain")
+
+    def text_for_an_endpoint(self) -> None:
+        """The endpoint does not exist, which only a caller with the permission learns."""
+        self.upload(".txt", b"A wonderful film.", "text/plain", "failed", ON_ENDPOINT["name"])
 
     def image(self) -> None:
         self.upload(".jpg", (ROOT / "samples/images/two-rotated-by-camera.jpg").read_bytes(), "image/jpeg")
@@ -196,6 +212,7 @@ def _policy_url(stack: Stack, resource: str, verb: str) -> str:
 VIEWER, USER = "roles/storage.objectViewer", "roles/storage.objectUser"
 INVOKER = "roles/run.invoker"
 NEEDED_BY: dict[tuple[str, str, str], Callable[[Pipeline], None]] = {
+    ("workflow", "projects/local-project/roles/vertexPredict", "project"): Pipeline.text_for_an_endpoint,
     ("on-upload", VIEWER, "bucket/local-input"): Pipeline.text,
     ("on-upload", USER, "bucket/local-work"): Pipeline.text,
     ("on-upload", USER, "bucket/local-output"): Pipeline.invalid_upload,
@@ -283,7 +300,10 @@ def fill(store: Store) -> None:
     """Puts models, an image, and documents for a replay into the buckets, before the emulator starts."""
     for bucket in ("local-models", "local-input", "local-output"):
         store.buckets.create(bucket)
-    for path in (MODELS / "models.json", *sorted((MODELS / "models").rglob("*.*"))):
+    profiles = json.loads((MODELS / "models.json").read_text())
+    profiles["starter"].append(ON_ENDPOINT)
+    store.objects.create("local-models", "models.json", json.dumps(profiles).encode())
+    for path in sorted((MODELS / "models").rglob("*.*")):
         store.objects.create("local-models", path.relative_to(MODELS).as_posix(), path.read_bytes())
     image = (ROOT / "samples/images/two-rotated-by-camera.jpg").read_bytes()
     store.objects.create("local-input", "pictures/one.jpg", image, {"contentType": "image/jpeg"})
@@ -322,7 +342,7 @@ def test_without_a_grant_something_fails_and_names_it(pipeline: Pipeline, grant:
             each
             for each in pipeline.stack.refusals(after)
             if each["account"] == account
-            and each["permission"] in ROLES[grant.role]
+            and each["permission"] in PERMISSIONS[grant.role]
             and each["resource"].startswith(resource)
         ]
 

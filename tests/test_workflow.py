@@ -146,7 +146,7 @@ async def _execute(
         **variables,
     }
     try:
-        async with Runtime(clock=clock, endpoints={"run": root}) as runtime:
+        async with Runtime(clock=clock, endpoints={"run": root, "aiplatform": root}) as runtime:
             workflow = load(SOURCE.read_text(), str(SOURCE))
             environment = Environment(variables=urls)
             return await workflow.execute(job, environment=environment, runtime=runtime, observer=observer)

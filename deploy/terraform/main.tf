@@ -23,6 +23,7 @@ locals {
     hub_offline        = var.models == "" && var.hub_token_secret == "" ? "1" : "0"
     hub_token          = var.hub_token_secret != ""
     hub_token_secret   = var.hub_token_secret
+    vertex             = var.vertex_predict_role != ""
     gpu_regions        = jsonencode(local.gpu_regions)
     gpu_region         = local.gpu_regions[0]
     gpu_region_list    = join(",", local.gpu_regions)
@@ -55,6 +56,7 @@ locals {
     noncurrent_delete_after = var.noncurrent_delete_after
     job_threshold_records   = var.job_threshold_records
     max_executions_per_hour = var.max_executions_per_hour
+    vertex_predict_role     = var.vertex_predict_role
   }
   sections = yamldecode(templatefile("${local.root}/deploy/inventory.yaml", local.settings))
   # Without the entries that the variables disable.

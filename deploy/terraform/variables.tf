@@ -97,6 +97,17 @@ variable "hub_token_secret" {
   }
 }
 
+variable "vertex_predict_role" {
+  description = "Your role with the permission aiplatform.endpoints.predict alone, for models on endpoints of Vertex AI; empty for none."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|(projects|organizations)/[^/]+/roles/[A-Za-z0-9_.]+|roles/aiplatform[.][A-Za-z]+)$", var.vertex_predict_role))
+    error_message = "vertex_predict_role must match ^(|(projects|organizations)/[^/]+/roles/[A-Za-z0-9_.]+|roles/aiplatform[.][A-Za-z]+)$."
+  }
+}
+
 variable "gpu_parameters" {
   description = "Defaults of the parameters that an input may have, as name=value, separated by commas; docs/messages.md lists them."
   type        = string

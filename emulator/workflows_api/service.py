@@ -29,7 +29,7 @@ from emulator.workflows_api.store import Store
 logger = logging.getLogger(__name__)
 
 _WORKFLOW = "/v1/projects/{project}/locations/{location}/workflows/{workflow}"
-_EMULATED = ("cloudscheduler", "storage", "pubsub", "workflows", "workflowexecutions", "run")
+_EMULATED = ("aiplatform", "cloudscheduler", "storage", "pubsub", "workflows", "workflowexecutions", "run")
 _LEVELS = {"ERROR": logging.ERROR, "WARNING": logging.WARNING, "DEBUG": logging.DEBUG}
 _CRITICAL = ("CRITICAL", "ALERT", "EMERGENCY")
 

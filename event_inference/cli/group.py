@@ -18,7 +18,7 @@ COMMANDS = {
     "replay": ("orders", "Run failed inputs again."),
     "sweep": ("orders", "Start inputs that were lost on the way."),
     "collect": ("orders", "Take in uploads that wait for micro-batches."),
-    "models": ("models", "List the models that are served."),
+    "models": ("models", "List the models that are served, and push others."),
     "traffic": ("traffic", "Choose which version of a model answers, and try a candidate."),
     "compare": ("compare", "Say which of two versions of a model is better."),
     "cost": ("cost", "Estimate a month's bill, and what another setting would change."),

@@ -31,6 +31,11 @@ _OTHER_NAMES = {  # of tasks
 }
 
 
+def names(models: Path | str) -> list[str]:
+    """The names of the profiles of a file. Raises StartError, StorageFailed."""
+    return list(_profiles(models))
+
+
 def profile(models: Path | str, name: str | None) -> tuple[str, list[Any]]:
     """The name of a profile and its entries, unchecked; without a name, the only profile of the file.
 

@@ -1,5 +1,6 @@
 """Reads from models.json which models to serve, and finds an entry by name, version or task."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -19,13 +20,16 @@ Task = Literal[
     "object-detection",
 ]
 
+Engine = Literal["gpu_service", "vertex"]
+ENDPOINT = re.compile(r"projects/[^/]+/locations/[a-z0-9-]+/endpoints/[^/]+")
 IMAGE_TASKS: tuple[Task, ...] = ("image-classification", "object-detection")
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One model; `source` is a folder (relative to models.json), a gs:// folder or a repository of the hub.
 
-    `parameters` and `thresholds` are defaults for its requests; gpu_service/parameters.py checks them.
+    `parameters` and `thresholds` are defaults for its requests; gpu_service/parameters.py checks them. With the engine
+    `vertex`, the pipeline predicts on `endpoint`, and this service does not load the model.
     """
 
     name: str
@@ -36,6 +40,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     default: bool = False
     parameters: dict[str, Any] = {}
     thresholds: dict[str, Any] = {}
+    engine: Engine = "gpu_service"
+    endpoint: str | None = None
 
 
 class Registry:
@@ -90,7 +96,10 @@ def load(models: Path | str, profile: str | None) -> Registry:
     mistakes = list(_mistakes(entries, models)) or list(routes.mistakes(models_file.rules(models), _known(entries)))
     if mistakes:
         raise StartError("\n".join(f"{models}: profile {chosen!r}, {mistake}." for mistake in mistakes))
-    return Registry([msgspec.convert(entry, Entry) for entry in entries])
+    served = [entry for entry in (msgspec.convert(entry, Entry) for entry in entries) if entry.engine == "gpu_service"]
+    if not served:
+        raise StartError(f"{models}: profile {chosen!r} has only models with the engine vertex, none for this service.")
+    return Registry(served)
 
 
 def _mistakes(entries: Sequence[Any], models: Path | str) -> Iterator[str]:
@@ -102,7 +111,9 @@ def _mistakes(entries: Sequence[Any], models: Path | str) -> Iterator[str]:
         if not problems:
             valid.append((place, msgspec.convert(entry, Entry)))
     for place, entry in valid:
-        yield from (f"{place}: {problem}" for problem in _source_problems(entry, models))
+        yield from (f"{place}: {problem}" for problem in _engine_problems(entry))
+        if entry.engine == "gpu_service":
+            yield from (f"{place}: {problem}" for problem in _source_problems(entry, models))
         yield from (f"{place}: {problem}" for problem in _parameter_problems(entry))
     yield from _contradictions(valid)
 
@@ -119,6 +130,13 @@ def _reads(task: str) -> str:
 def _place(number: int, entry: Any) -> str:
     name = entry.get("name") if isinstance(entry, dict) else None
     return f"entry {number} ({name:.100})" if isinstance(name, str) else f"entry {number}"
+
+
+def _engine_problems(entry: Entry) -> Iterator[str]:
+    if (entry.engine == "vertex") != (entry.endpoint is not None):
+        yield "'engine' vertex and 'endpoint' belong together; give both or neither"
+    elif entry.endpoint is not None and not ENDPOINT.fullmatch(entry.endpoint):
+        yield f"'endpoint' must be projects/P/locations/REGION/endpoints/ID, not {entry.endpoint!r:.200}"
 
 
 def _source_problems(entry: Entry, models: Path | str) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gpu_service import logs, parameters
-from gpu_service.errors import ServiceError, Unavailable
+from gpu_service.errors import RequestError, ServiceError, Unavailable
 from gpu_service.serving.predictions import Failure
 from gpu_service.settings import Settings
 from gpu_service.tasks.predictions import Prediction
@@ -63,7 +63,7 @@ class App:
             "/v2/models": ("GET", self.model_names),
         }
         if self.settings.predict_route:
-            routes[self.settings.predict_route] = ("POST", self.predict)
+            routes[self.settings.predict_route] = ("POST", self.predict_for_vertex)
         if self.settings.health_route:
             routes[self.settings.health_route] = ("GET", self.ready)
         return routes
@@ -104,9 +104,23 @@ class App:
             await response.fit(request)
             await response.send(send)
 
-    async def predict(self, request: Request, name: str | None = None, version: str | None = None) -> Response:
-        service = self._ready_service()
+    async def predict_for_vertex(self, request: Request) -> Response:
+        """As `predict`, but what is wrong with a readable request is in place of its predictions.
+
+        Vertex AI passes on neither the status nor the code of a refusal.
+        """
         content = await request.body(self.settings.max_body)
+        _, instances, _ = protocol.predict_request(content, self.settings.max_instances)
+        try:
+            return await self.predict(request, content=content)
+        except RequestError as error:
+            return asgi.json(protocol.refusal(error, len(instances)))
+
+    async def predict(
+        self, request: Request, name: str | None = None, version: str | None = None, *, content: bytes | None = None
+    ) -> Response:
+        service = self._ready_service()
+        content = await request.body(self.settings.max_body) if content is None else content
         body, instances, is_short = protocol.predict_request(content, self.settings.max_instances)
         model = service.catalog.select(name or body.model, version or body.version)
         work = service.predict(instances, model, parameters.parse(body.parameters))

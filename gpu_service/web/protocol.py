@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from gpu_service import parameters
-from gpu_service.errors import MalformedRequest, TooLarge
+from gpu_service.errors import MalformedRequest, ServiceError, TooLarge
 from gpu_service.serving.predictions import Failure, Outcome, ServedModel, Timing
 from gpu_service.shards.shard import URI, Shard
 from gpu_service.tasks.predictions import PREDICTIONS, Classification, Embedding, Prediction
@@ -162,6 +162,17 @@ def predict_response(
 ) -> PredictResponse:
     predictions = [outcome if isinstance(outcome, Prediction) else Failure.of(outcome) for outcome in outcomes]
     return PredictResponse(predictions, model, dict(parameters), device, timing, revision)
+
+
+class Refusal(msgspec.Struct):
+    """Response to a request of Vertex AI that was refused: an error in place of each prediction."""
+
+    predictions: list[Failure]
+
+
+def refusal(error: ServiceError, count: int) -> Refusal:
+    """An answer with the same error for each of `count` instances."""
+    return Refusal([Failure.of(error)] * count)
 
 
 def add_short_form(response: PredictResponse) -> None:

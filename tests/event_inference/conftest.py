@@ -21,6 +21,7 @@ from event_inference import Client
 from event_inference import names as naming
 from event_inference.cli import run as command
 from event_inference.targets import Target
+from tests.emulator.vertex_ai.conftest import Containers
 from tests.event_inference import cloud as stand_in
 from tests.event_inference.cloud import PROJECT, TokenCloud
 
@@ -45,6 +46,7 @@ buckets: {INPUT: {}, WORK: {}, OUTPUT: {}, MODELS: {}}
 topics: [TOPIC]
 subscriptions: {orders: {topic: TOPIC}}
 workflows: {inference: {source: workflow.yaml}}
+containers: {model: {image: "*/gpu-service*", command: [none], service_account: server}}
 """
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -137,7 +139,7 @@ def emulated(loop: AbstractEventLoop, folder: Path, target: Target) -> Iterator[
         text = text.replace(placeholder, name)
     (folder / "stack.yaml").write_text(text)
     (folder / "workflow.yaml").write_text(WORKFLOW)
-    emulator = Emulator(load(folder / "stack.yaml"), services={})
+    emulator = Emulator(load(folder / "stack.yaml"), services={}, start_container=Containers().start)
 
     async def start() -> None:
         await emulator.__aenter__()

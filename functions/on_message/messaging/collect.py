@@ -24,7 +24,7 @@ from pipeline.inputs.events import Message, Receipt
 from pipeline.intake import Reserved
 from pipeline.jobs import executions, outcomes
 from pipeline.jobs.claims import Claims
-from pipeline.jobs.job import Model
+from pipeline.jobs.job import Model, on_endpoint
 from pipeline.kinds import SINGLE
 from pipeline.storage import UNAVAILABLE
 from pipeline.times import timestamp
@@ -150,7 +150,7 @@ def _take_in(deployment: Deployment, message: Message) -> Verdict | Reserved | E
     with logs.bound(event_id=message.id):
         try:
             reserved = _reserve(deployment, message, Receipt(message.id, timestamp()))
-            if isinstance(reserved, Reserved) and reserved.job.kind not in SINGLE:
+            if isinstance(reserved, Reserved) and (reserved.job.kind not in SINGLE or on_endpoint(reserved.job.model)):
                 return intake.launch(deployment, reserved)
         except Exception as error:  # noqa: BLE001 - the round's other messages go on
             return error

@@ -36,6 +36,7 @@ class Model(TypedDict):
     """The model of an input; without a version, the one that the GPU service serves by default.
 
     `chosen_by`, `rule` (its name) and `version_by` say why; `version_by` is absent where no one chose a version.
+    `endpoint` is that of Vertex AI which predicts in place of the GPU service, with the model's `task`.
     """
 
     name: str
@@ -44,6 +45,8 @@ class Model(TypedDict):
     rule: NotRequired[str]
     version_by: NotRequired[Literal["requested", "traffic"]]
     experiment: NotRequired[Experiment]
+    endpoint: NotRequired[str]
+    task: NotRequired[str]
 
 
 class InputFields(TypedDict):
@@ -248,6 +251,11 @@ class Job:
 def is_requested(model: Model | None) -> bool:
     """Whether the input itself names the model."""
     return model is not None and model.get("chosen_by", "requested") == "requested"
+
+
+def on_endpoint(model: Model | None) -> bool:
+    """Whether an endpoint of Vertex AI predicts, which takes single inputs alone."""
+    return model is not None and "endpoint" in model
 
 
 def of_object(bucket: str, name: str, generation: int) -> str:

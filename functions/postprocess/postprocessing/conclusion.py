@@ -12,7 +12,7 @@ from pipeline.jobs.job import Job
 from pipeline.jobs.outcomes import Outcome
 from pipeline.kinds import BATCHED
 from pipeline.routing import regions
-from postprocessing import failures, progress, results
+from postprocessing import endpoints, failures, progress, results
 from postprocessing.costs import Effort
 from postprocessing.failures import StepError
 
@@ -83,6 +83,7 @@ def _settle(
         error = StepError.parse(answer)
         return outcomes.settle(deployment, job, failures.document(deployment.settings, job, lineage, error))
     if shape == "prediction" and job.kind != "timeseries":
+        answer = endpoints.completed(job, answer)
         schema.check_answer("prediction", answer)
         document = results.of_prediction(deployment.settings, job, lineage, answer, effort)
         return outcomes.settle(deployment, job, document)

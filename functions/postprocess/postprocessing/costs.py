@@ -35,13 +35,18 @@ class Effort:
 
 PREPARED = Effort(7, 2, 5, 2)
 PREPROCESSED = Effort(26, 3, 5, 3)
+PREPARED_ON_ENDPOINT = Effort(13, 2, 5, 2)
+PREPROCESSED_ON_ENDPOINT = Effort(19, 3, 5, 3)
 FORECAST = Effort(16, 3, 8, 4)
 BATCH = Effort(25, 3, 14, 8)
 SHARD = Effort(12, 0, 2, 3)
 MEMBER = Effort(0, 0, 5, 3)  # of a micro-batch, which its members share
 
 
-def single(*, is_prepared: bool) -> Effort:
+def single(*, is_prepared: bool, on_endpoint: bool = False) -> Effort:
+    """Of a single input; `on_endpoint` of Vertex AI, whose own price is by the hour and not in here."""
+    if on_endpoint:
+        return PREPARED_ON_ENDPOINT if is_prepared else PREPROCESSED_ON_ENDPOINT
     return PREPARED if is_prepared else PREPROCESSED
 
 

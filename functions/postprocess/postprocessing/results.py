@@ -10,7 +10,7 @@ from pipeline.inputs import objects, parameters
 from pipeline.jobs import batches, documents, outcomes
 from pipeline.jobs.batches import Batch, Summary
 from pipeline.jobs.documents import Cost, Document, Lineage, Payload, ResultStatus, Usage
-from pipeline.jobs.job import Job
+from pipeline.jobs.job import Job, on_endpoint
 from pipeline.routing import regions
 from pipeline.settings import Settings
 from pipeline.tabular.writer import Dialect
@@ -45,7 +45,7 @@ def of_prediction(
         if errors[0]["code"] == OBJECT_NOT_FOUND and job.object_input().bucket == settings.input_bucket:
             raise objects.gone(job.object_input())  # the upload itself, to which preprocess had referred
         return failures.document(settings, job, lineage, StepError.of_predictions(errors))
-    region = None if effort else regions.served(settings, job, regions.failed(answer))
+    region = None if effort or on_endpoint(job.model) else regions.served(settings, job, regions.failed(answer))
     return documents.result(
         job,
         replace(lineage, device=answer.get("device"), region=region),
@@ -55,8 +55,12 @@ def of_prediction(
         model=served_model(answer.get("model")),
         confidence=_confidence(predictions),
         parameters={**_requested(job), **(answer.get("parameters") or {})},
-        cost=_cost(settings, effort or costs.single(is_prepared="preprocess" not in lineage.service_revisions), answer),
+        cost=_cost(settings, effort or _effort(job, lineage), answer),
     )
+
+
+def _effort(job: Job, lineage: Lineage) -> Effort:
+    return costs.single(is_prepared="preprocess" not in lineage.service_revisions, on_endpoint=on_endpoint(job.model))
 
 
 def shown(answer: Fields) -> list[Fields]:
