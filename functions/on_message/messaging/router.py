@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from messaging import collect, pubsub, replay, sweep
+from messaging import collect, explain, pubsub, replay, sweep
 from pipeline import intake
 from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
@@ -13,8 +13,10 @@ from pipeline.jobs import outcomes
 from pipeline.jobs.job import Job
 from pipeline.verdicts import Verdict
 
-COMMANDS = ("sweep", "replay", "collect")
-UNKNOWN = 'The message must have "instances", the "id" and "inputs" of a manifest, "sweep", "replay" or "collect".'
+COMMANDS = ("sweep", "replay", "collect", "explain")
+UNKNOWN = (
+    'The message must have "instances", the "id" and "inputs" of a manifest, "sweep", "replay", "collect" or "explain".'
+)
 
 
 def take_in(deployment: Deployment, message: Message, receipt: Receipt) -> Verdict:
@@ -62,6 +64,8 @@ def _take_in_instances(deployment: Deployment, job: Job, body: dict[str, Any]) -
 
 def _carry_out(deployment: Deployment, message: Message, body: dict[str, Any], receipt: Receipt) -> Verdict:
     """Runs a command; the work beyond its limits continues in a message to the same topic."""
+    if "explain" in body:
+        return explain.run(deployment, explain.parse(body["explain"]), message, receipt)
     following: sweep.Sweep | replay.Replay | collect.Collection | None
     if "sweep" in body:
         verdict, following = sweep.run(deployment, sweep.parse(body["sweep"]), receipt)
