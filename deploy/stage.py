@@ -1,8 +1,8 @@
 """Puts the deployable source of functions into build/functions/: python deploy/stage.py [NAME ...].
 
-build/functions/<name>/ holds the function's own files, the shared pipeline/ package and the bytecode of both, which new
-instances would otherwise compile. Only the Python version that runs this script uses the bytecode. The entry point has
-the function's name.
+build/functions/<name>/ holds the function's own files, the shared pipeline/ package, promote's statistics from the
+client, and the bytecode of all, which new instances would otherwise compile. Only the Python version that runs this
+script uses the bytecode. The entry point has the function's name.
 """
 
 import argparse
@@ -18,6 +18,10 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "functions"
 TARGET = ROOT / "build" / "functions"
 SHARED = "pipeline"
+PACKAGES = {  # what functions use of the client
+    "on_message": ("event_inference/__init__.py", "event_inference/cost"),
+    "promote": ("event_inference/promotion",),
+}
 
 
 class StageError(Exception):
@@ -46,9 +50,11 @@ def stage(name: str, source: Path = SOURCE, target: Path = TARGET) -> Path:
     shutil.rmtree(staged, ignore_errors=True)
     for origin, destination in ((folder, staged), (source / SHARED, staged / SHARED)):
         for path in _deployed(origin):
-            copy = destination / path.relative_to(origin)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
+            _copy(path, destination / path.relative_to(origin))
+    for part in PACKAGES.get(name, ()):
+        origin = ROOT / part
+        for path in _deployed(origin) if origin.is_dir() else (origin,):
+            _copy(path, staged / path.relative_to(ROOT))
     _compile(staged)
     return staged
 
@@ -66,6 +72,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _copy(path: Path, copy: Path) -> None:
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, copy)
 
 
 def _compile(staged: Path) -> None:
@@ -87,7 +98,7 @@ def _compile(staged: Path) -> None:
 def _deployed(folder: Path) -> Iterator[Path]:
     """The files of a folder that are deployed."""
     for path in sorted(folder.rglob("*")):
-        if path.suffix in (".py", ".json") or path == folder / "requirements.txt":
+        if path.suffix in (".py", ".json", ".yaml") or path == folder / "requirements.txt":
             yield path
 
 

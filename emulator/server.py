@@ -28,6 +28,7 @@ from emulator.googleapi.timestamps import NANOS
 from emulator.identity import policy
 from emulator.identity.gate import Gate
 from emulator.identity.metadata import MetadataServer
+from emulator.inspection.api import Inspection
 from emulator.pubsub import PubSub
 from emulator.stack import model
 from emulator.stack.model import Address, Stack
@@ -57,6 +58,7 @@ class Emulator:
         forget_execution: called with the id of each job execution that is deleted.
         http_port: port of the HTTP APIs; 0 means any free one.
         grpc_port: port of the gRPC APIs; 0 means any free one.
+        logs: folder of the services' log files, for the debug API.
 
     Attributes:
         http: `host:port` of the APIs over REST, for the developer.
@@ -81,9 +83,10 @@ class Emulator:
         forget_execution: Callable[[str], None] = lambda _: None,
         http_port: int = 0,
         grpc_port: int = 0,
+        logs: Path | None = None,
     ) -> None:
         self.stack, self.data, self.services, self._start_task = stack, data, services, start_task
-        self._forget_execution, self._start_container = forget_execution, start_container
+        self._forget_execution, self._start_container, self._logs = forget_execution, start_container, logs
         self._http_port, self._grpc_port = http_port, grpc_port
         self._resources = AsyncExitStack()
         self._enforcement = Enforcement(stack) if stack.iam else None
@@ -131,7 +134,8 @@ class Emulator:
         main = Address(self.http, self.grpc)
         if self._enforcement:
             main = self.accounts.get(account) or Address(self._enforcement.anonymous, self.grpc)
-        return model.placeholders(main, self.services, self.accounts)
+        everyone = {model.DEVELOPER: Address(self.http, self.grpc), **self.accounts}
+        return model.placeholders(main, self.services, everyone)
 
     @property
     def accounts(self) -> dict[str, Address]:
@@ -248,6 +252,7 @@ class Emulator:
         metadata = MetadataServer(self.stack, self.workflows.tokens)
         apis = [*self.pubsub.routes(), *self.workflows.routes(), *self.jobs.routes()]
         apis += [*self.scheduler.routes(), *self.vertex_ai.routes(), *metadata.routes()]
+        apis += Inspection(self.stack, self.services, self.pubsub, self.workflows, self._logs).routes()
         policies = self._enforcement.routes() if self._enforcement else []
         app: ASGIApp = Starlette(routes=[*policies, *apis, *absent.routes(), Mount("", storage.app(self.storage))])
         sockets = [bound]

@@ -127,6 +127,9 @@ class Pipeline:
     def collect(self) -> None:
         self.publish({"collect": {}})
 
+    def look_at_candidates(self) -> None:
+        self.publish({"promote": {}}, "promotions")
+
     def dead_upload(self) -> None:
         blob = self.objects.bucket("local-input").blob("pictures/one.jpg")
         blob.reload()
@@ -229,6 +232,8 @@ NEEDED_BY: dict[tuple[str, str, str], Callable[[Pipeline], None]] = {
     ("on-dead-letter", USER, "bucket/local-work"): Pipeline.dead_message,
     ("on-dead-letter", USER, "bucket/local-output"): Pipeline.dead_message,
     ("on-dead-letter", VIEWER, "bucket/local-models"): Pipeline.dead_message_for_a_new_instance,
+    ("promote", VIEWER, "bucket/local-output"): Pipeline.look_at_candidates,
+    ("promote", USER, "bucket/local-models"): Pipeline.look_at_candidates,
     ("preprocess", VIEWER, "bucket/local-input"): Pipeline.table,
     ("preprocess", USER, "bucket/local-work"): Pipeline.table,
     ("preprocess", VIEWER, "bucket/local-models"): Pipeline.table_for_a_new_instance,
@@ -252,6 +257,7 @@ NEEDED_BY: dict[tuple[str, str, str], Callable[[Pipeline], None]] = {
     ("events", INVOKER, "service/on-upload"): Pipeline.text,
     ("events", INVOKER, "service/on-message"): Pipeline.message,
     ("events", INVOKER, "service/on-dead-letter"): Pipeline.dead_message,
+    ("events", INVOKER, "service/promote"): Pipeline.look_at_candidates,
     ("events", "roles/eventarc.eventReceiver", "project"): Pipeline.text,
     ("agent/storage", "roles/pubsub.publisher", "project"): Pipeline.text,
     ("agent/pubsub", "roles/iam.serviceAccountOpenIdTokenCreator", "account/events"): Pipeline.text,
@@ -307,6 +313,8 @@ def fill(store: Store) -> None:
         store.objects.create("local-models", path.relative_to(MODELS).as_posix(), path.read_bytes())
     image = (ROOT / "samples/images/two-rotated-by-camera.jpg").read_bytes()
     store.objects.create("local-input", "pictures/one.jpg", image, {"contentType": "image/jpeg"})
+    experiment = {"stable": "1", "candidate": "2", "share": 0.5, "mode": "split", "experiment": "e"}
+    store.objects.create("local-models", "traffic.json", json.dumps({"unserved": experiment}).encode())
     for number in range(REPLAYED):
         store.objects.create("local-output", f"failed/of-another-schema/{number}.json", b"{}")
     store.close()

@@ -47,6 +47,7 @@ locals {
     soft_delete_days   = var.soft_delete_days
     report_days        = var.report_days
     micro_batching     = var.micro_batching
+    max_wait           = var.max_wait
     job_tasks          = var.job_tasks
 
     input_storage_class     = var.input_storage_class
@@ -62,7 +63,7 @@ locals {
   # Without the entries that the variables disable.
   inventory = merge(
     local.sections,
-    { for section in ["triggers", "notifications", "schedules", "secrets", "alerts", "buckets"] : section => {
+    { for section in ["triggers", "notifications", "secrets", "alerts", "buckets"] : section => {
       for name, entry in local.sections[section] : name => entry if try(entry.when, true) && !try(entry.unless, false)
     } },
     { iam = [for row in local.sections.iam : row if try(row.when, true) && !try(row.unless, false)] },

@@ -505,6 +505,17 @@ variable "micro_batching" {
   default     = false
 }
 
+variable "max_wait" {
+  description = "How long an uploaded text or image may wait to be predicted together with others, by the service or the job, as 90s, 15m or 1h, at most 24h; for other prefixes as in 0,nightly/=1h. An input's own max_wait takes precedence."
+  type        = string
+  default     = "0"
+
+  validation {
+    condition     = can(regex("^(|([A-Za-z0-9 ._/-]+=)?(0|[1-9][0-9]{0,3}s?|[1-9][0-9]{0,2}m|([1-9]|1[0-9]|2[0-4])h)(,([A-Za-z0-9 ._/-]+=)?(0|[1-9][0-9]{0,3}s?|[1-9][0-9]{0,2}m|([1-9]|1[0-9]|2[0-4])h))*)$", var.max_wait))
+    error_message = "max_wait must match ^(|([A-Za-z0-9 ._/-]+=)?(0|[1-9][0-9]{0,3}s?|[1-9][0-9]{0,2}m|([1-9]|1[0-9]|2[0-4])h)(,([A-Za-z0-9 ._/-]+=)?(0|[1-9][0-9]{0,3}s?|[1-9][0-9]{0,2}m|([1-9]|1[0-9]|2[0-4])h))*)$."
+  }
+}
+
 variable "notification_channels" {
   description = "Monitoring channels for alerts, projects/P/notificationChannels/N."
   type        = list(string)

@@ -55,6 +55,7 @@ class Supervisor:
             start_task=self._tasks.start,
             start_container=self._containers.start,
             forget_execution=self._tasks.forget,
+            logs=self._logs,
         )
         self._processes: list[ServiceProcess] = []
         self._fronts: list[Front] = []

@@ -49,20 +49,35 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that was counted for a candidate.
+    """All that was counted for a candidate. A field with splits has one for each share.
 
     Args:
         pairs: for accuracy, where both versions predict the same inputs (shadow).
-        mistakes: whether a prediction contradicts its label, where each input has one version; one split per share.
-        errors: whether an input failed by a fault of the service, as its sender sees it; one split per share.
-        slow: whether a prediction took longer than the stable version's p95, which is fixed beforehand.
+        mistakes: whether a prediction contradicts its label, where each input has one version.
+        errors: whether an input failed by a fault of the service, as its sender sees it.
+        refusals: whether an execution rejected the input.
+        slow: whether a prediction took longer than a limit that was fixed beforehand.
+        corrections: whether a user corrected the answer.
+        unserved: inputs of the candidate that the stable version answered, because the candidate is not served.
+        failing, slowing: in shadow, whether only the stable version (win) or only the candidate (loss) failed, or
+            was slow.
     """
 
     pairs: Pairs = Pairs()
     mistakes: tuple[Split, ...] = ()
     errors: tuple[Split, ...] = ()
+    refusals: tuple[Split, ...] = ()
     slow: tuple[Split, ...] = ()
+    corrections: tuple[Split, ...] = ()
+    unserved: int = 0
+    failing: Pairs = Pairs()
+    slowing: Pairs = Pairs()
 
     @property
     def labels(self) -> int:
-        return self.pairs.labels + sum(split.inputs for split in self.mistakes)
+        """Labels of the candidate's answers."""
+        return self.pairs.labels + sum(split.candidate for split in self.mistakes)
+
+    def served(self, share: float | None = None) -> int:
+        """The inputs that the candidate served, at one share or at any."""
+        return sum(split.candidate for split in self.errors if share is None or split.share == share)

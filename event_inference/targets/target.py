@@ -63,6 +63,12 @@ class Target:
         return f"projects/{self.project}/topics/{self.topic}"
 
     @property
+    def promotions_path(self) -> str:
+        """The topic with orders about candidates, which not everyone who sends inputs may publish to."""
+        name = f"{self.service_prefix}-promotions" if self.is_cloud else "promotions"
+        return f"projects/{self.project}/topics/{name}"
+
+    @property
     def description(self) -> str:
         """One line for a person: where commands go, and why."""
         place = f"cloud project {self.project}, {self.region}" if self.is_cloud else f"local stack at {self.storage}"

@@ -25,5 +25,9 @@ class Deployment:
         return storage.bucket(self.settings.work_bucket)
 
     @property
+    def models(self) -> "Bucket":
+        return storage.bucket(self.settings.models_bucket)
+
+    @property
     def output(self) -> "Bucket":
         return storage.bucket(self.settings.output_bucket)

@@ -18,6 +18,7 @@ from gpu_service.checkpoints import device
 from messaging import collect, sweep
 from pipeline import settings as functions
 from pipeline.jobs import outcomes
+from promoting import orders
 from tests.deploy import shape
 
 ROOT = Path(__file__).parents[2]
@@ -134,6 +135,9 @@ def test_the_scheduler_sends_what_on_message_understands():
     body = yaml.safe_load(SYSTEM["schedules"]["sweep"]["message"])
     assert body.keys() == {"sweep"}
     assert sweep.parse(body["sweep"]) == sweep.Sweep()
+    order = SYSTEM["schedules"]["promote"]
+    assert order["topic"] == SYSTEM["push"]["promote"]["topic"] == "promotions"
+    assert orders.parse(yaml.safe_load(order["message"])) is None
     order = TOGETHER["schedules"]["collect"]
     assert (order["topic"], yaml.safe_load(order["message"])) == ("messages", collect.Collection().message())
 
@@ -175,7 +179,8 @@ class TestMicroBatching:
     def test_uploads_arrive_by_exactly_one_route(self):
         assert (set(SYSTEM["triggers"]), set(SYSTEM["notifications"])) == ({"on-upload"}, set())
         assert (set(TOGETHER["triggers"]), set(TOGETHER["notifications"])) == (set(), {"uploads"})
-        assert set(TOGETHER["schedules"]) - set(SYSTEM["schedules"]) == {"collect"}
+        assert TOGETHER["schedules"] == SYSTEM["schedules"]
+        assert SYSTEM["schedules"]["collect"]["schedule"] == "* * * * *"  # inputs that may wait need it either way
 
     def test_entries_off_under_one_setting_are_on_under_the_other(self):
         for chosen, other in ((SYSTEM, TOGETHER), (TOGETHER, SYSTEM)):
@@ -421,9 +426,10 @@ class TestPermissions:
         assert rows
         assert [row for row in rows if not row["target"].startswith("bucket/") and not row.get("only")] == []
 
-    def test_only_the_pipeline_writes_and_never_to_inputs_or_models(self):
-        writes = {row["target"] for row in SYSTEM["iam"] if row["role"] == "roles/storage.objectUser"}
-        assert writes == {"bucket/work", "bucket/output"}
+    def test_only_the_pipeline_writes_never_to_inputs_and_promote_alone_to_models(self):
+        writes = {(row["who"], row["target"]) for row in SYSTEM["iam"] if row["role"] == "roles/storage.objectUser"}
+        assert {target for _, target in writes} == {"bucket/work", "bucket/output", "bucket/models"}
+        assert {who for who, target in writes if target == "bucket/models"} == {"promote"}
 
     def test_permissions_are_unique_and_have_a_reason(self):
         assert [row for row in SYSTEM["iam"] if not row["why"]] == []
@@ -669,3 +675,19 @@ def test_the_command_prints_rows_for_a_shell(capsys: pytest.CaptureFixture[str])
     lines = [line.split("\x1f") for line in capsys.readouterr().out.splitlines()]
     assert ["on-upload", "roles/storage.objectViewer", "bucket/input", ""] in lines
     assert len(lines) == len(SYSTEM["iam"])
+
+
+class TestWaiting:
+    @pytest.mark.parametrize("waits", ["0", "90s", "24h", "15m,live/=0", "0,nightly/=1h,very long name.d/a_b-c/=999m"])
+    def test_how_long_inputs_may_wait_reaches_the_functions_that_take_them_in(self, waits: str):
+        system = inventory.load({"project_id": "my-project", "max_wait": waits, "min_instances": 1, "gpu_type": "none"})
+        for name in ("on-upload", "on-message"):
+            env = inventory.environment(system, name)
+            assert env["MAX_WAIT"] == waits
+            assert functions.load(env, starts_executions=True).max_wait
+        assert (env["GPU_TYPE"], env["MIN_INSTANCES"]) == ("none", "1")
+
+    @pytest.mark.parametrize("waits", ["25h", "1d", "soon", "a=", "nightly/=1h,", "1h;2h", '"=1h'])
+    def test_a_wait_that_the_functions_would_refuse_is_refused(self, waits: str):
+        with pytest.raises(inventory.VariableError, match="max_wait"):
+            inventory.load({"project_id": "my-project", "max_wait": waits})

@@ -55,7 +55,7 @@ print(len(seen))
 
 
 def test_all_functions_are_known() -> None:
-    assert NAMES == ["forecast", "on_dead_letter", "on_message", "on_upload", "postprocess", "preprocess"]
+    assert NAMES == ["forecast", "on_dead_letter", "on_message", "on_upload", "postprocess", "preprocess", "promote"]
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -68,7 +68,9 @@ def test_a_staged_folder_holds_code_requirements_and_schemas_only(staged: Path) 
     assert Path("main.py") in files
     assert Path("requirements.txt") in files
     assert Path("pipeline/schemas/result.schema.json") in files
-    assert {path.suffix for path in files} == {".py", ".json", ".txt"}
+    prices = {path for path in files if path.suffix == ".yaml"}
+    assert prices == ({Path("event_inference/cost/prices.yaml")} if staged.name == "on_message" else set())
+    assert {path.suffix for path in files - prices} == {".py", ".json", ".txt"}
     assert sum((staged / path).stat().st_size for path in files) < 1 << 20
     assert not any(part.startswith((".", "__pycache__")) for path in files for part in path.parts)
 

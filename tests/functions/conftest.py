@@ -97,7 +97,7 @@ def validate() -> Callable[[dict[str, Any]], None]:
         name: jsonschema.Draft202012Validator(
             json.loads((SCHEMAS / f"{name}.schema.json").read_text()), format_checker=jsonschema.FormatChecker()
         )
-        for name in ("result", "rejected", "failed", "status", "shadow")
+        for name in ("result", "rejected", "failed", "status", "shadow", "labels")
     }
 
     def check(document: dict[str, Any]) -> None:

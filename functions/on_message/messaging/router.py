@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from messaging import collect, explain, pubsub, replay, sweep
+from messaging import collect, explain, pubsub, recommend, replay, sweep
 from pipeline import intake
 from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
@@ -11,11 +11,13 @@ from pipeline.inputs import inline, kept_messages, manifests, messages, redelive
 from pipeline.inputs.events import Message, Receipt
 from pipeline.jobs import outcomes
 from pipeline.jobs.job import Job
+from pipeline.labels import keeping, label
 from pipeline.verdicts import Verdict
 
-COMMANDS = ("sweep", "replay", "collect", "explain")
+COMMANDS = ("sweep", "replay", "collect", "recommend", "explain", "label")
 UNKNOWN = (
-    'The message must have "instances", the "id" and "inputs" of a manifest, "sweep", "replay", "collect" or "explain".'
+    'The message must have "instances", the "id" and "inputs" of a manifest, "label", "sweep", "replay", "collect", '
+    '"recommend" or "explain".'
 )
 
 
@@ -66,7 +68,13 @@ def _carry_out(deployment: Deployment, message: Message, body: dict[str, Any], r
     """Runs a command; the work beyond its limits continues in a message to the same topic."""
     if "explain" in body:
         return explain.run(deployment, explain.parse(body["explain"]), message, receipt)
+    if "label" in body:
+        kept = keeping.keep(deployment, label.parse(body["label"]))
+        return Verdict("accepted", reason="label", counts={"label": kept})
     following: sweep.Sweep | replay.Replay | collect.Collection | None
+    if "recommend" in body:
+        recommend.check(body["recommend"])
+        return recommend.run(deployment)
     if "sweep" in body:
         verdict, following = sweep.run(deployment, sweep.parse(body["sweep"]), receipt)
     elif "collect" in body:

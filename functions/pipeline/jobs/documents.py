@@ -198,7 +198,7 @@ def result(
         **payload,
         "quality": _quality(confidence, parameters),
         "timing": {
-            **_timing(job, lineage),
+            **timing(job, lineage),
             "queue_ms": usage.queue_ms,
             "inference_ms": usage.inference_ms,
         },
@@ -243,7 +243,7 @@ def rejected(job: Job, reason: RejectedError, lineage: Lineage | None = None) ->
         "kind": job.kind,
         "reason": {"code": reason.code, "message": reason.message[:MAX_MESSAGE]},
         **_chosen(job),
-        "timing": _timing(job, lineage),
+        "timing": timing(job, lineage),
         "lineage": lineage.json(job),
     }
     return cast(Document, document)
@@ -261,7 +261,7 @@ def failed(job: Job, error: Failure, lineage: Lineage | None = None, *, replay: 
         "error": {**error, "message": error["message"][:MAX_MESSAGE]},
         **_chosen(job),
         "replay": replay,
-        "timing": _timing(job, lineage),
+        "timing": timing(job, lineage),
         "lineage": lineage.json(job),
     }
     return cast(Document, document)
@@ -308,5 +308,6 @@ def _quality(confidence: float | None, limits: Mapping[str, Any]) -> Quality:
     }
 
 
-def _timing(job: Job, lineage: Lineage) -> Timing:
+def timing(job: Job, lineage: Lineage) -> Timing:
+    """When a job was received and its execution begun; it finishes now."""
     return {"received_at": job.received_at, "started_at": lineage.started_at, "finished_at": timestamp()}

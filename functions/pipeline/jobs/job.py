@@ -13,6 +13,9 @@ MAX_OBJECT_NAME = 1024  # bytes of UTF-8, Cloud Storage's limit
 LONGEST_DECORATION = len("rejected/.jsonl")
 MARK = re.compile(r"~[0-9a-f]{32}\Z")
 
+Engine = Literal["service", "job"]
+"""What runs the inputs that are predicted on together: the GPU service or the GPU job."""
+
 Parameters = dict[str, Any]
 """Checked prediction parameters by name; `inputs.parameters` defines them and the types of their values."""
 
@@ -91,6 +94,8 @@ class Argument(TypedDict):
     notes: NotRequired[list[str]]
     regions: NotRequired[list[int]]
     probe: NotRequired[int]
+    due: NotRequired[str]
+    run_by: NotRequired[Engine]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,8 @@ class Job:
     message published, if the event tells; it does not travel. `prepared` is what preprocess would answer, for
     an input that the handler has read whole. `table` is the CSV that stands for a workbook. `notes` say what was wrong
     with the files that decide on models. `regions` is the order in which the GPU service's regions are tried, by their
-    places in the deployment's list, if it is another; `probe` one among them whose circuit was open.
+    places in the deployment's list, if it is another; `probe` one among them whose circuit was open. `due` is when an
+    input that may wait must be started, in RFC 3339; `run_by` what runs a micro-batch.
     """
 
     id: str
@@ -176,6 +182,8 @@ class Job:
     notes: tuple[str, ...] = ()
     regions: tuple[int, ...] = ()
     probe: int | None = None
+    due: str | None = None
+    run_by: Engine | None = None
 
     def argument(self) -> Argument:
         """The workflow's argument without `prepared`, as claims and outcomes keep it."""
@@ -200,6 +208,10 @@ class Job:
             argument["regions"] = list(self.regions)
         if self.probe is not None:
             argument["probe"] = self.probe
+        if self.due is not None:
+            argument["due"] = self.due
+        if self.run_by is not None:
+            argument["run_by"] = self.run_by
         return argument
 
     @classmethod
@@ -231,6 +243,8 @@ class Job:
             notes=tuple(map(str, fields.get("notes") or ())),
             regions=tuple(int64(region, "regions") for region in fields.get("regions") or ()),
             probe=None if fields.get("probe") is None else int64(fields["probe"], "probe"),
+            due=_text(fields, "due") if "due" in fields else None,
+            run_by="job" if fields.get("run_by") == "job" else None,
         )
 
     def object_input(self) -> Input:

@@ -22,4 +22,5 @@ def language(text: str) -> str | None:
 def _identifier() -> "LanguageIdentifier":
     from py3langid import langid
 
-    return langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
+    identifier: LanguageIdentifier = langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
+    return identifier

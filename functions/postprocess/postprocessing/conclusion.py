@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any, Literal
 
-from pipeline import schema
+from pipeline import logs, schema
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.jobs import documents, outcomes
@@ -12,7 +12,7 @@ from pipeline.jobs.job import Job
 from pipeline.jobs.outcomes import Outcome
 from pipeline.kinds import BATCHED
 from pipeline.routing import regions
-from postprocessing import endpoints, failures, progress, results
+from postprocessing import costs, endpoints, failures, progress, results
 from postprocessing.costs import Effort
 from postprocessing.failures import StepError
 
@@ -66,6 +66,7 @@ def settle(
         outcome = _settle(deployment, job, lineage, shape, answer, effort)
     except RejectedError as reason:
         outcome = outcomes.settle(deployment, job, documents.rejected(job, reason, lineage))
+    logs.info("concluded", **costs.logged(outcome.content))
     if job.kind in BATCHED:
         progress.finish(deployment, job, lineage, outcome)
     return outcome

@@ -9,6 +9,7 @@ from google.api_core.exceptions import PreconditionFailed
 from pipeline import schema
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError
+from pipeline.jobs import observations
 from pipeline.jobs.documents import Lineage
 from pipeline.jobs.job import Experiment, Job, Model
 from pipeline.storage import put, stamp
@@ -43,6 +44,7 @@ def keep(deployment: Deployment, body: Fields) -> Fields:
         "timing": _timing(answer or {}),
         "lineage": _lineage(deployment, job, lineage, answer or {}),
     }
+    observations.shadow(deployment.output, job, document)
     name = f"shadow/{job.document}.json"
     with contextlib.suppress(PreconditionFailed):  # written by another attempt
         text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"

@@ -1,0 +1,1 @@
+"""Looks at the evidence on candidates, decides, and changes the traffic of models."""
