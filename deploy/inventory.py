@@ -93,6 +93,7 @@ def load(values: Mapping[str, Any]) -> Inventory:
     chosen = settings(values)
     placeholders = {name: json.dumps(value) if isinstance(value, list) else value for name, value in chosen.items()}
     placeholders["gpu_region"] = chosen["gpu_regions"][0]
+    placeholders["gpu_region_list"] = ",".join(chosen["gpu_regions"])
     text = Template((FOLDER / "inventory.yaml").read_text(encoding="utf-8")).substitute(placeholders)
     sections = yaml.safe_load(text)
     return {

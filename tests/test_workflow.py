@@ -121,9 +121,13 @@ def execute(
     regions: tuple[str, ...] = ("",),
     variables: dict[str, str] | None = None,
     observer: Observer | None = None,
+    regions_of_job: list[int] | None = None,
     **job: Any,
 ) -> Outcome:
-    return asyncio.run(_execute(services, clock or Hasty(), regions, variables or {}, observer, {**JOB, **job}))
+    order = {"regions": regions_of_job} if regions_of_job else {}
+    return asyncio.run(
+        _execute(services, clock or Hasty(), regions, variables or {}, observer, {**JOB, **job, **order})
+    )
 
 
 async def _execute(
@@ -303,7 +307,29 @@ def test_regions_are_tried_in_order_when_one_fails():
     services = Services(preprocess=[(200, PREPARED)], down__predict=[(503, "")], predict=[(200, PREDICTION)])
     assert execute(services, regions=("/down/", "")).state == "SUCCEEDED"
     assert len(services.requests["/down//predict"]) == 3
-    assert services.concluded["prediction"] == PREDICTION
+    assert services.concluded["prediction"] == PREDICTION | {"failed_regions": [0]}
+
+
+def test_the_order_of_the_argument_decides_which_region_is_tried_first():
+    services = Services(preprocess=[(200, PREPARED)], predict=[(200, PREDICTION)])
+    assert execute(services, regions=("/down/", ""), regions_of_job=[1, 0]).state == "SUCCEEDED"
+    assert services.requests.keys() == {"/preprocess", "/predict", "/postprocess"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "fails_over"),
+    [
+        ((429, ""), True),
+        ((503, {"error": {"code": "overloaded", "message": "Full."}}), True),
+        ((500, "The request failed because no instance is available."), True),
+        ((500, {"error": {"code": "inference_failed", "message": "No."}}), False),
+        ((413, "too large"), False),
+    ],
+)
+def test_a_region_is_left_where_it_does_not_answer_itself(answer: tuple[int, Any], fails_over: bool):
+    services = Services(preprocess=[(200, PREPARED)], down__predict=[answer], predict=[(200, PREDICTION)])
+    execute(services, regions=("/down/", ""))
+    assert ("/predict" in services.requests) == fails_over
 
 
 def test_a_refused_request_is_not_sent_to_another_region():

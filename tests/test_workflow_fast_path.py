@@ -79,7 +79,13 @@ def test_a_final_error_is_not_repeated(status: int):
 def test_another_region_answers_when_the_first_fails(down: tuple[int, str]):
     services = Services(down__predict=[down], predict=[(200, PREDICTION)])
     assert execute(services, regions=("/down/", ""), prepared=PREPARED).result == DONE
-    assert services.concluded["prediction"] == PREDICTION
+    assert services.concluded["prediction"] == PREDICTION | {"failed_regions": [0]}
+
+
+def test_the_region_that_the_argument_names_first_is_called_once():
+    services = Services(predict=[(200, PREDICTION)])
+    assert execute(services, regions=("/down/", ""), prepared=PREPARED, regions_of_job=[1, 0]).result == DONE
+    assert services.requests.keys() == {"/predict", "/postprocess"}
 
 
 def test_a_result_that_could_not_be_written_is_not_predicted_again():

@@ -26,6 +26,7 @@ locals {
     vertex             = var.vertex_predict_role != ""
     gpu_regions        = jsonencode(local.gpu_regions)
     gpu_region         = local.gpu_regions[0]
+    gpu_region_list    = join(",", local.gpu_regions)
     gpu_type           = var.gpu_type
     gpu_memory         = "${local.gpu_gib}Gi"
     gpu_cpu            = local.gpu_cpu

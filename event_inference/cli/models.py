@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from event_inference.cli import output
+from event_inference.cli.explain import explain
 from event_inference.cli.session import Session, command
 from event_inference.errors import USAGE
 
@@ -168,5 +169,6 @@ def validate(file: str, profile: str | None) -> int:
 
 
 models.add_command(listing)
+models.add_command(explain)
 models.add_command(push)
 models.add_command(validate)

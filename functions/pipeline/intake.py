@@ -6,7 +6,7 @@ take_in = the same for a job that a message or a dead letter describes
 An upload that may wait is not launched: a collection starts it together with others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from pipeline import logs, times, waiting
@@ -15,11 +15,12 @@ from pipeline.errors import MalformedError, RejectedError, ThrottledError
 from pipeline.inputs import facts, inline, objects, parameters, recognition, sidecars, single
 from pipeline.inputs.events import Receipt
 from pipeline.inputs.inline import Inline
+from pipeline.inputs.objects import Head
 from pipeline.inputs.uploads import Upload
 from pipeline.jobs import executions, outcomes
 from pipeline.jobs.claims import Claim, Claims
 from pipeline.jobs.documents import Document
-from pipeline.jobs.job import Job
+from pipeline.jobs.job import Input, Job
 from pipeline.kinds import WORKBOOK
 from pipeline.labels import files
 from pipeline.routing import choice
@@ -122,6 +123,24 @@ def of_manifest(deployment: Deployment, job: Job) -> Job:
     return choice.routed(deployment.settings, job, lambda: facts.of_manifest(job))
 
 
+def in_regions(settings: Settings, job: Job) -> Job:
+    """The job about to be started, with the order in which the GPU service's regions are tried."""
+    if len(settings.gpu_regions) < 2:
+        return job
+    from pipeline.routing import regions
+
+    return regions.ordered(settings, job, choice.preferred_regions(settings, job))
+
+
+def _begin_reading(settings: Settings) -> None:
+    """Begins to read what routes an input, beside the requests that come first."""
+    choice.begin(settings)
+    if len(settings.gpu_regions) > 1:
+        from pipeline.routing import regions
+
+        regions.begin(settings)
+
+
 def throttled(job: Job, reason: ThrottledError) -> Verdict:
     return Verdict("throttled", job.id, job.document, reason=reason.quota)
 
@@ -134,7 +153,7 @@ def _reserve(deployment: Deployment, job: Job, work: Work, dead: Claim | None) -
     logs.bind(job=job.id)
     if outcomes.forgotten(deployment, job, job.created_at):
         return Verdict("ignored", job.id, job.document, reason="duplicate")
-    choice.begin(deployment.settings)
+    _begin_reading(deployment.settings)
     claims = _claims(deployment)
     claim = claims.take_over(dead, job) if dead else claims.acquire(job)
     if claim is None:
@@ -163,12 +182,22 @@ def _attempt(deployment: Deployment, job: Job, work: Work) -> Job | Verdict:
 
 def _route(settings: Settings, job: Job, upload: Upload) -> Job:
     """The job with kind, model and parameters; reads at most 64 KB, and nothing of an object of an excessive size."""
-    source = job.object_input()
     job.check_hops(settings.max_hops)
-    model, requested = parameters.of_metadata(upload.metadata)
     if upload.size is None:
-        raise objects.gone(source)
-    source, head = objects.opened(source, max(settings.max_bytes.values()))
+        raise objects.gone(job.object_input())
+    return route(settings, job, upload.metadata, objects.opened)
+
+
+def route(
+    settings: Settings, job: Job, metadata: Mapping[str, str], opened: Callable[[Input, int], tuple[Input, Head]]
+) -> Job:
+    """The job of an upload with its kind, model and parameters; `opened` reads the object's head as `objects.opened`.
+
+    Raises:
+        RejectedError: it can never be predicted on.
+    """
+    model, requested = parameters.of_metadata(metadata)
+    source, head = opened(job.object_input(), max(settings.max_bytes.values()))
     routed = sidecars.apply(replace(job, model=model, parameters=requested))
     request = Request.of(routed.parameters, parameters.kinds(routed.model, routed.parameters))
     kind = recognition.kind(source, head, request)
@@ -177,7 +206,7 @@ def _route(settings: Settings, job: Job, upload: Upload) -> Job:
         parameters.check_kind(kind, routed.model, routed.parameters)
     encoding = None if kind in ("image", WORKBOOK) else recognition.guessed_encoding(source, head)
     routed = replace(routed, kind=kind, input=replace(source, encoding=encoding))
-    routed = choice.routed(settings, routed, lambda: facts.of_upload(routed, head, upload.metadata))
+    routed = choice.routed(settings, routed, lambda: facts.of_upload(routed, head, metadata))
     return replace(routed, prepared=single.of_head(routed, head), due=waiting.due(settings, routed))
 
 
@@ -188,7 +217,9 @@ def _launched(deployment: Deployment, reserved: Verdict | Reserved) -> Verdict:
 def _start(deployment: Deployment, job: Job) -> Verdict:
     try:
         is_shareable = job.due is None and waiting.is_possible(deployment.settings, job)
-        execution = executions.start(deployment.settings, job, is_shareable=is_shareable)
+        execution = executions.start(
+            deployment.settings, in_regions(deployment.settings, job), is_shareable=is_shareable
+        )
     except RejectedError as reason:
         return outcomes.reject(deployment, job, reason)
     return Verdict("accepted", job.id, job.document, job.kind, execution)

@@ -20,6 +20,7 @@ _TYPES: dict[Any, str] = {
     bool: "true or false",
     str | None: "a string",
     dict[str, Any]: "an object with names and values",
+    tuple[str, ...]: "a list of strings",
 }
 _OTHER_NAMES = {  # of tasks
     "sentiment-analysis": "text-classification",

@@ -34,6 +34,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     `parameters` and `thresholds` are defaults for its requests; gpu_service/parameters.py checks them. `load` is when
     it loads: at the start, or lazily for its first request; by default, only the default models load at the start.
     With the engine `vertex`, the pipeline predicts on `endpoint`, and this service does not load the model.
+    The pipeline reads `regions`.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     engine: Engine = "gpu_service"
     endpoint: str | None = None
     load: Load | None = None
+    regions: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

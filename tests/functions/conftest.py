@@ -16,7 +16,7 @@ from messaging import pubsub
 from pipeline import storage as pipeline_storage
 from pipeline.jobs import executions as workflow_executions
 from pipeline.jobs import quotas
-from pipeline.routing import choice
+from pipeline.routing import choice, regions
 from tests.functions.cloud import Cloud, Executions, Faulty, serving_executions, serving_storage
 from tests.functions.models_bucket import ModelsBucket
 
@@ -66,6 +66,7 @@ def _forget_clients() -> None:
     pubsub.subscriber.cache_clear()
     quotas.of.cache_clear()
     choice._files.cache_clear()
+    regions._watched.cache_clear()
 
 
 @pytest.fixture

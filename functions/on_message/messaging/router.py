@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from messaging import collect, pubsub, recommend, replay, sweep
+from messaging import collect, explain, pubsub, recommend, replay, sweep
 from pipeline import intake
 from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
@@ -14,10 +14,10 @@ from pipeline.jobs.job import Job
 from pipeline.labels import keeping, label
 from pipeline.verdicts import Verdict
 
-COMMANDS = ("sweep", "replay", "collect", "recommend", "label")
+COMMANDS = ("sweep", "replay", "collect", "recommend", "explain", "label")
 UNKNOWN = (
-    'The message must have "instances", the "id" and "inputs" of a manifest, "label", "sweep", "replay", "collect" or '
-    '"recommend".'
+    'The message must have "instances", the "id" and "inputs" of a manifest, "label", "sweep", "replay", "collect", '
+    '"recommend" or "explain".'
 )
 
 
@@ -66,6 +66,8 @@ def _take_in_instances(deployment: Deployment, job: Job, body: dict[str, Any]) -
 
 def _carry_out(deployment: Deployment, message: Message, body: dict[str, Any], receipt: Receipt) -> Verdict:
     """Runs a command; the work beyond its limits continues in a message to the same topic."""
+    if "explain" in body:
+        return explain.run(deployment, explain.parse(body["explain"]), message, receipt)
     if "label" in body:
         kept = keeping.keep(deployment, label.parse(body["label"]))
         return Verdict("accepted", reason="label", counts={"label": kept})

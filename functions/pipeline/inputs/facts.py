@@ -1,5 +1,6 @@
 """What rules can ask about an upload or a message."""
 
+import base64
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -40,9 +41,13 @@ def of_instances(job: Job, instances: Sequence[Mapping[str, Any]]) -> Facts:
     return Facts(
         kind=str(job.kind),
         size=job.input.size,
-        content_type="text/plain" if texts else None,
+        content_type="text/plain" if texts else _image_type(instances[0]),
         language=_language(lambda: "\n".join(texts)),
     )
+
+
+def _image_type(instance: Mapping[str, Any]) -> str | None:
+    return signatures.recognise(base64.b64decode(instance["image"]["b64"][:4096]))
 
 
 def of_manifest(job: Job) -> Facts:

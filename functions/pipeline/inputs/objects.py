@@ -53,10 +53,15 @@ def head(source: Input) -> Head:
         content = _bytes(_blob(source).download_as_bytes(end=HEAD_BYTES - 1, raw_download=True))
     if len(content) != min(HEAD_BYTES, source.size):
         raise ServiceUnavailable(f"{len(content)} of the first {min(HEAD_BYTES, source.size)} bytes arrived.")
+    return head_of(content, source.size)
+
+
+def head_of(content: bytes, size: int) -> Head:
+    """The head of an input of `size` bytes that begins with the content. Raises RejectedError, `undecodable`."""
     if not compression.is_packed(content):
-        return Head(content, whole=source.size <= len(content))
+        return Head(content, whole=size <= len(content))
     data, complete = compression.unpack(content, HEAD_BYTES)
-    return Head(data, whole=complete and source.size <= len(content), packed=True)
+    return Head(data, whole=complete and size <= len(content), packed=True)
 
 
 def opened(source: Input, limit: int) -> tuple[Input, Head]:
@@ -75,9 +80,7 @@ def opened(source: Input, limit: int) -> tuple[Input, Head]:
                 raise ServiceUnavailable("The response was cut short.") from error
     else:
         measured = _measured(source)
-    check_size(measured, limit)
-    if not measured.size:
-        raise RejectedError("empty", "The input is empty.")
+    check_extent(measured, limit)
     return measured, head(measured)
 
 
@@ -117,6 +120,13 @@ def gone(source: Input) -> RejectedError:
     return RejectedError(
         "input_gone", f"Generation {source.generation} of the object no longer exists; upload it again."
     )
+
+
+def check_extent(source: Input, limit: int) -> None:
+    """Raises RejectedError, `empty`, or `too_large` beyond `limit` bytes."""
+    check_size(source, limit)
+    if not source.size:
+        raise RejectedError("empty", "The input is empty.")
 
 
 def check_size(source: Input, limit: int, kind: str | None = None) -> None:

@@ -49,6 +49,7 @@ class LineageFields(TypedDict):
     workflow_revision: str | None
     service_revisions: dict[str, str]
     device: str | None
+    region: NotRequired[str]
 
 
 class Timing(TypedDict):
@@ -125,13 +126,14 @@ class Document(Payload):
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """The execution, revisions and device that produced a document; None before an execution exists."""
+    """The execution, revisions, device and its region that produced a document; None before an execution exists."""
 
     execution: str | None = None
     workflow_revision: str | None = None
     started_at: str | None = None
     service_revisions: Mapping[str, str] = field(default_factory=dict)
     device: str | None = None
+    region: str | None = None
 
     @classmethod
     def parse(cls, value: object) -> Self:
@@ -146,13 +148,16 @@ class Lineage:
         return cls(**texts, service_revisions={key: str(revision) for key, revision in revisions.items()})
 
     def json(self, job: Job) -> LineageFields:
-        return {
+        fields: LineageFields = {
             "event_id": job.event_id,
             "execution": self.execution,
             "workflow_revision": self.workflow_revision,
             "service_revisions": dict(self.service_revisions),
             "device": self.device,
         }
+        if self.region is not None:
+            fields["region"] = self.region
+        return fields
 
 
 @dataclass(frozen=True, slots=True)

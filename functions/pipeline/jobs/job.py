@@ -92,6 +92,8 @@ class Argument(TypedDict):
     hops: NotRequired[int]
     table: NotRequired[InputFields]
     notes: NotRequired[list[str]]
+    regions: NotRequired[list[int]]
+    probe: NotRequired[int]
     due: NotRequired[str]
     run_by: NotRequired[Engine]
 
@@ -159,8 +161,9 @@ class Job:
     the pipelines that the input's content has passed through. `created_at` is when the object was written or the
     message published, if the event tells; it does not travel. `prepared` is what preprocess would answer, for
     an input that the handler has read whole. `table` is the CSV that stands for a workbook. `notes` say what was wrong
-    with the files that decide on models. `due` is when an input that may wait must be started, in RFC 3339; `run_by`
-    what runs a micro-batch.
+    with the files that decide on models. `regions` is the order in which the GPU service's regions are tried, by their
+    places in the deployment's list, if it is another; `probe` one among them whose circuit was open. `due` is when an
+    input that may wait must be started, in RFC 3339; `run_by` what runs a micro-batch.
     """
 
     id: str
@@ -177,6 +180,8 @@ class Job:
     prepared: Prepared | None = None
     table: Input | None = None
     notes: tuple[str, ...] = ()
+    regions: tuple[int, ...] = ()
+    probe: int | None = None
     due: str | None = None
     run_by: Engine | None = None
 
@@ -199,6 +204,10 @@ class Job:
             argument["table"] = self.table.json()
         if self.notes:
             argument["notes"] = list(self.notes)
+        if self.regions:
+            argument["regions"] = list(self.regions)
+        if self.probe is not None:
+            argument["probe"] = self.probe
         if self.due is not None:
             argument["due"] = self.due
         if self.run_by is not None:
@@ -232,6 +241,8 @@ class Job:
             hops=int64(fields.get("hops") or 0, "hops"),
             table=Input.parse(fields["table"]) if fields.get("table") else None,
             notes=tuple(map(str, fields.get("notes") or ())),
+            regions=tuple(int64(region, "regions") for region in fields.get("regions") or ()),
+            probe=None if fields.get("probe") is None else int64(fields["probe"], "probe"),
             due=_text(fields, "due") if "due" in fields else None,
             run_by="job" if fields.get("run_by") == "job" else None,
         )

@@ -6,8 +6,8 @@ is the one that the input names, else what traffic.json assigns, else the defaul
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import cast
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, cast
 
 from pipeline import logs
 from pipeline.errors import RejectedError
@@ -15,7 +15,7 @@ from pipeline.jobs.job import Job, Model, is_requested, on_endpoint
 from pipeline.kinds import SINGLE
 from pipeline.routing import models, traffic
 from pipeline.routing.models import Content, Models
-from pipeline.routing.rules import Facts
+from pipeline.routing.rules import Facts, Rule
 from pipeline.routing.traffic import Traffic
 from pipeline.routing.watched import Watched
 from pipeline.settings import Settings
@@ -37,11 +37,19 @@ class Routing:
         if requested is not None:
             return {**requested, "chosen_by": "requested"}
         if self.models.rules:
-            known = facts()
-            for rule in self.models.rules:
-                if rule.mismatch(known) is None:
-                    return {"name": rule.model, "version": None, "chosen_by": "rule", "rule": rule.name}
+            rule, mismatch = self.considered(facts())[-1]
+            if mismatch is None:
+                return {"name": rule.model, "version": None, "chosen_by": "rule", "rule": rule.name}
         return None
+
+    def considered(self, facts: Facts) -> list[tuple[Rule, str | None]]:
+        """The rules up to the first that matches, each with the condition that does not hold."""
+        rules: list[tuple[Rule, str | None]] = []
+        for rule in self.models.rules:
+            rules.append((rule, rule.mismatch(facts)))
+            if rules[-1][1] is None:
+                break
+        return rules
 
     def default(self, content: Content, *, batched: bool = False) -> Model | None:
         """The default model of texts or images; None if models.json does not say which it is."""
@@ -84,6 +92,11 @@ class Routing:
         found = self._traffic(model)
         is_running = found is not None and found.runs and found.experiment == experiment
         return is_running or bool(self.notes)
+
+    def described(self, model: str | None) -> dict[str, Any] | None:
+        """The traffic of a model; None if it has none of its own."""
+        found = None if model is None else self._traffic(model)
+        return None if found is None else asdict(found)
 
     def _traffic(self, model: str) -> Traffic | None:
         """Of a model by its name or source."""
@@ -172,6 +185,12 @@ def kept(settings: Settings, job: Job, earlier: Model | None) -> Job:
         return replace(job, model=earlier)
     reasons = {key: value for key, value in earlier.items() if key not in _OF_VERSION}
     return assigned(routing, job, cast(Model, {**reasons, "version": None}))
+
+
+def preferred_regions(settings: Settings, job: Job) -> tuple[str, ...]:
+    """The regions that the entry of the job's model lists, the best first."""
+    entries = [] if job.model is None else current(settings).models.named(job.model["name"])
+    return next((entry.regions for entry in entries if entry.regions), ())
 
 
 def _missing(model: Model, version: str, other: str) -> str:

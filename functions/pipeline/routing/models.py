@@ -39,6 +39,7 @@ class Entry:
     task: str
     source: str
     default: bool
+    regions: tuple[str, ...] = ()
     endpoint: str | None = None  # of Vertex AI, which then predicts in place of the GPU service
 
     @property
@@ -124,5 +125,6 @@ def _entry(value: dict[str, Any]) -> Entry:
         value["task"],
         str(value.get("source")),
         value.get("default") is True,
+        tuple(map(str, value.get("regions") or ())),
         value.get("endpoint"),
     )

@@ -37,19 +37,27 @@ class Watched(Generic[Value]):
         parse: Callable[[bytes], Value],
         missing: Value,
         clock: Callable[[], float] = time.monotonic,
+        period: float | None = None,
     ) -> None:
         self._location, self._parse, self._missing, self._clock = location, parse, missing, clock
-        self._name = location.rpartition("/")[2]
+        self._period = PERIOD if period is None else period
+        self._name, self._is_stored = location.rpartition("/")[2], location.startswith("gs://")
         self._lock = threading.Lock()
         self._reader: threading.Thread | None = None
         self._begun = 0.0
         self._generation: int | None = None
-        self._value, self._problem = missing, ""
+        self._value, self._mistake, self._problem = (
+            missing,
+            "",
+            "",
+        )  # a mistake is in the content, a problem in the last read
 
     def refresh(self) -> None:
-        """Begins to read the object if that is due."""
+        """Begins to read the file if that is due."""
+        if self._is_stored:
+            storage.client()  # so that no two threads import it at the same time
         with self._lock:
-            if self._reader is None or (not self._reader.is_alive() and self._clock() - self._begun >= PERIOD):
+            if self._reader is None or (not self._reader.is_alive() and self._clock() - self._begun >= self._period):
                 self._begun = self._clock()
                 self._reader = threading.Thread(target=self._read, daemon=True)
                 self._reader.start()
@@ -67,20 +75,25 @@ class Watched(Generic[Value]):
         try:
             content = self._changed()
             if content is not None:
-                self._value, self._problem = self._parse(content), ""
+                self._take(content)
+            self._problem = self._mistake
         except (NotFound, FileNotFoundError):
-            self._value, self._problem, self._generation = self._missing, "", None
-        except ValueError as error:
-            self._problem = f"{self._name} is not valid: {error}"
+            self._value, self._mistake, self._problem, self._generation = self._missing, "", "", None
         except Exception as error:  # noqa: BLE001 - a thread's boundary: whatever fails, the last good value goes on
             self._problem = f"{self._name} could not be read: {type(error).__name__}: {error}"
         if self._problem:
             file = f"{self._location}#{self._generation or 0}"
             logs.log(logging.ERROR, "the last good version goes on", file=file, reason=self._problem)
 
+    def _take(self, content: bytes) -> None:
+        try:
+            self._value, self._mistake = self._parse(content), ""
+        except Exception as error:  # noqa: BLE001 - whatever the content leads to, the last good value goes on
+            self._mistake = f"{self._name} is not valid: {error}"
+
     def _changed(self) -> bytes | None:
         """The content; None if it is that of the last read."""
-        if not self._location.startswith("gs://"):
+        if not self._is_stored:
             return self._changed_file(Path(self._location))
         from google.cloud.storage.retry import DEFAULT_RETRY
 

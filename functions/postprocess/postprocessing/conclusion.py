@@ -11,6 +11,7 @@ from pipeline.jobs.documents import Lineage
 from pipeline.jobs.job import Job
 from pipeline.jobs.outcomes import Outcome
 from pipeline.kinds import BATCHED
+from pipeline.routing import regions
 from postprocessing import costs, endpoints, failures, progress, results
 from postprocessing.costs import Effort
 from postprocessing.failures import StepError
@@ -34,6 +35,8 @@ def conclude(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
     if len(shapes) != 1 or not isinstance(body[shapes[0]], dict):
         raise MalformedError("The body must have exactly one of prediction, batch and error, and it must be an object.")
     outcome = settle(deployment, job, lineage, shapes[0], body[shapes[0]])
+    if shapes[0] == "prediction":
+        regions.report(deployment.settings, job, regions.failed(body["prediction"]))
     return {
         "status": outcome.status,
         "document": f"gs://{deployment.settings.output_bucket}/{outcome.document}",

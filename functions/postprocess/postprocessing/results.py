@@ -11,6 +11,7 @@ from pipeline.jobs import batches, documents, outcomes
 from pipeline.jobs.batches import Batch, Summary
 from pipeline.jobs.documents import Cost, Document, Lineage, Payload, ResultStatus, Usage
 from pipeline.jobs.job import Job, on_endpoint
+from pipeline.routing import regions
 from pipeline.settings import Settings
 from pipeline.tabular.writer import Dialect
 from postprocessing import costs, failures, merge, progress
@@ -44,9 +45,10 @@ def of_prediction(
         if errors[0]["code"] == OBJECT_NOT_FOUND and job.object_input().bucket == settings.input_bucket:
             raise objects.gone(job.object_input())  # the upload itself, to which preprocess had referred
         return failures.document(settings, job, lineage, StepError.of_predictions(errors))
+    region = None if effort or on_endpoint(job.model) else regions.served(settings, job, regions.failed(answer))
     return documents.result(
         job,
-        replace(lineage, device=answer.get("device")),
+        replace(lineage, device=answer.get("device"), region=region),
         _usage(answer),
         {"predictions": predictions},
         status="partial" if errors else "succeeded",

@@ -34,8 +34,19 @@ def cut(deployment: Deployment, job: Job) -> dict[str, Any]:
         RejectedError: the input cannot be read, or has no records.
         MalformedError: inputs of this kind have no records.
     """
-    batch = batches.read(deployment.work, job.id) or _cut(deployment, job)
+    batch = batches.read(deployment.work, job.id)
+    batch = _cut(deployment, job) if batch is None else _continued(deployment, job, batch)
     return {"mode": "batch", **batch.json()}
+
+
+def _continued(deployment: Deployment, job: Job, batch: Batch) -> Batch:
+    """An earlier attempt's batch with the same version, unless the experiment that assigned it has ended since."""
+    model = choice.kept(deployment.settings, job, batch.model).model
+    if model == batch.model:
+        return batch
+    batch = replace(batch, model=model)  # the GPU service predicts again on what another version has predicted on
+    batches.write(deployment.work, job.id, batch)
+    return batch
 
 
 def _cut(deployment: Deployment, job: Job) -> Batch:

@@ -177,6 +177,7 @@ def test_a_storage_that_fails_keeps_the_last_good(
     failing = choice.current(deployed)
     assert failing.traffic == good.traffic
     assert "traffic.json could not be read" in failing.notes[0]
+    assert choice.current(deployed) == good
 
 
 def test_a_models_json_on_the_laptop_s_disk_is_read_where_the_service_reads_it(

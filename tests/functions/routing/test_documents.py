@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.routing import choice
 from tests.functions import gpu
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function
@@ -139,6 +140,20 @@ def test_a_table_takes_part_with_the_default_model_as_a_whole(
     routing = cloud.only_document()["routing"]
     assert routing["experiment"] == {"id": "e1", "arm": "candidate", "share": 1.0, "mode": "split"}
     assert routing["unserved"] == "2"  # the stand-in for the GPU service answers as version 1
+
+
+def test_a_batch_that_is_replayed_after_the_experiment_has_ended_goes_to_the_stable_version(
+    cloud: Cloud, function: Function, bucket: ModelsBucket
+) -> None:
+    bucket.models(*SENTIMENT)
+    bucket.traffic(sentiment=split(1.0))
+    arg = started(cloud, function, "review,n\nA wonderful film.,1\nA dull one.,2\n", name="reviews.csv")
+    assert batch(cloud, function, arg)["model"]["version"] == "2"
+    bucket.traffic(sentiment=split(1.0, candidate=None))
+    choice._files.cache_clear()
+    again = batch(cloud, function, arg)
+    assert again["model"] == {"name": "sentiment", "version": "1", "chosen_by": "default", "version_by": "traffic"}
+    assert batch(cloud, function, arg) == again
 
 
 def test_a_table_of_images_goes_to_no_model_of_texts(cloud: Cloud, function: Function, bucket: ModelsBucket) -> None:

@@ -1,5 +1,6 @@
 """Rules of models.json: which inputs they match, and the mistakes that both of their readers name."""
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -216,6 +217,12 @@ def test_a_requested_model_precedes_the_rules(cloud: Cloud, function: Function, 
 def test_a_message_is_routed_by_its_texts(cloud: Cloud, function: Function, ruled: None) -> None:
     function("on_message").post("/", **published(json.dumps({"instances": [{"text": GERMAN}]}).encode()))
     assert cloud.executions.arguments[0]["model"]["rule"] == "german"
+
+
+def test_a_message_s_image_has_the_type_of_its_content(cloud: Cloud, function: Function, ruled: None) -> None:
+    instance = {"image": {"b64": base64.b64encode(PNG).decode()}}
+    function("on_message").post("/", **published(json.dumps({"instances": [instance]}).encode()))
+    assert cloud.executions.arguments[0]["model"]["rule"] == "pictures"
 
 
 def test_a_series_follows_no_rule(cloud: Cloud, function: Function, bucket: ModelsBucket) -> None:

@@ -1,0 +1,136 @@
+"""Regions of the GPU service: the order in which a request tries them, and the circuits that decide on it."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from pipeline import settings
+from pipeline.jobs.job import Input, Job
+from pipeline.routing import regions
+from pipeline.routing.regions import Order
+from tests.functions.cloud import Cloud
+from tests.functions.conftest import Function
+from tests.functions.models_bucket import ModelsBucket, entry
+from tests.functions.routing.test_choice import started
+from tests.functions.test_postprocess import GOOD, argument, concluded, prediction
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+JOB = Job("j", "a.txt/1", "1", "2026-01-01T00:00:00Z", Input("in", "a.txt", 1, 1), "text")
+
+
+@pytest.fixture
+def deployed(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
+    monkeypatch.setenv("GPU_REGIONS", "us-central1,europe-west4,asia-southeast1")
+    monkeypatch.setattr(regions, "PERIOD", 0.0)
+    return settings.load()
+
+
+def after(seconds: float) -> Any:
+    return lambda: NOW + timedelta(seconds=seconds)
+
+
+def circuit(cloud: Cloud, region: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(cloud.work.blob(f"regions/{region}.json").download_as_bytes())
+    return content
+
+
+def test_one_region_needs_no_circuits(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPU_REGIONS", "us-central1")
+    cloud.faulty.requests.clear()
+    assert "regions" not in started(cloud, function)
+    assert not [target for _, target in cloud.faulty.requests if "regions/" in target]
+
+
+def test_regions_that_answer_are_tried_as_deployed_and_nothing_is_written(
+    cloud: Cloud, function: Function, deployed: settings.Settings
+) -> None:
+    assert "regions" not in started(cloud, function)
+    regions.report(deployed, JOB, [])
+    assert not list(cloud.client.list_blobs(cloud.work, prefix="regions/"))
+
+
+def test_a_region_that_failed_is_tried_last_until_its_time_is_up(cloud: Cloud, deployed: settings.Settings) -> None:
+    regions.report(deployed, JOB, [0], after(0))
+    opened = circuit(cloud, "us-central1")
+    assert (opened["state"], opened["pause"], opened["opened_by"]) == ("open", regions.FIRST_PAUSE, "j")
+    assert regions.order(deployed, "k", (), after(1)) == Order((1, 2, 0))
+    assert regions.order(deployed, "k", ("europe-west4", "us-central1"), after(1)) == Order((1, 0))
+
+
+def test_a_second_failure_meanwhile_writes_nothing(cloud: Cloud, deployed: settings.Settings) -> None:
+    regions.report(deployed, JOB, [0], after(0))
+    generation = cloud.work.get_blob("regions/us-central1.json").generation
+    regions.report(deployed, replace(JOB, id="k"), [0], after(5))
+    assert cloud.work.get_blob("regions/us-central1.json").generation == generation
+
+
+def test_when_the_time_is_up_one_input_tries_the_region(cloud: Cloud, deployed: settings.Settings) -> None:
+    regions.report(deployed, JOB, [0], after(0))
+    assert regions.order(deployed, "k", (), after(31)) == Order((0, 1, 2), probe=0)
+    assert circuit(cloud, "us-central1")["state"] == "half_open"
+    assert regions.order(deployed, "l", (), after(32)) == Order((1, 2, 0))
+    assert regions.order(deployed, "m", (), after(31 + regions.PROBE + 1)) == Order((0, 1, 2), probe=0)
+
+
+def test_an_answer_of_the_region_closes_its_circuit(cloud: Cloud, deployed: settings.Settings) -> None:
+    regions.report(deployed, JOB, [0], after(0))
+    assert regions.order(deployed, "k", (), after(31)) == Order((0, 1, 2), probe=0)
+    regions.report(deployed, replace(JOB, id="k", regions=(0, 1, 2), probe=0), [], after(32))
+    assert circuit(cloud, "us-central1")["state"] == "closed"
+    assert regions.order(deployed, "l", (), after(33)) is None
+
+
+def test_another_failure_opens_the_circuit_for_twice_as_long(cloud: Cloud, deployed: settings.Settings) -> None:
+    regions.report(deployed, JOB, [0], after(0))
+    moment, pauses = 0.0, []
+    for number in range(6):
+        moment += regions.LONGEST_PAUSE + 1
+        probing = regions.ordered(deployed, replace(JOB, id=str(number)), (), after(moment))
+        assert probing.probe == 0
+        regions.report(deployed, probing, [0], after(moment))
+        pauses.append(circuit(cloud, "us-central1")["pause"])
+    assert pauses == [60, 120, 240, 480, 600, 600]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"state": "open", "until": "soon"}', '{"status": "open"}'])
+def test_a_circuit_that_cannot_be_read_is_closed(cloud: Cloud, deployed: settings.Settings, content: str) -> None:
+    cloud.work.blob("regions/us-central1.json").upload_from_string(content)
+    assert regions.order(deployed, "k", (), after(0)) is None
+    regions.report(deployed, JOB, [0], after(0))
+    assert circuit(cloud, "us-central1")["state"] == "open"
+
+
+def test_an_upload_is_started_with_the_order_of_its_model(
+    cloud: Cloud, function: Function, bucket: ModelsBucket, deployed: settings.Settings
+) -> None:
+    bucket.models(entry("sentiment", regions=["asia-southeast1", "nowhere", "us-central1"]))
+    started_argument = started(cloud, function, metadata={"model": "sentiment"})
+    assert started_argument["regions"] == [2, 0]
+    assert "regions" not in cloud.claim(started_argument["job"])["argument"]
+
+
+@pytest.mark.parametrize(
+    ("order", "failed", "region"),
+    [({}, [], "us-central1"), ({}, [0], "europe-west4"), ({"regions": [2, 0]}, [2], "us-central1")],
+)
+def test_a_document_names_the_region_and_opens_the_circuits_of_those_that_failed(
+    cloud: Cloud, function: Function, deployed: settings.Settings, check_documents: None,
+    order: dict[str, Any], failed: list[int], region: str,
+) -> None:  # fmt: skip
+    answer = prediction(GOOD) | ({"failed_regions": failed} if failed else {})
+    concluded(function("postprocess"), {"argument": argument(cloud) | order, "prediction": answer})
+    assert cloud.only_document()["lineage"]["region"] == region
+    written = [blob.name for blob in cloud.client.list_blobs(cloud.work, prefix="regions/")]
+    assert written == [f"regions/{deployed.gpu_regions[index]}.json" for index in failed]
+
+
+def test_a_circuit_that_cannot_be_written_leaves_the_document(
+    cloud: Cloud, function: Function, deployed: settings.Settings
+) -> None:
+    cloud.fault("POST", "regions/us-central1.json", status=403)
+    answer = prediction(GOOD) | {"failed_regions": [0]}
+    concluded(function("postprocess"), {"argument": argument(cloud), "prediction": answer})
+    assert cloud.only_document()["status"] == "succeeded"
