@@ -5,6 +5,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 PULUMI := .venv-pulumi
 KSERVE := .venv-kserve
+VERTEX := .venv-vertex
 CLIENTS := .venv-clients
 # Four processes also on two cores, since tests often wait for services.
 # With ORDER_SEED the tests run in random order, the same for the same seed.
@@ -13,15 +14,15 @@ TEST := $(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(if $(ORDE
 ROOTS := functions$(subst $() ,,$(patsubst %/main.py,:%,$(wildcard functions/*/main.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-promotion local test test-long long-tests test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi kserve client-suites clean \
-        benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches benchmark-gpu
+.PHONY: help setup demo demo-promotion local test test-long test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi kserve vertex client-suites clean \
+        capacity benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches benchmark-forecast benchmark-gpu
 
 help:            ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' $(MAKEFILE_LIST) | column -t -l 2 2>/dev/null || grep '##' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## create .venv and install everything (once)
 
-$(READY): requirements.txt pyproject.toml $(wildcard functions/*/requirements.txt) gpu_service/requirements.txt emulator/requirements.txt
+$(READY): requirements.txt pyproject.toml $(wildcard functions/*/requirements.txt) gpu_service/requirements.txt emulator/requirements.txt console/requirements.txt
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version): PyTorch, transformers, Prophet, Google's clients (a few minutes, once)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 setup")'
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
@@ -40,14 +41,12 @@ local: setup     ## start the whole pipeline on loopback, with MODELS=path/to/mo
 test: setup      ## run the tests (under 5 minutes)
 	@$(TEST)
 
-test-long: long-tests rehearsal  ## run the tests that `make test` leaves out
-
-long-tests: export FUZZ_EXAMPLES := 500
-long-tests: export CHAOS_INPUTS := 300
-long-tests: export CHAOS_KILLS := 10
-long-tests: setup test-compiled fuzz pulumi kserve chaos  ## the same without the rehearsal, with smaller fuzz and chaos runs
-	@echo "== Long tests, gcloud against the emulator, browser"
-	@$(TEST) -m 'long or gcloud or browser' -rs
+test-long: export FUZZ_EXAMPLES := 500
+test-long: export CHAOS_INPUTS := 300
+test-long: export CHAOS_KILLS := 10
+test-long: setup test-compiled fuzz pulumi kserve vertex chaos  ## run what `make test` leaves out, fuzz and chaos as small runs (half an hour)
+	@echo "== Long tests, gcloud, browser, rehearsal of a deployment"
+	@$(TEST) -m 'long or gcloud or browser or rehearsal' -rs
 
 lint: setup      ## check style, types, imports, spelling and the workflow
 	@$(VENV)/bin/ruff check .
@@ -105,6 +104,12 @@ kserve: setup    ## test the GPU service with KServe's own client (installs 450 
 	@$(KSERVE)/bin/pip install --quiet --disable-pip-version-check -r tests/gpu_service/clients/requirements-kserve.txt || rm -rf $(KSERVE)  # then the tests are skipped
 	@$(RUN) -m pytest -m kserve -rs tests/gpu_service
 
+vertex: setup    ## test the emulator with Vertex AI's own Python client (installs 300 MB, once)
+	@echo "== Vertex AI's client"
+	@test -x $(VERTEX)/bin/python || $(PYTHON) -m venv $(VERTEX)
+	@$(VERTEX)/bin/pip install --quiet --disable-pip-version-check -r tests/emulator/vertex_ai/requirements.txt || rm -rf $(VERTEX)  # then the tests are skipped
+	@$(RUN) -m pytest -m vertex -rs tests/emulator/vertex_ai
+
 client-suites: setup ## run the suites of storage clients (gcsfs, pandas, obstore, polars, Node, …) against the emulator (installs 700 MB, once)
 	@test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
 	@$(CLIENTS)/bin/pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
@@ -119,8 +124,16 @@ benchmark-functions: setup  ## measure each function's start to its first respon
 benchmark-batches: setup    ## measure 200,000 CSV rows, compared with a plain transformers pipeline and Ray Data
 	@$(RUN) -m benchmarks.batches.run --save
 
+benchmark-forecast:         ## compare forecasts of 102 public series with Prophet's default, ETS and the seasonal naive
+	@test -x .peers/forecast/bin/python || $(PYTHON) -m venv .peers/forecast
+	@.peers/forecast/bin/pip install --quiet --disable-pip-version-check -r functions/forecast/requirements.txt -r benchmarks/forecast/requirements.txt
+	@nice -n 5 .peers/forecast/bin/python -m benchmarks.forecast.run
+
 benchmark-gpu:              ## the GPU against the CPU, then its speed; on a machine with one, with PYTHON's torch or .venv's
 	@PYTHON=$(if $(filter-out file default,$(origin PYTHON)),$(PYTHON)) benchmarks/gpu/run.sh
+
+capacity: setup  ## print how much load a deployment takes, and what binds; SETTINGS="variable=value …"
+	@$(RUN) -m benchmarks.scale $(SETTINGS)
 
 benchmark-workflows: setup  ## concurrent executions and overhead per step, beside PyPI's workflows-emulator
 	@test -x .peers/workflows-emulator/bin/python || $(PYTHON) -m venv .peers/workflows-emulator
@@ -128,4 +141,4 @@ benchmark-workflows: setup  ## concurrent executions and overhead per step, besi
 	@$(RUN) -m benchmarks.workflows.run --peer .peers/workflows-emulator/bin/python
 
 clean:           ## remove the environments, local state and build output
-	rm -rf $(VENV) $(PULUMI) $(CLIENTS) .local build
+	rm -rf $(VENV) $(PULUMI) $(KSERVE) $(VERTEX) $(CLIENTS) .local build

@@ -18,8 +18,10 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "functions"
 TARGET = ROOT / "build" / "functions"
 SHARED = "pipeline"
-CLIENT = ROOT / "event_inference"
-OF_THE_CLIENT = {"promote": "promotion"}  # a function's package of the client's; the rest of the client stays out
+PACKAGES = {  # what functions use of the client
+    "on_message": ("event_inference/__init__.py", "event_inference/cost"),
+    "promote": ("event_inference/promotion",),
+}
 
 
 class StageError(Exception):
@@ -46,14 +48,13 @@ def stage(name: str, source: Path = SOURCE, target: Path = TARGET) -> Path:
         raise StageError(f"{name}/main.py defines no function {name}: name the entry point after its folder.")
     staged = target / name
     shutil.rmtree(staged, ignore_errors=True)
-    parts = [(folder, staged), (source / SHARED, staged / SHARED)]
-    if package := OF_THE_CLIENT.get(name):
-        parts.append((CLIENT / package, staged / CLIENT.name / package))
-    for origin, destination in parts:
+    for origin, destination in ((folder, staged), (source / SHARED, staged / SHARED)):
         for path in _deployed(origin):
-            copy = destination / path.relative_to(origin)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
+            _copy(path, destination / path.relative_to(origin))
+    for part in PACKAGES.get(name, ()):
+        origin = ROOT / part
+        for path in _deployed(origin) if origin.is_dir() else (origin,):
+            _copy(path, staged / path.relative_to(ROOT))
     _compile(staged)
     return staged
 
@@ -71,6 +72,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _copy(path: Path, copy: Path) -> None:
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, copy)
 
 
 def _compile(staged: Path) -> None:
@@ -92,7 +98,7 @@ def _compile(staged: Path) -> None:
 def _deployed(folder: Path) -> Iterator[Path]:
     """The files of a folder that are deployed."""
     for path in sorted(folder.rglob("*")):
-        if path.suffix in (".py", ".json") or path == folder / "requirements.txt":
+        if path.suffix in (".py", ".json", ".yaml") or path == folder / "requirements.txt":
             yield path
 
 

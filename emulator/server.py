@@ -28,9 +28,12 @@ from emulator.googleapi.timestamps import NANOS
 from emulator.identity import policy
 from emulator.identity.gate import Gate
 from emulator.identity.metadata import MetadataServer
+from emulator.inspection.api import Inspection
 from emulator.pubsub import PubSub
 from emulator.stack import model
 from emulator.stack.model import Address, Stack
+from emulator.vertex_ai import StartContainer, VertexAI
+from emulator.vertex_ai.containers import start_nothing
 from emulator.web import WebServer
 from emulator.workflows_api import Workflows
 
@@ -44,19 +47,21 @@ async def _start_nothing(attempt: Attempt) -> TaskProcess:
 
 
 class Emulator:
-    """Storage, Pub/Sub, Eventarc, Workflows, Cloud Run jobs and Scheduler on loopback; an async context manager.
+    """Storage, Pub/Sub, Eventarc, Workflows, Cloud Run jobs, Scheduler and Vertex AI; an async context manager.
 
     Args:
         stack: the buckets, topics, triggers, workflows and jobs that exist from the start.
         data: folder of the state; None keeps the state in memory.
         services: URL of each service of the stack, by name; the caller starts the services.
         start_task: starts the process of a task of a job.
+        start_container: starts the process that serves a model on an endpoint of Vertex AI.
         forget_execution: called with the id of each job execution that is deleted.
         http_port: port of the HTTP APIs; 0 means any free one.
         grpc_port: port of the gRPC APIs; 0 means any free one.
+        logs: folder of the services' log files, for the debug API.
 
     Attributes:
-        http: `host:port` of Storage, Pub/Sub, Workflows Cloud Run jobs and Scheduler over REST, for the developer.
+        http: `host:port` of the APIs over REST, for the developer.
         grpc: `host:port` of Pub/Sub and Workflows over gRPC, for the developer.
     """
 
@@ -65,6 +70,7 @@ class Emulator:
     workflows: Workflows
     jobs: Jobs
     scheduler: Scheduler
+    vertex_ai: VertexAI
 
     def __init__(
         self,
@@ -73,12 +79,14 @@ class Emulator:
         *,
         services: Mapping[str, str],
         start_task: StartTask = _start_nothing,
+        start_container: StartContainer = start_nothing,
         forget_execution: Callable[[str], None] = lambda _: None,
         http_port: int = 0,
         grpc_port: int = 0,
+        logs: Path | None = None,
     ) -> None:
         self.stack, self.data, self.services, self._start_task = stack, data, services, start_task
-        self._forget_execution = forget_execution
+        self._forget_execution, self._start_container, self._logs = forget_execution, start_container, logs
         self._http_port, self._grpc_port = http_port, grpc_port
         self._resources = AsyncExitStack()
         self._enforcement = Enforcement(stack) if stack.iam else None
@@ -114,6 +122,8 @@ class Emulator:
         self._deploy()
         for service in self.services:
             self.release(service)
+        self._resources.push_async_callback(self.vertex_ai.stop)
+        await self.vertex_ai.start()
         await self.scheduler.start()
         self._resources.push_async_callback(self.scheduler.stop)
         for work in (self._retain(), self._lifecycle()):
@@ -124,7 +134,8 @@ class Emulator:
         main = Address(self.http, self.grpc)
         if self._enforcement:
             main = self.accounts.get(account) or Address(self._enforcement.anonymous, self.grpc)
-        return model.placeholders(main, self.services, self.accounts)
+        everyone = {model.DEVELOPER: Address(self.http, self.grpc), **self.accounts}
+        return model.placeholders(main, self.services, everyone)
 
     @property
     def accounts(self) -> dict[str, Address]:
@@ -202,6 +213,9 @@ class Emulator:
         opened.callback(self.jobs.close)
         self.scheduler = Scheduler(self.data, parent, self.stack.schedules, self.pubsub.publish)
         opened.callback(self.scheduler.close)
+        accounts = {policy.email(self.stack, name): name for name in policy.local_accounts(self.stack)}
+        self.vertex_ai = VertexAI(self.data, self.stack.containers, accounts, self._start_container)
+        opened.callback(self.vertex_ai.close)
         for service in self.services:
             self.hold(service)
         await self.pubsub.start()
@@ -237,7 +251,8 @@ class Emulator:
     async def _open_http(self, opened: AsyncExitStack, bound: socket.socket) -> None:
         metadata = MetadataServer(self.stack, self.workflows.tokens)
         apis = [*self.pubsub.routes(), *self.workflows.routes(), *self.jobs.routes()]
-        apis += [*self.scheduler.routes(), *metadata.routes()]
+        apis += [*self.scheduler.routes(), *self.vertex_ai.routes(), *metadata.routes()]
+        apis += Inspection(self.stack, self.services, self.pubsub, self.workflows, self._logs).routes()
         policies = self._enforcement.routes() if self._enforcement else []
         app: ASGIApp = Starlette(routes=[*policies, *apis, *absent.routes(), Mount("", storage.app(self.storage))])
         sockets = [bound]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 _ENTRIES = (
     "addresses.json*", "debug.sock", "emulator.log*", "gcloud", "jobs.sqlite*", "lock", "logs", "ports.json*",
-    "pubsub.sqlite*", "scheduler.sqlite*", "storage", "tokens.*", "workflows.sqlite*",
+    "pubsub.sqlite*", "scheduler.sqlite*", "storage", "tokens.*", "vertex.sqlite*", "workflows.sqlite*",
 )  # fmt: skip
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         UnreachableError,
         WaitTimeoutError,
     )
-    from event_inference.inputs.orders import Order
+    from event_inference.inputs.orders import Order, Replay
     from event_inference.outcomes.documents import Batch, Document, Failed, Rejected, Result
     from event_inference.outcomes.handle import Handle, Status
     from event_inference.targets import Target
@@ -39,6 +39,7 @@ _MODULES = {
     "InputError": "errors",
     "Order": "inputs.orders",
     "Rejected": "outcomes.documents",
+    "Replay": "inputs.orders",
     "Result": "outcomes.documents",
     "Status": "outcomes.handle",
     "Target": "targets",
@@ -59,6 +60,7 @@ __all__ = [
     "InputError",
     "Order",
     "Rejected",
+    "Replay",
     "Result",
     "Status",
     "Target",

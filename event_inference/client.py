@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ from event_inference import names
 from event_inference.access.clients import translated
 from event_inference.errors import CloudConfirmationError, InputError
 from event_inference.inputs import orders, uploads
-from event_inference.inputs.orders import Order
+from event_inference.inputs.orders import Order, Replay
 from event_inference.inputs.parameters import Value
 from event_inference.inputs.parameters import metadata as _metadata
 from event_inference.inputs.uploads import Upload
@@ -103,6 +102,7 @@ class Client(Reader):
             name, content = uploads.of_bytes(source, name)
             upload = uploads.upload(name, content, about, content_type)
         else:
+            uploads.check_is_local(source)
             path = Path(source)
             if not path.is_file():
                 raise InputError(f"{path} is not a file. For a folder, use submit_many.")
@@ -170,38 +170,23 @@ class Client(Reader):
         document = f"messages/{topic}/id-{order.message_id}"
         return Handle(self, f"{topic}/{order.message_id}", 0, names.job_of_message(topic, order.message_id), document)
 
-    def replay(
-        self,
-        *,
-        prefix: str = "",
-        code: str = "",
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int | None = None,
-        partial: bool = False,
-    ) -> Order:
-        """Run failed documents again, with the same model and parameters.
+    def replay(self, criteria: Replay | None = None, **fields: Any) -> Order:
+        """Run failed documents again, with the same model and parameters; all of them without criteria.
 
         Args:
-            prefix: of the document's name after `failed/`, or after `results/` with `partial`.
-            code: of the error.
-            since, until: when the document was finished; with a time zone.
-            limit: jobs to start, 1,000 by default and 10,000 at most.
-            partial: the lost shards of partial results instead.
+            fields: the fields of `Replay`: `prefix`, `code`, `since`, `until`, `limit`, `partial`.
 
         Raises:
             InputError, CloudConfirmationError, UnreachableError: as `submit`.
         """
-        return self.order(
-            orders.replay(prefix=prefix, code=code, since=since, until=until, limit=limit, partial=partial)
-        )
+        return self.order(orders.replay(criteria or Replay(**fields)))
 
     def sweep(self, *, prefix: str = "", limit: int | None = None) -> Order:
         """Start inputs that have no document: their event was lost, or their execution ended without one.
 
         Args:
             prefix: of the object's name.
-            limit: jobs to start, 1,000 by default and at most.
+            limit: jobs to start, all by default.
 
         Raises:
             InputError, CloudConfirmationError, UnreachableError: as `submit`.

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from event_inference.access.clients import translated
+from event_inference.access.clients import reason, translated
 from event_inference.errors import EventInferenceError
 from event_inference.targets import local_stack
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from event_inference.client import Client
 
 _TIMEOUT_S = 20
-_TRIAL_S = 300
 _COUNTED = 1000
 _BUCKETS = {
     "input_bucket": ("can be written", ("storage.objects.create", "storage.objects.get"), "roles/storage.objectUser"),
@@ -56,14 +55,14 @@ def examine(client: "Client") -> Iterator[Finding]:
     yield _failures(client)
 
 
-def trial(client: "Client") -> Finding:
-    """Send a text, and wait for its document for up to five minutes."""
+def trial(client: "Client", timeout: float) -> Finding:
+    """Send a text, and wait for its document for at most `timeout` seconds."""
     moment = datetime.now(UTC)
     name = f"doctor/{moment:%Y%m%d-%H%M%S-%f}.txt"
     what = "a test input"
     try:
         handle = client.submit(f"A wonderful film on {moment:%A}.".encode(), name=name)
-        document = handle.wait(_TRIAL_S)
+        document = handle.wait(timeout)
     except EventInferenceError as error:
         return Finding(what, False, str(error), f"einf status {name}")
     if document.ok:
@@ -177,6 +176,4 @@ def _examined(client: "Client", what: str, examination: Callable[[], Finding], m
         with translated(client.target):
             return examination()
     except EventInferenceError as error:
-        cause = error.__cause__
-        reason = str(getattr(cause, "message", "") or error).splitlines()[0]
-        return Finding(what, False, reason, mend)
+        return Finding(what, False, reason(error.__cause__ or error), mend)

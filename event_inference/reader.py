@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from event_inference import names, served_models
 from event_inference.access.clients import Connection, translated
 from event_inference.errors import InputError
-from event_inference.inputs import orders
+from event_inference.inputs.orders import DEFAULT_REPLAYED, Replay
 from event_inference.inputs.uploads import Sent
-from event_inference.outcomes import executions, reading, waiting
+from event_inference.outcomes import claims, executions, reading, records, waiting
 from event_inference.outcomes.documents import Batch, Document, Failed, Rejected, Result
 from event_inference.outcomes.handle import Handle, Status
 from event_inference.outcomes.reading import Selection
+from event_inference.outcomes.records import Record
 from event_inference.targets import Target
 
 if TYPE_CHECKING:
@@ -114,6 +115,15 @@ class Reader:
                 self.download(name, files[-1])
         return files
 
+    def records(self, result: Result) -> Iterator[Record]:
+        """The single answers of a result in order: of its instances, or of a batch's records; none for a forecast.
+
+        Raises:
+            UnreachableError: the data are gone, or the pipeline does not answer.
+        """
+        with translated(self.target):
+            yield from records.of_result(self.connection.output, result)
+
     def wait(
         self,
         handles: Iterable[Handle],
@@ -183,6 +193,15 @@ class Reader:
         """
         return self._documents(Failed, selection or Selection(**criteria))
 
+    def recommendations(self) -> dict[str, Any] | None:
+        """The newest of the documents that are written daily: what would be worth changing; None if there is none.
+
+        Raises:
+            UnreachableError: the pipeline does not answer, or refuses.
+        """
+        with translated(self.target):
+            return reading.recommendations(self.connection.output)
+
     def batches(self, *, since: datetime | None = None) -> Iterator[Batch]:
         """The progress of batches, running and done, that was reported since a time.
 
@@ -192,25 +211,20 @@ class Reader:
         with translated(self.target):
             yield from reading.batches(self.connection.output, since=since)
 
-    def replayable(
-        self,
-        *,
-        prefix: str = "",
-        code: str = "",
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int | None = None,
-        partial: bool = False,
-    ) -> Iterator[Document]:
+    def replayable(self, criteria: Replay | None = None, **fields: Any) -> Iterator[Document]:
         """The documents that `replay` with the same arguments would run again; reads only.
 
         Raises:
+            InputError: a criterion has no possible value.
             UnreachableError: the pipeline does not answer, or refuses.
         """
-        chosen = Selection(prefix=prefix, since=since, until=until, every_generation=True)
-        kind: type[Document] = Result if partial else Failed
-        matching = (found for found in self._documents(kind, chosen) if not code or code in _codes(found))
-        return islice((found for found in matching if _codes(found)), limit or orders.DEFAULT_REPLAYED)
+        chosen = criteria or Replay(**fields)
+        selection = Selection(prefix=chosen.prefix, since=chosen.since, until=chosen.until, every_generation=True)
+        kind: type[Document] = Result if chosen.partial else Failed
+        matching = (
+            found for found in self._documents(kind, selection) if not chosen.code or chosen.code in _codes(found)
+        )
+        return islice((found for found in matching if _codes(found)), chosen.limit or DEFAULT_REPLAYED)
 
     def close(self) -> None:
         """Close the connections."""
@@ -248,7 +262,10 @@ class Reader:
         batch = reading.batch_of(self.connection.output, job)
         execution = executions.of_job(self.connection, job)
         if execution is None:
-            return Status("running" if batch else "waiting", batch=batch)
+            claim = claims.of_job(self.connection.work, job)
+            if claim is None or claim.execution is None:
+                return Status("running" if batch else "waiting", batch=batch, until=claim.due if claim else None)
+            execution = executions.get(self.connection, claim.execution)
         steps = tuple(execution.steps)
         return Status("running", steps=steps, batch=batch, execution=execution.id, place=execution.place)
 

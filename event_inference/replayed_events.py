@@ -1,13 +1,19 @@
 """CloudEvents that are sent to a function of a local stack once more."""
 
+import base64
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from event_inference import names
+from event_inference.access.clients import translated
 from event_inference.access.services import authorized
 from event_inference.errors import InputError, TargetError
 from event_inference.reader import Reader
 from event_inference.targets import Target
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Blob
 
 _FINALIZED = "google.cloud.storage.object.v1.finalized"
 _PUBLISHED = "google.cloud.pubsub.topic.v1.messagePublished"
@@ -34,12 +40,52 @@ def read(file: Path) -> CloudEvent:
 
 
 def of_input(client: Reader, name: str) -> CloudEvent:
-    """The event of an object's upload, with the id under which its document was written.
+    """The event of an upload or a message with instances, with the id under which its document was written.
+
+    Args:
+        name: of the object, its `gs://` URI, `TOPIC/MESSAGE-ID`, or the id of the job.
 
     Raises:
-        InputError: there is no such object.
+        InputError: there is no such input any more.
         UnreachableError: the pipeline does not answer.
     """
+    with translated(client.target):
+        kept = _kept_message(client, name)
+        return _published(client.target, kept) if kept else _finalized(client, name)
+
+
+def _kept_message(client: Reader, name: str) -> "Blob | None":
+    """The object that keeps a message's instances for a week; None if the name is not of such a message."""
+    topic, _, message = name.rpartition("/")
+    if not names.is_job(name) and topic != client.target.topic:
+        return None
+    job = name if names.is_job(name) else names.job_of_message(topic, message)
+    kept: Blob | None = client.connection.work.get_blob(f"messages/{job}.json")
+    return kept
+
+
+def _published(target: Target, kept: "Blob") -> CloudEvent:
+    message = (kept.metadata or {})["document"].rpartition("/id-")[2]
+    published = kept.time_created.isoformat()
+    return {
+        "specversion": "1.0",
+        "id": message,
+        "type": _PUBLISHED,
+        "source": f"//pubsub.googleapis.com/{target.topic_path}",
+        "time": published,
+        "datacontenttype": "application/json",
+        "data": {
+            "message": {
+                "data": base64.b64encode(kept.download_as_bytes()).decode(),
+                "attributes": {},
+                "messageId": message,
+                "publishTime": published,
+            }
+        },
+    }
+
+
+def _finalized(client: Reader, name: str) -> CloudEvent:
     handle = client.find(name)
     bucket = client.target.input_bucket
     blob = client.connection.input.get_blob(handle.name, generation=handle.generation or None)

@@ -15,6 +15,7 @@ ServiceError
 ├── RetryableError           the caller tries again
 │   ├── Overloaded           429  the queue is full
 │   ├── Unavailable          503  starting or stopping
+│   ├── ModelUnavailable     503  the model is loading, or cannot be loaded
 │   └── DeadlineExceeded     504
 ├── InferenceFailed          500  the model failed on this instance
 ├── StorageFailed            502  Cloud Storage failed
@@ -135,6 +136,10 @@ class Overloaded(RetryableError):  # noqa: N818
 
 class Unavailable(RetryableError):  # noqa: N818
     code = "unavailable"
+
+
+class ModelUnavailable(RetryableError):  # noqa: N818
+    code = "model_unavailable"
 
 
 class DeadlineExceeded(RetryableError):  # noqa: N818

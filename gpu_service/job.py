@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -21,7 +21,8 @@ from gpu_service.settings import Settings
 from gpu_service.shards.batch import Batch
 from gpu_service.storage import Storage
 
-if TYPE_CHECKING:  # it imports torch, which a task without shards does not need
+if TYPE_CHECKING:  # they import torch, which a task without shards does not need
+    from gpu_service.checkpoints.registry import Entry, Registry
     from gpu_service.shards.batch_prediction import BatchPrediction
 
 logger = logging.getLogger(__name__)
@@ -78,7 +79,13 @@ async def _run(options: Settings, batch: Batch, task: Task, numbers: range) -> i
     from gpu_service.serving import startup
     from gpu_service.shards.batch_prediction import BatchPrediction
 
-    service, _ = startup.start(options, startup.load(options))
+    def select(entries: "Registry") -> "Sequence[Entry]":
+        if batch.model:
+            version = batch.model.version
+            return [entries.find(batch.model.name, None if version is None else str(version))]
+        return [entry for entry in entries.entries if entries.is_default(entry)]
+
+    service, _ = startup.start(options, startup.load(options, select))
     prediction = BatchPrediction(service, batch)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _terminate, prediction)
     began = time.monotonic()

@@ -11,6 +11,8 @@ from gpu_service import parameters
 from gpu_service.errors import StartError
 from gpu_service.parameters import Requested
 
+Load = Literal["start", "lazy"]
+
 MODELS_FILE = Path(__file__).resolve().with_name("models.json")
 
 
@@ -18,7 +20,8 @@ MODELS_FILE = Path(__file__).resolve().with_name("models.json")
 class Settings:
     """Without `input_bucket` and `work_bucket`, no object may be accessed; `…_s` are seconds.
 
-    `models` is a file or a gs:// URI; without a `profile`, its only one is served.
+    `models` is a file or a gs:// URI; without a `profile`, its only one is served. `load` is when models are loaded
+    whose entry does not say so; `model_memory` are the bytes for all of them.
     """
 
     profile: str | None = "starter"
@@ -45,6 +48,10 @@ class Settings:
     revision: str = "local"
     traces: Literal["otlp", "console"] | None = None
     parameters: Requested = field(default_factory=dict)
+    load: Load | None = None
+    model_memory: int | None = None
+    load_wait_s: float = 60.0
+    refresh_s: float = 30.0
 
 
 def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:
@@ -78,6 +85,10 @@ def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> S
         revision=environ.get("K_REVISION") or Settings.revision,
         traces=_traces(environ),
         parameters=parameters.of_deployment(environ),
+        load=options.load,
+        model_memory=_number(environ, ("MODEL_MEMORY_BYTES",), 0) or None,
+        load_wait_s=_seconds(environ, "LOAD_WAIT_SECONDS", Settings.load_wait_s),
+        refresh_s=_seconds(environ, "MODELS_REFRESH_SECONDS", Settings.refresh_s),
     )
 
 
@@ -85,6 +96,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m gpu_service", description="Serve classifiers over HTTP.")
     parser.add_argument("--profile", default=environ.get("PROFILE"), help="profile of models.json to serve")
     parser.add_argument("--models", default=environ.get("MODELS"), help="path or gs:// URI of another models.json")
+    parser.add_argument("--load", choices=("start", "lazy"), help="when to load models whose entry does not say so")
     parser.add_argument("--host", default=environ.get("HOST", Settings.host))
     parser.add_argument("--port", type=int, default=_number(environ, ("AIP_HTTP_PORT", "PORT"), Settings.port))
     parser.add_argument("--device", default=environ.get("DEVICE", Settings.device), help="auto, cpu, cuda or cuda:N")

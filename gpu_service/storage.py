@@ -136,6 +136,15 @@ def read(uri: str) -> bytes:
     return content
 
 
+def generation(uri: str) -> str:
+    """Of the live object. Raises ObjectNotFound, StorageFailed."""
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
+    with errors_explained(uri):
+        blob = connect().bucket(bucket).blob(name)
+        blob.reload()
+    return str(blob.generation)
+
+
 def folder_exists(uri: str) -> bool:
     """Whether objects lie under a gs:// folder. Raises ObjectNotFound when there is no such bucket; StorageFailed."""
     bucket, prefix = folder(uri)

@@ -24,7 +24,7 @@ from emulator.iam.roles import ROLES
 from emulator.identity import grants, policy
 from emulator.process import Stack
 from emulator.stack import loader
-from emulator.stack.model import Grant
+from emulator.stack.model import Grant, Iam
 from emulator.storage import Store
 
 ROOT = Path(__file__).parents[1]
@@ -34,7 +34,15 @@ THRESHOLD = 20  # records, above which a batch runs as the job
 ATTEMPTS = 5
 REPLAYED = 2001  # documents that a replay reads: more than one message does
 DESCRIBED = loader.load(LOCAL)
-GRANTS = DESCRIBED.iam.grants if DESCRIBED.iam else ()
+IAM = DESCRIBED.iam or Iam()
+GRANTS, PERMISSIONS = IAM.grants, {**ROLES, **IAM.roles}
+ON_ENDPOINT = {
+    "name": "remote",
+    "task": "text-classification",
+    "source": "remote",
+    "engine": "vertex",
+    "endpoint": "projects/local-project/locations/us-central1/endpoints/remote",
+}
 
 pytestmark = [pytest.mark.stack, pytest.mark.long, pytest.mark.timeout(300)]
 
@@ -48,9 +56,13 @@ class Pipeline:
     messages: pubsub_v1.PublisherClient
     sent: dict[str, str] = field(default_factory=dict)  # each upload, and the status that it should have
 
-    def upload(self, suffix: str, content: bytes, media_type: str, status: str = "succeeded") -> None:
+    def upload(
+        self, suffix: str, content: bytes, media_type: str, status: str = "succeeded", model: str | None = None
+    ) -> None:
         name = f"{len(self.sent)}{suffix}"
-        self.objects.bucket("local-input").blob(name).upload_from_string(content, media_type)
+        blob = self.objects.bucket("local-input").blob(name)
+        blob.metadata = {"model": model} if model else None
+        blob.upload_from_string(content, media_type)
         self.sent[name] = status
 
     def publish(self, body: object, topic: str = "messages") -> None:
@@ -58,6 +70,10 @@ class Pipeline:
 
     def text(self) -> None:
         self.upload(".txt", b"A wonderful film, and a dull one.", "text/plain")
+
+    def text_for_an_endpoint(self) -> None:
+        """The endpoint does not exist, which only a caller with the permission learns."""
+        self.upload(".txt", b"A wonderful film.", "text/plain", "failed", ON_ENDPOINT["name"])
 
     def image(self) -> None:
         self.upload(".jpg", (ROOT / "samples/images/two-rotated-by-camera.jpg").read_bytes(), "image/jpeg")
@@ -125,9 +141,30 @@ class Pipeline:
         self.publish({"instances": [{"text": f"Undeliverable {time.time_ns()}"}]}, "dead-letters")
 
     def restarted_models(self) -> None:
+        self.restart("gpu-service")
+
+    def text_for_a_new_instance(self) -> None:
+        self.restart("on-upload")
+        self.text()
+
+    def message_for_a_new_instance(self) -> None:
+        self.restart("on-message")
+        self.message()
+
+    def dead_message_for_a_new_instance(self) -> None:
+        self.restart("on-dead-letter")
+        self.dead_message()
+
+    def table_for_a_new_instance(self) -> None:
+        self.restart("preprocess")
+        self.table()
+
+    def restart(self, service: str) -> None:
+        """Kill a service, which the emulator then starts anew."""
         for process in psutil.Process(self.stack.pid).children():
-            if process.environ().get("K_SERVICE") == "gpu-service":
-                os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(psutil.Error):  # it may have ended
+                if process.environ().get("K_SERVICE") == service:
+                    os.killpg(process.pid, signal.SIGKILL)
 
     @contextlib.contextmanager
     def undelivered(self, service: str) -> Iterator[None]:
@@ -178,23 +215,28 @@ def _policy_url(stack: Stack, resource: str, verb: str) -> str:
 VIEWER, USER = "roles/storage.objectViewer", "roles/storage.objectUser"
 INVOKER = "roles/run.invoker"
 NEEDED_BY: dict[tuple[str, str, str], Callable[[Pipeline], None]] = {
+    ("workflow", "projects/local-project/roles/vertexPredict", "project"): Pipeline.text_for_an_endpoint,
     ("on-upload", VIEWER, "bucket/local-input"): Pipeline.text,
     ("on-upload", USER, "bucket/local-work"): Pipeline.text,
     ("on-upload", USER, "bucket/local-output"): Pipeline.invalid_upload,
     ("on-upload", "roles/workflows.invoker", "project"): Pipeline.text,
+    ("on-upload", VIEWER, "bucket/local-models"): Pipeline.text_for_a_new_instance,
     ("on-message", VIEWER, "bucket/local-input"): Pipeline.sweep,
     ("on-message", USER, "bucket/local-work"): Pipeline.message,
     ("on-message", USER, "bucket/local-output"): Pipeline.invalid_message,
     ("on-message", "roles/workflows.invoker", "project"): Pipeline.message,
     ("on-message", "roles/pubsub.publisher", "topic/messages"): Pipeline.replay,
     ("on-message", "roles/pubsub.subscriber", "subscription/uploads"): Pipeline.collect,
+    ("on-message", VIEWER, "bucket/local-models"): Pipeline.message_for_a_new_instance,
     ("on-dead-letter", VIEWER, "bucket/local-input"): Pipeline.dead_upload,
     ("on-dead-letter", USER, "bucket/local-work"): Pipeline.dead_message,
     ("on-dead-letter", USER, "bucket/local-output"): Pipeline.dead_message,
+    ("on-dead-letter", VIEWER, "bucket/local-models"): Pipeline.dead_message_for_a_new_instance,
     ("promote", VIEWER, "bucket/local-output"): Pipeline.look_at_candidates,
     ("promote", USER, "bucket/local-models"): Pipeline.look_at_candidates,
     ("preprocess", VIEWER, "bucket/local-input"): Pipeline.table,
     ("preprocess", USER, "bucket/local-work"): Pipeline.table,
+    ("preprocess", VIEWER, "bucket/local-models"): Pipeline.table_for_a_new_instance,
     ("forecast", VIEWER, "bucket/local-input"): Pipeline.series,
     ("forecast", VIEWER, "bucket/local-work"): Pipeline.series_in_a_workbook,
     ("postprocess", USER, "bucket/local-work"): Pipeline.text,
@@ -224,13 +266,21 @@ NEEDED_BY: dict[tuple[str, str, str], Callable[[Pipeline], None]] = {
     ("agent/pubsub", "roles/pubsub.subscriber", "trigger/on-upload"): Pipeline.undeliverable_upload,
 }
 
+RESTARTING = (
+    Pipeline.restarted_models,
+    Pipeline.text_for_a_new_instance,
+    Pipeline.message_for_a_new_instance,
+    Pipeline.dead_message_for_a_new_instance,
+    Pipeline.table_for_a_new_instance,
+)
+
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     folder = tmp_path_factory.mktemp("grants")
     content: dict[str, Any] = yaml.safe_load(LOCAL.read_text())
     content["root"] = str(ROOT)
-    content["env"] |= {"RECORDS_PER_SHARD": "10", "MODELS_CACHE": str(folder / "cache")}
+    content["env"] |= {"PROFILE": "starter", "RECORDS_PER_SHARD": "10", "MODELS_CACHE": str(folder / "cache")}
     content["workflows"]["inference"]["env"] |= {"JOB_THRESHOLD_RECORDS": str(THRESHOLD), "JOB_TASKS": "1"}
     for name in ("on-upload", "on-message"):
         content["triggers"][name] |= {"max_delivery_attempts": ATTEMPTS, "backoff": {"min": 0.1, "max": 0.5}}
@@ -256,7 +306,10 @@ def fill(store: Store) -> None:
     """Puts models, an image, and documents for a replay into the buckets, before the emulator starts."""
     for bucket in ("local-models", "local-input", "local-output"):
         store.buckets.create(bucket)
-    for path in (MODELS / "models.json", *sorted((MODELS / "models").rglob("*.*"))):
+    profiles = json.loads((MODELS / "models.json").read_text())
+    profiles["starter"].append(ON_ENDPOINT)
+    store.objects.create("local-models", "models.json", json.dumps(profiles).encode())
+    for path in sorted((MODELS / "models").rglob("*.*")):
         store.objects.create("local-models", path.relative_to(MODELS).as_posix(), path.read_bytes())
     image = (ROOT / "samples/images/two-rotated-by-camera.jpg").read_bytes()
     store.objects.create("local-input", "pictures/one.jpg", image, {"contentType": "image/jpeg"})
@@ -274,7 +327,7 @@ def test_every_grant_has_an_input_that_needs_it() -> None:
 def test_all_grants_together_suffice(pipeline: Pipeline) -> None:
     before, earlier = pipeline.log.stat().st_size, dict(pipeline.sent)
     for act in dict.fromkeys(NEEDED_BY.values()):
-        if act is not Pipeline.restarted_models:
+        if act not in RESTARTING:
             act(pipeline)
     expected = {name: status for name, status in pipeline.sent.items() if name not in earlier}
     until(lambda: len(statuses(pipeline, expected)) == len(expected), "a document of each upload", timeout_s=120)
@@ -297,7 +350,7 @@ def test_without_a_grant_something_fails_and_names_it(pipeline: Pipeline, grant:
             each
             for each in pipeline.stack.refusals(after)
             if each["account"] == account
-            and each["permission"] in ROLES[grant.role]
+            and each["permission"] in PERMISSIONS[grant.role]
             and each["resource"].startswith(resource)
         ]
 

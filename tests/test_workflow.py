@@ -74,6 +74,9 @@ class Ticking(Hasty):
         return self.time
 
 
+HANGS = "no response"
+
+
 class Services:
     """The responses of each path in order, the last one repeated, and every request received."""
 
@@ -82,6 +85,7 @@ class Services:
             "/" + name.replace("__", "//").replace("_", "-"): list(script) for name, script in answers.items()
         }
         self.requests: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self.logs: list[dict[str, Any]] = []
 
     async def answer(self, request: web.Request) -> web.Response:
         path = request.path.rstrip("/")
@@ -91,6 +95,8 @@ class Services:
             return web.json_response({"status": verdict(body), "document": "gs://out/doc.json", "job": JOB["job"]})
         script = self.answers[path]
         status, content = script.pop(0) if len(script) > 1 else script[0]
+        if content is HANGS:
+            await asyncio.Event().wait()
         return (
             web.Response(status=status, text=content)
             if isinstance(content, str)
@@ -142,7 +148,8 @@ async def _execute(
         **variables,
     }
     try:
-        async with Runtime(clock=clock, endpoints={"run": root}) as runtime:
+        endpoints = {"run": root, "aiplatform": root}
+        async with Runtime(clock=clock, endpoints=endpoints, log_sink=services.logs.append) as runtime:
             workflow = load(SOURCE.read_text(), str(SOURCE))
             environment = Environment(variables=urls)
             return await workflow.execute(job, environment=environment, runtime=runtime, observer=observer)
@@ -332,6 +339,25 @@ def test_above_the_threshold_a_job_runs_the_shards(tasks: dict[str, int], errors
     assert "/predict-shard" not in services.requests
 
 
+@pytest.mark.parametrize(("variables", "by_job"), [({"GPU_JOB": GPU_JOB, "JOB_TASKS": "2"}, True), ({}, False)])
+def test_inputs_that_have_waited_run_as_one_task_of_the_job_if_there_is_one(variables: dict[str, str], by_job: bool):
+    ended = {"name": f"{GPU_JOB}/executions/e", "taskCount": 1, "succeededCount": 1, "completionTime": "2026-01-01"}
+    operation = {"name": "projects/p/locations/l/operations/o", "metadata": {"name": ended["name"]}}
+    answers: dict[str, list[tuple[int, Any]]] = {
+        "preprocess": [(200, BATCH)],
+        "predict_shard": [(200, SUMMARY)],
+        f"v2/{GPU_JOB}:run": [(200, operation)],
+        f"v2/{ended['name']}": [(200, ended)],
+    }
+    services, clock = Services(**answers), Hasty()
+    assert execute(services, clock, variables=variables, kind="microbatch", run_by="job").state == "SUCCEEDED"
+    assert clock.waits == ([30] if by_job else [])
+    assert ("/predict-shard" in services.requests) != by_job
+    if by_job:
+        (started,) = services.requests[f"/v2/{GPU_JOB}:run"]
+        assert started["body"]["overrides"]["taskCount"] == 1
+
+
 def test_a_retryable_status_is_retried_with_growing_delays():
     clock = Hasty()
     busy = {"error": {"code": "queue_full", "message": "The queue is full."}}
@@ -354,6 +380,22 @@ def test_a_refusal_by_a_service_ends_as_a_rejection_and_the_execution_succeeds()
         "message": "The image is cut off.",
     }
     assert len(services.requests["/preprocess"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "severity"),
+    [
+        (422, {"error": {"code": "empty", "message": "It is empty."}}, "INFO"),
+        (429, {"error": {"code": "overloaded", "message": "Later."}}, "WARNING"),
+        (500, {"error": {"code": "internal", "message": "Oops."}}, "WARNING"),
+        (403, "<html>Forbidden</html>", "WARNING"),
+    ],
+)
+def test_only_what_an_operator_can_mend_is_a_warning(status: int, body: Any, severity: str):
+    services = Services(preprocess=[(status, body)])
+    execute(services)
+    assert services.logs[0]["severity"] == severity
+    assert "a step failed" in str(services.logs[0])
 
 
 @pytest.mark.parametrize("body", ["", "<html>Internal Server Error</html>"])

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.pipeline.run import PARTS_OF_STEPS
 from emulator.workflows import Observer, StepEntry
 from event_inference.cost.scenario import SINGLE
-from tests.test_workflow import DONE, JOB, PREDICTION, Hasty, Services, execute
+from tests.test_workflow import DONE, HANGS, JOB, PREDICTION, Hasty, Services, execute
 
 PREPARED = {"mode": "single", "instances": [{"text": "hello"}], "parameters": {"top_k": 3}}
 BROKEN = {"error": {"code": "internal", "message": "broken"}}
@@ -46,6 +46,18 @@ def test_a_busy_service_is_asked_again_with_growing_delays():
     assert execute(services, clock, prepared=PREPARED).result == DONE
     assert clock.waits == [1, 1, 2]
     assert len(services.requests["/postprocess"]) == 1
+
+
+@pytest.mark.parametrize("prepared", [PREPARED, None], ids=["prepared", "by preprocess"])
+def test_a_service_that_hangs_is_asked_again_long_before_a_shard_would_be(prepared: Any):
+    services, clock = (
+        Services(predict=[(200, HANGS), (200, PREDICTION)], preprocess=[(200, {**PREPARED, "revision": "p-1"})]),
+        Hasty(),
+    )
+    timeouts = {"PREDICT_TIMEOUT_SECONDS": "0", "GPU_TIMEOUT_SECONDS": "900"}
+    outcome = execute(services, clock, variables=timeouts, prepared=prepared)
+    assert outcome.result == DONE
+    assert len(services.requests["/predict"]) == 2
 
 
 def test_a_service_that_stays_down_ends_as_a_failure():

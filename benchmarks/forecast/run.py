@@ -1,125 +1,138 @@
-"""Compares the forecast function's choice with fixed choices and the seasonal naive, out of sample, on synthetic data.
+"""Compares the forecast function with the seasonal naive, Prophet's default and ETS on public series, out of sample.
 
-Run from the repository's root: `python benchmarks/forecast/run.py [--seeds N]`.
+    make benchmark-forecast
+
+Each series is forecast from its last origins, without overlap. The function reads a CSV as it would an upload; the
+peers get the values. A ratio is the function's mean absolute error over the origins divided by the peer's; several
+series have the geometric mean. `covered` is the share of true values within the function's 80 % interval, `averaged`
+that of the forecasts which are the mean of two models.
 """
 
 import argparse
+import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "functions"), str(ROOT / "functions" / "forecast")]
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
-from numpy.typing import NDArray  # noqa: E402
 
-from forecasting import backtest, model, series, spacing  # noqa: E402
+from benchmarks.forecast import catalogue  # noqa: E402
+from benchmarks.forecast.catalogue import HORIZONS, PublicSeries  # noqa: E402
+from benchmarks.forecast.peers import PEERS, Values  # noqa: E402
+from forecasting import model  # noqa: E402
+from forecasting.answer import answer  # noqa: E402
 
-Values = NDArray[np.float64]
-Shape = Callable[[Values, np.random.Generator], Values]
-
-
-def wave(steps: Values, period: float) -> Values:
-    """A season with a second harmonic, between about -1 and 1."""
-    return (np.sin(2 * np.pi * steps / period) + 0.5 * np.cos(4 * np.pi * steps / period)) / 1.3
-
-
-def additive(*periods: float) -> Shape:
-    def shape(steps: Values, rng: np.random.Generator) -> Values:
-        trend = 200 + rng.uniform(-0.05, 0.15) * steps
-        return trend + sum(rng.uniform(10, 30) * wave(steps, p) for p in periods) + rng.normal(0, 8, len(steps))
-
-    return shape
-
-
-def multiplicative(*periods: float) -> Shape:
-    def shape(steps: Values, rng: np.random.Generator) -> Values:
-        trend = 100 * (1 + rng.uniform(1, 4) * steps / len(steps))
-        season = 1 + sum(rng.uniform(0.1, 0.3) * wave(steps, p) for p in periods)
-        return trend * season * (1 + rng.normal(0, 0.03, len(steps)))
-
-    return shape
-
-
-def walk(steps: Values, rng: np.random.Generator) -> Values:
-    return 500 + rng.normal(0, 3, len(steps)).cumsum()
-
-
-FAMILIES: dict[str, tuple[str, int, int, Shape]] = {
-    # frequency, points, horizon, shape
-    "daily, additive": ("D", 400, 28, additive(7)),
-    "daily, multiplicative": ("D", 400, 28, multiplicative(7)),
-    "daily and yearly, additive": ("D", 1100, 28, additive(7, 365.25)),
-    "daily and yearly, multiplicative": ("D", 1100, 28, multiplicative(7, 365.25)),
-    "business days": ("B", 300, 28, additive(5)),
-    "weekly": ("W-MON", 208, 26, additive(52.18)),
-    "monthly, additive": ("MS", 72, 12, additive(12)),
-    "monthly, multiplicative": ("MS", 72, 12, multiplicative(12)),
-    "quarterly": ("QS", 32, 8, multiplicative(4)),
-    "hourly": ("h", 24 * 42, 48, additive(24, 168)),
-    "random walk": ("D", 400, 28, walk),
-}
-COLUMNS = ("chosen", "additive", "multiplicative")
-OTHERS = ("covered", "own", "seconds")
+MIN_HISTORY = 16
+SEASONS = {"hourly": 24, "daily": 7, "business-daily": 5, "weekly": 52, "monthly": 12, "quarterly": 4, "yearly": 1}
 INTERVAL = 0.8
 
 
-def compare(name: str, seed: int) -> dict[str, float]:
-    """Errors relative to the seasonal naive's, the shares that the intervals cover, and seconds."""
-    frequency, points, horizon, shape = FAMILIES[name]
-    steps = np.arange(points + horizon, dtype=np.float64)
-    values = np.maximum(shape(steps, np.random.default_rng(seed)), 0)
-    stamps = [stamp.to_pydatetime() for stamp in pd.date_range("2019-01-07", periods=points + horizon, freq=frequency)]
-    history = series.Series(
-        stamps=stamps[:points],
-        values=values[:points],
-        frequency=spacing.infer(stamps[:points]),
-        date_column="date",
-        value_column="value",
-        date_format="%Y-%m-%d",
-        rows=points,
-    )
-    truth, future = values[points:], stamps[points:]
-    pattern, _ = model.seasonality(history)
-    started = time.perf_counter()
-    tested = backtest.run(history, pattern, horizon, INTERVAL)
-    plain = model.predict(history, future, pattern, tested.mode, INTERVAL)
-    chosen = plain.widened(tested.widening).bounded(history.floor)
-    seconds = time.perf_counter() - started
-    naive = backtest.seasonal_naive(history, [history.frequency.position(stamp) for stamp in future])
-    predictions = {"chosen": chosen.prediction}
-    for fixed in ("additive", "multiplicative"):
-        predictions[fixed] = model.predict(history, future, pattern, fixed, INTERVAL).prediction
-    scale = backtest.mean_error(truth, naive)
-    errors = {column: backtest.mean_error(truth, predictions[column]) / scale for column in COLUMNS}
-    return {**errors, "covered": share(truth, chosen), "own": share(truth, plain), "seconds": seconds}
+@dataclass(frozen=True)
+class Row:
+    """A series' results.
 
+    Attributes:
+        ratios: the function's error divided by each peer's.
+        seconds: the function's longest request; `points` is its history's length.
+        averaged: the share of origins at which the function averaged Prophet with Holt-Winters.
+    """
 
-def share(truth: Values, forecast: model.Forecast) -> float:
-    """The share of the true values within the interval."""
-    return float(np.mean((forecast.lower <= truth) & (truth <= forecast.upper)))
+    series: PublicSeries
+    ratios: dict[str, float]
+    covered: float
+    seconds: float
+    points: int
+    averaged: float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5, help="series per family")
-    seeds = range(parser.parse_args().seeds)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=HORIZONS, action="append", help="a frequency; may be repeated")
+    parser.add_argument("--origins", type=int, default=3)
+    parser.add_argument("--series", action="store_true", help="also print each series")
+    options = parser.parse_args()
     model.version()  # imports Prophet, which no measurement should include
-    print("MAE out of sample as a ratio to the seasonal naive's (geometric means; below 1 is better);")
-    print("the share that the 80 % intervals cover, and that the model's own would; seconds for a request's fits")
-    print(f"{'family':34}" + "".join(f"{column:>16}" for column in (*COLUMNS, *OTHERS)))
-    means = []
-    for name in FAMILIES:
-        rows = [compare(name, seed) for seed in seeds]
-        ratios = [float(np.exp(np.mean([np.log(row[column]) for row in rows]))) for column in COLUMNS]
-        others = [float(np.mean([row[column] for row in rows])) for column in OTHERS]
-        means.append(ratios)
-        print(f"{name:34}" + "".join(f"{value:16.2f}" for value in (*ratios, *others)), flush=True)
-    overall = np.exp(np.mean(np.log(means), axis=0))
-    print(f"{'all':34}" + "".join(f"{value:16.2f}" for value in overall))
+    rows = []
+    for series in catalogue.load():
+        if (not options.only or series.frequency in options.only) and (row := compare(series, options.origins)):
+            rows.append(row)
+            if options.series:
+                print(line(f"{series.frequency}, {series.name:.50}", [row]), flush=True)
+    print(*lines(rows), sep="\n")
+
+
+def compare(series: PublicSeries, origins: int) -> Row | None:
+    """None if the series is too short, or a peer's error is 0."""
+    count, horizon = len(series.values), series.horizon
+    ends = [count - origin * horizon for origin in range(1, origins + 1)]
+    ends = [end for end in ends if end >= max(MIN_HISTORY, count // 4)]
+    errors: dict[str, list[float]] = {name: [] for name in ("ours", *PEERS)}
+    covered, seconds, averaged = [], [], []
+    for end in ends:
+        history = series.values[:end]
+        truth: Values = np.array(series.values[end : end + horizon], dtype=np.float64)
+        future = pd.DatetimeIndex(series.values.index[end : end + horizon])
+        started = time.perf_counter()
+        response = answer(csv(history), {"horizon": horizon, "interval_width": INTERVAL}, "")
+        seconds.append(time.perf_counter() - started)
+        predicted, lower, upper = (on(response, name, future) for name in ("prediction", "lower", "upper"))
+        errors["ours"].append(error(truth, predicted))
+        covered.append(float(np.mean((lower <= truth) & (truth <= upper))))
+        averaged.append("+" in response["model"]["name"])
+        for name, peer in PEERS.items():
+            errors[name].append(error(truth, peer(history, future, SEASONS[series.frequency])))
+    means = {name: sum(values) for name, values in errors.items()}
+    if not ends or min(means.values()) <= 0:
+        return None
+    ratios = {name: means["ours"] / means[name] for name in PEERS}
+    return Row(series, ratios, float(np.mean(covered)), max(seconds), ends[0], float(np.mean(averaged)))
+
+
+def csv(history: "pd.Series[float]") -> str:
+    pattern = "%Y-%m-%d" if pd.DatetimeIndex(history.index).normalize().equals(history.index) else "%Y-%m-%d %H:%M"
+    stamps = pd.DatetimeIndex(history.index).strftime(pattern)
+    return "date,value\n" + "".join(
+        f"{stamp},{value!r}\n" for stamp, value in zip(stamps, history.tolist(), strict=True)
+    )
+
+
+def on(response: dict[str, Any], name: str, future: pd.DatetimeIndex) -> Values:
+    """The response's values at the true dates; those of a missing date are interpolated."""
+    stamps = pd.to_datetime([entry["date"] for entry in response["predictions"]])
+    values = pd.Series([entry[name] for entry in response["predictions"]], index=stamps)
+    filled = values.reindex(values.index.union(future)).interpolate(limit_direction="both")
+    return filled.reindex(future).to_numpy(dtype=np.float64)
+
+
+def error(truth: Values, predicted: Values) -> float:
+    return float(np.mean(np.abs(truth - predicted)))
+
+
+def lines(rows: list[Row]) -> Iterator[str]:
+    """A table in Markdown."""
+    headings = ("series", *(f"ours / {name}" for name in PEERS), "covered", "averaged", "seconds", "points")
+    yield f"| frequency | {' | '.join(headings)} |"
+    yield "|---|" + "---:|" * len(headings)
+    for frequency in HORIZONS:
+        chosen = [row for row in rows if row.series.frequency == frequency]
+        if chosen:
+            yield line(frequency, chosen)
+    yield line("all", rows)
+
+
+def line(name: str, rows: list[Row]) -> str:
+    ratios = [math.exp(np.mean([math.log(row.ratios[peer]) for row in rows])) for peer in PEERS]
+    covered, averaged = (np.mean([getattr(row, field) for row in rows]) for field in ("covered", "averaged"))
+    slowest = max(rows, key=lambda row: row.seconds)
+    cells = [name, str(len(rows)), *(f"{ratio:.2f}" for ratio in ratios), f"{covered:.0%}", f"{averaged:.0%}"]
+    return f"| {' | '.join([*cells, f'{slowest.seconds:.1f}', f'{slowest.points:,}'])} |"
 
 
 if __name__ == "__main__":

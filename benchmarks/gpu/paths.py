@@ -128,7 +128,7 @@ async def _out_of_memory(options: argparse.Namespace) -> dict[str, Any]:
     texts = [np.random.default_rng(seed).integers(5, 30_000, 512) for seed in range(4)]
     expected = model.scores(texts).amax(1).tolist()
     scheduler = Scheduler({model.key: cost}, max_queue=10_000, max_wait_s=60)
-    batcher = Batcher({model.key: model}, scheduler, Metrics({model.key: model}, scheduler))
+    batcher = Batcher({model.key: model}, scheduler, Metrics(scheduler))
     halvings = Halvings()
     logging.getLogger("gpu_service.batching.batcher").addHandler(halvings)
     torch.cuda.empty_cache()

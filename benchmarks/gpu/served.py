@@ -50,7 +50,7 @@ async def _predictions(options: argparse.Namespace) -> dict[str, Any]:
     async with serving(Settings(profile="gpu", models=path, device=options.device)) as (tested, _):
         together = (await tested.predict(instances, None, parameters)).outcomes
         results = await asyncio.gather(*(tested.predict([each], None, parameters) for each in instances))
-        served_as = str(tested.catalog.first().device.dtype).removeprefix("torch.")
+        served_as = str(next(iter(tested.catalog.models.values())).device.dtype).removeprefix("torch.")
     alone = [result.outcomes[0] for result in results]
     ways = {"one request": together, "many requests": alone}
     problems = [

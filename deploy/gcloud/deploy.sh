@@ -316,10 +316,12 @@ for step in ${chosen[@]+"${chosen[@]}"}; do
 done
 # shellcheck disable=SC2086  # one argument per step
 if [ ${#chosen[@]} -gt 0 ]; then set --; else set -- $STEPS; fi
+serving=''
 for step in ${chosen[@]+"${chosen[@]}"} "$@"; do
   say "== $step"
+  case $step in preflight | apis | identities | accounts | buckets | registry | image) ;; *) serving=1 ;; esac
   if grep -qwF -- "$step" <<<"$STEPS $OPTIONAL_STEPS"; then "$step"; else deploy_function "$step"; fi
 done
 case " ${chosen[*]-} " in *" rollback "*) exit 0 ;; esac
-record
+[ -z "$serving" ] || record  # in a new project, Cloud Run's API may not answer yet after the other steps
 [ -n "$DRY_RUN" ] || say "Done. Run deploy/gcloud/doctor.sh to check the deployment and send an input through it."

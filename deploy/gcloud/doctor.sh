@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks a deployment: reports what is missing and the command that repairs it, then sends an input through the pipeline.
+# Checks a deployment: reports what is missing and the command that repairs it, then runs `einf doctor --send`, which
+# examines it as its user and sends an input through the pipeline.
 #
 #   PROJECT_ID=my-project deploy/gcloud/doctor.sh [--no-smoke]
 #   PROJECT_ID=my-project deploy/gcloud/doctor.sh --before
@@ -10,7 +11,7 @@
 smoke=1
 for argument in "$@"; do
   case $argument in
-    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --no-smoke) smoke='' ;;
     --before) EXAMINING=1 ;;
     *) echo "unknown option $argument" >&2; exit 2 ;;
@@ -109,21 +110,11 @@ quotas() {
   [ "$status" -ne 1 ] || missing=$((missing + 1))
 }
 
-send_input() {                     # uploads a text and waits for its document
-  local name deadline
-  name=doctor/$(date +%s)-$$.txt
-  echo 'A wonderful film, and a fine evening.' >"$TEMPORARY/input.txt"
-  gcloud storage cp "$TEMPORARY/input.txt" "$(bucket input)/$name" --quiet 2>/dev/null || { report_missing "an upload to $(bucket input)" "you need roles/storage.objectUser on that bucket"; return; }
-  deadline=$((SECONDS + ${SMOKE_SECONDS:-300}))
-  while [ $SECONDS -lt $deadline ]; do
-    if exists gcloud storage cat "$(bucket output)/latest/$name.json"; then
-      if [ "$(json 'it["status"]' <"$TEMPORARY/found")" = succeeded ]; then report_ok "$name produced a result"
-      else report_missing "a result for $name" "gcloud storage cat $(bucket output)/latest/$name.json"; fi
-      return
-    fi
-    sleep "$((WAIT_SECONDS / 3))"
-  done
-  report_missing "a document for $name within ${SMOKE_SECONDS:-300} s" "gcloud workflows executions list $PREFIX; gcloud functions logs read $(resource on-upload) --gen2"
+send_input() {                     # as a user, by the client: what you may do, what failed lately, a text and its document
+  "$PYTHON" -c 'import click, google.cloud.pubsub_v1' 2>/dev/null || die "$PYTHON lacks einf's packages: run make setup, or pass --no-smoke."
+  local target=(EINF_PROJECT="$PROJECT_ID" EINF_REGION="$REGION" EINF_SERVICE_PREFIX="$PREFIX" EINF_INPUT_BUCKET="$(setting input_bucket)")
+  [ -z "${EINF_CONTEXT:-}" ] || target=()        # one with other endpoints, for example
+  env ${target[@]+"${target[@]}"} PYTHONPATH="$ROOT" "$PYTHON" -m event_inference doctor --send --timeout "${SMOKE_SECONDS:-300}" --yes || missing=$((missing + 1))
 }
 
 examine

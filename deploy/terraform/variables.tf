@@ -97,6 +97,17 @@ variable "hub_token_secret" {
   }
 }
 
+variable "vertex_predict_role" {
+  description = "Your role with the permission aiplatform.endpoints.predict alone, for models on endpoints of Vertex AI; empty for none."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|(projects|organizations)/[^/]+/roles/[A-Za-z0-9_.]+|roles/aiplatform[.][A-Za-z]+)$", var.vertex_predict_role))
+    error_message = "vertex_predict_role must match ^(|(projects|organizations)/[^/]+/roles/[A-Za-z0-9_.]+|roles/aiplatform[.][A-Za-z]+)$."
+  }
+}
+
 variable "gpu_parameters" {
   description = "Defaults of the parameters that an input may have, as name=value, separated by commas; docs/messages.md lists them."
   type        = string
@@ -492,6 +503,17 @@ variable "micro_batching" {
   description = "Whether uploads wait for up to a minute and share executions instead of starting one each immediately."
   type        = bool
   default     = false
+}
+
+variable "max_wait" {
+  description = "How long an uploaded text or image may wait to be predicted together with others, by the service or the job, as 90s, 15m or 1h, at most 24h; for other prefixes as in 0,nightly/=1h. An input's own max_wait takes precedence."
+  type        = string
+  default     = "0"
+
+  validation {
+    condition     = can(regex("^(|([A-Za-z0-9 ._/-]+=)?(0|[1-9][0-9]{0,3}s?|[1-9][0-9]{0,2}m|([1-9]|1[0-9]|2[0-4])h)(,([A-Za-z0-9 ._/-]+=)?(0|[1-9][0-9]{0,3}s?|[1-9][0-9]{0,2}m|([1-9]|1[0-9]|2[0-4])h))*)$", var.max_wait))
+    error_message = "max_wait must match ^(|([A-Za-z0-9 ._/-]+=)?(0|[1-9][0-9]{0,3}s?|[1-9][0-9]{0,2}m|([1-9]|1[0-9]|2[0-4])h)(,([A-Za-z0-9 ._/-]+=)?(0|[1-9][0-9]{0,3}s?|[1-9][0-9]{0,2}m|([1-9]|1[0-9]|2[0-4])h))*)$."
+  }
 }
 
 variable "notification_channels" {

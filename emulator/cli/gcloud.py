@@ -10,6 +10,7 @@ EMULATED = {
     "pubsub": "http://{http}/",
     "workflows": "http://{http}/",
     "workflowexecutions": "http://{http}/",
+    "aiplatform": "http://{http}/",
     "cloudscheduler": "http://{http}/",
     "run": "http://{http}/",
 }

@@ -88,6 +88,7 @@ def environment(running: Mapping[str, Any]) -> dict[str, str]:
         "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
         "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
         "CLOUDSDK_WORKFLOWS_LOCATION": running["location"],
+        "CLOUDSDK_AI_REGION": running["location"],
         **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api}": url for api, url in endpoints.items()},
     }
 

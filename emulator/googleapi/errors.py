@@ -12,7 +12,8 @@ ApiError
 ├── ResourceExhaustedError    429  a quota is used up
 ├── InternalError             500  a bug; the client learns no details
 ├── UnimplementedError        501  Google has the method, the emulator has not
-└── UnavailableError          503  the emulator is stopping, or its disk is full; clients retry
+├── UnavailableError          503  the emulator is stopping, or its disk is full; clients retry
+└── DeadlineExceededError     504  what the method waits for takes too long
 """
 
 from typing import Any
@@ -129,6 +130,10 @@ class UnimplementedError(ApiError):
 
 class UnavailableError(ApiError):
     code, status, number = 503, "UNAVAILABLE", 14
+
+
+class DeadlineExceededError(ApiError):
+    code, status, number = 504, "DEADLINE_EXCEEDED", 4
 
 
 def unavailable(error: disk.DiskError) -> UnavailableError:

@@ -136,7 +136,9 @@ class JsonMethod(Method):
         return _snake(parameter) in self._parameters
 
     async def call_json(self, fields: Json, names: Mapping[str, str]) -> Json:
-        if self.body:
+        if self.body == "*":
+            fields = self.read_body(fields)
+        elif self.body:
             fields[self.body] = self.read_body(fields[self.body])
         for path, name in names.items():
             *parents, field = path.split(".")

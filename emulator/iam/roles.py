@@ -50,6 +50,12 @@ _RUN_VIEWER = (
     " run.operations.list run.services.getIamPolicy run.tasks.get run.tasks.list"
 )
 _JOBS_EXECUTOR = "run.executions.cancel run.jobs.run"
+_VERTEX_VIEWER = "aiplatform.endpoints.get aiplatform.endpoints.list aiplatform.models.get aiplatform.models.list"
+_VERTEX_USER = (
+    f"{_VERTEX_VIEWER} aiplatform.endpoints.create aiplatform.endpoints.delete aiplatform.endpoints.deploy"
+    " aiplatform.endpoints.predict aiplatform.endpoints.undeploy aiplatform.endpoints.update"
+    " aiplatform.models.delete aiplatform.models.update aiplatform.models.upload"
+)
 _SCHEDULER_VIEWER = "cloudscheduler.jobs.get cloudscheduler.jobs.list"
 
 ROLES: dict[str, frozenset[str]] = {
@@ -81,8 +87,12 @@ ROLES: dict[str, frozenset[str]] = {
         "roles/cloudscheduler.admin": (
             f"{_SCHEDULER_VIEWER} cloudscheduler.jobs.enable cloudscheduler.jobs.pause cloudscheduler.jobs.run"
         ),
+        "roles/aiplatform.viewer": _VERTEX_VIEWER,
+        "roles/aiplatform.user": _VERTEX_USER,
+        "roles/aiplatform.admin": _VERTEX_USER,
         "roles/logging.logWriter": "logging.logEntries.create",
         "roles/eventarc.eventReceiver": "eventarc.events.receiveAuditLogWritten eventarc.events.receiveEvent",
+        "roles/iam.serviceAccountUser": "iam.serviceAccounts.actAs",
         "roles/iam.serviceAccountOpenIdTokenCreator": "iam.serviceAccounts.getOpenIdToken",
     }.items()
 }

@@ -43,6 +43,7 @@ def local_accounts(stack: Stack) -> list[str]:
     running = [*(service.name for service in stack.services), *(job.name for job in stack.jobs)]
     calling = [*(trigger.service_account for trigger in stack.triggers)]
     calling += [workflow.service_account for workflow in stack.workflows]
+    calling += [container.service_account for container in stack.containers]
     return list(dict.fromkeys([*running, *calling]))
 
 

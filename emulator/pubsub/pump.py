@@ -11,7 +11,8 @@ from emulator import debugging, disk
 from emulator.clock import Clock
 from emulator.disk import DiskError
 from emulator.identity.token_sources import TokenRequest, TokenSource
-from emulator.pubsub import push
+from emulator.pubsub import protos, push
+from emulator.pubsub.attempts import Attempt, AttemptLog
 from emulator.pubsub.backlog import AgentMay, Backlog
 from emulator.pubsub.catalog import Catalog
 from emulator.pubsub.store import Delivery
@@ -39,7 +40,9 @@ class Pump:
         concurrency: int,
         mint: TokenSource,
         may: AgentMay,
+        attempts: AttemptLog,
     ) -> None:
+        self._attempts = attempts
         self._name, self._catalog, self._backlog = subscription, catalog, backlog
         self._session, self._clock, self._concurrency = session, clock, concurrency
         self._mint, self._may = mint, may
@@ -102,6 +105,7 @@ class Pump:
     async def _push(self, delivery: Delivery) -> None:
         subscription = self._catalog.subscription(self._name)
         outcome: int | str
+        began = self._clock.now()
         try:
             request = push.encode(subscription, delivery)
             if token_request := push.token_request(subscription):
@@ -114,8 +118,10 @@ class Pump:
             return
         if outcome in _ACKNOWLEDGED:
             self._backlog.acknowledge(self._name, delivery.message)
+            self._record(delivery, began, outcome, acknowledged=True, again_in=None)
             return
         wait = self._backlog.fail(self._name, delivery.message)
+        self._record(delivery, began, outcome, acknowledged=False, again_in=wait)
         _log.warning(
             "push failed",
             extra={
@@ -125,6 +131,23 @@ class Pump:
                 "outcome": outcome,
                 "again_in_s": wait,
             },
+        )
+
+    def _record(
+        self, delivery: Delivery, began: float, outcome: int | str, *, acknowledged: bool, again_in: float | None
+    ) -> None:
+        self._attempts.add(
+            Attempt(
+                subscription=self._name.rsplit("/", 1)[-1],
+                message_id=str(delivery.message),
+                number=delivery.attempts,
+                at=began,
+                seconds=self._clock.now() - began,
+                outcome=outcome,
+                acknowledged=acknowledged,
+                again_in=again_in,
+                attributes=dict(protos.Message.FromString(delivery.body).attributes),
+            )
         )
 
     async def _token(self, request: TokenRequest) -> str:

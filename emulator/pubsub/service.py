@@ -16,12 +16,13 @@ from emulator.googleapi.messages import Json
 from emulator.googleapi.methods import methods
 from emulator.identity.token_sources import TokenSource, local_token
 from emulator.pubsub import protos
+from emulator.pubsub.attempts import AttemptLog
 from emulator.pubsub.backlog import AgentMay, Backlog
 from emulator.pubsub.catalog import Catalog
 from emulator.pubsub.policies import Policies
 from emulator.pubsub.publisher import Publisher
 from emulator.pubsub.pump import Pump
-from emulator.pubsub.store import Store
+from emulator.pubsub.store import Delivery, Store
 from emulator.pubsub.subscriber import Subscriber
 
 
@@ -33,6 +34,9 @@ class PubSub:
         concurrency: the largest number of concurrent pushes of one subscription.
         mint: issues the tokens of authenticated pushes.
         may: whether Pub/Sub's service agent has a permission on a resource.
+
+    Attributes:
+        attempts: the newest pushes.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class PubSub:
         self._session: aiohttp.ClientSession | None = None
         self._pumps: dict[str, Pump] = {}
         self._held: set[str] = set()
+        self.attempts = AttemptLog()
 
     async def start(self) -> None:
         """Start pushing."""
@@ -98,6 +103,10 @@ class PubSub:
         self._backlog.expire()
         self._store.shrink()
 
+    def waiting(self, subscription: str, limit: int) -> list[Delivery]:
+        """The oldest messages that a subscription has not acknowledged."""
+        return self._store.waiting(subscription, limit)
+
     def backlog(self, subscription: str) -> int:
         """The number of a subscription's unacknowledged messages."""
         return self._store.backlog(subscription)
@@ -137,6 +146,7 @@ class PubSub:
                 concurrency=self._concurrency,
                 mint=self._mint,
                 may=self._may,
+                attempts=self.attempts,
             )
             self._pumps[name] = pump
             if name in self._held:

@@ -192,6 +192,11 @@ class Store(Database):
         row = self._row("SELECT count(*) FROM deliveries WHERE subscription = ?", subscription)
         return int(row[0]) if row else 0
 
+    def waiting(self, subscription: str, limit: int) -> list[Delivery]:
+        """The oldest unacknowledged messages, leased or not."""
+        rows = self._database.execute(f"{_DELIVERY} {_FROM} ORDER BY d.message LIMIT ?", (subscription, limit))
+        return [_delivery(row) for row in rows]
+
     def _delete_orphans(self) -> None:
         self._database.execute("DELETE FROM messages WHERE id NOT IN (SELECT message FROM deliveries)")
 

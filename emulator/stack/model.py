@@ -100,6 +100,22 @@ class Job:
 
 
 @dataclass(frozen=True)
+class ContainerImage:
+    """What runs in place of a container image that Vertex AI's models name.
+
+    `image` is a pattern in which `*` stands for anything; the command listens on AIP_HTTP_PORT and runs as
+    `service_account`, unless the deployed model names another account.
+    """
+
+    name: str
+    image: str
+    command: tuple[str, ...]
+    service_account: str
+    ready_timeout_s: float = 600
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Backoff:
     """Seconds between delivery attempts: `min` after the first, doubling up to `max`."""
 
@@ -178,6 +194,7 @@ class Stack:
     env: Mapping[str, str] = field(default_factory=dict)
     services: tuple[Service, ...] = ()
     jobs: tuple[Job, ...] = ()
+    containers: tuple[ContainerImage, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     workflows: tuple[WorkflowFile, ...] = ()
     schedules: tuple[Schedule, ...] = ()

@@ -16,6 +16,7 @@ from emulator.supervisor.console import Console
 from emulator.supervisor.job_tasks import JobTasks
 from emulator.supervisor.loans import Loans
 from emulator.supervisor.logs import ProcessLog
+from emulator.supervisor.model_containers import ModelContainers
 from emulator.supervisor.reaper import Reaper
 from emulator.supervisor.service_process import Launch, ServiceProcess, StartError
 
@@ -44,6 +45,7 @@ class Supervisor:
         self.urls = {service.name: f"http://{ports.HOST}:{numbers[service.name]}" for service in stack.services}
         self._reaper = Reaper()
         self._tasks = JobTasks(stack, self._logs, console, self._reaper)
+        self._containers = ModelContainers(stack, self._logs, console, self._reaper)
         self.emulator = Emulator(
             stack,
             None if memory else data,
@@ -51,7 +53,9 @@ class Supervisor:
             http_port=numbers["http"],
             grpc_port=numbers["grpc"],
             start_task=self._tasks.start,
+            start_container=self._containers.start,
             forget_execution=self._tasks.forget,
+            logs=self._logs,
         )
         self._processes: list[ServiceProcess] = []
         self._fronts: list[Front] = []
@@ -74,6 +78,7 @@ class Supervisor:
         self._opened = True
         inner = await self._open_fronts()
         self._tasks.prepare(self.emulator.placeholders)
+        self._containers.prepare(self.emulator.placeholders)
         launches = [self._launch(service, inner[service.name]) for service in self._stack.services]
         self._processes = [self._process(launch) for launch in launches]
         await self._start_processes()
@@ -100,7 +105,7 @@ class Supervisor:
         if self._opened:
             for name in self.urls:
                 self.emulator.hold(name)
-            stopping.append(self.emulator.jobs.stop())
+            stopping += [self.emulator.jobs.stop(), self.emulator.vertex_ai.stop()]
         await asyncio.gather(*stopping)
         for front in self._fronts:
             front.close()
@@ -113,6 +118,7 @@ class Supervisor:
             process.kill()
         if self._opened:
             self.emulator.jobs.kill()
+            self.emulator.vertex_ai.kill()
 
     async def _reload(self, name: str) -> None:
         """Restart the service of this name, or deploy the workflow; a mistake is shown, and the next change helps."""

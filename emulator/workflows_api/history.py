@@ -9,6 +9,8 @@ from typing import Any
 from emulator.googleapi import timestamps
 from emulator.googleapi.messages import Json
 from emulator.workflows import Observer, StepEntry
+from emulator.workflows.runtime.http import Request, Response
+from emulator.workflows_api.calls import CallLog
 
 MAX_ENTRIES = 10_000  # per execution; later steps leave no entry
 _PROGRESS_TYPES = {
@@ -29,10 +31,10 @@ class _Kept:
 
 
 class History(Observer):
-    """Records an execution; readable at any time as the API's StepEntry resources."""
+    """Records an execution; readable at any time as the API's StepEntry resources. Its calls go to `calls`."""
 
-    def __init__(self, execution: str, now: Callable[[], int] = time.time_ns) -> None:
-        self._execution, self._now = execution, now
+    def __init__(self, execution: str, now: Callable[[], int] = time.time_ns, calls: CallLog | None = None) -> None:
+        self._execution, self._now, self._calls = execution, now, calls
         self._kept: dict[int, _Kept] = {}
         self._running: dict[int, StepEntry] = {}
         self._last: StepEntry | None = None
@@ -50,6 +52,16 @@ class History(Observer):
         self._running.pop(entry.entry_id, None)
         if kept := self._kept.get(entry.entry_id):
             kept.updated = self._now()
+
+    def exchanged(
+        self, entry: StepEntry, request: Request, response: Response | None, seconds: float, error: str
+    ) -> None:
+        """Keep a call with its bodies."""
+        if self._calls is not None:
+            started = self._now() - round(seconds * timestamps.NANOS)
+            self._calls.add(
+                self._execution, entry.entry_id, request, response, started=started, seconds=seconds, error=error
+            )
 
     def cancel(self) -> None:
         """Mark the running entries as cancelled."""

@@ -19,6 +19,7 @@ from emulator.googleapi.messages import Json
 from emulator.stack.model import PROJECT_NUMBER
 from emulator.workflows import Environment, ExecutionError, Outcome, Runtime, WorkflowSyntaxError
 from emulator.workflows_api import names
+from emulator.workflows_api.calls import CallLog
 from emulator.workflows_api.deployments import Deployments
 from emulator.workflows_api.history import History
 from emulator.workflows_api.resources import ACTIVE, CANCELLED, FAILED, QUEUED, SUCCEEDED, Execution, Revision
@@ -53,6 +54,9 @@ class Runner:
     Args:
         runtime_for: returns the interpreter's runtime for a call log level.
         now: nanoseconds since 1970.
+
+    Attributes:
+        calls: the HTTP calls of the executions.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Runner:
         self._queue: deque[Run] = deque()
         self._active = 0
         self._started = self._stopping = False
+        self.calls = CallLog()
 
     def start(self) -> None:
         """Restart the unfinished executions in the store, then start those submitted since it was opened."""
@@ -145,7 +150,7 @@ class Runner:
             self.cancel(name)
 
     def _add(self, execution: Execution) -> Run:
-        run = Run(execution, History(execution.name, self._now))
+        run = Run(execution, History(execution.name, self._now, self.calls))
         self._runs[execution.name] = run
         return run
 

@@ -20,6 +20,7 @@ from emulator.workflows import CallbackRegistry, Runtime
 from emulator.workflows.connectors.methods import SERVICES
 from emulator.workflows.runtime.callbacks import http_request
 from emulator.workflows.runtime.http import HttpClient
+from emulator.workflows_api.calls import CallLog
 from emulator.workflows_api.deployments import Deployments
 from emulator.workflows_api.executions import Executions
 from emulator.workflows_api.operations import Locations, Operations
@@ -29,7 +30,7 @@ from emulator.workflows_api.store import Store
 logger = logging.getLogger(__name__)
 
 _WORKFLOW = "/v1/projects/{project}/locations/{location}/workflows/{workflow}"
-_EMULATED = ("cloudscheduler", "storage", "pubsub", "workflows", "workflowexecutions", "run")
+_EMULATED = ("aiplatform", "cloudscheduler", "storage", "pubsub", "workflows", "workflowexecutions", "run")
 _LEVELS = {"ERROR": logging.ERROR, "WARNING": logging.WARNING, "DEBUG": logging.DEBUG}
 _CRITICAL = ("CRITICAL", "ALERT", "EMERGENCY")
 
@@ -96,6 +97,11 @@ class Workflows:
     def prune(self, *, keep: int, histories: int, ended_before: int, limit: int) -> bool:
         """Delete old executions and step entries; see `Store.prune`."""
         return self._store.prune(keep=keep, histories=histories, ended_before=ended_before, limit=limit)
+
+    @property
+    def calls(self) -> CallLog:
+        """The HTTP calls of executions, with their bodies."""
+        return self._runner.calls
 
     def routes(self) -> list[Route]:
         """The REST routes, each with its full path."""

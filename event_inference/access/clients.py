@@ -3,6 +3,7 @@
 Their endpoints are always given, so that an emulator variable of the shell redirects none of them.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -24,6 +25,7 @@ C = TypeVar("C")
 
 POOL = 64  # connections to Cloud Storage that are kept, at least as many as concurrent requests
 MAX_MESSAGE = 8 << 20  # bytes of a message to the pipeline
+_REQUEST = re.compile(r"[A-Z]+ https?://\S+: ")
 
 
 class Connection:
@@ -160,14 +162,14 @@ def translated(target: Target) -> Iterator[None]:
         ) from error
     except (Unauthorized, Forbidden) as error:
         raise UnreachableError(
-            f"The {target.description} refuses you: {_reason(error)}. einf doctor says which role is missing."
+            f"The {target.description} refuses you: {reason(error)}. einf doctor says which role is missing."
         ) from error
     except NotFound as error:
         raise UnreachableError(
-            f"The {target.description} lacks something: {_reason(error)}. einf doctor says what to do."
+            f"The {target.description} lacks something: {reason(error)}. einf doctor says what to do."
         ) from error
     except GoogleAPICallError as error:
-        raise UnreachableError(f"The {target.description} answered with an error: {_reason(error)}") from error
+        raise UnreachableError(f"The {target.description} answered with an error: {reason(error)}") from error
 
 
 def _advice(target: Target) -> str:
@@ -176,6 +178,7 @@ def _advice(target: Target) -> str:
     return "Start it with: einf local up"
 
 
-def _reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
+    """The first line of what a Google API says, without the request that it repeats."""
     lines = str(getattr(error, "message", "") or error).splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".")
+    return _REQUEST.sub("", lines[0]).rstrip(".")

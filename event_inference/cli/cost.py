@@ -1,6 +1,7 @@
 """`einf cost` and `einf recommend`: a month's bill, what-if, and changes that would be worth it."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -11,36 +12,43 @@ import click
 from event_inference.cli import output
 from event_inference.cli.session import Session, command
 from event_inference.cli.values import DURATION, PARAMETER
+from event_inference.cost.amounts import monthly_bill
 from event_inference.cost.bill import Bill, cents
+from event_inference.cost.daily import described
+from event_inference.cost.figures import by_model, figures
 from event_inference.cost.measured import Measurement, measure
 from event_inference.cost.prices import PriceFileError, published
 from event_inference.cost.recommendations import Measured, missing
 from event_inference.cost.recommendations import recommend as recommended
-from event_inference.cost.scenario import Settings, Traffic, monthly_bill, p95
+from event_inference.cost.scenario import Settings, Traffic
+from event_inference.cost.usage import p95
 from event_inference.errors import InputError
 
 _COST = """
 $ einf cost --inputs 10000 --what-if min_instances=1
 resource          now      min_instances=1
-gpu               $441.00  $490.65
+gpu nvidia-l4     $441.00  $490.65
 instance_cpu      $165.75  $184.90
 instance_memory   $74.69   $83.20
 workflow_steps    $0.65    $0.65
 requests          $0.00    $0.00
 function_cpu      $0.00    $0.00
 function_memory   $0.00    $0.00
-storage_class_a   $0.23    $0.23
+storage_class_a   $0.44    $0.44
 storage_class_b   $0.00    $0.00
 pubsub            $0.00    $0.00
 logs              $0.00    $0.00
 storage           $0.00    $0.00
 image             $0.45    $0.45
 scheduler         $0.00    $0.00
-a month           $682.77  $760.06
+a month           $682.98  $760.28
 95 % answered in  20.05 s  0.05 s
 """
 _RECOMMEND = """
 $ einf recommend --inputs 10000
+collected-inputs: saves $673.51 a month, 95 % answered in 3,630.05 s instead of 20.05 s
+  Inputs that wait for up to an hour are predicted together, and no instance stays awake for the next.
+  MAX_WAIT=1h MIN_INSTANCES=0 deploy/gcloud/deploy.sh
 warm-instance: costs $77.30 a month, 95 % answered in 0.05 s instead of 20.05 s
   Many inputs wait for an instance to start.
   MIN_INSTANCES=1 deploy/gcloud/deploy.sh
@@ -63,17 +71,27 @@ def _scenario(function: Any) -> Any:
 @command(examples=_COST)
 @_scenario
 @click.option("--what-if", "changes", type=PARAMETER, multiple=True, help="A setting to compare with.")
+@click.option("--measured", is_flag=True, help="What the inputs of that time cost, in all and by model, instead.")
 def cost(
-    session: Session, inputs: float | None, since: float, settings: Sequence[Any], changes: Sequence[Any], as_json: bool
+    session: Session,
+    inputs: float | None,
+    since: float,
+    settings: Sequence[Any],
+    changes: Sequence[Any],
+    measured: bool,
+    as_json: bool,
 ) -> None:
     """Estimate a month's bill at list prices, free amounts deducted.
 
     Settings are region, gpu (nvidia-l4, nvidia-rtx-pro-6000, none), zonal_redundancy, committed, cpu, memory_gib,
-    min_instances, max_instances, concurrency, idle, start, collect_every (seconds), collect_by, batch_by, job_tasks and
-    job_start.
+    min_instances, max_instances, concurrency, idle, start, max_wait, collect_by, batch_by, job_tasks and job_start.
+    Times are in seconds. CPUs and memory are what the GPU needs, unless they are set.
     """
-    traffic = _traffic(session, inputs, since).traffic
     now = _settings(Settings(), settings)
+    if measured:
+        _figures(list(_documents(session, since)), since, now, as_json)
+        return
+    traffic = _traffic(session, inputs, since).traffic
     scenarios = {"now": now}
     if changes:
         scenarios[" ".join(f"{name}={value}" for name, value in changes)] = _settings(now, changes)
@@ -83,15 +101,15 @@ def cost(
         output.print_json({
             "inputs": traffic.inputs,
             "scenarios": [
-                {"name": name, "settings": asdict(each), "p95_seconds": answered[name], **_json(bills[name])}
+                {"name": name, "settings": asdict(each), "p95_seconds": _finite(answered[name]), **_json(bills[name])}
                 for name, each in scenarios.items()
             ],
         })  # fmt: skip
         return
-    resources = [line.resource for line in bills["now"].lines]
+    resources = dict.fromkeys(line.resource for month in bills.values() for line in month.lines)
     rows = [[resource, *(_dollars(month, resource) for month in bills.values())] for resource in resources]
     rows.append(["a month", *(f"${cents(month.usd):,}" for month in bills.values())])
-    rows.append(["95 % answered in", *(f"{seconds:.2f} s" for seconds in answered.values())])
+    rows.append(["95 % answered in", *(_seconds(seconds) for seconds in answered.values())])
     output.table(rows, "resource", *bills)
     for name, month in bills.items():
         if month.unknown:
@@ -102,6 +120,7 @@ def cost(
 @_scenario
 @click.option("--larger-gpu", type=click.FloatRange(min=0), help="Measured speed of an RTX PRO 6000 over an L4.")
 @click.option("--on-cpu", type=click.FloatRange(min=0), metavar="SECONDS", help="Measured time of an input on a CPU.")
+@click.option("--daily", is_flag=True, help="Those that the pipeline itself wrote last, instead.")
 def recommend(
     session: Session,
     inputs: float | None,
@@ -109,39 +128,91 @@ def recommend(
     settings: Sequence[Any],
     larger_gpu: float | None,
     on_cpu: float | None,
+    daily: bool,
     as_json: bool,
 ) -> None:
-    """List changes of the settings that would save money or time, each with the command that makes it."""
-    found = _traffic(session, inputs, since)
-    measured = Measured(found.traffic, _settings(Settings(), settings), found.seen, larger_gpu, on_cpu)
-    for lack in missing(measured):
-        output.remark(f"Nothing is recommended without {lack}.")
-    for each in recommended(measured, published()):
+    """List changes of the settings that would save money or time, each with the command that makes it.
+
+    Every day the pipeline writes such a list for its own settings, recommendations/DATE.json in the output bucket.
+    """
+    if daily:
+        content = _written(session)
+        traffic = content["measured"]
+        output.remark(f"{content['date']}: {traffic['inputs_per_month']:,} inputs a month, by {traffic['documents']:,}")
+    else:
+        found = _traffic(session, inputs, since)
+        measured = Measured(found.traffic, _settings(Settings(), settings), found.seen, larger_gpu, on_cpu)
+        content = {
+            "recommendations": [described(each) for each in recommended(measured, published())],
+            "missing": missing(measured),
+        }
+    for lack in content["missing"]:
+        output.remark(f"Missing: {lack}.")
+    for each in content["recommendations"]:
         if as_json:
-            output.print_json(asdict(each))
+            output.print_json(each)
             continue
-        amount = f"saves ${cents(each.saves_usd)}" if each.saves_usd >= 0 else f"costs ${cents(-each.saves_usd)}"
-        before, after = each.p95
-        time = "" if before == after else f", 95 % answered in {after:.2f} s instead of {before:.2f} s"
-        click.echo(f"{each.name}: {amount} a month{time}")
-        click.echo(f"  {each.reason}")
-        if each.unknown:
-            click.echo(f"  Left out, since their price is unknown: {', '.join(each.unknown)}.")
-        click.echo(f"  {each.action}")
+        saves = each["saves_usd_per_month"]
+        amount = f"saves ${saves:,.2f}" if saves >= 0 else f"costs ${-saves:,.2f}"
+        before, after = each["p95_seconds"]["before"], each["p95_seconds"]["after"]
+        time = "" if before == after else f", 95 % answered in {_seconds(after)} instead of {_seconds(before)}"
+        click.echo(f"{each['name']}: {amount} a month{time}")
+        click.echo(f"  {each['reason']}")
+        if each["unknown"]:
+            click.echo(f"  Left out, since their price is unknown: {', '.join(each['unknown'])}.")
+        click.echo(f"  {each['action']}")
+
+
+def _written(session: Session) -> dict[str, Any]:
+    content: dict[str, Any] | None = session.client().recommendations()
+    if content is None:
+        raise InputError('There is none yet. The pipeline writes one every day, or on the message {"recommend": {}}.')
+    return content
 
 
 def _traffic(session: Session, inputs: float | None, since: float) -> Measurement:
     if inputs is not None:
         return Measurement(Traffic(inputs=inputs), seen=int(inputs))
-    client = session.client()
-    start = datetime.now(UTC) - timedelta(seconds=since)
-    criteria: dict[str, Any] = {"since": start, "every_generation": True}
-    found = (*client.results(**criteria), *client.rejected(**criteria), *client.failed(**criteria))
-    measurement = measure((document.content for document in found), since)
+    measurement = measure(_documents(session, since), since)
     traffic = measurement.traffic
     months = f"{traffic.inputs:,.0f} inputs and {traffic.batches:,.0f} batches a month"
+    start = datetime.now(UTC) - timedelta(seconds=since)
     output.remark(f"{measurement.seen:,} inputs since {start:%Y-%m-%d %H:%M} UTC, or {months}")
     return measurement
+
+
+def _documents(session: Session, since: float) -> Iterator[dict[str, Any]]:
+    """The terminal documents of the last seconds, whatever their status."""
+    client = session.client()
+    criteria: dict[str, Any] = {"since": datetime.now(UTC) - timedelta(seconds=since), "every_generation": True}
+    for found in (client.results(**criteria), client.rejected(**criteria), client.failed(**criteria)):
+        for document in found:
+            yield document.content
+
+
+def _figures(documents: list[dict[str, Any]], since: float, settings: Settings, as_json: bool) -> None:
+    """Print what the documents cost, by the names that the dashboard has."""
+    whole = asdict(figures(documents, since, settings, published()))
+    models = by_model(documents)
+    if as_json:
+        named = [{"model": name, "version": version, **row} for (name, version), row in models.items()]
+        output.print_json({**whole, "models": named})
+        return
+    output.table([[name, _figure(name, value)] for name, value in whole.items()], "figure", "value")
+    if models:
+        columns = list(next(iter(models.values())))
+        rows = [[*key, *(_figure(name, row[name]) for name in columns)] for key, row in models.items()]
+        output.table(rows, "model", "version", *columns)
+
+
+def _figure(name: str, value: float | None) -> str:
+    if value is None:
+        return "unknown"
+    if "usd" in name:
+        return f"${value:,.6f}" if value < 1 else f"${value:,.2f}"
+    if name == "utilization":
+        return f"{value:.2%}"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3f}"
 
 
 def _settings(base: Settings, pairs: Sequence[tuple[str, Any]]) -> Settings:
@@ -186,6 +257,14 @@ def _dollars(month: Bill, resource: str) -> str:
     if line is None:
         return ""
     return "unknown" if line.usd is None else f"${cents(line.usd):,}"
+
+
+def _seconds(seconds: float | None) -> str:
+    return "never" if seconds is None or not math.isfinite(seconds) else f"{seconds:,.2f} s"
+
+
+def _finite(seconds: float) -> float | None:
+    return seconds if math.isfinite(seconds) else None
 
 
 def _json(month: Bill) -> dict[str, Any]:

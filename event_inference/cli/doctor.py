@@ -6,6 +6,7 @@ import click
 
 from event_inference.cli import output
 from event_inference.cli.session import Session, command
+from event_inference.cli.values import DURATION
 from event_inference.errors import UNREACHABLE
 
 if TYPE_CHECKING:
@@ -26,14 +27,15 @@ $ einf doctor
 
 @command(changes=True, examples=_EXAMPLES)
 @click.option("--send", is_flag=True, help="Also send a text, and wait for its document.")
-def doctor(session: Session, send: bool, as_json: bool) -> int:
+@click.option("--timeout", type=DURATION, default=300.0, metavar="DURATION", help="Of --send.  [default: 5m]")
+def doctor(session: Session, send: bool, timeout: float, as_json: bool) -> int:
     """Examine the pipeline, and say which command mends what is wrong. Ends with 6 if something is."""
     from event_inference import diagnosis
 
     client = session.client("send a test input" if send else "")
     findings = list(diagnosis.examine(client))
     if send and not any(finding.problem for finding in findings):
-        findings.append(diagnosis.trial(client))
+        findings.append(diagnosis.trial(client, timeout))
     if as_json:
         for finding in findings:
             output.print_json({"what": finding.what, "ok": finding.ok, "state": finding.state, "mend": finding.mend})

@@ -25,7 +25,8 @@ on-upload answered 200
 @click.option("--to", metavar="SERVICE", help="By default on-upload, or on-message for an event of Pub/Sub.")
 @click.option("--timeout", type=float, default=600.0, show_default=True, help="Seconds to wait for the answer.")
 def replay(session: Session, event: str, to: str | None, timeout: float, as_json: bool) -> int:
-    """Send EVENT again: the upload of an object (its name, gs:// URI or job), or a CloudEvent in a JSON file.
+    """Send EVENT again: that of an upload (the object's name, gs:// URI or job), that of a message with instances
+    (TOPIC/MESSAGE-ID, or job), or a CloudEvent in a JSON file.
 
     The function gets it as it got it at first, with the same event id. Since an input is processed once, a repeated
     event starts nothing new; it is for standing at a breakpoint (einf local debug). To process an input again, use

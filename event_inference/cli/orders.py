@@ -8,6 +8,7 @@ from event_inference.cli import output
 from event_inference.cli.session import Session, command
 from event_inference.cli.values import MOMENT
 from event_inference.errors import InputError
+from event_inference.outcomes.documents import counted
 
 if TYPE_CHECKING:
     from event_inference.inputs.orders import Order
@@ -48,14 +49,14 @@ def replay(session: Session, as_json: bool, is_all: bool, dry_run: bool, **crite
                 output.print_json(document.content)
         else:
             output.table([(found.input, *output.answer(found)[:2]) for found in documents[:20]], *_HEADINGS)
-            click.echo(f"{len(documents):,} jobs would start again")
+            click.echo(f"{counted(len(documents), 'job')} would start again")
         return
     _report(session.client("run failed inputs again").replay(**criteria), as_json)
 
 
 @command(changes=True, examples=_SWEEP)
 @click.argument("prefix", default="")
-@click.option("--limit", type=click.IntRange(1, 1000), help="Jobs to start.  [default: 1,000]")
+@click.option("--limit", type=click.IntRange(1), help="Jobs to start.  [default: all]")
 def sweep(session: Session, prefix: str, limit: int | None, as_json: bool) -> None:
     """Start inputs whose names begin with PREFIX and that have no document: their event or execution was lost."""
     _report(session.client("start lost inputs").sweep(prefix=prefix, limit=limit), as_json)

@@ -4,9 +4,12 @@ import csv
 import json
 import os
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -14,22 +17,22 @@ import click
 
 from event_inference.errors import FAILED, REJECTED, SUCCEEDED, InputError
 from event_inference.outcomes.documents import Document, Failed, Rejected, Result
+from event_inference.outcomes.records import Record
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+Row = Mapping[str, Any]
 FORMATS = ("table", "csv", "json", "parquet")
 _WIDE = 10_000  # columns where no terminal is: a row stays one line
-_PARQUET_ROWS = 10_000
+_FEW = 3  # documents up to which their notes are shown
 _COLOURS = {
     "succeeded": "green", "partial": "yellow", "unsuccessful": "red", "rejected": "cyan", "failed": "red",
     "running": "blue",
 }  # fmt: skip
 # C0 except tab, DEL, C1, and the characters that reorder text: a name must not command the terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-
-Row = Mapping[str, Any]
 
 
 def console(stream: TextIO) -> "Console":
@@ -73,6 +76,14 @@ def print_json(value: Any) -> None:
 
 def remark(text: str) -> None:
     click.echo(shown(text), err=True)
+
+
+def notes(documents: Sequence[Document]) -> None:
+    """Print on stderr what the pipeline remarks on how it read files, unless there are many."""
+    remarked = [document for document in documents if isinstance(document, Result) and document.notes]
+    for document in remarked if len(remarked) <= _FEW else []:
+        for note in document.notes:
+            remark(f"{document.input}: {note}")
 
 
 @contextmanager
@@ -140,6 +151,19 @@ def row(document: Document) -> dict[str, Any]:
     }
 
 
+def record_rows(document: Document, records: Iterable[Record]) -> Iterator[dict[str, Any]]:
+    """A row for each record, without what concerns the whole document, such as its cost; one row if there is none."""
+    whole = row(document)
+    base = {name: None if name in _WHOLE else value for name, value in whole.items()}
+    count = 0
+    for record in records:
+        count += 1
+        state = "failed" if record.code else "succeeded"
+        yield {**base, **asdict(record), "record": record.index, "status": state, "confidence": record.score}
+    if not count:
+        yield whole
+
+
 COLUMNS = {
     "input": str, "generation": str, "kind": str, "status": str, "label": str, "score": float, "confidence": float,
     "requires_review": bool, "code": str, "message": str, "step": str, "model": str, "version": str, "records": int,
@@ -147,71 +171,71 @@ COLUMNS = {
     "finished_at": str, "job": str,
     "document": str,
 }  # fmt: skip
+_WHOLE = frozenset(("requires_review", "records", "failed_records", "data", "cost_usd", "device_usd"))
+RECORD_COLUMNS = {"input": str, "record": int, "id": str} | {
+    name: kind for name, kind in COLUMNS.items() if name not in _WHOLE
+}
 
 
-def write_csv(documents: Iterable[Document], file: Path | None) -> None:
-    """Write all columns, with a header, as UTF-8.
+def write_csv(rows: Iterable[Row], columns: Mapping[str, type], file: Path | None) -> None:
+    """Write a header and rows as UTF-8; a file begins with a byte order mark, by which Excel recognises that.
 
     Raises:
         InputError: the file cannot be written.
     """
-    with _opened(file, "w") as stream:
-        writer = csv.DictWriter(stream, list(COLUMNS), lineterminator="\n")
+    with _opened(file, "w", encoding="utf-8-sig") as stream:
+        writer = csv.DictWriter(stream, list(columns), extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        for document in documents:
-            writer.writerow(row(document))
+        writer.writerows(rows)
 
 
-def write_json(documents: Iterable[Document], file: Path | None) -> None:
-    """Write whole documents, one in each line.
+def write_json(values: Iterable[Any], file: Path | None) -> None:
+    """Write JSON lines.
 
     Raises:
         InputError: the file cannot be written.
     """
     with _opened(file, "w") as stream:
-        for document in documents:
-            stream.write(json.dumps(document.content, ensure_ascii=False) + "\n")
+        for value in values:
+            stream.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
-def write_parquet(documents: Iterable[Document], file: Path | None) -> None:
-    """Write all columns, 10,000 rows at a time.
+def write_parquet(rows: Iterable[Row], columns: Mapping[str, type], file: Path | None) -> None:
+    """Write rows, with memory that does not grow with their number.
 
     Raises:
-        InputError: pyarrow is not installed, stdout is a terminal, or the file cannot be written.
+        InputError: DuckDB is not installed, stdout is a terminal, or the file cannot be written.
     """
     try:
-        import pyarrow
-        import pyarrow.parquet
+        import duckdb
     except ImportError as error:
         raise InputError(
-            "Parquet needs pyarrow: pip install 'event-inference[parquet]', or pip install pyarrow"
+            "Parquet needs DuckDB: pip install 'event-inference[parquet]', or pip install duckdb"
         ) from error
     if file is None and sys.stdout.isatty():
         raise InputError("Parquet is not for a terminal; name a file with --output FILE.")
-    types = {str: pyarrow.string(), float: pyarrow.float64(), int: pyarrow.int64(), bool: pyarrow.bool_()}
-    schema = pyarrow.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
-    with _opened(file, "wb") as stream, pyarrow.parquet.ParquetWriter(stream, schema) as writer:
-        for rows in _chunks(map(row, documents), _PARQUET_ROWS):
-            writer.write_table(pyarrow.Table.from_pylist(rows, schema))
-
-
-def _chunks(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
-    from itertools import islice
-
-    iterator = iter(rows)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
+    types = {str: "VARCHAR", float: "DOUBLE", int: "BIGINT", bool: "BOOLEAN"}
+    schema = {name: types[kind] for name, kind in columns.items()}
+    with tempfile.TemporaryDirectory() as folder, _opened(file, "wb") as stream:
+        lines, table = Path(folder) / "rows.jsonl", Path(folder) / "rows.parquet"
+        with lines.open("w", encoding="utf-8") as file_of_lines:
+            file_of_lines.writelines(json.dumps(row) + "\n" for row in rows)
+        with duckdb.connect(config={"autoinstall_known_extensions": False}) as database:
+            database.read_json(str(lines), format="newline_delimited", columns=schema).write_parquet(str(table))
+        with table.open("rb") as written:
+            shutil.copyfileobj(written, stream)
 
 
 @contextmanager
-def _opened(file: Path | None, mode: str) -> Iterator[Any]:
+def _opened(file: Path | None, mode: str, encoding: str = "utf-8") -> Iterator[Any]:
     """The file, complete as soon as it has its name; or stdout."""
     if file is None:
         yield sys.stdout.buffer if "b" in mode else sys.stdout
         return
     draft = file.with_name(f".{file.name}.{os.getpid()}")
+    is_binary = "b" in mode
     try:
-        with draft.open(mode, encoding=None if "b" in mode else "utf-8", newline=None if "b" in mode else "") as stream:
+        with draft.open(mode, encoding=None if is_binary else encoding, newline=None if is_binary else "") as stream:
             yield stream
         draft.replace(file)
     except OSError as error:

@@ -4,6 +4,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -35,6 +36,13 @@ class Session:
         target = resolve(self._request)
         click.echo(f"einf: {target.description}", err=True)
         return target
+
+    @property
+    def options(self) -> list[str]:
+        """The options that chose the pipeline, for another program that knows the same ones."""
+        chosen = asdict(self._request)
+        names = ("local", "context", "project", "region", "service_prefix")
+        return [word for name in names if chosen[name] for word in (f"--{name.replace('_', '-')}", chosen[name])]
 
     def client(self, change: str = "") -> Any:
         """A client of the pipeline.

@@ -37,6 +37,7 @@ def status(session: Session, inputs: tuple[str, ...], as_json: bool) -> int:
     if not as_json:
         rows = [(handle.name, *_cells(current)) for handle, current in found]
         output.table(rows, "input", "state", "answer", "confidence", "latency")
+        output.notes([current.document for _, current in found if current.document])
     return output.exit_status(current.document for _, current in found if current.document)
 
 
@@ -46,6 +47,8 @@ def _cells(status: "Status") -> tuple[str, str, str, str]:
         return outcome, f"{answer} ({status.place})" if status.place else answer, confidence, latency
     if status.batch:
         return status.state, progress(status.batch), "", ""
+    if status.until:
+        return status.state, f"until {status.until:%Y-%m-%d %H:%M} UTC, for others to run with", "", ""
     return status.state, f"in step {status.steps[-1]}" if status.steps else "", "", ""
 
 
@@ -67,6 +70,7 @@ def _fields(handle: "Handle", status: "Status") -> dict[str, Any]:
         "steps": list(status.steps),
         "execution": status.execution,
         "place": status.place,
+        "until": status.until and status.until.isoformat(),
         "records": batch and {"total": batch.total, "done": batch.done, "failed": batch.failed},
         "document": status.document and status.document.content,
     }

@@ -12,6 +12,7 @@ from event_inference.cli import output
 from event_inference.cli.session import Session, command
 from event_inference.cli.values import DURATION, METADATA, PARAMETER
 from event_inference.errors import INTERRUPTED, InputError
+from event_inference.outcomes.documents import counted
 
 if TYPE_CHECKING:
     from event_inference.client import Client
@@ -132,7 +133,8 @@ def _counted(handles: "Iterator[Handle]", bars: Any) -> "Iterator[Handle]":
     except KeyboardInterrupt:
         bars.stop()
         output.remark(
-            f"Interrupted after {count:,} inputs. Run the same command again for the rest: nothing is sent twice."
+            f"Interrupted after {counted(count, 'input')}. "
+            "Run the same command again for the rest: nothing is sent twice."
         )
         raise click.exceptions.Exit(INTERRUPTED) from None
 
@@ -153,6 +155,7 @@ def _print_outcomes(documents: "list[tuple[Handle, Document]]") -> None:
     chosen = documents if len(documents) <= _FEW else [pair for pair in documents if not pair[1].ok]
     rows = [(handle.name, *output.answer(document)) for handle, document in chosen[:_FEW]]
     output.table(rows, "input", "outcome", "answer", "confidence", "latency")
+    output.notes([document for _, document in chosen])
     if len(chosen) > _FEW:
         output.remark(f"… and {len(chosen) - _FEW} more: einf rejected, einf failed")
 

@@ -38,26 +38,21 @@ class Bill:
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        return tuple(line.resource for line in self.lines if line.usd is None and line.amount)
+        return tuple(dict.fromkeys(line.price.resource for line in self.lines if line.usd is None and line.amount))
 
     def __getitem__(self, resource: str) -> Decimal | None:
-        """What the resource costs after its free amount; None if unknown."""
-        return next(line.usd for line in self.lines if line.resource == resource)
+        """What all variants of a resource cost after its free amount; None if one of them is unknown."""
+        known = [line.usd for line in self.lines if line.price.resource == resource]
+        return None if None in known else sum((usd for usd in known if usd is not None), Decimal(0))
 
 
-def bill(amounts: Mapping[str, Decimal | float], prices: Prices, region: str, variants: Mapping[str, str]) -> Bill:
+def bill(amounts: Mapping[str, Decimal | float], prices: Prices, region: str) -> Bill:
     """The bill for amounts per month, each in the unit of its price.
 
     Args:
-        amounts: by resource of the price file.
-        variants: of resources that have several, such as the type of GPU.
+        amounts: by resource of the price file, followed by its variant if it has several: `gpu nvidia-l4 zonal`.
     """
-    return Bill(
-        tuple(
-            _line(resource, amount, prices.of(resource, region, variants.get(resource, "")))
-            for resource, amount in amounts.items()
-        )
-    )
+    return Bill(tuple(_line(resource, amount, prices, region) for resource, amount in amounts.items()))
 
 
 def cents(usd: Decimal) -> Decimal:
@@ -65,7 +60,9 @@ def cents(usd: Decimal) -> Decimal:
     return usd.quantize(CENT, ROUND_HALF_UP)
 
 
-def _line(resource: str, amount: Decimal | float, price: Price) -> Line:
+def _line(resource: str, amount: Decimal | float, prices: Prices, region: str) -> Line:
+    name, _, variant = resource.partition(" ")
+    price = prices.of(name, region, variant)
     exact = amount if isinstance(amount, Decimal) else Decimal(str(amount))
     if price.usd is None:
         return Line(resource, exact, price, None, None)

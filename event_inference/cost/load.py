@@ -28,6 +28,11 @@ def cold_share(rate: float, idle: float, start: float) -> float:
     return 0.0 if rate * idle > MAX_EXPONENT else 1 / (math.exp(rate * idle) + rate * start)
 
 
+def busy(rate: float, response: float, instances: int) -> float:
+    """The mean number of instances with at least one request, when `instances` share them."""
+    return instances * -math.expm1(-rate * response / instances) if instances else 0.0
+
+
 def batch_size(rate: float, base: float, each: float) -> float:
     """The mean number of inputs that a GPU takes at once when a batch of b takes `base + each * b`."""
     spare = 1 - rate * each

@@ -1,12 +1,15 @@
 """Changes of settings that would save money or time at the measured traffic, each with its arithmetic."""
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from event_inference.cost.amounts import monthly_bill
 from event_inference.cost.bill import Bill
 from event_inference.cost.prices import Prices
-from event_inference.cost.scenario import Settings, Traffic, monthly_bill, p95
+from event_inference.cost.scenario import COLLECTED, Settings, Traffic
+from event_inference.cost.usage import p95
 
 WORTH_USD = Decimal(1)  # a month; less is not worth a change
 COLD = 5.0  # seconds of p95 that a warm instance must save
@@ -78,6 +81,8 @@ def recommend(measured: Measured, prices: Prices) -> list[Recommendation]:
         traffic = change.traffic or measured.traffic
         after = monthly_bill(traffic, change.settings, prices)
         seconds = p95(measured.traffic, measured.settings), p95(traffic, change.settings)
+        if math.isinf(seconds[1]):  # fewer instances than the inputs need
+            continue
         unknown = tuple(sorted({*before.unknown, *after.unknown}))
         lines = dict(_differences(before, after, unknown))
         saves = sum((old - new for old, new in lines.values()), Decimal(0))
@@ -94,17 +99,18 @@ def missing(measured: Measured) -> list[str]:
 
 
 def _differences(before: Bill, after: Bill, unknown: Collection[str]) -> Iterator[tuple[str, tuple[Decimal, Decimal]]]:
-    costs = [{line.resource: line.usd or Decimal(0) for line in each.lines} for each in (before, after)]
-    for resource in dict.fromkeys([*costs[0], *costs[1]]):
+    resources = dict.fromkeys(line.price.resource for each in (before, after) for line in each.lines)
+    costs = [{resource: each[resource] or Decimal(0) for resource in resources} for each in (before, after)]
+    for resource in resources:
         if resource in unknown:
             continue
-        pair = costs[0].get(resource, Decimal(0)), costs[1].get(resource, Decimal(0))
+        pair = costs[0][resource], costs[1][resource]
         if pair[0] != pair[1]:
             yield resource, pair
 
 
 def _warm_instance(measured: Measured) -> Iterator[Change]:
-    if measured.settings.min_instances == 0 and not measured.settings.collect_every:
+    if measured.settings.min_instances == 0 and not measured.settings.max_wait:
         yield Change(
             "warm-instance",
             "Many inputs wait for an instance to start.",
@@ -124,21 +130,66 @@ def _no_warm_instance(measured: Measured) -> Iterator[Change]:
         )
 
 
-def _collect(measured: Measured) -> Iterator[Change]:
-    if not measured.settings.collect_every:
-        settings = replace(measured.settings, collect_every=60)
+def _micro_batches(measured: Measured) -> Iterator[Change]:
+    if not measured.settings.max_wait:
+        settings = replace(measured.settings, max_wait=60, collect_by="service")
+        traffic = replace(measured.traffic, per_collected=COLLECTED)
         reason = "Inputs that share an execution share its steps."
-        yield Change("micro-batches", reason, settings, deploy(micro_batching="true"))
+        yield Change("micro-batches", reason, settings, deploy(micro_batching="true"), traffic=traffic)
+
+
+def _collected_inputs(measured: Measured) -> Iterator[Change]:
+    if not measured.settings.max_wait:
+        settings = replace(measured.settings, max_wait=3600, collect_by="cheaper", min_instances=0)
+        reason = "Inputs that wait for up to an hour are predicted together, and no instance stays awake for the next."
+        yield Change("collected-inputs", reason, settings, deploy(max_wait="1h", min_instances="0"))
+
+
+def _zonal_redundancy(measured: Measured) -> Iterator[Change]:
+    if measured.settings.zonal_redundancy:
+        yield Change(
+            "one-zone",
+            "Zonal redundancy reserves a second GPU for the failure of a zone, in which inputs would wait instead.",
+            replace(measured.settings, zonal_redundancy=False),
+            "deploy/gcloud/deploy.sh, with zonal_redundancy: false in deploy/inventory.yaml",
+        )
 
 
 def _smaller_gpu(measured: Measured) -> Iterator[Change]:
     known = measured.larger_gpu
     if measured.settings.gpu == "nvidia-rtx-pro-6000" and known is not None and known < LARGER_GPU:
+        traffic = measured.traffic
+        slower = replace(
+            traffic,
+            gpu_base=traffic.gpu_base * known,
+            gpu_each=traffic.gpu_each * known,
+            batch_seconds=traffic.batch_seconds * known,
+        )
         yield Change(
             "smaller-gpu",
             f"An RTX PRO 6000 costs {LARGER_GPU} times as much as an L4 and was {known:.2f} times as fast.",
-            replace(measured.settings, gpu="nvidia-l4", cpu=4, memory_gib=16),
-            deploy(gpu_type="nvidia-l4", gpu_cpu="4", gpu_memory="16Gi"),
+            replace(measured.settings, gpu="nvidia-l4", cpu=0, memory_gib=0),
+            deploy(gpu_type="nvidia-l4", gpu_cpu="0", gpu_memory=""),
+            traffic=slower,
+        )
+
+
+def _larger_gpu(measured: Measured) -> Iterator[Change]:
+    known = measured.larger_gpu
+    if measured.settings.gpu == "nvidia-l4" and known is not None and known > LARGER_GPU:
+        traffic = measured.traffic
+        faster = replace(
+            traffic,
+            gpu_base=traffic.gpu_base / known,
+            gpu_each=traffic.gpu_each / known,
+            batch_seconds=traffic.batch_seconds / known,
+        )
+        yield Change(
+            "larger-gpu",
+            f"An RTX PRO 6000 costs {LARGER_GPU} times as much as an L4 and was {known:.2f} times as fast.",
+            replace(measured.settings, gpu="nvidia-rtx-pro-6000", cpu=0, memory_gib=0),
+            deploy(gpu_type="nvidia-rtx-pro-6000", gpu_cpu="0", gpu_memory=""),
+            traffic=faster,
         )
 
 
@@ -166,16 +217,19 @@ def _no_gpu(measured: Measured) -> Iterator[Change]:
     if measured.settings.gpu != "none" and measured.on_cpu is not None:
         traffic = replace(measured.traffic, gpu_base=0, gpu_each=measured.on_cpu, response=measured.on_cpu)
         reason = f"The model takes {measured.on_cpu:.3f} s on a CPU."
-        settings = replace(measured.settings, gpu="none", zonal_redundancy=False)
-        yield Change("without-gpu", reason, settings, deploy(gpu_type="none"), traffic=traffic)
+        settings = replace(measured.settings, gpu="none", cpu=0, memory_gib=0, zonal_redundancy=False, committed=False)
+        yield Change(
+            "without-gpu", reason, settings, deploy(gpu_type="none", gpu_cpu="0", gpu_memory=""), traffic=traffic
+        )
 
 
 def _commitment(measured: Measured) -> Iterator[Change]:
-    if measured.settings.min_instances and not measured.settings.committed:
+    settings = measured.settings
+    if settings.min_instances and not settings.committed and not settings.is_billed_by_request:
         yield Change(
             "commitment",
             "An instance runs all month, and its CPUs and memory are cheaper under a commitment; its GPU is not.",
-            replace(measured.settings, committed=True),
+            replace(settings, committed=True),
             "Buy a flexible one-year commitment: https://console.cloud.google.com/billing/commitments",
         )
 
@@ -190,8 +244,11 @@ def _region(measured: Measured) -> Iterator[Change]:
 RULES: tuple[Callable[[Measured], Iterator[Change]], ...] = (
     _warm_instance,
     _no_warm_instance,
-    _collect,
+    _micro_batches,
+    _collected_inputs,
+    _zonal_redundancy,
     _smaller_gpu,
+    _larger_gpu,
     _more_concurrency,
     _batches_by_job,
     _no_gpu,

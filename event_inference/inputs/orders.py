@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,6 @@ from event_inference.access.clients import MAX_MESSAGE, Connection
 from event_inference.errors import InputError
 
 DEFAULT_REPLAYED, MAX_REPLAYED = 1_000, 10_000
-MAX_SWEPT = 1_000
 _TIMEOUT_S = 60
 
 
@@ -36,30 +35,50 @@ def publish(connection: Connection, content: Mapping[str, Any], topic: str = "")
     return Order(published.message_ids[0], content)
 
 
-def replay(
-    *, prefix: str = "", code: str = "", since: datetime | None = None, until: datetime | None = None,
-    limit: int | None = None, partial: bool = False,
-) -> dict[str, Any]:  # fmt: skip
-    """The message that runs failed documents again.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """Which documents run again.
 
-    Raises:
-        InputError: a time has no time zone, or the limit is out of range.
+    Attributes:
+        prefix: of the document's name after `failed/`, or after `results/` with `partial`.
+        code: of the error.
+        since, until: when the document was finished; with a time zone.
+        limit: jobs to start, 10,000 at most; None for 1,000.
+        partial: the lost shards of partial results, instead of failures.
     """
-    _check_limit(limit, MAX_REPLAYED)
-    criteria = {
-        "prefix": prefix, "code": code, "since": _rfc3339(since), "until": _rfc3339(until), "limit": limit,
-        "partial": partial,
-    }  # fmt: skip
-    return {"replay": {name: value for name, value in criteria.items() if value}}
+
+    prefix: str = ""
+    code: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int | None = None
+    partial: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+            InputError: a time has no time zone, or the limit is out of range.
+        """
+        _check_limit(self.limit, MAX_REPLAYED)
+        for moment in (self.since, self.until):
+            if moment is not None and moment.tzinfo is None:
+                raise InputError(f"{moment} needs a time zone, such as datetime.now(UTC).")
+
+
+def replay(criteria: Replay) -> dict[str, Any]:
+    """The message that runs failed documents again."""
+    values = {name: value for name, value in asdict(criteria).items() if value}
+    return {"replay": {name: v.isoformat() if isinstance(v, datetime) else v for name, v in values.items()}}
 
 
 def sweep(*, prefix: str = "", limit: int | None = None) -> dict[str, Any]:
     """The message that starts inputs without a document.
 
     Raises:
-        InputError: the limit is out of range.
+        InputError: the limit is not positive.
     """
-    _check_limit(limit, MAX_SWEPT)
+    _check_limit(limit, None)
     return {"sweep": {name: value for name, value in {"prefix": prefix, "limit": limit}.items() if value}}
 
 
@@ -76,11 +95,3 @@ def collect(*, limit: int | None = None) -> dict[str, Any]:
 def _check_limit(limit: int | None, largest: int | None) -> None:
     if limit is not None and (limit < 1 or (largest and limit > largest)):
         raise InputError(f"limit must be at least 1{f' and at most {largest:,}' if largest else ''}, not {limit}.")
-
-
-def _rfc3339(moment: datetime | None) -> str:
-    if moment is None:
-        return ""
-    if moment.tzinfo is None:
-        raise InputError(f"{moment} needs a time zone, such as datetime.now(UTC).")
-    return moment.isoformat()

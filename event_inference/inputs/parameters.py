@@ -9,8 +9,9 @@ from event_inference.errors import InputError
 
 NAMES = (
     "model", "version", "kind", "top_k", "threshold", "max_length", "high_confidence", "requires_review", "labels",
-    "multi_label", "hypothesis_template", "aggregation", "score_columns", "text_column", "image_column", "sheet",
-    "csv_safe", "horizon", "frequency", "interval_width", "decimal", "date_format", "date_column", "value_column",
+    "multi_label", "hypothesis_template", "aggregation", "score_columns", "max_wait", "text_column", "image_column",
+    "sheet", "csv_safe", "horizon", "frequency", "interval_width", "decimal", "date_format", "date_column",
+    "value_column", "combine",
 )  # fmt: skip
 """The parameters that the pipeline knows; it checks their values."""
 

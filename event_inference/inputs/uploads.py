@@ -4,6 +4,7 @@ import base64
 import io
 import mimetypes
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 SIDECAR = ".parameters.json"
 _MAX_NAME = 1024  # bytes of UTF-8
 _CHUNK = 1 << 20
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _UNKNOWN_TYPE = "application/octet-stream"
 
 
@@ -62,6 +64,18 @@ def of_bytes(content: bytes, name: str | None = None) -> tuple[str, bytes]:
     return name or f"submitted/{sha256(content).hexdigest()[:32]}", content
 
 
+def check_is_local(source: str | os.PathLike[str]) -> None:
+    """Raises InputError for an address such as `gs://bucket/name`, which is no path of a file."""
+    address = str(source)
+    if address.startswith("gs://"):
+        raise InputError(
+            f"{address} is in Cloud Storage already, and submit sends local files. If that is the input bucket, it was "
+            f"taken in: einf status {address}. Otherwise copy it there: gcloud storage cp {address} gs://INPUT_BUCKET/"
+        )
+    if _ADDRESS.match(address):
+        raise InputError(f"{address} is not a local file. Download it first, and send the file.")
+
+
 def of_paths(paths: Iterable[str | os.PathLike[str]], to: str = "") -> Iterator[tuple[str, Path]]:
     """Each file with its name in the bucket; a folder keeps its own name, and hidden files are left out.
 
@@ -72,7 +86,9 @@ def of_paths(paths: Iterable[str | os.PathLike[str]], to: str = "") -> Iterator[
         InputError: a path does not exist or is no regular file.
     """
     folder = f"{to.strip('/')}/" if to.strip("/") else ""
-    for path in (Path(path) for path in paths):
+    for source in paths:
+        check_is_local(source)
+        path = Path(source)
         if path.is_dir():
             root = path.resolve()
             for file in _files(root):

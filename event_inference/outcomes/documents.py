@@ -37,7 +37,10 @@ class Document:
 
     @property
     def kind(self) -> str | None:
-        """`text`, `image`, `timeseries`, `table`, `records`, `manifest` or `labels`; None if that was not found out."""
+        """`text`, `image`, `timeseries`, `table`, `records`, `manifest` or `labels`.
+
+        `workbook` if it could not be read, and None if the kind was not found out.
+        """
         kind: str | None = self.content.get("kind")
         return kind
 
@@ -134,16 +137,34 @@ class Result(Document):
         return usd
 
     @property
+    def series(self) -> Json | None:
+        """How a forecast's series was read: `{value_column, date_column, rows, dropped, notes, …}`."""
+        series: Json | None = (self.content.get("forecast") or {}).get("series")
+        return series
+
+    @property
+    def notes(self) -> list[str]:
+        """What the pipeline remarks on how it read the file, as sentences: the column, rows that it left out."""
+        return list((self.series or self.content.get("table") or {}).get("notes", []))
+
+    @property
     def summary(self) -> str:
         if self.data is not None:
-            failed = f", {self.data['failed']} failed" if self.data.get("failed") else ""
-            return f"{self.data['records']} records{failed}"
+            return self._summary_of_data(self.data)
         if about := self.content.get("labels"):  # a file of them
             return f"{about['rows']} labels" + (f", {about['failed']} failed" if about["failed"] else "")
         labels = list(dict.fromkeys(self.labels))
         if len(labels) > _SHOWN_LABELS:
             labels = [*labels[:_SHOWN_LABELS], "…"]
-        return ", ".join(labels) or f"{len(self.predictions)} predictions"
+        return ", ".join(labels) or counted(len(self.predictions), "prediction")
+
+    def _summary_of_data(self, data: Json) -> str:
+        if self.series is None:
+            failed = f", {data['failed']:,} failed" if data.get("failed") else ""
+            return counted(data["records"], "record") + failed
+        column, dropped = self.series.get("value_column"), self.series.get("dropped")
+        left_out = f", {counted(dropped, 'row')} left out" if dropped else ""
+        return f"{counted(data['records'], 'step')} of {column}{left_out}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +242,11 @@ class Batch:
 
 _SHOWN_LABELS = 3
 _TYPES: tuple[type[Document], ...] = (Result, Rejected, Failed)
+
+
+def counted(number: int, noun: str) -> str:
+    """The number with the noun in its singular or plural."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def parse(name: str, content: Json) -> Document:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from event_inference.outcomes.documents import Batch, Document
@@ -18,6 +19,7 @@ class Status:
         batch: the progress of a batch; None for single inputs and before it was cut.
         execution: id of the workflow's execution.
         place: where in workflow.yaml the execution failed.
+        until: when an input that waits to be predicted on together with others starts at the latest.
     """
 
     state: str
@@ -26,6 +28,7 @@ class Status:
     batch: Batch | None = None
     execution: str | None = None
     place: str | None = None
+    until: datetime | None = None
 
     @property
     def is_final(self) -> bool:

@@ -80,7 +80,7 @@ def documents(output: "Bucket", folder: str, selection: Selection) -> Iterator[D
 
 def read(output: "Bucket", name: str) -> Document | None:
     """A document; None if there is none, or if the object is a user's own JSON."""
-    content = _json(output, name)
+    content = read_json(output, name)
     if not isinstance(content, dict) or "schema" not in content or "timing" not in content:
         return None
     return parse(name, content)
@@ -100,7 +100,7 @@ def document_of(output: "Bucket", document: str) -> Document | None:
 
 def batch_of(output: "Bucket", job: str) -> Batch | None:
     """The progress of a batch; None if it was not cut into shards yet, or the job is no batch."""
-    content = _json(output, f"status/{job}.json")
+    content = read_json(output, f"status/{job}.json")
     return None if content is None else parse_batch(content)
 
 
@@ -111,6 +111,13 @@ def batches(output: "Bucket", *, since: datetime | None = None) -> Iterator[Batc
     for batch in concurrently(lambda job: batch_of(output, job), jobs):
         if batch is not None:
             yield batch
+
+
+def recommendations(output: "Bucket") -> dict[str, Any] | None:
+    """The newest daily document of recommendations; None if there is none."""
+    names = [blob.name for blob in output.list_blobs(prefix="recommendations/", fields=_FIELDS)]
+    recommended: dict[str, Any] | None = read_json(output, max(names)) if names else None
+    return recommended
 
 
 def concurrently(
@@ -163,7 +170,8 @@ def _generation(blob: "Blob") -> int:
     return int(blob.name.removesuffix(".json").rpartition("/")[2])
 
 
-def _json(bucket: "Bucket", name: str) -> Any:
+def read_json(bucket: "Bucket", name: str) -> Any:
+    """The content of a JSON object; None if there is none, or it is not JSON."""
     from google.api_core.exceptions import NotFound
 
     try:

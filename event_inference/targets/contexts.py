@@ -11,7 +11,7 @@ from event_inference.errors import TargetError
 from event_inference.targets.request import RESOURCES
 
 FILE = Path("event-inference", "config.toml")
-ENDPOINTS = ("storage", "pubsub", "workflows", "executions")
+ENDPOINTS = ("storage", "pubsub", "workflows", "executions", "vertex_ai", "run")
 _KEYS = ("local", "project", "region", "service_prefix", *RESOURCES, "endpoints")
 
 

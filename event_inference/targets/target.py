@@ -10,6 +10,7 @@ LOCAL_PROJECT = "local-project"
 
 DEFAULT_REGION, DEFAULT_PREFIX = "us-central1", "inference"
 STORAGE, PUBSUB = "https://storage.googleapis.com", "pubsub.googleapis.com"
+RUN = "https://run.googleapis.com"
 WORKFLOWS, EXECUTIONS = "workflows.googleapis.com", "workflowexecutions.googleapis.com"
 
 
@@ -25,6 +26,7 @@ class Target:
         collect_subscription: id of the subscription that micro-batches pull from.
         storage: URL of Cloud Storage's API.
         pubsub, workflows, executions: endpoints of the gRPC APIs; `http://host:port` is not encrypted.
+        vertex_ai, run: URLs of Vertex AI's API in the region and of Cloud Run's.
         services: URL of each service by name; laptop only.
         data: folder of the local stack's state.
         credentials: whether requests carry the user's credentials; the emulator needs none.
@@ -46,6 +48,8 @@ class Target:
     pubsub: str
     workflows: str
     executions: str
+    vertex_ai: str
+    run: str
     services: Mapping[str, str] = field(default_factory=dict)
     data: Path | None = None
     service_prefix: str = DEFAULT_PREFIX
@@ -86,7 +90,7 @@ class Target:
         Args:
             names: own names in place of the deployment's, by attribute.
             endpoints: other addresses of Google's APIs, such as private ones: `storage`, `pubsub`, `workflows`,
-                `executions`.
+                `executions`, `vertex_ai`, `run`.
         """
         prefix = service_prefix
         resources: dict[str, Any] = {
@@ -101,6 +105,8 @@ class Target:
             "pubsub": PUBSUB,
             "workflows": WORKFLOWS,
             "executions": EXECUTIONS,
+            "run": RUN,
+            "vertex_ai": f"https://{region}-aiplatform.googleapis.com",
         } | {**(names or {}), **(endpoints or {})}
         if "/" not in resources["workflow"]:
             resources["workflow"] = f"projects/{project}/locations/{region}/workflows/{resources['workflow']}"
@@ -149,6 +155,8 @@ class Target:
             pubsub=f"http://{grpc}",
             workflows=f"http://{grpc}",
             executions=f"http://{grpc}",
+            vertex_ai=f"http://{http}",
+            run=f"http://{http}",
             services=services or {},
             data=data,
         )

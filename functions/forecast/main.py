@@ -1,4 +1,4 @@
-"""Forecasts an uploaded time series with Prophet: returns future values and their intervals."""
+"""Forecasts an uploaded time series with Prophet and smoothing: returns future values and their intervals."""
 
 from typing import Any
 

@@ -71,7 +71,7 @@ def conclude(deployment: Deployment, message: Message, receipt: Receipt) -> Verd
     identified = _of_object(deployment, letter, receipt)
     if isinstance(identified, Verdict):
         return identified
-    if isinstance(letter.body, dict) and letter.body.keys() in ({"sweep"}, {"collect"}):
+    if isinstance(letter.body, dict) and letter.body.keys() in ({"sweep"}, {"collect"}, {"recommend"}):
         (command,) = letter.body
         logs.log(logging.ERROR, "dead letter", reason=command, deliveries=letter.deliveries)
         return Verdict("ignored", reason=command)  # the scheduler's next command does its work

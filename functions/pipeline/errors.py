@@ -4,7 +4,7 @@
     ├── RejectedError        422  the input can never succeed: a document says why, the event is acknowledged
     ├── MalformedError       400  the request does not identify an input of this pipeline: nothing is written
     ├── InProgressError      503  another handler holds the claim: the event is delivered again later
-    ├── ThrottledError       429  the hour's executions are used up: the event is acknowledged, a sweep starts it later
+    ├── ThrottledError       429  no execution is left: the event is acknowledged, its input starts later
     └── ConfigurationError   500  the deployment is wrong: the function refuses to start
 
 Every other exception propagates: an event is delivered again, a call from the workflow is repeated or fails.
@@ -32,7 +32,7 @@ REASONS = {
     "invalid_parameters": "A parameter is unknown, does not apply to the input, or has an invalid value.",
     "irregular_series": "The series has no regular spacing.",
     "mixed_instances": "The instances of one message are of different kinds.",
-    "no_usable_column": "The CSV has no column to predict on.",
+    "no_usable_column": "The table has no column to predict on, or the records no field.",
     "too_large": "The input is larger than the limit.",
     "too_many_hops": "The input has passed through a pipeline too many times.",
     "too_many_instances": "The message contains more instances than the limit.",
@@ -93,10 +93,18 @@ class InProgressError(PipelineError):
 
 
 class ThrottledError(PipelineError):
-    """MAX_EXECUTIONS_PER_HOUR executions have already been started in this hour."""
+    """No execution can be started at present.
+
+    Args:
+        quota: what is used up: MAX_EXECUTIONS_PER_HOUR, or a quota of Workflows.
+    """
 
     status = 429
     code = "throttled"
+
+    def __init__(self, quota: str) -> None:
+        super().__init__(f"{quota} is used up.")
+        self.quota = quota
 
 
 class ConfigurationError(PipelineError):

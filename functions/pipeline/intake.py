@@ -2,12 +2,14 @@
 
 upload  = reserve (identify, claim, route) + launch
 take_in = the same for a job that a message or a dead letter describes
+
+An upload that may wait is not launched: a collection starts it together with others.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from pipeline import logs
+from pipeline import logs, times, waiting
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError, ThrottledError
 from pipeline.inputs import facts, inline, objects, parameters, recognition, sidecars, single
@@ -41,13 +43,18 @@ def upload(deployment: Deployment, upload: Upload, receipt: Receipt, dead: Claim
     """Takes in an object of the input bucket.
 
     Args:
-        dead: the claim to take over from an execution that ended without an outcome.
+        dead: the claim to take over, of an execution that ended without an outcome, or of an input that waits.
 
     Raises:
         MalformedError: the object is in another bucket.
         InProgressError: another handler has just claimed it.
     """
-    return _launched(deployment, reserve(deployment, upload, receipt, dead))
+    reserved = reserve(deployment, upload, receipt, dead)
+    if isinstance(reserved, Verdict):
+        return reserved
+    if dead is None and may_wait(reserved.job):
+        return wait(deployment, reserved)
+    return launch(deployment, replace(reserved, job=replace(reserved.job, due=None)))
 
 
 def reserve(deployment: Deployment, upload: Upload, receipt: Receipt, dead: Claim | None = None) -> Verdict | Reserved:
@@ -74,16 +81,34 @@ def take_in(deployment: Deployment, job: Job, work: Work, dead: Claim | None = N
 
 
 def launch(deployment: Deployment, reserved: Reserved) -> Verdict:
-    """Starts a reserved job's own execution."""
+    """Starts a reserved job's own execution. If none is left, the job waits: for a collection, or for a sweep."""
     job, claims = reserved.job, _claims(deployment)
     with claims.releasing(reserved.claim):
         try:
             verdict = _start(deployment, job)
-        except ThrottledError:
+        except ThrottledError as reason:
+            if waiting.is_possible(deployment.settings, job):
+                return _wait(deployment, reserved.claim, replace(job, due=times.timestamp()))
             claims.postpone(reserved.claim, job)
-            return throttled(job)
+            return throttled(job, reason)
     claims.confirm(reserved.claim, job, verdict.execution)
     return verdict
+
+
+def may_wait(job: Job) -> bool:
+    return job.due is not None and times.parse(job.due) > times.utc_now()
+
+
+def wait(deployment: Deployment, reserved: Reserved) -> Verdict:
+    """Leaves a reserved job to a collection."""
+    with _claims(deployment).releasing(reserved.claim):
+        return _wait(deployment, reserved.claim, reserved.job)
+
+
+def _wait(deployment: Deployment, claim: Claim, job: Job) -> Verdict:
+    waiting.write(deployment.work, job)
+    _claims(deployment).postpone(claim, job)
+    return Verdict("accepted", job.id, job.document, job.kind, reason=f"waits until {job.due}")
 
 
 def of_instances(deployment: Deployment, job: Job, instances: Inline) -> Job:
@@ -97,8 +122,8 @@ def of_manifest(deployment: Deployment, job: Job) -> Job:
     return choice.routed(deployment.settings, job, lambda: facts.of_manifest(job))
 
 
-def throttled(job: Job) -> Verdict:
-    return Verdict("throttled", job.id, job.document, reason="MAX_EXECUTIONS_PER_HOUR")
+def throttled(job: Job, reason: ThrottledError) -> Verdict:
+    return Verdict("throttled", job.id, job.document, reason=reason.quota)
 
 
 def _claims(deployment: Deployment) -> Claims:
@@ -156,7 +181,7 @@ def _route(settings: Settings, job: Job, upload: Upload) -> Job:
     encoding = None if kind in ("image", WORKBOOK) else recognition.guessed_encoding(source, head)
     routed = replace(routed, kind=kind, input=replace(source, encoding=encoding))
     routed = choice.routed(settings, routed, lambda: facts.of_upload(routed, head, upload.metadata))
-    return replace(routed, prepared=single.of_head(routed, head))
+    return replace(routed, prepared=single.of_head(routed, head), due=waiting.due(settings, routed))
 
 
 def _launched(deployment: Deployment, reserved: Verdict | Reserved) -> Verdict:
@@ -165,7 +190,8 @@ def _launched(deployment: Deployment, reserved: Verdict | Reserved) -> Verdict:
 
 def _start(deployment: Deployment, job: Job) -> Verdict:
     try:
-        execution = executions.start(deployment.settings, job)
+        is_shareable = job.due is None and waiting.is_possible(deployment.settings, job)
+        execution = executions.start(deployment.settings, job, is_shareable=is_shareable)
     except RejectedError as reason:
         return outcomes.reject(deployment, job, reason)
     return Verdict("accepted", job.id, job.document, job.kind, execution)

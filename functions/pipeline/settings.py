@@ -4,9 +4,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pipeline import times
 from pipeline.errors import ConfigurationError
 from pipeline.kinds import KINDS
 
+LONGEST_WAIT = 86_400  # seconds; well below the days for which the work bucket keeps claims
 MAX_BYTES = {**{name: kind.max_bytes for name, kind in KINDS.items()}, "message": 8 << 20}
 
 
@@ -32,7 +34,21 @@ class Settings:
     models: str = ""  # gs:// URI or path of the models.json that is served; empty: the one in the models bucket
     profile: str = ""  # the served profile of models.json; empty: its only one
     collect_subscription: str = ""  # resource name of the subscription that holds their notifications; empty: none
+    max_wait: Mapping[str, int] = field(default_factory=dict)  # for inputs to be predicted on together, by prefix
+    gpu_type: str = "nvidia-l4"  # of the GPU service and its job
+    gpu_cpu: float = 0  # CPUs of an instance; 0 for what its type needs
+    gpu_memory_gib: float = 0
+    gpu_concurrency: int = 32  # requests that an instance of the service handles at once
+    min_instances: int = 0  # of the GPU service
+    max_instances: int = 2
+    job_tasks: int = 2
+    job_threshold_records: int = 100_000  # above which a batch runs as the GPU job
     max_bytes: Mapping[str, int] = field(default_factory=lambda: dict(MAX_BYTES))
+
+    def max_wait_of(self, name: str) -> int:
+        """The seconds that an object's longest prefix says; 0 for at once."""
+        prefix = max((prefix for prefix in self.max_wait if name.startswith(prefix)), key=len, default=None)
+        return 0 if prefix is None else self.max_wait[prefix]
 
 
 def load(environ: Mapping[str, str] | None = None, *, starts_executions: bool = False) -> Settings:
@@ -61,6 +77,15 @@ def load(environ: Mapping[str, str] | None = None, *, starts_executions: bool = 
         models=env.get("MODELS", "").strip(),
         profile=env.get("PROFILE", "").strip(),
         collect_subscription=env.get("COLLECT_SUBSCRIPTION", "").strip(),
+        max_wait=_waits(env.get("MAX_WAIT", "")),
+        gpu_type=env.get("GPU_TYPE", "").strip() or "nvidia-l4",
+        gpu_cpu=_number(env, "GPU_CPU", 0),
+        gpu_memory_gib=_number({"GPU_MEMORY": env.get("GPU_MEMORY", "").strip().removesuffix("Gi")}, "GPU_MEMORY", 0),
+        gpu_concurrency=int(_number(env, "GPU_CONCURRENCY", 32)),
+        min_instances=int(_number(env, "MIN_INSTANCES", 0)),
+        max_instances=int(_number(env, "MAX_INSTANCES", 2)),
+        job_tasks=int(_number(env, "JOB_TASKS", 2)),
+        job_threshold_records=int(_number(env, "JOB_THRESHOLD_RECORDS", 100_000)),
         max_bytes={kind: int(_number(env, f"MAX_{kind.upper()}_BYTES", size)) for kind, size in MAX_BYTES.items()},
     )
     buckets = (settings.input_bucket, settings.work_bucket, settings.output_bucket)
@@ -86,3 +111,17 @@ def _number(env: Mapping[str, str], name: str, default: float) -> float:
     if not 0 <= value < float("inf"):
         raise ConfigurationError(f"The environment variable {name} must be a number, 0 or more: {text!r}.")
     return value
+
+
+def _waits(text: str) -> dict[str, int]:
+    """Reads `1h,live/=0,nightly/=6h`: a duration for all inputs, and others by prefix."""
+    waits = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        prefix, _, duration = part.rpartition("=")
+        try:
+            waits[prefix] = times.seconds(duration)
+        except ValueError:
+            waits[prefix] = LONGEST_WAIT + 1
+        if waits[prefix] > LONGEST_WAIT:
+            raise ConfigurationError(f"MAX_WAIT must have durations such as 90s, 15m or 1h, at most 24h: {part!r}.")
+    return waits

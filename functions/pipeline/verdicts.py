@@ -18,6 +18,11 @@ class Verdict:
     reason: str | None = None
     counts: dict[str, object] | None = None
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the input was taken in and waits for a collection."""
+        return self.word == "accepted" and self.execution is None and self.reason is not None
+
     def fields(self) -> dict[str, Any]:
         fields = {name: getattr(self, name) for name in ("job", "document", "kind", "execution", "reason")}
         return {name: value for name, value in fields.items() if value is not None} | (self.counts or {})

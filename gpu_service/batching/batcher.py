@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gpu_service import logs
+from gpu_service.batching.cost_model import Cost
 from gpu_service.batching.order import Order, Run
 from gpu_service.batching.runner import Pending, Runner
 from gpu_service.batching.scheduler import Batch, Scheduler, Ticket
@@ -26,8 +27,16 @@ class Observer(Protocol):
 
 
 @dataclass(slots=True)
-class Launched:
+class Job:
+    """A batch and the model that runs it, also when that is removed meanwhile."""
+
     batch: Batch
+    runner: Runner
+
+
+@dataclass(slots=True)
+class Launched:
+    job: Job
     pending: Pending
     began: float
 
@@ -45,7 +54,7 @@ class Batcher:
         observer: Observer,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.runners = runners
+        self.runners = dict(runners)
         self.scheduler = scheduler
         self.observer = observer
         self.clock = clock
@@ -59,6 +68,17 @@ class Batcher:
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._thread.start()
+
+    def add(self, model: str, runner: Runner, cost: Cost) -> None:
+        with self._work:
+            self.runners[model] = runner
+            self.scheduler.add_model(model, cost)
+
+    def remove(self, model: str) -> None:
+        """Forgets a model that nobody waits for. A batch of it that still runs has its own reference."""
+        with self._work:
+            del self.runners[model]
+            self.scheduler.remove_model(model)
 
     @property
     def is_alive(self) -> bool:
@@ -114,10 +134,10 @@ class Batcher:
         """The device's thread: on a GPU, sends the next batch before it waits for the previous one."""
         running: Launched | None = None
         while not self._is_lost:
-            batch = self._take(block=running is None)
-            if batch is None and running is None:
+            job = self._take(block=running is None)
+            if job is None and running is None:
                 return
-            launched = self._launch(batch) if batch else None
+            launched = self._launch(job) if job else None
             if running is not None:
                 self._finish(running)
             running = launched
@@ -130,10 +150,10 @@ class Batcher:
         """Fails all that waits for a lost device; the thread then ends, so that the process is replaced."""
         if running is not None:
             self._finish(running)
-        while (batch := self._take(block=False)) is not None:
-            self._deliver(_lost(batch))
+        while (job := self._take(block=False)) is not None:
+            self._deliver(_lost(job.batch))
 
-    def _take(self, *, block: bool) -> Batch | None:
+    def _take(self, *, block: bool) -> Job | None:
         with self._work:
             while True:
                 if block and not self._stopping and (seconds := self.scheduler.patience(self.clock())):
@@ -144,48 +164,48 @@ class Batcher:
                     error = DeadlineExceeded("The deadline passed before the instance was run.")
                     self._deliver([(ticket, error, 0.0, None) for ticket in expired])
                 if batch or not block or self._stopping:
-                    return batch
+                    return Job(batch, self.runners[batch.model]) if batch else None
                 self._work.wait()
 
-    def _launch(self, batch: Batch) -> Launched | None:
+    def _launch(self, job: Job) -> Launched | None:
         began = self.clock()
         try:
-            return Launched(batch, self._send(batch), began)
+            return Launched(job, self._send(job), began)
         except Exception as error:  # noqa: BLE001  no error of a model may end the thread
-            self._deliver(self._retry(batch, error))
+            self._deliver(self._retry(job, error))
             return None
 
-    def _send(self, batch: Batch) -> Pending:
-        tickets = batch.tickets
+    def _send(self, job: Job) -> Pending:
+        tickets = job.batch.tickets
         parameters = [ticket.owner.parameters[ticket.index] for ticket in tickets]
-        return self.runners[batch.model].launch([ticket.data for ticket in tickets], parameters)
+        return job.runner.launch([ticket.data for ticket in tickets], parameters)
 
     def _finish(self, running: Launched) -> None:
-        batch = running.batch
         try:
             rows = running.pending.rows()
         except Exception as error:  # noqa: BLE001
-            self._deliver(self._retry(batch, error))
+            self._deliver(self._retry(running.job, error))
             return
-        self._deliver(self._results(batch, rows, running.began))
+        self._deliver(self._results(running.job, rows, running.began))
 
-    def _results(self, batch: Batch, rows: list[Any], began: float) -> list[Result]:
-        ended = self.clock()
+    def _results(self, job: Job, rows: list[Any], began: float) -> list[Result]:
+        batch, ended = job.batch, self.clock()
         seconds = ended - max(began, self._free_since)  # a batch sent early waited for the previous one
         self._free_since = ended
         units = sum(ticket.size for ticket in batch.tickets)
         with self._work:
             slowness = self.scheduler.charge(batch, seconds, ended)
-        self.runners[batch.model].ran(slowness)
+        job.runner.ran(slowness)
         self.observer.batch(batch, units, [began - ticket.arrived for ticket in batch.tickets], seconds)
         share = seconds / units
         run = Run(batch.model, len(batch.tickets), units, began, ended, seconds)
         return [(ticket, row, ticket.size * share, run) for ticket, row in zip(batch.tickets, rows, strict=True)]
 
-    def _retry(self, batch: Batch, error: Exception) -> list[Result]:
+    def _retry(self, job: Job, error: Exception) -> list[Result]:
         """Halves a failed batch until the instance at fault is alone."""
+        batch = job.batch
         traceback.clear_frames(error.__traceback__)  # whose locals would keep the failed batch on the device
-        if not self._computes(batch):
+        if not self._computes(job):
             return _lost(batch)
         is_out_of_memory = type(error).__name__ == "OutOfMemoryError"
         if is_out_of_memory:
@@ -199,7 +219,7 @@ class Batcher:
         middle = len(batch.tickets) // 2
         results: list[Result] = []
         for tickets in (batch.tickets[:middle], batch.tickets[middle:]):
-            half = Batch(batch.model, batch.bulk, tickets, batch.seconds / 2)
+            half = Job(Batch(batch.flow, tickets, batch.seconds / 2), job.runner)
             began = self.clock()
             try:
                 results += self._results(half, self._send(half).rows(), began)
@@ -207,19 +227,19 @@ class Batcher:
                 results += self._retry(half, again)
         return results
 
-    def _computes(self, batch: Batch) -> bool:
+    def _computes(self, job: Job) -> bool:
         """Whether the device still computes; some errors of a GPU make all later operations of its process fail."""
         try:
-            self.runners[batch.model].check()
+            job.runner.check()
         except Exception:
-            logger.critical("the device no longer computes", exc_info=True, extra=logs.fields(model=batch.model))
+            logger.critical("the device no longer computes", exc_info=True, extra=logs.fields(model=job.batch.model))
             with self._work:
                 self._is_lost = self._stopping = True
             return False
         return True
 
     def _shrink(self, batch: Batch) -> None:
-        cost = self.scheduler.costs[batch.model]
+        cost = batch.flow.cost
         with self._work:
             cost.shrink(cost.units([ticket.size for ticket in batch.tickets]))
 

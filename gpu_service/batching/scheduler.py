@@ -32,16 +32,6 @@ class Ticket:
 
 
 @dataclass(slots=True)
-class Batch:
-    """Tickets that run together; `seconds` is the expected duration."""
-
-    model: str
-    bulk: bool
-    tickets: list[Ticket]
-    seconds: float
-
-
-@dataclass(slots=True)
 class Flow:
     """The tickets of one model and priority in order of arrival; `used` is device time divided by weight."""
 
@@ -59,16 +49,43 @@ class Flow:
         return self.cost.drain(len(self.tickets), self.units) if self.tickets else 0.0
 
 
+@dataclass(slots=True)
+class Batch:
+    """Tickets of one flow that run together; `seconds` is the expected duration."""
+
+    flow: Flow
+    tickets: list[Ticket]
+    seconds: float
+
+    @property
+    def model(self) -> str:
+        return self.flow.model
+
+    @property
+    def bulk(self) -> bool:
+        return self.flow.bulk
+
+
 class Scheduler:
     """Flows of waiting tickets. Not thread-safe: callers that share one need a lock."""
 
     def __init__(self, costs: Mapping[str, Cost], *, max_queue: int, max_wait_s: float) -> None:
-        self.costs = costs
         self.max_queue = max_queue
         self.max_wait_s = max_wait_s
-        self.flows = {(model, bulk): Flow(model, bulk, cost) for model, cost in costs.items() for bulk in (False, True)}
+        self.flows: dict[tuple[str, bool], Flow] = {}
         self.waiting = 0
         self._reached = 0.0  # `used` of the flow that ran last, when its turn came
+        for model, cost in costs.items():
+            self.add_model(model, cost)
+
+    def add_model(self, model: str, cost: Cost) -> None:
+        for bulk in (False, True):
+            self.flows[model, bulk] = Flow(model, bulk, cost)
+
+    def remove_model(self, model: str) -> None:
+        """Forgets a model that nobody uses: its tickets, if any are left, were cancelled."""
+        for bulk in (False, True):
+            self.waiting -= len(self.flows.pop((model, bulk)).tickets)
 
     @property
     def wait_s(self) -> float:
@@ -116,7 +133,7 @@ class Scheduler:
 
     def charge(self, batch: Batch, seconds: float, now: float) -> Slowness:
         """Replaces the expected duration of a batch, which has just ended."""
-        flow = self.flows[batch.model, batch.bulk]
+        flow = batch.flow
         flow.gathering.answer(len(batch.tickets), now)
         flow.used += (seconds - batch.seconds) / WEIGHTS[batch.bulk]
         flow.cost.updated = now
@@ -140,7 +157,7 @@ class Scheduler:
         units = flow.cost.units([ticket.size for ticket in chosen])
         flow.units -= sum(ticket.size for ticket in chosen)
         self.waiting -= len(chosen)
-        batch = Batch(flow.model, flow.bulk, chosen, flow.cost.seconds(units))
+        batch = Batch(flow, chosen, flow.cost.seconds(units))
         self._reached = flow.used
         flow.used += batch.seconds / WEIGHTS[flow.bulk]
         return batch

@@ -145,6 +145,11 @@ def find(entry: Entry, models: Path | str) -> Checkpoint:
             return Checkpoint(entry, _from_hub(name, entry.revision, models))
 
 
+def is_local(entry: Entry, models: Path | str) -> bool:
+    """Whether the files are on the local disk without a download. Raises StartError, StorageFailed."""
+    return isinstance(sources.locate(entry.source, models), sources.Folder)
+
+
 def _from_hub(name: str, revision: str | None, models: Path | str) -> Path:
     try:
         return hub.download(name, revision)

@@ -31,6 +31,11 @@ _OTHER_NAMES = {  # of tasks
 }
 
 
+def names(models: Path | str) -> list[str]:
+    """The names of the profiles of a file. Raises StartError, StorageFailed."""
+    return list(_profiles(models))
+
+
 def profile(models: Path | str, name: str | None) -> tuple[str, list[Any]]:
     """The name of a profile and its entries, unchecked; without a name, the only profile of the file.
 
@@ -80,6 +85,22 @@ def _content(models: Path | str) -> bytes:
         raise StartError(f"{models} cannot be read as models.json: {reason}.") from error
 
 
+def state(models: Path | str) -> str:
+    """Tells the file's content from an earlier or later one: its generation, or its time and size.
+
+    Raises:
+        StartError: there is no such file.
+        StorageFailed
+    """
+    try:
+        if isinstance(models, str):
+            return storage.generation(models)
+        facts = models.stat()
+    except (OSError, ObjectNotFound) as error:
+        raise StartError(f"There is no file {models}.") from error
+    return f"{facts.st_mtime_ns}-{facts.st_size}-{facts.st_ino}"
+
+
 def _without_duplicates(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     keys = [key for key, _ in pairs]
     if twice := next((key for key in keys if keys.count(key) > 1), None):
@@ -112,8 +133,7 @@ def _mistake(key: str, value: Any, type_: Any) -> Iterator[str]:
         msgspec.convert(value, type_)
     except msgspec.ValidationError as error:
         shown = json.dumps(value, ensure_ascii=False)[:100]
-        if get_origin(type_) is Literal:
-            allowed = [str(choice) for choice in get_args(type_)]
+        if allowed := _choices(type_):
             meant = suggestion(_OTHER_NAMES.get(str(value), str(value)), allowed)
             yield f"{key!r} is {shown}{meant}; it must be one of {', '.join(allowed)}"
         elif type_ in _TYPES:
@@ -123,6 +143,12 @@ def _mistake(key: str, value: Any, type_: Any) -> Iterator[str]:
     else:
         if key in ("name", "version"):
             yield from _name_problems(key, str(value))
+
+
+def _choices(type_: Any) -> list[str]:
+    """The values of a Literal, which may be optional; empty for other types."""
+    literal = next((each for each in (type_, *get_args(type_)) if get_origin(each) is Literal), None)
+    return [str(choice) for choice in get_args(literal)]
 
 
 def _name_problems(key: str, value: str) -> Iterator[str]:

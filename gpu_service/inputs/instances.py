@@ -16,10 +16,17 @@ GENERATION = re.compile(r"[0-9]{1,19}")
 
 
 class Inline(msgspec.Struct, frozen=True):
-    """A text, still unchecked, or an image's bytes."""
+    """A text or a pair of texts, still unchecked, or an image's bytes."""
 
     kind: Kind
     content: Any
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """Two texts that a model reads together, still unchecked."""
+
+    text: Any
+    text_pair: Any
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -36,10 +43,11 @@ def parse(value: object) -> Inline | Address:
     if isinstance(value, InstanceError):
         raise value
     if isinstance(value, dict):
-        if value.get("text_pair") is not None:
-            raise InstanceError("Pairs of texts are not supported: send one text, without text_pair.")
+        pair = value.get("text_pair")
         if "text" in value:
-            return Inline("text", value["text"])
+            return Inline("text", value["text"] if pair is None else Pair(value["text"], pair))
+        if pair is not None:
+            raise InstanceError("text_pair requires text, the first of the two.")
         if "image" in value:
             return Inline("image", _image(value["image"]))
         if isinstance(value.get("uri"), str):

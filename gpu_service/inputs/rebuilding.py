@@ -48,11 +48,12 @@ DEFAULTS = {"bert": "BertTokenizer", "distilbert": "BertTokenizer", "roberta": "
 
 def as_it_stands(checkpoint: Checkpoint) -> bool | None:
     """Whether the model reads the segments, if transformers would use tokenizer.json as it stands; else None."""
-    config, pipeline = checkpoint.read("tokenizer_config.json"), checkpoint.read("tokenizer.json")
+    config = checkpoint.read("tokenizer_config.json")
     kind = str(checkpoint.config.get("model_type"))
     declared = config.get("tokenizer_class") or checkpoint.config.get("tokenizer_class") or DEFAULTS.get(kind, "")
     if kind not in DEFAULTS or config.get("split_special_tokens") or config.get("init_inputs"):
         return None
+    pipeline = checkpoint.read("tokenizer.json")
     name = declared.removesuffix("Fast")
     rebuilt = CLASSES.get(name)
     defaults = rebuilt.tokens if rebuilt else {}

@@ -16,7 +16,7 @@ from gpu_service import logs
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.errors import InstanceError, StartError
 from gpu_service.inputs import tokenizer
-from gpu_service.inputs.instances import Kind
+from gpu_service.inputs.instances import Kind, Pair
 from gpu_service.inputs.payloads import Payload
 from gpu_service.inputs.tokenizer import Encoding
 from gpu_service.inputs.wordpiece import WordPiece, is_bert
@@ -90,6 +90,25 @@ class TextInputs:
     def of_encoding(self, encoding: Encoding, context: Any = None) -> Payload:
         """Raises InstanceError: the text has no tokens, or one that the model does not know."""
         return self._payload(encoding.ids, encoding.type_ids, bool(encoding.overflowing), context)
+
+    def pair(self, pair: Pair, max_length: int) -> Payload:
+        """Two texts as one payload, of which the longer one is cut first, as transformers does.
+
+        Raises:
+            InstanceError: as `payload` does.
+        """
+        first, second = (self._bounded(checked(text)) for text in (pair.text, pair.text_pair))
+        if not isinstance(self.tokenizer, Tokenizer):
+            return self.shortened(self.of_encoding(self.tokenizer.encode(first, second)), max_length)
+        parts = [self._encoding(text, add_special_tokens=False) for text in (first, second)]
+        room = min(max_length, self.max_length) - self.tokenizer.num_special_tokens_to_add(True)
+        whole = [len(part.ids) + _surplus(part) for part in parts]
+        lengths = _longest_first(whole[0], whole[1], room)
+        was_cut = sum(lengths) < sum(whole) or len(first) + len(second) < len(pair.text) + len(pair.text_pair)
+        for part, length in zip(parts, lengths, strict=True):
+            part.truncate(length, direction="left" if self.cuts_start else "right")
+        together = self.tokenizer.post_process(*parts)
+        return self._payload(together.ids, together.type_ids, was_cut)
 
     def payloads(self, texts: Sequence[object]) -> list[Payload | InstanceError]:
         """Each text's payload or error; batches that the library tokenises release the interpreter's lock."""
@@ -203,6 +222,16 @@ def checked(text: object) -> str:
     if not text or text.isspace():
         raise InstanceError("The text is empty.", "empty")
     return text
+
+
+def _longest_first(first: int, second: int, room: int) -> tuple[int, int]:
+    """The lengths to which two texts are cut: the longer one as far as the shorter, then both alike."""
+    shorter, longer = sorted((first, second))
+    if first + second > room:
+        longer = max(shorter, room - shorter)
+        if shorter + longer > room:
+            shorter, longer = room // 2, room - room // 2
+    return (longer, shorter) if first > second else (shorter, longer)
 
 
 def _surplus(encoding: Encoding) -> int:

@@ -7,6 +7,24 @@ from gpu_service.checkpoints.device import Device
 from gpu_service.errors import StartError
 from gpu_service.networks.completeness import refuse_mismatched, refuse_missing
 
+AUTO_CLASSES = (
+    "AutoModel",
+    "AutoModelForImageClassification",
+    "AutoModelForObjectDetection",
+    "AutoModelForSequenceClassification",
+    "AutoModelForTokenClassification",
+    "AutoImageProcessor",
+    "AutoTokenizer",
+)
+
+
+def prepare() -> None:
+    """Imports what most models need. That takes seconds, in which other threads hardly run."""
+    import transformers
+
+    for name in AUTO_CLASSES:
+        getattr(transformers, name)
+
 
 def load(checkpoint: Checkpoint, device: Device, auto_class: str, *, unused: str | None = None) -> Any:
     """The model, on the device.

@@ -1,24 +1,23 @@
 """Metrics for Prometheus: queues, batches, device time and errors, by model and version."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from gpu_service.batching.scheduler import Batch, Scheduler
-from gpu_service.serving.model import Model
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+LOAD_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 LABELS = ("model", "version")
 
 
 class Metrics:
-    """Batches are counted on the device's thread, requests on the event loop."""
+    """Batches are counted on the device's thread, all else on the event loop."""
 
-    def __init__(self, models: Mapping[str, Model], scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: Scheduler) -> None:
         self.registry = CollectorRegistry()
         self._scheduler = scheduler
-        self._names = {key: (model.entry.name, model.entry.version) for key, model in models.items()}
         self.requests = self._counter("requests", "Requests by route and status.", ("route", "status"))
         self.errors = self._counter("errors", "Failed requests and instances by code.", ("code",))
         self.instances = self._counter("instances", "Instances that a model ran on.", LABELS)
@@ -34,11 +33,20 @@ class Metrics:
         self.active = self._gauge("active_requests", "Requests in progress.", ())
         self.memory = self._gauge("gpu_memory_bytes", "GPU memory.", ("state",))
         self.utilization = self._gauge("gpu_utilization_ratio", "Recent share of time that the GPU was busy.", ())
-        self._children = {key: _Children(self, names) for key, names in self._names.items()}
+        self.models = self._gauge("models_loaded", "Models in memory.", ())
+        self.model_bytes = self._gauge("model_bytes", "Memory of a model's weights; 0 when it is not loaded.", LABELS)
+        self.memory_limit = self._gauge("model_memory_limit_bytes", "Memory for all models.", ())
+        self.loads = self._counter("model_loads", "Loads of models, by result.", (*LABELS, "result"))
+        self.load_seconds = self._histogram("model_load_seconds", "Duration of loads.", LOAD_SECONDS)
+        self.evictions = self._counter("model_evictions", "Models removed from memory, by reason.", (*LABELS, "reason"))
+        self.refreshes = self._counter("models_file_refreshes", "Readings of models.json, by result.", ("result",))
+        self.is_current = self._gauge("models_file_valid", "1 if models.json is served as it is, 0 if not.", ())
+        self.is_current.set(1)
+        self._children: dict[str, _Children] = {}
 
     def batch(self, batch: Batch, units: int, queue_s: Sequence[float], seconds: float) -> None:
-        children = self._children[batch.model]
-        computed = self._scheduler.costs[batch.model].units([ticket.size for ticket in batch.tickets])
+        children = self._children.get(batch.model) or self._add(batch.model)
+        computed = batch.flow.cost.units([ticket.size for ticket in batch.tickets])
         children.instances.inc(len(batch.tickets))
         children.units.inc(units)
         children.padding.inc(computed - units)
@@ -47,6 +55,12 @@ class Metrics:
         children.batch_seconds.observe(seconds)
         for waited in queue_s:
             children.queue_seconds.observe(waited)
+
+    def _add(self, flow: str) -> "_Children":
+        """The metrics of a flow, which is called name@version or, after the model's first load, name@version#number."""
+        name, _, version = flow.partition("#")[0].rpartition("@")
+        children = self._children[flow] = _Children(self, (name, version))
+        return children
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""

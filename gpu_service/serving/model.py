@@ -1,8 +1,9 @@
 """A served model: one checkpoint on one device, and its task."""
 
+import copy
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import torch
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ from gpu_service.batching.cost_model import Slowness
 from gpu_service.batching.threads import Threads
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
+from gpu_service.checkpoints.registry import Entry
 from gpu_service.networks.bert import PackedClassifier
 from gpu_service.parameters import Parameters, Requested, chosen, of_model
 from gpu_service.serving import parts
@@ -52,7 +54,9 @@ class Model:
 
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
         self.entry = checkpoint.entry
-        self.defaults = of_model(checkpoint.defaults, self.entry.task, self.entry.parameters, self.entry.thresholds)
+        self.deployed = checkpoint.defaults
+        self.defaults = self._defaults()
+        self.flow = self.key  # names it in the batcher
         self.revision = checkpoint.revision
         self.state = checkpoint.state
         self.device = device
@@ -67,7 +71,17 @@ class Model:
 
     @property
     def key(self) -> str:
-        return f"{self.entry.name}@{self.entry.version}"
+        return self.entry.key
+
+    def with_entry(self, entry: Entry) -> Self:
+        """The same weights with the defaults of another entry."""
+        model = copy.copy(self)
+        model.entry = entry
+        model.defaults = model._defaults()
+        return model
+
+    def _defaults(self) -> Parameters:
+        return of_model(self.deployed, self.entry.task, self.entry.parameters, self.entry.thresholds)
 
     @property
     def is_packed(self) -> bool:

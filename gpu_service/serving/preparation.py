@@ -9,11 +9,11 @@ from typing import Any
 
 from gpu_service.errors import InstanceError, ServiceError
 from gpu_service.inputs import compression, decoding, encoding, instances
-from gpu_service.inputs.instances import Address, Inline
+from gpu_service.inputs.instances import Address, Inline, Pair
 from gpu_service.inputs.payloads import Payload
 from gpu_service.inputs.text import FEW_CHARACTERS, TextInputs
 from gpu_service.parameters import Parameters, Requested, check_tasks
-from gpu_service.serving.catalog import Catalog
+from gpu_service.serving.catalog import Choice
 from gpu_service.serving.model import Model
 from gpu_service.storage import MAX_OBJECT_BYTES, Storage
 
@@ -24,15 +24,14 @@ Prepared = tuple[Model, Payload, Parameters] | ServiceError
 
 
 class Preparation:
-    """Turns instances into payloads of the given model, or of their kinds' default models."""
+    """Turns instances into payloads of the models of a choice."""
 
-    def __init__(self, catalog: Catalog, storage: Storage) -> None:
-        self.catalog = catalog
+    def __init__(self, storage: Storage) -> None:
         self.storage = storage
         self._pool = ThreadPoolExecutor(min(8, max(2, os.cpu_count() or 2)), "inputs")
         self._fetchers = ThreadPoolExecutor(FETCHERS, "fetch")
 
-    async def in_threads(self, values: Sequence[Any], model: Model | None, requested: Requested) -> list[Prepared]:
+    async def in_threads(self, values: Sequence[Any], choice: Choice, requested: Requested) -> list[Prepared]:
         """Each instance's payload or error, in order.
 
         All texts share a thread: tokenising holds the interpreter's lock, and more threads that compete for it only
@@ -46,7 +45,7 @@ class Preparation:
                     self._fetchers if group.fetched else self._pool,
                     self.here,
                     [values[index] for index in group.indices],
-                    model,
+                    choice,
                     requested,
                 )
                 for group in groups
@@ -58,9 +57,9 @@ class Preparation:
                 prepared[index] = item
         return prepared
 
-    def here(self, values: Sequence[Any], model: Model | None, requested: Requested) -> list[Prepared]:
+    def here(self, values: Sequence[Any], choice: Choice, requested: Requested) -> list[Prepared]:
         """The same in this thread; a model's instances are prepared together."""
-        prepared: list[Any] = [self._content(value, model, requested) for value in values]
+        prepared: list[Any] = [self._content(value, choice, requested) for value in values]
         indices: dict[str, list[int]] = {}
         for index, item in enumerate(prepared):
             if isinstance(item, tuple):
@@ -81,19 +80,21 @@ class Preparation:
         self._fetchers.shutdown(wait=False, cancel_futures=True)
 
     def _content(
-        self, value: object, model: Model | None, requested: Requested
+        self, value: object, choice: Choice, requested: Requested
     ) -> tuple[Model, Any, Parameters] | ServiceError:
         """The model for an instance, what that model's inputs read, and the parameters: its own precede `requested`."""
         try:
             instance = instances.parse(value)
             if isinstance(instance, Address):
-                instance = self._fetch(instance, model)
-            chosen = model or self.catalog.default(instance.kind)
+                instance = self._fetch(instance, choice.named)
+            chosen = choice.of(instance.kind)
             if chosen.task.kind != instance.kind:
                 raise InstanceError(
                     f"The model {chosen.entry.name} does not accept instances of the kind {instance.kind}.",
                     "wrong_kind",
                 )
+            if isinstance(instance.content, Pair) and not chosen.task.reads_pairs:
+                raise InstanceError(f"The model {chosen.entry.name} reads one text, without text_pair.", "wrong_kind")
             if own := instances.parameters(value):
                 check_tasks(own, [chosen.entry.task])
         except ServiceError as error:
@@ -147,4 +148,6 @@ def is_quick(values: Sequence[Any]) -> bool:
         if isinstance(value, dict) and text is None and ("image" in value or "uri" in value):
             return False
         total += len(text) if isinstance(text, str) else 0
+        pair = value.get("text_pair") if isinstance(value, dict) else None
+        total += len(pair) if isinstance(pair, str) else 0
     return total <= FEW_CHARACTERS

@@ -10,13 +10,16 @@ from typing import Any
 from gpu_service.batching.batcher import Batcher
 from gpu_service.batching.order import Order
 from gpu_service.batching.scheduler import Ticket
+from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import InferenceFailed, InvalidRequest, ModelNotFound, ServiceError
+from gpu_service.inputs import instances as inputs
 from gpu_service.parameters import Requested, check_tasks, described
 from gpu_service.serving import sizes
-from gpu_service.serving.catalog import Catalog
+from gpu_service.serving.catalog import KINDS, Catalog, Choice
 from gpu_service.serving.model import Model
 from gpu_service.serving.predictions import Outcome, Timing
 from gpu_service.serving.preparation import Preparation, Prepared, is_quick
+from gpu_service.serving.refresh import Refresh
 from gpu_service.storage import Storage
 
 
@@ -35,7 +38,10 @@ class Result:
 
 
 class Service:
-    """The served models behind one batcher; `is_traced` keeps the batches of each request for its spans."""
+    """The served models behind one batcher; `is_traced` keeps the batches of each request for its spans.
+
+    `refresh` follows models.json; without it, the models stay those of the start.
+    """
 
     def __init__(
         self,
@@ -46,6 +52,7 @@ class Service:
         deadline_s: float,
         revision: str,
         is_traced: bool = False,
+        refresh: Refresh | None = None,
     ) -> None:
         self.catalog = catalog
         self.batcher = batcher
@@ -53,42 +60,64 @@ class Service:
         self.deadline_s = deadline_s
         self.revision = revision
         self.is_traced = is_traced
+        self.refresh = refresh
         self.active_shards = 0
-        self.preparation = Preparation(catalog, storage)
+        self.preparation = Preparation(storage)
 
-    async def predict(self, instances: Sequence[Any], model: Model | None, requested: Requested) -> Result:
-        """Predicts on the instances of one request.
+    async def select(self, name: str | None, version: str | int | None = None) -> Entry | None:
+        """As `Catalog.select`, after another look at models.json for a model that is not known."""
+        try:
+            return self.catalog.select(name, version)
+        except ModelNotFound:
+            if self.refresh is None:
+                raise
+            await self.refresh.look_again()
+            return self.catalog.select(name, version)
+
+    async def find(self, name: str, version: str | None = None) -> Entry:
+        """The same for a model that is named. Raises ModelNotFound."""
+        await self.select(name, version)
+        return self.catalog.find(name, version)
+
+    async def predict(self, instances: Sequence[Any], entry: Entry | None, requested: Requested) -> Result:
+        """Predicts on the instances of one request, with the model of the entry or the default ones.
 
         Raises:
-            ServiceError: the request fails as a whole: overloaded, stopping, no model for any instance, or a parameter
-                that applies to none.
+            ServiceError: the request fails as a whole: overloaded, stopping, no model for any instance, a model that
+                is not available, or a parameter that applies to none.
         """
+        kinds = () if entry else {inputs.kind(instance) for instance in instances}
+        needed = KINDS if "uri" in kinds else [kind for kind in KINDS if kind in kinds]
+        async with self.catalog.lent(entry, needed, len(instances)) as choice:
+            return await self._predict(instances, choice, requested)
+
+    async def _predict(self, instances: Sequence[Any], choice: Choice, requested: Requested) -> Result:
         if is_quick(instances) and not requested.get("labels"):  # each of which makes another text
-            prepared = self.preparation.here(instances, model, requested)
+            prepared = self.preparation.here(instances, choice, requested)
             readers = _readers(prepared)
             _check(readers, requested)
             order = await self.run(prepared)
-            return self._result(outcomes(prepared, order), [order], readers, model, requested)
+            return self._result(outcomes(prepared, order), [order], readers, choice, requested)
         self.batcher.admit(len(instances))  # refuse before the work
-        parts = list(sizes.chunks(instances, [model] if model else self.catalog.defaults, requested))
+        parts = list(sizes.chunks(instances, choice.models, requested))
         deadline = time.monotonic() + self.deadline_s
         readers, orders, results = [], [], []
         for part in parts:  # one after another, so that not all are in memory
-            prepared = await self.preparation.in_threads(part, model, requested)
+            prepared = await self.preparation.in_threads(part, choice, requested)
             readers += _readers(prepared)
             if len(parts) == 1:
                 _check(readers, requested)
             orders.append(order := await self.run(prepared, deadline=deadline))
             results += await asyncio.to_thread(outcomes, prepared, order)
         _check(readers, requested)
-        return self._result(results, orders, readers, model, requested)
+        return self._result(results, orders, readers, choice, requested)
 
     def _result(
         self,
         results: list[Outcome],
         orders: Sequence[Order],
         readers: "Sequence[Model | ServiceError]",
-        model: Model | None,
+        choice: Choice,
         requested: Requested,
     ) -> Result:
         timing = Timing(
@@ -99,7 +128,7 @@ class Service:
         first = orders[0]
         if first.runs is not None:
             first.runs = [run for order in orders for run in order.runs or ()]
-        chosen = model or next((each for each in readers if isinstance(each, Model)), None) or self.catalog.first()
+        chosen = choice.named or next((each for each in readers if isinstance(each, Model)), choice.models[0])
         return Result(results, chosen, timing, first, described(chosen.effective(requested), chosen.entry.task))
 
     async def run(self, prepared: Sequence[Prepared], *, bulk: bool = False, deadline: float | None = None) -> Order:
@@ -111,7 +140,7 @@ class Service:
         if deadline is None:
             deadline = math.inf if bulk else time.monotonic() + self.deadline_s
         tickets = [
-            Ticket(item[0].key, item[1].data, item[1].size, deadline, bulk, order, index)
+            Ticket(item[0].flow, item[1].data, item[1].size, deadline, bulk, order, index)
             for index, item in enumerate(slots)
             if isinstance(item, tuple)
         ]
@@ -121,6 +150,9 @@ class Service:
         return order
 
     def close(self) -> None:
+        if self.refresh is not None:
+            self.refresh.close()
+        self.catalog.residents.close()
         self.preparation.close()
 
 

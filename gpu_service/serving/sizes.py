@@ -37,6 +37,6 @@ def chunks(values: Sequence[Any], models: Sequence[Model], requested: Requested)
 
 
 def _size(value: object) -> int:
-    """The bytes of a text, at most."""
-    text = value.get("text") if isinstance(value, dict) else value
-    return 4 * len(text) if isinstance(text, str) else 0
+    """The bytes of a text or of two, at most."""
+    texts = (value.get("text"), value.get("text_pair")) if isinstance(value, dict) else (value,)
+    return sum(4 * len(text) for text in texts if isinstance(text, str))

@@ -3,25 +3,29 @@
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from gpu_service import logs, storage
 from gpu_service.batching.batcher import Batcher
-from gpu_service.batching.cost_model import Cost
 from gpu_service.batching.scheduler import Scheduler
 from gpu_service.checkpoints import bucket, checkpoint, device, registry
 from gpu_service.checkpoints.registry import Entry, Registry, Task
-from gpu_service.errors import ServiceError, StartError
-from gpu_service.serving import compilation, precision, warmup
+from gpu_service.errors import StartError
+from gpu_service.networks import pretrained
+from gpu_service.serving import memory
 from gpu_service.serving.catalog import Catalog
+from gpu_service.serving.loading import Loaded, Loader
 from gpu_service.serving.metrics import Metrics
-from gpu_service.serving.model import Model
+from gpu_service.serving.refresh import Refresh
+from gpu_service.serving.residents import Limits, Residents
 from gpu_service.serving.service import Service
 from gpu_service.settings import Settings
 from gpu_service.tasks.task import trained_task
+
+Select = Callable[[Registry], Sequence[Entry]]
 
 logger = logging.getLogger(__name__)
 
@@ -52,60 +56,56 @@ def _since_process_start() -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """Models that have run, and what their batches cost."""
+class Start:
+    """The models that were loaded at the start, in the order of models.json, and what else it lists."""
 
-    catalog: Catalog
-    costs: dict[str, Cost]
+    registry: Registry
+    loader: Loader
+    models: Sequence[Loaded]
+    memory: int  # for models, beside those
     phases: Phases
 
 
-def load(settings: Settings) -> Loaded:
-    """Loads and warms up every model.
+def load(settings: Settings, select: Select | None = None) -> Start:
+    """Loads and warms up the models that are to be loaded at the start, and checks the files of the others.
+
+    Args:
+        select: chooses other models to load, when no others will be needed.
 
     Raises:
         StartError: a required GPU or a model is missing, or a model cannot run.
+        ModelNotFound: from `select`.
     """
     phases = Phases()
     with phases.phase("device"):
-        chosen = device.choose(settings.device, settings.dtype, required=settings.gpu_required)
+        loader = Loader(settings, device.choose(settings.device, settings.dtype, required=settings.gpu_required))
     entries = _from_vertex(settings.storage_uri) if settings.storage_uri else _from_profile(settings)
-    models: dict[str, Model] = {}
-    costs: dict[str, Cost] = {}
-    for entry in entries.entries:
-        with _named(entry):
-            with phases.phase("files"):
-                files = replace(checkpoint.find(entry, settings.models), defaults=settings.parameters)
-            with phases.phase("weights"):
-                model = precision.load(files, chosen)
-            if settings.compile:
-                with phases.phase("compile"):
-                    compilation.compile_layers(model)
-            with phases.phase("warmup"):
-                costs[model.key] = warmup.measure(model, settings.max_batch_s)
-        models[model.key] = model
-    return Loaded(Catalog(entries, models), costs, phases)
+    memory_limit = settings.model_memory or memory.budget(loader.device)
+    chosen = select(entries) if select else [entry for entry in entries.entries if entries.loads_at_start(entry)]
+    models = [loader.load(entry, phases.phase) for entry in chosen]
+    if select is None:
+        with phases.phase("lazy"):
+            _prepare(loader, [entry for entry in entries.entries if entry not in chosen])
+    return Start(entries, loader, models, memory_limit, phases)
 
 
-@contextmanager
-def _named(entry: Entry) -> Iterator[None]:
-    """Adds to an error which model of the profile it is about."""
-    name = f"The model {entry.name}, version {entry.version}, cannot be served"
-    try:
-        yield
-    except ServiceError as error:
-        raise StartError(f"{name}: {error.message}") from error
-    except Exception as error:
-        error.add_note(name)
-        raise
+def _prepare(loader: Loader, lazy: Sequence[Entry]) -> None:
+    """Checks models that will be loaded later, and imports what would delay other requests then."""
+    for entry in lazy:
+        loader.check(entry)
+    if any(map(loader.may_need_transformers, lazy)):
+        pretrained.prepare()
 
 
-def start(settings: Settings, loaded: Loaded) -> tuple[Service, Metrics]:
+def start(settings: Settings, started: Start) -> tuple[Service, Metrics]:
     """Starts the batcher in the running event loop."""
-    catalog = loaded.catalog
-    scheduler = Scheduler(loaded.costs, max_queue=settings.max_queue, max_wait_s=settings.max_wait_s)
-    metrics = Metrics(catalog.models, scheduler)
-    batcher = Batcher(catalog.models, scheduler, metrics)
+    scheduler = Scheduler({}, max_queue=settings.max_queue, max_wait_s=settings.max_wait_s)
+    metrics = Metrics(scheduler)
+    batcher = Batcher({}, scheduler, metrics)
+    residents = Residents(started.loader, batcher, metrics, _limits(settings, started))
+    catalog = Catalog(started.registry, residents)
+    for loaded in started.models:
+        residents.add(loaded)
     batcher.start()
     service = Service(
         catalog,
@@ -114,27 +114,41 @@ def start(settings: Settings, loaded: Loaded) -> tuple[Service, Metrics]:
         deadline_s=settings.deadline_s,
         revision=settings.revision,
         is_traced=settings.traces is not None,
+        refresh=None if settings.storage_uri else Refresh(catalog, metrics, settings),
     )
-    _report(loaded, metrics)
+    _report(started, metrics)
     return service, metrics
 
 
-def _report(loaded: Loaded, metrics: Metrics) -> None:
+def _limits(settings: Settings, started: Start) -> Limits:
+    """The limits of models in memory, which hold at least those that are loaded at the start."""
+    size = sum(loaded.size for loaded in started.models) + max((loaded.peak for loaded in started.models), default=0)
+    if size > started.memory:
+        fields = logs.fields(bytes=size, limit=started.memory)
+        logger.warning("the models of the start take more memory than there is for models", extra=fields)
+    return Limits(max(size, started.memory), settings.max_queue, settings.load_wait_s)
+
+
+def _report(started: Start, metrics: Metrics) -> None:
     """Publishes how long each phase took, and logs it with the costs of batches."""
-    loaded.phases.end()
-    for phase, seconds in loaded.phases.seconds.items():
+    started.phases.end()
+    for phase, seconds in started.phases.seconds.items():
         metrics.start_seconds.labels(phase).set(seconds)
     costs = {
-        key: {"base_ms": 1e3 * cost.base, "each_us": 1e6 * cost.each, "budget": cost.budget}
-        for key, cost in loaded.costs.items()
+        loaded.model.key: {
+            "base_ms": 1e3 * loaded.cost.base,
+            "each_us": 1e6 * loaded.cost.each,
+            "budget": loaded.cost.budget,
+            "bytes": loaded.size,
+        }
+        for loaded in started.models
     }
-    rounded = {phase: round(seconds, 3) for phase, seconds in loaded.phases.seconds.items()}
-    device_name = loaded.catalog.first().device.name
-    logger.info("ready", extra=logs.fields(start_seconds=rounded, costs=costs, device=device_name))
+    rounded = {phase: round(seconds, 3) for phase, seconds in started.phases.seconds.items()}
+    logger.info("ready", extra=logs.fields(start_seconds=rounded, costs=costs, device=started.loader.device.name))
 
 
 def _from_profile(settings: Settings) -> Registry:
-    return registry.load(settings.models, settings.profile)
+    return registry.load(settings.models, settings.profile, settings.load)
 
 
 def _from_vertex(uri: str) -> Registry:

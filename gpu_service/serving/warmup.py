@@ -1,4 +1,4 @@
-"""Runs a model before it is ready: proves that it works, and measures the cost of batches."""
+"""Runs a model before it takes requests: proves that it works, and measures the cost of batches."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,15 +8,38 @@ import torch
 from gpu_service.batching.cost_model import Cost, fit
 from gpu_service.errors import StartError
 from gpu_service.parameters import DEFAULTS
+from gpu_service.serving import precision
 from gpu_service.serving.model import Model, samples
 
 TOKENS = 32  # of a made-up text
 ROWS = 16  # of the larger batch, or as many as PATIENCE_S allows
+ROUNDING = 1e-3  # of scores in float32
 REPEATS = 5
 LEAST_REPEATS = 2  # a single run may have been disturbed
 PATIENCE_S = 0.15
 MAX_UNITS = {"cpu": 16_384, "cuda": 262_144}  # tokens in a batch
 MAX_IMAGES = {"cpu": 64, "cuda": 512}
+
+
+def verify(model: Model) -> None:
+    """Compares the scores of made-up payloads in one batch with those of each payload alone.
+
+    Raises:
+        StartError: they differ, are not numbers, or the model cannot run.
+    """
+    data = samples(model, precision.SIZES)
+    model.set_threads()
+    try:
+        together = model.scores(data).cpu()
+        alone = torch.cat([model.scores([item]).cpu() for item in data])
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise StartError(f"The model {model.key} cannot run: {error}") from error
+    if not alone.isfinite().all():
+        raise StartError(f"The model {model.key} cannot run: its scores are not numbers")
+    tolerance = ROUNDING if model.device.dtype == torch.float32 else precision.TOLERANCE
+    difference = float((together - alone).abs().max() / alone.abs().max().clamp(min=1.0))
+    if not difference <= tolerance:  # False for NaN
+        raise StartError(f"The model {model.key} answers differently in a batch: its scores differ by {difference:.2g}")
 
 
 def measure(model: Model, max_seconds: float, clock: Callable[[], float] = time.perf_counter) -> Cost:

@@ -9,10 +9,9 @@ from typing import Any
 
 from gpu_service import logs, parameters
 from gpu_service.errors import RetryableError, ServiceError, StorageFailed
-from gpu_service.serving.model import Model
 from gpu_service.serving.service import Service
+from gpu_service.shards import prediction
 from gpu_service.shards.batch import Batch
-from gpu_service.shards.prediction import ShardPrediction
 from gpu_service.shards.shard import ShardResponse
 
 logger = logging.getLogger(__name__)
@@ -61,7 +60,7 @@ class BatchPrediction:
         self.batch = batch
         self.pause = pause
         model = batch.model
-        self.model: Model | None = service.catalog.select(model.name, model.version) if model else None
+        self.entry = service.catalog.select(model.name, model.version) if model else None
         self.requested = parameters.parse(batch.parameters)
         self.report = Report()
 
@@ -83,9 +82,9 @@ class BatchPrediction:
 
     async def _predict(self, number: int) -> None:
         for attempt in range(1, ATTEMPTS + 1):
-            prediction = ShardPrediction(self.service, self.batch.shard(number), self.model, self.requested)
+            shard = self.batch.shard(number)
             try:
-                response = await prediction.run()
+                response, was_finished = await prediction.predict(self.service, shard, self.entry, self.requested)
             except (StorageFailed, RetryableError) as error:
                 if attempt == ATTEMPTS:
                     raise
@@ -93,7 +92,6 @@ class BatchPrediction:
                 logger.warning("a shard is retried", extra=fields)
                 await self.pause(PAUSE_S * 2 ** (attempt - 1))
                 continue
-            was_finished = prediction.was_finished
             self.report.add(response, was_finished=was_finished)
             counts = {"records": response.records, "failed": response.failed}
             logger.info("predicted a shard", extra=logs.fields(shard=number, kept=was_finished, **counts))

@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from gpu_service import parameters
+from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import (
     GenerationChanged,
     InferenceFailed,
@@ -26,6 +27,7 @@ from gpu_service.errors import (
 )
 from gpu_service.parameters import Requested, check_tasks
 from gpu_service.serving import sizes
+from gpu_service.serving.catalog import Choice
 from gpu_service.serving.model import Model
 from gpu_service.serving.predictions import Outcome
 from gpu_service.serving.preparation import Prepared
@@ -63,15 +65,32 @@ class WindowResult:
     gpu_seconds: float
 
 
-class ShardPrediction:
-    """Work on one shard, and its totals; `was_finished` says that an earlier attempt had written the output."""
+async def predict(
+    service: Service, shard: Shard, entry: Entry | None, requested: Requested
+) -> tuple[ShardResponse, bool]:
+    """The response for a shard, and whether an earlier attempt had written its output.
 
-    def __init__(self, service: Service, shard: Shard, model: Model | None, requested: Requested) -> None:
+    Raises:
+        ServiceError: as `ShardPrediction.run` does, or the model is not available.
+    """
+    async with service.catalog.lent(entry) as choice:
+        prediction = ShardPrediction(service, shard, choice, requested)
+        return await prediction.run(), prediction.was_finished
+
+
+class ShardPrediction:
+    """Work on one shard with the models of a choice, and its totals.
+
+    `was_finished` says that an earlier attempt had written the output.
+    """
+
+    def __init__(self, service: Service, shard: Shard, choice: Choice, requested: Requested) -> None:
         self.service = service
         self.shard = shard
-        self.model = model
+        self.choice = choice
         self.requested = requested
-        self.labels = list(dict.fromkeys(model.labels)) if model and requested.get("score_columns") else []
+        named = choice.named
+        self.labels = list(dict.fromkeys(named.labels)) if named and requested.get("score_columns") else []
         self.was_finished = False
         self._records = 0
         self._failed: Counter[str] = Counter()
@@ -79,8 +98,8 @@ class ShardPrediction:
         self._counts: Counter[str] = Counter()
         self._gpu_seconds = 0.0
         self._queue_ms = 0.0
-        self._model_used = model
-        self._models = [model] if model else self.service.catalog.defaults
+        self._model_used = named
+        self._models = choice.models
         self._columns = lines.columns(each.task.prediction for each in self._models)
 
     async def run(self) -> ShardResponse:
@@ -99,7 +118,7 @@ class ShardPrediction:
 
     def _check_parameters(self) -> None:
         check_tasks(self.requested, {model.entry.task for model in self._models})
-        if self.requested.get("score_columns") and (self.model is None or self.shard.format != "csv"):
+        if self.requested.get("score_columns") and (self.choice.named is None or self.shard.format != "csv"):
             message = "score_columns requires a model, whose labels become the columns, and the output format csv."
             raise InvalidRequest(message, "invalid_parameters")
 
@@ -169,7 +188,7 @@ class ShardPrediction:
 
     async def _predict_window(self, window: Window) -> WindowResult:
         instances = [line.instance for line in window.lines]
-        prepared = await self.service.preparation.in_threads(instances, self.model, self.requested)
+        prepared = await self.service.preparation.in_threads(instances, self.choice, self.requested)
         order = await self.service.run(prepared, bulk=True)
 
         def result() -> WindowResult:
@@ -229,7 +248,7 @@ class ShardPrediction:
             raise StorageFailed("The model's labels have changed since the first shard; upload the input again.")
 
     def _totals(self) -> Summary:
-        model = self._model_used or self.service.catalog.first()
+        model = self._model_used or self._models[0]
         return Summary(
             records=self._records,
             failed=_most_frequent(self._failed),

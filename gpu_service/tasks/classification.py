@@ -12,7 +12,9 @@ from torch import Tensor
 
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
+from gpu_service.errors import InstanceError
 from gpu_service.inputs.image import ImageInputs
+from gpu_service.inputs.instances import Pair
 from gpu_service.inputs.payloads import Payload
 from gpu_service.inputs.text import TextInputs
 from gpu_service.networks import text
@@ -79,11 +81,25 @@ class Classifier(Task):
 
 class TextClassifier(Classifier):
     kind = "text"
+    reads_pairs = True
     inputs: TextInputs
 
     def _parts(self, checkpoint: Checkpoint, device: Device) -> tuple[Inputs, Network]:
         network = text.network(checkpoint, device, text.CLASSIFIER)
         return TextInputs(checkpoint, network.max_length, network.vocabulary), network
+
+    def payloads(self, values: Sequence[Any], parameters: Sequence[Parameters]) -> Sequence[Payload | InstanceError]:
+        texts = iter(self.inputs.payloads([value for value in values if not isinstance(value, Pair)]))
+        return [
+            self._pair(value, chosen.max_length) if isinstance(value, Pair) else next(texts)
+            for value, chosen in zip(values, parameters, strict=True)
+        ]
+
+    def _pair(self, pair: Pair, max_length: int) -> Payload | InstanceError:
+        try:
+            return self.inputs.pair(pair, max_length)
+        except InstanceError as error:
+            return error
 
     def prepared_bytes(self, size: int, _: Parameters) -> int:
         return self.inputs.prepared_bytes(size)

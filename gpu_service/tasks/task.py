@@ -47,6 +47,7 @@ class Task(ABC):
 
     kind: ClassVar[Kind]
     prediction: ClassVar[type[Prediction]]
+    reads_pairs: ClassVar[bool] = False  # of texts
     checkpoint: Checkpoint  # whose weights the network runs
     inputs: Inputs
     network: Network

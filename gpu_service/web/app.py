@@ -5,10 +5,8 @@ import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from gpu_service import logs, parameters
-from gpu_service.errors import ServiceError, Unavailable
+from gpu_service.errors import ModelUnavailable, RequestError, ServiceError, Unavailable
 from gpu_service.serving.predictions import Failure
 from gpu_service.settings import Settings
 from gpu_service.tasks.predictions import Prediction
@@ -18,10 +16,11 @@ from gpu_service.web.cancellation import Cancellation
 from gpu_service.web.routing import Router, Routes
 
 if TYPE_CHECKING:  # these modules import torch, and /health answers before that
-    from gpu_service.serving.catalog import Catalog
+    from gpu_service.checkpoints.registry import Entry
+    from gpu_service.serving.catalog import EntryStatus
     from gpu_service.serving.metrics import Metrics
-    from gpu_service.serving.model import Model
     from gpu_service.serving.service import Result, Service
+    from gpu_service.tasks.task import Task
     from gpu_service.web.tracing import Tracing
 
 logger = logging.getLogger(__name__)
@@ -61,9 +60,10 @@ class App:
             "/v2/health/live": ("GET", self.server_live),
             "/v2/health/ready": ("GET", self.server_ready),
             "/v2/models": ("GET", self.model_names),
+            "/v2/repository/index": ("POST", self.repository_index),
         }
         if self.settings.predict_route:
-            routes[self.settings.predict_route] = ("POST", self.predict)
+            routes[self.settings.predict_route] = ("POST", self.predict_for_vertex)
         if self.settings.health_route:
             routes[self.settings.health_route] = ("GET", self.ready)
         return routes
@@ -75,6 +75,8 @@ class App:
             "/v2/models/{name}": ("GET", self.model_metadata),
             "/v2/models/{name}/ready": ("GET", self.model_ready),
             "/v2/models/{name}/infer": ("POST", self.infer),
+            "/v2/repository/models/{name}/load": ("POST", self.load_model),
+            "/v2/repository/models/{name}/unload": ("POST", self.unload_model),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,12 +106,26 @@ class App:
             await response.fit(request)
             await response.send(send)
 
-    async def predict(self, request: Request, name: str | None = None, version: str | None = None) -> Response:
-        service = self._ready_service()
+    async def predict_for_vertex(self, request: Request) -> Response:
+        """As `predict`, but what is wrong with a readable request is in place of its predictions.
+
+        Vertex AI passes on neither the status nor the code of a refusal.
+        """
         content = await request.body(self.settings.max_body)
+        _, instances, _ = protocol.predict_request(content, self.settings.max_instances)
+        try:
+            return await self.predict(request, content=content)
+        except RequestError as error:
+            return asgi.json(protocol.refusal(error, len(instances)))
+
+    async def predict(
+        self, request: Request, name: str | None = None, version: str | None = None, *, content: bytes | None = None
+    ) -> Response:
+        service = self._ready_service()
+        content = await request.body(self.settings.max_body) if content is None else content
         body, instances, is_short = protocol.predict_request(content, self.settings.max_instances)
-        model = service.catalog.select(name or body.model, version or body.version)
-        work = service.predict(instances, model, parameters.parse(body.parameters))
+        entry = await service.select(name or body.model, version or body.version)
+        work = service.predict(instances, entry, parameters.parse(body.parameters))
         result = await self._result(request, work)
         if is_short and isinstance(error := result.outcomes[0], ServiceError):
             raise error
@@ -128,13 +144,13 @@ class App:
 
     async def predict_shard(self, request: Request) -> Response:
         service = self._ready_service()
-        from gpu_service.shards.prediction import ShardPrediction  # after loading, whose thread imports numpy too
+        from gpu_service.shards import prediction  # after loading, whose thread imports numpy too
 
         request.check_json()
         body = protocol.shard_request(await request.body(self.settings.max_body))
-        model = service.catalog.select(body.model, body.version)
-        prediction = ShardPrediction(service, body, model, parameters.parse(body.parameters))
-        response = await self.cancellation.guard(request, prediction.run())
+        entry = await service.select(body.model, body.version)
+        work = prediction.predict(service, body, entry, parameters.parse(body.parameters))
+        response, _ = await self.cancellation.guard(request, work)
         fields = {"records": response.records, "failed": response.failed, "gpu_seconds": response.timing.gpu_seconds}
         logger.info("predicted a shard", extra=logs.fields(**fields, **self._trace(request)))
         return asgi.json(response)
@@ -142,13 +158,12 @@ class App:
     async def infer(self, request: Request, name: str, version: str | None = None) -> Response:
         service = self._ready_service()
         content = await request.body(self.settings.max_body)
-        model = service.catalog.find(name, version)
+        entry = await service.find(name, version)
+        task = self._task(entry)
         json_size = request.header(open_inference.HEADER_LENGTH.encode())
-        outputs = model.task.prediction.outputs
-        inference = open_inference.infer_request(
-            content, json_size, model.task.kind, outputs, self.settings.max_instances
-        )
-        work = service.predict(inference.instances, model, parameters.parse(inference.parameters))
+        outputs = task.prediction.outputs
+        inference = open_inference.infer_request(content, json_size, task.kind, outputs, self.settings.max_instances)
+        work = service.predict(inference.instances, entry, parameters.parse(inference.parameters))
         result = await self._result(request, work)
         predictions: list[Prediction] = []
         for index, outcome in enumerate(result.outcomes):
@@ -156,7 +171,7 @@ class App:
                 raise outcome.of_instance(index)
             predictions.append(outcome)
         self._log_result(request, "inferred", result)
-        body, size = open_inference.infer_response(inference, model.entry, outputs, predictions)
+        body, size = open_inference.infer_response(inference, entry, outputs, predictions)
         if size is None:
             return Response(200, body)
         return Response(200, body, open_inference.BINARY, {open_inference.HEADER_LENGTH: str(size)})
@@ -189,8 +204,15 @@ class App:
         return Response(200, self.metrics.text(), b"text/plain; version=0.0.4; charset=utf-8")
 
     async def show_models(self, _: Request) -> Response:
-        catalog = self._ready_service().catalog
-        return asgi.json(protocol.ModelList([_listed(model, catalog) for model in catalog.models.values()]))
+        service = self._ready_service()
+        residents, refresh = service.catalog.residents, service.refresh
+        return asgi.json(
+            protocol.ModelList(
+                models=[_listed(status) for status in service.catalog.statuses()],
+                memory=protocol.ModelMemory(residents.size, residents.limits.memory),
+                error=refresh.error if refresh else None,
+            )
+        )
 
     async def show_openapi(self, _: Request) -> Response:
         from gpu_service.web.openapi import document
@@ -205,21 +227,57 @@ class App:
         return asgi.json(metadata)
 
     async def model_metadata(self, _: Request, name: str, version: str | None = None) -> Response:
-        catalog = self._ready_service().catalog
-        model = catalog.find(name, version)
-        versions = catalog.versions(model.entry.name)
-        return asgi.json(open_inference.model_metadata(model.entry, versions, model.task.kind, model.task.prediction))
+        service = self._ready_service()
+        entry = await service.find(name, version)
+        task, versions = self._task(entry), service.catalog.versions(entry.name)
+        return asgi.json(open_inference.model_metadata(entry, versions, task.kind, task.prediction))
 
     async def model_ready(self, _: Request, name: str, version: str | None = None) -> Response:
-        model = self._ready_service().catalog.find(name, version)
-        return asgi.json(protocol.ModelReady(model.entry.name))
+        """Fails for a model that cannot be loaded; one that is not loaded yet is ready to be."""
+        service = self._ready_service()
+        status = service.catalog.status(await service.find(name, version))
+        if status.state == "failed":
+            raise ModelUnavailable(f"The model {status.entry.key} cannot be loaded: {status.error}")
+        return asgi.json(protocol.ModelReady(status.entry.name))
 
     async def model_status(self, _: Request, name: str, version: str | None = None) -> Response:
-        catalog = self._ready_service().catalog
-        model = catalog.find(name, version)
-        versions = catalog.versions(model.entry.name) if version is None else [model.entry.version]
-        statuses = [protocol.VersionStatus(version) for version in versions]
-        return asgi.json(protocol.ModelStatus(model.entry.name, ready=True, model_version_status=statuses))
+        service = self._ready_service()
+        entry = await service.find(name, version)
+        versions = service.catalog.versions(entry.name) if version is None else [entry.version]
+        entries = [await service.find(entry.name, version) for version in versions]
+        statuses = [protocol.version_status(service.catalog.status(each)) for each in entries]
+        is_ready = service.catalog.status(entry).state != "failed"
+        return asgi.json(protocol.ModelStatus(entry.name, ready=is_ready, model_version_status=statuses))
+
+    async def repository_index(self, request: Request) -> Response:
+        service = self._ready_service()
+        only_ready = open_inference.index_request(await request.body(self.settings.max_body))
+        statuses = [status for status in service.catalog.statuses() if not only_ready or status.state == "loaded"]
+        return asgi.json([open_inference.indexed(status) for status in statuses])
+
+    async def load_model(self, request: Request, name: str, version: str | None = None) -> Response:
+        """Loads a model of models.json, after another look at the file. Answers when it works."""
+        service = self._ready_service()
+        open_inference.load_request(await request.body(self.settings.max_body), may_have_parameters=False)
+        entry = await service.find(name, version)
+        service.catalog.residents.failures.pop(entry.weights, None)  # try again, however lately it failed
+        async with service.catalog.lent(entry):
+            return asgi.json(open_inference.Done())
+
+    async def unload_model(self, request: Request, name: str, version: str | None = None) -> Response:
+        """Removes a model from memory. The next request for it loads it again."""
+        service = self._ready_service()
+        open_inference.load_request(await request.body(self.settings.max_body), may_have_parameters=True)
+        entry = await service.find(name, version)
+        versions = service.catalog.versions(entry.name) if version is None else [entry.version]
+        for each in versions:
+            service.catalog.residents.forget(service.catalog.find(entry.name, each))
+        return asgi.json(open_inference.Done())
+
+    def _task(self, entry: "Entry") -> "type[Task]":
+        from gpu_service.tasks.registry import TASKS
+
+        return TASKS[entry.task]
 
     def _ready_service(self) -> "Service":
         """Raises Unavailable."""
@@ -262,11 +320,20 @@ class App:
         return logs.trace(request.header(b"traceparent"), self.settings.project)
 
 
-def _listed(model: "Model", catalog: "Catalog") -> protocol.ListedModel:
+def _listed(status: "EntryStatus") -> protocol.ListedModel:
+    entry, resident = status.entry, status.resident
+    model = resident.model if resident else None
     return protocol.ListedModel(
-        **msgspec.structs.asdict(model.describe()),
-        default=catalog.is_default(model),
-        labels=len(model.labels),
-        device=model.device.name,
-        compiled=model.is_compiled,
+        name=entry.name,
+        version=entry.version,
+        task=entry.task,
+        source=entry.source,
+        revision=model.revision if model else entry.revision,
+        default=status.is_default,
+        state=status.state,
+        error=status.error,
+        labels=len(model.labels) if model else None,
+        device=model.device.name if model else None,
+        compiled=model.is_compiled if model else False,
+        bytes=resident.size if resident else 0,
     )

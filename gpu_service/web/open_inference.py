@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -17,9 +17,12 @@ from gpu_service.inputs.instances import Kind
 from gpu_service.tasks.predictions import Prediction
 from gpu_service.web import protocol, tensors
 
+if TYPE_CHECKING:  # it imports torch
+    from gpu_service.serving.catalog import EntryStatus
+
 HEADER_LENGTH = "inference-header-content-length"  # bytes of JSON before the binary data
 BINARY = b"application/octet-stream"
-EXTENSIONS = ["binary_tensor_data"]
+EXTENSIONS = ["binary_tensor_data", "model_repository"]
 # What clients of the protocol add to `parameters`. A model without sequences ignores all but the first.
 PROTOCOL_PARAMETERS = frozenset(
     ("binary_data_output", "sequence_id", "sequence_start", "sequence_end", "priority", "timeout")
@@ -118,6 +121,31 @@ class OpenInferenceFailure(msgspec.Struct):
     error: str
 
 
+class IndexRequest(msgspec.Struct):
+    """Body of /v2/repository/index, which may be empty; `ready`: only models that are loaded."""
+
+    ready: bool = False
+
+
+class IndexedModel(msgspec.Struct):
+    """An entry of the response of /v2/repository/index."""
+
+    name: str
+    version: str
+    state: Literal["READY", "LOADING", "UNAVAILABLE"]
+    reason: str
+
+
+class LoadRequest(msgspec.Struct):
+    """Body of /v2/repository/models/{name}/load and unload, which may be empty."""
+
+    parameters: dict[str, Any] | None = None
+
+
+class Done(msgspec.Struct):
+    """Response of /v2/repository/models/{name}/load and unload."""
+
+
 @dataclass(frozen=True)
 class Inference:
     """A request, its instances and prediction parameters, and for each requested output whether it is binary."""
@@ -129,6 +157,8 @@ class Inference:
 
 
 _decoder = msgspec.json.Decoder(InferRequest)
+_index = msgspec.json.Decoder(IndexRequest)
+_load = msgspec.json.Decoder(LoadRequest)
 
 
 def infer_request(
@@ -182,6 +212,30 @@ def model_metadata(entry: Entry, versions: list[str], kind: Kind, prediction: ty
         for name, datatype in prediction.outputs.items()
     ]
     return ModelMetadata(entry.name, versions, "pytorch", [TensorMetadata(kind, "BYTES", [-1])], outputs)
+
+
+def index_request(body: bytes) -> bool:
+    """Whether only models that are loaded are asked for. Raises MalformedRequest."""
+    request: IndexRequest = protocol.decode(_index, body or b"{}")
+    return request.ready
+
+
+def load_request(body: bytes, *, may_have_parameters: bool) -> None:
+    """Checks a request to load or unload. Its parameters to unload have no effect.
+
+    Raises:
+        MalformedRequest: it is not of the documented shape, or brings a configuration or files, as Triton's may.
+    """
+    request: LoadRequest = protocol.decode(_load, body or b"{}")
+    if request.parameters and not may_have_parameters:
+        raise MalformedRequest("A model is loaded as models.json describes it; send no parameters.")
+
+
+def indexed(status: "EntryStatus") -> IndexedModel:
+    """A model that is not loaded is unavailable, though a request for it would load it."""
+    states: dict[str, Literal["READY", "LOADING"]] = {"loaded": "READY", "loading": "LOADING"}
+    reason = status.error or ("unloaded" if status.state == "unloaded" else "")
+    return IndexedModel(status.entry.name, status.entry.version, states.get(status.state, "UNAVAILABLE"), reason)
 
 
 def failure(error: ServiceError) -> OpenInferenceFailure:

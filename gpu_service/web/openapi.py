@@ -10,9 +10,13 @@ from gpu_service.settings import Settings
 from gpu_service.shards.shard import URI, ShardResponse
 from gpu_service.tasks.predictions import PREDICTIONS
 from gpu_service.web.open_inference import (
+    Done,
+    IndexedModel,
+    IndexRequest,
     InferRequest,
     InferResponse,
     Live,
+    LoadRequest,
     ModelMetadata,
     OpenInferenceFailure,
     Ready,
@@ -48,6 +52,10 @@ STRUCTS: tuple[Struct, ...] = (
     ModelStatus,
     OpenInferenceFailure,
     ServerMetadata,
+    IndexRequest,
+    IndexedModel,
+    LoadRequest,
+    Done,
     Live,
     Ready,
     Status,
@@ -122,11 +130,28 @@ def _v2_paths() -> Schema:
         version: _get("v2_version_metadata", "The version's metadata.", ModelMetadata, "name", "version"),
         f"{version}/ready": _get("v2_version_ready", "Whether the version is ready.", ModelReady, "name", "version"),
         f"{version}/infer": _post("v2_version_infer", infer, InferRequest, InferResponse, "name", "version"),
+        **_repository_paths(),
     }
     for path in paths.values():
         for operation in ("get", "post"):
             if operation in path:
                 path[operation]["responses"] |= _failures(OpenInferenceFailure)
+    return paths
+
+
+def _repository_paths() -> Schema:
+    load = "Load a model of models.json; answers when it works."
+    unload = "Remove a model from memory; the next request for it loads it again."
+    index = _post("v2_repository_index", "The models of models.json, and which are loaded.", IndexRequest, None)
+    listed = {"type": "array", "items": _reference(IndexedModel.__name__)}
+    index["post"]["responses"]["200"] = _success(listed)
+    paths = {
+        "/v2/repository/index": index,
+        "/v2/repository/models/{name}/load": _post("v2_load", load, LoadRequest, Done, "name"),
+        "/v2/repository/models/{name}/unload": _post("v2_unload", unload, LoadRequest, Done, "name"),
+    }
+    for path in paths.values():
+        path["post"]["requestBody"]["required"] = False
     return paths
 
 
@@ -148,18 +173,21 @@ def _predict_requests(schemas: Schema, max_instances: int) -> Schema:
     for name, title in SHORT_FORMS.items():
         content = _reference("Image") if name == "image" else whole["properties"][name]
         forms[title] = _object(**{name: content}) | {"description": "The short form."}
+    forms["TextRequest"]["properties"]["text_pair"] = whole["properties"]["text_pair"]
     for form in forms.values():
         form["properties"] |= fields
     generation = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9]{1,19}$"}]}
     uri = _object(uri=URI.extra_json_schema)
     uri["properties"]["generation"] = generation
+    text = _object(text={"type": "string"})
+    text["properties"]["text_pair"] = {"type": "string", "description": "The second text of a pair."}
     return forms | {
         PredictRequest.__name__: {
             "description": whole["description"],
             "oneOf": [_reference(name) for name in forms],
         },
         "Image": IMAGE,
-        "TextInstance": _object(text={"type": "string"}),
+        "TextInstance": text,
         "ImageInstance": _object(image=_reference("Image")),
         "UriInstance": uri,
         "Instance": {
@@ -196,14 +224,17 @@ def _predict(operation: str, *variables: str) -> Schema:
     return _post(operation, summary, PredictRequest, PredictResponse, *variables)
 
 
-def _post(operation: str, summary: str, request: Struct, response: Struct, *variables: str) -> Schema:
+def _post(operation: str, summary: str, request: Struct, response: Struct | None, *variables: str) -> Schema:
     return {
         **_parameters(variables),
         "post": {
             "operationId": operation,
             "summary": summary,
             "requestBody": {"required": True, "content": _content(_reference(request.__name__))},
-            "responses": {"200": _success(_reference(response.__name__)), **_failures(Failure)},
+            "responses": {
+                "200": _success(_reference(response.__name__) if response else {"type": "object"}),
+                **_failures(Failure),
+            },
         },
     }
 

@@ -3,16 +3,19 @@
 import codecs
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from gpu_service import parameters
-from gpu_service.errors import MalformedRequest, TooLarge
+from gpu_service.errors import MalformedRequest, ServiceError, TooLarge
 from gpu_service.serving.predictions import Failure, Outcome, ServedModel, Timing
 from gpu_service.shards.shard import URI, Shard
 from gpu_service.tasks.predictions import PREDICTIONS, Classification, Embedding, Prediction
+
+if TYPE_CHECKING:  # it imports torch
+    from gpu_service.serving.catalog import EntryStatus
 
 
 def _documented(**schema: Any) -> Meta:
@@ -25,7 +28,7 @@ IMAGE = {
     "required": ["b64"],
     "properties": {"b64": {"type": "string", "minLength": 1, "contentEncoding": "base64"}},
 }
-INSTANCE = "{text}, {image: {b64}}, {uri, generation?} or a string; any other value fails without the others."
+INSTANCE = "{text, text_pair?}, {image: {b64}}, {uri, generation?} or a string; any other value fails alone."
 ANSWERS: tuple[type[msgspec.Struct], ...] = (*PREDICTIONS, Failure)
 PREDICTION = {"anyOf": [{"$ref": f"#/components/schemas/{each.__name__}"} for each in ANSWERS]}
 
@@ -41,6 +44,7 @@ class PredictRequest(msgspec.Struct):
     version: Version | None = None
     parameters: ParameterValues | None = None
     text: Annotated[Any, _documented(type="string", minLength=1)] = None
+    text_pair: Annotated[Any, _documented(type="string", minLength=1)] = None
     image: Annotated[Any, _documented(**IMAGE)] = None
     uri: Annotated[Any, URI] = None
 
@@ -72,18 +76,33 @@ class ShardRequest(Shard):
 
 
 class ListedModel(ServedModel):
-    """An entry of /models; `labels` is their number."""
+    """An entry of /models; `labels` is their number, and what only a model in memory has is null for others.
+
+    `error`: why it could not be loaded.
+    """
 
     default: bool
-    labels: int
-    device: str
+    state: Literal["loaded", "loading", "failed", "unloaded"]
+    labels: int | None
+    device: str | None
     compiled: bool
+    bytes: int
+    error: str | None
+
+
+class ModelMemory(msgspec.Struct):
+    """What the models in memory take, and how much they may."""
+
+    bytes: int
+    limit: int
 
 
 class ModelList(msgspec.Struct):
-    """Response of /models."""
+    """Response of /models; `error`: why models.json is not served as it is now."""
 
     models: list[ListedModel]
+    memory: ModelMemory
+    error: str | None
 
 
 class ModelNames(msgspec.Struct):
@@ -93,7 +112,7 @@ class ModelNames(msgspec.Struct):
 
 
 class LoadStatus(msgspec.Struct):
-    """No error, in TensorFlow Serving's words."""
+    """Whether a load failed, in TensorFlow Serving's words."""
 
     error_code: str = "OK"
     error_message: str = ""
@@ -105,6 +124,12 @@ class VersionStatus(msgspec.Struct):
     version: str
     state: str = "AVAILABLE"
     status: LoadStatus = msgspec.field(default_factory=LoadStatus)
+
+
+def version_status(status: "EntryStatus") -> VersionStatus:
+    if status.state == "failed":
+        return VersionStatus(status.entry.version, "END", LoadStatus("UNKNOWN", status.error or ""))
+    return VersionStatus(status.entry.version, "LOADING" if status.state == "loading" else "AVAILABLE")
 
 
 class ModelStatus(msgspec.Struct):
@@ -144,9 +169,14 @@ def predict_request(body: bytes, max_instances: int) -> tuple[PredictRequest, li
         TooLarge: it has more than `max_instances`, or more values than MAX_VALUES.
     """
     request: PredictRequest = decode(_predict, body)
-    short = [{kind: value} for kind in ("text", "image", "uri") if (value := getattr(request, kind)) is not None]
+    kinds = [kind for kind in ("text", "image", "uri") if getattr(request, kind) is not None]
+    short = [{kind: getattr(request, kind)} for kind in kinds]
     if (request.instances is None) == (not short) or len(short) > 1:
         raise MalformedRequest("The body must have either a list of instances, or one of text, image and uri.")
+    if request.text_pair is not None:
+        if request.text is None:
+            raise MalformedRequest("text_pair requires text, the first of the two.")
+        short[0]["text_pair"] = request.text_pair
     instances: list[Any] = short if request.instances is None else request.instances
     check_count(instances, max_instances)
     return request, instances, bool(short)
@@ -162,6 +192,17 @@ def predict_response(
 ) -> PredictResponse:
     predictions = [outcome if isinstance(outcome, Prediction) else Failure.of(outcome) for outcome in outcomes]
     return PredictResponse(predictions, model, dict(parameters), device, timing, revision)
+
+
+class Refusal(msgspec.Struct):
+    """Response to a request of Vertex AI that was refused: an error in place of each prediction."""
+
+    predictions: list[Failure]
+
+
+def refusal(error: ServiceError, count: int) -> Refusal:
+    """An answer with the same error for each of `count` instances."""
+    return Refusal([Failure.of(error)] * count)
 
 
 def add_short_form(response: PredictResponse) -> None:

@@ -1,6 +1,7 @@
 """Runs the app under uvicorn: answers health checks while the models load, and drains on SIGTERM."""
 
 import asyncio
+import gc
 import logging
 import signal
 import threading
@@ -17,7 +18,7 @@ from gpu_service.web.app import App
 from gpu_service.web.connection import Connection
 
 if TYPE_CHECKING:
-    from gpu_service.serving.startup import Loaded, Phases
+    from gpu_service.serving.startup import Phases, Start
     from gpu_service.web.tracing import Tracing
 
 logger = logging.getLogger(__name__)
@@ -74,17 +75,21 @@ async def _run(app: App, server: uvicorn.Server) -> int:
 async def _start(app: App, server: uvicorn.Server) -> None:
     """Imports and loads in a thread, so that /health answers meanwhile."""
 
-    def load() -> "tuple[Loaded, Tracing | None]":
+    def load() -> "tuple[Start, Tracing | None]":
         from gpu_service.serving import startup
 
-        loaded = startup.load(app.settings)
-        return loaded, _tracing(app.settings, loaded.phases)
+        started = startup.load(app.settings)
+        return started, _tracing(app.settings, started.phases)
 
-    loaded, tracing = await _in_thread(load)
+    started, tracing = await _in_thread(load)
     if not server.should_exit:
         from gpu_service.serving import startup
 
-        app.attach(*startup.start(app.settings, loaded), tracing)
+        service, metrics = startup.start(app.settings, started)
+        if service.refresh is not None:
+            service.refresh.start()
+        app.attach(service, metrics, tracing)
+        gc.freeze()  # later collections, which stop all threads, skip what the imports have made
 
 
 def _tracing(settings: Settings, phases: "Phases") -> "Tracing | None":

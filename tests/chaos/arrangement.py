@@ -23,6 +23,7 @@ def write(folder: Path, *, seed: int, kill_every_s: float, odds: dict[str, float
     stack: dict[str, Any] = yaml.safe_load(STACK.read_text())
     stack["env"] |= {
         "RECORDS_PER_SHARD": str(RECORDS_PER_SHARD),
+        "MAX_WAIT": "waiting/=20s",  # an order to collect starts what is due within a minute
         "SPT_NOENV": "1",  # gunicorn's title would overwrite the environment, by which the proxy knows a process
     }
     services = stack["services"]

@@ -5,6 +5,7 @@ The folder of an input says what may happen to it:
     lasting/    never overwritten or deleted, so its event may be lost: a sweep finds it
     fleeting/   overwritten, deleted, or both, at any time; its event is lost only after its claim
     collected/  likewise, but collected for micro-batches instead of delivered
+    waiting/    likewise, but may wait for others of its kind before it is predicted on
 """
 
 import random
@@ -58,7 +59,7 @@ def lives(count: int, seed: int) -> Iterator[Life]:
     number = 0
     while number < count:
         (make,) = dice.choices(makers, weights)
-        (folder,) = dice.choices(("lasting", "fleeting", "collected"), (5, 3, 2))
+        (folder,) = dice.choices(("lasting", "fleeting", "collected", "waiting"), (5, 3, 2, 2))
         length = 1
         if folder != "lasting" and make in (text, table, lines):
             length = min(dice.choice((1, 1, 2, 3)), count - number)

@@ -215,7 +215,7 @@ class Storm:
         forged = self.dice.choice((generation + self.dice.randint(1, 10**9), self.dice.randint(1, 10**9)))
         self.ledger.forged(name, forged)
         topics = ["messages", "uploads"]
-        if name.startswith("fleeting/"):  # events of other folders may be lost
+        if name.startswith(("fleeting/", "waiting/")):  # events of other folders may be lost
             topics.append(ON_UPLOAD)
         self._announce(self.dice.choice(topics), name, forged)
         self.deeds["forged generation announced"] += 1

@@ -16,6 +16,8 @@ from tests.chaos.ledger import FOLDERS, Audit
 from tests.chaos.storm import Storm
 
 RARER = {"kill_after_claim": 0.01, "kill_after_result": 0.01}  # a service that dies often is restarted ever later
+INPUTS = int(os.environ.get("CHAOS_INPUTS", "2000"))
+KILLS = int(os.environ.get("CHAOS_KILLS", "60"))
 
 
 def undergo(
@@ -100,19 +102,18 @@ def test_a_small_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(5400)
+@pytest.mark.timeout(5400 + INPUTS)
 def test_a_large_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """CHAOS_INPUTS (2000) generations; CHAOS_KILLS (60) kills of services, a tenth as many of the emulator."""
-    count, kills = int(os.environ.get("CHAOS_INPUTS", "2000")), int(os.environ.get("CHAOS_KILLS", "60"))
+    """CHAOS_INPUTS generations; CHAOS_KILLS kills of services, a tenth as many of the emulator."""
     undergo(
         tmp_path,
         monkeypatch,
-        count=count,
+        count=INPUTS,
         seed=int(os.environ.get("CHAOS_SEED", "1")),
-        kills=kills,
-        crashes=max(1, kills // 10),
+        kills=KILLS,
+        crashes=max(1, KILLS // 10),
         kill_every_s=6,
-        timeout_s=1500,
-        pulse_every_s=60 if count > 1000 else 15,
+        timeout_s=1500 + INPUTS / 4,
+        pulse_every_s=60 if INPUTS > 1000 else 15,
         **RARER,
     )

@@ -16,7 +16,7 @@ from tests.deploy.fresh import FreshGoogle
 from tests.deploy.new_project import NewProject
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("deploy", "functions", "gpu_service", "samples")
+FOLDERS = ("deploy", "event_inference", "functions", "gpu_service", "samples")
 FILES = ("workflow.yaml", "Makefile")
 
 real_gcloud = [

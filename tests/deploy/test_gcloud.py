@@ -18,6 +18,7 @@ from deploy import inventory
 from tests.deploy import cloud, recorded, rehearsed, shape
 from tests.deploy.new_project import NewProject
 from tests.deploy.rehearsed import Project, in_order, real_gcloud
+from tests.event_inference.conftest import Emulated, a_cloud, cloud_environment, running_loop
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "deploy").glob("*/*.sh"))
@@ -244,6 +245,26 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         assert deployed.returncode == 0, deployed.stderr[-3000:]
         assert "notify nobody" not in project.run("doctor.sh", "--no-smoke").stdout
 
+    def test_the_doctor_sends_a_text_as_a_user_does(self, project: Project, tmp_path: Path):
+        """The client talks to another stand-in, which has an object store; the test is its pipeline."""
+        with running_loop() as loop, a_cloud(loop, tmp_path) as (deployed, cloud):
+            context = cloud_environment(cloud, tmp_path) | {"EINF_CONTEXT": "standin", "SMOKE_SECONDS": "60"}
+            project.env |= context
+            answering = threading.Thread(target=answer_first_input, args=(deployed,))
+            answering.start()
+            run = project.run("doctor.sh")
+            answering.join()
+            sent = [blob.name for blob in deployed.client.connection.input.list_blobs()]
+            deployed.client.connection.input.delete(force=True)
+            broken = project.run("doctor.sh")
+            for name in context:
+                del project.env[name]
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert re.search(r"^✓ +a test input +POSITIVE after", run.stdout, re.MULTILINE)
+        assert [name.partition("/")[0] for name in sent] == ["doctor"]
+        assert broken.returncode == 1
+        assert "deploy/gcloud/deploy.sh buckets    # PROJECT_ID=my-project-123" in broken.stdout
+
     def test_the_doctor_reports_what_is_missing_and_its_repair(self, project: Project):
         google = project.google
         function = next(key for key in google.resources if key.endswith("functions/inference-forecast"))
@@ -309,7 +330,7 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         left = {key for key in recorded.shape_of(project.google) if not key.startswith(("api/", "iam/"))}
         assert left == set()
         assert project.google.policies[POLICY].get("bindings", []) == []
-        assert project.google.policies[POLICY]["auditConfigs"] == []
+        assert not project.google.policies[POLICY].get("auditConfigs")
 
 
 def serving(google: cloud.Google) -> dict[str, str]:
@@ -366,6 +387,15 @@ def test_a_misspelt_variable_is_refused_before_anything_runs(tmp_path: Path):
             "MAX_INSTANCE is not a variable of the deployment. Set MAX_INSTANCES, or unset MAX_INSTANCE." in run.stderr
         )
         assert not log.exists()
+
+
+def answer_first_input(deployed: Emulated) -> None:
+    """Writes the document of the first input that arrives."""
+    poll = threading.Event()
+    while not (found := list(deployed.client.connection.input.list_blobs())):
+        if poll.wait(0.1):
+            break
+    deployed.document("results", found[0].name, found[0].generation)
 
 
 def stub(folder: Path) -> Path:

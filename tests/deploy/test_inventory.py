@@ -179,7 +179,8 @@ class TestMicroBatching:
     def test_uploads_arrive_by_exactly_one_route(self):
         assert (set(SYSTEM["triggers"]), set(SYSTEM["notifications"])) == ({"on-upload"}, set())
         assert (set(TOGETHER["triggers"]), set(TOGETHER["notifications"])) == (set(), {"uploads"})
-        assert set(TOGETHER["schedules"]) - set(SYSTEM["schedules"]) == {"collect"}
+        assert TOGETHER["schedules"] == SYSTEM["schedules"]
+        assert SYSTEM["schedules"]["collect"]["schedule"] == "* * * * *"  # inputs that may wait need it either way
 
     def test_entries_off_under_one_setting_are_on_under_the_other(self):
         for chosen, other in ((SYSTEM, TOGETHER), (TOGETHER, SYSTEM)):
@@ -674,3 +675,19 @@ def test_the_command_prints_rows_for_a_shell(capsys: pytest.CaptureFixture[str])
     lines = [line.split("\x1f") for line in capsys.readouterr().out.splitlines()]
     assert ["on-upload", "roles/storage.objectViewer", "bucket/input", ""] in lines
     assert len(lines) == len(SYSTEM["iam"])
+
+
+class TestWaiting:
+    @pytest.mark.parametrize("waits", ["0", "90s", "24h", "15m,live/=0", "0,nightly/=1h,very long name.d/a_b-c/=999m"])
+    def test_how_long_inputs_may_wait_reaches_the_functions_that_take_them_in(self, waits: str):
+        system = inventory.load({"project_id": "my-project", "max_wait": waits, "min_instances": 1, "gpu_type": "none"})
+        for name in ("on-upload", "on-message"):
+            env = inventory.environment(system, name)
+            assert env["MAX_WAIT"] == waits
+            assert functions.load(env, starts_executions=True).max_wait
+        assert (env["GPU_TYPE"], env["MIN_INSTANCES"]) == ("none", "1")
+
+    @pytest.mark.parametrize("waits", ["25h", "1d", "soon", "a=", "nightly/=1h,", "1h;2h", '"=1h'])
+    def test_a_wait_that_the_functions_would_refuse_is_refused(self, waits: str):
+        with pytest.raises(inventory.VariableError, match="max_wait"):
+            inventory.load({"project_id": "my-project", "max_wait": waits})

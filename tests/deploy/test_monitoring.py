@@ -11,6 +11,8 @@ import yaml
 
 from deploy import inventory
 from deploy.monitoring import bodies
+from event_inference.cost.figures import NAMES
+from postprocessing import costs
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import (  # noqa: F401  fixtures
     Function,
@@ -26,6 +28,14 @@ ROOT = Path(__file__).parents[2]
 SYSTEM = inventory.load({"project_id": "my-project"})
 KNOWN = yaml.safe_load((ROOT / "deploy/monitoring/metrics.yaml").read_text())
 DASHBOARDS = {name: bodies.dashboard(SYSTEM, name) for name in SYSTEM["dashboards"]}
+DOCUMENT: Any = {
+    "status": "succeeded",
+    "kind": "text",
+    "predictions": [],
+    "model": {"name": "m", "version": "1"},
+    "cost": costs.estimate(costs.PREPARED, 1, 1),
+}
+CONCLUDED = {"job", *costs.logged(DOCUMENT)}  # fields that postprocess logs of a document
 OURS = "logging.googleapis.com/user/inference-"
 
 
@@ -247,10 +257,21 @@ class TestMetricsFromLogs:
 
     def test_the_views_read_fields_that_are_logged(self, lines: list[dict[str, Any]]):
         sql = (ROOT / "deploy/monitoring/views.sql").read_text()
-        fields = {name for line in lines for name in line} | {"status"}
+        fields = {name for line in lines for name in line} | CONCLUDED
         assert set(re.findall(r"jsonPayload\.(\w+)", sql)) <= fields
+
+    def test_figures_have_the_names_of_the_command(self):
+        sql = (ROOT / "deploy/monitoring/views.sql").read_text()
+        selected = set(re.findall(r"AS (\w+)", sql.partition(".cost_figures`")[2]))
+        of_models = {"inputs", "inferences", "gpu_seconds", "usd", "usd_per_inference", "usd_per_1000_inputs"}
+        assert selected - {"day", "SELECT"} - of_models == {"batching_saves_usd"}
+        tiles = [tile["widget"]["title"] for tile in DASHBOARDS["cost"]["mosaicLayout"]["tiles"]]
+        shown = {title.partition(":")[0] for title in tiles if ":" in title}
+        assert shown | selected >= set(NAMES)
+        assert shown <= set(NAMES)
 
     def test_the_sink_exports_the_lines_that_the_views_read(self):
         filter_ = SYSTEM["log_sink"]["filter"]
         assert 'jsonPayload.message="job finished"' in filter_
         assert '"rejected"' in filter_
+        assert 'jsonPayload.message="concluded"' in filter_

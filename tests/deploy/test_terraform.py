@@ -285,6 +285,7 @@ def test_own_models_a_token_and_an_existing_bucket_reach_the_service_and_the_job
     values = {"models": "gs://my-models/models.json", "models_profile": "mine", "hub_token_secret": "hf-token"}
     values |= {"existing_input_bucket": "uploads", "existing_input_location": "us", "output_storage_class": "NEARLINE"}
     values |= {"noncurrent_delete_after": "30", "soft_delete_days": "14", "report_days": "90"}
+    values |= {"vertex_predict_role": "projects/my-project/roles/vertexPredict"}
     flags = [f"-var={name}={value}" for name, value in {"project_id": "my-project", **values}.items()]
     run = root.run("apply", "-auto-approve", "-input=false", *flags, f"-state={tmp_path}/s")
     assert run.returncode == 0, run.stderr

@@ -48,6 +48,7 @@ class TokenCloud:
     def context(self) -> str:
         """The context of a configuration that leads here."""
         endpoints = {"storage": self.http, "pubsub": self.grpc, "workflows": self.grpc, "executions": self.grpc}
+        endpoints["vertex_ai"] = self.http
         pairs = ", ".join(f'{name} = "{url}"' for name, url in endpoints.items())
         return f'[contexts.standin]\nproject = "{PROJECT}"\nendpoints = {{{pairs}}}\n'
 

@@ -7,6 +7,7 @@ import sys
 import threading
 from asyncio import AbstractEventLoop, new_event_loop, run_coroutine_threadsafe
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import BytesIO, TextIOWrapper
@@ -21,6 +22,7 @@ from event_inference import Client
 from event_inference import names as naming
 from event_inference.cli import run as command
 from event_inference.targets import Target
+from tests.emulator.vertex_ai.conftest import Containers
 from tests.event_inference import cloud as stand_in
 from tests.event_inference.cloud import PROJECT, TokenCloud
 
@@ -45,6 +47,7 @@ buckets: {INPUT: {}, WORK: {}, OUTPUT: {}, MODELS: {}}
 topics: [TOPIC, promotions]
 subscriptions: {orders: {topic: TOPIC}, promotions: {topic: promotions}}
 workflows: {inference: {source: workflow.yaml}}
+containers: {model: {image: "*/gpu-service*", command: [none], service_account: server}}
 """
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -116,8 +119,8 @@ _OWN: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="session")
-def loop() -> Iterator[AbstractEventLoop]:
+@contextmanager
+def running_loop() -> Iterator[AbstractEventLoop]:
     running = new_event_loop()
     thread = threading.Thread(target=running.run_forever)
     thread.start()
@@ -127,6 +130,13 @@ def loop() -> Iterator[AbstractEventLoop]:
     running.close()
 
 
+@pytest.fixture(scope="session")
+def loop() -> Iterator[AbstractEventLoop]:
+    with running_loop() as running:
+        yield running
+
+
+@contextmanager
 def emulated(loop: AbstractEventLoop, folder: Path, target: Target) -> Iterator[Emulated]:
     resources = {
         "PROJECT_ID": target.project, "INPUT": target.input_bucket, "WORK": target.work_bucket,
@@ -137,7 +147,7 @@ def emulated(loop: AbstractEventLoop, folder: Path, target: Target) -> Iterator[
         text = text.replace(placeholder, name)
     (folder / "stack.yaml").write_text(text)
     (folder / "workflow.yaml").write_text(WORKFLOW)
-    emulator = Emulator(load(folder / "stack.yaml"), services={})
+    emulator = Emulator(load(folder / "stack.yaml"), services={}, start_container=Containers().start)
 
     async def start() -> None:
         await emulator.__aenter__()
@@ -157,23 +167,39 @@ def _variables(target: Target) -> dict[str, str]:
     }  # fmt: skip
 
 
+@contextmanager
+def a_cloud(loop: AbstractEventLoop, folder: Path) -> Iterator[tuple[Emulated, TokenCloud]]:
+    """The resources of a deployment, and what guards them."""
+    target = Target.cloud(origin="test", project=PROJECT, names={"workflow": "inference"})
+    with (
+        emulated(loop, folder, target) as deployed,
+        stand_in.serving(deployed.http, deployed.grpc, folder) as serving,
+    ):
+        yield deployed, serving
+
+
 @pytest.fixture
 def laptop(loop: AbstractEventLoop, tmp_path: Path) -> Iterator[Emulated]:
     """The resources of a local stack."""
-    yield from emulated(loop, tmp_path, Target.laptop(origin="test", http="", grpc=""))
+    with emulated(loop, tmp_path, Target.laptop(origin="test", http="", grpc="")) as running:
+        yield running
 
 
 @pytest.fixture
-def deployed(loop: AbstractEventLoop, tmp_path: Path) -> Iterator[Emulated]:
+def guarded(loop: AbstractEventLoop, tmp_path: Path) -> Iterator[tuple[Emulated, TokenCloud]]:
+    with a_cloud(loop, tmp_path) as both:
+        yield both
+
+
+@pytest.fixture
+def deployed(guarded: tuple[Emulated, TokenCloud]) -> Emulated:
     """The resources of a deployment in a cloud; `cloud` guards them."""
-    target = Target.cloud(origin="test", project=PROJECT, names={"workflow": "inference"})
-    yield from emulated(loop, tmp_path, target)
+    return guarded[0]
 
 
 @pytest.fixture
-def cloud(deployed: Emulated, tmp_path: Path) -> Iterator[TokenCloud]:
-    with stand_in.serving(deployed.http, deployed.grpc, tmp_path) as serving:
-        yield serving
+def cloud(guarded: tuple[Emulated, TokenCloud]) -> TokenCloud:
+    return guarded[1]
 
 
 @pytest.fixture

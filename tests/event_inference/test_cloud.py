@@ -113,7 +113,7 @@ def test_doctor_names_the_role_that_is_missing(run: Invoke, cloud: TokenCloud):
     findings = {finding["what"]: finding for finding in ended.json}
     assert findings["credentials"]["ok"]
     workflow = findings["workflow inference"]
-    assert (workflow["ok"], workflow["state"]) == (False, f"{ACCOUNT} lacks a permission.")
+    assert (workflow["ok"], workflow["state"]) == (False, f"{ACCOUNT} lacks a permission")
     assert workflow["mend"] == "deploy/gcloud/deploy.sh workflow"
 
 
@@ -122,6 +122,7 @@ def test_doctor_names_the_bucket_that_is_missing(run: Invoke, deployed: Emulated
     ended = run("doctor")
     assert ended.status == UNREACHABLE
     assert f"deploy/gcloud/deploy.sh buckets    # PROJECT_ID={PROJECT}" in ended.out
+    assert f"gs://{PROJECT}-inference-input: The specified bucket does not exist\n" in ended.out
 
 
 def test_without_credentials_the_login_is_named(run: Invoke, cloud: TokenCloud, tmp_path: Path):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
@@ -142,6 +143,7 @@ class Executions:
         self.refusals: list[grpc.StatusCode] = []
         self.before_create: Callable[[], None] = lambda: None
         self.published: list[tuple[str, Any]] = []  # topic, decoded body
+        self.list_refusals: list[grpc.StatusCode] = []
         self.answers_lost = 0  # responses lost although the execution was created
         self.uploads = Subscription()
 
@@ -151,7 +153,11 @@ class Executions:
             context.abort(self.refusals.pop(0), "refused")
         name = f"{request.parent}/executions/{uuid.uuid4()}"
         execution = messages.Execution(
-            name=name, argument=request.execution.argument, labels=request.execution.labels, state="ACTIVE"
+            name=name,
+            argument=request.execution.argument,
+            labels=request.execution.labels,
+            state="ACTIVE",
+            start_time=datetime.now(UTC),
         )
         self.created.append(execution)
         if self.answers_lost:
@@ -163,6 +169,15 @@ class Executions:
         if request.name not in {execution.name for execution in self.created}:
             context.abort(grpc.StatusCode.NOT_FOUND, "no such execution")
         return messages.Execution(name=request.name, state=self.states.get(request.name, "ACTIVE"))
+
+    def newest(
+        self, request: messages.ListExecutionsRequest, context: grpc.ServicerContext
+    ) -> messages.ListExecutionsResponse:
+        """Newest first; the only filter is on the label `kind`."""
+        if self.list_refusals:
+            context.abort(self.list_refusals.pop(0), "refused")
+        kept = [each for each in self.created if f'labels.kind="{each.labels["kind"]}"' == request.filter]
+        return messages.ListExecutionsResponse(executions=kept[::-1][: request.page_size])
 
     def publish(self, request: pubsub.PublishRequest, context: grpc.ServicerContext) -> pubsub.PublishResponse:
         self.published += [(request.topic, json.loads(message.data)) for message in request.messages]
@@ -213,6 +228,9 @@ def serving_executions() -> Iterator[tuple[str, Executions]]:
     handlers = {
         "CreateExecution": handler(lambda *call: fake.create(*call), api.CreateExecutionRequest),
         "GetExecution": handler(lambda *call: fake.get(*call), api.GetExecutionRequest),
+        "ListExecutions": _unary(
+            lambda *call: fake.newest(*call), api.ListExecutionsRequest, api.ListExecutionsResponse.serialize
+        ),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     publisher = grpc.unary_unary_rpc_method_handler(

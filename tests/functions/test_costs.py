@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from benchmarks.pipeline.run import PARTS_OF_STEPS
+from event_inference.cost.figures import NAMES, figures
 from event_inference.cost.prices import published
+from event_inference.cost.scenario import Settings
 from postprocessing import costs
-from tests.test_workflow import BATCH, FORECAST, PREDICTION, PREPARED, SUMMARY, Services, execute
+from tests.test_workflow import BATCH, FORECAST, GPU_JOB, PREDICTION, PREPARED, SUMMARY, Hasty, Services, execute
 from tests.test_workflow_fast_path import PREPARED as IN_ARGUMENT
 from tests.test_workflow_fast_path import Entries
 
@@ -48,6 +50,21 @@ def test_steps_are_those_of_the_workflow(effort: costs.Effort, services: Service
     assert sum(kind not in PARTS_OF_STEPS for kind in entries.types) == effort.steps
 
 
+def test_steps_of_a_collected_batch_that_the_job_runs() -> None:
+    run = {"name": f"{GPU_JOB}/executions/e", "taskCount": 1}
+    ended = {**run, "succeededCount": 1, "completionTime": "2026-01-01T00:00:00Z"}
+    answers: dict[str, list[tuple[int, Any]]] = {
+        "preprocess": [(200, BATCH)],
+        f"v2/{GPU_JOB}:run": [(200, {"metadata": run})],
+        f"v2/{run['name']}": [(200, run), (200, run), (200, ended)],
+    }
+    entries, clock = Entries(), Hasty()
+    job = {"kind": "microbatch", "run_by": "job"}
+    execute(Services(**answers), clock, observer=entries, variables={"GPU_JOB": GPU_JOB}, **job)
+    assert sum(kind not in PARTS_OF_STEPS for kind in entries.types) == costs.AS_JOB.steps
+    assert clock.waits == [30, 30, 30]
+
+
 def test_parts_add_up() -> None:
     cost = costs.estimate(costs.PREPARED, 0.02, 0.0002907)
     assert cost["device"] == {"seconds": 0.02, "usd": pytest.approx(5.814e-06)}
@@ -63,3 +80,22 @@ def test_a_micro_batch_shares_its_execution() -> None:
     assert shared["workflow_steps"] == pytest.approx(37 / 200 * 1e-5)
     assert shared["functions"] < alone["functions"] / 50
     assert shared["storage"] == pytest.approx(alone["storage"], rel=0.05)
+
+
+def test_the_log_has_the_figures_of_the_command() -> None:
+    cost = costs.estimate(costs.member(1, 37), 0.02, 0.0002907)
+    document: Any = {
+        "status": "succeeded",
+        "kind": "text",
+        "predictions": [{"label": "a"}, {"error": {"code": "too_short"}}],
+        "model": {"name": "sentiment", "version": "2"},
+        "cost": cost,
+    }
+    line = costs.logged(document)
+    assert {name for name in line if name in NAMES} == {"inferences", "gpu_seconds", "usd", "batching_saves_usd"}
+    assert (line["model"], line["version"], line["inferences"], line["gpu_seconds"]) == ("sentiment", "2", 1, 0.02)
+    assert line["batching_saves_usd"] == pytest.approx(6 * costs.STEP)
+    measured = figures([document], 60, Settings(), published())
+    assert measured.batching_saves_usd == pytest.approx(line["batching_saves_usd"])
+    assert (measured.inferences, measured.gpu_seconds) == (1, 0.02)
+    assert costs.logged({"status": "rejected", "kind": None}) == {"status": "rejected", "kind": None}  # type: ignore[typeddict-item]

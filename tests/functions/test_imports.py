@@ -70,3 +70,8 @@ def test_clients_and_validators_are_loaded_when_first_needed(loaded: tuple[str, 
 def test_a_loaded_function_is_small(loaded: tuple[str, set[str], float]) -> None:
     name, _, megabytes = loaded
     assert megabytes < MEGABYTES.get(name, MEGABYTES_OF_OTHERS)
+
+
+def test_the_cost_model_is_loaded_by_the_order_that_needs_it_alone(loaded: tuple[str, set[str], float]) -> None:
+    _, modules, _ = loaded
+    assert not modules & {"event_inference", "event_inference.cost", "yaml"}

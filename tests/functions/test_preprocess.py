@@ -192,7 +192,7 @@ def test_a_record_may_have_parameters_of_its_own(cloud: Cloud, preprocess: Flask
     assert records[8]["parameters"] == {"max_length": 16}
 
 
-def test_a_pair_of_texts_is_passed_on_so_that_it_is_refused(cloud: Cloud, preprocess: FlaskClient) -> None:
+def test_a_pair_of_texts_is_passed_on(cloud: Cloud, preprocess: FlaskClient) -> None:
     pairs = [{"text": "a", "text_pair": "b"}, {"text": "a", "text_pair": None}, {"text": "a"}]
     data = "".join(json.dumps(pair) + "\n" for pair in pairs)
     found = lines(cloud, answered(preprocess, argument(cloud, "a.jsonl", data, "records")))
@@ -480,3 +480,33 @@ def test_an_internal_error_reveals_nothing_to_the_client(cloud: Cloud, preproces
     assert response.json == {
         "error": {"code": "internal", "message": "The function failed; see its log for the reason."}
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.jsonl", '{"id": 1, "review": "It was a film"}\n"Only a string of it"\nbroken\n{"stars": 5}\n'),
+        ("a.json", '[{"id": 1, "review": "It was a film"}, "Only a string of it", null, {"stars": 5}]'),
+    ],
+)
+def test_records_without_a_text_are_read_by_another_field(
+    cloud: Cloud, preprocess: FlaskClient, name: str, data: str
+) -> None:
+    answer = answered(preprocess, argument(cloud, name, data, "records"))
+    first, second, _, last = (json.loads(line) for line in lines(cloud, answer))
+    assert first == {"text": "It was a film", "id": 1}
+    assert second == {"text": "Only a string of it"}
+    assert last["error"]["message"] == "The record has no field 'review'. Its fields are stars."
+    notes = ["The field 'review' was read: the records have no text, image or uri."]
+    assert answer["table"] == {"text_column": "review", "considered": [], "notes": notes}
+
+
+def test_a_header_of_two_rows_is_one_in_the_result(cloud: Cloud, preprocess: FlaskClient) -> None:
+    data = "Reviewer,,Review,\nName,Age,Title,Text\n" + "".join(
+        f"Ann {n},{n},Fine {n},I found it rather good\n" for n in range(12)
+    )
+    answer = answered(preprocess, argument(cloud, "a.csv", data, "table"))
+    assert answer["records"] == 12
+    assert answer["table"]["notes"][-1] == "The first 2 rows were read as the header."
+    header = cloud.work.blob(answer["prefix"].split("/", 3)[3] + "header.csv").download_as_bytes()
+    assert header == b"Reviewer Name,Reviewer Age,Review Title,Review Text,label,score,error,truncated\n"

@@ -115,6 +115,14 @@ def test_a_title_above_the_table_is_skipped(function: Function, convert: Convert
     assert function("preprocess").post("/", json=argument).get_json()["records"] == 40
 
 
+def test_a_note_beside_the_table_hides_no_header(function: Function, cloud: Cloud, convert: Convert) -> None:
+    noted: list[Any] = [*REVIEWS[:9], [*REVIEWS[9], None, "checked by hand"], *REVIEWS[10:]]
+    argument = convert("a.xlsx", workbook(("S", noted)))["argument"]
+    assert rows(cloud, argument)[0] == ["id", "review", "stars", "", ""]
+    batch = function("preprocess").post("/", json=argument).get_json()
+    assert (batch["records"], batch["table"]["text_column"]) == (40, "review")
+
+
 def test_a_parquet_file_is_a_table_or_a_series(cloud: Cloud, convert: Convert, tmp_path: Path) -> None:
     texts = "SELECT n AS id, 'It was film number ' || n || ', and I liked it' AS review FROM range(3000) AS t(n)"
     argument = convert("a.parquet", parquet(tmp_path, texts))["argument"]
@@ -168,13 +176,44 @@ def test_a_claimed_size_is_not_believed(cloud: Cloud, convert: Convert) -> None:
         ("numbers.xlsx", lambda: workbook(("A", [["a", "b"], [1, 2], [3, 4]])), "no_usable_column"),
         ("cut.xlsx", lambda: workbook(("S", REVIEWS))[:-900], "undecodable"),
         ("bomb.xlsx", bomb, "decompression_bomb"),
+        ("header.xlsx", lambda: workbook(("S", REVIEWS[:1])), "empty"),
         ("cut.parquet", lambda: b"PAR1\x15\x04" + bytes(200), "undecodable"),
+        ("encrypted.parquet", lambda: b"PAR1\x15\x04" + bytes(200) + b"PARE", "encrypted"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused(
     convert: Convert, name: str, data: Callable[[], bytes], code: str
 ) -> None:
     assert convert(name, data())["error"]["code"] == code
+
+
+def test_a_damaged_parquet_file_is_refused_in_plain_words(convert: Convert, tmp_path: Path) -> None:
+    data = parquet(tmp_path, "SELECT n AS id, 'It was film number ' || n AS review FROM range(300) AS t(n)")
+    spoilt = data[:40] + bytes(40) + data[80:]
+    empty = parquet(tmp_path, "SELECT 1 AS id WHERE false")
+    for name, content, code, words in (
+        ("a.parquet", data[:-9], "undecodable", "The Parquet file is cut off: its end is missing. Upload it again."),
+        ("b.parquet", spoilt, "undecodable", "Write it anew, or as CSV."),
+        ("c.parquet", b"PAR1\x15" + bytes(99) + b"PAR1", "undecodable", "Write it anew, or as CSV."),
+        ("d.parquet", empty, "empty", "The Parquet file has no rows."),
+    ):
+        error = convert(name, content)["error"]
+        assert error["code"] == code
+        assert error["message"].endswith(words)
+        assert "Error:" not in error["message"]
+
+
+def test_nested_values_and_bytes_are_readable(cloud: Cloud, convert: Convert, tmp_path: Path) -> None:
+    query = (
+        "SELECT 'I liked it a lot' AS review, [1, NULL] AS l, {'x': 1.50, 'é': DATE '2024-01-02'} AS s, "
+        "MAP {'k': ['a']} AS m, 'plain'::BLOB AS t, '\\xFF\\x00'::BLOB AS b, "
+        "1.50::DECIMAL(9, 2) AS d, NULL::INT[] AS n FROM range(3)"
+    )
+    argument = convert("a.parquet", parquet(tmp_path, query))["argument"]
+    assert rows(cloud, argument)[1] == [
+        *("I liked it a lot", "[1, null]", '{"x": 1.5, "é": "2024-01-02"}', '{"k": ["a"]}'),
+        *("plain", "/wA=", "1.50", ""),
+    ]
 
 
 def test_parameters_are_checked_once_the_kind_is_known(convert: Convert) -> None:

@@ -69,6 +69,21 @@ def run(models_file: Path) -> Callable[..., int]:
     return run
 
 
+def test_a_task_loads_the_models_of_its_batch_and_no_others(
+    batch: StoredBatch, run: Callable[..., int], caplog: pytest.LogCaptureFixture
+):
+    def loaded(uri: str) -> set[str]:
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            assert run(uri) == 0
+        (ready,) = (record for record in caplog.records if record.getMessage() == "ready")
+        return set(ready.fields["costs"])  # type: ignore[attr-defined]
+
+    assert loaded(batch.put(1, model={"name": "moods", "version": "1"})) == {"moods@1"}
+    assert loaded(batch.put(1, format="csv", model={"name": "moods"})) == {"moods@2"}
+    assert loaded(batch.put(1, format="csv")) == {"moods@2", "shapes@1"}
+
+
 def test_tasks_share_the_shards_of_a_batch(batch: StoredBatch, run: Callable[..., int]):
     uri = batch.put(5, format="csv", model={"name": "moods", "version": "1"}, parameters={"top_k": 1})
     assert run(uri, 1, 2) == 0

@@ -4,6 +4,8 @@ import base64
 import io
 import json
 import re
+import struct
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -49,6 +51,30 @@ def pages(count: int) -> dict[str, Any]:
     return {"image": {"b64": base64.b64encode(buffer.getvalue()).decode()}}
 
 
+def raw_tiff(size: tuple[int, int], bits: int, strip: bytes, count: int = 1) -> dict[str, Any]:
+    """Pages of one grey channel, floats if it has 32 bits, that share one strip compressed by deflate."""
+    width, height = size
+    tags = [(256, width), (257, height), (258, bits), (259, 8), (262, 1), (273, 8), (277, 1), (278, height)]
+    tags += [(279, len(strip)), (339, 3 if bits == 32 else 1)]
+    entries = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    first = 8 + len(strip)
+    directories = [
+        entries + struct.pack("<I", first + number * (len(entries) + 4) if number < count else 0)
+        for number in range(1, count + 1)
+    ]
+    data = struct.pack("<2sHI", b"II", 42, first) + strip + b"".join(directories)
+    return {"image": {"b64": base64.b64encode(data).decode()}}
+
+
+def floats() -> dict[str, Any]:
+    return raw_tiff((SIDE, SIDE), 32, zlib.compress(bytes(4 * SIDE * SIDE), 9))
+
+
+def many_pages() -> dict[str, Any]:
+    """As many as a request's largest body holds."""
+    return raw_tiff((8, 8), 8, zlib.compress(bytes(64)), 90_000)
+
+
 def body(*instances: Any) -> bytes:
     return json.dumps({"instances": instances}, ensure_ascii=False).encode()
 
@@ -64,7 +90,9 @@ BODIES: dict[str, tuple[Callable[[], bytes], set[int]]] = {  # content, statuses
     "large WebPs": (lambda: body(*[large_webp()] * 3), {200}),
     "a TIFF in one strip of LZW": (lambda: body(tiff("RGBA", compression="tiff_lzw")), {200}),
     "a TIFF of many pages": (lambda: body(pages(200)), {200}),
+    "a TIFF of very many pages": (lambda: body(many_pages()), {200}),
     "TIFFs of floats": (lambda: body(*[tiff("F", compression="tiff_deflate")] * 2), {200}),
+    "many TIFFs of floats in one strip": (lambda: body(*[floats()] * 8), {200}),
 }
 SHARDS: dict[str, Callable[[], Any]] = {  # the lines of each; all get their outcomes
     "longest texts": lambda: [{"text": "ab " * (MAX_TEXT // 3)}, {"text": SPECIAL * (MAX_TEXT // 12)}] * 2,
@@ -74,6 +102,7 @@ SHARDS: dict[str, Callable[[], Any]] = {  # the lines of each; all get their out
         image("WEBP", "RGBA", WEBP, lossless=True, method=0),
         tiff("RGBA", compression="tiff_lzw"),
     ],
+    "large TIFFs": lambda: [tiff("F", compression="tiff_deflate"), floats(), pages(200), many_pages()],
     "references to large images": lambda: [{"uri": "gs://input/large.png"}] * 4,
 }
 

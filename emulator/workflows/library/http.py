@@ -1,14 +1,15 @@
 """`http`: requests to any URL."""
 
 import functools
+import time
 from typing import Any
 
 from emulator.identity.token_sources import TokenRequest
 from emulator.workflows import assumptions, limits
-from emulator.workflows.errors import failure, type_error, value_error
+from emulator.workflows.errors import RaisedError, failure, type_error, value_error
 from emulator.workflows.library.builtin import declare, expect
 from emulator.workflows.runtime.execution import Frame
-from emulator.workflows.runtime.http import Request, encode_body, parse_url, with_query
+from emulator.workflows.runtime.http import Request, Response, encode_body, parse_url, with_query
 
 USER_AGENT = "GoogleCloudWorkflows; (+https://cloud.google.com/workflows/docs)"
 CLOUD_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -59,13 +60,26 @@ async def get(
 
 async def exchange(frame: Frame, request: Request) -> dict[str, Any]:
     """Send a request; returns and raises as `send` does."""
-    response = await frame.execution.runtime.http.send(request)
+    response = await _observed(frame, request)
     answer = {"code": response.code, "headers": response.headers, "body": response.body}
     if response.code >= 400:
         error = failure("HttpError", "", **answer)
         error.value["message"] = f"HTTP server responded with error code {response.code}"
         raise error
     return answer
+
+
+async def _observed(frame: Frame, request: Request) -> Response:
+    observer, entry, began = frame.execution.observer, frame.entry, time.perf_counter()
+    if observer is None or entry is None:
+        return await frame.execution.runtime.http.send(request)
+    try:
+        response = await frame.execution.runtime.http.send(request)
+    except RaisedError as error:
+        observer.exchanged(entry, request, None, time.perf_counter() - began, str(error.value.get("message", "")))
+        raise
+    observer.exchanged(entry, request, response, time.perf_counter() - began, "")
+    return response
 
 
 def checked_timeout(timeout: Any, default: float, longest: float = limits.HTTP_TIMEOUT_S) -> float:

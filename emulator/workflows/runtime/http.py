@@ -34,11 +34,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response; its `body` is decoded by the content type."""
+    """A response; its `body` is decoded by the content type from `content`."""
 
     code: int
     headers: dict[str, Any]
     body: Any
+    content: bytes
 
 
 class HttpClient:
@@ -86,7 +87,7 @@ class HttpClient:
             skip_auto_headers=("Content-Type",),
         ) as response:
             content = await _content(response)
-            return Response(response.status, _headers(response), _decoded(response, content))
+            return Response(response.status, _headers(response), _decoded(response, content), content)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from emulator.workflows.runtime.http import Request, Response
+
 IN_PROGRESS = "STATE_IN_PROGRESS"
 SUCCEEDED = "STATE_SUCCEEDED"
 FAILED = "STATE_FAILED"
@@ -36,3 +38,8 @@ class Observer:
 
     def step_ended(self, entry: StepEntry) -> None:
         """The step has ended; `entry.state` and `entry.exception` say how."""
+
+    def exchanged(
+        self, entry: StepEntry, request: Request, response: Response | None, seconds: float, error: str
+    ) -> None:
+        """A step has sent an HTTP request; `error` says why there is no response, if there is none."""

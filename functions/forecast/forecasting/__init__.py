@@ -1,1 +1,1 @@
-"""Forecasts the series in a delimited text file with Prophet."""
+"""Forecasts the series in a delimited text file with Prophet and Holt-Winters smoothing."""

@@ -7,15 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from forecasting import backtest, model, series
-from forecasting.backtest import significant
+from forecasting import backtest, model, series, smoothing
+from forecasting.backtest import MEAN, PROPHET, SMOOTHING, Backtest, Model, significant
 from forecasting.frequency import Frequency
-from forecasting.model import Forecast
+from forecasting.model import Forecast, Seasonality
 from forecasting.options import Options
 from forecasting.series import Series
 from pipeline.errors import RejectedError
 from pipeline.tabular.reader import HEAD_CHARS
 from pipeline.tabular.writer import Dialect
+
+MODELS: dict[Model, str] = {
+    PROPHET: "The model is Prophet alone, which erred least in the backtest.",
+    SMOOTHING: "The model is damped Holt-Winters smoothing alone, which erred least in the backtest.",
+    MEAN: "The forecast is the mean of Prophet's and that of damped Holt-Winters smoothing.",
+}
 
 
 def answer(text: str, parameters: Mapping[str, Any], revision: str, codec: str = "utf-8") -> dict[str, Any]:
@@ -35,16 +41,16 @@ def answer(text: str, parameters: Mapping[str, Any], revision: str, codec: str =
     started = time.perf_counter()
     pattern, left_out = model.seasonality(history)
     tested = backtest.run(history, pattern, options.horizon, options.interval_width)
-    forecast = model.predict(history, future, pattern, tested.mode, options.interval_width)
+    forecast = _forecast(history, future, pattern, tested, options.interval_width)
     forecast = forecast.widened(tested.widening).bounded(history.floor)
     elapsed = (time.perf_counter() - started) * 1000
     return {
         "predictions": _predictions(history.frequency, future, forecast),
         "model": {
-            "name": "prophet",
-            "version": version,
+            "name": tested.model,
+            "version": smoothing.VERSION if tested.model == SMOOTHING else version,
             "task": "time-series-forecasting",
-            "source": "prophet",
+            "source": tested.model,
             "revision": tested.mode,
         },
         "parameters": options.json(),
@@ -55,6 +61,17 @@ def answer(text: str, parameters: Mapping[str, Any], revision: str, codec: str =
         "dialect": Dialect.of(text[:HEAD_CHARS], codec, history.delimiter, decimal=history.decimal).json(),
         "revision": revision,
     }
+
+
+def _forecast(
+    history: Series, future: list[datetime], pattern: Seasonality, tested: Backtest, interval: float
+) -> Forecast:
+    """By the model that the backtest chose."""
+    smoothed = smoothing.predict(history, future, tested.mode, interval) if tested.model != PROPHET else None
+    if smoothed is not None and tested.model == SMOOTHING:
+        return smoothed
+    forecast = model.predict(history, future, pattern, tested.mode, interval)
+    return forecast if smoothed is None else forecast.averaged(smoothed)
 
 
 def _predictions(frequency: Frequency, future: list[datetime], forecast: Forecast) -> list[dict[str, Any]]:
@@ -82,7 +99,7 @@ def _series(history: Series, notes: list[str]) -> dict[str, Any]:
     return {
         "rows": history.rows,
         "used": len(history.stamps),
-        "dropped": history.rows - len(history.stamps),
+        "dropped": history.rows - history.combined - len(history.stamps),
         "frequency": history.frequency.alias,
         "frequency_words": history.frequency.words,
         "date_column": history.date_column,
@@ -94,8 +111,9 @@ def _series(history: Series, notes: list[str]) -> dict[str, Any]:
     }
 
 
-def _notes(history: Series, tested: backtest.Backtest, options: Options) -> list[str]:
+def _notes(history: Series, tested: Backtest, options: Options) -> list[str]:
     notes = [f"The intervals are meant to contain {options.interval_width:.0%} of the values."]
+    notes.append(MODELS[tested.model])
     if tested.widening > 1:
         notes.append(
             f"They are {tested.widening:.2g} times as wide as the model's own, which were too narrow in the backtest."

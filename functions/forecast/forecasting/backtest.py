@@ -1,35 +1,49 @@
-"""Measures forecasts of the history's own end: their error, the better seasonality mode, the width of intervals."""
+"""Measures forecasts of the history's own end: which model errs least, and whether its intervals are wide enough."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from forecasting import model
+from forecasting import model, smoothing
 from forecasting.model import Forecast, Mode, Seasonality, Values
 from forecasting.series import Series, cut
+
+Model = Literal["prophet", "holt-winters", "prophet+holt-winters"]
 
 ORIGINS = 3
 MAX_HISTORY = 3_000  # points per fit, so that a request takes seconds
 MIN_TRAIN = 6
 MAX_WIDENING = 5.0
+ADVANTAGE = 0.95  # of the mean of two models, which usually errs less than each: one alone must be clearly better
 MIN_SEASONS = 1.25  # of the longest pattern in each training history
+
+
+PROPHET: Model = "prophet"
+SMOOTHING: Model = "holt-winters"
+MEAN: Model = "prophet+holt-winters"
 
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
     """Mean absolute errors over the same origins, in the series' own unit; smape in percent.
 
-    `widening` is the factor by which the model's intervals must grow to contain their share of the values.
+    `errors` has those of each model, and `mae` that of the chosen one. `widening` is the factor by which its intervals
+    must grow to contain their share of the values.
     """
 
     origins: int
     horizon: int
-    mae: float
+    model: Model
+    errors: dict[Model, float]
     smape: float
     naive_mae: float
     mode: Mode
     widening: float
+
+    @property
+    def mae(self) -> float:
+        return self.errors[self.model]
 
     @property
     def beats_naive(self) -> bool:
@@ -44,13 +58,14 @@ class Backtest:
             "smape": significant(self.smape),
             "naive_mae": significant(self.naive_mae),
             "beats_naive": self.beats_naive,
+            "errors": {model: significant(error) for model, error in self.errors.items()},
             "seasonality_mode": self.mode,
             "interval_widening": round(self.widening, 3),
         }
 
 
 def run(series: Series, pattern: Seasonality, horizon: int, interval: float) -> Backtest:
-    """Forecasts the end of the history from up to three origins, in each seasonality mode that applies.
+    """Forecasts the end of the history from up to three origins, by each model and seasonality mode that applies.
 
     The multiplicative mode applies to histories that were never negative.
     """
@@ -59,18 +74,37 @@ def run(series: Series, pattern: Seasonality, horizon: int, interval: float) -> 
     modes: list[Mode] = ["additive", "multiplicative"] if pattern and _positive(series) else ["additive"]
     truth = np.concatenate([series.values[end : end + steps] for end in ends])
     naive = np.concatenate([seasonal_naive(cut(series, end, end), _held_out(series, end, steps)) for end in ends])
-    forecasts = {mode: _join([_predict(series, end, steps, pattern, mode, interval) for end in ends]) for mode in modes}
-    errors = {mode: mean_error(truth, forecasts[mode].bounded(series.floor).prediction) for mode in modes}
-    best = min(modes, key=lambda mode: errors[mode])
+
+    def error(forecast: Forecast) -> float:
+        return mean_error(truth, forecast.bounded(series.floor).prediction)
+
+    by_mode = {mode: _join([_predict(series, end, steps, pattern, mode, interval) for end in ends]) for mode in modes}
+    best = min(modes, key=lambda mode: error(by_mode[mode]))
+    forecasts = {PROPHET: by_mode[best]}
+    smoothed = _smoothed(series, ends, steps, best, interval)
+    if smoothed is not None:
+        forecasts |= {SMOOTHING: smoothed, MEAN: by_mode[best].averaged(smoothed)}
+    errors = {model: error(forecast) for model, forecast in forecasts.items()}
+    chosen = min(errors, key=lambda model: errors[model] * (ADVANTAGE if model == MEAN else 1))
     return Backtest(
         origins=len(ends),
         horizon=steps,
-        mae=errors[best],
-        smape=_smape(truth, forecasts[best].bounded(series.floor).prediction),
+        model=chosen,
+        errors=errors,
+        smape=_smape(truth, forecasts[chosen].bounded(series.floor).prediction),
         naive_mae=mean_error(truth, naive),
         mode=best,
-        widening=_widening(truth, forecasts[best], interval),
+        widening=_widening(truth, forecasts[chosen], interval),
     )
+
+
+def _smoothed(series: Series, ends: list[int], steps: int, mode: Mode, interval: float) -> Forecast | None:
+    """The forecasts of smoothing from all origins; None if the history cannot be smoothed."""
+    forecasts = [
+        smoothing.predict(cut(series, end, end), series.stamps[end : end + steps], mode, interval) for end in ends
+    ]
+    known = [forecast for forecast in forecasts if forecast is not None]
+    return _join(known) if len(known) == len(ends) else None
 
 
 def seasonal_naive(history: Series, positions: list[int]) -> Values:

@@ -25,11 +25,14 @@ Values = NDArray[np.float64]
 
 SEED = 20_000
 ALGORITHM = "LBFGS"  # below 100 points Prophet uses Newton, which is as accurate but several times slower
+MAX_ITERATIONS = 2_000  # of the optimizer; usually it needs some hundred
+NEWTON_POINTS = 1_000  # up to which Newton is tried where the optimizer fails; beyond it takes minutes
 SAMPLES = 1000  # simulated futures behind the intervals
 YEAR, WEEK = 365.25, 7.0
 MIN_SEASONS = 2
 MAX_FITTED = 8_000  # points as they are; without a yearly pattern earlier ones make forecasts slower and worse
 STRIDE = 5  # between the points before them that a yearly pattern needs; it meets each hour of the day and the week
+MAX_LOG = 700.0  # whose exponential is still finite
 SLACK = 0.99  # 24 monthly stamps span a little less than two years
 
 _drawing = threading.Lock()  # Prophet draws from numpy's global generator
@@ -65,6 +68,15 @@ class Forecast:
         lower = self.prediction - factor * np.maximum(self.prediction - self.lower, 0)
         upper = self.prediction + factor * np.maximum(self.upper - self.prediction, 0)
         return Forecast(self.prediction, lower, upper)
+
+    def averaged(self, other: "Forecast") -> "Forecast":
+        """The mean of two predictions, with bounds as far from it as the mean of theirs."""
+        names = ("prediction", "lower", "upper")
+        return Forecast(*((getattr(self, name) + getattr(other, name)) / 2 for name in names))
+
+    def exponential(self) -> "Forecast":
+        """The values whose logarithms these are, those too large for a number excepted."""
+        return Forecast(*(np.exp(np.minimum(values, MAX_LOG)) for values in (self.prediction, self.lower, self.upper)))
 
     def bounded(self, floor: float | None) -> "Forecast":
         """No value below `floor`."""
@@ -111,7 +123,14 @@ def predict(series: Series, future: Sequence[datetime], pattern: Seasonality, mo
     stamps = [series.stamps[index] for index in chosen]
     history = pd.DataFrame({"ds": pd.DatetimeIndex(stamps), "y": series.values[chosen]})
     with tempfile.TemporaryDirectory() as folder:  # the disk is in memory, so nothing may remain there
-        model.fit(history, seed=SEED, algorithm=ALGORITHM, output_dir=folder)
+        model.fit(
+            history,
+            seed=SEED,
+            algorithm=ALGORITHM,
+            iter=MAX_ITERATIONS,
+            require_converged=len(history) <= NEWTON_POINTS,
+            output_dir=folder,
+        )
     with _drawing:
         np.random.seed(SEED)
         predicted = model.predict(pd.DataFrame({"ds": pd.DatetimeIndex(list(future))}))

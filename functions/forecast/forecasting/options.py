@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from forecasting.repeats import COMBINATIONS
 from pipeline.errors import RejectedError
 
 MAX_HORIZON = 1000
@@ -20,6 +21,7 @@ class Options:
     value_column: str | None = None
     date_format: str | None = None
     decimal: str | None = None
+    combine: str | None = None
     interval_width: float = 0.8
 
     @classmethod
@@ -38,11 +40,15 @@ class Options:
         decimal = _text(parameters, "decimal")
         if decimal not in (None, ".", ","):
             raise _invalid('decimal must be "." or ",".')
+        combine = _text(parameters, "combine")
+        if combine not in (None, *COMBINATIONS):
+            raise _invalid("combine must be sum or mean.")
         names = ("frequency", "date_column", "value_column", "date_format")
         return cls(
             horizon=int(horizon),
             interval_width=width,
             decimal=decimal,
+            combine=combine,
             **{name: _text(parameters, name) for name in names},
         )
 

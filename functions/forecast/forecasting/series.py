@@ -1,20 +1,22 @@
 """Reads a series from delimited text, with notes on the rows that were dropped."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import islice, pairwise
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasting import spacing
+from forecasting import repeats, spacing
 from forecasting.frequency import Frequency
 from forecasting.options import Options
+from forecasting.repeats import Point
 from pipeline.errors import RejectedError
 from pipeline.tabular import dates, numbers, reader, sniffer
 from pipeline.tabular.columns import Column
+from pipeline.tabular.reader import Row
 from pipeline.tabular.request import Request
 from pipeline.tabular.selection import Choice
 from pipeline.tabular.table import Table
@@ -38,6 +40,7 @@ class Series:
     value_column: str
     date_format: str
     rows: int
+    combined: int = 0  # rows that became part of another row's point
     notes: list[str] = field(default_factory=list)
     delimiter: str = ","
     decimal: str = "."
@@ -59,28 +62,31 @@ def read(text: str, options: Options) -> Series:
     table = sniffer.sniff(text, complete=True, request=request, declared=True)
     choice = table.choice(request)
     value = _value(table, choice)
-    notes = _choice_notes(choice, value, options)
+    notes = [*_choice_notes(choice, value, options), *table.notes]
     date_cells, value_cells = _columns(text, table, choice, value)
     rows = len(date_cells)
     column = dates.read(date_cells, choice.date_name, options.date_format)
     notes += _zone_notes(column)
     values = _numbers(value_cells, value, options, notes)
     del date_cells, value_cells
-    pairs = _pairs(column.stamps, values, notes)
-    if len(pairs) > MAX_POINTS:
-        notes.append(f"Only the latest {MAX_POINTS} of {len(pairs)} points were used.")
-        pairs = pairs[-MAX_POINTS:]
-    _check_length(len(pairs), options.horizon)
-    stamps = [stamp for stamp, _ in pairs]
+    sorted_points = _points(column.stamps, values, notes)
+    points = _unique(sorted_points, text, table, choice, options, notes)
+    combined = len(sorted_points) - len(points) if options.combine else 0
+    if len(points) > MAX_POINTS:
+        notes.append(f"Only the latest {MAX_POINTS} of {len(points)} points were used.")
+        points = points[-MAX_POINTS:]
+    _check_length(len(points), options.horizon)
+    stamps = [stamp for stamp, _, _ in points]
     stamps, frequency = _frequency(stamps, options, notes)
     return Series(
         stamps=stamps,
-        values=np.array([value for _, value in pairs], dtype=np.float64),
+        values=np.array([value for _, value, _ in points], dtype=np.float64),
         frequency=frequency,
         date_column=choice.date_name,
         value_column=value.name,
         date_format=column.format,
         rows=rows,
+        combined=combined,
         notes=notes,
         delimiter=table.delimiter,
         decimal=value.decimal,
@@ -114,11 +120,9 @@ def _columns(text: str, table: Table, choice: Choice, value: Column) -> tuple[li
     date_cells: list[str] = []
     value_cells: list[str] = []
     width, ragged = len(table.columns), 0
-    records = reader.records(reader.lines(text), table.delimiter, strict=True)
-    for record in islice(records, table.skip, None):
+    for row in _rows(text, table):
         if len(date_cells) == MAX_ROWS:
             raise RejectedError("too_large", f"The file has more than {MAX_ROWS:,} rows.")
-        row = record.cells if len(record.cells) > 1 else []  # a single cell is a note
         ragged += any(map(str.strip, row[width:]))
         date_cells.append(choice.date(row))
         value_cells.append(value.cell(row))
@@ -128,6 +132,13 @@ def _columns(text: str, table: Table, choice: Choice, value: Column) -> tuple[li
             f"{ragged} rows have more cells than the {width} columns. Quote the cells that contain the delimiter.",
         )
     return date_cells, value_cells
+
+
+def _rows(text: str, table: Table) -> Iterator[Row]:
+    """The rows below the header; a single cell is a note, whose row is empty."""
+    records = reader.records(reader.lines(text), table.delimiter, strict=True)
+    for record in islice(records, table.skip, None):
+        yield record.cells if len(record.cells) > 1 else []
 
 
 def _numbers(cells: Sequence[str], column: Column, options: Options, notes: list[str]) -> "array[float]":
@@ -144,9 +155,9 @@ def _numbers(cells: Sequence[str], column: Column, options: Options, notes: list
             f"{unreadable} of {len(present)} cells in column {column.name!r} are not numbers.",
         )
     if missing:
-        notes.append(f"{_rows(missing)} without a value dropped.")
+        notes.append(f"{_count(missing)} without a value dropped.")
     if unreadable:
-        notes.append(f"{_rows(unreadable)} dropped: the value is not a finite number.")
+        notes.append(f"{_count(unreadable)} dropped: the value is not a finite number.")
     if convention and not convention.certain and not options.decimal:
         name = "point" if decimal == "." else "comma"
         notes.append(f"The numbers can be read with either separator; the {name} was taken as the decimal separator.")
@@ -157,25 +168,34 @@ def _finite(value: float | None) -> float:
     return np.nan if value is None or abs(value) > MAX_VALUE else value
 
 
-def _pairs(stamps: Sequence[datetime | None], values: "array[float]", notes: list[str]) -> list[tuple[datetime, float]]:
-    """Points in order of time, without rows that lack a date or a value or are repeated."""
+def _points(stamps: Sequence[datetime | None], values: "array[float]", notes: list[str]) -> list[Point]:
+    """Points in order of time, without rows that lack a date or a value."""
     undated = sum(stamp is None for stamp in stamps)
     if undated:
-        notes.append(f"{_rows(undated)} without a readable date dropped.")
-    pairs = [(s, v) for s, v in zip(stamps, values, strict=True) if s is not None and v == v]
-    ordered = sorted(pairs)
-    if ordered != pairs and ordered != pairs[::-1]:
+        notes.append(f"{_count(undated)} without a readable date dropped.")
+    numbered = enumerate(zip(stamps, values, strict=True))
+    points = [(stamp, value, number) for number, (stamp, value) in numbered if stamp is not None and value == value]
+    dates_read = [point[0] for point in points]
+    points.sort()
+    ordered = [point[0] for point in points]
+    if dates_read not in (ordered, ordered[::-1]):
         notes.append("The rows were not in order of time and were sorted.")
-    unique = sorted(set(ordered))
-    if len(unique) < len(ordered):
-        notes.append(f"{_rows(len(ordered) - len(unique))} dropped: an identical row exists.")
-    for (before, _), (after, _) in pairwise(unique):
-        if before == after:
-            raise RejectedError(
-                "duplicate_timestamps",
-                f"{before.isoformat(sep=' ').removesuffix(' 00:00:00')} occurs more than once with different values. "
-                "Send one series per file, and local times with their UTC offset.",
-            )
+    return points
+
+
+def _unique(
+    points: list[Point], text: str, table: Table, choice: Choice, options: Options, notes: list[str]
+) -> list[Point]:
+    """One point per date. Raises RejectedError: `duplicate_timestamps`."""
+    if not repeats.occur(points):
+        return points
+    if options.combine:
+        unique = repeats.combined(points, options.combine)
+        notes.append(f"{_count(len(points))} became {len(unique)} points: the {options.combine} of each date's values.")
+        return unique
+    others = [column for column in table.columns if column not in (*choice.dates, choice.value)]
+    unique = repeats.removed(points, _rows(text, table), others)
+    notes.append(f"{_count(len(points) - len(unique))} dropped: they repeat another row.")
     return unique
 
 
@@ -219,8 +239,8 @@ def _zone_notes(column: dates.DateColumn) -> list[str]:
     return [notes[column.zone]] if column.zone else []
 
 
-def _rows(count: int) -> str:
-    return f"{count} row{'s' if count != 1 else ''}"
+def _count(rows: int) -> str:
+    return f"{rows} row{'s' if rows != 1 else ''}"
 
 
 def cut(series: Series, end: int, points: int) -> Series:

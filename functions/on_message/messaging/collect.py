@@ -1,30 +1,28 @@
-"""Collects small uploads: pulls the notifications that wait in a subscription, and starts their objects together.
+"""Collects small uploads: starts those together that have waited long enough, then those whose notifications wait.
 
-Pub/Sub is the buffer. A message is acknowledged when its object needs it no longer: the object was rejected, is not an
-input, was taken in before, or its claim names its execution. A message whose handling is interrupted is delivered
-again, and finds its object's claim released or expired.
+The notifications wait in a subscription of Pub/Sub. A message is acknowledged when its object needs it no longer: the
+object was rejected, is not an input, was taken in before, waits by its claim, or its claim names its execution. A
+message whose handling is interrupted is delivered again, and finds its object's claim released or expired.
 """
 
-import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from messaging import pubsub
+from messaging import pubsub, runs, together
 from messaging.pubsub import Pulled
-from pipeline import intake, logs
+from pipeline import intake, logs, waiting
 from pipeline.deployment import Deployment
-from pipeline.errors import InProgressError, RejectedError, ThrottledError
+from pipeline.errors import InProgressError, RejectedError
 from pipeline.inputs import messages, microbatches, redeliveries
 from pipeline.inputs.events import Message, Receipt
 from pipeline.intake import Reserved
 from pipeline.jobs import executions, outcomes
-from pipeline.jobs.claims import Claims
-from pipeline.jobs.job import Model
+from pipeline.jobs.job import on_endpoint
 from pipeline.kinds import SINGLE
 from pipeline.storage import UNAVAILABLE
 from pipeline.times import timestamp
@@ -103,11 +101,13 @@ def run(
         Exception: the failure of one message, which is redelivered; the others of its round are handled.
     """
     settings = deployment.settings
-    if not settings.collect_subscription:
-        return Verdict("ignored", reason="COLLECT_SUBSCRIPTION is not set"), None
-    counts: Counter[str] = Counter(pulled=0)
+    counts: Counter[str] = Counter(pulled=0, executions=0)
     remaining, deadline = collection.limit, clock() + MAX_SECONDS
     following: Collection | None = None
+    if not runs.start(deployment, receipt, counts, lambda: clock() >= deadline):
+        following = collection
+    if following or not settings.collect_subscription:
+        return Verdict("accepted", reason="collect", counts=dict(counts)), following
     while remaining != 0 and not executions.is_throttled(settings):
         if clock() >= deadline:
             following = Collection(remaining)
@@ -130,7 +130,7 @@ def _run_round(deployment: Deployment, pulled: list[Pulled], receipt: Receipt, c
     with ThreadPoolExecutor(CONCURRENCY) as pool:
         round_ = list(pool.map(lambda one: Taken(one, _take_in(deployment, one.message)), pulled))
         for group in _groups(round_):
-            results = _launch(deployment, group.reserved, receipt, pool)
+            results = together.launch(deployment, group.reserved, receipt, pool)
             for taken, result in zip(group.taken, results, strict=True):
                 taken.result = result
     for taken in round_:
@@ -150,7 +150,9 @@ def _take_in(deployment: Deployment, message: Message) -> Verdict | Reserved | E
     with logs.bound(event_id=message.id):
         try:
             reserved = _reserve(deployment, message, Receipt(message.id, timestamp()))
-            if isinstance(reserved, Reserved) and reserved.job.kind not in SINGLE:
+            if isinstance(reserved, Reserved) and intake.may_wait(reserved.job):
+                return intake.wait(deployment, reserved)
+            if isinstance(reserved, Reserved) and (reserved.job.kind not in SINGLE or on_endpoint(reserved.job.model)):
                 return intake.launch(deployment, reserved)
         except Exception as error:  # noqa: BLE001 - the round's other messages go on
             return error
@@ -177,43 +179,13 @@ def _groups(round_: list[Taken]) -> list[Group]:
         if not isinstance(taken.result, Reserved):
             continue
         job = taken.result.job
-        key = json.dumps([job.kind, _version(job.model), job.parameters], sort_keys=True)
+        key = waiting.group(job)
         group = open_groups.get(key)
         if group is None or group.size + job.object_input().size > microbatches.MAX_BYTES:
             group = open_groups[key] = Group()
             groups.append(group)
         group.add(taken, taken.result)
     return groups
-
-
-def _version(model: Model | None) -> tuple[str | None, ...] | None:
-    """What the members of a micro-batch have in common: the version, and the one to use if it is not served."""
-    return model and (model["name"], model["version"], model.get("experiment", {}).get("stable"))
-
-
-def _launch(
-    deployment: Deployment, group: list[Reserved], receipt: Receipt, pool: ThreadPoolExecutor
-) -> Sequence[Verdict | Exception]:
-    """Starts one execution for the whole group, and records it in every claim."""
-    claims = Claims(deployment.work, deployment.settings.claim_lease)
-    members = [reserved.job for reserved in group]
-    try:
-        if len(group) == 1:
-            return [intake.launch(deployment, group[0])]
-        with claims.releasing(*(reserved.claim for reserved in group)):
-            job = microbatches.write(deployment.work, members, receipt)
-            execution = executions.start(deployment.settings, job)
-    except ThrottledError:
-        return [intake.throttled(job) for job in members]
-    except Exception as error:  # noqa: BLE001 - the round's other groups go on
-        return [error for _ in group]
-    list(pool.map(lambda reserved: _confirm(claims, reserved, execution), group))
-    return [Verdict("accepted", job.id, job.document, job.kind, execution) for job in members]
-
-
-def _confirm(claims: Claims, reserved: Reserved, execution: str) -> None:
-    with logs.bound(job=reserved.job.id):
-        claims.confirm(reserved.claim, reserved.job, execution)
 
 
 def _log(taken: Taken) -> None:

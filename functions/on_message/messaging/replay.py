@@ -115,7 +115,7 @@ def run(deployment: Deployment, replay: Replay, receipt: Receipt) -> tuple[Verdi
     following: Replay | None = None
     while page := list(islice(blobs, PAGE)):
         for blob, content in _read(page, SCHEMAS[replay.folder]):
-            left = replay.limit - counts["started"]
+            left = replay.limit - _taken_in(counts)
             if following := _pause(replay, blob, counts, left):
                 break
             if not left or counts["throttled"]:
@@ -124,14 +124,18 @@ def run(deployment: Deployment, replay: Replay, receipt: Receipt) -> tuple[Verdi
             counts["read"] += 1
             if content is not None and replay.matches(content):
                 counts[_replay(deployment, blob.name, content, receipt)] += 1
-        if following or not replay.limit - counts["started"] or counts["throttled"]:
+        if following or not replay.limit - _taken_in(counts) or counts["throttled"]:
             break
     return Verdict("accepted", reason="replay", counts=dict(counts)), following
 
 
+def _taken_in(counts: Counter[str]) -> int:
+    return counts["started"] + counts["postponed"]
+
+
 def _pause(replay: Replay, blob: "Blob", counts: Counter[str], left: int) -> Replay | None:
     """The replay that continues this one, once this message has reached its limits."""
-    full = counts["started"] >= MAX_STARTED_AT_ONCE or counts["read"] >= MAX_READ
+    full = _taken_in(counts) >= MAX_STARTED_AT_ONCE or counts["read"] >= MAX_READ
     if not full or not left or counts["throttled"]:
         return None
     return replace(replay, after=blob.name.removeprefix(replay.folder), limit=left)

@@ -11,7 +11,7 @@ from pipeline.inputs import inline, kept_messages, objects
 from pipeline.inputs.events import Receipt
 from pipeline.inputs.uploads import Upload
 from pipeline.jobs import batches, executions, outcomes
-from pipeline.jobs.claims import Claim, Claims
+from pipeline.jobs.claims import WAITING, Claim, Claims
 from pipeline.jobs.job import Argument, Input, Job
 from pipeline.routing import choice
 from pipeline.verdicts import Verdict
@@ -21,7 +21,7 @@ WORDS = {"accepted": "started", "rejected": "rejected", "ignored": "running", "t
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A job, and the way to take it in once more; `restart` gets the claim of its dead execution to take over."""
+    """A job, and the way to take it in once more; `restart` gets the claim to take over that no handler holds."""
 
     job: Job
     restart: Callable[[Claim | None], Verdict]
@@ -86,21 +86,24 @@ def revive(deployment: Deployment, lost: Lost) -> str:
     """Restarts a job unless it has an outcome or is running.
 
     Returns:
-        The word under which it is counted: started, rejected, throttled, running, or completed (it had an outcome and
-        lacked only the document).
+        The word under which it is counted: started, postponed (to a collection), rejected, throttled, running,
+        waiting (for a collection already), or completed (it had an outcome and lacked only the document).
     """
     job, settings = lost.job, deployment.settings
     if outcomes.resume(deployment, job):
         return "completed"
-    claim = Claims(deployment.work, settings.claim_lease).read(job.id)
-    taken_in = claim if claim and claim.is_taken_in else None
-    if taken_in and not _is_dead(deployment, taken_in):
+    claims = Claims(deployment.work, settings.claim_lease)
+    claim = claims.read(job.id)
+    if claim and claims.waits(claim):
+        return "waiting"
+    if claim and claim.is_taken_in and not _is_dead(deployment, claim):
         return "running"
+    may_be_taken_over = claim and (claim.is_taken_in or claim.state == WAITING)
     try:
-        verdict = lost.restart(taken_in)
+        verdict = lost.restart(claim if may_be_taken_over else None)
     except InProgressError:
         return "running"
-    return WORDS[verdict.word]
+    return "postponed" if verdict.is_waiting else WORDS[verdict.word]
 
 
 def _is_dead(deployment: Deployment, claim: Claim) -> bool:

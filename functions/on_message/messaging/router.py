@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from messaging import collect, pubsub, replay, sweep
+from messaging import collect, pubsub, recommend, replay, sweep
 from pipeline import intake
 from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
@@ -14,9 +14,10 @@ from pipeline.jobs.job import Job
 from pipeline.labels import keeping, label
 from pipeline.verdicts import Verdict
 
-COMMANDS = ("sweep", "replay", "collect", "label")
+COMMANDS = ("sweep", "replay", "collect", "recommend", "label")
 UNKNOWN = (
-    'The message must have "instances", the "id" and "inputs" of a manifest, "label", "sweep", "replay" or "collect".'
+    'The message must have "instances", the "id" and "inputs" of a manifest, "label", "sweep", "replay", "collect" or '
+    '"recommend".'
 )
 
 
@@ -69,6 +70,9 @@ def _carry_out(deployment: Deployment, message: Message, body: dict[str, Any], r
         kept = keeping.keep(deployment, label.parse(body["label"]))
         return Verdict("accepted", reason="label", counts={"label": kept})
     following: sweep.Sweep | replay.Replay | collect.Collection | None
+    if "recommend" in body:
+        recommend.check(body["recommend"])
+        return recommend.run(deployment)
     if "sweep" in body:
         verdict, following = sweep.run(deployment, sweep.parse(body["sweep"]), receipt)
     elif "collect" in body:

@@ -3,6 +3,7 @@
 It lists the claims whose jobs have not concluded, then the uploaded objects, then the messages kept in the work bucket,
 a limited number per message; it continues in another message to the same topic. The claims find the inputs that were
 overwritten or deleted. They come first because most of them need no execution, which the hour may not have left.
+Of the inputs that one message finds, the oldest are started first.
 """
 
 import contextlib
@@ -15,43 +16,44 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from google.api_core.exceptions import NotFound
 
-from messaging import restart
+from messaging import restart, settled
 from messaging.restart import Lost
-from pipeline import storage
+from pipeline import logs, storage
 from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
 from pipeline.inputs import kept_messages
 from pipeline.inputs.events import Receipt
 from pipeline.inputs.uploads import Upload
 from pipeline.jobs import claims, outcomes
-from pipeline.jobs.claims import CLAIMED, Claims
+from pipeline.jobs.claims import Claims
 from pipeline.jobs.job import Input
 from pipeline.verdicts import Verdict
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
 
-MAX_STARTED = 1000
-MAX_SCANNED = 10_000  # objects per message: a function has minutes, not hours
-PAGE = 100
+MAX_STARTED = 1000  # inputs per message, as MAX_SCANNED is of objects: a function has minutes, not hours
+MAX_SCANNED = 10_000
+PAGE = 1000  # as many as one request lists
 CONCURRENCY = 8
 Part = Literal["claims", "uploads", "messages"]
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """The inputs to check, and the most to start; `part` and `after` say where a continued sweep begins.
+    """The inputs to check, and the most to start (None: all); `part` and `after` say where a continued sweep begins.
 
     With a prefix, it checks the uploads of that prefix alone.
     """
 
     prefix: str = ""
-    limit: int = MAX_STARTED
+    limit: int | None = None
     after: str = ""
     part: Part = "claims"
 
     def message(self) -> dict[str, Any]:
-        return {"sweep": {"prefix": self.prefix, "limit": self.limit, "after": self.after, "part": self.part}}
+        fields = {"prefix": self.prefix, "limit": self.limit, "after": self.after, "part": self.part}
+        return {"sweep": {name: value for name, value in fields.items() if value}}
 
 
 def parse(value: Any) -> Sweep:
@@ -70,8 +72,8 @@ def parse(value: Any) -> Sweep:
         raise RejectedError("invalid_parameters", "sweep.prefix and sweep.after must be strings.")
     if sweep.part not in get_args(Part):
         raise RejectedError("invalid_parameters", "sweep.part must be claims, uploads or messages.")
-    if type(sweep.limit) is not int or not 1 <= sweep.limit <= MAX_STARTED:
-        raise RejectedError("invalid_parameters", f"sweep.limit must be a whole number from 1 to {MAX_STARTED}.")
+    if sweep.limit is not None and (type(sweep.limit) is not int or sweep.limit < 1):
+        raise RejectedError("invalid_parameters", "sweep.limit must be a whole number, 1 or more.")
     return sweep
 
 
@@ -84,7 +86,7 @@ def run(deployment: Deployment, sweep: Sweep, receipt: Receipt) -> tuple[Verdict
     """
     counts: Counter[str] = Counter()
     following: Sweep | None = sweep
-    while following and counts["scanned"] < MAX_SCANNED:
+    while following and counts["scanned"] < MAX_SCANNED and counts["started"] + counts["postponed"] < MAX_STARTED:
         following = _sweep_part(deployment, following, receipt, counts)
     return Verdict("accepted", reason="sweep", counts=dict(counts)), following
 
@@ -92,19 +94,33 @@ def run(deployment: Deployment, sweep: Sweep, receipt: Receipt) -> tuple[Verdict
 def _sweep_part(deployment: Deployment, sweep: Sweep, receipt: Receipt, counts: Counter[str]) -> Sweep | None:
     """Checks one part up to the limits, and returns the sweep that continues this one."""
     blobs = _listing(deployment, sweep)
-    remaining = sweep.limit
-    while counts["scanned"] < MAX_SCANNED and (page := list(islice(blobs, PAGE))):
+    found: list[Lost] = []
+    while len(found) < MAX_STARTED and (page := list(islice(blobs, min(PAGE, MAX_SCANNED - counts["scanned"])))):
         counts["scanned"] += len(page)
-        for lost in _unfinished(deployment, sweep, page, receipt):
-            if not remaining or counts["throttled"]:
-                counts["remaining"] += 1
-                continue
-            word = restart.revive(deployment, lost)
-            counts[word] += 1
-            remaining -= word == "started"
-    if not remaining or counts["throttled"]:
+        found += _unfinished(deployment, sweep, page, receipt)
+    remaining = _start(deployment, found, sweep.limit, counts)
+    if remaining == 0 or counts["throttled"]:
         return None
     return _following(replace(sweep, limit=remaining), next(blobs, None))
+
+
+def _start(deployment: Deployment, found: list[Lost], limit: int | None, counts: Counter[str]) -> int | None:
+    """Restarts the oldest first, several at a time; returns what is left of the limit."""
+    oldest = sorted(found, key=lambda lost: lost.job.object_input().generation)  # a time in microseconds
+    with ThreadPoolExecutor(CONCURRENCY) as pool:
+        while oldest and limit != 0 and not counts["throttled"]:
+            size = CONCURRENCY if limit is None else min(CONCURRENCY, limit)
+            several, oldest = oldest[:size], oldest[size:]
+            words = Counter(pool.map(lambda lost: _revive(deployment, lost), several))
+            counts.update(words)
+            limit = None if limit is None else limit - words["started"] - words["postponed"]
+    counts["remaining"] += len(oldest)
+    return limit
+
+
+def _revive(deployment: Deployment, lost: Lost) -> str:
+    with logs.bound(event_id=lost.job.event_id, job=lost.job.id):
+        return restart.revive(deployment, lost)
 
 
 def _listing(deployment: Deployment, sweep: Sweep) -> Iterator["Blob"]:
@@ -119,15 +135,19 @@ def _listing(deployment: Deployment, sweep: Sweep) -> Iterator["Blob"]:
 
 def _unfinished(deployment: Deployment, sweep: Sweep, page: list["Blob"], receipt: Receipt) -> list[Lost]:
     """The jobs of a page that have no terminal document."""
-
-    def check(blob: "Blob") -> Lost | None:
-        if sweep.part == "claims":
-            return of_claim(deployment, blob, receipt)
-        lost = _input(deployment, sweep, blob, receipt)
-        return lost if lost and is_unfinished(deployment, lost) else None
-
     with ThreadPoolExecutor(CONCURRENCY) as pool:
-        return [lost for lost in pool.map(check, page) if lost]
+        if sweep.part == "claims":
+            return [lost for lost in pool.map(lambda blob: of_claim(deployment, blob, receipt), page) if lost]
+        listed = [lost for blob in page if (lost := _input(deployment, sweep, blob, receipt))]
+        known = settled.folders(deployment.output, {lost.job.object_input().name: lost.job.document for lost in listed})
+
+        def check(lost: Lost) -> bool:
+            folders = known.get(lost.job.document)
+            if folders and "failed" not in folders:
+                return False
+            return is_unfinished(deployment, lost, folders)
+
+        return [lost for lost, is_lost in zip(listed, pool.map(check, listed), strict=True) if is_lost]
 
 
 def _input(deployment: Deployment, sweep: Sweep, blob: "Blob", receipt: Receipt) -> Lost | None:
@@ -147,7 +167,7 @@ def of_claim(deployment: Deployment, blob: "Blob", receipt: Receipt) -> Lost | N
     job_id = claims.job_of(blob)
     held = Claims(deployment.work, deployment.settings.claim_lease)
     claim = held.read(job_id) if job_id else None
-    if claim is None or (claim.state == CLAIMED and not held.is_stale(claim)):
+    if claim is None or not (claim.is_taken_in or held.is_stale(claim)):
         return None
     lost = restart.of_argument(deployment, claim.argument, receipt)
     if lost is None:  # its message is still with Pub/Sub, which delivers it again or makes it a dead letter
@@ -166,9 +186,13 @@ def _is_listed(source: Input) -> bool:
     return newest is not None and newest.generation == source.generation
 
 
-def is_unfinished(deployment: Deployment, lost: Lost) -> bool:
-    """Whether it has no document, or a failed one that is being replayed."""
-    folders = outcomes.terminal(deployment.output, lost.job.document)
+def is_unfinished(deployment: Deployment, lost: Lost, folders: list[str] | None = None) -> bool:
+    """Whether it has no document, or a failed one that is being replayed.
+
+    Args:
+        folders: those with a document of the job, if a listing has shown some.
+    """
+    folders = folders or outcomes.terminal(deployment.output, lost.job.document)
     if "failed" not in folders:
         return not folders
     decided = outcomes.read(deployment.work, lost.job.id)

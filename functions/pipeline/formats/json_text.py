@@ -18,27 +18,31 @@ MAX_VALUES = 1_000_000  # each takes up to 300 bytes when it is decoded, so that
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
 HALF = re.compile(r"\\u[dD]")  # of a character beyond 16 bits, which JSON escapes as a pair
 LINE_END = re.compile(r"\r\n?|\n")
+ARRAY = re.compile(r'\[\s*[{"]')
 STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\],]', re.DOTALL)
 
 
-def shape(text: str, *, whole: bool, declared: bool = False) -> Shape | None:
-    """The shape of the JSON: `other` has neither instances nor inputs, `broken` only begins like JSON.
+def shape(text: str, *, whole: bool, declared: bool = False, strings: bool = False) -> Shape | None:
+    """The shape of the JSON: `other` has neither records nor inputs, `broken` only begins like JSON.
 
-    None if the text is not like JSON. JSON lines are records.
+    None if the text is not like JSON. JSON lines, `{"instances": […]}` and an array are records, if they hold any.
 
     Args:
         declared: whether the text is said to be JSON lines, so that a single object among them is enough.
+        strings: whether the text is said to be JSON, so that bare strings are records, too.
     """
     text = text.strip()
     if not text.startswith(("{", "[")):
-        return "records" if "\n{" in text and _is_lines(_complete(text, whole=whole), declared=declared) else None
+        is_possible = "\n{" in text or (strings and text.startswith('"'))
+        lines_of_it = _complete(text, whole=whole) if is_possible else []
+        return "records" if _is_lines(lines_of_it, declared=declared, strings=strings) else None
     if whole:
         try:
             return _of_document(parse(text))
         except RejectedError:
-            return "records" if _is_lines(lines(text), declared=declared) else "broken"
+            return "records" if _is_lines(lines(text), declared=declared, strings=strings) else "broken"
     complete = _complete(text, whole=whole)
-    if _is_lines(complete, declared=declared):
+    if _is_lines(complete, declared=declared, strings=strings) or (strings and ARRAY.match(text)):
         return "records"
     keys = top_keys(text)
     if not complete and "instances" not in keys and (declared or keys & FIELDS):
@@ -50,20 +54,33 @@ def is_lines(text: str, *, whole: bool) -> bool:
     """Whether a text of the shape `records` is JSON lines rather than one document."""
     text = text.strip()
     if not whole:
-        return _is_lines(_complete(text, whole=whole)) or "instances" not in top_keys(text)
+        is_document = text.startswith("[") or "instances" in top_keys(text)
+        return not is_document or _is_lines(_complete(text, whole=whole))
     try:
         return _of_document(parse(text)) != "records"
     except RejectedError:
         return True
 
 
+def are_values(text: str, *, whole: bool) -> bool:
+    """Whether most lines are JSON of any kind."""
+    complete = [line for line in _complete(text.strip(), whole=whole)[:SAMPLE_LINES] if line.strip()]
+    return 2 * sum(_decoded(line) is not None for line in complete) > len(complete)
+
+
 def records(text: str, *, whole: bool) -> list[dict[str, Any]]:
-    """The objects among the first lines; or, of a complete document, among its instances."""
-    if not is_lines(text, whole=whole):
-        instances = parse(text)["instances"] if whole else []
-        return [instance for instance in instances[:SAMPLE_LINES] if isinstance(instance, dict)]
-    decoded = map(_decoded, _complete(text.strip(), whole=whole)[:SAMPLE_LINES])
-    return [value for value in decoded if isinstance(value, dict)]
+    """The objects among the first lines; or, of a complete document, among its records."""
+    if is_lines(text, whole=whole):
+        values = list(map(_decoded, _complete(text.strip(), whole=whole)[:SAMPLE_LINES]))
+    else:
+        values = of_document(parse(text))[:SAMPLE_LINES] if whole else []
+    return [value for value in values if isinstance(value, dict)]
+
+
+def of_document(value: Any) -> list[Any]:
+    """The records of a decoded document of the shape `records`."""
+    found: list[Any] = value["instances"] if isinstance(value, dict) else value
+    return found
 
 
 def parse(text: str) -> Any:
@@ -132,6 +149,8 @@ def _of_document(value: Any) -> Shape:
         return "records"
     if isinstance(value, dict) and "id" in value and "inputs" in value:
         return "manifest"
+    if isinstance(value, list) and any(isinstance(record, dict | str) for record in value):
+        return "records"
     return "other"
 
 
@@ -148,15 +167,15 @@ def _complete(text: str, *, whole: bool) -> list[str]:
     return lines(text) if whole else lines(text)[:-1]
 
 
-def _is_lines(lines: list[str], *, declared: bool = False) -> bool:
-    """Whether these are JSON lines: more than half of them are objects; one is enough if they are declared."""
+def _is_lines(lines: list[str], *, declared: bool = False, strings: bool = False) -> bool:
+    """Whether these are JSON lines: more than half of them are objects; one is enough if they are declared.
+
+    Args:
+        strings: whether strings count, too.
+    """
     lines = [line for line in lines if line.strip()]
-    count = sum(map(_is_object, lines))
+    count = sum(isinstance(_decoded(line), dict | str if strings else dict) for line in lines)
     return count > 0 and (declared or 2 * count > len(lines))
-
-
-def _is_object(line: str) -> bool:
-    return isinstance(_decoded(line), dict)
 
 
 def _decoded(line: str) -> Any:

@@ -1,6 +1,8 @@
 """The family of formats that an object's name and content type promise."""
 
+from collections.abc import Collection
 from email.message import Message
+from typing import NamedTuple
 
 FAMILIES = {  # by the name's extension
     "image": "jpg jpeg jpe jfif png apng webp gif bmp tif tiff heic heif hif avif",
@@ -31,8 +33,35 @@ CONTENT_TYPES = {
 LINE_TYPES = ("application/jsonl", "application/x-ndjson", "application/ndjson", "application/jsonlines")
 
 
+class Promise(NamedTuple):
+    """What an object's name and content type say of its content.
+
+    Args:
+        by_name, by_type: the families of formats that they promise; generic ones promise none.
+    """
+
+    by_name: str | None
+    by_type: str | None
+    extension: str
+    media_type: str
+
+    @property
+    def families(self) -> frozenset[str]:
+        return frozenset(family for family in (self.by_name, self.by_type) if family)
+
+    def words(self, contradicted: Collection[str]) -> str:
+        """The part of a sentence that says what promises one of the families."""
+        name = f"the name ends in .{self.extension}" if self.by_name in contradicted else ""
+        media_type = f"the content type is {self.media_type:.80}" if self.by_type in contradicted else ""
+        sentence = " and ".join(filter(None, (name, media_type)))
+        return sentence[:1].upper() + sentence[1:]
+
+
 def families(name: str, content_type: str | None) -> frozenset[str]:
-    """The families that the name's extension and the content type promise; generic types promise none."""
+    return promise(name, content_type).families
+
+
+def promise(name: str, content_type: str | None) -> Promise:
     extension = name.rpartition("/")[2].lower().rpartition(".")[2]
     media_type = (content_type or "").partition(";")[0].strip().lower()
     by_name = EXTENSIONS.get(extension)
@@ -41,7 +70,7 @@ def families(name: str, content_type: str | None) -> frozenset[str]:
         by_type = "image" if media_type.startswith("image/") else "other"
     if media_type.startswith("text/") and by_type is None and by_name is None:
         by_type = "text"  # clients send text/plain for anything, so the name has precedence
-    return frozenset(family for family in (by_name, by_type) if family)
+    return Promise(by_name, by_type, extension, media_type)
 
 
 def charset(content_type: str | None) -> str | None:

@@ -1,5 +1,7 @@
 """Formats that are recognised but not read: what each is, and what to send instead."""
 
+"""Formats that are recognised but not read: what each is, and what to send instead."""
+
 PICTURE = "Save it as JPEG, PNG or TIFF."
 TEXT = "Send its text as a .txt file."
 SHEET = "Save it as .xlsx or .csv."
@@ -60,10 +62,22 @@ ARCHIVES = frozenset(
 
 def advice(media_type: str) -> str:
     """One or two sentences for the sender of such a file."""
-    if media_type in FORMATS:
-        name, action = FORMATS[media_type]
-        return f"The content is {name}, which is not supported. {action}"
+    if media_type not in FORMATS and media_type not in ARCHIVES:
+        return f"Content of the type {media_type} is not supported. {action(media_type)}"
+    return f"The content is {name(media_type)}, which is not supported. {action(media_type)}"
+
+
+def name(media_type: str) -> str:
+    """What a person calls the format, with its article."""
     if media_type in ARCHIVES:
-        return f"The content is an archive ({media_type}), which is not supported. {ARCHIVE}"
-    action = FAMILIES.get(media_type.partition("/")[0], "Texts, pictures and tables are accepted.")
-    return f"Content of the type {media_type} is not supported. {action}"
+        return f"an archive ({media_type})"
+    return FORMATS[media_type][0] if media_type in FORMATS else media_type
+
+
+def action(media_type: str) -> str:
+    """What to send instead."""
+    if media_type in ARCHIVES:
+        return ARCHIVE
+    if media_type in FORMATS:
+        return FORMATS[media_type][1]
+    return FAMILIES.get(media_type.partition("/")[0], "Texts, pictures and tables are accepted.")

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.errors import MalformedError
-from pipeline.inputs import objects
+from pipeline.inputs import objects, parameters
 from pipeline.inputs.events import Receipt
-from pipeline.jobs.job import Input, Job, Model, of_microbatch
+from pipeline.jobs.job import Engine, Input, Job, Model, of_microbatch
 from pipeline.kinds import MICROBATCH
 from pipeline.storage import content_type, put_once, stamp
 
@@ -24,8 +24,8 @@ MAX_BYTES = 64 << 20  # of the members' inputs together
 MAX_ARGUMENTS = 64 << 20  # bytes
 
 
-def write(work: "Bucket", members: Sequence[Job], receipt: Receipt) -> Job:
-    """Keeps the members, all with the same model and parameters, and returns the job of their execution.
+def write(work: "Bucket", members: Sequence[Job], receipt: Receipt, run_by: Engine = "service") -> Job:
+    """Keeps the members, all with the same model and prediction parameters, and returns the job of their execution.
 
     The same members make the same micro-batch, so a repeated attempt finds the outputs of an interrupted one.
     """
@@ -41,8 +41,9 @@ def write(work: "Bucket", members: Sequence[Job], receipt: Receipt) -> Job:
         input=Input(work.name, blob.name, blob.generation, blob.size, content_type(blob.name)),
         kind=MICROBATCH,
         model=_shared(members[0].model),
-        parameters=members[0].parameters,
+        parameters=parameters.of_reader("gpu_service", members[0].parameters),
         trace=receipt.trace,
+        run_by="job" if run_by == "job" else None,
     )
 
 

@@ -10,9 +10,10 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from pipeline.errors import RejectedError
-from pipeline.inputs.values import Check, flag, matching, number, short, whole, words
+from pipeline.inputs.values import Check, duration, flag, matching, number, short, whole, words
 from pipeline.jobs.job import Model, Parameters
 from pipeline.kinds import KINDS, WORKBOOK
+from pipeline.settings import LONGEST_WAIT
 
 Reader = Literal["intake", "preprocess", "forecast", "gpu_service"]
 
@@ -67,9 +68,10 @@ PARAMETERS: dict[str, Parameter] = {
     "aggregation": _prediction(matching("none|simple|first|average|max", "none, simple, first, average or max"), TEXTS),
     "score_columns": Parameter(flag(), frozenset({"table", "manifest"}), "gpu_service"),
     "kind": Parameter(matching("|".join(CHOICES), f"one of {', '.join(CHOICES)}"), frozenset(CHOICES), "intake"),
+    "max_wait": Parameter(duration(LONGEST_WAIT), frozenset(CHOICES), "intake"),
     "text_column": _column("table", "records"),
     "image_column": _column("table"),
-    "sheet": Parameter(short(256, "the name of a sheet"), frozenset({"table", "timeseries"}), "preprocess"),
+    "sheet": Parameter(short(256, "the name of a sheet"), frozenset({WORKBOOK}), "preprocess"),
     "csv_safe": Parameter(flag(), frozenset({"table"}), "preprocess"),
     "horizon": _forecast(whole(1, 1000)),
     "frequency": _forecast(matching("[A-Za-z0-9-]{1,32}", "a frequency such as daily or W")),
@@ -78,6 +80,7 @@ PARAMETERS: dict[str, Parameter] = {
     "date_format": _forecast(short(64, "a date pattern such as %d/%m/%Y")),
     "date_column": _forecast(COLUMN),
     "value_column": _forecast(COLUMN),
+    "combine": _forecast(matching("sum|mean", "sum or mean")),
 }
 
 
@@ -147,22 +150,31 @@ def check(values: Mapping[str, Any]) -> tuple[Model | None, Parameters]:
 
 
 def kinds(model: Model | None, parameters: Parameters) -> frozenset[str]:
-    """The kinds that the model and all parameters apply to."""
+    """The kinds that the model and all parameters apply to; those of a workbook say nothing about its sheet."""
     allowed = frozenset([parameters["kind"]] if "kind" in parameters else CHOICES)
     for name in ["model", *parameters] if model else parameters:
-        allowed &= PARAMETERS[name].kinds
+        if PARAMETERS[name].kinds != {WORKBOOK}:
+            allowed &= PARAMETERS[name].kinds
     return allowed
 
 
-def check_kind(kind: str, model: Model | None, parameters: Parameters) -> None:
-    """Raises RejectedError (`invalid_parameters`) if the model or a parameter does not apply to inputs of the kind."""
+def check_kind(kind: str, model: Model | None, parameters: Parameters, *, of_workbook: bool = False) -> None:
+    """Checks that the model and all parameters apply to inputs of the kind.
+
+    Args:
+        of_workbook: whether it is the kind of a workbook's sheet.
+
+    Raises:
+        RejectedError: `invalid_parameters`.
+    """
+    applicable = {kind, WORKBOOK} if of_workbook else {kind}
     requested = parameters.get("kind") or kind
     if requested != kind:
         message = f"The parameter kind is {requested}, but the input is of the kind {kind}."
         raise RejectedError("invalid_parameters", message, kind)
     for name in ["model", *parameters] if model else parameters:
-        if kind not in PARAMETERS[name].kinds:
-            allowed = [known for known, parameter in PARAMETERS.items() if kind in parameter.kinds]
+        if not applicable & PARAMETERS[name].kinds:
+            allowed = [known for known, parameter in PARAMETERS.items() if applicable & parameter.kinds]
             message = f"{name} does not apply to the kind {kind}; use one of {', '.join(allowed)}."
             raise RejectedError("invalid_parameters", message, kind)
 

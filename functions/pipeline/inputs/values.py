@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline import times
+
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 MAX_DIGITS = 32  # of a number in a string
 UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # categories: controls, surrogates, separators of lines; not joiners and spaces
@@ -63,6 +65,18 @@ def matching(pattern: str, description: str) -> Check:
         return value.strip()
 
     return Check(convert, description)
+
+
+def duration(longest: int) -> Check:
+    """Seconds as a whole number, or a text such as 15m."""
+
+    def convert(value: object) -> int:
+        seconds = times.seconds(value) if isinstance(value, str) else whole(0, longest).convert(value)
+        if seconds > longest:
+            raise ValueError
+        return int(seconds)
+
+    return Check(convert, f"seconds from 0 to {longest}, or a duration such as 90s, 15m or 1h")
 
 
 def short(length: int, description: str) -> Check:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 Format = Literal["csv", "jsonl"]
 
+TEXT_BYTES_PER_SECOND = 500_000  # a device's assumed rate, by which the work of inputs is estimated
+IMAGES_PER_SECOND = 100
 ADDED_COLUMNS = ("label", "score", "error", "truncated")
 COUNTS = ("truncated", "high_confidence", "requires_review")
 SUMMARY = "shard-summary"
@@ -85,7 +87,7 @@ class Batch:
         prefix: a gs:// address that ends with a slash.
         records_per_shard: of all shards but the last, which may have fewer.
         dialect: the form of a CSV result, as `writer.Dialect` reads it.
-        table: how a CSV was read, for the document.
+        table: which column or field was read, for the document.
     """
 
     prefix: str

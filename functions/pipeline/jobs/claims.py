@@ -9,7 +9,8 @@ handlers one succeeds:
       take over: lease expired, or waiting ─────────┘  └── postpone; release of one taken over ──► waiting
 
 A claim holds the workflow's argument, so that a sweep can finish its job after the input has been overwritten or
-deleted. A concluded job has its document. A waiting one has no event any more and needs an execution.
+deleted. A concluded job has its document. A waiting one has no event any more and needs an execution: now, or before
+the moment that its argument calls `due`.
 
 A handler that stalls for longer than its lease can still cause a second execution; the outcome then has one winner.
 """
@@ -28,7 +29,7 @@ from pipeline import logs
 from pipeline.errors import InProgressError
 from pipeline.jobs.job import Argument, Job
 from pipeline.storage import UNAVAILABLE, put, stamp
-from pipeline.times import Clock, utc_now
+from pipeline.times import Clock, parse, utc_now
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket
@@ -67,6 +68,11 @@ class Claim:
     def is_taken_in(self) -> bool:
         """Whether an execution was started for the job, or its document written."""
         return self.state in (STARTED, CONCLUDED)
+
+    @property
+    def due(self) -> datetime | None:
+        """When a job that may wait to be predicted on with others must have been started."""
+        return parse(self.argument["due"]) if "due" in self.argument else None
 
     def json(self) -> str:
         fields = {
@@ -118,7 +124,7 @@ class Claims:
             raise InProgressError(f"The claim on job {job.id} has just been released.")
         if current.owner == claim.owner:
             return current  # the write succeeded, its response was lost, and the client repeated it
-        if current.is_taken_in:
+        if current.is_taken_in or self.waits(current):
             return None
         if not self.is_stale(current):
             raise InProgressError(f"Another handler claimed job {job.id} at {current.claimed_at.isoformat()}.")
@@ -159,7 +165,7 @@ class Claims:
             logs.warning("claim could not be confirmed", execution=execution, reason=str(error))
 
     def postpone(self, claim: Claim, job: Job) -> None:
-        """Leaves the job to a sweep; an error propagates, since the event may be acknowledged only after this."""
+        """Leaves the job to a sweep or a collection; an error propagates, so that the event is not acknowledged."""
         if self._write(replace(claim, argument=job.argument(), state=WAITING)) is None:
             logs.info("claim was lost before it was postponed")
 
@@ -201,13 +207,17 @@ class Claims:
             return None
         return Claim.parse(blob.generation, text)
 
+    def waits(self, claim: Claim) -> bool:
+        """Whether the job may still wait; a lease after it is due, the collection that should start it has failed."""
+        return claim.state == WAITING and claim.due is not None and self._age(claim.due) < self._lease
+
     def is_stale(self, claim: Claim) -> bool:
         """Whether the claim may be taken over although the job was not taken in.
 
         The earlier of the writer's clock and Cloud Storage's dates it, since the writer's may be ahead.
         """
         if claim.state == WAITING:
-            return True
+            return not self.waits(claim)
         if claim.state != CLAIMED:
             return False
         if self._age(claim.claimed_at) > self._lease:

@@ -3,12 +3,14 @@
 import functools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from google.api_core.exceptions import BadRequest, Forbidden, NotFound, TooManyRequests, Unauthorized
 
-from pipeline.errors import RejectedError
+from pipeline.errors import RejectedError, ThrottledError
 from pipeline.jobs import quotas
 from pipeline.jobs.job import Job
 from pipeline.settings import Settings
@@ -20,6 +22,7 @@ REFUSALS = (RejectedError, BadRequest, Unauthorized, Forbidden, NotFound, TooMan
 """Errors after which the execution certainly does not exist. After any other, such as ServiceUnavailable or
 DeadlineExceeded, it may exist although the response was lost."""
 
+MAX_LISTED = 100
 MAX_ARGUMENT = 32 * 1024  # bytes, the service's limit
 
 
@@ -36,15 +39,21 @@ def client() -> "ExecutionsClient":
     return ExecutionsClient()
 
 
-def start(settings: Settings, job: Job) -> str:
+def start(settings: Settings, job: Job, *, is_shareable: bool = False) -> str:
     """Creates the execution of a claimed job and returns its resource name; creation is not idempotent.
+
+    Args:
+        is_shareable: the job's input could share an execution with others instead.
 
     Raises:
         RejectedError: the argument is too long.
-        ThrottledError: the hour has no execution left.
+        ThrottledError: the hour, or Workflows, has no execution left.
     """
-    with _quota(settings).counted(REFUSALS):
-        return _create(settings, job)
+    try:
+        with _quota(settings, is_shareable=is_shareable).counted(REFUSALS):
+            return _create(settings, job)
+    except TooManyRequests as error:
+        raise ThrottledError("the quota of Workflows") from error
 
 
 def is_throttled(settings: Settings) -> bool:
@@ -59,6 +68,17 @@ def has_ended(execution: str, timeout: float) -> bool:
     except NotFound:
         return True
     return found.state.name not in ("ACTIVE", "QUEUED")
+
+
+def started(settings: Settings, kind: str, since: datetime) -> Iterator[datetime]:
+    """When the newest executions for inputs of a kind started, up to MAX_LISTED since a moment."""
+    request = {"parent": settings.workflow, "filter": f'labels.kind="{kind}"', "page_size": MAX_LISTED}
+    newest = client().list_executions(request=request, timeout=settings.execution_timeout)
+    for execution in islice(newest, MAX_LISTED):
+        begun: datetime = execution.start_time or execution.create_time
+        if begun < since:
+            return
+        yield begun
 
 
 def encode(job: Job) -> str:
@@ -94,5 +114,5 @@ def _create(settings: Settings, job: Job) -> str:
     return name
 
 
-def _quota(settings: Settings) -> quotas.Quota:
-    return quotas.of(settings.work_bucket, settings.max_executions_per_hour)
+def _quota(settings: Settings, *, is_shareable: bool = False) -> quotas.Quota:
+    return quotas.of(settings.work_bucket, settings.max_executions_per_hour, is_shareable=is_shareable)

@@ -13,6 +13,9 @@ MAX_OBJECT_NAME = 1024  # bytes of UTF-8, Cloud Storage's limit
 LONGEST_DECORATION = len("rejected/.jsonl")
 MARK = re.compile(r"~[0-9a-f]{32}\Z")
 
+Engine = Literal["service", "job"]
+"""What runs the inputs that are predicted on together: the GPU service or the GPU job."""
+
 Parameters = dict[str, Any]
 """Checked prediction parameters by name; `inputs.parameters` defines them and the types of their values."""
 
@@ -36,6 +39,7 @@ class Model(TypedDict):
     """The model of an input; without a version, the one that the GPU service serves by default.
 
     `chosen_by`, `rule` (its name) and `version_by` say why; `version_by` is absent where no one chose a version.
+    `endpoint` is that of Vertex AI which predicts in place of the GPU service, with the model's `task`.
     """
 
     name: str
@@ -44,6 +48,8 @@ class Model(TypedDict):
     rule: NotRequired[str]
     version_by: NotRequired[Literal["requested", "traffic"]]
     experiment: NotRequired[Experiment]
+    endpoint: NotRequired[str]
+    task: NotRequired[str]
 
 
 class InputFields(TypedDict):
@@ -86,6 +92,8 @@ class Argument(TypedDict):
     hops: NotRequired[int]
     table: NotRequired[InputFields]
     notes: NotRequired[list[str]]
+    due: NotRequired[str]
+    run_by: NotRequired[Engine]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +159,8 @@ class Job:
     the pipelines that the input's content has passed through. `created_at` is when the object was written or the
     message published, if the event tells; it does not travel. `prepared` is what preprocess would answer, for
     an input that the handler has read whole. `table` is the CSV that stands for a workbook. `notes` say what was wrong
-    with the files that decide on models.
+    with the files that decide on models. `due` is when an input that may wait must be started, in RFC 3339; `run_by`
+    what runs a micro-batch.
     """
 
     id: str
@@ -168,6 +177,8 @@ class Job:
     prepared: Prepared | None = None
     table: Input | None = None
     notes: tuple[str, ...] = ()
+    due: str | None = None
+    run_by: Engine | None = None
 
     def argument(self) -> Argument:
         """The workflow's argument without `prepared`, as claims and outcomes keep it."""
@@ -188,6 +199,10 @@ class Job:
             argument["table"] = self.table.json()
         if self.notes:
             argument["notes"] = list(self.notes)
+        if self.due is not None:
+            argument["due"] = self.due
+        if self.run_by is not None:
+            argument["run_by"] = self.run_by
         return argument
 
     @classmethod
@@ -217,6 +232,8 @@ class Job:
             hops=int64(fields.get("hops") or 0, "hops"),
             table=Input.parse(fields["table"]) if fields.get("table") else None,
             notes=tuple(map(str, fields.get("notes") or ())),
+            due=_text(fields, "due") if "due" in fields else None,
+            run_by="job" if fields.get("run_by") == "job" else None,
         )
 
     def object_input(self) -> Input:
@@ -237,6 +254,11 @@ class Job:
 def is_requested(model: Model | None) -> bool:
     """Whether the input itself names the model."""
     return model is not None and model.get("chosen_by", "requested") == "requested"
+
+
+def on_endpoint(model: Model | None) -> bool:
+    """Whether an endpoint of Vertex AI predicts, which takes single inputs alone."""
+    return model is not None and "endpoint" in model
 
 
 def of_object(bucket: str, name: str, generation: int) -> str:

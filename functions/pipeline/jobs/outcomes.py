@@ -10,6 +10,7 @@ a replay has replaced.
 
 import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 REMEMBERED = timedelta(days=6)
 """How long claims and outcomes exist at least: the work bucket deletes objects after 7 days."""
 
+FOLDER = "outcomes/"
 FOLDERS: dict[Status, str] = {
     "succeeded": "results",
     "partial": "results",
@@ -277,7 +279,7 @@ def _load(work: "Bucket", job_id: str) -> Outcome:
 
 
 def _arbiter(work: "Bucket", job_id: str) -> "Blob":
-    blob: Blob = work.blob(f"outcomes/{job_id}.json")
+    blob: Blob = work.blob(f"{FOLDER}{job_id}.json")
     return blob
 
 
@@ -320,3 +322,14 @@ def _copy_data(staged: "Blob", target: "Blob", metadata: dict[str, str], attempt
     except NotFound:
         if not target.exists():
             raise
+
+
+def listed(work: "Bucket") -> Iterator["Blob"]:
+    """The objects of all outcomes, by job."""
+    return iter(work.list_blobs(prefix=FOLDER))
+
+
+def job_of(blob: "Blob") -> str:
+    """The id of a listed outcome's job."""
+    name: str = blob.name
+    return name.removeprefix(FOLDER).removesuffix(".json")

@@ -1,5 +1,8 @@
 """Caps how many executions start in an hour, counted in one object per hour of the work bucket.
 
+Inputs that can share an execution get only a part of the cap for executions of their own. Beyond it they are collected,
+so that a flood turns into few executions and leaves some for inputs that need their own.
+
 An instance reserves a hundredth of the cap at a time and counts that down in memory, since an object accepts about one
 write a second. What it reserves belongs to the hour and is lost when the hour ends, so the cap is never exceeded.
 """
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket
 
 BLOCKS = 100
+OF_SHAREABLE = 0.2  # of the cap, for the own executions of inputs that can share one
 MAX_RACES = 10
 
 
@@ -73,7 +77,7 @@ class Quota:
         with self._lock:
             self._refill()
             if not self._left:
-                raise ThrottledError("MAX_EXECUTIONS_PER_HOUR executions have been started in this hour.")
+                raise ThrottledError("MAX_EXECUTIONS_PER_HOUR")
             self._left -= 1
             return self._hour
 
@@ -114,9 +118,9 @@ class Quota:
 
 
 @functools.cache
-def of(work: str, cap: int) -> Quota:
-    """This process's share of the cap; `work` is the work bucket's name."""
-    return Quota(storage.bucket(work), cap)
+def of(work: str, cap: int, *, is_shareable: bool = False) -> Quota:
+    """This process's share of the cap; `work` is the work bucket's name. A small cap is not divided."""
+    return Quota(storage.bucket(work), int(cap * OF_SHAREABLE) if is_shareable and cap >= BLOCKS else cap)
 
 
 def _read(blob: "Blob") -> tuple[int, int]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from pipeline import logs
-from pipeline.jobs.job import Job, Model, is_requested
+from pipeline.errors import RejectedError
+from pipeline.jobs.job import Job, Model, is_requested, on_endpoint
 from pipeline.kinds import SINGLE
 from pipeline.routing import models, traffic
 from pipeline.routing.models import Content, Models
@@ -20,6 +21,7 @@ from pipeline.routing.watched import Watched
 from pipeline.settings import Settings
 
 MAX_NOTE = 300  # characters
+_OF_VERSION = ("version", "version_by", "experiment", "endpoint", "task")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,9 @@ class Routing:
                     return {"name": rule.model, "version": None, "chosen_by": "rule", "rule": rule.name}
         return None
 
-    def default(self, content: Content) -> Model | None:
+    def default(self, content: Content, *, batched: bool = False) -> Model | None:
         """The default model of texts or images; None if models.json does not say which it is."""
-        entry = self.models.default(content)
+        entry = self.models.default(content, batched=batched)
         return None if entry is None else {"name": entry.name, "version": None, "chosen_by": "default"}
 
     def versioned(self, model: Model, job: str, *, shadowed: bool) -> tuple[Model, str | None]:
@@ -64,6 +66,18 @@ class Routing:
         version, experiment = found.assign(job, shadowed=shadowed)
         chosen: Model = {**model, "version": version, "version_by": "traffic"}
         return ({**chosen, "experiment": experiment} if experiment else chosen), note
+
+    def placed(self, model: Model, *, batched: bool) -> Model:
+        """The model with the endpoint that serves the version, if that is not the GPU service.
+
+        Without a version, a batch is left to the GPU service if that serves any.
+        """
+        entry = self.models.answering(model["name"], model["version"])
+        if batched and model["version"] is None and not all(each.endpoint for each in self.models.named(model["name"])):
+            return model
+        if entry is None or entry.endpoint is None:
+            return model
+        return {**model, "version": entry.version, "endpoint": entry.endpoint, "task": entry.task}
 
     def runs(self, model: str, experiment: str) -> bool:
         """Whether an experiment goes on, as far as the files can be read."""
@@ -102,7 +116,7 @@ def routed(settings: Settings, job: Job, facts: Callable[[], Facts]) -> Job:
     model = routing.model(job.model, facts)
     if model is None and (content := models.OF_KIND.get(job.kind or "")):
         model = routing.default(content)
-    return assigned(routing, job, model)
+    return _checked(assigned(routing, job, model))
 
 
 def of_batch(settings: Settings, job: Job, chosen: Model | None, content: Content | None) -> Model | None:
@@ -119,10 +133,22 @@ def of_batch(settings: Settings, job: Job, chosen: Model | None, content: Conten
             logs.warning("the model does not read the column", job=job.id, model=model["name"], content=content)
             model = None
     if model is None and content:
-        model = routing.default(content)
+        model = routing.default(content, batched=True)
     if model is None or "version_by" in model:
         return model
-    return assigned(routing, job, cast(Model, {"chosen_by": "requested", **model})).model
+    return _checked(assigned(routing, job, cast(Model, {"chosen_by": "requested", **model}))).model
+
+
+def _checked(job: Job) -> Job:
+    """The job; rejects one of many records whose model only takes single inputs."""
+    if job.model is not None and on_endpoint(job.model) and job.kind not in SINGLE:
+        raise RejectedError(
+            "invalid_parameters",
+            f"The model {job.model['name']}, version {job.model['version']}, is on an endpoint of Vertex AI, which"
+            " takes single texts and images. Choose another model or version for tables, records and manifests.",
+            job.kind,
+        )
+    return job
 
 
 def assigned(routing: Routing, job: Job, model: Model | None) -> Job:
@@ -130,6 +156,7 @@ def assigned(routing: Routing, job: Job, model: Model | None) -> Job:
     note = None
     if model is not None:
         model, note = routing.versioned(model, job.id, shadowed=job.kind in SINGLE)
+        model = routing.placed(model, batched=job.kind not in SINGLE)
         if model["chosen_by"] == "default" and model["version"] is None:
             model = None
     if note:
@@ -143,7 +170,7 @@ def kept(settings: Settings, job: Job, earlier: Model | None) -> Job:
     routing = current(settings)
     if earlier is None or experiment is None or routing.runs(earlier["name"], experiment["id"]):
         return replace(job, model=earlier)
-    reasons = {key: value for key, value in earlier.items() if key not in ("version", "version_by", "experiment")}
+    reasons = {key: value for key, value in earlier.items() if key not in _OF_VERSION}
     return assigned(routing, job, cast(Model, {**reasons, "version": None}))
 
 

@@ -4,6 +4,8 @@ The GPU service reads the same file (gpu_service/checkpoints/) and checks the en
 """
 
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,6 +18,9 @@ Content = Literal["text", "image"]
 
 OF_KIND: dict[str, Content] = {"text": "text", "image": "image"}
 """What an input of a kind holds, if the kind says it."""
+
+ENGINES = ("gpu_service", "vertex")
+_ENDPOINT = re.compile(r"projects/[^/]+/locations/[a-z0-9-]+/endpoints/[^/]+")
 
 READS: dict[str, Content] = {  # by task, in the order in which an input that names no model prefers them
     "text-classification": "text",
@@ -34,6 +39,7 @@ class Entry:
     task: str
     source: str
     default: bool
+    endpoint: str | None = None  # of Vertex AI, which then predicts in place of the GPU service
 
     @property
     def reads(self) -> Content | None:
@@ -55,10 +61,17 @@ class Models:
         """What a model reads; None if the model or its task is unknown."""
         return next((entry.reads for entry in self.named(name)), None)
 
-    def default(self, content: Content) -> Entry | None:
-        """The model that the GPU service gives instances to that name none."""
+    def answering(self, name: str, version: str | None) -> Entry | None:
+        """The entry that answers for a model, by its name or source, and a version; None if there is none."""
+        entries = self.named(name)
+        if version is not None:
+            return next((entry for entry in entries if entry.version == version), None)
+        return next((entry for entry in entries if entry.default), entries[-1] if entries else None)
+
+    def default(self, content: Content, *, batched: bool = False) -> Entry | None:
+        """The model of instances that name none; of `batched` ones, that of the GPU service, which alone takes them."""
         for task in (task for task, read in READS.items() if read == content):
-            of_task = [entry for entry in self.entries if entry.task == task]
+            of_task = [entry for entry in self.entries if entry.task == task and not (batched and entry.endpoint)]
             if of_task:
                 return next((entry for entry in of_task if entry.default), of_task[0])
         return None
@@ -79,6 +92,8 @@ def parse(content: bytes, profile: str) -> Models:
     listed = profiles.get(profile or next(iter(profiles)))
     if not isinstance(listed, list) or not all(map(_is_entry, listed)):
         raise ValueError(f"The profile {profile!r:.100} must be a list of models with a name and a task each.")
+    if mistakes := [mistake for value in listed for mistake in _engine_mistakes(value)]:
+        raise ValueError("; ".join(mistakes))
     entries = tuple(map(_entry, listed))
     listed_rules = document.get(ROUTES, [])
     known = [(entry.name, entry.source, entry.reads) for entry in entries]
@@ -92,6 +107,16 @@ def _is_entry(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(value.get(key), str) for key in ("name", "task"))
 
 
+def _engine_mistakes(value: dict[str, Any]) -> Iterator[str]:
+    engine, endpoint = value.get("engine", ENGINES[0]), value.get("endpoint")
+    if engine not in ENGINES:
+        yield f"The engine of {value['name']:.100} must be one of {', '.join(ENGINES)}."
+    elif (engine == "vertex") != (endpoint is not None):
+        yield f"{value['name']:.100} needs both the engine vertex and an endpoint, or neither."
+    elif endpoint is not None and not (isinstance(endpoint, str) and _ENDPOINT.fullmatch(endpoint)):
+        yield f"The endpoint of {value['name']:.100} must be projects/P/locations/REGION/endpoints/ID."
+
+
 def _entry(value: dict[str, Any]) -> Entry:
     return Entry(
         value["name"],
@@ -99,4 +124,5 @@ def _entry(value: dict[str, Any]) -> Entry:
         value["task"],
         str(value.get("source")),
         value.get("default") is True,
+        value.get("endpoint"),
     )

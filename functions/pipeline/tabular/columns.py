@@ -22,7 +22,13 @@ SAMPLE_CHARS = 64
 MAX_DATE_WORDS = 7  # "Mon Jan 01 2024 20:05:30 GMT"; longer cells are prose
 
 PLAIN_DATES = ("date", "dates", "datum", "datetime", "timestamp", "fecha")
-MISSING = frozenset(("na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "–", "—", ".", "?", "missing", ""))
+MISSING = frozenset(
+    (
+        *("", "-", "--", "–", "—", ".", "..", "...", "…", ":", "?", "\\n"),
+        *("na", "n/a", "n.a.", "<na>", "nan", "nat", "null", "(null)", "none", "nil", "missing"),
+        *("#n/a", "#na", "#value!", "#ref!", "#div/0!", "#num!", "#name?", "#null!"),
+    )
+)
 WORD = re.compile(r"(?<!\S)(?:[^\w\s]|[\d_])*+[^\W\d_]")  # up to its first letter; numbers and dates have none
 WHOLE = re.compile(r"[+-]?\d{1,18}")
 UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
@@ -74,6 +80,12 @@ def at(row: Row, index: int) -> str:
 
 def present(cell: str) -> str:
     return "" if cell.casefold() in MISSING else cell
+
+
+def is_value(cell: str) -> bool:
+    """Whether the cell is a number or a date, in whichever form."""
+    cell = cell.strip()
+    return any(numbers.number(cell, decimal) is not None for decimal in ".,") or bool(dates.formats([cell], "date"))
 
 
 def describe(

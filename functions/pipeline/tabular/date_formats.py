@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from pipeline.errors import RejectedError
-from pipeline.tabular.month_names import MONTHS, WEEKDAYS
+from pipeline.tabular.calendar_names import MONTHS, WEEKDAYS
 
 Parser = Callable[[str], datetime | None]
 
@@ -66,6 +66,8 @@ _COMPACT_TIME = r"(?:[T ]?(?P<H>\d{2})(?P<M>\d{2})(?P<S>\d{2})?(?P<z>Z)?)?"
 _WEEKDAY = r"(?:(?P<w>[^\W\d_]{2,13})(?:-feira)?\.?,?\s+)?"
 _SPACE = r"\s+(?:(?:de|del|of|den)\s+)?"
 _PARTS = {
+    "Q": "[QTK]",  # also of trimestre and kwartaal
+    "W": "(?:W|KW ?)",
     "%Y": r"(?P<Y>\d{4})",
     "%y": r"(?P<y>\d{2})",
     "%m": r"(?P<m>\d{1,2})",
@@ -85,12 +87,18 @@ _TIMED = (
 _WHOLE = (
     *("%Y-%m", "%Y/%m", "%Y.%m", "%m/%Y", "%m-%Y", "%m.%Y", "%b %Y", "%b-%Y", "%Y %b", "%Y-%b", "%b-%y"),
     *("%b %y", "%b, %Y", "%Y, %b", "%b/%Y", "%b/%y", "%Y年%m月", "%Y년 %m월"),
-    *("%Y-Q%q", "%YQ%q", "%Y Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%Y-W%V", "%YW%V", "%Y W%V", "%Y"),
+    *("%Y-Q%q", "%YQ%q", "%Y Q%q", "%Y/Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%qQ%Y", "%qQ %Y", "Q%q %y", "%qQ%y"),
+    *("%q. Quartal %Y", "%Y-W%V", "%YW%V", "%Y W%V", "W%V %Y", "W%V/%Y", "%YM%m", "%Y-M%m", "%Y"),
 )
+SPACED = re.compile(r"(?<=[Ymdby])(\\[.-]|/)(?=%)")  # a separator between two parts of a date
+YEAR_MARK = r"(?:\s?г\.?|\.)?"  # "2024 г." in Cyrillic, and "2024." in Croatian dates
 
 
 def _pattern(name: str, time: str) -> str:
-    literal = re.escape(name).replace(r"\ ", _SPACE if "%b" in name else r"\s+")
+    literal = SPACED.sub(r"\\s?\1\\s?", re.escape(name)).replace(r"\.\ ", r"\.\s*")
+    literal = literal.replace(r"\ ", _SPACE if "%b" in name else r"\s+")
+    if name.endswith("%Y") and ("%b" in name or "%d.%m" in name):
+        literal += YEAR_MARK
     for part, expression in _PARTS.items():
         literal = literal.replace(part, expression)
     return _WEEKDAY + literal + time

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from pipeline.tabular import names
+from pipeline.tabular.calendar_names import MONTHS
 from pipeline.tabular.columns import Column
-from pipeline.tabular.month_names import MONTHS
 from pipeline.tabular.reader import Row
 
 YEAR = re.compile(r"(?:1[6-9]|2[0-2])\d\d(?:\.0)?")

@@ -7,21 +7,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from pipeline.errors import RejectedError
+from pipeline.tabular import names
 from pipeline.tabular.date_formats import FORMATS, Format, requested
 
 SAMPLE = 2_000  # cells by which the candidate formats are chosen
 SHARE = 0.9  # of a column's cells that a format must read; the rest may be "Total" or "n/a"
 
 
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-DATE_WORDS = _names(
-    "date dates datum datetime day days ds dt tag fecha data month months monat mes mois week weeks woche semana "
-    "quarter quartal year years jahr jahre année annee año anno fy period periode time timestamp zeit"
-)
-UNIX_WORDS = _names("unix epoch timestamp timestamps ts time datetime seconds millis")
+UNIX_WORDS = frozenset(("unix", "epoch", "timestamp", "timestamps", "ts", "time", "datetime", "seconds", "millis"))
 LETTERS = re.compile(r"[^\W\d_]{2}|[^\x00-\x7f]")  # of a name; not only of 2024-01-01T00:00Z
 NUMERALS = [form for form in FORMATS if "%b" not in form.name and form.name.isascii()]
 NUMERIC = frozenset(
@@ -127,10 +120,10 @@ def _plausible(cell: str) -> bool:
 
 def _allowed(form: Format, cells: Sequence[str], header: str) -> bool:
     """A plain number is a date only if the header or the sequence of values suggests so."""
-    words = set(re.split(r"[\W\d_]+", header.casefold()))
+    words = set(names.words(header))
     if form.name.startswith("unix"):
         return bool(words & UNIX_WORDS)
-    if form.name not in NUMERIC or words & DATE_WORDS:
+    if form.name not in NUMERIC or words & names.DATE_WORDS:
         return True
     stamps = [stamp for stamp in form.read(cells) if stamp is not None]
     if form.name == "%Y%m%d":

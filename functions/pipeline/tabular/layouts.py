@@ -15,6 +15,7 @@ from pipeline.tabular.table import Table
 SAMPLE_ROWS = 400
 TITLE_ROWS = 20  # at most above the table
 WIDTH_SHARE = 0.75  # of the rows that must have the table's width
+HEADER_ROWS = 3  # at most
 
 
 class Layout(NamedTuple):
@@ -83,6 +84,9 @@ def _titles(body: list[Record], width: int) -> int:
 
     A row one cell short is the header of rows that end with a delimiter. Comments do not count towards TITLE_ROWS.
     """
+    padded = _padded_titles(body, width)
+    if padded:
+        return padded
     rows_end_with_delimiter = not any(len(record.cells) == width and record.cells[-1].strip() for record in body)
     titles = 0
     for index, record in enumerate(body):
@@ -96,6 +100,21 @@ def _titles(body: list[Record], width: int) -> int:
     return 0
 
 
+def _padded_titles(body: list[Record], width: int) -> int:
+    """How many records at the top are titles that a spreadsheet filled up with empty cells: `Report,,`."""
+    if width < 2 or not body:
+        return 0
+    titles = sum(1 for _ in takewhile(_is_padded, body[: TITLE_ROWS + 1]))
+    rest = body[titles:]
+    if not 0 < titles <= TITLE_ROWS or len(rest) < 2 or any(map(columns.is_value, rest[0].cells)):
+        return 0
+    return titles if sum(map(_is_padded, rest)) < (1 - WIDTH_SHARE) * len(rest) else 0
+
+
+def _is_padded(record: Record) -> bool:
+    return len(record.cells) > 1 and bool(record.cells[0].strip()) and not any(map(str.strip, record.cells[1:]))
+
+
 def _marked(above: list[Record], width: int) -> int:
     """How many records directly above a table without a header begin with `#` but have the table's width.
 
@@ -107,29 +126,43 @@ def _marked(above: list[Record], width: int) -> int:
 def headed(records: list[Record], above: int, width: int, delimiter: str, request: Request) -> Table:
     """The table of a given width, below a number of records above it."""
     rows = [record.cells for record in records[above:]]
-    described, header = _described(rows, width, delimiter, request)
-    return Table(delimiter, tuple(described), header, above + header, len(rows) - header)
+    described, header_rows = _described(rows, width, delimiter, request)
+    count = len(rows) - header_rows
+    return Table(delimiter, tuple(described), header_rows > 0, above + header_rows, count, header_rows)
 
 
-def _described(rows: list[Row], width: int, delimiter: str, request: Request) -> tuple[list[Column], bool]:
-    """The columns of a table, and whether the first of its rows is the header."""
-    first, rest = rows[0], rows[1:]
-    evidence = [row for row in rest if len(row) > 1] if width > 1 else rest  # a single cell is a note
-    cells = [columns.at(first, index) for index in range(width)]
+def _described(rows: list[Row], width: int, delimiter: str, request: Request) -> tuple[list[Column], int]:
+    """The columns of a table, and how many of its first rows are the header."""
     # Semicolons separate cells because the comma is taken, as in German spreadsheets.
     preferred = "," if delimiter == ";" else "."
-    described = columns.describe(cells, evidence, preferred=preferred, request=request)
-    if described and described[-1].type == "empty" and not cells[-1]:
-        described.pop()  # the rows end with a delimiter
-    header = headers.is_header(first, described, evidence, request)
+
+    def below(count: int, names: list[str]) -> tuple[list[Column], list[Row]]:
+        evidence = [row for row in rows[count:] if len(row) > 1] if width > 1 else rows[count:]  # one cell is a note
+        described = columns.describe(names, evidence, preferred=preferred, request=request)
+        if described and described[-1].type == "empty" and not names[-1]:
+            described.pop()  # the rows end with a delimiter
+        return described, evidence
+
+    for count in range(_rows_without_values(rows), 1, -1):
+        described, evidence = below(count, headers.joined(rows[:count], width))
+        if headers.stacked(rows[:count], described, evidence, request):
+            return described, count
+    described, evidence = below(1, [columns.at(rows[0], index) for index in range(width)])
+    header = headers.is_header(rows[0], described, evidence, request)
     if not header:
         unnamed = ((column, columns.unnamed_name(column.index)) for column in described)
         described = [replace(column, name=name, unnamed=False) for column, name in unnamed]
-    return described, header
+    return described, int(header)
+
+
+def _rows_without_values(rows: list[Row]) -> int:
+    """How many rows may form a header: at most HEADER_ROWS at the top without a number or a date, the first apart."""
+    lower = takewhile(lambda row: len(row) > 1 and not any(map(columns.is_value, row)), rows[1:HEADER_ROWS])
+    return min(1 + sum(1 for _ in lower), len(rows) - 2)
 
 
 def _short_header(titles: list[Row], width: int) -> RejectedError | None:
-    if not titles or len(titles[-1]) == 1:
+    if not titles or len(titles[-1]) in (1, width):
         return None
     return RejectedError(
         "invalid_csv",

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -14,6 +15,8 @@ MAX_ROW_CHARS = 128 * 1024  # over several lines: a quoted field that runs longe
 MAX_LINE_CHARS = 1024 * 1024  # of a row on one line, which may hold a photo
 HEAD_CHARS = 64 * 1024  # of a text, by which its line endings are judged
 KEPT_CHARS = 1_000  # of a row that cannot be read
+
+END_OF_QUOTE = re.compile(r'"(?=[\t\r\n]|\Z)')
 
 csv.field_size_limit(MAX_LINE_CHARS)
 
@@ -79,8 +82,15 @@ class _OpenQuoteError(Exception):
     """The row under way has a quoted field that never ends."""
 
 
+class _LiteralQuoteError(Exception):
+    """The row under way has a quote that is a character of its text."""
+
+
 class _Reader:
     """Feeds csv.reader, which asks for another line of a row exactly while a quoted field is open.
+
+    Quotes mean nothing in files with tabs that a database or a script wrote. One at the beginning of a row's last cell
+    would swallow the rows below it up to the next one, so it is a character if the line below is a row itself.
 
     If the field never ends, the lines below the row's first are read again, each on its own: one of them that opens a
     quote would keep it open as far as the first did. So reading takes linear time whatever the quotes are.
@@ -92,6 +102,7 @@ class _Reader:
         self._again: deque[str] = deque()
         self._suspects = 0  # how many lines of `_again`, from the first, are read on their own
         self._number = 0
+        self._delimiters = -1  # in the row before
         self._parsed = self._parser(self._feed())
         self._begin()
 
@@ -110,6 +121,8 @@ class _Reader:
                 yield self._refused("invalid_csv", f"cannot be parsed: {error}")
             except _OpenQuoteError:
                 yield self._unfinished()
+            except _LiteralQuoteError:
+                yield self._record(self._read_again())
             else:
                 if cells is None:
                     return
@@ -145,6 +158,9 @@ class _Reader:
 
     def _feed(self) -> Iterator[str]:
         while not (self._row and self._alone) and (line := self._next()) is not None:
+            if self._row and self._swallows(line):
+                self._again.appendleft(line)
+                raise _LiteralQuoteError
             if self._row and self._chars + len(line) > MAX_ROW_CHARS:
                 self._again.appendleft(line)
                 break
@@ -154,11 +170,21 @@ class _Reader:
                 break
             yield line
         if self._row:
-            raise _OpenQuoteError
+            is_literal = self._delimiter == "\t" and len(self._row) == 1 and self._is_open_at_its_end()
+            raise _LiteralQuoteError if is_literal else _OpenQuoteError
 
     def _next(self) -> str | None:
         self._suspects = max(0, self._suspects - 1)
         return self._again.popleft() if self._again else next(self._source, None)
+
+    def _swallows(self, line: str) -> bool:
+        """Whether a quote in the row's last cell would take in a line that is a row by its tabs, and ends no quote."""
+        is_row = self._delimiter == "\t" and line.count("\t") == self._delimiters > 0
+        return is_row and self._is_open_at_its_end() and not END_OF_QUOTE.search(line)
+
+    def _is_open_at_its_end(self) -> bool:
+        first = self._row[0]
+        return first.count("\t") == self._delimiters and first.rfind("\t") == first.rfind('\t"')
 
     def _unfinished(self) -> Record:
         if self._chars > MAX_ROW_CHARS:
@@ -168,15 +194,22 @@ class _Reader:
         return self._refused("invalid_csv", "has a quoted field that never ends")
 
     def _refused(self, code: str, reason: str) -> Record:
-        """The row's first line as it stands; the others are read again, the last of them perhaps as more than one."""
+        """The row's first line as it stands, or its beginning."""
+        self._row[0] = self._row[0][:KEPT_CHARS].replace("\0", "")
+        return self._record(self._read_again(), RejectedError(code, f"Row {self._number + 1} {reason}."))
+
+    def _read_again(self) -> Row:
+        """The cells of the row's first line, in which quotes are characters; the other lines are read again, the last
+        of them perhaps as more than one.
+        """
         self._again.extendleft(reversed(self._row[1:]))
         self._suspects = max(self._suspects, len(self._row) - 2)
-        first = _unbroken(self._row[0][:KEPT_CHARS]).replace("\0", "")
-        cells = next(csv.reader([first], delimiter=self._delimiter, quoting=csv.QUOTE_NONE))
-        return self._record(cells, RejectedError(code, f"Row {self._number + 1} {reason}."))
+        return next(csv.reader([_unbroken(self._row[0])], delimiter=self._delimiter, quoting=csv.QUOTE_NONE))
 
     def _record(self, cells: Row, refusal: RejectedError | None = None) -> Record:
         self._number += 1
+        if refusal is None:
+            self._delimiters = len(cells) - 1
         return Record(cells, refusal, self._row[0].startswith("#"))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.errors import RejectedError
 from pipeline.tabular import date_parts, names
 from pipeline.tabular.columns import Column, named
 from pipeline.tabular.reader import Row
@@ -13,14 +14,10 @@ from pipeline.tabular.request import ANYTHING, KINDS, Request
 Kind = Literal["timeseries", "table"]
 
 DATE_NAMES = ("ds", "date", "datum", "timestamp", "datetime", "time", "day", "week", "month", "period", "year")
-VALUE_NAMES = (
-    *("y", "value", "values", "sales", "demand", "amount", "count", "quantity", "qty", "revenue", "total", "close"),
-    *("adj close", "price", "volume", "wert", "umsatz", "menge", "betrag", "units", "orders", "visits", "load"),
-    *("cnt", "target"),
-)
 SENTENCE = 4.0  # words of a text beside dates and numbers
 PHRASE = 2.5  # words of a text elsewhere
-CERTAIN = 3  # names of values, which are forecast even if they never change
+CERTAIN = 2  # first names.VALUES, which are forecast even if they never change
+FILLED = 0.5  # of the rows
 MANY = 20  # rows, in which texts are not all the same few
 MIN_DISTINCT = 0.2
 CODES = 4  # different whole numbers, at most, that are flags or codes of categories
@@ -70,8 +67,11 @@ def choose(columns: Sequence[Column], rows: int, request: Request = ANYTHING) ->
         rows: how many rows the table has, or its sample.
 
     Raises:
-        RejectedError: `no_usable_column` if a requested column is not there.
+        RejectedError: `no_usable_column` if a requested column is not there or not one of images;
+            `invalid_parameters` if both a column of texts and one of images are requested.
     """
+    if request.text_column and request.image_column:
+        raise RejectedError("invalid_parameters", "Give either text_column or image_column: one column is read.")
     for name in request.columns:
         named(columns, name)
     allowed = request.kinds & KINDS or KINDS
@@ -88,6 +88,8 @@ def _table(columns: Sequence[Column], request: Request, *, only: bool) -> Choice
     candidates = _payloads(columns, only=only)
     requested = request.image_column or request.text_column
     payload = named(columns, requested) if requested else next(iter(candidates), None)
+    if request.image_column and payload and payload.type != "image":
+        raise RejectedError("no_usable_column", f"The column {payload.name!r:.300} has no gs:// URIs of images.")
     if payload is None:
         return NONE
     return Choice("table", payload=payload, considered=_names(candidates, [payload]))
@@ -114,7 +116,7 @@ def _is_phrase(column: Column) -> bool:
 
 def _is_sentence(column: Column) -> bool:
     """Whether texts are the input although the table may be a series; names, notes and categories are not."""
-    if column.fill < 0.5 or column.distinct <= 0.5:
+    if column.fill < FILLED or column.distinct <= 0.5:
         return False
     if names.is_text(column.name):
         return column.length >= PHRASE - 1
@@ -139,7 +141,7 @@ def _series(columns: Sequence[Column], rows: int, request: Request) -> Choice:
     dates = _dates(columns, request)
     used = {column.index for column in dates}
     numbers = [column for column in columns if column.type == "number" and column.index not in used]
-    numbers.sort(key=lambda column: (_rank(column), _place(column.name, VALUE_NAMES), not _is_value(column.name)))
+    numbers.sort(key=_unlikelihood_of_value)
     value = named(columns, request.value_column) if request.value_column else next(iter(numbers), None)
     if rows < 2 or not dates or value is None:
         return NONE
@@ -148,10 +150,10 @@ def _series(columns: Sequence[Column], rows: int, request: Request) -> Choice:
 
 def _rank(column: Column) -> int:
     """What the numbers of a column are good for, as a place in an order: identifiers, counters and constants last."""
-    place = _place(column.name, VALUE_NAMES)
+    place = names.place_of_value(column.name)
     if column.type != "number" or (column.is_constant and place >= CERTAIN):
         return CONSTANTS
-    if place < len(VALUE_NAMES):
+    if place < len(names.VALUES):
         return PLAIN
     if column.unnamed or column.is_counter or names.is_identifier(column.name):
         return COUNTS
@@ -169,18 +171,17 @@ def _dates(columns: Sequence[Column], request: Request) -> tuple[Column, ...]:
     return date_parts.together(columns, next(iter(dates), None))
 
 
-def _unlikelihood_of_date(column: Column) -> tuple[bool, bool, bool, int]:
-    return not column.readable, column.is_constant, date_parts.is_years(column), _place(column.name, DATE_NAMES)
+def _unlikelihood_of_value(column: Column) -> tuple[int, bool, int, bool]:
+    name = column.name
+    return _rank(column), column.fill < FILLED, names.place_of_value(name), not names.is_value(name)
 
 
-def _place(name: str, known: Sequence[str]) -> int:
-    plain = name.strip().casefold().replace("_", " ")
-    return known.index(plain) if plain in known else len(known)
-
-
-def _is_value(name: str) -> bool:
-    """Whether one word of the name is that of a value, as in `total_sales`."""
-    return not set(names.words(name)).isdisjoint(VALUE_NAMES)
+def _unlikelihood_of_date(column: Column) -> tuple[bool, bool, bool, bool, int, bool]:
+    name = column.name.strip().casefold()
+    place = DATE_NAMES.index(name) if name in DATE_NAMES else len(DATE_NAMES)
+    is_named = names.is_undated(name) or names.is_date(name)
+    is_sparse = column.fill < FILLED
+    return not column.readable, is_sparse, column.is_constant, date_parts.is_years(column), place, not is_named
 
 
 def _names(candidates: Sequence[Column], chosen: Sequence[Column]) -> tuple[str, ...]:

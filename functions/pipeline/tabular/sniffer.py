@@ -1,7 +1,7 @@
 """Recognises a table in the first lines of a text."""
 
 from pipeline.errors import RejectedError
-from pipeline.tabular import headers, layouts, names, reader
+from pipeline.tabular import headers, layouts, names, reader, selection
 from pipeline.tabular.columns import SHARE, Column
 from pipeline.tabular.layouts import Layout
 from pipeline.tabular.reader import HEAD_CHARS, MAX_COLUMNS
@@ -37,7 +37,7 @@ def sniff(text: str, complete: bool, request: Request = ANYTHING, *, declared: b
     if best is None or not best.table.header:
         best = _column_of_texts(sample, request) or best
     if best is None and declared:
-        doubtful = [layout for layout in candidates if request.kind or _is_possible(layout, sample)]
+        doubtful = [layout for layout in candidates if request.kind or _is_possible(layout)]
         best = max(doubtful, key=lambda layout: layout.rank, default=None)
     if best is None:
         return NOTHING if is_whole else _header_alone(sample, request)
@@ -60,7 +60,8 @@ def _check_width(text: str) -> None:
 def _column_of_texts(text: str, request: Request) -> Layout | None:
     """The table of one column with a name such as `text`, whose texts may contain delimiters."""
     first = next((line for line in reader.lines(text) if line.strip() and not line.startswith("#")), "").strip()
-    if any(mark in first for mark in DELIMITERS) or not names.is_text(first.strip('"')):
+    name = first.strip('"')
+    if any(mark in first for mark in DELIMITERS) or not names.is_text(name) or not names.is_plain(name):
         return None
     sample = layouts.beginning(text, ",")
     body = sample.records[sample.comments :]
@@ -100,9 +101,10 @@ def _is_convincing(table: Table, share: float) -> bool:
     return (share >= SHARE and (table.typed > 0 or table.header)) or is_series
 
 
-def _is_possible(layout: Layout, text: str) -> bool:
-    """Whether a text that is said to be a table may be one: it has several columns, a header, or quotes."""
+def _is_possible(layout: Layout) -> bool:
+    """Whether a text that is said to be a table may be one: its rows have as many cells, or are texts with commas."""
     table = layout.table
     if len(table.columns) == 1:
-        return layout.share == 1 and (table.header or text.lstrip().startswith('"'))
+        only = table.columns[0]
+        return layout.share == 1 or (only.type == "text" and only.length >= selection.PHRASE)
     return layout.share >= SHARE and any(column.type != "empty" for column in table.columns)

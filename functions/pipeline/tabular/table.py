@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.tabular import selection
+from pipeline.tabular import headers, selection
 from pipeline.tabular.columns import Column, Type
 from pipeline.tabular.request import ANYTHING, Request
 from pipeline.tabular.selection import Choice
@@ -14,8 +14,10 @@ class Table:
 
     Args:
         columns: empty if the text is not a table.
+        header: whether a row, or several as under merged cells, names the columns.
         skip: records above the data: comments, titles and the header.
         rows: data rows in the sample, not in the whole text.
+        header_rows: how many rows the header has.
     """
 
     delimiter: str
@@ -23,6 +25,7 @@ class Table:
     header: bool
     skip: int
     rows: int
+    header_rows: int = 1
 
     def of(self, kind: Type) -> list[Column]:
         return [column for column in self.columns if column.type == kind]
@@ -36,6 +39,21 @@ class Table:
     def typed(self) -> int:
         """How many columns have a type that prose does not have."""
         return sum(column.type in ("date", "number", "image") and column.readable for column in self.columns)
+
+    @property
+    def across(self) -> tuple[str, ...]:
+        """The names of the columns of numbers if most of them are dates in order: the series lie across the table."""
+        numbers = [column for column in self.columns if column.type in ("number", "empty") and not column.unnamed]
+        dated = [column.name for column in numbers if headers.date_of(column.name)]
+        is_across = self.header and 2 * len(dated) >= len(numbers) and headers.are_successive(dated, evenly=False)
+        return tuple(dated) if is_across else ()
+
+    @property
+    def notes(self) -> list[str]:
+        """What the sender should know about how it was read."""
+        if not self.header:
+            return ["The first row was read as a record: it does not look like a header."]
+        return [f"The first {self.header_rows} rows were read as the header."] if self.header_rows > 1 else []
 
     @property
     def undated(self) -> Column | None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any, Literal
 
-from pipeline import schema
+from pipeline import logs, schema
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.jobs import documents, outcomes
@@ -11,7 +11,7 @@ from pipeline.jobs.documents import Lineage
 from pipeline.jobs.job import Job
 from pipeline.jobs.outcomes import Outcome
 from pipeline.kinds import BATCHED
-from postprocessing import failures, progress, results
+from postprocessing import costs, endpoints, failures, progress, results
 from postprocessing.costs import Effort
 from postprocessing.failures import StepError
 
@@ -63,6 +63,7 @@ def settle(
         outcome = _settle(deployment, job, lineage, shape, answer, effort)
     except RejectedError as reason:
         outcome = outcomes.settle(deployment, job, documents.rejected(job, reason, lineage))
+    logs.info("concluded", **costs.logged(outcome.content))
     if job.kind in BATCHED:
         progress.finish(deployment, job, lineage, outcome)
     return outcome
@@ -80,6 +81,7 @@ def _settle(
         error = StepError.parse(answer)
         return outcomes.settle(deployment, job, failures.document(deployment.settings, job, lineage, error))
     if shape == "prediction" and job.kind != "timeseries":
+        answer = endpoints.completed(job, answer)
         schema.check_answer("prediction", answer)
         document = results.of_prediction(deployment.settings, job, lineage, answer, effort)
         return outcomes.settle(deployment, job, document)

@@ -5,8 +5,10 @@ Tests hold both to `event_inference/cost/prices.yaml` and `workflow.yaml`.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
-from pipeline.jobs.documents import Cost
+from pipeline.jobs.documents import Cost, Document
+from pipeline.kinds import SINGLE
 
 STEP = 0.01e-3  # USD, as all that follow
 WRITE = 0.005e-3  # a request of class A: writing, copying, listing
@@ -35,13 +37,20 @@ class Effort:
 
 PREPARED = Effort(7, 2, 5, 2)
 PREPROCESSED = Effort(26, 3, 5, 3)
+PREPARED_ON_ENDPOINT = Effort(13, 2, 5, 2)
+PREPROCESSED_ON_ENDPOINT = Effort(19, 3, 5, 3)
 FORECAST = Effort(16, 3, 8, 4)
 BATCH = Effort(25, 3, 14, 8)
 SHARD = Effort(12, 0, 2, 3)
+AS_JOB = Effort(54, 5, 14, 8)  # of a collected batch whose job has ended when it is looked at for the third time
 MEMBER = Effort(0, 0, 5, 3)  # of a micro-batch, which its members share
+WAIT = Effort(0, 1, 3, 2)  # of a member that was taken in by itself and waited
 
 
-def single(*, is_prepared: bool) -> Effort:
+def single(*, is_prepared: bool, on_endpoint: bool = False) -> Effort:
+    """Of a single input; `on_endpoint` of Vertex AI, whose own price is by the hour and not in here."""
+    if on_endpoint:
+        return PREPARED_ON_ENDPOINT if is_prepared else PREPROCESSED_ON_ENDPOINT
     return PREPARED if is_prepared else PREPROCESSED
 
 
@@ -49,8 +58,9 @@ def batch(shards: int) -> Effort:
     return BATCH + SHARD * shards
 
 
-def member(shards: int, members: int) -> Effort:
-    return MEMBER + batch(shards) * (1 / members)
+def member(shards: int, members: int, *, waited: bool = False, by_job: bool = False) -> Effort:
+    own = MEMBER + WAIT if waited else MEMBER
+    return own + (AS_JOB if by_job else batch(shards)) * (1 / members)
 
 
 def estimate(effort: Effort, seconds: float, usd_per_second: float) -> Cost:
@@ -67,3 +77,29 @@ def estimate(effort: Effort, seconds: float, usd_per_second: float) -> Cost:
         "device": {"seconds": seconds, "usd": rounded["device"]},
         "total": {"usd": round(sum(parts.values()), 12), "parts": rounded},
     }
+
+
+def logged(document: Document) -> dict[str, Any]:
+    """A document's status, model and cost for the log, by the names of `einf cost --measured`."""
+    fields: dict[str, Any] = {"status": document["status"], "kind": document.get("kind")}
+    cost: Cost | None = document.get("cost")
+    if cost is None:
+        return fields
+    model = document.get("model") or {}
+    steps = cost["total"]["parts"]["workflow_steps"]
+    return {
+        **fields,
+        "model": model.get("name"),
+        "version": model.get("version"),
+        "inferences": _inferences(document),
+        "gpu_seconds": cost["device"]["seconds"],
+        "usd": cost["total"]["usd"],
+        "batching_saves_usd": max(0.0, PREPARED.steps * STEP - steps) if document["kind"] in SINGLE else 0.0,
+    }
+
+
+def _inferences(document: Document) -> int:
+    if "data" in document:
+        succeeded: int = document["data"]["succeeded"]
+        return succeeded
+    return sum("error" not in prediction for prediction in document["predictions"])

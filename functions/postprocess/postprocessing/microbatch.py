@@ -62,17 +62,17 @@ def conclude(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
     failure: dict[str, Any] = error or ((batch or {}).get("errors") or [SHARD_LOST])[0]
 
     members = list(microbatches.members(deployment.work, job))
-    effort = costs.member((batch or {}).get("shards", 1), len(members)) if members else None
+    shards = (batch or {}).get("shards", 1)
 
     def concluded(member: Job) -> str:
-        if prediction := predicted.get(member.id):
-            revisions = {**lineage.service_revisions, "gpu_service": prediction.revision}
-            own = replace(lineage, service_revisions=revisions)
-            outcome = conclusion.settle(deployment, member, own, "prediction", prediction.answer, effort)
-        else:
-            outcome = conclusion.settle(deployment, member, lineage, "error", failure)
-        with logs.bound(job=member.id):
-            logs.info("concluded", microbatch=job.id, status=outcome.status)
+        effort = costs.member(shards, len(members), waited=member.due is not None, by_job=job.run_by == "job")
+        with logs.bound(job=member.id, microbatch=job.id):
+            if prediction := predicted.get(member.id):
+                revisions = {**lineage.service_revisions, "gpu_service": prediction.revision}
+                own = replace(lineage, service_revisions=revisions)
+                outcome = conclusion.settle(deployment, member, own, "prediction", prediction.answer, effort)
+            else:
+                outcome = conclusion.settle(deployment, member, lineage, "error", failure)
         return outcome.status
 
     with ThreadPoolExecutor(CONCURRENCY) as pool:

@@ -10,7 +10,7 @@ from pipeline.inputs import objects, parameters
 from pipeline.jobs import batches, documents, outcomes
 from pipeline.jobs.batches import Batch, Summary
 from pipeline.jobs.documents import Cost, Document, Lineage, Payload, ResultStatus, Usage
-from pipeline.jobs.job import Job
+from pipeline.jobs.job import Job, on_endpoint
 from pipeline.settings import Settings
 from pipeline.tabular.writer import Dialect
 from postprocessing import costs, failures, merge, progress
@@ -53,8 +53,12 @@ def of_prediction(
         model=served_model(answer.get("model")),
         confidence=_confidence(predictions),
         parameters={**_requested(job), **(answer.get("parameters") or {})},
-        cost=_cost(settings, effort or costs.single(is_prepared="preprocess" not in lineage.service_revisions), answer),
+        cost=_cost(settings, effort or _effort(job, lineage), answer),
     )
+
+
+def _effort(job: Job, lineage: Lineage) -> Effort:
+    return costs.single(is_prepared="preprocess" not in lineage.service_revisions, on_endpoint=on_endpoint(job.model))
 
 
 def shown(answer: Fields) -> list[Fields]:

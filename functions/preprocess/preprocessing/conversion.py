@@ -40,7 +40,7 @@ def converted(deployment: Deployment, job: Job) -> dict[str, Any]:
         request = Request.of(requested, parameters.kinds(own, requested))
         kind = _kind(table, request)
         objects.check_size(table, deployment.settings.max_bytes[kind], kind)
-        parameters.check_kind(kind, own, requested)
+        parameters.check_kind(kind, own, requested, of_workbook=True)
     except RejectedError as refusal:
         refusal.kind = refusal.kind or job.kind
         if sheet:
@@ -58,7 +58,7 @@ def _kind(table: Input, request: Request) -> str:
         if refusal.code != "content_mismatch" or request.kind:
             raise
         needed = "a column of texts, of gs:// images, or of dates beside one of numbers"
-        raise RejectedError("no_usable_column", f"The rows are no table: it needs {needed}.") from refusal
+        raise RejectedError("no_usable_column", f"The rows are not a table of these: {needed}.") from refusal
 
 
 def _table(deployment: Deployment, job: Job) -> tuple[Input, str | None]:
@@ -92,10 +92,10 @@ def _rows(data: IO[bytes], sheet: str | None) -> Iterator[tuple[str | None, Iter
 
 
 def _filled(rows: Iterator[Row]) -> Iterator[Row]:
-    """The rows with all cells of the table from its first whole row on; titles above it stay short."""
+    """The rows with all cells of the table from its header on, which may lack the last ones; titles stay short."""
     head = list(itertools.islice(rows, HEAD_ROWS))
     width = max(map(len, head), default=0)
     is_table = False
     for row in itertools.chain(head, rows):
-        is_table = is_table or len(row) >= width
+        is_table = is_table or 2 * len(row) > width
         yield row + [""] * (width - len(row)) if is_table and row else row

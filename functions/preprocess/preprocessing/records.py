@@ -12,11 +12,12 @@ from typing import Any
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.formats import json_text, media_types, text
-from pipeline.inputs import manifests, microbatches, objects, parameters
+from pipeline.inputs import fields, manifests, microbatches, objects, parameters
 from pipeline.inputs.objects import Head
 from pipeline.jobs.batches import Format
-from pipeline.jobs.job import Input, Job, Model, is_requested
+from pipeline.jobs.job import Job, Model, is_requested
 from pipeline.kinds import MICROBATCH
+from pipeline.tabular.columns import Column
 from pipeline.tabular.reader import Record
 from pipeline.tabular.request import Request
 from pipeline.tabular.writer import PLAIN, Dialect
@@ -38,7 +39,7 @@ class Records:
         header: the columns' names, for CSV.
         images: whether the records refer to images, which take longer than texts.
         dialect: the form of a CSV result.
-        table: how a CSV was read, for its document.
+        table: how a CSV, or JSON without the usual fields, was read, for its document.
     """
 
     lines: Iterator[str]
@@ -75,11 +76,25 @@ def reader(deployment: Deployment, job: Job, head: Head) -> Iterator[Records]:
         with objects.reader(source, deployment.settings.max_bytes["records"], packed=head.packed) as stream:
             codec, _ = text.encoding(head.data, objects.charset(source), whole=head.whole)
             lines = text.lines(stream, codec, MAX_LINE_CHARS)
-            instances = _of_lines(lines, deployment.settings.input_bucket, job.parameters)
-            yield Records(instances, "jsonl", job.model, job.parameters)
+            sample = json_text.records(text.decode_head(head.data, codec, whole=head.whole), whole=head.whole)
+            yield _of_records(_decoded(lines), sample, deployment.settings.input_bucket, job)
     else:
-        instances = _of_document(source, deployment.settings.input_bucket, job.parameters)
-        yield Records(instances, "jsonl", job.model, job.parameters)
+        content = text.decode(objects.read(source, MAX_DOCUMENT), objects.charset(source))
+        values = json_text.of_document(json_text.parse(content))
+        sample = [value for value in values[: json_text.SAMPLE_LINES] if isinstance(value, dict)]
+        yield _of_records(iter(values), sample, deployment.settings.input_bucket, job)
+
+
+def _of_records(values: Iterator[Any], sample: list[dict[str, Any]], bucket: str, job: Job) -> Records:
+    """Those of JSON; a line that is none is a refusal among the values."""
+    choice = fields.chosen(sample, job.parameters.get("text_column"))
+    is_guess = choice.payload is not None and "text_column" not in job.parameters
+    described = fields.description(choice) if is_guess else None
+    lines = (
+        _refused(value) if isinstance(value, RejectedError) else _instance(value, bucket, choice.payload)
+        for value in values
+    )
+    return Records(lines, "jsonl", job.model, job.parameters, table=described)
 
 
 def _of_table(opened: tables.OpenTable, bucket: str, job: Job, request: Request) -> Records:
@@ -88,7 +103,7 @@ def _of_table(opened: tables.OpenTable, bucket: str, job: Job, request: Request)
     column = choice.payload
     if column is None:
         names = ", ".join(column.name for column in opened.table.columns)
-        message = f"The CSV has no column of texts or of gs:// images. Its columns are {names:.900}."
+        message = f"The table has no column of texts or of gs:// images. Its columns are {names:.900}."
         raise RejectedError("no_usable_column", message, "table")
     images = column.type == "image"
     name = "uri" if images else "text"
@@ -109,50 +124,38 @@ def _of_row(record: Record, name: str, index: int, bucket: str) -> str:
     return json.dumps({name: content, "row": record.cells})
 
 
-def _of_lines(lines: Iterator[str], bucket: str, requested: dict[str, Any]) -> Iterator[str]:
+def _decoded(lines: Iterator[str]) -> Iterator[Any]:
+    """The values of JSON lines, or why a line cannot be read."""
     for line in lines:
         if len(line) > MAX_LINE_CHARS:
-            yield _refused(RejectedError("too_large", f"The line has more than {MAX_LINE_CHARS:,} characters."))
+            yield RejectedError("too_large", f"The line has more than {MAX_LINE_CHARS:,} characters.")
         elif line.strip():
             try:
-                record = json_text.parse(line)
+                yield json_text.parse(line)
             except RejectedError as refusal:
-                yield _refused(refusal)
-            else:
-                yield _instance(record, bucket, requested)
+                yield refusal
 
 
-def _of_document(source: Input, bucket: str, requested: dict[str, Any]) -> Iterator[str]:
-    document = json_text.parse(text.decode(objects.read(source, MAX_DOCUMENT), objects.charset(source)))
-    for record in document["instances"]:
-        yield _instance(record, bucket, requested)
-
-
-def _instance(record: Any, bucket: str, requested: dict[str, Any]) -> str:
-    """The record's id and the field that a model reads; without such a field, the record as it is."""
+def _instance(record: Any, bucket: str, chosen: Column | None) -> str:
+    """The record's id and the field that a model reads: the chosen one, or the first of those that all models know."""
     if isinstance(record, str):
-        record = {"text": record}
+        record, chosen = {"text": record}, None
     if not isinstance(record, dict):
         return json.dumps(record)
-    column = requested.get("text_column")
-    if column and column not in record:
-        fields = ", ".join(record)
-        message = f"The record has no field {column!r:.300}. Its fields are {fields:.600}."
-        return _refused(RejectedError("no_usable_column", message), **_id(record))
-    name = column or next((name for name in FIELDS if name in record), None)
-    if name is None:
-        instance = {key: value for key, value in record.items() if key not in ("id", "row", "error", "parameters")}
-    else:
-        instance = {"text" if column else name: record.get(name)}
-        if name == "text" and not column and record.get("text_pair") is not None:
-            instance["text_pair"] = record["text_pair"]  # so that it is refused rather than left out
+    field = chosen.name if chosen else next((name for name in FIELDS if name in record), None)
+    if field is None or field not in record:
+        return _refused(fields.missing(record) if field is None else fields.without(record, field), **_id(record))
+    name = field if chosen is None else "uri" if chosen.type == "image" else "text"
+    instance = {name: record[field]}
+    if field == "text" and chosen is None and record.get("text_pair") is not None:
+        instance["text_pair"] = record["text_pair"]  # for models that read pairs
     if name == "uri" and "generation" in record:
         instance["generation"] = record["generation"]
     beside = _id(record)
-    if name == "uri" and (refusal := _foreign(record["uri"], bucket)):
-        return _refused(refusal, uri=record["uri"], **beside)
+    if name == "uri" and (refusal := _foreign(record[field], bucket)):
+        return _refused(refusal, uri=record[field], **beside)
     try:
-        own = _own_parameters(record.get("parameters"), "text" if column else name or "text")
+        own = _own_parameters(record.get("parameters"), name)
     except RejectedError as refusal:
         return _refused(refusal, **beside)
     return json.dumps({**instance, **beside, **own})

@@ -11,7 +11,7 @@ from pipeline.errors import RejectedError
 from pipeline.inputs import objects, parameters
 from pipeline.inputs.objects import Head
 from pipeline.jobs import batches
-from pipeline.jobs.batches import ADDED_COLUMNS, Batch, Names, Plan
+from pipeline.jobs.batches import ADDED_COLUMNS, IMAGES_PER_SECOND, TEXT_BYTES_PER_SECOND, Batch, Names, Plan
 from pipeline.jobs.job import Job, Model
 from pipeline.routing import choice
 from pipeline.routing.models import Content
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 MAX_SHARDS = 2000  # an execution of the workflow has 100,000 steps
 MAX_RECORDS = 20_000  # per shard
-TEXT_BYTES_PER_SECOND = 500_000  # a device's assumed rate, by which a shard's size is chosen
-IMAGES_PER_SECOND = 100
 
 
 def cut(deployment: Deployment, job: Job) -> dict[str, Any]:

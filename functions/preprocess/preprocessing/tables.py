@@ -43,7 +43,8 @@ def opened(source: Input, head: objects.Head, limit: int, request: Request) -> I
         lines = text.lines(stream, codec, MAX_LINE_CHARS, newline=reader.newline(sample))
         records = reader.records(lines, delimiter, strict=False)
         above = [record.cells for record in islice(records, table.skip)]
-        header = above[-1] if table.header else [column.name for column in table.columns]
+        is_plain = table.header and table.header_rows == 1
+        header = above[-1] if is_plain else [column.name for column in table.columns]
         dialect = Dialect.of(sample, codec, delimiter, decimal=table.decimal)
         yield OpenTable(table, header, _fitted(records, len(header), delimiter), dialect)
 
@@ -57,9 +58,12 @@ def description(table: Table, choice: Choice) -> dict[str, Any]:
     if others:
         names = ", ".join(others)
         notes.append(f"Column {column.name!r} was read. The parameter text_column selects another ({names:.200}).")
-    if not table.header:
-        notes.append("The first row was read as a record: it does not look like a header.")
-    return {parameter: column.name, "delimiter": table.delimiter, "considered": others, "notes": notes}
+    return {
+        parameter: column.name,
+        "delimiter": table.delimiter,
+        "considered": others,
+        "notes": [*notes, *table.notes],
+    }
 
 
 def _fitted(records: Iterable[Record], width: int, delimiter: str) -> Iterator[Record]:

@@ -18,13 +18,16 @@ from emulator.pubsub.subscriber import Subscriber
 from emulator.server import Emulator
 from emulator.storage.api.application import app
 from emulator.storage.store import Store
+from emulator.vertex_ai.endpoints import Endpoints
+from emulator.vertex_ai.models import Models
 from emulator.workflows_api.deployments import Deployments
 from emulator.workflows_api.executions import Executions
 from emulator.workflows_api.operations import Locations, Operations
 
 
 @pytest.mark.parametrize(
-    "api", [Publisher, Subscriber, PubSubPolicies, Deployments, Executions, Operations, Jobs, Scheduler]
+    "api",
+    [Publisher, Subscriber, PubSubPolicies, Deployments, Executions, Operations, Jobs, Scheduler, Models, Endpoints],
 )
 def test_every_method_names_its_permission(api: type) -> None:
     """Those of IAM itself are named in the functions, since they depend on the kind of the resource."""

@@ -13,6 +13,7 @@ from emulator.stack import loader
 from emulator.stack.model import (
     Backoff,
     Bucket,
+    ContainerImage,
     Grant,
     Job,
     Ports,
@@ -45,6 +46,7 @@ def test_the_schema_is_valid() -> None:
         (ENTRIES["subscription"], Subscription),
         (ENTRIES["service"], Service),
         (ENTRIES["job"], Job),
+        (ENTRIES["container"], ContainerImage),
         (ENTRIES["trigger"], Trigger),
         (ENTRIES["trigger"]["properties"]["backoff"], Backoff),
         (ENTRIES["workflow"], WorkflowFile),

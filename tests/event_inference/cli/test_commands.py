@@ -3,10 +3,11 @@
 import csv
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from event_inference.errors import FAILED, REJECTED, SUCCEEDED, TIMEOUT, UNREACHABLE, USAGE
@@ -111,6 +112,11 @@ def test_waiting_times_out(run: Invoke):
         (["results", "--kind", "txt"], "is not one of"),
         (["results", "--json", "--format", "csv"], "contradict each other"),
         (["results", "-o", "x.txt"], "--output needs --format"),
+        (["results", "--records"], "--records needs --format csv, json or parquet."),
+        (["results", "a", "--prefix", "b"], "PREFIX and --prefix are the same"),
+        (["submit", "gs://local-input/a.txt"], "is in Cloud Storage already"),
+        (["submit", "gs://local-input/a.txt", "--name", "b"], "einf status gs://local-input/a.txt"),
+        (["submit", "https://example.org/a.txt"], "https://example.org/a.txt is not a local file. Download it first"),
         (["results", "--format", "csv", "-o", "no/folder.csv"], "no/folder.csv cannot be written"),
         (["replay"], "Choose by PREFIX"),
         (["replay", "--limit", "0"], "0 is not in the range"),
@@ -162,20 +168,87 @@ def test_results_as_csv_json_and_table(run: Invoke, laptop: Emulated):
 def test_the_files_ending_chooses_the_format(run: Invoke, laptop: Emulated, name: str, first: str):
     laptop.document("results", "a.txt", 1)
     assert run("results", "-o", name).out == ""
-    assert Path(name).read_text().startswith(first)
+    text = Path(name).read_text()
+    assert text.removeprefix("\ufeff").startswith(first)
+    assert text.startswith("\ufeff") == name.endswith(".csv"), "by the mark, Excel recognises UTF-8"
     assert not list(Path().glob(".*" + name + "*")), "no draft is left"
 
 
+def batch(laptop: Emulated, name: str, kind: str, data: str, ending: str, *, records: int = 2, **fields: Any) -> None:
+    uri = f"results/{name}/1{ending}"
+    laptop.write(uri, data)
+    laptop.document("results", name, 1, kind=kind, predictions=None, quality={"confidence": None},
+                    data={"records": records, "uri": f"gs://local-output/{uri}"}, **fields)  # fmt: skip
+
+
+def test_the_records_of_all_results_as_one_table(run: Invoke, laptop: Emulated):
+    laptop.document("results", "photos/Äpfel.png", 1, kind="image")
+    lines = [
+        {"index": 0, "id": 7, "uri": "gs://local-input/photos/b.png", "label": "8", "score": 0.5},
+        {"index": 1, "uri": "gs://local-input/photos/c.png", "error": {"code": "corrupt_image", "message": "It is."}},
+    ]
+    batch(laptop, "photos/m.json", "manifest", "".join(json.dumps(line) + "\n" for line in lines), ".jsonl")
+    rows = "\ufeffuri,label,score,error,truncated,score_1\r\ngs://local-input/d.png,9,0.25,,,0.1\r\n"
+    batch(laptop, "photos/n.json", "manifest", rows, ".csv")
+    rows = 'label;text;label_2;score;error;truncated\nx;"two\nlines";POSITIVE;0,75;;\ny;b;;;invalid_text;\n'
+    batch(laptop, "photos/t.csv", "table", rows, ".csv", table={"delimiter": ";", "considered": [], "notes": []})
+    batch(laptop, "photos/z.csv", "timeseries", "date,prediction\n", ".csv")
+
+    assert run("results", "--prefix", "photos/", "--records", "-o", "all.csv").out == ""
+    text = Path("all.csv").read_bytes().decode("utf-8")
+    assert text.startswith("\ufeffinput,record,id,")
+    read = list(csv.DictReader(text.removeprefix("\ufeff").splitlines()))
+    assert [(row["input"], row["record"], row["id"], row["label"], row["score"], row["code"]) for row in read] == [
+        ("photos/b.png", "0", "7", "8", "0.5", ""),
+        ("photos/c.png", "1", "", "", "", "corrupt_image"),
+        ("d.png", "0", "", "9", "0.25", ""),
+        ("photos/t.csv", "0", "", "POSITIVE", "0.75", ""),
+        ("photos/t.csv", "1", "", "", "", "invalid_text"),
+        ("photos/z.csv", "", "", "", "", ""),
+        ("photos/Äpfel.png", "0", "", "POSITIVE", "0.99", ""),
+    ]
+    assert [row["status"] for row in read[:2]] == ["succeeded", "failed"]
+    (first, *_) = run("results", "photos/m", "--records", "--json").json
+    assert (first["input"], first["record"], first["label"]) == ("photos/b.png", 0, "8")
+
+
+def test_what_the_pipeline_remarks_is_shown(run: Invoke, laptop: Emulated):
+    series = {"value_column": "sales", "dropped": 2, "notes": ["Column 'sales' was forecast.", "2 rows dropped."]}
+    handle = laptop.client.submit(b"x", name="s.csv")
+    laptop.document("results", "s.csv", handle.generation, kind="timeseries", predictions=None,
+                    quality={"confidence": None}, forecast={"series": series, "backtest": {}},
+                    data={"records": 28, "uri": "gs://local-output/x.csv"})  # fmt: skip
+    for command in ("status", "results"):
+        ended = run(command, "s.csv")
+        assert "28 steps of sales, 2 rows left out" in ended.out
+        assert "s.csv: Column 'sales' was forecast.\ns.csv: 2 rows dropped.\n" in ended.err
+
+
+def test_one_record_is_one(run: Invoke, laptop: Emulated):
+    batch(laptop, "t.csv", "table", "text,label\n", ".csv", records=1)
+    assert "1 record " in run("results").out
+    assert run("results", "--save", "out", "t").err.endswith("1 document saved to out\n")
+
+
 def test_results_as_parquet(run: Invoke, laptop: Emulated):
-    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed, so no Parquet was written")
     laptop.document("results", "a.txt", 1)
     laptop.document("results", "b.txt", 1, predictions=[{"embedding": [0.5]}], quality={"confidence": None})
+    laptop.document("rejected", "c – \u2028.txt", 1)
     assert run("results", "-o", "x.parquet").status == 0
-    rows = parquet.read_table("x.parquet").to_pylist()
-    assert [(row["input"], row["label"], row["confidence"]) for row in rows] == [
-        ("a.txt", "POSITIVE", 0.99),
-        ("b.txt", None, None),
-    ]
+    columns = "input, label, confidence, requires_review, finished_at, records"
+    with duckdb.connect() as database:
+        rows = database.execute(f"SELECT {columns} FROM 'x.parquet'").fetchall()
+        assert rows[0][:3] == ("a.txt", "POSITIVE", 0.99)
+        assert rows[0][3] is False
+        assert datetime.fromisoformat(rows[0][4]).tzinfo
+        assert rows[1][:3] == ("b.txt", None, None)
+        assert rows[1][5] is None
+        types = dict(database.execute("SELECT name, type FROM parquet_schema('x.parquet')").fetchall())
+        assert (types["score"], types["records"], types["label"]) == ("DOUBLE", "INT64", "BYTE_ARRAY")
+        assert run("rejected", "-o", "y.parquet").status == 0
+        assert database.execute("SELECT input, code FROM 'y.parquet'").fetchall() == [("c – \u2028.txt", "empty")]
+        assert run("failed", "-o", "none.parquet").status == 0
+        assert database.execute("SELECT count(*) FROM 'none.parquet'").fetchall() == [(0,)]
 
 
 def test_a_table_shows_the_first_hundred_and_says_so(run: Invoke, laptop: Emulated):
@@ -218,9 +291,17 @@ def test_status_of_several_inputs(run: Invoke, laptop: Emulated):
     assert (ended.status, ended.json[0]["document"]["reason"]["code"]) == (REJECTED, "empty")
 
 
+def test_status_of_an_input_that_may_wait(run: Invoke, laptop: Emulated):
+    job = laptop.client.submit(b"x", name="a.txt").job
+    claim = {"state": "waiting", "execution": None, "argument": {"due": "2026-01-01T13:00:00Z"}}
+    laptop.client.connection.work.blob(f"claims/{job}.json").upload_from_string(json.dumps(claim))
+    assert "a.txt  waiting  until 2026-01-01 13:00 UTC, for others to run with" in run("status", "a.txt").out
+    assert run("status", "a.txt", "--json").json[0]["until"] == "2026-01-01T13:00:00+00:00"
+
+
 def test_replay_counts_first(run: Invoke, laptop: Emulated):
     laptop.document("failed", "a.txt", 1)
-    assert run("replay", "a", "--dry-run").out.splitlines()[-1] == "1 jobs would start again"
+    assert run("replay", "a", "--dry-run").out.splitlines()[-1] == "1 job would start again"
     assert laptop.orders() == []
     assert run("replay", "a", "--code", "http_503").status == 0
     assert run("sweep", "x", "--limit", "5").status == 0

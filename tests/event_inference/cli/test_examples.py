@@ -37,6 +37,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, 
     """The environment of a shell with einf, and a folder with the samples."""
     folder = tmp_path_factory.mktemp("examples")
     (folder / "samples").symlink_to(ROOT / "samples")
+    (folder / "my-model").symlink_to(ROOT / "gpu_service/models/sentiment")
     program = folder / "bin" / "einf"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m event_inference "$@"\n')

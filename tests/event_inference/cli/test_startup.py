@@ -11,7 +11,7 @@ import pytest
 from event_inference.cli.group import COMMANDS, einf
 from tests.event_inference.conftest import ROOT, environment
 
-HEAVY = {"google.auth", "google.api_core", "google.cloud.storage", "grpc", "requests", "rich", "pyarrow", "asyncio"}
+HEAVY = {"google.auth", "google.api_core", "google.cloud.storage", "grpc", "requests", "rich", "duckdb", "asyncio"}
 REPORT = """
 import json, sys
 from event_inference.cli import run

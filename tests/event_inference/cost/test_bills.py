@@ -5,16 +5,19 @@ from decimal import Decimal
 
 import pytest
 
+from event_inference.cost.amounts import monthly_bill
 from event_inference.cost.bill import Bill, bill, cents
 from event_inference.cost.prices import published
-from event_inference.cost.scenario import MONTH, SINGLE, Effort, Settings, Traffic, awake_seconds, monthly_bill, p95
+from event_inference.cost.scenario import MONTH, SINGLE, Effort, Settings, Traffic
+from event_inference.cost.usage import REQUEST_BILLING, p95, usage
 
 PRICES = published()
+DEVICE = ("gpu", "instance_cpu", "instance_memory")
 PREPROCESSED = Effort(25, 3, 0.3, 0.25, 5, 2, 4096, 8192)  # a text that took preprocess and 25 steps
-TRICKLE = Traffic(inputs=10_000, single=PREPROCESSED)
-STEADY = Traffic(inputs=10_000_000, single=PREPROCESSED)
+TRICKLE = Traffic(inputs=10_000, single=PREPROCESSED, orders=Effort(), scheduled_jobs=1)
+STEADY = Traffic(inputs=10_000_000, single=PREPROCESSED, orders=Effort(), scheduled_jobs=1)
 NIGHTLY = {  # 30 runs of a million CSV rows by a job of three tasks that take 197 s each
-    "gpu": 30 * 3 * 197,
+    "gpu nvidia-l4": 30 * 3 * 197,
     "instance_cpu": 30 * 3 * 197 * 4,
     "instance_memory": 30 * 3 * 197 * 16,
     "workflow_steps": 12_000,
@@ -43,13 +46,13 @@ def cost(month: Bill, resource: str) -> Decimal:
 
 def device(month: Bill) -> Decimal:
     """The list price of the instances of the GPU service or job."""
-    listed = [line.list_usd for line in month.lines if line.resource in ("gpu", "instance_cpu", "instance_memory")]
+    listed = [line.list_usd for line in month.lines if line.price.resource in DEVICE]
     return sum((each for each in listed if each is not None), Decimal(0))
 
 
 def test_ten_thousand_texts_over_a_month_keep_a_gpu_awake_for_most_of_it():
     month = monthly_bill(TRICKLE, Settings(), PRICES)
-    assert awake_seconds(TRICKLE, Settings()) / MONTH == pytest.approx(0.899, abs=5e-4)
+    assert usage(TRICKLE, Settings()).service / MONTH == pytest.approx(0.899, abs=5e-4)
     assert cents(month.usd) == usd("684.57")
     assert cents(month.list_usd) == usd("690.17")
     assert cents(cost(month, "gpu")) == usd("441.00")
@@ -58,7 +61,7 @@ def test_ten_thousand_texts_over_a_month_keep_a_gpu_awake_for_most_of_it():
 
 
 def test_a_nightly_table_by_the_job():
-    month = bill(NIGHTLY, PRICES, "us-central1", Settings().variants)
+    month = bill(NIGHTLY, PRICES, "us-central1")
     assert cents(month.usd) == usd("3.98")
     assert cost(month, "instance_cpu") == 0
 
@@ -94,7 +97,7 @@ def test_google_s_published_example_of_a_small_service():
         "function_memory": 10_000_000 * 0.2 * 0.25,
         "requests": 10_000_000,
     }
-    assert cents(bill(used, PRICES, "us-central1", {}).usd) == usd("7.25")
+    assert cents(bill(used, PRICES, "us-central1").usd) == usd("7.25")
 
 
 def test_an_instance_kept_warm_costs_its_idle_time_and_answers_without_a_cold_start():
@@ -104,25 +107,90 @@ def test_an_instance_kept_warm_costs_its_idle_time_and_answers_without_a_cold_st
     assert (p95(TRICKLE, Settings()), p95(TRICKLE, warm)) == (20.05, 0.05)
 
 
-def test_an_hourly_job_takes_the_idle_time_off_a_trickle():
-    hourly = Settings(collect_every=3600, collect_by="job")
+def test_a_job_that_runs_every_hour_takes_the_idle_time_off_a_trickle():
+    runs = {"gpu nvidia-l4": 730 * 60, "instance_cpu": 730 * 60 * 4, "instance_memory": 730 * 60 * 16}
+    assert cents(bill(runs, PRICES, "us-central1").list_usd) == usd("12.73")
+    hourly = Settings(max_wait=3600, collect_by="job")
     bills = [monthly_bill(TRICKLE, settings, PRICES) for settings in (Settings(), hourly)]
-    assert [cents(device(each)) for each in bills] == [usd("686.66"), usd("12.73")]
+    assert [cents(device(each)) for each in bills] == [usd("686.66"), usd("11.96")]  # the next input starts the hour
     assert p95(TRICKLE, hourly) > 3000
 
 
 def test_zonal_redundancy_and_a_larger_gpu():
     warm = Settings(min_instances=1)
-    zonal, rtx = replace(warm, zonal_redundancy=True), replace(warm, gpu="nvidia-rtx-pro-6000", cpu=20, memory_gib=80)
+    zonal, rtx = replace(warm, zonal_redundancy=True), replace(warm, gpu="nvidia-rtx-pro-6000")
     gpu = {each: cost(monthly_bill(STEADY, each, PRICES), "gpu") for each in (warm, zonal)}
     assert cents(gpu[zonal] - gpu[warm]) == usd("273.84")
     bills = [monthly_bill(STEADY, settings, PRICES) for settings in (warm, rtx)]
     assert [cents(device(each)) for each in bills] == [usd("763.96"), usd("2326.36")]
 
 
-def test_without_a_gpu_only_the_instance_is_billed():
-    month = monthly_bill(TRICKLE, Settings(gpu="none", cpu=4, memory_gib=8), PRICES)
-    assert "gpu" not in {line.resource for line in month.lines}
+# --- billing modes ---------------------------------------------------------------------------------
+
+
+def test_without_a_gpu_idle_time_is_not_billed():
+    """As deploy/machines.yaml says: CPUs are billed while requests are handled, and starts."""
+    month = monthly_bill(TRICKLE, Settings(gpu="none"), PRICES)
+    assert "gpu" not in {line.price.resource for line in month.lines}
+    cold = 1019  # of the inputs
+    used = usage(TRICKLE, Settings(gpu="none"))
+    assert used.service == pytest.approx(10_000 * 0.05 + cold * 20, rel=0.01)
+    assert (used.idle, used.job) == (0, 0)
+    assert month.list_usd < 6
+    assert cost(month, "instance_cpu") == cost(month, "idle_cpu") == 0
+
+
+def test_without_a_gpu_a_minimum_instance_is_idle_at_a_lower_price():
+    used = usage(TRICKLE, Settings(gpu="none", min_instances=1))
+    assert used.service == pytest.approx(10_000 * 0.05, rel=0.01)
+    assert used.idle == pytest.approx(MONTH - used.service)
+    idle = cost(monthly_bill(TRICKLE, Settings(gpu="none", min_instances=1), PRICES), "idle_cpu")
+    assert float(idle) == pytest.approx(used.idle * 4 * 0.0000025)
+
+
+def test_requests_that_overlap_are_billed_once():
+    busy = Traffic(inputs=100_000_000, response=0.02, gpu_base=0, gpu_each=0.001)
+    assert MONTH * 0.5 < usage(busy, Settings(gpu="none", concurrency=80)).service < MONTH * 0.6
+
+
+def test_the_price_of_a_second_that_is_billed_by_request():
+    def second(cpu: str, memory: str) -> Decimal:
+        prices = [PRICES.of(resource, "us-central1").usd or Decimal(0) for resource in (cpu, memory)]
+        return prices[0] * 4 + prices[1] * 8
+
+    ratio = second("function_cpu", "function_memory") / second("instance_cpu", "instance_memory")
+    assert float(ratio) == pytest.approx(REQUEST_BILLING, abs=0.005)
+
+
+def test_a_batch_of_the_service_pays_no_idle_time_where_none_is_billed():
+    nightly = Traffic(inputs=0, batches=30, batch_seconds=500)
+    for settings, seconds in (
+        (Settings(batch_by="service"), 30 * (20 + 500 + 600)),
+        (Settings(batch_by="service", gpu="none"), 30 * (20 + 500)),
+        (Settings(batch_by="service", min_instances=1), MONTH),  # paid for anyway
+    ):
+        assert usage(nightly, settings).service == pytest.approx(seconds)
+
+
+def test_a_job_has_no_zonal_redundancy():
+    nightly = Traffic(inputs=0, batches=30, batch_seconds=500)
+    one, zonal = (monthly_bill(nightly, Settings(zonal_redundancy=each), PRICES) for each in (False, True))
+    assert device(one) == device(zonal)
+
+
+def test_a_commitment_is_paid_for_the_instances_that_are_kept_and_for_no_others():
+    assert monthly_bill(TRICKLE, Settings(committed=True), PRICES).usd == monthly_bill(TRICKLE, Settings(), PRICES).usd
+    kept, committed = (
+        monthly_bill(STEADY, Settings(min_instances=1, committed=each), PRICES) for each in (False, True)
+    )
+    assert cents(device(kept) - device(committed)) == usd("76.53")
+
+
+def test_more_inputs_than_the_instances_answer():
+    flood = Traffic(inputs=10**10)
+    assert p95(flood, Settings(max_instances=2)) == float("inf")
+    assert usage(flood, Settings(max_instances=2)).service == 2 * MONTH
+    assert p95(flood, Settings(max_instances=100)) < 1
 
 
 def test_an_unknown_price_is_named_and_not_taken_for_free():
@@ -146,9 +214,8 @@ def test_a_region_of_unknown_tier_has_no_device_price():
 
 def test_a_small_text_costs_less_than_half_outside_the_gpu_of_what_it_cost_with_preprocess():
     def of_thousand(effort: Effort) -> Decimal:
-        month = monthly_bill(
-            Traffic(inputs=1000, single=effort, stored_gb=0, image_gb=0, scheduled_jobs=0), Settings(), PRICES
-        )
+        alone = Traffic(inputs=1000, single=effort, orders=Effort(), stored_gb=0, image_gb=0, scheduled_jobs=0)
+        month = monthly_bill(alone, Settings(), PRICES)
         return month.list_usd - device(month)
 
     assert round(of_thousand(PREPROCESSED), 3) == usd("0.289")
@@ -157,9 +224,26 @@ def test_a_small_text_costs_less_than_half_outside_the_gpu_of_what_it_cost_with_
 
 def test_collections_keep_an_instance_awake_like_inputs_of_their_rate():
     """A collection a minute saves nothing of a GPU that a trickle keeps awake; one an hour does."""
-    at_once = awake_seconds(TRICKLE, Settings())
-    assert awake_seconds(TRICKLE, Settings(collect_every=60)) == pytest.approx(at_once, rel=0.03)
-    hourly = awake_seconds(TRICKLE, Settings(collect_every=3600))
-    assert hourly == pytest.approx(730 * (20 + 600), rel=0.01)
-    assert awake_seconds(STEADY, Settings(collect_every=60)) == pytest.approx(MONTH, rel=0.01)
-    assert awake_seconds(Traffic(inputs=0), Settings(collect_every=60)) == 0
+    by_minute, hourly = (Settings(max_wait=wait, collect_by="service") for wait in (60, 3600))
+    at_once = usage(TRICKLE, Settings()).service
+    assert usage(TRICKLE, by_minute).service == pytest.approx(at_once, rel=0.03)
+    assert usage(TRICKLE, hourly).service == pytest.approx(686 * (20 + 600), rel=0.01)
+    assert usage(STEADY, by_minute).service == pytest.approx(MONTH, rel=0.01)
+    assert usage(Traffic(inputs=0), by_minute).service == 0
+
+
+@pytest.mark.parametrize(
+    ("traffic", "settings", "by"),
+    [
+        (TRICKLE, Settings(max_wait=3600), "job"),
+        (TRICKLE, Settings(max_wait=60), "job"),
+        (STEADY, Settings(max_wait=3600), "job"),
+        (STEADY, Settings(max_wait=30), "service"),  # which the next run finds awake
+        (TRICKLE, Settings(max_wait=3600, min_instances=1), "service"),
+        (TRICKLE, Settings(max_wait=3600, gpu="none"), "service"),
+        (TRICKLE, Settings(max_wait=3600, collect_by="service"), "service"),
+    ],
+)
+def test_collected_inputs_run_where_it_is_cheaper(traffic: Traffic, settings: Settings, by: str):
+    used = usage(traffic, settings)
+    assert (used.job > 0) == (by == "job")

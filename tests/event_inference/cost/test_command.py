@@ -52,6 +52,7 @@ def test_a_bill_as_json(invoke: Any) -> None:
     [
         ("speed=1", "speed is not a setting"),
         ("gpu=h100", "gpu must be one of nvidia-l4"),
+        ("collect_by=chance", "collect_by must be one of cheaper, service, job"),
         ("min_instances=-1", "min_instances must be a whole number"),
         ("min_instances=0.5", "min_instances must be a whole number"),
         ("idle=long", "idle must be a number"),
@@ -74,5 +75,23 @@ def test_recommendations_of_measured_traffic(invoke: Any, laptop: Emulated) -> N
     laptop.document("results", "a.txt", 1)
     ended = invoke("recommend", env=local_environment(laptop))
     assert ended.out == ""
-    assert ended.err.endswith("Nothing is recommended without 100 inputs: 1 have been measured.\n")
+    assert ended.err.endswith("Missing: 100 inputs: 1 have been measured.\n")
     assert "1 inputs since" in ended.err
+
+
+def test_what_the_pipeline_recommended_itself(invoke: Any, laptop: Emulated) -> None:
+    env = local_environment(laptop)
+    assert "There is none yet" in invoke("recommend", "--daily", env=env).err
+    change = {
+        "name": "warm-instance", "reason": "Many wait.", "action": "MIN_INSTANCES=1 deploy/gcloud/deploy.sh",
+        "saves_usd_per_month": -77.3, "p95_seconds": {"before": 20.05, "after": 0.05}, "lines": {}, "unknown": [],
+    }  # fmt: skip
+    measured = {"inputs_per_month": 10_000, "documents": 500}
+    for day, changes in (("2026-01-02", [change]), ("2026-01-01", [])):
+        content = {"date": day, "measured": measured, "recommendations": changes, "missing": []}
+        laptop.write(f"recommendations/{day}.json", json.dumps(content))
+    ended = invoke("recommend", "--daily", env=env)
+    assert ended.out.splitlines()[0] == (
+        "warm-instance: costs $77.30 a month, 95 % answered in 0.05 s instead of 20.05 s"
+    )
+    assert "2026-01-02: 10,000 inputs a month, by 500" in ended.err

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from event_inference.cost.prices import published
+from event_inference.cost.scenario import MACHINES
 from pipeline.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -29,6 +30,12 @@ def test_the_prices_of_machines():
         given = {name: Decimal(str(usd)) for name, usd in machine["prices"].items()}
         cpu, gib = ("function_cpu", "function_memory") if gpu == "none" else ("instance_cpu", "instance_memory")
         assert given == {"gpu": price("gpu", gpu) if gpu != "none" else 0, "cpu": price(cpu), "gib": price(gib)}
+
+
+def test_the_machines_of_the_cost_model():
+    machines = yaml.safe_load((ROOT / "deploy" / "machines.yaml").read_text())
+    given = {gpu: (each["cpu"], int(each["memory"].removesuffix("Gi"))) for gpu, each in machines.items()}
+    assert given == MACHINES
 
 
 def test_the_default_price_of_a_device_second():

@@ -48,7 +48,7 @@ def test_the_lines_add_up_to_the_saving() -> None:
 
 def test_more_concurrency_needs_fewer_instances() -> None:
     busy = Traffic(inputs=20 * 730 * 3600, response=0.5)
-    change = made(busy, Settings(concurrency=8))["more-concurrency"]
+    change = made(busy, Settings(concurrency=8, max_instances=3))["more-concurrency"]
     assert cents(change.saves_usd) == Decimal("1527.92")
 
 
@@ -58,10 +58,14 @@ def test_a_commitment_takes_a_tenth_off_a_warm_instance() -> None:
 
 
 def test_a_larger_gpu_must_be_faster_than_it_is_dearer() -> None:
-    large = Settings(gpu="nvidia-rtx-pro-6000", cpu=20, memory_gib=80, min_instances=1)
+    large = Settings(gpu="nvidia-rtx-pro-6000", min_instances=1)
     assert made(STEADY, large, larger_gpu=2.0)["smaller-gpu"].saves_usd > 1000
     assert "smaller-gpu" not in made(STEADY, large, larger_gpu=3.2)
     assert "smaller-gpu" not in made(STEADY, large)
+    busy = Traffic(inputs=1000 * 730 * 3600, gpu_base=0, gpu_each=0.01, response=0.02)  # more than ten L4
+    small = Settings(min_instances=1, max_instances=20)
+    assert made(busy, small, larger_gpu=5.0)["larger-gpu"].saves_usd > 1000
+    assert "larger-gpu" not in made(busy, small, larger_gpu=2.9)
     gpus = ("nvidia-l4", "nvidia-rtx-pro-6000")
     second = {gpu: PRICES.of("gpu", "us-central1", gpu).usd or Decimal(0) for gpu in gpus}
     cpu, memory = (PRICES.of(name, "us-central1").usd or Decimal(0) for name in ("instance_cpu", "instance_memory"))
@@ -78,6 +82,28 @@ def test_batches_run_as_a_job() -> None:
 def test_a_small_model_does_not_need_a_gpu() -> None:
     assert made(TRICKLE, Settings(), on_cpu=0.02)["without-gpu"].saves_usd > 400
     assert "without-gpu" not in made(TRICKLE, Settings())
+
+
+def test_a_gpu_is_kept_where_its_idle_time_is_not_the_bill() -> None:
+    busy = Traffic(inputs=400_000, response=0.05)
+    for most in (2, 20):
+        warm = Settings(min_instances=1, max_instances=most)
+        assert made(busy, warm, on_cpu=0.5)["without-gpu"].saves_usd > 600
+        assert "without-gpu" not in made(busy, warm, on_cpu=30.0)  # two instances are too few, more of them too dear
+
+
+def test_inputs_that_may_wait_leave_no_gpu_awake() -> None:
+    change = made(TRICKLE, Settings())["collected-inputs"]
+    assert change.saves_usd > 650
+    assert change.action == "MAX_WAIT=1h MIN_INSTANCES=0 deploy/gcloud/deploy.sh"
+    assert change.p95[1] > 3000
+    assert "collected-inputs" not in made(TRICKLE, Settings(gpu="none"))
+    assert "collected-inputs" not in made(TRICKLE, Settings(max_wait=60))
+
+
+def test_a_second_gpu_for_the_failure_of_a_zone_has_a_price() -> None:
+    change = made(STEADY, Settings(min_instances=1, zonal_redundancy=True))["one-zone"]
+    assert cents(change.saves_usd) == Decimal("273.84")
 
 
 def test_a_cheaper_region_is_compared_by_what_has_a_price_in_both() -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from event_inference import AsyncClient, Failed, InputError, Rejected, Result, WaitTimeoutError
+from event_inference import AsyncClient, Failed, InputError, Rejected, Replay, Result, WaitTimeoutError
 from event_inference.outcomes.handle import Handle
+from pipeline.jobs.claims import Claims
+from pipeline.jobs.job import Input, Job
 from tests.event_inference.conftest import Emulated
 
 ENTITIES = [{"entities": [{"entity_group": "PER", "word": "Ada", "score": 0.9, "start": 0, "end": 3}]}]
@@ -92,6 +94,9 @@ def test_what_a_replay_would_start(filled: Emulated):
     assert names(client.replayable(limit=1)) == ["d.txt"]
     assert names(client.replayable(partial=True)) == ["t.csv"]
     assert names(client.replayable(partial=True, code="internal")) == []
+    assert names(client.replayable(Replay(code="internal"))) == ["e.txt"]
+    with pytest.raises(TypeError, match="prefx"):  # never all of them for a misspelt criterion
+        client.replayable(prefx="d")
 
 
 def test_orders_are_the_documented_messages(laptop: Emulated):
@@ -139,6 +144,25 @@ def test_the_status_of_an_input_moves_on(laptop: Emulated):
     assert batch.done == 1400
     laptop.document("results", "t.csv", handle.generation)
     assert handle.status().is_final
+
+
+def test_an_input_that_may_wait_says_until_when_and_then_shows_the_execution_that_it_shares(laptop: Emulated):
+    handle = laptop.client.submit(b"I liked it.", name="a.txt", parameters={"max_wait": "1h"})
+    due = datetime(2026, 1, 1, 13, tzinfo=UTC)
+    source = Input("local-input", "a.txt", handle.generation, 11)
+    job = Job(handle.job, handle.document_name, "1", "2026-01-01T12:00:00Z", source, due="2026-01-01T13:00:00Z")
+    claims = Claims(laptop.client.connection.work, lease=60)
+    claim = claims.acquire(job)
+    assert claim is not None
+    assert handle.status().until is None
+    claims.postpone(claim, job)
+    assert (handle.status().state, handle.status().until) == ("waiting", due)
+    waiting = claims.read(job.id)
+    assert waiting is not None
+    execution = laptop.execution("of-a-micro-batch")
+    claims.confirm(waiting, job, execution)
+    status = handle.status()
+    assert (status.state, status.until, status.execution) == ("running", None, execution.rpartition("/")[2])
 
 
 def test_a_failed_execution_has_a_place_in_the_workflow(laptop: Emulated):

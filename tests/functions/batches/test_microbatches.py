@@ -267,12 +267,12 @@ def test_a_long_collection_continues_in_another_message(
     assert cloud.executions.published == [("projects/p/topics/messages", {"collect": {"limit": 4}})]
 
 
-def test_without_a_subscription_nothing_is_collected(
+def test_without_a_subscription_nothing_is_pulled(
     cloud: Cloud, collect: Collect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("COLLECT_SUBSCRIPTION")
     line = collect()
-    assert (line["message"], line["reason"]) == ("ignored", "COLLECT_SUBSCRIPTION is not set")
+    assert (line["message"], line["reason"], line["pulled"]) == ("accepted", "collect", 0)
     assert not cloud.documents()
 
 

@@ -33,6 +33,13 @@ GOOD: list[tuple[str, Any, Any]] = [
     ("threshold", "5e-1", 0.5),
     ("score_columns", True, True),
     ("score_columns", "False", False),
+    ("max_wait", "1h", 3600),
+    ("max_wait", " 24h ", 86_400),
+    ("max_wait", "1d", 86_400),
+    ("max_wait", "15m", 900),
+    ("max_wait", "90", 90),
+    ("max_wait", 90.0, 90),
+    ("max_wait", 0, 0),
 ]
 BAD: list[tuple[str, Any]] = [
     *(
@@ -63,6 +70,7 @@ BAD: list[tuple[str, Any]] = [
     *(("hypothesis_template", value) for value in ("no place", "", 7, "{} " * 500)),
     *(("threshold", value) for value in (-0.1, 1.1, float("nan"), float("inf"), 10**400, True, "", "0x1", "nan")),
     *(("max_length", value) for value in (7, 1_000_001)),
+    *(("max_wait", value) for value in (-1, 86_401, "25h", "2d", "1.5h", "1 h", "", "soon", True, "1w", 10**400)),
     *(("score_columns", value) for value in (1, 0, "yes", "")),
     *(("date_format", value) for value in ("", "x" * 65, "a\nb", 7)),
     *(("text_column", value) for value in ("", "a\x00b", "x" * 257, "\ud800")),

@@ -13,6 +13,8 @@ from pipeline.errors import REASONS, RejectedError
 from pipeline.formats import media_types
 from pipeline.inputs import recognition
 from pipeline.inputs.objects import HEAD_BYTES
+from pipeline.inputs.parameters import kinds
+from pipeline.tabular.request import Request
 
 PROSE = "The acting, at first, seemed dull.\nThen, all at once, it was wonderful, and I laughed.\n"
 SERIES = "date,sales\n" + "".join(f"2024-01-{day:02},{day * 3}\n" for day in range(1, 29))
@@ -122,7 +124,7 @@ CASES: list[tuple[str, bytes | str, str | None, str]] = [
     ("a.json", PROSE, None, "content_mismatch"),
     ("a.jsonl", PROSE, None, "content_mismatch"),
     ("a.csv", INSTANCES, None, "content_mismatch"),
-    ("a.csv", "Once upon a time.\nThere was a film.\nThe end of it.\n", None, "content_mismatch"),
+    ("a.csv", "Once upon a time.\nThere was a film.\nThe end of it.\n", None, "table"),  # of one column
     ("a.txt", archive(), None, "content_mismatch"),
     ("a.png", archive(), None, "content_mismatch"),
     ("a.json", '{"instances": [', None, "invalid_json"),
@@ -222,6 +224,107 @@ def test_every_expectation_is_a_kind_or_a_registered_reason() -> None:
     from pipeline.kinds import KINDS
 
     assert {case[3] for case in CASES} <= {*KINDS, *REASONS}
+
+
+XLSX = archive(name="xl/workbook.xml")
+PARQUET = b"PAR1\x15\x04" + bytes(30)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said", "found", "action"),
+    [
+        ("a.xlsx", REVIEWS, "The name ends in .xlsx", "CSV", "Send it with a name that ends in .csv."),
+        ("a.parquet", rows(";"), "The name ends in .parquet", "CSV", "Send it with a name that ends in .csv."),
+        ("a.xlsx", LINES, "The name ends in .xlsx", "JSON lines", "Send it with a name that ends in .jsonl."),
+        ("a.csv", INSTANCES, "The name ends in .csv", "JSON", "Send it with a name that ends in .json."),
+        ("a.jsonl", REVIEWS, "The name ends in .jsonl", "CSV", "Send it with a name that ends in .csv."),
+        ("a.docx", PROSE, "The name ends in .docx", "text", "Send it with a name that ends in .txt."),
+        ("a.xls", "<html><p>hi</html>", "The name ends in .xls", "markup", "Open it, and save what it shows as"),
+        ("a.csv", XLSX, "The name ends in .csv", "an Excel workbook", "Send it with a name that ends in .xlsx."),
+        ("a.csv", PARQUET, "The name ends in .csv", "a Parquet file", "Send it with a name that ends in .parquet."),
+        ("a.txt", archive(name="word/d.xml"), "The name ends in .txt", "a Word document", "Send its text as a .txt"),
+        ("a.json", image("PNG"), "The name ends in .json", "a picture (image/png)", "Send it with a name that ends in"),
+    ],
+)
+def test_a_mismatch_says_what_it_is_and_what_to_do(
+    name: str, content: bytes | str, said: str, found: str, action: str
+) -> None:
+    data = content.encode() if isinstance(content, str) else content
+    with pytest.raises(RejectedError) as caught:
+        recognition.sniff(data, whole=True, name=name, content_type=None)
+    assert caught.value.code == "content_mismatch"
+    assert caught.value.message.startswith(f"{said}, but the content is {found}. {action}")
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "end"),
+    [
+        ("a.xlsx", "The content type is text/csv, but", ". Send it with the content type of its format, or none."),
+        ("a.csv", "The name ends in .csv and the content type is text/csv, but", ", or none."),
+    ],
+)
+def test_a_mismatch_names_what_is_contradicted(name: str, start: str, end: str) -> None:
+    with pytest.raises(RejectedError) as caught:
+        recognition.sniff(XLSX, whole=True, name=name, content_type="text/csv")
+    assert caught.value.message.startswith(start)
+    assert caught.value.message.endswith(end)
+
+
+def row(label: str, cells: int) -> str:
+    return ",".join([label, *(str(len(label) * cell % 97 + cell / 2) for cell in range(cells))]) + "\n"
+
+
+ACROSS = {
+    "the World Bank": (
+        '"Data Source","Indicators",\n\n"Country Name","Country Code","Indicator Name","1960","1961","1962",\n'
+        + "".join(f'"Country {n}","C{n}","Population, total","{n}","{n * 7}","",\n' for n in range(30)),
+        "1960, 1961, 1962",
+    ),
+    "its DataBank": (
+        "Country Name,Series Name,1990 [YR1990],2000 [YR2000],2015 [YR2015]\n"
+        + "".join(f'Country {n},"Growth (annual %)",{n},{n}.5,..\n' for n in range(30)),
+        "1990 [YR1990], 2000 [YR2000], 2015 [YR2015]",
+    ),
+    "days": (
+        "Province/State,Country/Region,Lat,Long,1/22/20,1/23/20,1/24/20,1/25/20\n"
+        + "".join(row(f",Country {n}", 6) for n in range(30)),
+        "1/22/20, 1/23/20, 1/24/20, …",
+    ),
+    "months": ("Store,Jan 2023,Feb 2023,Mar 2023\n" + row("A", 3) + row("Bc", 3), "Jan 2023, Feb 2023, Mar 2023"),
+    "years beside months": ("Month,2021,2022,2023\nJan,1,2,3\nFeb,2,3,4\nMar,4,5,6\n", "2021, 2022, 2023"),
+    "quarters below years": (
+        "Region,2023,,2024,\n,Q1,Q2,Q1,Q2\n" + row("A", 4) + row("B", 4),
+        "2023 Q1, 2023 Q2, 2024 Q1, …",
+    ),
+    "two rows": ("date,2024-01-01,2024-01-02,2024-01-03\nsales,5,6,7\n", "2024-01-01, 2024-01-02, 2024-01-03"),
+}
+
+
+@pytest.mark.parametrize("name", ACROSS)
+def test_a_series_across_a_table_is_refused_with_advice(name: str) -> None:
+    text, listed = ACROSS[name]
+    with pytest.raises(RejectedError) as caught:
+        recognition.sniff(text.encode(), whole=True, name="a.csv", content_type=None)
+    assert caught.value.code == "no_usable_column"
+    assert caught.value.message.startswith(f"The columns {listed} are dates. Send one series with a row for each date")
+
+
+@pytest.mark.parametrize(
+    ("text", "parameters", "kind"),
+    [
+        (
+            "note,2021,2022\nIt was a quiet year for us,1,2\nIt was a loud year for us,2,3\n",
+            {"text_column": "note"},
+            "table",
+        ),
+        ("comment,2021,2022\nIt was a quiet year,1,2\nIt was a loud year,2,3\n", {}, "table"),
+        ("date,2021,2022,2023\n2024-01-01,1,2,3\n2024-01-02,2,3,5\n", {"value_column": "2022"}, "timeseries"),
+        ("date,sales,2022,2023\n2024-01-01,1,2,3\n2024-01-02,2,3,5\n", {}, "timeseries"),
+    ],
+)
+def test_columns_of_years_may_stand_beside_the_input(text: str, parameters: dict[str, str], kind: str) -> None:
+    request = Request.of(parameters, kinds(None, parameters))
+    assert recognition.sniff(text.encode(), whole=True, name="a.csv", content_type=None, request=request) == kind
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])

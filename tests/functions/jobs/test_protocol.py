@@ -13,7 +13,7 @@ import pytest
 
 from messaging import restart
 from messaging import sweep as sweeps
-from pipeline import intake, logs, storage
+from pipeline import intake, logs, storage, waiting
 from pipeline.deployment import Deployment
 from pipeline.errors import ThrottledError
 from pipeline.inputs import objects
@@ -54,7 +54,7 @@ def modelled(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> Explorer:
     monkeypatch.setattr(sweeps, "Claims", timed)
     ended = lambda name, _: explorer.oracle.answer(Request("has_ended", ("executions", name)))  # noqa: E731
     monkeypatch.setattr(executions, "has_ended", ended)
-    start = lambda _, job: explorer.oracle.answer(Request("start", ("executions", job.id)))  # noqa: E731
+    start = lambda _, job, **__: explorer.oracle.answer(Request("start", ("executions", job.id)))  # noqa: E731
     monkeypatch.setattr(executions, "start", start)
     monkeypatch.setattr(outcomes, "utc_now", lambda: explorer.oracle.now())
     monkeypatch.setattr(documents, "timestamp", lambda: "2026-01-01T12:00:00Z")
@@ -310,14 +310,15 @@ def overwrite() -> None:
 
 
 def throttle() -> str:
-    """A delivery in an hour that has no execution left."""
+    """A delivery in an hour that has no execution left, of an input that cannot share one."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(waiting, "is_possible", lambda settings, job: False)
         patch.setattr(intake, "_start", throttled)
         return deliver()
 
 
 def throttled(deployment: Deployment, job: Job) -> Verdict:
-    raise ThrottledError("No execution is left.")
+    raise ThrottledError("MAX_EXECUTIONS_PER_HOUR")
 
 
 OVERWRITTEN = {"deliver": deliver, "throttle": throttle, "overwrite": overwrite, "claims": sweep_claims} | {

@@ -1,8 +1,10 @@
 """The cap of executions per hour: counted, never exceeded, and picked up by the sweep when the hour is over."""
 
+import base64
 import json
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import grpc
 import pytest
@@ -11,9 +13,12 @@ from pipeline.errors import ThrottledError
 from pipeline.jobs.quotas import Quota
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, finalized, published
+from tests.functions.test_on_message import png
 
 pytestmark = pytest.mark.usefixtures("check_documents")
 TEXT = "What a wonderful film, I loved it."
+TABLE = "text,stars\nWhat a wonderful film,5\nA dull and endless film,1\n"
+PNG = base64.b64decode(png())
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -177,15 +182,15 @@ def test_a_throttled_input_is_acknowledged_with_a_waiting_claim_and_started_by_a
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = function("on_upload")
-    for name in ("a.txt", "b.txt"):
-        assert client.post("/", **finalized(cloud.upload(name, TEXT))).status_code == 200
+    for name in ("a.csv", "b.csv"):
+        assert client.post("/", **finalized(cloud.upload(name, TABLE))).status_code == 200
     assert len(cloud.executions.created) == 1
     line = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (line["severity"], line["message"], line["reason"]) == ("WARNING", "throttled", "MAX_EXECUTIONS_PER_HOUR")
     claims = [json.loads(blob.download_as_bytes()) for blob in cloud.client.list_blobs(cloud.work, prefix="claims/")]
     assert {claim["argument"]["input"]["name"]: claim["state"] for claim in claims} == {
-        "a.txt": "started",
-        "b.txt": "waiting",
+        "a.csv": "started",
+        "b.csv": "waiting",
     }
 
     sweep = function("on_message")
@@ -194,7 +199,49 @@ def test_a_throttled_input_is_acknowledged_with_a_waiting_claim_and_started_by_a
     assert len(cloud.executions.created) == 1
     monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "9")
     assert function("on_message").post("/", **published(b'{"sweep": {}}')).status_code == 200
-    assert [argument["input"]["name"] for argument in cloud.executions.arguments] == ["a.txt", "b.txt"]
+    assert [argument["input"]["name"] for argument in cloud.executions.arguments] == ["a.csv", "b.csv"]
+
+
+@pytest.mark.usefixtures("capped")
+@pytest.mark.parametrize("content", [TEXT, PNG], ids=["text", "image"])
+def test_what_can_share_an_execution_waits_for_a_collection_instead(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, content: Any
+) -> None:
+    client = function("on_upload")
+    for number in range(4):
+        assert client.post("/", **finalized(cloud.upload(f"{number}", content))).status_code == 200
+    assert len(cloud.executions.created) == 1
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (line["severity"], line["message"]) == ("INFO", "accepted")
+    assert line["reason"].startswith("waits until ")
+    monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "2")
+    assert function("on_message").post("/", **published(b'{"collect": {}}')).status_code == 200
+    assert [argument["kind"] for argument in cloud.executions.arguments[1:]] == ["microbatch"]
+    (batch,) = (blob.download_as_text() for blob in cloud.client.list_blobs(cloud.work, prefix="microbatches/"))
+    assert sorted(json.loads(line)["input"]["name"] for line in batch.splitlines()) == ["1", "2", "3"]
+
+
+def test_most_of_the_cap_is_kept_for_what_needs_an_execution_of_its_own_and_for_collections(
+    cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "100")
+    client = function("on_upload")
+    for number in range(22):
+        assert client.post("/", **finalized(cloud.upload(f"{number}.txt", TEXT))).status_code == 200
+    assert len(cloud.executions.created) == 20
+    assert client.post("/", **finalized(cloud.upload("a.csv", TABLE))).status_code == 200
+    assert function("on_message").post("/", **published(b'{"collect": {}}')).status_code == 200
+    assert [argument["kind"] for argument in cloud.executions.arguments[20:]] == ["table", "microbatch"]
+
+
+@pytest.mark.parametrize("content", [TEXT, TABLE], ids=["text", "table"])
+def test_a_quota_of_workflows_that_is_used_up_is_no_failure(cloud: Cloud, function: Function, content: str) -> None:
+    cloud.executions.refusals = [grpc.StatusCode.RESOURCE_EXHAUSTED]
+    assert function("on_upload").post("/", **finalized(cloud.upload("a", content))).status_code == 200
+    order = b'{"sweep": {}}' if content == TABLE else b'{"collect": {}}'
+    assert function("on_message").post("/", **published(order)).status_code == 200
+    (argument,) = cloud.executions.arguments
+    assert argument["input"]["name"] == "a"
 
 
 @pytest.mark.usefixtures("capped")
@@ -221,7 +268,7 @@ def test_messages_that_are_throttled_are_kept_for_the_sweep(
 
 
 @pytest.mark.usefixtures("capped")
-@pytest.mark.parametrize("status", ["RESOURCE_EXHAUSTED", "PERMISSION_DENIED", "NOT_FOUND", "INVALID_ARGUMENT"])
+@pytest.mark.parametrize("status", ["PERMISSION_DENIED", "NOT_FOUND", "INVALID_ARGUMENT"])
 def test_an_execution_that_was_not_created_does_not_count(cloud: Cloud, function: Function, status: str) -> None:
     cloud.executions.refusals = [grpc.StatusCode[status]]
     blob = cloud.upload("a.txt", TEXT)
@@ -236,7 +283,7 @@ def test_an_execution_whose_response_was_lost_counts(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cloud.executions.answers_lost = 1
-    blob = cloud.upload("a.txt", TEXT)
+    blob = cloud.upload("a.csv", TABLE)
     client = function("on_upload")
     assert client.post("/", **finalized(blob)).status_code == 503
     assert client.post("/", **finalized(blob)).status_code == 200

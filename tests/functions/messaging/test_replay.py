@@ -13,6 +13,7 @@ from tests.functions.conftest import Function, finalized, published
 
 pytestmark = pytest.mark.usefixtures("check_documents")
 TEXT = "What a wonderful film, I loved it."
+TABLE = "text,stars\nWhat a wonderful film,5\nA dull and endless film,1\n"
 GOOD = {"predictions": [{"label": "POSITIVE", "score": 0.9}], "model": {"name": "m"}, "device": "cpu"}
 
 
@@ -30,9 +31,11 @@ def broken(code: str = "broken") -> dict[str, Any]:
     return {"error": {"step": "predict", "status": 500, "code": code, "message": "It broke."}}
 
 
-def fail(cloud: Cloud, function: Function, name: str, code: str = "broken", metadata: Any = None) -> str:
+def fail(
+    cloud: Cloud, function: Function, name: str, code: str = "broken", metadata: Any = None, content: str = TEXT
+) -> str:
     """Uploads an input whose execution fails, and returns the name of its document."""
-    blob = cloud.upload(name, TEXT, metadata=metadata)
+    blob = cloud.upload(name, content, metadata=metadata)
     assert function("on_upload").post("/", **finalized(blob)).status_code == 200
     conclude(cloud, function, broken(code))
     cloud.executions.end_all()
@@ -352,11 +355,25 @@ def test_an_hour_that_is_used_up_ends_a_replay(
     monkeypatch.setattr(replay_module, "PAGE", 3)
     monkeypatch.setattr(replay_module, "MAX_READ", 3)
     for number in range(5):
-        fail(cloud, function, f"{number}.txt")
+        fail(cloud, function, f"{number}.csv", content=TABLE)
     monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "1")
     line = closing_line(function, capsys, "1")
     assert (line["started"], line["throttled"], line["remaining"], line["read"]) == (1, 1, 1, 2)
     assert cloud.executions.published == []
+
+
+def test_what_can_share_an_execution_is_replayed_by_a_collection_once_the_hour_is_used_up(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        fail(cloud, function, f"{number}.txt")
+    before = len(cloud.executions.created)
+    monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "2")
+    line = closing_line(function, capsys, "1", limit=4)
+    assert (line["started"], line["postponed"], line["read"]) == (2, 2, 4)
+    monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "3")
+    assert function("on_message").post("/", **published(b'{"collect": {}}')).status_code == 200
+    assert [argument["kind"] for argument in cloud.executions.arguments[before:]] == ["text", "text", "microbatch"]
 
 
 def test_a_replayed_job_tells_which_message_asked_for_it(

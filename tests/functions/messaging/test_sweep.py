@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import grpc
 import pytest
 
 from messaging import sweep as sweep_module
@@ -12,6 +13,7 @@ from tests.functions.conftest import Function, finalized, published
 
 pytestmark = pytest.mark.usefixtures("check_documents")
 TEXT = "What a wonderful film, I loved it."
+TABLE = "text,stars\nWhat a wonderful film,5\nA dull and endless film,1\n"
 
 
 def swept(function: Function, capsys: pytest.CaptureFixture[str], **sweep: Any) -> dict[str, Any]:
@@ -149,11 +151,11 @@ def test_a_sweep_goes_on_in_another_message_where_it_ended_with_the_limit_that_i
         cloud.executions.published.clear()
     after = orders[1]["after"]
     assert orders == [
-        {"prefix": "", "limit": 16, "after": "in/4.txt", "part": "uploads"},
-        {"prefix": "", "limit": 11, "after": after, "part": "messages"},
+        {"limit": 16, "after": "in/4.txt", "part": "uploads"},
+        {"limit": 12, "after": after, "part": "messages"},
         {},
     ]
-    assert started == [4, 5, 1]
+    assert started == [4, 4, 2]
     documents = sorted(argument["document"].partition("/")[0] for argument in cloud.executions.arguments[3:])
     assert documents == ["in"] * 7 + ["messages"] * 3
 
@@ -174,17 +176,39 @@ def test_a_hour_that_is_used_up_ends_a_sweep(
     monkeypatch.setattr(sweep_module, "MAX_SCANNED", 4)
     monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "2")
     for number in range(7):
-        cloud.upload(f"{number}.txt", TEXT)
+        cloud.upload(f"{number}.csv", TABLE)
     counts = swept(function, capsys)
-    assert (counts["started"], counts["remaining"]) == (2, 4)
+    assert counts["started"] == 2
+    assert len(cloud.executions.created) == 2
     assert cloud.executions.published == []
+
+
+def test_a_quota_of_workflows_that_is_used_up_ends_a_sweep_and_costs_nothing(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep_module, "CONCURRENCY", 1)
+    for number in range(3):
+        cloud.upload(f"{number}.csv", TABLE)
+    cloud.executions.refusals = [grpc.StatusCode.RESOURCE_EXHAUSTED]
+    assert swept(function, capsys) == NOTHING | {"remaining": 2}
+    assert not cloud.documents()
+    assert swept(function, capsys) == NOTHING | {"started": 3}
+
+
+def test_the_oldest_inputs_start_first(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("c.txt", "a.txt", "b.txt"):
+        cloud.upload(name, TEXT)
+    assert swept(function, capsys, limit=2)["started"] == 2
+    assert {argument["input"]["name"] for argument in cloud.executions.arguments} == {"c.txt", "a.txt"}
 
 
 @pytest.mark.parametrize(
     "sweep",
     [
         *(7, [], {"bucket": "x"}, {"prefix": 7}, {"after": 7}, {"part": "documents"}),
-        *({"limit": 0}, {"limit": 1001}, {"limit": "9"}, {"limit": True}, {"limit": 1.0}),
+        *({"limit": 0}, {"limit": -1}, {"limit": "9"}, {"limit": True}, {"limit": 1.0}),
     ],
     ids=str,
 )
@@ -193,8 +217,8 @@ def test_a_sweep_that_cannot_be_read_is_rejected(cloud: Cloud, function: Functio
     assert cloud.only_document()["reason"]["code"] == "invalid_parameters"
 
 
-@pytest.mark.parametrize("limit", [1, 1000])
-def test_the_smallest_and_the_largest_limit_are_taken(
+@pytest.mark.parametrize("limit", [1, 1_000_000])
+def test_every_positive_limit_is_taken(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], limit: int
 ) -> None:
     cloud.upload("a.txt", TEXT)
@@ -272,12 +296,12 @@ def test_a_vanished_input_that_was_throttled_is_rejected(
 ) -> None:
     monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "1")
     client = function("on_upload")
-    first, second = (cloud.upload(name, TEXT) for name in ("a.txt", "b.txt"))
+    first, second = (cloud.upload(name, TABLE) for name in ("a.csv", "b.csv"))
     for blob in (first, second):
         assert client.post("/", **finalized(blob)).status_code == 200
     second.delete()
     assert swept(function, capsys) == NOTHING | {"rejected": 1, "running": 1}
-    assert list(cloud.documents()) == [f"rejected/b.txt/{second.generation}.json"]
+    assert list(cloud.documents()) == [f"rejected/b.csv/{second.generation}.json"]
 
 
 def test_a_sweep_that_fails_keeps_the_record_of_a_vanished_input(

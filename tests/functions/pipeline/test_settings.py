@@ -26,6 +26,21 @@ def test_everything_can_be_set() -> None:
     assert (loaded.claim_lease, loaded.revision, loaded.max_bytes["text"]) == (10, "r-1", 5)
 
 
+def test_waits_are_read_by_prefix() -> None:
+    assert settings.load(ENV).max_wait == {}
+    assert settings.load(ENV | {"MAX_WAIT": "1h, live/=0 ,night/a=b/=90s,"}).max_wait == {
+        "": 3600,
+        "live/": 0,
+        "night/a=b/": 90,
+    }
+
+
+@pytest.mark.parametrize("text", ["soon", "a/=", "=", "25h", "1h;2h", "a/=-1"])
+def test_a_wait_that_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="MAX_WAIT"):
+        settings.load(ENV | {"MAX_WAIT": text})
+
+
 @pytest.mark.parametrize("missing", ["INPUT_BUCKET", "WORK_BUCKET", "OUTPUT_BUCKET", "WORKFLOW"])
 def test_a_missing_variable_is_named(missing: str) -> None:
     for env in ({**ENV, missing: " "}, {key: value for key, value in ENV.items() if key != missing}):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import RejectedError
-from pipeline.tabular import dates, month_names
+from pipeline.tabular import calendar_names, dates
 
 READ = [
     # cells, header, format, first stamp, last stamp
@@ -39,6 +39,20 @@ READ = [
     (["Jan 31, 2024", "February 1, 2024"], "", "%b %d, %Y", datetime(2024, 1, 31), datetime(2024, 2, 1)),
     (["Wed, 31 Jan 2024", "Thu, 1 Feb 2024"], "", "%d %b %Y", datetime(2024, 1, 31), datetime(2024, 2, 1)),
     (["1. März 2024", "2. März 2024"], "", "%d. %b %Y", datetime(2024, 3, 1), datetime(2024, 3, 2)),
+    (["31. 1. 2024", "1. 2. 2024"], "", "%d.%m.%Y", datetime(2024, 1, 31), datetime(2024, 2, 1)),
+    (["1. 1. 2024 10:00", "1. 1. 2024 11:00"], "", "%d.%m.%Y", datetime(2024, 1, 1, 10), datetime(2024, 1, 1, 11)),
+    (["31 / 01 / 2024", "01 / 02 / 2024"], "", "%d/%m/%Y", datetime(2024, 1, 31), datetime(2024, 2, 1)),
+    (["2024 - 01 - 31", "2024 - 02 - 01"], "", "%Y-%m-%d", datetime(2024, 1, 31), datetime(2024, 2, 1)),
+    (["31.1.2024.", "1.2.2024."], "", "%d.%m.%Y", datetime(2024, 1, 31), datetime(2024, 2, 1)),
+    (["2024.01.31.", "2024.02.01."], "", "%Y. %m. %d.", datetime(2024, 1, 31), datetime(2024, 2, 1)),
+    (["1 января 2024 г.", "2 января 2024 г."], "", "%d %b %Y", datetime(2024, 1, 1), datetime(2024, 1, 2)),
+    (["1.Januar 2024", "2.Januar 2024"], "", "%d. %b %Y", datetime(2024, 1, 1), datetime(2024, 1, 2)),
+    (["2024M01", "2024M02"], "", "%YM%m", datetime(2024, 1, 1), datetime(2024, 2, 1)),
+    (["2024K1", "2024K2"], "", "%YQ%q", datetime(2024, 1, 1), datetime(2024, 4, 1)),
+    (["T3 2024", "T4 2024"], "", "Q%q %Y", datetime(2024, 7, 1), datetime(2024, 10, 1)),
+    (["3Q24", "4Q24"], "", "%qQ%y", datetime(2024, 7, 1), datetime(2024, 10, 1)),
+    (["3. Quartal 2024", "4. Quartal 2024"], "", "%q. Quartal %Y", datetime(2024, 7, 1), datetime(2024, 10, 1)),
+    (["KW 5/2024", "KW 6/2024"], "", "W%V/%Y", datetime(2024, 1, 29), datetime(2024, 2, 5)),
     (["2024-Q1", "2024-Q2"], "", "%Y-Q%q", datetime(2024, 1, 1), datetime(2024, 4, 1)),
     (["Q3 2024", "Q4 2024"], "", "Q%q %Y", datetime(2024, 7, 1), datetime(2024, 10, 1)),
     (["2024-W05", "2024-W06"], "", "%Y-W%V", datetime(2024, 1, 29), datetime(2024, 2, 5)),
@@ -216,9 +230,9 @@ def test_what_is_not_known_is_not_guessed(cells: list[str]) -> None:
 
 
 def test_no_name_of_a_month_has_two_meanings() -> None:
-    names = [name for names in month_names._MONTHS for name in names.split()]
-    assert len(names) == len(set(names)) == len(month_names.MONTHS)
-    assert [month_names.MONTHS[name] for name in ("styczeń", "févr", "mrt", "mai", "czerwca", "octubre")] == [
+    names = [name for names in calendar_names._MONTHS for name in names.split()]
+    assert len(names) == len(set(names)) == len(calendar_names.MONTHS)
+    assert [calendar_names.MONTHS[name] for name in ("styczeń", "févr", "mrt", "mai", "czerwca", "octubre")] == [
         *(1, 2, 3, 5, 6, 10)
     ]
 

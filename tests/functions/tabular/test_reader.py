@@ -50,6 +50,33 @@ def test_records_equal_the_csv_module_on_ordinary_files():
     assert cells(out.getvalue()) == rows
 
 
+def test_a_quote_in_a_file_with_tabs_swallows_no_rows() -> None:
+    text = 'label\ttext\nham\t"Hi, he said\nspam\tfree\nham\t"all of it"\nham\tlate "\nham\t"the end\n'
+    assert cells(text, "\t") == [
+        ["label", "text"],
+        ["ham", '"Hi, he said'],
+        ["spam", "free"],
+        ["ham", "all of it"],
+        ["ham", 'late "'],
+        ["ham", '"the end'],
+    ]
+
+
+def test_a_quoted_text_in_a_file_with_tabs_may_have_lines() -> None:
+    rows = [["id", "text", "label"], ["1", "two\nlines", "x"], ["2", "a\ttab\nand\tmore", "y"], ["3", "z", "z"]]
+    out = io.StringIO()
+    csv.writer(out, delimiter="\t", lineterminator="\n").writerows(rows)
+    assert cells(out.getvalue(), "\t") == rows
+
+
+@given(st.lists(st.text(alphabet='a"\n\t', max_size=9), max_size=9))
+def test_quotes_in_a_file_with_tabs_lose_nothing(lines: list[str]) -> None:
+    text = "".join(f"{line}\n" for line in ("id\ttext", *lines))
+    found = list(reader.records(reader.lines(text), "\t", strict=False))
+    kept = "".join(cell for record in found for cell in record.cells)
+    assert kept.count("a") == text.count("a")
+
+
 @given(st.text(alphabet='a1,"\n\r# ', max_size=60))
 def test_strict_and_lenient_reading_agree_up_to_the_first_refusal(text: str) -> None:
     read = list(lenient(text))

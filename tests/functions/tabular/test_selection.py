@@ -60,6 +60,7 @@ BESIDE: dict[str, tuple[str, Callable[[int], object]]] = {
     "a weekday": ("day_of_week", lambda i: 1 + i % 7),
     "a number of a category": ("country", lambda i: 1 + i % 3),
     "a day of birth": ("born", lambda i: "1990-01-02"),
+    "a value in few rows": ("sales", lambda i: "" if i % 5 else i * 7 % 11),
 }
 
 
@@ -70,6 +71,11 @@ def test_counters_identifiers_and_constants_are_forecast_last(name: str) -> None
     assert (choice.kind, choice.date_name) == ("timeseries", "date")
     assert choice.value is not None
     assert choice.value.name == "temperature"
+
+
+def test_a_column_that_dates_few_rows_is_not_the_date() -> None:
+    choice = chosen(table("date,day,sold", lambda i: f"{'' if i % 5 else day(i + 9)},{day(i)},{temperature(i)}"))
+    assert (choice.kind, choice.date_name) == ("timeseries", "day")
 
 
 @pytest.mark.parametrize("header", ["id,date", "rownames,date", ",date"])
@@ -83,6 +89,22 @@ def test_an_explicit_name_makes_a_counter_the_value() -> None:
     assert choice.value is not None
     assert choice.value.name == "value"
     assert choice.considered == ("other", "id")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Rok;Měsíc;Tržby", "rok;mesic;trzby", "Rok;Mesiac;Predaj", "Yıl;Ay;Satış", "År;Måned;Salg",
+        "Vuosi;Kuukausi;Myynti", "Év;Hónap;Eladás", "Год;Месяц;Продажи", "Рік;Місяць;Продажі",
+        "Έτος;Μήνας;Πωλήσεις", "年;月;销量", "년;월;매출",
+    ],
+)  # fmt: skip
+def test_years_and_months_are_known_in_many_languages(header: str) -> None:
+    rows = table(f"{header};x", lambda i: f"{2020 + i // 12};{1 + i % 12};{temperature(i)};{temperature(i + 1)}")
+    choice = chosen(rows)
+    assert [column.name for column in choice.dates] == header.split(";")[:2]
+    assert choice.value is not None
+    assert choice.value.name == header.split(";")[2]
 
 
 def test_a_price_is_rather_meant_than_a_volume() -> None:
@@ -164,6 +186,16 @@ HEADERS: dict[str, tuple[str, Callable[[int], str]]] = {
         "How do you like it?,What should we do better next time?",
         lambda i: f"{('very much', 'so so', 'not at all')[i % 3]},{LONG[i % 4]}",
     ),
+    "questions": (
+        "Is our rating of you fair?,Why?,What would you change about it?",
+        lambda i: f"It is {i},{LONG[i % 4]},Hardly anything about number {i}",
+    ),
+    "names as in programs": ("actor_name|hero_movie", lambda i: f"Downey {i}, Robert|The {i}th of them"),
+    "numbers for names": ("0,1", lambda i: f"{i},{LONG[i % 4]}"),
+    "only a column as in programs": ("q7_open", lambda i: LONG[i % 4].replace(",", "")),
+    "years above numbers": ("region,2019,2020,2021", lambda i: f"R{i},{i * 3},{i * 5},{i * 7}"),
+    "two years above numbers": ("Produkt;2023;2024", lambda i: f"P{i};{i * 3},5;{i * 5},1"),
+    "years alone": ("2019,2020,2021", lambda i: f"{i * 3},{i * 5},{i * 7}"),
     "names in Chinese": ("编号,评论内容", lambda i: f"{i},{CHINESE[i % 4]}"),
 }
 
@@ -181,6 +213,14 @@ BARE: dict[str, Callable[[int], str]] = {
     "labels and short texts": lambda i: f"{('pos', 'neg')[i % 2]},{('fine', 'dull', 'great')[i % 3]}",
     "quoted texts": lambda i: f'"{LONG[i % 4]}"',
     "numbers and texts": lambda i: f"{i},{LONG[i % 4].replace(',', '')}",
+    "one column, the first of a word": lambda i: f"{i}: {LONG[i % 4]}" if i else "Wonderful",
+    "one column, the first with a known word": lambda i: f"{i}: {LONG[i % 4]}" if i else "Great review",
+    "one column with commas": lambda i: f"{i}: {LONG[i % 4]}{', or not' if i % 5 == 1 else ''}",
+    "a word beside a number": lambda i: f"{f'{i}: {LONG[i % 4]}' if i else 'Wonderful'},{i % 5}",
+    "a known word beside a label": lambda i: f"{LONG[i % 4] if i else 'Nice story'},{('pos', 'neg')[i % 2]}",
+    "codes": lambda i: f"ab_{i},cd_{i * 7}",
+    "a question beside an answer": lambda i: f"Where is parcel {i}?,On its way to {i} or so",
+    "years that are values": lambda i: f"{1990 + i},{1991 + i},{1992 + i}",
 }
 
 
@@ -189,6 +229,69 @@ def test_a_record_is_never_a_header(name: str) -> None:
     text = table(BARE[name](0), lambda i: BARE[name](i + 1), rows=23)
     found = sniffer.sniff(text, complete=True, declared=True)
     assert (found.header, found.rows) == (False, 24)
+
+
+STACKED: dict[str, tuple[str, Callable[[int], str], int, list[str]]] = {
+    # the header, a row, how many rows the header has, the names
+    "merged cells": (
+        ",Sales,,Returns,\nDate,Units,Revenue,Units,Revenue",
+        lambda i: f"{day(i)},{i},{temperature(i)},{i % 3},{temperature(i)}",
+        2,
+        ["Date", "Sales Units", "Sales Revenue", "Returns Units", "Returns Revenue"],
+    ),
+    "merged cells above texts": (
+        "Reviewer,,Review,\nName,City,Title,Text",
+        lambda i: f"Ann {i},Bonn,Fine {i},{LONG[i % 4]}",
+        2,
+        ["Reviewer Name", "Reviewer City", "Review Title", "Review Text"],
+    ),
+    "units": ("time,temp,rain\n,°C,mm", lambda i: f"{day(i)},{i},{temperature(i)}", 2, ["time", "temp", "rain"]),
+    "tickers": (
+        "Price,Close,High\nTicker,AAPL,AAPL\nDate,,",
+        lambda i: f"{day(i)},{i},{temperature(i)}",
+        3,
+        ["Price", "Close", "High"],
+    ),
+    "pandas' levels": (
+        ",a,a\n,x,y\ndate,,",
+        lambda i: f"{day(i)},{i},{temperature(i)}",
+        3,
+        ["date", "a x", "a y"],
+    ),
+    "questions below their numbers": (
+        'StartDate,Progress,Q1\nStart Date,Progress,"What do you think?"\n"{""id"": 1}","{""id"": 2}","{""id"": 3}"',
+        lambda i: f"{day(i)},{i},{LONG[i % 4]}",
+        3,
+        ["StartDate", "Progress", "Q1"],
+    ),
+    "a title filled up with commas": (
+        "Report,,\nof March,,\n,,\nDate,Sales,Note",
+        lambda i: f"{day(i)},{i},",
+        1,
+        ["Date", "Sales", "Note"],
+    ),
+    "a date that cannot be read": (
+        "date,text",
+        lambda i: f"{'n.d.' if i == 0 else day(i)},{LONG[i % 4]}",
+        1,
+        ["date", "text"],
+    ),
+}
+
+
+def test_names_as_in_programs_are_a_header_above_one_record() -> None:
+    found = sniffer.sniff("actor_name|hero_movie\nDowney, Robert|The first of them\n", True, declared=True)
+    assert (found.header, found.rows) == (True, 1)
+
+
+@pytest.mark.parametrize("rows", [4, 24])
+@pytest.mark.parametrize("name", STACKED)
+def test_a_header_may_have_several_rows(name: str, rows: int) -> None:
+    header, row, count, expected = STACKED[name]
+    found = sniffer.sniff(table(header, row, rows), complete=True, declared=True)
+    assert (found.header_rows, found.rows) == (count, rows)
+    assert [column.name for column in found.columns] == expected
+    assert bool(found.notes) == (count > 1)
 
 
 BOTH = table("id,date,sales,returns,notes", lambda i: f"{i},{day(i)},{temperature(i)},{i % 3},{LONG[i % 4]} {i}")

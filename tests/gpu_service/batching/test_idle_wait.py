@@ -112,7 +112,7 @@ def test_a_wait_is_never_longer_than_its_bound() -> None:
     device = Device(patient=True, again_s=0.03)  # clients return, but too late
     device.run([rng.random() for _ in range(8)], until=60)
     assert device.waits
-    assert max(device.waits) <= min(LONGEST_S, PATIENCE * device.scheduler.costs["m"].base) + 1e-9
+    assert max(device.waits) <= min(LONGEST_S, PATIENCE * device.scheduler.flows["m", False].cost.base) + 1e-9
 
 
 def served(chosen: Scheduler, count: int) -> None:

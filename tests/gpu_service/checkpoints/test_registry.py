@@ -145,6 +145,31 @@ def test_an_entry_that_is_not_an_object_is_reported(models: Path, entry: Any):
     assert mistakes(models, entry).startswith("FILE: profile 'p', entry 1: must be an object with the keys name, ")
 
 
+ENDPOINT = "projects/p/locations/us-central1/endpoints/7"
+
+
+def test_models_on_an_endpoint_of_vertex_ai_are_not_loaded(models: Path):
+    on_vertex = {**GOOD, "version": "2", "source": "nowhere", "engine": "vertex", "endpoint": ENDPOINT}
+    models.write_text(json.dumps({"p": [GOOD, {**on_vertex, "default": True}]}))
+    served = registry.load(models, "p")
+    assert [entry.version for entry in served.entries] == ["1"]
+    assert served.default(TEXT).version == "1"
+    assert "only models with the engine vertex" in mistakes(models, on_vertex)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"engine": "vertex"}, "'engine' vertex and 'endpoint' belong together"),
+        ({"endpoint": ENDPOINT}, "'engine' vertex and 'endpoint' belong together"),
+        ({"engine": "vertex", "endpoint": "7"}, "must be projects/P/locations/REGION/endpoints/ID, not '7'"),
+        ({"engine": "vertex-ai"}, "did you mean 'vertex'?"),
+    ],
+)
+def test_mistakes_about_the_engine_are_reported(models: Path, change: dict[str, Any], said: str):
+    assert said in mistakes(models, {**GOOD, **change})
+
+
 def test_all_mistakes_of_a_profile_are_reported_together(models: Path):
     message = mistakes(models, {**GOOD, "versions": "1"}, {"name": "b", "task": "chat"}, {**GOOD, "source": "moods/3"})
     assert [line.partition(", ")[2].partition(":")[0] for line in message.splitlines()] == [

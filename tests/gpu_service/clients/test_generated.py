@@ -15,7 +15,7 @@ from gpu_service.web import openapi
 
 SETTINGS = Settings(predict_route="/vertex/predict", health_route="/vertex/health")
 PREDICTIONS = ("predict", "v1_predict", "v1_version_predict")
-NAMED = ("v1_model_status", "v1_predict", "v2_model_metadata", "v2_model_ready", "v2_infer")
+NAMED = ("v1_model_status", "v1_predict", "v2_model_metadata", "v2_model_ready", "v2_infer", "v2_load", "v2_unload")
 OF_VERSION = (
     "v1_version_status", "v1_version_predict", "v2_version_metadata", "v2_version_ready", "v2_version_infer",
 )  # fmt: skip

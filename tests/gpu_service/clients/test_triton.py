@@ -129,7 +129,7 @@ def test_errors_are_texts(triton: InferenceServerClient):
         (lambda: triton.infer("moods", texts("good"), outputs=classes), "400", "Classification is not supported"),
         (lambda: triton.infer("moods", [shared]), "400", "Shared memory is not supported"),
         (lambda: triton.get_model_metadata("nobody"), "404", "There is no model 'nobody'"),
-        (lambda: triton.get_model_repository_index(), "404", "There is no such route"),
+        (lambda: triton.get_trace_settings(), "404", "There is no such route"),
         (lambda: triton.infer("moods", texts(*["good"] * 129)), "413", "at most 128 instances"),
         (lambda: triton.infer("moods", texts("a" * (17 << 20))), "413", "at most 16777216 bytes"),
     ]
@@ -139,3 +139,19 @@ def test_errors_are_texts(triton: InferenceServerClient):
         assert failure.value.status() == status
         assert message in failure.value.message()
     assert triton.is_server_live()
+
+
+def test_models_are_listed_loaded_and_unloaded(triton: InferenceServerClient):
+    def states() -> dict[tuple[str, str], str]:
+        return {(model["name"], model["version"]): model["state"] for model in triton.get_model_repository_index()}
+
+    triton.load_model("shapes")
+    assert states()["shapes", "1"] == "READY"
+    triton.unload_model("shapes")
+    assert states()["shapes", "1"] == "UNAVAILABLE"
+    triton.load_model("shapes")
+    assert states()["shapes", "1"] == "READY"
+    with pytest.raises(InferenceServerException, match="no model 'nobody'"):
+        triton.load_model("nobody")
+    with pytest.raises(InferenceServerException, match="send no parameters"):
+        triton.load_model("moods", config="{}")

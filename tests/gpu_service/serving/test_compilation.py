@@ -84,7 +84,7 @@ def test_without_a_compiler_the_service_starts_uncompiled(
     (tmp_path / "models.json").write_text(json.dumps({"test": [texts, images]}))
     arguments = ["--compile", "--profile", "test", "--models", str(tmp_path / "models.json"), "--device", "cpu"]
     loaded = startup.load(settings.read(arguments, {}))
-    assert [model.is_compiled for model in loaded.catalog.models.values()] == [False, False]
+    assert [each.model.is_compiled for each in loaded.models] == [False, False]
     assert "compile" in loaded.phases.seconds
     warnings = [record for record in caplog.records if record.name == compilation.__name__]
     assert [(record.getMessage(), record.fields["model"]) for record in warnings] == [  # type: ignore[attr-defined]
@@ -92,7 +92,7 @@ def test_without_a_compiler_the_service_starts_uncompiled(
         ("models of this architecture are not compiled", "images@1"),
     ]
     assert "/nowhere/g++" in warnings[0].fields["reason"]  # type: ignore[attr-defined]
-    assert not torch.isnan(precision.scores(loaded.catalog.models["texts@1"])).any()
+    assert not torch.isnan(precision.scores(loaded.models[0].model)).any()
 
 
 def test_it_is_off_by_default():

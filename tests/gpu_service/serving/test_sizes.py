@@ -136,7 +136,7 @@ def test_a_request_in_parts_has_the_answers_of_one(own: Client, monkeypatch: pyt
     body = {"instances": instances, "parameters": {"max_length": 8, "top_k": 2}}  # max_length is for texts alone
     whole = own.post("/predict", body)
     assert whole.status_code == 200
-    of_image = prepared_bytes(instances[0], 0, list(own.loaded.catalog.models.values()), {})
+    of_image = prepared_bytes(instances[0], 0, [each.model for each in own.loaded.models], {})
     monkeypatch.setattr(sizes, "MAX_PREPARED_BYTES", 4 * of_image if parts == "few" else 1)
     cut = own.post("/predict", body)
     assert cut.status_code == 200

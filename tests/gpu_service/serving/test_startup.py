@@ -33,7 +33,7 @@ def test_vertex_ai_names_a_bucket_folder_with_the_one_model(
     uri = upload(gcs, folder(name), f"models/{name}")
     upload(gcs, folder("distilbert"), f"models/{name}-other")
     loaded = startup.load(read([], {"AIP_STORAGE_URI": uri + slash, "DEVICE": "cpu"}))
-    (model,) = loaded.catalog.models.values()
+    model = loaded.models[0].model
     assert (model.entry.name, model.entry.task, model.entry.source) == ("model", task, uri)
     (copied,) = cached_models.glob("*/snapshots/[0-9]*")
     assert copied.name == model.revision

@@ -19,7 +19,7 @@ TEXT = json.dumps({"text": "a good film"})
 @pytest.fixture
 def sick_text_model(client) -> Iterator[None]:
     """The text model answers NaN; the image model is well."""
-    words = client.app.service.catalog.default("text").network.words
+    words = client.app.service.catalog.models["moods@2"].network.words
     kept = words.clone()
     words.fill_(float("nan"))
     yield

@@ -392,8 +392,8 @@ def test_labels_of_one_name_share_a_score_column(
     body = {"input": put("cranes/0.jsonl", json.dumps({"text": text, "row": []})), "format": "csv", "model": "moods"}
     body |= {"output": "gs://work/shards/cranes/0.out.csv", "labels": "gs://work/shards/cranes/labels.json"}
     scores = client.post("/predict", {"text": text, "model": "moods"}).json()["predictions"][0]["scores"]
-    monkeypatch.setattr(client.app.service.catalog.find("moods").task, "labels", names)
-    monkeypatch.setattr(client.app.service.catalog.find("moods"), "labels", names)
+    monkeypatch.setattr(client.app.service.catalog.models["moods@2"].task, "labels", names)
+    monkeypatch.setattr(client.app.service.catalog.models["moods@2"], "labels", names)
     assert client.post("/predict-shard", {**body, "parameters": {"score_columns": True}}).status_code == 200
     assert json.loads(content(gcs, body["labels"])) == ["crane", "heron"]
     ((_, _, _, _, crane, heron),) = rows(content(gcs, body["output"]))
@@ -668,7 +668,7 @@ def test_truncated_texts_are_marked(client, gcs: storage.Client, put: Callable[.
 def test_a_device_that_fails_on_most_records_writes_no_shard(client, gcs: storage.Client, put: Callable[..., str]):
     source = put("sick.jsonl", '{"text": "a good film"}\n' * 20 + '{"text": ""}\n' * 5)
     request = {"input": source, "output": "gs://work/shards/sick.out.jsonl", "offset": 0}
-    network = client.app.service.catalog.default("text").network
+    network = client.app.service.catalog.models["moods@2"].network
     words = network.words.clone()
     network.words.fill_(float("nan"))  # as memory that went bad would
     try:
@@ -695,14 +695,24 @@ def test_it_is_known_whether_an_earlier_attempt_had_written_the_output(
 ):
     wanted = shard.Shard(put("again.jsonl", '"good"\n'), "gs://work/shards/again.out")
     service = client.app.service
-    attempts = [prediction.ShardPrediction(service, wanted, service.catalog.find("moods"), {}) for _ in range(2)]
-    for attempt in attempts:
-        client.runner.run(attempt.run())
-    assert [attempt.was_finished for attempt in attempts] == [False, True]
+    entry = service.catalog.find("moods")
+    attempts = [client.runner.run(prediction.predict(service, wanted, entry, {})) for _ in range(2)]
+    assert [was_finished for _, was_finished in attempts] == [False, True]
     metadata = gcs.bucket("work").get_blob("shards/again.out").metadata
     names = ("input", "offset", "model", "parameters", "format", "dialect", "summary")
     assert metadata.keys() == {f"shard-{name}" for name in names}
     assert metadata["shard-offset"] == "0"
+
+
+def test_lines_may_have_pairs_of_texts(client, gcs: storage.Client, put: Callable[..., str]):
+    lines = [{"text": "good", "text_pair": "dull film"}, {"text": "good"}, {"text_pair": "dull film"}]
+    target = "gs://work/shards/pairs.out"
+    client.post("/predict-shard", {"input": put("pairs.jsonl", "\n".join(map(json.dumps, lines))), "output": target})
+    pair, text, wrong = map(json.loads, gcs.bucket("work").blob("shards/pairs.out").download_as_bytes().splitlines())
+    expected, _ = client.post("/predict", {"instances": lines[:2]}).json()["predictions"]
+    assert pair["scores"] == pytest.approx(expected["scores"], abs=1e-5)
+    assert pair["scores"] != text["scores"]
+    assert wrong["error"]["code"] == "invalid_instance"
 
 
 def test_a_summary_that_is_too_long_leaves_out_the_labels_alone(

@@ -111,7 +111,7 @@ def test_metadata_and_health(client):
     assert client.get("/v2/models/moods/ready").json()["ready"] is True
     assert client.get("/v2/health/live").json() == {"live": True}
     assert client.get("/v2/health/ready").json() == {"ready": True}
-    assert client.get("/v2").json()["extensions"] == ["binary_tensor_data"]
+    assert client.get("/v2").json()["extensions"] == ["binary_tensor_data", "model_repository"]
     assert client.get("/v2/models").json() == {"models": ["moods", "shapes"]}
 
 
@@ -185,7 +185,9 @@ def test_very_many_binary_elements_are_refused(client):
         ("GET", "/v2/models/nobody", 404),
         ("GET", "/v2/models/moods/versions/9/ready", 404),
         ("POST", "/v2/models/nobody/infer", 404),
-        ("POST", "/v2/repository/index", 404),
+        ("POST", "/v2/repository/models/nobody/load", 404),
+        ("POST", "/v2/repository/nowhere", 404),
+        ("GET", "/v2/repository/index", 405),
         ("POST", "/v2", 405),
         ("GET", "/v2/models/moods/infer", 405),
     ],

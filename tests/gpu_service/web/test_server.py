@@ -152,6 +152,12 @@ def test_vertex_ai_names_port_and_routes(serve: Callable[..., Any], free_port: C
     assert server.http.get("/v1/alive").status_code == 200
     assert len(server.http.post("/v1/go", json={"instances": [{"text": "dull"}]}).json()["predictions"]) == 1
     assert "/v1/go" in server.http.get("/openapi.json").json()["paths"]
+    refused = {"instances": [{"text": "dull"}, {"text": "fine"}], "parameters": {"top_k": 0}}
+    answer = server.http.post("/v1/go", json=refused)
+    assert answer.status_code == 200
+    assert [prediction["error"]["code"] for prediction in answer.json()["predictions"]] == ["invalid_parameters"] * 2
+    assert server.http.post("/predict", json=refused).status_code == 400
+    assert server.http.post("/v1/go", json={}).status_code == 400
 
 
 def test_the_serving_path_of_known_checkpoints_imports_no_transformers():

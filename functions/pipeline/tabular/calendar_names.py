@@ -1,9 +1,14 @@
-"""The names of months and weekdays in 22 languages.
+"""The names of months and weekdays in 22 languages, and of the parts of a date in more.
 
-From the Unicode CLDR as in Babel 2.19.0: wide and abbreviated, alone and within dates, of the locales ca, cs, da, de,
-el, en, es, fi, fr, hu, id, it, nb, nl, pl, pt, ro, ru, sk, sv, tr and uk; in lower case, without points, and also
-without accents. No name means two months.
+Months and weekdays are those of the Unicode CLDR as in Babel 2.19.0: wide and abbreviated, alone and within dates, of
+the locales ca, cs, da, de, el, en, es, fi, fr, hu, id, it, nb, nl, pl, pt, ro, ru, sk, sv, tr and uk; in lower case,
+without points, and also without accents. No name means two months. The parts are the CLDR's units of these locales and
+of bg, et, hr, ja, ko, lt, lv, sl, vi and zh, with words that tables use beside them.
 """
+
+import unicodedata
+
+_PLAIN = str.maketrans("łøđßıæœ", "lodsiao")
 
 _MONTHS = (
     (
@@ -91,3 +96,58 @@ _WEEKDAYS = (
 
 MONTHS = {name: number for number, names in enumerate(_MONTHS, start=1) for name in names.split()}
 WEEKDAYS = frozenset(_WEEKDAYS.split())
+
+_PARTS = {
+    "year": (
+        "year years yr yyyy fiscalyear jahr jahre année annees an ans año años any anys ano anos anno anni jaar "
+        "jaren rok roku roky lata år aar vuosi év ev yıl tahun god godina leto aasta metai gads год году годы рік "
+        "роки година έτος χρόνος ετος 年 年份 年度 年次 년 년도 연도 năm"
+    ),
+    "month": (
+        "month months mon mm mth monat monate mois mes meses mês mese mesi mesos maand maanden miesiąc miesiące "
+        "měsíc měsíce mesiac mesiace måned månad kuukausi kk hónap honap ay bulan lună luna mjesec mesec mėnuo "
+        "mėnesis mēnesis kuu месяц місяць месец μήνας μηνας 月 月份 월 개월 tháng"
+    ),
+    "quarter": (
+        "quarter qtr q qu quartal quartale trimestre trimestres trimestru kwartaal kwartał čtvrtletí štvrťrok štvrtrok "
+        "kvartal neljännes vuosineljännes negyedév çeyrek kuartal triwulan četvrtina kvartál četrtletje ketvirtis "
+        "ceturksnis квартал тримесечие τρίμηνο τέταρτο 季 季度 四半期 분기 quý"
+    ),
+    "week": (
+        "week weeks wk kw isoweek weekofyear woche wochen kalenderwoche semaine semana setmana settimana tydzień týden "
+        "týždeň uge uke vecka vecko viikko hét het hafta minggu săptămână săptămâna tjedan teden savaitė nedēļa nädal "
+        "неделя тиждень седмица εβδομάδα εβδομαδα 周 星期 週 주 tuần"
+    ),
+    "day": (
+        "day days dd dom dayofmonth dateofmonth mday tag tage jour jours día dia dias giorno giorni dag dagen dzień "
+        "den deň dan døgn dygn päivä nap gün hari zi ziua diena ööpäev день дні ден ημέρα μέρα ημερα 日 日子 일 ngày"
+    ),
+    "time": (
+        "time timeofday hhmm hh hour hours hr uhrzeit stunde stunden zeit heure hora horas ora ore tijd uur uren "
+        "godzina czas hodina hodiny čas klokkeslæt klokkeslett timme tunti kellonaika klockslag óra idő saat jam oră "
+        "sat ura valanda stunda tund час время години ώρα ωρα 时间 小时 時刻 時間 시간 시각 giờ"
+    ),
+}
+_DATES = (
+    "date dates datum datums datetime timestamp ds dt fecha fechas data datas dato dátum päivämäärä pvm päiväys "
+    "dátumok tarih tanggal дата даты ημερομηνία ημερομηνια kuupäev datuma datums datos 日期 日付 日時 年月 年月日 "
+    "날짜 일자 일시 period periode período periodo période období obdobie okres fy"
+)
+
+
+def unaccented(word: str) -> str:
+    """The word as people write it whose keyboard lacks its letters."""
+    letters = unicodedata.normalize("NFKD", word)
+    return "".join(letter for letter in letters if not unicodedata.combining(letter)).translate(_PLAIN)
+
+
+def spelled(words: str) -> frozenset[str]:
+    """The words in lower case, with and without accents."""
+    listed = unicodedata.normalize("NFC", words.casefold()).split()
+    return frozenset(listed) | frozenset(map(unaccented, listed))
+
+
+PARTS = {part: spelled(words) for part, words in _PARTS.items()}
+"""What columns with a part of a date are called."""
+DATES = spelled(_DATES).union(*PARTS.values())
+"""What columns with dates or parts of them are called."""

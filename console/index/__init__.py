@@ -1,0 +1,1 @@
+"""The console's own index of inputs, kept from listings of the buckets, so that every page is quick."""

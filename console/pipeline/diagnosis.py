@@ -1,0 +1,112 @@
+"""Why did nothing start? What the buckets, the executions and the deliveries say about one name."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from console.index.rows import is_input
+from console.pipeline.emulator import Emulator
+from event_inference import Client, names
+from event_inference.access.clients import translated
+from event_inference.outcomes import executions, reading
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """One thing that was found out; `ok` is None where it is neither good nor bad."""
+
+    ok: bool | None
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The signs in the order in which an input passes them, a conclusion, and what to do (`sweep`, `replay` or "")."""
+
+    name: str
+    signs: list[Sign]
+    conclusion: str
+    action: str = ""
+    document: str = ""
+
+
+def of_name(client: Client, emulator: Emulator | None, name: str) -> Diagnosis:
+    """Follow an input on its way, to where it stopped.
+
+    Raises:
+        UnreachableError: the pipeline does not answer, or refuses.
+    """
+    name = name.strip().removeprefix(f"gs://{client.target.input_bucket}/")
+    with translated(client.target):
+        return _of_name(client, emulator, name)
+
+
+def _of_name(client: Client, emulator: Emulator | None, name: str) -> Diagnosis:
+    connection, target = client.connection, client.target
+    blob = connection.input.get_blob(name)
+    if blob is None:
+        return Diagnosis(
+            name,
+            [Sign(False, f"The input bucket {target.input_bucket} has no object of this name.")],
+            "Nothing was uploaded under this name, or it was deleted. Names are case-sensitive and include folders.",
+        )
+    signs = [
+        Sign(True, f"The object was uploaded at {blob.updated:%Y-%m-%d %H:%M:%S} UTC and has {blob.size:,} bytes.")
+    ]
+    if not is_input(name):
+        return Diagnosis(
+            name, signs, "This name is not an input: the pipeline reads it together with another file, or as labels."
+        )
+    generation = int(blob.generation)
+    document_name, job = names.document(name, generation), names.job(target.input_bucket, name, generation)
+    document = reading.document_of(connection.output, document_name)
+    if document is not None:
+        signs.append(Sign(document.ok, f"It has a document, which says {document.status}: {document.summary}"))
+        return Diagnosis(name, signs, "It did start, and it has ended.", document=document_name)
+    delivered = _deliveries(emulator, name, str(generation))
+    signs += delivered
+    claim = reading.read_json(connection.work, f"claims/{job}.json")
+    execution = executions.of_job(connection, job)
+    if execution is not None:
+        signs.append(Sign(execution.is_running, f"Execution {execution.id} is {execution.state.lower()}."))
+        if execution.is_running:
+            step = execution.steps[-1] if execution.steps else "its first step"
+            return Diagnosis(name, signs, f"It did start, and is at {step}.", document=document_name)
+        return Diagnosis(
+            name, signs, "Its execution ended without a document. A sweep starts it again.", "sweep", document_name
+        )
+    if isinstance(claim, dict):
+        signs.append(Sign(None, f"A function has claimed it; the claim says {claim.get('state')}."))
+        if claim.get("state") == "waiting":
+            reason = "The hour's executions were used up. The next sweep starts it; you can order one now."
+        else:
+            reason = (
+                "The function that took it in has not started an execution. A sweep takes over once its lease ends."
+            )
+        return Diagnosis(name, signs, reason, "sweep", document_name)
+    signs.append(Sign(False, "No function has claimed it, so its event was not handled."))
+    if any(sign.ok is False for sign in delivered):
+        reason = "Its event was delivered, and the function failed. It is delivered again with growing pauses."
+    else:
+        reason = "Its event was lost, or has not arrived yet. A sweep starts it without an event."
+    return Diagnosis(name, signs, reason, "sweep", document_name)
+
+
+def _deliveries(emulator: Emulator | None, name: str, generation: str) -> list[Sign]:
+    """What the deliveries of an upload's event say; in a cloud they are not visible."""
+    if emulator is None:
+        return [Sign(None, "Deliveries are only visible on the laptop; in a cloud see the subscription's metrics.")]
+    found = emulator.deliveries(5000)
+
+    def concerns(attributes: dict[str, Any]) -> bool:
+        return attributes.get("objectId") == name and attributes.get("objectGeneration") == generation
+
+    attempts = [attempt for attempt in reversed(found["attempts"]) if concerns(attempt["attributes"])]
+    signs = [
+        Sign(attempt["acknowledged"], f"Delivery attempt {attempt['number']} was answered with {attempt['outcome']}.")
+        for attempt in attempts
+    ]
+    waiting = [
+        message for backlog in found["backlogs"] for message in backlog["waiting"] if concerns(message["attributes"])
+    ]
+    signs += [Sign(None, f"Its event waits for the next attempt, after {each['attempts']}.") for each in waiting]
+    return signs or [Sign(None, "The emulator knows of no delivery since it was started.")]

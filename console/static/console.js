@@ -1,0 +1,171 @@
+// What the server cannot do: drops and uploads, local times, copying, charts, and the keys of the review.
+"use strict";
+
+const token = document.querySelector('meta[name="console-token"]').content;
+const parts = {month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit"};
+const recent = new Intl.DateTimeFormat(undefined, {...parts, hour12: false});
+const earlier = new Intl.DateTimeFormat(undefined, {...parts, hour12: false, year: "numeric"});
+
+document.addEventListener("htmx:config:request", event => {
+  event.detail.ctx.request.headers["X-Console-Token"] = token;
+});
+
+// The list's address keeps up with its filters, without those that are empty.
+document.addEventListener("htmx:after:swap", event => {
+  const form = event.target.closest?.("#filters, #what-if");
+  if (!form) return;
+  const query = new URLSearchParams([...new FormData(form)].filter(([name, value]) => value && !(name === "sort" && value === "newest")));
+  history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
+});
+
+function localize(root) {
+  for (const element of root.querySelectorAll("time[datetime]")) {
+    const moment = new Date(element.dateTime);
+    const text = (Date.now() - moment < 3e10 ? recent : earlier).format(moment);
+    if (element.textContent !== text) element.textContent = text;
+  }
+}
+
+// Copy and close buttons.
+document.addEventListener("click", async event => {
+  const copy = event.target.closest("[data-copy]");
+  if (copy) {
+    await navigator.clipboard.writeText(copy.dataset.copy);
+    copy.textContent = "Copied";
+    setTimeout(() => { copy.textContent = "Copy"; }, 1500);
+  }
+  if (event.target.closest("[data-close]")) document.getElementById("answer").replaceChildren();
+  // A link of the graph opens its step.
+  const link = event.target.closest(".graph a");
+  if (link) document.querySelector(link.getAttribute("href"))?.querySelector("details")?.setAttribute("open", "");
+});
+
+// Uploads: a few at a time, each as the body of one request.
+const queue = [];
+let sending = 0;
+
+async function send({name, file, line}) {
+  line.textContent = `${name}: sending …`;
+  try {
+    const answer = await fetch(`/upload?${new URLSearchParams({name})}`, {
+      method: "PUT", body: file, headers: {"X-Console-Token": token, "HX-Request": "true"},
+    });
+    if (!answer.ok) {
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      throw new Error(page.body.textContent.trim() || answer.statusText);
+    }
+    if ((await answer.json()).new) line.remove();
+    else line.textContent = `${name}: the pipeline has this file already; it was not sent again.`;
+  } catch (error) {
+    line.className = "bad";
+    line.textContent = `${name}: ${error.message}`;
+  }
+}
+
+async function drain() {
+  while (queue.length && sending < 4) {
+    sending++;
+    send(queue.shift()).finally(() => { sending--; drain(); });
+  }
+}
+
+function enqueue(name, file) {
+  if (file.name.startsWith(".")) return;
+  const line = document.createElement("li");
+  document.getElementById("uploads")?.append(line);
+  queue.push({name, file, line});
+  drain();
+}
+
+async function walk(entry, path) {
+  if (entry.isFile) {
+    const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+    enqueue(path + file.name, file);
+  } else if (!entry.name.startsWith(".")) {
+    const reader = entry.createReader();
+    for (let some; (some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject))).length;) {
+      for (const inner of some) await walk(inner, `${path}${entry.name}/`);
+    }
+  }
+}
+
+if (document.getElementById("drop")) {
+  document.addEventListener("dragover", event => { event.preventDefault(); document.body.classList.add("dropping"); });
+  document.addEventListener("dragleave", event => { if (!event.relatedTarget) document.body.classList.remove("dropping"); });
+  document.addEventListener("drop", async event => {
+    event.preventDefault();
+    document.body.classList.remove("dropping");
+    const entries = [...event.dataTransfer.items].map(item => item.webkitGetAsEntry?.()).filter(Boolean);
+    if (entries.length) for (const entry of entries) await walk(entry, "");
+    else for (const file of event.dataTransfer.files) enqueue(file.name, file);
+  });
+}
+
+document.addEventListener("change", event => {
+  if (!event.target.matches("[data-upload]")) return;
+  for (const file of event.target.files) enqueue(file.webkitRelativePath || file.name, file);
+  event.target.value = "";
+});
+
+// The review by keyboard.
+document.addEventListener("keydown", event => {
+  const review = document.querySelector("[data-review] .review");
+  if (!review || event.target.matches("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+  const on = event.target.closest("button, a, summary");
+  const button = event.key === "Enter" ? (on ? null : review.querySelector("[data-enter]"))
+    : review.querySelector(`[data-key="${CSS.escape(event.key.toLowerCase())}"]`);
+  if (button) { event.preventDefault(); button.click(); }
+});
+
+// Charts.
+const colour = name => {
+  const probe = document.createElement("span");
+  probe.className = `state ${name}`;
+  document.body.append(probe);
+  const value = getComputedStyle(probe).color;
+  probe.remove();
+  return value;
+};
+
+function axes() {
+  const ink = colour("waiting"), grid = {stroke: ink.replace("rgb(", "rgba(").replace(")", ", .18)"), width: 1};
+  return [{stroke: ink, grid}, {stroke: ink, grid, size: 64}];
+}
+
+function forecast(box) {
+  const line = colour("succeeded"), ahead = colour("running");
+  const fill = ahead.replace("rgb(", "rgba(").replace(")", ", .18)");
+  return [{
+    series: [{}, {label: "high", stroke: "transparent", points: {show: false}}, {label: "low", stroke: "transparent", points: {show: false}},
+      {label: box.dataset.name, stroke: line, width: 1.5, points: {show: false}}, {label: "forecast", stroke: ahead, width: 2, points: {show: false}}],
+    bands: [{series: [1, 2], fill}], axes: axes(),
+  }, JSON.parse(box.dataset.chart)];
+}
+
+function days(box) {
+  const [names, usd] = JSON.parse(box.dataset.days);
+  const stroke = colour("running");
+  return [{
+    series: [{}, {label: "USD, all in", stroke, fill: stroke.replace("rgb(", "rgba(").replace(")", ", .18)"), width: 2}], axes: axes(),
+  }, [names.map(day => Date.parse(day) / 1000), usd]];
+}
+
+function draw(root) {
+  for (const box of root.querySelectorAll("[data-chart], [data-days]")) {
+    if (!window.uPlot || box.firstElementChild) continue;
+    const [options, data] = box.dataset.chart ? forecast(box) : days(box);
+    const plot = new uPlot({width: box.clientWidth, height: 260, cursor: {y: false}, ...options}, data, box);
+    new ResizeObserver(() => plot.setSize({width: box.clientWidth, height: 260})).observe(box);
+  }
+}
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+dark.addEventListener("change", () => {
+  for (const box of document.querySelectorAll("[data-chart], [data-days]")) box.replaceChildren();
+  draw(document);
+});
+
+function refresh() { localize(document); draw(document); }
+document.addEventListener("htmx:after:swap", refresh);
+document.addEventListener("htmx:sse:after:message", refresh);
+if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", refresh); else refresh();

@@ -1,0 +1,87 @@
+"""Each action as a line of `einf`, of gcloud and of Python, to be copied."""
+
+import json
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+from event_inference import Target
+from event_inference.inputs import orders
+
+
+@dataclass(frozen=True, slots=True)
+class Snippets:
+    """The same action in three forms."""
+
+    einf: str
+    gcloud: str
+    python: str
+
+
+def status(target: Target, name: str, document: str, folder: str) -> Snippets:
+    uri = f"gs://{target.output_bucket}/{folder or 'results'}/{document}.json"
+    return Snippets(
+        f"einf status {_q(name)}{_which(target)}",
+        f"gcloud storage cat {_q(uri)}",
+        f"{_client(target)}.document({document!r})",
+    )
+
+
+def execution(target: Target, id: str, name: str) -> Snippets:
+    workflow = target.workflow.rpartition("/")[2]
+    return Snippets(
+        f"einf status {_q(name)} --json{_which(target)}",
+        f"gcloud workflows executions describe {id} --workflow={workflow} --location={target.region}",
+        f"{_client(target)}.find({name!r}).status()",
+    )
+
+
+def replay(target: Target, criteria: dict[str, Any]) -> Snippets:
+    options = " ".join(f"--{name} {_q(str(value))}" for name, value in criteria.items() if name != "prefix")
+    words = " ".join(part for part in (_q(criteria["prefix"]) if "prefix" in criteria else "", options) if part)
+    arguments = ", ".join(f"{name}={value!r}" for name, value in criteria.items())
+    return Snippets(
+        f"einf replay {words or '--all'}{_which(target)}",
+        _publish(target, {"replay": criteria}),
+        f"{_client(target)}.replay({arguments})",
+    )
+
+
+def sweep(target: Target, name: str) -> Snippets:
+    return Snippets(
+        f"einf sweep {_q(name)}{_which(target)}",
+        _publish(target, orders.sweep(prefix=name)),
+        f"{_client(target)}.sweep(prefix={name!r})",
+    )
+
+
+def label(target: Target, content: dict[str, Any]) -> Snippets:
+    return Snippets(
+        f"gcloud pubsub topics publish {target.topic} --message={_q(json.dumps(content, ensure_ascii=False))}",
+        _publish(target, content),
+        f"{_client(target)}.order({content!r})",
+    )
+
+
+def results(target: Target, prefix: str) -> Snippets:
+    return Snippets(
+        f"einf results {_q(prefix) + ' ' if prefix else ''}--format csv --output results.csv{_which(target)}",
+        f"gcloud storage cp -r {_q(f'gs://{target.output_bucket}/results/{prefix}*')} .",
+        f"list({_client(target)}.results(prefix={prefix!r}))",
+    )
+
+
+def _publish(target: Target, content: dict[str, Any]) -> str:
+    return f"gcloud pubsub topics publish {target.topic} --message={_q(json.dumps(content, ensure_ascii=False))}"
+
+
+def _which(target: Target) -> str:
+    return f" --project {target.project}" if target.is_cloud else ""
+
+
+def _client(target: Target) -> str:
+    return f"Client(project={target.project!r})" if target.is_cloud else "Client()"
+
+
+def _q(text: str) -> str:
+    return shlex.quote(text)

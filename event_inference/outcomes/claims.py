@@ -1,0 +1,34 @@
+"""The claim on a job in the work bucket: what it waits for, and the execution that it shares with other jobs."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """How far a job without a document is.
+
+    Attributes:
+        due: when its execution starts at the latest; None if it does not wait for other inputs.
+        execution: resource name.
+    """
+
+    due: datetime | None
+    execution: str | None
+
+
+def of_job(work: "Bucket", job: str) -> Claim | None:
+    """The claim on a job; None if there is none, or if the caller may not read the work bucket."""
+    from google.api_core.exceptions import Forbidden, NotFound
+
+    try:
+        content = json.loads(work.blob(f"claims/{job}.json").download_as_bytes())
+    except (NotFound, Forbidden):
+        return None
+    due = content["argument"].get("due") if content["state"] == "waiting" else None
+    return Claim(datetime.fromisoformat(due) if due else None, content["execution"])

@@ -1,0 +1,132 @@
+"""Vertex AI's Model Registry by REST: versions of models, and aliases that move from one to another."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from event_inference.errors import InputError
+from event_inference.registry.api import Api
+
+_LAPTOP_IMAGE = "local/gpu-service"  # the stack file says which command stands for it
+_PORT = 8080
+_PREDICT, _HEALTH = "/predict", "/ready"
+_NOT_IN_ID = re.compile(r"[^a-z0-9_-]+")
+_MAX_ID = 63
+_DEFAULT = "default"  # which a version can only get, not lose
+_ALIAS = re.compile(r"[a-z][a-zA-Z0-9-]{0,126}[a-z0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version in the registry; `model` is the model's resource name, `number` the registry's own."""
+
+    model: str
+    name: str
+    number: str
+    aliases: tuple[str, ...]
+    artifacts: str
+    image: str
+
+
+class Registry:
+    """The registry of a pipeline's project and region.
+
+    Every method raises UnreachableError if Vertex AI does not answer or refuses.
+    """
+
+    def __init__(self, api: Api) -> None:
+        self._api, self._target, self.parent = api, api.target, api.parent
+
+    def model(self, name: str) -> str:
+        """The resource name of a model; its id is the name in the letters that ids may have."""
+        identity = _NOT_IN_ID.sub("-", name.lower()).strip("-_")[:_MAX_ID].rstrip("-_")
+        return f"{self.parent}/models/{identity}"
+
+    def versions(self, name: str) -> list[Version]:
+        """The versions of a model, oldest first; none if it is not registered."""
+        found, token = [], ""
+        while True:
+            query = {"pageToken": token} if token else {}
+            answer = self._api.call("GET", f"{self.model(name)}:listVersions", query=query, missing={})
+            found += [_version(each) for each in answer.get("models", ())]
+            token = answer.get("nextPageToken", "")
+            if not token:
+                return sorted(found, key=lambda version: int(version.number))
+
+    def register(self, name: str, version: str, artifacts: str, image: str) -> Version:
+        """Register a folder of the models bucket, unless a version with it and the image exists.
+
+        Raises:
+            InputError: a model with a similar name has the id.
+        """
+        earlier = self.versions(name)
+        if other := next((each.name for each in earlier if each.name != name), None):
+            raise InputError(f"{other!r} is registered as {self.model(name)}; choose a name that differs more.")
+        for each in earlier:
+            if (each.artifacts, each.image) == (artifacts, image):
+                return each
+        container = {
+            "imageUri": image,
+            "ports": [{"containerPort": _PORT}],
+            "predictRoute": _PREDICT,
+            "healthRoute": _HEALTH,
+            "env": [
+                {"name": "INPUT_BUCKET", "value": self._target.input_bucket},  # instances may refer to objects there
+                {"name": "WORK_BUCKET", "value": self._target.work_bucket},
+            ],
+        }
+        model = {
+            "displayName": name,
+            "versionDescription": f"version {version} of {name}",
+            "artifactUri": artifacts,
+            "containerSpec": container,
+        }
+        resource = self.model(name)
+        identity = {"parentModel": resource} if earlier else {"modelId": resource.rsplit("/", 1)[1]}
+        operation = self._api.call("POST", f"{self.parent}/models:upload", {"model": model, **identity})
+        number = str(self._api.finished(operation)["modelVersionId"])
+        return next(each for each in self.versions(name) if each.number == number)
+
+    def move(self, version: Version, aliases: Iterable[str]) -> Version:
+        """The version with aliases that other versions have lost."""
+        for alias in aliases:
+            for other in self.versions(version.name):
+                if alias in other.aliases and other.number != version.number and alias != _DEFAULT:
+                    self._merge(other, f"-{alias}")
+            version = self._merge(version, alias)
+        return version
+
+    def image(self) -> str:
+        """The image of the deployed GPU service; on the laptop, one that the stack file knows."""
+        if not self._target.is_cloud:
+            return _LAPTOP_IMAGE
+        service = f"{self.parent}/services/{self._target.service_prefix}-gpu-service"
+        described = self._api.send("GET", f"{self._target.run}/v2/{service}")
+        image: str = described["template"]["containers"][0]["image"]
+        return image
+
+    def _merge(self, version: Version, alias: str) -> Version:
+        name = f"{version.model}@{version.number}:mergeVersionAliases"
+        return _version(self._api.call("POST", name, {"versionAliases": [alias]}))
+
+
+def check_alias(alias: str) -> str:
+    """Raises InputError for an alias that Vertex AI refuses."""
+    if not _ALIAS.fullmatch(alias):
+        raise InputError(
+            f"{alias!r:.200} is not an alias of a version: letters, digits and hyphens, beginning with a small letter, "
+            f"such as stable or candidate."
+        )
+    return alias
+
+
+def _version(resource: Mapping[str, Any]) -> Version:
+    return Version(
+        model=resource["name"].partition("@")[0],
+        name=resource["displayName"],
+        number=str(resource["versionId"]),
+        aliases=tuple(resource.get("versionAliases", ())),
+        artifacts=resource.get("artifactUri", ""),
+        image=resource.get("containerSpec", {}).get("imageUri", ""),
+    )

@@ -1,0 +1,160 @@
+"""Starts runs of the inputs that may wait: once one of a group is due, all of the group that wait."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from messaging import engines, together
+from messaging.engines import Run
+from pipeline import logs, times, waiting
+from pipeline.deployment import Deployment
+from pipeline.errors import InProgressError
+from pipeline.inputs import microbatches
+from pipeline.inputs.events import Receipt
+from pipeline.intake import Reserved
+from pipeline.jobs import batches, executions
+from pipeline.jobs.claims import WAITING, Claims
+from pipeline.jobs.job import Job
+from pipeline.settings import Settings
+from pipeline.verdicts import Verdict
+from pipeline.waiting import Note
+
+INTERVAL = timedelta(minutes=1)  # between two orders to collect: what is due before the next one is started
+MAX_NOTES = 20_000  # read in one collection
+MAX_MEMBERS = 2000  # of a run, which preprocess and postprocess handle in one call each
+CONCURRENCY = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An input of a run: its note and its claim, which has been taken over."""
+
+    note: Note
+    reserved: Reserved
+
+    @property
+    def job(self) -> Job:
+        return self.reserved.job
+
+
+def start(deployment: Deployment, receipt: Receipt, counts: Counter[str], is_over: Callable[[], bool]) -> bool:
+    """Starts the runs that are due, until `is_over`; safe to repeat and to run concurrently.
+
+    Returns:
+        Whether nothing is left for a following message: all is started, or the hour's executions are used up.
+
+    Raises:
+        Exception: the failure of one input, which the next collection repeats; the other runs are started.
+    """
+    now = times.utc_now()
+    first = next(waiting.notes(deployment.work, 1), None)
+    if first is None or first.due > now + INTERVAL:
+        return True
+    rate = engines.rate(deployment.settings, now)
+    failures: list[Exception] = []
+    with ThreadPoolExecutor(CONCURRENCY) as pool:
+        for planned in plan(waiting.notes(deployment.work, MAX_NOTES), now):
+            if executions.is_throttled(deployment.settings):
+                break
+            if is_over():
+                return False
+            members, failed = _taken_up(deployment, planned, pool)
+            failures += failed
+            for part in _parts(members):
+                jobs = [member.job for member in part]
+                planned_run = run(deployment.settings, jobs)
+                # What waits only because no execution was left goes to the service, which answers sooner.
+                engine = engines.cheaper(planned_run, rate, deployment.settings) if planned_run.wait else "service"
+                results = together.launch(deployment, [member.reserved for member in part], receipt, pool, engine)
+                failures += [result for result in results if isinstance(result, Exception)]
+                _report(deployment, part, results, counts, pool)
+    for failure in failures:
+        raise failure
+    return True
+
+
+def plan(notes: Iterable[Note], now: datetime) -> list[list[Note]]:
+    """The runs to start: of each group with an input that is due, all inputs, those due first before all others."""
+    groups: dict[str, list[Note]] = {}
+    for note in notes:
+        groups.setdefault(note.group, []).append(note)
+    return [
+        group[begin : begin + MAX_MEMBERS]
+        for group in groups.values()
+        if group[0].due <= now + INTERVAL
+        for begin in range(0, len(group), MAX_MEMBERS)
+    ]
+
+
+def run(settings: Settings, members: Sequence[Job]) -> Run:
+    """What an engine is chosen for."""
+    if members[0].kind == "image":
+        work = len(members) / batches.IMAGES_PER_SECOND
+    else:
+        work = sum(member.object_input().size for member in members) / batches.TEXT_BYTES_PER_SECOND
+    return Run(work, waiting.seconds(settings, members[0]), len(members))
+
+
+def _taken_up(
+    deployment: Deployment, planned: Sequence[Note], pool: ThreadPoolExecutor
+) -> tuple[list[Member], list[Exception]]:
+    """The inputs whose claims could be taken over, and the failures of others."""
+
+    def take_up(note: Note) -> Member | Exception | None:
+        try:
+            return _take_up(deployment, note)
+        except InProgressError:  # another handler was faster
+            return None
+        except Exception as error:  # noqa: BLE001 - the run's other inputs go on
+            return error
+
+    results = list(pool.map(take_up, planned))
+    members = [result for result in results if isinstance(result, Member)]
+    return members, [result for result in results if isinstance(result, Exception)]
+
+
+def _take_up(deployment: Deployment, note: Note) -> Member | None:
+    """The input if it still waits. A note on one that no longer does is deleted, unless its handler is at work."""
+    claims = Claims(deployment.work, deployment.settings.claim_lease)
+    claim = claims.read(note.job)
+    if claim is None or claim.is_taken_in:
+        waiting.forget(deployment.work, note)
+        return None
+    if claim.state != WAITING:
+        return None
+    job = Job.parse(claim.argument)
+    return Member(note, Reserved(job, claims.take_over(claim, job)))
+
+
+def _parts(members: Sequence[Member]) -> Iterator[list[Member]]:
+    """The members of a run, up to the bytes of a micro-batch each."""
+    part: list[Member] = []
+    size = 0
+    for member in members:
+        bytes_ = member.job.object_input().size
+        if part and size + bytes_ > microbatches.MAX_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(member)
+        size += bytes_
+    if part:
+        yield part
+
+
+def _report(
+    deployment: Deployment,
+    part: Sequence[Member],
+    results: Sequence[Verdict | Exception],
+    counts: Counter[str],
+    pool: ThreadPoolExecutor,
+) -> None:
+    """Counts and logs the results, and deletes the notes of what was started."""
+    decided = [(member, result) for member, result in zip(part, results, strict=True) if isinstance(result, Verdict)]
+    counts["executions"] += len({result.execution for _, result in decided} - {None})
+    for member, result in decided:
+        counts[result.word] += 1
+        logs.info(result.word, event_id=member.job.event_id, due=member.job.due, **result.fields())
+    done = [member.note for member, result in decided if result.word != "throttled"]
+    list(pool.map(lambda note: waiting.forget(deployment.work, note), done))

@@ -1,0 +1,115 @@
+"""Inputs that may wait to be predicted on together: until when, and the notes by which a collection finds them.
+
+waiting/<due>-<job>.json   a note, whose metadata name the inputs that may share its run
+
+A note is written before the claim says that its job waits, so that no job waits without one. What a note says may be
+outdated: the claim decides.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from google.api_core.exceptions import NotFound
+
+from pipeline import times
+from pipeline.inputs import parameters
+from pipeline.jobs.job import Input, Job, Model, on_endpoint
+from pipeline.kinds import SINGLE
+from pipeline.settings import Settings
+from pipeline.storage import put_once, stamp
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Blob, Bucket
+
+FOLDER = "waiting/"
+GROUP = "pipeline-group"
+DUE = "%Y-%m-%dT%H:%M:%SZ"  # to the second, so that names are in the order of time
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A job that waits until `due`; jobs of the same `group` may share a run."""
+
+    job: str
+    due: datetime
+    group: str
+
+    @property
+    def name(self) -> str:
+        return f"{FOLDER}{self.due.strftime(DUE)}-{self.job}.json"
+
+
+def is_possible(settings: Settings, job: Job) -> bool:
+    """Whether the input can be predicted on together with others: an uploaded text or image for the GPU service."""
+    is_upload = isinstance(job.input, Input) and job.input.bucket == settings.input_bucket
+    return job.kind in SINGLE and is_upload and not on_endpoint(job.model)
+
+
+def seconds(settings: Settings, job: Job) -> int:
+    """How long the job may wait: as its parameter says, else by its folder, else as the deployment says."""
+    if not is_possible(settings, job):
+        return 0
+    requested: int | None = job.parameters.get("max_wait")
+    return settings.max_wait_of(job.object_input().name) if requested is None else requested
+
+
+def due(settings: Settings, job: Job) -> str | None:
+    """When a job must have been started, in RFC 3339, counted from its upload; None if at once."""
+    wait = seconds(settings, job)
+    if not wait:
+        return None
+    moment = times.parse(job.created_at or job.received_at) + timedelta(seconds=wait)
+    return moment.astimezone(UTC).strftime(DUE)
+
+
+def note(job: Job) -> Note:
+    """The note on a job that waits."""
+    if job.due is None:
+        raise ValueError(f"Job {job.id} does not wait.")
+    return Note(job.id, times.parse(job.due), group(job))
+
+
+def write(work: "Bucket", job: Job) -> None:
+    """Notes that a job waits; safe to repeat."""
+    written = note(job)
+    put_once(work.blob(written.name), json.dumps({"job": job.id}), stamp(job.id) | {GROUP: written.group})
+
+
+def notes(work: "Bucket", limit: int) -> Iterator[Note]:
+    """The notes, those that are due first before all others."""
+    for blob in work.list_blobs(prefix=FOLDER, max_results=limit):
+        read = _parse(blob)
+        if read is not None:
+            yield read
+
+
+def forget(work: "Bucket", note: Note) -> None:
+    """Deletes the note on a job that no longer waits."""
+    with contextlib.suppress(NotFound):
+        work.blob(note.name).delete()
+
+
+def group(job: Job) -> str:
+    """A digest of what the inputs of a run must have in common."""
+    asked = [job.kind, _version(job.model), parameters.of_reader("gpu_service", job.parameters)]
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _version(model: Model | None) -> tuple[str | None, ...] | None:
+    """The version, and the one to use if it is not served."""
+    return model and (model["name"], model["version"], model.get("experiment", {}).get("stable"))
+
+
+def _parse(blob: "Blob") -> Note | None:
+    """The note in a listed object; None for an object that `write` did not write."""
+    due, _, job = blob.name.removeprefix(FOLDER).removesuffix(".json").rpartition("-")
+    try:
+        moment = times.parse(due)
+    except ValueError:
+        return None
+    return Note(job, moment, (blob.metadata or {}).get(GROUP, ""))

@@ -1,0 +1,222 @@
+"""What the pages say and do, without a browser."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+
+from tests.console.conftest import Opened
+
+HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)>\u202etxt.exe'
+
+
+def test_an_empty_pipeline_says_what_to_do(console: Opened) -> None:
+    console.refresher.refresh()
+    assert "No inputs yet" in console.get("/").text
+    assert "No problems" in console.get("/problems").text
+    assert "No batches yet" in console.get("/batches").text
+    assert "Nothing to review" in console.get("/review").text
+
+
+def test_the_list_shows_answers_reasons_and_costs(console: Opened) -> None:
+    console.laptop.document("results", "a.txt")
+    console.laptop.document("failed", "b.txt")
+    console.refresher.refresh()
+    page = console.get("/").text
+    for text in ("POSITIVE", "0.99", "$0.000300", "The model&#39;s service did not answer this input. No answer."):
+        assert text in page
+    assert "http_503" not in page  # a sentence, not a code
+
+
+def test_a_hostile_name_and_content_stay_text(console: Opened) -> None:
+    generation = console.upload(HOSTILE, b"<svg onload=alert(3)><script>alert(4)</script>", "image/svg+xml")
+    console.laptop.document("rejected", HOSTILE, generation, reason={"code": "empty", "message": HOSTILE}, kind=None)
+    console.refresher.refresh()
+    row = console.index.rows("SELECT document FROM inputs")[0]
+    pages = [
+        console.get("/").text,
+        console.get("/problems").text,
+        console.pages.get("/problems", params={"name": HOSTILE}).text,
+    ]
+    pages.append(console.pages.get("/input", params={"document": row["document"]}).text)
+    for page in pages:
+        for active in ("<script>alert", "<img src=x", "<svg onload"):
+            assert active not in page
+        assert "U+202E" in page
+    picture = console.pages.get("/input/image", params={"name": HOSTILE, "generation": str(generation)})
+    assert "onload" not in picture.text
+    assert picture.headers["content-security-policy"].startswith("sandbox")
+
+
+def test_the_csv_has_no_formulas_and_follows_the_filters(console: Opened) -> None:
+    console.laptop.document("results", "=cmd|' /C calc'!A0")
+    console.laptop.document("results", "plain.txt", predictions=[{"label": "-1+1", "score": 1}])
+    console.laptop.document("rejected", "other.txt")
+    console.refresher.refresh()
+    answer = console.get("/inputs.csv?state=done")
+    assert answer.headers["content-disposition"].startswith("attachment")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert {(row["name"], row["label"]) for row in rows} == {
+        ("'=cmd|' /C calc'!A0", "POSITIVE"), ("plain.txt", "'-1+1"),
+    }  # fmt: skip
+    assert rows[0]["cost_usd"] == "0.0003"
+
+
+def test_an_upload_appears_at_once(console: Opened) -> None:
+    headers = {"x-console-token": console.token, "content-type": "application/vnd.ms-excel"}
+    answer = console.pages.put("/upload?name=texts/new.txt", content=b"A fine film.", headers=headers)
+    assert answer.json()["new"] is True
+    assert "texts/new.txt" in console.get("/").text
+    blob = console.laptop.client.connection.input.get_blob("texts/new.txt")
+    assert blob is not None
+    assert (blob.download_as_bytes(), blob.content_type) == (b"A fine film.", "text/plain")
+    again = console.pages.put("/upload?name=texts/new.txt", content=b"A fine film.", headers=headers)
+    assert again.json()["new"] is False
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "x" * 1025])
+def test_an_impossible_name_is_refused(console: Opened, name: str) -> None:
+    headers = {"x-console-token": console.token}
+    answer = console.pages.put("/upload", params={"name": name}, content=b"x", headers=headers)
+    assert answer.status_code == 400
+
+
+def test_failures_are_counted_before_they_run_again(console: Opened) -> None:
+    for number in range(3):
+        console.laptop.document(
+            "failed", f"{number}.txt", error={"code": "http_503", "message": "No.", "step": "predict"}
+        )
+    console.laptop.document("failed", "other.txt", error={"code": "timeout", "message": "No.", "step": "predict"})
+    console.refresher.refresh()
+    assert "Run 3 failed inputs again?" in console.post("/problems/replay", code="http_503").text
+    assert console.laptop.orders() == []
+    assert "3 inputs start again" in console.post("/problems/replay/confirmed", code="http_503").text
+    assert console.laptop.orders() == [{"replay": {"code": "http_503", "limit": 3}}]
+
+
+def test_selected_failures_run_again_alone(console: Opened) -> None:
+    for number in range(3):
+        console.laptop.document("failed", f"{number}.txt")
+    console.laptop.document("results", "good.txt")
+    console.refresher.refresh()
+    chosen = ["0.txt/1", "2.txt/1", "good.txt/1"]
+    assert "1 of the selected did not fail" in console.post("/problems/replay", document=chosen).text
+    console.post("/problems/replay/confirmed", document=chosen)
+    assert console.laptop.orders() == [{"replay": {"prefix": "0.txt/1"}}, {"replay": {"prefix": "2.txt/1"}}]
+
+
+def test_nothing_starts_without_a_selection(console: Opened) -> None:
+    console.laptop.document("failed", "a.txt")
+    console.refresher.refresh()
+    assert "Nothing to run again" in console.post("/problems/replay", selected="1").text
+    console.post("/problems/replay/confirmed", selected="1")
+    assert "Nothing to run again" in console.post("/problems/replay", code="other").text
+    console.post("/problems/replay/confirmed", code="other")
+    assert console.laptop.orders() == []
+
+
+def test_an_input_is_sent_again_with_other_parameters(console: Opened) -> None:
+    first = console.upload("a.txt", b"A film.")
+    assert "is on its way again" in console.post("/input/again", name="a.txt", top_k="1", model="").text
+    blob = console.laptop.client.connection.input.get_blob("a.txt")
+    assert blob is not None
+    assert int(blob.generation) > first
+    assert (blob.metadata, blob.download_as_bytes(), blob.content_type) == ({"top_k": "1"}, b"A film.", "text/plain")
+    assert "not there any more" in console.post("/input/again", name="gone.txt").text
+    assert "is not a parameter" in console.post("/input/again", name="a.txt", colour="red").text
+
+
+def test_why_did_nothing_start(console: Opened) -> None:
+    console.upload("lost.txt", b"x")
+    console.refresher.refresh()
+    page = console.get("/problems?name=lost.txt").text
+    assert "Its event was lost, or has not arrived yet." in page
+    assert "No function has claimed it" in page
+    assert "Nothing was uploaded under this name" in console.get("/problems?name=nothing.txt").text
+    console.post("/problems/sweep", name="lost.txt")
+    assert console.laptop.orders() == [{"sweep": {"prefix": "lost.txt"}}]
+
+
+def test_a_label_is_sent_and_the_next_input_shown(console: Opened) -> None:
+    for name, score in (("sure.txt", 0.9), ("unsure.txt", 0.5)):
+        generation = console.upload(name, b"A film.")
+        predictions = [{"label": "POSITIVE", "score": score, "scores": {"POSITIVE": score, "NEGATIVE": 1 - score}}]
+        console.laptop.document("results", name, generation, predictions=predictions, quality={"confidence": score})
+    console.refresher.refresh()
+    page = console.get("/review").text
+    assert "unsure.txt" in page.partition("<form")[2].partition("</form>")[0]
+    row = console.index.rows("SELECT * FROM inputs WHERE name = 'unsure.txt'")[0]
+    following = console.post("/review/label", document=row["document"], label="NEGATIVE").text
+    assert "sure.txt" in following
+    assert "1 left" in following
+    (order,) = console.laptop.orders()
+    assert order == {
+        "label": {"job": row["job"], "document": row["document"], "label": "NEGATIVE", "source": "annotation"}
+    }
+
+
+def test_what_if_shows_its_arithmetic(console: Opened) -> None:
+    page = console.get("/cost?inputs=10000&then.min_instances=1").text
+    assert "$682.77" in page
+    assert "$760.06" in page
+    assert "per" in page.partition("Then, computed")[2]
+    assert "einf cost --inputs 10000 --what-if min_instances=1" in page
+    for query in ("inputs=x", "inputs=-1", "then.gpu=h100", "now.min_instances=-1"):
+        assert console.get(f"/cost?{query}").status_code == 400
+
+
+def test_traffic_and_decisions_are_sentences(console: Opened) -> None:
+    bucket = console.laptop.client.connection.storage.bucket("local-models")
+    traffic = {"sentiment": {"stable": "1", "candidate": "2", "share": 0.1, "mode": "split", "experiment": "e1"}}
+    bucket.blob("traffic.json").upload_from_string(json.dumps(traffic))
+    bucket.blob("decisions/sentiment/2026-01-31T12:00:00Z.json").upload_from_string('{"reason": "Promoted: better."}')
+    page = console.get("/models").text
+    assert "Version 2 gets 10 % of the inputs, version 1 the rest." in page
+    assert "Promoted: better." in page
+
+
+def test_a_page_that_is_not_there_says_so(console: Opened) -> None:
+    assert console.get("/nope").status_code == 404
+    answer = console.get("/input?document=nothing/1")
+    assert answer.status_code == 404
+    assert "There is no such input" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("predictions", "texts"),
+    [
+        (
+            [{"entities": [{"word": "Berlin", "entity_group": "LOC", "score": 0.9, "start": 0, "end": 6}]}],
+            ["Berlin", "LOC"],
+        ),
+        ([{"objects": [{"label": "cat", "score": 0.8, "box": {"xmin": 1, "ymin": 2}}]}], ["cat", "xmin 1, ymin 2"]),
+        ([{"embedding": [0.5] * 384}], ["384 numbers"]),
+        ([{"label": "A", "score": 0.9}, {"error": {"code": "empty", "message": "Empty."}}], ["instance 1", "Empty."]),
+        ([{"label": "A", "score": 0.9, "scores": {"A": 0.9, "B": 0.1}}], ["A", "0.10"]),
+    ],
+)
+def test_every_task_has_an_answer_on_its_page(
+    console: Opened, predictions: list[dict[str, Any]], texts: list[str]
+) -> None:
+    console.laptop.document("results", "a.txt", predictions=predictions, quality={"confidence": None})
+    console.refresher.refresh()
+    page = console.get("/input?document=a.txt/1").text
+    answer = page.partition('id="out"')[2].partition("The whole document")[0]
+    for text in texts:
+        assert text in answer
+    assert console.get("/").status_code == 200
+
+
+def test_an_experiment_is_told_on_its_inputs(console: Opened) -> None:
+    experiment = {"id": "e1", "arm": "candidate", "share": 0.1, "mode": "split"}
+    routing = {"chosen_by": "rule", "rule": "r", "experiment": experiment}
+    answer = console.laptop.document("results", "a.txt", routing=routing)
+    console.laptop.write("shadow/a.txt/1.json", json.dumps({"predictions": [{"label": "NEGATIVE"}]}))
+    console.laptop.write(f"labels/{answer['job']}.json", json.dumps({"label": "NEGATIVE", "source": "audit"}))
+    console.refresher.refresh()
+    page = console.get("/input?document=a.txt/1").text
+    assert "The rule r chose it. It is the candidate of the experiment e1" in page
+    assert "The candidate would have said NEGATIVE." in page
+    assert "unlike the model" in page

@@ -1,0 +1,445 @@
+"""Inputs that may wait: until when, what starts them and together with what, and that none is lost meanwhile."""
+
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc
+import pytest
+from google.cloud import storage
+
+from messaging import runs
+from pipeline import waiting
+from pipeline.jobs import job
+from pipeline.settings import Settings
+from tests.functions.batches.test_microbatches import (
+    PNG,
+    Collect,
+    announce,
+    collect,
+    concluded,
+    kinds,
+    prepared,
+    run,
+    statuses,
+    subscribed,
+)
+from tests.functions.cloud import Cloud, Fault
+from tests.functions.conftest import Function, finalized, published
+
+__all__ = ["collect", "subscribed"]  # fixtures
+
+pytestmark = pytest.mark.usefixtures("check_documents")
+
+HOUR = {"max_wait": "1h"}
+
+
+def ago(seconds: float) -> str:
+    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+
+
+def upload(
+    cloud: Cloud, function: Function, name: str, data: bytes | str = "I liked it.", *, since: float = 0, **metadata: str
+) -> storage.Blob:
+    """Uploads an object and delivers its event, as if `since` seconds ago."""
+    blob = cloud.upload(name, data, metadata=metadata or None)
+    deliver(function, blob, ago(since))
+    return blob
+
+
+def deliver(function: Function, blob: storage.Blob, created: str | None = None, status: int = 200) -> None:
+    answer = function("on_upload").post("/", **finalized(blob, timeCreated=created or ago(0)))
+    assert answer.status_code == status, answer.text
+
+
+def claim(cloud: Cloud, blob: storage.Blob) -> dict[str, Any]:
+    return cloud.claim(job.of_object(blob.bucket.name, blob.name, blob.generation))
+
+
+def notes(cloud: Cloud) -> list[str]:
+    return [blob.name for blob in cloud.client.list_blobs(cloud.work, prefix="waiting/")]
+
+
+def run_by(cloud: Cloud) -> list[str | None]:
+    return [argument.get("run_by") for argument in cloud.executions.arguments]
+
+
+def swept(function: Function, capsys: pytest.CaptureFixture[str]) -> dict[str, int]:
+    capsys.readouterr()
+    assert function("on_message").post("/", **published(b'{"sweep": {}}')).status_code == 200
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return {word: line[word] for word in ("started", "running", "waiting", "rejected") if line.get(word)}
+
+
+# --- until when ------------------------------------------------------------------------------------
+
+
+def test_an_input_waits_until_one_of_its_run_is_due(cloud: Cloud, function: Function, collect: Collect) -> None:
+    first = upload(cloud, function, "a.txt", since=3500, **HOUR)
+    second = upload(cloud, function, "b.txt", since=10, **HOUR)
+    assert not cloud.executions.created
+    assert [claim(cloud, blob)["state"] for blob in (first, second)] == ["waiting", "waiting"]
+    assert collect()["executions"] == 0
+    third = upload(cloud, function, "c.txt", since=3590, **HOUR)
+    line = collect()
+    assert (line["accepted"], line["executions"]) == (3, 1)
+    (execution,) = cloud.executions.created
+    for blob in (first, second, third):
+        assert (claim(cloud, blob)["state"], claim(cloud, blob)["execution"]) == ("started", execution.name)
+    assert notes(cloud) == []
+    answer = run(cloud, function, execution)
+    assert (answer["status"], answer["members"]) == ("succeeded", {"succeeded": 3})
+    assert statuses(cloud) == dict.fromkeys(("a.txt", "b.txt", "c.txt"), "succeeded")
+    assert collect()["executions"] == 0
+
+
+def test_a_document_counts_what_its_wait_took(cloud: Cloud, function: Function, collect: Collect) -> None:
+    upload(cloud, function, "a.txt", since=3590, **HOUR)
+    collect()
+    run(cloud, function, cloud.executions.created[0])
+    document = cloud.only_document()
+    assert "max_wait" not in document["parameters"]
+    assert document["cost"]["total"]["parts"]["storage"] > 8 * 0.005e-3
+
+
+@pytest.mark.parametrize(
+    ("variable", "metadata", "waits"),
+    [
+        ("", {}, False),
+        ("0", {}, False),
+        ("1h", {}, True),
+        ("1h", {"max_wait": "0"}, False),
+        ("", {"max_wait": "90"}, True),
+        ("", {"Max-Wait": "15m"}, True),
+        ("in/=1h", {}, True),
+        ("0,in/=10m,in/a=0", {}, False),
+        ("1h,in/=0", {}, False),
+        ("in/a=1h,in/=0", {}, True),
+        ("out/=1h", {}, False),
+    ],
+    ids=str,
+)
+def test_parameter_prefix_and_deployment_decide_in_this_order(
+    cloud: Cloud,
+    function: Function,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    metadata: dict[str, str],
+    waits: bool,
+) -> None:
+    monkeypatch.setenv("MAX_WAIT", variable)
+    upload(cloud, function, "in/a.txt", **metadata)
+    assert len(notes(cloud)) == int(waits)
+    assert len(cloud.executions.created) == int(not waits)
+
+
+def test_a_sidecar_s_wait_counts(cloud: Cloud, function: Function) -> None:
+    cloud.upload("a.txt.parameters.json", '{"max_wait": 3600}')
+    upload(cloud, function, "a.txt")
+    assert len(notes(cloud)) == 1
+
+
+@pytest.mark.parametrize("value", ["25h", "2d", "-1", "soon", "1.5h", "86401", ""])
+def test_a_wait_that_is_too_long_or_no_duration_is_rejected(cloud: Cloud, function: Function, value: str) -> None:
+    upload(cloud, function, "a.txt", max_wait=value)
+    assert cloud.only_document()["reason"]["code"] == "invalid_parameters"
+
+
+def test_batches_and_series_start_at_once(cloud: Cloud, function: Function) -> None:
+    upload(cloud, function, "a.csv", "id,review\n1,A film that I liked a lot\n2,A film that I did not like\n", **HOUR)
+    upload(cloud, function, "a.jsonl", '{"text": "a"}\n{"text": "b"}\n', **HOUR)
+    upload(
+        cloud, function, "b.csv", "date,value\n" + "".join(f"2026-01-{day:02},{day}\n" for day in range(1, 29)), **HOUR
+    )
+    assert kinds(cloud) == {"table": 1, "records": 1, "timeseries": 1}
+    assert notes(cloud) == []
+
+
+def test_an_event_that_comes_after_the_wait_starts_its_input_at_once(cloud: Cloud, function: Function) -> None:
+    upload(cloud, function, "a.txt", since=3700, **HOUR)
+    assert kinds(cloud) == {"text": 1}
+    assert "due" not in cloud.executions.arguments[0]
+
+
+# --- which inputs share a run ----------------------------------------------------------------------
+
+
+def test_models_parameters_and_kinds_have_runs_of_their_own(cloud: Cloud, function: Function, collect: Collect) -> None:
+    for number in range(2):
+        upload(cloud, function, f"{number}.txt", since=3590, **HOUR)
+        upload(cloud, function, f"{number}.png", PNG, since=3590, **HOUR)
+        upload(cloud, function, f"{number}-two.txt", since=3590, top_k="2", **HOUR)
+        upload(cloud, function, f"{number}-own.txt", since=3590, model="own", **HOUR)
+    upload(cloud, function, "another-wait.txt", max_wait="6h")
+    upload(cloud, function, "kind.txt", kind="text", **HOUR)
+    upload(cloud, function, "not-due.txt", model="other", **HOUR)
+    line = collect()
+    assert (line["accepted"], line["executions"]) == (10, 4)
+    assert len(notes(cloud)) == 1
+    members = Counter(len(prepared_lines(cloud, function, execution)) for execution in cloud.executions.created)
+    assert members == {4: 1, 2: 3}
+    models = sorted(str((argument["model"] or {}).get("name")) for argument in cloud.executions.arguments)
+    assert models == ["None", "None", "None", "own"]
+
+
+def prepared_lines(cloud: Cloud, function: Function, execution: Any) -> list[bytes]:
+    name = prepared(function, execution)["prefix"].removeprefix(f"gs://{cloud.work.name}/") + "0.jsonl"
+    return cloud.work.blob(name).download_as_bytes().splitlines()
+
+
+def test_a_run_is_bounded(cloud: Cloud, function: Function, collect: Collect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "MAX_MEMBERS", 4)
+    for number in range(6):
+        upload(cloud, function, f"{number}.txt", since=3590, **HOUR)
+    assert collect()["executions"] == 2
+
+
+# --- what runs them --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("env", "at_once", "engine"),
+    [
+        ({}, 0, "job"),
+        ({}, 30, None),  # an instance of the service is awake anyway
+        ({"MIN_INSTANCES": "1"}, 0, None),
+        ({"GPU_TYPE": "none"}, 0, None),
+    ],
+)
+def test_the_cheaper_engine_runs_them(
+    cloud: Cloud,
+    function: Function,
+    collect: Collect,
+    monkeypatch: pytest.MonkeyPatch,
+    env: dict[str, str],
+    at_once: int,
+    engine: str | None,
+) -> None:
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    for number in range(at_once):
+        upload(cloud, function, f"at-once/{number}.txt")
+    for number in range(3):
+        upload(cloud, function, f"{number}.txt", since=3590, **HOUR)
+    collect()
+    assert run_by(cloud)[-1] == engine
+    assert cloud.executions.created[-1].labels["kind"] == "microbatch"
+
+
+def test_a_single_input_runs_by_the_job_too(cloud: Cloud, function: Function, collect: Collect) -> None:
+    upload(cloud, function, "a.txt", since=3590, **HOUR)
+    collect()
+    assert (kinds(cloud), run_by(cloud)) == ({"microbatch": 1}, ["job"])
+    run(cloud, function, cloud.executions.created[0])
+    assert statuses(cloud) == {"a.txt": "succeeded"}
+
+
+def test_an_unknown_rate_does_not_keep_a_run_from_starting(
+    cloud: Cloud, function: Function, collect: Collect, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud.executions.list_refusals = [grpc.StatusCode.PERMISSION_DENIED] * 2
+    upload(cloud, function, "a.txt", since=3590, **HOUR)
+    assert collect()["executions"] == 1
+
+
+# --- while they wait -------------------------------------------------------------------------------
+
+
+def test_a_repeated_event_changes_nothing(cloud: Cloud, function: Function, collect: Collect) -> None:
+    created = ago(10)
+    blob = cloud.upload("a.txt", "I liked it.", metadata=HOUR)
+    for _ in range(2):
+        deliver(function, blob, created)
+    assert (len(notes(cloud)), kinds(cloud)) == (1, {})
+    assert claim(cloud, blob)["state"] == "waiting"
+
+
+def test_a_sweep_leaves_them_alone_until_they_are_overdue(
+    cloud: Cloud, function: Function, collect: Collect, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blob = upload(cloud, function, "a.txt", since=10, **HOUR)
+    assert swept(function, capsys) == {"waiting": 1}
+    outdate(cloud, blob)
+    assert swept(function, capsys) == {"started": 1}
+    assert kinds(cloud) == {"text": 1}
+    assert collect()["executions"] == 0
+
+
+def outdate(cloud: Cloud, blob: storage.Blob) -> None:
+    """Lets the wait be over by two hours, as if no collection had come."""
+    state = claim(cloud, blob)
+    state["argument"]["due"] = "2026-01-01T00:00:00Z"
+    name = f"claims/{state['argument']['job']}.json"
+    old = cloud.work.get_blob(name)
+    blob = cloud.work.blob(name)
+    blob.metadata = old.metadata
+    blob.upload_from_string(json.dumps(state))
+
+
+def test_a_lost_event_is_found_by_the_sweep_and_waits(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud.upload("a.txt", "I liked it.", metadata=HOUR)
+    assert swept(function, capsys) == {"running": 1} or notes(cloud)
+    assert (len(notes(cloud)), kinds(cloud)) == (1, {})
+
+
+@pytest.mark.parametrize("how", ["deleted", "overwritten"])
+def test_an_input_that_vanishes_while_it_waits_is_rejected_and_no_other(
+    cloud: Cloud, function: Function, collect: Collect, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    gone = upload(cloud, function, "a.txt", since=3500, **HOUR)
+    upload(cloud, function, "b.txt", since=3590, **HOUR)
+    gone.delete()
+    if how == "overwritten":
+        upload(cloud, function, "a.txt", "Another generation.", **HOUR)
+    assert swept(function, capsys).get("waiting", 0) >= 1
+    assert not cloud.documents(), "it is decided with its run"
+    collect()
+    (execution,) = cloud.executions.created
+    answer = run(cloud, function, execution)
+    assert answer["members"] == {"rejected": 1, "succeeded": 2 if how == "overwritten" else 1}
+    (rejected,) = cloud.documents("rejected").values()
+    assert (rejected["reason"]["code"], rejected["input"]["generation"]) == ("input_gone", str(gone.generation))
+
+
+def test_an_overdue_input_that_has_vanished_is_rejected_by_the_sweep(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blob = upload(cloud, function, "a.txt", **HOUR)
+    blob.delete()
+    outdate(cloud, blob)
+    assert swept(function, capsys) == {"rejected": 1}
+    assert cloud.only_document()["reason"]["code"] == "input_gone"
+
+
+# --- failures --------------------------------------------------------------------------------------
+
+
+def test_a_note_that_cannot_be_written_leaves_the_event_to_be_delivered_again(cloud: Cloud, function: Function) -> None:
+    blob = cloud.upload("a.txt", "I liked it.", metadata=HOUR)
+    cloud.fault("POST", "name=waiting/", status=403)
+    deliver(function, blob, status=503)
+    assert not list(cloud.client.list_blobs(cloud.work, prefix="claims/"))
+    deliver(function, blob)
+    assert (len(notes(cloud)), claim(cloud, blob)["state"]) == (1, "waiting")
+
+
+def test_a_claim_that_cannot_be_updated_leaves_the_event_to_be_delivered_again(
+    cloud: Cloud, function: Function, collect: Collect
+) -> None:
+    blob = cloud.upload("a.txt", "I liked it.", metadata=HOUR)
+    is_update = lambda _, target: "name=claims/" in target and "ifGenerationMatch=0" not in target  # noqa: E731
+    cloud.faulty.faults.append(Fault(is_update, status=403))
+    created = ago(3590)
+    deliver(function, blob, created, status=503)
+    deliver(function, blob, created)
+    assert (len(notes(cloud)), claim(cloud, blob)["state"]) == (1, "waiting")
+    assert collect()["executions"] == 1
+
+
+def test_an_outdated_note_is_deleted(cloud: Cloud, function: Function, collect: Collect) -> None:
+    blob = upload(cloud, function, "a.txt", since=3590, **HOUR)
+    (name,) = notes(cloud)
+    content = cloud.work.get_blob(name)
+    assert collect()["executions"] == 1
+    again = cloud.work.blob(name)
+    again.metadata = content.metadata
+    again.upload_from_string("{}")
+    assert collect()["executions"] == 0
+    assert notes(cloud) == []
+    assert claim(cloud, blob)["state"] == "started"
+
+
+def test_a_start_that_fails_is_repeated_by_the_next_collection(
+    cloud: Cloud, function: Function, collect: Collect
+) -> None:
+    for number in range(3):
+        upload(cloud, function, f"{number}.txt", since=3590, **HOUR)
+    cloud.executions.refusals = [grpc.StatusCode.UNAVAILABLE]
+    collect(503)
+    assert len(notes(cloud)) == 3
+    assert collect()["accepted"] == 3
+    (execution,) = cloud.executions.created
+    run(cloud, function, execution)
+    assert list(statuses(cloud).values()) == ["succeeded"] * 3
+
+
+def test_an_execution_that_was_started_unseen_adds_no_second_document(
+    cloud: Cloud, function: Function, collect: Collect
+) -> None:
+    for number in range(2):
+        upload(cloud, function, f"{number}.txt", since=3590, **HOUR)
+    cloud.executions.answers_lost = 1
+    collect(503)
+    collect()
+    first, second = cloud.executions.created
+    assert first.labels == second.labels
+    for execution in (first, second):
+        run(cloud, function, execution)
+    assert list(statuses(cloud).values()) == ["succeeded"] * 2
+
+
+def test_a_used_up_hour_leaves_them_waiting(
+    cloud: Cloud, function: Function, collect: Collect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "1")
+    upload(cloud, function, "at-once.txt")
+    for number in range(2):
+        upload(cloud, function, f"{number}.txt", since=3590, **HOUR)
+    assert collect()["executions"] == 0
+    assert len(notes(cloud)) == 2
+    assert kinds(cloud) == {"text": 1}
+
+
+def test_a_job_that_fails_leaves_documents_whose_replay_runs_each_alone(
+    cloud: Cloud, function: Function, collect: Collect
+) -> None:
+    for number in range(2):
+        upload(cloud, function, f"{number}.txt", since=3590, **HOUR)
+    collect()
+    (execution,) = cloud.executions.created
+    error = {"step": "gpu_job", "status": None, "code": "gpu_job_failed", "message": "Not every task succeeded."}
+    concluded(function, execution, batch=prepared(function, execution) | {"errors": [error]})
+    cloud.executions.end_all()
+    assert list(statuses(cloud).values()) == ["failed"] * 2
+    assert function("on_message").post("/", **published(b'{"replay": {}}')).status_code == 200
+    assert kinds(cloud) == {"microbatch": 1, "text": 2}
+    assert notes(cloud) == []
+
+
+def test_a_run_that_leaves_no_document_is_repeated_by_the_sweep(
+    cloud: Cloud, function: Function, collect: Collect, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upload(cloud, function, "a.txt", since=3590, **HOUR)
+    upload(cloud, function, "b.txt", since=10, **HOUR)
+    collect()
+    cloud.executions.end_all()
+    assert swept(function, capsys) == {"started": 2}, "also the one that might have waited longer"
+
+
+def test_notifications_of_inputs_that_may_wait_are_acknowledged(
+    cloud: Cloud, function: Function, collect: Collect, subscribed: None
+) -> None:
+    blob = cloud.upload("a.txt", "I liked it.", metadata=HOUR)
+    announce(cloud, blob)
+    announce(cloud, cloud.upload("b.txt", "I liked it."))
+    line = collect()
+    assert (line["pulled"], line["accepted"], line["executions"]) == (2, 2, 1)
+    assert not cloud.executions.uploads.leased
+    assert claim(cloud, blob)["state"] == "waiting"
+
+
+def test_a_plan_has_only_groups_with_an_input_that_is_due() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    listed = [
+        waiting.Note(str(number), now + timedelta(seconds=seconds), group)
+        for number, (seconds, group) in enumerate([(-10, "a"), (59, "b"), (61, "c"), (3600, "a"), (7200, "b")])
+    ]
+    assert [[note.job for note in run] for run in runs.plan(listed, now)] == [["0", "3"], ["1", "4"]]
+
+
+def test_the_longest_prefix_decides() -> None:
+    settings = Settings("in", "work", "out", max_wait={"": 60, "a/": 0, "a/b/": 600})
+    assert [settings.max_wait_of(name) for name in ("x", "a/x", "a/b/x", "a/bx")] == [60, 0, 600, 0]
