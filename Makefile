@@ -14,7 +14,7 @@ TEST := $(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(if $(ORDE
 ROOTS := functions$(subst $() ,,$(patsubst %/main.py,:%,$(wildcard functions/*/main.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test test-long test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi kserve vertex client-suites clean \
+.PHONY: help setup demo demo-promotion local test test-long test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi kserve vertex client-suites clean \
         capacity benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches benchmark-forecast benchmark-gpu
 
 help:            ## list the targets
@@ -31,6 +31,9 @@ $(READY): requirements.txt pyproject.toml $(wildcard functions/*/requirements.tx
 
 demo: setup      ## send samples/ through the whole local pipeline and print the results
 	@$(RUN) -m samples.demo
+
+demo-promotion: setup  ## promote a better version of a model and roll back worse ones, by evidence (under 2 minutes)
+	@$(RUN) -m samples.promotion
 
 local: setup     ## start the whole pipeline on loopback, with MODELS=path/to/models.json [PROFILE=name] on your models
 	@$(RUN) -m emulator

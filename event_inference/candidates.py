@@ -69,7 +69,7 @@ def recounted(connection: Connection, document: Json) -> list[Phase]:
 
 
 def _observed(connection: Connection, trial: Trial) -> Iterator[Observation]:
-    prefix = observations.prefix(trial.model, trial.experiment)
+    prefix = observations.prefix(trial.experiment)
     for blob in connection.output.list_blobs(prefix=prefix, page_size=1000, fields=_FIELDS):
         observed = Observation.parse(blob.name, blob.metadata, blob.time_created)
         if observed and observed.written_at <= trial.until:

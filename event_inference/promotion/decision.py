@@ -38,6 +38,7 @@ class Rules:
         days: the same by time.
         inputs_per_step: inputs that the candidate serves before its share rises.
         shares: of the candidate, in steps; without any, it is promoted as soon as it is known to be better.
+        limit_answers: of the stable version, whose times fix the limit above which an answer is slow.
         budget: the part of its inputs that the candidate may fail; beyond it, its share does not rise. A rollback takes
             more errors than the stable version has, since an outage hits both.
     """
@@ -49,6 +50,7 @@ class Rules:
     days: float = 30.0
     inputs_per_step: int = 100
     shares: tuple[float, ...] = (0.01, 0.05, 0.1, 0.25, 0.5)
+    limit_answers: int = 200
     budget: float = 0.05
 
     def following(self, share: float) -> float | None:
@@ -130,7 +132,8 @@ def _action(
     if labels >= rules.horizon and not is_better:
         return "undecided", f"{labels:,} labels show no difference; the stable version stays.", None
     if following is not None and not held and (share or is_better):
-        return "raise_share", f"Nothing speaks against the candidate at a share of {share:.0%}.", following
+        so_far = f"at a share of {share:.0%}" if share else f"in shadow, where it is better by {labels:,} labels"
+        return "raise_share", f"Nothing speaks against the candidate {so_far}.", following
     return "wait", " ".join(filter(None, (held, _lacking(labels, is_better=is_better)))), None
 
 

@@ -1,8 +1,8 @@
 """Observations of single inputs, as the pipeline leaves them in the output bucket, and their counts.
 
-observations/<model>/<experiment>/<job>.served     what the input's sender got, and from which version
-observations/<model>/<experiment>/<job>.shadow     what the candidate answered beside it
-observations/<model>/<experiment>/<job>.label      whether the answer was right, or was corrected
+observations/<experiment>/<job>.served     what the input's sender got, and from which version
+observations/<experiment>/<job>.shadow     what the candidate answered beside it
+observations/<experiment>/<job>.label      whether the answer was right, or was corrected
 
 The content is JSON in the object's metadata, so that a listing reads a thousand at once. A job has each once: what was
 observed first stays, whatever is delivered again, retried or replayed.
@@ -18,13 +18,12 @@ from typing import Any, Literal, Self
 from event_inference.promotion.counts import BINS, Mode, Phase, Version
 
 KEY = "observation"  # of the metadata
-ENOUGH = 200  # times of the stable version that fix the limit
 
 What = Literal["served", "shadow", "label"]
 
 
-def prefix(model: str, experiment: str) -> str:
-    return f"observations/{model}/{experiment}/"
+def prefix(experiment: str) -> str:
+    return f"observations/{experiment}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +109,9 @@ def count(observations: Iterable[Observation], limit: Limit | None = None) -> li
     return [phases[key] for key in sorted(phases)]
 
 
-def limit(stable_ms: Sequence[float], until: datetime) -> Limit | None:
+def limit(stable_ms: Sequence[float], until: datetime, enough: int) -> Limit | None:
     """The limit that the stable version's times fix, for inputs observed after `until`; None while they are few."""
-    return Limit(sorted(stable_ms)[-(len(stable_ms) // 20) - 1], until) if len(stable_ms) >= ENOUGH else None
+    return Limit(sorted(stable_ms)[-(len(stable_ms) // 20) - 1], until) if len(stable_ms) >= enough else None
 
 
 def _inputs(observations: Iterable[Observation]) -> Iterator[_Input]:

@@ -76,6 +76,7 @@ def rules(value: Mapping[str, Any]) -> Rules:
         "horizon": chosen.horizon >= 1,
         "days": chosen.days > 0,
         "inputs_per_step": chosen.inputs_per_step >= 1,
+        "limit_answers": chosen.limit_answers >= 1,
         "shares": all(0 < share < 1 for share in chosen.shares) and list(chosen.shares) == sorted(chosen.shares),
         "budget": 0 < chosen.budget < 1,
     }

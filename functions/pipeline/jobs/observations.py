@@ -1,6 +1,6 @@
 """What became of an experiment's inputs, as one small object each, from which `promote` counts.
 
-observations/<model>/<experiment>/<job>.served | .shadow | .label       content in the metadata, which a listing reads
+observations/<experiment>/<job>.served | .shadow | .label       content in the metadata, which a listing reads
 
 A job's first outcome is written before its document and stays: retries, redeliveries and replays change nothing. Inputs
 outside experiments leave none.
@@ -40,7 +40,7 @@ def served(output: "Bucket", argument: Argument | None, document: Fields) -> Non
     }
     if "unserved" in document.get("routing", {}):
         fields["unserved"] = True
-    blob = _blob(output, model["name"], experiment["id"], document["job"], "served")
+    blob = _blob(output, experiment["id"], document["job"], "served")
     _write_once(blob, document["job"], fields)
 
 
@@ -56,7 +56,7 @@ def shadow(output: "Bucket", job: Job, answer: Fields) -> None:
         predictions = answer.get("predictions") or [{}]
         has_failed = "error" in answer or all("error" in prediction for prediction in predictions)
         fields = {"outcome": "failed" if has_failed else "succeeded", **_answer(answer, job.kind)}
-        _write_once(_blob(output, model["name"], experiment["id"], job.id, "shadow"), job.id, fields)
+        _write_once(_blob(output, experiment["id"], job.id, "shadow"), job.id, fields)
 
 
 def label(output: "Bucket", document: Fields, fields: Fields, generation: int) -> None:
@@ -69,7 +69,7 @@ def label(output: "Bucket", document: Fields, fields: Fields, generation: int) -
     if not experiment:
         return
     job = document["job"]
-    blob = _blob(output, document["model"]["name"], experiment["id"], job, "label")
+    blob = _blob(output, experiment["id"], job, "label")
     metadata = {**stamp(job), KEY: json.dumps(fields, ensure_ascii=False), INPUT_GENERATION: str(generation)}
     supersede(blob, (generation, 0), lambda current: put(blob, b"", metadata, generation=current))
 
@@ -96,8 +96,8 @@ def _answer(document: Fields, kind: str | None) -> dict[str, Any]:
     return fields
 
 
-def _blob(output: "Bucket", model: str, experiment: str, job: str, what: str) -> "Blob":
-    blob: Blob = output.blob(f"observations/{model}/{experiment}/{job}.{what}")
+def _blob(output: "Bucket", experiment: str, job: str, what: str) -> "Blob":
+    blob: Blob = output.blob(f"observations/{experiment}/{job}.{what}")
     return blob
 
 

@@ -60,6 +60,8 @@ def _look(deployment: Deployment, model: str, entry: Entry, current: Traffic, no
         ValueError, TypeError, KeyError: the model's traffic or rules cannot be used.
     """
     models, experiment = deployment.models, entry["experiment"]
+    if traffic.shares_experiment(current.models, model):
+        raise ValueError(f"another model has the experiment {experiment}, too")
     state = evidence.read_state(models, model, experiment)
     trial = evidence.collect(deployment, model, entry, state, now)
     decision = trial.decide()

@@ -46,10 +46,11 @@ def collect(deployment: Deployment, model: str, entry: Entry, state: State, now:
         ValueError, TypeError: the model's rules cannot be used.
     """
     models, experiment, until = deployment.models, entry["experiment"], now - SETTLING
+    held_to = rules(entry.get("rules") or {})
     limit = _limit(models, model, experiment)
     stable_ms: list[float] = []
-    phases = observations.count(_noting(_listed(deployment.output, model, experiment, until), stable_ms), limit)
-    if limit is None and (fixed := observations.limit(stable_ms, until)):
+    phases = observations.count(_noting(_listed(deployment.output, experiment, until), stable_ms), limit)
+    if limit is None and (fixed := observations.limit(stable_ms, until, held_to.limit_answers)):
         _fix(models, model, experiment, fixed)
     began = times.parse(state.began or began_of(entry, now))
     return Trial(
@@ -57,7 +58,7 @@ def collect(deployment: Deployment, model: str, entry: Entry, state: State, now:
         experiment=experiment,
         stable=entry["stable"],
         candidate=entry["candidate"],
-        rules=rules(entry.get("rules") or {}),
+        rules=held_to,
         situation=Situation(
             share=float(entry["share"]) if entry["mode"] == "split" else 0.0,
             days=max(0.0, round((now - began) / timedelta(days=1), 6)),
@@ -88,9 +89,9 @@ def write_state(models: "Bucket", model: str, experiment: str, content: dict[str
     storage.put(models.blob(f"{_folder(model, experiment)}counts.json"), text, {}, generation=None)
 
 
-def _listed(output: "Bucket", model: str, experiment: str, until: datetime) -> Iterator[Observation]:
+def _listed(output: "Bucket", experiment: str, until: datetime) -> Iterator[Observation]:
     """The observations written until a moment, in the order of their names."""
-    for blob in output.list_blobs(prefix=observations.prefix(model, experiment), page_size=PAGE, fields=FIELDS):
+    for blob in output.list_blobs(prefix=observations.prefix(experiment), page_size=PAGE, fields=FIELDS):
         observed = Observation.parse(blob.name, blob.metadata, blob.time_created)
         if observed and observed.written_at <= until:
             yield observed

@@ -59,6 +59,12 @@ def is_running(entry: Entry) -> bool:
     return bool(entry.get("candidate") and entry.get("experiment")) and entry.get("mode") in ("shadow", "split")
 
 
+def shares_experiment(models: dict[str, Entry], model: str) -> bool:
+    """Whether another model's traffic names the same experiment, so that their observations would mix."""
+    experiment = models[model].get("experiment")
+    return any(entry.get("experiment") == experiment for name, entry in models.items() if name != model)
+
+
 # --- what an entry becomes; each change says since when, by whom, and why --------------------------
 
 

@@ -34,7 +34,7 @@ def observe(laptop: Emulated) -> list[Observation]:
     for number in range(40):
         arm = "candidate" if number % 2 else "stable"
         content = {"arm": arm, "mode": "split", "share": 0.5, "outcome": "failed" if number % 2 else "succeeded"}
-        name = f"{observations.prefix('m', 'e')}{number:032}.served"
+        name = f"{observations.prefix('e')}{number:032}.served"
         blob = laptop.client.connection.output.blob(name)
         blob.metadata = {"observation": json.dumps(content)}
         blob.upload_from_string(b"")
@@ -71,7 +71,7 @@ def test_a_decision_that_does_not_follow_is_found_out(invoke: Any, laptop: Emula
         "action: the document says 'promote', computed is 'roll_back'",
         "promote: does not follow from what is stored",
     ]
-    laptop.client.connection.output.blob(f"{observations.prefix('m', 'e')}{1:032}.served").delete()
+    laptop.client.connection.output.blob(f"{observations.prefix('e')}{1:032}.served").delete()
     deep = invoke("promote", "verify", name, "--deep", env=local_environment(laptop))
     assert (deep.status, "counts[0].candidate.failed: the document says 20, computed is 19" in deep.out) == (4, True)
 

@@ -27,7 +27,7 @@ def observed(*inputs: dict[str, dict[str, Any]], since: datetime = START) -> lis
     listed = []
     for number, parts in zip(numbers(), inputs, strict=False):
         for what in sorted(parts):
-            name = f"{observations.prefix('m', 'e')}{number:032}.{what}"
+            name = f"{observations.prefix('e')}{number:032}.{what}"
             found = Observation.parse(name, {"observation": json.dumps(parts[what])}, since + timedelta(seconds=number))
             assert found is not None
             listed.append(found)
@@ -87,8 +87,8 @@ def test_the_limit_is_fixed_before_what_it_is_compared_with() -> None:
     before = observed(*({"served": served(ms=float(ms))} for ms in range(200)))
     times = [each.stable_ms for each in before if each.stable_ms is not None]
     until = before[-1].written_at
-    assert observations.limit(times[:199], until) is None
-    limit = observations.limit(times, until)
+    assert observations.limit(times[:199], until, 200) is None
+    limit = observations.limit(times, until, 200)
     assert limit == Limit(189.0, until)
     assert Limit.parse(limit.json()) == limit
     after = observed(

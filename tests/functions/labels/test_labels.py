@@ -83,13 +83,13 @@ def test_an_experiment_s_input_leaves_its_outcome_and_its_label_once(
         "arm": "candidate", "mode": "split", "share": 0.1, "sampled": False, "outcome": "succeeded", "ms": 3.5,
         "label": "POSITIVE", "confidence": 0.75, "gpu_us": 4000,
     }  # fmt: skip
-    assert observations(cloud) == {f"m/e1/{id}.served": served}
+    assert observations(cloud) == {f"e1/{id}.served": served}
 
 
 def test_failures_are_observed_before_their_replay(cloud: Cloud, function: Function, answered: Any) -> None:
     error = {"step": "predict", "status": 500, "code": "inference_failed", "message": "no"}
     id = answered("a.txt", experiment=EXPERIMENT, error=error)
-    found = observations(cloud)[f"m/e1/{id}.served"]
+    found = observations(cloud)[f"e1/{id}.served"]
     assert (found["outcome"], found["ms"], found.get("label")) == ("failed", None, None)
     assert send(function, {"replay": {}}) == 200
 
@@ -115,7 +115,7 @@ def test_only_unselected_labels_tell_accuracy(
     id = answered("a.txt", experiment=EXPERIMENT)
     for number, each in enumerate([*sent, *sent]):  # messages are delivered more than once
         assert send(function, each, str(number)) == 200
-    assert observations(cloud)[f"m/e1/{id}.label"] == {"label": label, "corrected": corrected}
+    assert observations(cloud)[f"e1/{id}.label"] == {"label": label, "corrected": corrected}
     assert len(labels(cloud, id).get("earlier", ())) == len(sent) - 1
 
 
@@ -170,7 +170,7 @@ def test_a_file_of_labels_ends_in_one_document_that_names_its_bad_rows(
     rows = 'Name;Label;Source;note\n0.txt;POSITIVE;audit;\n1.txt;"NEG;A";annotation;x\nno.txt;x;audit;\n2.txt;;audit;\n'
     assert upload(cloud, function, "\ufeff" + rows) == 200
     assert labels(cloud, ids[1])["label"] == "NEG;A"
-    assert {name for name in observations(cloud) if name.endswith("label")} == {f"m/e1/{id}.label" for id in ids[:2]}
+    assert {name for name in observations(cloud) if name.endswith("label")} == {f"e1/{id}.label" for id in ids[:2]}
     (document,) = [found for name, found in cloud.documents().items() if name.startswith("results/labels/")]
     assert (document["schema"], document["status"], document["kind"]) == ("labels/v1", "partial", "labels")
     assert document["labels"] == {

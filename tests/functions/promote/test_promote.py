@@ -67,7 +67,7 @@ def observe(cloud: Cloud, arm: str, count: int, first: int = 0, experiment: str 
         if right is not None:
             parts["label"] = {"label": "x", "corrected": False}
         for what, part in parts.items():
-            blob = cloud.output.blob(f"observations/m/{experiment}/{arm}-{right}-{number:03}.{what}")
+            blob = cloud.output.blob(f"observations/{experiment}/{arm}-{right}-{number:03}.{what}")
             blob.metadata = {"observation": json.dumps(part)}
             blob.upload_from_string(b"")
 
@@ -212,11 +212,19 @@ def test_an_order_that_does_not_apply_changes_nothing(
 
 
 def test_a_broken_model_does_not_stop_the_others(cloud: Cloud, models: storage.Bucket, order: Any, capfd: Any) -> None:
-    content = {"a": {**SPLIT, "rules": {"alpha": 7}}, "b": {**SPLIT, "share": "much"}, "m": SPLIT}
+    content = {
+        "a": {**SPLIT, "experiment": "a", "rules": {"alpha": 7}},
+        "b": {**SPLIT, "experiment": "b", "share": "much"},
+        "c": {**SPLIT, "experiment": "c"},
+        "d": {**SPLIT, "experiment": "c"},
+        "m": SPLIT,
+    }
     models.blob("traffic.json").upload_from_string(json.dumps(content))
     assert order() == 200
     assert [decision["action"] for decision in decisions(models)] == ["wait"]
-    assert "alpha of the rules cannot be used" in capfd.readouterr().out
+    logged = capfd.readouterr().out
+    assert "alpha of the rules cannot be used" in logged
+    assert "another model has the experiment c, too" in logged
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"m": 1}'])
