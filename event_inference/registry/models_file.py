@@ -13,6 +13,7 @@ FILE = "models.json"
 NEW_PROFILE = "models"
 _ROUTES = "routes"  # beside the profiles: rules that choose models
 _ATTEMPTS = 20
+_ENGINE = ("engine", "endpoint")
 _KEPT = ("default", "parameters", "thresholds", "load")  # of an entry that is updated
 
 Entry = dict[str, Any]
@@ -55,8 +56,16 @@ def add(bucket: "Bucket", entry: Mapping[str, Any], profile: str | None) -> str:
 def with_entry(entries: list[Entry], entry: Entry) -> list[Entry]:
     """The entries with one more, or with one updated; which one answers requests that name no version stays.
 
-    Without `default`, the last entry of a name answers for it, and the first one of a task for the task.
+    Without `default`, the last entry of a name answers for it, and the first one of a task for the task. An endpoint
+    serves one version: others that had it go back to the GPU service.
     """
+    if endpoint := entry.get("endpoint"):
+        entries = [
+            {key: value for key, value in each.items() if key not in _ENGINE}
+            if each.get("endpoint") == endpoint
+            else each
+            for each in entries
+        ]
     if entry.get("default"):
         entries = [
             {key: value for key, value in each.items() if key != "default"} if each["task"] == entry["task"] else each

@@ -49,8 +49,9 @@ def main(url: str, image: str, folder: str) -> dict[str, Any]:
     seen["version"] = predicted.model_version_id
     endpoint.update(traffic_split={ids["two"]: 100})
     seen["moved"] = endpoint.predict([{"text": "A wonderful film."}]).model_version_id
+    refused = endpoint.predict([{"text": "a"}], parameters={"top_k": "many"})
+    seen["bad parameter"] = refused.predictions[0]["error"]["code"]
     for name, call in {
-        "bad parameter": lambda: endpoint.predict([{"text": "a"}], parameters={"top_k": "many"}),
         "missing model": lambda: aiplatform.Model("missing"),
         "deployed": second.delete,
     }.items():

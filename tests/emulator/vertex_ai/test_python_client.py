@@ -25,7 +25,7 @@ def test_a_model_is_registered_deployed_and_really_served(tmp_path: Path) -> Non
         "predictions": ["POSITIVE", "NEGATIVE"],
         "version": "1",
         "moved": "2",
-        "bad parameter": "BadRequest",
+        "bad parameter": "invalid_parameters",
         "missing model": "NotFound",
         "deployed": "BadRequest",
         "left": [0, 0],

@@ -61,6 +61,14 @@ def test_an_entry_is_updated_and_keeps_what_a_push_does_not_say() -> None:
     ]
 
 
+def test_an_endpoint_serves_one_version() -> None:
+    engine = {"engine": "vertex", "endpoint": "projects/p/locations/l/endpoints/e"}
+    entries = [entry("a", "1", **engine), entry("b", "1", engine="vertex", endpoint="another")]
+    assert with_entry(entries, {**NEW, **engine})[0] == entry("a", "1", default=True)
+    assert with_entry(entries, {**NEW, **engine})[2] == entries[1]
+    assert with_entry(entries, {**entries[0], "source": "new"})[0] == {**entries[0], "source": "new"}
+
+
 class TestFile:
     def read(self, laptop: Emulated) -> Any:
         return json.loads(self.blob(laptop).download_as_bytes())
