@@ -16,7 +16,7 @@ _EXAMPLES = """
 $ einf doctor
    what                      state
 ✓  a local stack is running  http://127.0.0.1:…
-✓  services                  7 of 7 answer
+✓  services                  … of … answer
 ✓  gs://local-input          can be written
 ✓  gs://local-output         can be read
 ✓  topic messages            exists
