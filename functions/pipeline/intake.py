@@ -20,7 +20,7 @@ from pipeline.inputs.uploads import Upload
 from pipeline.jobs import executions, outcomes
 from pipeline.jobs.claims import Claim, Claims
 from pipeline.jobs.documents import Document
-from pipeline.jobs.job import Input, Job
+from pipeline.jobs.job import Input, Job, on_endpoint
 from pipeline.kinds import WORKBOOK
 from pipeline.labels import files
 from pipeline.routing import choice
@@ -125,7 +125,7 @@ def of_manifest(deployment: Deployment, job: Job) -> Job:
 
 def in_regions(settings: Settings, job: Job) -> Job:
     """The job about to be started, with the order in which the GPU service's regions are tried."""
-    if len(settings.gpu_regions) < 2:
+    if len(settings.gpu_regions) < 2 or on_endpoint(job.model):
         return job
     from pipeline.routing import regions
 

@@ -126,7 +126,7 @@ def test_the_local_stack_is_the_same_system():
     assert {name.removeprefix("local-") for name in stack["buckets"]} == set(SYSTEM["buckets"]) - {"source"}
     assert stack["buckets"]["local-work"]["lifecycle_days"] == SYSTEM["buckets"]["work"]["delete_after"]
     assert set(stack["triggers"]) == set(SYSTEM["triggers"]) | set(SYSTEM["push"])
-    assert set(stack["services"]) == {*SYSTEM["functions"], "gpu-service"}
+    assert set(stack["services"]) == {*SYSTEM["functions"], "gpu-service", "console"}  # which people run themselves
     assert set(SYSTEM["workflow"]["urls"]) <= set(stack["workflows"]["inference"]["env"])
     assert set(stack["workflows"]["inference"]["env"]) <= {*SYSTEM["workflow"]["urls"], *SYSTEM["workflow"]["env"]}
 
