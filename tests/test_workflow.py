@@ -96,7 +96,7 @@ class Services:
         script = self.answers[path]
         status, content = script.pop(0) if len(script) > 1 else script[0]
         if content is HANGS:
-            await asyncio.Event().wait()
+            await asyncio.sleep(3)
         return (
             web.Response(status=status, text=content)
             if isinstance(content, str)

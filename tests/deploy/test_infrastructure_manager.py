@@ -74,4 +74,4 @@ def test_the_bundle_holds_no_state_or_secret_and_only_its_own_sources_compiled(c
     assert compiled
     assert {path.suffix for path in files if path not in compiled} == {".tf", ".yaml", ".json", ".py", ".txt"}
     assert all((path.parents[1] / f"{path.name.partition('.')[0]}.py") in files for path in compiled)
-    assert sum(path.stat().st_size for path in files) < 6 << 20
+    assert sum(path.stat().st_size for path in files) < 12 << 20

@@ -147,9 +147,9 @@ class TestQuotas:
         assert all("AllocPerProjectRegion at https://console.cloud.google.com" in finding.mend for finding in findings)
 
     def test_a_function_is_lowered_in_the_inventory(self, google: FreshGoogle, examine: Examine):
-        google.project.cpus = 2
+        google.project.cpus = 1
         finding = next(finding for finding in blocked(examine()) if finding.text.startswith("on-upload"))
-        assert finding.mend.startswith("lower max_instances to 2 in deploy/inventory.yaml")
+        assert finding.mend.startswith("lower max_instances to 1 in deploy/inventory.yaml")
 
     def test_tasks_of_the_job_wait_instead(self, google: FreshGoogle, examine: Examine):
         google.project.gpus = 10

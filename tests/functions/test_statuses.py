@@ -45,11 +45,20 @@ def idle(cloud: Cloud, function: Function, _: pytest.MonkeyPatch) -> int:
     return code
 
 
-def throttled(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> int:
+def second_of_two(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch, content: str) -> int:
+    """The status for an input that finds no execution left."""
     monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "1")
     client = function("on_upload")
-    client.post("/", **finalized(cloud.upload("a.txt", TEXT)))
-    return client.post("/", **finalized(cloud.upload("b.txt", TEXT))).status_code
+    client.post("/", **finalized(cloud.upload("a", content)))
+    return client.post("/", **finalized(cloud.upload("b", content))).status_code
+
+
+def throttled(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> int:
+    return second_of_two(cloud, function, monkeypatch, "text,stars\nA fine film,5\nA dull film,1\n")
+
+
+def shared(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> int:
+    return second_of_two(cloud, function, monkeypatch, TEXT)
 
 
 def malformed(cloud: Cloud, function: Function, _: pytest.MonkeyPatch) -> int:
@@ -86,6 +95,7 @@ SITUATIONS: dict[str, Callable[[Cloud, Function, pytest.MonkeyPatch], int]] = {
     "repeats an accepted event": repeated,
     "requires no work (own output, a folder, another change)": idle,
     "was throttled": throttled,
+    "found no execution left, but can share one (a text, an image)": shared,
     "does not identify an input, or is not a CloudEvent": malformed,
     "another handler is processing": claimed,
     "hit a failing Google API": unavailable,

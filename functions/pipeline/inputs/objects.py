@@ -52,7 +52,7 @@ def head(source: Input) -> Head:
     with _gone(source):
         content = _bytes(_blob(source).download_as_bytes(end=HEAD_BYTES - 1, raw_download=True))
     if len(content) != min(HEAD_BYTES, source.size):
-        raise ServiceUnavailable(f"{len(content)} of the first {min(HEAD_BYTES, source.size)} bytes arrived.")
+        raise ServiceUnavailable(f"Only {len(content)} of the first {min(HEAD_BYTES, source.size)} bytes arrived.")
     return head_of(content, source.size)
 
 

@@ -20,6 +20,7 @@ from PIL import Image
 
 from deploy import inventory
 from pipeline.errors import REASONS
+from pipeline.settings import MAX_BYTES
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, finalized
 
@@ -166,10 +167,14 @@ def test_a_gzip_encoded_object_is_unpacked_only_as_far_as_needed(cloud: Cloud, f
     assert cloud.only_document()["reason"]["code"] == "undecodable"
 
 
-def test_ten_gigabytes_are_refused_by_their_metadata(cloud: Cloud, function: Function) -> None:
+def test_what_is_too_large_is_refused_by_its_metadata(
+    cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in MAX_BYTES:
+        monkeypatch.setenv(f"MAX_{kind.upper()}_BYTES", "7")
     blob = cloud.upload("a.csv", b"a,b\n1,2\n")
     cloud.faulty.requests.clear()
-    assert function("on_upload").post("/", **finalized(blob, size=str(10 << 30))).status_code == 200
+    assert function("on_upload").post("/", **finalized(blob)).status_code == 200
     assert cloud.only_document()["reason"]["code"] == "too_large"
     downloads = [target for method, target in cloud.faulty.requests if method == "GET" and "alt=media" in target]
     assert not [target for target in downloads if cloud.input.name in target]

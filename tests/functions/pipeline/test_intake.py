@@ -65,7 +65,7 @@ def test_racing_deliveries_start_one_execution(cloud: Cloud, function: Function)
 
 
 @pytest.mark.parametrize(
-    "refusal", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.DEADLINE_EXCEEDED]
+    "refusal", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.DEADLINE_EXCEEDED]
 )
 def test_an_event_whose_execution_cannot_be_created_is_redelivered(
     cloud: Cloud, function: Function, refusal: grpc.StatusCode
