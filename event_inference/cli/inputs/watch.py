@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from event_inference.cli import output
-from event_inference.cli.documents import KINDS
+from event_inference.cli.inputs.documents import KINDS
+from event_inference.cli.inputs.status import progress
 from event_inference.cli.session import Session, command
-from event_inference.cli.status import progress
 from event_inference.cli.values import DURATION, MOMENT
 from event_inference.outcomes.reading import Selection
 

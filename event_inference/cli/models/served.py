@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from event_inference.cli import output
-from event_inference.cli.explain import explain
+from event_inference.cli.models.explain import explain
 from event_inference.cli.session import Session, command
 from event_inference.errors import USAGE
 

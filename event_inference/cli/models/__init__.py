@@ -1,0 +1,1 @@
+"""Commands on models: what is served, traffic, labels, and decisions on candidates."""
