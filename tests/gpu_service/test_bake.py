@@ -107,6 +107,7 @@ def baked(cache: Path) -> Path:
     return cache
 
 
+@pytest.mark.long
 def test_the_default_cloud_profile_is_baked_and_starts_without_transformers(baked: Path):
     text, image = (snapshot(baked, entry) for entry in registry.load(MODELS_FILE, "hub").entries)
     assert sorted(path.name for path in text.iterdir()) == [

@@ -102,6 +102,7 @@ def test_killed_emulator_leaves_no_process_behind(toy: Toy) -> None:
     toy.until(lambda: gone(processes))
 
 
+@pytest.mark.long
 def test_undelivered_events_survive_a_kill(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     (toy.folder / "fail").touch()
     addresses = toy.up()
@@ -117,6 +118,7 @@ def test_undelivered_events_survive_a_kill(toy: Toy, monkeypatch: pytest.MonkeyP
     assert {event["id"] for event in toy.seen} == {toy.seen[0]["id"]}
 
 
+@pytest.mark.long
 def test_acknowledged_publish_survives_a_kill(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", toy.up()["grpc"])
     publisher = pubsub_v1.PublisherClient()

@@ -110,6 +110,7 @@ def content(world: World, name: str) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.long
 def test_two_handlers_start_at_least_one_execution_under_any_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     explorer = modelled(Explorer({"first": handle, "second": handle}), monkeypatch)
     left = (("crash", 2), ("fault", 1), ("lease ends", 2))

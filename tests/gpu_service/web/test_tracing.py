@@ -119,6 +119,7 @@ def test_a_trace_that_is_not_sampled_leaves_no_spans(serve: Callable[..., Any], 
     assert collector.spans[0].trace_id.hex() != TRACE
 
 
+@pytest.mark.long
 def test_an_unreachable_collector_affects_no_request(serve: Callable[..., Any]):
     server = serve(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9", OTEL_SERVICE_NAME="mine")
     server.wait_until_ready()
