@@ -1,6 +1,6 @@
 """Puts the deployable source of functions into build/functions/: python deploy/stage.py [NAME ...].
 
-build/functions/<name>/ holds the function's own files, the shared pipeline/ package, promote's statistics from the
+build/functions/<name>/ holds the function's own files, the shared pipeline/ package, what the function uses of the
 client, and the bytecode of all, which new instances would otherwise compile. Only the Python version that runs this
 script uses the bytecode. The entry point has the function's name.
 """

@@ -65,7 +65,7 @@ def sweep(session: Session, prefix: str, limit: int | None, as_json: bool) -> No
 @command(changes=True, examples=_COLLECT)
 @click.option("--limit", type=click.IntRange(1), help="Notifications to collect.")
 def collect(session: Session, limit: int | None, as_json: bool) -> None:
-    """Take in the uploads that wait for micro-batches, now instead of at the next minute."""
+    """Start the inputs that have waited long enough, and take in uploads that wait for micro-batches."""
     _report(session.client("take in waiting uploads").collect(limit=limit), as_json)
 
 
