@@ -318,7 +318,7 @@ variable "existing_input_location" {
 }
 
 variable "input_storage_class" {
-  description = "Storage class of uploads; sweeps read them again and again, which other classes charge for."
+  description = "Storage class of uploads; sweeps list them again and again, which other classes charge more for."
   type        = string
   default     = "STANDARD"
 

@@ -17,7 +17,7 @@ COMMANDS = {
     "failed": ("inputs.documents", "List inputs that should have succeeded, and why they did not."),
     "replay": ("inputs.orders", "Run failed inputs again."),
     "sweep": ("inputs.orders", "Start inputs that were lost on the way."),
-    "collect": ("inputs.orders", "Take in uploads that wait for micro-batches."),
+    "collect": ("inputs.orders", "Start inputs that wait to share an execution."),
     "models": ("models.served", "List the models that are served, and push others."),
     "traffic": ("models.traffic", "Choose which version of a model answers, and try a candidate."),
     "label": ("models.labels", "Say what is true of inputs."),

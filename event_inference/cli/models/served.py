@@ -147,7 +147,7 @@ def push(session: Session, folder: Path, name: str, version: str, as_json: bool,
 def _advise(session: Session) -> None:
     target = session.target
     if target.is_cloud:
-        advice = "New instances of the GPU service read it if MODELS names that file (docs/models.md)."
+        advice = "The GPU service reads it within half a minute if MODELS names that file (docs/models.md)."
     else:
         advice = f"Start the stack on it: make local MODELS=gs://{target.models_bucket}/models.json"
     output.remark(advice)
