@@ -27,7 +27,7 @@ def write(folder: Path, *, seed: int, kill_every_s: float, odds: dict[str, float
         "SPT_NOENV": "1",  # gunicorn's title would overwrite the environment, by which the proxy knows a process
     }
     services = stack["services"]
-    del services["console"]  # it serves a person, and reads what only the developer may
+    del services["console"], stack["examples"]  # for a person
     for name, service in services.items():
         # Each service has its own address for Cloud Storage, so that the proxy knows the caller.
         service.setdefault("env", {})["STORAGE_EMULATOR_HOST"] = f"{{chaos.url}}/from/{name}"
