@@ -82,10 +82,11 @@ def _outcome(document: Fields) -> str:
 
 
 def _answer(document: Fields, kind: str | None) -> dict[str, Any]:
-    """How long an answer took and what it says; a time only of single inputs, which are comparable."""
+    """How long an answer took and what it says; a time only of single requests, which are comparable."""
     fields: dict[str, Any] = {}
     timing = document.get("timing") or {}
-    if kind in SINGLE:
+    is_share = timing.get("queue_ms") is None and timing.get("inference_ms") is not None  # of a micro-batch's time
+    if kind in SINGLE and not is_share:
         parts = [timing[name] for name in ("queue_ms", "inference_ms") if timing.get(name) is not None]
         fields["ms"] = round(sum(parts), 3) if parts else None
     predictions = document.get("predictions") or []
