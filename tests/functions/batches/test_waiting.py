@@ -406,6 +406,20 @@ def test_an_execution_that_was_started_unseen_adds_no_second_document(
     assert list(statuses(cloud).values()) == ["succeeded"] * 2
 
 
+def test_an_input_that_must_wait_again_within_a_second_keeps_its_note(
+    cloud: Cloud, function: Function, collect: Collect
+) -> None:
+    cloud.executions.refusals = [grpc.StatusCode.RESOURCE_EXHAUSTED] * 2
+    blob = upload(cloud, function, "a.txt")
+    collect()
+    assert not cloud.executions.refusals
+    assert claim(cloud, blob)["state"] == "waiting"
+    assert notes(cloud)
+    assert collect()["executions"] == 1
+    collect()
+    assert notes(cloud) == []
+
+
 def test_a_used_up_hour_leaves_them_waiting(
     cloud: Cloud, function: Function, collect: Collect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
