@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from event_inference import names
 from tests.console.conftest import Opened
 
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)>\u202etxt.exe'
@@ -137,6 +138,39 @@ def test_why_did_nothing_start(console: Opened) -> None:
     assert "Nothing was uploaded under this name" in console.get("/problems?name=nothing.txt").text
     console.post("/problems/sweep", name="lost.txt")
     assert console.laptop.orders() == [{"sweep": {"prefix": "lost.txt"}}]
+
+
+@pytest.mark.parametrize(
+    ("due", "sentence", "is_swept"),
+    [
+        ("2126-01-01T13:00:00Z", "starts by 2126-01-01 13:00:00 UTC", False),
+        ("2026-01-01T13:00:00Z", "The next collection should start it", True),
+        (None, "The hour&#39;s executions were used up.", True),
+    ],
+)
+def test_why_an_input_waits(console: Opened, due: str | None, sentence: str, is_swept: bool) -> None:
+    claim = {"state": "waiting", "execution": None, "argument": {"due": due} if due else {}}
+    _claim(console, "a.txt", claim)
+    page = console.get("/problems?name=a.txt").text
+    assert sentence in page
+    assert ("Start it now" in page) == is_swept
+
+
+def test_an_input_that_shares_an_execution_has_started(console: Opened) -> None:
+    connection = console.laptop.client.connection
+    execution = connection.executions.create_execution(
+        parent=connection.target.workflow, execution={"labels": {"job": "0", "kind": "microbatch"}, "argument": "{}"}
+    )
+    _claim(console, "a.txt", {"state": "started", "execution": execution.name, "argument": {}})
+    page = console.get("/problems?name=a.txt").text
+    assert f"Execution {execution.name.rpartition('/')[2]} is" in page
+    assert "has not started an execution" not in page
+
+
+def _claim(console: Opened, name: str, claim: dict[str, Any]) -> None:
+    connection = console.laptop.client.connection
+    job = names.job(connection.input.name, name, console.upload(name, b"x"))
+    connection.work.blob(f"claims/{job}.json").upload_from_string(json.dumps(claim))
 
 
 def test_a_label_is_sent_and_the_next_input_shown(console: Opened) -> None:
