@@ -183,6 +183,25 @@ def test_a_file_of_labels_ends_in_one_document_that_names_its_bad_rows(
     assert cloud.executions.arguments == []
 
 
+@pytest.mark.parametrize("size", ["0", "1", str(1 << 40)])
+def test_a_size_that_an_event_states_wrongly_changes_nothing(
+    cloud: Cloud, function: Function, answered: Any, size: str
+) -> None:
+    answered("0.txt")
+    blob = cloud.upload("labels/audit.csv", "name,label,source\n0.txt,x,audit\n", "text/csv")
+    assert function("on_upload").post("/", **finalized(blob, size=size)).status_code == 200
+    document = cloud.documents()[f"results/labels/audit.csv/{blob.generation}.json"]
+    assert (document["status"], document["input"]["size"]) == ("succeeded", blob.size)
+
+
+def test_a_file_of_labels_has_no_label_itself(cloud: Cloud, function: Function, answered: Any) -> None:
+    answered("0.txt")
+    assert upload(cloud, function, "name,label,source\n0.txt,x,audit\n") == 200
+    assert send(function, {"name": "labels/audit.csv", "label": "x", "source": "audit"}) == 200
+    (rejected,) = cloud.documents("rejected").values()
+    assert rejected["reason"]["code"] == "invalid_label"
+
+
 def test_a_file_waits_for_documents_and_keeps_no_label_twice(cloud: Cloud, function: Function, answered: Any) -> None:
     answered("0.txt")
     cloud.upload("1.txt", "A film.")
