@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from google.cloud.workflows.executions_v1 import Execution
 
 from event_inference import names
 from tests.console.conftest import Opened
@@ -158,9 +159,8 @@ def test_why_an_input_waits(console: Opened, due: str | None, sentence: str, is_
 
 def test_an_input_that_shares_an_execution_has_started(console: Opened) -> None:
     connection = console.laptop.client.connection
-    execution = connection.executions.create_execution(
-        parent=connection.target.workflow, execution={"labels": {"job": "0", "kind": "microbatch"}, "argument": "{}"}
-    )
+    shared = Execution(labels={"job": "0", "kind": "microbatch"}, argument="{}")
+    execution = connection.executions.create_execution(parent=connection.target.workflow, execution=shared)
     _claim(console, "a.txt", {"state": "started", "execution": execution.name, "argument": {}})
     page = console.get("/problems?name=a.txt").text
     assert f"Execution {execution.name.rpartition('/')[2]} is" in page
