@@ -420,6 +420,26 @@ def test_an_input_that_must_wait_again_within_a_second_keeps_its_note(
     assert notes(cloud) == []
 
 
+def test_a_replay_that_finds_no_execution_left_waits_and_ends_as_any_other(
+    cloud: Cloud, function: Function, collect: Collect
+) -> None:
+    for number in range(2):
+        upload(cloud, function, f"{number}.txt")
+    error = {"step": "predict", "status": 500, "code": "internal", "message": "It broke."}
+    for execution in cloud.executions.created:
+        concluded(function, execution, error=error)
+    cloud.executions.end_all()
+    cloud.executions.refusals = [grpc.StatusCode.RESOURCE_EXHAUSTED] * 2
+    for _ in range(2):  # the second finds both waiting
+        assert function("on_message").post("/", **published(b'{"replay": {}}')).status_code == 200
+    assert (len(notes(cloud)), kinds(cloud)) == (2, {"text": 2})
+    assert statuses(cloud) == {"0.txt": "failed", "1.txt": "failed"}
+    assert collect()["executions"] == 1
+    run(cloud, function, cloud.executions.created[-1])
+    assert statuses(cloud) == {"0.txt": "succeeded", "1.txt": "succeeded"}
+    assert all(len(document["attempts"]) == 1 for document in cloud.documents("results").values())
+
+
 def test_a_used_up_hour_leaves_them_waiting(
     cloud: Cloud, function: Function, collect: Collect, monkeypatch: pytest.MonkeyPatch
 ) -> None:

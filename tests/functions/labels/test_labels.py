@@ -86,6 +86,14 @@ def test_an_experiment_s_input_leaves_its_outcome_and_its_label_once(
     assert observations(cloud) == {f"e1/{id}.served": served}
 
 
+def test_an_answer_without_a_time_of_its_own_is_not_taken_for_a_fast_one(
+    cloud: Cloud, function: Function, answered: Any
+) -> None:
+    untimed = {"predictions": [{"label": "POSITIVE", "score": 0.75}], "model": {"name": "m", "version": "2"}}
+    id = answered("a.txt", experiment=EXPERIMENT, prediction=untimed)
+    assert "ms" not in observations(cloud)[f"e1/{id}.served"]
+
+
 def test_failures_are_observed_before_their_replay(cloud: Cloud, function: Function, answered: Any) -> None:
     error = {"step": "predict", "status": 500, "code": "inference_failed", "message": "no"}
     id = answered("a.txt", experiment=EXPERIMENT, error=error)
