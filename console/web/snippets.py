@@ -1,12 +1,15 @@
 """Each action as a line of `einf`, of gcloud and of Python, to be copied."""
 
 import json
+import re
 import shlex
 from dataclasses import dataclass
 from typing import Any
 
 from event_inference import Target
 from event_inference.inputs import orders
+
+_CONTROL = re.compile("[\u0000-\u001f\u007f-\u009f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +88,8 @@ def _client(target: Target) -> str:
 
 
 def _q(text: str) -> str:
-    return shlex.quote(text)
+    """Quoted for bash and zsh; control characters, which a terminal obeys when a line is pasted, are escaped."""
+    if not _CONTROL.search(text):
+        return shlex.quote(text)
+    escaped = text.replace("\\", r"\\").replace("'", r"\'")
+    return "$'" + _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", escaped) + "'"
