@@ -277,3 +277,8 @@ def test_labels_of_inputs_drawn_at_random_may_measure_a_model(console: Opened) -
     assert f'data-document="{expected}"' in following
     assert console.laptop.orders() == [{"label": {"document": document, "label": "POSITIVE", "source": "audit"}}]
     assert console.get("/review?order=best").status_code == 400
+
+
+def test_the_command_of_a_bill_quotes_what_the_address_says(console: Opened) -> None:
+    page = console.pages.get("/cost", params={"inputs": "10", "now.region": "x;$(id)"}).text
+    assert "--set &#39;region=x;$(id)&#39;" in page
