@@ -163,6 +163,16 @@ def test_an_event_that_comes_after_the_wait_starts_its_input_at_once(cloud: Clou
     assert "due" not in cloud.executions.arguments[0]
 
 
+@pytest.mark.parametrize("created", ["soon", "9999-12-31T23:59:59Z"])
+def test_a_time_that_an_event_states_wrongly_makes_no_input_wait_longer(
+    cloud: Cloud, function: Function, created: str
+) -> None:
+    blob = cloud.upload("a.txt", "I liked it.", metadata=HOUR)
+    deliver(function, blob, created)
+    due = datetime.fromisoformat(claim(cloud, blob)["argument"]["due"])
+    assert due <= datetime.now(UTC) + timedelta(hours=1)
+
+
 # --- which inputs share a run ----------------------------------------------------------------------
 
 
