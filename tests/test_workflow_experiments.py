@@ -106,6 +106,13 @@ def test_an_input_without_a_result_is_not_shown_to_the_candidate(status: str):
     assert versions(services) == ["1"]
 
 
+def test_an_execution_that_has_no_instances_shows_the_candidate_none():
+    """Another execution wrote the result, whose status postprocess answers to the error of this one."""
+    services = Services(preprocess=[(500, "broken")], postprocess=[(200, DONE)])
+    assert execute(services, prepared=None, model=model(SHADOW, "1")).result == DONE
+    assert written(services) == ["error"]
+
+
 def test_a_series_is_never_shown_to_a_candidate():
     services = Services(forecast=[(200, FORECAST)])
     assert execute(services, kind="timeseries", model=None).result == {**DONE, "job": JOB["job"]}

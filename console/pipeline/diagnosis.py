@@ -1,13 +1,18 @@
 """Why did nothing start? What the buckets, the executions and the deliveries say about one name."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
+
+from google.api_core.exceptions import NotFound
 
 from console.index.rows import is_input
 from console.pipeline.emulator import Emulator
 from event_inference import Client, names
-from event_inference.access.clients import translated
-from event_inference.outcomes import executions, reading
+from event_inference.access.clients import Connection, translated
+from event_inference.outcomes import claims, executions, reading
+from event_inference.outcomes.claims import Claim
+from event_inference.outcomes.executions import Execution
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +67,10 @@ def _of_name(client: Client, emulator: Emulator | None, name: str) -> Diagnosis:
         return Diagnosis(name, signs, "It did start, and it has ended.", document=document_name)
     delivered = _deliveries(emulator, name, str(generation))
     signs += delivered
-    claim = reading.read_json(connection.work, f"claims/{job}.json")
+    claim = claims.of_job(connection.work, job)
     execution = executions.of_job(connection, job)
+    if execution is None and claim is not None and claim.execution is not None:  # it shares one with other inputs
+        execution = _existing(connection, claim.execution)
     if execution is not None:
         signs.append(Sign(execution.is_running, f"Execution {execution.id} is {execution.state.lower()}."))
         if execution.is_running:
@@ -72,21 +79,34 @@ def _of_name(client: Client, emulator: Emulator | None, name: str) -> Diagnosis:
         return Diagnosis(
             name, signs, "Its execution ended without a document. A sweep starts it again.", "sweep", document_name
         )
-    if isinstance(claim, dict):
-        signs.append(Sign(None, f"A function has claimed it; the claim says {claim.get('state')}."))
-        if claim.get("state") == "waiting":
-            reason = "The hour's executions were used up. The next sweep starts it; you can order one now."
-        else:
-            reason = (
-                "The function that took it in has not started an execution. A sweep takes over once its lease ends."
-            )
-        return Diagnosis(name, signs, reason, "sweep", document_name)
+    if claim is not None:
+        signs.append(Sign(None, f"A function has claimed it; the claim says {claim.state}."))
+        return Diagnosis(name, signs, *_of_claim(claim), document_name)
     signs.append(Sign(False, "No function has claimed it, so its event was not handled."))
     if any(sign.ok is False for sign in delivered):
         reason = "Its event was delivered, and the function failed. It is delivered again with growing pauses."
     else:
         reason = "Its event was lost, or has not arrived yet. A sweep starts it without an event."
     return Diagnosis(name, signs, reason, "sweep", document_name)
+
+
+def _of_claim(claim: Claim) -> tuple[str, str]:
+    """Why a claimed input has no execution, and what to do."""
+    if claim.due is not None and claim.due > datetime.now(UTC):
+        until = f"{claim.due:%Y-%m-%d %H:%M:%S} UTC"
+        return f"It may wait, to be predicted on together with others. It starts by {until}.", ""
+    if claim.due is not None:
+        return "The next collection should start it, within a minute. If it has not, a sweep does.", "sweep"
+    if claim.state == "waiting":
+        return "The hour's executions were used up. The next sweep starts it; you can order one now.", "sweep"
+    return "The function that took it in has not started an execution. A sweep takes over once its lease ends.", "sweep"
+
+
+def _existing(connection: Connection, name: str) -> Execution | None:
+    try:
+        return executions.get(connection, name)
+    except NotFound:
+        return None
 
 
 def _deliveries(emulator: Emulator | None, name: str, generation: str) -> list[Sign]:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from console.web import console as shared
 from console.web.console import Console
+from console.web.snippets import quoted
 from event_inference import InputError
 from event_inference.cost.amounts import monthly_bill
 from event_inference.cost.bill import Bill, cents
@@ -192,7 +193,9 @@ def _total(console: Console) -> dict[str, Any]:
 
 def _command(traffic: Traffic, now: Settings, other: Settings) -> str:
     base = Settings()
-    sets = [f"--set {field.name}={getattr(now, field.name)}" for field in fields(now)
+    sets = [f"--set {quoted(f'{field.name}={getattr(now, field.name)}')}" for field in fields(now)
             if getattr(now, field.name) != getattr(base, field.name)]  # fmt: skip
-    changes = [f"--what-if {name}={value}" for name, value in asdict(other).items() if value != getattr(now, name)]
+    changes = [
+        f"--what-if {quoted(f'{name}={value}')}" for name, value in asdict(other).items() if value != getattr(now, name)
+    ]
     return " ".join(["einf cost", f"--inputs {traffic.inputs:.0f}", *sets, *changes]).lower()

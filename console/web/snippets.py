@@ -1,12 +1,15 @@
 """Each action as a line of `einf`, of gcloud and of Python, to be copied."""
 
 import json
+import re
 import shlex
 from dataclasses import dataclass
 from typing import Any
 
 from event_inference import Target
 from event_inference.inputs import orders
+
+_CONTROL = re.compile("[\u0000-\u001f\u007f-\u009f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +24,8 @@ class Snippets:
 def status(target: Target, name: str, document: str, folder: str) -> Snippets:
     uri = f"gs://{target.output_bucket}/{folder or 'results'}/{document}.json"
     return Snippets(
-        f"einf status {_q(name)}{_which(target)}",
-        f"gcloud storage cat {_q(uri)}",
+        f"einf status {quoted(name)}{_which(target)}",
+        f"gcloud storage cat {quoted(uri)}",
         f"{_client(target)}.document({document!r})",
     )
 
@@ -30,15 +33,15 @@ def status(target: Target, name: str, document: str, folder: str) -> Snippets:
 def execution(target: Target, id: str, name: str) -> Snippets:
     workflow = target.workflow.rpartition("/")[2]
     return Snippets(
-        f"einf status {_q(name)} --json{_which(target)}",
+        f"einf status {quoted(name)} --json{_which(target)}",
         f"gcloud workflows executions describe {id} --workflow={workflow} --location={target.region}",
         f"{_client(target)}.find({name!r}).status()",
     )
 
 
 def replay(target: Target, criteria: dict[str, Any]) -> Snippets:
-    options = " ".join(f"--{name} {_q(str(value))}" for name, value in criteria.items() if name != "prefix")
-    words = " ".join(part for part in (_q(criteria["prefix"]) if "prefix" in criteria else "", options) if part)
+    options = " ".join(f"--{name} {quoted(str(value))}" for name, value in criteria.items() if name != "prefix")
+    words = " ".join(part for part in (quoted(criteria["prefix"]) if "prefix" in criteria else "", options) if part)
     arguments = ", ".join(f"{name}={value!r}" for name, value in criteria.items())
     return Snippets(
         f"einf replay {words or '--all'}{_which(target)}",
@@ -49,7 +52,7 @@ def replay(target: Target, criteria: dict[str, Any]) -> Snippets:
 
 def sweep(target: Target, name: str) -> Snippets:
     return Snippets(
-        f"einf sweep {_q(name)}{_which(target)}",
+        f"einf sweep {quoted(name)}{_which(target)}",
         _publish(target, orders.sweep(prefix=name)),
         f"{_client(target)}.sweep(prefix={name!r})",
     )
@@ -58,7 +61,7 @@ def sweep(target: Target, name: str) -> Snippets:
 def label(target: Target, content: dict[str, Any]) -> Snippets:
     document, value, source = (content["label"][name] for name in ("document", "label", "source"))
     return Snippets(
-        f"einf label {_q(document)} {_q(value)} --by document --source {source}{_which(target)}",
+        f"einf label {quoted(document)} {quoted(value)} --by document --source {source}{_which(target)}",
         _publish(target, content),
         f"{_client(target)}.order({content!r})",
     )
@@ -66,14 +69,14 @@ def label(target: Target, content: dict[str, Any]) -> Snippets:
 
 def results(target: Target, prefix: str) -> Snippets:
     return Snippets(
-        f"einf results {_q(prefix) + ' ' if prefix else ''}--format csv --output results.csv{_which(target)}",
-        f"gcloud storage cp -r {_q(f'gs://{target.output_bucket}/results/{prefix}*')} .",
+        f"einf results {quoted(prefix) + ' ' if prefix else ''}--format csv --output results.csv{_which(target)}",
+        f"gcloud storage cp -r {quoted(f'gs://{target.output_bucket}/results/{prefix}*')} .",
         f"list({_client(target)}.results(prefix={prefix!r}))",
     )
 
 
 def _publish(target: Target, content: dict[str, Any]) -> str:
-    return f"gcloud pubsub topics publish {target.topic} --message={_q(json.dumps(content, ensure_ascii=False))}"
+    return f"gcloud pubsub topics publish {target.topic} --message={quoted(json.dumps(content, ensure_ascii=False))}"
 
 
 def _which(target: Target) -> str:
@@ -84,5 +87,9 @@ def _client(target: Target) -> str:
     return f"Client(project={target.project!r})" if target.is_cloud else "Client()"
 
 
-def _q(text: str) -> str:
-    return shlex.quote(text)
+def quoted(text: str) -> str:
+    """Quoted for bash and zsh; control characters, which a terminal obeys when a line is pasted, are escaped."""
+    if not _CONTROL.search(text):
+        return shlex.quote(text)
+    escaped = text.replace("\\", r"\\").replace("'", r"\'")
+    return "$'" + _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", escaped) + "'"

@@ -14,10 +14,12 @@ class Claim:
     """How far a job without a document is.
 
     Attributes:
+        state: `claimed`, `waiting`, `started` or `concluded`.
         due: when its execution starts at the latest; None if it does not wait for other inputs.
         execution: resource name.
     """
 
+    state: str
     due: datetime | None
     execution: str | None
 
@@ -31,4 +33,4 @@ def of_job(work: "Bucket", job: str) -> Claim | None:
     except (NotFound, Forbidden):
         return None
     due = content["argument"].get("due") if content["state"] == "waiting" else None
-    return Claim(datetime.fromisoformat(due) if due else None, content["execution"])
+    return Claim(content["state"], datetime.fromisoformat(due) if due else None, content["execution"])

@@ -63,8 +63,16 @@ def due(settings: Settings, job: Job) -> str | None:
     wait = seconds(settings, job)
     if not wait:
         return None
-    moment = times.parse(job.created_at or job.received_at) + timedelta(seconds=wait)
-    return moment.astimezone(UTC).strftime(DUE)
+    return (_began(job) + timedelta(seconds=wait)).astimezone(UTC).strftime(DUE)
+
+
+def _began(job: Job) -> datetime:
+    """When the upload's wait began: not later than now, whatever an event states."""
+    now = times.utc_now()
+    try:
+        return min(times.parse(job.created_at or job.received_at), now)
+    except ValueError:
+        return now
 
 
 def note(job: Job) -> Note:

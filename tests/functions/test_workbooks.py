@@ -14,7 +14,7 @@ import openpyxl
 import pytest
 
 from tests.functions.cloud import Cloud
-from tests.functions.conftest import Function, finalized
+from tests.functions.conftest import Function, finalized, published
 
 pytestmark = pytest.mark.usefixtures("check_documents")
 REVIEWS = [["id", "review", "stars"], *([n, f"It was film number {n}, and I liked it a lot", n % 5] for n in range(40))]
@@ -250,3 +250,18 @@ def test_a_refusal_names_the_sheet_that_was_read(convert: Convert) -> None:
 def test_the_rows_of_a_workbook_have_a_mark_as_excel_needs_it(cloud: Cloud, convert: Convert) -> None:
     table = convert("a.xlsx", workbook(("S", REVIEWS)))["argument"]["table"]
     assert cloud.work.blob(table["name"]).download_as_bytes().startswith(b"\xef\xbb\xbf")
+
+
+def test_a_workbook_s_failure_is_replayed_as_a_workbook(cloud: Cloud, function: Function, convert: Convert) -> None:
+    going_on = convert("sales.xlsx", workbook(("Sales", SALES)), {"horizon": "7"})["argument"]
+    error = {"step": "forecast", "status": 500, "code": "internal", "message": "It broke."}
+    lineage = {"execution": cloud.executions.created[0].name.rpartition("/")[2], "started_at": "2026-01-01T00:00:01Z"}
+    body = {"argument": going_on, "lineage": lineage, "error": error}
+    assert function("postprocess").post("/", json=body).get_json()["status"] == "failed"
+    cloud.executions.end_all()
+    assert function("on_message").post("/", **published(b'{"replay": {}}')).status_code == 200
+    assert len(cloud.executions.arguments) == 2
+    again = function("preprocess").post("/", json=cloud.executions.arguments[1]).get_json()
+    assert again["mode"] == "converted"
+    same = ("kind", "model", "parameters", "table")
+    assert {name: again["argument"][name] for name in same} == {name: going_on[name] for name in same}

@@ -13,6 +13,7 @@ from pipeline.inputs.uploads import Upload
 from pipeline.jobs import batches, executions, outcomes
 from pipeline.jobs.claims import WAITING, Claim, Claims
 from pipeline.jobs.job import Argument, Input, Job
+from pipeline.kinds import WORKBOOK
 from pipeline.routing import choice
 from pipeline.verdicts import Verdict
 
@@ -66,8 +67,9 @@ def of_argument(deployment: Deployment, argument: Argument, receipt: Receipt) ->
     )
     if argument["kind"] is None:
         return of_input(deployment, job, source, receipt)
+    kind = WORKBOOK if "table" in argument else argument["kind"]  # which preprocess converts anew if its CSV is gone
     model, parameters = argument["model"], argument["parameters"]
-    return of_routed(deployment, replace(job, kind=argument["kind"], model=model, parameters=parameters))
+    return of_routed(deployment, replace(job, kind=kind, model=model, parameters=parameters))
 
 
 def of_input(deployment: Deployment, job: Job, source: Input, receipt: Receipt) -> Lost | None:

@@ -164,5 +164,5 @@ def _report(
     for member, result in decided:
         counts[result.word] += 1
         logs.info(result.word, event_id=member.job.event_id, due=member.job.due, **result.fields())
-    done = [member.note for member, result in decided if result.word != "throttled"]
+    done = [member.note for member, result in decided if result.word != "throttled" and not result.is_waiting]
     list(pool.map(lambda note: waiting.forget(deployment.work, note), done))

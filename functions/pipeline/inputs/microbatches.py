@@ -8,6 +8,7 @@ Each member stays a job with its own claim, outcome and document; the micro-batc
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.errors import MalformedError
@@ -30,6 +31,7 @@ def write(work: "Bucket", members: Sequence[Job], receipt: Receipt, run_by: Engi
     The same members make the same micro-batch, so a repeated attempt finds the outputs of an interrupted one.
     """
     id = of_microbatch(member.id for member in members)
+    members = [replace(member, model=_unshown(member.model)) for member in members]
     data = "".join(json.dumps(member.argument(), ensure_ascii=False) + "\n" for member in members).encode()
     blob = work.blob(_name(id))
     put_once(blob, data, stamp(id))
@@ -40,15 +42,15 @@ def write(work: "Bucket", members: Sequence[Job], receipt: Receipt, run_by: Engi
         received_at=receipt.received_at,
         input=Input(work.name, blob.name, blob.generation, blob.size, content_type(blob.name)),
         kind=MICROBATCH,
-        model=_shared(members[0].model),
+        model=members[0].model,
         parameters=parameters.of_reader("gpu_service", members[0].parameters),
         trace=receipt.trace,
         run_by="job" if run_by == "job" else None,
     )
 
 
-def _shared(model: Model | None) -> Model | None:
-    """The model of all members; no candidate is shown a micro-batch."""
+def _unshown(model: Model | None) -> Model | None:
+    """The model of a member, which no candidate is shown: an observation that awaits its answer would wait forever."""
     if model is None or "candidate" not in model.get("experiment", {}):
         return model
     experiment = model["experiment"].copy()

@@ -75,13 +75,13 @@ def opened(source: Input, limit: int) -> tuple[Input, Head]:
         try:
             return source, head(source)
         except (ServiceUnavailable, RequestRangeNotSatisfiable) as error:
-            measured = _measured(source)
-            if measured == source:
+            sized = measured(source)
+            if sized == source:
                 raise ServiceUnavailable("The response was cut short.") from error
     else:
-        measured = _measured(source)
-    check_extent(measured, limit)
-    return measured, head(measured)
+        sized = measured(source)
+    check_extent(sized, limit)
+    return sized, head(sized)
 
 
 def read(source: Input, limit: int) -> bytes:
@@ -135,8 +135,8 @@ def check_size(source: Input, limit: int, kind: str | None = None) -> None:
         raise RejectedError("too_large", message, kind)
 
 
-def _measured(source: Input) -> Input:
-    """The input with the size that Cloud Storage reports."""
+def measured(source: Input) -> Input:
+    """The input with the size that Cloud Storage reports. Raises RejectedError, `input_gone`."""
     blob: Blob | None = storage.bucket(source.bucket).get_blob(source.name, generation=source.generation)
     if blob is None:
         raise gone(source)

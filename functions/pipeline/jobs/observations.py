@@ -82,10 +82,15 @@ def _outcome(document: Fields) -> str:
 
 
 def _answer(document: Fields, kind: str | None) -> dict[str, Any]:
-    """How long an answer took and what it says; a time only of single inputs, which are comparable."""
+    """How long an answer took and what it says.
+
+    Only single requests to the GPU service have times to compare: in a micro-batch each input has a part of a shard's,
+    and Vertex AI reports none.
+    """
     fields: dict[str, Any] = {}
     timing = document.get("timing") or {}
-    if kind in SINGLE:
+    is_timed = timing.get("queue_ms") is not None or "predictions" not in document  # a failure's time counts as none
+    if kind in SINGLE and is_timed:
         parts = [timing[name] for name in ("queue_ms", "inference_ms") if timing.get(name) is not None]
         fields["ms"] = round(sum(parts), 3) if parts else None
     predictions = document.get("predictions") or []

@@ -5,6 +5,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, cast
 
 from pipeline.deployment import Deployment
@@ -38,14 +39,15 @@ def take_in(deployment: Deployment, job: Job) -> Document:
         RejectedError: the file cannot be read, has other columns or too many rows.
         InProgressError: an input has no document yet; what was kept is known when the file is delivered again.
     """
-    rows = list(_rows(decode(objects.read(job.object_input(), MAX_BYTES))))
+    source = objects.measured(job.object_input())
+    rows = list(_rows(decode(objects.read(source, MAX_BYTES))))
     if not rows:
         raise RejectedError("empty", "The file has no labels.", KIND)
     with ThreadPoolExecutor(CONCURRENCY) as pool:
         outcomes = list(pool.map(lambda row: _keep(deployment, row), rows))
     if waiting := [outcome for outcome in outcomes if isinstance(outcome, InProgressError)]:
         raise waiting[0]
-    return _document(job, outcomes)
+    return _document(replace(job, input=source), outcomes)
 
 
 def _keep(deployment: Deployment, row: dict[str, Any]) -> str | RejectedError | InProgressError:

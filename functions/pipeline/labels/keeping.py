@@ -80,7 +80,7 @@ def _read(bucket: "Bucket", name: str) -> Fields | None:
 
 def _check_answer(document: Fields, label: Label) -> None:
     """Raises RejectedError, `invalid_label`, for an answer that is not one label; a failed input has none to check."""
-    if not document["schema"].startswith("result/"):
+    if document["status"] in ("failed", "rejected"):
         return
     predictions = document.get("predictions") or []
     if len(predictions) != 1 or "label" not in predictions[0]:

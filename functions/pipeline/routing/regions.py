@@ -21,6 +21,7 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 
 from pipeline import logs, storage
 from pipeline.jobs.job import Job
+from pipeline.kinds import SINGLE
 from pipeline.routing.watched import Watched
 from pipeline.settings import Settings
 from pipeline.storage import UNAVAILABLE
@@ -62,15 +63,21 @@ def begin(settings: Settings) -> None:
 
 def ordered(settings: Settings, job: Job, preferred: Sequence[str], clock: Clock = utc_now) -> Job:
     """The job with the order of regions that now promises an answer soonest; `preferred` as in `order`."""
-    chosen = None if job.kind == "timeseries" else order(settings, job.id, preferred, clock)
+    if job.kind == "timeseries":
+        return job
+    chosen = order(settings, job.id, preferred, clock, is_reported=job.kind in SINGLE)
     return job if chosen is None else replace(job, regions=chosen.regions, probe=chosen.probe)
 
 
-def order(settings: Settings, job: str, preferred: Sequence[str], clock: Clock = utc_now) -> Order | None:
+def order(
+    settings: Settings, job: str, preferred: Sequence[str], clock: Clock = utc_now, *, is_reported: bool = True
+) -> Order | None:
     """The order for a job; None if it is that of the deployment.
 
     Args:
         preferred: the regions of the job's model, the best first; empty for those of the deployment.
+        is_reported: whether postprocess will report how the regions answered. A batch, of which it does not, is never
+            the one input that tries a region; it uses the region again once the time is up.
     """
     names = settings.gpu_regions
     if len(names) < 2:
@@ -79,9 +86,10 @@ def order(settings: Settings, job: str, preferred: Sequence[str], clock: Clock =
     working, resting, probe = [], [], None
     for index in wanted:
         circuit, _ = _watched(settings.work_bucket, names[index]).value()
-        if circuit.state == "closed":
+        is_due = circuit.state != "closed" and parse(circuit.until) <= clock()
+        if circuit.state == "closed" or (is_due and not is_reported):
             working.append(index)
-        elif probe is None and parse(circuit.until) <= clock() and _win(settings, names[index], job, clock):
+        elif is_due and probe is None and _win(settings, names[index], job, clock):
             working.append(index)
             probe = index
         else:

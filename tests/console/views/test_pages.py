@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 import pytest
+from google.cloud.workflows.executions_v1 import Execution
 
+from event_inference import names
 from tests.console.conftest import Opened
 
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)>\u202etxt.exe'
@@ -139,6 +141,38 @@ def test_why_did_nothing_start(console: Opened) -> None:
     assert console.laptop.orders() == [{"sweep": {"prefix": "lost.txt"}}]
 
 
+@pytest.mark.parametrize(
+    ("due", "sentence", "is_swept"),
+    [
+        ("2126-01-01T13:00:00Z", "starts by 2126-01-01 13:00:00 UTC", False),
+        ("2026-01-01T13:00:00Z", "The next collection should start it", True),
+        (None, "The hour&#39;s executions were used up.", True),
+    ],
+)
+def test_why_an_input_waits(console: Opened, due: str | None, sentence: str, is_swept: bool) -> None:
+    claim = {"state": "waiting", "execution": None, "argument": {"due": due} if due else {}}
+    _claim(console, "a.txt", claim)
+    page = console.get("/problems?name=a.txt").text
+    assert sentence in page
+    assert ("Start it now" in page) == is_swept
+
+
+def test_an_input_that_shares_an_execution_has_started(console: Opened) -> None:
+    connection = console.laptop.client.connection
+    shared = Execution(labels={"job": "0", "kind": "microbatch"}, argument="{}")
+    execution = connection.executions.create_execution(parent=connection.target.workflow, execution=shared)
+    _claim(console, "a.txt", {"state": "started", "execution": execution.name, "argument": {}})
+    page = console.get("/problems?name=a.txt").text
+    assert f"Execution {execution.name.rpartition('/')[2]} is" in page
+    assert "has not started an execution" not in page
+
+
+def _claim(console: Opened, name: str, claim: dict[str, Any]) -> None:
+    connection = console.laptop.client.connection
+    job = names.job(connection.input.name, name, console.upload(name, b"x"))
+    connection.work.blob(f"claims/{job}.json").upload_from_string(json.dumps(claim))
+
+
 def test_a_label_is_sent_and_the_next_input_shown(console: Opened) -> None:
     for name, score in (("sure.txt", 0.9), ("unsure.txt", 0.5)):
         generation = console.upload(name, b"A film.")
@@ -243,3 +277,8 @@ def test_labels_of_inputs_drawn_at_random_may_measure_a_model(console: Opened) -
     assert f'data-document="{expected}"' in following
     assert console.laptop.orders() == [{"label": {"document": document, "label": "POSITIVE", "source": "audit"}}]
     assert console.get("/review?order=best").status_code == 400
+
+
+def test_the_command_of_a_bill_quotes_what_the_address_says(console: Opened) -> None:
+    page = console.pages.get("/cost", params={"inputs": "10", "now.region": "x;$(id)"}).text
+    assert "--set &#39;region=x;$(id)&#39;" in page

@@ -634,3 +634,21 @@ def test_members_of_one_version_share_an_execution(
             json.loads(line) for line in cloud.work.blob(argument["input"]["name"]).download_as_bytes().splitlines()
         ]
         assert {member["model"]["version"] for member in members} == {argument["model"]["version"]}
+
+
+def test_members_of_a_shadow_experiment_await_no_shadow_and_have_no_time(
+    cloud: Cloud, function: Function, collect: Collect, bucket: ModelsBucket
+) -> None:
+    bucket.models(entry("sentiment", "1"), entry("sentiment", "2"))
+    bucket.traffic(sentiment=split(1.0, mode="shadow"))
+    for number in range(3):
+        upload(cloud, f"{number}.txt")
+    collect()
+    (execution,) = cloud.executions.created
+    run(cloud, function, execution)
+    observed = [
+        json.loads(blob.metadata["observation"])
+        for blob in cloud.client.list_blobs(cloud.output, prefix="observations/e1/")
+    ]
+    assert len(observed) == 3
+    assert not any(fields["sampled"] or "ms" in fields for fields in observed)

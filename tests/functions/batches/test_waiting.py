@@ -163,6 +163,16 @@ def test_an_event_that_comes_after_the_wait_starts_its_input_at_once(cloud: Clou
     assert "due" not in cloud.executions.arguments[0]
 
 
+@pytest.mark.parametrize("created", ["soon", "9999-12-31T23:59:59Z"])
+def test_a_time_that_an_event_states_wrongly_makes_no_input_wait_longer(
+    cloud: Cloud, function: Function, created: str
+) -> None:
+    blob = cloud.upload("a.txt", "I liked it.", metadata=HOUR)
+    deliver(function, blob, created)
+    due = datetime.fromisoformat(claim(cloud, blob)["argument"]["due"])
+    assert due <= datetime.now(UTC) + timedelta(hours=1)
+
+
 # --- which inputs share a run ----------------------------------------------------------------------
 
 
@@ -404,6 +414,40 @@ def test_an_execution_that_was_started_unseen_adds_no_second_document(
     for execution in (first, second):
         run(cloud, function, execution)
     assert list(statuses(cloud).values()) == ["succeeded"] * 2
+
+
+def test_an_input_that_must_wait_again_within_a_second_keeps_its_note(
+    cloud: Cloud, function: Function, collect: Collect
+) -> None:
+    cloud.executions.refusals = [grpc.StatusCode.RESOURCE_EXHAUSTED] * 2
+    blob = upload(cloud, function, "a.txt")
+    collect()
+    assert not cloud.executions.refusals
+    assert claim(cloud, blob)["state"] == "waiting"
+    assert notes(cloud)
+    assert collect()["executions"] == 1
+    collect()
+    assert notes(cloud) == []
+
+
+def test_a_replay_that_finds_no_execution_left_waits_and_ends_as_any_other(
+    cloud: Cloud, function: Function, collect: Collect
+) -> None:
+    for number in range(2):
+        upload(cloud, function, f"{number}.txt")
+    error = {"step": "predict", "status": 500, "code": "internal", "message": "It broke."}
+    for execution in cloud.executions.created:
+        concluded(function, execution, error=error)
+    cloud.executions.end_all()
+    cloud.executions.refusals = [grpc.StatusCode.RESOURCE_EXHAUSTED] * 2
+    for _ in range(2):  # the second finds both waiting
+        assert function("on_message").post("/", **published(b'{"replay": {}}')).status_code == 200
+    assert (len(notes(cloud)), kinds(cloud)) == (2, {"text": 2})
+    assert statuses(cloud) == {"0.txt": "failed", "1.txt": "failed"}
+    assert collect()["executions"] == 1
+    run(cloud, function, cloud.executions.created[-1])
+    assert statuses(cloud) == {"0.txt": "succeeded", "1.txt": "succeeded"}
+    assert all(len(document["attempts"]) == 1 for document in cloud.documents("results").values())
 
 
 def test_a_used_up_hour_leaves_them_waiting(

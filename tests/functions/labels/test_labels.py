@@ -86,6 +86,14 @@ def test_an_experiment_s_input_leaves_its_outcome_and_its_label_once(
     assert observations(cloud) == {f"e1/{id}.served": served}
 
 
+def test_an_answer_without_a_time_of_its_own_is_not_taken_for_a_fast_one(
+    cloud: Cloud, function: Function, answered: Any
+) -> None:
+    untimed = {"predictions": [{"label": "POSITIVE", "score": 0.75}], "model": {"name": "m", "version": "2"}}
+    id = answered("a.txt", experiment=EXPERIMENT, prediction=untimed)
+    assert "ms" not in observations(cloud)[f"e1/{id}.served"]
+
+
 def test_failures_are_observed_before_their_replay(cloud: Cloud, function: Function, answered: Any) -> None:
     error = {"step": "predict", "status": 500, "code": "inference_failed", "message": "no"}
     id = answered("a.txt", experiment=EXPERIMENT, error=error)
@@ -181,6 +189,25 @@ def test_a_file_of_labels_ends_in_one_document_that_names_its_bad_rows(
         ],
     }  # fmt: skip
     assert cloud.executions.arguments == []
+
+
+@pytest.mark.parametrize("size", ["0", "1", str(1 << 40)])
+def test_a_size_that_an_event_states_wrongly_changes_nothing(
+    cloud: Cloud, function: Function, answered: Any, size: str
+) -> None:
+    answered("0.txt")
+    blob = cloud.upload("labels/audit.csv", "name,label,source\n0.txt,x,audit\n", "text/csv")
+    assert function("on_upload").post("/", **finalized(blob, size=size)).status_code == 200
+    document = cloud.documents()[f"results/labels/audit.csv/{blob.generation}.json"]
+    assert (document["status"], document["input"]["size"]) == ("succeeded", blob.size)
+
+
+def test_a_file_of_labels_has_no_label_itself(cloud: Cloud, function: Function, answered: Any) -> None:
+    answered("0.txt")
+    assert upload(cloud, function, "name,label,source\n0.txt,x,audit\n") == 200
+    assert send(function, {"name": "labels/audit.csv", "label": "x", "source": "audit"}) == 200
+    (rejected,) = cloud.documents("rejected").values()
+    assert rejected["reason"]["code"] == "invalid_label"
 
 
 def test_a_file_waits_for_documents_and_keeps_no_label_twice(cloud: Cloud, function: Function, answered: Any) -> None:

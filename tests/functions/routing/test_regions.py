@@ -75,6 +75,19 @@ def test_when_the_time_is_up_one_input_tries_the_region(cloud: Cloud, deployed: 
     assert regions.order(deployed, "m", (), after(31 + regions.PROBE + 1)) == Order((0, 1, 2), probe=0)
 
 
+@pytest.mark.parametrize("kind", ["table", "microbatch"])
+def test_a_batch_of_which_nothing_is_reported_takes_no_input_s_turn_to_try_the_region(
+    cloud: Cloud, deployed: settings.Settings, kind: str
+) -> None:
+    batch = replace(JOB, id="k", kind=kind)
+    regions.report(deployed, JOB, [0], after(0))
+    assert regions.ordered(deployed, batch, (), after(1)).regions == (1, 2, 0)
+    assert regions.ordered(deployed, batch, (), after(31)) == batch  # in the order of the deployment
+    assert circuit(cloud, "us-central1")["state"] == "open"
+    assert regions.order(deployed, "l", (), after(32)) == Order((0, 1, 2), probe=0)
+    assert regions.ordered(deployed, batch, (), after(33)).regions == (1, 2, 0)
+
+
 def test_an_answer_of_the_region_closes_its_circuit(cloud: Cloud, deployed: settings.Settings) -> None:
     regions.report(deployed, JOB, [0], after(0))
     assert regions.order(deployed, "k", (), after(31)) == Order((0, 1, 2), probe=0)
