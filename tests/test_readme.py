@@ -75,7 +75,7 @@ def test_a_block_with_the_client_succeeds(block: str, shell: dict[str, str], tmp
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
     if "pictures.csv" in block:
-        rows = list(csv.DictReader((tmp_path / "pictures.csv").read_text().splitlines()))
+        rows = list(csv.DictReader((tmp_path / "pictures.csv").read_text(encoding="utf-8-sig").splitlines()))
         assert {Path(row["input"]).name for row in rows} == {file.name for file in (ROOT / "samples/images").iterdir()}
         assert all(row["label"] for row in rows)
 

@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -12,6 +13,8 @@ import pytest
 from emulator.process import Stack
 from event_inference import Client, names
 from tests.console.browsing import Browser, axe_source
+
+EXECUTIONS = "v1/projects/local-project/locations/us-central1/workflows/inference/executions"
 
 pytestmark = [
     pytest.mark.browser,
@@ -206,4 +209,17 @@ def fail(stack: Stack, client: Client, name: str) -> str:
     finally:
         for process in on_upload:
             process.send_signal(signal.SIGCONT)
+    wait_for_the_end(stack, names.job(bucket, name, handle.generation))
     return handle.document_name
+
+
+def wait_for_the_end(stack: Stack, job: str) -> None:
+    """Waits until the execution that the event of the input starts is over, since a replay leaves alone what runs."""
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up:
+        listing = httpx.get(f"{stack.http}/{EXECUTIONS}", params={"filter": f'labels.job="{job}"'}).raise_for_status()
+        states = {execution["state"] for execution in listing.json().get("executions", [])}
+        if states and not states & {"ACTIVE", "QUEUED"}:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"the execution of {job} did not end")

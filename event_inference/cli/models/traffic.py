@@ -41,6 +41,15 @@ def traffic() -> None:
     """Choose which version of a model answers, and try a candidate. docs/traffic.md says who takes part."""
 
 
+@command(name="set", changes=True, examples=_SET)
+@click.argument("model")
+@click.argument("version")
+@_why
+def set_(session: Session, model: str, version: str, as_json: bool, **why: str) -> None:
+    """Make VERSION of MODEL the stable one, which answers all inputs; an experiment ends."""
+    _change(session, model, file.settled(version), why, (version,), as_json=as_json)
+
+
 @command(examples=_SHOW)
 @click.argument("model", default="")
 def show(session: Session, model: str, as_json: bool) -> None:
@@ -58,15 +67,6 @@ def show(session: Session, model: str, as_json: bool) -> None:
         return
     output.table([(name, *(entry.get(column) for column in _COLUMNS)) for name, entry in chosen.items()],
                  "model", *_COLUMNS)  # fmt: skip
-
-
-@command(name="set", changes=True, examples=_SET)
-@click.argument("model")
-@click.argument("version")
-@_why
-def set_(session: Session, model: str, version: str, as_json: bool, **why: str) -> None:
-    """Make VERSION of MODEL the stable one, which answers all inputs; an experiment ends."""
-    _change(session, model, file.settled(version), why, (version,), as_json=as_json)
 
 
 @command(changes=True)
@@ -108,7 +108,7 @@ def stop(session: Session, model: str, as_json: bool, **why: str) -> None:
     _change(session, model, file.stopped, why, as_json=as_json)
 
 
-for _command in (show, set_, split, shadow, freeze, stop):
+for _command in (set_, show, split, shadow, freeze, stop):
     traffic.add_command(_command)
 
 
