@@ -19,8 +19,8 @@ sentiment: all inputs go to version 1
 """
 _SHOW = """
 $ einf traffic show
-model      stable  candidate  share  mode   experiment  since  by  reason
-sentiment  1                  0      split              …      …  the version of the first release
+model      stable  candidate  share  mode   experiment  since … reason
+sentiment  1                  0      split              … the version of the first release
 """
 
 
