@@ -23,6 +23,11 @@ ATTEMPT = "pipeline-attempt"
 INPUT_GENERATION = "input-generation"
 
 
+def failure_code(error: Exception) -> str:
+    """The code under which a handler logs an error: `unavailable` if a Google API failed, else `internal`."""
+    return "unavailable" if isinstance(error, UNAVAILABLE) else "internal"
+
+
 @functools.cache
 def client() -> "Client":
     """The process's client, created when first needed; it honours STORAGE_EMULATOR_HOST by itself."""

@@ -24,7 +24,7 @@ from pipeline.intake import Reserved
 from pipeline.jobs import executions, outcomes
 from pipeline.jobs.job import on_endpoint
 from pipeline.kinds import SINGLE
-from pipeline.storage import UNAVAILABLE
+from pipeline.storage import failure_code
 from pipeline.times import timestamp
 from pipeline.verdicts import Verdict
 
@@ -200,4 +200,4 @@ def _log(taken: Taken) -> None:
         elif isinstance(result, InProgressError):
             logs.warning("failed", code=result.code, reason=result.message)
         elif isinstance(result, Exception):
-            logs.exception("failed", result, code="unavailable" if isinstance(result, UNAVAILABLE) else "internal")
+            logs.exception("failed", result, code=failure_code(result))

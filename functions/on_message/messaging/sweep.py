@@ -27,7 +27,7 @@ from pipeline.inputs.uploads import Upload
 from pipeline.jobs import claims, outcomes
 from pipeline.jobs.claims import Claims
 from pipeline.jobs.job import Input
-from pipeline.storage import UNAVAILABLE
+from pipeline.storage import failure_code
 from pipeline.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def _of_listed(deployment: Deployment, lost: Lost, folders: list[str] | None) ->
 
 
 def _log_failure(error: Exception) -> None:
-    logs.exception("failed", error, code="unavailable" if isinstance(error, UNAVAILABLE) else "internal")
+    logs.exception("failed", error, code=failure_code(error))
 
 
 def _input(deployment: Deployment, sweep: Sweep, blob: "Blob", receipt: Receipt) -> Lost | None:
