@@ -1,4 +1,4 @@
-"""What a container of a deployed model is told and asked, whoever starts it."""
+"""The environment of a deployed model's container, and the requests to it."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass

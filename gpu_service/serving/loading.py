@@ -1,4 +1,4 @@
-"""Loads one model: files, weights, parity check, warm-up; whoever gets it can send requests to it."""
+"""Loads one model: files, weights, parity check, warm-up; the model that it returns is ready for requests."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext

@@ -192,7 +192,7 @@ def test_a_model_larger_than_the_memory_is_refused_before_it_loads(
 
 @pytest.fixture
 def gate() -> Iterator[threading.Event]:
-    """Holds up whoever waits for it until the end of the test."""
+    """An event that is not set before the end of the test."""
     event = threading.Event()
     yield event
     event.set()
