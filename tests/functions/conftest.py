@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from google.cloud import storage
 
 from messaging import pubsub
+from pipeline import logs
 from pipeline import storage as pipeline_storage
 from pipeline.jobs import executions as workflow_executions
 from pipeline.jobs import quotas
@@ -27,6 +28,7 @@ SCHEMAS = ROOT / "functions" / "pipeline" / "schemas"
 EVENTS = ROOT / "tests" / "events"
 
 Function = Callable[[str], FlaskClient]
+Logged = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="session")
@@ -88,6 +90,16 @@ def function(cloud: Cloud) -> Function:
         return client
 
     return serve
+
+
+@pytest.fixture
+def logged(capsys: pytest.CaptureFixture[str]) -> Logged:
+    """The pipeline's log lines since the last call, as Cloud Logging reads them from stdout.
+
+    pytest's own `caplog` misses them once a function was loaded: the pipeline then logs to stdout alone.
+    """
+    logs.setup()
+    return lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from pipeline.errors import InProgressError
 from pipeline.jobs.claims import CLAIMED, STARTED, Claim, Claims
 from pipeline.jobs.job import Input, Job
 from tests.functions.cloud import Cloud
+from tests.functions.conftest import Logged
 
 SOURCE = Input("in", "a.txt", 7, 5, "text/plain")
 JOB = Job("0123456789abcdef0123456789abcdef", "a.txt/7", "1", "2026-01-01T12:00:00Z", SOURCE, "text")
@@ -121,20 +122,16 @@ def test_a_storage_failure_undoes_neither_a_start_nor_a_release(claims: Claims, 
     assert claims.read(JOB.id) == claim
 
 
-def warnings(caplog: pytest.LogCaptureFixture) -> int:
-    return sum(record.levelname == "WARNING" for record in caplog.records)
-
-
 def test_a_claim_that_was_lost_is_reported_and_one_that_was_kept_is_not(
-    claims: Claims, clock: Clock, cloud: Cloud, caplog: pytest.LogCaptureFixture
+    claims: Claims, clock: Clock, cloud: Cloud, logged: Logged
 ) -> None:
     first = acquired(claims)
     clock.advance(61)
     second = acquired(claims, "2")
     claims.confirm(second, JOB, "executions/2")
-    assert warnings(caplog) == 0
+    assert not [line for line in logged() if line["severity"] == "WARNING"]
     claims.confirm(first, JOB, "executions/late")
-    assert warnings(caplog) == 1
+    assert [line["severity"] for line in logged()] == ["WARNING"]
     (blob,) = cloud.client.list_blobs(cloud.work, prefix="claims/")
     assert blob.metadata["pipeline-job"] == JOB.id
 

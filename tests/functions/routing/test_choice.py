@@ -9,7 +9,7 @@ import pytest
 from pipeline import settings
 from pipeline.routing import choice, traffic, watched
 from tests.functions.cloud import Cloud
-from tests.functions.conftest import Function, finalized, published
+from tests.functions.conftest import Function, Logged, finalized, published
 from tests.functions.models_bucket import IMAGE, ModelsBucket, entry, split
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(32)
@@ -134,15 +134,14 @@ def test_a_restart_after_the_experiment_has_ended_does_not_go_back_to_its_candid
 
 @pytest.mark.parametrize(("content", "problem"), [("{", "is not valid"), ('{"sentiment": {}}', "stable must be")])
 def test_broken_traffic_leaves_the_default_until_a_good_one_was_read_and_says_so(
-    cloud: Cloud, function: Function, bucket: ModelsBucket, content: str, problem: str,
-    caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
+    cloud: Cloud, function: Function, bucket: ModelsBucket, logged: Logged, content: str, problem: str
+) -> None:
     bucket.models(*SENTIMENT)
     bucket.write("traffic.json", content)
     argument = started(cloud, function)
     assert argument["model"] is None
     assert problem in argument["notes"][0]
-    assert problem in next(record.fields["reason"] for record in caplog.records if record.levelname == "ERROR")
+    assert problem in next(line["reason"] for line in logged() if line["severity"] == "ERROR")
 
 
 def test_the_last_good_traffic_goes_on_when_a_broken_one_follows(
