@@ -287,7 +287,8 @@ class Emulator:
             env = {name: model.fill(text, values) for name, text in workflow.env.items()}
             account = policy.email(self.stack, workflow.service_account)
             try:
-                self.workflows.deploy(workflow.name, source, env, service_account=account)
+                level = f"EXECUTION_HISTORY_{workflow.history.upper()}"
+                self.workflows.deploy(workflow.name, source, env, service_account=account, history_level=level)
             except ApiError as error:
                 raise model.StackError(f"workflow {workflow.name}: {file}: {error}") from error
 

@@ -1,7 +1,7 @@
 """The steps of an execution as rows of a timeline, the important ones first of all."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,16 +11,23 @@ from console.pipeline.executions import Execution, Step
 WIDTH = 1000  # of the drawing's coordinates; the page scales it
 _SHORT_S = 0.02  # steps that took less are not important unless they failed or called something
 _SHOWN = 20_000  # characters of a body
+_VARIABLE = 2_000  # and of a variable
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A step with its place on the time axis, from 0 to `WIDTH`."""
+    """A step with its place on the time axis, from 0 to `WIDTH`.
+
+    `changed` are the variables that differ from those at the end of the bar before, as JSON texts; `unchanged` are the
+    names of the others in scope.
+    """
 
     step: Step
     left: float
     width: float
     calls: list[dict[str, Any]]
+    changed: list[tuple[str, str]]
+    unchanged: list[str]
 
     @property
     def attempts(self) -> str:
@@ -44,13 +51,46 @@ def bars(execution: Execution, *, everything: bool = False) -> list[Bar]:
     ended = max([step.ended for step in steps] + ([execution.ended] if execution.ended else []))
     whole = max((ended - began).total_seconds(), 1e-6)
     chosen = [step for step in steps if everything or is_important(step)]
-    return [Bar(step, *_place(step, began, whole), step.calls) for step in chosen]
+    before = _variables_before(chosen, {step.number: step for step in steps})
+    return [Bar(step, *_place(step, began, whole), step.calls, *_variables(step, before)) for step in chosen]
 
 
 def is_important(step: Step) -> bool:
     if step.calls or step.failed or (step.attempt or 0) > 1:
         return True
     return step.kind in ("call", "for", "parallel", "parallel for") and step.seconds >= _SHORT_S
+
+
+def _variables_before(chosen: Sequence[Step], steps: Mapping[int, Step]) -> dict[int, dict[str, Any]]:
+    """For each step, the variables at the end of the last one that ended before it in the same call of a routine."""
+    before: dict[int, dict[str, Any]] = {}
+    latest: dict[int | None, dict[str, Any]] = {}
+    for step in sorted(chosen, key=lambda step: (step.ended, -step.number)):
+        call = _caller(step, steps)
+        before[step.number] = latest.get(call, {})
+        if step.variables:
+            latest[call] = step.variables
+    return before
+
+
+def _caller(step: Step, steps: Mapping[int, Step]) -> int | None:
+    """The number of the step that called the routine of a step; None in the main routine."""
+    outer = steps.get(step.parent or 0)
+    while outer is not None and outer.routine == step.routine:
+        outer = steps.get(outer.parent or 0)
+    return None if outer is None else outer.number
+
+
+def _variables(step: Step, before: Mapping[int, dict[str, Any]]) -> tuple[list[tuple[str, str]], list[str]]:
+    earlier = before[step.number]
+    same = [name for name, value in step.variables.items() if name in earlier and earlier[name] == value]
+    changed = [(name, _text(value)) for name, value in step.variables.items() if name not in same]
+    return changed, same
+
+
+def _text(value: Any) -> str:
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return text if len(text) <= _VARIABLE else f"{text[:_VARIABLE]} …"
 
 
 def _place(step: Step, began: datetime, whole: float) -> tuple[float, float]:

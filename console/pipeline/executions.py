@@ -11,11 +11,16 @@ from event_inference import Client, UnreachableError
 
 _TIMEOUT_S = 20
 _PAGE, _MOST = 1000, 5000  # step entries
+_DETAILED = "EXECUTION_HISTORY_DETAILED"
 
 
 @dataclass(slots=True)
 class Step:
-    """One attempt of one step; `parent` is the number of the step that contains it."""
+    """One attempt of one step.
+
+    `parent` is the number of the step that contains it; `variables` are those in scope at its end, as far as the level
+    of the execution history keeps them.
+    """
 
     number: int
     routine: str
@@ -30,6 +35,7 @@ class Step:
     exception: str = ""
     depth: int = 0
     calls: list[dict[str, Any]] = field(default_factory=list)
+    variables: dict[str, Any] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -42,7 +48,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """An execution; `argument` and `result` are JSON texts."""
+    """An execution; `argument` and `result` are JSON texts; `is_detailed` tells whether its steps have variables."""
 
     name: str
     state: str
@@ -52,6 +58,7 @@ class Execution:
     result: str
     error: str
     revision: str
+    is_detailed: bool
     steps: list[Step]
 
     @property
@@ -78,6 +85,7 @@ def get(client: Client, id: str) -> Execution | None:
         result=found.get("result", ""),
         error=str((found.get("error") or {}).get("context") or (found.get("error") or {}).get("payload") or ""),
         revision=found.get("workflowRevisionId", ""),
+        is_detailed=found.get("executionHistoryLevel") == _DETAILED,
         steps=_steps(client, name),
     )
 
@@ -94,7 +102,7 @@ def source(client: Client) -> str:
 
 def _steps(client: Client, execution: str) -> list[Step]:
     steps: list[Step] = []
-    parameters: dict[str, Any] = {"pageSize": _PAGE}
+    parameters: dict[str, Any] = {"pageSize": _PAGE, "view": "EXECUTION_ENTRY_VIEW_DETAILED"}
     while len(steps) < _MOST:
         answer = _get(client, f"{execution}/stepEntries", parameters) or {}
         steps += [_step(entry) for entry in answer.get("stepEntries", [])]
@@ -124,6 +132,7 @@ def _step(entry: dict[str, Any]) -> Step:
         attempt=number if is_attempt else None,
         iteration=None if is_attempt else number,
         exception=(entry.get("exception") or {}).get("payload", ""),
+        variables=(entry.get("variableData") or {}).get("variables") or {},
     )
 
 

@@ -144,6 +144,7 @@ class WorkflowFile:
     name: str
     source: str
     service_account: str = "workflow"
+    history: str = "basic"
     env: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -191,7 +191,9 @@ class Deployments:
         page, token = paging.page(self._store.revisions(name), size, page_token, name)
         return paging.listing("workflows", [workflow_json(workflow, revision) for revision in page], token)
 
-    def deploy(self, name: str, source: str, env: Mapping[str, str], service_account: str = "") -> str:
+    def deploy(
+        self, name: str, source: str, env: Mapping[str, str], service_account: str = "", history_level: str = ""
+    ) -> str:
         """Create or update a workflow and return its revision's id; an unchanged workflow keeps its revision.
 
         Raises:
@@ -200,6 +202,8 @@ class Deployments:
         resource: Json = {"sourceContents": source, "userEnvVars": dict(env)}
         if service_account:
             resource["serviceAccount"] = service_account
+        if history_level:
+            resource["executionHistoryLevel"] = history_level
         if self._store.workflow(name):
             operation = self.update({**resource, "name": name}, ",".join(resource))
         else:

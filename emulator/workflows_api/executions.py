@@ -56,6 +56,7 @@ _WORKFLOW = "projects/*/locations/*/workflows/*"
 _EXECUTION = f"{_WORKFLOW}/executions/*"
 _VIEWS = {"": None, "EXECUTION_VIEW_UNSPECIFIED": None, "BASIC": False, "FULL": True, "0": None, "1": False, "2": True}
 _MAX_PAGE = {False: 1000, True: 100}
+_ENTRY_VIEWS = tuple(f"EXECUTION_ENTRY_VIEW_{name}" for name in ("UNSPECIFIED", "BASIC", "DETAILED"))
 
 
 class Executions:
@@ -217,27 +218,35 @@ class Executions:
         skip: str | int = 0,
         filter: str = "",
         order_by: str = "",
+        view: str = "",
     ) -> Json:
-        """A page of an execution's step entries, by default in the order of their ids; `skip` leaves entries out."""
+        """A page of an execution's step entries, by default in the order of their ids; `skip` leaves entries out.
+
+        Raises:
+            NotFoundError: the execution does not exist.
+            InvalidArgumentError: filter, order, view or page token is not valid.
+        """
         self._execution(parent)
         size = paging.page_size(page_size, default=1000, largest=1000)
         jump = paging.page_size(skip, default=0, largest=10**9)
         keep, order = compile_filter(filter, _ENTRY_FIELDS), paging.parse_order(order_by, _ENTRY_ORDERED)
         entries = paging.selection(self._entries(parent), _entry_record, keep, order)
         page, token = paging.page(entries, size, page_token, parent, filter, order_by, jump=jump)
-        return paging.listing("stepEntries", page, token) | {"totalSize": len(entries)}
+        shown = [_in_view(entry, view) for entry in page]
+        return paging.listing("stepEntries", shown, token) | {"totalSize": len(entries)}
 
     @json_method(f"GET /v1/{{name={_EXECUTION}/stepEntries/*}}", needs="workflows.stepEntries.get")
-    def step_entry(self, name: str) -> Json:
+    def step_entry(self, name: str, view: str = "") -> Json:
         """A step entry.
 
         Raises:
             NotFoundError: the execution or the entry does not exist.
+            InvalidArgumentError: the view is not valid.
         """
         self._execution(names.parent(name))
         for entry in self._entries(names.parent(name)):
             if entry["name"] == name:
-                return entry
+                return _in_view(entry, view)
         raise NotFoundError(f"step entry {name!r} was not found")
 
     @json_method(f"GET /v1/{{parent={_EXECUTION}}}/callbacks", needs="workflows.callbacks.list")
@@ -302,6 +311,15 @@ def _view(text: str) -> bool | None:
     if text not in _VIEWS:
         raise InvalidArgumentError(f"Invalid value at 'view': {text!r}", field="view")
     return _VIEWS[text]
+
+
+def _in_view(entry: Json, view: str) -> Json:
+    """A step entry in a view; the basic one leaves variables out."""
+    if view and view not in _ENTRY_VIEWS:
+        raise InvalidArgumentError(f"Invalid value at 'view': {view!r}", field="view")
+    if view != _ENTRY_VIEWS[1]:
+        return entry
+    return {name: value for name, value in entry.items() if name != "variableData"}
 
 
 def _record(execution: Execution) -> dict[str, Any]:

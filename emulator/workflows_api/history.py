@@ -11,6 +11,7 @@ from emulator.googleapi.messages import Json
 from emulator.workflows import Observer, StepEntry
 from emulator.workflows.runtime.http import Request, Response
 from emulator.workflows_api.calls import CallLog
+from emulator.workflows_api.variables import Rendering
 
 MAX_ENTRIES = 10_000  # per execution; later steps leave no entry
 _PROGRESS_TYPES = {
@@ -31,10 +32,23 @@ class _Kept:
 
 
 class History(Observer):
-    """Records an execution; readable at any time as the API's StepEntry resources. Its calls go to `calls`."""
+    """Records an execution; readable at any time as the API's StepEntry resources.
 
-    def __init__(self, execution: str, now: Callable[[], int] = time.time_ns, calls: CallLog | None = None) -> None:
+    Args:
+        calls: gets its HTTP calls.
+        detailed: whether entries have variables and the expected number of iterations, as at that history level.
+    """
+
+    def __init__(
+        self,
+        execution: str,
+        now: Callable[[], int] = time.time_ns,
+        calls: CallLog | None = None,
+        *,
+        detailed: bool = False,
+    ) -> None:
         self._execution, self._now, self._calls = execution, now, calls
+        self.wants_variables = detailed
         self._kept: dict[int, _Kept] = {}
         self._running: dict[int, StepEntry] = {}
         self._last: StepEntry | None = None
@@ -82,11 +96,23 @@ class History(Observer):
         for number, kept in self._kept.items():
             if kept.entry.parent:
                 children.setdefault(kept.entry.parent.entry_id, []).append(number)
-        siblings = _neighbours(self._kept)
-        return [self._render(kept, children, siblings) for _, kept in sorted(self._kept.items())]
+        siblings, variables = _neighbours(self._kept), self._variables()
+        return [
+            self._render(kept, children, siblings, variables.get(number)) for number, kept in sorted(self._kept.items())
+        ]
+
+    def _variables(self) -> dict[int, Json | None]:
+        """The variables of the entries that have some, the last ones first, since that is where failures are."""
+        rendering = Rendering()
+        ended = [(number, kept.entry.variables) for number, kept in sorted(self._kept.items(), reverse=True)]
+        return {number: rendering.of(variables) for number, variables in ended if variables}
 
     def _render(
-        self, kept: _Kept, children: dict[int, list[int]], siblings: dict[int, tuple[int | None, int | None]]
+        self,
+        kept: _Kept,
+        children: dict[int, list[int]],
+        siblings: dict[int, tuple[int | None, int | None]],
+        variables: Json | None,
     ) -> Json:
         entry, number = kept.entry, kept.entry.entry_id
         previous, following = siblings[number]
@@ -107,7 +133,8 @@ class History(Observer):
             "exception": {"payload": _payload(entry.exception)} if entry.exception is not None else None,
             "entryId": str(number),
             "navigationInfo": {key: value for key, value in navigation.items() if value} or None,
-            "stepEntryMetadata": _metadata(entry) or None,
+            "stepEntryMetadata": _metadata(entry, detailed=self.wants_variables) or None,
+            "variableData": None if variables is None else {"variables": variables},
         }
         return {key: value for key, value in rendered.items() if value is not None}
 
@@ -127,7 +154,7 @@ def _neighbours(kept: dict[int, _Kept]) -> dict[int, tuple[int | None, int | Non
     return {number: (previous[number], following.get(number)) for number in previous}
 
 
-def _metadata(entry: StepEntry) -> Json:
+def _metadata(entry: StepEntry, *, detailed: bool) -> Json:
     metadata: Json = {}
     if entry.progress is not None:
         metadata["progressType"] = _progress_type(entry)
@@ -136,7 +163,7 @@ def _metadata(entry: StepEntry) -> Json:
             metadata["progressNumber"] = str(int(entry.progress) + (entry.step_type in _COUNTED_FROM_ZERO))
         if isinstance(entry.progress, str):
             metadata["threadId"] = entry.progress
-    if entry.expected is not None:
+    if entry.expected is not None and detailed:
         metadata["expectedIteration"] = str(entry.expected)
     return metadata
 

@@ -6,6 +6,7 @@ from emulator.googleapi import timestamps
 from emulator.googleapi.messages import Json
 
 ACTIVE, QUEUED = "ACTIVE", "QUEUED"
+DETAILED = "EXECUTION_HISTORY_DETAILED"
 SUCCEEDED, FAILED, CANCELLED = "SUCCEEDED", "FAILED", "CANCELLED"
 STATES = frozenset({ACTIVE, QUEUED, SUCCEEDED, FAILED, CANCELLED, "UNAVAILABLE"})
 UNFINISHED = frozenset({ACTIVE, QUEUED})

@@ -22,7 +22,7 @@ from emulator.workflows_api import names
 from emulator.workflows_api.calls import CallLog
 from emulator.workflows_api.deployments import Deployments
 from emulator.workflows_api.history import History
-from emulator.workflows_api.resources import ACTIVE, CANCELLED, FAILED, QUEUED, SUCCEEDED, Execution, Revision
+from emulator.workflows_api.resources import ACTIVE, CANCELLED, DETAILED, FAILED, QUEUED, SUCCEEDED, Execution, Revision
 from emulator.workflows_api.store import Store
 
 logger = logging.getLogger(__name__)
@@ -150,7 +150,8 @@ class Runner:
             self.cancel(name)
 
     def _add(self, execution: Execution) -> Run:
-        run = Run(execution, History(execution.name, self._now, self.calls))
+        detailed = execution.history_level == DETAILED
+        run = Run(execution, History(execution.name, self._now, self.calls, detailed=detailed))
         self._runs[execution.name] = run
         return run
 

@@ -117,14 +117,16 @@ class Workflows:
         """Register the gRPC services Executions, Workflows, Operations and Locations."""
         server.add_generic_rpc_handlers([rpc.service(name, service) for name, service in self._services.items()])
 
-    def deploy(self, name: str, source: str, env: Mapping[str, str], *, service_account: str = "") -> str:
+    def deploy(
+        self, name: str, source: str, env: Mapping[str, str], *, service_account: str = "", history_level: str = ""
+    ) -> str:
         """Create or update a workflow and return its revision's id, which changes only with the workflow.
 
         Raises:
             ApiError: the source or the environment is not valid; the message names the line.
         """
         full_name = f"projects/{self.project}/locations/{self.location}/workflows/{name}"
-        return self.deployments.deploy(full_name, source, env, service_account)
+        return self.deployments.deploy(full_name, source, env, service_account, history_level)
 
     async def _call_back(self, request: Request) -> Json:
         name = request.url.path.removeprefix("/v1/")

@@ -13,8 +13,9 @@ from typing import Any
 from emulator.googleapi.database import Database
 from emulator.googleapi.messages import Json
 from emulator.workflows_api.resources import UNFINISHED, Execution, Revision, Workflow
+from emulator.workflows_api.variables import pack, unpack
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE workflows (name TEXT PRIMARY KEY, location TEXT NOT NULL, data TEXT NOT NULL);
 CREATE TABLE revisions (
@@ -128,7 +129,7 @@ class Store(Database):
             )
             if history is not None:
                 self._database.execute(
-                    "INSERT OR REPLACE INTO histories VALUES (?, ?)", (execution.name, json.dumps(history))
+                    "INSERT OR REPLACE INTO histories VALUES (?, ?)", (execution.name, json.dumps(pack(history)))
                 )
 
     def execution(self, name: str) -> Execution | None:
@@ -173,7 +174,7 @@ class Store(Database):
     def history(self, execution: str) -> list[Json]:
         """The step entries of an execution that has ended."""
         row = self._row("SELECT entries FROM histories WHERE execution = ?", execution)
-        return list(json.loads(row[0])) if row else []
+        return unpack(json.loads(row[0])) if row else []
 
     def delete_history(self, execution: str) -> None:
         """Delete the step entries of an execution."""

@@ -41,6 +41,14 @@ class CompiledLoop:
         return _numbers(start[0], start[1])
 
 
+def _count(elements: "list[Any] | range | Doubles") -> int | None:
+    """How many elements there are; None for more than a machine word counts, at which the step limit ends the loop."""
+    try:
+        return len(elements)
+    except OverflowError:
+        return None
+
+
 def _numbers(start: Any, end: Any) -> "list[Any] | range | Doubles":
     """From start to end, inclusive, in steps of 1."""
     for bound in (start, end):
@@ -79,17 +87,19 @@ class ForOperation(Operation):
         inner = Scope(frame, scope)
         execution = frame.execution
         try:
-            for index, value in enumerate(await loop.elements(scope)):
+            elements = await loop.elements(scope)
+            expected = _count(elements)
+            for index, value in enumerate(elements):
                 inner.declare(loop.value, value)
                 if loop.index is not None:
                     inner.declare(loop.index, index)
-                entry = frame.begin(self.name, "STEP_FOR_ITERATION", self.place, index)
+                entry = frame.begin(self.name, "STEP_FOR_ITERATION", self.place, index, expected)
                 try:
                     signal = await block.run(inner) if block.awaits else block.run_now(inner)
                 except (RaisedError, asyncio.CancelledError) as error:
-                    frame.end(entry, error)
+                    frame.end(entry, inner, error)
                     raise
-                frame.end(entry)
+                frame.end(entry, inner)
                 if signal is BREAK:
                     return None
                 if signal is not None and signal is not CONTINUE:

@@ -9,7 +9,6 @@ from emulator.workflows.compile.assignment import Assigner
 from emulator.workflows.compile.expressions import Code, constant, resolve
 from emulator.workflows.compile.operators import boolean
 from emulator.workflows.errors import RaisedError
-from emulator.workflows.runtime.execution import Frame
 from emulator.workflows.runtime.scope import Scope
 from emulator.workflows.syntax.steps import Place
 
@@ -81,10 +80,10 @@ class Block:
             try:
                 signal = operation.act(scope)
             except RaisedError as error:
-                self._failed(frame, operation, entry, error)
+                self._failed(scope, operation, entry, error)
                 raise
             if entry is not None:
-                frame.end(entry)
+                frame.end(entry, scope)
             signal = operation.after if signal is None else signal
             if signal is None:
                 at += 1
@@ -110,10 +109,10 @@ class Block:
                 if operation.awaits:
                     signal = await signal
             except (RaisedError, asyncio.CancelledError) as error:
-                self._failed(frame, operation, entry, error)
+                self._failed(scope, operation, entry, error)
                 raise
             if entry is not None:
-                frame.end(entry)
+                frame.end(entry, scope)
             signal = operation.after if signal is None else signal
             if signal is None:
                 at += 1
@@ -123,10 +122,10 @@ class Block:
                 return signal
         return None
 
-    def _failed(self, frame: Frame, operation: Operation, entry: Any, error: BaseException) -> None:
+    def _failed(self, scope: Scope, operation: Operation, entry: Any, error: BaseException) -> None:
         if isinstance(error, RaisedError):
-            frame.blame(error, operation.name, operation.place)
-        frame.end(entry, error)
+            scope.frame.blame(error, operation.name, operation.place)
+        scope.frame.end(entry, scope, error)
 
 
 @dataclass(eq=False)
@@ -257,4 +256,4 @@ class SwitchOperation(Operation):
             scope.frame.blame(error, self.name, case.place)
             raise
         finally:
-            scope.frame.end(entry)
+            scope.frame.end(entry, scope)

@@ -45,7 +45,7 @@ class ParallelOperation(Operation):
         jobs, count = await self._jobs(scope)
         width = min(count, await self._width(scope))
         failures: list[tuple[int, dict[str, Any]]] = []
-        workers = [asyncio.ensure_future(self._work(scope, jobs, failures)) for _ in range(width)]
+        workers = [asyncio.ensure_future(self._work(scope, jobs, count, failures)) for _ in range(width)]
         await _completed(workers)
         if failures:
             raise _unhandled([failure for _, failure in sorted(failures, key=lambda pair: pair[0])])
@@ -70,31 +70,31 @@ class ParallelOperation(Operation):
         return min(limit, limits.CONCURRENT_BRANCHES)
 
     async def _work(
-        self, scope: Scope, jobs: Iterator[tuple[int, Job]], failures: list[tuple[int, dict[str, Any]]]
+        self, scope: Scope, jobs: Iterator[tuple[int, Job]], count: int, failures: list[tuple[int, dict[str, Any]]]
     ) -> None:
         for at, job in jobs:
             try:
-                await self._run(scope, job)
+                await self._run(scope, job, count)
             except LimitError:
                 raise
             except RaisedError as error:
                 report = {"context": branch_context(error), "payload": error.value}
                 failures.append((at, {"id": job.id, "error": report}))
 
-    async def _run(self, scope: Scope, job: Job) -> None:
+    async def _run(self, scope: Scope, job: Job, count: int) -> None:
         frame = scope.frame.fork()
         inner = Scope(frame, scope, self.shared)
-        entry = frame.begin(self.name, job.kind, self.place, job.id)
+        entry = frame.begin(self.name, job.kind, self.place, job.id, count)
         try:
             for name, value in job.variables.items():
                 inner.declare(name, value)
             await job.block.run(inner)
         except (RaisedError, asyncio.CancelledError) as error:
-            frame.end(entry, error)
+            frame.end(entry, inner, error)
             raise
         finally:
             inner.drop()
-        frame.end(entry)
+        frame.end(entry, inner)
 
 
 def _iteration(loop: CompiledLoop, at: int, value: Any) -> Job:

@@ -1,6 +1,6 @@
 """One run of a workflow, and the calls of its routines."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emulator.workflows import limits
 from emulator.workflows.errors import RaisedError, StackTraceElement, failure, limit_error
@@ -8,6 +8,9 @@ from emulator.workflows.runtime.environment import Environment
 from emulator.workflows.runtime.observer import FAILED, SUCCEEDED, Observer, StepEntry
 from emulator.workflows.runtime.runtime import Runtime
 from emulator.workflows.syntax.steps import Place
+
+if TYPE_CHECKING:
+    from emulator.workflows.runtime.scope import Scope
 
 
 class Execution:
@@ -101,13 +104,15 @@ class Frame:
         execution.observer.step_started(self.entry)
         return self.entry
 
-    def end(self, entry: StepEntry | None, error: BaseException | None = None) -> None:
-        """Tell the observer that the step, or its part, has ended."""
+    def end(self, entry: StepEntry | None, scope: "Scope", error: BaseException | None = None) -> None:
+        """Tell the observer that the step, or its part, has ended with these variables."""
         observer = self.execution.observer
         if entry is None or observer is None:
             return
         entry.state = SUCCEEDED if error is None else FAILED
         if isinstance(error, RaisedError):
             entry.exception = error.value
+        if observer.wants_variables:
+            entry.variables = scope.visible()
         self.entry = entry.parent
         observer.step_ended(entry)

@@ -15,7 +15,8 @@ class StepEntry:
     """One attempt of one step; `step_type` and `state` are names of the Executions API.
 
     `entry_id` counts the entries of the execution from 1. `progress` is the index of an iteration, the number of an
-    attempt or the name of a branch; `exception` is the raised value.
+    attempt or the name of a branch, of which `expected` are expected; `exception` is the raised value; `variables`
+    are those in scope at the end, for an observer that asks for them.
     """
 
     entry_id: int
@@ -28,10 +29,17 @@ class StepEntry:
     exception: Any = None
     progress: int | str | None = None
     expected: int | None = None
+    variables: dict[str, Any] | None = None
 
 
 class Observer:
-    """Called at each step's start and end. Override what you need; the methods must be quick and must not raise."""
+    """Called at each step's start and end. Override what you need; the methods must be quick and must not raise.
+
+    Attributes:
+        wants_variables: whether entries that have ended name the variables in scope.
+    """
+
+    wants_variables = False
 
     def step_started(self, entry: StepEntry) -> None:
         """The step is about to run."""

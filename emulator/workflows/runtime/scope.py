@@ -30,6 +30,11 @@ class Scope:
             scope = scope.parent
         return None
 
+    def visible(self) -> dict[str, Any]:
+        """All variables with their present values, which later steps do not change."""
+        outer = {} if self.parent is None else self.parent.visible()
+        return outer | self.variables
+
     def owner(self, name: str) -> "Scope":
         """The scope that an assignment writes to: the one that has the variable, else this one.
 

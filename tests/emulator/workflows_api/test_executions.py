@@ -218,6 +218,24 @@ def test_step_entries(rest, deploy, finish):
     assert rest.get(path).json()["totalSize"] == 0
 
 
+def test_variables_are_part_of_a_detailed_history(rest, deploy, finish):
+    workflow = deploy("[{set: {assign: [{x: [1, {a: b}]}]}}]", executionHistoryLevel="EXECUTION_HISTORY_DETAILED")
+    started = rest.post(f"/workflows/{workflow}/executions", json={}).json()
+    path = "/workflows/" + finish(started["name"])["name"].split("/workflows/")[1] + "/stepEntries"
+    for view in ("", "EXECUTION_ENTRY_VIEW_UNSPECIFIED", "EXECUTION_ENTRY_VIEW_DETAILED"):
+        (entry,) = rest.get(path, params={"view": view}).json()["stepEntries"]
+        assert entry["variableData"] == {"variables": {"x": [1, {"a": "b"}]}}
+        assert rest.get(f"{path}/1", params={"view": view}).json() == entry
+    (entry,) = rest.get(path, params={"view": "EXECUTION_ENTRY_VIEW_BASIC"}).json()["stepEntries"]
+    assert "variableData" not in entry
+    assert rest.get(path, params={"view": "FULL"}).status_code == 400
+
+    level = {"executionHistoryLevel": "EXECUTION_HISTORY_BASIC"}
+    basic = finish(rest.post(f"/workflows/{workflow}/executions", json=level).json()["name"])
+    path = "/workflows/" + basic["name"].split("/workflows/")[1] + "/stepEntries"
+    assert "variableData" not in rest.get(path).json()["stepEntries"][0]
+
+
 def test_a_pubsub_push_becomes_the_argument(rest, deploy, finish):
     workflow = deploy("main: {params: [event], steps: [{done: {return: '${event}'}}]}")
     push = {

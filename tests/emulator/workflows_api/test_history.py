@@ -5,6 +5,7 @@ import itertools
 
 from emulator.workflows import load
 from emulator.workflows_api import history
+from emulator.workflows_api import variables as rendering
 from emulator.workflows_api.history import History
 
 EXECUTION = "projects/p/locations/l/workflows/w/executions/e"
@@ -108,3 +109,93 @@ def test_a_try_that_succeeds_has_an_entry_that_says_so():
         ("STEP_TRY_RETRY_EXCEPT", "STATE_SUCCEEDED"),
         ("STEP_TRY", "STATE_SUCCEEDED"),
     ]
+
+
+def detailed(source):
+    followed = History(EXECUTION, detailed=True)
+    asyncio.run(load(source).execute(observer=followed))
+    return followed.entries()
+
+
+def variables(entries, step):
+    return [entry["variableData"]["variables"] for entry in entries if entry["step"] == step]
+
+
+LOOP = """
+- first: {assign: [{found: []}, {small: 1}]}
+- loop: {for: {value: v, index: i, in: [a, b], steps: [{keep: {assign: [{found: "${list.concat(found, v)}"}]}}]}}
+"""
+
+
+def test_entries_of_a_detailed_history_have_the_variables_as_they_were_then():
+    entries = detailed(LOOP)
+    assert variables(entries, "first") == [{"found": [], "small": 1}]
+    assert variables(entries, "keep") == [
+        {"found": ["a"], "small": 1, "v": "a", "i": 0},
+        {"found": ["a", "b"], "small": 1, "v": "b", "i": 1},
+    ]
+    assert variables(entries, "loop")[0] == {"found": ["a", "b"], "small": 1}
+    assert [each["expectedIteration"] for each in metadata(entries, "STEP_FOR_ITERATION")] == ["2", "2"]
+
+
+def test_a_basic_history_has_neither_variables_nor_expected_iterations():
+    entries = run(LOOP).entries()
+    assert not any("variableData" in entry for entry in entries)
+    assert not any("expectedIteration" in each for each in metadata(entries, "STEP_FOR_ITERATION"))
+
+
+def test_a_failed_step_and_a_handler_have_their_variables():
+    source = """
+- guard:
+    try: {steps: [{set: {assign: [{x: 1}]}}, {boom: {raise: "${string(x)}"}}]}
+    except: {as: e, steps: [{note: {assign: [{y: "${e}"}]}}]}
+"""
+    entries = detailed(source)
+    assert variables(entries, "boom") == [{"x": 1}]
+    assert variables(entries, "note") == [{"x": 1, "e": "1", "y": "1"}]
+
+
+def test_branches_name_what_they_share_and_what_is_theirs():
+    source = """
+- shared: {assign: [{total: 0}]}
+- each: {parallel: {shared: [total], for: {value: v, in: [3, 4], steps: [{add: {assign: [{total: "${total + v}"}]}}]}}}
+"""
+    entries = detailed(source)
+    assert sorted(each["v"] for each in variables(entries, "add")) == [3, 4]
+    assert max(each["total"] for each in variables(entries, "add")) == 7
+    assert [each["expectedIteration"] for each in metadata(entries, "STEP_FOR_ITERATION")] == ["2", "2"]
+
+
+def test_values_that_json_lacks_are_shown_as_text():
+    source = """
+- set:
+    assign:
+      - blob: '${text.encode("abc")}'
+      - nothing: '${double("1e400") - double("1e400")}'
+"""
+    assert variables(detailed(source), "set") == [{"blob": "<bytes>", "nothing": "NaN"}]
+
+
+def test_a_long_value_is_cut(monkeypatch):
+    monkeypatch.setattr(rendering, "MAX_VALUE", 8)
+    found = variables(detailed("[{set: {assign: [{long: [1000000, 2000000]}, {short: 1}]}}]"), "set")
+    assert found == [{"long": "[1000000…", "short": 1}]
+
+
+def test_beyond_an_executions_share_the_last_entries_keep_their_variables(monkeypatch):
+    monkeypatch.setattr(rendering, "MAX_TOTAL", 19)
+    entries = detailed("[{a: {assign: [{x: 12345678}]}}, {b: {assign: [{x: 12345678}]}}, {c: {assign: [{y: 1}]}}]")
+    assert [entry["step"] for entry in entries if "variableData" in entry] == ["c"]
+
+
+def test_a_loop_longer_than_a_machine_word_expects_no_number():
+    source = "[{loop: {for: {value: v, range: [0, 9223372036854775807], steps: [{leave: {next: break}}]}}}]"
+    (only,) = metadata(detailed(source), "STEP_FOR_ITERATION")
+    assert "expectedIteration" not in only
+
+
+def test_a_value_that_many_entries_name_is_stored_once():
+    entries = detailed("[{a: {assign: [{x: [1, 2]}]}}, {b: {assign: [{y: 3}]}}, {c: {assign: [{z: 4}]}}]")
+    packed = rendering.pack(entries)
+    assert packed["values"] == [[1, 2], 3, 4]
+    assert rendering.unpack(packed) == entries
