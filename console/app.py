@@ -62,6 +62,7 @@ def application(client: Client, index: Index, port: int) -> Starlette:
         Route("/batches", batches.page),
         Route("/batches/live", batches.live_page),
         Route("/events", events.page),
+        Route("/events/live", events.live_page),
         Route("/review", review.page),
         Route("/review/label", review.label, methods=["POST"]),
         Route("/models", models.page),

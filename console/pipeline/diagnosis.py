@@ -113,7 +113,7 @@ def _deliveries(emulator: Emulator | None, name: str, generation: str) -> list[S
     """What the deliveries of an upload's event say; in a cloud they are not visible."""
     if emulator is None:
         return [Sign(None, "Deliveries are only visible on the laptop; in a cloud see the subscription's metrics.")]
-    found = emulator.deliveries(5000)
+    found = emulator.deliveries(5000, contains=name)
 
     def concerns(attributes: dict[str, Any]) -> bool:
         return attributes.get("objectId") == name and attributes.get("objectGeneration") == generation

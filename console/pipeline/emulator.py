@@ -26,8 +26,9 @@ class Emulator:
     def stack(self) -> dict[str, Any]:
         return self._get("stack")
 
-    def deliveries(self, limit: int = 500) -> dict[str, Any]:
-        return self._get("deliveries", limit=limit)
+    def deliveries(self, limit: int, *, failed_only: bool = False, contains: str = "") -> dict[str, Any]:
+        """The newest attempts, their totals, and the backlogs."""
+        return self._get("deliveries", limit=limit, contains=contains, failed="true" if failed_only else "")
 
     def calls(self, execution: str) -> list[dict[str, Any]]:
         """The HTTP calls of an execution, by its resource name, with both bodies."""

@@ -66,13 +66,18 @@ class Inspection:
 
     async def _deliveries(self, request: Request) -> Json:
         limit = _limit(request)
-        attempts = [_attempt(attempt) for attempt in self._pubsub.attempts.newest(limit)]
+        log, failed_only = self._pubsub.attempts, request.query_params.get("failed") == "true"
+        attempts = log.newest(limit, failed_only=failed_only, contains=request.query_params.get("contains", ""))
         backlogs = []
         for name in self._pubsub.names():
             if "/subscriptions/" in name and (count := self._pubsub.backlog(name)):
                 waiting = [_waiting(delivery) for delivery in self._pubsub.waiting(name, limit)]
                 backlogs.append({"subscription": name.rsplit("/", 1)[1], "messages": count, "waiting": waiting})
-        return {"attempts": attempts, "backlogs": backlogs}
+        return {
+            "attempts": [_attempt(attempt) for attempt in attempts],
+            "totals": {"attempts": log.made, "failed": log.failed, "gave_up": log.gave_up},
+            "backlogs": backlogs,
+        }
 
     async def _calls(self, request: Request) -> Json:
         execution = request.query_params.get("execution", "")

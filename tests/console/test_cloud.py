@@ -57,6 +57,14 @@ def test_a_cloud_is_read_with_the_users_credentials(console: Opened, cloud: Toke
         assert "https://console.cloud.google.com/logs/query" in page
         assert "only kept on the laptop" in page
     assert "https://console.cloud.google.com/eventarc/triggers" in console.get("/events").text
+    assert "No dead letters" in console.get("/events").text
+
+
+def test_a_cloud_lists_its_dead_letters(console: Opened) -> None:
+    error = {"code": "undeliverable", "message": "The event was delivered 100 times.", "step": "deliver"}
+    console.laptop.document("failed", "lost.txt", error=error)
+    console.refresher.refresh()
+    assert "The event was delivered 100 times." in console.get("/events").text
 
 
 def test_a_cloud_is_changed_by_its_console(console: Opened) -> None:

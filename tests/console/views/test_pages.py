@@ -141,6 +141,20 @@ def test_why_did_nothing_start(console: Opened) -> None:
     assert console.laptop.orders() == [{"sweep": {"prefix": "lost.txt"}}]
 
 
+def test_the_page_of_events_lists_dead_letters_and_what_waits(console: Opened) -> None:
+    error = {"code": "undeliverable", "message": "The event was delivered 10 times.", "step": "deliver"}
+    console.laptop.document("failed", "lost.txt", error=error)
+    console.laptop.document("failed", "other.txt")
+    console.refresher.refresh()
+    console.post("/problems/sweep", name="lost.txt")  # its message waits in a pull subscription
+    page = console.get("/events").text
+    assert page.count('<a class="name"') == 1
+    assert "The event was delivered 10 times." in page
+    assert "0 attempts so far" in page
+    assert "No failed attempts for this name" in console.get("/events?failed&name=%3Cb%3E").text
+    assert console.get("/?state=failed&code=undeliverable").text.count('name="document"') == 1
+
+
 @pytest.mark.parametrize(
     ("due", "sentence", "is_swept"),
     [

@@ -78,6 +78,10 @@ def test_attempts_and_their_ends_are_told(tmp_path: Path) -> None:
             assert found[1]["again_in"] == 0.01
             assert {attempt["attributes"]["objectId"] for attempt in found} == {"a.txt"}
             assert not any(attempt["acknowledged"] for attempt in found)
+            answer = (await http.get("/emulator/v1/deliveries?limit=2&failed=true&contains=a.t")).json()
+            assert [attempt["number"] for attempt in answer["attempts"]] == [5, 4]
+            assert answer["totals"] == {"attempts": 5, "failed": 5, "gave_up": 1}
+            assert (await http.get("/emulator/v1/deliveries?contains=other")).json()["attempts"] == []
             stack = (await http.get("/emulator/v1/stack")).json()
             assert stack["triggers"][0]["deadLetterTopic"] == "dead"
             assert stack["services"] == {"closed": "http://127.0.0.1:1"}
