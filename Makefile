@@ -14,7 +14,7 @@ TEST := $(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(if $(ORDE
 ROOTS := functions$(subst $() ,,$(patsubst %/main.py,:%,$(wildcard functions/*/main.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-promotion local test test-long test-compiled lint imports format stage audit fuzz chaos mutation rehearsal pulumi kserve vertex client-suites clean \
+.PHONY: help setup demo demo-promotion local test test-long test-compiled lint imports format stage audit fuzz chaos mutation rehearsal browser pulumi kserve vertex client-suites clean \
         capacity benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches benchmark-forecast benchmark-gpu
 
 help:            ## list the targets
@@ -45,6 +45,7 @@ test-long: export FUZZ_EXAMPLES := 500
 test-long: export CHAOS_INPUTS := 300
 test-long: export CHAOS_KILLS := 10
 test-long: setup test-compiled fuzz pulumi kserve vertex chaos  ## run what `make test` leaves out, fuzz and chaos as small runs (half an hour)
+	@tests/chromium.sh
 	@echo "== Long tests, gcloud, browser, rehearsal of a deployment"
 	@$(TEST) -m 'long or gcloud or browser or rehearsal' -rs
 
@@ -91,6 +92,11 @@ mutation: setup  ## plant faults in the modules of tests/mutation/modules.toml, 
 rehearsal: setup ## deploy, examine and destroy a new project, and run the documented commands, with the real gcloud against a stand-in (long)
 	@echo "== Rehearsal of a deployment"
 	@$(RUN) -m pytest -m rehearsal -rs tests/deploy
+
+browser: setup   ## test console and emulator in Chromium, which apt installs where it may
+	@tests/chromium.sh
+	@echo "== Browser"
+	@$(TEST) -m browser -rs tests/console tests/emulator
 
 pulumi: setup    ## test the Pulumi program under Pulumi's mocks (installs 400 MB, once)
 	@echo "== Pulumi"

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.timeout(240),
     pytest.mark.skipif(
         not (shutil.which("chromium") and shutil.which("chromedriver")),
-        reason="SKIPPED LOUDLY: chromium and chromedriver are not installed (apt-get install chromium chromium-driver)",
+        reason="SKIPPED LOUDLY: chromium and chromedriver are not installed (tests/chromium.sh)",
     ),
 ]
 

@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(
         not (shutil.which("chromium") and shutil.which("chromedriver")),
-        reason="SKIPPED LOUDLY: chromium and chromedriver are not installed (apt-get install chromium chromium-driver)",
+        reason="SKIPPED LOUDLY: chromium and chromedriver are not installed (tests/chromium.sh)",
     ),
 ]
 
