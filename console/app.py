@@ -18,7 +18,7 @@ from console.index.refresh import Refresher
 from console.index.selection import FilterError
 from console.index.store import Index
 from console.pipeline.emulator import Emulator
-from console.views import batches, cost, events, inputs, models, previews, problems, review
+from console.views import batches, cost, downloads, events, inputs, models, previews, problems, review
 from console.views import input as input_page
 from console.web import console as shared
 from console.web.console import Console
@@ -48,7 +48,8 @@ def application(client: Client, index: Index, port: int) -> Starlette:
     routes = [
         Route("/", inputs.listing),
         Route("/live", inputs.live_listing),
-        Route("/inputs.csv", inputs.export),
+        Route("/inputs.csv", downloads.export),
+        Route("/input/data", downloads.data),
         Route("/upload", inputs.upload, methods=["PUT"]),
         Route("/input", input_page.page),
         Route("/input/live", input_page.live_page),

@@ -8,6 +8,7 @@ from event_inference import Document, Failed, Rejected, Result, names
 from event_inference.inputs.uploads import SIDECAR
 
 ANSWER = 200  # characters of a label or a message that a row holds
+_DIGITS = 18  # of a generation, which has 16 and fits into 64 bits
 
 
 def is_input(name: str) -> bool:
@@ -20,22 +21,27 @@ def of_object(bucket: str, name: str, generation: int, size: int | None, uploade
     return {
         "document": names.document(name, generation),
         "name": name,
+        "generation": generation,
         "job": names.job(bucket, name, generation),
         "state": "waiting",
         "size": size,
+        "received": uploaded.timestamp(),
         "changed": uploaded.timestamp(),
     }
 
 
-def of_listed(folder: str, document: str, generation: int, updated: datetime) -> Row:
+def of_listed(folder: str, document: str, object_generation: int, updated: datetime) -> Row:
     """A document that has not been read yet; its folder says already how it ended."""
+    name, generation = _named(document)
     return {
         "document": document,
-        "name": _name(document),
+        "name": name,
+        "generation": generation,
         "folder": folder,
-        "object_generation": generation,
+        "object_generation": object_generation,
         "unread": 1,
         "state": {"results": "succeeded"}.get(folder, folder),
+        "received": updated.timestamp(),
         "changed": updated.timestamp(),
     }
 
@@ -45,9 +51,12 @@ def of_document(document: Document) -> Row:
     content = document.content
     model = content.get("model") or {}
     device = (content.get("cost") or {}).get("device") or {}
+    name = document.name.partition("/")[2].removesuffix(".json")
     row: dict[str, Any] = {
-        "document": document.name.partition("/")[2].removesuffix(".json"),
+        "document": name,
         "name": document.input,
+        "generation": _named(name)[1],
+        "received": datetime.fromisoformat(content["timing"]["received_at"]).timestamp(),
         "job": document.job,
         "unread": 0,
         "state": document.status,
@@ -94,6 +103,8 @@ def _answer(document: Result) -> str:
     return document.summary
 
 
-def _name(document: str) -> str:
+def _named(document: str) -> tuple[str, int]:
+    """The name and the generation of the object that a document is of; a message's has no generation."""
     name, _, generation = document.rpartition("/")
-    return name if generation.isdigit() and name else document
+    is_number = generation.isdecimal() and len(generation) <= _DIGITS
+    return (name, int(generation)) if name and is_number else (document, 0)

@@ -11,7 +11,7 @@ from console.index.store import PENDING, STATES, Index, Row
 PAGE = 50
 SORTS = {
     "newest": "changed DESC, document DESC",
-    "oldest": "changed, document",
+    "oldest": "received, document",
     "name": "name, changed",
     "unsure": "confidence IS NULL, confidence, changed DESC",
     "slowest": "latency IS NULL, latency DESC, changed DESC",
@@ -24,6 +24,11 @@ GROUPS = {
 }
 
 
+_LATEST = """NOT EXISTS (
+    SELECT 1 FROM inputs newer WHERE newer.name = inputs.name AND newer.generation > inputs.generation
+)"""
+
+
 class FilterError(ValueError):
     """A filter in the URL has no possible value."""
 
@@ -32,7 +37,8 @@ class FilterError(ValueError):
 class Filters:
     """Which inputs are listed; each field is a parameter of the URL, and empty ones are left out of it.
 
-    `state` is one of the states or a group of them; `below` a confidence; `since` and `until` are dates or times.
+    `prefix` is a folder, or any beginning of a name; `state` is one of the states or a group of them; `below` a
+    confidence; `since` and `until` are dates or times; `latest` leaves out what a newer upload of the name replaced.
     """
 
     q: str = ""
@@ -45,6 +51,7 @@ class Filters:
     below: str = ""
     since: str = ""
     until: str = ""
+    latest: str = ""
     sort: str = "newest"
     page: int = 1
 
@@ -110,6 +117,8 @@ class Filters:
         if self.until:
             parts.append("changed < :until")
             values["until"] = moment(self.until).timestamp()
+        if self.latest:
+            parts.append(_LATEST)
         return " AND ".join(parts), values
 
 

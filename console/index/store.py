@@ -11,20 +11,22 @@ from typing import Any
 PENDING = ("waiting", "running")
 STATES = (*PENDING, "succeeded", "partial", "unsuccessful", "rejected", "failed")
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE inputs (
-    document TEXT PRIMARY KEY, name TEXT NOT NULL, job TEXT NOT NULL DEFAULT '', folder TEXT NOT NULL DEFAULT '',
+    document TEXT PRIMARY KEY, name TEXT NOT NULL, generation INTEGER NOT NULL DEFAULT 0, received REAL NOT NULL,
+    job TEXT NOT NULL DEFAULT '', folder TEXT NOT NULL DEFAULT '',
     object_generation INTEGER NOT NULL DEFAULT 0, unread INTEGER NOT NULL DEFAULT 0, changed REAL NOT NULL,
     state TEXT NOT NULL, kind TEXT, label TEXT, answer TEXT, confidence REAL, review INTEGER NOT NULL DEFAULT 0,
     latency REAL, usd REAL, device_usd REAL, device_seconds REAL, code TEXT, message TEXT, step TEXT, execution TEXT,
     model TEXT, version TEXT, size INTEGER, records INTEGER, failed_records INTEGER
 );
 CREATE INDEX by_change ON inputs (changed, document);
+CREATE INDEX by_arrival ON inputs (received, document);
 CREATE INDEX by_state ON inputs (state, changed, document);
 CREATE INDEX by_kind ON inputs (kind, changed);
 CREATE INDEX by_model ON inputs (model);
-CREATE INDEX by_name ON inputs (name);
+CREATE INDEX by_name ON inputs (name, generation);
 CREATE INDEX by_folder ON inputs (folder, document || '.json', object_generation);
 CREATE INDEX by_confidence ON inputs (confidence, changed) WHERE confidence IS NOT NULL;
 CREATE INDEX by_unread ON inputs (changed) WHERE unread;

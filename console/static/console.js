@@ -40,12 +40,29 @@ document.addEventListener("click", async event => {
   if (link) document.querySelector(link.getAttribute("href"))?.querySelector("details")?.setAttribute("open", "");
 });
 
-// Uploads: a few at a time, each as the body of one request.
+// Uploads: a few at a time, each as the body of one request. Only those that run or went wrong have a line.
 const queue = [];
-let sending = 0;
+let sending = 0, tally = {files: 0, sent: 0, known: 0, failed: 0, folders: new Set()};
 
-async function send({name, file, line}) {
+function tell() {
+  const box = document.getElementById("sent"), {files, sent, known, failed, folders} = tally;
+  const parts = [`${sent} of ${files} file${files === 1 ? "" : "s"} sent`];
+  if (known) parts.push(`${known} ${known === 1 ? "was" : "were"} there already`);
+  if (failed) parts.push(`${failed} could not be sent`);
+  box.textContent = `${parts.join(", ")}.`;
+  if (sent + known + failed < files) return;
+  for (const folder of [...folders].slice(0, 5)) {
+    const link = document.createElement("a");
+    link.href = `/?${new URLSearchParams({prefix: folder})}`;
+    link.textContent = `Show ${folder} as one table`;
+    box.append(" ", link);
+  }
+}
+
+async function send({name, file}) {
+  const line = document.createElement("li");
   line.textContent = `${name}: sending …`;
+  document.getElementById("uploads").append(line);
   try {
     const answer = await fetch(`/upload?${new URLSearchParams({name})}`, {
       method: "PUT", body: file, headers: {"X-Console-Token": token, "HX-Request": "true"},
@@ -54,12 +71,14 @@ async function send({name, file, line}) {
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       throw new Error(page.body.textContent.trim() || answer.statusText);
     }
-    if ((await answer.json()).new) line.remove();
-    else line.textContent = `${name}: the pipeline has this file already; it was not sent again.`;
+    tally[(await answer.json()).new ? "sent" : "known"]++;
+    line.remove();
   } catch (error) {
+    tally.failed++;
     line.className = "bad";
     line.textContent = `${name}: ${error.message}`;
   }
+  tell();
 }
 
 async function drain() {
@@ -71,11 +90,15 @@ async function drain() {
 
 function enqueue(name, file) {
   if (file.name.startsWith(".")) return;
-  const line = document.createElement("li");
-  document.getElementById("uploads")?.append(line);
-  queue.push({name, file, line});
+  if (!queue.length && !sending) tally = {files: 0, sent: 0, known: 0, failed: 0, folders: new Set()};
+  tally.files++;
+  if (name.includes("/")) tally.folders.add(name.slice(0, name.indexOf("/") + 1));
+  queue.push({name, file});
+  tell();
   drain();
 }
+
+addEventListener("beforeunload", event => { if (queue.length || sending) event.preventDefault(); });
 
 async function walk(entry, path) {
   if (entry.isFile) {

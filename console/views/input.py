@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _LAPTOP_PAUSE_S, _CLOUD_PAUSE_S = 1, 5  # between two looks at an execution that runs
 _HISTORY_HEAD, _HISTORY_TAIL = 8 * 1024, 512 * 1024
+_HISTORY = "https://cloud.google.com/workflows/docs/debug-steps"
 _LOGS = "https://console.cloud.google.com/logs/query;query="
 
 
@@ -95,15 +96,24 @@ def _values(console: Console, row: Row, *, everything: bool) -> dict[str, Any]:
         "answers": answers.answers(document),
         "routing": answers.routing_sentence(document.content.get("routing") or {}) if document else "",
         "shadow": answers.shadow_sentence(shadow, row["label"]),
+        "newer": _newer(console, row),
         "label": console.index.row("SELECT label, source FROM labels WHERE job = ?", (row["job"],)),
         "attempts": document.content.get("attempts", []) if document else [],
         "logs": _logs(console, row["job"]),
+        "about_history": _HISTORY,
         "google": _google(target, row["job"], execution),
         "snippets": snippets.status(target, row["name"], row["document"], row["folder"]),
         "parameters": (document.content.get("parameters") or {}) if document else {},
         "execution_snippets": execution and snippets.execution(target, execution.id, row["name"]),
         **_steps(console, execution, trouble, everything=everything),
     }  # fmt: skip
+
+
+def _newer(console: Console, row: Row) -> str | None:
+    """The document of a later upload under the same name."""
+    query = "SELECT document FROM inputs WHERE name = ? AND generation > ? ORDER BY generation DESC LIMIT 1"
+    found = console.index.row(query, (row["name"], row["generation"]))
+    return None if found is None else found["document"]
 
 
 def _data(console: Console, document: Document | None) -> Preview | None:

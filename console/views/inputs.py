@@ -1,32 +1,22 @@
-"""The list of inputs, its live updates, uploads, and its download as CSV."""
+"""The list of inputs, its live updates, and uploads."""
 
 import asyncio
-import csv
-import io
 import tempfile
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 
 from console.index import selection
 from console.index.rows import of_object
 from console.index.selection import GROUPS, PAGE, SORTS, Filters
-from console.index.store import STATES, Row
+from console.index.store import STATES
 from console.web import console as shared
-from console.web import live, snippets, wording
+from console.web import live, snippets
 from console.web.console import Console
 from event_inference import Handle, InputError
-
-_COLUMNS = (
-    "name", "state", "kind", "answer", "label", "confidence", "model", "version", "latency_seconds", "cost_usd",
-    "device_usd", "records", "failed_records", "code", "reason", "finished_at", "job", "document",
-)  # fmt: skip
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_BATCH = 500
 
 
 def listing(request: Request) -> Response:
@@ -81,46 +71,6 @@ def _remember(console: Console, handle: Handle, size: int) -> None:
         bucket = console.client.target.input_bucket
         console.index.put([of_object(bucket, handle.name, handle.generation, size, datetime.now(UTC))])
     console.refresher.soon()
-
-
-def export(request: Request) -> Response:
-    """All inputs that the filters select as CSV, the earliest first unless sorted otherwise."""
-    console = shared.of(request)
-    filters = Filters.of({"sort": "oldest", **request.query_params, "page": "1"})
-    headers = {"content-disposition": 'attachment; filename="inputs.csv"'}
-    return StreamingResponse(_csv(console, filters), media_type="text/csv; charset=utf-8", headers=headers)
-
-
-def _csv(console: Console, filters: Filters) -> Iterator[str]:
-    condition, values = filters.where()
-    query = f"SELECT * FROM inputs {f'WHERE {condition}' if condition else ''} ORDER BY {SORTS[filters.sort]}"  # noqa: S608
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(_COLUMNS)
-    with console.index.read() as connection:
-        for number, row in enumerate(connection.execute(query, values), 1):
-            writer.writerow([defused(value) for value in _cells(dict(row))])
-            if number % _BATCH == 0:
-                yield text.getvalue()
-                text.seek(0)
-                text.truncate()
-    yield text.getvalue()
-
-
-def _cells(row: Row) -> list[Any]:
-    finished = datetime.fromtimestamp(row["changed"], UTC).isoformat() if row["folder"] else ""
-    extra = {
-        "latency_seconds": row["latency"],
-        "cost_usd": row["usd"],
-        "reason": wording.reason(row),
-        "finished_at": finished,
-    }
-    return [extra[column] if column in extra else row[column] for column in _COLUMNS]
-
-
-def defused(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _values(console: Console, filters: Filters) -> dict[str, Any]:

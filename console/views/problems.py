@@ -129,7 +129,7 @@ def _chosen(console: Console, fields: Fields) -> Replay:
     found = console.index.rows(f"SELECT document FROM inputs WHERE {condition} LIMIT 10001", values)  # noqa: S608
     names = [row["document"] for row in found]
     criteria = {name: value for name, value in asdict(filters).items() if name in _ORDERED and value}
-    others = {"q", "kind", "label", "model", "below"}
+    others = {"q", "kind", "label", "model", "below", "latest"}
     if any(getattr(filters, name) for name in others):
         if len(names) > _MOST:
             raise FilterError(f"These filters select {len(names):,} failures, and at most {_MOST} can be run again by "

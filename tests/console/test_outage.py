@@ -15,7 +15,8 @@ from tests.console.conftest import PORT
 def test_a_silent_pipeline_is_said_on_the_list(tmp_path: Path) -> None:
     client = Client(target=Target.laptop(origin="test", http="127.0.0.1:1", grpc="127.0.0.1:1"))
     index = Index(tmp_path / "index.sqlite")
-    index.put([{"document": "a.txt/1", "name": "a.txt", "state": "succeeded", "folder": "results", "changed": 1.0}])
+    row = {"document": "a.txt/1", "name": "a.txt", "state": "succeeded", "folder": "results"}
+    index.put([row | {"received": 1.0, "changed": 1.0}])
     with TestClient(application(client, index, PORT), base_url=f"http://127.0.0.1:{PORT}") as pages:
         give_up = time.monotonic() + 20
         while "does not answer" not in (page := pages.get("/").text) and time.monotonic() < give_up:

@@ -1,5 +1,7 @@
 """Filters as they stand in a URL."""
 
+from datetime import timedelta
+
 import pytest
 
 from console.index import selection
@@ -67,3 +69,20 @@ def test_a_url_contains_only_what_is_filtered() -> None:
 def test_the_least_sure_come_first(filled: Opened) -> None:
     found = selection.page(filled.index, Filters.of({"sort": "unsure"}))
     assert [row["confidence"] for row in found.rows] == [0.4, 0.99, None, None]
+
+
+def test_the_newest_of_each_name_leaves_earlier_uploads_out(console: Opened) -> None:
+    for generation in (1, 2, 10):
+        console.laptop.document("results", "a.txt", generation)
+    console.laptop.document("failed", "b/7", 3)
+    console.refresher.refresh()
+    found = selection.page(console.index, Filters.of({"latest": "1"}))
+    assert {row["document"] for row in found.rows} == {"a.txt/10", "b/7/3"}
+
+
+def test_the_oldest_are_those_that_came_in_first(console: Opened) -> None:
+    for name, age in (("late.txt", 1), ("early.txt", 3), ("middle.txt", 2)):
+        console.laptop.document("results", name, age=timedelta(minutes=age))
+    console.refresher.refresh()
+    found = selection.page(console.index, Filters.of({"sort": "oldest"}))
+    assert [row["name"] for row in found.rows] == ["early.txt", "middle.txt", "late.txt"]

@@ -1,7 +1,5 @@
 """What the pages say and do, without a browser."""
 
-import csv
-import io
 import json
 from typing import Any
 
@@ -50,20 +48,6 @@ def test_a_hostile_name_and_content_stay_text(console: Opened) -> None:
     picture = console.pages.get("/input/image", params={"name": HOSTILE, "generation": str(generation)})
     assert "onload" not in picture.text
     assert picture.headers["content-security-policy"].startswith("sandbox")
-
-
-def test_the_csv_has_no_formulas_and_follows_the_filters(console: Opened) -> None:
-    console.laptop.document("results", "=cmd|' /C calc'!A0")
-    console.laptop.document("results", "plain.txt", predictions=[{"label": "-1+1", "score": 1}])
-    console.laptop.document("rejected", "other.txt")
-    console.refresher.refresh()
-    answer = console.get("/inputs.csv?state=done")
-    assert answer.headers["content-disposition"].startswith("attachment")
-    rows = list(csv.DictReader(io.StringIO(answer.text)))
-    assert {(row["name"], row["label"]) for row in rows} == {
-        ("'=cmd|' /C calc'!A0", "POSITIVE"), ("plain.txt", "'-1+1"),
-    }  # fmt: skip
-    assert rows[0]["cost_usd"] == "0.0003"
 
 
 def test_an_upload_appears_at_once(console: Opened) -> None:
