@@ -18,7 +18,7 @@ from console.index.refresh import Refresher
 from console.index.selection import FilterError
 from console.index.store import Index
 from console.pipeline.emulator import Emulator
-from console.views import batches, cost, downloads, events, inputs, models, previews, problems, review
+from console.views import batches, cost, downloads, events, inputs, models, previews, problems, replays, review
 from console.views import input as input_page
 from console.web import console as shared
 from console.web.console import Console
@@ -54,11 +54,11 @@ def application(client: Client, index: Index, port: int) -> Starlette:
         Route("/input", input_page.page),
         Route("/input/live", input_page.live_page),
         Route("/input/image", previews.image),
-        Route("/input/again", problems.again, methods=["POST"]),
+        Route("/input/again", replays.again, methods=["POST"]),
         Route("/problems", problems.overview),
         Route("/problems/live", problems.live_overview),
-        Route("/problems/replay", problems.confirm, methods=["POST"]),
-        Route("/problems/replay/confirmed", problems.replay, methods=["POST"]),
+        Route("/problems/replay", replays.confirm, methods=["POST"]),
+        Route("/problems/replay/confirmed", replays.replay, methods=["POST"]),
         Route("/problems/sweep", problems.sweep, methods=["POST"]),
         Route("/batches", batches.page),
         Route("/batches/live", batches.live_page),

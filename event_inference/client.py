@@ -107,7 +107,7 @@ class Client(Reader):
             if not path.is_file():
                 raise InputError(f"{path} is not a file. For a folder, use submit_many.")
             upload = uploads.upload(name or path.name, path, about, content_type)
-        self._confirm_change()
+        self.confirm_change()
         return self._send(upload, again=again)
 
     def submit_many(
@@ -140,7 +140,7 @@ class Client(Reader):
         if concurrency < 1:
             raise InputError(f"concurrency must be at least 1, not {concurrency}.")
         about = _metadata(parameters, model=model, version=version, own=metadata)
-        self._confirm_change()
+        self.confirm_change()
         named = (uploads.upload(name, path, about) for name, path in uploads.of_paths(sources, to))
 
         def sent() -> Generator[Handle, None, None]:
@@ -207,7 +207,7 @@ class Client(Reader):
         Raises:
             InputError, CloudConfirmationError, UnreachableError: as `submit`.
         """
-        self._confirm_change()
+        self.confirm_change()
         with translated(self.target):
             return orders.publish(self.connection, content)
 
@@ -215,7 +215,12 @@ class Client(Reader):
         with translated(self.target):
             return self._handle(uploads.send(self.connection.input, upload, again=again))
 
-    def _confirm_change(self) -> None:
+    def confirm_change(self) -> None:
+        """Called before every change.
+
+        Raises:
+            CloudConfirmationError: the cloud was not named, nor confirmed.
+        """
         if not self._may_change:
             raise CloudConfirmationError(
                 f"This would change the {self.target.description}, which was not named. Name it, as in "

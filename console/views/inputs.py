@@ -32,7 +32,7 @@ def listing(request: Request) -> Response:
         kinds_present=selection.choices(console.index, "kind"),
         models_present=selection.choices(console.index, "model"),
         sorts=SORTS,
-        snippets=snippets.results(console.client.target, filters.prefix),
+        submit_snippets=snippets.submit(console.client.target),
     )
 
 
@@ -77,6 +77,7 @@ def _values(console: Console, filters: Filters) -> dict[str, Any]:
     counts = selection.counts(console.index)
     return {
         "filters": filters,
+        "snippets": snippets.results(console.client.target, filters),
         "found": selection.page(console.index, filters),
         "page_size": PAGE,
         "counts": counts,

@@ -9,11 +9,13 @@ from starlette.responses import Response
 
 from console.views import experiments
 from console.web import console as shared
+from console.web import snippets
 from console.web.console import Console
 from event_inference import UnreachableError
 from event_inference.access.clients import translated
 from event_inference.outcomes import reading
 
+_REASON = "the answers look wrong"  # for the user to replace
 _USE = """
 SELECT model, version, count(*) AS n, avg(confidence) AS confidence, sum(review) AS review, avg(latency) AS latency,
        sum(usd) AS usd, max(changed) AS newest
@@ -65,6 +67,7 @@ def _of_bucket(console: Console) -> tuple[list[Any], list[dict[str, Any]], list[
             "model": name,
             "sentence": experiments.traffic_sentence(entry),
             "evidence": experiments.evidence(bucket, name, entry),
+            "snippets": snippets.promote(console.client.target, name, "freeze", _REASON),
         }
         for name, entry in (traffic.items() if isinstance(traffic, dict) else ())
         if isinstance(entry, dict)

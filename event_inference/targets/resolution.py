@@ -153,7 +153,7 @@ class _Resolution:
         if "local" in keys:
             return local_stack.at(Path(keys["local"]).expanduser()).target(origin)
         own = Request(**{key: value for key, value in keys.items() if key != "endpoints"})
-        return self._cloud(keys["project"], settings.over(own), origin, keys.get("endpoints"))
+        return replace(self._cloud(keys["project"], settings.over(own), origin, keys.get("endpoints")), context=name)
 
     def _cloud(
         self, project: str, settings: Request, origin: str, endpoints: Mapping[str, str] | None = None

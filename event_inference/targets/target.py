@@ -30,6 +30,7 @@ class Target:
         services: URL of each service by name; laptop only.
         data: folder of the local stack's state.
         credentials: whether requests carry the user's credentials; the emulator needs none.
+        context: name of the context that it was found by.
     """
 
     kind: Literal["laptop", "cloud"]
@@ -53,6 +54,7 @@ class Target:
     services: Mapping[str, str] = field(default_factory=dict)
     data: Path | None = None
     service_prefix: str = DEFAULT_PREFIX
+    context: str = ""
 
     @property
     def is_cloud(self) -> bool:

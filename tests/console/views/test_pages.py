@@ -105,7 +105,7 @@ def test_nothing_starts_without_a_selection(console: Opened) -> None:
 
 def test_an_input_is_sent_again_with_other_parameters(console: Opened) -> None:
     first = console.upload("a.txt", b"A film.")
-    assert "is on its way again" in console.post("/input/again", name="a.txt", top_k="1", model="").text
+    assert "is sent again" in console.post("/input/again", name="a.txt", top_k="1", model="").text
     blob = console.laptop.client.connection.input.get_blob("a.txt")
     assert blob is not None
     assert int(blob.generation) > first
