@@ -14,6 +14,7 @@ from event_inference import Target
 from event_inference.inputs import orders
 from event_inference.targets.target import DEFAULT_PREFIX, DEFAULT_REGION
 
+_WILDCARD = re.compile(r"[\[\]?*]")
 _CONTROL = re.compile("[\u0000-\u001f\u007f-\u009f]")
 _MOST = 20  # orders that are written out
 _IMPORT = "from event_inference import Client; "
@@ -43,11 +44,11 @@ def status(target: Target, name: str, document: str, folder: str) -> Snippets:
     Args:
         folder: of the document; empty before there is one.
     """
-    uri = f"gs://{target.output_bucket}/{folder}/{document}.json"
-    shown = f"cat {quoted(uri)}" if folder else f"objects describe {quoted(f'gs://{target.input_bucket}/{name}')}"
+    uri = f"gs://{target.output_bucket}/{folder}/{document}.json" if folder else f"gs://{target.input_bucket}/{name}"
+    verb = "cat" if folder else "ls -l"
     return Snippets(
         f"einf status {quoted(name)}{_which(target)}",
-        f"gcloud storage {shown}{_project(target)}",
+        _gcloud(uri, f"gcloud storage {verb} {quoted(uri)}{_project(target)}"),
         f"{_IMPORT}print({_client(target)}.document({document!r}))",
     )
 
@@ -63,17 +64,19 @@ def execution(target: Target, id: str, name: str) -> Snippets:
 
 def resend(target: Target, name: str, metadata: Mapping[str, str], content_type: str) -> Snippets:
     """An input once more, with these parameters."""
-    uri = quoted(f"gs://{target.input_bucket}/{name}")
-    read = f"gcloud storage cat {uri}{_project(target)}"
+    uri = f"gs://{target.input_bucket}/{name}"
+    read = f"gcloud storage cat {quoted(uri)}{_project(target)}"
     options = "".join(f" -m {quoted(f'{key}={value}')}" for key, value in metadata.items())
     between = "," if not any("," in value for value in metadata.values()) else "::"
     listed = between.join(f"{key}={value}" for key, value in metadata.items())
     escape = "" if between == "," else f"^{between}^"
     custom = f" --custom-metadata={quoted(escape + listed)}" if metadata else ""
+    media_type = quoted(content_type)
+    submit = f"einf submit - --name {quoted(name)}{options} --content-type {media_type} --again{_which(target)}"
+    copy = f"gcloud storage cp - {quoted(uri)} --content-type={media_type}{custom}{_project(target)}"
     return Snippets(
-        f"{read} | einf submit - --name {quoted(name)}{options} --content-type {quoted(content_type)} --again"
-        f"{_which(target)}",
-        f"{read} | gcloud storage cp - {uri} --content-type={quoted(content_type)}{custom}{_project(target)}",
+        _gcloud(uri, f"{read} | {submit}"),
+        _gcloud(uri, f"{read} | {copy}"),
         f"{_IMPORT}pipeline = {_client(target)}; "
         f"content = pipeline.connection.input.blob({name!r}).download_as_bytes(); "
         f"pipeline.submit(content, name={name!r}, content_type={content_type!r}, metadata={dict(metadata)!r}, "
@@ -132,11 +135,11 @@ def results(target: Target, filters: Filters) -> Snippets:
         chosen["below"] = float(filters.below)
     precise = _with_zone(chosen)
     arguments = _arguments(precise)
-    uri = f"gs://{target.output_bucket}/{folder}/{filters.prefix}*"
+    uri = f"gs://{target.output_bucket}/{folder}/{filters.prefix}"
     times = "from datetime import datetime; " if "datetime" in arguments else ""
     return Snippets(
         f"einf {folder}{_words(precise)} --format csv --output {folder}.csv{_which(target)}",
-        f"gcloud storage cp -r {quoted(uri)} .{_project(target)}",
+        _gcloud(uri, f"gcloud storage cp -r {quoted(f'{uri}*')} .{_project(target)}"),
         f"{times}{_IMPORT}documents = list({_client(target)}.{folder}({arguments}))",
     )
 
@@ -198,6 +201,11 @@ def _named(target: Target) -> dict[str, str]:
     if target.service_prefix != DEFAULT_PREFIX:
         found["service_prefix"] = target.service_prefix
     return found
+
+
+def _gcloud(uri: str, line: str) -> str:
+    """A line of gcloud, which takes some signs in an object's name for wildcards and has no escape."""
+    return "# gcloud cannot name an object with [, ? or * in its name" if _WILDCARD.search(uri) else line
 
 
 def quoted(text: str) -> str:

@@ -18,7 +18,7 @@ from tests.console.conftest import Opened
 from tests.event_inference.conftest import ROOT, local_environment
 
 _COPY = re.compile(r'<dt>(einf|gcloud|Python)</dt><dd><code>[^<]*</code><button[^>]*data-copy="([^"]*)"')
-NAME = "it's a film [1].txt"
+NAME = "it's a film.txt"
 Lines = list[tuple[str, str]]
 
 
