@@ -86,6 +86,11 @@ class Filters:
         return f"{path}?{urlencode(query)}" if query else path
 
     @property
+    def states(self) -> tuple[str, ...]:
+        """The states that are listed; empty for all."""
+        return GROUPS.get(self.state, (self.state,)) if self.state else ()
+
+    @property
     def is_any(self) -> bool:
         """Whether anything is filtered at all."""
         return bool(self.where()[0])
@@ -100,10 +105,9 @@ class Filters:
         if self.prefix:
             parts.append("name >= :prefix AND name < :after")
             values |= {"prefix": self.prefix, "after": f"{self.prefix}\U0010ffff"}
-        if self.state:
-            states = GROUPS.get(self.state, (self.state,))
-            parts.append(f"state IN ({', '.join(f':state{number}' for number in range(len(states)))})")
-            values |= {f"state{number}": state for number, state in enumerate(states)}
+        if self.states:
+            parts.append(f"state IN ({', '.join(f':state{number}' for number in range(len(self.states)))})")
+            values |= {f"state{number}": state for number, state in enumerate(self.states)}
         for name in ("kind", "label", "model", "code"):
             if value := getattr(self, name):
                 parts.append(f"{name} = :{name}")
@@ -124,29 +128,27 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of the list; `first` counts from 1."""
+    """A page of the list; `first` counts from 1, and `counts` are by state, whatever state the filters ask for."""
 
     rows: list[Row]
     total: int
     first: int
     pages: int
+    counts: Mapping[str, int]
 
 
 def page(index: Index, filters: Filters) -> Page:
-    condition, values = filters.where()
-    where = f"WHERE {condition}" if condition else ""
+    (condition, values), (any_state, others) = filters.where(), replace(filters, state="").where()
+    where, whatever = (f"WHERE {text}" if text else "" for text in (condition, any_state))
     with index.read() as connection:
-        (total,) = connection.execute(f"SELECT count(*) FROM inputs {where}", values).fetchone()  # noqa: S608
+        counted = f"SELECT state, count(*) FROM inputs {whatever} GROUP BY state"  # noqa: S608
+        counts = dict(tuple(row) for row in connection.execute(counted, others))
+        total = sum(counts.get(state, 0) for state in filters.states or counts)
         pages = max(1, -(-total // PAGE))
         number = min(filters.page, pages)
         query = f"SELECT * FROM inputs {where} ORDER BY {SORTS[filters.sort]} LIMIT {PAGE} OFFSET {(number - 1) * PAGE}"  # noqa: S608
         rows = [dict(row) for row in connection.execute(query, values)]
-    return Page(rows, total, (number - 1) * PAGE + 1, pages)
-
-
-def counts(index: Index) -> dict[str, int]:
-    """The number of inputs by state, whatever the filters."""
-    return {row["state"]: row["n"] for row in index.rows("SELECT state, count(*) AS n FROM inputs GROUP BY state")}
+    return Page(rows, total, (number - 1) * PAGE + 1, pages, counts)
 
 
 def choices(index: Index, column: str) -> list[str]:

@@ -90,7 +90,7 @@ async function drain() {
 
 function enqueue(name, file) {
   if (file.name.startsWith(".")) return;
-  if (!queue.length && !sending) tally = {files: 0, sent: 0, known: 0, failed: 0, folders: new Set()};
+  if (!queue.length && !sending) tally = {files: 0, sent: 0, known: 0, failed: 0, folders: tally.folders};
   tally.files++;
   if (name.includes("/")) tally.folders.add(name.slice(0, name.indexOf("/") + 1));
   queue.push({name, file});

@@ -40,6 +40,19 @@ def answers(document: Document | None) -> list[tuple[str, str, float | None]]:
     return found[:_MOST_ANSWERS]
 
 
+def batch_outcome(document: Document | None) -> str:
+    """What came of a batch's records, in one sentence; empty for single inputs and forecasts."""
+    data = (document.content.get("data") or {}) if document and document.kind != "timeseries" else {}
+    if not data.get("records"):
+        return ""
+    count, failed, doubtful = (int(data.get(name) or 0) for name in ("records", "failed", "requires_review"))
+    answered = f"{count - failed:,} of {count:,}" if failed else f"all {count:,}" if count > 1 else "the only"
+    text = f"The model answered {answered} record{'s' if count > 1 else ''}"
+    if doubtful:
+        text += f"; of {doubtful:,} the model is so unsure that a person should look"
+    return f"{text}."
+
+
 def routing_sentence(routing: dict[str, Any]) -> str:
     """Why this version of the model answered; empty for the default one."""
     text = {"requested": "The sender asked for this version.", "rule": f"The rule {routing.get('rule')} chose it."}

@@ -94,6 +94,7 @@ def _values(console: Console, row: Row, *, everything: bool) -> dict[str, Any]:
         "is_open": row["state"] in PENDING,
         "scores": answers.scores(document),
         "answers": answers.answers(document),
+        "outcome": answers.batch_outcome(document),
         "routing": answers.routing_sentence(document.content.get("routing") or {}) if document else "",
         "shadow": answers.shadow_sentence(shadow, row["label"]),
         "newer": _newer(console, row),

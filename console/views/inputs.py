@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from console.index import selection
 from console.index.rows import of_object
-from console.index.selection import GROUPS, PAGE, SORTS, Filters
+from console.index.selection import GROUPS, SORTS, Filters
 from console.index.store import STATES
 from console.web import console as shared
 from console.web import live, snippets
@@ -74,14 +74,12 @@ def _remember(console: Console, handle: Handle, size: int) -> None:
 
 
 def _values(console: Console, filters: Filters) -> dict[str, Any]:
-    counts = selection.counts(console.index)
+    found = selection.page(console.index, filters)
+    counts = found.counts
     return {
         "filters": filters,
         "snippets": snippets.results(console.client.target, filters),
-        "found": selection.page(console.index, filters),
-        "page_size": PAGE,
-        "counts": counts,
-        "total": sum(counts.values()),
+        "found": found,
         "chips": [
             ("", "all", sum(counts.values())),
             ("open", "in progress", sum(counts.get(state, 0) for state in GROUPS["open"])),
