@@ -24,7 +24,7 @@ GROUPS = {
 }
 
 
-_LATEST = """NOT EXISTS (
+LATEST = """NOT EXISTS (
     SELECT 1 FROM inputs newer WHERE newer.name = inputs.name AND newer.generation > inputs.generation
 )"""
 
@@ -122,13 +122,17 @@ class Filters:
             parts.append("changed < :until")
             values["until"] = moment(self.until).timestamp()
         if self.latest:
-            parts.append(_LATEST)
+            parts.append(LATEST)
         return " AND ".join(parts), values
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of the list; `first` counts from 1, and `counts` are by state, whatever state the filters ask for."""
+    """A page of the list.
+
+    `first` counts from 1; `counts` are by state, whatever state the filters ask for. Rows also tell whether they are
+    `replaced` by a newer upload of the name.
+    """
 
     rows: list[Row]
     total: int
@@ -146,7 +150,10 @@ def page(index: Index, filters: Filters) -> Page:
         total = sum(counts.get(state, 0) for state in filters.states or counts)
         pages = max(1, -(-total // PAGE))
         number = min(filters.page, pages)
-        query = f"SELECT * FROM inputs {where} ORDER BY {SORTS[filters.sort]} LIMIT {PAGE} OFFSET {(number - 1) * PAGE}"  # noqa: S608
+        query = (
+            f"SELECT *, NOT {LATEST} AS replaced FROM inputs {where}"  # noqa: S608
+            f" ORDER BY {SORTS[filters.sort]} LIMIT {PAGE} OFFSET {(number - 1) * PAGE}"
+        )
         rows = [dict(row) for row in connection.execute(query, values)]
     return Page(rows, total, (number - 1) * PAGE + 1, pages, counts)
 

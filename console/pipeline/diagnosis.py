@@ -17,10 +17,14 @@ from event_inference.outcomes.executions import Execution
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """One thing that was found out; `ok` is None where it is neither good nor bad."""
+    """One thing that was found out; `ok` is None where it is neither good nor bad.
+
+    `is_waiting` tells whether it is an event that is still to be delivered.
+    """
 
     ok: bool | None
     sentence: str
+    is_waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,8 @@ def _of_name(client: Client, emulator: Emulator | None, name: str) -> Diagnosis:
     signs.append(Sign(False, "No function has claimed it, so its event was not handled."))
     if any(sign.ok is False for sign in delivered):
         reason = "Its event was delivered, and the function failed. It is delivered again with growing pauses."
+    elif any(sign.is_waiting for sign in delivered):
+        reason = "Its event is being delivered, and the function has not answered yet. It is delivered until it does."
     else:
         reason = "Its event was lost, or has not arrived yet. A sweep starts it without an event."
     return Diagnosis(name, signs, reason, "sweep", document_name)
@@ -109,6 +115,14 @@ def _existing(connection: Connection, name: str) -> Execution | None:
         return None
 
 
+def _waiting(message: dict[str, Any]) -> str:
+    count = message["attempts"]
+    times = "once" if count == 1 else f"{count} times"
+    if message["leased"]:
+        return f"Its event was delivered {times}, and the function has it now."
+    return f"Its event was delivered {times}; the next attempt is due at {message['due'][:19].replace('T', ' ')} UTC."
+
+
 def _deliveries(emulator: Emulator | None, name: str, generation: str) -> list[Sign]:
     """What the deliveries of an upload's event say; in a cloud they are not visible."""
     if emulator is None:
@@ -126,5 +140,5 @@ def _deliveries(emulator: Emulator | None, name: str, generation: str) -> list[S
     waiting = [
         message for backlog in found["backlogs"] for message in backlog["waiting"] if concerns(message["attributes"])
     ]
-    signs += [Sign(None, f"Its event waits for the next attempt, after {each['attempts']}.") for each in waiting]
+    signs += [Sign(None, _waiting(message), is_waiting=True) for message in waiting]
     return signs or [Sign(None, "The emulator knows of no delivery since it was started.")]

@@ -5,7 +5,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from console.index.selection import Filters
+from console.index.selection import LATEST, Filters
 from console.index.store import Row
 from console.pipeline import diagnosis
 from console.web import console as shared
@@ -13,11 +13,12 @@ from console.web import forms, live, snippets
 from console.web.console import Console
 from console.web.forms import Fields
 
-_GROUPS = """
-SELECT state, code, step, count(*) AS n, max(changed) AS newest, min(message) AS example
+_GROUPS = f"""
+SELECT state, code, step, count(*) AS n, max(changed) AS newest, min(message) AS example,
+       sum(NOT {LATEST}) AS replaced
 FROM inputs WHERE state IN ('rejected', 'failed', 'partial', 'unsuccessful')
 GROUP BY state, code, step ORDER BY state = 'failed' DESC, n DESC LIMIT 60
-"""
+"""  # noqa: S608
 
 
 def overview(request: Request) -> Response:

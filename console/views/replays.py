@@ -51,6 +51,7 @@ def confirm(request: Request, fields: Fields) -> Response:
         request,
         "_confirm_replay.html",
         replay=replay,
+        examples=[row["name"] for name in replay.documents[:5] if (row := console.index.input(name))],
         fields=fields,
         most=_MOST,
         parameters=[name for name in PARAMETERS if name not in ("model", "version")],
