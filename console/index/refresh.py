@@ -89,7 +89,9 @@ class Refresher:
             self._compare_labels(connection.output)
             self._find_running()
             self._read_documents(time.monotonic() + _READ_S)
-        self.complete = True
+        if not self.complete:
+            self.complete = True
+            self._index.announce()  # pages that say that the buckets are being read say so no more
 
     @property
     def unread(self) -> int:
@@ -137,7 +139,7 @@ class Refresher:
     def _set_error(self, error: str) -> None:
         if error != self.error:
             self.error = error
-            self._index.version += 1
+            self._index.announce()
 
     def _compare_inputs(self, bucket: "Bucket") -> None:
         last = ""

@@ -71,6 +71,11 @@ class Index:
                 yield self._writer
             self.version += 1
 
+    def announce(self) -> None:
+        """Count a change that pages show and no row holds."""
+        with self._writing:
+            self.version += 1
+
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         connection = self._connect()

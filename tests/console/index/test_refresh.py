@@ -28,6 +28,14 @@ def test_an_upload_waits_until_its_document_is_there(console: Opened) -> None:
     assert round(row["latency"], 3) == 2
 
 
+def test_the_end_of_the_first_pass_over_empty_buckets_is_a_change(console: Opened) -> None:
+    before = console.index.version
+    assert "Reading the buckets" in console.get("/").text
+    console.refresher.refresh()
+    assert console.index.version > before  # else pages that follow changes would show a spinner for ever
+    assert "No inputs yet" in console.get("/").text
+
+
 def test_a_replay_moves_an_input_between_folders(console: Opened) -> None:
     generation = console.upload("a.txt", b"Good.")
     console.laptop.document("failed", "a.txt", generation)
