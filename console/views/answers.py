@@ -55,13 +55,14 @@ def batch_outcome(document: Document | None) -> str:
 
 def routing_sentence(routing: dict[str, Any]) -> str:
     """Why this version of the model answered; empty for the default one."""
-    text = {"requested": "The sender asked for this version.", "rule": f"The rule {routing.get('rule')} chose it."}
+    text = {"requested": "The sender asked for this model.", "rule": f"The rule {routing.get('rule')} chose it."}
     sentence = text.get(routing.get("chosen_by", ""), "")
     experiment = routing.get("experiment")
     if isinstance(experiment, dict):
         arm, share = experiment.get("arm"), wording.percent(experiment.get("share") or 0)
         sentence += (
-            f" It is the {arm} of the experiment {experiment.get('id')}, whose candidate gets {share} of the inputs."
+            f" Its {arm} version answered, in the experiment {experiment.get('id')}, whose candidate gets {share} of "
+            "the inputs."
         )
     return sentence.strip()
 

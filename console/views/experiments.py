@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from google.cloud.storage import Bucket
 
 _DECISIONS = 20
+_SILENT = 1.0  # the e-value of no evidence
 _ACTIONS = {
     "promote": "Promoted: the candidate answers everything now.",
     "roll_back": "Rolled back: the stable version answers everything again.",
@@ -68,7 +69,10 @@ def evidence(models: "Bucket", model: str, entry: Mapping[str, Any]) -> Json | N
 
 
 def tests(look: Mapping[str, Any]) -> list[Json]:
-    """Each test in words, with its e-value, the threshold that it must reach, and the share of the way to it."""
+    """Each test in words, with its e-value, the threshold that it must reach, and the share of the way to it.
+
+    An e-value begins at 1, and is above it where the evidence is for what the test says.
+    """
     values, thresholds = look.get("e_values") or {}, look.get("thresholds") or {}
     found = []
     for name, value in values.items() if isinstance(values, Mapping) else ():
@@ -76,8 +80,16 @@ def tests(look: Mapping[str, Any]) -> list[Json]:
             continue
         threshold = thresholds.get(name)
         share = min(1.0, value / threshold) if isinstance(threshold, int | float) and threshold > 0 else None
-        found.append({"words": _TESTS.get(name, name), "value": value, "threshold": threshold, "share": share})
-    return found
+        found.append(
+            {
+                "words": _TESTS.get(name, name),
+                "value": value,
+                "threshold": threshold,
+                "share": share,
+                "is_telling": value > _SILENT,
+            }
+        )
+    return sorted(found, key=lambda test: -(test["share"] or 0))
 
 
 def decisions(models: "Bucket") -> list[Json]:

@@ -87,14 +87,24 @@ def size(value: int | None) -> str:
 
 
 def moment(value: Any) -> Markup:
-    """A time that the browser shows in its own time zone."""
+    """A time that the browser shows in its own time zone; a text that is none stays as it is."""
     if value is None:
         return Markup("")
     if isinstance(value, int | float):
         value = datetime.fromtimestamp(value, UTC)
     elif isinstance(value, str):
-        value = datetime.fromisoformat(value)
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return shown(value)
     return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), f"{value:%Y-%m-%d %H:%M:%S}")
+
+
+def evidence(value: float) -> str:
+    """An e-value, of which only the size matters."""
+    if value >= 1e6:
+        return "more than a million"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def percent(value: float | None) -> str:
@@ -131,6 +141,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "size": size,
     "moment": moment,
     "percent": percent,
+    "evidence": evidence,
     "state_words": state_words,
     "reason": reason,
     "thousands": lambda value: f"{value:,}",

@@ -258,7 +258,7 @@ def test_an_experiment_is_told_on_its_inputs(console: Opened) -> None:
     console.laptop.write(f"labels/{answer['job']}.json", json.dumps({"label": "NEGATIVE", "source": "audit"}))
     console.refresher.refresh()
     page = console.get("/input?document=a.txt/1").text
-    assert "The rule r chose it. It is the candidate of the experiment e1" in page
+    assert "The rule r chose it. Its candidate version answered, in the experiment e1" in page
     assert "The candidate would have said NEGATIVE." in page
     assert "unlike the model" in page
 
