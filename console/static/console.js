@@ -130,9 +130,59 @@ document.addEventListener("change", event => {
   event.target.value = "";
 });
 
-// The review by keyboard.
+// The review: a label is sent while the next card, which is here already, is shown. The answer to the last label has the
+// card that is shown by then, which stays as it is, and the one after it.
+let labels = Promise.resolve(), labelled = 0;
+
+function advance(form, label) {
+  const next = document.querySelector("#review template"), card = document.querySelector("#review [data-card]");
+  const {name, answer} = form.dataset;
+  document.getElementById("said").textContent = label
+    ? `${name} is labelled ${label}${label === answer ? ", as the model said" : `, not ${answer}`}.` : `${name} was passed over.`;
+  if (next) {
+    card.dataset.card = next.dataset.next;
+    card.replaceChildren(next.content.cloneNode(true));
+    next.remove();
+  } else {
+    card.setAttribute("aria-busy", "true");
+    for (const button of card.querySelectorAll("button")) button.disabled = true;
+  }
+}
+
+async function sendLabel(body, number) {
+  const answer = await fetch("/review/label", {
+    method: "POST", body, headers: {"X-Console-Token": token, "HX-Request": "true", "Content-Type": "application/x-www-form-urlencoded"},
+  });
+  const text = await answer.text();
+  if (!answer.ok) {
+    document.getElementById("said").textContent = "";
+    document.getElementById("answer").innerHTML = text;
+  } else if (number === labelled) {
+    const page = document.createElement("template"), review = document.getElementById("review");
+    page.innerHTML = text;
+    const shown = review.querySelector("[data-card]:not([aria-busy])"), card = page.content.querySelector("[data-card]");
+    if (!shown || card?.dataset.card !== shown.dataset.card) review.replaceChildren(page.content);
+    else for (const part of ["p", "template", "img.preload"]) {
+      review.querySelector(`:scope > ${part}`)?.remove();
+      const fresh = page.content.querySelector(`:scope > ${part}`);
+      if (fresh) review[part === "p" ? "prepend" : "append"](fresh);
+    }
+  }
+}
+
+document.addEventListener("submit", event => {
+  const form = event.target.closest("#review form");
+  if (!form) return;
+  event.preventDefault();
+  const body = new URLSearchParams(new FormData(form, event.submitter)), number = ++labelled;
+  advance(form, body.get("label").trim());
+  labels = labels.then(() => sendLabel(body.toString(), number)).catch(error => {
+    document.getElementById("said").textContent = `The label was not sent: ${error.message}`;
+  });
+});
+
 document.addEventListener("keydown", event => {
-  const review = document.querySelector("[data-review] .review");
+  const review = document.querySelector("#review .review");
   if (!review || event.target.matches("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
   const on = event.target.closest("button, a, summary");
   const button = event.key === "Enter" ? (on ? null : review.querySelector("[data-enter]"))

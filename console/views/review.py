@@ -75,7 +75,7 @@ def label(request: Request, fields: Fields) -> Response:
         raise InputError(f"A label has at most {_LONGEST} characters.")
     if chosen:
         _send(console, row, chosen, ORDERS[order].source)
-    return shared.page(request, "_review.html", **_values(console, order, row) | {"last": (row, chosen)})
+    return shared.page(request, "_review.html", **_values(console, order, row))
 
 
 def _order(parameters: Mapping[str, str]) -> str:
@@ -98,27 +98,21 @@ def message(row: Row, chosen: str, source: str) -> dict[str, Any]:
 
 def _values(console: Console, order: str, after: Row | None) -> dict[str, Any]:
     left = console.index.row(_LEFT)
-    cards = [_card(console, row) for row in console.index.rows(*ORDERS[order].following(after))]
+    source = ORDERS[order].source
+    cards = [_card(console, row, source) for row in console.index.rows(*ORDERS[order].following(after))]
     if order == "random":  # the answer must not lead the person
         for card in cards:
             card["choices"].sort()
-    current = cards[0] if cards else None
     return {
         "order": order,
         "orders": ORDERS,
-        "card": current,
+        "card": cards[0] if cards else None,
         "following": cards[1] if len(cards) > 1 else None,
         "left": left["n"] if left else 0,
-        "snippets": current and _snippets(console, current["row"], ORDERS[order].source),
-        "last": None,
     }
 
 
-def _snippets(console: Console, row: Row, source: str) -> snippets.Snippets:
-    return snippets.label(console.client.target, message(row, row["label"], source))
-
-
-def _card(console: Console, row: Row) -> dict[str, Any]:
+def _card(console: Console, row: Row, source: str) -> dict[str, Any]:
     with translated(console.client.target):
         document = reading.document_of(console.client.connection.output, row["document"])
         generation = row["document"].rpartition("/")[2]
@@ -129,4 +123,10 @@ def _card(console: Console, row: Row) -> dict[str, Any]:
     if isinstance(scores, list):
         scores = {entry.get("label"): entry.get("score") for entry in scores}
     ordered = sorted(scores.items(), key=lambda entry: -(entry[1] or 0))
-    return {"row": row, "preview": preview, "choices": ordered[:9], "generation": generation}
+    return {
+        "row": row,
+        "preview": preview,
+        "choices": ordered[:9],
+        "generation": generation,
+        "snippets": snippets.label(console.client.target, message(row, row["label"], source)),
+    }
