@@ -97,9 +97,9 @@ class ForOperation(Operation):
                 try:
                     signal = await block.run(inner) if block.awaits else block.run_now(inner)
                 except (RaisedError, asyncio.CancelledError) as error:
-                    frame.end(entry, inner, error)
+                    frame.end(entry, inner.visible, error)
                     raise
-                frame.end(entry, inner)
+                frame.end(entry, inner.visible)
                 if signal is BREAK:
                     return None
                 if signal is not None and signal is not CONTINUE:

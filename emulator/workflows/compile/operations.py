@@ -83,7 +83,7 @@ class Block:
                 self._failed(scope, operation, entry, error)
                 raise
             if entry is not None:
-                frame.end(entry, scope)
+                frame.end(entry, scope.visible)
             signal = operation.after if signal is None else signal
             if signal is None:
                 at += 1
@@ -112,7 +112,7 @@ class Block:
                 self._failed(scope, operation, entry, error)
                 raise
             if entry is not None:
-                frame.end(entry, scope)
+                frame.end(entry, scope.visible)
             signal = operation.after if signal is None else signal
             if signal is None:
                 at += 1
@@ -125,7 +125,7 @@ class Block:
     def _failed(self, scope: Scope, operation: Operation, entry: Any, error: BaseException) -> None:
         if isinstance(error, RaisedError):
             scope.frame.blame(error, operation.name, operation.place)
-        scope.frame.end(entry, scope, error)
+        scope.frame.end(entry, scope.visible, error)
 
 
 @dataclass(eq=False)
@@ -256,4 +256,4 @@ class SwitchOperation(Operation):
             scope.frame.blame(error, self.name, case.place)
             raise
         finally:
-            scope.frame.end(entry, scope)
+            scope.frame.end(entry, scope.visible)

@@ -90,11 +90,11 @@ class ParallelOperation(Operation):
                 inner.declare(name, value)
             await job.block.run(inner)
         except (RaisedError, asyncio.CancelledError) as error:
-            frame.end(entry, inner, error)
+            frame.end(entry, inner.visible, error)
             raise
         finally:
             inner.drop()
-        frame.end(entry, inner)
+        frame.end(entry, inner.visible)
 
 
 def _iteration(loop: CompiledLoop, at: int, value: Any) -> Job:

@@ -128,9 +128,9 @@ class TryOperation(Operation):
         try:
             signal = await self.block.run(scope)
         except (RaisedError, asyncio.CancelledError) as error:
-            scope.frame.end(entry, scope, error)
+            scope.frame.end(entry, scope.visible, error)
             raise
-        scope.frame.end(entry, scope)
+        scope.frame.end(entry, scope.visible)
         return signal
 
     async def _wait(self, scope: Scope, error: RaisedError, retry: int) -> bool:
@@ -145,7 +145,7 @@ class TryOperation(Operation):
             await frame.execution.runtime.clock.sleep(policy.delay(retry))
             return True
         finally:
-            frame.end(entry, scope)
+            frame.end(entry, scope.visible)
 
     async def _handle(self, scope: Scope, error: RaisedError) -> Signal:
         assert self.handler is not None
@@ -157,9 +157,9 @@ class TryOperation(Operation):
                 inner.declare(variable, error.value)
             signal = await block.run(inner)
         except (RaisedError, asyncio.CancelledError) as failure:
-            scope.frame.end(entry, inner, failure)
+            scope.frame.end(entry, inner.visible, failure)
             raise
         finally:
             inner.drop()
-        scope.frame.end(entry, inner)
+        scope.frame.end(entry, inner.visible)
         return signal

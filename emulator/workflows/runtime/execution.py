@@ -1,6 +1,7 @@
 """One run of a workflow, and the calls of its routines."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from emulator.workflows import limits
 from emulator.workflows.errors import RaisedError, StackTraceElement, failure, limit_error
@@ -8,9 +9,6 @@ from emulator.workflows.runtime.environment import Environment
 from emulator.workflows.runtime.observer import FAILED, SUCCEEDED, Observer, StepEntry
 from emulator.workflows.runtime.runtime import Runtime
 from emulator.workflows.syntax.steps import Place
-
-if TYPE_CHECKING:
-    from emulator.workflows.runtime.scope import Scope
 
 
 class Execution:
@@ -104,8 +102,10 @@ class Frame:
         execution.observer.step_started(self.entry)
         return self.entry
 
-    def end(self, entry: StepEntry | None, scope: "Scope", error: BaseException | None = None) -> None:
-        """Tell the observer that the step, or its part, has ended with these variables."""
+    def end(
+        self, entry: StepEntry | None, visible: Callable[[], dict[str, Any]], error: BaseException | None = None
+    ) -> None:
+        """Tell the observer that the step, or its part, has ended; `visible` returns the variables in scope."""
         observer = self.execution.observer
         if entry is None or observer is None:
             return
@@ -113,6 +113,6 @@ class Frame:
         if isinstance(error, RaisedError):
             entry.exception = error.value
         if observer.wants_variables:
-            entry.variables = scope.visible()
+            entry.variables = visible()
         self.entry = entry.parent
         observer.step_ended(entry)
