@@ -20,6 +20,13 @@ def test_an_empty_pipeline_says_what_to_do(console: Opened) -> None:
     assert "Nothing to review" in console.get("/review").text
 
 
+def test_htmx_waits_for_its_extension(console: Opened) -> None:
+    """Once the document is parsed, htmx begins by itself, without an extension that arrives later."""
+    head = console.get("/").text.partition("</head>")[0]
+    assert '<script src="/static/vendor/htmx.min.js"></script>' in head
+    assert '<script src="/static/vendor/hx-sse.min.js"></script>' in head
+
+
 def test_the_list_shows_answers_reasons_and_costs(console: Opened) -> None:
     console.laptop.document("results", "a.txt")
     console.laptop.document("failed", "b.txt")
