@@ -21,9 +21,8 @@ from event_inference import Client, Document, Handle
 ROOT = Path(__file__).parents[1]
 REGIONS = ("us-central1", "europe-west4")
 FIRST, SECOND = "gpu-service", "gpu-service-2"
-INPUTS = 60
-KILLED_AFTER = INPUTS // 3
-PAUSE_S = 0.1
+BEFORE, DURING = 20, 100  # texts that are sent before and after the region is killed
+PAUSE_S = 0.2
 WAIT_S = 90.0
 
 
@@ -79,22 +78,21 @@ class Outage:
 
 def lose_one(client: Client, stack: Stack, model: str, console: Console) -> list[str]:
     """Kills the first region while texts arrive; says what was lost and what latency it added, returns mistakes."""
-    sent = [_send(client, model, number) for number in range(KILLED_AFTER)]
+    sent = [_send(client, model, number) for number in range(BEFORE)]
     with Outage(stack, FIRST):
-        sent += [_send(client, model, number) for number in range(KILLED_AFTER, INPUTS)]
+        sent += [_send(client, model, number) for number in range(BEFORE, BEFORE + DURING)]
         documents = {handle.name: document for handle, document in client.wait(sent, timeout=WAIT_S)}
-    found = [documents[handle.name] for handle in sent if handle.name in documents]
-    before, during = found[:KILLED_AFTER], found[KILLED_AFTER:]
-    served = [document for document in found if document.content.get("lineage", {}).get("region") == REGIONS[1]]
-    failed = [document for document in found if not document.ok]
+    answered = [documents[handle.name] for handle in sent if handle.name in documents and documents[handle.name].ok]
+    elsewhere = [document for document in answered if document.content["lineage"].get("region") == REGIONS[1]]
+    failed, lost = len(documents) - len(answered), len(sent) - len(documents)
     console.print(
-        f"Regions: {REGIONS[0]} was killed while {INPUTS} texts arrived. {INPUTS - len(found)} were lost, {len(failed)}"
-        f" failed; {REGIONS[1]} answered {len(served)}. Seconds to a document: {_seconds(before)} before,"
-        f" {_seconds(during)} without the region."
+        f"Regions: {REGIONS[0]} was killed while texts arrived. Of {len(sent)}, {lost} were lost and {failed} failed;"
+        f" {REGIONS[1]} answered {len(elsewhere)}."
     )
-    if len(found) < INPUTS or failed:
-        return [f"{INPUTS - len(found)} inputs have no document and {len(failed)} failed when a region was killed"]
-    return [] if served else [f"no input was answered by {REGIONS[1]}"]
+    if lost or failed:
+        return [f"{lost} texts have no document and {failed} failed when a region was killed"]
+    console.print(_added(answered))
+    return [] if elsewhere else [f"{REGIONS[1]} answered nothing"]
 
 
 def _send(client: Client, model: str, number: int) -> Handle:
@@ -102,6 +100,13 @@ def _send(client: Client, model: str, number: int) -> Handle:
     return client.submit(f"A wonderful film, number {number}.".encode(), name=f"regions/{number}.txt", model=model)
 
 
-def _seconds(documents: list[Document]) -> str:
-    latencies = [document.latency for document in documents]
-    return f"{statistics.median(latencies):.1f} (slowest {max(latencies):.1f})"
+def _added(documents: list[Document]) -> str:
+    """What the outage added to the latency of texts in the order in which they were sent."""
+    seconds = [document.latency for document in documents]
+    usual, at_first, at_last = map(
+        statistics.median, (seconds[:BEFORE], seconds[BEFORE : 2 * BEFORE], seconds[-BEFORE:])
+    )
+    return (
+        f"Latency: {usual:.2f} s before; {at_first - usual:.2f} s are added at first, by attempts that fail, and"
+        f" {max(0.0, at_last - usual):.2f} s once the circuit is known to be open. The slowest: {max(seconds):.1f} s."
+    )
