@@ -48,7 +48,7 @@ class Ends:
         return [Trial(*each) for each in zip(self._action.tolist(), self._after.tolist(), strict=True)]
 
 
-def paired(stable: float, candidate: float, disagreeing: float, rules: Rules, horizon: int) -> Run:
+def paired(stable: float, candidate: float, disagreeing: float, rules: Rules) -> Run:
     """Both versions predict every input; they disagree on a part of them, and one of the two is right there."""
     wins = (disagreeing + candidate - stable) / 2 / disagreeing
 
@@ -63,7 +63,7 @@ def paired(stable: float, candidate: float, disagreeing: float, rules: Rules, ho
             action = decide(
                 Trials(len(won), pairs=np.stack([won, number - won, labels - number], axis=1)), rules
             ).action
-            action[labels > horizon] = "undecided"
+            action[labels > rules.horizon] = "undecided"
             stay = ends.note(action, labels, np.isin(action, (*FINAL, "undecided")))
             labels, won = labels[stay], won[stay]
         return ends.trials()

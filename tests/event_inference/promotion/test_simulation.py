@@ -9,9 +9,9 @@ from event_inference.promotion.decision import Rules, decide
 
 QUICK = Rules(inputs_per_step=20, horizon=400)
 RUNS: dict[str, Run] = {
-    "paired": paired(0.8, 0.85, 0.1, Rules(guard_alpha=0.05), 2_000),
-    "paired and worse": paired(0.8, 0.6, 0.3, Rules(), 2_000),
-    "paired with a margin": paired(0.8, 0.83, 0.1, Rules(margin=0.01), 4_000),
+    "paired": paired(0.8, 0.85, 0.1, Rules(guard_alpha=0.05, horizon=2_000)),
+    "paired and worse": paired(0.8, 0.6, 0.3, Rules()),
+    "paired with a margin": paired(0.8, 0.83, 0.1, Rules(margin=0.01, horizon=4_000)),
     "labelled": labelled(0.8, 0.87, 0.3, Rules(horizon=500), 2_000),
     "errors": split("errors", 0.01, 0.1, 0.1, 1_500),
     "errors in outages": split("errors", 0.001, 0.001, 0.1, 1_500, 0.1),
