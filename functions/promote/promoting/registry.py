@@ -5,6 +5,7 @@ Only models that someone has registered are followed (`einf models push --vertex
 
 import os
 import posixpath
+import time
 from typing import TYPE_CHECKING
 
 from event_inference.errors import EventInferenceError
@@ -12,7 +13,6 @@ from event_inference.registry.api import Api
 from event_inference.registry.vertex import Registry, Version
 from pipeline import logs
 from pipeline.deployment import Deployment
-from pipeline.errors import ConfigurationError
 from pipeline.routing import choice
 from promoting import traffic
 from promoting.traffic import Entry
@@ -24,20 +24,25 @@ ALIASES = ("stable", "candidate")
 EMULATOR = "VERTEX_EMULATOR_HOST"
 SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 TIMEOUT = 15.0  # seconds for a request, and for an upload; what takes longer is found at the next look
+LONGEST = 60.0  # seconds after which the other models are left to the next look
 
 
 def follow(deployment: Deployment) -> None:
-    """Registers what traffic.json names and moves the aliases; a failure is logged, and the next look tries again."""
+    """Registers what traffic.json names and moves the aliases; a failure is logged, and the next look tries again.
+
+    Raises:
+        ConfigurationError: traffic.json cannot be read.
+    """
     parent = deployment.settings.vertex_registry
     if not parent:
         return
     api = Api(_url(parent), parent, _credentials, timeout=TIMEOUT, operation_timeout=TIMEOUT)
     registry = Registry(api)
-    try:
-        models = traffic.read(deployment.models).models
-    except ConfigurationError:
-        return  # the look itself has reported it
-    for model, entry in models.items():
+    until = time.monotonic() + LONGEST
+    for model, entry in traffic.read(deployment.models).models.items():
+        if time.monotonic() > until:
+            logs.warning("failed", code="registry_not_updated", reason="Vertex AI is slow; the next look goes on")
+            return
         try:
             _follow(deployment, registry, model, entry)
         except (EventInferenceError, LookupError, TypeError, ValueError) as error:
