@@ -9,6 +9,7 @@ thread gets no processor meanwhile.
 """
 
 import argparse
+import gc
 import sys
 import tempfile
 import threading
@@ -67,8 +68,9 @@ def measure(folder: Path, names: list[str], rounds: int) -> list[list[str]]:
     chosen = settings.read(["--models", str(write_models(folder, names)), "--device", "cpu"])
     loader = Loader(chosen, device.choose("cpu"))
     entries = {entry.name: entry for entry in registry.load(chosen.models, None).entries}
-    pretrained.prepare()  # as the service does before it is ready
-    loader.load_beside(entries["small"], MEMORY)
+    loader.load(entries["small"])
+    pretrained.prepare()  # and freezes, as the service does before it is ready
+    gc.freeze()
     rows = []
     for name in names:
         holds = [longest(loader, entries[name]) for _ in range(rounds)]
