@@ -30,7 +30,10 @@ def stack_file(folder: Path) -> Path:
     """Writes the repository's local stack with the GPU service in two regions, with the same grants."""
     content: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "local" / "stack.yaml").read_text(encoding="utf-8"))
     content["root"] = str(ROOT)
-    content["env"]["GPU_REGIONS"] = ",".join(REGIONS)
+    content["env"] |= {
+        "GPU_REGIONS": ",".join(REGIONS),
+        "GPU_REGION_WEIGHTS": "1,0",
+    }  # the second stands in for the first
     content["services"][SECOND] = {**content["services"][FIRST], "port": 9029}
     content["workflows"]["inference"]["env"]["GPU_SERVICE_URL"] = f"{{{FIRST}.url}},{{{SECOND}.url}}"
     grants = yaml.safe_load((ROOT / content["iam"]["file"]).read_text(encoding="utf-8"))
