@@ -114,7 +114,7 @@ vertex: setup    ## test the emulator with Vertex AI's own Python client (instal
 	@echo "== Vertex AI's client"
 	@test -x $(VERTEX)/bin/python || $(PYTHON) -m venv $(VERTEX)
 	@$(VERTEX)/bin/pip install --quiet --disable-pip-version-check -r tests/emulator/vertex_ai/requirements.txt || rm -rf $(VERTEX)  # then the tests are skipped
-	@$(RUN) -m pytest -m vertex -rs tests/emulator/vertex_ai
+	@$(RUN) -m pytest -m vertex -rs tests/emulator/vertex_ai tests/functions/promote
 
 client-suites: setup ## run the suites of storage clients (gcsfs, pandas, obstore, polars, Node, …) against the emulator (installs 700 MB, once)
 	@test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)

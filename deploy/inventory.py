@@ -75,6 +75,9 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
     chosen["metric_prefix"] = chosen["service_prefix"].replace("-", "_")  # names of metrics in PromQL have no hyphens
     chosen["hub_token"] = bool(chosen["hub_token_secret"])
     chosen["vertex"] = bool(chosen["vertex_predict_role"])
+    chosen["vertex_registered"] = bool(chosen["vertex_registry_role"])
+    place = f"projects/{chosen['project_id']}/locations/{chosen['region']}"
+    chosen["vertex_registry"] = place if chosen["vertex_registered"] else ""
     chosen["hub_offline"] = "0" if chosen["models"] or chosen["hub_token"] else "1"
     return chosen
 

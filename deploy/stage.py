@@ -20,7 +20,12 @@ TARGET = ROOT / "build" / "functions"
 SHARED = "pipeline"
 PACKAGES = {  # what functions use of the client
     "on_message": ("event_inference/__init__.py", "event_inference/cost"),
-    "promote": ("event_inference/promotion",),
+    "promote": (
+        "event_inference/promotion",
+        "event_inference/errors.py",
+        "event_inference/registry/api.py",
+        "event_inference/registry/vertex.py",
+    ),
 }
 
 

@@ -13,6 +13,7 @@ from event_inference.errors import InputError, WaitTimeoutError
 from event_inference.inputs import orders
 
 HEAD_BYTES = 64 * 1024  # what the pipeline reads to decide
+LABELS = "labels"  # the kind, and the folder, of files of labels
 _FIRST_S, _FACTOR, _LONGEST_S = 0.1, 1.4, 2.0
 
 
@@ -26,6 +27,8 @@ def explain(
     timeout: float = 60.0,
 ) -> dict[str, Any]:
     """The answer of the function that takes messages in: `{kind, model, routing, rules, traffic, notes}`.
+
+    A file of labels has the kind and notes alone, what would be rejected `{kind, rejected}`.
 
     Args:
         name: of the object; by default the file's name.
@@ -49,7 +52,11 @@ def explain(
         "metadata": dict(metadata or {}),
     }
     order = orders.publish(connection, {"explain": question})
-    return _answer(connection, f"explanations/{order.message_id}.json", timeout)
+    answer = _answer(connection, f"explanations/{order.message_id}.json", timeout)
+    if name is None and path.parent.name == LABELS and path.name.lower().endswith((".csv", ".csv.gz")):
+        note = f"With the name {LABELS}/{path.name} (--name) it would be a file of labels."
+        answer["notes"] = [*answer.get("notes", ()), note]
+    return answer
 
 
 def _answer(connection: Connection, name: str, timeout: float) -> dict[str, Any]:
@@ -70,15 +77,18 @@ def _answer(connection: Connection, name: str, timeout: float) -> dict[str, Any]
 
 def sentences(answer: Mapping[str, Any]) -> list[str]:
     """The answer in words."""
+    notes = [f"note: {note}" for note in answer.get("notes", ())]
     if rejected := answer.get("rejected"):
-        return [f"It would be rejected ({rejected['code']}): {rejected['message']}"]
+        return [f"It would be rejected ({rejected['code']}): {rejected['message']}", *notes]
     lines = [f"kind: {answer['kind']}"]
+    if answer["kind"] == LABELS:
+        return [*lines, "Its labels would be kept; no model is chosen for it."]
     if answer["kind"] == "timeseries":
-        return [*lines, "It would be forecast; no model is chosen for it."]
+        return [*lines, "It would be forecast; no model is chosen for it.", *notes]
     lines += [f"model: {_model(answer)}", f"version: {_version(answer)}"]
     for rule in answer["rules"]:
         lines.append(f"rule {rule['name']}: {rule['mismatch'] or 'matches'}")
-    return lines + [f"note: {note}" for note in answer["notes"]]
+    return lines + notes
 
 
 def _model(answer: Mapping[str, Any]) -> str:

@@ -2,7 +2,8 @@
 
 Each experiment has a model of its own: a better candidate, first in shadow; a worse one; one that fails on a word; and
 one that is slow. Inputs are sent, some get labels, and the scheduler's order is given at once instead of every ten
-minutes. In the end every decision is computed again from what is stored.
+minutes. Then one of two regions of the GPU service is killed while texts arrive. In the end every decision is computed
+again from what is stored.
 """
 
 import csv
@@ -29,6 +30,7 @@ from event_inference import Client, EventInferenceError, Handle, candidates
 from event_inference.inputs import orders
 from event_inference.promotion import records
 from samples import candidates as versions
+from samples import regions
 
 FOLDER = Path(__file__).parents[1] / ".local" / "demo-promotion"
 TIMEOUT_S = 300.0  # on a busy machine
@@ -68,6 +70,7 @@ class Experiment:
         }
 
 
+ANSWERING = "worse"  # the model whose stable version answers while a region is down
 EXPERIMENTS = (
     Experiment("better", "negative", "starter", "shadow", 60, labelled=True, ends="promote"),
     Experiment("worse", "starter", "negative", "split", 60, labelled=True, ends="roll_back"),
@@ -82,19 +85,20 @@ def main() -> int:
     began = time.monotonic()
     os.environ["MODELS"] = str(checkpoints(FOLDER / "models"))
     try:
-        with Stack(FOLDER / "state") as stack:
-            with console.status("Starting the emulator, the pipeline, and two versions of each of four models …"):
+        with Stack(FOLDER / "state", stack=regions.stack_file(FOLDER)) as stack:
+            with console.status("Starting the emulator, the pipeline in two regions, and versions of four models …"):
                 stack.start(timeout_s=TIMEOUT_S)
             console.print(f"Up after {time.monotonic() - began:.0f} s, {len(stack.addresses['services'])} services.")
             with Client(local=stack.data) as client:
-                mistakes = run(client, console, began)
+                run(client, console, began)
+                wrong = [*regions.lose_one(client, stack, ANSWERING, console), *mistakes(client)]
     except (StackError, EventInferenceError) as error:
         console.print(Text(escaped(str(error)), "red"))
         return 1
-    for line in mistakes:
+    for line in wrong:
         console.print(Text.assemble(("not as expected: ", "red"), escaped(line)))
     console.print(f"{time.monotonic() - began:.0f} s in all; the state is in {FOLDER.relative_to(Path.cwd())}/.")
-    return 1 if mistakes else 0
+    return 1 if wrong else 0
 
 
 def checkpoints(folder: Path) -> Path:
@@ -111,7 +115,7 @@ def checkpoints(folder: Path) -> Path:
     return file
 
 
-def run(client: Client, console: Console, began: float) -> list[str]:
+def run(client: Client, console: Console, began: float) -> None:
     """Sends rounds of inputs and labels, lets `promote` look after each, and shows its decisions."""
     models = client.connection.storage.bucket(client.target.models_bucket)
     traffic = {each.model: each.traffic() for each in EXPERIMENTS}
@@ -129,7 +133,6 @@ def run(client: Client, console: Console, began: float) -> list[str]:
         look(client, running)
         if decided := print_decisions(client, console, shown):
             changed = time.monotonic() if "better" in decided else changed
-    return list(mistakes(client))
 
 
 def under_way(client: Client) -> list[Experiment]:

@@ -112,6 +112,10 @@ class Pipeline:
         with self.undelivered("on-message"):
             self.message()
 
+    def undeliverable_order(self) -> None:
+        with self.undelivered("promote"):
+            self.look_at_candidates()
+
     def message(self) -> None:
         self.publish({"instances": [{"text": "A wonderful film."}]})
 
@@ -216,6 +220,7 @@ VIEWER, USER = "roles/storage.objectViewer", "roles/storage.objectUser"
 INVOKER = "roles/run.invoker"
 NEEDED_BY: dict[tuple[str, str, str], Callable[[Pipeline], None]] = {
     ("workflow", "projects/local-project/roles/vertexPredict", "project"): Pipeline.text_for_an_endpoint,
+    ("promote", "projects/local-project/roles/vertexRegistry", "project"): Pipeline.look_at_candidates,
     ("on-upload", VIEWER, "bucket/local-input"): Pipeline.text,
     ("on-upload", USER, "bucket/local-work"): Pipeline.text,
     ("on-upload", USER, "bucket/local-output"): Pipeline.invalid_upload,
@@ -263,6 +268,7 @@ NEEDED_BY: dict[tuple[str, str, str], Callable[[Pipeline], None]] = {
     ("agent/pubsub", "roles/iam.serviceAccountOpenIdTokenCreator", "account/events"): Pipeline.text,
     ("agent/pubsub", "roles/pubsub.publisher", "topic/dead-letters"): Pipeline.undeliverable_message,
     ("agent/pubsub", "roles/pubsub.subscriber", "trigger/on-message"): Pipeline.undeliverable_message,
+    ("agent/pubsub", "roles/pubsub.subscriber", "trigger/promote"): Pipeline.undeliverable_order,
     ("agent/pubsub", "roles/pubsub.subscriber", "trigger/on-upload"): Pipeline.undeliverable_upload,
 }
 
@@ -282,7 +288,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     content["root"] = str(ROOT)
     content["env"] |= {"PROFILE": "starter", "RECORDS_PER_SHARD": "10", "MODELS_CACHE": str(folder / "cache")}
     content["workflows"]["inference"]["env"] |= {"JOB_THRESHOLD_RECORDS": str(THRESHOLD), "JOB_TASKS": "1"}
-    for name in ("on-upload", "on-message"):
+    for name in ("on-upload", "on-message", "promote"):
         content["triggers"][name] |= {"max_delivery_attempts": ATTEMPTS, "backoff": {"min": 0.1, "max": 0.5}}
     models = ["--models=gs://local-models/models.json", "--profile=starter"]
     for part in (content["services"]["gpu-service"], content["jobs"]["gpu-job"]):

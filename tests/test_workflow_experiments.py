@@ -64,6 +64,26 @@ def test_a_batch_changes_to_the_stable_version_as_a_whole():
     assert services.concluded["batch"] == batch | {"errors": []}
 
 
+@pytest.mark.parametrize("code", ["model_not_found", "model_unavailable"])
+def test_a_batch_changes_to_the_stable_version_whatever_else_fails_before(code: str):
+    broken = (500, {"error": {"code": "inference_failed", "message": "It does not work."}})
+    unserved = (404, {"error": {"code": code, "message": "There is no version 2."}})
+    batch = BATCH | {"model": model(SPLIT, "2")}
+    services = Services(preprocess=[(200, batch)], predict_shard=[broken, unserved, broken, (200, SUMMARY)])
+    assert execute(services, kind="table").state == "SUCCEEDED"
+    assert versions(services, "/predict-shard") == ["2"] * 3 + ["1"] * 3
+    assert services.concluded["batch"]["errors"] == []
+
+
+def test_a_batch_without_a_served_candidate_asks_for_it_no_further():
+    batch = BATCH | {"model": model(SPLIT, "2"), "shards": 40}
+    services = Services(preprocess=[(200, batch)], predict_shard=[UNSERVED] * 4 + [(200, SUMMARY)])
+    execute(services, kind="table")
+    asked = versions(services, "/predict-shard")
+    assert 1 <= asked.count("2") <= 4
+    assert asked.count("1") == 40
+
+
 def test_a_batch_of_which_no_version_is_served_is_tried_twice():
     services = Services(preprocess=[(200, BATCH | {"model": model(SPLIT, "2")})], predict_shard=[UNSERVED])
     execute(services, kind="table")

@@ -32,8 +32,8 @@ def local(grant: dict[str, Any]) -> dict[str, str]:
     """A grant of the inventory as the stack file has it; what is a push subscription there is a trigger here."""
     kind, _, name = grant["target"].partition("/")
     resource = f"bucket/local-{name}" if kind == "bucket" else grant["target"]
-    if grant["target"] == "subscription/on-message":
-        resource = "trigger/on-message"
+    if grant["target"] in ("subscription/on-message", "subscription/promote"):
+        resource = f"trigger/{name}"
     shared = grant["who"].startswith("agent/")  # whose condition always holds, and only keeps deployments apart
     condition = {"condition": grant["only"]} if "only" in grant and not shared else {}
     return {"member": grant["who"], "role": grant["role"], "resource": resource, **condition}

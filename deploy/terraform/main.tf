@@ -24,6 +24,8 @@ locals {
     hub_token          = var.hub_token_secret != ""
     hub_token_secret   = var.hub_token_secret
     vertex             = var.vertex_predict_role != ""
+    vertex_registered  = var.vertex_registry_role != ""
+    vertex_registry    = var.vertex_registry_role == "" ? "" : "projects/${var.project_id}/locations/${var.region}"
     gpu_regions        = jsonencode(local.gpu_regions)
     gpu_region         = local.gpu_regions[0]
     gpu_region_list    = join(",", local.gpu_regions)
@@ -58,6 +60,10 @@ locals {
     job_threshold_records   = var.job_threshold_records
     max_executions_per_hour = var.max_executions_per_hour
     vertex_predict_role     = var.vertex_predict_role
+    vertex_registry_role    = var.vertex_registry_role
+    model_memory_bytes      = var.model_memory_bytes
+    load_wait_seconds       = var.load_wait_seconds
+    models_refresh_seconds  = var.models_refresh_seconds
   }
   sections = yamldecode(templatefile("${local.root}/deploy/inventory.yaml", local.settings))
   # Without the entries that the variables disable.

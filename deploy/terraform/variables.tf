@@ -108,6 +108,17 @@ variable "vertex_predict_role" {
   }
 }
 
+variable "vertex_registry_role" {
+  description = "Your role with the permissions aiplatform.models.get, list, update and upload alone, with which promote moves aliases in Vertex AI's Model Registry; empty for none."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|(projects|organizations)/[^/]+/roles/[A-Za-z0-9_.]+|roles/aiplatform[.][A-Za-z]+)$", var.vertex_registry_role))
+    error_message = "vertex_registry_role must match ^(|(projects|organizations)/[^/]+/roles/[A-Za-z0-9_.]+|roles/aiplatform[.][A-Za-z]+)$."
+  }
+}
+
 variable "gpu_parameters" {
   description = "Defaults of the parameters that an input may have, as name=value, separated by commas; docs/messages.md lists them."
   type        = string
@@ -127,6 +138,39 @@ variable "max_tokens" {
   validation {
     condition     = can(regex("^[1-9][0-9]{1,6}$", var.max_tokens))
     error_message = "max_tokens must match ^[1-9][0-9]{1,6}$."
+  }
+}
+
+variable "model_memory_bytes" {
+  description = "Memory for models that load when they are needed, on the GPU or of the process; 0 for half of what is free at the start."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = can(regex("^(0|[1-9][0-9]{0,13})$", var.model_memory_bytes))
+    error_message = "model_memory_bytes must match ^(0|[1-9][0-9]{0,13})$."
+  }
+}
+
+variable "load_wait_seconds" {
+  description = "Seconds for which a request waits for a model that loads; less than the workflow waits for an answer."
+  type        = number
+  default     = 60
+
+  validation {
+    condition     = can(regex("^([1-9]|[1-9][0-9]|1[01][0-9])$", var.load_wait_seconds))
+    error_message = "load_wait_seconds must match ^([1-9]|[1-9][0-9]|1[01][0-9])$."
+  }
+}
+
+variable "models_refresh_seconds" {
+  description = "Seconds between two looks of the GPU service at models.json."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,4}$", var.models_refresh_seconds))
+    error_message = "models_refresh_seconds must match ^[1-9][0-9]{0,4}$."
   }
 }
 

@@ -84,7 +84,7 @@ def _ratio(counted: Sequence[tuple[float, int, int]], ratios: tuple[float, ...])
     logs = [candidate * gain for gain in _logarithms(ratios)]
     for share, of_candidate, of_stable in counted:
         if count := of_candidate + of_stable:
-            logs = [log - count * loss for log, loss in zip(logs, _losses(share, ratios), strict=True)]
+            logs = [log - count * loss for log, loss in zip(logs, losses(share, ratios), strict=True)]
     return _log_mean(logs)
 
 
@@ -94,7 +94,7 @@ def _logarithms(ratios: tuple[float, ...]) -> tuple[float, ...]:
 
 
 @lru_cache
-def _losses(share: float, ratios: tuple[float, ...]) -> tuple[float, ...]:
+def losses(share: float, ratios: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(math.log1p(share * (ratio - 1)) for ratio in ratios)
 
 
@@ -102,19 +102,19 @@ def _losses(share: float, ratios: tuple[float, ...]) -> tuple[float, ...]:
 def _split(split: Split, alternatives: tuple[Rates, ...]) -> tuple[float, ...]:
     """The logarithm of each bet's gain."""
     counts = split.candidate_yes, split.stable_yes, split.candidate_no, split.stable_no
-    return tuple(sum(map(mul, counts, gains)) for gains in _gains(split.share, alternatives))
+    return tuple(sum(map(mul, counts, bet)) for bet in gains(split.share, alternatives))
 
 
 @lru_cache
-def _gains(share: float, alternatives: tuple[Rates, ...]) -> tuple[tuple[float, ...], ...]:
+def gains(share: float, alternatives: tuple[Rates, ...]) -> tuple[tuple[float, ...], ...]:
     """Of each bet, the logarithms of how much likelier each version is, given that it happened and that it did not."""
-    gains = []
+    bets = []
     for stable, candidate in alternatives:
         happened = share * candidate + (1 - share) * stable
         yes = candidate / happened, stable / happened
         no = (1 - candidate) / (1 - happened), (1 - stable) / (1 - happened)
-        gains.append(tuple(map(math.log, (*yes, *no))))
-    return tuple(gains)
+        bets.append(tuple(map(math.log, (*yes, *no))))
+    return tuple(bets)
 
 
 def _log_mean(logs: Iterable[float]) -> float:

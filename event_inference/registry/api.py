@@ -2,30 +2,40 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from event_inference.access.clients import Connection
 from event_inference.errors import UnreachableError
 
 if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
     from google.auth.transport.requests import AuthorizedSession
 
-_TIMEOUT_S = 60
 _POLL_S = 1.0
-_LONGEST_OPERATION_S = 3600
 
 
 class Api:
-    """The API in a pipeline's project and region.
+    """The API in a project and region. Every method raises UnreachableError if Vertex AI does not answer or refuses.
 
-    Every method raises UnreachableError if Vertex AI does not answer or refuses.
+    Args:
+        parent: `projects/P/locations/REGION`.
+        credentials: called at the first request.
+        timeout: seconds that a request may take.
+        operation_timeout: seconds that an operation which it started may take.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection, self.target = connection, connection.target
-        self.parent = f"projects/{self.target.project}/locations/{self.target.region}"
+    def __init__(
+        self,
+        url: str,
+        parent: str,
+        credentials: "Callable[[], Credentials]",
+        *,
+        timeout: float = 60,
+        operation_timeout: float = 3600,
+    ) -> None:
+        self._url, self.parent, self._credentials = url, parent, credentials
+        self._timeout, self._operation_timeout = timeout, operation_timeout
 
     def call(
         self,
@@ -37,11 +47,11 @@ class Api:
         missing: Any = None,
     ) -> Any:
         """The JSON of an answer; `missing` in place of a 404."""
-        return self.send(verb, f"{self.target.vertex_ai}/v1/{name}", body, query=query, missing=missing)
+        return self.send(verb, f"{self._url}/v1/{name}", body, query=query, missing=missing)
 
     def finished(self, operation: Mapping[str, Any]) -> Mapping[str, Any]:
         """The response of an operation once it has ended."""
-        until = time.monotonic() + _LONGEST_OPERATION_S
+        until = time.monotonic() + self._operation_timeout
         while not operation.get("done"):
             if time.monotonic() > until:
                 raise UnreachableError(f"{operation['name']} of Vertex AI has not ended; look at it with gcloud ai.")
@@ -66,20 +76,23 @@ class Api:
         from google.auth.exceptions import GoogleAuthError
 
         try:
-            answer = self._session.request(verb, url, json=body, params=query or {}, timeout=_TIMEOUT_S)
+            answer = self._session.request(verb, url, json=body, params=query or {}, timeout=self._timeout)
         except (requests.RequestException, GoogleAuthError) as error:
             raise UnreachableError(f"Vertex AI does not answer: {error}") from error
         if answer.status_code == requests.codes.not_found and missing is not None:
             return missing
         if not answer.ok:
             raise UnreachableError(f"{verb} {url} answered {answer.status_code}: {_reason(answer.text)}")
-        return answer.json()
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise UnreachableError(f"{verb} {url} answered what is not JSON: {answer.text[:200]!r}") from error
 
     @cached_property
     def _session(self) -> "AuthorizedSession":
         from google.auth.transport.requests import AuthorizedSession
 
-        return AuthorizedSession(self._connection.credentials)
+        return AuthorizedSession(self._credentials())
 
 
 def _reason(text: str) -> str:

@@ -31,18 +31,22 @@ def resource_name(parent: str, endpoint: str) -> str:
     return f"{parent}/endpoints/{endpoint}"
 
 
-def deploy(api: Api, endpoint: str, version: Version, machine: Machine) -> None:
+def deploy(api: Api, endpoint: str, version: Version, machine: Machine, account: str | None) -> None:
     """Give an endpoint's traffic to a version, after making the endpoint and deploying the version where needed.
 
     Other versions of the model are undeployed, since each replica is billed.
+
+    Args:
+        account: that the container runs as; None for the one that the endpoint gives it.
 
     Raises:
         InputError: another model is deployed there.
         UnreachableError: Vertex AI refuses, or the container did not become healthy.
     """
     parent, _, identity = endpoint.rpartition("/endpoints/")
-    if endpoint.split("/")[3] != api.target.region:
-        raise InputError(f"{endpoint} is not in {api.target.region}, where the model is registered.")
+    region = api.parent.rpartition("/")[2]
+    if endpoint.split("/")[3] != region:
+        raise InputError(f"{endpoint} is not in {region}, where the model is registered.")
     present: dict[str, Any] = api.call("GET", endpoint, missing={})
     if not present:
         if identity.isdigit():
@@ -54,7 +58,7 @@ def deploy(api: Api, endpoint: str, version: Version, machine: Machine) -> None:
         raise InputError(f"{other['model']} is deployed to {endpoint}; choose another endpoint.")
     same = next((each for each in deployed if each.get("modelVersionId") == version.number), None)
     if same is None:
-        body = {"deployedModel": _deployed(api, version, machine), "trafficSplit": {"0": 100}}
+        body = {"deployedModel": _deployed(version, machine, account), "trafficSplit": {"0": 100}}
         api.finished(api.call("POST", f"{endpoint}:deployModel", body))
     else:
         split = {"trafficSplit": {same["id"]: 100}}
@@ -69,18 +73,14 @@ def _model_id(name: str) -> str:
     return name.rpartition("/")[2].partition("@")[0]
 
 
-def _deployed(api: Api, version: Version, machine: Machine) -> dict[str, Any]:
+def _deployed(version: Version, machine: Machine, account: str | None) -> dict[str, Any]:
     spec: dict[str, Any] = {"machineType": machine.type}
     if machine.accelerator:
         spec |= {"acceleratorType": machine.accelerator, "acceleratorCount": 1}
     replicas = {"minReplicaCount": 1, "maxReplicaCount": machine.replicas}
-    deployed = {
+    deployed: dict[str, Any] = {
         "model": f"{version.model}@{version.number}",
         "displayName": version.name,
         "dedicatedResources": {"machineSpec": spec, **replicas},
     }
-    target = api.target
-    if target.is_cloud:  # it may read the models bucket, and objects that instances refer to
-        account = f"{target.service_prefix}-gpu-service@{target.project}.iam.gserviceaccount.com"
-        deployed["serviceAccount"] = account
-    return deployed
+    return {**deployed, "serviceAccount": account} if account else deployed

@@ -7,8 +7,7 @@ from typing import Any
 
 from event_inference.access.clients import Connection
 from event_inference.errors import InputError
-from event_inference.registry import bucket, endpoints, models_file, vertex
-from event_inference.registry.api import Api
+from event_inference.registry import bucket, endpoints, models_file, serving, vertex
 from event_inference.registry.endpoints import Machine
 from event_inference.registry.folder import ALL_TASKS, ModelFolder
 
@@ -68,17 +67,17 @@ def push(connection: Connection, order: Order, copied: Callable[[str], object] =
     entry: dict[str, Any] = {"name": order.name, "version": order.version, "task": task, "source": source}
     if order.default:
         entry["default"] = True
-    registered, api = None, Api(connection)
+    registered, api = None, serving.api(connection)
     endpoint = endpoints.resource_name(api.parent, order.endpoint) if order.endpoint else None
     if endpoint:
         entry |= {"engine": "vertex", "endpoint": endpoint}
     if order.registers:
         registry = vertex.Registry(api)
-        artifacts = f"gs://{models.name}/{source}"
-        registered = registry.register(order.name, order.version, artifacts, order.image or registry.image())
+        container = serving.container(connection, order.image or serving.image(connection))
+        registered = registry.register(order.name, order.version, f"gs://{models.name}/{source}", container)
         registered = registry.move(registered, order.aliases)
         if endpoint and order.machine:
-            endpoints.deploy(api, endpoint, registered, order.machine)
+            endpoints.deploy(api, endpoint, registered, order.machine, serving.account(connection))
     return Pushed(source, is_new, models_file.add(models, entry, order.profile), task, registered)
 
 

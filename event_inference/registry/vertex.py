@@ -1,16 +1,13 @@
 """Vertex AI's Model Registry by REST: versions of models, and aliases that move from one to another."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from event_inference.errors import InputError
 from event_inference.registry.api import Api
 
-_LAPTOP_IMAGE = "local/gpu-service"  # the stack file says which command stands for it
-_PORT = 8080
-_PREDICT, _HEALTH = "/predict", "/ready"
 _NOT_IN_ID = re.compile(r"[^a-z0-9_-]+")
 _MAX_ID = 63
 _DEFAULT = "default"  # which a version can only get, not lose
@@ -19,7 +16,14 @@ _ALIAS = re.compile(r"[a-z][a-zA-Z0-9-]{0,126}[a-z0-9]")
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version in the registry; `model` is the model's resource name, `number` the registry's own."""
+    """A version in the registry.
+
+    Attributes:
+        model: the model's resource name.
+        number: the registry's own.
+        artifacts: the folder in Cloud Storage.
+        container: the `containerSpec` that serves it, with the image.
+    """
 
     model: str
     name: str
@@ -27,21 +31,22 @@ class Version:
     aliases: tuple[str, ...]
     artifacts: str
     image: str
+    container: Mapping[str, Any]
 
 
 class Registry:
-    """The registry of a pipeline's project and region.
+    """The registry of a project and region.
 
     Every method raises UnreachableError if Vertex AI does not answer or refuses.
     """
 
     def __init__(self, api: Api) -> None:
-        self._api, self._target, self.parent = api, api.target, api.parent
+        self._api = api
 
     def model(self, name: str) -> str:
         """The resource name of a model; its id is the name in the letters that ids may have."""
         identity = _NOT_IN_ID.sub("-", name.lower()).strip("-_")[:_MAX_ID].rstrip("-_")
-        return f"{self.parent}/models/{identity}"
+        return f"{self._api.parent}/models/{identity}"
 
     def versions(self, name: str) -> list[Version]:
         """The versions of a model, oldest first; none if it is not registered."""
@@ -54,8 +59,8 @@ class Registry:
             if not token:
                 return sorted(found, key=lambda version: int(version.number))
 
-    def register(self, name: str, version: str, artifacts: str, image: str) -> Version:
-        """Register a folder of the models bucket, unless a version with it and the image exists.
+    def register(self, name: str, version: str, artifacts: str, container: Mapping[str, Any]) -> Version:
+        """Register a folder, unless a version with it and the container's image exists.
 
         Raises:
             InputError: a model with a similar name has the id.
@@ -64,18 +69,8 @@ class Registry:
         if other := next((each.name for each in earlier if each.name != name), None):
             raise InputError(f"{other!r} is registered as {self.model(name)}; choose a name that differs more.")
         for each in earlier:
-            if (each.artifacts, each.image) == (artifacts, image):
+            if (each.artifacts, each.image) == (artifacts, container["imageUri"]):
                 return each
-        container = {
-            "imageUri": image,
-            "ports": [{"containerPort": _PORT}],
-            "predictRoute": _PREDICT,
-            "healthRoute": _HEALTH,
-            "env": [
-                {"name": "INPUT_BUCKET", "value": self._target.input_bucket},  # instances may refer to objects there
-                {"name": "WORK_BUCKET", "value": self._target.work_bucket},
-            ],
-        }
         model = {
             "displayName": name,
             "versionDescription": f"version {version} of {name}",
@@ -84,31 +79,32 @@ class Registry:
         }
         resource = self.model(name)
         identity = {"parentModel": resource} if earlier else {"modelId": resource.rsplit("/", 1)[1]}
-        operation = self._api.call("POST", f"{self.parent}/models:upload", {"model": model, **identity})
+        operation = self._api.call("POST", f"{self._api.parent}/models:upload", {"model": model, **identity})
         number = str(self._api.finished(operation)["modelVersionId"])
         return next(each for each in self.versions(name) if each.number == number)
 
     def move(self, version: Version, aliases: Iterable[str]) -> Version:
         """The version with aliases that other versions have lost."""
         for alias in aliases:
-            for other in self.versions(version.name):
-                if alias in other.aliases and other.number != version.number and alias != _DEFAULT:
-                    self._merge(other, f"-{alias}")
-            version = self._merge(version, alias)
-        return version
+            self.assign(alias, self.versions(version.name), version.number)
+        return next(each for each in self.versions(version.name) if each.number == version.number)
 
-    def image(self) -> str:
-        """The image of the deployed GPU service; on the laptop, one that the stack file knows."""
-        if not self._target.is_cloud:
-            return _LAPTOP_IMAGE
-        service = f"{self.parent}/services/{self._target.service_prefix}-gpu-service"
-        described = self._api.send("GET", f"{self._target.run}/v2/{service}")
-        image: str = described["template"]["containers"][0]["image"]
-        return image
+    def assign(self, alias: str, versions: Sequence[Version], number: str | None) -> bool:
+        """Give an alias to the version with a number, or to none; returns whether that changed anything.
 
-    def _merge(self, version: Version, alias: str) -> Version:
+        It is taken away from others explicitly, since nothing says that Vertex AI does so.
+        """
+        losing = [each for each in versions if alias in each.aliases and each.number != number and alias != _DEFAULT]
+        gaining = [each for each in versions if alias not in each.aliases and each.number == number]
+        for version in losing:
+            self._merge(version, f"-{alias}")
+        for version in gaining:
+            self._merge(version, alias)
+        return bool(losing or gaining)
+
+    def _merge(self, version: Version, alias: str) -> None:
         name = f"{version.model}@{version.number}:mergeVersionAliases"
-        return _version(self._api.call("POST", name, {"versionAliases": [alias]}))
+        self._api.call("POST", name, {"versionAliases": [alias]})
 
 
 def check_alias(alias: str) -> str:
@@ -122,11 +118,13 @@ def check_alias(alias: str) -> str:
 
 
 def _version(resource: Mapping[str, Any]) -> Version:
+    container = resource.get("containerSpec", {})
     return Version(
         model=resource["name"].partition("@")[0],
         name=resource["displayName"],
         number=str(resource["versionId"]),
         aliases=tuple(resource.get("versionAliases", ())),
         artifacts=resource.get("artifactUri", ""),
-        image=resource.get("containerSpec", {}).get("imageUri", ""),
+        image=container.get("imageUri", ""),
+        container=container,
     )

@@ -71,10 +71,10 @@ def conclude(deployment: Deployment, message: Message, receipt: Receipt) -> Verd
     identified = _of_object(deployment, letter, receipt)
     if isinstance(identified, Verdict):
         return identified
-    if isinstance(letter.body, dict) and letter.body.keys() in ({"sweep"}, {"collect"}, {"recommend"}):
-        (command,) = letter.body
-        logs.log(logging.ERROR, "dead letter", reason=command, deliveries=letter.deliveries)
-        return Verdict("ignored", reason=command)  # the scheduler's next command does its work
+    if isinstance(letter.body, dict) and letter.body.keys() in ({"sweep"}, {"collect"}, {"recommend"}, {"promote"}):
+        ((command, order),) = letter.body.items()
+        logs.log(logging.ERROR, "dead letter", reason=command, order=order, deliveries=letter.deliveries)
+        return Verdict("ignored", reason=command)  # the next command does its work; a person repeats an order
     job, resend = (identified, None) if identified else _of_message(deployment, letter, receipt)
     logs.bind(job=job.id)
     logs.log(

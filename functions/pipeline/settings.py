@@ -32,6 +32,7 @@ class Settings:
     micro_batch_size: int = 200  # the most small uploads that share an execution
     models_bucket: str = ""  # holds models.json with the rules, and traffic.json; empty: no rules, no experiments
     models: str = ""  # gs:// URI or path of the models.json that is served; empty: the one in the models bucket
+    vertex_registry: str = ""  # projects/P/locations/REGION, whose Model Registry follows the traffic; empty: none
     gpu_regions: tuple[str, ...] = ()  # of the GPU service, as the workflow's GPU_SERVICE_URL lists them
     profile: str = ""  # the served profile of models.json; empty: its only one
     collect_subscription: str = ""  # resource name of the subscription that holds their notifications; empty: none
@@ -76,6 +77,7 @@ def load(environ: Mapping[str, str] | None = None, *, starts_executions: bool = 
         micro_batch_size=int(_number(env, "MICRO_BATCH_SIZE", 200)),
         models_bucket=env.get("MODELS_BUCKET", "").strip(),
         models=env.get("MODELS", "").strip(),
+        vertex_registry=env.get("VERTEX_REGISTRY", "").strip(),
         gpu_regions=tuple(part.strip() for part in env.get("GPU_REGIONS", "").split(",") if part.strip()),
         profile=env.get("PROFILE", "").strip(),
         collect_subscription=env.get("COLLECT_SUBSCRIPTION", "").strip(),

@@ -1,6 +1,5 @@
 """Token classification: the entities in a text, grouped as transformers' pipeline groups them."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -183,5 +182,5 @@ def _unknown(checkpoint: Checkpoint, tokenizer: Tokenizer) -> int | None:
         token = token.get("content") if isinstance(token, dict) else token
         if isinstance(token, str):
             return tokenizer.token_to_id(token)
-    token = json.loads(tokenizer.to_str())["model"].get("unk_token")
+    token = getattr(tokenizer.model, "unk_token", None)
     return tokenizer.token_to_id(token) if isinstance(token, str) else None

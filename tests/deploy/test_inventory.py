@@ -385,7 +385,7 @@ def test_limits_are_valid_for_cloud_run():
 class TestDeliveryAttempts:
     def test_everything_that_may_become_a_dead_letter_is_tried_as_often_as_pubsub_can(self):
         attempts = {name: entry.get("attempts") for name, entry in DELIVERIES.items() if "dead_letter" in entry}
-        assert attempts == {"on-upload": 100, "on-message": 100, "uploads": 100}
+        assert attempts == {"on-upload": 100, "on-message": 100, "promote": 100, "uploads": 100}
 
     def test_they_outlast_an_outage_and_end_before_the_message_does(self):
         eventarc = {"backoff": [10, 600], "retention_days": 1}  # of the subscriptions that Eventarc creates
@@ -403,7 +403,7 @@ class TestDeliveryAttempts:
     def test_those_of_the_local_stack_outlast_a_lease_and_end_within_minutes(self):
         stack = yaml.safe_load((ROOT / "deploy/local/stack.yaml").read_text())
         tried = {name: entry for name, entry in stack["triggers"].items() if "dead_letter_topic" in entry}
-        assert set(tried) == {"on-upload", "on-message"}
+        assert set(tried) == {"on-upload", "on-message", "promote"}
         for entry in tried.values():
             least, most = entry["backoff"]["min"], entry["backoff"]["max"]
             waits = sum(min(most, least * 2**attempt) for attempt in range(entry["max_delivery_attempts"] - 1))
@@ -474,7 +474,7 @@ class TestPermissions:
         rows = {(row["role"], row["target"]) for row in SYSTEM["iam"] if row["who"] == "agent/pubsub"}
         subscriptions = SYSTEM["push"] | SYSTEM["pull"]
         topics = {name: entry["dead_letter"] for name, entry in subscriptions.items() if "dead_letter" in entry}
-        assert set(topics) == {"on-message", "uploads"}
+        assert set(topics) == {"on-message", "promote", "uploads"}
         assert rows >= {("roles/pubsub.publisher", f"topic/{topic}") for topic in topics.values()}
         assert rows >= {("roles/pubsub.subscriber", f"subscription/{name}") for name in topics}
 

@@ -52,17 +52,39 @@ def test_of_a_large_file_only_the_beginning_is_sent(laptop: Emulated, tmp_path: 
 def test_the_answer_is_read_where_the_pipeline_writes_it(laptop: Emulated, tmp_path: Path):
     path = tmp_path / "film.txt"
     path.write_text("A film.")
+    assert _answered(laptop, path, ANSWER) == ANSWER
+
+
+def test_a_file_of_labels_is_told_the_name_that_it_needs(laptop: Emulated, tmp_path: Path):
+    path = tmp_path / "labels" / "may.csv"
+    path.parent.mkdir()
+    path.write_text("name,label,source\n")
+    table = {**ANSWER, "kind": "table", "notes": []}
+    (note,) = _answered(laptop, path, table)["notes"]
+    assert note == "With the name labels/may.csv (--name) it would be a file of labels."
+    assert _answered(laptop, path, table, name="may.csv")["notes"] == []
+    rejected = {"kind": None, "rejected": {"code": "no_usable_column", "message": "There is no column."}}
+    assert explanation.sentences(_answered(laptop, path, rejected)) == [
+        "It would be rejected (no_usable_column): There is no column.", f"note: {note}",
+    ]  # fmt: skip
+
+
+def _answered(laptop: Emulated, path: Path, content: dict[str, Any], name: str | None = None) -> dict[str, Any]:
+    """What `explain` makes of an answer of the pipeline."""
 
     def answer() -> None:
         subscription = f"projects/{laptop.target.project}/subscriptions/orders"
         request = {"subscription": subscription, "max_messages": 1}
         (received,) = laptop.client.connection.subscriber.pull(request=request, timeout=30).received_messages
-        laptop.write(f"{reader.FOLDER}{received.message.message_id}.json", json.dumps(ANSWER))
+        laptop.write(f"{reader.FOLDER}{received.message.message_id}.json", json.dumps(content))
+        acknowledged = {"subscription": subscription, "ack_ids": [received.ack_id]}
+        laptop.client.connection.subscriber.acknowledge(request=acknowledged, timeout=30)
 
     with ThreadPoolExecutor(1) as pool:
         answering = pool.submit(answer)
-        assert explanation.explain(laptop.client.connection, path) == ANSWER
+        explained = explanation.explain(laptop.client.connection, path, name=name)
         answering.result()
+    return explained
 
 
 def test_a_file_that_cannot_be_read_is_refused(laptop: Emulated, tmp_path: Path):
@@ -108,6 +130,8 @@ def test_the_answer_in_words(change: dict[str, Any], model: str, version: str):
 def test_a_rejection_and_a_series_in_words():
     rejected = {"kind": None, "rejected": {"code": "empty", "message": "The input is empty."}}
     assert explanation.sentences(rejected) == ["It would be rejected (empty): The input is empty."]
+    labels = {"kind": "labels", "notes": []}
+    assert explanation.sentences(labels) == ["kind: labels", "Its labels would be kept; no model is chosen for it."]
     assert (
         explanation.sentences({**ANSWER, "kind": "timeseries"})[1] == "It would be forecast; no model is chosen for it."
     )

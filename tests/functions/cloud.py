@@ -192,9 +192,8 @@ class Executions:
 
 
 @contextmanager
-def serving_storage() -> Iterator[tuple[str, Faulty]]:
-    store = emulator.storage.Store()
-    app = Faulty(emulator.storage.app(store))
+def serving(app: ASGIApp) -> Iterator[str]:
+    """Serves an application in a thread; gives its URL."""
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", access_log=False))
     thread = threading.Thread(target=server.run, daemon=True)
     started = threading.Event()
@@ -207,11 +206,17 @@ def serving_storage() -> Iterator[tuple[str, Faulty]]:
     server.startup = startup  # type: ignore[method-assign]
     thread.start()
     assert started.wait(20)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    store.base_url = f"http://127.0.0.1:{port}"
-    yield store.base_url, app
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     thread.join(10)
+
+
+@contextmanager
+def serving_storage() -> Iterator[tuple[str, Faulty]]:
+    store = emulator.storage.Store()
+    app = Faulty(emulator.storage.app(store))
+    with serving(app) as store.base_url:
+        yield store.base_url, app
     store.close()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.jobs import job
 from tests.functions.cloud import Cloud
-from tests.functions.conftest import Function, finalized, published
+from tests.functions.conftest import Function, Logged, finalized, published
 
 pytestmark = pytest.mark.usefixtures("check_documents")
 TEXT = "What a wonderful film, I loved it."
@@ -308,12 +308,16 @@ def test_unreadable_data_are_kept_unchanged_and_logged(
     assert list(cloud.documents()) == ["failed/messages/dead-letters/id-77.json"]
 
 
-def test_a_sweep_is_logged_and_left_to_the_next(
-    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    "body", [{"sweep": {}}, {"promote": {}}, {"promote": {"model": "m", "action": "freeze", "reason": "a sale"}}]
+)
+def test_an_order_is_logged_and_left_to_the_next(
+    cloud: Cloud, function: Function, logged: Logged, body: dict[str, Any]
 ) -> None:
-    assert deliver(function, letter({"sweep": {}})) == 200
+    assert deliver(function, letter(body)) == 200
     assert not cloud.documents()
-    assert '"severity": "ERROR", "message": "dead letter"' in capsys.readouterr().out
+    (line,) = [line for line in logged() if line["message"] == "dead letter"]
+    assert (line["severity"], {line["reason"]: line["order"]}) == ("ERROR", body)
 
 
 def test_an_object_of_another_bucket_is_not_an_input(cloud: Cloud, function: Function) -> None:

@@ -72,14 +72,14 @@ def _list_registered(connection: Any, served: Sequence[dict[str, Any]], *, as_js
     from dataclasses import asdict
 
     from event_inference.access.clients import translated
-    from event_inference.registry.api import Api
+    from event_inference.registry import serving
     from event_inference.registry.models_file import names
     from event_inference.registry.vertex import Registry
 
     with translated(connection.target):
         bucket = connection.storage.bucket(connection.target.models_bucket)
         known = dict.fromkeys([*(str(model["name"]) for model in served), *names(bucket)])
-    registry = Registry(Api(connection))
+    registry = Registry(serving.api(connection))
     versions = [version for name in known for version in registry.versions(name)]
     if as_json:
         for version in versions:

@@ -16,6 +16,7 @@ from pipeline.inputs.objects import Head
 from pipeline.inputs.uploads import Upload
 from pipeline.jobs import documents
 from pipeline.jobs.job import Input, Job
+from pipeline.labels import files
 from pipeline.routing import choice
 from pipeline.routing.choice import Routing
 from pipeline.routing.models import OF_KIND
@@ -70,11 +71,17 @@ def run(deployment: Deployment, question: Question, message: Message, receipt: R
 
 
 def explanation(deployment: Deployment, question: Question, receipt: Receipt) -> dict[str, Any]:
-    """`{kind, model, routing, rules, traffic, notes}` as the upload would be routed, or `{kind, rejected}`."""
+    """`{kind, model, routing, rules, traffic, notes}` as the upload would be routed, or `{kind, rejected}`.
+
+    A file of labels is not routed: it has the kind and notes alone.
+    """
     settings = deployment.settings
     upload = Upload(settings.input_bucket, question.name, 0, question.size, question.content_type, question.metadata)
     try:
         head = objects.head_of(question.head, question.size)
+        if files.is_labels(question.name):
+            files.check(upload.job(receipt).object_input(), head)
+            return {"kind": files.KIND, "notes": []}
 
         def opened(source: Input, limit: int) -> tuple[Input, Head]:
             objects.check_extent(source, limit)

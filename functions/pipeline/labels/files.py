@@ -10,10 +10,11 @@ from typing import Any, cast
 
 from pipeline.deployment import Deployment
 from pipeline.errors import InProgressError, RejectedError
-from pipeline.formats.text import decode
+from pipeline.formats.text import decode, decode_head
 from pipeline.inputs import objects
+from pipeline.inputs.objects import Head
 from pipeline.jobs.documents import Document, Lineage, timing
-from pipeline.jobs.job import Job
+from pipeline.jobs.job import Input, Job
 from pipeline.labels import keeping
 from pipeline.labels.label import TARGETS, parse
 
@@ -30,6 +31,12 @@ Reason = dict[str, Any]
 
 def is_labels(name: str) -> bool:
     return name.startswith(FOLDER) and name.lower().endswith((".csv", ".csv.gz"))
+
+
+def check(source: Input, head: Head) -> None:
+    """Raises RejectedError if a file cannot hold labels, by its size and by what it begins with."""
+    objects.check_extent(source, MAX_BYTES)
+    _columns(_reader(decode_head(head.data, whole=head.whole)))
 
 
 def take_in(deployment: Deployment, job: Job) -> Document:
@@ -59,12 +66,8 @@ def _keep(deployment: Deployment, row: dict[str, Any]) -> str | RejectedError | 
 
 def _rows(text: str) -> Iterator[dict[str, Any]]:
     """The rows as labels are described in messages; empty cells are missing."""
-    head = text.partition("\n")[0]
-    delimiter = max(",;\t", key=head.count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-    columns = {name: (name or "").strip().lower() for name in reader.fieldnames or ()}
-    if not {"label", "source"} <= set(columns.values()) or not set(TARGETS) & set(columns.values()):
-        raise RejectedError("invalid_label", COLUMNS, KIND)
+    reader = _reader(text)
+    columns = _columns(reader)
     wanted = {*TARGETS, "label", "source"}
     try:
         for number, row in enumerate(reader):
@@ -73,7 +76,27 @@ def _rows(text: str) -> Iterator[dict[str, Any]]:
             cells = {columns[name]: value for name, value in row.items() if name in columns}
             yield {name: value for name, value in cells.items() if name in wanted and value}
     except csv.Error as error:
-        raise RejectedError("invalid_csv", f"The CSV cannot be read: {error}.", KIND) from error
+        raise _unreadable(error) from error
+
+
+def _reader(text: str) -> "csv.DictReader[str]":
+    head = text.partition("\n")[0]
+    return csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count))
+
+
+def _columns(reader: "csv.DictReader[str]") -> dict[str, str]:
+    """The names of the columns in small letters, by the names in the file."""
+    try:
+        columns = {name: (name or "").strip().lower() for name in reader.fieldnames or ()}
+    except csv.Error as error:
+        raise _unreadable(error) from error
+    if not {"label", "source"} <= set(columns.values()) or not set(TARGETS) & set(columns.values()):
+        raise RejectedError("invalid_label", COLUMNS, KIND)
+    return columns
+
+
+def _unreadable(error: csv.Error) -> RejectedError:
+    return RejectedError("invalid_csv", f"The CSV cannot be read: {error}.", KIND)
 
 
 def _document(job: Job, outcomes: list[Any]) -> Document:

@@ -14,7 +14,7 @@ from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
 from pipeline.inputs.events import Message
 from pipeline.verdicts import Verdict
-from promoting import deciding, evidence, traffic
+from promoting import deciding, evidence, registry, traffic
 from promoting.traffic import Entry
 
 PERSON = "person"
@@ -64,10 +64,17 @@ def carry_out(deployment: Deployment, message: Message, clock: times.Clock = tim
     except (RejectedError, ValueError) as error:
         return Verdict("ignored", reason=f"not an order: {error}")
     if order is None:
-        return Verdict("accepted", reason="promote", counts=dict(deciding.run(deployment, clock)))
+        verdict = Verdict("accepted", reason="promote", counts=dict(deciding.run(deployment, clock)))
+    else:
+        verdict = _obeyed(deployment, order, message.id, clock)
+    registry.follow(deployment)
+    return verdict
+
+
+def _obeyed(deployment: Deployment, order: Order, id: str, clock: times.Clock) -> Verdict:
     for _ in range(deciding.ATTEMPTS):
         try:
-            return _obey(deployment, order, message.id, clock())
+            return _obey(deployment, order, id, clock())
         except PreconditionFailed:
             continue
     raise PreconditionFailed("traffic.json keeps changing")  # the message is delivered again

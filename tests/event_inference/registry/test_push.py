@@ -13,8 +13,7 @@ from google.auth.credentials import AnonymousCredentials
 
 from event_inference.access.clients import Connection
 from event_inference.errors import SUCCEEDED, UNREACHABLE, USAGE
-from event_inference.registry import bucket, models_file, push, vertex
-from event_inference.registry.api import Api
+from event_inference.registry import bucket, models_file, push, serving, vertex
 from event_inference.registry.folder import ModelFolder
 from event_inference.registry.push import Order
 from event_inference.targets import Target
@@ -133,7 +132,7 @@ def test_versions_are_registered_and_aliases_move(run: Invoke, laptop: Emulated,
 
 
 def _registered(emulated: Emulated, name: str) -> list[dict[str, Any]]:
-    versions = vertex.Registry(Api(emulated.client.connection)).versions(name)
+    versions = vertex.Registry(serving.api(emulated.client.connection)).versions(name)
     return [{"number": version.number, "aliases": list(version.aliases)} for version in versions]
 
 
@@ -148,7 +147,7 @@ def test_a_version_is_deployed_in_place_of_the_earlier_one(run: Invoke, laptop: 
     options = ("--name", "a", "--vertex", "--endpoint", "film", "--deploy", "--accelerator", "")
     assert run("push", str(make("one")), "--version", "1", *options).status == SUCCEEDED
     assert run("push", str(make("two", b"2")), "--version", "2", *options).status == SUCCEEDED
-    api = Api(laptop.client.connection)
+    api = serving.api(laptop.client.connection)
     endpoint = api.call("GET", f"{api.parent}/endpoints/film")
     (deployed,) = endpoint["deployedModels"]
     assert deployed["modelVersionId"] == "2"
@@ -177,6 +176,7 @@ def test_a_cloud_is_asked_with_the_users_credentials(
     listed = invoke("models", "list", "--vertex", "--context", "standin", env=env)
     assert listed.out.splitlines()[1].split()[:4] == ["reviews", "1", "default,", "candidate"]
     cloud.denied.append("mergeVersionAliases")
+    arguments[arguments.index("candidate")] = "stable"
     denied = invoke("models", *arguments, "--yes", env=env)
     assert denied.status == UNREACHABLE
     assert "answered 403" in denied.err
@@ -184,7 +184,7 @@ def test_a_cloud_is_asked_with_the_users_credentials(
 
 
 def test_the_image_is_that_of_the_deployed_service(laptop: Emulated) -> None:
-    assert vertex.Registry(Api(laptop.client.connection)).image() == "local/gpu-service"
+    assert serving.image(laptop.client.connection) == "local/gpu-service"
     asked: list[str] = []
 
     class Run(BaseHTTPRequestHandler):
@@ -202,7 +202,7 @@ def test_the_image_is_that_of_the_deployed_service(laptop: Emulated) -> None:
     threading.Thread(target=server.handle_request, daemon=True).start()
     run = f"http://127.0.0.1:{server.server_port}"
     target = Target.cloud(origin="test", project="p", service_prefix="ours", endpoints={"run": run})
-    image = vertex.Registry(Api(Connection(target, AnonymousCredentials()))).image()
+    image = serving.image(Connection(target, AnonymousCredentials()))
     server.server_close()
     assert image == "registry/gpu-service@sha256:1"
     assert asked == ["/v2/projects/p/locations/us-central1/services/ours-gpu-service"]

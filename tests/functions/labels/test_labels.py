@@ -202,6 +202,11 @@ def test_a_size_that_an_event_states_wrongly_changes_nothing(
     assert (document["status"], document["input"]["size"]) == ("succeeded", blob.size)
 
 
+def test_a_file_whose_header_cannot_be_read_is_rejected(cloud: Cloud, function: Function) -> None:
+    assert upload(cloud, function, 'name,label,"' + "x" * 3_000_000) == 200
+    assert cloud.only_document()["reason"]["code"] == "invalid_csv"
+
+
 def test_a_file_of_labels_has_no_label_itself(cloud: Cloud, function: Function, answered: Any) -> None:
     answered("0.txt")
     assert upload(cloud, function, "name,label,source\n0.txt,x,audit\n") == 200

@@ -70,6 +70,30 @@ def test_a_rejection_is_explained(cloud: Cloud, function: Function) -> None:
     assert answer["rejected"]["code"] == "unsupported_format"
 
 
+@pytest.mark.parametrize("columns", ["name,label,source", "Label;SOURCE;job"])
+def test_a_file_of_labels_is_not_routed(cloud: Cloud, function: Function, ruled: ModelsBucket, columns: str) -> None:
+    content = (columns + "\n" + "a,b,audit\n" * 20_000).encode()
+    assert explained(cloud, function, content, "labels/may.csv") == {"kind": "labels", "notes": []}
+    assert explained(cloud, function, gzip.compress(content), "labels/may.CSV.gz")["kind"] == "labels"
+    assert explained(cloud, function, content, "in/labels/may.csv")["kind"] != "labels"
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "empty"),
+        (b"name," * 40_000, "invalid_label"),
+        (b'name,label,"' + b"x" * (1 << 18), "invalid_label"),
+        (b"id,review\n1,A film\n", "invalid_label"),
+        (b"name,label,source\n" + bytes(5 << 20), "too_large"),
+    ],
+)
+def test_what_cannot_be_a_file_of_labels_is_rejected_as_such(
+    cloud: Cloud, function: Function, content: bytes, code: str
+) -> None:
+    assert explained(cloud, function, content, "labels/may.csv")["rejected"]["code"] == code
+
+
 def test_a_large_packed_upload_is_explained_by_its_beginning(
     cloud: Cloud, function: Function, ruled: ModelsBucket
 ) -> None:

@@ -1,13 +1,14 @@
 """Texts as token ids: the tokenizer with a word cache gives what the tokenizers library gives."""
 
 import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, normalizers, processors
+from tokenizers import AddedToken, Tokenizer, normalizers, processors
 
 import gpu_service
 from gpu_service.checkpoints import checkpoint
@@ -88,6 +89,22 @@ def test_the_cache_is_bounded(plain: Tokenizer, monkeypatch: pytest.MonkeyPatch)
     for letter in "abcdefghijklmnopqrstuvwxyz":
         words(f"{letter} good")
         assert len(words.known) <= 13
+
+
+@pytest.mark.parametrize("first_id", [None, 5_000])
+def test_added_tokens_are_found_whatever_their_ids(plain: Tokenizer, first_id: int | None):
+    plain.add_tokens(["qwertz", AddedToken("Zyx", normalized=False)])
+    plain.add_special_tokens(["[EXTRA]"])
+    pipeline = json.loads(plain.to_str())
+    for number, token in enumerate(pipeline["added_tokens"][-3:] if first_id else []):
+        token["id"] = first_id + 2 * number
+    extended = Tokenizer.from_str(json.dumps(pipeline))
+    extended.enable_truncation(3)
+    words = WordPiece(extended)
+    extended.no_truncation()
+    text = "a Qwertz good Zyx zyx [EXTRA] film [MASK] and qwertzqwertz"
+    assert words(text) == extended.encode(text, add_special_tokens=False).ids
+    assert max(words(text)) == max(token["id"] for token in json.loads(extended.to_str())["added_tokens"])
 
 
 def test_other_pipelines_go_through_the_library(plain: Tokenizer):

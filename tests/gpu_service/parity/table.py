@@ -14,8 +14,8 @@ HEAD = """# Checkpoints
 
 Which checkpoints the GPU service serves, and how: **packed** in its own code, or as **fallback** through
 transformers' Auto classes. Either way the scores are those of transformers' own pipeline (within 1e-3 in float32, for
-inputs alone and in mixed batches), and the boxes of objects, within a pixel. Anything else is **refused** at the
-start, with the sentence below.
+inputs alone and in mixed batches), and the boxes of objects, within a pixel. Anything else is **refused** with the
+sentence below, at the start or, if the model [loads later](models.md#when-models-load), in the log and in `/models`.
 
 `python -m tests.gpu_service.parity.table` runs every row and writes this page; with the name of a module, its rows
 only. The rows are the cases in `tests/gpu_service/parity/`; add yours there.
