@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpu_service.errors import InstanceError, ServiceError
-from gpu_service.inputs import compression, decoding, encoding, instances
+from gpu_service.inputs import compression, instances
+from gpu_service.inputs.images import decoding
 from gpu_service.inputs.instances import Address, Inline, Pair
 from gpu_service.inputs.payloads import Payload
-from gpu_service.inputs.text import FEW_CHARACTERS, TextInputs
+from gpu_service.inputs.texts import encoding
+from gpu_service.inputs.texts.tokens import FEW_CHARACTERS, TextInputs
 from gpu_service.parameters import Parameters, Requested, check_tasks
 from gpu_service.serving.catalog import Choice
 from gpu_service.serving.model import Model

@@ -18,8 +18,9 @@ from messaging.pubsub import Pulled
 from pipeline import intake, logs, waiting
 from pipeline.deployment import Deployment
 from pipeline.errors import InProgressError, RejectedError
-from pipeline.inputs import messages, microbatches, redeliveries
+from pipeline.inputs import microbatches
 from pipeline.inputs.events import Message, Receipt
+from pipeline.inputs.pubsub import messages, redeliveries
 from pipeline.intake import Reserved
 from pipeline.jobs import executions, outcomes
 from pipeline.jobs.job import on_endpoint
