@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from event_inference.cost.amounts import monthly_bill
-from event_inference.cost.bill import cents
+from event_inference.cost.bill import Band, cents
 from event_inference.cost.measured import measure
 from event_inference.cost.prices import Prices
 from event_inference.cost.recommendations import Measured, Recommendation, missing, recommend, unmeasured
@@ -58,12 +58,12 @@ def document(
         "settings": asdict(settings),
         "bill": {
             "usd": _usd(month.usd),
-            "unknown": list(month.unknown),
-            "lines": {line.resource: None if line.usd is None else _usd(line.usd) for line in month.lines},
+            "band": in_cents(month.band),
+            "lines": {line.resource: _usd(line.usd) for line in month.lines},
         },
         "recommendations": [described(each) for each in recommend(measured, prices)],
         "not_considered": unmeasured(measured),
-        "missing": [*missing(measured), *(f"the price of {each} in {settings.region}" for each in month.unknown)],
+        "missing": missing(measured),
     }
 
 
@@ -75,13 +75,20 @@ def described(recommendation: Recommendation) -> dict[str, Any]:
         "reason": recommendation.reason,
         "action": recommendation.action,
         "saves_usd_per_month": _usd(recommendation.saves_usd),
+        "saves_band": in_cents(recommendation.saves),
+        "is_certain": recommendation.is_certain,
+        "effect": recommendation.effect,
         "p95_seconds": {"before": before, "after": after},
         "lines": {
             resource: {"before": _usd(pair[0]), "after": _usd(pair[1])}
             for resource, pair in recommendation.lines.items()
         },
-        "unknown": list(recommendation.unknown),
     }
+
+
+def in_cents(band: Band) -> dict[str, Any]:
+    """Both bounds in USD, and why they differ."""
+    return {"low": _usd(band.low), "high": _usd(band.high), "reasons": list(band.reasons)}
 
 
 def _usd(amount: Decimal) -> float:
