@@ -12,7 +12,7 @@ from event_inference.cost.bill import Band, cents
 from event_inference.cost.measured import measure
 from event_inference.cost.prices import Prices
 from event_inference.cost.recommendations import Measured, Recommendation, missing, recommend, unmeasured
-from event_inference.cost.scenario import Settings
+from event_inference.cost.scenario import COLLECTED, PATIENT_ORDERS, Settings
 
 FOLDER = "recommendations/"
 SCHEMA = "recommendations/v1"
@@ -39,10 +39,12 @@ def document(
     """
     found = measure(documents, (until - since).total_seconds() * share)
     settings = replace(settings, batch_by="job" if found.batch_records > job_threshold else "service")
+    traffic = found.traffic
     if found.together > 0.5 and not settings.max_wait:  # as with micro_batching
         settings = replace(settings, max_wait=MICRO_BATCHES, collect_by="service")
-    measured = Measured(found.traffic, settings, found.seen)
-    month = monthly_bill(found.traffic, settings, prices)
+        traffic = replace(traffic, per_collected=COLLECTED, orders=PATIENT_ORDERS)
+    measured = Measured(traffic, settings, found.seen)
+    month = monthly_bill(traffic, settings, prices)
     return {
         "schema": SCHEMA,
         "date": until.date().isoformat(),
@@ -51,9 +53,9 @@ def document(
             "until": until.isoformat(timespec="seconds"),
             "documents": found.seen,
             "share": share,
-            "inputs_per_month": round(found.traffic.inputs),
-            "batches_per_month": round(found.traffic.batches),
-            "device_seconds_per_input": round(found.traffic.gpu_base + found.traffic.gpu_each, 6),
+            "inputs_per_month": round(traffic.inputs),
+            "batches_per_month": round(traffic.batches),
+            "device_seconds_per_input": round(traffic.gpu_base + traffic.gpu_each, 6),
         },
         "settings": asdict(settings),
         "bill": {

@@ -8,7 +8,7 @@ from decimal import Decimal
 from event_inference.cost.amounts import monthly_bill
 from event_inference.cost.bill import Band, Bill, cents, dollars, saving
 from event_inference.cost.prices import Prices
-from event_inference.cost.scenario import COLLECTED, Settings, Traffic
+from event_inference.cost.scenario import COLLECTED, PATIENT_ORDERS, Settings, Traffic
 from event_inference.cost.usage import p95
 
 WORTH_USD = Decimal(1)  # a month; less is not worth a change
@@ -158,7 +158,7 @@ def _no_warm_instance(measured: Measured) -> Iterator[Change]:
 def _micro_batches(measured: Measured) -> Iterator[Change]:
     if not measured.settings.max_wait:
         settings = replace(measured.settings, max_wait=60, collect_by="service")
-        traffic = replace(measured.traffic, per_collected=COLLECTED)
+        traffic = replace(measured.traffic, per_collected=COLLECTED, orders=PATIENT_ORDERS)
         reason = "Inputs that share an execution share its steps."
         yield Change("micro-batches", reason, settings, deploy(micro_batching="true"), traffic=traffic)
 
