@@ -158,7 +158,7 @@ class Client(Reader):
         """Send a few texts or images as one message, without an upload.
 
         Args:
-            instances: `{"text": …}` or `{"image": {"b64": …}}`, up to 128, all of one kind.
+            instances: `{"text": …, "text_pair"?}` or `{"image": {"b64": …}}`, up to 128, all of one kind.
             fields: `model`, `version`, `parameters` (docs/messages.md).
 
         Raises:

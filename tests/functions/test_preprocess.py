@@ -173,6 +173,15 @@ def test_staged_texts_are_the_instances(cloud: Cloud, function: Function) -> Non
     assert answered(function("preprocess"), message(cloud, function, texts))["instances"] == texts
 
 
+def test_pairs_of_texts_are_instances_or_staged_together(cloud: Cloud, function: Function) -> None:
+    pairs = [{"text": "joy", "text_pair": "a film"}, {"text": "long \u00fc", "text_pair": "text " * 20_000}]
+    first, second = answered(function("preprocess"), message(cloud, function, pairs))["instances"]
+    assert first == pairs[0]
+    name = second["uri"].removeprefix(f"gs://{cloud.work.name}/")
+    assert name == f"staged/{of_message('messages', '1001')}/001.pair.json"
+    assert json.loads(cloud.work.blob(name).download_as_bytes()) == pairs[1]
+
+
 def test_the_images_of_a_message_are_sent_as_they_are(cloud: Cloud, function: Function) -> None:
     contents = [noise(20), noise(400)]
     images = [{"image": {"b64": base64.b64encode(content).decode()}} for content in contents]

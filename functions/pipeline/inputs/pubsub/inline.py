@@ -1,4 +1,4 @@
-"""Inline instances: texts or images in a message itself, staged as an object for the workflow."""
+"""Inline instances: texts, pairs of texts or images in a message itself, staged as an object for the workflow."""
 
 import base64
 import binascii
@@ -54,7 +54,7 @@ def parse(body: dict[str, Any]) -> Inline:
 
 
 def check(instances: object) -> str:
-    """The kind of all the instances, each `{"text": …}` or `{"image": {"b64": …}}`."""
+    """The kind of all the instances, each `{"text": …, "text_pair"?}` or `{"image": {"b64": …}}`."""
     if not isinstance(instances, list) or not instances:
         raise RejectedError("invalid_instances", "instances must be a non-empty list.")
     if len(instances) > MAX_INSTANCES:
@@ -77,10 +77,11 @@ def stage(work: "Bucket", job: Job, inline: Inline) -> Job:
 def _kind(instance: object, index: int) -> str:
     match instance:
         case {"text": str(text), **rest} if not rest:
-            if not text.strip():
-                raise RejectedError("invalid_instances", f"Instance {index}: the text is empty.", "text")
-            if not _is_unicode(text):
-                raise RejectedError("invalid_instances", f"Instance {index}: the text is not valid Unicode.", "text")
+            _check_text(text, "text", index)
+            return "text"
+        case {"text": str(text), "text_pair": str(second), **rest} if not rest:  # for models that read pairs
+            _check_text(text, "text", index)
+            _check_text(second, "text_pair", index)
             return "text"
         case {"image": {"b64": str(encoded), **more}, **rest} if not rest and not more:
             if not encoded:
@@ -89,8 +90,16 @@ def _kind(instance: object, index: int) -> str:
             return "image"
     raise RejectedError(
         "invalid_instances",
-        f'Instance {index} must be {{"text": …}} or {{"image": {{"b64": …}}}}, without other fields.',
+        f'Instance {index} must be {{"text": …}}, {{"text": …, "text_pair": …}} or {{"image": {{"b64": …}}}}, '
+        "without other fields.",
     )
+
+
+def _check_text(text: str, field: str, index: int) -> None:
+    if not text.strip():
+        raise RejectedError("invalid_instances", f"Instance {index}: {field} is empty.", "text")
+    if not _is_unicode(text):
+        raise RejectedError("invalid_instances", f"Instance {index}: {field} is not valid Unicode.", "text")
 
 
 def _check_image(encoded: str, index: int) -> None:
