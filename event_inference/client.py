@@ -194,7 +194,7 @@ class Client(Reader):
         return self.order(orders.sweep(prefix=prefix, limit=limit))
 
     def collect(self, *, limit: int | None = None) -> Order:
-        """Start the inputs that have waited long enough, and take in uploads that wait for micro-batches.
+        """Start the inputs that have waited long enough, and take in the uploads whose notifications wait.
 
         Raises:
             InputError, CloudConfirmationError, UnreachableError: as `submit`.
