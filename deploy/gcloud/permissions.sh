@@ -1,29 +1,22 @@
 # Sourced by deploy.sh and destroy.sh: grants the permissions of the inventory that are missing, and takes others away.
 # shellcheck shell=bash
 
-permissions() {                    # KIND: grants the permissions on targets of this kind
-  local who role target only region last=
-  while IFS=$'\x1f' read -r target who role only; do
-    case $target in "$1" | "$1"/*) ;; *) continue ;; esac
-    for region in $(regions_of "$target"); do
-      [ "$target $region" = "$last" ] || policy "$target" "$region"
-      last="$target $region"
-      granted "$(member "$who")" "$role" "$only" || binding add "$(member "$who")" "$role" "$only"
-    done
-  done < <(rows iam target who role only | sort)
-}
+permissions() { of_kind iam "$1" grant; }        # KIND: grants the permissions on targets of this kind
+withdraw() { of_kind off.iam "$1" revoke; }      # KIND: takes away those that the variables disable
 
-withdraw() {                       # KIND: takes away the permissions on targets of this kind that the variables disable
+of_kind() {                        # SECTION KIND ACTION: ACTION MEMBER ROLE CONDITION for each permission on targets of a kind
   local who role target only region last=
   while IFS=$'\x1f' read -r target who role only; do
-    case $target in "$1" | "$1"/*) ;; *) continue ;; esac
+    case $target in "$2" | "$2"/*) ;; *) continue ;; esac
     for region in $(regions_of "$target"); do
       [ "$target $region" = "$last" ] || policy "$target" "$region"
       last="$target $region"
-      ! granted "$(member "$who")" "$role" "$only" || binding remove "$(member "$who")" "$role" "$only"
+      "$3" "$(member "$who")" "$role" "$only"
     done
-  done < <(rows off.iam target who role only | sort)
+  done < <(rows "$1" target who role only | sort)
 }
+grant() { granted "$@" || binding add "$@"; }
+revoke() { ! granted "$@" || binding remove "$@"; }
 
 # The variables name some roles and targets, so the source bucket keeps a list of what was granted.
 grants() { "$PYTHON" "$ROOT/deploy/gcloud/grants.py" "$1" "$TEMPORARY/grants.json" "${@:2}"; }
@@ -54,7 +47,7 @@ take_away() {                      # takes away the permissions that lines of `g
   while IFS=$'\x1f' read -r kind name region who role only; do
     [ "$kind $name $region" = "$last" ] || policy_of "$kind" "$name" "$region"
     last="$kind $name $region"
-    ! granted "$(member "$who")" "$role" "$only" || binding remove "$(member "$who")" "$role" "$only"
+    revoke "$(member "$who")" "$role" "$only"
   done
 }
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from event_inference.cost.amounts import monthly_bill
 from event_inference.cost.bill import Band, Bill, cents, dollars, saving
 from event_inference.cost.prices import Prices
-from event_inference.cost.scenario import COLLECTED, PATIENT_ORDERS, Settings, Traffic
+from event_inference.cost.scenario import COLLECTED, PATIENT_ORDERS, Gpu, Settings, Traffic
 from event_inference.cost.usage import p95
 
 WORTH_USD = Decimal(1)  # a month; less is not worth a change
@@ -183,39 +183,30 @@ def _zonal_redundancy(measured: Measured) -> Iterator[Change]:
 def _smaller_gpu(measured: Measured) -> Iterator[Change]:
     known = measured.larger_gpu
     if measured.settings.gpu == "nvidia-rtx-pro-6000" and known is not None and known < LARGER_GPU:
-        traffic = measured.traffic
-        slower = replace(
-            traffic,
-            gpu_base=traffic.gpu_base * known,
-            gpu_each=traffic.gpu_each * known,
-            batch_seconds=traffic.batch_seconds * known,
-        )
-        yield Change(
-            "smaller-gpu",
-            f"An RTX PRO 6000 costs {LARGER_GPU} times as much as an L4 and was {known:.2f} times as fast.",
-            replace(measured.settings, gpu="nvidia-l4", cpu=0, memory_gib=0),
-            deploy(gpu_type="nvidia-l4", gpu_cpu="0", gpu_memory=""),
-            traffic=slower,
-        )
+        yield _other_gpu("smaller-gpu", "nvidia-l4", measured, known, slower=known)
 
 
 def _larger_gpu(measured: Measured) -> Iterator[Change]:
     known = measured.larger_gpu
     if measured.settings.gpu == "nvidia-l4" and known is not None and known > LARGER_GPU:
-        traffic = measured.traffic
-        faster = replace(
+        yield _other_gpu("larger-gpu", "nvidia-rtx-pro-6000", measured, known, slower=1 / known)
+
+
+def _other_gpu(name: str, gpu: Gpu, measured: Measured, known: float, slower: float) -> Change:
+    """The change to a GPU on which everything takes `slower` times as long."""
+    traffic = measured.traffic
+    return Change(
+        name,
+        f"An RTX PRO 6000 costs {LARGER_GPU} times as much as an L4 and was {known:.2f} times as fast.",
+        replace(measured.settings, gpu=gpu, cpu=0, memory_gib=0),
+        deploy(gpu_type=gpu, gpu_cpu="0", gpu_memory=""),
+        traffic=replace(
             traffic,
-            gpu_base=traffic.gpu_base / known,
-            gpu_each=traffic.gpu_each / known,
-            batch_seconds=traffic.batch_seconds / known,
-        )
-        yield Change(
-            "larger-gpu",
-            f"An RTX PRO 6000 costs {LARGER_GPU} times as much as an L4 and was {known:.2f} times as fast.",
-            replace(measured.settings, gpu="nvidia-rtx-pro-6000", cpu=0, memory_gib=0),
-            deploy(gpu_type="nvidia-rtx-pro-6000", gpu_cpu="0", gpu_memory=""),
-            traffic=faster,
-        )
+            gpu_base=traffic.gpu_base * slower,
+            gpu_each=traffic.gpu_each * slower,
+            batch_seconds=traffic.batch_seconds * slower,
+        ),
+    )
 
 
 def _more_concurrency(measured: Measured) -> Iterator[Change]:
