@@ -94,7 +94,9 @@ def _typed(value: Any, default: Any) -> Any:
 def load(values: Mapping[str, Any]) -> Inventory:
     """The inventory of a deployment: its variables are under `settings`, entries that they disable under `off`."""
     chosen = settings(values)
-    placeholders = {name: json.dumps(value) if isinstance(value, list) else value for name, value in chosen.items()}
+    placeholders = {
+        name: json.dumps(value) if isinstance(value, list | bool) else value for name, value in chosen.items()
+    }
     placeholders["gpu_region"] = chosen["gpu_regions"][0]
     placeholders["gpu_region_list"] = ",".join(chosen["gpu_regions"])
     text = Template((FOLDER / "inventory.yaml").read_text(encoding="utf-8")).substitute(placeholders)

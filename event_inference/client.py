@@ -158,7 +158,7 @@ class Client(Reader):
         """Send a few texts or images as one message, without an upload.
 
         Args:
-            instances: `{"text": …}` or `{"image": {"b64": …}}`, up to 128, all of one kind.
+            instances: `{"text": …, "text_pair"?}` or `{"image": {"b64": …}}`, up to 128, all of one kind.
             fields: `model`, `version`, `parameters` (docs/messages.md).
 
         Raises:
@@ -194,7 +194,7 @@ class Client(Reader):
         return self.order(orders.sweep(prefix=prefix, limit=limit))
 
     def collect(self, *, limit: int | None = None) -> Order:
-        """Start the inputs that have waited long enough, and take in uploads that wait for micro-batches.
+        """Start the inputs that have waited long enough, and take in the uploads whose notifications wait.
 
         Raises:
             InputError, CloudConfirmationError, UnreachableError: as `submit`.

@@ -12,9 +12,9 @@ from gpu_service import settings
 from gpu_service.checkpoints import checkpoint, device, registry
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.errors import InferenceFailed, ServiceError, StartError
-from gpu_service.inputs import tokenizer
 from gpu_service.inputs.instances import Kind
-from gpu_service.inputs.text import TextInputs
+from gpu_service.inputs.texts import tokenizer
+from gpu_service.inputs.texts.tokens import TextInputs
 from gpu_service.parameters import Parameters
 from gpu_service.serving.model import Model
 from gpu_service.tasks.predictions import Prediction

@@ -57,6 +57,10 @@ class Storage:
         """Whether the object holds the UTF-8 of a text that preprocess had decoded."""
         return uri.startswith(self._staged) and uri.endswith(".txt")
 
+    def is_staged_pair(self, uri: str) -> bool:
+        """Whether the object holds a pair of texts as JSON, which preprocess had checked."""
+        return uri.startswith(self._staged) and uri.endswith(".pair.json")
+
     def shard(self, uri: str) -> "Blob":
         """An object of a batch's shards. Raises InvalidRequest: `invalid_uri` or `bucket_not_allowed`."""
         return self._blob(uri, self.shards)

@@ -8,7 +8,7 @@ from typing import get_args
 from emulator.workflows import assumptions
 from gpu_service.checkpoints import registry
 from pipeline.errors import REASONS
-from pipeline.inputs import inline, manifests
+from pipeline.inputs.pubsub import inline, manifests
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

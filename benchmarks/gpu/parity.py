@@ -14,9 +14,9 @@ from torch import Tensor
 from benchmarks.gpu import checkpoints
 from gpu_service.checkpoints import device
 from gpu_service.checkpoints.device import Device
-from gpu_service.inputs.text import TextInputs
+from gpu_service.inputs.texts.tokens import TextInputs
 from gpu_service.parameters import DEFAULTS
-from gpu_service.serving import precision, warmup
+from gpu_service.serving.loading import precision, warmup
 from gpu_service.serving.model import Model, samples
 from gpu_service.tasks.classification import Classifier, Row
 from gpu_service.tasks.detection import DetectionInputs

@@ -20,7 +20,7 @@ from gpu_service.batching.scheduler import Scheduler, Ticket
 from gpu_service.checkpoints import device
 from gpu_service.errors import ServiceError, StartError
 from gpu_service.parameters import DEFAULTS
-from gpu_service.serving import compilation, precision
+from gpu_service.serving.loading import compilation, precision
 from gpu_service.serving.metrics import Metrics
 from gpu_service.serving.model import Model
 from gpu_service.serving.predictions import Outcome

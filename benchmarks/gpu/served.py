@@ -18,7 +18,7 @@ from benchmarks.serving import models
 from gpu_service.checkpoints import device
 from gpu_service.errors import ServiceError
 from gpu_service.parameters import DEFAULTS
-from gpu_service.serving import precision
+from gpu_service.serving.loading import precision
 from gpu_service.serving.model import Model, samples
 from gpu_service.serving.predictions import Outcome
 from gpu_service.settings import Settings

@@ -19,7 +19,7 @@ from benchmarks.gpu import checkpoints
 from benchmarks.serving import load, models, peers, process
 from benchmarks.serving.paths import ROOT
 from benchmarks.serving.run import Durations, closed
-from gpu_service.serving import precision
+from gpu_service.serving.loading import precision
 
 PIPELINE_ROWS = 32  # in a batch of transformers' pipeline
 FALLBACKS = (  # in the service's log

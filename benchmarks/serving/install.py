@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.serving.paths import HERE, PEERS
 
-REQUIREMENTS = HERE / "servers"
+REQUIREMENTS = HERE / "environments"
 BASE = REQUIREMENTS / "base.txt"
 TORCH = next(line for line in BASE.read_text().splitlines() if line.startswith("torch=="))  # the same for every peer
 

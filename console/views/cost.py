@@ -13,7 +13,7 @@ from console.web.console import Console
 from console.web.snippets import quoted
 from event_inference import InputError
 from event_inference.cost.amounts import monthly_bill
-from event_inference.cost.bill import Bill, cents
+from event_inference.cost.bill import Bill, cents, dollars
 from event_inference.cost.prices import PriceFileError, published
 from event_inference.cost.recommendations import Measured, missing, recommend
 from event_inference.cost.scenario import MONTH, Settings, Traffic
@@ -65,14 +65,15 @@ def page(request: Request) -> Response:
         lines=_lines(*bills),
         now=now,
         then=other,
-        totals=[cents(bill.usd) for bill in bills],
+        totals=[dollars(bill.band) for bill in bills],
         answered=(p95(traffic, now), p95(traffic, other)),
-        unknown=sorted({*bills[0].unknown, *bills[1].unknown}),
+        uncertain=sorted({*bills[0].band.reasons, *bills[1].band.reasons}),
         choices=_choices(),
-        recommendations=[(each, cents(abs(each.saves_usd))) for each in recommend(measured, published())],
+        recommendations=recommend(measured, published()),
         lacking=missing(measured),
         words=_words,
         cents=cents,
+        dollars=dollars,
         command=_command(traffic, now, other),
     )
 
@@ -161,13 +162,14 @@ def _lines(before: Bill, after: Bill) -> list[dict[str, Any]]:
 def _arithmetic(line: Any) -> str:
     if line is None:
         return ""
-    if line.price.usd is None:
-        return "its price is unknown in this region"
     if line.amount <= line.price.free:
         return f"{_plain(line.amount)}, all of it free" if line.amount else ""
     free = f" − {_plain(line.price.free)} free" if line.price.free else ""
     amount = f"({_plain(line.amount)}{free})" if free else _plain(line.amount)
-    return f"{amount} × ${_plain(line.price.usd)} per {line.price.unit}"
+    price = f"${_plain(line.price.usd)}"
+    if line.price.uncertainty:
+        price += f" to ${_plain(line.price.usd_at_most)}"
+    return f"{amount} × {price} per {line.price.unit}"
 
 
 def _plain(number: Decimal) -> str:

@@ -2,6 +2,7 @@
 # Deploys the system described in deploy/inventory.yaml to a project. Creates what is missing, and updates services, schedules,
 # monitoring and permissions that differ. Topics, subscriptions and the trigger are created once; of them only the delivery
 # attempts are updated, and MICRO_BATCHING chooses between the trigger and the bucket's notifications. An interrupted run can be started again.
+# What variables have switched on is taken away once they are emptied: permissions, regions, the trigger of another bucket, alerts.
 #
 #   PROJECT_ID=my-project deploy/gcloud/deploy.sh              everything
 #   PROJECT_ID=my-project deploy/gcloud/deploy.sh on-upload    one function, or any of STEPS below
@@ -14,7 +15,7 @@
 chosen=() no_smoke='' skip_preflight=''
 for argument in "$@"; do
   case $argument in
-    -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --dry-run) DRY_RUN=1 ;;
     --no-smoke) no_smoke=1 ;;
     --no-preflight) skip_preflight=1 ;;
@@ -62,6 +63,7 @@ identities() {                     # creates Google's service agents, which must
 
 accounts() {
   local name about
+  remember
   gcloud iam service-accounts list --format='value(email)' >"$TEMPORARY/accounts" || true
   while IFS=$'\x1f' read -r name about; do
     grep -qxF "$(account "$name")" "$TEMPORARY/accounts" ||
@@ -86,6 +88,7 @@ buckets() {
     [ ${#flags[@]} -eq 0 ] || change gcloud storage buckets update "$(bucket "$name")" "${flags[@]}"
   done < <(rows buckets class soft_delete)
   existing_input
+  remember
   permissions bucket
 }
 
@@ -130,11 +133,13 @@ deploy_function() {                # deploys a function whose source or settings
     "--cpu=$cpu" "--memory=$memory" "--concurrency=$concurrency" "--timeout=${timeout}s" --min-instances=0 "--max-instances=$max_instances"
     "--ingress-settings=$(setting ingress | sed s/internal/internal-only/)" "--env-vars-file=$TEMPORARY/$name.json"
   )
-  [ -z "$(setting vpc_connector)" ] ||
-    flags+=("--vpc-connector=$(setting vpc_connector)" "--egress-settings=$(setting vpc_egress | sed s/all-traffic/all/)")
-  [ -z "$(setting build_worker_pool)" ] || flags+=("--build-worker-pool=$(setting build_worker_pool)")
-  [ -z "$KMS_KEY_NAME" ] ||
-    flags+=("--kms-key=$KMS_KEY_NAME" "--docker-repository=projects/$PROJECT_ID/locations/$REGION/repositories/$PREFIX")
+  # What is not named stays as it was, so an emptied variable is named too.
+  if [ -z "$(setting vpc_connector)" ]; then flags+=(--clear-vpc-connector)
+  else flags+=("--vpc-connector=$(setting vpc_connector)" "--egress-settings=$(setting vpc_egress | sed s/all-traffic/all/)"); fi
+  if [ -z "$(setting build_worker_pool)" ]; then flags+=(--clear-build-worker-pool)
+  else flags+=("--build-worker-pool=$(setting build_worker_pool)"); fi
+  if [ -z "$KMS_KEY_NAME" ]; then flags+=(--clear-kms-key --clear-docker-repository)
+  else flags+=("--kms-key=$KMS_KEY_NAME" "--docker-repository=projects/$PROJECT_ID/locations/$REGION/repositories/$PREFIX"); fi
   digest=$({ echo "${flags[@]/$TEMPORARY/}"; cat "$TEMPORARY/$name.json"; contents "$ROOT/build/functions/$folder"; } | fingerprint)
   if [ "$(gcloud functions describe "$(resource "$name")" --format='value(labels.deployed,state)' 2>/dev/null)" != "$digest"$'\t'ACTIVE ]; then
     hold "$name" "$REGION"
@@ -168,8 +173,10 @@ gpu() {
     flags+=("--network=$(setting vpc_network)" "--subnet=$(setting vpc_subnetwork)" "--vpc-egress=$(setting vpc_egress)")
   elif [ -n "$(setting vpc_connector)" ]; then
     flags+=("--vpc-connector=$(setting vpc_connector)" "--vpc-egress=$(setting vpc_egress)")
+  else
+    flags+=(--clear-network --clear-vpc-connector)
   fi
-  [ -z "$KMS_KEY_NAME" ] || flags+=("--key=$KMS_KEY_NAME")
+  if [ -n "$KMS_KEY_NAME" ]; then flags+=("--key=$KMS_KEY_NAME"); else flags+=(--clear-key); fi
   digest=$({ echo "${flags[@]/$TEMPORARY/}"; cat "$TEMPORARY/$name.json"; } | fingerprint)
   for region in $(gpu_regions); do
     if ! read_service "$name" "$region"; then
@@ -238,15 +245,28 @@ workflow() {
     mv "$file.more" "$file"
   done < <(rows workflow.urls)
   digest=$({ cat "$file" "$ROOT/workflow.yaml"; echo "$KMS_KEY_NAME"; } | fingerprint)
-  [ "$(gcloud workflows describe "$PREFIX" --format='value(labels.deployed)' 2>/dev/null)" != "$digest" ] || return 0
-  retry gcloud workflows deploy "$PREFIX" --source="$ROOT/workflow.yaml" --service-account="$(account workflow)" \
-    --env-vars-file="$file" --call-log-level=log-errors-only --labels="deployed=$digest" ${KMS_KEY_NAME:+"--kms-key=$KMS_KEY_NAME"} >&3
+  [ "$(gcloud workflows describe "$PREFIX" --format='value(labels.deployed)' 2>/dev/null)" = "$digest" ] ||
+    retry gcloud workflows deploy "$PREFIX" --source="$ROOT/workflow.yaml" --service-account="$(account workflow)" \
+      --env-vars-file="$file" --call-log-level=log-errors-only --labels="deployed=$digest" \
+      "$([ -n "$KMS_KEY_NAME" ] && echo "--kms-key=$KMS_KEY_NAME" || echo --clear-kms-key)" >&3
+  leave_regions
+}
+
+leave_regions() {                  # deletes the GPU service and job where the workflow calls them no longer
+  local kind name region
+  recall
+  while IFS=$'\x1f' read -r kind name region; do
+    case $name in "$(resource gpu-service)" | "$(resource gpu-job)") ;; *) continue ;; esac
+    ! exists gcloud run "${kind}s" describe "$name" --region="$region" --format='value(metadata.name)' ||
+      change gcloud run "${kind}s" delete "$name" --region="$region" --quiet
+  done < <(grants stale service job | cut -d $'\x1f' -f 1-3 | sort -u)
 }
 
 triggers() {                       # delivers uploads by trigger or notification; creates the new way before deleting the old
   local name event bucket dead attempts topic payload
   [ ${#chosen[@]} -eq 0 ] || permissions project     # else granted by earlier steps, as on the topic
   while IFS=$'\x1f' read -r name event bucket dead attempts; do
+    ! of_another_bucket "$name" "$bucket" || change gcloud eventarc triggers delete "$(resource "$name")"
     exists gcloud eventarc triggers describe "$(resource "$name")" ||
       retry gcloud eventarc triggers create "$(resource "$name")" --service-account="$(account events)" \
         --event-filters="type=$event" --event-filters="bucket=$(bucket "$bucket" | sed s,gs://,,)" \
@@ -268,16 +288,27 @@ triggers() {                       # delivers uploads by trigger or notification
   while IFS=$'\x1f' read -r _ bucket topic; do
     for name in $(notification_names "$bucket" "$topic"); do change gcloud storage buckets notifications delete "$name" >&3; done
   done < <(rows off.notifications bucket topic)
+  recall
+  while read -r bucket; do         # that uploads were taken from before
+    for name in $(notification_names "gs://$bucket" uploads); do change gcloud storage buckets notifications delete "$name" >&3; done
+  done < <(grants stale bucket | cut -d $'\x1f' -f 2 | sort -u)
   withdraw project
   withdraw topic
+}
+
+of_another_bucket() {              # NAME BUCKET: whether the trigger exists and is that of another bucket
+  exists gcloud eventarc triggers describe "$(resource "$1")" --format=json && json \
+    'any(each["attribute"] == "bucket" and each["value"] != arguments[0] for each in it["eventFilters"]) or 1/0' \
+    "$(bucket "$2" | sed s,gs://,,)" <"$TEMPORARY/found" >/dev/null 2>&1
 }
 
 schedules() {
   local name schedule topic message
   while IFS=$'\x1f' read -r name schedule topic message; do
     local verb=create
-    if exists gcloud scheduler jobs describe "$(resource "$name")" --location="$REGION" --format='value(schedule)'; then
-      [ "$(cat "$TEMPORARY/found")" != "$schedule" ] || continue
+    if exists gcloud scheduler jobs describe "$(resource "$name")" --location="$REGION" \
+      --format='value(schedule, pubsubTarget.topicName.basename(), pubsubTarget.data.decode(base64))'; then
+      [ "$(cat "$TEMPORARY/found")" != "$schedule"$'\t'"$(resource "$topic")"$'\t'"$message" ] || continue
       verb=update
     fi
     retry gcloud scheduler jobs $verb pubsub "$(resource "$name")" --location="$REGION" --schedule="$schedule" \
@@ -316,12 +347,21 @@ for step in ${chosen[@]+"${chosen[@]}"}; do
 done
 # shellcheck disable=SC2086  # one argument per step
 if [ ${#chosen[@]} -gt 0 ]; then set --; else set -- $STEPS; fi
-serving=''
+serving='' settled=()
 for step in ${chosen[@]+"${chosen[@]}"} "$@"; do
   say "== $step"
+  case $step in                    # kinds of targets whose permissions are complete after it
+    accounts) settled+=(account project) ;;
+    buckets) settled+=(bucket) ;;
+    job) settled+=(secret) ;;      # which service and job need no longer
+    callers) settled+=(service job) ;;
+    messaging) settled+=(topic subscription) ;;
+    triggers) settled+=(trigger topic project) ;;
+  esac
   case $step in preflight | apis | identities | accounts | buckets | registry | image) ;; *) serving=1 ;; esac
   if grep -qwF -- "$step" <<<"$STEPS $OPTIONAL_STEPS"; then "$step"; else deploy_function "$step"; fi
 done
 case " ${chosen[*]-} " in *" rollback "*) exit 0 ;; esac
+[ ${#settled[@]} -eq 0 ] || settle "${settled[@]}"
 [ -z "$serving" ] || record  # in a new project, Cloud Run's API may not answer yet after the other steps
 [ -n "$DRY_RUN" ] || say "Done. Run deploy/gcloud/doctor.sh to check the deployment and send an input through it."

@@ -18,6 +18,8 @@ for argument in "$@"; do
 done
 # shellcheck source=deploy/gcloud/project.sh
 . "$(dirname "$0")/project.sh"
+# shellcheck source=deploy/gcloud/permissions.sh
+. "$(dirname "$0")/permissions.sh"
 staying=()
 stays() { staying+=("$1  ->  $2"); }   # WHAT COMMAND-THAT-REMOVES-IT
 
@@ -82,22 +84,10 @@ done
   change rest DELETE monitoring "v3/projects/$PROJECT_ID/services/$PREFIX" >&3
 }
 
-policy=$(gcloud projects get-iam-policy "$PROJECT_ID" --format=json || echo '{}')
-while IFS=$'\x1f' read -r target who role only; do
-  [ "$target" = project ] || continue
-  json 'any(b["role"] == arguments[0] and arguments[1] in b["members"] and b.get("condition", {}).get("title", arguments[2]) == arguments[2]
-    for b in it.get("bindings", [])) or 1/0' "$role" "$(member "$who")" "$PREFIX" <<<"$policy" >/dev/null 2>&1 || continue
-  condition=None
-  [ -z "$only" ] || condition="expression=$only,title=$PREFIX"
-  change gcloud projects remove-iam-policy-binding "$PROJECT_ID" --member="$(member "$who")" --role="$role" --condition="$condition" >&3
-done < <(rows iam target who role only && rows off.iam target who role only)
-if [ "$(setting own_input)" = no ]; then
-  policy=$(gcloud storage buckets get-iam-policy "$(bucket input)" --format=json 2>/dev/null || echo '{}')
-  while IFS=$'\x1f' read -r target who role; do
-    if [ "$target" != bucket/input ] || ! grep -qF "$(member "$who")" <<<"$policy"; then continue; fi
-    change gcloud storage buckets remove-iam-policy-binding "$(bucket input)" --member="$(member "$who")" --role="$role" >&3
-  done < <(rows iam target who role)
-fi
+recall
+# Buckets of the deployment are deleted below, or kept with their objects.
+grants all project secret bucket | { grep -v "^bucket"$'\x1f'"$PROJECT_ID-$PREFIX-" || true; } | take_away
+withdraw project
 existing=$(gcloud iam service-accounts list --format='value(email)' || true)
 for name in $(names accounts); do delete_listed "$existing" "$(account "$name")" gcloud iam service-accounts delete; done
 

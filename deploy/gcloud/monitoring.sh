@@ -57,6 +57,10 @@ policies() {
   while read -r name; do
     upsert "v3/projects/$PROJECT_ID/alertPolicies" "$(resource "$name")" "$(body alerts "$name")"
   done < <(rows alerts | cut -d $'\x1f' -f1)
+  for name in $(names off.alerts); do
+    ! exists entry_named "v3/projects/$PROJECT_ID/alertPolicies" "$(resource "$name")" ||
+      change rest DELETE monitoring "v3/$(json 'it["name"]' <"$TEMPORARY/found")" >&3
+  done
 }
 
 dashboards() {

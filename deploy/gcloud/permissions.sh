@@ -1,32 +1,76 @@
-# Sourced by deploy.sh: grants the permissions of the inventory that are missing, and takes away those that variables disable.
+# Sourced by deploy.sh and destroy.sh: grants the permissions of the inventory that are missing, and takes others away.
 # shellcheck shell=bash
 
-permissions() {                    # KIND: grants the permissions on targets of this kind
+permissions() { of_kind iam "$1" grant; }        # KIND: grants the permissions on targets of this kind
+withdraw() { of_kind off.iam "$1" revoke; }      # KIND: takes away those that the variables disable
+
+of_kind() {                        # SECTION KIND ACTION: ACTION MEMBER ROLE CONDITION for each permission on targets of a kind
   local who role target only region last=
   while IFS=$'\x1f' read -r target who role only; do
-    case $target in "$1" | "$1"/*) ;; *) continue ;; esac
+    case $target in "$2" | "$2"/*) ;; *) continue ;; esac
     for region in $(regions_of "$target"); do
       [ "$target $region" = "$last" ] || policy "$target" "$region"
       last="$target $region"
-      granted "$(member "$who")" "$role" "$only" || binding add "$(member "$who")" "$role" "$only"
+      "$3" "$(member "$who")" "$role" "$only"
     done
-  done < <(rows iam target who role only | sort)
+  done < <(rows "$1" target who role only | sort)
+}
+grant() { granted "$@" || binding add "$@"; }
+revoke() { ! granted "$@" || binding remove "$@"; }
+
+# The variables name some roles and targets, so the source bucket keeps a list of what was granted.
+grants() { "$PYTHON" "$ROOT/deploy/gcloud/grants.py" "$1" "$TEMPORARY/grants.json" "${@:2}"; }
+recall() {                         # fetches the list, once
+  [ -e "$TEMPORARY/grants.json" ] || ! exists gcloud storage ls "$(bucket source)/grants.json" ||
+    gcloud storage cp "$(bucket source)/grants.json" "$TEMPORARY/grants.json" --quiet >&3
+}
+write_grants() {                   # remember|settle KIND…: writes the list, if it differs
+  grants "$@" >"$TEMPORARY/grants.new"
+  ! cmp -s "$TEMPORARY/grants.new" "$TEMPORARY/grants.json" || return 0
+  cp "$TEMPORARY/grants.new" "$TEMPORARY/grants.json"
+  retry gcloud storage cp "$TEMPORARY/grants.json" "$(bucket source)/grants.json" --quiet >&3
+}
+remember() {                       # before anything is granted, unless the bucket is still to be made
+  exists gcloud storage buckets describe "$(bucket source)" --format='value(name)' || return 0
+  recall
+  write_grants remember
 }
 
-withdraw() {                       # KIND: takes away the permissions on targets of this kind that the variables disable
-  local who role target only region last=
-  while IFS=$'\x1f' read -r target who role only; do
-    case $target in "$1" | "$1"/*) ;; *) continue ;; esac
-    for region in $(regions_of "$target"); do
-      [ "$target $region" = "$last" ] || policy "$target" "$region"
-      last="$target $region"
-      ! granted "$(member "$who")" "$role" "$only" || binding remove "$(member "$who")" "$role" "$only"
-    done
-  done < <(rows off.iam target who role only | sort)
+settle() {                         # KIND…: takes away what earlier runs granted on targets of these kinds and the variables no longer ask for
+  recall
+  grants stale "$@" | take_away
+  write_grants settle "$@"
+}
+
+take_away() {                      # takes away the permissions that lines of `grants` name
+  local kind name region who role only last=
+  while IFS=$'\x1f' read -r kind name region who role only; do
+    [ "$kind $name $region" = "$last" ] || policy_of "$kind" "$name" "$region"
+    last="$kind $name $region"
+    revoke "$(member "$who")" "$role" "$only"
+  done
+}
+
+policy_of() {                      # KIND NAME REGION: as `policy`, for a target by its own name
+  case $1 in
+    project) group=(projects) target_words=("$PROJECT_ID") ;;
+    bucket) group=(storage buckets) target_words=("gs://$2") ;;
+    secret) group=(secrets) target_words=("$2") ;;
+    account) group=(iam service-accounts) target_words=("$2@$PROJECT_ID.iam.gserviceaccount.com") ;;
+    service) group=(run services) target_words=("$2" "--region=$3") ;;
+    job) group=(run jobs) target_words=("$2" "--region=$3") ;;
+    topic) group=(pubsub topics) target_words=("$2") ;;
+    subscription) group=(pubsub subscriptions) target_words=("$2") ;;
+    trigger) echo '{}' >"$TEMPORARY/policy"; return ;;   # its subscription was deleted with it
+  esac
+  read_policy
 }
 
 policy() {                         # TARGET REGION: reads its policy; an empty one if the target does not exist
   grantee "$@"
+  read_policy
+}
+read_policy() {
   exists gcloud "${group[@]}" get-iam-policy "${target_words[@]}" --format=json || echo '{}' >"$TEMPORARY/found"
   cp "$TEMPORARY/found" "$TEMPORARY/policy"
 }

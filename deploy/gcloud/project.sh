@@ -97,11 +97,13 @@ retry() {
 
 exists() { "$@" >"$TEMPORARY/found" 2>/dev/null || { : >"$TEMPORARY/found"; return 1; }; }
 
-notification_names() {                           # BUCKET TOPIC: the names of the bucket's notifications to the topic
-  if exists gcloud storage buckets notifications list "$(bucket "$1")" --format=json && [ -s "$TEMPORARY/found" ]; then
+notification_names() {                           # BUCKET|gs://NAME TOPIC: the names of the bucket's notifications to the topic
+  local url=$1
+  [[ $url == gs://* ]] || url=$(bucket "$1")
+  if exists gcloud storage buckets notifications list "$url" --format=json && [ -s "$TEMPORARY/found" ]; then
     json '"\n".join(arguments[0] + "/notificationConfigs/" + entry["Notification Configuration"]["id"] for entry in it
       if entry["Notification Configuration"]["topic"].endswith(arguments[1]))' \
-      "projects/_/buckets/$(bucket "$1" | sed s,gs://,,)" "/projects/$PROJECT_ID/topics/$(resource "$2")" <"$TEMPORARY/found"
+      "projects/_/buckets/${url#gs://}" "/projects/$PROJECT_ID/topics/$(resource "$2")" <"$TEMPORARY/found"
   fi
 }
 

@@ -13,9 +13,9 @@ from event_inference.cli import output
 from event_inference.cli.session import Session, command
 from event_inference.cli.values import DURATION, PARAMETER
 from event_inference.cost.amounts import monthly_bill
-from event_inference.cost.bill import Bill, cents
-from event_inference.cost.daily import described
-from event_inference.cost.figures import by_model, figures
+from event_inference.cost.bill import Bill, cents, dollars
+from event_inference.cost.daily import described, in_cents
+from event_inference.cost.figures import band, by_model, figures
 from event_inference.cost.measured import Measurement, measure
 from event_inference.cost.prices import PriceFileError, published
 from event_inference.cost.recommendations import Measured, missing, unmeasured
@@ -108,12 +108,11 @@ def cost(
         return
     resources = dict.fromkeys(line.resource for month in bills.values() for line in month.lines)
     rows = [[resource, *(_dollars(month, resource) for month in bills.values())] for resource in resources]
-    rows.append(["a month", *(f"${cents(month.usd):,}" for month in bills.values())])
+    rows.append(["a month", *(dollars(month.band) for month in bills.values())])
     rows.append(["95 % answered in", *(_seconds(seconds) for seconds in answered.values())])
     output.table(rows, "resource", *bills)
-    for name, month in bills.items():
-        if month.unknown:
-            output.remark(f"{name}: the price of {', '.join(month.unknown)} is unknown there and left out.")
+    for reason in dict.fromkeys(reason for month in bills.values() for reason in month.band.reasons):
+        output.remark(f"Uncertain: {reason}.")
 
 
 @command(examples=_RECOMMEND)
@@ -155,14 +154,12 @@ def recommend(
         if as_json:
             output.print_json(each)
             continue
-        saves = each["saves_usd_per_month"]
-        amount = f"saves ${saves:,.2f}" if saves >= 0 else f"costs ${-saves:,.2f}"
         before, after = each["p95_seconds"]["before"], each["p95_seconds"]["after"]
         time = "" if before == after else f", 95 % answered in {_seconds(after)} instead of {_seconds(before)}"
-        click.echo(f"{each['name']}: {amount} a month{time}")
+        click.echo(f"{each['name']}: {each['effect']}{time}")
         click.echo(f"  {each['reason']}")
-        if each["unknown"]:
-            click.echo(f"  Left out, since their price is unknown: {', '.join(each['unknown'])}.")
+        for reason in each["saves_band"]["reasons"]:
+            click.echo(f"  Uncertain: {reason}.")
         click.echo(f"  {each['action']}")
 
 
@@ -195,22 +192,25 @@ def _documents(session: Session, since: float) -> Iterator[dict[str, Any]]:
 
 def _figures(documents: list[dict[str, Any]], since: float, settings: Settings, as_json: bool) -> None:
     """Print what the documents cost, by the names that the dashboard has."""
-    whole = asdict(figures(documents, since, settings, published()))
+    found = figures(documents, since, settings, published())
+    whole, between = asdict(found), band(found, documents, settings, published())
     models = by_model(documents)
     if as_json:
         named = [{"model": name, "version": version, **row} for (name, version), row in models.items()]
-        output.print_json({**whole, "models": named})
+        output.print_json({**whole, "band": asdict(between), "models": named})
         return
     output.table([[name, _figure(name, value)] for name, value in whole.items()], "figure", "value")
     if models:
         columns = list(next(iter(models.values())))
         rows = [[*key, *(_figure(name, row[name]) for name in columns)] for key, row in models.items()]
         output.table(rows, "model", "version", *columns)
+    for reason in between.reasons:
+        output.remark(f"usd is {dollars(between)}, since {reason}.")
 
 
 def _figure(name: str, value: float | None) -> str:
     if value is None:
-        return "unknown"
+        return ""
     if "usd" in name:
         return f"${value:,.6f}" if value < 1 else f"${value:,.2f}"
     if name == "utilization":
@@ -259,7 +259,7 @@ def _dollars(month: Bill, resource: str) -> str:
     line = next((line for line in month.lines if line.resource == resource), None)
     if line is None:
         return ""
-    return "unknown" if line.usd is None else f"${cents(line.usd):,}"
+    return dollars(line.band)
 
 
 def _seconds(seconds: float | None) -> str:
@@ -274,10 +274,11 @@ def _json(month: Bill) -> dict[str, Any]:
     return {
         "usd": cents(month.usd),
         "list_usd": cents(month.list_usd),
-        "unknown": month.unknown,
+        "band": in_cents(month.band),
         "lines": [
             {"resource": line.resource, "amount": line.amount, "unit": line.price.unit, "usd": line.usd,
-             "price_usd": line.price.usd, "source": line.price.source, "date": line.price.date}
+             "price_usd": line.price.usd, "price_usd_at_most": line.price.usd_at_most,
+             "uncertainty": line.price.uncertainty, "source": line.price.source, "date": line.price.date}
             for line in month.lines
         ],
     }  # fmt: skip

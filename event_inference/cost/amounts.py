@@ -3,7 +3,7 @@
 from dataclasses import replace
 from decimal import Decimal
 
-from event_inference.cost.bill import Bill, bill
+from event_inference.cost.bill import Band, Bill, bill
 from event_inference.cost.prices import Prices
 from event_inference.cost.scenario import MONTH, Effort, Settings, Traffic
 from event_inference.cost.usage import Usage, collect_by, usage
@@ -30,10 +30,10 @@ def monthly_bill(traffic: Traffic, settings: Settings, prices: Prices, used: Usa
     return bill(amounts(traffic, settings, used or usage(traffic, settings)), prices, settings.region)
 
 
-def device_second(settings: Settings, prices: Prices) -> float | None:
-    """The list price of a second of an instance of the service in USD; None if it is unknown."""
-    one = bill(_instances(replace(settings, committed=False), Usage(service=1.0)), prices, settings.region)
-    return None if one.unknown else float(one.list_usd)
+def device_second(settings: Settings, prices: Prices) -> Band:
+    """The list price of a second of an instance of the service."""
+    one = _instances(replace(settings, committed=False), Usage(service=1.0))
+    return bill(one, prices, settings.region).list_band
 
 
 def amounts(traffic: Traffic, settings: Settings, used: Usage) -> dict[str, Decimal]:

@@ -1,49 +1,74 @@
 """A monthly bill: metered amounts multiplied by their prices, less the free amounts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
 from event_inference.cost.prices import Price, Prices
 
 CENT = Decimal("0.01")
+NOTHING = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """An amount of USD between two bounds, unrounded, and why they differ; without reasons they are the same."""
+
+    low: Decimal
+    high: Decimal
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One resource of a bill, in USD; None where the price is unknown."""
+    """One resource of a bill."""
 
     resource: str
     amount: Decimal
     price: Price
-    list_usd: Decimal | None
-    usd: Decimal | None
+
+    @property
+    def usd(self) -> Decimal:
+        """The least that it costs, after the free amount."""
+        return self.price.cost(self.amount)
+
+    @property
+    def band(self) -> Band:
+        return _between(self.usd, self.price.cost_at_most(self.amount), self.price.uncertainty)
+
+    @property
+    def list_band(self) -> Band:
+        """Before the free amount."""
+        return _between(self.amount * self.price.usd, self.amount * self.price.usd_at_most, self.price.uncertainty)
 
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What a month costs in a region. Totals leave out the resources in `unknown`, whose prices have no source."""
+    """What a month costs in a region. Where no source states a price, `usd` is the least that it can be."""
 
     lines: tuple[Line, ...]
 
     @property
     def usd(self) -> Decimal:
         """The sum after the free amounts, unrounded."""
-        return sum((line.usd for line in self.lines if line.usd is not None), Decimal(0))
+        return self.band.low
 
     @property
     def list_usd(self) -> Decimal:
         """The sum before the free amounts, unrounded."""
-        return sum((line.list_usd for line in self.lines if line.list_usd is not None), Decimal(0))
+        return self.list_band.low
 
     @property
-    def unknown(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(line.price.resource for line in self.lines if line.usd is None and line.amount))
+    def band(self) -> Band:
+        return _sum(line.band for line in self.lines)
 
-    def __getitem__(self, resource: str) -> Decimal | None:
-        """What all variants of a resource cost after its free amount; None if one of them is unknown."""
-        known = [line.usd for line in self.lines if line.price.resource == resource]
-        return None if None in known else sum((usd for usd in known if usd is not None), Decimal(0))
+    @property
+    def list_band(self) -> Band:
+        return _sum(line.list_band for line in self.lines)
+
+    def __getitem__(self, resource: str) -> Decimal:
+        """What all variants of a resource cost at least after their free amounts."""
+        return sum((line.usd for line in self.lines if line.price.resource == resource), NOTHING)
 
 
 def bill(amounts: Mapping[str, Decimal | float], prices: Prices, region: str) -> Bill:
@@ -55,6 +80,18 @@ def bill(amounts: Mapping[str, Decimal | float], prices: Prices, region: str) ->
     return Bill(tuple(_line(resource, amount, prices, region) for resource, amount in amounts.items()))
 
 
+def saving(before: Bill, after: Bill) -> Band:
+    """What the second bill saves. An uncertain price in both is the same in both, whatever it is."""
+    lines = [{line.resource: line for line in each.lines} for each in (before, after)]
+    return _sum(_saved(*(each.get(resource) for each in lines)) for resource in {**lines[0], **lines[1]})
+
+
+def dollars(band: Band) -> str:
+    """An amount for people: `$12.30`, or `$12.30–$14.00`."""
+    low, high = cents(band.low), cents(band.high)
+    return f"${low:,}" if low == high else f"${low:,}–${high:,}"
+
+
 def cents(usd: Decimal) -> Decimal:
     """Rounded half up to the cent, as only totals are."""
     return usd.quantize(CENT, ROUND_HALF_UP)
@@ -62,8 +99,26 @@ def cents(usd: Decimal) -> Decimal:
 
 def _line(resource: str, amount: Decimal | float, prices: Prices, region: str) -> Line:
     name, _, variant = resource.partition(" ")
-    price = prices.of(name, region, variant)
     exact = amount if isinstance(amount, Decimal) else Decimal(str(amount))
-    if price.usd is None:
-        return Line(resource, exact, price, None, None)
-    return Line(resource, exact, price, exact * price.usd, max(exact - price.free, Decimal(0)) * price.usd)
+    return Line(resource, exact, prices.of(name, region, variant))
+
+
+def _saved(before: Line | None, after: Line | None) -> Band:
+    old, new = (Band(NOTHING, NOTHING) if line is None else line.band for line in (before, after))
+    bounds = (old.low - new.low, old.high - new.high)
+    if before is None or after is None or before.price != after.price:
+        bounds = (old.low - new.high, old.high - new.low)
+    reasons = tuple(dict.fromkeys((*old.reasons, *new.reasons))) if bounds[0] != bounds[1] else ()
+    return Band(min(bounds), max(bounds), reasons)
+
+
+def _between(low: Decimal, high: Decimal, uncertainty: str) -> Band:
+    return Band(low, high, (uncertainty,) if low != high else ())
+
+
+def _sum(bands: Iterable[Band]) -> Band:
+    low, high, reasons = NOTHING, NOTHING, dict[str, None]()
+    for band in bands:
+        low, high = low + band.low, high + band.high
+        reasons.update(dict.fromkeys(band.reasons))
+    return Band(low, high, tuple(reasons))

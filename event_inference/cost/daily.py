@@ -8,11 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 from event_inference.cost.amounts import monthly_bill
-from event_inference.cost.bill import cents
+from event_inference.cost.bill import Band, cents
 from event_inference.cost.measured import measure
 from event_inference.cost.prices import Prices
 from event_inference.cost.recommendations import Measured, Recommendation, missing, recommend, unmeasured
-from event_inference.cost.scenario import Settings
+from event_inference.cost.scenario import COLLECTED, PATIENT_ORDERS, Settings
 
 FOLDER = "recommendations/"
 SCHEMA = "recommendations/v1"
@@ -39,10 +39,12 @@ def document(
     """
     found = measure(documents, (until - since).total_seconds() * share)
     settings = replace(settings, batch_by="job" if found.batch_records > job_threshold else "service")
+    traffic = found.traffic
     if found.together > 0.5 and not settings.max_wait:  # as with micro_batching
         settings = replace(settings, max_wait=MICRO_BATCHES, collect_by="service")
-    measured = Measured(found.traffic, settings, found.seen)
-    month = monthly_bill(found.traffic, settings, prices)
+        traffic = replace(traffic, per_collected=COLLECTED, orders=PATIENT_ORDERS)
+    measured = Measured(traffic, settings, found.seen)
+    month = monthly_bill(traffic, settings, prices)
     return {
         "schema": SCHEMA,
         "date": until.date().isoformat(),
@@ -51,19 +53,19 @@ def document(
             "until": until.isoformat(timespec="seconds"),
             "documents": found.seen,
             "share": share,
-            "inputs_per_month": round(found.traffic.inputs),
-            "batches_per_month": round(found.traffic.batches),
-            "device_seconds_per_input": round(found.traffic.gpu_base + found.traffic.gpu_each, 6),
+            "inputs_per_month": round(traffic.inputs),
+            "batches_per_month": round(traffic.batches),
+            "device_seconds_per_input": round(traffic.gpu_base + traffic.gpu_each, 6),
         },
         "settings": asdict(settings),
         "bill": {
             "usd": _usd(month.usd),
-            "unknown": list(month.unknown),
-            "lines": {line.resource: None if line.usd is None else _usd(line.usd) for line in month.lines},
+            "band": in_cents(month.band),
+            "lines": {line.resource: _usd(line.usd) for line in month.lines},
         },
         "recommendations": [described(each) for each in recommend(measured, prices)],
         "not_considered": unmeasured(measured),
-        "missing": [*missing(measured), *(f"the price of {each} in {settings.region}" for each in month.unknown)],
+        "missing": missing(measured),
     }
 
 
@@ -75,13 +77,20 @@ def described(recommendation: Recommendation) -> dict[str, Any]:
         "reason": recommendation.reason,
         "action": recommendation.action,
         "saves_usd_per_month": _usd(recommendation.saves_usd),
+        "saves_band": in_cents(recommendation.saves),
+        "is_certain": recommendation.is_certain,
+        "effect": recommendation.effect,
         "p95_seconds": {"before": before, "after": after},
         "lines": {
             resource: {"before": _usd(pair[0]), "after": _usd(pair[1])}
             for resource, pair in recommendation.lines.items()
         },
-        "unknown": list(recommendation.unknown),
     }
+
+
+def in_cents(band: Band) -> dict[str, Any]:
+    """Both bounds in USD, and why they differ."""
+    return {"low": _usd(band.low), "high": _usd(band.high), "reasons": list(band.reasons)}
 
 
 def _usd(amount: Decimal) -> float:

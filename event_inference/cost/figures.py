@@ -4,9 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from event_inference.cost.amounts import device_second
+from event_inference.cost.bill import Band
 from event_inference.cost.measured import KINDS, STEP_USD, shares_execution
 from event_inference.cost.prices import Prices
 from event_inference.cost.scenario import SINGLE, Settings
@@ -16,7 +18,7 @@ Document = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The figures of a period. Amounts of `usd` are estimates at list prices; None where a price is unknown.
+    """The figures of a period. Amounts of `usd` are estimates at list prices, the lowest where no source states one.
 
     Attributes:
         inputs, inferences: documents, and predictions in them.
@@ -37,8 +39,8 @@ class Figures:
     instance_seconds: float
     instances: float
     utilization: float
-    idle_usd: float | None
-    usd: float | None
+    idle_usd: float
+    usd: float
     usd_per_inference: float | None
     usd_per_1000_inputs: float | None
     batching_saves_usd: float
@@ -53,10 +55,8 @@ def figures(documents: Iterable[Document], seconds: float, settings: Settings, p
     used = sum(map(_device_seconds, found))
     existed = min(seconds * settings.max_instances, _instance_seconds(found, settings)) if found else 0.0
     existed = max(existed, used, settings.min_instances * seconds)
-    second = device_second(settings, prices)
-    idle = None if second is None else (existed - used) * second
-    around = sum(_usd(document) for document in found)
-    total = None if idle is None else around + idle
+    idle = (existed - used) * float(device_second(settings, prices).low)
+    total = sum(map(_usd, found)) + idle
     inferences = sum(map(_inferences, found))
     return Figures(
         inputs=len(found),
@@ -67,10 +67,23 @@ def figures(documents: Iterable[Document], seconds: float, settings: Settings, p
         utilization=used / existed if existed else 0.0,
         idle_usd=idle,
         usd=total,
-        usd_per_inference=total / inferences if total is not None and inferences else None,
-        usd_per_1000_inputs=1000 * total / len(found) if total is not None and found else None,
+        usd_per_inference=total / inferences if inferences else None,
+        usd_per_1000_inputs=1000 * total / len(found) if found else None,
         batching_saves_usd=sum(map(_saved, found)),
     )
+
+
+def band(found: Figures, documents: Iterable[Document], settings: Settings, prices: Prices) -> Band:
+    """The bounds of the `usd` of the figures of these documents."""
+    second = device_second(settings, prices)
+    idle = Decimal(repr(found.instance_seconds - found.gpu_seconds))
+    bands = [total["band"] for document in documents if "band" in (total := document.get("cost", {}).get("total", {}))]
+    more = idle * (second.high - second.low) + sum(
+        (Decimal(repr(each["high"])) - Decimal(repr(each["low"])) for each in bands), Decimal(0)
+    )
+    reasons = dict.fromkeys((*(second.reasons if idle else ()), *(why for each in bands for why in each["reasons"])))
+    usd = Decimal(repr(found.usd))
+    return Band(usd, usd + more, tuple(reasons))
 
 
 def by_model(documents: Iterable[Document]) -> dict[tuple[str, str], dict[str, float]]:

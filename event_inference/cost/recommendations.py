@@ -1,14 +1,14 @@
 """Changes of settings that would save money or time at the measured traffic, each with its arithmetic."""
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from event_inference.cost.amounts import monthly_bill
-from event_inference.cost.bill import Bill
+from event_inference.cost.bill import Band, Bill, cents, dollars, saving
 from event_inference.cost.prices import Prices
-from event_inference.cost.scenario import COLLECTED, Settings, Traffic
+from event_inference.cost.scenario import COLLECTED, PATIENT_ORDERS, Gpu, Settings, Traffic
 from event_inference.cost.usage import p95
 
 WORTH_USD = Decimal(1)  # a month; less is not worth a change
@@ -22,18 +22,38 @@ LARGER_GPU = 3.05  # times the throughput at which an RTX PRO 6000 costs as much
 class Recommendation:
     """A change of settings.
 
-    `saves_usd` is per month, negative if the change costs more; `p95` holds the seconds before and after; `lines` the
-    resources whose cost changes, in USD before and after; `action` is the command that makes the change. `unknown`
-    names resources without a known price, which the amounts leave out.
+    `saves` is per month, negative where the change costs more; `p95` holds the seconds before and after; `lines` the
+    resources whose cost changes, in USD before and after; `action` is the command that makes the change. Amounts of
+    `lines` and `saves_usd` are those of the lowest price where no source states one.
     """
 
     name: str
     reason: str
     action: str
-    saves_usd: Decimal
+    saves: Band
     p95: tuple[float, float]
     lines: Mapping[str, tuple[Decimal, Decimal]]
-    unknown: tuple[str, ...]
+
+    @property
+    def saves_usd(self) -> Decimal:
+        return sum((before - after for before, after in self.lines.values()), Decimal(0))
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the change saves money, or costs money, whatever the uncertain prices are."""
+        return not self.saves.low < 0 < self.saves.high
+
+    @property
+    def effect(self) -> str:
+        """What the change saves or costs, for people."""
+        low, high = self.saves.low, self.saves.high
+        if not self.is_certain:
+            return (
+                f"saves up to ${cents(high):,} a month or costs up to ${cents(-low):,}, as an uncertain price decides"
+            )
+        if high <= 0 and low < 0:
+            return f"costs {dollars(Band(-high, -low))} a month"
+        return f"saves {dollars(self.saves)} a month"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +103,11 @@ def recommend(measured: Measured, prices: Prices) -> list[Recommendation]:
         seconds = p95(measured.traffic, measured.settings), p95(traffic, change.settings)
         if math.isinf(seconds[1]):  # fewer instances than the inputs need
             continue
-        unknown = tuple(sorted({*before.unknown, *after.unknown}))
-        lines = dict(_differences(before, after, unknown))
-        saves = sum((old - new for old, new in lines.values()), Decimal(0))
-        if saves >= WORTH_USD or (change.for_speed and seconds[0] - seconds[1] >= COLD):
-            found.append(Recommendation(change.name, change.reason, change.action, saves, seconds, lines, unknown))
-    return sorted(found, key=lambda each: each.saves_usd, reverse=True)
+        saves = saving(before, after)
+        if (saves.low + saves.high) / 2 >= WORTH_USD or (change.for_speed and seconds[0] - seconds[1] >= COLD):
+            lines = dict(_differences(before, after))
+            found.append(Recommendation(change.name, change.reason, change.action, saves, seconds, lines))
+    return sorted(found, key=lambda each: each.saves.low, reverse=True)
 
 
 def missing(measured: Measured) -> list[str]:
@@ -108,13 +127,9 @@ def unmeasured(measured: Measured) -> list[str]:
     return lacks
 
 
-def _differences(before: Bill, after: Bill, unknown: Collection[str]) -> Iterator[tuple[str, tuple[Decimal, Decimal]]]:
-    resources = dict.fromkeys(line.price.resource for each in (before, after) for line in each.lines)
-    costs = [{resource: each[resource] or Decimal(0) for resource in resources} for each in (before, after)]
-    for resource in resources:
-        if resource in unknown:
-            continue
-        pair = costs[0][resource], costs[1][resource]
+def _differences(before: Bill, after: Bill) -> Iterator[tuple[str, tuple[Decimal, Decimal]]]:
+    for resource in dict.fromkeys(line.price.resource for each in (before, after) for line in each.lines):
+        pair = before[resource], after[resource]
         if pair[0] != pair[1]:
             yield resource, pair
 
@@ -143,7 +158,7 @@ def _no_warm_instance(measured: Measured) -> Iterator[Change]:
 def _micro_batches(measured: Measured) -> Iterator[Change]:
     if not measured.settings.max_wait:
         settings = replace(measured.settings, max_wait=60, collect_by="service")
-        traffic = replace(measured.traffic, per_collected=COLLECTED)
+        traffic = replace(measured.traffic, per_collected=COLLECTED, orders=PATIENT_ORDERS)
         reason = "Inputs that share an execution share its steps."
         yield Change("micro-batches", reason, settings, deploy(micro_batching="true"), traffic=traffic)
 
@@ -168,39 +183,30 @@ def _zonal_redundancy(measured: Measured) -> Iterator[Change]:
 def _smaller_gpu(measured: Measured) -> Iterator[Change]:
     known = measured.larger_gpu
     if measured.settings.gpu == "nvidia-rtx-pro-6000" and known is not None and known < LARGER_GPU:
-        traffic = measured.traffic
-        slower = replace(
-            traffic,
-            gpu_base=traffic.gpu_base * known,
-            gpu_each=traffic.gpu_each * known,
-            batch_seconds=traffic.batch_seconds * known,
-        )
-        yield Change(
-            "smaller-gpu",
-            f"An RTX PRO 6000 costs {LARGER_GPU} times as much as an L4 and was {known:.2f} times as fast.",
-            replace(measured.settings, gpu="nvidia-l4", cpu=0, memory_gib=0),
-            deploy(gpu_type="nvidia-l4", gpu_cpu="0", gpu_memory=""),
-            traffic=slower,
-        )
+        yield _other_gpu("smaller-gpu", "nvidia-l4", measured, known, slower=known)
 
 
 def _larger_gpu(measured: Measured) -> Iterator[Change]:
     known = measured.larger_gpu
     if measured.settings.gpu == "nvidia-l4" and known is not None and known > LARGER_GPU:
-        traffic = measured.traffic
-        faster = replace(
+        yield _other_gpu("larger-gpu", "nvidia-rtx-pro-6000", measured, known, slower=1 / known)
+
+
+def _other_gpu(name: str, gpu: Gpu, measured: Measured, known: float, slower: float) -> Change:
+    """The change to a GPU on which everything takes `slower` times as long."""
+    traffic = measured.traffic
+    return Change(
+        name,
+        f"An RTX PRO 6000 costs {LARGER_GPU} times as much as an L4 and was {known:.2f} times as fast.",
+        replace(measured.settings, gpu=gpu, cpu=0, memory_gib=0),
+        deploy(gpu_type=gpu, gpu_cpu="0", gpu_memory=""),
+        traffic=replace(
             traffic,
-            gpu_base=traffic.gpu_base / known,
-            gpu_each=traffic.gpu_each / known,
-            batch_seconds=traffic.batch_seconds / known,
-        )
-        yield Change(
-            "larger-gpu",
-            f"An RTX PRO 6000 costs {LARGER_GPU} times as much as an L4 and was {known:.2f} times as fast.",
-            replace(measured.settings, gpu="nvidia-rtx-pro-6000", cpu=0, memory_gib=0),
-            deploy(gpu_type="nvidia-rtx-pro-6000", gpu_cpu="0", gpu_memory=""),
-            traffic=faster,
-        )
+            gpu_base=traffic.gpu_base * slower,
+            gpu_each=traffic.gpu_each * slower,
+            batch_seconds=traffic.batch_seconds * slower,
+        ),
+    )
 
 
 def _more_concurrency(measured: Measured) -> Iterator[Change]:

@@ -43,8 +43,10 @@ WAITED = Effort(
 BATCH = Effort(steps=37, requests=3, vcpu_seconds=1, gib_seconds=1, class_a=5, class_b=5, log_bytes=8192)
 BATCH_BY_JOB = Effort(steps=54, requests=5, vcpu_seconds=1.2, gib_seconds=1.2, class_a=5, class_b=5, log_bytes=8192)
 
-# An order to collect every minute of a month, which finds nothing that waits.
+# An order to collect every minute of a month, which finds nothing that waits. With micro-batches, each waits two
+# seconds for the first upload.
 ORDERS = Effort(requests=60 * HOURS, vcpu_seconds=6 * HOURS, gib_seconds=3 * HOURS, class_a=60 * HOURS)
+PATIENT_ORDERS = Effort(requests=60 * HOURS, vcpu_seconds=126 * HOURS, gib_seconds=63 * HOURS, class_a=60 * HOURS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ def sweep(*, prefix: str = "", limit: int | None = None) -> dict[str, Any]:
 
 
 def collect(*, limit: int | None = None) -> dict[str, Any]:
-    """The message that takes in uploads that wait for micro-batches.
+    """The message that starts inputs that have waited long enough, and takes in uploads whose notifications wait.
 
     Raises:
         InputError: the limit is not positive.

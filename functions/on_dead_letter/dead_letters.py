@@ -16,9 +16,9 @@ from pipeline import intake, logs
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.formats import json_text
-from pipeline.inputs import inline, kept_messages, manifests, messages, redeliveries
 from pipeline.inputs.events import Message, Receipt
-from pipeline.inputs.redeliveries import DEAD_LETTER_SOURCE
+from pipeline.inputs.pubsub import inline, kept_messages, manifests, messages, redeliveries
+from pipeline.inputs.pubsub.redeliveries import DEAD_LETTER_SOURCE
 from pipeline.inputs.uploads import Upload
 from pipeline.jobs import documents, outcomes
 from pipeline.jobs.documents import Failure

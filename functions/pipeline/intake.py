@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from pipeline import logs, times, waiting
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError, ThrottledError
-from pipeline.inputs import facts, inline, objects, parameters, recognition, sidecars, single
+from pipeline.inputs import facts, objects, parameters, recognition, sidecars, single
 from pipeline.inputs.events import Receipt
-from pipeline.inputs.inline import Inline
 from pipeline.inputs.objects import Head
+from pipeline.inputs.pubsub import inline
+from pipeline.inputs.pubsub.inline import Inline
 from pipeline.inputs.uploads import Upload
 from pipeline.jobs import executions, outcomes
 from pipeline.jobs.claims import Claim, Claims

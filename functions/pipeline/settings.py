@@ -22,6 +22,7 @@ class Settings:
     workflow: str = ""
     claim_lease: float = 60.0
     execution_timeout: float = 10.0
+    region: str = "us-central1"  # by which documents have prices
     gpu_usd_per_second: float = 0.0002907  # an L4 with 4 vCPU and 16 GiB, without zonal redundancy
     revision: str = "local"
     messages_topic: str = "messages"  # the topic in the replay commands of failed documents
@@ -67,6 +68,7 @@ def load(environ: Mapping[str, str] | None = None, *, starts_executions: bool = 
         workflow=_text(env, "WORKFLOW") if starts_executions else env.get("WORKFLOW", ""),
         claim_lease=_number(env, "CLAIM_LEASE_SECONDS", 60.0),
         execution_timeout=_number(env, "EXECUTION_TIMEOUT_SECONDS", 10.0),
+        region=env.get("REGION", "").strip() or "us-central1",
         gpu_usd_per_second=_number(env, "GPU_USD_PER_SECOND", 0.0002907),
         revision=env.get("K_REVISION") or "local",
         messages_topic=env.get("MESSAGES_TOPIC", "").strip() or "messages",

@@ -7,11 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from gpu_service.errors import InstanceError, ServiceError
-from gpu_service.inputs import compression, decoding, encoding, instances
+from gpu_service.inputs import compression, instances
+from gpu_service.inputs.images import decoding
 from gpu_service.inputs.instances import Address, Inline, Pair
 from gpu_service.inputs.payloads import Payload
-from gpu_service.inputs.text import FEW_CHARACTERS, TextInputs
+from gpu_service.inputs.texts import encoding
+from gpu_service.inputs.texts.tokens import FEW_CHARACTERS, TextInputs
 from gpu_service.parameters import Parameters, Requested, check_tasks
 from gpu_service.serving.catalog import Choice
 from gpu_service.serving.model import Model
@@ -110,6 +114,8 @@ class Preparation:
         stored, content_type = self.storage.instance(address.uri, address.generation)
         if self.storage.is_staged_text(address.uri):
             return Inline("text", stored.decode())
+        if self.storage.is_staged_pair(address.uri):
+            return Inline("text", msgspec.json.decode(stored, type=Pair))
         data = compression.unpacked(stored, MAX_OBJECT_BYTES)
         if decoding.has_signature(data):
             return Inline("image", data)

@@ -15,7 +15,7 @@ from gpu_service import logs
 from gpu_service.batching.batcher import Batcher
 from gpu_service.checkpoints.registry import Entry, Weights
 from gpu_service.errors import ModelUnavailable, Overloaded, ServiceError, Unavailable
-from gpu_service.serving.loading import Loaded, Loader
+from gpu_service.serving.loading.loader import Loaded, Loader
 from gpu_service.serving.metrics import Metrics
 from gpu_service.serving.model import Model
 

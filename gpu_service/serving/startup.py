@@ -15,9 +15,9 @@ from gpu_service.checkpoints import bucket, checkpoint, device, registry
 from gpu_service.checkpoints.registry import Entry, Registry, Task
 from gpu_service.errors import StartError
 from gpu_service.networks import pretrained
-from gpu_service.serving import memory
 from gpu_service.serving.catalog import Catalog
-from gpu_service.serving.loading import Loaded, Loader
+from gpu_service.serving.loading import memory
+from gpu_service.serving.loading.loader import Loaded, Loader
 from gpu_service.serving.metrics import Metrics
 from gpu_service.serving.refresh import Refresh
 from gpu_service.serving.residents import Limits, Residents

@@ -13,10 +13,10 @@ from torch import Tensor
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
 from gpu_service.errors import InstanceError
-from gpu_service.inputs.image import ImageInputs
+from gpu_service.inputs.images.pixels import ImageInputs
 from gpu_service.inputs.instances import Pair
 from gpu_service.inputs.payloads import Payload
-from gpu_service.inputs.text import TextInputs
+from gpu_service.inputs.texts.tokens import TextInputs
 from gpu_service.networks import text
 from gpu_service.parameters import Parameters
 from gpu_service.tasks import images

@@ -13,7 +13,7 @@ from torch import Tensor
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
 from gpu_service.errors import InstanceError, StartError
-from gpu_service.inputs import decoding
+from gpu_service.inputs.images import decoding
 from gpu_service.inputs.instances import Kind
 from gpu_service.inputs.payloads import Payload
 from gpu_service.networks.detector import BOX, Detector

@@ -12,7 +12,7 @@ from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
 from gpu_service.errors import InstanceError, StartError
 from gpu_service.inputs.payloads import Payload
-from gpu_service.inputs.text import TextInputs
+from gpu_service.inputs.texts.tokens import TextInputs
 from gpu_service.networks import text
 from gpu_service.networks.pooling import Pooling
 from gpu_service.parameters import Parameters

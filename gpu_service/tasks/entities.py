@@ -13,7 +13,7 @@ from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
 from gpu_service.errors import InstanceError
 from gpu_service.inputs.payloads import Payload
-from gpu_service.inputs.text import LocatedTextInputs, checked
+from gpu_service.inputs.texts.tokens import LocatedTextInputs, checked
 from gpu_service.networks import text as networks
 from gpu_service.parameters import Parameters
 from gpu_service.tasks.predictions import Entities, Entity

@@ -3,8 +3,8 @@
 from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
 from gpu_service.errors import StartError
-from gpu_service.inputs.geometry import Geometry
-from gpu_service.inputs.image import ImageInputs
+from gpu_service.inputs.images.geometry import Geometry
+from gpu_service.inputs.images.pixels import ImageInputs
 from gpu_service.networks import resnet, vit
 from gpu_service.networks.auto import AutoImageClassifier
 

@@ -12,7 +12,7 @@ from gpu_service.checkpoints.checkpoint import Checkpoint
 from gpu_service.checkpoints.device import Device
 from gpu_service.errors import InstanceError, StartError
 from gpu_service.inputs.payloads import Payload
-from gpu_service.inputs.text import LocatedTextInputs
+from gpu_service.inputs.texts.tokens import LocatedTextInputs
 from gpu_service.networks import text as networks
 from gpu_service.parameters import Parameters
 from gpu_service.tasks.predictions import Classification

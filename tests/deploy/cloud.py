@@ -87,7 +87,7 @@ class Google:
         key = f"{api}/{path}"
         if method == "POST":
             key = f"{key}/{created_id(path, query, body) or f'id-{len(self.changes)}'}"
-            if key in self.resources:
+            if key in self.resources and "/o/" not in key:  # an object is overwritten
                 return 409, error(409, f"{key} exists")
         before = self.resources.get(key, {})
         if method == "PATCH" and not before:

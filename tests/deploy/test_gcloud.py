@@ -107,6 +107,8 @@ class TestADeploymentFromTheFirstRunToTheEnd:
             ("DELETE", "inference-on-upload"),
             ("POLICY", "my-project"),
             ("POLICY", "my-project"),
+            ("PATCH", "inference-collect"),
+            ("POST", "o"),  # the list of what is granted
         ], "the new way came first"
         count = len(project.google.changes)
         assert project.run("deploy.sh", "triggers", "schedules").returncode == 0
@@ -191,6 +193,20 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         values = {"project_id": "my-project", "gpu_regions": ["us-central1", "europe-west4"]}
         system = inventory.load({**values, "gpu_image": recorded.image(project.google)})
         assert recorded.shape_of(project.google) == shape.plain(shape.expected(system))
+        assert project.run("deploy.sh", "gpu", "callers", "functions", "workflow").returncode == 0
+        system = inventory.load({"project_id": "my-project", "gpu_image": recorded.image(project.google)})
+        assert recorded.shape_of(project.google) == shape.plain(shape.expected(system)), "it is left again"
+
+    def test_a_role_that_a_variable_names_is_taken_away_with_it(self, project: Project):
+        before = recorded.shape_of(project.google)
+        project.env["VERTEX_PREDICT_ROLE"] = "projects/my-project/roles/vertexPredict"
+        run = project.run("deploy.sh", "accounts")
+        del project.env["VERTEX_PREDICT_ROLE"]
+        assert run.returncode == 0, run.stderr[-3000:]
+        (granted,) = recorded.shape_of(project.google).keys() - before.keys()
+        assert "roles/vertexPredict" in granted
+        assert project.run("deploy.sh", "accounts").returncode == 0
+        assert recorded.shape_of(project.google) == before
 
     def test_own_models_and_a_token_reach_the_service_and_the_job_without_a_build(self, project: Project):
         google = project.google
@@ -212,6 +228,8 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         assert project.run("deploy.sh", "gpu", "job").returncode == 0
         service = recorded.shape_of(google)["service/us-central1/inference-gpu-service"]
         assert service["env"].keys() & {"HF_TOKEN", "MODELS"} == {"MODELS"}
+        secret = google.policies["secretmanager/v1/projects/my-project/secrets/hf-token"]
+        assert not secret.get("bindings"), "nothing reads it any more"
 
     def test_without_a_gpu_the_service_and_the_job_run_on_cpus_with_another_image(self, project: Project):
         project.env["GPU_TYPE"] = "none"

@@ -10,7 +10,7 @@ VALUES = {"project_id": "my-project", "gpu_image": "registry.example/image"}
 
 
 def test_schedules_are_those_of_the_inventory() -> None:
-    everything = inventory.load({**VALUES, "micro_batching": True})["schedules"]
+    everything = inventory.load(VALUES)["schedules"]
     local = {schedule.name: schedule for schedule in load(ROOT / "deploy/local/stack.yaml").schedules}
     assert local.keys() == everything.keys()
     for name, deployed in everything.items():
@@ -18,4 +18,4 @@ def test_schedules_are_those_of_the_inventory() -> None:
         assert {key: getattr(local[name], key) for key in keys} == {key: deployed[key] for key in keys}
         assert local[name].time_zone == "Etc/UTC"
     running = {name for name, schedule in local.items() if not schedule.paused}
-    assert running == inventory.load(VALUES)["schedules"].keys()
+    assert running == everything.keys()

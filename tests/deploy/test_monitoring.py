@@ -33,7 +33,7 @@ DOCUMENT: Any = {
     "kind": "text",
     "predictions": [],
     "model": {"name": "m", "version": "1"},
-    "cost": costs.estimate(costs.PREPARED, 1, 1),
+    "cost": costs.estimate(costs.PREPARED, 1, 1, "us-central1"),
 }
 CONCLUDED = {"job", *costs.logged(DOCUMENT)}  # fields that postprocess logs of a document
 OURS = "logging.googleapis.com/user/inference-"

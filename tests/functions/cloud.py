@@ -106,6 +106,7 @@ class Subscription:
         self.leased: dict[str, pubsub.PubsubMessage] = {}
         self.refusals: list[grpc.StatusCode] = []  # of acknowledgements
         self.most = 1000  # the most messages that a pull returns
+        self.waits: list[bool] = []  # of each pull: whether it waits for a first message
 
     def add(self, message: pubsub.PubsubMessage) -> None:
         self.waiting[uuid.uuid4().hex] = message
@@ -116,6 +117,7 @@ class Subscription:
         self.leased.clear()
 
     def pull(self, request: pubsub.PullRequest, context: grpc.ServicerContext) -> pubsub.PullResponse:
+        self.waits.append(not request.return_immediately)
         taken = list(self.waiting)[: min(request.max_messages, self.most)]
         self.leased |= {ack_id: self.waiting.pop(ack_id) for ack_id in taken}
         received = [pubsub.ReceivedMessage(ack_id=ack_id, message=self.leased[ack_id]) for ack_id in taken]

@@ -13,11 +13,11 @@ from tests.test_workflow import BATCH, FORECAST, GPU_JOB, PREDICTION, PREPARED, 
 from tests.test_workflow_fast_path import PREPARED as IN_ARGUMENT
 from tests.test_workflow_fast_path import Entries
 
+REGION = "us-central1"
 
-def usd(resource: str) -> float:
-    price = published().of(resource, "us-central1").usd
-    assert price is not None
-    return float(price)
+
+def usd(resource: str, region: str = REGION) -> float:
+    return float(published().of(resource, region).usd)
 
 
 def test_prices_are_those_of_the_price_file() -> None:
@@ -25,6 +25,8 @@ def test_prices_are_those_of_the_price_file() -> None:
     assert pytest.approx(usd("storage_class_a")) == costs.WRITE
     assert pytest.approx(usd("storage_class_b")) == costs.READ
     assert pytest.approx(0.1 * (usd("function_cpu") + usd("function_memory")) + usd("requests")) == costs.CALL
+    dearer = [usd(name, "asia-southeast1") for name in ("function_cpu", "function_memory")]
+    assert pytest.approx(0.1 * sum(dearer) + usd("requests")) == costs.DEARER_CALL
     assert pytest.approx(4096 * usd("pubsub") + 8192 * usd("logs")) == costs.MESSAGES_AND_LOGS
 
 
@@ -66,7 +68,7 @@ def test_steps_of_a_collected_batch_that_the_job_runs() -> None:
 
 
 def test_parts_add_up() -> None:
-    cost = costs.estimate(costs.PREPARED, 0.02, 0.0002907)
+    cost = costs.estimate(costs.PREPARED, 0.02, 0.0002907, REGION)
     assert cost["device"] == {"seconds": 0.02, "usd": pytest.approx(5.814e-06)}
     assert cost["total"]["usd"] == pytest.approx(sum(cost["total"]["parts"].values()))
     assert cost["total"]["parts"]["device"] == cost["device"]["usd"]
@@ -74,16 +76,40 @@ def test_parts_add_up() -> None:
     assert cost["total"]["usd"] == pytest.approx(1.12e-4, rel=0.02)
 
 
+def test_regions_are_those_of_the_price_file() -> None:
+    tiers = published().tiers
+    assert {region for region in tiers if tiers[region] == 1} == costs.CHEAPER
+    assert {region for region in tiers if tiers[region] == 2} == costs.DEARER
+    assert float(published().surcharge) == costs.SURCHARGE
+
+
+@pytest.mark.parametrize(
+    ("region", "calls", "more"),
+    [
+        ("asia-southeast1", costs.DEARER_CALL, [0.4 * 0.02907]),
+        ("mars-north1", costs.CALL, [0.4 * 0.02907, 2 * (costs.DEARER_CALL - costs.CALL)]),
+    ],
+)
+def test_a_price_that_no_source_states_makes_a_band(region: str, calls: float, more: list[float]) -> None:
+    total = costs.estimate(costs.PREPARED, 100.0, 0.0002907, region)["total"]
+    assert total["usd"] == pytest.approx(sum(total["parts"].values()))
+    assert total["parts"]["functions"] == pytest.approx(2 * calls)
+    assert total["band"]["low"] == total["usd"]
+    assert total["band"]["high"] == pytest.approx(total["usd"] + sum(more))
+    assert [region in reason for reason in total["band"]["reasons"]] == [True] * len(more)
+    assert "band" not in costs.estimate(costs.PREPARED, 100.0, 0.0002907, REGION)["total"]
+
+
 def test_a_micro_batch_shares_its_execution() -> None:
-    alone = costs.estimate(costs.PREPARED, 0, 0)["total"]["parts"]
-    shared = costs.estimate(costs.member(1, 200), 0, 0)["total"]["parts"]
+    alone = costs.estimate(costs.PREPARED, 0, 0, REGION)["total"]["parts"]
+    shared = costs.estimate(costs.member(1, 200), 0, 0, REGION)["total"]["parts"]
     assert shared["workflow_steps"] == pytest.approx(37 / 200 * 1e-5)
     assert shared["functions"] < alone["functions"] / 50
     assert shared["storage"] == pytest.approx(alone["storage"], rel=0.05)
 
 
 def test_the_log_has_the_figures_of_the_command() -> None:
-    cost = costs.estimate(costs.member(1, 37), 0.02, 0.0002907)
+    cost = costs.estimate(costs.member(1, 37), 0.02, 0.0002907, REGION)
     document: Any = {
         "status": "succeeded",
         "kind": "text",

@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from emulator.vertex_ai.predictions import MAX_PAYLOAD
-from pipeline.inputs import inline
+from pipeline.inputs.pubsub import inline
 from preprocessing import staging
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function

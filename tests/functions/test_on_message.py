@@ -114,6 +114,15 @@ def test_inline_texts_are_staged_and_started(cloud: Cloud, function: Function) -
     }
 
 
+def test_pairs_of_texts_are_instances_too(cloud: Cloud, function: Function) -> None:
+    instances = [{"text": "How tall is it?", "text_pair": "It has a height of 300 m."}, {"text": "A delight."}]
+    assert sent(function, {"instances": instances, "model": "sentiment"}) == 200
+    (argument,) = cloud.executions.arguments
+    assert (argument["kind"], argument["prepared"]["instances"]) == ("text", instances)
+    staged = cloud.work.get_blob(f"messages/{argument['job']}.json")
+    assert json.loads(staged.download_as_bytes())["instances"] == instances
+
+
 def test_inline_images_are_recognised(cloud: Cloud, function: Function) -> None:
     assert sent(function, {"instances": [{"image": {"b64": png()}}]}) == 200
     assert cloud.executions.arguments[0]["kind"] == "image"
@@ -181,6 +190,11 @@ BAD = {
     "text and image in one": ({"instances": [{"text": "a"} | IMAGE]}, "invalid_instances"),
     "a text that is a number": ({"instances": [{"text": 7}]}, "invalid_instances"),
     "a blank text": ({"instances": [{"text": "a"}, {"text": " \n"}]}, "invalid_instances"),
+    "a second text that is a number": ({"instances": [{"text": "a", "text_pair": 7}]}, "invalid_instances"),
+    "a blank second text": ({"instances": [{"text": "a", "text_pair": " "}]}, "invalid_instances"),
+    "a second text alone": ({"instances": [{"text_pair": "a"}]}, "invalid_instances"),
+    "a second text of an image": ({"instances": [IMAGE | {"text_pair": "a"}]}, "invalid_instances"),
+    "a pair and more": ({"instances": [{"text": "a", "text_pair": "b", "id": 1}]}, "invalid_instances"),
     "half a surrogate pair": (b'{"instances": [{"text": "\\ud800"}]}', "invalid_json"),
     "an empty image": ({"instances": [{"image": {"b64": ""}}]}, "invalid_instances"),
     "an image by reference": ({"instances": [{"image": {"url": "http://a"}}]}, "invalid_instances"),

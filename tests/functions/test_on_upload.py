@@ -388,6 +388,21 @@ def test_a_size_that_an_event_states_wrongly_changes_nothing(cloud: Cloud, funct
     assert not cloud.documents()
 
 
+@pytest.mark.parametrize("size", ["65537", "80000", "99999"])
+def test_a_long_object_is_measured_whatever_its_event_states(
+    cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch, size: str
+) -> None:
+    """The first 64 KB are the same whether the object has 80,000 bytes or gigabytes."""
+    monkeypatch.setenv("MAX_TEXT_BYTES", "100000")
+    for name, length in (("long.txt", 100_000), ("longer.txt", 100_001)):
+        blob = cloud.upload(name, b"word " * 20_000 + b"." * (length - 100_000))
+        assert function("on_upload").post("/", **finalized(blob, size=size)).status_code == 200
+    (argument,) = cloud.executions.arguments
+    assert (argument["input"]["name"], argument["input"]["size"]) == ("long.txt", 100_000)
+    reason = cloud.only_document()["reason"]
+    assert reason == {"code": "too_large", "message": "The input has 100,001 bytes; at most 100,000 are accepted."}
+
+
 def test_an_empty_object_is_empty_whatever_its_event_states(cloud: Cloud, function: Function) -> None:
     assert function("on_upload").post("/", **finalized(cloud.upload("a.txt", b""), size="100")).status_code == 200
     assert cloud.only_document()["reason"]["code"] == "empty"

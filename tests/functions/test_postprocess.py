@@ -97,7 +97,7 @@ def test_a_prediction_becomes_the_result(cloud: Cloud, postprocess: FlaskClient)
             "queue_ms": 1.5,
             "inference_ms": 20.0,
         },
-        "cost": estimate(costs.PREPROCESSED, 0.02, 0.0002907),
+        "cost": estimate(costs.PREPROCESSED, 0.02, 0.0002907, "us-central1"),
         "lineage": {
             "event_id": "1",
             "execution": LINEAGE["execution"],

@@ -128,6 +128,26 @@ def test_a_packed_image_travels_unpacked(cloud: Cloud, preprocess: FlaskClient) 
     assert cloud.work.blob(name).download_as_bytes() == large
 
 
+LONG = {
+    "text": ("a.txt", b"word " * 40_000),
+    "table": ("a.csv", b"text\n" + b"a good film\n" * 20_000),
+    "records": ("a.jsonl", b'{"text": "a good film"}\n' * 10_000),
+}
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "packed"])
+@pytest.mark.parametrize("kind", LONG)
+def test_an_object_longer_than_the_limit_is_refused_whatever_size_is_stated(
+    cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch, kind: str, packed: bool
+) -> None:
+    name, data = LONG[kind]
+    monkeypatch.setenv(f"MAX_{kind.upper()}_BYTES", "100000")
+    stored = gzip.compress(data, compresslevel=0) if packed else data
+    body = argument(cloud, f"{name}.gz" if packed else name, stored, kind)
+    body["input"]["size"] = 70_000
+    assert refused(function("preprocess"), body) == "too_large"
+
+
 def test_an_image_of_too_many_bytes_is_refused(
     cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +171,15 @@ def message(cloud: Cloud, function: Function, instances: list[dict[str, Any]]) -
 def test_staged_texts_are_the_instances(cloud: Cloud, function: Function) -> None:
     texts = [{"text": "A delight."}, {"text": "Dull."}]
     assert answered(function("preprocess"), message(cloud, function, texts))["instances"] == texts
+
+
+def test_pairs_of_texts_are_instances_or_staged_together(cloud: Cloud, function: Function) -> None:
+    pairs = [{"text": "joy", "text_pair": "a film"}, {"text": "long \u00fc", "text_pair": "text " * 20_000}]
+    first, second = answered(function("preprocess"), message(cloud, function, pairs))["instances"]
+    assert first == pairs[0]
+    name = second["uri"].removeprefix(f"gs://{cloud.work.name}/")
+    assert name == f"staged/{of_message('messages', '1001')}/001.pair.json"
+    assert json.loads(cloud.work.blob(name).download_as_bytes()) == pairs[1]
 
 
 def test_the_images_of_a_message_are_sent_as_they_are(cloud: Cloud, function: Function) -> None:

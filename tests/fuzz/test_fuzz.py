@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gpu_service.errors import InstanceError
-from gpu_service.inputs import decoding
+from gpu_service.inputs.images import decoding
 from messaging import pubsub
 from pipeline import storage
 from pipeline.errors import REASONS, RejectedError
@@ -279,7 +279,7 @@ def test_any_json_has_a_shape_or_none(text: str, whole: bool) -> None:
     assert json_text.shape(text, whole=whole) in (None, "manifest", "records", "other", "broken")
 
 
-SOUND = {"HEIF": (ROOT / "tests/gpu_service/inputs/turned.heic").read_bytes()}  # which Pillow cannot write here
+SOUND = {"HEIF": (ROOT / "tests/gpu_service/inputs/images/turned.heic").read_bytes()}  # which Pillow cannot write here
 for form in {*decoding.FORMATS} - {"HEIF"}:
     buffer = io.BytesIO()
     Image.effect_noise((24, 24), 90).convert("RGB").save(buffer, form)

@@ -16,7 +16,7 @@ from google.cloud import storage
 from PIL import Image
 
 from deploy import inventory
-from gpu_service.inputs.decoding import MAX_PIXELS, MAX_WEBP_PIXELS
+from gpu_service.inputs.images.decoding import MAX_PIXELS, MAX_WEBP_PIXELS
 from gpu_service.settings import MODELS_FILE, Settings
 from gpu_service.shards.prediction import MAX_ACTIVE
 from gpu_service.web.protocol import MAX_VALUES

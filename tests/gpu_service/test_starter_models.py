@@ -15,7 +15,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from gpu_service.inputs import decoding
+from gpu_service.inputs.images import decoding
 from gpu_service.training import artefacts, digits, everyday, sentiment
 from pipeline.formats import text
 

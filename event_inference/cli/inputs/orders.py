@@ -65,8 +65,8 @@ def sweep(session: Session, prefix: str, limit: int | None, as_json: bool) -> No
 @command(changes=True, examples=_COLLECT)
 @click.option("--limit", type=click.IntRange(1), help="Notifications to collect.")
 def collect(session: Session, limit: int | None, as_json: bool) -> None:
-    """Start the inputs that have waited long enough, and take in uploads that wait for micro-batches."""
-    _report(session.client("take in waiting uploads").collect(limit=limit), as_json)
+    """Start the inputs that have waited long enough, and take in the uploads whose notifications wait."""
+    _report(session.client("start waiting inputs").collect(limit=limit), as_json)
 
 
 _HEADINGS = ("input", "outcome", "answer")

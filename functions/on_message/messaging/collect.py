@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from messaging import pubsub, runs, together
@@ -18,8 +18,9 @@ from messaging.pubsub import Pulled
 from pipeline import intake, logs, waiting
 from pipeline.deployment import Deployment
 from pipeline.errors import InProgressError, RejectedError
-from pipeline.inputs import messages, microbatches, redeliveries
+from pipeline.inputs import microbatches
 from pipeline.inputs.events import Message, Receipt
+from pipeline.inputs.pubsub import messages, redeliveries
 from pipeline.intake import Reserved
 from pipeline.jobs import executions, outcomes
 from pipeline.jobs.job import on_endpoint
@@ -67,25 +68,35 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A command to collect up to `limit` notifications; None for all that wait."""
+    """A command to collect up to `limit` notifications; None for all that wait.
+
+    `wait_for_uploads` is whether to wait for the first one, which takes two seconds where none can come.
+    """
 
     limit: int | None = None
+    wait_for_uploads: bool = True
 
     def message(self) -> dict[str, Any]:
-        return {"collect": {} if self.limit is None else {"limit": self.limit}}
+        order: dict[str, Any] = {} if self.limit is None else {"limit": self.limit}
+        return {"collect": order if self.wait_for_uploads else {**order, "wait_for_uploads": False}}
 
 
 def parse(value: object) -> Collection:
-    """Checks `{"limit"?}`.
+    """Checks `{"limit"?, "wait_for_uploads"?}`.
 
     Raises:
         RejectedError: `invalid_parameters`.
     """
-    if not isinstance(value, dict) or value.keys() - {"limit"}:
-        raise RejectedError("invalid_parameters", "collect must be an object without fields other than limit.")
+    if not isinstance(value, dict) or value.keys() - {"limit", "wait_for_uploads"}:
+        raise RejectedError(
+            "invalid_parameters", "collect must be an object without fields other than limit and wait_for_uploads."
+        )
+    waits = value.get("wait_for_uploads", True)
+    if not isinstance(waits, bool):
+        raise RejectedError("invalid_parameters", "collect.wait_for_uploads must be true or false.")
     if "limit" in value and (type(value["limit"]) is not int or value["limit"] < 1):
         raise RejectedError("invalid_parameters", "collect.limit must be a whole number, 1 or more.")
-    return Collection(value.get("limit"))
+    return Collection(value.get("limit"), waits)
 
 
 def run(
@@ -111,10 +122,10 @@ def run(
     is_pulling = finished and bool(settings.collect_subscription)
     while is_pulling and remaining != 0 and not executions.is_throttled(settings):
         if clock() >= deadline:
-            following = Collection(remaining)
+            following = replace(collection, limit=remaining)
             break
         size = max(1, min(settings.micro_batch_size, MAX_PULLED, remaining or MAX_PULLED))
-        pulled = pubsub.pull(settings.collect_subscription, size)
+        pulled = pubsub.pull(settings.collect_subscription, size, waits=collection.wait_for_uploads)
         counts["pulled"] += len(pulled)
         _run_round(deployment, pulled, receipt, counts)
         if len(pulled) < size:

@@ -49,11 +49,17 @@ def subscriber() -> "SubscriberClient":
     return SubscriberClient()
 
 
-def pull(subscription: str, limit: int) -> list[Pulled]:
-    """Leases up to `limit` messages of a subscription, by resource name; fewer if no more are waiting."""
+def pull(subscription: str, limit: int, *, waits: bool = True) -> list[Pulled]:
+    """Leases up to `limit` messages of a subscription, by resource name; fewer if no more are waiting.
+
+    Args:
+        waits: whether to wait for the first message. Without, Pub/Sub answers immediately, and may leave out some.
+    """
     pulled: list[Pulled] = []
     while len(pulled) < limit:
-        request = {"subscription": subscription, "max_messages": limit - len(pulled)}
+        request: dict[str, Any] = {"subscription": subscription, "max_messages": limit - len(pulled)}
+        if not waits:
+            request["return_immediately"] = True
         try:
             answer = subscriber().pull(request=request, timeout=WAIT_SECONDS)
         except DeadlineExceeded:

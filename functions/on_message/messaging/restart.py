@@ -7,8 +7,9 @@ from pipeline import intake, storage
 from pipeline.deployment import Deployment
 from pipeline.errors import InProgressError
 from pipeline.formats import json_text
-from pipeline.inputs import inline, kept_messages, objects
+from pipeline.inputs import objects
 from pipeline.inputs.events import Receipt
+from pipeline.inputs.pubsub import inline, kept_messages
 from pipeline.inputs.uploads import Upload
 from pipeline.jobs import batches, executions, outcomes
 from pipeline.jobs.claims import WAITING, Claim, Claims

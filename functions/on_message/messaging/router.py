@@ -7,8 +7,8 @@ from messaging import collect, explain, pubsub, recommend, replay, sweep
 from pipeline import intake
 from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
-from pipeline.inputs import inline, kept_messages, manifests, messages, redeliveries
 from pipeline.inputs.events import Message, Receipt
+from pipeline.inputs.pubsub import inline, kept_messages, manifests, messages, redeliveries
 from pipeline.jobs import outcomes
 from pipeline.jobs.job import Job
 from pipeline.labels import keeping, label

@@ -21,8 +21,8 @@ from messaging.restart import Lost
 from pipeline import logs, storage
 from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
-from pipeline.inputs import kept_messages
 from pipeline.inputs.events import Receipt
+from pipeline.inputs.pubsub import kept_messages
 from pipeline.inputs.uploads import Upload
 from pipeline.jobs import claims, outcomes
 from pipeline.jobs.claims import Claims

@@ -19,6 +19,7 @@ from pipeline.formats import compression, media_types
 from pipeline.jobs.job import Input
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
     from google.cloud.storage import Blob
 
 HEAD_BYTES = 64 * 1024
@@ -67,11 +68,13 @@ def head_of(content: bytes, size: int) -> Head:
 def opened(source: Input, limit: int) -> tuple[Input, Head]:
     """The input with its true size, and its head: an event may be forged, or describe the object wrongly.
 
+    A head that is the whole object proves its size; of a longer object, or where they differ, Cloud Storage is asked.
+
     Raises:
         RejectedError: `empty`, `too_large` beyond `limit` bytes, or as `head`.
         ServiceUnavailable: as `head`.
     """
-    if 0 < source.size <= limit:
+    if 0 < source.size <= min(limit, HEAD_BYTES):
         try:
             return source, head(source)
         except (ServiceUnavailable, RequestRangeNotSatisfiable) as error:
@@ -88,21 +91,27 @@ def read(source: Input, limit: int) -> bytes:
     """The whole input.
 
     Raises:
-        RejectedError: `input_gone`, `too_large` beyond `limit` bytes, or an error of unpacking.
+        RejectedError: `input_gone`, `too_large` if the object is longer than `limit` bytes, or an error of unpacking.
     """
     check_size(source, limit)
+    download = _Download(limit)
     with _gone(source):
-        content = _bytes(_blob(source).download_as_bytes(raw_download=True))
+        _blob(source).download_to_file(download, raw_download=True)
+    content = download.getvalue()
     return compression.read(content, limit) if compression.is_packed(content) else content
 
 
 @contextmanager
 def reader(source: Input, limit: int, *, packed: bool) -> Iterator[IO[bytes]]:
-    """The input as a stream that holds one chunk in memory at a time; `packed` as in its head."""
+    """The input as a stream that holds one chunk in memory at a time; `packed` as in its head.
+
+    Reading raises RejectedError: `too_large` if the object is longer than `limit` bytes, or an error of unpacking.
+    """
     check_size(source, limit)
     with _gone(source):
         stream: IO[bytes] = _blob(source).open("rb", chunk_size=CHUNK_BYTES, raw_download=True)
-        yield io.BufferedReader(compression.Unpacked(stream, limit), CHUNK_BYTES) if packed else stream
+        content = io.BufferedReader(_Limited(stream, limit), CHUNK_BYTES)
+        yield io.BufferedReader(compression.Unpacked(content, limit), CHUNK_BYTES) if packed else content
 
 
 def charset(source: Input) -> str | None:
@@ -133,6 +142,43 @@ def check_size(source: Input, limit: int, kind: str | None = None) -> None:
     if source.size > limit:
         message = f"The input has {source.size:,} bytes; at most {limit:,} are accepted."
         raise RejectedError("too_large", message, kind)
+
+
+class _Download(io.BytesIO):
+    """Takes in an object of at most `limit` bytes, whatever size was stated."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def write(self, data: "ReadableBuffer") -> int:
+        if self.tell() + memoryview(data).nbytes > self._limit:
+            raise _longer(self._limit)
+        return super().write(data)
+
+
+class _Limited(io.RawIOBase):
+    """An object's stream, of which at most `limit` bytes can be read, whatever size was stated."""
+
+    def __init__(self, stream: IO[bytes], limit: int) -> None:
+        self._stream = stream
+        self._left = self._limit = limit
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        target = memoryview(buffer)
+        content = self._stream.read(target.nbytes)
+        target[: len(content)] = content
+        self._left -= len(content)
+        if self._left < 0:
+            raise _longer(self._limit)
+        return len(content)
+
+
+def _longer(limit: int) -> RejectedError:
+    return RejectedError("too_large", f"The input is longer than the {limit:,} bytes that are accepted.")
 
 
 def measured(source: Input) -> Input:

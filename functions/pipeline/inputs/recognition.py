@@ -10,10 +10,11 @@ from pipeline.inputs import fields, objects
 from pipeline.inputs.objects import Head
 from pipeline.jobs.job import Input
 from pipeline.kinds import WORKBOOK
-from pipeline.tabular import dates, names, selection, sniffer
+from pipeline.tabular import dates, selection, sniffer
 from pipeline.tabular.request import ANYTHING, KINDS, Request
 from pipeline.tabular.selection import Choice
 from pipeline.tabular.table import Table
+from pipeline.tabular.vocabulary import names
 
 MARKUP = re.compile(r"\s*<(?:\?xml|!doctype|html|svg)\b", re.IGNORECASE)
 UNKNOWN_PICTURE = f"The format of this picture is not supported. {unsupported.PICTURE}"

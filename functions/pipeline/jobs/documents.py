@@ -71,11 +71,20 @@ class DeviceCost(TypedDict):
     usd: float
 
 
+class Band(TypedDict):
+    """Bounds in USD, and why they differ."""
+
+    low: float
+    high: float
+    reasons: list[str]
+
+
 class TotalCost(TypedDict):
-    """An estimate at list prices; `parts` are in USD and add up to `usd`."""
+    """An estimate at list prices; `parts` are in USD and add up to `usd`, the low end of the band if there is one."""
 
     usd: float
     parts: dict[str, float]
+    band: NotRequired[Band]
 
 
 class Cost(TypedDict):

@@ -8,9 +8,10 @@ from itertools import pairwise
 from typing import Literal
 
 from pipeline.errors import RejectedError
-from pipeline.tabular import date_formats, dates, names, numbers
+from pipeline.tabular import date_formats, dates, numbers
 from pipeline.tabular.reader import Row
 from pipeline.tabular.request import ANYTHING, Request
+from pipeline.tabular.vocabulary import names
 
 Type = Literal["date", "number", "text", "image", "empty"]
 

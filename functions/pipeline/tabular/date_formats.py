@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from pipeline.errors import RejectedError
-from pipeline.tabular.calendar_names import MONTHS, WEEKDAYS
+from pipeline.tabular.vocabulary.calendar_names import MONTHS, WEEKDAYS
 
 Parser = Callable[[str], datetime | None]
 

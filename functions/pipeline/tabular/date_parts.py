@@ -3,10 +3,10 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from pipeline.tabular import names
-from pipeline.tabular.calendar_names import MONTHS
 from pipeline.tabular.columns import Column
 from pipeline.tabular.reader import Row
+from pipeline.tabular.vocabulary import names
+from pipeline.tabular.vocabulary.calendar_names import MONTHS
 
 YEAR = re.compile(r"(?:1[6-9]|2[0-2])\d\d(?:\.0)?")
 CLOCK = re.compile(r"\d{1,2}([:.])\d{2}(?:\1\d{2}(?:\.\d+)?)?(?:\s*[ap]\.?m\.?)?", re.IGNORECASE)

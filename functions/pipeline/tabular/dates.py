@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from pipeline.errors import RejectedError
-from pipeline.tabular import names
 from pipeline.tabular.date_formats import FORMATS, Format, requested
+from pipeline.tabular.vocabulary import names
 
 SAMPLE = 2_000  # cells by which the candidate formats are chosen
 SHARE = 0.9  # of a column's cells that a format must read; the rest may be "Total" or "n/a"

@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
 
-from pipeline.tabular import dates, names, numbers
+from pipeline.tabular import dates, numbers
 from pipeline.tabular.columns import Column, at, length, present, same_name
 from pipeline.tabular.reader import Row
 from pipeline.tabular.request import Request
+from pipeline.tabular.vocabulary import names
 
 REPEATED = 0.02  # of the rows below that may repeat a name, as files do that were joined
 FEW = 0.5  # different cells in a column of categories

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.errors import RejectedError
-from pipeline.tabular import date_parts, names
+from pipeline.tabular import date_parts
 from pipeline.tabular.columns import Column, named
 from pipeline.tabular.reader import Row
 from pipeline.tabular.request import ANYTHING, KINDS, Request
+from pipeline.tabular.vocabulary import names
 
 Kind = Literal["timeseries", "table"]
 

@@ -1,12 +1,13 @@
 """Recognises a table in the first lines of a text."""
 
 from pipeline.errors import RejectedError
-from pipeline.tabular import headers, layouts, names, reader, selection
+from pipeline.tabular import headers, layouts, reader, selection
 from pipeline.tabular.columns import SHARE, Column
 from pipeline.tabular.layouts import Layout
 from pipeline.tabular.reader import HEAD_CHARS, MAX_COLUMNS
 from pipeline.tabular.request import ANYTHING, Request
 from pipeline.tabular.table import NOTHING, Table
+from pipeline.tabular.vocabulary import names
 
 DELIMITERS = (";", "\t", ",", "|")
 

@@ -1,20 +1,24 @@
 """An estimate of what an input costs: the seconds of its device, and all around them at list prices.
 
-The prices are those of us-central1 without free amounts, the counts those of an execution in which nothing is repeated.
-Tests hold both to `event_inference/cost/prices.yaml` and `workflow.yaml`.
+The prices are without free amounts, the counts those of an execution in which nothing is repeated. Tests hold both to
+`event_inference/cost/prices.yaml` and `workflow.yaml`.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.jobs.documents import Cost, Document
+from pipeline.jobs.documents import Cost, Document, TotalCost
 from pipeline.kinds import SINGLE
 
 STEP = 0.01e-3  # USD, as all that follow
 WRITE = 0.005e-3  # a request of class A: writing, copying, listing
 READ = 0.0004e-3  # a request of class B
 CALL = 0.1 * (24e-6 + 2.5e-6) + 0.4e-6  # 0.1 s of a function with 1 vCPU and 1 GiB, and its request
+DEARER_CALL = 0.1 * (33.6e-6 + 3.5e-6) + 0.4e-6  # where Cloud Run costs more
 MESSAGES_AND_LOGS = 4096 * 40 / 2**40 + 8192 * 0.5 / 2**30  # 4 KiB and 8 KiB
+CHEAPER = frozenset(("us-central1", "us-east4", "europe-west1", "europe-west4", "asia-south1"))  # regions of Cloud Run
+DEARER = frozenset(("asia-south2", "asia-southeast1"))
+SURCHARGE = 1.4  # of a dearer region at most, by the prices that are known in both
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +67,32 @@ def member(shards: int, members: int, *, waited: bool = False, by_job: bool = Fa
     return own + (AS_JOB if by_job else batch(shards)) * (1 / members)
 
 
-def estimate(effort: Effort, seconds: float, usd_per_second: float) -> Cost:
-    """The cost of an input that kept a device busy for `seconds`."""
+def estimate(effort: Effort, seconds: float, usd_per_second: float, region: str) -> Cost:
+    """The cost of an input that kept a device busy for `seconds`.
+
+    Args:
+        usd_per_second: the price of a device in the cheaper regions. No source states that in the others, so the
+            estimate is the lower end of a band there.
+    """
     parts = {
         "device": seconds * usd_per_second,
         "workflow_steps": effort.steps * STEP,
-        "functions": effort.calls * CALL,
+        "functions": effort.calls * (DEARER_CALL if region in DEARER else CALL),
         "storage": effort.writes * WRITE + effort.reads * READ,
         "messages_and_logs": MESSAGES_AND_LOGS,
     }
     rounded = {name: round(usd, 12) for name, usd in parts.items()}
-    return {
-        "device": {"seconds": seconds, "usd": rounded["device"]},
-        "total": {"usd": round(sum(parts.values()), 12), "parts": rounded},
-    }
+    total: TotalCost = {"usd": round(sum(parts.values()), 12), "parts": rounded}
+    if region not in CHEAPER:
+        more = parts["device"] * (SURCHARGE - 1)
+        reasons = [
+            f"no source states the price of a device in {region}, taken as 1 to {SURCHARGE} times that elsewhere"
+        ]
+        if region not in DEARER:
+            more += effort.calls * (DEARER_CALL - CALL)
+            reasons.append(f"no source states which of two prices functions have in {region}")
+        total["band"] = {"low": total["usd"], "high": round(total["usd"] + more, 12), "reasons": reasons}
+    return {"device": {"seconds": seconds, "usd": rounded["device"]}, "total": total}
 
 
 def logged(document: Document) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def of_prediction(
         model=served_model(answer.get("model")),
         confidence=_confidence(predictions),
         parameters={**_requested(job), **(answer.get("parameters") or {})},
-        cost=_cost(settings, effort or _effort(job, lineage), answer),
+        cost=_cost(settings, effort or _effort(job, lineage), gpu_seconds(answer)),
     )
 
 
@@ -90,7 +90,7 @@ def of_forecast(deployment: Deployment, job: Job, lineage: Lineage, answer: Fiel
         model=served_model(answer.get("model")),
         confidence=None,
         parameters=answer.get("parameters") or {},
-        cost=_cost(deployment.settings, costs.FORECAST, answer),
+        cost=_cost(deployment.settings, costs.FORECAST, gpu_seconds(answer)),
     )
     return document, staged
 
@@ -134,7 +134,7 @@ def of_batch(deployment: Deployment, job: Job, lineage: Lineage, answer: Fields)
         model=served_model(summary.model),
         confidence=None,
         parameters={**_requested(job), **batch.parameters, **summary.parameters},
-        cost=costs.estimate(costs.batch(batch.shards), summary.gpu_seconds, deployment.settings.gpu_usd_per_second),
+        cost=_cost(deployment.settings, costs.batch(batch.shards), summary.gpu_seconds),
     )
     return document, staged
 
@@ -173,9 +173,12 @@ def _usage(answer: Fields) -> Usage:
     return Usage(timing.get("queue_ms"), timing.get("inference_ms"))
 
 
-def _cost(settings: Settings, effort: Effort, answer: Fields) -> Cost:
-    seconds = (answer.get("timing") or {}).get("gpu_seconds") or 0.0
-    return costs.estimate(effort, seconds, settings.gpu_usd_per_second)
+def gpu_seconds(answer: Fields) -> float:
+    return (answer.get("timing") or {}).get("gpu_seconds") or 0.0
+
+
+def _cost(settings: Settings, effort: Effort, seconds: float) -> Cost:
+    return costs.estimate(effort, seconds, settings.gpu_usd_per_second, settings.region)
 
 
 def served_model(model: Fields | None) -> Fields:

@@ -70,7 +70,7 @@ def _described(job: Job, model: Model, experiment: Experiment) -> Fields:
 
 
 def _answered(deployment: Deployment, answer: Fields) -> Fields:
-    seconds = (answer.get("timing") or {}).get("gpu_seconds") or 0.0
+    seconds = results.gpu_seconds(answer)
     usd = round(seconds * deployment.settings.gpu_usd_per_second, 12)
     return {
         "model": results.served_model(answer.get("model")),

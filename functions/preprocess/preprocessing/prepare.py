@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError
-from pipeline.inputs import kept_messages, microbatches, objects, parameters
+from pipeline.inputs import microbatches, objects, parameters
+from pipeline.inputs.pubsub import kept_messages
 from pipeline.inputs.single import Instance
 from pipeline.jobs.job import Job
 from pipeline.kinds import SINGLE, WORKBOOK

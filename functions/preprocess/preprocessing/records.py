@@ -12,8 +12,9 @@ from typing import Any
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.formats import json_text, media_types, text
-from pipeline.inputs import fields, manifests, microbatches, objects, parameters
+from pipeline.inputs import fields, microbatches, objects, parameters
 from pipeline.inputs.objects import Head
+from pipeline.inputs.pubsub import manifests
 from pipeline.jobs.batches import Format
 from pipeline.jobs.job import Job, Model, is_requested
 from pipeline.kinds import MICROBATCH

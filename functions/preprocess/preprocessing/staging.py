@@ -26,8 +26,10 @@ def fitted(work: "Bucket", job: Job, instances: Iterable[Instance]) -> list[Inst
 
 
 def stage(work: "Bucket", job: Job, instance: Instance, index: int = 0) -> Instance:
-    """Writes an instance's text or image as an object, and returns the instance that refers to it."""
-    if "text" in instance:
+    """Writes an instance's text, pair of texts or image as an object, and returns the instance that refers to it."""
+    if "text_pair" in instance:
+        data, extension = json.dumps(instance, ensure_ascii=False).encode(), "pair.json"
+    elif "text" in instance:
         data, extension = instance["text"].encode(), "txt"
     else:
         data, extension = base64.b64decode(instance["image"]["b64"]), "image"

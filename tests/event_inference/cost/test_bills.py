@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from event_inference.cost.amounts import monthly_bill
-from event_inference.cost.bill import Bill, bill, cents
+from event_inference.cost.bill import Band, Bill, bill, cents, saving
 from event_inference.cost.prices import published
 from event_inference.cost.scenario import MONTH, SINGLE, Effort, Settings, Traffic
 from event_inference.cost.usage import REQUEST_BILLING, p95, usage
@@ -38,16 +38,9 @@ def usd(text: str) -> Decimal:
     return Decimal(text)
 
 
-def cost(month: Bill, resource: str) -> Decimal:
-    known = month[resource]
-    assert known is not None
-    return known
-
-
 def device(month: Bill) -> Decimal:
     """The list price of the instances of the GPU service or job."""
-    listed = [line.list_usd for line in month.lines if line.price.resource in DEVICE]
-    return sum((each for each in listed if each is not None), Decimal(0))
+    return sum((line.list_band.low for line in month.lines if line.price.resource in DEVICE), Decimal(0))
 
 
 def test_ten_thousand_texts_over_a_month_keep_a_gpu_awake_for_most_of_it():
@@ -55,15 +48,15 @@ def test_ten_thousand_texts_over_a_month_keep_a_gpu_awake_for_most_of_it():
     assert usage(TRICKLE, Settings()).service / MONTH == pytest.approx(0.899, abs=5e-4)
     assert cents(month.usd) == usd("684.57")
     assert cents(month.list_usd) == usd("690.17")
-    assert cents(cost(month, "gpu")) == usd("441.00")
-    assert cents(cost(month, "workflow_steps")) == usd("2.45")
-    assert cost(month, "function_cpu") == 0  # within the free amount
+    assert cents(month["gpu"]) == usd("441.00")
+    assert cents(month["workflow_steps"]) == usd("2.45")
+    assert month["function_cpu"] == 0  # within the free amount
 
 
 def test_a_nightly_table_by_the_job():
     month = bill(NIGHTLY, PRICES, "us-central1")
     assert cents(month.usd) == usd("3.98")
-    assert cost(month, "instance_cpu") == 0
+    assert month["instance_cpu"] == 0
 
 
 def test_ten_million_texts_pay_more_for_steps_than_for_the_gpu():
@@ -85,9 +78,7 @@ def test_ten_million_texts_pay_more_for_steps_than_for_the_gpu():
         "image": "0.45",
         "scheduler": "0",
     }
-    assert {resource: round(cost(month, resource), 4) for resource in expected} == {
-        k: usd(v) for k, v in expected.items()
-    }
+    assert {resource: round(month[resource], 4) for resource in expected} == {k: usd(v) for k, v in expected.items()}
 
 
 def test_google_s_published_example_of_a_small_service():
@@ -119,7 +110,7 @@ def test_a_job_that_runs_every_hour_takes_the_idle_time_off_a_trickle():
 def test_zonal_redundancy_and_a_larger_gpu():
     warm = Settings(min_instances=1)
     zonal, rtx = replace(warm, zonal_redundancy=True), replace(warm, gpu="nvidia-rtx-pro-6000")
-    gpu = {each: cost(monthly_bill(STEADY, each, PRICES), "gpu") for each in (warm, zonal)}
+    gpu = {each: monthly_bill(STEADY, each, PRICES)["gpu"] for each in (warm, zonal)}
     assert cents(gpu[zonal] - gpu[warm]) == usd("273.84")
     bills = [monthly_bill(STEADY, settings, PRICES) for settings in (warm, rtx)]
     assert [cents(device(each)) for each in bills] == [usd("763.96"), usd("2326.36")]
@@ -137,14 +128,14 @@ def test_without_a_gpu_idle_time_is_not_billed():
     assert used.service == pytest.approx(10_000 * 0.05 + cold * 20, rel=0.01)
     assert (used.idle, used.job) == (0, 0)
     assert month.list_usd < 6
-    assert cost(month, "instance_cpu") == cost(month, "idle_cpu") == 0
+    assert month["instance_cpu"] == month["idle_cpu"] == 0
 
 
 def test_without_a_gpu_a_minimum_instance_is_idle_at_a_lower_price():
     used = usage(TRICKLE, Settings(gpu="none", min_instances=1))
     assert used.service == pytest.approx(10_000 * 0.05, rel=0.01)
     assert used.idle == pytest.approx(MONTH - used.service)
-    idle = cost(monthly_bill(TRICKLE, Settings(gpu="none", min_instances=1), PRICES), "idle_cpu")
+    idle = monthly_bill(TRICKLE, Settings(gpu="none", min_instances=1), PRICES)["idle_cpu"]
     assert float(idle) == pytest.approx(used.idle * 4 * 0.0000025)
 
 
@@ -193,23 +184,64 @@ def test_more_inputs_than_the_instances_answer():
     assert p95(flood, Settings(max_instances=100)) < 1
 
 
-def test_an_unknown_price_is_named_and_not_taken_for_free():
-    month = monthly_bill(STEADY, Settings(region="asia-southeast1", min_instances=1), PRICES)
-    assert month.unknown == ("gpu",)
-    assert month["gpu"] is None
-    tier_1 = monthly_bill(STEADY, Settings(min_instances=1), PRICES)
-    known = (
-        cost(month, "instance_cpu")
-        + cost(month, "instance_memory")
-        - cost(tier_1, "instance_cpu")
-        - cost(tier_1, "instance_memory")
+# --- uncertain prices ------------------------------------------------------------------------------
+
+
+def test_a_price_without_a_source_makes_a_band():
+    """A GPU of the dearer tier: as in the other one, up to the largest surcharge that is known."""
+    exact, uncertain = (
+        monthly_bill(STEADY, Settings(region=region, min_instances=1), PRICES)
+        for region in ("us-central1", "asia-southeast1")
     )
-    assert known > 0
+    assert exact.band == Band(exact.usd, exact.usd)
+    (gpu,) = (line for line in uncertain.lines if line.price.resource == "gpu")
+    assert (gpu.band.low, gpu.band.high) == (exact["gpu"], exact["gpu"] * usd("1.4"))
+    (storage,) = (line for line in uncertain.lines if line.resource == "storage")
+    assert (storage.band.low, storage.band.high) == (usd("0.020"), usd("0.026"))
+    assert uncertain.usd == uncertain.band.low
+    assert uncertain.band.high - uncertain.band.low == exact["gpu"] * usd("0.4") + usd("0.006")
+    assert uncertain.band.reasons == (
+        "no source states the price of gpu nvidia-l4 in asia-southeast1, taken as 1 to 1.4 times that elsewhere",
+        "no source states the price of storage in asia-southeast1, taken as $0.02 to $0.026",
+    )
 
 
-def test_a_region_of_unknown_tier_has_no_device_price():
-    month = monthly_bill(TRICKLE, Settings(region="mars-north1"), PRICES)
-    assert {"gpu", "instance_cpu", "instance_memory"} <= set(month.unknown)
+def test_an_uncertain_price_of_nothing_is_no_reason():
+    idle = Traffic(inputs=0, orders=Effort(), stored_gb=0, image_gb=0, scheduled_jobs=0)
+    assert monthly_bill(idle, Settings(region="mars-north1"), PRICES).band == Band(Decimal(0), Decimal(0))
+
+
+def test_a_region_of_unknown_tier_costs_what_one_of_both_costs():
+    unknown, cheap, dear = (
+        monthly_bill(TRICKLE, Settings(region=region), PRICES)
+        for region in ("mars-north1", "europe-west1", "asia-southeast1")
+    )
+    for resource in ("gpu nvidia-l4", "instance_cpu", "instance_memory", "function_cpu"):
+        line, low, high = (
+            next(line for line in month.lines if line.resource == resource) for month in (unknown, cheap, dear)
+        )
+        assert (line.band.low, line.band.high) == (low.band.low, high.band.high)
+        assert line.price.uncertainty
+
+
+def test_storage_is_free_in_three_regions_of_the_united_states():
+    months = {
+        region: monthly_bill(TRICKLE, Settings(region=region), PRICES) for region in ("us-central1", "europe-west1")
+    }
+    assert [month["storage_class_a"] for month in months.values()] == [usd("0.225"), usd("0.25")]
+    assert [month["storage"] for month in months.values()] == [0, usd("0.02")]
+
+
+def test_a_saving_takes_an_uncertain_price_for_the_same_before_and_after():
+    small, large = (bill({"gpu nvidia-l4": amount}, PRICES, "asia-southeast1") for amount in (1000, 3000))
+    price = PRICES.of("gpu", "us-central1", "nvidia-l4").usd
+    saved = saving(large, small)
+    assert (saved.low, saved.high) == (2000 * price, 2000 * price * usd("1.4"))
+    lost = saving(small, large)
+    assert (lost.low, lost.high, lost.reasons) == (-saved.high, -saved.low, saved.reasons)
+    assert saving(small, small) == Band(Decimal(0), Decimal(0))
+    moved = saving(small, bill({"gpu nvidia-l4": 1200}, PRICES, "us-central1"))
+    assert (moved.low, moved.high) == (-200 * price, 200 * price)
 
 
 def test_a_small_text_costs_less_than_half_outside_the_gpu_of_what_it_cost_with_preprocess():

@@ -65,10 +65,23 @@ def test_a_setting_that_is_wrong(invoke: Any, setting: str, words: str) -> None:
     assert words in ended.err
 
 
-def test_an_unknown_price_is_said(invoke: Any) -> None:
-    ended = invoke("cost", "--inputs", "1000", "--set", "region=asia-southeast1")
-    assert "unknown" in ended.out
-    assert "the price of gpu is unknown there" in ended.err
+def test_an_uncertain_price_is_a_band_with_its_reason(invoke: Any) -> None:
+    ended = invoke("cost", "--inputs", "1000", "--set", "region=asia-southeast1", "--what-if", "min_instances=1")
+    gpu = next(line for line in ended.out.splitlines() if line.startswith("gpu"))
+    total = next(line for line in ended.out.splitlines() if line.startswith("a month"))
+    assert gpu.count("–$") == total.count("–$") == 2
+    assert ended.err.count("Uncertain: no source states the price of gpu nvidia-l4 in asia-southeast1") == 1
+    ended = invoke("cost", "--inputs", "1000", "--set", "region=asia-southeast1", "--json")
+    (scenario,) = json.loads(ended.out)["scenarios"]
+    assert scenario["band"]["low"] == float(scenario["usd"]) < scenario["band"]["high"]
+    assert len(scenario["band"]["reasons"]) == 2
+    uncertain = {line["resource"] for line in scenario["lines"] if line["uncertainty"]}
+    assert uncertain == {"gpu nvidia-l4", "storage"}
+
+
+def test_an_uncertain_price_is_a_reason_of_recommendations(invoke: Any) -> None:
+    ended = invoke("recommend", "--inputs", "10000", "--set", "region=asia-southeast1")
+    assert "\n  Uncertain: no source states the price of gpu nvidia-l4 in asia-southeast1" in ended.out
 
 
 def test_recommendations_of_measured_traffic(invoke: Any, laptop: Emulated) -> None:
@@ -85,7 +98,8 @@ def test_what_the_pipeline_recommended_itself(invoke: Any, laptop: Emulated) -> 
     assert "There is none yet" in invoke("recommend", "--daily", env=env).err
     change = {
         "name": "warm-instance", "reason": "Many wait.", "action": "MIN_INSTANCES=1 deploy/gcloud/deploy.sh",
-        "saves_usd_per_month": -77.3, "p95_seconds": {"before": 20.05, "after": 0.05}, "lines": {}, "unknown": [],
+        "saves_usd_per_month": -77.3, "saves_band": {"low": -77.3, "high": -77.3, "reasons": []}, "is_certain": True,
+        "effect": "costs $77.30 a month", "p95_seconds": {"before": 20.05, "after": 0.05}, "lines": {},
     }  # fmt: skip
     measured = {"inputs_per_month": 10_000, "documents": 500}
     for day, changes in (("2026-01-02", [change]), ("2026-01-01", [])):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from event_inference.cost.figures import NAMES, by_model, figures
+from event_inference.cost.figures import NAMES, band, by_model, figures
 from event_inference.cost.prices import published
 from event_inference.cost.scenario import Settings
 from tests.event_inference.conftest import Emulated, local_environment
@@ -41,7 +41,6 @@ def test_an_instance_is_idle_after_each_input_until_the_next_or_its_end():
     assert found.utilization == pytest.approx(0.03 / found.instance_seconds)
     assert found.idle_usd == pytest.approx((found.instance_seconds - 0.03) * L4)
     assert found.usd == pytest.approx((found.instance_seconds - 0.03) * L4 + 3 * (0.01 * L4 + 7 * STEP))
-    assert found.usd is not None
     assert found.usd_per_1000_inputs == pytest.approx(1000 * found.usd / 3)
     assert found.batching_saves_usd == 0
 
@@ -66,7 +65,6 @@ def test_batches_count_their_records_and_refusals_cost_nothing():
     rejected = {"status": "rejected", "kind": None, "timing": {"finished_at": BEGIN.isoformat()}}
     found = figures([table, rejected], 3600, Settings(), published())
     assert (found.inputs, found.inferences) == (2, 90)
-    assert found.usd is not None
     assert found.usd_per_inference == pytest.approx(found.usd / 90)
 
 
@@ -85,9 +83,22 @@ def test_models_and_versions_are_apart():
     assert models["sentiment", "2"]["usd_per_inference"] == pytest.approx(0.04 * L4 + 7 * STEP)
 
 
-def test_an_unknown_price_makes_unknown_figures():
-    found = figures([document(0)], 3600, Settings(region="asia-southeast1"), published())
-    assert (found.idle_usd, found.usd, found.usd_per_inference, found.usd_per_1000_inputs) == (None,) * 4
+def test_an_uncertain_price_makes_a_band() -> None:
+    exact, settings = document(0), Settings(region="asia-southeast1")
+    prices = published()
+    found = figures([exact], 3600, settings, prices)
+    between = band(found, [exact], settings, prices)
+    second = prices.of("gpu", "us-central1", "nvidia-l4").usd
+    assert float(between.low) == found.usd
+    assert float(between.high - between.low) == pytest.approx(600.99 * float(second) * 0.4)
+    assert len(between.reasons) == 1
+    uncertain = document(0)
+    uncertain["cost"]["total"]["band"] = {"low": 0.001, "high": 0.003, "reasons": ["the moon is far"]}
+    wider = band(found, [exact, uncertain], settings, prices)
+    assert float(wider.high - between.high) == pytest.approx(0.002)
+    assert wider.reasons == (*between.reasons, "the moon is far")
+    known = figures([exact], 3600, Settings(), prices)
+    assert band(known, [exact], Settings(), prices).reasons == ()
 
 
 def test_a_period_without_inputs():

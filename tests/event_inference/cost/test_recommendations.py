@@ -1,5 +1,6 @@
 """Recommendations: the figures that they rest on, and that none is made where it does not help."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -114,11 +115,28 @@ def test_a_second_gpu_for_the_failure_of_a_zone_has_a_price() -> None:
     assert cents(change.saves_usd) == Decimal("273.84")
 
 
-def test_a_cheaper_region_is_compared_by_what_has_a_price_in_both() -> None:
+def test_a_cheaper_region_saves_at_least_what_has_a_price_in_both() -> None:
     change = made(STEADY, Settings(region="asia-southeast1", min_instances=1))["region"]
-    assert change.unknown == ("gpu",)
-    assert change.lines.keys() == {"instance_cpu", "instance_memory", "function_cpu", "function_memory"}
-    assert change.saves_usd > 50
+    assert change.lines.keys() >= {"instance_cpu", "instance_memory", "function_cpu", "function_memory"}
+    assert 50 < change.saves.low == change.saves_usd
+    gpu = PRICES.of("gpu", "us-central1", "nvidia-l4").usd * Decimal(2_628_000)
+    assert cents(change.saves.high - change.saves.low) == cents(gpu * Decimal("0.4") + Decimal("0.006"))
+    assert change.is_certain
+    assert change.effect == f"saves ${cents(change.saves.low):,}–${cents(change.saves.high):,} a month"
+    assert "gpu nvidia-l4 in asia-southeast1" in change.saves.reasons[0]
+
+
+def test_a_change_whose_sign_depends_on_an_uncertain_price_says_so() -> None:
+    """CPUs that cost more than a GPU at the lowest price, and less than one at the highest."""
+    busy = Traffic(inputs=400_000, response=0.05)
+    warm = Settings(min_instances=1, max_instances=20, region="asia-southeast1")
+    change = made(busy, warm, on_cpu=18.0)["without-gpu"]
+    assert not change.is_certain
+    assert change.saves.low < 0 < change.saves.high
+    assert change.effect.startswith("saves up to $")
+    assert change.effect.endswith(", as an uncertain price decides")
+    assert made(busy, replace(warm, region="us-central1"), on_cpu=18.0)["without-gpu"].is_certain
+    assert "without-gpu" not in made(busy, warm, on_cpu=20.0)  # more likely to cost than to save
 
 
 def test_what_is_not_considered_for_lack_of_a_measurement() -> None:

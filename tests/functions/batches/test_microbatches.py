@@ -276,7 +276,20 @@ def test_without_a_subscription_nothing_is_pulled(
     assert not cloud.documents()
 
 
-@pytest.mark.parametrize("order", [{"limit": 0}, {"limit": True}, {"limit": "3"}, {"prefix": "a"}], ids=str)
+def test_where_no_upload_can_come_none_is_waited_for(cloud: Cloud, collect: Collect) -> None:
+    assert collect()["pulled"] == 0
+    assert collect(wait_for_uploads=True)["pulled"] == 0
+    assert cloud.executions.uploads.waits == [True, True]
+    upload(cloud, "a.txt")  # which waits since before uploads came by another way
+    assert collect(wait_for_uploads=False)["pulled"] == 1
+    assert cloud.executions.uploads.waits == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    "order",
+    [{"limit": 0}, {"limit": True}, {"limit": "3"}, {"prefix": "a"}, {"wait_for_uploads": 0}],
+    ids=str,
+)
 def test_an_invalid_command_is_rejected(cloud: Cloud, collect: Collect, order: dict[str, Any]) -> None:
     collect(**order)
     assert cloud.only_document()["reason"]["code"] == "invalid_parameters"

@@ -152,11 +152,13 @@ def test_micro_batches_are_not_recommended_to_those_who_have_them() -> None:
     assert not {"micro-batches", "collected-inputs"} & {each["name"] for each in content["recommendations"]}
 
 
-def test_prices_that_are_not_known_are_missing(
+def test_prices_that_no_source_states_make_a_band_with_reasons(
     cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKFLOW", "projects/p/locations/mars-north1/workflows/inference")
-    assert "the price of function_cpu in mars-north1" in recommended(cloud, function)["missing"]
+    bill = recommended(cloud, function)["bill"]
+    assert bill["usd"] == bill["band"]["low"] < bill["band"]["high"]
+    assert "no source states the price of function_cpu in mars-north1" in " ".join(bill["band"]["reasons"])
 
 
 @pytest.mark.parametrize("body", [7, {"prefix": "a"}, [], "x"], ids=str)

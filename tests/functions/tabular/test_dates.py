@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import RejectedError
-from pipeline.tabular import calendar_names, dates
+from pipeline.tabular import dates
+from pipeline.tabular.vocabulary import calendar_names
 
 READ = [
     # cells, header, format, first stamp, last stamp

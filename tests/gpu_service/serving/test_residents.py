@@ -18,8 +18,8 @@ from gpu_service.checkpoints import checkpoint, device
 from gpu_service.checkpoints.registry import Entry
 from gpu_service.errors import ModelUnavailable, Overloaded
 from gpu_service.networks.bert import PackedClassifier
-from gpu_service.serving import memory
-from gpu_service.serving.loading import Loader
+from gpu_service.serving.loading import memory
+from gpu_service.serving.loading.loader import Loader
 from gpu_service.serving.residents import RETRY_S
 from gpu_service.settings import Settings
 

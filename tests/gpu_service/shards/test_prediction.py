@@ -319,6 +319,17 @@ def test_a_staged_text_is_taken_as_it_was_decoded(client, gcs: storage.Client):
         assert staged == inline
 
 
+def test_a_staged_pair_is_taken_for_the_two_texts_and_an_upload_of_its_name_is_not(client, gcs: storage.Client):
+    pair = {"text": "a good film \u00fc", "text_pair": "dull"}
+    for bucket, name in (("work", "staged/job/000.pair.json"), ("input", "000.pair.json")):
+        gcs.bucket(bucket).blob(name).upload_from_string(json.dumps(pair, ensure_ascii=False).encode())
+    uris = ("gs://work/staged/job/000.pair.json", "gs://input/000.pair.json")
+    instances = [pair, {"text": json.dumps(pair, ensure_ascii=False)}, *({"uri": uri} for uri in uris)]
+    inline, text, staged, uploaded = client.post("/predict", {"instances": instances}).json()["predictions"]
+    assert (staged, uploaded) == (inline, text)
+    assert inline["scores"] != text["scores"]
+
+
 def test_an_object_s_content_says_what_it_is(client, put: Callable[..., str]):
     """Also where the request names a model of another kind, whose answer is that to the content itself."""
     png = PNG.getvalue()
