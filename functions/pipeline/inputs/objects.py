@@ -1,6 +1,7 @@
 """Reads input objects in exactly the generation of the event, and unpacks gzip."""
 
 import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,10 +20,13 @@ from pipeline.formats import compression, media_types
 from pipeline.jobs.job import Input
 
 if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
     from google.cloud.storage import Blob
 
 HEAD_BYTES = 64 * 1024
-CHUNK_BYTES = 1 << 20
+SAMPLES = 4
+EXPANDED_BYTES = 16 << 20  # of a packed input's beginning, to see what it expands to
+CHUNK_BYTES = 4 << 20  # of a stream; each is a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,30 @@ def head(source: Input) -> Head:
     if len(content) != min(HEAD_BYTES, source.size):
         raise ServiceUnavailable(f"Only {len(content)} of the first {min(HEAD_BYTES, source.size)} bytes arrived.")
     return head_of(content, source.size)
+
+
+def samples(source: Input) -> list[bytes]:
+    """A few parts of 64 KB from within a large input, packed as it is. Raises RejectedError, `input_gone`."""
+    starts = [source.size * part // (SAMPLES + 1) for part in range(1, SAMPLES + 1)]
+    with _gone(source):
+        return [
+            _bytes(_blob(source).download_as_bytes(start=start, end=start + HEAD_BYTES - 1, raw_download=True))
+            for start in starts
+        ]
+
+
+def expected_size(source: Input, *, packed: bool) -> int:
+    """The size of the content; of a packed one, what it unpacks to if the rest of it is like the beginning.
+
+    Raises:
+        RejectedError: `input_gone`, or `undecodable` for damaged gzip.
+    """
+    if not packed:
+        return source.size
+    with _gone(source):
+        content = _bytes(_blob(source).download_as_bytes(end=HEAD_BYTES - 1, raw_download=True))
+    data, _ = compression.unpack(content, EXPANDED_BYTES)
+    return math.ceil(source.size * len(data) / max(1, len(content)))
 
 
 def head_of(content: bytes, size: int) -> Head:
@@ -98,10 +126,15 @@ def read(source: Input, limit: int) -> bytes:
 
 @contextmanager
 def reader(source: Input, limit: int, *, packed: bool) -> Iterator[IO[bytes]]:
-    """The input as a stream that holds one chunk in memory at a time; `packed` as in its head."""
+    """The input as a seekable stream that holds a few chunks in memory at a time; `packed` as in its head.
+
+    Reading raises RejectedError if the input is replaced or deleted meanwhile, and ServiceUnavailable if it ends before
+    the size of `source`, as `measured` gives it.
+    """
     check_size(source, limit)
     with _gone(source):
-        stream: IO[bytes] = _blob(source).open("rb", chunk_size=CHUNK_BYTES, raw_download=True)
+        blob = _blob(source).open("rb", chunk_size=CHUNK_BYTES, raw_download=True)
+        stream = io.BufferedReader(_Whole(blob, source.size), CHUNK_BYTES)
         yield io.BufferedReader(compression.Unpacked(stream, limit), CHUNK_BYTES) if packed else stream
 
 
@@ -141,6 +174,37 @@ def measured(source: Input) -> Input:
     if blob is None:
         raise gone(source)
     return replace(source, size=blob.size or 0)
+
+
+class _Whole(io.RawIOBase):
+    """A stream of `size` bytes whose end before that is an error: an empty response would end it silently."""
+
+    def __init__(self, inner: IO[bytes], size: int) -> None:
+        self._inner = inner
+        self._size = size
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        with memoryview(buffer) as view, view.cast("B") as target:
+            data = self._inner.read(len(target))
+            target[: len(data)] = data
+        self._position += len(data)
+        if not data and self._position < self._size:
+            raise ServiceUnavailable(f"Only {self._position} of the input's {self._size} bytes arrived.")
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._position = self._inner.seek(offset, whence)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
 
 
 def _blob(source: Input) -> "Blob":

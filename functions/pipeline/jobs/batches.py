@@ -1,6 +1,9 @@
 """A batch: the objects of its shards in the work bucket, and a summary of those that are finished.
 
 shards/<job>/plan.json         what decides the shards' content; written first, so that all attempts cut the same shards
+shards/<job>/checkpoint.json   how far the input has been cut, where it can be read from there
+shards/<job>/argument.json     the job's argument, for the cut job
+shards/<job>/refusal.json      why the cut job refused the input
 shards/<job>/<n>.jsonl         shard n, one record per line
 shards/<job>/header.csv        the header of a CSV result, without score columns
 shards/<job>/labels.json       the labels of the score columns; the GPU service writes it
@@ -52,6 +55,18 @@ class Names:
         return f"{self.folder}plan.json"
 
     @property
+    def checkpoint(self) -> str:
+        return f"{self.folder}checkpoint.json"
+
+    @property
+    def argument(self) -> str:
+        return f"{self.folder}argument.json"
+
+    @property
+    def refusal(self) -> str:
+        return f"{self.folder}refusal.json"
+
+    @property
     def header(self) -> str:
         return f"{self.folder}header.csv"
 
@@ -77,6 +92,14 @@ class Plan:
     records_per_shard: int
     model: Model | None
     parameters: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The shards that are written, and the position of the next record in the input, as its reader tells it."""
+
+    shards: int = 0
+    position: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +225,16 @@ def write_plan(work: "Bucket", job: str, plan: Plan) -> bool:
     except PreconditionFailed:
         return False
     return True
+
+
+def read_checkpoint(work: "Bucket", job: str) -> Checkpoint:
+    """The last checkpoint of an earlier attempt, else the input's beginning."""
+    return Checkpoint(**_content(work, Names.of(job).checkpoint) or {})
+
+
+def write_checkpoint(work: "Bucket", job: str, checkpoint: Checkpoint) -> None:
+    """Writes it, also in place of a concurrent attempt's, after which at worst some shards are cut twice alike."""
+    put(work.blob(Names.of(job).checkpoint), json.dumps(asdict(checkpoint)), stamp(job), generation=None)
 
 
 def summarise(work: "Bucket", batch: Batch) -> Summary:

@@ -3,7 +3,7 @@ micro-batch.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -40,6 +40,7 @@ class Records:
         images: whether the records refer to images, which take longer than texts.
         dialect: the form of a CSV result.
         table: how a CSV, or JSON without the usual fields, was read, for its document.
+        position: tells between two records where the next one begins, if reading can go on from there.
     """
 
     lines: Iterator[str]
@@ -50,11 +51,12 @@ class Records:
     images: bool = False
     dialect: Dialect = PLAIN
     table: dict[str, Any] | None = None
+    position: Callable[[], dict[str, Any]] | None = None
 
 
 @contextmanager
-def reader(deployment: Deployment, job: Job, head: Head) -> Iterator[Records]:
-    """Opens an input of many records.
+def reader(deployment: Deployment, job: Job, head: Head, position: dict[str, Any] | None = None) -> Iterator[Records]:
+    """Opens an input of many records, at a position that an earlier reading told if there is one.
 
     Raises:
         RejectedError: none of its records can be predicted on.
@@ -63,7 +65,7 @@ def reader(deployment: Deployment, job: Job, head: Head) -> Iterator[Records]:
     source = job.content()
     if job.kind == "table":
         request = Request.of(job.parameters, frozenset(("table",)))
-        with tables.opened(source, head, deployment.settings.max_bytes["table"], request) as table:
+        with tables.opened(source, head, deployment.settings.max_bytes["table"], request, position) as table:
             yield _of_table(table, deployment.settings.input_bucket, job, request)
     elif job.kind == "manifest":
         yield _of_manifest(deployment.settings.input_bucket, job, manifests.load(deployment, job))
@@ -75,9 +77,12 @@ def reader(deployment: Deployment, job: Job, head: Head) -> Iterator[Records]:
     elif json_text.is_lines(text.decode_head(head.data, objects.charset(source), whole=head.whole), whole=head.whole):
         with objects.reader(source, deployment.settings.max_bytes["records"], packed=head.packed) as stream:
             codec, _ = text.encoding(head.data, objects.charset(source), whole=head.whole)
-            lines = text.lines(stream, codec, MAX_LINE_CHARS)
+            lines = text.Lines(stream, codec, MAX_LINE_CHARS)
+            if position:
+                lines.seek(position["line"])
             sample = json_text.records(text.decode_head(head.data, codec, whole=head.whole), whole=head.whole)
-            yield _of_records(_decoded(lines), sample, deployment.settings.input_bucket, job)
+            opened = _of_records(_decoded(lines), sample, deployment.settings.input_bucket, job)
+            yield replace(opened, position=lambda: {"line": lines.position})
     else:
         content = text.decode(objects.read(source, MAX_DOCUMENT), objects.charset(source))
         values = json_text.of_document(json_text.parse(content))
@@ -110,7 +115,7 @@ def _of_table(opened: tables.OpenTable, bucket: str, job: Job, request: Request)
     lines = (_of_row(record, name, column.index, bucket) for record in opened.records)
     dialect = replace(opened.dialect, safe=bool(job.parameters.get("csv_safe")))
     described = tables.description(opened.table, choice)
-    return Records(lines, "csv", job.model, job.parameters, opened.header, images, dialect, described)
+    return Records(lines, "csv", job.model, job.parameters, opened.header, images, dialect, described, opened.position)
 
 
 def _of_row(record: Record, name: str, index: int, bucket: str) -> str:
