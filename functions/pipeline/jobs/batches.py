@@ -87,11 +87,15 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What decides a batch's shards beside its input: the settings and the job's argument, which may change."""
+    """What decides a batch's shards beside its input: the settings and the job's argument, which may change.
+
+    `records_per_second` is how many a device is assumed to predict on.
+    """
 
     records_per_shard: int
     model: Model | None
     parameters: dict[str, Any]
+    records_per_second: float = IMAGES_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,7 @@ class Batch:
         records_per_shard: of all shards but the last, which may have fewer.
         dialect: the form of a CSV result, as `writer.Dialect` reads it.
         table: which column or field was read, for the document.
+        tasks: how many of the GPU job the batch takes, if each is to have time for its share.
     """
 
     prefix: str
@@ -122,6 +127,7 @@ class Batch:
     parameters: dict[str, Any] = field(default_factory=dict)
     dialect: dict[str, Any] = field(default_factory=dict)
     table: dict[str, Any] | None = None
+    tasks: int = 1
 
     def json(self) -> dict[str, Any]:
         fields = asdict(self)

@@ -35,6 +35,7 @@ MAX_SHARDS = 2000  # an execution of the workflow has 100,000 steps
 TOO_MANY_SHARDS = 5 * MAX_SHARDS  # where records are far shorter than in the samples
 MAX_RECORDS = 20_000  # per shard
 LARGE_BYTES = 64 << 20  # of an input that is judged by more than its beginning
+TASK_SECONDS = 1800  # of a task of the GPU job, half of what it may take
 CHECKPOINT_SHARDS = 16  # after which an interrupted attempt is continued
 
 
@@ -70,8 +71,7 @@ def _cut(deployment: Deployment, job: Job) -> Batch:
     head = objects.head(job.content())
     with records.reader(deployment, job, head, checkpoint.position) as opened:
         if plan is None:
-            size = records_per_shard(deployment.settings, job, head, images=opened.images)
-            plan = Plan(size, _model(deployment.settings, job, opened), job.parameters)
+            plan = _plan(deployment.settings, job, head, opened)
             if not batches.write_plan(work, job.id, plan):
                 return _cut(deployment, job)  # by the plan of another attempt
         shards, total = _written(work, job, opened, plan.records_per_shard, checkpoint.shards)
@@ -90,6 +90,7 @@ def _cut(deployment: Deployment, job: Job) -> Batch:
         parameters=parameters.of_reader("gpu_service", opened.parameters),
         dialect=opened.dialect.json() if opened.format == "csv" else {},
         table=opened.table,
+        tasks=max(1, math.ceil(total / plan.records_per_second / TASK_SECONDS)),
     )
     batches.write(work, job.id, batch)
     return batch
@@ -110,17 +111,18 @@ def _model(settings: Settings, job: Job, opened: Records) -> Model | None:
     return choice.of_batch(settings, job, opened.model, content)
 
 
-def records_per_shard(settings: Settings, job: Job, head: Head, *, images: bool) -> int:
-    """As many as take about SHARD_SECONDS, by the length of those in samples of the input."""
-    if settings.records_per_shard:
-        return settings.records_per_shard
+def _plan(settings: Settings, job: Job, head: Head, opened: Records) -> Plan:
+    """Shards of as many records as take about SHARD_SECONDS, by the length of those in samples of the input."""
     source = job.content()
-    size = objects.expected_size(source, packed=head.packed)
     samples = [head.data] if head.packed or source.size < LARGE_BYTES else [head.data, *objects.samples(source)]
     lengths = [_record_bytes(job, sample) for sample in samples]
-    rate = IMAGES_PER_SECOND if images else TEXT_BYTES_PER_SECOND / (sum(lengths) / len(lengths))
-    preferred = max(1, min(MAX_RECORDS, int(settings.shard_seconds * rate)))
-    return max(preferred, math.ceil(size / min(lengths) / MAX_SHARDS))
+    rate = IMAGES_PER_SECOND if opened.images else TEXT_BYTES_PER_SECOND / (sum(lengths) / len(lengths))
+    size = settings.records_per_shard
+    if not size:
+        preferred = max(1, min(MAX_RECORDS, int(settings.shard_seconds * rate)))
+        most = objects.expected_size(source, packed=head.packed) / min(lengths)
+        size = max(preferred, math.ceil(most / MAX_SHARDS))
+    return Plan(size, _model(settings, job, opened), job.parameters, rate)
 
 
 def _record_bytes(job: Job, sample: bytes) -> float:
