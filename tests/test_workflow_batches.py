@@ -149,16 +149,9 @@ def test_more_shards_than_an_execution_has_steps_for_go_to_the_job() -> None:
 ORDER = {"mode": "cut", "argument": "gs://work/shards/7/argument.json", "revision": "preprocess-1"}
 
 
-def cut_job(**ended: Any) -> dict[str, list[tuple[int, Any]]]:
-    """The cut job, whose operation ends like this."""
-    name = "projects/p/locations/l/operations/o"
-    running = (200, {"name": name, "done": False})
-    return {f"v2/{CUT_JOB}:run": [running], f"v2/{name}": [running, (200, {"name": name, "done": True, **ended})]}
-
-
 def test_a_very_large_batch_is_cut_by_the_job_and_then_predicted_on() -> None:
     services = Services(
-        preprocess=[(200, ORDER), FULL, (200, BATCH)], predict_shard=[(200, SUMMARY)], **cut_job(response={})
+        preprocess=[(200, ORDER), FULL, (200, BATCH)], predict_shard=[(200, SUMMARY)], **run(CUT_JOB, 1, tasks=1)
     )
     assert execute(services, variables={"CUT_JOB": CUT_JOB}, kind="table").state == "SUCCEEDED"
     assert started(services, CUT_JOB) == [
@@ -170,16 +163,16 @@ def test_a_very_large_batch_is_cut_by_the_job_and_then_predicted_on() -> None:
 
 def test_what_the_cut_job_refuses_is_rejected() -> None:
     refusal = {"error": {"code": "input_gone", "message": "The generation no longer exists."}}
-    services = Services(preprocess=[(200, ORDER), (422, refusal)], **cut_job(response={}))
+    services = Services(preprocess=[(200, ORDER), (422, refusal)], **run(CUT_JOB, 1, tasks=1))
     assert execute(services, variables={"CUT_JOB": CUT_JOB}, kind="table").result["status"] == "rejected"
     assert services.concluded["error"]["code"] == "input_gone"
 
 
 def test_a_batch_that_the_job_could_not_cut_is_a_failure() -> None:
-    services = Services(
-        preprocess=[(200, ORDER)], **cut_job(error={"code": 9, "message": "Task cut-job-task0 failed."})
-    )
+    services = Services(preprocess=[(200, ORDER)], **run(CUT_JOB, 0, tasks=1))
     assert execute(services, variables={"CUT_JOB": CUT_JOB}, kind="table").state == "FAILED"
     error = services.concluded["error"]
     assert (error["step"], error["code"]) == ("preprocess", None)
-    assert "Task cut-job-task0 failed." in error["message"]
+    assert error["message"] == (
+        f"The cut job failed in {CUT_JOB}/executions/e0; a replay continues at its last checkpoint."
+    )
