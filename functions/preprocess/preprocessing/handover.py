@@ -16,6 +16,8 @@ from pipeline.storage import put, stamp
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket
 
+MOST_EXPANDED = 1032  # times its size that gzip can unpack to
+
 
 def order(deployment: Deployment, job: Job) -> dict[str, Any] | None:
     """What the workflow runs the cut job with: `{mode: "cut", argument}`; None if the function cuts the batch.
@@ -27,6 +29,8 @@ def order(deployment: Deployment, job: Job) -> dict[str, Any] | None:
     if not limit or job.kind not in ("table", "records") or job.table is not None:
         return None
     source = objects.measured(job.object_input())
+    if MOST_EXPANDED * source.size <= limit:
+        return None
     packed = objects.head(source).packed
     if objects.expected_size(source, packed=packed) <= limit or batches.read(work, job.id) is not None:
         return None
