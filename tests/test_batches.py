@@ -1,4 +1,4 @@
-"""Batches on the local stack, by requests and by the GPU job, while processes are killed and shards lost."""
+"""Batches on the local stack, by requests and by the jobs, while processes are killed and shards lost."""
 
 import contextlib
 import csv
@@ -22,6 +22,7 @@ from emulator.process import Stack
 
 ROOT = Path(__file__).parents[1]
 THRESHOLD = 1500
+CUT_JOB_BYTES = 250_000
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
@@ -33,6 +34,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     content["root"] = str(ROOT)
     content["env"]["RECORDS_PER_SHARD"] = "100"
     content["workflows"]["inference"]["env"] |= {"JOB_THRESHOLD_RECORDS": str(THRESHOLD), "JOB_TASKS": "2"}
+    content["services"]["preprocess"]["env"]["CUT_JOB_BYTES"] = str(CUT_JOB_BYTES)
     path = folder / "stack.yaml"
     path.write_text(yaml.safe_dump(content))
     with Stack(folder / "state", stack=path) as running:
@@ -114,13 +116,16 @@ def unfinished_shards(client: storage.Client) -> tuple[list[str], list[str]]:
     return next((batch for batch in batches.values() if len(batch[1]) < len(batch[0])), ([], []))
 
 
-def kill_in_the_middle(client: storage.Client, module: str) -> list[str]:
-    """Kills the processes that work on the batch once some of its shards are done, and returns the results so far."""
+def kill_in_the_middle(client: storage.Client, module: str, *, cut: int = 0) -> list[str]:
+    """Kills the processes that work on the batch once some of its shards are done, and returns the results so far.
+
+    With `cut`, once that many shards are cut.
+    """
     give_up = time.monotonic() + 60
     while time.monotonic() < give_up:
         with paused(module) as suspended:
-            _, done = unfinished_shards(client)
-            if len(done) >= 2:
+            shards, done = unfinished_shards(client)
+            if suspended and (len(shards) >= cut if cut else len(done) >= 2):
                 for process in suspended:
                     process.kill()
                 return done
@@ -156,6 +161,18 @@ def test_a_task_of_the_job_is_killed_in_the_middle(stack: Stack, client: storage
     parent = "v2/projects/local-project/locations/us-central1/jobs/gpu-job"
     executions = httpx.get(f"{stack.http}/{parent}/executions").json()["executions"]
     assert any(execution.get("retriedCount", 0) > 0 for execution in executions)
+
+
+@pytest.mark.long
+def test_the_cut_job_is_killed_in_the_middle(stack: Stack, client: storage.Client) -> None:
+    document = upload(client, "killed-cut.csv", 6000)
+    kill_in_the_middle(client, "preprocessing.cut_job", cut=20)
+    result = wait(client, document)
+    check(result, rows_of(client, document), 6000)
+    assert result["data"]["shards"] == 60
+    parent = "v2/projects/local-project/locations/us-central1/jobs/cut-job"
+    (execution,) = httpx.get(f"{stack.http}/{parent}/executions").json()["executions"]
+    assert execution["retriedCount"] >= 1
 
 
 def test_a_shard_that_always_fails_is_reported_and_replayed_alone(stack: Stack, client: storage.Client) -> None:

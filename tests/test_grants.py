@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[1]
 LOCAL = ROOT / "deploy" / "local" / "stack.yaml"
 MODELS = ROOT / "gpu_service"
 THRESHOLD = 20  # records, above which a batch runs as the job
+CUT_JOB_BYTES = 5000  # above which a batch is cut by a job
 ATTEMPTS = 5
 REPLAYED = 2001  # documents that a replay reads: more than one message does
 DESCRIBED = loader.load(LOCAL)
@@ -96,6 +97,9 @@ class Pipeline:
 
     def large_table(self) -> None:
         self.table(2 * THRESHOLD)
+
+    def very_large_table(self) -> None:
+        self.table(200)
 
     def many_images(self) -> None:
         line = json.dumps({"uri": "gs://local-input/pictures/one.jpg"})
@@ -252,12 +256,17 @@ NEEDED_BY: dict[tuple[str, str, str], Callable[[Pipeline], None]] = {
     ("gpu-job", VIEWER, "bucket/local-input"): Pipeline.many_images,
     ("gpu-job", USER, "bucket/local-work"): Pipeline.large_table,
     ("gpu-job", VIEWER, "bucket/local-models"): Pipeline.large_table,
+    ("cut-job", VIEWER, "bucket/local-input"): Pipeline.very_large_table,
+    ("cut-job", USER, "bucket/local-work"): Pipeline.very_large_table,
+    ("cut-job", VIEWER, "bucket/local-models"): Pipeline.very_large_table,
     ("workflow", INVOKER, "service/preprocess"): Pipeline.table,
     ("workflow", INVOKER, "service/forecast"): Pipeline.series,
     ("workflow", INVOKER, "service/postprocess"): Pipeline.text,
     ("workflow", INVOKER, "service/gpu-service"): Pipeline.text,
     ("workflow", "roles/run.jobsExecutorWithOverrides", "job/gpu-job"): Pipeline.large_table,
     ("workflow", "roles/run.viewer", "job/gpu-job"): Pipeline.large_table,
+    ("workflow", "roles/run.jobsExecutorWithOverrides", "job/cut-job"): Pipeline.very_large_table,
+    ("workflow", "roles/run.viewer", "job/cut-job"): Pipeline.very_large_table,
     ("workflow", "roles/logging.logWriter", "project"): Pipeline.text,
     ("events", INVOKER, "service/on-upload"): Pipeline.text,
     ("events", INVOKER, "service/on-message"): Pipeline.message,
@@ -288,6 +297,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     content["root"] = str(ROOT)
     content["env"] |= {"PROFILE": "starter", "RECORDS_PER_SHARD": "10", "MODELS_CACHE": str(folder / "cache")}
     content["workflows"]["inference"]["env"] |= {"JOB_THRESHOLD_RECORDS": str(THRESHOLD), "JOB_TASKS": "1"}
+    content["services"]["preprocess"]["env"]["CUT_JOB_BYTES"] = str(CUT_JOB_BYTES)
     for name in ("on-upload", "on-message", "promote"):
         content["triggers"][name] |= {"max_delivery_attempts": ATTEMPTS, "backoff": {"min": 0.1, "max": 0.5}}
     models = ["--models=gs://local-models/models.json", "--profile=starter"]

@@ -146,6 +146,8 @@ deploy_function() {                # deploys a function whose source or settings
     retry gcloud functions deploy "$(resource "$name")" "${flags[@]}" "--update-labels=deployed=$digest" >&3
   fi
   promote "$name" "$REGION"
+  # Deployed alone, the function takes its job along; in a whole deployment, the step `job` follows.
+  if [ ${#chosen[@]} -gt 0 ] && [ "$name" = "$(inventory get cut_job.function)" ]; then deploy_job cut-job "$(function_image "$name")"; fi
 }
 
 gpu() {
@@ -189,11 +191,22 @@ gpu() {
 }
 
 job() {
-  local file=$TEMPORARY/gpu-job.json region
-  region=$(inventory get gpu_job.region)
-  "$PYTHON" "$ROOT/deploy/gcloud/job.py" >"$file"
-  [ "$(gcloud run jobs describe "$(resource gpu-job)" --region="$region" --format='value(metadata.labels.deployed)' 2>/dev/null)" = \
+  deploy_job gpu-job
+  deploy_job cut-job "$(function_image "$(inventory get cut_job.function)")"
+}
+
+deploy_job() {                     # NAME [IMAGE]: deploys a job whose settings have changed
+  local name=$1 file=$TEMPORARY/$1.json region
+  region=$(regions_of "job/$name")
+  "$PYTHON" "$ROOT/deploy/gcloud/job.py" "$@" >"$file"
+  [ "$(gcloud run jobs describe "$(resource "$name")" --region="$region" --format='value(metadata.labels.deployed)' 2>/dev/null)" = \
     "$(json 'it["metadata"]["labels"]["deployed"]' <"$file")" ] || retry gcloud run jobs replace "$file" --region="$region" >&3
+}
+
+function_image() {                 # NAME: the image that Cloud Functions has built
+  if read_service "$1" "$REGION"; then of_service 'it["spec"]["template"]["spec"]["containers"][0]["image"]'
+  elif [ -n "$DRY_RUN" ]; then echo "IMAGE-OF-$1"
+  else die "$(resource "$1") does not exist yet: run deploy.sh $1"; fi
 }
 
 callers() {

@@ -56,9 +56,11 @@ for region in $(gpu_regions); do
   existing=$(listed gcloud run services describe "$(resource gpu-service)" --region="$region" --format='value(metadata.name)')
   delete_listed "$existing" "$(resource gpu-service)" gcloud run services delete --region="$region"
 done
-region=$(inventory get gpu_job.region)
-existing=$(listed gcloud run jobs describe "$(resource gpu-job)" --region="$region" --format='value(metadata.name)')
-delete_listed "$existing" "$(resource gpu-job)" gcloud run jobs delete --region="$region"
+for name in gpu-job cut-job; do
+  region=$(regions_of "job/$name")
+  existing=$(listed gcloud run jobs describe "$(resource "$name")" --region="$region" --format='value(metadata.name)')
+  delete_listed "$existing" "$(resource "$name")" gcloud run jobs delete --region="$region"
+done
 existing=$(listed gcloud artifacts repositories list --format='value(name)')
 delete_listed "$existing" "$PREFIX" gcloud artifacts repositories delete
 existing=$(listed gcloud logging metrics list --format='value(name)')

@@ -54,7 +54,9 @@ examine() {
     check_each "$(gcloud run services describe "$(resource gpu-service)" --region="$region" --format='value(metadata.name)' 2>/dev/null | sed "s/\$/ in $region/")" \
       "deploy.sh gpu" "$(resource gpu-service) in $region"
   done
-  check_each "$(gcloud run jobs describe "$(resource gpu-job)" --region="$(inventory get gpu_job.region)" --format='value(metadata.name)' 2>/dev/null)" "deploy.sh job" "$(resource gpu-job)"
+  for name in gpu-job cut-job; do
+    check_each "$(gcloud run jobs describe "$(resource "$name")" --region="$(regions_of "job/$name")" --format='value(metadata.name)' 2>/dev/null)" "deploy.sh job" "$(resource "$name")"
+  done
   check_each "$(gcloud pubsub topics list --format='value(name.basename())')" "deploy.sh messaging" $(resources $(names topics))
   check_each "$(gcloud pubsub subscriptions list --format='value(name.basename())')" "deploy.sh messaging" $(resources $(names push) $(names pull))
   check_each "$(gcloud workflows list --format='value(name.basename())')" "deploy.sh workflow" "$PREFIX"

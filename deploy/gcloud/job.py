@@ -1,7 +1,7 @@
-"""Prints the GPU job as a Cloud Run resource for `gcloud run jobs replace`: python deploy/gcloud/job.py.
+"""Prints a job as a Cloud Run resource for `gcloud run jobs replace`: python deploy/gcloud/job.py NAME [IMAGE].
 
-The environment sets the variables. The label `deployed` is a digest of the rest. Older versions
-of gcloud have no flags for a job's GPU, but every version accepts the resource.
+NAME is gpu-job or cut-job. The environment sets the variables. The label `deployed` is a digest of the rest. Older
+versions of gcloud have no flags for a job's GPU, but every version accepts the resource.
 """
 
 import hashlib
@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from deploy import inventory
 
 
-def body(system: inventory.Inventory) -> dict[str, Any]:
-    job, chosen = system["gpu_job"], system["settings"]
+def body(system: inventory.Inventory, name: str, image: str | None) -> dict[str, Any]:
+    job, chosen = system[name.replace("-", "_")], system["settings"]
     annotations = {"run.googleapis.com/execution-environment": "gen2"}
     if job["gpu"] != "none":
         annotations["run.googleapis.com/gpu-zonal-redundancy-disabled"] = json.dumps(not job["zonal_redundancy"])
@@ -30,7 +30,11 @@ def body(system: inventory.Inventory) -> dict[str, Any]:
         annotations["run.googleapis.com/vpc-access-egress"] = chosen["vpc_egress"]
     if chosen["kms_key"]:
         annotations["run.googleapis.com/encryption-key"] = chosen["kms_key"]
-    execution = {"taskCount": job["tasks"], "parallelism": job["parallelism"], "template": {"spec": _task(system)}}
+    execution = {
+        "taskCount": job["tasks"],
+        "parallelism": job["parallelism"],
+        "template": {"spec": _task(system, job, image)},
+    }
     resource: dict[str, Any] = {
         "apiVersion": "run.googleapis.com/v1",
         "kind": "Job",
@@ -45,17 +49,18 @@ def body(system: inventory.Inventory) -> dict[str, Any]:
     return resource
 
 
-def _task(system: inventory.Inventory) -> dict[str, Any]:
-    job, chosen = system["gpu_job"], system["settings"]
+def _task(system: inventory.Inventory, job: dict[str, Any], image: str | None) -> dict[str, Any]:
+    chosen = system["settings"]
+    secrets = inventory.secrets(system) if "gpu" in job["env"] else {}
     account = f"{chosen['service_prefix']}-{job['name']}@{chosen['project_id']}.iam.gserviceaccount.com"
     container: dict[str, Any] = {
-        "image": job["image"],
+        "image": image or job["image"],
         "command": job["command"],
         "env": [
             *({"name": name, "value": value} for name, value in inventory.environment(system, job["name"]).items()),
             *(
                 {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": "latest"}}}
-                for name, secret in inventory.secrets(system).items()
+                for name, secret in secrets.items()
             ),
         ],
         "resources": {"limits": {"cpu": str(job["cpu"]), "memory": job["memory"]}},
@@ -73,4 +78,6 @@ def _task(system: inventory.Inventory) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(body(inventory.load(inventory.from_environ(os.environ))), indent=2))
+    _, job_name, *images = sys.argv
+    deployed = inventory.load(inventory.from_environ(os.environ))
+    print(json.dumps(body(deployed, job_name, next(iter(images), None)), indent=2))

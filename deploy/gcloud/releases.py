@@ -4,7 +4,8 @@ python deploy/gcloud/releases.py describe FOLDER NAME…     the release of thes
 python deploy/gcloud/releases.py changed NOW NEWEST        exits with 0 if two releases differ
 python deploy/gcloud/releases.py previous NOW FOLDER       the file of the release before the one that serves now
 python deploy/gcloud/releases.py services NOW PREVIOUS     lines of name, region and revision to give traffic to
-python deploy/gcloud/releases.py workflow|job NOW PREVIOUS what to deploy again as JSON; exits with 1 if nothing differs
+python deploy/gcloud/releases.py PART NOW PREVIOUS         the workflow, gpu-job or cut-job to deploy again, as JSON;
+                                                           exits with 1 if nothing differs
 """
 
 import json
@@ -14,6 +15,8 @@ from typing import Any
 
 Release = dict[str, Any]
 
+JOBS = ("gpu-job", "cut-job")
+
 
 def read(path: str | Path) -> Release:
     release: Release = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -21,8 +24,8 @@ def read(path: str | Path) -> Release:
 
 
 def describe(folder: Path, names: list[str]) -> Release:
-    """The release of a folder with `services.REGION.json`, `workflow.json` and `job.json`, as far as they exist."""
-    release: Release = {"services": {}, "workflow": None, "job": None}
+    """The release of a folder with `services.REGION.json`, `workflow.json` and the jobs' files, if they exist."""
+    release: Release = {"services": {}, "workflow": None, **dict.fromkeys(JOBS)}
     for path in sorted(folder.glob("services.*.json")):
         region = path.name.split(".")[1]
         for service in json.loads(path.read_text(encoding="utf-8")):
@@ -32,16 +35,21 @@ def describe(folder: Path, names: list[str]) -> Release:
         workflow = read(path)
         source = workflow["sourceContents"].rstrip("\n")
         release["workflow"] = {"source": source, "env": workflow.get("userEnvVars", {})}
-    if (path := folder / "job.json").exists():
-        job = read(path)
-        labels = job["metadata"].get("labels", {})
-        release["job"] = {
-            "apiVersion": job["apiVersion"],
-            "kind": job["kind"],
-            "metadata": {"name": job["metadata"]["name"], "labels": labels},
-            "spec": job["spec"],
-        }
+    for name in JOBS:
+        if (path := folder / f"{name}.json").exists():
+            release[name] = _job(read(path))
     return release
+
+
+def _job(described: dict[str, Any]) -> dict[str, Any]:
+    """What `gcloud run jobs replace` takes."""
+    metadata = {"name": described["metadata"]["name"], "labels": described["metadata"].get("labels", {})}
+    return {
+        "apiVersion": described["apiVersion"],
+        "kind": described["kind"],
+        "metadata": metadata,
+        "spec": described["spec"],
+    }
 
 
 def serving(service: dict[str, Any]) -> str:
@@ -74,8 +82,8 @@ def main(arguments: list[str]) -> int:
             for key, revision in read(before)["services"].items():
                 if current.get(key, revision) != revision:
                     print(key, revision)
-        case ["workflow" | "job" as part, now, before]:
-            wanted = read(before)[part]
+        case ["workflow" | "gpu-job" | "cut-job" as part, now, before]:
+            wanted = read(before).get(part)
             if wanted is None or wanted == read(now)[part]:
                 return 1
             print(json.dumps(wanted))

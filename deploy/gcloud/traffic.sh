@@ -54,13 +54,15 @@ smoke() {                          # NAME, after read_service: whether the candi
 }
 
 release() {                        # FILE: writes what serves now
-  local region folder=$TEMPORARY/release
+  local name region folder=$TEMPORARY/release
   rm -rf "$folder" && mkdir "$folder"
   for region in $({ setting region; gpu_regions; } | sort -u); do
     gcloud run services list --region="$region" --format=json >"$folder/services.$region.json"
   done
   ! exists gcloud workflows describe "$PREFIX" --format=json || cp "$TEMPORARY/found" "$folder/workflow.json"
-  ! exists gcloud run jobs describe "$(resource gpu-job)" --region="$(regions_of job/gpu-job)" --format=json || cp "$TEMPORARY/found" "$folder/job.json"
+  for name in gpu-job cut-job; do
+    ! exists gcloud run jobs describe "$(resource "$name")" --region="$(regions_of "job/$name")" --format=json || cp "$TEMPORARY/found" "$folder/$name.json"
+  done
   # shellcheck disable=SC2046  # one argument per name
   releases describe "$folder" $(for name in $(names functions) gpu-service; do resource "$name"; done) >"$1"
 }
@@ -82,7 +84,7 @@ record() {                         # records what serves now, unless it is the n
   retry gcloud storage cp "$file" "$(bucket source)/releases/$(date -u +%Y%m%dT%H%M%SZ).json" --quiet >&3
 }
 
-rollback() {                       # services, functions, workflow and job as in the release before the one that serves now
+rollback() {                       # services, functions, workflow and jobs as in the release before the one that serves now
   local now=$TEMPORARY/now.json before name region revision
   release "$now"
   recorded
@@ -98,7 +100,9 @@ rollback() {                       # services, functions, workflow and job as in
       --env-vars-file="$TEMPORARY/workflow.json" --call-log-level=log-errors-only --labels=deployed=rollback \
       ${KMS_KEY_NAME:+"--kms-key=$KMS_KEY_NAME"} >&3
   fi
-  ! releases job "$now" "$before" >"$TEMPORARY/job.json" ||
-    retry gcloud run jobs replace "$TEMPORARY/job.json" --region="$(regions_of job/gpu-job)" >&3
+  for name in gpu-job cut-job; do
+    ! releases "$name" "$now" "$before" >"$TEMPORARY/$name.json" ||
+      retry gcloud run jobs replace "$TEMPORARY/$name.json" --region="$(regions_of "job/$name")" >&3
+  done
   say "Rolled back. The next deploy.sh deploys what is in this folder again."
 }

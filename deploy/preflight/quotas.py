@@ -32,11 +32,11 @@ class Need:
 
 
 def needs(system: Inventory) -> list[Need]:
-    """The needs of every function, of the GPU service in each region, and of the GPU job."""
-    region, service, job = system["settings"]["region"], system["gpu_service"], system["gpu_job"]
+    """The needs of every function, of the GPU service in each region, and of the jobs."""
+    region, service, jobs = system["settings"]["region"], system["gpu_service"], (system["gpu_job"], system["cut_job"])
     found = [_need(name, region, entry, int(entry["max_instances"])) for name, entry in system["functions"].items()]
     found += [_need(service["name"], each, service, int(service["max_instances"])) for each in service["regions"]]
-    return [*found, _need(job["name"], job["region"], job, int(job["tasks"]))]
+    return [*found, *(_need(job["name"], job["region"], job, int(job["tasks"])) for job in jobs)]
 
 
 def _need(name: str, region: str, entry: dict[str, Any], instances: int) -> Need:
@@ -96,7 +96,7 @@ def _allocation(project: Project, document: str, unit: str, amount: Any, scale: 
     if info is None:
         yield _unread(project, document, f"The quota of {unit}")
         return
-    everything, job = needs(project.system), project.system["gpu_job"]["name"]
+    everything, jobs = needs(project.system), {project.system[name]["name"] for name in ("gpu_job", "cut_job")}
     for region in sorted({need.region for need in everything}):
         granted = limit(info, region)
         if granted is None:
@@ -109,11 +109,11 @@ def _allocation(project: Project, document: str, unit: str, amount: Any, scale: 
             fits = int(need.instances * available / amount(need))
             yield Finding(
                 # Cloud Run refuses such a service or function; of a job, some tasks wait.
-                Level.NOTE if need.name == job else Level.BLOCKED,
+                Level.NOTE if need.name in jobs else Level.BLOCKED,
                 f"{need.name} takes up to {amount(need):g} {unit} in {region}, and the quota is {available:g}",
                 f"{_lower(need.name, fits)}, or request {info.get('quotaId', document)} at {CONSOLE}",
             )
-        together = sum(amount(need) for need in here if need.name != job)
+        together = sum(amount(need) for need in here if need.name not in jobs)
         if not refused and together > available >= 0:
             yield Finding(
                 Level.NOTE,

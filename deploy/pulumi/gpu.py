@@ -1,4 +1,4 @@
-"""What runs on a GPU, or on CPUs with gpu_type none: the service in each region, and the job for very large batches."""
+"""What runs on a GPU, or on CPUs with gpu_type none: the service in each region; and jobs for very large batches."""
 
 from typing import Any
 
@@ -14,16 +14,17 @@ def services(system: System, base: Foundation) -> dict[str, gcp.cloudrunv2.Servi
     return {region: _service(system, base, region) for region in system["gpu_service"]["regions"]}
 
 
-def job(system: System, base: Foundation) -> gcp.cloudrunv2.Job:
-    job, args = system["gpu_job"], gcp.cloudrunv2
-    chosen = system.settings
+def job(system: System, base: Foundation, job: dict[str, Any], image: pulumi.Input[str]) -> gcp.cloudrunv2.Job:
+    """A job of the inventory, which runs the image."""
+    args, chosen = gcp.cloudrunv2, system.settings
+    secrets = system.secrets() if "gpu" in job["env"] else {}
     interfaces = [
         args.JobTemplateTemplateVpcAccessNetworkInterfaceArgs(
             network=chosen["vpc_network"], subnetwork=chosen["vpc_subnetwork"]
         )
     ]
     container = args.JobTemplateTemplateContainerArgs(
-        image=job["image"],
+        image=image,
         commands=job["command"],
         resources=args.JobTemplateTemplateContainerResourcesArgs(limits=_limits(job)),
         envs=[
@@ -40,7 +41,7 @@ def job(system: System, base: Foundation) -> gcp.cloudrunv2.Job:
                         )
                     ),
                 )
-                for variable, secret in system.secrets().items()
+                for variable, secret in secrets.items()
             ),
         ],
     )

@@ -26,10 +26,15 @@ class Services:
 
 def create(system: System, base: Foundation) -> Services:
     functions = {name: _function(system, base, name) for name in system["functions"]}
-    services, job = gpu.services(system, base), gpu.job(system, base)
+    services = gpu.services(system, base)
+    gpu_job, cut_job = system["gpu_job"], system["cut_job"]
+    jobs = {
+        gpu_job["name"]: gpu.job(system, base, gpu_job, gpu_job["image"]),
+        cut_job["name"]: gpu.job(system, base, cut_job, _image(functions[cut_job["function"]])),
+    }
     names = {name: {system.region: function.name} for name, function in functions.items()}
     names[system["gpu_service"]["name"]] = {region: service.name for region, service in services.items()}
-    names[system["gpu_job"]["name"]] = {system["gpu_job"]["region"]: job.name}
+    names |= {entry["name"]: {entry["region"]: jobs[entry["name"]].name} for entry in (gpu_job, cut_job)}
     urls = {name: function.service_config.apply(_url) for name, function in functions.items()}
     uris = [service.uri for service in services.values()]
     urls[system["gpu_service"]["name"]] = pulumi.Output.all(*uris).apply(",".join)
@@ -81,6 +86,15 @@ def _function(system: System, base: Foundation, name: str) -> gcp.cloudfunctions
         ),
         opts=pulumi.ResourceOptions(depends_on=base.permissions),
     )
+
+
+def _image(function: gcp.cloudfunctionsv2.Function) -> pulumi.Output[str]:
+    """The image that Cloud Functions built, which the function's service of Cloud Run names."""
+    service = gcp.cloudrunv2.get_service_output(
+        name=function.name, location=function.location, opts=pulumi.InvokeOutputOptions(depends_on=[function])
+    )
+    image: pulumi.Output[str] = service.templates[0].containers[0].image
+    return image
 
 
 def _url(config: Any) -> str:

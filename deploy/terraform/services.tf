@@ -4,6 +4,7 @@ locals {
   runs = merge(local.inventory.functions, {
     (local.inventory.gpu_service.name) = local.inventory.gpu_service
     (local.inventory.gpu_job.name)     = local.inventory.gpu_job
+    (local.inventory.cut_job.name)     = local.inventory.cut_job
   })
   environment = { for name, run in local.runs : name => merge([for set in run.env : local.inventory.env[set]]...) }
   urls = merge(
@@ -64,6 +65,67 @@ resource "google_cloudfunctions2_function" "function" {
   }
 
   # The build of a function fails until its roles have an effect.
+  depends_on = [time_sleep.permissions]
+}
+
+# The service of Cloud Run that Cloud Functions made of the function whose code the cut job runs: it names the image.
+data "google_cloud_run_v2_service" "cut" {
+  name       = "${var.service_prefix}-${local.inventory.cut_job.function}"
+  location   = local.inventory.cut_job.region
+  depends_on = [google_cloudfunctions2_function.function]
+}
+
+resource "google_cloud_run_v2_job" "cut" {
+  name                = "${var.service_prefix}-${local.inventory.cut_job.name}"
+  location            = local.inventory.cut_job.region
+  deletion_protection = false
+
+  template {
+    task_count  = local.inventory.cut_job.tasks
+    parallelism = local.inventory.cut_job.parallelism
+
+    template {
+      service_account       = local.accounts[local.inventory.cut_job.name]
+      timeout               = "${local.inventory.cut_job.task_timeout}s"
+      max_retries           = local.inventory.cut_job.max_retries
+      execution_environment = "EXECUTION_ENVIRONMENT_GEN2"
+      encryption_key        = local.kms_key
+
+      dynamic "vpc_access" {
+        for_each = local.vpc
+        content {
+          connector = vpc_access.value.connector
+          egress    = local.vpc_egress
+
+          dynamic "network_interfaces" {
+            for_each = vpc_access.value.interfaces
+            content {
+              network    = network_interfaces.value.network
+              subnetwork = network_interfaces.value.subnetwork
+            }
+          }
+        }
+      }
+
+      containers {
+        image   = data.google_cloud_run_v2_service.cut.template[0].containers[0].image
+        command = local.inventory.cut_job.command
+
+        resources {
+          limits = { cpu = tostring(local.inventory.cut_job.cpu), memory = local.inventory.cut_job.memory }
+        }
+
+        dynamic "env" {
+          for_each = local.environment[local.inventory.cut_job.name]
+          content {
+            name  = env.key
+            value = env.value
+          }
+        }
+      }
+    }
+  }
+
   depends_on = [time_sleep.permissions]
 }
 

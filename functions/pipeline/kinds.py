@@ -16,8 +16,8 @@ KINDS = {
     "text": Kind(1 << 20, single=True),
     "image": Kind(32 << 20, single=True),
     "timeseries": Kind(32 << 20),
-    "table": Kind(2 << 30, batched=True),
-    "records": Kind(2 << 30, batched=True),
+    "table": Kind(64 << 30, batched=True),
+    "records": Kind(64 << 30, batched=True),
     "manifest": Kind(32 << 20, batched=True),
     "workbook": Kind(64 << 20),
 }

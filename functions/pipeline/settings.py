@@ -30,6 +30,7 @@ class Settings:
     max_hops: int = 3
     shard_seconds: float = 10.0  # for which a shard should keep the GPU service busy
     records_per_shard: int = 0  # 0 to derive it from shard_seconds
+    cut_job_bytes: int = 0  # above which the cut job cuts a batch; 0 if there is no such job
     micro_batch_size: int = 200  # the most small uploads that share an execution
     models_bucket: str = ""  # holds models.json with the rules, and traffic.json; empty: no rules, no experiments
     models: str = ""  # gs:// URI or path of the models.json that is served; empty: the one in the models bucket
@@ -76,6 +77,7 @@ def load(environ: Mapping[str, str] | None = None, *, starts_executions: bool = 
         max_hops=int(_number(env, "MAX_HOPS", 3)),
         shard_seconds=_number(env, "SHARD_SECONDS", 10.0),
         records_per_shard=int(_number(env, "RECORDS_PER_SHARD", 0)),
+        cut_job_bytes=int(_number(env, "CUT_JOB_BYTES", 0)),
         micro_batch_size=int(_number(env, "MICRO_BATCH_SIZE", 200)),
         models_bucket=env.get("MODELS_BUCKET", "").strip(),
         models=env.get("MODELS", "").strip(),

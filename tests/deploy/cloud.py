@@ -312,7 +312,7 @@ def function_service(short: str, before: Body | None) -> Body:
     """The service of Cloud Run that runs a function: each deployment is a revision, which has traffic as before."""
     deployments = int(before["metadata"]["annotations"]["deployments"]) + 1 if before else 1
     traffic = {"traffic": before["spec"]["traffic"]} if before else {}
-    container = {"image": f"function-{deployments}", "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}
+    container = {"image": f"{short}:build-{deployments}", "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}
     template = {
         "metadata": {"annotations": {"autoscaling.knative.dev/maxScale": "1"}},
         "spec": {"containers": [container]},

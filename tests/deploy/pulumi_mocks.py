@@ -54,6 +54,8 @@ class Google(pulumi.runtime.Mocks):
         return name, inputs
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        if args.token.endswith("getService"):
+            return {**args.args, "templates": [{"containers": [{"image": f"{args.args['name']}:build-1"}]}]}
         return {"number": NUMBER} if args.token.endswith("getProject") else {"emailAddress": "storage@google"}
 
 

@@ -176,7 +176,7 @@ def _job(body: dict[str, Any]) -> shape.Shape:
     task = execution["spec"]["template"]["spec"]
     container = task["containers"][0]
     return {
-        "image": container["image"],
+        "image": shape.built_image(container["image"]),
         "command": container["command"],
         "account": task["serviceAccountName"],
         "gpu": _gpu(task),

@@ -85,7 +85,8 @@ def expected(system: inventory.Inventory) -> Shape:
             f"service/{region}/{prefix(system)}-gpu-service": _gpu_service(system)
             for region in system["gpu_service"]["regions"]
         },
-        f"job/{system['gpu_job']['region']}/{prefix(system)}-gpu-job": _gpu_job(system),
+        f"job/{system['gpu_job']['region']}/{prefix(system)}-gpu-job": _job(system, "gpu-job"),
+        f"job/{REGION}/{prefix(system)}-cut-job": _job(system, "cut-job"),
         f"workflow/{prefix(system)}": _workflow(system),
         f"slo/{prefix(system)}/{system['slo']['name']}": slo(bodies.slo(system)),
         **(_reports(system) if system["settings"]["reports"] else {}),
@@ -175,22 +176,27 @@ def _gpu_service(system: inventory.Inventory) -> Shape:
     }
 
 
-def _gpu_job(system: inventory.Inventory) -> Shape:
-    job = system["gpu_job"]
+def _job(system: inventory.Inventory, name: str) -> Shape:
+    job = system[name.replace("-", "_")]
     return {
-        "image": job["image"],
+        "image": job["image"] if "image" in job else f"{prefix(system)}-{job['function']}",
         "command": job["command"],
-        "account": account(system, "gpu-job"),
+        "account": account(system, name),
         "gpu": job["gpu"],
         "limits": _limits(job),
         "zonal_redundancy": None if job["gpu"] == "none" else job["zonal_redundancy"],
         "tasks": [job["tasks"], job["parallelism"]],
         "timeout": job["task_timeout"],
         "retries": job["max_retries"],
-        "network": _network(system, "gpu-job"),
+        "network": _network(system, name),
         "key": system["settings"]["kms_key"],
-        "env": inventory.environment(system, "gpu-job") | _secrets(system),
+        "env": inventory.environment(system, name) | (_secrets(system) if name == "gpu-job" else {}),
     }
+
+
+def built_image(image: str) -> str:
+    """What a job runs: of a function's image, the function's name."""
+    return image.partition(":build-")[0]
 
 
 def _limits(sized: dict[str, Any]) -> dict[str, str]:

@@ -150,7 +150,7 @@ def job(v: dict[str, Any]) -> tuple[str, Any]:
     task = one(template["template"])
     container = one(task["containers"])
     return f"job/{v['location']}/{v['name']}", {
-        "image": container["image"],
+        "image": shape.built_image(container["image"]),
         "command": container["command"],
         "account": task["service_account"],
         "gpu": gpu(task["node_selector"]),

@@ -126,7 +126,7 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         del project.env["PREPROCESS_MEMORY"]
         assert run.returncode == 0, run.stderr[-3000:]
         changed = {key.rpartition("/")[2].partition("%2F")[0] for _, key, _ in project.google.changes[count:]}
-        assert changed == {"inference-preprocess", "releases"}
+        assert changed == {"inference-preprocess", "inference-cut-job", "releases"}, "the job runs the same code"
         assert project.run("deploy.sh", "preprocess").returncode == 0
 
     def test_a_revision_that_fails_gets_no_traffic(self, project: Project):
@@ -372,6 +372,7 @@ class TestADryRun:
             "functions deploy inference-on-upload",
             "run deploy inference-gpu-service",
             "run jobs replace FILE:gpu-job.json",
+            "run jobs replace FILE:cut-job.json",
             "workflows deploy inference",
         ):
             assert f"gcloud {command}" in run.stdout

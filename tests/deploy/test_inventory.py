@@ -85,6 +85,24 @@ def test_the_gpu_jobs_command_exists_and_receives_its_batch():
     assert "name: BATCH_INDEX" in (ROOT / "workflow.yaml").read_text()
 
 
+def test_the_cut_jobs_command_exists_and_receives_its_batch():
+    job = SYSTEM["cut_job"]
+    launcher, *command = job["command"]
+    assert launcher == "/cnb/lifecycle/launcher"
+    assert command == ["python", "-m", "preprocessing.cut_job"]
+    source = (ROOT / "functions" / job["function"] / "preprocessing/cut_job.py").read_text()
+    assert re.findall(r'environ\.get\("(\w+)"', source) == ["CUT_ARGUMENT"]
+    assert "name: CUT_ARGUMENT" in (ROOT / "workflow.yaml").read_text()
+    environ = RecordingEnviron(inventory.environment(SYSTEM, "cut-job"))
+    read = functions.load(environ)
+    assert (read.work_bucket, read.cut_job_bytes) == ("my-project-inference-work", 0)
+    assert set(environ) <= environ.names | {"GOOGLE_CLOUD_PROJECT"}
+
+
+def test_the_function_hands_over_what_the_job_cuts():
+    assert functions.load(inventory.environment(SYSTEM, "preprocess")).cut_job_bytes == 2 << 30
+
+
 def test_the_workflow_reads_exactly_the_variables_that_are_set():
     source = (ROOT / "workflow.yaml").read_text()
     optional = set(re.findall(r'sys\.get_env\("(\w+)",', source))
@@ -107,6 +125,8 @@ def test_the_workflow_runs_the_deployed_job():
     job, env = SYSTEM["gpu_job"], SYSTEM["workflow"]["env"]
     assert env["GPU_JOB"] == f"projects/my-project/locations/{job['region']}/jobs/inference-{job['name']}"
     assert int(env["JOB_TASKS"]) == job["parallelism"], "all tasks of a batch run concurrently"
+    job = SYSTEM["cut_job"]
+    assert env["CUT_JOB"] == f"projects/my-project/locations/{job['region']}/jobs/inference-{job['name']}"
 
 
 def test_urls_of_several_regions_keep_their_order():
@@ -416,7 +436,7 @@ class TestDeliveryAttempts:
 class TestPermissions:
     def test_every_part_has_an_account_and_every_account_is_used(self):
         used = {row["who"] for row in SYSTEM["iam"]}
-        assert {*SYSTEM["functions"], "gpu-service", "gpu-job", "workflow"} <= set(SYSTEM["accounts"])
+        assert {*SYSTEM["functions"], "gpu-service", "gpu-job", "cut-job", "workflow"} <= set(SYSTEM["accounts"])
         assert used == set(SYSTEM["accounts"]) | {f"agent/{name}" for name in SYSTEM["agents"]}
 
     def test_nothing_is_public_and_no_role_is_broad(self):
@@ -450,7 +470,8 @@ class TestPermissions:
             ("service", "functions"),
         ):
             known |= {f"{kind}/{name}" for name in SYSTEM[section]}
-        assert {row["target"] for row in SYSTEM["iam"]} <= known | {"service/gpu-service", "job/gpu-job"}
+        known |= {"service/gpu-service", "job/gpu-job", "job/cut-job"}
+        assert {row["target"] for row in SYSTEM["iam"]} <= known
 
     def test_every_service_admits_only_its_callers(self):
         callers = {row["target"]: row["who"] for row in SYSTEM["iam"] if row["role"] == "roles/run.invoker"}
@@ -458,20 +479,21 @@ class TestPermissions:
         delivered = {f"service/{name}": "events" for name in (*SYSTEM["triggers"], *SYSTEM["push"])}
         assert callers == called | delivered
 
-    def test_only_the_workflow_may_run_the_job_and_view_its_executions(self):
-        rows = {(row["who"], row["role"]) for row in SYSTEM["iam"] if row["target"] == "job/gpu-job"}
+    @pytest.mark.parametrize("name", ["gpu-job", "cut-job"])
+    def test_only_the_workflow_may_run_a_job_and_view_its_executions(self, name: str):
+        rows = {(row["who"], row["role"]) for row in SYSTEM["iam"] if row["target"] == f"job/{name}"}
         assert rows == {("workflow", "roles/run.jobsExecutorWithOverrides"), ("workflow", "roles/run.viewer")}
         workflow = (ROOT / "workflow.yaml").read_text()
-        assert "skip_polling: true" in workflow, (
+        assert workflow.count("jobs.run\n") == workflow.count("skip_polling: true") == 2, (
             "a connector that polls reads operations, which takes a role on the project"
         )
 
-    def test_the_job_has_the_permissions_of_the_service(self):
+    @pytest.mark.parametrize(("service", "job"), [("gpu-service", "gpu-job"), ("preprocess", "cut-job")])
+    def test_a_job_has_the_permissions_of_its_service(self, service: str, job: str):
         granted = {
-            who: {(row["role"], row["target"]) for row in SYSTEM["iam"] if row["who"] == who}
-            for who in ("gpu-service", "gpu-job")
+            who: {(row["role"], row["target"]) for row in SYSTEM["iam"] if row["who"] == who} for who in (service, job)
         }
-        assert granted["gpu-service"] == granted["gpu-job"]
+        assert granted[service] == granted[job]
 
     def test_dead_letters_can_be_forwarded(self):
         rows = {(row["role"], row["target"]) for row in SYSTEM["iam"] if row["who"] == "agent/pubsub"}

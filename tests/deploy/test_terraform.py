@@ -571,7 +571,8 @@ class TestPolicies:
             assert 0 < function["service_config"][0]["max_instance_count"] <= 100
         for job in self.of(applied, "google_cloud_run_v2_job"):
             assert 0 < job["template"][0]["parallelism"] <= 100
-            assert job["template"][0]["template"][0]["timeout"] == "3600s"
+            longest = "3600s" if job["name"].endswith("-gpu-job") else "86400s"
+            assert job["template"][0]["template"][0]["timeout"] == longest
         for service in self.of(applied, "google_cloud_run_v2_service"):
             assert 0 < service["template"][0]["scaling"][0]["max_instance_count"] <= 100
 

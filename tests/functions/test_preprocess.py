@@ -255,6 +255,7 @@ def test_json_lines_become_a_shard(cloud: Cloud, preprocess: FlaskClient) -> Non
         "dialect": {},
         "model": None,
         "parameters": {"top_k": 2},
+        "tasks": 1,
         "revision": "local",
     }
     first, second, third, bad, uri, number = map(json.loads, lines(cloud, answer))

@@ -6,6 +6,8 @@ Kilobytes can unpack to terabytes.
 import gzip
 import io
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 from pipeline.errors import RejectedError
@@ -65,28 +67,47 @@ def read(data: bytes, limit: int) -> bytes:
 
 
 class Unpacked(io.RawIOBase):
-    """A packed stream's content, up to `limit` bytes.
+    """A packed stream's content, up to `limit` bytes; to seek is to unpack all that lies before.
 
     Reading raises RejectedError: `decompression_bomb` or `undecodable`.
     """
 
     def __init__(self, packed: IO[bytes], limit: int) -> None:
         self._inner = gzip.GzipFile(fileobj=packed)
-        self._left = limit
         self._limit = limit
 
     def readable(self) -> bool:
         return True
 
+    def seekable(self) -> bool:
+        return True
+
     def readinto(self, buffer: "WriteableBuffer") -> int:
-        try:
+        with _unpacking():
             count = self._inner.readinto(buffer)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise _damaged() from error
-        self._left -= count
-        if self._left < 0:
-            raise _bomb(self._limit)
+        self._check()
         return count
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with _unpacking():
+            position = self._inner.seek(offset, whence)
+        self._check()
+        return position
+
+    def tell(self) -> int:
+        return self._inner.tell()
+
+    def _check(self) -> None:
+        if self._inner.tell() > self._limit:
+            raise _bomb(self._limit)
+
+
+@contextmanager
+def _unpacking() -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise _damaged() from error
 
 
 def _bomb(limit: int) -> RejectedError:

@@ -72,18 +72,34 @@ def decode_head(head: bytes, charset: str | None = None, *, whole: bool) -> str:
     return _decode(head, encoding(head, charset, whole=whole).codec, whole=whole)
 
 
-def lines(stream: IO[bytes], codec: str, limit: int, *, newline: str = "") -> Iterator[str]:
-    """Decodes a stream's lines, each with its ending; a line longer than `limit` characters is cut to `limit` + 1.
+class Lines(Iterator[str]):
+    """A stream's lines, each with its ending; one longer than `limit` characters is cut to `limit` + 1.
 
     Args:
         newline: as for `open`: what ends a line, or "" for any line ending.
     """
-    text = io.TextIOWrapper(stream, encoding=codec, errors=ERRORS, newline=newline)
-    endings = (newline,) if newline else ("\n", "\r")
-    while line := text.readline(limit + 1):
-        yield line
-        while len(line) > limit and not line.endswith(endings) and (rest := text.readline(limit + 1)):
-            line = rest
+
+    def __init__(self, stream: IO[bytes], codec: str, limit: int, *, newline: str = "") -> None:
+        self._text = io.TextIOWrapper(stream, encoding=codec, errors=ERRORS, newline=newline)
+        self._limit = limit
+        self._endings = (newline,) if newline else ("\n", "\r")
+
+    def __next__(self) -> str:
+        line = part = self._text.readline(self._limit + 1)
+        if not line:
+            raise StopIteration
+        while len(part) > self._limit and not part.endswith(self._endings):
+            part = self._text.readline(self._limit + 1)
+        return line
+
+    @property
+    def position(self) -> int:
+        """That of the next line: a byte offset, and in its upper bits the decoder's state where it has one."""
+        return self._text.tell()
+
+    def seek(self, position: int) -> None:
+        """Continues at a position of the same content."""
+        self._text.seek(position)
 
 
 def encoding(data: bytes, charset: str | None = None, *, whole: bool = True) -> Encoding:

@@ -1,6 +1,7 @@
 """Reads input objects in exactly the generation of the event, and unpacks gzip."""
 
 import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from google.cloud.storage import Blob
 
 HEAD_BYTES = 64 * 1024
-CHUNK_BYTES = 1 << 20
+SAMPLES = 4
+EXPANDED_BYTES = 16 << 20  # of a packed input's beginning, to see what it expands to
+CHUNK_BYTES = 4 << 20  # of a stream; each is a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,30 @@ def head(source: Input) -> Head:
     if len(content) != min(HEAD_BYTES, source.size):
         raise ServiceUnavailable(f"Only {len(content)} of the first {min(HEAD_BYTES, source.size)} bytes arrived.")
     return head_of(content, source.size)
+
+
+def samples(source: Input) -> list[bytes]:
+    """A few parts of 64 KB from within a large input, packed as it is. Raises RejectedError, `input_gone`."""
+    starts = [source.size * part // (SAMPLES + 1) for part in range(1, SAMPLES + 1)]
+    with _gone(source):
+        return [
+            _bytes(_blob(source).download_as_bytes(start=start, end=start + HEAD_BYTES - 1, raw_download=True))
+            for start in starts
+        ]
+
+
+def expected_size(source: Input, *, packed: bool) -> int:
+    """The size of the content; of a packed one, what it unpacks to if the rest of it is like the beginning.
+
+    Raises:
+        RejectedError: `input_gone`, or `undecodable` for damaged gzip.
+    """
+    if not packed:
+        return source.size
+    with _gone(source):
+        content = _bytes(_blob(source).download_as_bytes(end=HEAD_BYTES - 1, raw_download=True))
+    data, _ = compression.unpack(content, EXPANDED_BYTES)
+    return math.ceil(source.size * len(data) / max(1, len(content)))
 
 
 def head_of(content: bytes, size: int) -> Head:
@@ -103,15 +130,16 @@ def read(source: Input, limit: int) -> bytes:
 
 @contextmanager
 def reader(source: Input, limit: int, *, packed: bool) -> Iterator[IO[bytes]]:
-    """The input as a stream that holds one chunk in memory at a time; `packed` as in its head.
+    """The input as a seekable stream that holds a few chunks in memory at a time; `packed` as in its head.
 
-    Reading raises RejectedError: `too_large` if the object is longer than `limit` bytes, or an error of unpacking.
+    Reading raises RejectedError if the input is replaced or deleted meanwhile, `too_large` if it is longer than `limit`
+    bytes, or an error of unpacking; and ServiceUnavailable if it ends before the size of `source`, as `measured` gives it.
     """
     check_size(source, limit)
     with _gone(source):
-        stream: IO[bytes] = _blob(source).open("rb", chunk_size=CHUNK_BYTES, raw_download=True)
-        content = io.BufferedReader(_Limited(stream, limit), CHUNK_BYTES)
-        yield io.BufferedReader(compression.Unpacked(content, limit), CHUNK_BYTES) if packed else content
+        blob = _blob(source).open("rb", chunk_size=CHUNK_BYTES, raw_download=True)
+        stream = io.BufferedReader(_Whole(blob, source.size, limit), CHUNK_BYTES)
+        yield io.BufferedReader(compression.Unpacked(stream, limit), CHUNK_BYTES) if packed else stream
 
 
 def charset(source: Input) -> str | None:
@@ -157,26 +185,6 @@ class _Download(io.BytesIO):
         return super().write(data)
 
 
-class _Limited(io.RawIOBase):
-    """An object's stream, of which at most `limit` bytes can be read, whatever size was stated."""
-
-    def __init__(self, stream: IO[bytes], limit: int) -> None:
-        self._stream = stream
-        self._left = self._limit = limit
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        target = memoryview(buffer)
-        content = self._stream.read(target.nbytes)
-        target[: len(content)] = content
-        self._left -= len(content)
-        if self._left < 0:
-            raise _longer(self._limit)
-        return len(content)
-
-
 def _longer(limit: int) -> RejectedError:
     return RejectedError("too_large", f"The input is longer than the {limit:,} bytes that are accepted.")
 
@@ -187,6 +195,43 @@ def measured(source: Input) -> Input:
     if blob is None:
         raise gone(source)
     return replace(source, size=blob.size or 0)
+
+
+class _Whole(io.RawIOBase):
+    """An object's stream, whose end before `size` is an error: an empty response would end it silently.
+
+    At most `limit` bytes can be read, whatever size was stated.
+    """
+
+    def __init__(self, inner: IO[bytes], size: int, limit: int) -> None:
+        self._inner = inner
+        self._size = size
+        self._limit = limit
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        with memoryview(buffer) as view, view.cast("B") as target:
+            data = self._inner.read(len(target))
+            target[: len(data)] = data
+        self._position += len(data)
+        if self._position > self._limit:
+            raise _longer(self._limit)
+        if not data and self._position < self._size:
+            raise ServiceUnavailable(f"Only {self._position} of the input's {self._size} bytes arrived.")
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._position = self._inner.seek(offset, whence)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
 
 
 def _blob(source: Input) -> "Blob":

@@ -1,6 +1,9 @@
 """A batch: the objects of its shards in the work bucket, and a summary of those that are finished.
 
 shards/<job>/plan.json         what decides the shards' content; written first, so that all attempts cut the same shards
+shards/<job>/checkpoint.json   how far the input has been cut, where it can be read from there
+shards/<job>/argument.json     the job's argument, for the cut job
+shards/<job>/refusal.json      why the cut job refused the input
 shards/<job>/<n>.jsonl         shard n, one record per line
 shards/<job>/header.csv        the header of a CSV result, without score columns
 shards/<job>/labels.json       the labels of the score columns; the GPU service writes it
@@ -52,6 +55,18 @@ class Names:
         return f"{self.folder}plan.json"
 
     @property
+    def checkpoint(self) -> str:
+        return f"{self.folder}checkpoint.json"
+
+    @property
+    def argument(self) -> str:
+        return f"{self.folder}argument.json"
+
+    @property
+    def refusal(self) -> str:
+        return f"{self.folder}refusal.json"
+
+    @property
     def header(self) -> str:
         return f"{self.folder}header.csv"
 
@@ -72,11 +87,23 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What decides a batch's shards beside its input: the settings and the job's argument, which may change."""
+    """What decides a batch's shards beside its input: the settings and the job's argument, which may change.
+
+    `records_per_second` is how many a device is assumed to predict on.
+    """
 
     records_per_shard: int
     model: Model | None
     parameters: dict[str, Any]
+    records_per_second: float = IMAGES_PER_SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The shards that are written, and the position of the next record in the input, as its reader tells it."""
+
+    shards: int = 0
+    position: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +115,7 @@ class Batch:
         records_per_shard: of all shards but the last, which may have fewer.
         dialect: the form of a CSV result, as `writer.Dialect` reads it.
         table: which column or field was read, for the document.
+        tasks: how many of the GPU job the batch takes, if each is to have time for its share.
     """
 
     prefix: str
@@ -99,6 +127,7 @@ class Batch:
     parameters: dict[str, Any] = field(default_factory=dict)
     dialect: dict[str, Any] = field(default_factory=dict)
     table: dict[str, Any] | None = None
+    tasks: int = 1
 
     def json(self) -> dict[str, Any]:
         fields = asdict(self)
@@ -202,6 +231,16 @@ def write_plan(work: "Bucket", job: str, plan: Plan) -> bool:
     except PreconditionFailed:
         return False
     return True
+
+
+def read_checkpoint(work: "Bucket", job: str) -> Checkpoint:
+    """The last checkpoint of an earlier attempt, else the input's beginning."""
+    return Checkpoint(**_content(work, Names.of(job).checkpoint) or {})
+
+
+def write_checkpoint(work: "Bucket", job: str, checkpoint: Checkpoint) -> None:
+    """Writes it, also in place of a concurrent attempt's, after which at worst some shards are cut twice alike."""
+    put(work.blob(Names.of(job).checkpoint), json.dumps(asdict(checkpoint)), stamp(job), generation=None)
 
 
 def summarise(work: "Bucket", batch: Batch) -> Summary:

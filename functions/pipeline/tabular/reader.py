@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -46,7 +46,7 @@ def records(source: Iterable[str], delimiter: str, *, strict: bool) -> Iterator[
     Raises:
         RejectedError: `invalid_csv` or `too_large`, if strict.
     """
-    for record in _Reader(source, delimiter):
+    for record in Reader(source, delimiter):
         if strict and record.refusal:
             raise record.refusal
         yield record
@@ -86,8 +86,28 @@ class _LiteralQuoteError(Exception):
     """The row under way has a quote that is a character of its text."""
 
 
-class _Reader:
-    """Feeds csv.reader, which asks for another line of a row exactly while a quoted field is open.
+class State(NamedTuple):
+    """Where a reader is between two rows, beside the position of its source.
+
+    Args:
+        again: lines that were taken from the source and are still to be read.
+        suspects: how many of them, from the first, are read on their own.
+        number: the rows so far.
+        delimiters: in the row before.
+        commented: whether only comments were read so far.
+    """
+
+    again: Sequence[str] = ()
+    suspects: int = 0
+    number: int = 0
+    delimiters: int = -1
+    commented: bool = True
+
+
+class Reader(Iterable[Record]):
+    """Reads rows as `records` does, from a state on, and does not raise.
+
+    Feeds csv.reader, which asks for another line of a row exactly while a quoted field is open.
 
     Quotes mean nothing in files with tabs that a database or a script wrote. One at the beginning of a row's last cell
     would swallow the rows below it up to the next one, so it is a character if the line below is a row itself.
@@ -96,15 +116,18 @@ class _Reader:
     quote would keep it open as far as the first did. So reading takes linear time whatever the quotes are.
     """
 
-    def __init__(self, source: Iterable[str], delimiter: str) -> None:
+    def __init__(self, source: Iterable[str], delimiter: str, state: State | None = None) -> None:
         self._source = iter(source)
         self._delimiter = delimiter
-        self._again: deque[str] = deque()
-        self._suspects = 0  # how many lines of `_again`, from the first, are read on their own
-        self._number = 0
-        self._delimiters = -1  # in the row before
+        self._is_first = state is None
+        again, self._suspects, self._number, self._delimiters, self._commented = state or State()
+        self._again = deque(again)
         self._parsed = self._parser(self._feed())
         self._begin()
+
+    @property
+    def state(self) -> State:
+        return State(list(self._again), self._suspects, self._number, self._delimiters, self._commented)
 
     def _begin(self) -> None:
         self._row: list[str] = []  # the lines of the row under way
@@ -112,7 +135,8 @@ class _Reader:
         self._alone = self._suspects > 0
 
     def __iter__(self) -> Iterator[Record]:
-        yield from self._comments()
+        if self._commented:
+            yield from self._comments()
         while True:
             self._begin()
             try:
@@ -136,14 +160,15 @@ class _Reader:
     def _comments(self) -> Iterator[Record]:
         """The comments above everything else, each read on its own, since prose may hold any quotes."""
         first = next(self._source, "")
-        source = self._source if declared_delimiter(first) else chain([first], self._source)
-        for line in source:
+        is_declaration = self._is_first and declared_delimiter(first)
+        for line in self._source if is_declaration else chain([first], self._source):
             if line.startswith("#") and len(line) <= MAX_ROW_CHARS:
                 self._row = [line]
                 yield self._record(next(self._parser([_unbroken(line)])))
             elif line.strip():
                 self._again.append(line)
-                return
+                break
+        self._commented = False
 
     def _cells(self) -> Row | None:
         try:

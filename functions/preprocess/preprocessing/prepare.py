@@ -11,7 +11,7 @@ from pipeline.inputs.single import Instance
 from pipeline.jobs.job import Job
 from pipeline.kinds import SINGLE, WORKBOOK
 from pipeline.settings import Settings
-from preprocessing import conversion, shards, single, staging
+from preprocessing import conversion, handover, shards, single, staging
 
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket
@@ -21,8 +21,9 @@ def prepare(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
     """Prepares the input of a job's argument.
 
     Returns:
-        `{mode: "single", instances, parameters, revision}`, `{mode: "batch", revision}` with the batch's fields, or
-        `{mode: "converted", argument, revision}` with the argument by which a workbook is to go on.
+        `{mode: "single", instances, parameters, revision}`, `{mode: "batch", revision}` with the batch's fields,
+        `{mode: "converted", argument, revision}` with the argument by which a workbook is to go on, or
+        `{mode: "cut", argument, revision}` with the URI by which the cut job reads a batch that is very large.
 
     Raises:
         MalformedError: the body is not a job's argument, or its kind needs no preparation.
@@ -40,7 +41,7 @@ def prepare(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
     elif job.kind == WORKBOOK:
         answer = conversion.converted(deployment, job)
     else:
-        answer = shards.cut(deployment, job)
+        answer = handover.order(deployment, job) or shards.cut(deployment, job)
     return {**answer, "revision": settings.revision}
 
 

@@ -3,7 +3,8 @@ micro-batch.
 """
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from pipeline.inputs.pubsub import manifests
 from pipeline.jobs.batches import Format
 from pipeline.jobs.job import Job, Model, is_requested
 from pipeline.kinds import MICROBATCH
-from pipeline.tabular.columns import Column
+from pipeline.tabular.columns import Column, same_name
 from pipeline.tabular.reader import Record
 from pipeline.tabular.request import Request
 from pipeline.tabular.writer import PLAIN, Dialect
@@ -27,6 +28,8 @@ from preprocessing import single, staging, tables
 MAX_DOCUMENT = 32 << 20  # bytes of a JSON document, which must be read whole
 MAX_LINE_CHARS = 8 << 20
 FIELDS = ("text", "image", "uri")
+GENERATION = "generation"
+WHOLE = re.compile(r"[0-9]{1,18}")
 READERS = 4  # threads for a micro-batch's members, each with an input of up to 32 MiB
 
 
@@ -41,6 +44,7 @@ class Records:
         images: whether the records refer to images, which take longer than texts.
         dialect: the form of a CSV result.
         table: how a CSV, or JSON without the usual fields, was read, for its document.
+        position: tells between two records where the next one begins, if reading can go on from there.
     """
 
     lines: Iterator[str]
@@ -51,11 +55,12 @@ class Records:
     images: bool = False
     dialect: Dialect = PLAIN
     table: dict[str, Any] | None = None
+    position: Callable[[], dict[str, Any]] | None = None
 
 
 @contextmanager
-def reader(deployment: Deployment, job: Job, head: Head) -> Iterator[Records]:
-    """Opens an input of many records.
+def reader(deployment: Deployment, job: Job, head: Head, position: dict[str, Any] | None = None) -> Iterator[Records]:
+    """Opens an input of many records, at a position that an earlier reading told if there is one.
 
     Raises:
         RejectedError: none of its records can be predicted on.
@@ -64,7 +69,7 @@ def reader(deployment: Deployment, job: Job, head: Head) -> Iterator[Records]:
     source = job.content()
     if job.kind == "table":
         request = Request.of(job.parameters, frozenset(("table",)))
-        with tables.opened(source, head, deployment.settings.max_bytes["table"], request) as table:
+        with tables.opened(source, head, deployment.settings.max_bytes["table"], request, position) as table:
             yield _of_table(table, deployment.settings.input_bucket, job, request)
     elif job.kind == "manifest":
         yield _of_manifest(deployment.settings.input_bucket, job, manifests.load(deployment, job))
@@ -76,9 +81,12 @@ def reader(deployment: Deployment, job: Job, head: Head) -> Iterator[Records]:
     elif json_text.is_lines(text.decode_head(head.data, objects.charset(source), whole=head.whole), whole=head.whole):
         with objects.reader(source, deployment.settings.max_bytes["records"], packed=head.packed) as stream:
             codec, _ = text.encoding(head.data, objects.charset(source), whole=head.whole)
-            lines = text.lines(stream, codec, MAX_LINE_CHARS)
+            lines = text.Lines(stream, codec, MAX_LINE_CHARS)
+            if position:
+                lines.seek(position["line"])
             sample = json_text.records(text.decode_head(head.data, codec, whole=head.whole), whole=head.whole)
-            yield _of_records(_decoded(lines), sample, deployment.settings.input_bucket, job)
+            opened = _of_records(_decoded(lines), sample, deployment.settings.input_bucket, job)
+            yield replace(opened, position=lambda: {"line": lines.position})
     else:
         content = text.decode(objects.read(source, MAX_DOCUMENT), objects.charset(source))
         values = json_text.of_document(json_text.parse(content))
@@ -95,7 +103,8 @@ def _of_records(values: Iterator[Any], sample: list[dict[str, Any]], bucket: str
         _refused(value) if isinstance(value, RejectedError) else _instance(value, bucket, choice.payload)
         for value in values
     )
-    return Records(lines, "jsonl", job.model, job.parameters, table=described)
+    are_objects = any("uri" in record and _field(record) == "uri" for record in sample)
+    return Records(lines, "jsonl", job.model, job.parameters, images=are_objects, table=described)
 
 
 def _of_table(opened: tables.OpenTable, bucket: str, job: Job, request: Request) -> Records:
@@ -107,22 +116,35 @@ def _of_table(opened: tables.OpenTable, bucket: str, job: Job, request: Request)
         message = f"The table has no column of texts or of gs:// images. Its columns are {names:.900}."
         raise RejectedError("no_usable_column", message, "table")
     images = column.type == "image"
-    name = "uri" if images else "text"
-    lines = (_of_row(record, name, column.index, bucket) for record in opened.records)
+    if images:
+        generation = next((each.index for each in opened.table.columns if same_name(each.name, GENERATION)), None)
+        generation = generation if same_name(column.name, "uri") else None
+        lines = (_of_object_row(record, column.index, generation, bucket) for record in opened.records)
+    else:
+        lines = (_of_text_row(record, column.index) for record in opened.records)
     dialect = replace(opened.dialect, safe=bool(job.parameters.get("csv_safe")))
     described = tables.description(opened.table, choice)
-    return Records(lines, "csv", job.model, job.parameters, opened.header, images, dialect, described)
+    return Records(lines, "csv", job.model, job.parameters, opened.header, images, dialect, described, opened.position)
 
 
-def _of_row(record: Record, name: str, index: int, bucket: str) -> str:
+def _of_text_row(record: Record, index: int) -> str:
     if record.refusal:
         return _refused(record.refusal, row=record.cells)
-    content = record.cells[index]
-    if name == "uri":
-        content = content.strip()
-        if refusal := _foreign(content, bucket):
-            return _refused(refusal, row=record.cells)
-    return json.dumps({name: content, "row": record.cells})
+    return json.dumps({"text": record.cells[index], "row": record.cells})
+
+
+def _of_object_row(record: Record, index: int, generation: int | None, bucket: str) -> str:
+    """The row of a table of objects; `generation` is the column that tells which one of each, if there is one."""
+    if record.refusal:
+        return _refused(record.refusal, row=record.cells)
+    uri = record.cells[index].strip()
+    if refusal := _refusal(uri, bucket):
+        return _refused(refusal, row=record.cells)
+    number = "" if generation is None else record.cells[generation].strip()
+    if number and not WHOLE.fullmatch(number):
+        refusal = RejectedError("invalid_manifest", f"generation must be a whole number, not {number!r:.100}.")
+        return _refused(refusal, row=record.cells)
+    return json.dumps({"uri": uri, **({GENERATION: number} if number else {}), "row": record.cells})
 
 
 def _decoded(lines: Iterator[str]) -> Iterator[Any]:
@@ -143,23 +165,27 @@ def _instance(record: Any, bucket: str, chosen: Column | None) -> str:
         record, chosen = {"text": record}, None
     if not isinstance(record, dict):
         return json.dumps(record)
-    field = chosen.name if chosen else next((name for name in FIELDS if name in record), None)
+    field = chosen.name if chosen else _field(record)
     if field is None or field not in record:
         return _refused(fields.missing(record) if field is None else fields.without(record, field), **_id(record))
     name = field if chosen is None else "uri" if chosen.type == "image" else "text"
     instance = {name: record[field]}
     if field == "text" and chosen is None and record.get("text_pair") is not None:
         instance["text_pair"] = record["text_pair"]  # for models that read pairs
-    if name == "uri" and "generation" in record:
-        instance["generation"] = record["generation"]
+    if name == "uri" and GENERATION in record:
+        instance[GENERATION] = record[GENERATION]
     beside = _id(record)
-    if name == "uri" and (refusal := _foreign(record[field], bucket)):
+    if name == "uri" and (refusal := _refusal(record[field], bucket)):
         return _refused(refusal, uri=record[field], **beside)
     try:
         own = _own_parameters(record.get("parameters"), name)
     except RejectedError as refusal:
         return _refused(refusal, **beside)
     return json.dumps({**instance, **beside, **own})
+
+
+def _field(record: dict[str, Any]) -> str | None:
+    return next((name for name in FIELDS if name in record), None)
 
 
 def _id(record: dict[str, Any]) -> dict[str, Any]:
@@ -199,24 +225,19 @@ def _of_item(item: manifests.Item, bucket: str, to: Format) -> str:
     return json.dumps({"uri": item.uri, **generation, **beside, **own})
 
 
-def _refusal(uri: str, bucket: str) -> RejectedError | None:
-    """Why a manifest may not contain an object, judged by its address alone."""
-    if refusal := _foreign(uri, bucket):
-        return refusal
-    if not media_types.families(uri, None) <= {"text", "image"}:
-        return RejectedError(
-            "unknown_kind", "A manifest contains texts and images only. Upload other files by themselves."
-        )
-    return None
+def _refusal(uri: object, bucket: str) -> RejectedError | None:
+    """Why a record may not refer to an object, judged by its address alone.
 
-
-def _foreign(uri: object, bucket: str) -> RejectedError | None:
-    """Why a record may not refer to an object: the sender may have no access to any bucket but the input bucket.
-
-    Nothing in a URI is decoded or resolved, so its beginning decides. The GPU service refuses what is no gs:// URI.
+    The sender may have no access to any bucket but the input bucket. Nothing in a URI is decoded or resolved, so its
+    beginning decides. The GPU service refuses what is no gs:// URI.
     """
-    if isinstance(uri, str) and uri.startswith("gs://") and not uri.startswith(f"gs://{bucket}/"):
+    if not isinstance(uri, str) or not uri.startswith("gs://"):
+        return None
+    if not uri.startswith(f"gs://{bucket}/"):
         return RejectedError("foreign_bucket", f"The object is outside the input bucket gs://{bucket}.")
+    if not media_types.families(uri, None) <= {"text", "image"}:
+        message = "Records refer to texts and images only. Upload other files by themselves."
+        return RejectedError("unknown_kind", message)
     return None
 
 

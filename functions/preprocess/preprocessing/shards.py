@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,15 @@ from pipeline.errors import RejectedError
 from pipeline.inputs import objects, parameters
 from pipeline.inputs.objects import Head
 from pipeline.jobs import batches
-from pipeline.jobs.batches import ADDED_COLUMNS, IMAGES_PER_SECOND, TEXT_BYTES_PER_SECOND, Batch, Names, Plan
+from pipeline.jobs.batches import (
+    ADDED_COLUMNS,
+    IMAGES_PER_SECOND,
+    TEXT_BYTES_PER_SECOND,
+    Batch,
+    Checkpoint,
+    Names,
+    Plan,
+)
 from pipeline.jobs.job import Job, Model
 from pipeline.routing import choice
 from pipeline.routing.models import Content
@@ -19,12 +26,17 @@ from pipeline.settings import Settings
 from pipeline.storage import put, stamp
 from pipeline.tabular import writer
 from preprocessing import records, uploading
+from preprocessing.records import Records
 
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket
 
 MAX_SHARDS = 2000  # an execution of the workflow has 100,000 steps
+TOO_MANY_SHARDS = 5 * MAX_SHARDS  # where records are far shorter than in the samples
 MAX_RECORDS = 20_000  # per shard
+LARGE_BYTES = 64 << 20  # of an input that is judged by more than its beginning
+TASK_SECONDS = 1800  # of a task of the GPU job, half of what it may take
+CHECKPOINT_SHARDS = 16  # after which an interrupted attempt is continued
 
 
 def cut(deployment: Deployment, job: Job) -> dict[str, Any]:
@@ -51,38 +63,47 @@ def _continued(deployment: Deployment, job: Job, batch: Batch) -> Batch:
 
 def _cut(deployment: Deployment, job: Job) -> Batch:
     work, names = deployment.work, Names.of(job.id)
-    plan = batches.read_plan(work, job.id)
+    job = _measured(job)
+    plan, checkpoint = batches.read_plan(work, job.id), Checkpoint()
     if plan is not None:
         job = replace(job, model=plan.model, parameters=plan.parameters)
+        checkpoint = batches.read_checkpoint(work, job.id)
     head = objects.head(job.content())
-    with records.reader(deployment, job, head) as opened:
+    with records.reader(deployment, job, head, checkpoint.position) as opened:
         if plan is None:
-            size = records_per_shard(deployment.settings, job, head, images=opened.images)
-            plan = Plan(size, _model(deployment.settings, job, opened), job.parameters)
+            plan = _plan(deployment.settings, job, head, opened)
             if not batches.write_plan(work, job.id, plan):
                 return _cut(deployment, job)  # by the plan of another attempt
-        sizes = list(_written(work, job, opened.lines, plan.records_per_shard))
-        if not sizes:
+        shards, total = _written(work, job, opened, plan.records_per_shard, checkpoint.shards)
+        if not total:
             raise RejectedError("empty", "The input has no records.")
         if opened.header:
             header = writer.header([*opened.header, *batches.added(ADDED_COLUMNS, opened.header)], opened.dialect)
             put(work.blob(names.header), header, stamp(job.id), generation=None)
     batch = Batch(
         prefix=f"gs://{work.name}/{names.folder}",
-        shards=len(sizes),
-        records=sum(sizes),
+        shards=shards,
+        records=total,
         records_per_shard=plan.records_per_shard,
         format=opened.format,
         model=plan.model,
         parameters=parameters.of_reader("gpu_service", opened.parameters),
         dialect=opened.dialect.json() if opened.format == "csv" else {},
         table=opened.table,
+        tasks=max(1, math.ceil(total / plan.records_per_second / TASK_SECONDS)),
     )
     batches.write(work, job.id, batch)
     return batch
 
 
-def _model(settings: Settings, job: Job, opened: records.Records) -> Model | None:
+def _measured(job: Job) -> Job:
+    """The job with its upload's true size, by which limits and shards are judged: an event may tell another."""
+    if job.kind not in ("table", "records") or job.table is not None:
+        return job
+    return replace(job, input=objects.measured(job.object_input()))
+
+
+def _model(settings: Settings, job: Job, opened: Records) -> Model | None:
     """The model of a whole batch, whose content is known only now."""
     content: Content | None = None
     if job.kind == "table":
@@ -90,25 +111,37 @@ def _model(settings: Settings, job: Job, opened: records.Records) -> Model | Non
     return choice.of_batch(settings, job, opened.model, content)
 
 
-def records_per_shard(settings: Settings, job: Job, head: Head, *, images: bool) -> int:
-    """As many as take about SHARD_SECONDS, by the length of the first ones."""
-    if settings.records_per_shard:
-        return settings.records_per_shard
+def _plan(settings: Settings, job: Job, head: Head, opened: Records) -> Plan:
+    """Shards of as many records as take about SHARD_SECONDS, by the length of those in samples of the input."""
     source = job.content()
-    size = settings.max_bytes[job.kind or "records"] if head.packed else source.size
-    count = head.data.count(b"{" if job.kind == "records" else b"\n")  # a document of instances may be a single line
-    each = max(1.0, len(head.data) / max(1, count))
-    rate = IMAGES_PER_SECOND if images else TEXT_BYTES_PER_SECOND / each
-    preferred = max(1, min(MAX_RECORDS, int(settings.shard_seconds * rate)))
-    return max(preferred, math.ceil(size / each / MAX_SHARDS))
+    samples = [head.data] if head.packed or source.size < LARGE_BYTES else [head.data, *objects.samples(source)]
+    lengths = [_record_bytes(job, sample) for sample in samples]
+    rate = IMAGES_PER_SECOND if opened.images else TEXT_BYTES_PER_SECOND / (sum(lengths) / len(lengths))
+    size = settings.records_per_shard
+    if not size:
+        preferred = max(1, min(MAX_RECORDS, int(settings.shard_seconds * rate)))
+        most = objects.expected_size(source, packed=head.packed) / min(lengths)
+        size = max(preferred, math.ceil(most / MAX_SHARDS))
+    return Plan(size, _model(settings, job, opened), job.parameters, rate)
 
 
-def _written(work: "Bucket", job: Job, lines: Iterator[str], size: int) -> Iterator[int]:
-    """Writes the shards and yields how many records each has."""
-    for shard in itertools.count():
-        first = next(lines, None)
-        if first is None:
-            return
-        rest = itertools.islice(lines, size - 1)
-        lines_of_shard = itertools.chain([first], rest)
-        yield uploading.write(work.blob(Names.of(job.id).input(shard)), stamp(job.id), lines_of_shard)
+def _record_bytes(job: Job, sample: bytes) -> float:
+    count = sample.count(b"{" if job.kind == "records" else b"\n")  # a document of instances may be a single line
+    return max(1.0, len(sample) / max(1, count))
+
+
+def _written(work: "Bucket", job: Job, opened: Records, size: int, shard: int) -> tuple[int, int]:
+    """Writes the shards from `shard` on, and returns how many shards and records there are in all."""
+    names, lines = Names.of(job.id), opened.lines
+    while (first := next(lines, None)) is not None:
+        content = itertools.chain([first], itertools.islice(lines, size - 1))
+        count = uploading.write(work.blob(names.input(shard)), stamp(job.id), content)
+        shard += 1
+        if shard > TOO_MANY_SHARDS:
+            message = f"The input has more than {TOO_MANY_SHARDS * size:,} records; split it into several files."
+            raise RejectedError("too_large", message)
+        if count < size:
+            return shard, (shard - 1) * size + count
+        if opened.position and shard % CHECKPOINT_SHARDS == 0:
+            batches.write_checkpoint(work, job.id, Checkpoint(shard, opened.position()))
+    return shard, shard * size

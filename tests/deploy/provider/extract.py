@@ -56,6 +56,7 @@ WANTED = {
         "storage_bucket_object",
         "storage_notification",
         "workflows_workflow",
+        "data_google_cloud_run_v2_service",
         "data_google_project",
         "data_google_storage_project_service_account",
     ],

@@ -34,6 +34,14 @@ def of(kind: str, resource: dict[str, Any]) -> Callable[[str, Any], Any]:
         known["transport"] = [{"pubsub": [{"subscription": subscription, "topic": f"{name}-topic"}]}]
 
     def fill(attribute: str, kind_of: Any) -> Any:
+        if kind == "google_cloud_run_v2_service" and attribute == "template":  # as the data source reads it
+            container = _object(kind_of[1][1]["containers"], image=f"{name}:build-1")
+            return [_object(kind_of, containers=[container])]
         return known.get(attribute, f"{kind}-{attribute}" if kind_of == "string" else None)
 
     return fill
+
+
+def _object(list_of: Any, **values: Any) -> dict[str, Any]:
+    """An object of the type that the list has, without other values."""
+    return dict.fromkeys(list_of[1][1]) | values

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from google.cloud.storage import Bucket
 
 
+MAX_INPUTS = 100_000
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One object; `generation` None for the newest, `id` as the sender chose it, `parameters` unchecked."""
@@ -63,6 +66,13 @@ def parse(value: Any) -> Manifest:
     Raises:
         RejectedError: `invalid_manifest` or `invalid_parameters`.
     """
+    inputs = value.get("inputs") if isinstance(value, dict) else None
+    if isinstance(inputs, list) and len(inputs) > MAX_INPUTS:
+        message = (
+            f"The manifest has {len(inputs):,} inputs; at most {MAX_INPUTS:,} fit into one. Upload JSON lines such as "
+            '{"uri": "gs://…"}, or a CSV with the column uri, instead.'
+        )
+        raise RejectedError("invalid_manifest", message, "manifest")
     if violation := schema.violation(value, "manifest"):
         raise RejectedError("invalid_manifest", violation, "manifest")
     model, requested = parameters.of_document({name: value[name] for name in ("model", "parameters") if name in value})

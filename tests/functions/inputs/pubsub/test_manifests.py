@@ -192,3 +192,55 @@ def test_the_schemas_are_valid_and_those_of_documents_are_closed(schema: Path) -
     content = json.loads(schema.read_text())
     jsonschema.Draft202012Validator.check_schema(content)
     assert content.get("additionalProperties") is False or schema.stem == "answers.schema"
+
+
+# --- lists of objects in other formats -------------------------------------------------------------
+
+
+def listed(cloud: Cloud, function: Function, name: str, data: str) -> tuple[dict[str, Any], list[Any]]:
+    """The batch and the records of an upload, as on_upload takes it in."""
+    blob = cloud.upload(name, data)
+    assert function("on_upload").post("/", **finalized(blob)).status_code == 200
+    return cut(cloud, function, cloud.executions.arguments[-1])
+
+
+def test_json_lines_list_objects(cloud: Cloud, function: Function) -> None:
+    uri = f"gs://{cloud.input.name}/in/a"
+    items = [
+        {"uri": f"{uri}.txt"},
+        {"uri": f"{uri}.png", "generation": "17", "id": "x", "parameters": {"top_k": 2}},
+        {"uri": f"{uri}.csv", "id": 3},
+        {"uri": "gs://elsewhere/a.txt"},
+    ]
+    batch, records = listed(cloud, function, "m.jsonl", "".join(json.dumps(item) + "\n" for item in items))
+    assert (batch["format"], batch["records_per_shard"]) == ("jsonl", 1000)
+    assert records[:2] == items[:2]
+    assert [(record["id"], record["error"]["code"]) for record in records[2:3]] == [(3, "unknown_kind")]
+    assert records[3]["error"]["code"] == "foreign_bucket"
+
+
+@pytest.mark.parametrize("header", ["uri,id,generation", "URI,id,Generation"])
+def test_a_csv_lists_objects(cloud: Cloud, function: Function, header: str) -> None:
+    uri = f"gs://{cloud.input.name}/in/a"
+    rows = [f"{uri}.txt,a,", f" {uri}.png ,b, 17", f"{uri}.jpg,c,newest", f"{uri}.tsv,d,", "gs://elsewhere/a.txt,e,"]
+    batch, records = listed(cloud, function, "m.csv", "\n".join([header, *rows]) + "\n")
+    assert (batch["format"], batch["records_per_shard"]) == ("csv", 1000)
+    assert [record["row"][1] for record in records] == list("abcde")
+    assert [record.get("uri") for record in records[:2]] == [f"{uri}.txt", f"{uri}.png"]
+    assert [record.get("generation") for record in records[:2]] == [None, "17"]
+    codes = [record["error"]["code"] for record in records[2:]]
+    assert codes == ["invalid_manifest", "unknown_kind", "foreign_bucket"]
+
+
+def test_a_generation_beside_pictures_of_another_name_is_a_column_like_others(cloud: Cloud, function: Function) -> None:
+    data = f"picture,generation\ngs://{cloud.input.name}/a.png,second\n"
+    _, (record,) = listed(cloud, function, "cars.csv", data)
+    assert record == {"uri": f"gs://{cloud.input.name}/a.png", "row": [f"gs://{cloud.input.name}/a.png", "second"]}
+
+
+def test_a_manifest_that_is_too_long_says_what_to_send_instead() -> None:
+    schema = json.loads((SCHEMAS / "manifest.schema.json").read_text())
+    assert schema["properties"]["inputs"]["maxItems"] == manifests.MAX_INPUTS
+    with pytest.raises(RejectedError, match="JSON lines") as caught:
+        manifests.parse({"id": "a", "inputs": ["gs://b/a"] * (manifests.MAX_INPUTS + 1)})
+    assert caught.value.code == "invalid_manifest"
