@@ -29,7 +29,8 @@ class Settings:
     max_hops: int = 3
     shard_seconds: float = 10.0  # for which a shard should keep the GPU service busy
     records_per_shard: int = 0  # 0 to derive it from shard_seconds
-    micro_batch_size: int = 200  # the most small uploads that share an execution
+    micro_batch_size: int = 1000  # the most small uploads that share an execution
+    max_collections: int = 4  # at the same time; the functions' other calls need some
     models_bucket: str = ""  # holds models.json with the rules, and traffic.json; empty: no rules, no experiments
     models: str = ""  # gs:// URI or path of the models.json that is served; empty: the one in the models bucket
     gpu_regions: tuple[str, ...] = ()  # of the GPU service, as the workflow's GPU_SERVICE_URL lists them
@@ -73,7 +74,8 @@ def load(environ: Mapping[str, str] | None = None, *, starts_executions: bool = 
         max_hops=int(_number(env, "MAX_HOPS", 3)),
         shard_seconds=_number(env, "SHARD_SECONDS", 10.0),
         records_per_shard=int(_number(env, "RECORDS_PER_SHARD", 0)),
-        micro_batch_size=int(_number(env, "MICRO_BATCH_SIZE", 200)),
+        micro_batch_size=int(_number(env, "MICRO_BATCH_SIZE", 1000)),
+        max_collections=int(_number(env, "MAX_COLLECTIONS", 4)),
         models_bucket=env.get("MODELS_BUCKET", "").strip(),
         models=env.get("MODELS", "").strip(),
         gpu_regions=tuple(part.strip() for part in env.get("GPU_REGIONS", "").split(",") if part.strip()),

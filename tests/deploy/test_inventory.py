@@ -15,7 +15,8 @@ from deploy import inventory, machines, stage
 from deploy.gcloud import bucket as gcloud_bucket
 from deploy.monitoring import bodies
 from gpu_service.checkpoints import device
-from messaging import collect, sweep
+from messaging import sweep
+from messaging.orders import Collection
 from pipeline import settings as functions
 from pipeline.jobs import outcomes
 from promoting import orders
@@ -139,7 +140,7 @@ def test_the_scheduler_sends_what_on_message_understands():
     assert order["topic"] == SYSTEM["push"]["promote"]["topic"] == "promotions"
     assert orders.parse(yaml.safe_load(order["message"])) is None
     order = TOGETHER["schedules"]["collect"]
-    assert (order["topic"], yaml.safe_load(order["message"])) == ("messages", collect.Collection().message())
+    assert (order["topic"], yaml.safe_load(order["message"])) == ("messages", Collection().message())
 
 
 class TestOwnModels:

@@ -1,20 +1,22 @@
 """Starts runs of the inputs that may wait: once one of a group is due, all of the group that wait."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
-from messaging import engines, together
+from messaging import engines, lanes, together
 from messaging.engines import Run
-from pipeline import logs, times, waiting
+from messaging.lanes import Lanes
+from pipeline import logs, waiting
 from pipeline.deployment import Deployment
 from pipeline.errors import InProgressError
 from pipeline.inputs import microbatches
 from pipeline.inputs.events import Receipt
 from pipeline.intake import Reserved
-from pipeline.jobs import batches, executions
+from pipeline.jobs import batches
 from pipeline.jobs.claims import WAITING, Claims
 from pipeline.jobs.job import Engine, Job
 from pipeline.settings import Settings
@@ -22,9 +24,8 @@ from pipeline.verdicts import Verdict
 from pipeline.waiting import Note
 
 INTERVAL = timedelta(minutes=1)  # between two orders to collect: what is due before the next one is started
-MAX_NOTES = 20_000  # read in one collection
-MAX_MEMBERS = 2000  # of a run, which preprocess and postprocess handle in one call each
-CONCURRENCY = 8
+MAX_NOTES = 20_000  # listed at a time
+MAX_MEMBERS = 1000  # of a run, which preprocess and postprocess handle in one call each
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,36 +40,48 @@ class Member:
         return self.reserved.job
 
 
-def start(
-    deployment: Deployment, receipt: Receipt, counts: Counter[str], is_over: Callable[[], bool]
-) -> tuple[bool, list[Exception]]:
-    """Starts the runs that are due, until `is_over`; safe to repeat and to run concurrently.
-
-    Returns:
-        Whether nothing is left for a following message: all is started, or the hour's executions are used up. And the
-        failures of single inputs, which the next collection repeats.
-    """
-    now = times.utc_now()
+def look(deployment: Deployment, held: Lanes, now: datetime) -> list[Note]:
+    """The notes on inputs in the collection's lanes, which it takes if one is due."""
     first = next(waiting.notes(deployment.work, 1), None)
     if first is None or first.due > now + INTERVAL:
-        return True, []
-    rate = engines.rate(deployment.settings, now)
-    failures: list[Exception] = []
-    with ThreadPoolExecutor(CONCURRENCY) as pool:
-        for planned in plan(waiting.notes(deployment.work, MAX_NOTES), now):
-            if executions.is_throttled(deployment.settings):
-                break
-            if is_over():
-                return False, failures
-            members, failed = _taken_up(deployment, planned, pool)
-            failures += failed
-            for part in _parts(members):
-                jobs = [member.job for member in part]
-                engine = _engine(deployment.settings, jobs, rate)
-                results = together.launch(deployment, [member.reserved for member in part], receipt, pool, engine)
-                failures += [result for result in results if isinstance(result, Exception)]
-                _report(deployment, part, results, counts, pool)
-    return True, failures
+        return []
+    held.take()
+    if not held.held:
+        return []
+    notes = waiting.notes(deployment.work, listed(len(held.held)))
+    return [note for note in notes if lanes.of(note.job) in held.held]
+
+
+def listed(count: int) -> int:
+    """How many notes are listed for so many lanes: those of several runs, or for few lanes those of one."""
+    return max(MAX_NOTES, MAX_MEMBERS * lanes.COUNT // count)
+
+
+def start(
+    deployment: Deployment,
+    planned: Sequence[Note],
+    rate: float,
+    receipt: Receipt,
+    counts: Counter[str],
+    pool: ThreadPoolExecutor,
+) -> tuple[int, list[Exception]]:
+    """Starts a planned run; safe to repeat and to run concurrently.
+
+    Args:
+        rate: of the inputs that the service gets at once, as for `engines.cheaper`.
+
+    Returns:
+        How many of its inputs no longer wait, and the failures of others, which the next collection repeats.
+    """
+    members, outdated, failures = _taken_up(deployment, planned, pool)
+    settled = outdated
+    for part in _parts(members):
+        jobs = [member.job for member in part]
+        engine = _engine(deployment.settings, jobs, rate)
+        results = together.launch(deployment, [member.reserved for member in part], receipt, pool, engine)
+        failures += [result for result in results if isinstance(result, Exception)]
+        settled += _report(deployment, part, results, counts, pool)
+    return settled, failures
 
 
 def plan(notes: Iterable[Note], now: datetime) -> list[list[Note]]:
@@ -107,10 +120,10 @@ def run(settings: Settings, members: Sequence[Job]) -> Run:
 
 def _taken_up(
     deployment: Deployment, planned: Sequence[Note], pool: ThreadPoolExecutor
-) -> tuple[list[Member], list[Exception]]:
-    """The inputs whose claims could be taken over, and the failures of others."""
+) -> tuple[list[Member], int, list[Exception]]:
+    """The inputs whose claims could be taken over, how many no longer waited, and the failures of others."""
 
-    def take_up(note: Note) -> Member | Exception | None:
+    def take_up(note: Note) -> Member | Exception | Literal["outdated"] | None:
         try:
             return _take_up(deployment, note)
         except InProgressError:  # another handler was faster
@@ -120,16 +133,17 @@ def _taken_up(
 
     results = list(pool.map(take_up, planned))
     members = [result for result in results if isinstance(result, Member)]
-    return members, [result for result in results if isinstance(result, Exception)]
+    failures = [result for result in results if isinstance(result, Exception)]
+    return members, results.count("outdated"), failures
 
 
-def _take_up(deployment: Deployment, note: Note) -> Member | None:
+def _take_up(deployment: Deployment, note: Note) -> Member | Literal["outdated"] | None:
     """The input if it still waits. A note on one that no longer does is deleted, unless its handler is at work."""
     claims = Claims(deployment.work, deployment.settings.claim_lease)
     claim = claims.read(note.job)
     if claim is None or claim.is_taken_in:
         waiting.forget(deployment.work, note)
-        return None
+        return "outdated"
     if claim.state != WAITING or claim.due is None:  # a handler is at work, or failed before it knew the kind
         return None
     job = Job.parse(claim.argument)
@@ -157,8 +171,8 @@ def _report(
     results: Sequence[Verdict | Exception],
     counts: Counter[str],
     pool: ThreadPoolExecutor,
-) -> None:
-    """Counts and logs the results, and deletes the notes of what was started."""
+) -> int:
+    """Counts and logs the results, and deletes the notes of what was started; how many that were."""
     decided = [(member, result) for member, result in zip(part, results, strict=True) if isinstance(result, Verdict)]
     counts["executions"] += len({result.execution for _, result in decided} - {None})
     for member, result in decided:
@@ -166,3 +180,4 @@ def _report(
         logs.info(result.word, event_id=member.job.event_id, due=member.job.due, **result.fields())
     done = [member.note for member, result in decided if result.word != "throttled" and not result.is_waiting]
     list(pool.map(lambda note: waiting.forget(deployment.work, note), done))
+    return len(done)

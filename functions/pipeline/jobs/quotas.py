@@ -119,8 +119,13 @@ class Quota:
 
 @functools.cache
 def of(work: str, cap: int, *, is_shareable: bool = False) -> Quota:
-    """This process's share of the cap; `work` is the work bucket's name. A small cap is not divided."""
-    return Quota(storage.bucket(work), int(cap * OF_SHAREABLE) if is_shareable and cap >= BLOCKS else cap)
+    """This process's share of the cap; `work` is the work bucket's name."""
+    return Quota(storage.bucket(work), part(cap, is_shareable=is_shareable))
+
+
+def part(cap: int, *, is_shareable: bool) -> int:
+    """The executions of a cap that are for inputs of a kind; a small cap is not divided."""
+    return int(cap * OF_SHAREABLE) if is_shareable and cap >= BLOCKS else cap
 
 
 def _read(blob: "Blob") -> tuple[int, int]:

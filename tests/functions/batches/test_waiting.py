@@ -11,6 +11,7 @@ import pytest
 from google.cloud import storage
 
 from messaging import runs
+from messaging.lanes import Lanes
 from pipeline import waiting
 from pipeline.jobs import job
 from pipeline.settings import Settings
@@ -204,6 +205,32 @@ def test_a_run_is_bounded(cloud: Cloud, function: Function, collect: Collect, mo
     for number in range(6):
         upload(cloud, function, f"{number}.txt", since=3590, **HOUR)
     assert collect()["executions"] == 2
+
+
+def test_a_full_run_has_one_more_collection_take_half_of_the_lanes(
+    cloud: Cloud, function: Function, collect: Collect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "MAX_MEMBERS", 4)
+    blobs = [upload(cloud, function, f"{number}.txt", since=3590, **HOUR) for number in range(12)]
+    collect()
+    for topic, order in cloud.executions.published:  # to which those collections add others
+        assert topic.endswith("/topics/messages")
+        collect(**order["collect"])
+    assert 1 <= len(cloud.executions.published) < Settings("in", "work", "out").max_collections
+    assert {claim(cloud, blob)["state"] for blob in blobs} == {"started"}
+    assert notes(cloud) == []
+    assert cloud.work.blob("collections/lanes.json").download_as_bytes() == b"{}"
+
+
+def test_while_others_hold_all_lanes_a_collection_starts_nothing(
+    cloud: Cloud, function: Function, collect: Collect
+) -> None:
+    others = Lanes(cloud.work, 1)
+    others.take()
+    upload(cloud, function, "a.txt", since=3590, **HOUR)
+    assert collect()["executions"] == 0
+    others.release()
+    assert collect()["executions"] == 1
 
 
 # --- what runs them --------------------------------------------------------------------------------

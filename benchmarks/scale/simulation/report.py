@@ -1,0 +1,67 @@
+"""Runs the scenarios whole and records what they lead to."""
+
+from pathlib import Path
+
+from benchmarks.scale import markdown
+from benchmarks.scale.simulation import deployment, scenarios
+from benchmarks.scale.simulation.tally import Tally
+
+RESULTS = Path(__file__).parents[2] / "results" / "2026-11-29-scale.md"
+BEGIN = "\n\n<!-- tables -->\n"
+
+FLOODS = ("flood", "uploaded", "documents", "failed", "dead letters", "drained after", "executions", "longest wait")
+
+INSTANCES = ", ".join(f"{count} for {name}" for name, count in scenarios.RAISED.items())
+INTRODUCTION = f"""\
+# Floods and outages, simulated
+
+`make simulate-scale`: the pipeline's own decisions on a virtual clock (`benchmarks/scale/simulation/`), with the quotas
+and the assumed times of `benchmarks/scale/limits.yaml`. Nothing here was measured in a cloud. Every run is the same.
+
+"Raised" is the deployment with `max_instances` of {INSTANCES},
+and `MAX_COLLECTIONS={scenarios.COLLECTIONS}`.
+"""
+
+
+def record() -> str:
+    """Runs the scenarios, writes their results, and returns the tables."""
+    text = tables()
+    RESULTS.write_text(f"{INTRODUCTION.rstrip()}{BEGIN}{text}\n", encoding="utf-8")
+    return text
+
+
+def recorded() -> str:
+    """The tables of the recorded results."""
+    return RESULTS.read_text(encoding="utf-8").partition(BEGIN)[2].rstrip("\n")
+
+
+def tables() -> str:
+    return _floods()
+
+
+def _floods() -> str:
+    default, raised = deployment.of(), scenarios.raised()
+    floods = {
+        "50/s for an hour, by default": scenarios.flood(default, 50),
+        "100/s for an hour, by default": scenarios.flood(default, 100),
+        "1,000/s for an hour, by default": scenarios.flood(default, 1000),
+        "1,000/s for an hour, raised": scenarios.flood(raised, 1000),
+    }
+    return markdown.table(FLOODS, [[name, *_flood(tally)] for name, tally in floods.items()])
+
+
+def _flood(tally: Tally) -> list[str]:
+    counts = (tally.uploaded, tally.documents, tally.failed, tally.dead_letters)
+    return [*_numbers(*counts), _hours(tally.drained), *_numbers(tally.executions.total()), _minutes(max(tally.waits))]
+
+
+def _numbers(*counts: int) -> list[str]:
+    return [f"{count:,}" for count in counts]
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / scenarios.HOUR:.2f} h"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:,.1f} min"

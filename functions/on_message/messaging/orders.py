@@ -1,0 +1,127 @@
+"""Orders to collect, and what a collection does next: its steps are decided here and carried out by the caller.
+
+A collection starts the runs of the inputs that wait in its lanes, then takes in the notifications that wait. After each
+full run or pull it shares its lanes with one more collection: their number doubles for as long as there is more to do
+than they do, and begins with one again after a pause.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from messaging import runs
+from pipeline.errors import RejectedError
+from pipeline.times import Clock
+from pipeline.waiting import Note
+
+MAX_PULLED = 1000  # messages per request
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """An order to collect up to `limit` notifications, None for all that wait.
+
+    `owner` is the one under which another collection has left it lanes.
+    """
+
+    limit: int | None = None
+    owner: str | None = None
+
+    def message(self) -> dict[str, Any]:
+        fields = {"limit": self.limit, "owner": self.owner}
+        return {"collect": {name: value for name, value in fields.items() if value is not None}}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """List the inputs that wait in the collection's lanes. The answer: their notes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start a run. The answer: how many of its inputs no longer wait."""
+
+    notes: Sequence[Note]
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """Take in up to `size` notifications. The answer: how many there were."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Share the lanes with one more collection. The answer: whether this one holds any."""
+
+
+Step = Look | Start | Pull | Share
+
+
+def parse(value: object) -> Collection:
+    """Checks `{"limit"?, "owner"?}`.
+
+    Raises:
+        RejectedError: `invalid_parameters`.
+    """
+    if not isinstance(value, dict) or value.keys() - {"limit", "owner"}:
+        raise RejectedError("invalid_parameters", "collect must be an object with no fields but limit and owner.")
+    if "limit" in value and (type(value["limit"]) is not int or value["limit"] < 1):
+        raise RejectedError("invalid_parameters", "collect.limit must be a whole number, 1 or more.")
+    if not isinstance(value.get("owner", ""), str):
+        raise RejectedError("invalid_parameters", "collect.owner must be a string.")
+    return Collection(value.get("limit"), value.get("owner"))
+
+
+def steps(
+    order: Collection, pull_size: int, clock: Clock, may_start: Callable[[], bool], is_over: Callable[[], bool]
+) -> Generator[Step, Any, Collection | None]:
+    """What a collection does, step by step.
+
+    Args:
+        pull_size: how many notifications share an execution at most; 0 if none are to be pulled.
+        may_start: whether an execution can be started now.
+        is_over: whether the collection has taken so long that another order must continue it.
+
+    Returns:
+        The order that continues it; None when nothing waits, the limit is reached, or nothing may be started.
+    """
+    if not (yield from _start_runs(clock, may_start, is_over)):
+        return order
+    remaining = order.limit
+    while pull_size and remaining != 0 and may_start():
+        if is_over():
+            return replace(order, limit=remaining)
+        size = max(1, min(pull_size, MAX_PULLED, remaining or MAX_PULLED))
+        pulled = yield Pull(size)
+        if pulled < size:
+            return None
+        if remaining is None:
+            if not (yield Share()):
+                return None
+        else:
+            remaining -= pulled
+    return None
+
+
+def _start_runs(clock: Clock, may_start: Callable[[], bool], is_over: Callable[[], bool]) -> Generator[Step, Any, bool]:
+    """Starts what is due; whether nothing is left for a following order."""
+    while may_start():
+        notes = yield Look()
+        for run in runs.plan(notes, clock()):
+            if not may_start():
+                return True
+            if is_over():
+                return False
+            decided = yield Start(run)
+            if len(run) < runs.MAX_MEMBERS:
+                continue
+            if not decided:  # to list the same again would not help
+                return True
+            if not (yield Share()):
+                return True
+            break  # to list what is left, in lanes that may be fewer
+        else:
+            return True
+    return True
