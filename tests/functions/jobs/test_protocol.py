@@ -419,7 +419,7 @@ def collect() -> str:
     """What a collection does with the note, once it is due."""
     note = waiting.note(MAY_WAIT)
     member = runs._take_up(DEPLOYMENT, note) if DEPLOYMENT.work.get_blob(note.name) else None
-    if member is None:
+    if not isinstance(member, runs.Member):
         return "nothing"
     (result,) = together.launch(DEPLOYMENT, [member.reserved], Receipt("2", RECEIVED_AT), ThreadPoolExecutor(1))
     if isinstance(result, Exception):
