@@ -124,8 +124,12 @@ def of_manifest(deployment: Deployment, job: Job) -> Job:
 
 
 def in_regions(settings: Settings, job: Job) -> Job:
-    """The job about to be started, with the order in which the GPU service's regions are tried."""
-    if len(settings.gpu_regions) < 2 or on_endpoint(job.model):
+    """The job about to be started, with the order in which the GPU service's regions are tried.
+
+    Raises:
+        ThrottledError: none answers at present.
+    """
+    if not settings.gpu_regions or on_endpoint(job.model):
         return job
     from pipeline.routing import regions
 
@@ -135,7 +139,7 @@ def in_regions(settings: Settings, job: Job) -> Job:
 def _begin_reading(settings: Settings) -> None:
     """Begins to read what routes an input, beside the requests that come first."""
     choice.begin(settings)
-    if len(settings.gpu_regions) > 1:
+    if settings.gpu_regions:
         from pipeline.routing import regions
 
         regions.begin(settings)

@@ -10,14 +10,17 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
 
 from pipeline import times
+from pipeline.deployment import Deployment
 from pipeline.inputs import parameters
+from pipeline.jobs import outcomes
+from pipeline.jobs.claims import CONCLUDED, STARTED, WAITING, Claim, Claims
 from pipeline.jobs.job import Input, Job, Model, on_endpoint
 from pipeline.kinds import SINGLE
 from pipeline.settings import Settings
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket
 
 FOLDER = "waiting/"
+LONGEST_OVERDUE = timedelta(hours=6)  # that a sweep leaves to the collections
+MAX_PUT_BACK = 3  # times, so that an input that brings the GPU service down ends in a document
 GROUP = "pipeline-group"
 DUE = "%Y-%m-%dT%H:%M:%SZ"  # to the second, so that names are in the order of time
 
@@ -89,12 +94,51 @@ def write(work: "Bucket", job: Job) -> None:
         put(work.blob(written.name), json.dumps({"job": job.id}), stamp(job.id) | {GROUP: written.group}, generation=0)
 
 
+def put_back(deployment: Deployment, job: Job, execution: str | None) -> bool:
+    """Leaves the input of an execution that met an outage to a collection.
+
+    Args:
+        execution: by name or id.
+
+    Returns:
+        Whether it waits, or another handler or execution is at work on it. An input that cannot share an execution, has
+        its outcome or was put back too often is left to this execution.
+    """
+    if not is_possible(deployment.settings, job):
+        return False
+    claims = Claims(deployment.work, deployment.settings.claim_lease)
+    claim, decided = claims.read(job.id), outcomes.read(deployment.work, job.id)
+    if claim is None or claim.state == CONCLUDED or (decided and not decided.reopened):
+        return False
+    if claim.state != STARTED or _id(claim.execution) != _id(execution):
+        return True
+    started = Job.parse(claim.argument)
+    if started.put_back >= MAX_PUT_BACK:
+        return False
+    again = replace(started, due=times.utc_now().strftime(DUE), put_back=started.put_back + 1)
+    write(deployment.work, again)
+    claims.postpone(claim, again)
+    return True
+
+
+def _id(execution: str | None) -> str:
+    return (execution or "").rpartition("/")[2]
+
+
 def notes(work: "Bucket", limit: int) -> Iterator[Note]:
     """The notes, those that are due first before all others."""
     for blob in work.list_blobs(prefix=FOLDER, max_results=limit):
         read = _parse(blob)
         if read is not None:
             yield read
+
+
+def is_noted(work: "Bucket", claim: Claim) -> bool:
+    """Whether a collection will find a claim that has been due for some time, as while no execution can be started."""
+    if claim.state != WAITING or claim.due is None or times.utc_now() - claim.due > LONGEST_OVERDUE:
+        return False
+    exists: bool = work.blob(Note(claim.job, claim.due, "").name).exists()
+    return exists
 
 
 def forget(work: "Bucket", note: Note) -> None:

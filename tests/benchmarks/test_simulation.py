@@ -43,6 +43,22 @@ def test_a_collection_without_an_execution_left_waits_for_the_next_hour():
     assert tally.drained > scenarios.HOUR
 
 
+def test_what_waits_through_an_outage_drains_without_a_failure_and_begins_slowly():
+    tally = scenarios.outage(scenarios.raised(), 100, seconds=1800, before=120)
+    assert (tally.uploaded, tally.documents, tally.failed, tally.dead_letters) == (192_000, 192_000, 0, 0)
+    assert tally.drained < 1920 + 900
+    assert 0 < tally.put_back < 0.4 * tally.uploaded, "only what was started before the outage was noticed"
+    assert all(tally.started[minute] <= 1 for minute in range(14, 32)), "then one input at a time tries"
+    begun = next(minute for minute in range(32, 45) if tally.started[minute] > 1)
+    assert tally.started[begun] <= 8000
+
+
+def test_in_a_long_outage_another_input_tries_each_time_so_that_none_fails():
+    tally = scenarios.outage(scenarios.raised(), 1, seconds=6 * scenarios.HOUR, before=0)
+    assert (tally.documents, tally.failed) == (tally.uploaded, 0)
+    assert tally.trials > 30
+
+
 def test_a_pool_handles_as_many_calls_at_a_time_as_it_has_places():
     world = World()
     pool = Pool(world, 2)

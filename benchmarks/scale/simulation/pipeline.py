@@ -1,12 +1,13 @@
 """The simulated pipeline: what takes time is modelled, what decides is the pipeline's own code.
 
 Its own: the hourly cap, what overflows into a collection, the steps of a collection, its lanes and the runs that it
-plans. Modelled: how long a call takes, how many at a time, and Google's quotas (limits.yaml).
+plans, and the circuit of the GPU service. Modelled: how long a call takes, how many at a time, and Google's quotas
+(limits.yaml).
 """
 
 import random
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, cast
 
 from google.api_core.exceptions import TooManyRequests
@@ -23,6 +24,7 @@ from pipeline import waiting
 from pipeline.errors import ThrottledError
 from pipeline.jobs import executions, quotas
 from pipeline.jobs.job import Input, Job
+from pipeline.routing.regions import Circuit
 from pipeline.waiting import Note
 
 COLLECTED_EVERY = 60.0  # seconds, by the schedule
@@ -33,10 +35,16 @@ Arrivals = Callable[[int], int]
 
 
 class Pipeline:
-    """A deployment under load: texts of the same model and parameters, uploaded one by one."""
+    """A deployment under load: texts of the same model and parameters, uploaded one by one.
 
-    def __init__(self, world: World, deployment: Deployment) -> None:
-        self.world, self.deployment, self.tally = world, deployment, Tally()
+    Args:
+        outage: the seconds in which the GPU service answers nothing but 503.
+    """
+
+    def __init__(self, world: World, deployment: Deployment, outage: range = range(0)) -> None:
+        self.world, self.deployment, self.tally, self._outage = world, deployment, Tally(), outage
+        self._circuit = Circuit()
+        self._put_back: Counter[str] = Counter()
         self.notes = Notes()
         settings, functions = deployment.settings, deployment.functions
         self.workflows = Workflows(
@@ -96,22 +104,30 @@ class Pipeline:
         return self.notes.count + sum(count for _, count in self._events)
 
     def _accept(self, uploaded: int, count: int) -> None:
-        """Starts executions of their own while the instances' quotas let them; the rest waits for a collection."""
-        quotas_ = [quota for quota in self._own if not quota.is_spent()]
+        """Starts executions of their own while the instances' quotas let them; the rest waits for a collection.
+
+        So does everything while no region of the GPU service answers.
+        """
+        is_answered = self._most() == runs.MAX_MEMBERS
+        quotas_ = [quota for quota in self._own if is_answered and not quota.is_spent()]
         while count and quotas_:
             quota = quotas_.pop()
             try:
                 self._start(quota, 1)
             except (ThrottledError, TooManyRequests):
                 continue
-            self.world.start(self._single(uploaded))
+            self.world.start(self._single(self._job(uploaded)))
             quotas_.insert(0, quota)
             count -= 1
         if not self._is_collected:
             raise AssertionError("A text for which no execution is left must wait for a collection.")
         now = self.world.utc()
         for _ in range(count):
-            self.notes.add(Note(f"{self._random.getrandbits(96):024x}{uploaded:08x}", now, self._group))
+            self.notes.add(Note(self._job(uploaded), now, self._group))
+
+    def _job(self, uploaded: int) -> str:
+        """The id of a job, whose last digits are the second of its upload."""
+        return f"{self._random.getrandbits(96):024x}{uploaded:08x}"
 
     def _start(self, quota: quotas.Quota, inputs: int) -> None:
         """Starts an execution. Raises ThrottledError or TooManyRequests."""
@@ -144,7 +160,8 @@ class Pipeline:
         if order.owner:
             held.take()
         deadline = self.world.now + collect.MAX_SECONDS
-        steps = orders.steps(order, 0, self.world.utc, lambda: not quota.is_spent(), lambda: self.world.now >= deadline)
+        most = lambda: 0 if quota.is_spent() else self._most()  # noqa: E731
+        steps = orders.steps(order, 0, self.world.utc, most, lambda: self.world.now >= deadline)
         answer: Any = None
         while True:
             try:
@@ -170,6 +187,9 @@ class Pipeline:
             held.release()
         self._deliver()
 
+    def _most(self) -> int:
+        return orders.most([self._circuit], self.world.utc())
+
     def _look(self, held: Lanes) -> list[Note]:
         first = self.notes.first()
         if first is None or first.due > self.world.utc() + runs.INTERVAL:
@@ -184,33 +204,71 @@ class Pipeline:
         except (ThrottledError, TooManyRequests):
             return 0
         self.notes.remove(run)
-        self.world.start(self._together([int(note.job[24:], 16) for note in run]))
+        if self._circuit.is_due(self.world.utc()):
+            self.tally.trials += 1
+            self._circuit = self._circuit.tried(run[0].job, self.world.utc())
+            self.world.start(self._single(run[0].job, is_trial=True))
+        else:
+            self.world.start(self._together([note.job for note in run]))
         return len(run)
 
     # --- executions ----------------------------------------------------------------------------------
 
-    def _single(self, uploaded: float) -> Process:
+    def _single(self, job: str, *, is_trial: bool = False) -> Process:
         times = self.deployment.times
-        yield times["gpu_call"]
+        is_predicted = yield from self._predict(times["gpu_call"])
         yield self.postprocess.book(times["postprocess"])
-        self._conclude([uploaded])
+        if not is_predicted:
+            self._meet_outage([job])
+            return
+        self._conclude([job])
+        if is_trial:
+            self._circuit = Circuit()
 
-    def _together(self, uploaded: Sequence[float]) -> Process:
+    def _together(self, jobs: Sequence[str]) -> Process:
         """The execution of a micro-batch; its calls are repeated while all instances are occupied."""
-        times, count = self.deployment.times, len(uploaded)
-        for pool, seconds in (
-            (self.preprocess, count * times["preprocess"] / READERS),
-            (self.gpu, count * times["gpu_input"]),
-            (self.postprocess, count * times["postprocess"] / THREADS),
-        ):
-            if pool.waits() > self.deployment.call_patience:
-                self.tally.failed += count
-                self.workflows.running -= 1
-                return
-            yield pool.book(seconds)
-        self._conclude(uploaded)
+        times, count = self.deployment.times, len(jobs)
+        if self.preprocess.waits() > self.deployment.call_patience:
+            self._fail(jobs)
+            return
+        yield self.preprocess.book(count * times["preprocess"] / READERS)
+        is_predicted = yield from self._predict(count * times["gpu_input"])
+        if self.postprocess.waits() > self.deployment.call_patience:
+            self._fail(jobs)
+            return
+        yield self.postprocess.book(count * times["postprocess"] / THREADS)
+        if is_predicted:
+            self._conclude(jobs)
+        else:
+            self._meet_outage(jobs)
 
-    def _conclude(self, uploaded: Sequence[float]) -> None:
+    def _predict(self, seconds: float) -> Generator[float, None, bool]:
+        """A call of the GPU service, repeated as the workflow does; whether it was answered."""
+        for pause in (*self.deployment.repeats(), None):
+            if int(self.world.now) not in self._outage:
+                yield self.gpu.book(seconds)
+                return True
+            if pause is not None:
+                yield pause
+        return False
+
+    def _meet_outage(self, jobs: Sequence[str]) -> None:
+        """Opens the circuit, and leaves the inputs to a collection unless that has been done too often."""
         self.workflows.running -= 1
-        for second in uploaded:
-            self.tally.document(self.world.now, second)
+        self._circuit = self._circuit.opened(jobs[0], self.world.utc()) or self._circuit
+        for job in jobs:
+            if self._put_back[job] >= waiting.MAX_PUT_BACK:
+                self.tally.failed += 1
+                continue
+            self._put_back[job] += 1
+            self.tally.put_back += 1
+            self.notes.add(Note(job, self.world.utc(), self._group))
+
+    def _fail(self, jobs: Sequence[str]) -> None:
+        self.workflows.running -= 1
+        self.tally.failed += len(jobs)
+
+    def _conclude(self, jobs: Sequence[str]) -> None:
+        self.workflows.running -= 1
+        for job in jobs:
+            self.tally.document(self.world.now, int(job[24:], 16))

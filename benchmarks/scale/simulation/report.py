@@ -11,6 +11,20 @@ BEGIN = "\n\n<!-- tables -->\n"
 
 FLOODS = ("flood", "uploaded", "documents", "failed", "dead letters", "drained after", "executions", "longest wait")
 
+OUTAGES = (
+    "outage of two hours, at 139 uploads/s",
+    "uploaded",
+    "documents",
+    "failed",
+    "dead letters",
+    "most waiting",
+    "drained after its end",
+    "put back",
+    "trials",
+    "started in the minutes from its end",
+)
+OUTAGE, BEFORE = 2 * scenarios.HOUR, 600
+
 INSTANCES = ", ".join(f"{count} for {name}" for name, count in scenarios.RAISED.items())
 INTRODUCTION = f"""\
 # Floods and outages, simulated
@@ -36,7 +50,7 @@ def recorded() -> str:
 
 
 def tables() -> str:
-    return _floods()
+    return f"{_floods()}\n\n{_outages()}"
 
 
 def _floods() -> str:
@@ -53,6 +67,19 @@ def _floods() -> str:
 def _flood(tally: Tally) -> list[str]:
     counts = (tally.uploaded, tally.documents, tally.failed, tally.dead_letters)
     return [*_numbers(*counts), _hours(tally.drained), *_numbers(tally.executions.total()), _minutes(max(tally.waits))]
+
+
+def _outages() -> str:
+    deployed = {"by default": deployment.of(), "raised": scenarios.raised()}
+    rows = [[name, *_outage(scenarios.outage(each, 139, OUTAGE, BEFORE))] for name, each in deployed.items()]
+    return markdown.table(OUTAGES, rows)
+
+
+def _outage(tally: Tally) -> list[str]:
+    end = BEFORE + OUTAGE
+    counts = (tally.uploaded, tally.documents, tally.failed, tally.dead_letters, tally.most_waiting)
+    started = ", ".join(f"{tally.started[end // 60 + minute]:,}" for minute in range(8))
+    return [*_numbers(*counts), _hours(tally.drained - end), *_numbers(tally.put_back, tally.trials), started]
 
 
 def _numbers(*counts: int) -> list[str]:

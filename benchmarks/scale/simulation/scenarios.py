@@ -25,9 +25,15 @@ def flood(deployed: Deployment, per_second: int, seconds: int = HOUR) -> Tally:
     return _run(deployed, lambda second: per_second if second < seconds else 0, seconds)
 
 
-def _run(deployed: Deployment, arrivals: Arrivals, seconds: int) -> Tally:
+def outage(deployed: Deployment, per_second: int, seconds: int, before: int = 600) -> Tally:
+    """The same where the GPU service is out from `before` seconds after the beginning until no more is uploaded."""
+    until = before + seconds
+    return _run(deployed, lambda second: per_second if second < until else 0, until, range(before, until))
+
+
+def _run(deployed: Deployment, arrivals: Arrivals, seconds: int, outage: range = range(0)) -> Tally:
     world = World()
-    pipeline = Pipeline(world, deployed)
+    pipeline = Pipeline(world, deployed, outage)
     pipeline.begin(arrivals)
     world.run(seconds)
     while not pipeline.tally.is_drained and world.now < LONGEST:

@@ -13,6 +13,8 @@ class Tally:
     documents: int = 0
     failed: int = 0
     dead_letters: int = 0
+    put_back: int = 0
+    trials: int = 0
     most_waiting: int = 0
     drained: float = 0.0
     executions: Counter[int] = field(default_factory=Counter)

@@ -26,6 +26,8 @@ from pipeline.intake import Reserved
 from pipeline.jobs import executions, outcomes
 from pipeline.jobs.job import on_endpoint
 from pipeline.kinds import SINGLE
+from pipeline.routing import regions
+from pipeline.settings import Settings
 from pipeline.storage import failure_code
 from pipeline.times import timestamp
 from pipeline.verdicts import Verdict
@@ -101,9 +103,7 @@ def run(
     """
     settings, deadline = deployment.settings, clock() + MAX_SECONDS
     pull_size = max(1, settings.micro_batch_size) if settings.collect_subscription else 0
-    steps = orders.steps(
-        order, pull_size, times.utc_now, lambda: not executions.is_throttled(settings), lambda: clock() >= deadline
-    )
+    steps = orders.steps(order, pull_size, times.utc_now, lambda: _most(settings), lambda: clock() >= deadline)
     with ThreadPoolExecutor(CONCURRENCY) as pool:
         held = Lanes(deployment.work, settings.max_collections, owner=order.owner)
         progress = Progress(deployment, receipt, pool, held)
@@ -118,6 +118,13 @@ def run(
     for failure in progress.failures:
         raise failure
     return Verdict("accepted", reason="collect", counts=dict(progress.counts)), following
+
+
+def _most(settings: Settings) -> int:
+    """How many inputs may be started together."""
+    if executions.is_throttled(settings):
+        return 0
+    return orders.most(regions.circuits(settings), times.utc_now())
 
 
 def _carry_out(

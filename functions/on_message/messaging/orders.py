@@ -2,15 +2,18 @@
 
 A collection starts the runs of the inputs that wait in its lanes, then takes in the notifications that wait. After each
 full run or pull it shares its lanes with one more collection: their number doubles for as long as there is more to do
-than they do, and begins with one again after a pause.
+than they do. While no region of the GPU service answers, nothing is started but, now and then, one input that tries
+again; then the number begins with one.
 """
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from messaging import runs
 from pipeline.errors import RejectedError
+from pipeline.routing.regions import Circuit
 from pipeline.times import Clock
 from pipeline.waiting import Note
 
@@ -59,6 +62,17 @@ class Share:
 Step = Look | Start | Pull | Share
 
 
+def most(circuits: Sequence[Circuit], now: datetime) -> int:
+    """How many inputs may be started together: one, while no region of the GPU service answers, when one may be tried.
+
+    Args:
+        circuits: of all regions; none if the deployment does not name them.
+    """
+    if not circuits or any(circuit.state == "closed" for circuit in circuits):
+        return runs.MAX_MEMBERS
+    return int(any(circuit.is_due(now) for circuit in circuits))
+
+
 def parse(value: object) -> Collection:
     """Checks `{"limit"?, "owner"?}`.
 
@@ -75,27 +89,27 @@ def parse(value: object) -> Collection:
 
 
 def steps(
-    order: Collection, pull_size: int, clock: Clock, may_start: Callable[[], bool], is_over: Callable[[], bool]
+    order: Collection, pull_size: int, clock: Clock, most: Callable[[], int], is_over: Callable[[], bool]
 ) -> Generator[Step, Any, Collection | None]:
     """What a collection does, step by step.
 
     Args:
         pull_size: how many notifications share an execution at most; 0 if none are to be pulled.
-        may_start: whether an execution can be started now.
+        most: how many inputs may be started together now; 0 if none. If fewer than a full run, nothing else follows.
         is_over: whether the collection has taken so long that another order must continue it.
 
     Returns:
         The order that continues it; None when nothing waits, the limit is reached, or nothing may be started.
     """
-    if not (yield from _start_runs(clock, may_start, is_over)):
+    if not (yield from _start_runs(clock, most, is_over)):
         return order
     remaining = order.limit
-    while pull_size and remaining != 0 and may_start():
+    while pull_size and remaining != 0 and (allowed := most()):
         if is_over():
             return replace(order, limit=remaining)
-        size = max(1, min(pull_size, MAX_PULLED, remaining or MAX_PULLED))
+        size = min(pull_size, MAX_PULLED, allowed, remaining or MAX_PULLED)
         pulled = yield Pull(size)
-        if pulled < size:
+        if pulled < size or allowed < runs.MAX_MEMBERS:
             return None
         if remaining is None:
             if not (yield Share()):
@@ -105,16 +119,19 @@ def steps(
     return None
 
 
-def _start_runs(clock: Clock, may_start: Callable[[], bool], is_over: Callable[[], bool]) -> Generator[Step, Any, bool]:
+def _start_runs(clock: Clock, most: Callable[[], int], is_over: Callable[[], bool]) -> Generator[Step, Any, bool]:
     """Starts what is due; whether nothing is left for a following order."""
-    while may_start():
+    while most():
         notes = yield Look()
         for run in runs.plan(notes, clock()):
-            if not may_start():
+            allowed = most()
+            if not allowed:
                 return True
             if is_over():
                 return False
-            decided = yield Start(run)
+            decided = yield Start(run[:allowed])
+            if allowed < runs.MAX_MEMBERS:
+                return True
             if len(run) < runs.MAX_MEMBERS:
                 continue
             if not decided:  # to list the same again would not help

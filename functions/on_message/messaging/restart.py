@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from pipeline import intake, storage
+from pipeline import intake, storage, waiting
 from pipeline.deployment import Deployment
 from pipeline.errors import InProgressError
 from pipeline.formats import json_text
@@ -96,7 +96,7 @@ def revive(deployment: Deployment, lost: Lost) -> str:
         return "completed"
     claims = Claims(deployment.work, settings.claim_lease)
     claim = claims.read(job.id)
-    if claim and claims.waits(claim):
+    if claim and (claims.waits(claim) or waiting.is_noted(deployment.work, claim)):
         return "waiting"
     if claim and claim.is_taken_in and not _is_dead(deployment, claim):
         return "running"

@@ -95,6 +95,7 @@ class Argument(TypedDict):
     regions: NotRequired[list[int]]
     probe: NotRequired[int]
     due: NotRequired[str]
+    put_back: NotRequired[int]
     run_by: NotRequired[Engine]
 
 
@@ -163,7 +164,8 @@ class Job:
     an input that the handler has read whole. `table` is the CSV that stands for a workbook. `notes` say what was wrong
     with the files that decide on models. `regions` is the order in which the GPU service's regions are tried, by their
     places in the deployment's list, if it is another; `probe` one among them whose circuit was open. `due` is when an
-    input that may wait must be started, in RFC 3339; `run_by` what runs a micro-batch.
+    input that may wait must be started, in RFC 3339; `put_back` how often its execution met an outage and it waited for
+    another; `run_by` what runs a micro-batch.
     """
 
     id: str
@@ -183,6 +185,7 @@ class Job:
     regions: tuple[int, ...] = ()
     probe: int | None = None
     due: str | None = None
+    put_back: int = 0
     run_by: Engine | None = None
 
     def argument(self) -> Argument:
@@ -210,6 +213,8 @@ class Job:
             argument["probe"] = self.probe
         if self.due is not None:
             argument["due"] = self.due
+        if self.put_back:
+            argument["put_back"] = self.put_back
         if self.run_by is not None:
             argument["run_by"] = self.run_by
         return argument
@@ -244,6 +249,7 @@ class Job:
             regions=tuple(int64(region, "regions") for region in fields.get("regions") or ()),
             probe=None if fields.get("probe") is None else int64(fields["probe"], "probe"),
             due=_text(fields, "due") if "due" in fields else None,
+            put_back=int64(fields.get("put_back") or 0, "put_back"),
             run_by="job" if fields.get("run_by") == "job" else None,
         )
 

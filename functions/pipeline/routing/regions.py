@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from google.api_core.exceptions import NotFound, PreconditionFailed
 
 from pipeline import logs, storage
+from pipeline.errors import ThrottledError
 from pipeline.jobs.job import Job
 from pipeline.kinds import SINGLE
 from pipeline.routing.watched import Watched
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 PERIOD = 10.0  # seconds between two looks at a circuit
 FIRST_PAUSE, LONGEST_PAUSE = 30.0, 600.0  # seconds for which a circuit stays open
+NO_REGION = "no region of the GPU service answers"
 PROBE = 120.0  # seconds in which an input that tries a region should come to an end
 
 State = Literal["closed", "open", "half_open"]
@@ -45,6 +47,22 @@ class Circuit:
     until: str = ""
     pause: float = 0.0
     opened_by: str = ""
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether an input may try the region again."""
+        return self.state != "closed" and parse(self.until) <= now
+
+    def tried(self, job: str, now: datetime) -> "Circuit":
+        """While this job tries the region."""
+        until = (now + timedelta(seconds=PROBE)).isoformat()
+        return replace(self, state="half_open", until=until, opened_by=job)
+
+    def opened(self, job: str, now: datetime) -> "Circuit | None":
+        """After this job's request failed; None if another job was faster."""
+        if self.state == "open" and not self.is_due(now):
+            return None
+        pause = FIRST_PAUSE if self.state == "closed" else min(max(2 * self.pause, FIRST_PAUSE), LONGEST_PAUSE)
+        return Circuit("open", (now + timedelta(seconds=pause)).isoformat(), pause, job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +79,13 @@ def begin(settings: Settings) -> None:
         _watched(settings.work_bucket, region).refresh()
 
 
+def circuits(settings: Settings) -> list[Circuit]:
+    """The circuits of all regions."""
+    return [_watched(settings.work_bucket, region).value()[0] for region in settings.gpu_regions]
+
+
 def ordered(settings: Settings, job: Job, preferred: Sequence[str], clock: Clock = utc_now) -> Job:
-    """The job with the order of regions that now promises an answer soonest; `preferred` as in `order`."""
+    """The job with the order of regions that now promises an answer soonest; `preferred` and errors as in `order`."""
     if job.kind == "timeseries":
         return job
     chosen = order(settings, job.id, preferred, clock, is_reported=job.kind in SINGLE)
@@ -78,15 +101,18 @@ def order(
         preferred: the regions of the job's model, the best first; empty for those of the deployment.
         is_reported: whether postprocess will report how the regions answered. A batch, of which it does not, is never
             the one input that tries a region; it uses the region again once the time is up.
+
+    Raises:
+        ThrottledError: no region answers at present.
     """
     names = settings.gpu_regions
-    if len(names) < 2:
+    if not names:
         return None
     wanted = [names.index(name) for name in preferred if name in names] or list(range(len(names)))
     working, resting, probe = [], [], None
     for index in wanted:
         circuit, _ = _watched(settings.work_bucket, names[index]).value()
-        is_due = circuit.state != "closed" and parse(circuit.until) <= clock()
+        is_due = circuit.is_due(clock())
         if circuit.state == "closed" or (is_due and not is_reported):
             working.append(index)
         elif is_due and probe is None and _win(settings, names[index], job, clock):
@@ -94,6 +120,8 @@ def order(
             probe = index
         else:
             resting.append(index)
+    if not working:
+        raise ThrottledError(NO_REGION)
     chosen = Order((*working, *resting), probe)
     return None if chosen == Order(tuple(range(len(names)))) else chosen
 
@@ -141,10 +169,7 @@ def _win(settings: Settings, region: str, job: str, clock: Clock) -> bool:
     """Whether this job is the one that tries the region."""
     try:
         circuit, generation = _read(settings, region)
-        if circuit.state == "closed" or parse(circuit.until) > clock():
-            return False
-        until = (clock() + timedelta(seconds=PROBE)).isoformat()
-        return _write(settings, region, replace(circuit, state="half_open", until=until, opened_by=job), generation)
+        return circuit.is_due(clock()) and _write(settings, region, circuit.tried(job, clock()), generation)
     except UNAVAILABLE as error:
         logs.warning("a region's circuit could not be written", region=region, reason=str(error))
         return False
@@ -152,11 +177,8 @@ def _win(settings: Settings, region: str, job: str, clock: Clock) -> bool:
 
 def _open(settings: Settings, region: str, job: str, clock: Clock) -> None:
     circuit, generation = _read(settings, region)
-    if circuit.state == "open" and parse(circuit.until) > clock():
-        return  # another job was faster
-    pause = min(max(2 * circuit.pause, FIRST_PAUSE), LONGEST_PAUSE) if circuit.state != "closed" else FIRST_PAUSE
-    until: datetime = clock() + timedelta(seconds=pause)
-    _write(settings, region, Circuit("open", until.isoformat(), pause, job), generation)
+    if opened := circuit.opened(job, clock()):
+        _write(settings, region, opened, generation)
 
 
 def _read(settings: Settings, region: str) -> tuple[Circuit, int]:

@@ -56,6 +56,8 @@ def modelled(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> Explorer:
     monkeypatch.setattr(sweeps, "Claims", timed)
     monkeypatch.setattr(runs, "Claims", timed)
     monkeypatch.setattr(together, "Claims", timed)
+    monkeypatch.setattr(waiting, "Claims", timed)
+    monkeypatch.setattr(waiting.times, "utc_now", lambda: explorer.oracle.now())
     ended = lambda name, _: explorer.oracle.answer(Request("has_ended", ("executions", name)))  # noqa: E731
     monkeypatch.setattr(executions, "has_ended", ended)
     start = lambda _, job, **__: explorer.oracle.answer(Request("start", ("executions", job.id)))  # noqa: E731
@@ -428,6 +430,13 @@ def collect() -> str:
     return result.word
 
 
+def meet_outage() -> str:
+    """The last step of the first execution, which met an outage of the GPU service."""
+    if waiting.put_back(DEPLOYMENT, MAY_WAIT, "1"):
+        return "waiting"
+    return settle("failed", "1")
+
+
 def later(world: World, program: str) -> World:
     """The world in a few minutes, in which the program runs again."""
     actor = Actor(f"{program} again", program)
@@ -459,3 +468,36 @@ def test_an_input_that_waits_is_started_whatever_happens(
             world = explorer.finish(later(world, "sweep"), "sweep again")
         assert world.executions
     assert explorer.visited > 300
+
+
+@pytest.mark.parametrize(
+    ("besides", "left"),
+    [
+        ((), (("crash", 1),)),
+        pytest.param((), (*CALM, ("fault", 1)), marks=[pytest.mark.long, pytest.mark.timeout(600)]),
+        pytest.param(("sweep",), (("crash", 1),), marks=[pytest.mark.long, pytest.mark.timeout(600)]),
+    ],
+    ids=str,
+)
+def test_an_input_that_met_an_outage_is_started_again_or_fails_whatever_happens(
+    monkeypatch: pytest.MonkeyPatch, besides: tuple[str, ...], left: tuple[tuple[str, int], ...]
+) -> None:
+    programs = {"arrive": arrive, "collect": collect, "sweep": sweep, "meet outage": meet_outage}
+    explorer = modelled(Explorer(programs), monkeypatch)
+    begun = World((Actor("arrive", "arrive"),), objects=UPLOADED)
+    begun = explorer.finish(later(explorer.finish(begun, "arrive"), "collect"), "collect again")
+    assert len(begun.executions) == 1
+    actors = (Actor("first", "meet outage"), Actor("second", "meet outage"), Actor("beside", "collect"))
+    actors += tuple(Actor(name, name) for name in besides)
+    ends: Counter[str] = Counter()
+    for world in explorer.explore(replace(begun, actors=actors, left=left)):
+        world = redelivered(explorer, world, "meet outage")
+        world = explorer.finish(later(world, "collect"), "collect again")
+        is_failed = world.stored(("out", "failed/a.txt/7.json")) is not None
+        if len(world.executions) == 1 and not is_failed:
+            world = explorer.finish(later(world, "sweep"), "sweep again")
+        assert is_failed or len(world.executions) > 1
+        if not world.happened and not besides:
+            assert (is_failed, len(world.executions)) == (False, 2)
+        ends["failed" if is_failed else "started again"] += 1
+    assert ends["started again"] > ends["failed"]

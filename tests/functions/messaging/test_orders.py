@@ -19,13 +19,16 @@ def notes(count: int, group: str = "a", due: datetime = NOW) -> list[Note]:
 
 
 def course(
-    answers: Sequence[Any], order: Collection | None = None, pull_size: int = 0, over_after: int = 99, starts: int = 99
+    answers: Sequence[Any],
+    order: Collection | None = None,
+    pull_size: int = 0,
+    over_after: int = 99,
+    starts: int = 99,
+    most: int = 1000,
 ) -> tuple[list[str], Collection | None]:
     """The steps that follow from these answers, each as its name, and the order that continues them."""
-    over, may = iter([False] * over_after), iter([True] * starts)
-    steps = orders.steps(
-        order or Collection(), pull_size, lambda: NOW, lambda: next(may, False), lambda: next(over, True)
-    )
+    over, may = iter([False] * over_after), iter([most] * starts)
+    steps = orders.steps(order or Collection(), pull_size, lambda: NOW, lambda: next(may, 0), lambda: next(over, True))
     taken: list[str] = []
     left: Iterator[Any] = iter(answers)
     answer: Any = None

@@ -260,7 +260,7 @@ def test_a_vanished_input_whose_document_was_not_written_is_completed(
     function("on_upload").post("/", **finalized(blob))
     (argument,) = cloud.executions.arguments
     cloud.fault("POST", "name=failed/", status=403)
-    error = {"step": "predict", "status": 503, "code": "unavailable", "message": "It is down."}
+    error = {"step": "predict", "status": 500, "code": "internal", "message": "It broke."}
     body = {"argument": argument, "lineage": {"execution": "e"}, "error": error}
     assert function("postprocess").post("/", json=body).status_code == 503
     blob.delete()

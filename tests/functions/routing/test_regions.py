@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline import settings
+from pipeline.errors import ThrottledError
 from pipeline.jobs.job import Input, Job
 from pipeline.routing import regions
 from pipeline.routing.regions import Order
@@ -37,11 +38,41 @@ def circuit(cloud: Cloud, region: str) -> dict[str, Any]:
     return content
 
 
-def test_one_region_needs_no_circuits(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GPU_REGIONS", "us-central1")
+def test_a_deployment_that_names_no_regions_needs_no_circuits(cloud: Cloud, function: Function) -> None:
     cloud.faulty.requests.clear()
     assert "regions" not in started(cloud, function)
     assert not [target for _, target in cloud.faulty.requests if "regions/" in target]
+
+
+def test_the_only_region_is_not_named_to_the_workflow(
+    cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GPU_REGIONS", "us-central1")
+    assert "regions" not in started(cloud, function)
+
+
+def test_while_no_region_answers_nothing_is_started_until_one_input_may_try(
+    cloud: Cloud, deployed: settings.Settings
+) -> None:
+    regions.report(deployed, JOB, [0, 1, 2], after(0))
+    with pytest.raises(ThrottledError):
+        regions.order(deployed, "k", (), after(1))
+    with pytest.raises(ThrottledError):
+        regions.order(deployed, "k", ("europe-west4",), after(1))
+    assert regions.order(deployed, "l", (), after(31)) == Order((0, 1, 2), probe=0)
+    with pytest.raises(ThrottledError):
+        regions.order(deployed, "m", ("us-central1",), after(32))
+
+
+def test_the_only_region_s_circuit_closes_when_an_input_that_tries_it_gets_an_answer(
+    cloud: Cloud, deployed: settings.Settings
+) -> None:
+    alone = replace(deployed, gpu_regions=("us-central1",))
+    regions.report(alone, JOB, [0], after(0))
+    tried = regions.ordered(alone, replace(JOB, id="k"), (), after(31))
+    assert (tried.regions, tried.probe) == ((0,), 0)
+    regions.report(alone, tried, [], after(32))
+    assert regions.ordered(alone, replace(JOB, id="l"), (), after(33)).regions == ()
 
 
 def test_regions_that_answer_are_tried_as_deployed_and_nothing_is_written(
