@@ -9,7 +9,7 @@ An upload that may wait is not launched: a collection starts it together with ot
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from pipeline import logs, times, waiting
+from pipeline import logs, tenants, times, waiting
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError, ThrottledError
 from pipeline.inputs import facts, inline, objects, parameters, recognition, sidecars, single
@@ -185,11 +185,11 @@ def _attempt(deployment: Deployment, job: Job, work: Work) -> Job | Verdict:
 
 
 def _route(settings: Settings, job: Job, upload: Upload) -> Job:
-    """The job with kind, model and parameters; reads at most 64 KB, and nothing of an object of an excessive size."""
+    """The job with kind, model, parameters and tenant; reads at most 64 KB, and nothing of an excessive object."""
     job.check_hops(settings.max_hops)
     if upload.size is None:
         raise objects.gone(job.object_input())
-    return route(settings, job, upload.metadata, objects.opened)
+    return tenants.placed(settings, route(settings, job, upload.metadata, objects.opened), upload.metadata)
 
 
 def route(
@@ -221,6 +221,8 @@ def _launched(deployment: Deployment, reserved: Verdict | Reserved) -> Verdict:
 def _start(deployment: Deployment, job: Job) -> Verdict:
     try:
         is_shareable = job.due is None and waiting.is_possible(deployment.settings, job)
+        if job.is_beyond_share and is_shareable:
+            raise ThrottledError("TENANT_SHARE")
         execution = executions.start(
             deployment.settings, in_regions(deployment.settings, job), is_shareable=is_shareable
         )

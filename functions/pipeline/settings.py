@@ -30,6 +30,8 @@ class Settings:
     shard_seconds: float = 10.0  # for which a shard should keep the GPU service busy
     records_per_shard: int = 0  # 0 to derive it from shard_seconds
     micro_batch_size: int = 1000  # the most small uploads that share an execution
+    tenants: str = ""  # what tells them apart: folder, or a key of metadata; empty: nothing
+    tenant_share: float = 0.1  # of the hourly cap, that an hour's inputs of a tenant may take before others
     max_collections: int = 4  # at the same time; the functions' other calls need some
     models_bucket: str = ""  # holds models.json with the rules, and traffic.json; empty: no rules, no experiments
     models: str = ""  # gs:// URI or path of the models.json that is served; empty: the one in the models bucket
@@ -75,6 +77,8 @@ def load(environ: Mapping[str, str] | None = None, *, starts_executions: bool = 
         shard_seconds=_number(env, "SHARD_SECONDS", 10.0),
         records_per_shard=int(_number(env, "RECORDS_PER_SHARD", 0)),
         micro_batch_size=int(_number(env, "MICRO_BATCH_SIZE", 1000)),
+        tenants=env.get("TENANTS", "").strip(),
+        tenant_share=_number(env, "TENANT_SHARE", 0.1),
         max_collections=int(_number(env, "MAX_COLLECTIONS", 4)),
         models_bucket=env.get("MODELS_BUCKET", "").strip(),
         models=env.get("MODELS", "").strip(),

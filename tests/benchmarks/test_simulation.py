@@ -59,6 +59,13 @@ def test_in_a_long_outage_another_input_tries_each_time_so_that_none_fails():
     assert tally.trials > 30
 
 
+def test_a_flooding_tenant_delays_no_other_by_more_than_its_share():
+    waits = {apart: scenarios.tenants(1000, 20, 120, told_apart=apart) for apart in (False, True)}
+    assert all((tally.documents, tally.failed) == (tally.uploaded, 0) for tally in waits.values())
+    assert max(waits[True].beside) < max(waits[False].beside) / 1.5
+    assert abs(waits[True].drained - waits[False].drained) < 60, "and the flood itself ends as early"
+
+
 def test_a_pool_handles_as_many_calls_at_a_time_as_it_has_places():
     world = World()
     pool = Pool(world, 2)

@@ -20,7 +20,7 @@ from benchmarks.scale.simulation.notes import Notes
 from benchmarks.scale.simulation.tally import Tally
 from messaging import collect, orders, runs
 from messaging.lanes import Lanes
-from pipeline import waiting
+from pipeline import tenants, waiting
 from pipeline.errors import ThrottledError
 from pipeline.jobs import executions, quotas
 from pipeline.jobs.job import Input, Job
@@ -29,6 +29,9 @@ from pipeline.waiting import Note
 
 COLLECTED_EVERY = 60.0  # seconds, by the schedule
 TICK = 1.0  # seconds
+BESIDE = 1 << 31  # marks the second of an upload that is not part of the flood
+
+TENANTS = 10_000  # that upload beside the one that floods
 
 Arrivals = Callable[[int], int]
 """How many inputs are uploaded in a second."""
@@ -39,10 +42,12 @@ class Pipeline:
 
     Args:
         outage: the seconds in which the GPU service answers nothing but 503.
+        beside: the inputs per second of many tenants, beside the one that floods.
     """
 
-    def __init__(self, world: World, deployment: Deployment, outage: range = range(0)) -> None:
+    def __init__(self, world: World, deployment: Deployment, outage: range = range(0), beside: int = 0) -> None:
         self.world, self.deployment, self.tally, self._outage = world, deployment, Tally(), outage
+        self._beside, self._shares = beside, dict[int, quotas.Quota]()
         self._circuit = Circuit()
         self._put_back: Counter[str] = Counter()
         self.notes = Notes()
@@ -67,8 +72,9 @@ class Pipeline:
         self._is_collected = waiting.is_possible(settings, text)
         self._group = waiting.group(text)
 
-    def begin(self, arrivals: Arrivals) -> None:
-        self.world.start(self._take_in(arrivals))
+    def begin(self, arrivals: Arrivals, until: int) -> None:
+        """Begins to upload what floods, and beside it, until that second, what many tenants upload."""
+        self.world.start(self._take_in(arrivals, until))
         self.world.start(self._schedule(), COLLECTED_EVERY)
 
     def _quota(self, *, is_shareable: bool) -> quotas.Quota:
@@ -77,26 +83,27 @@ class Pipeline:
 
     # --- intake --------------------------------------------------------------------------------------
 
-    def _take_in(self, arrivals: Arrivals) -> Process:
+    def _take_in(self, arrivals: Arrivals, until: int) -> Process:
         """Uploads inputs and takes in, each second, as many as on-upload's instances can."""
         rate = self.deployment.functions["on-upload"].places / self.deployment.times["on_upload"]
         while True:
             second = int(self.world.now)
-            if uploaded := arrivals(second):
-                self._events.append([second, uploaded])
-                self.tally.uploaded += uploaded
+            uploads = {second: arrivals(second), second | BESIDE: self._beside if second < until else 0}
+            for uploaded, count in uploads.items():
+                self._events.append([uploaded, count])
+                self.tally.uploaded += count
             left = int(rate * TICK)
             while left and self._events:
-                begun, count = self._events[0]
+                uploaded, count = self._events[0]
                 taken = min(left, count)
                 left -= taken
                 self._events[0][1] -= taken
                 if taken == count:
                     self._events.popleft()
-                if self.world.now - begun > self.deployment.event_patience:
+                if self.world.now - (uploaded & ~BESIDE) > self.deployment.event_patience:
                     self.tally.dead_letters += taken
                 else:
-                    self._accept(begun, taken)
+                    self._accept(uploaded, taken)
             self.tally.most_waiting = max(self.tally.most_waiting, self._waiting())
             yield TICK
 
@@ -108,6 +115,9 @@ class Pipeline:
 
         So does everything while no region of the GPU service answers.
         """
+        tenants_ = [self._tenant(uploaded) for _ in range(count)]
+        beyond = [tenant for tenant in tenants_ if not self._is_within_share(tenant)]
+        count -= len(beyond)
         is_answered = self._most() == runs.MAX_MEMBERS
         quotas_ = [quota for quota in self._own if is_answered and not quota.is_spent()]
         while count and quotas_:
@@ -124,9 +134,23 @@ class Pipeline:
         now = self.world.utc()
         for _ in range(count):
             self.notes.add(Note(self._job(uploaded), now, self._group))
+        for tenant in beyond:
+            self.notes.add(Note(self._job(uploaded), now, self._group, str(tenant), is_beyond_share=True))
+
+    def _tenant(self, uploaded: int) -> int:
+        """The tenant of an input: one that floods, or any of many."""
+        return 1 + self._random.randrange(TENANTS) if uploaded & BESIDE else 0
+
+    def _is_within_share(self, tenant: int) -> bool:
+        settings = self.deployment.settings
+        if not settings.tenants:
+            return True
+        if tenant not in self._shares:
+            self._shares[tenant] = quotas.Quota(self._work, tenants.share(settings), self.world.utc, str(tenant))
+        return self._shares[tenant].takes()
 
     def _job(self, uploaded: int) -> str:
-        """The id of a job, whose last digits are the second of its upload."""
+        """The id of a job, whose last digits are the second of its upload, marked if it is not of the flood."""
         return f"{self._random.getrandbits(96):024x}{uploaded:08x}"
 
     def _start(self, quota: quotas.Quota, inputs: int) -> None:
@@ -271,4 +295,5 @@ class Pipeline:
     def _conclude(self, jobs: Sequence[str]) -> None:
         self.workflows.running -= 1
         for job in jobs:
-            self.tally.document(self.world.now, int(job[24:], 16))
+            uploaded = int(job[24:], 16)
+            self.tally.document(self.world.now, uploaded & ~BESIDE, is_beside=bool(uploaded & BESIDE))

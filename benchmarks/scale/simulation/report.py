@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmarks.scale import markdown
 from benchmarks.scale.simulation import deployment, scenarios
-from benchmarks.scale.simulation.tally import Tally
+from benchmarks.scale.simulation.tally import Tally, quantile
 
 RESULTS = Path(__file__).parents[2] / "results" / "2026-11-29-scale.md"
 BEGIN = "\n\n<!-- tables -->\n"
@@ -22,6 +22,16 @@ OUTAGES = (
     "put back",
     "trials",
     "started in the minutes from its end",
+)
+TENANTS = (
+    "10,000 tenants with 100 uploads/s for half an hour",
+    "documents",
+    "failed",
+    "dead letters",
+    "all drained after",
+    "half of theirs within",
+    "99 % of theirs within",
+    "longest wait of theirs",
 )
 OUTAGE, BEFORE = 2 * scenarios.HOUR, 600
 
@@ -50,7 +60,7 @@ def recorded() -> str:
 
 
 def tables() -> str:
-    return f"{_floods()}\n\n{_outages()}"
+    return f"{_floods()}\n\n{_outages()}\n\n{_tenants()}"
 
 
 def _floods() -> str:
@@ -80,6 +90,22 @@ def _outage(tally: Tally) -> list[str]:
     counts = (tally.uploaded, tally.documents, tally.failed, tally.dead_letters, tally.most_waiting)
     started = ", ".join(f"{tally.started[end // 60 + minute]:,}" for minute in range(8))
     return [*_numbers(*counts), _hours(tally.drained - end), *_numbers(tally.put_back, tally.trials), started]
+
+
+def _tenants() -> str:
+    half = scenarios.HOUR // 2
+    cases = {
+        "alone": scenarios.tenants(0, 100, half, told_apart=False),
+        "one more floods with 1,000/s": scenarios.tenants(1000, 100, half, told_apart=False),
+        "the same with `TENANTS`": scenarios.tenants(1000, 100, half, told_apart=True),
+    }
+    return markdown.table(TENANTS, [[name, *_beside(tally)] for name, tally in cases.items()])
+
+
+def _beside(tally: Tally) -> list[str]:
+    waits = (quantile(tally.beside, 0.5), quantile(tally.beside, 0.99), max(tally.beside))
+    counts = _numbers(tally.documents, tally.failed, tally.dead_letters)
+    return [*counts, _hours(tally.drained), *map(_minutes, waits)]
 
 
 def _numbers(*counts: int) -> list[str]:

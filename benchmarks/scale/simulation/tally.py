@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of inputs and executions; `waits` are the seconds from upload to document, `started` is by minute."""
+    """Counts of inputs and executions; `waits` are the seconds from upload to document, `started` is by minute.
+
+    `beside` are the waits of those that are not part of a flood.
+    """
 
     uploaded: int = 0
     documents: int = 0
@@ -20,6 +23,7 @@ class Tally:
     executions: Counter[int] = field(default_factory=Counter)
     started: Counter[int] = field(default_factory=Counter)
     waits: Counter[int] = field(default_factory=Counter)
+    beside: Counter[int] = field(default_factory=Counter)
 
     @property
     def is_drained(self) -> bool:
@@ -30,14 +34,12 @@ class Tally:
         self.executions[int(now // 3600)] += 1
         self.started[int(now // 60)] += inputs
 
-    def document(self, now: float, uploaded: float) -> None:
+    def document(self, now: float, uploaded: float, *, is_beside: bool) -> None:
         self.documents += 1
+        if is_beside:
+            self.beside[int(now - uploaded)] += 1
         self.waits[int(now - uploaded)] += 1
         self.drained = now
-
-    def wait(self, share: float) -> float:
-        """The seconds within which so many of the inputs had their documents."""
-        return quantile(self.waits, share)
 
 
 def quantile(counts: Counter[int], share: float) -> float:

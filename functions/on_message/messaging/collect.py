@@ -204,6 +204,8 @@ def _take_in(deployment: Deployment, message: Message) -> Verdict | Reserved | E
             reserved = _reserve(deployment, message, Receipt(message.id, timestamp()))
             if isinstance(reserved, Reserved) and intake.may_wait(reserved.job):
                 return intake.wait(deployment, reserved)
+            if isinstance(reserved, Reserved) and reserved.job.is_beyond_share:
+                return intake.launch(deployment, reserved)
             if isinstance(reserved, Reserved) and (reserved.job.kind not in SINGLE or on_endpoint(reserved.job.model)):
                 return intake.launch(deployment, reserved)
         except Exception as error:  # noqa: BLE001 - the round's other messages go on

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -42,14 +42,23 @@ class Member:
 
 def look(deployment: Deployment, held: Lanes, now: datetime) -> list[Note]:
     """The notes on inputs in the collection's lanes, which it takes if one is due."""
-    first = next(waiting.notes(deployment.work, 1), None)
-    if first is None or first.due > now + INTERVAL:
+    if not any(_is_due(deployment, prefix, now) for prefix in (waiting.FOLDER, waiting.BEYOND)):
         return []
     held.take()
     if not held.held:
         return []
-    notes = waiting.notes(deployment.work, listed(len(held.held)))
-    return [note for note in notes if lanes.of(note.job) in held.held]
+    prefixes = (waiting.FOLDER, waiting.BEYOND) if deployment.settings.tenants else (waiting.FOLDER,)
+    limit = listed(len(held.held))
+    notes = {note.name: note for prefix in prefixes for note in waiting.notes(deployment.work, limit, prefix)}
+    return [note for note in notes.values() if lanes.of(note.job) in held.held]
+
+
+def _is_due(deployment: Deployment, prefix: str, now: datetime) -> bool:
+    """Whether the first input with this prefix is due; without tenants, none is beyond its share."""
+    if prefix == waiting.BEYOND and not deployment.settings.tenants:
+        return False
+    first = next(waiting.notes(deployment.work, 1, prefix), None)
+    return first is not None and first.due <= now + INTERVAL
 
 
 def listed(count: int) -> int:
@@ -85,16 +94,31 @@ def start(
 
 
 def plan(notes: Iterable[Note], now: datetime) -> list[list[Note]]:
-    """The runs to start: of each group with an input that is due, all inputs, those due first before all others."""
+    """The runs to start: of each group with an input that is due, all inputs, those due first before all others.
+
+    Inputs beyond their tenants' shares come last, and tenants take turns among them.
+    """
     groups: dict[str, list[Note]] = {}
     for note in notes:
         groups.setdefault(note.group, []).append(note)
     return [
         group[begin : begin + MAX_MEMBERS]
-        for group in groups.values()
-        if group[0].due <= now + INTERVAL
+        for group in map(_in_turns, groups.values())
+        if min(note.due for note in group) <= now + INTERVAL
         for begin in range(0, len(group), MAX_MEMBERS)
     ]
+
+
+def _in_turns(group: Sequence[Note]) -> list[Note]:
+    """The notes in the given order, except that tenants take turns in those beyond their shares."""
+    turns: Counter[str] = Counter()
+    ordered = [note for note in group if not note.is_beyond_share]
+    beyond = [note for note in group if note.is_beyond_share]
+    taken = []
+    for note in beyond:
+        taken.append((turns[note.tenant], note))
+        turns[note.tenant] += 1
+    return ordered + [note for _, note in sorted(taken, key=lambda turn: turn[0])]
 
 
 def _engine(settings: Settings, members: Sequence[Job], rate: float) -> Engine:
@@ -146,7 +170,7 @@ def _take_up(deployment: Deployment, note: Note) -> Member | Literal["outdated"]
         return "outdated"
     if claim.state != WAITING or claim.due is None:  # a handler is at work, or failed before it knew the kind
         return None
-    job = Job.parse(claim.argument)
+    job = replace(Job.parse(claim.argument), is_beyond_share=False)  # its turn has come
     return Member(note, Reserved(job, claims.take_over(claim, job)))
 
 

@@ -96,6 +96,8 @@ class Argument(TypedDict):
     probe: NotRequired[int]
     due: NotRequired[str]
     put_back: NotRequired[int]
+    tenant: NotRequired[str]
+    is_beyond_share: NotRequired[bool]
     run_by: NotRequired[Engine]
 
 
@@ -165,7 +167,8 @@ class Job:
     with the files that decide on models. `regions` is the order in which the GPU service's regions are tried, by their
     places in the deployment's list, if it is another; `probe` one among them whose circuit was open. `due` is when an
     input that may wait must be started, in RFC 3339; `put_back` how often its execution met an outage and it waited for
-    another; `run_by` what runs a micro-batch.
+    another; `run_by` what runs a micro-batch. `tenant` is a digest, and `is_beyond_share` tells whether the input waits
+    for those that are within the shares of their tenants.
     """
 
     id: str
@@ -186,6 +189,8 @@ class Job:
     probe: int | None = None
     due: str | None = None
     put_back: int = 0
+    tenant: str | None = None
+    is_beyond_share: bool = False
     run_by: Engine | None = None
 
     def argument(self) -> Argument:
@@ -215,6 +220,10 @@ class Job:
             argument["due"] = self.due
         if self.put_back:
             argument["put_back"] = self.put_back
+        if self.tenant is not None:
+            argument["tenant"] = self.tenant
+        if self.is_beyond_share:
+            argument["is_beyond_share"] = True
         if self.run_by is not None:
             argument["run_by"] = self.run_by
         return argument
@@ -250,6 +259,8 @@ class Job:
             probe=None if fields.get("probe") is None else int64(fields["probe"], "probe"),
             due=_text(fields, "due") if "due" in fields else None,
             put_back=int64(fields.get("put_back") or 0, "put_back"),
+            tenant=_text(fields, "tenant") if "tenant" in fields else None,
+            is_beyond_share=fields.get("is_beyond_share") is True,
             run_by="job" if fields.get("run_by") == "job" else None,
         )
 
