@@ -310,6 +310,18 @@ def test_regions_are_tried_in_order_when_one_fails():
     assert services.concluded["prediction"] == PREDICTION | {"failed_regions": [0]}
 
 
+def test_a_region_that_cannot_load_only_this_model_is_told_apart():
+    missing = {"error": {"code": "model_unavailable", "message": "The model cannot be loaded."}}
+    services = Services(
+        preprocess=[(200, PREPARED)],
+        lame__predict=[(503, missing)],
+        down__predict=[(503, "")],
+        predict=[(200, PREDICTION)],
+    )
+    assert execute(services, regions=("/lame/", "/down/", "")).state == "SUCCEEDED"
+    assert services.concluded["prediction"] == PREDICTION | {"failed_regions": [1, 0], "unloaded_regions": [0]}
+
+
 def test_the_order_of_the_argument_decides_which_region_is_tried_first():
     services = Services(preprocess=[(200, PREPARED)], predict=[(200, PREDICTION)])
     assert execute(services, regions=("/down/", ""), regions_of_job=[1, 0]).state == "SUCCEEDED"

@@ -6,7 +6,8 @@ take_in = the same for a job that a message or a dead letter describes
 An upload that may wait is not launched: a collection starts it together with others.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from pipeline import logs, times, waiting
@@ -123,13 +124,26 @@ def of_manifest(deployment: Deployment, job: Job) -> Job:
     return choice.routed(deployment.settings, job, lambda: facts.of_manifest(job))
 
 
-def in_regions(settings: Settings, job: Job) -> Job:
-    """The job about to be started, with the order in which the GPU service's regions are tried."""
+@contextmanager
+def in_regions(settings: Settings, job: Job, member: Job | None = None) -> Iterator[Job]:
+    """The job about to be started, with the order in which the GPU service's regions are tried.
+
+    If the start is refused, the region that this job was to try again is left to another one.
+
+    Args:
+        member: of the job's micro-batch; it has the kind that the others have too.
+    """
     if len(settings.gpu_regions) < 2 or on_endpoint(job.model):
-        return job
+        yield job
+        return
     from pipeline.routing import regions
 
-    return regions.ordered(settings, job, choice.preferred_regions(settings, job))
+    ordered = regions.ordered(settings, job, choice.preferred_regions(settings, member or job))
+    try:
+        yield ordered
+    except executions.REFUSALS:
+        regions.give_back(settings, ordered)
+        raise
 
 
 def _begin_reading(settings: Settings) -> None:
@@ -161,7 +175,8 @@ def _reserve(deployment: Deployment, job: Job, work: Work, dead: Claim | None) -
     with claims.releasing(claim):
         ready = _attempt(deployment, job, work)
         if dead and isinstance(ready, Job) and dead.argument["kind"] == ready.kind:
-            ready = choice.kept(deployment.settings, ready, dead.argument["model"])
+            noted = replace(ready, notes=tuple(dead.argument.get("notes", ())))
+            ready = choice.kept(deployment.settings, noted, dead.argument["model"])
     if isinstance(ready, Job):
         return Reserved(ready, claim)
     claims.confirm(claim, job, None)

@@ -64,6 +64,7 @@ def of_argument(deployment: Deployment, argument: Argument, receipt: Receipt) ->
         input=source,
         trace=receipt.trace,
         hops=argument.get("hops", 0),
+        notes=tuple(argument.get("notes", ())),
     )
     if argument["kind"] is None:
         return of_input(deployment, job, source, receipt)

@@ -100,7 +100,15 @@ def order(
 
 def failed(answer: Mapping[str, Any]) -> list[int]:
     """The regions, by their places in the deployment's list, in which the request failed before another answered."""
-    listed = answer.get("failed_regions")
+    return _indices(answer.get("failed_regions"))
+
+
+def unloaded(answer: Mapping[str, Any]) -> list[int]:
+    """Those of the failed regions in which only the job's model could not be loaded."""
+    return _indices(answer.get("unloaded_regions"))
+
+
+def _indices(listed: object) -> list[int]:
     return [index for index in listed if type(index) is int] if isinstance(listed, list) else []
 
 
@@ -111,20 +119,38 @@ def served(settings: Settings, job: Job, failed: Sequence[int]) -> str | None:
     return settings.gpu_regions[left[0]] if left else None
 
 
-def report(settings: Settings, job: Job, failed: Sequence[int], clock: Clock = utc_now) -> None:
+def report(
+    settings: Settings, job: Job, failed: Sequence[int], clock: Clock = utc_now, *, unloaded: Sequence[int] = ()
+) -> None:
     """Opens the circuits of the regions that a job's request failed in, and closes that of one that it tried again.
 
     A failure is logged only: the job has its document.
+
+    Args:
+        unloaded: those of the failed regions that lacked only the job's model, and serve others.
     """
     names = settings.gpu_regions
     try:
         for index in failed:
-            if index < len(names):
+            if index < len(names) and index not in unloaded:
                 _open(settings, names[index], job.id, clock)
-        if job.probe is not None and job.probe not in failed and served(settings, job, failed) == names[job.probe]:
+        if job.probe is not None and (job.probe in unloaded or served(settings, job, failed) == names[job.probe]):
             _close(settings, names[job.probe])
     except UNAVAILABLE as error:
         logs.warning("a region's circuit could not be written", reason=str(error))
+
+
+def give_back(settings: Settings, job: Job, clock: Clock = utc_now) -> None:
+    """Leaves the region that a job was to try again, but which was not started, to the next one."""
+    if job.probe is None:
+        return
+    region = settings.gpu_regions[job.probe]
+    try:
+        circuit, generation = _read(settings, region)
+        if circuit.state == "half_open" and circuit.opened_by == job.id:
+            _write(settings, region, replace(circuit, state="open", until=clock().isoformat()), generation)
+    except UNAVAILABLE as error:
+        logs.warning("a region's circuit could not be written", region=region, reason=str(error))
 
 
 def _tried(settings: Settings, job: Job) -> Sequence[int]:

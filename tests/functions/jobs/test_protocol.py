@@ -7,6 +7,7 @@ import functools
 import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -58,7 +59,11 @@ def modelled(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> Explorer:
     monkeypatch.setattr(together, "Claims", timed)
     ended = lambda name, _: explorer.oracle.answer(Request("has_ended", ("executions", name)))  # noqa: E731
     monkeypatch.setattr(executions, "has_ended", ended)
-    start = lambda _, job, **__: explorer.oracle.answer(Request("start", ("executions", job.id)))  # noqa: E731
+
+    def start(_: Settings, placed: AbstractContextManager[Job], **__: Any) -> Any:
+        with placed as job:
+            return explorer.oracle.answer(Request("start", ("executions", job.id)))
+
     monkeypatch.setattr(executions, "start", start)
     monkeypatch.setattr(outcomes, "utc_now", lambda: explorer.oracle.now())
     monkeypatch.setattr(documents, "timestamp", lambda: "2026-01-01T12:00:00Z")
@@ -140,7 +145,7 @@ def test_the_model_finds_a_protocol_that_confirms_too_early(monkeypatch: pytest.
         held = intake.Claims(DEPLOYMENT.work, 60)
         if claim := held.acquire(JOB):
             held.confirm(claim, JOB, None)
-            executions.start(SETTINGS, JOB)
+            executions.start(SETTINGS, nullcontext(JOB))
         return "accepted"
 
     explorer = modelled(Explorer({"first": hasty, "second": hasty}), monkeypatch)

@@ -8,8 +8,10 @@ import pytest
 
 from messaging import replay as replay_module
 from pipeline.jobs import job
+from pipeline.routing import choice
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, finalized, published
+from tests.functions.models_bucket import ModelsBucket, entry, split
 
 pytestmark = pytest.mark.usefixtures("check_documents")
 TEXT = "What a wonderful film, I loved it."
@@ -453,3 +455,18 @@ def test_a_replayed_job_continues_the_trace_of_the_message_that_asked_for_it(clo
     request["headers"]["traceparent"] = trace
     assert function("on_message").post("/", **request).status_code == 200
     assert cloud.executions.arguments[1]["trace"].split("-")[1] == trace.split("-")[1]
+
+
+def test_a_replay_keeps_the_notes_on_the_choice_of_its_model(
+    cloud: Cloud, function: Function, bucket: ModelsBucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket.models(entry("sentiment"))
+    bucket.traffic(sentiment=split(1.0))
+    fail(cloud, function, "a.txt")
+    (notes,) = [argument["notes"] for argument in cloud.executions.arguments]
+    choice._files.cache_clear()
+    bucket.traffic()
+    assert replayed(function, capsys) == {"started": 1}
+    assert cloud.executions.arguments[1]["notes"] == notes
+    conclude(cloud, function, {"prediction": GOOD})
+    assert cloud.only_document()["routing"]["notes"] == notes

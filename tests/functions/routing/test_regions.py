@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import grpc
 import pytest
 
 from pipeline import settings
@@ -12,9 +13,9 @@ from pipeline.jobs.job import Input, Job
 from pipeline.routing import regions
 from pipeline.routing.regions import Order
 from tests.functions.cloud import Cloud
-from tests.functions.conftest import Function
-from tests.functions.models_bucket import ModelsBucket, entry
-from tests.functions.routing.test_choice import started
+from tests.functions.conftest import Function, finalized
+from tests.functions.models_bucket import IMAGE, ModelsBucket, entry
+from tests.functions.routing.test_choice import PNG, started
 from tests.functions.test_postprocess import GOOD, argument, concluded, prediction
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -147,3 +148,73 @@ def test_a_circuit_that_cannot_be_written_leaves_the_document(
     answer = prediction(GOOD) | {"failed_regions": [0]}
     concluded(function("postprocess"), {"argument": argument(cloud), "prediction": answer})
     assert cloud.only_document()["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("is_capped", [True, False], ids=["by the cap", "by Workflows"])
+def test_a_start_that_is_refused_leaves_the_region_to_the_next_input(
+    cloud: Cloud, function: Function, deployed: settings.Settings, monkeypatch: pytest.MonkeyPatch, is_capped: bool
+) -> None:
+    past = datetime.now(UTC) - timedelta(seconds=regions.FIRST_PAUSE + 1)
+    monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "1" if is_capped else "0")
+    if is_capped:
+        started(cloud, function, name="first.txt")
+    else:
+        cloud.executions.refusals = [grpc.StatusCode.RESOURCE_EXHAUSTED]
+    regions.report(deployed, JOB, [0], lambda: past)
+    function("on_upload").post("/", **finalized(cloud.upload("a.txt", "What a film.")))
+    assert len(cloud.executions.created) == int(is_capped)
+    assert circuit(cloud, "us-central1")["state"] == "open"
+    monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "0")
+    argument = started(cloud, function, name="b.txt")
+    assert argument["probe"] == 0
+
+
+def test_a_model_that_a_region_cannot_load_leaves_the_region_to_other_models(
+    cloud: Cloud, function: Function, deployed: settings.Settings
+) -> None:
+    answer = prediction(GOOD) | {"failed_regions": [0, 1], "unloaded_regions": [0]}
+    concluded(function("postprocess"), {"argument": argument(cloud), "prediction": answer})
+    assert cloud.only_document()["lineage"]["region"] == "asia-southeast1"
+    written = [blob.name for blob in cloud.client.list_blobs(cloud.work, prefix="regions/")]
+    assert written == ["regions/europe-west4.json"]
+
+
+def test_a_region_that_lacks_only_a_model_has_answered_the_input_that_tried_it(
+    cloud: Cloud, deployed: settings.Settings
+) -> None:
+    regions.report(deployed, JOB, [0], after(0))
+    probing = regions.ordered(deployed, replace(JOB, id="k"), (), after(31))
+    regions.report(deployed, probing, [0], after(32), unloaded=[0])
+    assert circuit(cloud, "us-central1")["state"] == "closed"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [("a.txt", "What a film.", [2, 0]), ("a.png", PNG, [1]), ("a.csv", "review\nWhat a film.\n", None)],
+    ids=["text", "image", "table"],
+)
+def test_the_default_model_s_regions_count_without_its_name(
+    cloud: Cloud, function: Function, bucket: ModelsBucket, deployed: settings.Settings,
+    name: str, content: Any, expected: list[int] | None,
+) -> None:  # fmt: skip
+    bucket.models(
+        entry("sentiment", regions=["asia-southeast1", "us-central1"]),
+        entry("digits", task=IMAGE, regions=["europe-west4"]),
+    )
+    argument = started(cloud, function, content, name=name)
+    assert argument["model"] is None
+    assert argument.get("regions") == expected
+
+
+def test_a_batch_goes_to_the_only_models_regions(
+    cloud: Cloud, function: Function, bucket: ModelsBucket, deployed: settings.Settings
+) -> None:
+    bucket.models(entry("sentiment", regions=["asia-southeast1"]))
+    assert started(cloud, function, "review\nWhat a film.\n", name="a.csv")["regions"] == [2]
+
+
+def test_the_requested_version_s_regions_precede_those_of_others(
+    cloud: Cloud, function: Function, bucket: ModelsBucket, deployed: settings.Settings
+) -> None:
+    bucket.models(entry("sentiment", "1", regions=["us-central1"]), entry("sentiment", "2", regions=["europe-west4"]))
+    assert started(cloud, function, metadata={"model": "sentiment", "version": "2"})["regions"] == [1]
