@@ -52,11 +52,7 @@ def upload(deployment: Deployment, upload: Upload, receipt: Receipt, dead: Claim
         InProgressError: another handler has just claimed it.
     """
     reserved = reserve(deployment, upload, receipt, dead)
-    if isinstance(reserved, Verdict):
-        return reserved
-    if dead is None and may_wait(reserved.job):
-        return wait(deployment, reserved)
-    return launch(deployment, replace(reserved, job=replace(reserved.job, due=None)))
+    return reserved if isinstance(reserved, Verdict) else start(deployment, reserved)
 
 
 def reserve(deployment: Deployment, upload: Upload, receipt: Receipt, dead: Claim | None = None) -> Verdict | Reserved:
@@ -69,8 +65,13 @@ def reserve(deployment: Deployment, upload: Upload, receipt: Receipt, dead: Clai
     if not described.is_input:
         return Verdict("ignored", reason="a folder, or parameters of another input")
     if files.is_labels(described.name):
-        return _reserve(deployment, described.job(receipt), lambda job: files.take_in(deployment, job), dead)
-    return _reserve(deployment, described.job(receipt), lambda job: _route(deployment.settings, job, described), dead)
+        return reserve_job(deployment, described.job(receipt), lambda job: files.take_in(deployment, job), dead)
+    reserved = reserve_job(
+        deployment, described.job(receipt), lambda job: _route(deployment.settings, job, described), dead
+    )
+    if dead is None or isinstance(reserved, Verdict):
+        return reserved
+    return replace(reserved, job=replace(reserved.job, due=None))  # it has waited
 
 
 def take_in(deployment: Deployment, job: Job, work: Work, dead: Claim | None = None) -> Verdict:
@@ -79,7 +80,15 @@ def take_in(deployment: Deployment, job: Job, work: Work, dead: Claim | None = N
     Raises:
         InProgressError: another handler has just claimed it.
     """
-    return _launched(deployment, _reserve(deployment, job, work, dead))
+    reserved = reserve_job(deployment, job, work, dead)
+    return reserved if isinstance(reserved, Verdict) else launch(deployment, reserved)
+
+
+def start(deployment: Deployment, reserved: Reserved) -> Verdict:
+    """Launches a reserved job by itself, unless it may wait."""
+    if may_wait(reserved.job):
+        return wait(deployment, reserved)
+    return launch(deployment, replace(reserved, job=replace(reserved.job, due=None)))
 
 
 def launch(deployment: Deployment, reserved: Reserved) -> Verdict:
@@ -163,7 +172,8 @@ def _claims(deployment: Deployment) -> Claims:
     return Claims(deployment.work, deployment.settings.claim_lease)
 
 
-def _reserve(deployment: Deployment, job: Job, work: Work, dead: Claim | None) -> Verdict | Reserved:
+def reserve_job(deployment: Deployment, job: Job, work: Work, dead: Claim | None = None) -> Verdict | Reserved:
+    """Takes in a job like `take_in`, but leaves it to the caller to launch."""
     logs.bind(job=job.id)
     if outcomes.forgotten(deployment, job, job.created_at):
         return Verdict("ignored", job.id, job.document, reason="duplicate")
@@ -223,10 +233,6 @@ def route(
     routed = replace(routed, kind=kind, input=replace(source, encoding=encoding))
     routed = choice.routed(settings, routed, lambda: facts.of_upload(routed, head, metadata))
     return replace(routed, prepared=single.of_head(routed, head), due=waiting.due(settings, routed))
-
-
-def _launched(deployment: Deployment, reserved: Verdict | Reserved) -> Verdict:
-    return launch(deployment, reserved) if isinstance(reserved, Reserved) else reserved
 
 
 def _start(deployment: Deployment, job: Job) -> Verdict:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from messaging import collect, explain, pubsub, recommend, replay, sweep
+from messaging import collect, explain, pubsub, recommend, replay, replay_orders, sweep
 from pipeline import intake
 from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
@@ -71,7 +71,7 @@ def _carry_out(deployment: Deployment, message: Message, body: dict[str, Any], r
     if "label" in body:
         kept = keeping.keep(deployment, label.parse(body["label"]))
         return Verdict("accepted", reason="label", counts={"label": kept})
-    following: sweep.Sweep | replay.Replay | collect.Collection | None
+    following: sweep.Sweep | replay_orders.Replay | collect.Collection | None
     if "recommend" in body:
         recommend.check(body["recommend"])
         return recommend.run(deployment)
@@ -80,7 +80,8 @@ def _carry_out(deployment: Deployment, message: Message, body: dict[str, Any], r
     elif "collect" in body:
         verdict, following = collect.run(deployment, collect.parse(body["collect"]), receipt)
     else:
-        verdict, following = replay.run(deployment, replay.parse(body["replay"]), receipt)
+        publish_part = (lambda order: pubsub.publish(path, order)) if (path := message.path) else None
+        verdict, following = replay.run(deployment, replay_orders.parse(body["replay"]), receipt, publish_part)
     if following is None:
         return verdict
     counts = {**(verdict.counts or {}), "continues": following.message()}

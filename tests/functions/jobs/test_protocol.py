@@ -416,7 +416,7 @@ def test_a_late_writer_never_puts_a_partial_result_over_the_replayed_one(monkeyp
 
 def arrive() -> str:
     """One delivery of the event of an input that may wait."""
-    reserved = intake._reserve(DEPLOYMENT, MAY_WAIT, lambda job: job, None)
+    reserved = intake.reserve_job(DEPLOYMENT, MAY_WAIT, lambda job: job)
     return reserved.word if isinstance(reserved, Verdict) else intake.wait(DEPLOYMENT, reserved).word
 
 
