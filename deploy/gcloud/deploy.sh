@@ -183,10 +183,11 @@ gpu() {
 
 job() {
   local file=$TEMPORARY/gpu-job.json region
-  region=$(inventory get gpu_job.region)
-  "$PYTHON" "$ROOT/deploy/gcloud/job.py" >"$file"
-  [ "$(gcloud run jobs describe "$(resource gpu-job)" --region="$region" --format='value(metadata.labels.deployed)' 2>/dev/null)" = \
-    "$(json 'it["metadata"]["labels"]["deployed"]' <"$file")" ] || retry gcloud run jobs replace "$file" --region="$region" >&3
+  for region in $(gpu_regions); do
+    "$PYTHON" "$ROOT/deploy/gcloud/job.py" "$region" >"$file"
+    [ "$(gcloud run jobs describe "$(resource gpu-job)" --region="$region" --format='value(metadata.labels.deployed)' 2>/dev/null)" = \
+      "$(json 'it["metadata"]["labels"]["deployed"]' <"$file")" ] || retry gcloud run jobs replace "$file" --region="$region" >&3
+  done
 }
 
 callers() {

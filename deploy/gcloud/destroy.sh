@@ -53,10 +53,9 @@ for name in $(names functions); do delete_listed "$existing" "$(resource "$name"
 for region in $(gpu_regions); do
   existing=$(listed gcloud run services describe "$(resource gpu-service)" --region="$region" --format='value(metadata.name)')
   delete_listed "$existing" "$(resource gpu-service)" gcloud run services delete --region="$region"
+  existing=$(listed gcloud run jobs describe "$(resource gpu-job)" --region="$region" --format='value(metadata.name)')
+  delete_listed "$existing" "$(resource gpu-job)" gcloud run jobs delete --region="$region"
 done
-region=$(inventory get gpu_job.region)
-existing=$(listed gcloud run jobs describe "$(resource gpu-job)" --region="$region" --format='value(metadata.name)')
-delete_listed "$existing" "$(resource gpu-job)" gcloud run jobs delete --region="$region"
 existing=$(listed gcloud artifacts repositories list --format='value(name)')
 delete_listed "$existing" "$PREFIX" gcloud artifacts repositories delete
 existing=$(listed gcloud logging metrics list --format='value(name)')

@@ -25,8 +25,9 @@ locals {
     hub_token_secret   = var.hub_token_secret
     vertex             = var.vertex_predict_role != ""
     gpu_regions        = jsonencode(local.gpu_regions)
-    gpu_region         = local.gpu_regions[0]
     gpu_region_list    = join(",", local.gpu_regions)
+    gpu_jobs           = join(",", [for region in local.gpu_regions : "projects/${var.project_id}/locations/${region}/jobs/${var.service_prefix}-gpu-job"])
+    keep_latest        = var.keep_latest
     gpu_type           = var.gpu_type
     gpu_memory         = "${local.gpu_gib}Gi"
     gpu_cpu            = local.gpu_cpu
@@ -50,6 +51,7 @@ locals {
     max_wait           = var.max_wait
     job_tasks          = var.job_tasks
 
+    gpu_region_weight_list  = join(",", var.gpu_region_weights)
     input_storage_class     = var.input_storage_class
     output_storage_class    = var.output_storage_class
     input_delete_after      = var.input_delete_after

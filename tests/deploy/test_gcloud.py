@@ -184,9 +184,9 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         assert project.run("deploy.sh", "buckets").returncode == 0
         assert recorded.shape_of(google) == before
 
-    def test_another_region_gets_the_service_and_the_workflow_its_url(self, project: Project):
+    def test_another_region_gets_the_service_and_the_job_and_the_workflow_their_names(self, project: Project):
         project.env["GPU_REGIONS"] = "us-central1,europe-west4"
-        run = project.run("deploy.sh", "gpu", "callers", "workflow")
+        run = project.run("deploy.sh", "gpu", "job", "callers", "workflow")
         del project.env["GPU_REGIONS"]
         assert run.returncode == 0, run.stderr[-3000:]
         values = {"project_id": "my-project", "gpu_regions": ["us-central1", "europe-west4"]}

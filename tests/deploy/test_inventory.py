@@ -105,15 +105,17 @@ def test_the_workflows_timeouts_cover_those_of_the_services():
 
 def test_the_workflow_runs_the_deployed_job():
     job, env = SYSTEM["gpu_job"], SYSTEM["workflow"]["env"]
-    assert env["GPU_JOB"] == f"projects/my-project/locations/{job['region']}/jobs/inference-{job['name']}"
+    assert job["regions"] == ["us-central1"]
+    assert env["GPU_JOB"] == f"projects/my-project/locations/us-central1/jobs/inference-{job['name']}"
     assert int(env["JOB_TASKS"]) == job["parallelism"], "all tasks of a batch run concurrently"
 
 
 def test_urls_of_several_regions_keep_their_order():
     system = inventory.load({"project_id": "my-project", "gpu_regions": "europe-west4, us-central1"})
     assert system["gpu_service"]["regions"] == ["europe-west4", "us-central1"]
-    assert system["gpu_job"]["region"] == "europe-west4"
-    assert "/locations/europe-west4/" in system["workflow"]["env"]["GPU_JOB"]
+    assert system["gpu_job"]["regions"] == ["europe-west4", "us-central1"]
+    jobs = system["workflow"]["env"]["GPU_JOB"].split(",")
+    assert [job.split("/")[3] for job in jobs] == ["europe-west4", "us-central1"]
     assert "/locations/us-central1/" in system["env"]["intake"]["WORKFLOW"]
 
 
@@ -272,6 +274,12 @@ class TestMachines:
                 "kms_key must lie in the region us-central1",
             ),
             ({"gpu_regions": "us-central1,europe-west4", "gpu_revision": "r"}, "gpu_revision names a revision of one"),
+            (
+                {"gpu_regions": "us-central1,europe-west4", "gpu_region_weights": "1"},
+                "gpu_region_weights needs a number",
+            ),
+            ({"gpu_regions": "us-central1,europe-west4", "gpu_region_weights": "0,0"}, "one of them above 0"),
+            ({"gpu_region_weights": "1,2"}, "gpu_region_weights needs a number"),
         ],
     )
     def test_an_instance_that_cloud_run_lacks_is_refused(self, chosen: dict[str, Any], message: str):

@@ -120,9 +120,10 @@ def test_variables_reach_their_resources():
     assert functions["inference-preprocess"]["service_config"][0]["available_memory"] == "4Gi"
 
 
-def test_every_region_has_the_service_and_the_first_the_job():
-    system = inventory.load({**REQUIRED, "gpu_regions": ["europe-west4", "us-central1"]})
-    created = run(gpu_regions='["europe-west4", "us-central1"]')
+def test_every_region_has_the_service_and_the_job():
+    values = {"gpu_regions": ["europe-west4", "us-central1"], "gpu_region_weights": ["3", "1"], "keep_latest": False}
+    system = inventory.load({**REQUIRED, **values})
+    created = run(**{name: json.dumps(value) for name, value in values.items()})
     assert terraformed.shape_of(created) == shape.plain(shape.expected(system))
 
 

@@ -1,5 +1,8 @@
 """In which order an input's request tries the regions of the GPU service: those that answer before those that do not.
 
+Inputs are spread over the regions by weight: a hash of the job chooses the first one, and the others follow in turn.
+A model's own regions keep their order.
+
 A region's circuit is an object of the work bucket, `regions/<region>.json`. It is written when the region begins or
 ceases to fail, each time with the object's generation as precondition:
 
@@ -12,9 +15,11 @@ Without an object, or where it cannot be read, the circuit is closed.
 
 import functools
 import json
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
@@ -22,6 +27,7 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from pipeline import logs, storage
 from pipeline.jobs.job import Job
 from pipeline.kinds import SINGLE
+from pipeline.routing import traffic
 from pipeline.routing.watched import Watched
 from pipeline.settings import Settings
 from pipeline.storage import UNAVAILABLE
@@ -82,7 +88,7 @@ def order(
     names = settings.gpu_regions
     if len(names) < 2:
         return None
-    wanted = [names.index(name) for name in preferred if name in names] or list(range(len(names)))
+    wanted = [names.index(name) for name in preferred if name in names] or _turn(settings, job)
     working, resting, probe = [], [], None
     for index in wanted:
         circuit, _ = _watched(settings.work_bucket, names[index]).value()
@@ -96,6 +102,13 @@ def order(
             resting.append(index)
     chosen = Order((*working, *resting), probe)
     return None if chosen == Order(tuple(range(len(names)))) else chosen
+
+
+def _turn(settings: Settings, job: str) -> list[int]:
+    """All regions, in turn from the one that a job's hash chooses by weight."""
+    ends = list(accumulate(settings.gpu_region_weights or [1] * len(settings.gpu_regions)))
+    first = bisect_right(ends, traffic.position("regions", job) * ends[-1])
+    return [*range(first, len(ends)), *range(first)]
 
 
 def failed(answer: Mapping[str, Any]) -> list[int]:

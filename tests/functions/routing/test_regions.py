@@ -1,6 +1,7 @@
 """Regions of the GPU service: the order in which a request tries them, and the circuits that decide on it."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ import grpc
 import pytest
 
 from pipeline import settings
+from pipeline.errors import ConfigurationError
 from pipeline.jobs.job import Input, Job
 from pipeline.routing import regions
 from pipeline.routing.regions import Order
@@ -25,6 +27,7 @@ JOB = Job("j", "a.txt/1", "1", "2026-01-01T00:00:00Z", Input("in", "a.txt", 1, 1
 @pytest.fixture
 def deployed(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
     monkeypatch.setenv("GPU_REGIONS", "us-central1,europe-west4,asia-southeast1")
+    monkeypatch.setenv("GPU_REGION_WEIGHTS", "1,0,0")
     monkeypatch.setattr(regions, "PERIOD", 0.0)
     return settings.load()
 
@@ -218,3 +221,48 @@ def test_the_requested_version_s_regions_precede_those_of_others(
 ) -> None:
     bucket.models(entry("sentiment", "1", regions=["us-central1"]), entry("sentiment", "2", regions=["europe-west4"]))
     assert started(cloud, function, metadata={"model": "sentiment", "version": "2"})["regions"] == [1]
+
+
+# --- weights ---------------------------------------------------------------------------------------
+
+
+def firsts(deployed: settings.Settings, count: int = 3000) -> list[int]:
+    """How many of so many jobs try each region first."""
+    ordered = [regions.ordered(deployed, replace(JOB, id=str(number)), ()) for number in range(count)]
+    counts = Counter(job.regions[0] if job.regions else 0 for job in ordered)
+    return [counts[index] for index in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("weights", "shares"), [((), (1, 1, 1)), ((3, 2, 1), (3, 2, 1)), ((0, 0, 5), (0, 0, 1)), ((0, 1, 3), (0, 1, 3))]
+)
+def test_inputs_are_spread_over_the_regions_by_weight(
+    deployed: settings.Settings, monkeypatch: pytest.MonkeyPatch, weights: tuple[int, ...], shares: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(regions, "PERIOD", 3600.0)
+    spread = replace(deployed, gpu_region_weights=weights)
+    assert firsts(spread) == pytest.approx([3000 * share / sum(shares) for share in shares], abs=120)
+    assert firsts(spread) == firsts(spread)
+
+
+def test_the_other_regions_follow_in_turn_and_those_that_fail_come_last(deployed: settings.Settings) -> None:
+    last = replace(deployed, gpu_region_weights=(0, 0, 1))
+    assert regions.order(last, "k", (), after(0)) == Order((2, 0, 1))
+    regions.report(last, JOB, [2], after(0))
+    assert regions.order(last, "k", (), after(1)) is None  # as deployed
+    regions.report(last, JOB, [0], after(1))
+    assert regions.order(last, "k", (), after(2)) == Order((1, 2, 0))
+
+
+def test_a_model_s_own_regions_keep_their_order(deployed: settings.Settings) -> None:
+    last = replace(deployed, gpu_region_weights=(0, 0, 1))
+    assert regions.order(last, "k", ("europe-west4", "us-central1"), after(0)) == Order((1, 0))
+
+
+@pytest.mark.parametrize("weights", ["1,2", "1,2,3,4", "a,b,c", "1,,2", "-1,2,3", "0,0,0", "1.5,1,1"])
+def test_weights_that_fit_no_region_are_refused(
+    deployed: settings.Settings, monkeypatch: pytest.MonkeyPatch, weights: str
+) -> None:
+    monkeypatch.setenv("GPU_REGION_WEIGHTS", weights)
+    with pytest.raises(ConfigurationError, match="GPU_REGION_WEIGHTS"):
+        settings.load()
