@@ -67,6 +67,7 @@ def of_argument(deployment: Deployment, argument: Argument, receipt: Receipt) ->
         input=source,
         trace=receipt.trace,
         hops=argument.get("hops", 0),
+        created_at=argument["received_at"],  # or earlier; it says whether the job may be forgotten
         notes=tuple(argument.get("notes", ())),
     )
     if argument["kind"] is None:
