@@ -99,6 +99,7 @@ def load(values: Mapping[str, Any]) -> Inventory:
         for region in chosen["gpu_regions"]
     )
     placeholders["keep_latest"] = json.dumps(chosen["keep_latest"])
+    placeholders["sweep_order"] = json.dumps({"uploads": False} if chosen["track_objects"] else {})
     text = Template((FOLDER / "inventory.yaml").read_text(encoding="utf-8")).substitute(placeholders)
     sections = yaml.safe_load(text)
     return {

@@ -43,9 +43,9 @@ while IFS=$'\x1f' read -r _ bucket topic; do
   for notification in $(notification_names "$bucket" "$topic"); do change gcloud storage buckets notifications delete "$notification" >&3; done
 done < <(rows notifications bucket topic && rows off.notifications bucket topic)
 existing=$(listed gcloud pubsub subscriptions list --format='value(name)')
-for name in $(names push) $(names pull); do delete_listed "$existing" "$(resource "$name")" gcloud pubsub subscriptions delete; done
+for name in $(names push) $(names pull) $(names off.pull); do delete_listed "$existing" "$(resource "$name")" gcloud pubsub subscriptions delete; done
 existing=$(listed gcloud pubsub topics list --format='value(name)')
-for name in $(names topics); do delete_listed "$existing" "$(resource "$name")" gcloud pubsub topics delete; done
+for name in $(names topics) $(names off.topics); do delete_listed "$existing" "$(resource "$name")" gcloud pubsub topics delete; done
 existing=$(listed gcloud workflows list --format='value(name)')
 delete_listed "$existing" "$PREFIX" gcloud workflows delete
 existing=$(listed gcloud functions list --format='value(name)')

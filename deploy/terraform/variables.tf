@@ -510,6 +510,12 @@ variable "sweep_schedule" {
   }
 }
 
+variable "track_objects" {
+  description = "Whether a bucket of changes notes every upload and document, so that missing.sh finds uploads without a document instead of the sweep, which lists them; for tens of millions of objects."
+  type        = bool
+  default     = false
+}
+
 variable "keep_latest" {
   description = "Whether latest/ of the output bucket holds a copy of each object's newest document; without it, an input takes one write less."
   type        = bool

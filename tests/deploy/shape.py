@@ -218,6 +218,7 @@ def _push(system: inventory.Inventory, push: dict[str, Any]) -> Shape:
         "backoff": push["backoff"],
         "dead_letter": push.get("dead_letter") and f"projects/{PROJECT}/topics/{prefix(system)}-{push['dead_letter']}",
         "attempts": push.get("attempts"),
+        "files": None,
     }
 
 
@@ -230,6 +231,7 @@ def _pull(system: inventory.Inventory, pull: dict[str, Any]) -> Shape:
         "backoff": pull.get("backoff"),
         "dead_letter": pull.get("dead_letter") and f"projects/{PROJECT}/topics/{prefix(system)}-{pull['dead_letter']}",
         "attempts": pull.get("attempts"),
+        "files": [_bucket_name(system, pull["bucket"]), ".avro", 300, True] if "bucket" in pull else None,
     }
 
 

@@ -1,5 +1,6 @@
 """The inventory is complete and agrees with the code that it deploys and with the documents."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -177,6 +178,30 @@ class TestOwnModels:
             inventory.load({"project_id": "my-project", "models": value})
 
 
+class TestTrackedObjects:
+    SYSTEM = inventory.load({"project_id": "my-project", "track_objects": True})
+
+    def test_both_buckets_changes_reach_a_bucket_and_the_sweep_lists_no_uploads(self):
+        tracked = self.SYSTEM
+        assert {tracked["notifications"][name]["bucket"] for name in tracked["notifications"]} == {"input", "output"}
+        assert {each["topic"] for each in tracked["notifications"].values()} == {tracked["pull"]["changes"]["topic"]}
+        assert tracked["pull"]["changes"]["bucket"] in tracked["buckets"].keys() - SYSTEM["buckets"].keys()
+        order = json.loads(tracked["schedules"]["sweep"]["message"])
+        assert sweep.parse(order["sweep"]) == sweep.Sweep(uploads=False)
+
+    def test_they_are_off_by_default(self):
+        assert json.loads(SYSTEM["schedules"]["sweep"]["message"]) == {"sweep": {}}
+        assert "changes" not in {*SYSTEM["topics"], *SYSTEM["pull"], *SYSTEM["buckets"]}
+
+    def test_those_who_publish_and_write_may(self):
+        granted = {(row["who"], row["role"], row["target"]) for row in self.SYSTEM["iam"]}
+        assert granted - {(row["who"], row["role"], row["target"]) for row in SYSTEM["iam"]} == {
+            ("agent/storage", "roles/pubsub.publisher", "topic/changes"),
+            ("agent/pubsub", "roles/storage.objectCreator", "bucket/changes"),
+            ("agent/pubsub", "roles/storage.legacyBucketReader", "bucket/changes"),
+        }
+
+
 class TestMicroBatching:
     def test_uploads_arrive_by_exactly_one_route(self):
         assert (set(SYSTEM["triggers"]), set(SYSTEM["notifications"])) == ({"on-upload"}, set())
@@ -187,7 +212,8 @@ class TestMicroBatching:
     def test_entries_off_under_one_setting_are_on_under_the_other(self):
         for chosen, other in ((SYSTEM, TOGETHER), (TOGETHER, SYSTEM)):
             for section in ("triggers", "notifications", "schedules"):
-                assert chosen["off"][section].keys() == other[section].keys() - chosen[section].keys()
+                off = chosen["off"][section].keys() - other["off"][section].keys()
+                assert off == other[section].keys() - chosen[section].keys()
 
     def test_terraform_filters_every_section_with_conditional_entries(self):
         systems = (SYSTEM, TOGETHER, ON_CPUS, TestAnExistingInputBucket.SYSTEM)

@@ -281,6 +281,16 @@ def test_micro_batching_collects_the_buckets_notifications_every_minute(root: te
 
 
 @needs_terraform
+def test_tracked_objects_reach_a_bucket(root: terraformed.Root, tmp_path: Path):
+    flags = ["-input=false", "-var=project_id=my-project", "-var=track_objects=true", f"-state={tmp_path}/s"]
+    run = root.run("apply", "-auto-approve", *flags)
+    assert run.returncode == 0, run.stderr
+    resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
+    system = inventory.load({**REQUIRED, "track_objects": True})
+    assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
+
+
+@needs_terraform
 def test_own_models_a_token_and_an_existing_bucket_reach_the_service_and_the_job(
     root: terraformed.Root, tmp_path: Path
 ):
