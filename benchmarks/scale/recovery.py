@@ -37,24 +37,30 @@ FIRST_GENERATION = 1_700_000_000_000_000
 
 
 class Counted:
-    """The storage requests of this process since the last reset, and the seconds."""
+    """The storage requests of this process since the last reset, the seconds, and those of its processor.
 
-    def __init__(self) -> None:
-        self._lock, self._requests, self._began = threading.Lock(), 0, time.perf_counter()
+    Args:
+        latency: seconds added to each request, as those to Cloud Storage take longer than those to the emulator.
+    """
+
+    def __init__(self, latency: float = 0) -> None:
+        self._lock, self._latency = threading.Lock(), latency
+        self.reset()
         storage.client()._http.hooks["response"].append(self._count)
 
     def _count(self, *_: Any, **__: Any) -> None:
         with self._lock:
             self._requests += 1
+        time.sleep(self._latency)
 
     def reset(self) -> None:
-        self._requests, self._began = 0, time.perf_counter()
+        self._requests, self._began, self._processor = 0, time.perf_counter(), time.process_time()
 
     def report(self, what: str, inputs: int) -> None:
-        seconds = time.perf_counter() - self._began
+        seconds, processor = time.perf_counter() - self._began, time.process_time() - self._processor
         print(
             f"{what}: {inputs:,} inputs, {self._requests:,} requests ({self._requests / inputs:.3f} each),"
-            f" {seconds:.1f} s ({inputs / seconds:,.0f} a second)",
+            f" {seconds:.1f} s ({inputs / seconds:,.0f} a second), {1000 * processor / inputs:.1f} ms of CPU each",
             flush=True,
         )
 
@@ -64,11 +70,15 @@ def main() -> None:
     parser.add_argument("what", choices=("sweep", "replay"))
     parser.add_argument("--objects", type=int, required=True)
     parser.add_argument("--formerly", type=int, help="of them with the former algorithm; all by default")
+    parser.add_argument("--latency", type=float, default=0, help="seconds to add to each storage request of a replay")
     chosen = parser.parse_args()
     former = min(chosen.formerly or chosen.objects, chosen.objects)
     logs.logger.disabled = True
     with tempfile.TemporaryDirectory() as folder:
-        {"sweep": measure_sweep, "replay": measure_replay}[chosen.what](Path(folder), chosen.objects, former)
+        if chosen.what == "sweep":
+            measure_sweep(Path(folder), chosen.objects, former)
+        else:
+            measure_replay(Path(folder), chosen.objects, former, chosen.latency)
 
 
 def measure_sweep(folder: Path, count: int, former: int) -> None:
@@ -88,13 +98,14 @@ def measure_sweep(folder: Path, count: int, former: int) -> None:
         counted.report("listing the documents", count)
 
 
-def measure_replay(folder: Path, count: int, former: int) -> None:
+def measure_replay(folder: Path, count: int, former: int, latency: float) -> None:
     with deployed(folder) as deployment:
         for algorithm, size in ((replay_one_by_one, former), (replay_together, count)):
             name = algorithm.__name__
             with ThreadPoolExecutor(CONCURRENCY) as pool:
                 list(pool.map(fail, [deployment] * size, [f"{name}/{_name(number)}" for number in range(size)]))
-            counted = Counted()
+            storage.client.cache_clear()
+            counted = Counted(latency)
             started = algorithm(deployment, f"{name}/")
             assert started == size, f"{started} of {size}"
             counted.report(name.replace("_", " "), size)

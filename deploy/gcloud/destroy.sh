@@ -105,7 +105,7 @@ while IFS=$'\x1f' read -r name keep; do
   grep -qxF "$(bucket "$name" | sed s,gs://,,)" <<<"$existing" || continue
   if [ "$keep" = yes ] && [ -z "$with_data" ]; then stays "$(bucket "$name") with its objects" "gcloud storage rm --recursive $(bucket "$name")"; continue; fi
   change gcloud storage rm --recursive "$(bucket "$name")" --quiet
-done < <(rows buckets keep)
+done < <(rows buckets keep && rows off.buckets keep | grep -v ^input)  # an existing input bucket is among those that are off
 
 # What is made for the whole project or billing account.
 billing=$(setting billing_account)
