@@ -19,7 +19,7 @@ from pipeline.settings import Settings
 if TYPE_CHECKING:
     from google.cloud.workflows.executions_v1 import ExecutionsClient
 
-REFUSALS = (RejectedError, BadRequest, Unauthorized, Forbidden, NotFound, TooManyRequests)
+REFUSALS = (RejectedError, ThrottledError, BadRequest, Unauthorized, Forbidden, NotFound, TooManyRequests)
 """Errors after which the execution certainly does not exist. After any other, such as ServiceUnavailable or
 DeadlineExceeded, it may exist although the response was lost."""
 
