@@ -161,8 +161,10 @@ def _read(pool: ThreadPoolExecutor, page: Sequence["Blob"], schema: str) -> Iter
 
 def _start(progress: Progress, selected: Sequence[Candidate], *, is_small: bool) -> None:
     """Starts the selected jobs: those together that can share an execution, unless they are few."""
-    shareable = [each for each in selected if each.may_share(progress.deployment.settings.input_bucket)]
-    others = [each for each in selected if each not in shareable]
+    shareable: list[Candidate] = []
+    others: list[Candidate] = []
+    for each in selected:
+        (shareable if each.may_share(progress.deployment.settings.input_bucket) else others).append(each)
     if is_small:
         progress.counts.update(progress.pool.map(lambda each: _start_alone(progress, each), shareable))
     else:
