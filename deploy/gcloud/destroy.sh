@@ -43,9 +43,9 @@ while IFS=$'\x1f' read -r _ bucket topic; do
   for notification in $(notification_names "$bucket" "$topic"); do change gcloud storage buckets notifications delete "$notification" >&3; done
 done < <(rows notifications bucket topic && rows off.notifications bucket topic)
 existing=$(listed gcloud pubsub subscriptions list --format='value(name)')
-for name in $(names push) $(names pull); do delete_listed "$existing" "$(resource "$name")" gcloud pubsub subscriptions delete; done
+for name in $(names push) $(names pull) $(names off.pull); do delete_listed "$existing" "$(resource "$name")" gcloud pubsub subscriptions delete; done
 existing=$(listed gcloud pubsub topics list --format='value(name)')
-for name in $(names topics); do delete_listed "$existing" "$(resource "$name")" gcloud pubsub topics delete; done
+for name in $(names topics) $(names off.topics); do delete_listed "$existing" "$(resource "$name")" gcloud pubsub topics delete; done
 existing=$(listed gcloud workflows list --format='value(name)')
 delete_listed "$existing" "$PREFIX" gcloud workflows delete
 existing=$(listed gcloud functions list --format='value(name)')
@@ -53,10 +53,9 @@ for name in $(names functions); do delete_listed "$existing" "$(resource "$name"
 for region in $(gpu_regions); do
   existing=$(listed gcloud run services describe "$(resource gpu-service)" --region="$region" --format='value(metadata.name)')
   delete_listed "$existing" "$(resource gpu-service)" gcloud run services delete --region="$region"
+  existing=$(listed gcloud run jobs describe "$(resource gpu-job)" --region="$region" --format='value(metadata.name)')
+  delete_listed "$existing" "$(resource gpu-job)" gcloud run jobs delete --region="$region"
 done
-region=$(inventory get gpu_job.region)
-existing=$(listed gcloud run jobs describe "$(resource gpu-job)" --region="$region" --format='value(metadata.name)')
-delete_listed "$existing" "$(resource gpu-job)" gcloud run jobs delete --region="$region"
 existing=$(listed gcloud artifacts repositories list --format='value(name)')
 delete_listed "$existing" "$PREFIX" gcloud artifacts repositories delete
 existing=$(listed gcloud logging metrics list --format='value(name)')
@@ -106,7 +105,7 @@ while IFS=$'\x1f' read -r name keep; do
   grep -qxF "$(bucket "$name" | sed s,gs://,,)" <<<"$existing" || continue
   if [ "$keep" = yes ] && [ -z "$with_data" ]; then stays "$(bucket "$name") with its objects" "gcloud storage rm --recursive $(bucket "$name")"; continue; fi
   change gcloud storage rm --recursive "$(bucket "$name")" --quiet
-done < <(rows buckets keep)
+done < <(rows buckets keep && rows off.buckets keep | grep -v ^input)  # an existing input bucket is among those that are off
 
 # What is made for the whole project or billing account.
 billing=$(setting billing_account)

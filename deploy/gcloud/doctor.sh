@@ -53,8 +53,9 @@ examine() {
   for region in $(gpu_regions); do
     check_each "$(gcloud run services describe "$(resource gpu-service)" --region="$region" --format='value(metadata.name)' 2>/dev/null | sed "s/\$/ in $region/")" \
       "deploy.sh gpu" "$(resource gpu-service) in $region"
+    check_each "$(gcloud run jobs describe "$(resource gpu-job)" --region="$region" --format='value(metadata.name)' 2>/dev/null | sed "s/\$/ in $region/")" \
+      "deploy.sh job" "$(resource gpu-job) in $region"
   done
-  check_each "$(gcloud run jobs describe "$(resource gpu-job)" --region="$(inventory get gpu_job.region)" --format='value(metadata.name)' 2>/dev/null)" "deploy.sh job" "$(resource gpu-job)"
   check_each "$(gcloud pubsub topics list --format='value(name.basename())')" "deploy.sh messaging" $(resources $(names topics))
   check_each "$(gcloud pubsub subscriptions list --format='value(name.basename())')" "deploy.sh messaging" $(resources $(names push) $(names pull))
   check_each "$(gcloud workflows list --format='value(name.basename())')" "deploy.sh workflow" "$PREFIX"

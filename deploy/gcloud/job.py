@@ -1,4 +1,4 @@
-"""Prints the GPU job as a Cloud Run resource for `gcloud run jobs replace`: python deploy/gcloud/job.py.
+"""Prints the GPU job as a Cloud Run resource for `gcloud run jobs replace`: python deploy/gcloud/job.py REGION.
 
 The environment sets the variables. The label `deployed` is a digest of the rest. Older versions
 of gcloud have no flags for a job's GPU, but every version accepts the resource.
@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from deploy import inventory
 
 
-def body(system: inventory.Inventory) -> dict[str, Any]:
+def body(system: inventory.Inventory, region: str) -> dict[str, Any]:
     job, chosen = system["gpu_job"], system["settings"]
     annotations = {"run.googleapis.com/execution-environment": "gen2"}
     if job["gpu"] != "none":
@@ -36,7 +36,7 @@ def body(system: inventory.Inventory) -> dict[str, Any]:
         "kind": "Job",
         "metadata": {
             "name": f"{chosen['service_prefix']}-{job['name']}",
-            "labels": {"cloud.googleapis.com/location": job["region"]},
+            "labels": {"cloud.googleapis.com/location": region},
         },
         "spec": {"template": {"metadata": {"annotations": annotations}, "spec": execution}},
     }
@@ -73,4 +73,4 @@ def _task(system: inventory.Inventory) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(body(inventory.load(inventory.from_environ(os.environ))), indent=2))
+    print(json.dumps(body(inventory.load(inventory.from_environ(os.environ)), sys.argv[1]), indent=2))

@@ -4,7 +4,8 @@ python deploy/gcloud/releases.py describe FOLDER NAME…     the release of thes
 python deploy/gcloud/releases.py changed NOW NEWEST        exits with 0 if two releases differ
 python deploy/gcloud/releases.py previous NOW FOLDER       the file of the release before the one that serves now
 python deploy/gcloud/releases.py services NOW PREVIOUS     lines of name, region and revision to give traffic to
-python deploy/gcloud/releases.py workflow|job NOW PREVIOUS what to deploy again as JSON; exits with 1 if nothing differs
+python deploy/gcloud/releases.py workflow NOW PREVIOUS     what to deploy again as JSON; exits with 1 if nothing differs
+python deploy/gcloud/releases.py job NOW PREVIOUS REGION   the same for the job of a region
 """
 
 import json
@@ -21,8 +22,8 @@ def read(path: str | Path) -> Release:
 
 
 def describe(folder: Path, names: list[str]) -> Release:
-    """The release of a folder with `services.REGION.json`, `workflow.json` and `job.json`, as far as they exist."""
-    release: Release = {"services": {}, "workflow": None, "job": None}
+    """The release in a folder: what exists of `services.REGION.json`, `job.REGION.json` and `workflow.json`."""
+    release: Release = {"services": {}, "workflow": None, "jobs": {}}
     for path in sorted(folder.glob("services.*.json")):
         region = path.name.split(".")[1]
         for service in json.loads(path.read_text(encoding="utf-8")):
@@ -32,10 +33,10 @@ def describe(folder: Path, names: list[str]) -> Release:
         workflow = read(path)
         source = workflow["sourceContents"].rstrip("\n")
         release["workflow"] = {"source": source, "env": workflow.get("userEnvVars", {})}
-    if (path := folder / "job.json").exists():
+    for path in sorted(folder.glob("job.*.json")):
         job = read(path)
         labels = job["metadata"].get("labels", {})
-        release["job"] = {
+        release["jobs"][path.name.split(".")[1]] = {
             "apiVersion": job["apiVersion"],
             "kind": job["kind"],
             "metadata": {"name": job["metadata"]["name"], "labels": labels},
@@ -74,14 +75,20 @@ def main(arguments: list[str]) -> int:
             for key, revision in read(before)["services"].items():
                 if current.get(key, revision) != revision:
                     print(key, revision)
-        case ["workflow" | "job" as part, now, before]:
-            wanted = read(before)[part]
-            if wanted is None or wanted == read(now)[part]:
-                return 1
-            print(json.dumps(wanted))
+        case ["workflow", now, before]:
+            return _print_changed(read(before)["workflow"], read(now)["workflow"])
+        case ["job", now, before, region]:
+            return _print_changed(read(before)["jobs"].get(region), read(now)["jobs"].get(region))
         case _:
             print(__doc__, file=sys.stderr)
             return 2
+    return 0
+
+
+def _print_changed(wanted: Release | None, current: Release | None) -> int:
+    if wanted is None or wanted == current:
+        return 1
+    print(json.dumps(wanted))
     return 0
 
 

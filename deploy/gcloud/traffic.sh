@@ -60,7 +60,9 @@ release() {                        # FILE: writes what serves now
     gcloud run services list --region="$region" --format=json >"$folder/services.$region.json"
   done
   ! exists gcloud workflows describe "$PREFIX" --format=json || cp "$TEMPORARY/found" "$folder/workflow.json"
-  ! exists gcloud run jobs describe "$(resource gpu-job)" --region="$(regions_of job/gpu-job)" --format=json || cp "$TEMPORARY/found" "$folder/job.json"
+  for region in $(gpu_regions); do
+    ! exists gcloud run jobs describe "$(resource gpu-job)" --region="$region" --format=json || cp "$TEMPORARY/found" "$folder/job.$region.json"
+  done
   # shellcheck disable=SC2046  # one argument per name
   releases describe "$folder" $(for name in $(names functions) gpu-service; do resource "$name"; done) >"$1"
 }
@@ -98,7 +100,9 @@ rollback() {                       # services, functions, workflow and job as in
       --env-vars-file="$TEMPORARY/workflow.json" --call-log-level=log-errors-only --labels=deployed=rollback \
       ${KMS_KEY_NAME:+"--kms-key=$KMS_KEY_NAME"} >&3
   fi
-  ! releases job "$now" "$before" >"$TEMPORARY/job.json" ||
-    retry gcloud run jobs replace "$TEMPORARY/job.json" --region="$(regions_of job/gpu-job)" >&3
+  for region in $(gpu_regions); do
+    ! releases job "$now" "$before" "$region" >"$TEMPORARY/job.json" ||
+      retry gcloud run jobs replace "$TEMPORARY/job.json" --region="$region" >&3
+  done
   say "Rolled back. The next deploy.sh deploys what is in this folder again."
 }

@@ -32,11 +32,11 @@ class Need:
 
 
 def needs(system: Inventory) -> list[Need]:
-    """The needs of every function, of the GPU service in each region, and of the GPU job."""
+    """The needs of every function, of the GPU service and of the GPU job in each region."""
     region, service, job = system["settings"]["region"], system["gpu_service"], system["gpu_job"]
     found = [_need(name, region, entry, int(entry["max_instances"])) for name, entry in system["functions"].items()]
     found += [_need(service["name"], each, service, int(service["max_instances"])) for each in service["regions"]]
-    return [*found, _need(job["name"], job["region"], job, int(job["tasks"]))]
+    return [*found, *(_need(job["name"], each, job, int(job["tasks"])) for each in job["regions"])]
 
 
 def _need(name: str, region: str, entry: dict[str, Any], instances: int) -> Need:

@@ -1,4 +1,4 @@
-"""What runs on a GPU, or on CPUs with gpu_type none: the service in each region, and the job for very large batches."""
+"""What runs on a GPU, or on CPUs with gpu_type none: the service and the job for very large batches, in each region."""
 
 from typing import Any
 
@@ -14,7 +14,12 @@ def services(system: System, base: Foundation) -> dict[str, gcp.cloudrunv2.Servi
     return {region: _service(system, base, region) for region in system["gpu_service"]["regions"]}
 
 
-def job(system: System, base: Foundation) -> gcp.cloudrunv2.Job:
+def jobs(system: System, base: Foundation) -> dict[str, gcp.cloudrunv2.Job]:
+    """The job by region."""
+    return {region: _job(system, base, region) for region in system["gpu_job"]["regions"]}
+
+
+def _job(system: System, base: Foundation, region: str) -> gcp.cloudrunv2.Job:
     job, args = system["gpu_job"], gcp.cloudrunv2
     chosen = system.settings
     interfaces = [
@@ -58,9 +63,9 @@ def job(system: System, base: Foundation) -> gcp.cloudrunv2.Job:
         containers=[container],
     )
     return gcp.cloudrunv2.Job(
-        job["name"],
+        f"{job['name']} {region}",
         name=system.name(job["name"]),
-        location=job["region"],
+        location=region,
         deletion_protection=False,
         template=args.JobTemplateArgs(task_count=job["tasks"], parallelism=job["parallelism"], template=task),
         opts=pulumi.ResourceOptions(depends_on=base.permissions),

@@ -26,10 +26,10 @@ class Services:
 
 def create(system: System, base: Foundation) -> Services:
     functions = {name: _function(system, base, name) for name in system["functions"]}
-    services, job = gpu.services(system, base), gpu.job(system, base)
+    services, jobs = gpu.services(system, base), gpu.jobs(system, base)
     names = {name: {system.region: function.name} for name, function in functions.items()}
     names[system["gpu_service"]["name"]] = {region: service.name for region, service in services.items()}
-    names[system["gpu_job"]["name"]] = {system["gpu_job"]["region"]: job.name}
+    names[system["gpu_job"]["name"]] = {region: job.name for region, job in jobs.items()}
     urls = {name: function.service_config.apply(_url) for name, function in functions.items()}
     uris = [service.uri for service in services.values()]
     urls[system["gpu_service"]["name"]] = pulumi.Output.all(*uris).apply(",".join)

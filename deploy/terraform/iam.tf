@@ -11,7 +11,7 @@ locals {
   # Targets outside var.region.
   regions = {
     "service/${local.inventory.gpu_service.name}" = local.inventory.gpu_service.regions
-    "job/${local.inventory.gpu_job.name}"         = [local.inventory.gpu_job.region]
+    "job/${local.inventory.gpu_job.name}"         = local.inventory.gpu_job.regions
   }
   bindings = merge([
     for row in local.inventory.iam : {
@@ -108,7 +108,7 @@ resource "google_cloud_run_v2_service_iam_member" "binding" {
 resource "google_cloud_run_v2_job_iam_member" "binding" {
   for_each = { for key, row in local.bindings : key => row if row.kind == "job" }
   location = each.value.region
-  name     = google_cloud_run_v2_job.gpu.name
+  name     = google_cloud_run_v2_job.gpu[each.value.region].name
   role     = each.value.role
   member   = local.members[each.value.who]
 }

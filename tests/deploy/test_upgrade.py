@@ -109,7 +109,7 @@ def release(revision: str, workflow: str = "w") -> releases.Release:
     return {
         "services": {"inference-forecast us-central1": revision},
         "workflow": {"source": workflow, "env": {}},
-        "job": None,
+        "jobs": {},
     }
 
 
@@ -146,11 +146,13 @@ class TestReleases:
         for name, body in {
             "services.us-central1": services,
             "workflow": {"sourceContents": "main:\n", "userEnvVars": {"A": "1"}, "revisionId": "000002-abc"},
-            "job": job,
+            "job.us-central1": job,
         }.items():
             (tmp_path / f"{name}.json").write_text(json.dumps(body))
         assert releases.describe(tmp_path, ["inference-forecast"]) == {
             "services": {"inference-forecast us-central1": "inference-forecast-1"},
             "workflow": {"source": "main:", "env": {"A": "1"}},
-            "job": {"apiVersion": "v1", "kind": "Job", "metadata": {"name": "j", "labels": {}}, "spec": {}},
+            "jobs": {
+                "us-central1": {"apiVersion": "v1", "kind": "Job", "metadata": {"name": "j", "labels": {}}, "spec": {}}
+            },
         }

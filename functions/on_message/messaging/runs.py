@@ -18,7 +18,8 @@ from pipeline.inputs.events import Receipt
 from pipeline.intake import Reserved
 from pipeline.jobs import batches
 from pipeline.jobs.claims import WAITING, Claims
-from pipeline.jobs.job import Engine, Job
+from pipeline.jobs.job import Engine, Job, on_endpoint
+from pipeline.routing import choice
 from pipeline.settings import Settings
 from pipeline.verdicts import Verdict
 from pipeline.waiting import Note
@@ -171,22 +172,30 @@ def _take_up(deployment: Deployment, note: Note) -> Member | Literal["outdated"]
     if claim.state != WAITING or claim.due is None:  # a handler is at work, or failed before it knew the kind
         return None
     job = replace(Job.parse(claim.argument), is_beyond_share=False)  # its turn has come
+    job = choice.kept(deployment.settings, job, job.model)
     return Member(note, Reserved(job, claims.take_over(claim, job)))
 
 
 def _parts(members: Sequence[Member]) -> Iterator[list[Member]]:
-    """The members of a run, up to the bytes of a micro-batch each."""
+    """The members of a run, up to the bytes of a micro-batch each.
+
+    Those that have got another version than the one that they waited for, since its experiment has ended, run apart.
+    """
     part: list[Member] = []
     size = 0
-    for member in members:
+    for member in sorted(members, key=lambda member: waiting.group(member.job)):
         bytes_ = member.job.object_input().size
-        if part and size + bytes_ > microbatches.MAX_BYTES:
+        if part and (size + bytes_ > microbatches.MAX_BYTES or not _share(part[0].job, member.job)):
             yield part
             part, size = [], 0
         part.append(member)
         size += bytes_
     if part:
         yield part
+
+
+def _share(job: Job, other: Job) -> bool:
+    return not on_endpoint(job.model) and waiting.group(job) == waiting.group(other)
 
 
 def _report(

@@ -1,5 +1,8 @@
 """In which order an input's request tries the regions of the GPU service: those that answer before those that do not.
 
+Inputs are spread over the regions by weight: a hash of the job chooses the first one, and the others follow in turn.
+A model's own regions keep their order.
+
 A region's circuit is an object of the work bucket, `regions/<region>.json`. It is written when the region begins or
 ceases to fail, each time with the object's generation as precondition:
 
@@ -12,9 +15,11 @@ Without an object, or where it cannot be read, the circuit is closed.
 
 import functools
 import json
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
@@ -23,6 +28,7 @@ from pipeline import logs, storage
 from pipeline.errors import ThrottledError
 from pipeline.jobs.job import Job
 from pipeline.kinds import SINGLE
+from pipeline.routing import traffic
 from pipeline.routing.watched import Watched
 from pipeline.settings import Settings
 from pipeline.storage import UNAVAILABLE
@@ -108,7 +114,7 @@ def order(
     names = settings.gpu_regions
     if not names:
         return None
-    wanted = [names.index(name) for name in preferred if name in names] or list(range(len(names)))
+    wanted = [names.index(name) for name in preferred if name in names] or _turn(settings, job)
     working, resting, probe = [], [], None
     for index in wanted:
         circuit, _ = _watched(settings.work_bucket, names[index]).value()
@@ -126,9 +132,24 @@ def order(
     return None if chosen == Order(tuple(range(len(names)))) else chosen
 
 
+def _turn(settings: Settings, job: str) -> list[int]:
+    """All regions, in turn from the one that a job's hash chooses by weight."""
+    ends = list(accumulate(settings.gpu_region_weights or [1] * len(settings.gpu_regions)))
+    first = bisect_right(ends, traffic.position("regions", job) * ends[-1])
+    return [*range(first, len(ends)), *range(first)]
+
+
 def failed(answer: Mapping[str, Any]) -> list[int]:
     """The regions, by their places in the deployment's list, in which the request failed before another answered."""
-    listed = answer.get("failed_regions")
+    return _indices(answer.get("failed_regions"))
+
+
+def unloaded(answer: Mapping[str, Any]) -> list[int]:
+    """Those of the failed regions in which only the job's model could not be loaded."""
+    return _indices(answer.get("unloaded_regions"))
+
+
+def _indices(listed: object) -> list[int]:
     return [index for index in listed if type(index) is int] if isinstance(listed, list) else []
 
 
@@ -139,20 +160,38 @@ def served(settings: Settings, job: Job, failed: Sequence[int]) -> str | None:
     return settings.gpu_regions[left[0]] if left else None
 
 
-def report(settings: Settings, job: Job, failed: Sequence[int], clock: Clock = utc_now) -> None:
+def report(
+    settings: Settings, job: Job, failed: Sequence[int], clock: Clock = utc_now, *, unloaded: Sequence[int] = ()
+) -> None:
     """Opens the circuits of the regions that a job's request failed in, and closes that of one that it tried again.
 
     A failure is logged only: the job has its document.
+
+    Args:
+        unloaded: those of the failed regions that lacked only the job's model, and serve others.
     """
     names = settings.gpu_regions
     try:
         for index in failed:
-            if index < len(names):
+            if index < len(names) and index not in unloaded:
                 _open(settings, names[index], job.id, clock)
-        if job.probe is not None and job.probe not in failed and served(settings, job, failed) == names[job.probe]:
+        if job.probe is not None and (job.probe in unloaded or served(settings, job, failed) == names[job.probe]):
             _close(settings, names[job.probe])
     except UNAVAILABLE as error:
         logs.warning("a region's circuit could not be written", reason=str(error))
+
+
+def give_back(settings: Settings, job: Job, clock: Clock = utc_now) -> None:
+    """Leaves the region that a job was to try again, but which was not started, to the next one."""
+    if job.probe is None:
+        return
+    region = settings.gpu_regions[job.probe]
+    try:
+        circuit, generation = _read(settings, region)
+        if circuit.state == "half_open" and circuit.opened_by == job.id:
+            _write(settings, region, replace(circuit, state="open", until=clock().isoformat()), generation)
+    except UNAVAILABLE as error:
+        logs.warning("a region's circuit could not be written", region=region, reason=str(error))
 
 
 def _tried(settings: Settings, job: Job) -> Sequence[int]:

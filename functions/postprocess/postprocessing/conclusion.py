@@ -42,7 +42,8 @@ def conclude(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
             return {"status": "waiting", "document": None, "job": job.id}
     outcome = settle(deployment, job, lineage, shapes[0], body[shapes[0]])
     if shapes[0] == "prediction":
-        regions.report(deployment.settings, job, regions.failed(body["prediction"]))
+        answer = body["prediction"]
+        regions.report(deployment.settings, job, regions.failed(answer), unloaded=regions.unloaded(answer))
     return {
         "status": outcome.status,
         "document": f"gs://{deployment.settings.output_bucket}/{outcome.document}",

@@ -7,6 +7,7 @@ import functools
 import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -60,7 +61,11 @@ def modelled(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> Explorer:
     monkeypatch.setattr(waiting.times, "utc_now", lambda: explorer.oracle.now())
     ended = lambda name, _: explorer.oracle.answer(Request("has_ended", ("executions", name)))  # noqa: E731
     monkeypatch.setattr(executions, "has_ended", ended)
-    start = lambda _, job, **__: explorer.oracle.answer(Request("start", ("executions", job.id)))  # noqa: E731
+
+    def start(_: Settings, placed: AbstractContextManager[Job], **__: Any) -> Any:
+        with placed as job:
+            return explorer.oracle.answer(Request("start", ("executions", job.id)))
+
     monkeypatch.setattr(executions, "start", start)
     monkeypatch.setattr(outcomes, "utc_now", lambda: explorer.oracle.now())
     monkeypatch.setattr(documents, "timestamp", lambda: "2026-01-01T12:00:00Z")
@@ -142,7 +147,7 @@ def test_the_model_finds_a_protocol_that_confirms_too_early(monkeypatch: pytest.
         held = intake.Claims(DEPLOYMENT.work, 60)
         if claim := held.acquire(JOB):
             held.confirm(claim, JOB, None)
-            executions.start(SETTINGS, JOB)
+            executions.start(SETTINGS, nullcontext(JOB))
         return "accepted"
 
     explorer = modelled(Explorer({"first": hasty, "second": hasty}), monkeypatch)
@@ -413,7 +418,7 @@ def test_a_late_writer_never_puts_a_partial_result_over_the_replayed_one(monkeyp
 
 def arrive() -> str:
     """One delivery of the event of an input that may wait."""
-    reserved = intake._reserve(DEPLOYMENT, MAY_WAIT, lambda job: job, None)
+    reserved = intake.reserve_job(DEPLOYMENT, MAY_WAIT, lambda job: job)
     return reserved.word if isinstance(reserved, Verdict) else intake.wait(DEPLOYMENT, reserved).word
 
 
