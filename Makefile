@@ -15,7 +15,7 @@ ROOTS := functions$(subst $() ,,$(patsubst %/main.py,:%,$(wildcard functions/*/m
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-promotion local test test-long test-compiled lint imports format stage audit fuzz chaos mutation rehearsal browser pulumi kserve vertex client-suites clean \
-        capacity benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches benchmark-forecast benchmark-gpu
+        capacity simulate-scale benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches benchmark-forecast benchmark-gpu
 
 help:            ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' $(MAKEFILE_LIST) | column -t -l 2 2>/dev/null || grep '##' $(MAKEFILE_LIST)
@@ -139,7 +139,10 @@ benchmark-gpu:              ## the GPU against the CPU, then its speed; on a mac
 	@PYTHON=$(if $(filter-out file default,$(origin PYTHON)),$(PYTHON)) benchmarks/gpu/run.sh
 
 capacity: setup  ## print how much load a deployment takes, and what binds; SETTINGS="variable=value …"
-	@$(RUN) -m benchmarks.scale $(SETTINGS)
+	@PYTHONPATH=$(ROOTS) $(RUN) -m benchmarks.scale $(SETTINGS)
+
+simulate-scale: setup       ## simulate an hour's flood, an outage and many tenants on the pipeline's own decisions (minutes)
+	@PYTHONPATH=$(ROOTS) $(RUN) -m benchmarks.scale simulate
 
 benchmark-workflows: setup  ## concurrent executions and overhead per step, beside PyPI's workflows-emulator
 	@test -x .peers/workflows-emulator/bin/python || $(PYTHON) -m venv .peers/workflows-emulator

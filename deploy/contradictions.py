@@ -11,6 +11,9 @@ def contradictions(chosen: Mapping[str, Any]) -> Iterator[str]:
     regions = chosen["gpu_regions"]
     if chosen["gpu_revision"] and len(regions) > 1:
         yield "gpu_revision names a revision of one region; with several gpu_regions leave it empty."
+    weights = [int(weight) for weight in chosen["gpu_region_weights"]]
+    if weights and (len(weights) != len(regions) or not any(weights)):
+        yield f"gpu_region_weights needs a number for each of {regions}, one of them above 0; it is {weights}."
     inputs, outputs = int(chosen["input_delete_after"]), int(chosen["output_delete_after"])
     if outputs and (chosen["existing_input_bucket"] or not inputs or outputs < inputs + LAG_DAYS):
         yield (

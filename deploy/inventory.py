@@ -97,8 +97,13 @@ def load(values: Mapping[str, Any]) -> Inventory:
     placeholders = {
         name: json.dumps(value) if isinstance(value, list | bool) else value for name, value in chosen.items()
     }
-    placeholders["gpu_region"] = chosen["gpu_regions"][0]
     placeholders["gpu_region_list"] = ",".join(chosen["gpu_regions"])
+    placeholders["gpu_region_weight_list"] = ",".join(map(str, chosen["gpu_region_weights"]))
+    placeholders["gpu_jobs"] = ",".join(
+        f"projects/{chosen['project_id']}/locations/{region}/jobs/{chosen['service_prefix']}-gpu-job"
+        for region in chosen["gpu_regions"]
+    )
+    placeholders["sweep_order"] = json.dumps({"uploads": False} if chosen["track_objects"] else {})
     text = Template((FOLDER / "inventory.yaml").read_text(encoding="utf-8")).substitute(placeholders)
     sections = yaml.safe_load(text)
     return {

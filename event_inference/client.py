@@ -171,7 +171,7 @@ class Client(Reader):
         return Handle(self, f"{topic}/{order.message_id}", 0, names.job_of_message(topic, order.message_id), document)
 
     def replay(self, criteria: Replay | None = None, **fields: Any) -> Order:
-        """Run failed documents again, with the same model and parameters; all of them without criteria.
+        """Run failed documents again, with the same model and parameters; the first 1,000 without criteria.
 
         Args:
             fields: the fields of `Replay`: `prefix`, `code`, `since`, `until`, `limit`, `partial`.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from event_inference import names, served_models
 from event_inference.access.clients import Connection, translated
 from event_inference.errors import InputError
-from event_inference.inputs.orders import DEFAULT_REPLAYED, Replay
+from event_inference.inputs.orders import Replay
 from event_inference.inputs.uploads import Sent
 from event_inference.outcomes import claims, executions, reading, records, waiting
 from event_inference.outcomes.documents import Batch, Document, Failed, Rejected, Result
@@ -224,7 +224,7 @@ class Reader:
         matching = (
             found for found in self._documents(kind, selection) if not chosen.code or chosen.code in _codes(found)
         )
-        return islice((found for found in matching if _codes(found)), chosen.limit or DEFAULT_REPLAYED)
+        return islice((found for found in matching if _codes(found)), chosen.limit)
 
     def close(self) -> None:
         """Close the connections."""

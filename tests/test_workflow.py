@@ -310,6 +310,18 @@ def test_regions_are_tried_in_order_when_one_fails():
     assert services.concluded["prediction"] == PREDICTION | {"failed_regions": [0]}
 
 
+def test_a_region_that_cannot_load_only_this_model_is_told_apart():
+    missing = {"error": {"code": "model_unavailable", "message": "The model cannot be loaded."}}
+    services = Services(
+        preprocess=[(200, PREPARED)],
+        lame__predict=[(503, missing)],
+        down__predict=[(503, "")],
+        predict=[(200, PREDICTION)],
+    )
+    assert execute(services, regions=("/lame/", "/down/", "")).state == "SUCCEEDED"
+    assert services.concluded["prediction"] == PREDICTION | {"failed_regions": [1, 0], "unloaded_regions": [0]}
+
+
 def test_the_order_of_the_argument_decides_which_region_is_tried_first():
     services = Services(preprocess=[(200, PREPARED)], predict=[(200, PREDICTION)])
     assert execute(services, regions=("/down/", ""), regions_of_job=[1, 0]).state == "SUCCEEDED"
@@ -363,6 +375,35 @@ def test_above_the_threshold_a_job_runs_the_shards(tasks: dict[str, int], errors
     }
     assert len(services.concluded["batch"]["errors"]) == errors
     assert "/predict-shard" not in services.requests
+
+
+@pytest.mark.parametrize("order", [None, [1, 0]])
+def test_the_job_starts_in_the_first_region_that_takes_it(order: list[int] | None):
+    jobs = [f"projects/p/locations/{region}/jobs/gpu-job" for region in ("l", "m")]
+    first, second = jobs if order is None else reversed(jobs)
+    execution = {"name": f"{second}/executions/e", "taskCount": 2}
+    operation = {"name": "projects/p/locations/l/operations/o", "metadata": execution}
+    answers: dict[str, list[tuple[int, Any]]] = {
+        "preprocess": [(200, BATCH)],
+        f"v2/{first}:run": [(429, {"error": {"code": 429, "message": "Quota exceeded."}})],
+        f"v2/{second}:run": [(200, operation)],
+        f"v2/{execution['name']}": [(200, execution | {"succeededCount": 2, "completionTime": "2026-01-01T00:00:00Z"})],
+    }
+    services = Services(**answers)
+    variables = {"GPU_JOB": ",".join(jobs), "JOB_THRESHOLD_RECORDS": "24", "JOB_TASKS": "2"}
+    assert execute(services, variables=variables, kind="records", regions_of_job=order).state == "SUCCEEDED"
+    assert services.requests[f"/v2/{first}:run"][0]["body"] == services.requests[f"/v2/{second}:run"][0]["body"]
+    assert services.concluded["batch"]["errors"] == []
+
+
+def test_a_job_that_is_refused_starts_nowhere_else():
+    jobs = [f"projects/p/locations/{region}/jobs/gpu-job" for region in ("l", "m")]
+    refusal = (403, {"error": {"code": 403, "message": "Permission denied."}})
+    answers: dict[str, list[tuple[int, Any]]] = {"preprocess": [(200, BATCH)], f"v2/{jobs[0]}:run": [refusal]}
+    services = Services(**answers)
+    variables = {"GPU_JOB": ",".join(jobs), "JOB_THRESHOLD_RECORDS": "24"}
+    assert execute(services, variables=variables, kind="records").state == "FAILED"
+    assert f"/v2/{jobs[1]}:run" not in services.requests
 
 
 @pytest.mark.parametrize(("variables", "by_job"), [({"GPU_JOB": GPU_JOB, "JOB_TASKS": "2"}, True), ({}, False)])

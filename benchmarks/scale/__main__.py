@@ -2,19 +2,20 @@
 
 python -m benchmarks.scale max_instances=10 micro_batching=true    a deployment with these variables
 python -m benchmarks.scale document                                updates the tables of docs/scale.md
+python -m benchmarks.scale simulate                                simulates floods and outages, and records the results
 """
 
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scale import capacity
+from benchmarks.scale import capacity, markdown
 from benchmarks.scale.capacity import Bound, Hour
+from benchmarks.scale.simulation import report
 
 PAGE = Path(__file__).parents[2] / "docs" / "scale.md"
-START, END = "<!-- capacity -->\n", "<!-- /capacity -->"
 LOADS = (1, 10, 100, 1000)  # inputs per second
 DEPLOYMENTS: Mapping[str, Mapping[str, Any]] = {
     "As deployed by default": {},
@@ -41,7 +42,9 @@ def section(title: str, values: Mapping[str, Any]) -> str:
         f"small texts; what is beyond that is collected, for {shared:.0f} USD."
     )
     hours = [capacity.hour(load, bounds[0]) for load in LOADS]
-    return "\n\n".join([title, text, _table(HOUR_HEADS, map(_hour, hours)), _table(BOUND_HEADS, map(_bound, bounds))])
+    return "\n\n".join(
+        [title, text, markdown.table(HOUR_HEADS, map(_hour, hours)), markdown.table(BOUND_HEADS, map(_bound, bounds))]
+    )
 
 
 HOUR_HEADS = ("inputs/s for an hour", "waiting at its end", "drained after", "binds")
@@ -67,21 +70,24 @@ def _duration(seconds: float) -> str:
     return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.0f} days"
 
 
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    heads = list(heads)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ["---"] * len(heads), *rows])
-
-
 def document(page: str) -> str:
-    """The page with the text between its markers replaced by the tables."""
-    before, start, rest = page.partition(START)
-    _, end, after = rest.partition(END)
-    return f"{before}{start}{tables()}\n{end}{after}"
+    """The page with the tables in their places; those of the simulation are the recorded ones."""
+    return _between("simulation", _between("capacity", page, tables()), report.recorded())
+
+
+def _between(marker: str, page: str, text: str) -> str:
+    """The page with the text between its markers replaced."""
+    before, start, rest = page.partition(f"<!-- {marker} -->\n")
+    _, end, after = rest.partition(f"<!-- /{marker} -->")
+    return f"{before}{start}{text}\n{end}{after}"
 
 
 def main(arguments: list[str]) -> int:
     if arguments == ["document"]:
         PAGE.write_text(document(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        return 0
+    if arguments == ["simulate"]:
+        print(report.record())
         return 0
     if not arguments:
         print(tables())

@@ -17,8 +17,9 @@ from pipeline.jobs import quotas
 
 LIMITS = Path(__file__).parent / "limits.yaml"
 HOUR = 3600
-MICRO_BATCH = 200  # inputs, the default of MICRO_BATCH_SIZE
+MICRO_BATCH = 1000  # inputs, the default of MICRO_BATCH_SIZE
 THREADS = 8  # with which a collection takes uploads in, and postprocess concludes a micro-batch
+READERS = 4  # threads with which preprocess reads the inputs of a micro-batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +108,16 @@ def _collected(system: Inventory) -> dict[str, float]:
         **taking_in,
         "max_executions_per_hour": _cap(system) * MICRO_BATCH,
         "Workflows' writes": _value("quotas", "workflow_writes") * MICRO_BATCH,
-        "on-message": _concurrent(functions["on-message"]) * THREADS / _value("times", "collected"),
+        "collections": collections(system) * THREADS / _value("times", "collected"),
+        "preprocess": _concurrent(functions["preprocess"]) * READERS / _value("times", "preprocess"),
         "postprocess": _concurrent(functions["postprocess"]) * THREADS / _value("times", "postprocess"),
     }
+
+
+def collections(system: Inventory) -> float:
+    """How many collections run at the same time."""
+    most = float(inventory.environment(system, "on-message")["MAX_COLLECTIONS"])
+    return min(most, _concurrent(system["functions"]["on-message"]))
 
 
 def _own_events(system: Inventory) -> float:

@@ -195,12 +195,13 @@ job() {
   deploy_job cut-job "$(function_image "$(inventory get cut_job.function)")"
 }
 
-deploy_job() {                     # NAME [IMAGE]: deploys a job whose settings have changed
-  local name=$1 file=$TEMPORARY/$1.json region
-  region=$(regions_of "job/$name")
-  "$PYTHON" "$ROOT/deploy/gcloud/job.py" "$@" >"$file"
-  [ "$(gcloud run jobs describe "$(resource "$name")" --region="$region" --format='value(metadata.labels.deployed)' 2>/dev/null)" = \
-    "$(json 'it["metadata"]["labels"]["deployed"]' <"$file")" ] || retry gcloud run jobs replace "$file" --region="$region" >&3
+deploy_job() {                     # NAME [IMAGE]: deploys a job to its regions where its settings have changed
+  local name=$1 image=${2-} file=$TEMPORARY/$1.json region
+  for region in $(regions_of "job/$name"); do
+    "$PYTHON" "$ROOT/deploy/gcloud/job.py" "$name" "$region" ${image:+"$image"} >"$file"
+    [ "$(gcloud run jobs describe "$(resource "$name")" --region="$region" --format='value(metadata.labels.deployed)' 2>/dev/null)" = \
+      "$(json 'it["metadata"]["labels"]["deployed"]' <"$file")" ] || retry gcloud run jobs replace "$file" --region="$region" >&3
+  done
 }
 
 function_image() {                 # NAME: the image that Cloud Functions has built
@@ -220,20 +221,22 @@ update_attempts() {                # NAME ATTEMPTS FLAG…: after has_subscripti
 }
 
 messaging() {
-  local name topic service days ack min_backoff max_backoff dead attempts flags
+  local name topic service days ack min_backoff max_backoff dead attempts bucket flags
   while IFS=$'\x1f' read -r name days; do
     exists gcloud pubsub topics describe "$(resource "$name")" ||
       retry gcloud pubsub topics create "$(resource "$name")" --message-retention-duration="${days}d" \
         ${KMS_KEY_NAME:+"--topic-encryption-key=$KMS_KEY_NAME"}
   done < <(rows topics retention_days)
-  while IFS=$'\x1f' read -r name topic ack min_backoff max_backoff days dead attempts; do
+  while IFS=$'\x1f' read -r name topic ack min_backoff max_backoff days dead attempts bucket; do
     flags=()
-    [ -z "$dead" ] || flags=(--dead-letter-topic="$(resource "$dead")" --max-delivery-attempts="$attempts")
+    [ -z "$bucket" ] || flags+=(--cloud-storage-bucket="$(bucket "$bucket" | sed s,gs://,,)" --cloud-storage-file-suffix=.avro
+      --cloud-storage-max-duration=300s --cloud-storage-output-format=avro --cloud-storage-write-metadata)
+    [ -z "$dead" ] || flags+=(--dead-letter-topic="$(resource "$dead")" --max-delivery-attempts="$attempts")
     [ -z "$min_backoff" ] || flags+=(--min-retry-delay="${min_backoff}s" --max-retry-delay="${max_backoff}s")
     if has_subscription "$name"; then update_attempts "$name" "$attempts" ${flags[@]+"${flags[@]}"}; continue; fi
     retry gcloud pubsub subscriptions create "$(resource "$name")" --topic="$(resource "$topic")" \
       --ack-deadline="$ack" --message-retention-duration="${days}d" --expiration-period=never ${flags[@]+"${flags[@]}"}
-  done < <(rows pull topic ack_deadline backoff.0 backoff.1 retention_days dead_letter attempts)
+  done < <(rows pull topic ack_deadline backoff.0 backoff.1 retention_days dead_letter attempts bucket)
   while IFS=$'\x1f' read -r name topic service ack min_backoff max_backoff days dead attempts; do
     flags=(--min-retry-delay="${min_backoff}s" --max-retry-delay="${max_backoff}s")
     [ -z "$dead" ] || flags+=(--dead-letter-topic="$(resource "$dead")" --max-delivery-attempts="$attempts")
@@ -301,6 +304,10 @@ triggers() {                       # delivers uploads by trigger or notification
   while IFS=$'\x1f' read -r _ bucket topic; do
     for name in $(notification_names "$bucket" "$topic"); do change gcloud storage buckets notifications delete "$name" >&3; done
   done < <(rows off.notifications bucket topic)
+  for name in $(names off.pull); do ! has_subscription "$name" || change gcloud pubsub subscriptions delete "$(resource "$name")"; done
+  for name in $(names off.topics); do
+    ! exists gcloud pubsub topics describe "$(resource "$name")" || change gcloud pubsub topics delete "$(resource "$name")"
+  done
   recall
   while read -r bucket; do         # that uploads were taken from before
     for name in $(notification_names "gs://$bucket" uploads); do change gcloud storage buckets notifications delete "$name" >&3; done

@@ -45,9 +45,9 @@ while IFS=$'\x1f' read -r _ bucket topic; do
   for notification in $(notification_names "$bucket" "$topic"); do change gcloud storage buckets notifications delete "$notification" >&3; done
 done < <(rows notifications bucket topic && rows off.notifications bucket topic)
 existing=$(listed gcloud pubsub subscriptions list --format='value(name)')
-for name in $(names push) $(names pull); do delete_listed "$existing" "$(resource "$name")" gcloud pubsub subscriptions delete; done
+for name in $(names push) $(names pull) $(names off.pull); do delete_listed "$existing" "$(resource "$name")" gcloud pubsub subscriptions delete; done
 existing=$(listed gcloud pubsub topics list --format='value(name)')
-for name in $(names topics); do delete_listed "$existing" "$(resource "$name")" gcloud pubsub topics delete; done
+for name in $(names topics) $(names off.topics); do delete_listed "$existing" "$(resource "$name")" gcloud pubsub topics delete; done
 existing=$(listed gcloud workflows list --format='value(name)')
 delete_listed "$existing" "$PREFIX" gcloud workflows delete
 existing=$(listed gcloud functions list --format='value(name)')
@@ -57,9 +57,10 @@ for region in $(gpu_regions); do
   delete_listed "$existing" "$(resource gpu-service)" gcloud run services delete --region="$region"
 done
 for name in gpu-job cut-job; do
-  region=$(regions_of "job/$name")
-  existing=$(listed gcloud run jobs describe "$(resource "$name")" --region="$region" --format='value(metadata.name)')
-  delete_listed "$existing" "$(resource "$name")" gcloud run jobs delete --region="$region"
+  for region in $(regions_of "job/$name"); do
+    existing=$(listed gcloud run jobs describe "$(resource "$name")" --region="$region" --format='value(metadata.name)')
+    delete_listed "$existing" "$(resource "$name")" gcloud run jobs delete --region="$region"
+  done
 done
 existing=$(listed gcloud artifacts repositories list --format='value(name)')
 delete_listed "$existing" "$PREFIX" gcloud artifacts repositories delete
@@ -98,7 +99,7 @@ while IFS=$'\x1f' read -r name keep; do
   grep -qxF "$(bucket "$name" | sed s,gs://,,)" <<<"$existing" || continue
   if [ "$keep" = yes ] && [ -z "$with_data" ]; then stays "$(bucket "$name") with its objects" "gcloud storage rm --recursive $(bucket "$name")"; continue; fi
   change gcloud storage rm --recursive "$(bucket "$name")" --quiet
-done < <(rows buckets keep)
+done < <(rows buckets keep && rows off.buckets keep | grep -v ^input)  # an existing input bucket is among those that are off
 
 # What is made for the whole project or billing account.
 billing=$(setting billing_account)

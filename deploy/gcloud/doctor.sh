@@ -55,7 +55,10 @@ examine() {
       "deploy.sh gpu" "$(resource gpu-service) in $region"
   done
   for name in gpu-job cut-job; do
-    check_each "$(gcloud run jobs describe "$(resource "$name")" --region="$(regions_of "job/$name")" --format='value(metadata.name)' 2>/dev/null)" "deploy.sh job" "$(resource "$name")"
+    for region in $(regions_of "job/$name"); do
+      check_each "$(gcloud run jobs describe "$(resource "$name")" --region="$region" --format='value(metadata.name)' 2>/dev/null | sed "s/\$/ in $region/")" \
+        "deploy.sh job" "$(resource "$name") in $region"
+    done
   done
   check_each "$(gcloud pubsub topics list --format='value(name.basename())')" "deploy.sh messaging" $(resources $(names topics))
   check_each "$(gcloud pubsub subscriptions list --format='value(name.basename())')" "deploy.sh messaging" $(resources $(names push) $(names pull))

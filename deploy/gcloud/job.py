@@ -1,4 +1,4 @@
-"""Prints a job as a Cloud Run resource for `gcloud run jobs replace`: python deploy/gcloud/job.py NAME [IMAGE].
+"""Prints a job as a Cloud Run resource for `gcloud run jobs replace`: python deploy/gcloud/job.py NAME REGION [IMAGE].
 
 NAME is gpu-job or cut-job. The environment sets the variables. The label `deployed` is a digest of the rest. Older
 versions of gcloud have no flags for a job's GPU, but every version accepts the resource.
@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from deploy import inventory
 
 
-def body(system: inventory.Inventory, name: str, image: str | None) -> dict[str, Any]:
+def body(system: inventory.Inventory, name: str, region: str, image: str | None) -> dict[str, Any]:
     job, chosen = system[name.replace("-", "_")], system["settings"]
     annotations = {"run.googleapis.com/execution-environment": "gen2"}
     if job["gpu"] != "none":
@@ -40,7 +40,7 @@ def body(system: inventory.Inventory, name: str, image: str | None) -> dict[str,
         "kind": "Job",
         "metadata": {
             "name": f"{chosen['service_prefix']}-{job['name']}",
-            "labels": {"cloud.googleapis.com/location": job["region"]},
+            "labels": {"cloud.googleapis.com/location": region},
         },
         "spec": {"template": {"metadata": {"annotations": annotations}, "spec": execution}},
     }
@@ -78,6 +78,6 @@ def _task(system: inventory.Inventory, job: dict[str, Any], image: str | None) -
 
 
 if __name__ == "__main__":
-    _, job_name, *images = sys.argv
+    _, job_name, region, *images = sys.argv
     deployed = inventory.load(inventory.from_environ(os.environ))
-    print(json.dumps(body(deployed, job_name, next(iter(images), None)), indent=2))
+    print(json.dumps(body(deployed, job_name, region, next(iter(images), None)), indent=2))

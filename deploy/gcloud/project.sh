@@ -57,8 +57,7 @@ service_url() {                        # SERVICE: its run.app URLs, which are al
 }
 regions_of() {                         # TARGET of a permission: its regions
   case $1 in
-    service/gpu-service) gpu_regions ;;
-    job/gpu-job) gpu_regions | head -n 1 ;;
+    service/gpu-service | job/gpu-job) gpu_regions ;;
     *) echo "$REGION" ;;
   esac
 }

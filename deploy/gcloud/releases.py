@@ -4,8 +4,8 @@ python deploy/gcloud/releases.py describe FOLDER NAME…     the release of thes
 python deploy/gcloud/releases.py changed NOW NEWEST        exits with 0 if two releases differ
 python deploy/gcloud/releases.py previous NOW FOLDER       the file of the release before the one that serves now
 python deploy/gcloud/releases.py services NOW PREVIOUS     lines of name, region and revision to give traffic to
-python deploy/gcloud/releases.py PART NOW PREVIOUS         the workflow, gpu-job or cut-job to deploy again, as JSON;
-                                                           exits with 1 if nothing differs
+python deploy/gcloud/releases.py workflow NOW PREVIOUS     what to deploy again as JSON; exits with 1 if nothing differs
+python deploy/gcloud/releases.py job NOW PREVIOUS JOB      the same for a job, whose name and region are one argument
 """
 
 import json
@@ -15,8 +15,6 @@ from typing import Any
 
 Release = dict[str, Any]
 
-JOBS = ("gpu-job", "cut-job")
-
 
 def read(path: str | Path) -> Release:
     release: Release = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -24,8 +22,8 @@ def read(path: str | Path) -> Release:
 
 
 def describe(folder: Path, names: list[str]) -> Release:
-    """The release of a folder with `services.REGION.json`, `workflow.json` and the jobs' files, if they exist."""
-    release: Release = {"services": {}, "workflow": None, **dict.fromkeys(JOBS)}
+    """The release in a folder: what exists of `services.REGION.json`, `job.NAME.REGION.json` and `workflow.json`."""
+    release: Release = {"services": {}, "workflow": None, "jobs": {}}
     for path in sorted(folder.glob("services.*.json")):
         region = path.name.split(".")[1]
         for service in json.loads(path.read_text(encoding="utf-8")):
@@ -35,9 +33,9 @@ def describe(folder: Path, names: list[str]) -> Release:
         workflow = read(path)
         source = workflow["sourceContents"].rstrip("\n")
         release["workflow"] = {"source": source, "env": workflow.get("userEnvVars", {})}
-    for name in JOBS:
-        if (path := folder / f"{name}.json").exists():
-            release[name] = _job(read(path))
+    for path in sorted(folder.glob("job.*.json")):
+        _, name, region, _ = path.name.split(".")
+        release["jobs"][f"{name} {region}"] = _job(read(path))
     return release
 
 
@@ -82,14 +80,20 @@ def main(arguments: list[str]) -> int:
             for key, revision in read(before)["services"].items():
                 if current.get(key, revision) != revision:
                     print(key, revision)
-        case ["workflow" | "gpu-job" | "cut-job" as part, now, before]:
-            wanted = read(before).get(part)
-            if wanted is None or wanted == read(now)[part]:
-                return 1
-            print(json.dumps(wanted))
+        case ["workflow", now, before]:
+            return _print_changed(read(before)["workflow"], read(now)["workflow"])
+        case ["job", now, before, job]:
+            return _print_changed(read(before)["jobs"].get(job), read(now)["jobs"].get(job))
         case _:
             print(__doc__, file=sys.stderr)
             return 2
+    return 0
+
+
+def _print_changed(wanted: Release | None, current: Release | None) -> int:
+    if wanted is None or wanted == current:
+        return 1
+    print(json.dumps(wanted))
     return 0
 
 

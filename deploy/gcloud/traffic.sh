@@ -61,7 +61,10 @@ release() {                        # FILE: writes what serves now
   done
   ! exists gcloud workflows describe "$PREFIX" --format=json || cp "$TEMPORARY/found" "$folder/workflow.json"
   for name in gpu-job cut-job; do
-    ! exists gcloud run jobs describe "$(resource "$name")" --region="$(regions_of "job/$name")" --format=json || cp "$TEMPORARY/found" "$folder/$name.json"
+    for region in $(regions_of "job/$name"); do
+      ! exists gcloud run jobs describe "$(resource "$name")" --region="$region" --format=json ||
+        cp "$TEMPORARY/found" "$folder/job.$name.$region.json"
+    done
   done
   # shellcheck disable=SC2046  # one argument per name
   releases describe "$folder" $(for name in $(names functions) gpu-service; do resource "$name"; done) >"$1"
@@ -101,8 +104,10 @@ rollback() {                       # services, functions, workflow and jobs as i
       ${KMS_KEY_NAME:+"--kms-key=$KMS_KEY_NAME"} >&3
   fi
   for name in gpu-job cut-job; do
-    ! releases "$name" "$now" "$before" >"$TEMPORARY/$name.json" ||
-      retry gcloud run jobs replace "$TEMPORARY/$name.json" --region="$(regions_of "job/$name")" >&3
+    for region in $(regions_of "job/$name"); do
+      ! releases job "$now" "$before" "$name $region" >"$TEMPORARY/job.json" ||
+        retry gcloud run jobs replace "$TEMPORARY/job.json" --region="$region" >&3
+    done
   done
   say "Rolled back. The next deploy.sh deploys what is in this folder again."
 }

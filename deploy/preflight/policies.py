@@ -57,7 +57,6 @@ def _regions(system: Inventory) -> list[str]:
             system["settings"]["region"],
             system["settings"]["build_region"],
             *system["gpu_service"]["regions"],
-            system["gpu_job"]["region"],
         }
     )
 

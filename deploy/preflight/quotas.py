@@ -32,11 +32,12 @@ class Need:
 
 
 def needs(system: Inventory) -> list[Need]:
-    """The needs of every function, of the GPU service in each region, and of the jobs."""
-    region, service, jobs = system["settings"]["region"], system["gpu_service"], (system["gpu_job"], system["cut_job"])
+    """The needs of every function, and of the GPU service and the jobs in each of their regions."""
+    region, service = system["settings"]["region"], system["gpu_service"]
     found = [_need(name, region, entry, int(entry["max_instances"])) for name, entry in system["functions"].items()]
     found += [_need(service["name"], each, service, int(service["max_instances"])) for each in service["regions"]]
-    return [*found, *(_need(job["name"], job["region"], job, int(job["tasks"])) for job in jobs)]
+    jobs = (system["gpu_job"], system["cut_job"])
+    return [*found, *(_need(job["name"], each, job, int(job["tasks"])) for job in jobs for each in job["regions"])]
 
 
 def _need(name: str, region: str, entry: dict[str, Any], instances: int) -> Need:

@@ -34,7 +34,7 @@ def create(system: System, base: Foundation, running: Services) -> Delivery:
         for name, topic in system["topics"].items()
     }
     pushes = {name: _push(system, base, running, topics, name) for name in system["push"]}
-    pulls = {name: _pull(system, topics, name) for name in system["pull"]}
+    pulls = {name: _pull(system, base, topics, name) for name in system["pull"]}
     triggers = {name: _trigger(system, base, running, name) for name in system["triggers"]}
     for name, schedule in system["schedules"].items():
         gcp.cloudscheduler.Job(
@@ -92,7 +92,7 @@ def _push(
     )
 
 
-def _pull(system: System, topics: dict[str, gcp.pubsub.Topic], name: str) -> gcp.pubsub.Subscription:
+def _pull(system: System, base: Foundation, topics: dict[str, gcp.pubsub.Topic], name: str) -> gcp.pubsub.Subscription:
     pull = system["pull"][name]
     return gcp.pubsub.Subscription(
         f"pull {name}",
@@ -100,9 +100,24 @@ def _pull(system: System, topics: dict[str, gcp.pubsub.Topic], name: str) -> gcp
         topic=topics[pull["topic"]].id,
         ack_deadline_seconds=pull["ack_deadline"],
         message_retention_duration=f"{pull['retention_days'] * DAY}s",
+        cloud_storage_config=_files(base, pull),
         retry_policy=_backoff(pull),
         dead_letter_policy=_dead_letters(topics, pull),
         expiration_policy=gcp.pubsub.SubscriptionExpirationPolicyArgs(ttl=""),  # never
+        # Pub/Sub checks that it may write to the bucket.
+        opts=pulumi.ResourceOptions(depends_on=base.permissions if "bucket" in pull else []),
+    )
+
+
+def _files(base: Foundation, pull: dict[str, Any]) -> gcp.pubsub.SubscriptionCloudStorageConfigArgs | None:
+    """How Pub/Sub writes the messages to a bucket, if nobody pulls them."""
+    if "bucket" not in pull:
+        return None
+    return gcp.pubsub.SubscriptionCloudStorageConfigArgs(
+        bucket=base.buckets[pull["bucket"]],
+        filename_suffix=".avro",
+        max_duration="300s",
+        avro_config=gcp.pubsub.SubscriptionCloudStorageConfigAvroConfigArgs(write_metadata=True),
     )
 
 

@@ -14,8 +14,16 @@ def services(system: System, base: Foundation) -> dict[str, gcp.cloudrunv2.Servi
     return {region: _service(system, base, region) for region in system["gpu_service"]["regions"]}
 
 
-def job(system: System, base: Foundation, job: dict[str, Any], image: pulumi.Input[str]) -> gcp.cloudrunv2.Job:
-    """A job of the inventory, which runs the image."""
+def jobs(
+    system: System, base: Foundation, job: dict[str, Any], image: pulumi.Input[str]
+) -> dict[str, gcp.cloudrunv2.Job]:
+    """A job of the inventory, which runs the image, by region."""
+    return {region: _job(system, base, job, image, region) for region in job["regions"]}
+
+
+def _job(
+    system: System, base: Foundation, job: dict[str, Any], image: pulumi.Input[str], region: str
+) -> gcp.cloudrunv2.Job:
     args, chosen = gcp.cloudrunv2, system.settings
     secrets = system.secrets() if "gpu" in job["env"] else {}
     interfaces = [
@@ -59,9 +67,9 @@ def job(system: System, base: Foundation, job: dict[str, Any], image: pulumi.Inp
         containers=[container],
     )
     return gcp.cloudrunv2.Job(
-        job["name"],
+        f"{job['name']} {region}",
         name=system.name(job["name"]),
-        location=job["region"],
+        location=region,
         deletion_protection=False,
         template=args.JobTemplateArgs(task_count=job["tasks"], parallelism=job["parallelism"], template=task),
         opts=pulumi.ResourceOptions(depends_on=base.permissions),

@@ -29,12 +29,12 @@ def create(system: System, base: Foundation) -> Services:
     services = gpu.services(system, base)
     gpu_job, cut_job = system["gpu_job"], system["cut_job"]
     jobs = {
-        gpu_job["name"]: gpu.job(system, base, gpu_job, gpu_job["image"]),
-        cut_job["name"]: gpu.job(system, base, cut_job, _image(functions[cut_job["function"]])),
+        gpu_job["name"]: gpu.jobs(system, base, gpu_job, gpu_job["image"]),
+        cut_job["name"]: gpu.jobs(system, base, cut_job, _image(functions[cut_job["function"]])),
     }
     names = {name: {system.region: function.name} for name, function in functions.items()}
     names[system["gpu_service"]["name"]] = {region: service.name for region, service in services.items()}
-    names |= {entry["name"]: {entry["region"]: jobs[entry["name"]].name} for entry in (gpu_job, cut_job)}
+    names |= {name: {region: job.name for region, job in by_region.items()} for name, by_region in jobs.items()}
     urls = {name: function.service_config.apply(_url) for name, function in functions.items()}
     uris = [service.uri for service in services.values()]
     urls[system["gpu_service"]["name"]] = pulumi.Output.all(*uris).apply(",".join)

@@ -48,6 +48,18 @@ resource "google_pubsub_subscription" "pull" {
   ack_deadline_seconds       = each.value.ack_deadline
   message_retention_duration = "${each.value.retention_days * 86400}s"
 
+  dynamic "cloud_storage_config" {
+    for_each = try([each.value.bucket], [])
+    content {
+      bucket          = local.buckets[cloud_storage_config.value]
+      filename_suffix = ".avro"
+      max_duration    = "300s"
+      avro_config {
+        write_metadata = true
+      }
+    }
+  }
+
   dynamic "retry_policy" {
     for_each = try([each.value.backoff], [])
     content {
@@ -67,6 +79,9 @@ resource "google_pubsub_subscription" "pull" {
   expiration_policy {
     ttl = "" # never
   }
+
+  # Pub/Sub checks that it may write to the bucket.
+  depends_on = [time_sleep.permissions]
 }
 
 resource "google_storage_notification" "notification" {

@@ -135,6 +135,10 @@ resource "google_cloud_run_v2_service" "gpu" {
       error_message = "gpu_revision names a revision of one region; with several gpu_regions leave it empty."
     }
     precondition {
+      condition     = length(var.gpu_region_weights) == 0 || (length(var.gpu_region_weights) == length(local.gpu_regions) && sum(concat([0], [for weight in var.gpu_region_weights : tonumber(weight)])) > 0)
+      error_message = "gpu_region_weights needs a number for each of ${jsonencode(local.gpu_regions)}, one of them above 0; it is ${jsonencode(var.gpu_region_weights)}."
+    }
+    precondition {
       condition     = contains(local.machine.cpus, local.gpu_cpu)
       error_message = "gpu_cpu is ${local.gpu_cpu}; with gpu_type ${var.gpu_type} it must be one of ${jsonencode(local.machine.cpus)}."
     }
@@ -148,8 +152,9 @@ resource "google_cloud_run_v2_service" "gpu" {
 }
 
 resource "google_cloud_run_v2_job" "gpu" {
+  for_each            = toset(local.inventory.gpu_job.regions)
   name                = "${var.service_prefix}-${local.inventory.gpu_job.name}"
-  location            = local.inventory.gpu_job.region
+  location            = each.value
   deletion_protection = false
 
   template {

@@ -11,8 +11,8 @@ locals {
   # Targets outside var.region.
   regions = {
     "service/${local.inventory.gpu_service.name}" = local.inventory.gpu_service.regions
-    "job/${local.inventory.gpu_job.name}"         = [local.inventory.gpu_job.region]
-    "job/${local.inventory.cut_job.name}"         = [local.inventory.cut_job.region]
+    "job/${local.inventory.gpu_job.name}"         = local.inventory.gpu_job.regions
+    "job/${local.inventory.cut_job.name}"         = local.inventory.cut_job.regions
   }
   bindings = merge([
     for row in local.inventory.iam : {
@@ -109,7 +109,7 @@ resource "google_cloud_run_v2_service_iam_member" "binding" {
 resource "google_cloud_run_v2_job_iam_member" "binding" {
   for_each = { for key, row in local.bindings : key => row if row.kind == "job" }
   location = each.value.region
-  name     = each.value.name == local.inventory.gpu_job.name ? google_cloud_run_v2_job.gpu.name : google_cloud_run_v2_job.cut.name
+  name     = each.value.name == local.inventory.gpu_job.name ? google_cloud_run_v2_job.gpu[each.value.region].name : google_cloud_run_v2_job.cut.name
   role     = each.value.role
   member   = local.members[each.value.who]
 }

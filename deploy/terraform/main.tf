@@ -27,8 +27,11 @@ locals {
     vertex_registered  = var.vertex_registry_role != ""
     vertex_registry    = var.vertex_registry_role == "" ? "" : "projects/${var.project_id}/locations/${var.region}"
     gpu_regions        = jsonencode(local.gpu_regions)
-    gpu_region         = local.gpu_regions[0]
     gpu_region_list    = join(",", local.gpu_regions)
+    gpu_jobs           = join(",", [for region in local.gpu_regions : "projects/${var.project_id}/locations/${region}/jobs/${var.service_prefix}-gpu-job"])
+    keep_latest        = var.keep_latest
+    track_objects      = var.track_objects
+    sweep_order        = var.track_objects ? "{\"uploads\": false}" : "{}"
     gpu_type           = var.gpu_type
     gpu_memory         = "${local.gpu_gib}Gi"
     gpu_cpu            = local.gpu_cpu
@@ -52,6 +55,7 @@ locals {
     max_wait           = var.max_wait
     job_tasks          = var.job_tasks
 
+    gpu_region_weight_list  = join(",", var.gpu_region_weights)
     input_storage_class     = var.input_storage_class
     output_storage_class    = var.output_storage_class
     input_delete_after      = var.input_delete_after
@@ -69,7 +73,7 @@ locals {
   # Without the entries that the variables disable.
   inventory = merge(
     local.sections,
-    { for section in ["triggers", "notifications", "secrets", "alerts", "buckets"] : section => {
+    { for section in ["triggers", "notifications", "secrets", "alerts", "buckets", "topics", "pull"] : section => {
       for name, entry in local.sections[section] : name => entry if try(entry.when, true) && !try(entry.unless, false)
     } },
     { iam = [for row in local.sections.iam : row if try(row.when, true) && !try(row.unless, false)] },

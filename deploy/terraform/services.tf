@@ -71,13 +71,13 @@ resource "google_cloudfunctions2_function" "function" {
 # The service of Cloud Run that Cloud Functions made of the function whose code the cut job runs: it names the image.
 data "google_cloud_run_v2_service" "cut" {
   name       = "${var.service_prefix}-${local.inventory.cut_job.function}"
-  location   = local.inventory.cut_job.region
+  location   = local.inventory.cut_job.regions[0]
   depends_on = [google_cloudfunctions2_function.function]
 }
 
 resource "google_cloud_run_v2_job" "cut" {
   name                = "${var.service_prefix}-${local.inventory.cut_job.name}"
-  location            = local.inventory.cut_job.region
+  location            = local.inventory.cut_job.regions[0]
   deletion_protection = false
 
   template {

@@ -175,13 +175,24 @@ variable "models_refresh_seconds" {
 }
 
 variable "gpu_regions" {
-  description = "Regions of the GPU service, tried in this order; the GPU job runs in the first. Empty means only the variable region."
+  description = "Regions of the GPU service and of the GPU job, over which inputs are spread by gpu_region_weights. Empty means only the variable region."
   type        = list(string)
   default     = []
 
   validation {
     condition     = alltrue([for region in var.gpu_regions : can(regex("^[a-z]+-[a-z]+[0-9]+$", region))])
     error_message = "gpu_regions must match ^[a-z]+-[a-z]+[0-9]+$."
+  }
+}
+
+variable "gpu_region_weights" {
+  description = "Whole numbers by which inputs are spread over gpu_regions, such as the quotas of GPUs there; 0 for a region that only stands in for others. Empty means equal ones."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for weight in var.gpu_region_weights : can(regex("^[0-9]{1,9}$", weight))])
+    error_message = "gpu_region_weights must match ^[0-9]{1,9}$."
   }
 }
 
@@ -541,6 +552,18 @@ variable "sweep_schedule" {
     condition     = can(regex("^([^ ]+ ){4}[^ ]+$", var.sweep_schedule))
     error_message = "sweep_schedule must match ^([^ ]+ ){4}[^ ]+$."
   }
+}
+
+variable "track_objects" {
+  description = "Whether a bucket of changes notes every upload and document, so that missing.sh finds uploads without a document instead of the sweep, which lists them; for tens of millions of objects."
+  type        = bool
+  default     = false
+}
+
+variable "keep_latest" {
+  description = "Whether latest/ of the output bucket holds a copy of each object's newest document; without it, an input takes one write less."
+  type        = bool
+  default     = true
 }
 
 variable "micro_batching" {

@@ -9,7 +9,7 @@ from typing import Any
 from event_inference.access.clients import MAX_MESSAGE, Connection
 from event_inference.errors import InputError
 
-DEFAULT_REPLAYED, MAX_REPLAYED = 1_000, 10_000
+DEFAULT_REPLAYED = 1_000
 _TIMEOUT_S = 60
 
 
@@ -43,7 +43,7 @@ class Replay:
         prefix: of the document's name after `failed/`, or after `results/` with `partial`.
         code: of the error.
         since, until: when the document was finished; with a time zone.
-        limit: jobs to start, 10,000 at most; None for 1,000.
+        limit: jobs to start at most; None for all.
         partial: the lost shards of partial results, instead of failures.
     """
 
@@ -51,16 +51,16 @@ class Replay:
     code: str = ""
     since: datetime | None = None
     until: datetime | None = None
-    limit: int | None = None
+    limit: int | None = DEFAULT_REPLAYED
     partial: bool = False
 
     def __post_init__(self) -> None:
         """Checks the values.
 
         Raises:
-            InputError: a time has no time zone, or the limit is out of range.
+            InputError: a time has no time zone, or the limit is not positive.
         """
-        _check_limit(self.limit, MAX_REPLAYED)
+        _check_limit(self.limit)
         for moment in (self.since, self.until):
             if moment is not None and moment.tzinfo is None:
                 raise InputError(f"{moment} needs a time zone, such as datetime.now(UTC).")
@@ -68,7 +68,9 @@ class Replay:
 
 def replay(criteria: Replay) -> dict[str, Any]:
     """The message that runs failed documents again."""
-    values = {name: value for name, value in asdict(criteria).items() if value}
+    values = {name: value for name, value in asdict(criteria).items() if value and name != "limit"}
+    if criteria.limit != DEFAULT_REPLAYED:
+        values["limit"] = criteria.limit
     return {"replay": {name: v.isoformat() if isinstance(v, datetime) else v for name, v in values.items()}}
 
 
@@ -78,7 +80,7 @@ def sweep(*, prefix: str = "", limit: int | None = None) -> dict[str, Any]:
     Raises:
         InputError: the limit is not positive.
     """
-    _check_limit(limit, None)
+    _check_limit(limit)
     return {"sweep": {name: value for name, value in {"prefix": prefix, "limit": limit}.items() if value}}
 
 
@@ -88,10 +90,10 @@ def collect(*, limit: int | None = None) -> dict[str, Any]:
     Raises:
         InputError: the limit is not positive.
     """
-    _check_limit(limit, None)
+    _check_limit(limit)
     return {"collect": {"limit": limit} if limit else {}}
 
 
-def _check_limit(limit: int | None, largest: int | None) -> None:
-    if limit is not None and (limit < 1 or (largest and limit > largest)):
-        raise InputError(f"limit must be at least 1{f' and at most {largest:,}' if largest else ''}, not {limit}.")
+def _check_limit(limit: int | None) -> None:
+    if limit is not None and limit < 1:
+        raise InputError(f"limit must be at least 1, not {limit}.")

@@ -96,14 +96,14 @@ class ThrottledError(PipelineError):
     """No execution can be started at present.
 
     Args:
-        quota: what is used up: MAX_EXECUTIONS_PER_HOUR, or a quota of Workflows.
+        quota: what is used up: MAX_EXECUTIONS_PER_HOUR, a quota of Workflows, or the regions that answer.
     """
 
     status = 429
     code = "throttled"
 
     def __init__(self, quota: str) -> None:
-        super().__init__(f"{quota} is used up.")
+        super().__init__(f"No execution can be started at present: {quota}.")
         self.quota = quota
 
 

@@ -6,10 +6,11 @@ take_in = the same for a job that a message or a dead letter describes
 An upload that may wait is not launched: a collection starts it together with others.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from pipeline import logs, times, waiting
+from pipeline import logs, tenants, times, waiting
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError, ThrottledError
 from pipeline.inputs import facts, objects, parameters, recognition, sidecars, single
@@ -52,11 +53,7 @@ def upload(deployment: Deployment, upload: Upload, receipt: Receipt, dead: Claim
         InProgressError: another handler has just claimed it.
     """
     reserved = reserve(deployment, upload, receipt, dead)
-    if isinstance(reserved, Verdict):
-        return reserved
-    if dead is None and may_wait(reserved.job):
-        return wait(deployment, reserved)
-    return launch(deployment, replace(reserved, job=replace(reserved.job, due=None)))
+    return reserved if isinstance(reserved, Verdict) else start(deployment, reserved)
 
 
 def reserve(deployment: Deployment, upload: Upload, receipt: Receipt, dead: Claim | None = None) -> Verdict | Reserved:
@@ -69,8 +66,13 @@ def reserve(deployment: Deployment, upload: Upload, receipt: Receipt, dead: Clai
     if not described.is_input:
         return Verdict("ignored", reason="a folder, or parameters of another input")
     if files.is_labels(described.name):
-        return _reserve(deployment, described.job(receipt), lambda job: files.take_in(deployment, job), dead)
-    return _reserve(deployment, described.job(receipt), lambda job: _route(deployment.settings, job, described), dead)
+        return reserve_job(deployment, described.job(receipt), lambda job: files.take_in(deployment, job), dead)
+    reserved = reserve_job(
+        deployment, described.job(receipt), lambda job: _route(deployment.settings, job, described), dead
+    )
+    if dead is None or isinstance(reserved, Verdict):
+        return reserved
+    return replace(reserved, job=replace(reserved.job, due=None))  # it has waited
 
 
 def take_in(deployment: Deployment, job: Job, work: Work, dead: Claim | None = None) -> Verdict:
@@ -79,7 +81,15 @@ def take_in(deployment: Deployment, job: Job, work: Work, dead: Claim | None = N
     Raises:
         InProgressError: another handler has just claimed it.
     """
-    return _launched(deployment, _reserve(deployment, job, work, dead))
+    reserved = reserve_job(deployment, job, work, dead)
+    return reserved if isinstance(reserved, Verdict) else launch(deployment, reserved)
+
+
+def start(deployment: Deployment, reserved: Reserved) -> Verdict:
+    """Launches a reserved job by itself, unless it may wait."""
+    if may_wait(reserved.job):
+        return wait(deployment, reserved)
+    return launch(deployment, replace(reserved, job=replace(reserved.job, due=None)))
 
 
 def launch(deployment: Deployment, reserved: Reserved) -> Verdict:
@@ -124,19 +134,35 @@ def of_manifest(deployment: Deployment, job: Job) -> Job:
     return choice.routed(deployment.settings, job, lambda: facts.of_manifest(job))
 
 
-def in_regions(settings: Settings, job: Job) -> Job:
-    """The job about to be started, with the order in which the GPU service's regions are tried."""
-    if len(settings.gpu_regions) < 2 or on_endpoint(job.model):
-        return job
+@contextmanager
+def in_regions(settings: Settings, job: Job, member: Job | None = None) -> Iterator[Job]:
+    """The job about to be started, with the order in which the GPU service's regions are tried.
+
+    If the start is refused, the region that this job was to try again is left to another one.
+
+    Args:
+        member: of the job's micro-batch; it has the kind that the others have too.
+
+    Raises:
+        ThrottledError: none answers at present.
+    """
+    if not settings.gpu_regions or on_endpoint(job.model):
+        yield job
+        return
     from pipeline.routing import regions
 
-    return regions.ordered(settings, job, choice.preferred_regions(settings, job))
+    ordered = regions.ordered(settings, job, choice.preferred_regions(settings, member or job))
+    try:
+        yield ordered
+    except executions.REFUSALS:
+        regions.give_back(settings, ordered)
+        raise
 
 
 def _begin_reading(settings: Settings) -> None:
     """Begins to read what routes an input, beside the requests that come first."""
     choice.begin(settings)
-    if len(settings.gpu_regions) > 1:
+    if settings.gpu_regions:
         from pipeline.routing import regions
 
         regions.begin(settings)
@@ -150,7 +176,8 @@ def _claims(deployment: Deployment) -> Claims:
     return Claims(deployment.work, deployment.settings.claim_lease)
 
 
-def _reserve(deployment: Deployment, job: Job, work: Work, dead: Claim | None) -> Verdict | Reserved:
+def reserve_job(deployment: Deployment, job: Job, work: Work, dead: Claim | None = None) -> Verdict | Reserved:
+    """Takes in a job like `take_in`, but leaves it to the caller to launch."""
     logs.bind(job=job.id)
     if outcomes.forgotten(deployment, job, job.created_at):
         return Verdict("ignored", job.id, job.document, reason="duplicate")
@@ -162,7 +189,8 @@ def _reserve(deployment: Deployment, job: Job, work: Work, dead: Claim | None) -
     with claims.releasing(claim):
         ready = _attempt(deployment, job, work)
         if dead and isinstance(ready, Job) and dead.argument["kind"] == ready.kind:
-            ready = choice.kept(deployment.settings, ready, dead.argument["model"])
+            noted = replace(ready, notes=tuple(dead.argument.get("notes", ())))
+            ready = choice.kept(deployment.settings, noted, dead.argument["model"])
     if isinstance(ready, Job):
         return Reserved(ready, claim)
     claims.confirm(claim, job, None)
@@ -182,11 +210,11 @@ def _attempt(deployment: Deployment, job: Job, work: Work) -> Job | Verdict:
 
 
 def _route(settings: Settings, job: Job, upload: Upload) -> Job:
-    """The job with kind, model and parameters; reads at most 64 KB, and nothing of an object of an excessive size."""
+    """The job with kind, model, parameters and tenant; reads at most 64 KB, and nothing of an excessive object."""
     job.check_hops(settings.max_hops)
     if upload.size is None:
         raise objects.gone(job.object_input())
-    return route(settings, job, upload.metadata, objects.opened)
+    return tenants.placed(settings, route(settings, job, upload.metadata, objects.opened), upload.metadata)
 
 
 def route(
@@ -211,13 +239,11 @@ def route(
     return replace(routed, prepared=single.of_head(routed, head), due=waiting.due(settings, routed))
 
 
-def _launched(deployment: Deployment, reserved: Verdict | Reserved) -> Verdict:
-    return launch(deployment, reserved) if isinstance(reserved, Reserved) else reserved
-
-
 def _start(deployment: Deployment, job: Job) -> Verdict:
     try:
         is_shareable = job.due is None and waiting.is_possible(deployment.settings, job)
+        if job.is_beyond_share and is_shareable:
+            raise ThrottledError("TENANT_SHARE")
         execution = executions.start(
             deployment.settings, in_regions(deployment.settings, job), is_shareable=is_shareable
         )

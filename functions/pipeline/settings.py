@@ -31,11 +31,16 @@ class Settings:
     shard_seconds: float = 10.0  # for which a shard should keep the GPU service busy
     records_per_shard: int = 0  # 0 to derive it from shard_seconds
     cut_job_bytes: int = 0  # above which the cut job cuts a batch; 0 if there is no such job
-    micro_batch_size: int = 200  # the most small uploads that share an execution
+    micro_batch_size: int = 1000  # the most small uploads that share an execution
+    tenants: str = ""  # what tells them apart: folder, or a key of metadata; empty: nothing
+    tenant_share: float = 0.1  # of the hourly cap, that an hour's inputs of a tenant may take before others
+    max_collections: int = 4  # at the same time; the functions' other calls need some
     models_bucket: str = ""  # holds models.json with the rules, and traffic.json; empty: no rules, no experiments
     models: str = ""  # gs:// URI or path of the models.json that is served; empty: the one in the models bucket
     vertex_registry: str = ""  # projects/P/locations/REGION, whose Model Registry follows the traffic; empty: none
     gpu_regions: tuple[str, ...] = ()  # of the GPU service, as the workflow's GPU_SERVICE_URL lists them
+    gpu_region_weights: tuple[int, ...] = ()  # by which inputs are spread over these; empty for equal ones
+    keep_latest: bool = True  # whether latest/ holds a copy of each object's newest document
     profile: str = ""  # the served profile of models.json; empty: its only one
     collect_subscription: str = ""  # resource name of the subscription that holds their notifications; empty: none
     max_wait: Mapping[str, int] = field(default_factory=dict)  # for inputs to be predicted on together, by prefix
@@ -78,11 +83,16 @@ def load(environ: Mapping[str, str] | None = None, *, starts_executions: bool = 
         shard_seconds=_number(env, "SHARD_SECONDS", 10.0),
         records_per_shard=int(_number(env, "RECORDS_PER_SHARD", 0)),
         cut_job_bytes=int(_number(env, "CUT_JOB_BYTES", 0)),
-        micro_batch_size=int(_number(env, "MICRO_BATCH_SIZE", 200)),
+        micro_batch_size=int(_number(env, "MICRO_BATCH_SIZE", 1000)),
+        tenants=env.get("TENANTS", "").strip(),
+        tenant_share=_number(env, "TENANT_SHARE", 0.1),
+        max_collections=int(_number(env, "MAX_COLLECTIONS", 4)),
         models_bucket=env.get("MODELS_BUCKET", "").strip(),
         models=env.get("MODELS", "").strip(),
         vertex_registry=env.get("VERTEX_REGISTRY", "").strip(),
         gpu_regions=tuple(part.strip() for part in env.get("GPU_REGIONS", "").split(",") if part.strip()),
+        gpu_region_weights=_weights(env),
+        keep_latest=_switch(env, "KEEP_LATEST", default=True),
         profile=env.get("PROFILE", "").strip(),
         collect_subscription=env.get("COLLECT_SUBSCRIPTION", "").strip(),
         max_wait=_waits(env.get("MAX_WAIT", "")),
@@ -119,6 +129,26 @@ def _number(env: Mapping[str, str], name: str, default: float) -> float:
     if not 0 <= value < float("inf"):
         raise ConfigurationError(f"The environment variable {name} must be a number, 0 or more: {text!r}.")
     return value
+
+
+def _switch(env: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = env.get(name, "").strip().lower() or str(default).lower()
+    if text not in ("true", "false"):
+        raise ConfigurationError(f"The environment variable {name} must be true or false: {text!r}.")
+    return text == "true"
+
+
+def _weights(env: Mapping[str, str]) -> tuple[int, ...]:
+    """Reads `3,1,0`: a whole number for each of GPU_REGIONS."""
+    text, regions = env.get("GPU_REGION_WEIGHTS", "").strip(), env.get("GPU_REGIONS", "").strip()
+    if not text:
+        return ()
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts) or not any(map(int, parts)):
+        raise ConfigurationError(f"GPU_REGION_WEIGHTS must be whole numbers, one of them above 0: {text!r}.")
+    if len(parts) != len([region for region in regions.split(",") if region.strip()]):
+        raise ConfigurationError(f"GPU_REGION_WEIGHTS must have a number for each of {regions!r}: {text!r}.")
+    return tuple(map(int, parts))
 
 
 def _waits(text: str) -> dict[str, int]:

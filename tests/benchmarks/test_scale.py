@@ -9,6 +9,7 @@ from benchmarks.scale import capacity
 from messaging import collect
 from pipeline import settings
 from postprocessing import microbatch
+from preprocessing import records
 
 
 def test_the_tables_of_the_documentation_are_current():
@@ -25,6 +26,7 @@ def test_every_limit_has_a_source():
 def test_the_model_has_the_concurrency_of_the_code():
     assert settings.Settings.__dataclass_fields__["micro_batch_size"].default == capacity.MICRO_BATCH
     assert collect.CONCURRENCY == microbatch.CONCURRENCY == capacity.THREADS
+    assert records.READERS == capacity.READERS
 
 
 def of(part: str, **values: Any) -> float:

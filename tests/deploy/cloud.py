@@ -39,6 +39,8 @@ class Google:
     unknown: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)  # services whose new revisions fail
     refuse_after: int | None = None  # number of changes, to interrupt a deployment
+    query_pages: list[Body] = field(default_factory=list)  # the answers of BigQuery, in order
+    published: list[Body] = field(default_factory=list)  # messages
     base: str = ""
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -123,6 +125,8 @@ class Google:
             }
         if api == "cloudfunctions" and path.endswith("/runtimes"):
             return 200, {"runtimes": [{"name": "python312", "stage": "GA", "environment": "GEN_2"}]}
+        if api == "bigquery" and method == "GET" and "/queries/" in path:
+            return 200, self.query_pages.pop(0)
         if api == "storage" and path.endswith("/serviceAccount"):
             return 200, {"email_address": f"service-{NUMBER}@gs-project-accounts.iam.gserviceaccount.com", "kind": "k"}
         if api == "storage" and path.endswith("/storageLayout"):
@@ -162,6 +166,9 @@ class Google:
     def custom(self, method: str, api: str, path: str, verb: str, body: Any) -> tuple[int, Any]:
         if verb in ("getIamPolicy", "setIamPolicy"):
             return self.policy("PUT" if verb == "setIamPolicy" else "GET", f"{api}/{path}", body)
+        if (api, verb) == ("pubsub", "publish"):
+            self.published += body["messages"]
+            return 200, {"messageIds": [str(number) for number in range(len(body["messages"]))]}
         self.unknown.append(f"{method} {api}/{path}:{verb}")
         return 501, error(501, f"{verb} is not implemented")
 

@@ -80,8 +80,6 @@ class FreshGoogle(cloud.Google):
         if verb == "getEffectiveOrgPolicy":
             policy = self.project.policies.get(body["constraint"].removeprefix("constraints/"), DEFAULT_POLICY)
             return 200, {"constraint": body["constraint"], **policy}
-        if verb == "publish":
-            return 200, {"messageIds": ["1"]}
         return super().custom(method, api, path, verb, body)
 
     def quota(self, path: str) -> Body:

@@ -251,7 +251,15 @@ def _subscription(body: dict[str, Any]) -> shape.Shape:
         "backoff": [int(retry[name].rstrip("s")) for name in ("minimumBackoff", "maximumBackoff")] if retry else None,
         "dead_letter": dead.get("deadLetterTopic"),
         "attempts": dead.get("maxDeliveryAttempts"),
+        "files": _files(body.get("cloudStorageConfig") or {}),
     }
+
+
+def _files(config: dict[str, Any]) -> list[Any] | None:
+    if not config:
+        return None
+    duration = int(config["maxDuration"].rstrip("s"))
+    return [config["bucket"], config["filenameSuffix"], duration, config["avroConfig"]["writeMetadata"]]
 
 
 def _trigger(body: dict[str, Any]) -> shape.Shape:

@@ -85,7 +85,9 @@ def expected(system: inventory.Inventory) -> Shape:
             f"service/{region}/{prefix(system)}-gpu-service": _gpu_service(system)
             for region in system["gpu_service"]["regions"]
         },
-        f"job/{system['gpu_job']['region']}/{prefix(system)}-gpu-job": _job(system, "gpu-job"),
+        **{
+            f"job/{region}/{prefix(system)}-gpu-job": _job(system, "gpu-job") for region in system["gpu_job"]["regions"]
+        },
         f"job/{REGION}/{prefix(system)}-cut-job": _job(system, "cut-job"),
         f"workflow/{prefix(system)}": _workflow(system),
         f"slo/{prefix(system)}/{system['slo']['name']}": slo(bodies.slo(system)),
@@ -224,6 +226,7 @@ def _push(system: inventory.Inventory, push: dict[str, Any]) -> Shape:
         "backoff": push["backoff"],
         "dead_letter": push.get("dead_letter") and f"projects/{PROJECT}/topics/{prefix(system)}-{push['dead_letter']}",
         "attempts": push.get("attempts"),
+        "files": None,
     }
 
 
@@ -236,6 +239,7 @@ def _pull(system: inventory.Inventory, pull: dict[str, Any]) -> Shape:
         "backoff": pull.get("backoff"),
         "dead_letter": pull.get("dead_letter") and f"projects/{PROJECT}/topics/{prefix(system)}-{pull['dead_letter']}",
         "attempts": pull.get("attempts"),
+        "files": [_bucket_name(system, pull["bucket"]), ".avro", 300, True] if "bucket" in pull else None,
     }
 
 
@@ -269,7 +273,7 @@ def _workflow(system: inventory.Inventory) -> Shape:
 
 
 def _regions(system: inventory.Inventory, target: str) -> list[str]:
-    special = {"service/gpu-service": system["gpu_service"]["regions"], "job/gpu-job": [system["gpu_job"]["region"]]}
+    special = {"service/gpu-service": system["gpu_service"]["regions"], "job/gpu-job": system["gpu_job"]["regions"]}
     return special.get(target, [REGION])
 
 

@@ -225,7 +225,16 @@ def subscription(v: dict[str, Any]) -> tuple[str, Any]:
         "backoff": [seconds(one(retry)[name]) for name in ("minimum_backoff", "maximum_backoff")] if retry else None,
         "dead_letter": one(dead)["dead_letter_topic"] if dead else None,
         "attempts": one(dead)["max_delivery_attempts"] if dead else None,
+        "files": _files(v["cloud_storage_config"]),
     }
+
+
+def _files(config: list[dict[str, Any]]) -> list[Any] | None:
+    if not config:
+        return None
+    files = one(config)
+    avro = one(files["avro_config"])["write_metadata"]
+    return [files["bucket"], files["filename_suffix"], seconds(files["max_duration"]), avro]
 
 
 def notification(v: dict[str, Any]) -> tuple[str, Any]:

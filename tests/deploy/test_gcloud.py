@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 
 from deploy import inventory
+from pipeline.inputs.events import Message
+from pipeline.inputs.pubsub import messages
+from pipeline.settings import Settings
 from tests.deploy import cloud, recorded, rehearsed, shape
 from tests.deploy.new_project import NewProject
 from tests.deploy.rehearsed import Project, in_order, real_gcloud
@@ -119,6 +122,53 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         assert run.returncode == 0, run.stderr[-3000:]
         assert recorded.shape_of(project.google) == shape.plain(shape.expected(inventory.load(values)))
 
+    def test_objects_can_be_tracked_and_what_lacks_a_document_is_announced_again(self, project: Project):
+        google, steps = project.google, ("buckets", "messaging", "triggers", "schedules")
+        assert project.run("missing.sh").returncode == 1, "nothing is tracked yet"
+        project.env["TRACK_OBJECTS"] = "true"
+        run = project.run("deploy.sh", *steps)
+        assert run.returncode == 0, run.stderr[-3000:]
+        values = {"project_id": "my-project", "gpu_image": recorded.image(google)}
+        tracked = shape.plain(shape.expected(inventory.load({**values, "track_objects": True})))
+        assert recorded.shape_of(google) == tracked
+        count = len(google.changes)
+        assert project.run("deploy.sh", *steps).returncode == 0
+        assert google.changes[count:] == []
+
+        rows = [
+            [{"f": [{"v": name}, {"v": generation}]}] for name, generation in (("a b.txt", "17"), ("ü/c.txt", "18"))
+        ]
+        google.query_pages = [
+            {"jobComplete": False},
+            {"jobComplete": True, "rows": rows[0], "pageToken": "next"},
+            {"jobComplete": True, "rows": rows[1]},
+        ]
+        run = project.run("missing.sh", "--publish", "--hours=24")
+        assert run.returncode == 0, run.stderr[-3000:]
+        assert run.stdout == "a b.txt\t17\nü/c.txt\t18\n"
+        assert run.stderr.splitlines()[-1] == "2 uploads have no document; they were announced again."
+        query = google.changes[count][2]["configuration"]["query"]
+        assert query["tableDefinitions"]["changes"]["sourceUris"] == ["gs://my-project-inference-changes/*.avro"]
+        assert "bucket = 'my-project-inference-input'" in query["query"]
+        assert "INTERVAL 24 HOUR" in query["query"]
+        assert "${" not in query["query"]
+        settings = Settings("my-project-inference-input", "w", "o")
+        sent = [Message("messages", "1", None, each["attributes"]) for each in google.published]
+        uploads = [messages.upload(settings, each) for each in sent]
+        assert [(each.name, each.generation) for each in uploads] == [("a b.txt", 17), ("ü/c.txt", 18)]
+
+        del project.env["TRACK_OBJECTS"]
+        run = project.run("deploy.sh", *steps)
+        assert run.returncode == 0, run.stderr[-3000:]
+        left = {key for key in recorded.shape_of(google) if key.startswith("bucket/")}
+        assert "bucket/my-project-inference-changes" in left, "it holds what was noted"
+        for key in [key for key in [*google.resources, *google.policies] if key.endswith("inference-changes")]:
+            google.resources.pop(key, None)
+            google.policies.pop(key, None)
+        for key in [key for key in google.resources if key.startswith("bigquery/") and "/jobs/" in key]:
+            del google.resources[key]
+        assert recorded.shape_of(google) == shape.plain(shape.expected(inventory.load(values)))
+
     def test_one_function_is_redeployed_alone_when_its_settings_differ(self, project: Project):
         count = len(project.google.changes)
         project.env["PREPROCESS_MEMORY"] = "4Gi"
@@ -185,9 +235,9 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         assert project.run("deploy.sh", "buckets").returncode == 0
         assert recorded.shape_of(google) == before
 
-    def test_another_region_gets_the_service_and_the_workflow_its_url(self, project: Project):
+    def test_another_region_gets_the_service_and_the_job_and_the_workflow_their_names(self, project: Project):
         project.env["GPU_REGIONS"] = "us-central1,europe-west4"
-        run = project.run("deploy.sh", "gpu", "callers", "functions", "workflow")
+        run = project.run("deploy.sh", "gpu", "job", "callers", "functions", "workflow")
         del project.env["GPU_REGIONS"]
         assert run.returncode == 0, run.stderr[-3000:]
         values = {"project_id": "my-project", "gpu_regions": ["us-central1", "europe-west4"]}

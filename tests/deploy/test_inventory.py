@@ -1,5 +1,6 @@
 """The inventory is complete and agrees with the code that it deploys and with the documents."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -15,7 +16,8 @@ from deploy import inventory, machines, stage
 from deploy.gcloud import bucket as gcloud_bucket
 from deploy.monitoring import bodies
 from gpu_service.checkpoints import device
-from messaging import collect, sweep
+from messaging import orders as collections
+from messaging import sweep
 from pipeline import settings as functions
 from pipeline.jobs import outcomes
 from promoting import orders
@@ -123,7 +125,8 @@ def test_the_workflows_timeouts_cover_those_of_the_services():
 
 def test_the_workflow_runs_the_deployed_job():
     job, env = SYSTEM["gpu_job"], SYSTEM["workflow"]["env"]
-    assert env["GPU_JOB"] == f"projects/my-project/locations/{job['region']}/jobs/inference-{job['name']}"
+    assert job["regions"] == ["us-central1"]
+    assert env["GPU_JOB"] == f"projects/my-project/locations/us-central1/jobs/inference-{job['name']}"
     assert int(env["JOB_TASKS"]) == job["parallelism"], "all tasks of a batch run concurrently"
     job = SYSTEM["cut_job"]
     assert env["CUT_JOB"] == f"projects/my-project/locations/{job['region']}/jobs/inference-{job['name']}"
@@ -132,8 +135,9 @@ def test_the_workflow_runs_the_deployed_job():
 def test_urls_of_several_regions_keep_their_order():
     system = inventory.load({"project_id": "my-project", "gpu_regions": "europe-west4, us-central1"})
     assert system["gpu_service"]["regions"] == ["europe-west4", "us-central1"]
-    assert system["gpu_job"]["region"] == "europe-west4"
-    assert "/locations/europe-west4/" in system["workflow"]["env"]["GPU_JOB"]
+    assert system["gpu_job"]["regions"] == ["europe-west4", "us-central1"]
+    jobs = system["workflow"]["env"]["GPU_JOB"].split(",")
+    assert [job.split("/")[3] for job in jobs] == ["europe-west4", "us-central1"]
     assert "/locations/us-central1/" in system["env"]["intake"]["WORKFLOW"]
 
 
@@ -162,7 +166,7 @@ def test_the_scheduler_sends_what_on_message_understands():
         order = system["schedules"]["collect"]
         message = yaml.safe_load(order["message"])
         assert (order["topic"], message.keys()) == ("messages", {"collect"})
-        assert collect.parse(message["collect"]) == collect.Collection(wait_for_uploads=waits)
+        assert collections.parse(message["collect"]) == collections.Collection(wait_for_uploads=waits)
 
 
 class TestOwnModels:
@@ -198,6 +202,30 @@ class TestOwnModels:
             inventory.load({"project_id": "my-project", "models": value})
 
 
+class TestTrackedObjects:
+    SYSTEM = inventory.load({"project_id": "my-project", "track_objects": True})
+
+    def test_both_buckets_changes_reach_a_bucket_and_the_sweep_lists_no_uploads(self):
+        tracked = self.SYSTEM
+        assert {tracked["notifications"][name]["bucket"] for name in tracked["notifications"]} == {"input", "output"}
+        assert {each["topic"] for each in tracked["notifications"].values()} == {tracked["pull"]["changes"]["topic"]}
+        assert tracked["pull"]["changes"]["bucket"] in tracked["buckets"].keys() - SYSTEM["buckets"].keys()
+        order = json.loads(tracked["schedules"]["sweep"]["message"])
+        assert sweep.parse(order["sweep"]) == sweep.Sweep(uploads=False)
+
+    def test_they_are_off_by_default(self):
+        assert json.loads(SYSTEM["schedules"]["sweep"]["message"]) == {"sweep": {}}
+        assert "changes" not in {*SYSTEM["topics"], *SYSTEM["pull"], *SYSTEM["buckets"]}
+
+    def test_those_who_publish_and_write_may(self):
+        granted = {(row["who"], row["role"], row["target"]) for row in self.SYSTEM["iam"]}
+        assert granted - {(row["who"], row["role"], row["target"]) for row in SYSTEM["iam"]} == {
+            ("agent/storage", "roles/pubsub.publisher", "topic/changes"),
+            ("agent/pubsub", "roles/storage.objectCreator", "bucket/changes"),
+            ("agent/pubsub", "roles/storage.legacyBucketReader", "bucket/changes"),
+        }
+
+
 class TestMicroBatching:
     def test_uploads_arrive_by_exactly_one_route(self):
         assert (set(SYSTEM["triggers"]), set(SYSTEM["notifications"])) == ({"on-upload"}, set())
@@ -208,7 +236,8 @@ class TestMicroBatching:
     def test_entries_off_under_one_setting_are_on_under_the_other(self):
         for chosen, other in ((SYSTEM, TOGETHER), (TOGETHER, SYSTEM)):
             for section in ("triggers", "notifications", "schedules"):
-                assert chosen["off"][section].keys() == other[section].keys() - chosen[section].keys()
+                off = chosen["off"][section].keys() - other["off"][section].keys()
+                assert off == other[section].keys() - chosen[section].keys()
 
     def test_terraform_filters_every_section_with_conditional_entries(self):
         systems = (SYSTEM, TOGETHER, ON_CPUS, TestAnExistingInputBucket.SYSTEM)
@@ -295,6 +324,12 @@ class TestMachines:
                 "kms_key must lie in the region us-central1",
             ),
             ({"gpu_regions": "us-central1,europe-west4", "gpu_revision": "r"}, "gpu_revision names a revision of one"),
+            (
+                {"gpu_regions": "us-central1,europe-west4", "gpu_region_weights": "1"},
+                "gpu_region_weights needs a number",
+            ),
+            ({"gpu_regions": "us-central1,europe-west4", "gpu_region_weights": "0,0"}, "one of them above 0"),
+            ({"gpu_region_weights": "1,2"}, "gpu_region_weights needs a number"),
         ],
     )
     def test_an_instance_that_cloud_run_lacks_is_refused(self, chosen: dict[str, Any], message: str):

@@ -120,15 +120,21 @@ def test_variables_reach_their_resources():
     assert functions["inference-preprocess"]["service_config"][0]["available_memory"] == "4Gi"
 
 
-def test_every_region_has_the_service_and_the_first_the_job():
-    system = inventory.load({**REQUIRED, "gpu_regions": ["europe-west4", "us-central1"]})
-    created = run(gpu_regions='["europe-west4", "us-central1"]')
+def test_every_region_has_the_service_and_the_job():
+    values = {"gpu_regions": ["europe-west4", "us-central1"], "gpu_region_weights": ["3", "1"], "keep_latest": False}
+    system = inventory.load({**REQUIRED, **values})
+    created = run(**{name: json.dumps(value) for name, value in values.items()})
     assert terraformed.shape_of(created) == shape.plain(shape.expected(system))
 
 
 def test_micro_batching_collects_the_buckets_notifications_every_minute():
     system = inventory.load({**REQUIRED, "micro_batching": True})
     assert terraformed.shape_of(run(micro_batching="true")) == shape.plain(shape.expected(system))
+
+
+def test_tracked_objects_reach_a_bucket():
+    system = inventory.load({**REQUIRED, "track_objects": True})
+    assert terraformed.shape_of(run(track_objects="true")) == shape.plain(shape.expected(system))
 
 
 def test_own_models_a_token_and_an_existing_bucket_reach_the_service_and_the_job():

@@ -259,9 +259,11 @@ def test_every_example_creates_exactly_the_inventory(root: terraformed.Root, tmp
 
 
 @needs_terraform
-def test_every_region_has_the_service_and_the_first_the_job(root: terraformed.Root, tmp_path: Path):
-    values = {**REQUIRED, "gpu_regions": ["europe-west4", "us-central1"]}
-    flags = ["-input=false", "-var=project_id=my-project", f"-var=gpu_regions={json.dumps(values['gpu_regions'])}"]
+def test_every_region_has_the_service_and_the_job(root: terraformed.Root, tmp_path: Path):
+    regions: dict[str, list[str]] = {"gpu_regions": ["europe-west4", "us-central1"], "gpu_region_weights": ["3", "1"]}
+    values = {**REQUIRED, **regions, "keep_latest": False}
+    flags = ["-input=false", "-var=project_id=my-project", "-var=keep_latest=false"]
+    flags += [f"-var={name}={json.dumps(value)}" for name, value in regions.items()]
     run = root.run("apply", "-auto-approve", *flags, f"-state={tmp_path}/s")
     assert run.returncode == 0, run.stderr
     resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
@@ -275,6 +277,16 @@ def test_micro_batching_collects_the_buckets_notifications_every_minute(root: te
     assert run.returncode == 0, run.stderr
     resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
     system = inventory.load({**REQUIRED, "micro_batching": True})
+    assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
+
+
+@needs_terraform
+def test_tracked_objects_reach_a_bucket(root: terraformed.Root, tmp_path: Path):
+    flags = ["-input=false", "-var=project_id=my-project", "-var=track_objects=true", f"-state={tmp_path}/s"]
+    run = root.run("apply", "-auto-approve", *flags)
+    assert run.returncode == 0, run.stderr
+    resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
+    system = inventory.load({**REQUIRED, "track_objects": True})
     assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
 
 

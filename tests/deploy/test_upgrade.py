@@ -109,8 +109,7 @@ def release(revision: str, workflow: str = "w") -> releases.Release:
     return {
         "services": {"inference-forecast us-central1": revision},
         "workflow": {"source": workflow, "env": {}},
-        "gpu-job": None,
-        "cut-job": None,
+        "jobs": {},
     }
 
 
@@ -147,12 +146,19 @@ class TestReleases:
         for name, body in {
             "services.us-central1": services,
             "workflow": {"sourceContents": "main:\n", "userEnvVars": {"A": "1"}, "revisionId": "000002-abc"},
-            "gpu-job": job,
+            "job.gpu-job.us-central1": job,
         }.items():
             (tmp_path / f"{name}.json").write_text(json.dumps(body))
+        kept = {"metadata": {"name": "j", "labels": {}}, "spec": {}}
         assert releases.describe(tmp_path, ["inference-forecast"]) == {
             "services": {"inference-forecast us-central1": "inference-forecast-1"},
             "workflow": {"source": "main:", "env": {"A": "1"}},
-            "gpu-job": {"apiVersion": "v1", "kind": "Job", "metadata": {"name": "j", "labels": {}}, "spec": {}},
-            "cut-job": None,
+            "jobs": {
+                "gpu-job us-central1": {
+                    "apiVersion": "v1",
+                    "kind": "Job",
+                    "metadata": {"name": "j", "labels": {}},
+                    "spec": {},
+                }
+            },
         }

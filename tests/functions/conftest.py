@@ -67,6 +67,7 @@ def _forget_clients() -> None:
     pubsub.publisher.cache_clear()
     pubsub.subscriber.cache_clear()
     quotas.of.cache_clear()
+    quotas.of_tenant.cache_clear()
     choice._files.cache_clear()
     regions._watched.cache_clear()
 

@@ -429,6 +429,21 @@ def test_another_execution_completes_the_outcome_of_a_dead_one(cloud: Cloud, pos
 # --- latest ----------------------------------------------------------------------------------------
 
 
+def test_without_latest_an_input_takes_a_write_less(
+    cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = []
+    for keep in ("true", "false"):
+        monkeypatch.setenv("KEEP_LATEST", keep)
+        outcome = argument(cloud, f"{keep}.txt")
+        cloud.faulty.requests.clear()
+        concluded(function("postprocess"), {"argument": outcome, "prediction": prediction(GOOD)})
+        writes.append(sum(method == "POST" for method, _ in cloud.faulty.requests))
+    assert writes == [3, 2]
+    assert list(cloud.documents("latest")) == ["latest/true.txt.json"]
+    assert len(cloud.documents()) == 2
+
+
 def test_latest_never_goes_back(cloud: Cloud, postprocess: FlaskClient) -> None:
     generations = [argument(cloud, "a.txt") for _ in range(3)]
     for index, newest in ((1, 1), (0, 1), (2, 2), (1, 2)):

@@ -8,6 +8,7 @@ from event_inference.cli import output
 from event_inference.cli.session import Session, command
 from event_inference.cli.values import MOMENT
 from event_inference.errors import InputError
+from event_inference.inputs.orders import DEFAULT_REPLAYED
 from event_inference.outcomes.documents import counted
 
 if TYPE_CHECKING:
@@ -34,14 +35,15 @@ order …: follow it with einf watch
 @click.option("--code", default="", help="Of the error.")
 @click.option("--since", type=MOMENT, metavar="TIME", help="Finished since: 1h, 2d, 2026-01-31T12:00:00Z.")
 @click.option("--until", type=MOMENT, metavar="TIME", help="Finished until.")
-@click.option("--limit", type=click.IntRange(1, 10_000), help="Jobs to start.  [default: 1,000]")
+@click.option("--limit", type=click.IntRange(1), help="Jobs to start.  [default: 1,000, or all with --all]")
 @click.option("--partial", is_flag=True, help="The lost shards of partial results instead of failures.")
-@click.option("--all", "is_all", is_flag=True, help="Everything that failed; needed if nothing else is given.")
+@click.option("--all", "is_all", is_flag=True, help="Whatever else is given, without a limit; needed if nothing is.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
 def replay(session: Session, as_json: bool, is_all: bool, dry_run: bool, **criteria: Any) -> None:
     """Run failed inputs whose documents' names begin with PREFIX again, with the same model and parameters."""
     if not is_all and not any(criteria[name] for name in ("prefix", "code", "since", "until", "partial")):
         raise InputError("This would run all failures again. Choose by PREFIX, --code or --since, or add --all.")
+    criteria["limit"] = criteria["limit"] or (None if is_all else DEFAULT_REPLAYED)
     if dry_run:
         documents = list(session.client().replayable(**criteria))
         if as_json:

@@ -8,14 +8,16 @@ message whose handling is interrupted is delivered again, and finds its object's
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from messaging import pubsub, runs, together
+from messaging import engines, orders, pubsub, runs, together
+from messaging.lanes import Lanes
+from messaging.orders import Collection
 from messaging.pubsub import Pulled
-from pipeline import intake, logs, waiting
+from pipeline import intake, logs, times, waiting
 from pipeline.deployment import Deployment
 from pipeline.errors import InProgressError, RejectedError
 from pipeline.inputs import microbatches
@@ -25,12 +27,14 @@ from pipeline.intake import Reserved
 from pipeline.jobs import executions, outcomes
 from pipeline.jobs.job import on_endpoint
 from pipeline.kinds import SINGLE
+from pipeline.routing import regions
+from pipeline.settings import Settings
 from pipeline.storage import failure_code
 from pipeline.times import timestamp
 from pipeline.verdicts import Verdict
+from pipeline.waiting import Note
 
 MAX_SECONDS = 240.0  # before a new message continues: the function may take 540 s, the delivery of its message 600 s
-MAX_PULLED = 1000  # messages per request
 CONCURRENCY = 8
 
 DONE = ("accepted", "rejected", "ignored")
@@ -66,87 +70,124 @@ class Group:
         self.size += reserved.job.object_input().size
 
 
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """A command to collect up to `limit` notifications; None for all that wait.
+@dataclass(slots=True)
+class Progress:
+    """What a collection holds and has done so far; `rate` as for `engines.cheaper`, None until it is needed."""
 
-    `wait_for_uploads` is whether to wait for the first one, which takes two seconds where none can come.
-    """
-
-    limit: int | None = None
-    wait_for_uploads: bool = True
-
-    def message(self) -> dict[str, Any]:
-        order: dict[str, Any] = {} if self.limit is None else {"limit": self.limit}
-        return {"collect": order if self.wait_for_uploads else {**order, "wait_for_uploads": False}}
-
-
-def parse(value: object) -> Collection:
-    """Checks `{"limit"?, "wait_for_uploads"?}`.
-
-    Raises:
-        RejectedError: `invalid_parameters`.
-    """
-    if not isinstance(value, dict) or value.keys() - {"limit", "wait_for_uploads"}:
-        raise RejectedError(
-            "invalid_parameters", "collect must be an object without fields other than limit and wait_for_uploads."
-        )
-    waits = value.get("wait_for_uploads", True)
-    if not isinstance(waits, bool):
-        raise RejectedError("invalid_parameters", "collect.wait_for_uploads must be true or false.")
-    if "limit" in value and (type(value["limit"]) is not int or value["limit"] < 1):
-        raise RejectedError("invalid_parameters", "collect.limit must be a whole number, 1 or more.")
-    return Collection(value.get("limit"), waits)
+    deployment: Deployment
+    order: Collection
+    receipt: Receipt
+    pool: ThreadPoolExecutor
+    held: Lanes
+    rate: float | None = None
+    counts: Counter[str] = field(default_factory=lambda: Counter(pulled=0, executions=0))
+    failures: list[Exception] = field(default_factory=list)
 
 
 def run(
-    deployment: Deployment, collection: Collection, receipt: Receipt, clock: Callable[[], float] = time.monotonic
+    deployment: Deployment,
+    order: Collection,
+    receipt: Receipt,
+    publish: Callable[[dict[str, Any]], object] | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Verdict, Collection | None]:
-    """Accepts the waiting objects in rounds; safe to repeat and to run concurrently.
+    """Starts or accepts what waits; safe to repeat and to run concurrently.
+
+    Args:
+        publish: publishes an order for one more collection; None if there cannot be one.
 
     Returns:
-        The counts, and the collection that continues this one; None when nothing waits, or the limit or the hour's
-        executions are used up.
+        The counts, and the order that continues this collection, as `orders.steps`.
 
     Raises:
         Exception: the failure of one message, which is redelivered, or of one input that waited, which the next
             collection repeats; the others are handled.
     """
-    settings = deployment.settings
-    counts: Counter[str] = Counter(pulled=0, executions=0)
-    remaining, deadline = collection.limit, clock() + MAX_SECONDS
-    following: Collection | None = None
-    finished, failures = runs.start(deployment, receipt, counts, lambda: clock() >= deadline)
-    if not finished:
-        following = collection
-    is_pulling = finished and bool(settings.collect_subscription)
-    while is_pulling and remaining != 0 and not executions.is_throttled(settings):
-        if clock() >= deadline:
-            following = replace(collection, limit=remaining)
-            break
-        size = max(1, min(settings.micro_batch_size, MAX_PULLED, remaining or MAX_PULLED))
-        pulled = pubsub.pull(settings.collect_subscription, size, waits=collection.wait_for_uploads)
-        counts["pulled"] += len(pulled)
-        _run_round(deployment, pulled, receipt, counts)
-        if len(pulled) < size:
-            break
-        remaining = None if remaining is None else remaining - len(pulled)
-    for failure in failures:
+    settings, deadline = deployment.settings, clock() + MAX_SECONDS
+    pull_size = max(1, settings.micro_batch_size) if settings.collect_subscription else 0
+    steps = orders.steps(order, pull_size, times.utc_now, lambda: _most(settings), lambda: clock() >= deadline)
+    with ThreadPoolExecutor(CONCURRENCY) as pool:
+        held = Lanes(deployment.work, settings.max_collections, owner=order.owner)
+        progress = Progress(deployment, order, receipt, pool, held)
+        following = None
+        try:
+            if order.owner:
+                held.take()
+            following = _carry_out(progress, steps, publish)
+        finally:
+            if following is None:
+                held.release()
+    for failure in progress.failures:
         raise failure
-    return Verdict("accepted", reason="collect", counts=dict(counts)), following
+    return Verdict("accepted", reason="collect", counts=dict(progress.counts)), following
 
 
-def _run_round(deployment: Deployment, pulled: list[Pulled], receipt: Receipt, counts: Counter[str]) -> None:
+def _most(settings: Settings) -> int:
+    """How many inputs may be started together."""
+    if executions.is_throttled(settings):
+        return 0
+    return orders.most(regions.circuits(settings), times.utc_now())
+
+
+def _carry_out(
+    progress: Progress,
+    steps: Generator[orders.Step, Any, Collection | None],
+    publish: Callable[[dict[str, Any]], object] | None,
+) -> Collection | None:
+    """Carries out the steps of a collection, and returns the order that continues it."""
+    deployment, held = progress.deployment, progress.held
+    answer: Any = None
+    while True:
+        try:
+            step = steps.send(answer)
+        except StopIteration as end:
+            following: Collection | None = end.value
+            return following and replace(following, owner=held.owner if held.held else None)
+        match step:
+            case orders.Look():
+                answer = runs.look(deployment, held, times.utc_now())
+            case orders.Start(notes):
+                answer = _start(progress, notes)
+            case orders.Pull(size):
+                subscription, waits = deployment.settings.collect_subscription, progress.order.wait_for_uploads
+                pulled = pubsub.pull(subscription, size, waits=waits)
+                progress.counts["pulled"] += len(pulled)
+                _run_round(deployment, pulled, progress.receipt, progress.counts, progress.pool)
+                answer = len(pulled)
+            case orders.Share():
+                answer = _share(held, publish)
+
+
+def _start(progress: Progress, notes: Sequence[Note]) -> int:
+    if progress.rate is None:
+        progress.rate = engines.rate(progress.deployment.settings, times.utc_now())
+    settled, failures = runs.start(
+        progress.deployment, notes, progress.rate, progress.receipt, progress.counts, progress.pool
+    )
+    progress.failures += failures
+    return settled
+
+
+def _share(held: Lanes, publish: Callable[[dict[str, Any]], object] | None) -> bool:
+    """Has one more collection take half of the lanes; whether this one holds any."""
+    held.take()
+    if publish and (owner := held.share()):
+        publish(Collection(owner=owner).message())
+    return bool(held.held)
+
+
+def _run_round(
+    deployment: Deployment, pulled: list[Pulled], receipt: Receipt, counts: Counter[str], pool: ThreadPoolExecutor
+) -> None:
     """Accepts the objects of messages pulled together, and acknowledges the messages that are done.
 
     A message whose object another handler has claimed is left until its deadline, which redelivers it.
     """
-    with ThreadPoolExecutor(CONCURRENCY) as pool:
-        round_ = list(pool.map(lambda one: Taken(one, _take_in(deployment, one.message)), pulled))
-        for group in _groups(round_):
-            results = together.launch(deployment, group.reserved, receipt, pool)
-            for taken, result in zip(group.taken, results, strict=True):
-                taken.result = result
+    round_ = list(pool.map(lambda one: Taken(one, _take_in(deployment, one.message)), pulled))
+    for group in _groups(round_):
+        results = together.launch(deployment, group.reserved, receipt, pool)
+        for taken, result in zip(group.taken, results, strict=True):
+            taken.result = result
     for taken in round_:
         _log(taken)
     counts.update(taken.word for taken in round_)
@@ -166,6 +207,8 @@ def _take_in(deployment: Deployment, message: Message) -> Verdict | Reserved | E
             reserved = _reserve(deployment, message, Receipt(message.id, timestamp()))
             if isinstance(reserved, Reserved) and intake.may_wait(reserved.job):
                 return intake.wait(deployment, reserved)
+            if isinstance(reserved, Reserved) and reserved.job.is_beyond_share:
+                return intake.launch(deployment, reserved)
             if isinstance(reserved, Reserved) and (reserved.job.kind not in SINGLE or on_endpoint(reserved.job.model)):
                 return intake.launch(deployment, reserved)
         except Exception as error:  # noqa: BLE001 - the round's other messages go on

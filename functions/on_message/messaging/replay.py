@@ -1,147 +1,152 @@
-"""Replays failed documents: reopens the outcome of each job and starts one more execution.
+"""Replays failed documents: reopens the outcome of each job and starts it once more, many together where they can be.
 
 The failed document stands until the new outcome replaces it. Concurrent replays of a document start one execution:
-reopening the outcome and taking over the claim both have a generation as precondition.
+reopening the outcome and taking over the claim both have a generation as precondition. So an order that was interrupted
+can begin anew: it passes over what it has started.
 """
 
 import json
-from collections import Counter
-from collections.abc import Iterator
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from google.api_core.exceptions import NotFound
 
-from messaging import restart
+from messaging import replay_orders, restart, together
+from messaging.replay_orders import Publish, Replay
 from messaging.restart import Lost
-from pipeline import logs, times
+from pipeline import intake, logs, times, waiting
 from pipeline.deployment import Deployment
-from pipeline.errors import MalformedError, RejectedError
+from pipeline.errors import MalformedError
+from pipeline.inputs import microbatches
 from pipeline.inputs.events import Receipt
-from pipeline.jobs import outcomes
+from pipeline.intake import Reserved
+from pipeline.jobs import executions, outcomes
 from pipeline.jobs.documents import Document
 from pipeline.jobs.job import Input, Job
 from pipeline.jobs.outcomes import Outcome
+from pipeline.kinds import SINGLE
+from pipeline.settings import Settings
+from pipeline.storage import failure_code
 from pipeline.verdicts import Verdict
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
 
-MAX_STARTED = 10_000  # per replay
-MAX_STARTED_AT_ONCE = 200  # per message; the next one continues
-MAX_READ = 2000
-PAGE = 50
-CONCURRENCY = 8
-FILTERS = ("prefix", "code", "since", "until", "limit", "after", "partial")
+MAX_STARTED_AT_ONCE = replay_orders.PART  # per message; the next one continues
+MAX_READ = 10_000
+MAX_SECONDS = 240.0  # before the next message continues, as for a collection
+PAGE = 500  # documents, whose claims are taken over well within a lease before their executions start
+FEW = 20  # texts and images that have executions of their own, so that none shares the fate of others
+CONCURRENCY = 16
+FAILED = "failed"
 SCHEMAS = {"failed/": "failed/v1", "results/": "result/v1"}
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
-    """The failed documents to replay: by name after failed/, the error's code, and the time of writing (RFC 3339).
+class Candidate:
+    """A document that an order selects, by its whole name."""
 
-    `partial` selects results that lack some shards instead, by name after results/.
-    """
+    name: str
+    content: Document
 
-    prefix: str = ""
-    code: str = ""
-    since: str = ""
-    until: str = ""
-    limit: int = 1000
-    after: str = ""
-    partial: bool = False
+    def may_share(self, input_bucket: str) -> bool:
+        """Whether it is of an uploaded text or image, which can be predicted on together with others."""
+        return self.content["kind"] in SINGLE and self.content["input"].get("bucket") == input_bucket
+
+
+@dataclass(slots=True)
+class Progress:
+    """An order and what the message has done of it."""
+
+    deployment: Deployment
+    order: Replay
+    receipt: Receipt
+    pool: ThreadPoolExecutor
+    counts: Counter[str] = field(default_factory=Counter)
 
     @property
-    def folder(self) -> str:
-        return "results/" if self.partial else "failed/"
+    def left(self) -> int | None:
+        """How many the order may still start; None for all."""
+        return None if self.order.limit is None else self.order.limit - self._started
 
-    def message(self) -> dict[str, Any]:
-        return {"replay": {key: value for key, value in asdict(self).items() if value}}
+    @property
+    def room(self) -> int:
+        """How many this message may still start."""
+        return min(MAX_STARTED_AT_ONCE - self._started, MAX_READ if self.left is None else self.left)
 
-    def matches(self, content: Document) -> bool:
-        errors = content.get("data", {}).get("lost", []) if self.partial else [content["error"]]
-        if not errors or (self.code and self.code not in {error["code"] for error in errors}):
-            return False
-        finished = times.parse(content["timing"]["finished_at"])
-        return (not self.since or finished >= times.parse(self.since)) and (
-            not self.until or finished <= times.parse(self.until)
-        )
+    @property
+    def _started(self) -> int:
+        return self.counts["started"] + self.counts["postponed"]
 
 
-def parse(value: Any) -> Replay:
-    """Checks `{"prefix"?, "code"?, "since"?, "until"?, "limit"?, "after"?}`.
-
-    Raises:
-        RejectedError: `invalid_parameters`.
-    """
-    if not isinstance(value, dict) or value.keys() - set(FILTERS):
-        raise RejectedError(
-            "invalid_parameters", f"replay must be an object without fields other than {', '.join(FILTERS)}."
-        )
-    replay = Replay(**value)
-    for name in FILTERS:
-        if name not in ("limit", "partial") and not isinstance(getattr(replay, name), str):
-            raise RejectedError("invalid_parameters", f"replay.{name} must be a string.")
-    if type(replay.partial) is not bool:
-        raise RejectedError("invalid_parameters", "replay.partial must be true or false.")
-    if type(replay.limit) is not int or not 1 <= replay.limit <= MAX_STARTED:
-        raise RejectedError("invalid_parameters", f"replay.limit must be a whole number from 1 to {MAX_STARTED}.")
-    for name in ("since", "until"):
-        text = getattr(replay, name)
-        try:
-            times.parse(text) if text else None
-        except ValueError as error:
-            raise RejectedError(
-                "invalid_parameters", f"replay.{name} must be a time such as 2026-01-31T12:00:00Z."
-            ) from error
-    return replay
-
-
-def run(deployment: Deployment, replay: Replay, receipt: Receipt) -> tuple[Verdict, Replay | None]:
+def run(
+    deployment: Deployment,
+    order: Replay,
+    receipt: Receipt,
+    publish: Publish | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> tuple[Verdict, Replay | None]:
     """Replays the matching documents; safe to repeat and to run concurrently.
 
+    Args:
+        publish: publishes the orders that a large one splits into; None if there cannot be any.
+
     Returns:
-        The counts, and the replay that continues this one; None when all documents were read, or the limit or the
-        hour's executions are used up.
+        The counts, and the order that continues this one; None when all documents were read or the limit is used up.
+        When the hour's executions are, only what can share one goes on.
     """
-    counts: Counter[str] = Counter()
-    listed = deployment.output.list_blobs(
-        prefix=f"{replay.folder}{replay.prefix}",
-        start_offset=f"{replay.folder}{replay.after}" if replay.after else None,
-    )
-    blobs = (blob for blob in listed if blob.name.endswith(".json"))
-    following: Replay | None = None
+    following: Replay | None = order
+    with ThreadPoolExecutor(CONCURRENCY) as pool:
+        progress = Progress(deployment, order, receipt, pool)
+        if publish and order.is_large:
+            published, following = replay_orders.split(deployment.output, order, publish)
+            progress.counts.update({"orders": published} if published else {})
+        if following is order:
+            deadline = clock() + MAX_SECONDS
+            following = _carry_out(progress, lambda: clock() >= deadline)
+    return Verdict("accepted", reason="replay", counts=dict(progress.counts)), following
+
+
+def _carry_out(progress: Progress, is_over: Callable[[], bool]) -> Replay | None:
+    """Replays page by page, and returns the order that continues this one."""
+    order, counts = progress.order, progress.counts
+    blobs = order.names(progress.deployment.output)
+    is_first = True
     while page := list(islice(blobs, PAGE)):
-        for blob, content in _read(page, SCHEMAS[replay.folder]):
-            left = replay.limit - _taken_in(counts)
-            if following := _pause(replay, blob, counts, left):
-                break
-            if not left or counts["throttled"]:
-                counts["remaining"] += 1
-                continue
-            counts["read"] += 1
-            if content is not None and replay.matches(content):
-                counts[_replay(deployment, blob.name, content, receipt)] += 1
-        if following or not replay.limit - _taken_in(counts) or counts["throttled"]:
-            break
-    return Verdict("accepted", reason="replay", counts=dict(counts)), following
+        unread = deque(_read(progress.pool, page, SCHEMAS[order.folder]))
+        while unread and progress.room and counts["read"] < MAX_READ:
+            left, selected = progress.left, _selected(progress, unread)
+            is_all = is_first and ((left is not None and left <= FEW) or (not unread and len(page) < PAGE))
+            is_first = False
+            _start(progress, selected, is_small=is_all and len(selected) <= FEW)
+        if progress.left == 0:
+            counts["remaining"] += len(unread)
+            return None
+        if unread or not progress.room or counts["read"] >= MAX_READ or is_over():
+            begin = unread[0][0] if unread else next(blobs, None)
+            if begin is None:
+                return None
+            return replace(order, after=begin.name.removeprefix(order.folder), limit=progress.left)
+    return None
 
 
-def _taken_in(counts: Counter[str]) -> int:
-    return counts["started"] + counts["postponed"]
+def _selected(progress: Progress, unread: "deque[tuple[Blob, Document | None]]") -> list[Candidate]:
+    """Takes documents from the unread ones until as many match as may be started."""
+    selected: list[Candidate] = []
+    while unread and len(selected) < progress.room and progress.counts["read"] < MAX_READ:
+        blob, content = unread.popleft()
+        progress.counts["read"] += 1
+        if content is not None and progress.order.matches(content):
+            selected.append(Candidate(blob.name, content))
+    return selected
 
 
-def _pause(replay: Replay, blob: "Blob", counts: Counter[str], left: int) -> Replay | None:
-    """The replay that continues this one, once this message has reached its limits."""
-    full = _taken_in(counts) >= MAX_STARTED_AT_ONCE or counts["read"] >= MAX_READ
-    if not full or not left or counts["throttled"]:
-        return None
-    return replace(replay, after=blob.name.removeprefix(replay.folder), limit=left)
-
-
-def _read(page: list["Blob"], schema: str) -> Iterator[tuple["Blob", Document | None]]:
+def _read(pool: ThreadPoolExecutor, page: Sequence["Blob"], schema: str) -> Iterator[tuple["Blob", Document | None]]:
     """The documents; None for one that no longer exists or has another schema."""
 
     def content(blob: "Blob") -> Document | None:
@@ -151,33 +156,129 @@ def _read(page: list["Blob"], schema: str) -> Iterator[tuple["Blob", Document | 
             return None
         return document if isinstance(document, dict) and document.get("schema") == schema else None
 
-    with ThreadPoolExecutor(CONCURRENCY) as pool:
-        return zip(page, list(pool.map(content, page)), strict=True)
+    return zip(page, pool.map(content, page), strict=True)
 
 
-def _replay(deployment: Deployment, name: str, content: Document, receipt: Receipt) -> str:
+def _start(progress: Progress, selected: Sequence[Candidate], *, is_small: bool) -> None:
+    """Starts the selected jobs: those together that can share an execution, unless they are few."""
+    shareable: list[Candidate] = []
+    others: list[Candidate] = []
+    for each in selected:
+        (shareable if each.may_share(progress.deployment.settings.input_bucket) else others).append(each)
+    if is_small:
+        progress.counts.update(progress.pool.map(lambda each: _start_alone(progress, each), shareable))
+    else:
+        _start_together(progress, shareable)
+    while others:
+        if executions.is_throttled(progress.deployment.settings):
+            progress.counts["remaining"] += len(others)
+            return
+        several, others = others[:CONCURRENCY], others[CONCURRENCY:]
+        progress.counts.update(progress.pool.map(lambda each: _start_alone(progress, each), several))
+
+
+def _start_alone(progress: Progress, candidate: Candidate) -> str:
     """Replays one document, and returns the word under which it is counted."""
+    reserved = _reserve(progress, candidate)
+    return reserved if isinstance(reserved, str) else _launched(progress, reserved)
+
+
+def _start_together(progress: Progress, selected: Sequence[Candidate]) -> None:
+    """Replays documents with few executions. Once the hour has none left, they wait for a collection."""
+    deployment, counts = progress.deployment, progress.counts
+    results = list(progress.pool.map(lambda each: _reserve(progress, each), selected))
+    counts.update(result for result in results if isinstance(result, str))
+    for group in _groups([result for result in results if isinstance(result, Reserved)], deployment.settings):
+        if not waiting.is_possible(deployment.settings, group[0].job):
+            counts.update(progress.pool.map(lambda each: _launched(progress, each), group))
+        elif executions.is_throttled(deployment.settings):
+            counts.update(progress.pool.map(lambda each: _postponed(progress, each), group))
+        else:
+            _launch_together(progress, group)
+
+
+def _launch_together(progress: Progress, group: Sequence[Reserved]) -> None:
+    """Starts one execution; if Workflows refuses it, the jobs' claims wait for the sweep."""
+    results = together.launch(progress.deployment, group, progress.receipt, progress.pool)
+    for reserved, result in zip(group, results, strict=True):
+        if isinstance(result, Exception):
+            _log_failure(reserved.job, result)
+        progress.counts[FAILED if isinstance(result, Exception) else restart.word(result)] += 1
+    started = {result.execution for result in results if isinstance(result, Verdict)}
+    progress.counts["executions"] += len(started - {None})
+
+
+def _groups(reserved: Sequence[Reserved], settings: Settings) -> list[list[Reserved]]:
+    """The jobs that may share an execution, up to the members and the bytes of a micro-batch each."""
+    groups: list[list[Reserved]] = []
+    open_groups: dict[str, tuple[list[Reserved], int]] = {}
+    for each in reserved:
+        key, size = waiting.group(each.job), each.job.object_input().size
+        group, bytes_ = open_groups.get(key, ([], 0))
+        if not group or len(group) >= settings.micro_batch_size or bytes_ + size > microbatches.MAX_BYTES:
+            group, bytes_ = [], 0
+            groups.append(group)
+        group.append(each)
+        open_groups[key] = group, bytes_ + size
+    return groups
+
+
+def _launched(progress: Progress, reserved: Reserved) -> str:
+    return _counted(reserved.job, lambda: restart.word(intake.start(progress.deployment, reserved)))
+
+
+def _postponed(progress: Progress, reserved: Reserved) -> str:
+    due = replace(reserved, job=replace(reserved.job, due=times.timestamp()))
+    return _counted(reserved.job, lambda: restart.word(intake.wait(progress.deployment, due)))
+
+
+def _counted(job: Job, start: Callable[[], str]) -> str:
+    """The word under which a job is counted; `failed` if it could not be started, and the others go on."""
+    with logs.bound(event_id=job.event_id, job=job.id):
+        try:
+            return start()
+        except Exception as error:  # noqa: BLE001 - see above
+            _log_failure(job, error)
+            return FAILED
+
+
+def _log_failure(job: Job, error: Exception) -> None:
+    logs.exception("failed", error, code=failure_code(error), job=job.id)
+
+
+def _reserve(progress: Progress, candidate: Candidate) -> str | Reserved:
+    """The job of a document, reopened and claimed, or the word under which it is counted."""
+    receipt, content = progress.receipt, candidate.content
     try:
         source = Input.parse(content["input"])
     except MalformedError:  # of a message that was never kept
-        logs.warning("cannot be replayed", document=name)
+        logs.warning("cannot be replayed", document=candidate.name)
         return "unreplayable"
     job = Job(
         id=content["job"],
-        document=name.partition("/")[2].removesuffix(".json"),
+        document=candidate.name.partition("/")[2].removesuffix(".json"),
         event_id=receipt.event_id,
         received_at=receipt.received_at,
         input=source,
         trace=receipt.trace,
     )
-    reopened = outcomes.reopen(deployment.work, job.id, name, content)
+    with logs.bound(event_id=job.event_id, job=job.id):
+        try:
+            return _reopened(progress.deployment, candidate, job, receipt)
+        except Exception as error:  # noqa: BLE001 - the order's other documents go on
+            _log_failure(job, error)
+            return FAILED
+
+
+def _reopened(deployment: Deployment, candidate: Candidate, job: Job, receipt: Receipt) -> str | Reserved:
+    reopened = outcomes.reopen(deployment.work, job.id, candidate.name, candidate.content)
     if reopened is None:
         return "completed" if outcomes.resume(deployment, job) else "running"
-    lost = _lost(deployment, job, source, reopened, receipt)
-    return restart.revive(deployment, lost) if lost else "unreplayable"
+    lost = _lost(deployment, job, reopened, receipt)
+    return restart.reserve(deployment, lost, reopened) if lost else "unreplayable"
 
 
-def _lost(deployment: Deployment, job: Job, source: Input, reopened: Outcome, receipt: Receipt) -> Lost | None:
+def _lost(deployment: Deployment, job: Job, reopened: Outcome, receipt: Receipt) -> Lost | None:
     if reopened.argument is None:
-        return restart.of_input(deployment, job, source, receipt)
+        return restart.of_input(deployment, job, job.object_input(), receipt)
     return restart.of_argument(deployment, reopened.argument, receipt)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from pipeline import intake, storage
+from pipeline import intake, storage, waiting
 from pipeline.deployment import Deployment
 from pipeline.errors import InProgressError
 from pipeline.formats import json_text
@@ -11,9 +11,11 @@ from pipeline.inputs import objects
 from pipeline.inputs.events import Receipt
 from pipeline.inputs.pubsub import inline, kept_messages
 from pipeline.inputs.uploads import Upload
+from pipeline.intake import Reserved
 from pipeline.jobs import batches, executions, outcomes
 from pipeline.jobs.claims import WAITING, Claim, Claims
 from pipeline.jobs.job import Argument, Input, Job
+from pipeline.jobs.outcomes import Outcome
 from pipeline.kinds import WORKBOOK
 from pipeline.routing import choice
 from pipeline.verdicts import Verdict
@@ -23,21 +25,22 @@ WORDS = {"accepted": "started", "rejected": "rejected", "ignored": "running", "t
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A job, and the way to take it in once more; `restart` gets the claim to take over that no handler holds."""
+    """A job, and the way to take it in once more; `reserve` gets the claim to take over that no handler holds."""
 
     job: Job
-    restart: Callable[[Claim | None], Verdict]
+    reserve: Callable[[Claim | None], Verdict | Reserved]
 
 
 def of_upload(deployment: Deployment, upload: Upload, receipt: Receipt) -> Lost:
-    return Lost(upload.job(receipt), lambda dead: intake.upload(deployment, upload, receipt, dead))
+    return Lost(upload.job(receipt), lambda dead: intake.reserve(deployment, upload, receipt, dead))
 
 
 def of_kept(deployment: Deployment, job: Job) -> Lost:
     """A job whose message is kept in the work bucket."""
     max_bytes = 2 * deployment.settings.max_bytes["message"]
     return Lost(
-        job, lambda dead: intake.take_in(deployment, job, lambda claimed: _reread(deployment, claimed, max_bytes), dead)
+        job,
+        lambda dead: intake.reserve_job(deployment, job, lambda claimed: _reread(deployment, claimed, max_bytes), dead),
     )
 
 
@@ -49,7 +52,7 @@ def of_routed(deployment: Deployment, job: Job) -> Lost:
             raise objects.gone(claimed.object_input())
         return choice.kept(deployment.settings, claimed, claimed.model)
 
-    return Lost(job, lambda dead: intake.take_in(deployment, job, work, dead))
+    return Lost(job, lambda dead: intake.reserve_job(deployment, job, work, dead))
 
 
 def of_argument(deployment: Deployment, argument: Argument, receipt: Receipt) -> Lost | None:
@@ -65,6 +68,8 @@ def of_argument(deployment: Deployment, argument: Argument, receipt: Receipt) ->
         input=source,
         trace=receipt.trace,
         hops=argument.get("hops", 0),
+        created_at=argument["received_at"],  # or earlier; it says whether the job may be forgotten
+        notes=tuple(argument.get("notes", ())),
     )
     if argument["kind"] is None:
         return of_input(deployment, job, source, receipt)
@@ -92,26 +97,40 @@ def revive(deployment: Deployment, lost: Lost) -> str:
         The word under which it is counted: started, postponed (to a collection), rejected, throttled, running,
         waiting (for a collection already), or completed (it had an outcome and lacked only the document).
     """
-    job, settings = lost.job, deployment.settings
-    if outcomes.resume(deployment, job):
+    if outcomes.resume(deployment, lost.job):
         return "completed"
-    claims = Claims(deployment.work, settings.claim_lease)
-    claim = claims.read(job.id)
-    if claim and claims.waits(claim):
+    reserved = reserve(deployment, lost)
+    return reserved if isinstance(reserved, str) else word(intake.start(deployment, reserved))
+
+
+def reserve(deployment: Deployment, lost: Lost, reopened: Outcome | None = None) -> str | Reserved:
+    """Takes in a job without an outcome like `revive`, but leaves it to the caller to launch.
+
+    Args:
+        reopened: the job's outcome, if the caller has just reopened it.
+    """
+    claims = Claims(deployment.work, deployment.settings.claim_lease)
+    claim = claims.read(lost.job.id)
+    if claim and (claims.waits(claim) or waiting.is_noted(deployment.work, claim)):
         return "waiting"
-    if claim and claim.is_taken_in and not _is_dead(deployment, claim):
+    if claim and claim.is_taken_in and not _is_dead(deployment, claim, reopened):
         return "running"
     may_be_taken_over = claim and (claim.is_taken_in or claim.state == WAITING)
     try:
-        verdict = lost.restart(claim if may_be_taken_over else None)
+        reserved = lost.reserve(claim if may_be_taken_over else None)
     except InProgressError:
         return "running"
+    return word(reserved) if isinstance(reserved, Verdict) else reserved
+
+
+def word(verdict: Verdict) -> str:
+    """The word under which a restarted job is counted, as `revive` returns it."""
     return "postponed" if verdict.is_waiting else WORDS[verdict.word]
 
 
-def _is_dead(deployment: Deployment, claim: Claim) -> bool:
+def _is_dead(deployment: Deployment, claim: Claim, reopened: Outcome | None) -> bool:
     """Whether a job taken in can no longer get an outcome; reads the outcome again since it may end meanwhile."""
-    before = outcomes.read(deployment.work, claim.job)
+    before = reopened or outcomes.read(deployment.work, claim.job)
     if before and before.reopened and (claim.execution is None or before.is_over(claim.execution)):
         return True
     if claim.execution and not executions.has_ended(claim.execution, deployment.settings.execution_timeout):

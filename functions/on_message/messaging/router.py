@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from messaging import collect, explain, pubsub, recommend, replay, sweep
+from messaging import collect, explain, orders, pubsub, recommend, replay, replay_orders, sweep
 from pipeline import intake
 from pipeline.deployment import Deployment
 from pipeline.errors import RejectedError
@@ -71,16 +71,17 @@ def _carry_out(deployment: Deployment, message: Message, body: dict[str, Any], r
     if "label" in body:
         kept = keeping.keep(deployment, label.parse(body["label"]))
         return Verdict("accepted", reason="label", counts={"label": kept})
-    following: sweep.Sweep | replay.Replay | collect.Collection | None
+    publish = (lambda order: pubsub.publish(topic, order)) if (topic := message.path) else None
+    following: sweep.Sweep | replay_orders.Replay | orders.Collection | None
     if "recommend" in body:
         recommend.check(body["recommend"])
         return recommend.run(deployment)
     if "sweep" in body:
         verdict, following = sweep.run(deployment, sweep.parse(body["sweep"]), receipt)
     elif "collect" in body:
-        verdict, following = collect.run(deployment, collect.parse(body["collect"]), receipt)
+        verdict, following = collect.run(deployment, orders.parse(body["collect"]), receipt, publish)
     else:
-        verdict, following = replay.run(deployment, replay.parse(body["replay"]), receipt)
+        verdict, following = replay.run(deployment, replay_orders.parse(body["replay"]), receipt, publish)
     if following is None:
         return verdict
     counts = {**(verdict.counts or {}), "continues": following.message()}

@@ -1,30 +1,32 @@
 """Starts runs of the inputs that may wait: once one of a group is due, all of the group that wait."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Literal
 
-from messaging import engines, together
+from messaging import engines, lanes, together
 from messaging.engines import Run
-from pipeline import logs, times, waiting
+from messaging.lanes import Lanes
+from pipeline import logs, waiting
 from pipeline.deployment import Deployment
 from pipeline.errors import InProgressError
 from pipeline.inputs import microbatches
 from pipeline.inputs.events import Receipt
 from pipeline.intake import Reserved
-from pipeline.jobs import batches, executions
+from pipeline.jobs import batches
 from pipeline.jobs.claims import WAITING, Claims
-from pipeline.jobs.job import Engine, Job
+from pipeline.jobs.job import Engine, Job, on_endpoint
+from pipeline.routing import choice
 from pipeline.settings import Settings
 from pipeline.verdicts import Verdict
 from pipeline.waiting import Note
 
 INTERVAL = timedelta(minutes=1)  # between two orders to collect: what is due before the next one is started
-MAX_NOTES = 20_000  # read in one collection
-MAX_MEMBERS = 2000  # of a run, which preprocess and postprocess handle in one call each
-CONCURRENCY = 8
+MAX_NOTES = 20_000  # listed at a time
+MAX_MEMBERS = 1000  # of a run, which preprocess and postprocess handle in one call each
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,49 +41,85 @@ class Member:
         return self.reserved.job
 
 
+def look(deployment: Deployment, held: Lanes, now: datetime) -> list[Note]:
+    """The notes on inputs in the collection's lanes, which it takes if one is due."""
+    if not any(_is_due(deployment, prefix, now) for prefix in (waiting.FOLDER, waiting.BEYOND)):
+        return []
+    held.take()
+    if not held.held:
+        return []
+    prefixes = (waiting.FOLDER, waiting.BEYOND) if deployment.settings.tenants else (waiting.FOLDER,)
+    limit = listed(len(held.held))
+    notes = {note.name: note for prefix in prefixes for note in waiting.notes(deployment.work, limit, prefix)}
+    return [note for note in notes.values() if lanes.of(note.job) in held.held]
+
+
+def _is_due(deployment: Deployment, prefix: str, now: datetime) -> bool:
+    """Whether the first input with this prefix is due; without tenants, none is beyond its share."""
+    if prefix == waiting.BEYOND and not deployment.settings.tenants:
+        return False
+    first = next(waiting.notes(deployment.work, 1, prefix), None)
+    return first is not None and first.due <= now + INTERVAL
+
+
+def listed(count: int) -> int:
+    """How many notes are listed for so many lanes: those of several runs, or for few lanes those of one."""
+    return max(MAX_NOTES, MAX_MEMBERS * lanes.COUNT // count)
+
+
 def start(
-    deployment: Deployment, receipt: Receipt, counts: Counter[str], is_over: Callable[[], bool]
-) -> tuple[bool, list[Exception]]:
-    """Starts the runs that are due, until `is_over`; safe to repeat and to run concurrently.
+    deployment: Deployment,
+    planned: Sequence[Note],
+    rate: float,
+    receipt: Receipt,
+    counts: Counter[str],
+    pool: ThreadPoolExecutor,
+) -> tuple[int, list[Exception]]:
+    """Starts a planned run; safe to repeat and to run concurrently.
+
+    Args:
+        rate: of the inputs that the service gets at once, as for `engines.cheaper`.
 
     Returns:
-        Whether nothing is left for a following message: all is started, or the hour's executions are used up. And the
-        failures of single inputs, which the next collection repeats.
+        How many of its inputs no longer wait, and the failures of others, which the next collection repeats.
     """
-    now = times.utc_now()
-    first = next(waiting.notes(deployment.work, 1), None)
-    if first is None or first.due > now + INTERVAL:
-        return True, []
-    rate = engines.rate(deployment.settings, now)
-    failures: list[Exception] = []
-    with ThreadPoolExecutor(CONCURRENCY) as pool:
-        for planned in plan(waiting.notes(deployment.work, MAX_NOTES), now):
-            if executions.is_throttled(deployment.settings):
-                break
-            if is_over():
-                return False, failures
-            members, failed = _taken_up(deployment, planned, pool)
-            failures += failed
-            for part in _parts(members):
-                jobs = [member.job for member in part]
-                engine = _engine(deployment.settings, jobs, rate)
-                results = together.launch(deployment, [member.reserved for member in part], receipt, pool, engine)
-                failures += [result for result in results if isinstance(result, Exception)]
-                _report(deployment, part, results, counts, pool)
-    return True, failures
+    members, outdated, failures = _taken_up(deployment, planned, pool)
+    settled = outdated
+    for part in _parts(members):
+        jobs = [member.job for member in part]
+        engine = _engine(deployment.settings, jobs, rate)
+        results = together.launch(deployment, [member.reserved for member in part], receipt, pool, engine)
+        failures += [result for result in results if isinstance(result, Exception)]
+        settled += _report(deployment, part, results, counts, pool)
+    return settled, failures
 
 
 def plan(notes: Iterable[Note], now: datetime) -> list[list[Note]]:
-    """The runs to start: of each group with an input that is due, all inputs, those due first before all others."""
+    """The runs to start: of each group with an input that is due, all inputs, those due first before all others.
+
+    Inputs beyond their tenants' shares come last, and tenants take turns among them.
+    """
     groups: dict[str, list[Note]] = {}
     for note in notes:
         groups.setdefault(note.group, []).append(note)
     return [
         group[begin : begin + MAX_MEMBERS]
-        for group in groups.values()
-        if group[0].due <= now + INTERVAL
+        for group in map(_in_turns, groups.values())
+        if min(note.due for note in group) <= now + INTERVAL
         for begin in range(0, len(group), MAX_MEMBERS)
     ]
+
+
+def _in_turns(group: Sequence[Note]) -> list[Note]:
+    """The notes in the given order, except that tenants take turns in those beyond their shares."""
+    turns: Counter[str] = Counter()
+    ordered = [note for note in group if not note.is_beyond_share]
+    beyond = [note for note in group if note.is_beyond_share]
+    taken = []
+    for note in beyond:
+        taken.append((turns[note.tenant], note))
+        turns[note.tenant] += 1
+    return ordered + [note for _, note in sorted(taken, key=lambda turn: turn[0])]
 
 
 def _engine(settings: Settings, members: Sequence[Job], rate: float) -> Engine:
@@ -107,10 +145,10 @@ def run(settings: Settings, members: Sequence[Job]) -> Run:
 
 def _taken_up(
     deployment: Deployment, planned: Sequence[Note], pool: ThreadPoolExecutor
-) -> tuple[list[Member], list[Exception]]:
-    """The inputs whose claims could be taken over, and the failures of others."""
+) -> tuple[list[Member], int, list[Exception]]:
+    """The inputs whose claims could be taken over, how many no longer waited, and the failures of others."""
 
-    def take_up(note: Note) -> Member | Exception | None:
+    def take_up(note: Note) -> Member | Exception | Literal["outdated"] | None:
         try:
             return _take_up(deployment, note)
         except InProgressError:  # another handler was faster
@@ -120,29 +158,34 @@ def _taken_up(
 
     results = list(pool.map(take_up, planned))
     members = [result for result in results if isinstance(result, Member)]
-    return members, [result for result in results if isinstance(result, Exception)]
+    failures = [result for result in results if isinstance(result, Exception)]
+    return members, results.count("outdated"), failures
 
 
-def _take_up(deployment: Deployment, note: Note) -> Member | None:
+def _take_up(deployment: Deployment, note: Note) -> Member | Literal["outdated"] | None:
     """The input if it still waits. A note on one that no longer does is deleted, unless its handler is at work."""
     claims = Claims(deployment.work, deployment.settings.claim_lease)
     claim = claims.read(note.job)
     if claim is None or claim.is_taken_in:
         waiting.forget(deployment.work, note)
-        return None
+        return "outdated"
     if claim.state != WAITING or claim.due is None:  # a handler is at work, or failed before it knew the kind
         return None
-    job = Job.parse(claim.argument)
+    job = replace(Job.parse(claim.argument), is_beyond_share=False)  # its turn has come
+    job = choice.kept(deployment.settings, job, job.model)
     return Member(note, Reserved(job, claims.take_over(claim, job)))
 
 
 def _parts(members: Sequence[Member]) -> Iterator[list[Member]]:
-    """The members of a run, up to the bytes of a micro-batch each."""
+    """The members of a run, up to the bytes of a micro-batch each.
+
+    Those that have got another version than the one that they waited for, since its experiment has ended, run apart.
+    """
     part: list[Member] = []
     size = 0
-    for member in members:
+    for member in sorted(members, key=lambda member: waiting.group(member.job)):
         bytes_ = member.job.object_input().size
-        if part and size + bytes_ > microbatches.MAX_BYTES:
+        if part and (size + bytes_ > microbatches.MAX_BYTES or not _share(part[0].job, member.job)):
             yield part
             part, size = [], 0
         part.append(member)
@@ -151,14 +194,18 @@ def _parts(members: Sequence[Member]) -> Iterator[list[Member]]:
         yield part
 
 
+def _share(job: Job, other: Job) -> bool:
+    return not on_endpoint(job.model) and waiting.group(job) == waiting.group(other)
+
+
 def _report(
     deployment: Deployment,
     part: Sequence[Member],
     results: Sequence[Verdict | Exception],
     counts: Counter[str],
     pool: ThreadPoolExecutor,
-) -> None:
-    """Counts and logs the results, and deletes the notes of what was started."""
+) -> int:
+    """Counts and logs the results, and deletes the notes of what was started; how many that were."""
     decided = [(member, result) for member, result in zip(part, results, strict=True) if isinstance(result, Verdict)]
     counts["executions"] += len({result.execution for _, result in decided} - {None})
     for member, result in decided:
@@ -166,3 +213,4 @@ def _report(
         logs.info(result.word, event_id=member.job.event_id, due=member.job.due, **result.fields())
     done = [member.note for member, result in decided if result.word != "throttled" and not result.is_waiting]
     list(pool.map(lambda note: waiting.forget(deployment.work, note), done))
+    return len(done)

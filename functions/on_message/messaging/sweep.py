@@ -38,6 +38,7 @@ MAX_SCANNED = 10_000
 PAGE = 1000  # as many as one request lists
 CONCURRENCY = 8
 FAILED = "failed"
+WITHOUT = {"uploads": False}
 T = TypeVar("T")
 Part = Literal["claims", "uploads", "messages"]
 
@@ -46,28 +47,30 @@ Part = Literal["claims", "uploads", "messages"]
 class Sweep:
     """The inputs to check, and the most to start (None: all); `part` and `after` say where a continued sweep begins.
 
-    With a prefix, it checks the uploads of that prefix alone.
+    With a prefix, it checks the uploads of that prefix alone; `uploads` is false if they are looked after otherwise.
     """
 
     prefix: str = ""
     limit: int | None = None
     after: str = ""
     part: Part = "claims"
+    uploads: bool = True
 
     def message(self) -> dict[str, Any]:
         fields = {"prefix": self.prefix, "limit": self.limit, "after": self.after, "part": self.part}
-        return {"sweep": {name: value for name, value in fields.items() if value}}
+        return {"sweep": {name: value for name, value in fields.items() if value} | ({} if self.uploads else WITHOUT)}
 
 
 def parse(value: Any) -> Sweep:
-    """Checks `{"prefix"?, "limit"?, "after"?, "part"?}`.
+    """Checks `{"prefix"?, "limit"?, "after"?, "part"?, "uploads"?}`.
 
     Raises:
         RejectedError: `invalid_parameters`.
     """
-    if not isinstance(value, dict) or value.keys() - {"prefix", "limit", "after", "part"}:
+    if not isinstance(value, dict) or value.keys() - {"prefix", "limit", "after", "part", "uploads"}:
         raise RejectedError(
-            "invalid_parameters", "sweep must be an object without fields other than prefix, limit, after and part."
+            "invalid_parameters",
+            "sweep must be an object without fields other than prefix, limit, after, part and uploads.",
         )
     first = "uploads" if value.keys() & {"prefix", "after"} else "claims"
     sweep = Sweep(**{"part": first, **value})
@@ -75,6 +78,8 @@ def parse(value: Any) -> Sweep:
         raise RejectedError("invalid_parameters", "sweep.prefix and sweep.after must be strings.")
     if sweep.part not in get_args(Part):
         raise RejectedError("invalid_parameters", "sweep.part must be claims, uploads or messages.")
+    if type(sweep.uploads) is not bool or not (sweep.uploads or (sweep.part != "uploads" and not sweep.prefix)):
+        raise RejectedError("invalid_parameters", "sweep.uploads must be true, or false without a prefix.")
     if sweep.limit is not None and (type(sweep.limit) is not int or sweep.limit < 1):
         raise RejectedError("invalid_parameters", "sweep.limit must be a whole number, 1 or more.")
     return sweep
@@ -146,7 +151,7 @@ def _unfinished(deployment: Deployment, sweep: Sweep, page: list["Blob"], receip
     """The jobs of a page that have no terminal document, and the errors of those that could not be checked."""
     with ThreadPoolExecutor(CONCURRENCY) as pool:
         if sweep.part == "claims":
-            results = pool.map(_each(lambda blob: of_claim(deployment, blob, receipt)), page)
+            results = pool.map(_each(lambda blob: of_claim(deployment, blob, receipt, uploads=sweep.uploads)), page)
         else:
             listed = [lost for blob in page if (lost := _input(deployment, sweep, blob, receipt))]
             documents = {lost.job.object_input().name: lost.job.document for lost in listed}
@@ -188,10 +193,13 @@ def _input(deployment: Deployment, sweep: Sweep, blob: "Blob", receipt: Receipt)
     return restart.of_upload(deployment, upload, receipt) if upload.is_input and not upload.is_stamped else None
 
 
-def of_claim(deployment: Deployment, blob: "Blob", receipt: Receipt) -> Lost | None:
+def of_claim(deployment: Deployment, blob: "Blob", receipt: Receipt, *, uploads: bool = True) -> Lost | None:
     """The job of a listed claim if it is unfinished and no other part of the sweep lists its input.
 
     A claim whose job has its document is marked, so that each is read only until then.
+
+    Args:
+        uploads: whether a part lists the uploads.
     """
     job_id = claims.job_of(blob)
     held = Claims(deployment.work, deployment.settings.claim_lease)
@@ -206,7 +214,9 @@ def of_claim(deployment: Deployment, blob: "Blob", receipt: Receipt) -> Lost | N
             outcomes.resume(deployment, lost.job)  # latest/ may be missing
         held.conclude(claim)
         return None
-    return None if _is_listed(lost.job.object_input()) else lost
+    source = lost.job.object_input()
+    is_looked_after = uploads or source.bucket != deployment.settings.input_bucket
+    return None if is_looked_after and _is_listed(source) else lost
 
 
 def _is_listed(source: Input) -> bool:
@@ -235,7 +245,7 @@ def is_unfinished(deployment: Deployment, lost: Lost, folders: list[str] | None 
 def _following(sweep: Sweep, unread: "Blob | None") -> Sweep | None:
     if unread is not None:
         return replace(sweep, after=unread.name)
-    following: dict[Part, Part] = {"claims": "uploads", "uploads": "messages"}
+    following: dict[Part, Part] = {"claims": "uploads" if sweep.uploads else "messages", "uploads": "messages"}
     if sweep.part in following and not sweep.prefix:
-        return Sweep(part=following[sweep.part], limit=sweep.limit)
+        return Sweep(part=following[sweep.part], limit=sweep.limit, uploads=sweep.uploads)
     return None

@@ -30,7 +30,7 @@ def launch(
             return [intake.launch(deployment, group[0])]
         with claims.releasing(*(reserved.claim for reserved in group)):
             job = microbatches.write(deployment.work, members, receipt, run_by)
-            execution = executions.start(deployment.settings, intake.in_regions(deployment.settings, job))
+            execution = executions.start(deployment.settings, intake.in_regions(deployment.settings, job, members[0]))
     except ThrottledError as reason:
         return [intake.throttled(job, reason) for job in members]
     except Exception as error:  # noqa: BLE001 - the caller's other groups go on

@@ -28,9 +28,10 @@ MAX_ARGUMENTS = 64 << 20  # bytes
 def write(work: "Bucket", members: Sequence[Job], receipt: Receipt, run_by: Engine = "service") -> Job:
     """Keeps the members, all with the same model and prediction parameters, and returns the job of their execution.
 
-    The same members make the same micro-batch, so a repeated attempt finds the outputs of an interrupted one.
+    The same members by the same events make the same micro-batch, so a repeated attempt finds the outputs of an
+    interrupted one, and a replay none of the attempt that failed.
     """
-    id = of_microbatch(member.id for member in members)
+    id = of_microbatch(f"{member.id}/{member.event_id}" for member in members)
     members = [replace(member, model=_unshown(member.model)) for member in members]
     data = "".join(json.dumps(member.argument(), ensure_ascii=False) + "\n" for member in members).encode()
     blob = work.blob(_name(id))

@@ -4,6 +4,7 @@ import functools
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from pipeline.settings import Settings
 if TYPE_CHECKING:
     from google.cloud.workflows.executions_v1 import ExecutionsClient
 
-REFUSALS = (RejectedError, BadRequest, Unauthorized, Forbidden, NotFound, TooManyRequests)
+REFUSALS = (RejectedError, ThrottledError, BadRequest, Unauthorized, Forbidden, NotFound, TooManyRequests)
 """Errors after which the execution certainly does not exist. After any other, such as ServiceUnavailable or
 DeadlineExceeded, it may exist although the response was lost."""
 
@@ -39,10 +40,11 @@ def client() -> "ExecutionsClient":
     return ExecutionsClient()
 
 
-def start(settings: Settings, job: Job, *, is_shareable: bool = False) -> str:
+def start(settings: Settings, placed: AbstractContextManager[Job], *, is_shareable: bool = False) -> str:
     """Creates the execution of a claimed job and returns its resource name; creation is not idempotent.
 
     Args:
+        placed: the job, entered once the hour has an execution for it; sees the error if it is refused then.
         is_shareable: the job's input could share an execution with others instead.
 
     Raises:
@@ -50,7 +52,7 @@ def start(settings: Settings, job: Job, *, is_shareable: bool = False) -> str:
         ThrottledError: the hour, or Workflows, has no execution left.
     """
     try:
-        with _quota(settings, is_shareable=is_shareable).counted(REFUSALS):
+        with _quota(settings, is_shareable=is_shareable).counted(REFUSALS), placed as job:
             return _create(settings, job)
     except TooManyRequests as error:
         raise ThrottledError("the quota of Workflows") from error

@@ -95,6 +95,9 @@ class Argument(TypedDict):
     regions: NotRequired[list[int]]
     probe: NotRequired[int]
     due: NotRequired[str]
+    put_back: NotRequired[int]
+    tenant: NotRequired[str]
+    is_beyond_share: NotRequired[bool]
     run_by: NotRequired[Engine]
 
 
@@ -163,7 +166,9 @@ class Job:
     an input that the handler has read whole. `table` is the CSV that stands for a workbook. `notes` say what was wrong
     with the files that decide on models. `regions` is the order in which the GPU service's regions are tried, by their
     places in the deployment's list, if it is another; `probe` one among them whose circuit was open. `due` is when an
-    input that may wait must be started, in RFC 3339; `run_by` what runs a micro-batch.
+    input that may wait must be started, in RFC 3339; `put_back` how often its execution met an outage and it waited for
+    another; `run_by` what runs a micro-batch. `tenant` is a digest, and `is_beyond_share` tells whether the input waits
+    for those that are within the shares of their tenants.
     """
 
     id: str
@@ -183,6 +188,9 @@ class Job:
     regions: tuple[int, ...] = ()
     probe: int | None = None
     due: str | None = None
+    put_back: int = 0
+    tenant: str | None = None
+    is_beyond_share: bool = False
     run_by: Engine | None = None
 
     def argument(self) -> Argument:
@@ -210,6 +218,12 @@ class Job:
             argument["probe"] = self.probe
         if self.due is not None:
             argument["due"] = self.due
+        if self.put_back:
+            argument["put_back"] = self.put_back
+        if self.tenant is not None:
+            argument["tenant"] = self.tenant
+        if self.is_beyond_share:
+            argument["is_beyond_share"] = True
         if self.run_by is not None:
             argument["run_by"] = self.run_by
         return argument
@@ -244,6 +258,9 @@ class Job:
             regions=tuple(int64(region, "regions") for region in fields.get("regions") or ()),
             probe=None if fields.get("probe") is None else int64(fields["probe"], "probe"),
             due=_text(fields, "due") if "due" in fields else None,
+            put_back=int64(fields.get("put_back") or 0, "put_back"),
+            tenant=_text(fields, "tenant") if "tenant" in fields else None,
+            is_beyond_share=fields.get("is_beyond_share") is True,
             run_by="job" if fields.get("run_by") == "job" else None,
         )
 

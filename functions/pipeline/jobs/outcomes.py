@@ -141,7 +141,7 @@ def settle(deployment: Deployment, job: Job, content: Document, staged: str | No
     if earlier := forgotten(deployment, job, job.created_at or job.received_at):
         return earlier
     argument = job.argument() if isinstance(job.input, Input) else None
-    is_known = _is_known_generation(deployment, job, content)
+    is_known = deployment.settings.keep_latest and _is_known_generation(deployment, job, content)
     proposed = Outcome(name(job, content["status"]), content, argument=argument, advances_latest=is_known)
     if staged is not None:
         target = name(job, content["status"], staged.rpartition(".")[2])
@@ -307,7 +307,7 @@ def _write(deployment: Deployment, job: Job, outcome: Outcome) -> None:
     text = json.dumps(outcome.content, ensure_ascii=False, indent=2) + "\n"
     document = output.blob(outcome.document)
     supersede(document, (0, outcome.attempt), lambda generation: put(document, text, metadata, generation=generation))
-    if outcome.advances_latest:
+    if outcome.advances_latest and deployment.settings.keep_latest:
         copied = output.blob(outcome.target) if outcome.target else None
         latest.advance(output, job.object_input(), metadata, outcome.attempt, text, copied)
     if outcome.attempt and outcome.status != "failed":

@@ -35,10 +35,12 @@ class Quota:
 
     Args:
         cap: executions per hour, of all processes together; 0 for no limit.
+        tenant: whose quota it is; none for that of all.
     """
 
-    def __init__(self, work: "Bucket", cap: int, clock: Clock = utc_now) -> None:
+    def __init__(self, work: "Bucket", cap: int, clock: Clock = utc_now, tenant: str = "") -> None:
         self._work, self._cap, self._clock = work, cap, clock
+        self._suffix = f"/{tenant}" if tenant else ""
         self._lock = threading.Lock()
         self._hour = ""
         self._left = 0
@@ -63,6 +65,15 @@ class Quota:
         except refusals:
             self._give_back(hour)
             raise
+
+    def takes(self) -> bool:
+        """Takes one if any is left; whether there was. Raises InProgressError as `counted`."""
+        try:
+            if self._cap:
+                self._take()
+        except ThrottledError:
+            return False
+        return True
 
     def is_spent(self) -> bool:
         """Whether the hour has no execution left; reserves some to find out. Raises InProgressError as `counted`."""
@@ -103,7 +114,7 @@ class Quota:
     def _reserve(self) -> int:
         for race in range(MAX_RACES):
             time.sleep(random.uniform(0, 0.03 * race))  # noqa: S311 - only spreads competing processes
-            blob: Blob = self._work.blob(f"quotas/{self._hour}.json")
+            blob: Blob = self._work.blob(f"quotas/{self._hour}{self._suffix}.json")
             taken, generation = _read(blob)
             wanted = min(max(1, self._cap // BLOCKS), self._cap - taken)
             if wanted <= 0:
@@ -119,8 +130,19 @@ class Quota:
 
 @functools.cache
 def of(work: str, cap: int, *, is_shareable: bool = False) -> Quota:
-    """This process's share of the cap; `work` is the work bucket's name. A small cap is not divided."""
-    return Quota(storage.bucket(work), int(cap * OF_SHAREABLE) if is_shareable and cap >= BLOCKS else cap)
+    """This process's share of the cap; `work` is the work bucket's name."""
+    return Quota(storage.bucket(work), part(cap, is_shareable=is_shareable))
+
+
+@functools.lru_cache(maxsize=10_000)
+def of_tenant(work: str, cap: int, tenant: str) -> Quota:
+    """This process's part of a tenant's share, in inputs."""
+    return Quota(storage.bucket(work), cap, tenant=tenant)
+
+
+def part(cap: int, *, is_shareable: bool) -> int:
+    """The executions of a cap that are for inputs of a kind; a small cap is not divided."""
+    return int(cap * OF_SHAREABLE) if is_shareable and cap >= BLOCKS else cap
 
 
 def _read(blob: "Blob") -> tuple[int, int]:

@@ -59,7 +59,11 @@ def _document(deployment: Deployment, label: Label) -> tuple[str, Fields]:
     else:
         if found := _read(output, f"latest/{fit(label.target)}.json"):
             return document_of_object(found["input"]["name"], int(found["input"]["generation"])), found
-        is_claimed = deployment.input.blob(label.target).exists()
+        newest = deployment.input.get_blob(label.target)
+        name = "" if newest is None else document_of_object(label.target, newest.generation)
+        if newest is not None and (found := _any_folder(output, name)):  # without latest/
+            return name, found
+        is_claimed = newest is not None
     if is_claimed:
         raise InProgressError(f"The input of the {label} has no document yet.")
     raise _unknown(label)

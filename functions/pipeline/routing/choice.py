@@ -7,7 +7,7 @@ is the one that the input names, else what traffic.json assigns, else the defaul
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from pipeline import logs
 from pipeline.errors import RejectedError
@@ -188,9 +188,20 @@ def kept(settings: Settings, job: Job, earlier: Model | None) -> Job:
 
 
 def preferred_regions(settings: Settings, job: Job) -> tuple[str, ...]:
-    """The regions that the entry of the job's model lists, the best first."""
-    entries = [] if job.model is None else current(settings).models.named(job.model["name"])
-    return next((entry.regions for entry in entries if entry.regions), ())
+    """The regions that the entry of the job's model lists, the best first.
+
+    The default model is that of the job's kind; of a batch, whose records decide, if it makes no difference.
+    """
+    known = current(settings).models
+    if job.model is not None:
+        entry = known.answering(job.model["name"], job.model["version"])
+        entries = [*([entry] if entry else []), *known.named(job.model["name"])]
+        return next((entry.regions for entry in entries if entry.regions), ())
+    content = models.OF_KIND.get(job.kind or "")
+    contents: tuple[Content, ...] = (content,) if content else get_args(Content)
+    defaults = [known.default(each, batched=content is None) for each in contents]
+    lists = {entry.regions for entry in defaults if entry}
+    return lists.pop() if len(lists) == 1 else ()
 
 
 def _missing(model: Model, version: str, other: str) -> str:

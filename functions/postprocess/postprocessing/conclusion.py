@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any, Literal
 
-from pipeline import logs, schema
+from pipeline import logs, schema, waiting
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, RejectedError
 from pipeline.jobs import documents, outcomes
@@ -24,7 +24,8 @@ def conclude(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
     """Concludes the job of `{argument, prediction | batch | error, lineage}`.
 
     Returns:
-        {status, document, job} of the outcome that holds, which an earlier call may have settled.
+        {status, document, job} of the outcome that holds, which an earlier call may have settled. The status is
+        `waiting`, without a document, if the GPU service did not take the input; a collection then starts it again.
 
     Raises:
         MalformedError: the body does not have that shape.
@@ -34,14 +35,27 @@ def conclude(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
     shapes = [shape for shape in SHAPES if body.get(shape) is not None]
     if len(shapes) != 1 or not isinstance(body[shapes[0]], dict):
         raise MalformedError("The body must have exactly one of prediction, batch and error, and it must be an object.")
+    if shapes[0] == "error":
+        error = StepError.parse(body["error"])
+        report(deployment, job, error)
+        if error.is_temporary and waiting.put_back(deployment, job, lineage.execution):
+            return {"status": "waiting", "document": None, "job": job.id}
     outcome = settle(deployment, job, lineage, shapes[0], body[shapes[0]])
     if shapes[0] == "prediction":
-        regions.report(deployment.settings, job, regions.failed(body["prediction"]))
+        answer = body["prediction"]
+        regions.report(deployment.settings, job, regions.failed(answer), unloaded=regions.unloaded(answer))
     return {
         "status": outcome.status,
         "document": f"gs://{deployment.settings.output_bucket}/{outcome.document}",
         "job": job.id,
     }
+
+
+def report(deployment: Deployment, job: Job, error: StepError) -> None:
+    """Opens the circuits of all regions that an execution tried, if its error is that none could be reached."""
+    if error.is_outage:
+        tried = job.regions or range(len(deployment.settings.gpu_regions))
+        regions.report(deployment.settings, job, tried)
 
 
 def settle(

@@ -23,6 +23,8 @@ CALLER_FAULTS = (  # 4xx codes that blame the pipeline's own request or a missin
     "unsupported_media_type",
 )
 RETRYABLE = (408, 429)
+GPU_STEPS = ("predict", "predict_shards")
+UNREACHABLE = ("unreachable", "http_502", "http_503", "http_504")  # the workflow's codes where the service gave none
 GPU_FAULTS = (  # codes in place of a prediction that blame the GPU service; all others blame the instance
     "inference_failed",
     "storage_failed",
@@ -67,6 +69,18 @@ class StepError:
     @property
     def reason(self) -> dict[str, str]:
         return {"code": self.code, "message": self.message}
+
+    @property
+    def is_outage(self) -> bool:
+        """Whether the GPU service could not be reached, or was not ready."""
+        is_unready = self.status in (502, 503, 504) and self.code != "model_unavailable"
+        return self.step in GPU_STEPS and (is_unready or self.code in UNREACHABLE)
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether the GPU service did not take the input: there was an outage, or it was occupied."""
+        is_occupied = self.status == 429 or self.code == "http_429"
+        return self.is_outage or (self.step in GPU_STEPS and is_occupied)
 
     @property
     def rejects(self) -> bool:

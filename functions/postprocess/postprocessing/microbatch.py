@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.api_core.exceptions import NotFound
 
-from pipeline import logs, schema
+from pipeline import logs, schema, waiting
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError
 from pipeline.inputs import microbatches
@@ -19,7 +19,7 @@ from pipeline.jobs.documents import Lineage
 from pipeline.jobs.job import Job
 from pipeline.kinds import MICROBATCH
 from postprocessing import conclusion, costs
-from postprocessing.failures import SHARD_LOST
+from postprocessing.failures import SHARD_LOST, StepError
 
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket
@@ -45,7 +45,8 @@ def conclude(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
     """Concludes the members of the micro-batch in `{argument, batch | error, lineage}`; reports no progress.
 
     Returns:
-        {status, document, job, members: {status: count}}; a second call concludes what the first left undone.
+        {status, document, job, members: {status: count}}; a second call concludes what the first left undone. Members
+        that nothing was predicted on wait for another execution if the GPU service did not take them.
 
     Raises:
         MalformedError: the body does not have that shape.
@@ -63,10 +64,16 @@ def conclude(deployment: Deployment, body: dict[str, Any]) -> dict[str, Any]:
 
     members = list(microbatches.members(deployment.work, job))
     shards = (batch or {}).get("shards", 1)
+    met = StepError.parse(failure)
+    is_put_back = met.is_temporary and not predicted
+    if not predicted:
+        conclusion.report(deployment, job, met)
 
     def concluded(member: Job) -> str:
         effort = costs.member(shards, len(members), waited=member.due is not None, by_job=job.run_by == "job")
         with logs.bound(job=member.id, microbatch=job.id):
+            if is_put_back and waiting.put_back(deployment, member, lineage.execution):
+                return "waiting"
             if prediction := predicted.get(member.id):
                 revisions = {**lineage.service_revisions, "gpu_service": prediction.revision}
                 own = replace(lineage, service_revisions=revisions)
@@ -113,7 +120,9 @@ def _of_shard(work: "Bucket", batch: Batch, shard: int) -> Iterator[tuple[str, P
 
 
 def _status(counts: Counter[str]) -> str:
-    """One status for all: failed if no member succeeded, unless all were rejected."""
+    """One status for all: failed if no member succeeded, unless all were rejected or wait for another execution."""
     if len(counts) == 1:
         return next(iter(counts))
+    if counts["waiting"] and not counts["failed"]:
+        return "waiting"
     return "partial" if counts["succeeded"] else "failed"

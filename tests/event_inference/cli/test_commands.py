@@ -299,6 +299,20 @@ def test_status_of_an_input_that_may_wait(run: Invoke, laptop: Emulated):
     assert run("status", "a.txt", "--json").json[0]["until"] == "2026-01-01T13:00:00+00:00"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "order"),
+    [
+        (["--all"], {"limit": None}),
+        (["--all", "--code", "broken"], {"code": "broken", "limit": None}),
+        (["--all", "--limit", "2000000"], {"limit": 2_000_000}),
+        (["--code", "broken", "--limit", "1000"], {"code": "broken"}),
+    ],
+)
+def test_a_replay_of_all_has_no_limit(run: Invoke, laptop: Emulated, arguments: list[str], order: dict[str, Any]):
+    assert run("replay", *arguments).status == 0
+    assert laptop.orders() == [{"replay": order}]
+
+
 def test_replay_counts_first(run: Invoke, laptop: Emulated):
     laptop.document("failed", "a.txt", 1)
     assert run("replay", "a", "--dry-run").out.splitlines()[-1] == "1 job would start again"

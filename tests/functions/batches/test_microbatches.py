@@ -15,6 +15,7 @@ from google.cloud.workflows.executions_v1 import Execution
 from google.pubsub_v1 import types as pubsub
 
 from messaging import collect as collect_module
+from messaging.orders import Collection
 from pipeline import settings
 from pipeline.deployment import Deployment
 from pipeline.inputs import microbatches
@@ -220,6 +221,31 @@ def test_micro_batches_are_bounded(
     assert sizes == [3, 1, 4, 2]
 
 
+def test_a_full_pull_orders_one_more_collection(
+    cloud: Cloud, function: Function, collect: Collect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MICRO_BATCH_SIZE", "4")
+    for number in range(6):
+        upload(cloud, f"{number}.txt")
+    assert collect()["pulled"] == 6
+    ((_, order),) = cloud.executions.published
+    assert collect(**order["collect"])["pulled"] == 0
+    for number in range(3):
+        upload(cloud, f"more-{number}.txt")
+    collect()
+    assert len(cloud.executions.published) == 1
+
+
+def test_with_a_limit_no_other_collection_is_ordered(
+    cloud: Cloud, function: Function, collect: Collect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MICRO_BATCH_SIZE", "2")
+    for number in range(6):
+        upload(cloud, f"{number}.txt")
+    assert collect(limit=4)["pulled"] == 4
+    assert cloud.executions.published == []
+
+
 def prepared_lines(cloud: Cloud, function: Function, execution: Execution) -> list[Any]:
     answer = prepared(function, execution)
     if answer["mode"] == "single":
@@ -258,10 +284,10 @@ def test_a_long_collection_continues_in_another_message(
         upload(cloud, f"{number}.txt")
     clock = iter([0, 1, collect_module.MAX_SECONDS])
     verdict, following = collect_module.run(
-        Deployment(settings.load(starts_executions=True)), collect_module.Collection(6), RECEIPT, lambda: next(clock)
+        Deployment(settings.load(starts_executions=True)), Collection(6), RECEIPT, clock=lambda: next(clock)
     )
     assert (verdict.counts or {})["pulled"] == 2
-    assert following == collect_module.Collection(4)
+    assert following == Collection(4)
     monkeypatch.setattr(collect_module, "MAX_SECONDS", 0)
     assert collect(limit=4)["continues"] == {"collect": {"limit": 4}}
     assert cloud.executions.published == [("projects/p/topics/messages", {"collect": {"limit": 4}})]

@@ -11,8 +11,10 @@ import pytest
 from google.cloud import storage
 
 from messaging import runs
+from messaging.lanes import Lanes
 from pipeline import waiting
 from pipeline.jobs import job
+from pipeline.routing import choice
 from pipeline.settings import Settings
 from tests.functions.batches.test_microbatches import (
     PNG,
@@ -28,6 +30,7 @@ from tests.functions.batches.test_microbatches import (
 )
 from tests.functions.cloud import Cloud, Fault
 from tests.functions.conftest import Function, finalized, published
+from tests.functions.models_bucket import ModelsBucket, entry, split
 
 __all__ = ["collect", "subscribed"]  # fixtures
 
@@ -204,6 +207,32 @@ def test_a_run_is_bounded(cloud: Cloud, function: Function, collect: Collect, mo
     for number in range(6):
         upload(cloud, function, f"{number}.txt", since=3590, **HOUR)
     assert collect()["executions"] == 2
+
+
+def test_a_full_run_has_one_more_collection_take_half_of_the_lanes(
+    cloud: Cloud, function: Function, collect: Collect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "MAX_MEMBERS", 4)
+    blobs = [upload(cloud, function, f"{number}.txt", since=3590, **HOUR) for number in range(12)]
+    collect()
+    for topic, order in cloud.executions.published:  # to which those collections add others
+        assert topic.endswith("/topics/messages")
+        collect(**order["collect"])
+    assert 1 <= len(cloud.executions.published) < Settings("in", "work", "out").max_collections
+    assert {claim(cloud, blob)["state"] for blob in blobs} == {"started"}
+    assert notes(cloud) == []
+    assert cloud.work.blob("collections/lanes.json").download_as_bytes() == b"{}"
+
+
+def test_while_others_hold_all_lanes_a_collection_starts_nothing(
+    cloud: Cloud, function: Function, collect: Collect
+) -> None:
+    others = Lanes(cloud.work, 1)
+    others.take()
+    upload(cloud, function, "a.txt", since=3590, **HOUR)
+    assert collect()["executions"] == 0
+    others.release()
+    assert collect()["executions"] == 1
 
 
 # --- what runs them --------------------------------------------------------------------------------
@@ -522,3 +551,58 @@ def test_an_experiment_runs_on_the_service_which_can_fall_back() -> None:
     model: job.Model = {"name": "sentiment", "version": "2", "experiment": experiment}
     assert runs._engine(settings, [alone], 0.0) == "job"
     assert runs._engine(settings, [alone, replace(alone, model=model)], 0.0) == "service"
+
+
+# --- after an experiment has ended -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", [{"mode": "frozen"}, {"candidate": None}, {"candidate": "3", "experiment": "e2"}])
+def test_inputs_of_an_experiment_that_ended_while_they_waited_get_a_version_anew(
+    cloud: Cloud, function: Function, collect: Collect, bucket: ModelsBucket, change: dict[str, Any]
+) -> None:
+    bucket.models(entry("sentiment", "1"), entry("sentiment", "2"), entry("sentiment", "3"))
+    bucket.traffic(sentiment=split(1.0))
+    for number in range(3):
+        upload(cloud, function, f"{number}.txt", since=3590, **HOUR)
+    bucket.traffic(sentiment=split(0.0, **change))
+    choice._files.cache_clear()
+    assert collect()["executions"] == 1
+    (argument,) = cloud.executions.arguments
+    assert argument["model"]["version"] == "1"
+    answer = run(cloud, function, cloud.executions.created[0])
+    assert answer["members"] == {"succeeded": 3}
+    arms = [document["routing"].get("experiment", {}).get("arm") for document in cloud.documents().values()]
+    assert arms == ["stable" if "experiment" in change else None] * 3
+
+
+def test_inputs_that_get_different_versions_anew_run_apart(
+    cloud: Cloud, function: Function, collect: Collect, bucket: ModelsBucket
+) -> None:
+    bucket.models(entry("sentiment", "1"), entry("sentiment", "2"), entry("sentiment", "3"))
+    bucket.traffic(sentiment=split(1.0))
+    for number in range(12):
+        upload(cloud, function, f"{number}.txt", since=3590, **HOUR)
+    bucket.traffic(sentiment=split(0.5, candidate="3", experiment="e2"))
+    choice._files.cache_clear()
+    line = collect()
+    assert line["accepted"] == 12
+    assert len(cloud.executions.arguments) == line["executions"] <= 12
+    assert {argument["model"]["version"] for argument in cloud.executions.arguments} == {"1", "3"}
+    for argument in (each for each in cloud.executions.arguments if each["kind"] == "microbatch"):
+        lines = cloud.work.blob(argument["input"]["name"]).download_as_bytes().splitlines()
+        assert {json.loads(line)["model"]["version"] for line in lines} == {argument["model"]["version"]}
+
+
+def test_inputs_whose_model_has_moved_to_an_endpoint_run_alone(
+    cloud: Cloud, function: Function, collect: Collect, bucket: ModelsBucket
+) -> None:
+    endpoint = "projects/p/locations/us-central1/endpoints/7"
+    bucket.models(entry("sentiment", "1", engine="vertex", endpoint=endpoint), entry("sentiment", "2"))
+    bucket.traffic(sentiment=split(1.0))
+    for number in range(2):
+        upload(cloud, function, f"{number}.txt", since=3590, **HOUR)
+    bucket.traffic(sentiment=split(0.0, mode="frozen"))
+    choice._files.cache_clear()
+    assert collect()["executions"] == 2
+    assert kinds(cloud) == {"text": 2}
+    assert [argument["model"]["endpoint"] for argument in cloud.executions.arguments] == [endpoint] * 2

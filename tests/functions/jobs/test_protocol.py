@@ -7,6 +7,7 @@ import functools
 import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -56,9 +57,15 @@ def modelled(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> Explorer:
     monkeypatch.setattr(sweeps, "Claims", timed)
     monkeypatch.setattr(runs, "Claims", timed)
     monkeypatch.setattr(together, "Claims", timed)
+    monkeypatch.setattr(waiting, "Claims", timed)
+    monkeypatch.setattr(waiting.times, "utc_now", lambda: explorer.oracle.now())
     ended = lambda name, _: explorer.oracle.answer(Request("has_ended", ("executions", name)))  # noqa: E731
     monkeypatch.setattr(executions, "has_ended", ended)
-    start = lambda _, job, **__: explorer.oracle.answer(Request("start", ("executions", job.id)))  # noqa: E731
+
+    def start(_: Settings, placed: AbstractContextManager[Job], **__: Any) -> Any:
+        with placed as job:
+            return explorer.oracle.answer(Request("start", ("executions", job.id)))
+
     monkeypatch.setattr(executions, "start", start)
     monkeypatch.setattr(outcomes, "utc_now", lambda: explorer.oracle.now())
     monkeypatch.setattr(documents, "timestamp", lambda: "2026-01-01T12:00:00Z")
@@ -140,7 +147,7 @@ def test_the_model_finds_a_protocol_that_confirms_too_early(monkeypatch: pytest.
         held = intake.Claims(DEPLOYMENT.work, 60)
         if claim := held.acquire(JOB):
             held.confirm(claim, JOB, None)
-            executions.start(SETTINGS, JOB)
+            executions.start(SETTINGS, nullcontext(JOB))
         return "accepted"
 
     explorer = modelled(Explorer({"first": hasty, "second": hasty}), monkeypatch)
@@ -411,7 +418,7 @@ def test_a_late_writer_never_puts_a_partial_result_over_the_replayed_one(monkeyp
 
 def arrive() -> str:
     """One delivery of the event of an input that may wait."""
-    reserved = intake._reserve(DEPLOYMENT, MAY_WAIT, lambda job: job, None)
+    reserved = intake.reserve_job(DEPLOYMENT, MAY_WAIT, lambda job: job)
     return reserved.word if isinstance(reserved, Verdict) else intake.wait(DEPLOYMENT, reserved).word
 
 
@@ -419,13 +426,20 @@ def collect() -> str:
     """What a collection does with the note, once it is due."""
     note = waiting.note(MAY_WAIT)
     member = runs._take_up(DEPLOYMENT, note) if DEPLOYMENT.work.get_blob(note.name) else None
-    if member is None:
+    if not isinstance(member, runs.Member):
         return "nothing"
     (result,) = together.launch(DEPLOYMENT, [member.reserved], Receipt("2", RECEIVED_AT), ThreadPoolExecutor(1))
     if isinstance(result, Exception):
         raise result
     waiting.forget(DEPLOYMENT.work, note)
     return result.word
+
+
+def meet_outage() -> str:
+    """The last step of the first execution, which met an outage of the GPU service."""
+    if waiting.put_back(DEPLOYMENT, MAY_WAIT, "1"):
+        return "waiting"
+    return settle("failed", "1")
 
 
 def later(world: World, program: str) -> World:
@@ -459,3 +473,36 @@ def test_an_input_that_waits_is_started_whatever_happens(
             world = explorer.finish(later(world, "sweep"), "sweep again")
         assert world.executions
     assert explorer.visited > 300
+
+
+@pytest.mark.parametrize(
+    ("besides", "left"),
+    [
+        ((), (("crash", 1),)),
+        pytest.param((), (*CALM, ("fault", 1)), marks=[pytest.mark.long, pytest.mark.timeout(600)]),
+        pytest.param(("sweep",), (("crash", 1),), marks=[pytest.mark.long, pytest.mark.timeout(600)]),
+    ],
+    ids=str,
+)
+def test_an_input_that_met_an_outage_is_started_again_or_fails_whatever_happens(
+    monkeypatch: pytest.MonkeyPatch, besides: tuple[str, ...], left: tuple[tuple[str, int], ...]
+) -> None:
+    programs = {"arrive": arrive, "collect": collect, "sweep": sweep, "meet outage": meet_outage}
+    explorer = modelled(Explorer(programs), monkeypatch)
+    begun = World((Actor("arrive", "arrive"),), objects=UPLOADED)
+    begun = explorer.finish(later(explorer.finish(begun, "arrive"), "collect"), "collect again")
+    assert len(begun.executions) == 1
+    actors = (Actor("first", "meet outage"), Actor("second", "meet outage"), Actor("beside", "collect"))
+    actors += tuple(Actor(name, name) for name in besides)
+    ends: Counter[str] = Counter()
+    for world in explorer.explore(replace(begun, actors=actors, left=left)):
+        world = redelivered(explorer, world, "meet outage")
+        world = explorer.finish(later(world, "collect"), "collect again")
+        is_failed = world.stored(("out", "failed/a.txt/7.json")) is not None
+        if len(world.executions) == 1 and not is_failed:
+            world = explorer.finish(later(world, "sweep"), "sweep again")
+        assert is_failed or len(world.executions) > 1
+        if not world.happened and not besides:
+            assert (is_failed, len(world.executions)) == (False, 2)
+        ends["failed" if is_failed else "started again"] += 1
+    assert ends["started again"] > ends["failed"]

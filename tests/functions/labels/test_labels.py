@@ -247,3 +247,14 @@ def test_other_inputs_may_lie_in_the_folder(cloud: Cloud, function: Function) ->
     assert upload(cloud, function, "A wonderful film.", "labels/review.txt") == 200
     (argument,) = cloud.executions.arguments
     assert argument["kind"] == "text"
+
+
+def test_an_input_is_found_by_its_name_without_latest(
+    cloud: Cloud, function: Function, answered: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEEP_LATEST", "false")
+    id = answered("a.txt")
+    assert send(function, {"name": "a.txt", "label": "NEGATIVE", "source": "correction"}) == 200
+    assert labels(cloud, id)["label"] == "NEGATIVE"
+    cloud.upload("b.txt", "Not yet predicted on.")
+    assert send(function, {"name": "b.txt", "label": "NEGATIVE", "source": "correction"}) == 503

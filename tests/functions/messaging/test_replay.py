@@ -2,14 +2,22 @@
 
 import json
 import threading
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from messaging import replay as replay_module
-from pipeline.jobs import job
+from messaging import replay_orders
+from pipeline.jobs import job, outcomes
+from pipeline.jobs.claims import Claims
+from pipeline.jobs.job import Job
+from pipeline.routing import choice
+from tests.functions import gpu
+from tests.functions.batches.test_microbatches import prepared, run
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, finalized, published
+from tests.functions.models_bucket import ModelsBucket, entry, split
 
 pytestmark = pytest.mark.usefixtures("check_documents")
 TEXT = "What a wonderful film, I loved it."
@@ -176,7 +184,8 @@ def test_a_replay_is_bounded_by_prefix_code_time_and_limit(
         {"limit": 0},
         {"limit": "9"},
         {"limit": True},
-        {"limit": 10_001},
+        {"limit": -1},
+        {"before": 7},
     ],
     ids=str,
 )
@@ -349,16 +358,16 @@ def test_a_message_reads_so_many_documents_and_the_next_goes_on(
     assert following == {"replay": {"code": "cuda", "limit": 999, "after": f"{documents[4]}.json"}}
 
 
-def test_an_hour_that_is_used_up_ends_a_replay(
+def test_what_needs_an_execution_of_its_own_is_left_once_the_hour_is_used_up(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replay_module, "PAGE", 3)
-    monkeypatch.setattr(replay_module, "MAX_READ", 3)
+    monkeypatch.setattr(replay_module, "CONCURRENCY", 2)
     for number in range(5):
         fail(cloud, function, f"{number}.csv", content=TABLE)
     monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "1")
     line = closing_line(function, capsys, "1")
-    assert (line["started"], line["throttled"], line["remaining"], line["read"]) == (1, 1, 1, 2)
+    assert (line["read"], line["started"], line["throttled"], line["remaining"]) == (5, 1, 1, 3)
     assert cloud.executions.published == []
 
 
@@ -406,9 +415,9 @@ def test_a_replay_with_a_value_of_another_type_is_rejected(cloud: Cloud, functio
     assert cloud.only_document()["reason"]["code"] == "invalid_parameters"
 
 
-@pytest.mark.parametrize("limit", [1, 10_000])
+@pytest.mark.parametrize("limit", [1, 10_000, 10_000_000, None])
 def test_the_smallest_and_the_largest_limit_are_taken(
-    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], limit: int
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], limit: int | None
 ) -> None:
     fail(cloud, function, "a.txt")
     assert replayed(function, capsys, limit=limit) == {"started": 1}
@@ -453,3 +462,189 @@ def test_a_replayed_job_continues_the_trace_of_the_message_that_asked_for_it(clo
     request["headers"]["traceparent"] = trace
     assert function("on_message").post("/", **request).status_code == 200
     assert cloud.executions.arguments[1]["trace"].split("-")[1] == trace.split("-")[1]
+
+
+def test_a_replay_keeps_the_notes_on_the_choice_of_its_model(
+    cloud: Cloud, function: Function, bucket: ModelsBucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket.models(entry("sentiment"))
+    bucket.traffic(sentiment=split(1.0))
+    fail(cloud, function, "a.txt")
+    (notes,) = [argument["notes"] for argument in cloud.executions.arguments]
+    choice._files.cache_clear()
+    bucket.traffic()
+    assert replayed(function, capsys) == {"started": 1}
+    assert cloud.executions.arguments[1]["notes"] == notes
+    conclude(cloud, function, {"prediction": GOOD})
+    assert cloud.only_document()["routing"]["notes"] == notes
+
+
+# --- many at a time --------------------------------------------------------------------------------
+
+
+def fail_many(cloud: Cloud, function: Function, count: int, **metadata: str) -> list[str]:
+    return [fail(cloud, function, f"{number:02}.txt", metadata=metadata or None) for number in range(count)]
+
+
+def finish(cloud: Cloud, function: Function, since: int) -> None:
+    """Runs the executions that were created since as the workflow would."""
+    for execution in cloud.executions.created[since:]:
+        run(cloud, function, execution)
+
+
+def test_many_texts_are_replayed_by_one_execution_with_a_document_each(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    documents = fail_many(cloud, function, 30, top_k="2")
+    line = closing_line(function, capsys, "1")
+    assert (line["read"], line["started"], line["executions"]) == (30, 30, 1)
+    assert replayed(function, capsys) == {"running": 30}
+    finish(cloud, function, 30)
+    contents = cloud.documents()
+    assert list(contents) == [f"results/{document}.json" for document in documents]
+    for content in contents.values():
+        assert [attempt["error"]["code"] for attempt in content["attempts"]] == ["broken"]
+        assert (content["status"], content["parameters"]["top_k"]) == ("succeeded", 2)
+    assert replayed(function, capsys) == {}
+
+
+def test_a_replay_of_few_runs_each_alone(cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]) -> None:
+    fail_many(cloud, function, replay_module.FEW + 1)
+    assert closing_line(function, capsys, "1", limit=replay_module.FEW)["started"] == replay_module.FEW
+    assert {execution.labels["kind"] for execution in cloud.executions.created} == {"text"}
+
+
+def test_models_parameters_and_kinds_are_replayed_apart(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_module, "FEW", 0)
+    for number in range(3):
+        fail(cloud, function, f"{number}.txt")
+        fail(cloud, function, f"{number}-two.txt", metadata={"top_k": "2"})
+        fail(cloud, function, f"{number}-own.txt", metadata={"model": "own"})
+        fail(cloud, function, f"{number}.csv", content=TABLE)
+    line = closing_line(function, capsys, "1")
+    assert (line["started"], line["executions"]) == (12, 3)
+    kinds = Counter(execution.labels["kind"] for execution in cloud.executions.created[12:])
+    assert kinds == {"microbatch": 3, "table": 3}
+
+
+def test_the_same_inputs_are_predicted_on_anew_by_each_replay(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_module, "FEW", 0)
+    fail_many(cloud, function, 3)
+    assert closing_line(function, capsys, "1")["executions"] == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(gpu, "judge", lambda _: {"error": {"code": "inference_failed", "message": "It broke."}})
+        finish(cloud, function, 3)
+    assert [content["status"] for content in cloud.documents().values()] == ["failed"] * 3
+    cloud.executions.end_all()
+    assert closing_line(function, capsys, "2")["executions"] == 1
+    batch = prepared(function, cloud.executions.created[-1])
+    output = batch["prefix"].removeprefix(f"gs://{cloud.work.name}/") + "0.out.jsonl"
+    assert not cloud.work.blob(output).exists(), "that of the first replay would fail them again"
+    finish(cloud, function, 4)
+    assert [content["status"] for content in cloud.documents().values()] == ["succeeded"] * 3
+
+
+def test_beyond_the_hour_s_executions_they_wait_for_a_collection(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_module, "FEW", 0)
+    monkeypatch.setenv("MICRO_BATCH_SIZE", "3")
+    documents = fail_many(cloud, function, 10)
+    monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "2")
+    line = closing_line(function, capsys, "1")
+    assert (line["started"], line["executions"], line["postponed"]) == (6, 2, 4)
+    assert replayed(function, capsys) == {"running": 6}
+    monkeypatch.setenv("MAX_EXECUTIONS_PER_HOUR", "3")
+    assert function("on_message").post("/", **published(b'{"collect": {}}')).status_code == 200
+    finish(cloud, function, 10)
+    assert list(cloud.documents()) == [f"results/{document}.json" for document in documents]
+
+
+def test_one_that_cannot_be_started_keeps_no_other_from_it(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_module, "FEW", 0)
+    fail_many(cloud, function, 4)
+    third = cloud.executions.arguments[2]["job"]
+    cloud.fault("POST", f"name=outcomes/{third}", status=403)
+    line = closing_line(function, capsys, "1")
+    assert (line["started"], line["failed"]) == (3, 1)
+    assert replayed(function, capsys) == {"running": 3, "started": 1}
+
+
+def split_orders(cloud: Cloud) -> list[dict[str, Any]]:
+    """The orders published since the last call."""
+    published_orders = [body["replay"] for _, body in cloud.executions.published]
+    cloud.executions.published.clear()
+    return published_orders
+
+
+def test_an_order_for_all_splits_into_orders_for_parts_that_lack_and_repeat_nothing(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_orders, "PART", 4)
+    documents = fail_many(cloud, function, 10)
+    assert closing_line(function, capsys, "1", limit=None, code="broken")["orders"] == 3
+    parts = split_orders(cloud)
+    names = [f"{documents[index]}.json" for index in (0, 4, 8)]
+    assert parts == [
+        {"code": "broken", "limit": 4, "after": names[0], "before": names[1]},
+        {"code": "broken", "limit": 4, "after": names[1], "before": names[2]},
+        {"code": "broken", "limit": 2, "after": names[2]},
+    ]
+    started = [replayed(function, capsys, **part) for part in reversed(parts)]
+    assert started == [{"started": 2}, {"started": 4}, {"started": 4}]
+    assert not split_orders(cloud)
+
+
+def test_a_large_limit_is_shared_among_the_parts(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_orders, "PART", 2)
+    fail_many(cloud, function, 9)
+    assert closing_line(function, capsys, "1", limit=5)["orders"] == 3
+    parts = split_orders(cloud)
+    assert [part["limit"] for part in parts] == [2, 2, 1]
+    assert sum(replayed(function, capsys, **part)["started"] for part in parts) == 5
+    assert replayed(function, capsys, limit=5, code="other") == {}, "a filter must see all documents"
+    assert not split_orders(cloud)
+
+
+def test_a_very_large_order_splits_in_several_messages(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_orders, "PART", 2)
+    monkeypatch.setattr(replay_orders, "MAX_PARTS", 2)
+    documents = fail_many(cloud, function, 9)
+    closing_line(function, capsys, "1", limit=None)
+    *parts, following = split_orders(cloud)
+    assert following == {"limit": None, "after": f"{documents[4]}.json"}
+    closing_line(function, capsys, "2", **following)
+    *others, following = split_orders(cloud)
+    assert following == {"limit": None, "after": f"{documents[8]}.json"}
+    orders = [*parts, *others, following]
+    assert sum(replayed(function, capsys, **order)["started"] for order in orders) == 9
+
+
+def test_an_order_that_was_killed_halfway_is_finished_by_its_redelivery_and_the_sweep(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_module, "FEW", 0)
+    documents = fail_many(cloud, function, 9)
+    assert replayed(function, capsys, limit=3) == {"started": 3}
+    for argument in cloud.executions.arguments[3:6]:  # reopened, and claimed by the handler that died
+        name = f"failed/{argument['document']}.json"
+        assert outcomes.reopen(cloud.work, argument["job"], name, cloud.documents()[name])
+        claims = Claims(cloud.work, 60)
+        if argument != cloud.executions.arguments[5]:
+            claims.take_over(claims.read(argument["job"]), Job.parse(argument))
+    assert replayed(function, capsys) == {"running": 5, "started": 4}
+    monkeypatch.setenv("CLAIM_LEASE_SECONDS", "0")
+    assert function("on_message").post("/", **published(b'{"sweep": {}}')).status_code == 200
+    finish(cloud, function, 9)
+    assert list(cloud.documents()) == [f"results/{document}.json" for document in documents]
+    assert [len(content["attempts"]) for content in cloud.documents().values()] == [1] * 9

@@ -260,7 +260,7 @@ def test_a_vanished_input_whose_document_was_not_written_is_completed(
     function("on_upload").post("/", **finalized(blob))
     (argument,) = cloud.executions.arguments
     cloud.fault("POST", "name=failed/", status=403)
-    error = {"step": "predict", "status": 503, "code": "unavailable", "message": "It is down."}
+    error = {"step": "predict", "status": 500, "code": "internal", "message": "It broke."}
     body = {"argument": argument, "lineage": {"execution": "e"}, "error": error}
     assert function("postprocess").post("/", json=body).status_code == 503
     blob.delete()
@@ -350,3 +350,28 @@ def test_a_sweep_continues_with_the_next_claims(
         _, following = cloud.executions.published.pop()
         client.post("/", **published(json.dumps(following).encode()))
     assert sorted(cloud.documents()) == [f"rejected/{blob.name}/{blob.generation}.json" for blob in blobs]
+
+
+def test_without_uploads_it_lists_none_and_finds_dead_executions_by_their_claims(
+    cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blob = cloud.upload("a.txt", TEXT)
+    assert function("on_upload").post("/", **finalized(blob)).status_code == 200
+    assert function("on_message").post("/", **published(b'{"instances": [{"text": "a"}]}', "7")).status_code == 200
+    cloud.upload("never-announced.txt", TEXT)
+    cloud.executions.end_all()
+    cloud.faulty.requests.clear()
+    assert swept(function, capsys, uploads=False) == NOTHING | {"started": 2}
+    listing = f"/storage/v1/b/{cloud.input.name}/o?"
+    assert not [target for _, target in cloud.faulty.requests if target.startswith(listing)]
+    assert len(cloud.executions.created) == 4
+    assert swept(function, capsys, uploads=False)["started"] == 0
+    assert swept(function, capsys) == NOTHING | {"started": 1, "running": 2}
+
+
+@pytest.mark.parametrize(
+    "order", [{"uploads": 1}, {"uploads": False, "prefix": "in/"}, {"uploads": False, "part": "uploads"}]
+)
+def test_a_sweep_that_contradicts_itself_is_rejected(cloud: Cloud, function: Function, order: dict[str, Any]) -> None:
+    assert function("on_message").post("/", **published(json.dumps({"sweep": order}).encode())).status_code == 200
+    assert cloud.only_document()["reason"]["code"] == "invalid_parameters"

@@ -159,7 +159,7 @@ def test_an_old_event_of_a_finished_input_changes_nothing(cloud: Cloud, function
     client = function("on_upload")
     client.post("/", **finalized(blob))
     (argument,) = cloud.executions.arguments
-    error = {"step": "predict", "status": 503, "code": "unavailable", "message": "It is down."}
+    error = {"step": "predict", "status": 500, "code": "internal", "message": "It broke."}
     body = {"argument": argument, "lineage": {"execution": "e"}, "error": error}
     assert function("postprocess").post("/", json=body).status_code == 200
     forget(cloud)
@@ -195,7 +195,7 @@ def test_an_execution_that_ends_after_its_outcome_was_forgotten_writes_no_second
     assert client.post("/", json={"argument": argument, "lineage": lineage, "prediction": good}).status_code == 200
     forget(cloud)
     late = argument | {"received_at": LONG_AGO}
-    error = {"step": "predict", "status": 503, "code": "unavailable", "message": "It is down."}
+    error = {"step": "predict", "status": 500, "code": "internal", "message": "It broke."}
     answer = client.post("/", json={"argument": late, "lineage": lineage, "error": error})
     assert answer.json is not None
     assert answer.json["status"] == "succeeded"
@@ -207,7 +207,7 @@ def test_a_manifest_sent_again_after_it_was_forgotten_is_a_duplicate(cloud: Clou
     client = function("on_message")
     client.post("/", **published(data))
     (argument,) = cloud.executions.arguments
-    error = {"step": "predict", "status": 503, "code": "unavailable", "message": "It is down."}
+    error = {"step": "predict", "status": 500, "code": "internal", "message": "It broke."}
     body = {"argument": argument, "lineage": {"execution": "e"}, "error": error}
     assert function("postprocess").post("/", json=body).status_code == 200
     forget(cloud)
