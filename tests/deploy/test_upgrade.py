@@ -153,12 +153,5 @@ class TestReleases:
         assert releases.describe(tmp_path, ["inference-forecast"]) == {
             "services": {"inference-forecast us-central1": "inference-forecast-1"},
             "workflow": {"source": "main:", "env": {"A": "1"}},
-            "jobs": {
-                "gpu-job us-central1": {
-                    "apiVersion": "v1",
-                    "kind": "Job",
-                    "metadata": {"name": "j", "labels": {}},
-                    "spec": {},
-                }
-            },
+            "jobs": {"gpu-job us-central1": {"apiVersion": "v1", "kind": "Job", **kept}},
         }

@@ -117,7 +117,7 @@ def test_orders_are_the_documented_messages(laptop: Emulated):
         {"sweep": {"prefix": "texts/"}},
         {"collect": {}},
     ]
-    for order in (lambda: laptop.client.replay(limit=10_001), lambda: laptop.client.sweep(limit=0)):
+    for order in (lambda: laptop.client.replay(limit=0), lambda: laptop.client.sweep(limit=0)):
         with pytest.raises(InputError, match="limit"):
             order()
     with pytest.raises(InputError, match="time zone"):
