@@ -78,9 +78,24 @@ def _function(system: System, base: Foundation, name: str) -> gcp.cloudfunctions
             vpc_connector=connector or None,
             vpc_connector_egress_settings=gpu.egress(system) if connector else None,
             environment_variables=system.environment(name),
+            secret_volumes=_secret_volumes(system, name),
         ),
         opts=pulumi.ResourceOptions(depends_on=base.permissions),
     )
+
+
+def _secret_volumes(
+    system: System, name: str
+) -> list[gcp.cloudfunctionsv2.FunctionServiceConfigSecretVolumeArgs] | None:
+    secret = system.secret_file(name)
+    if not secret:
+        return None
+    args = gcp.cloudfunctionsv2
+    latest = args.FunctionServiceConfigSecretVolumeVersionArgs(version="latest", path=secret["file"])
+    volume = args.FunctionServiceConfigSecretVolumeArgs(
+        mount_path=secret["folder"], project_id=system.project, secret=secret["secret"], versions=[latest]
+    )
+    return [volume]
 
 
 def _url(config: Any) -> str:

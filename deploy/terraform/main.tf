@@ -23,6 +23,7 @@ locals {
     hub_offline        = var.models == "" && var.hub_token_secret == "" ? "1" : "0"
     hub_token          = var.hub_token_secret != ""
     hub_token_secret   = var.hub_token_secret
+    notifications      = var.notifications_secret != ""
     vertex             = var.vertex_predict_role != ""
     gpu_regions        = jsonencode(local.gpu_regions)
     gpu_region         = local.gpu_regions[0]
@@ -58,12 +59,13 @@ locals {
     job_threshold_records   = var.job_threshold_records
     max_executions_per_hour = var.max_executions_per_hour
     vertex_predict_role     = var.vertex_predict_role
+    notifications_secret    = var.notifications_secret
   }
   sections = yamldecode(templatefile("${local.root}/deploy/inventory.yaml", local.settings))
   # Without the entries that the variables disable.
   inventory = merge(
     local.sections,
-    { for section in ["triggers", "notifications", "secrets", "alerts", "buckets"] : section => {
+    { for section in ["functions", "topics", "push", "triggers", "notifications", "secrets", "alerts", "buckets"] : section => {
       for name, entry in local.sections[section] : name => entry if try(entry.when, true) && !try(entry.unless, false)
     } },
     { iam = [for row in local.sections.iam : row if try(row.when, true) && !try(row.unless, false)] },

@@ -27,7 +27,7 @@ def shape_of(google: Google) -> shape.Shape:
             case "storage", "notificationConfigs":
                 topic = body["topic"].removeprefix(f"//pubsub.googleapis.com/projects/{shape.PROJECT}/topics/")
                 settings = [*body["event_types"], body["payload_format"]]
-                found[f"notification/{path.split('/')[1]}/{topic}"] = settings
+                found[f"notification/{path.split('/')[1]}/{body.get('object_name_prefix', '')}>{topic}"] = settings
             case "iam", "serviceAccounts":
                 found[f"account/{name}"] = body.get("displayName")
             case "pubsub", "topics":
@@ -139,6 +139,11 @@ def _function(body: dict[str, Any]) -> shape.Shape:
         "key": body.get("kmsKeyName") or "",
         "registry": build.get("dockerRepository") or "",
         "env": config["environmentVariables"],
+        "secret_files": [
+            [v["mountPath"], w["path"].removeprefix("/"), v["projectId"], v["secret"], w["version"]]
+            for v in config.get("secretVolumes", [])
+            for w in v["versions"]
+        ],
     }
 
 
