@@ -75,6 +75,7 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
     chosen["metric_prefix"] = chosen["service_prefix"].replace("-", "_")  # names of metrics in PromQL have no hyphens
     chosen["hub_token"] = bool(chosen["hub_token_secret"])
     chosen["notifications"] = bool(chosen["notifications_secret"])
+    chosen["notifications_with_micro_batching"] = chosen["notifications"] and chosen["micro_batching"]
     chosen["vertex"] = bool(chosen["vertex_predict_role"])
     chosen["hub_offline"] = "0" if chosen["models"] or chosen["hub_token"] else "1"
     return chosen

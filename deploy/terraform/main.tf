@@ -60,6 +60,8 @@ locals {
     max_executions_per_hour = var.max_executions_per_hour
     vertex_predict_role     = var.vertex_predict_role
     notifications_secret    = var.notifications_secret
+
+    notifications_with_micro_batching = var.notifications_secret != "" && var.micro_batching
   }
   sections = yamldecode(templatefile("${local.root}/deploy/inventory.yaml", local.settings))
   # Without the entries that the variables disable.

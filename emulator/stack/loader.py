@@ -1,5 +1,6 @@
 """Reads a stack file and checks it before anything starts."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,15 +36,15 @@ from emulator.stack.problems import grant_problems, problems
 _Entry = TypeVar("_Entry")
 
 
-def load(path: Path) -> Stack:
-    """Read a stack file.
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Stack:
+    """Read a stack file; `environ` decides which of its optional entries there are.
 
     Raises:
         StackError: it cannot be read, is not YAML, breaks the schema, or refers to something it does not define.
     """
     document = _document(path)
     _refuse(path, problems(document))
-    stack = _stack(path, _given(document))
+    stack = _stack(path, _given(document), environ)
     _refuse(
         path,
         [*_unsafe_overrides(stack), *_broken_references(stack), *_impossible_schedules(stack), *_broken_grants(stack)],
@@ -65,11 +66,11 @@ def _refuse(path: Path, mistakes: list[str]) -> None:
         raise StackError("\n".join(f"{path}: {mistake}" for mistake in mistakes))
 
 
-def _stack(path: Path, document: Mapping[str, Any]) -> Stack:
+def _stack(path: Path, document: Mapping[str, Any], environ: Mapping[str, str]) -> Stack:
     root = (path.parent / document.get("root", ".")).resolve()
     services, triggers = _entries(Service, document.get("services")), _entries(Trigger, document.get("triggers"))
-    left_out = {f"service/{each.name}" for each in services if not is_wanted(each)}
-    left_out |= {f"trigger/{each.name}" for each in triggers if not is_wanted(each)}
+    left_out = {f"service/{each.name}" for each in services if not is_wanted(each, environ)}
+    left_out |= {f"trigger/{each.name}" for each in triggers if not is_wanted(each, environ)}
     simple = {key: document[key] for key in ("project", "location", "topics", "env", "examples") if key in document}
     return Stack(
         path=path,
@@ -77,10 +78,10 @@ def _stack(path: Path, document: Mapping[str, Any]) -> Stack:
         ports=Ports(**document.get("ports", {})),
         buckets=_entries(Bucket, document.get("buckets")),
         subscriptions=_entries(Subscription, document.get("subscriptions")),
-        services=tuple(filter(is_wanted, services)),
+        services=tuple(each for each in services if is_wanted(each, environ)),
         jobs=_entries(Job, document.get("jobs")),
         containers=_entries(ContainerImage, document.get("containers")),
-        triggers=tuple(filter(is_wanted, triggers)),
+        triggers=tuple(each for each in triggers if is_wanted(each, environ)),
         notifications=_entries(Notification, document.get("notifications")),
         retention=Retention(**_given(document.get("retention"))),
         workflows=_entries(WorkflowFile, document.get("workflows")),
