@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy import cloud_server
+from tests.deploy import cloud_server, forked_gcloud
 from tests.deploy.fresh import FreshGoogle
 from tests.deploy.new_project import NewProject
 
@@ -50,7 +50,7 @@ def rehearsing(folder: Path, project: NewProject) -> Iterator[Project]:
         shutil.copy(ROOT / name, source)
     google = FreshGoogle(project=project)
     google.project.issue_tokens(folder / "token")
-    with cloud_server.serving(google) as overrides:
+    with cloud_server.serving(google) as overrides, forked_gcloud.interpreter() as python:
         sleep = f"#!/bin/sh\nexec curl --silent '{google.base}/clock?seconds='$1\n"  # passes the time of the stand-in
         program(folder / "bin/sleep", sleep)
         mine = {name: value for name, value in os.environ.items() if not name.startswith("CLOUDSDK_")}
@@ -64,6 +64,7 @@ def rehearsing(folder: Path, project: NewProject) -> Iterator[Project]:
                 "CLOUDSDK_CONFIG": str(folder),
                 "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
                 "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
+                "CLOUDSDK_PYTHON": str(python),
                 "IDENTITY_TOKEN": "a-token",
                 "PROJECT_ID": "my-project",
                 "AUDIT_LOGS": "true",

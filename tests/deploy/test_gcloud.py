@@ -107,7 +107,6 @@ class TestADeploymentFromTheFirstRunToTheEnd:
             ("DELETE", "inference-on-upload"),
             ("POLICY", "my-project"),
             ("POLICY", "my-project"),
-            ("POST", "jobs"),
         ], "the new way came first"
         count = len(project.google.changes)
         assert project.run("deploy.sh", "triggers", "schedules").returncode == 0
@@ -186,7 +185,7 @@ class TestADeploymentFromTheFirstRunToTheEnd:
 
     def test_another_region_gets_the_service_and_the_workflow_its_url(self, project: Project):
         project.env["GPU_REGIONS"] = "us-central1,europe-west4"
-        run = project.run("deploy.sh", "gpu", "callers", "workflow")
+        run = project.run("deploy.sh", "gpu", "callers", "functions", "workflow")
         del project.env["GPU_REGIONS"]
         assert run.returncode == 0, run.stderr[-3000:]
         values = {"project_id": "my-project", "gpu_regions": ["us-central1", "europe-west4"]}
@@ -200,7 +199,7 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         google.resources["secretmanager/v1/projects/my-project/secrets/hf-token"] = {}
         project.env |= {name.upper(): value for name, value in values.items()}
         builds = [key for key in google.resources if key.startswith("cloudbuild/")]
-        run = project.run("deploy.sh", "accounts", "image", "gpu", "job", "workflow")
+        run = project.run("deploy.sh", "accounts", "image", "functions", "gpu", "job", "workflow")
         assert run.returncode == 0, run.stderr[-3000:]
         assert [key for key in google.resources if key.startswith("cloudbuild/")] == builds
         service = recorded.shape_of(google)["service/us-central1/inference-gpu-service"]
