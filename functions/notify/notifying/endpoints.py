@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pipeline import logs
+from pipeline import kinds, logs
 from pipeline.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from notifying.notification import Notification
 
+KINDS = (*kinds.KINDS, "labels")
 STATUSES = ("succeeded", "partial", "unsuccessful", "rejected", "failed")
 FIELDS = {"name", "url", "topic", "secrets", "status", "kind", "prefix"}
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
@@ -93,7 +94,7 @@ def parse(text: bytes, *, allow_http: bool = False) -> dict[str, Endpoint]:
 
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # of a date such as 2026-02-31, too
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
         raise ConfigurationError(f"The file is not YAML{where}.") from None  # the error would quote the line
@@ -120,16 +121,13 @@ def _endpoint(number: int, entry: Any, allow_http: bool) -> Endpoint:
         raise ConfigurationError(f"The endpoint {name} needs either a url or a topic.")
     if topic and not TOPIC.fullmatch(topic):
         raise ConfigurationError(f"The topic of {name} must be a resource name, projects/P/topics/T.")
-    statuses = _texts(name, entry, "status")
-    if wrong := sorted(statuses - {*STATUSES}):
-        raise ConfigurationError(f"{name} filters by {', '.join(wrong)}; there are {', '.join(STATUSES)}.")
     return Endpoint(
         name=name,
         url=_checked_url(name, url, allow_http) if url else "",
         topic=topic,
         secrets=_secrets(name, entry.get("secrets"), is_webhook=bool(url)),
-        statuses=statuses,
-        kinds=_texts(name, entry, "kind"),
+        statuses=_choices(name, entry, "status", STATUSES),
+        kinds=_choices(name, entry, "kind", KINDS),
         prefix=prefix,
     )
 
@@ -141,12 +139,14 @@ def _text(name: str, entry: Mapping[str, Any], key: str) -> str:
     return value
 
 
-def _texts(name: str, entry: Mapping[str, Any], key: str) -> frozenset[str]:
-    """One text or a list of them."""
+def _choices(name: str, entry: Mapping[str, Any], key: str, known: tuple[str, ...]) -> frozenset[str]:
+    """One text or a list of them, all known."""
     value = entry.get(key) or []
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list) or not all(isinstance(item, str) for item in values):
         raise ConfigurationError(f"The {key} of {name} must be a text, or a list of texts.")
+    if wrong := sorted({*values} - {*known}):
+        raise ConfigurationError(f"The {key} of {name} cannot be {', '.join(wrong)}; there are {', '.join(known)}.")
     return frozenset(values)
 
 

@@ -10,8 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from google.api_core.exceptions import GoogleAPICallError
-
 from notifying import pubsub, undelivered, webhooks
 from notifying.circuits import Circuits
 from notifying.endpoints import NAME, Endpoint, Endpoints
@@ -22,6 +20,7 @@ from pipeline import logs, times
 from pipeline.deployment import Deployment
 from pipeline.errors import MalformedError, PipelineError
 from pipeline.inputs.events import Message
+from pipeline.storage import UNAVAILABLE
 from pipeline.verdicts import Verdict
 
 FINALIZE = "OBJECT_FINALIZE"
@@ -147,6 +146,6 @@ def _published(endpoint: Endpoint, notification: Notification) -> Failure | None
     attributes = {"webhook-id": notification.id, "type": notification.type, "kind": notification.kind}
     try:
         pubsub.publish(endpoint.topic, notification.body, attributes)
-    except (GoogleAPICallError, TimeoutError) as error:
+    except (*UNAVAILABLE, TimeoutError) as error:
         return Failure("publish_failed", f"Pub/Sub did not take the message: {type(error).__name__}.")
     return None

@@ -75,7 +75,8 @@ endpoints:
         ({"secrets": ["whsec_c2hvcnQ="]}, "24 to 64 random bytes"),
         ({"secrets": ["whsec_!!!"]}, "needs 1 to 4 secrets"),
         ({"secrets": [7]}, "needs 1 to 4 secrets"),
-        ({"status": ["done"]}, "filters by done"),
+        ({"status": ["done"]}, "status of crm cannot be done"),
+        ({"kind": ["texts"]}, "kind of crm cannot be texts"),
         ({"status": {"failed": True}}, "must be a text, or a list"),
         ({"kind": [1]}, "must be a text, or a list"),
         ({"prefix": ["a"]}, "must be a text"),
@@ -90,7 +91,17 @@ def test_a_mistake_is_named_without_secrets_or_urls(changes: dict[str, Any], pro
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"[]", b"endpoints", b"{}", b"endpoints: {}", b"endpoints: []\nurl: x", b"endpoints: [", b"\xff\xfe\x00"],
+    [
+        b"",
+        b"[]",
+        b"endpoints",
+        b"{}",
+        b"endpoints: {}",
+        b"endpoints: []\nurl: x",
+        b"endpoints: [",
+        b"\xff\xfe\x00",
+        b"a: 2026-02-31",
+    ],
 )
 def test_a_file_of_another_form_is_refused(text: bytes) -> None:
     with pytest.raises(ConfigurationError):
