@@ -140,11 +140,16 @@ def _function(body: dict[str, Any]) -> shape.Shape:
         "registry": build.get("dockerRepository") or "",
         "env": config["environmentVariables"],
         "secret_files": [
-            [v["mountPath"], w["path"].removeprefix("/"), v["projectId"], v["secret"], w["version"]]
+            [v["mountPath"], w["path"], _project(v["projectId"]), v["secret"], w["version"]]
             for v in config.get("secretVolumes", [])
             for w in v["versions"]
         ],
     }
+
+
+def _project(id: str) -> str:
+    """The project's id, in place of the number that gcloud sends."""
+    return shape.PROJECT if id == shape.NUMBER else id
 
 
 def _service(body: dict[str, Any]) -> shape.Shape:
