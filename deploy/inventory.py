@@ -74,6 +74,8 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
     chosen["served_profile"] = chosen["models_profile"] if chosen["models"] else chosen["gpu_profile"]
     chosen["metric_prefix"] = chosen["service_prefix"].replace("-", "_")  # names of metrics in PromQL have no hyphens
     chosen["hub_token"] = bool(chosen["hub_token_secret"])
+    chosen["notifications"] = bool(chosen["notifications_secret"])
+    chosen["notifications_with_micro_batching"] = chosen["notifications"] and chosen["micro_batching"]
     chosen["vertex"] = bool(chosen["vertex_predict_role"])
     chosen["vertex_registered"] = bool(chosen["vertex_registry_role"])
     place = f"projects/{chosen['project_id']}/locations/{chosen['region']}"
@@ -134,7 +136,13 @@ def environment(inventory: Inventory, name: str) -> dict[str, str]:
 
 def secrets(inventory: Inventory) -> dict[str, str]:
     """The environment variables of the GPU service and job that come from secrets: variable to secret."""
-    return {variable: entry["secret"] for variable, entry in inventory["secrets"].items()}
+    return {name: entry["secret"] for name, entry in inventory["secrets"].items() if "file" not in entry}
+
+
+def secret_file(inventory: Inventory, function: str) -> dict[str, str]:
+    """The secret that a function reads as a file: `{secret, folder, file}`; empty if it reads none."""
+    name = inventory["functions"][function].get("secret")
+    return inventory["secrets"][name] if name else {}
 
 
 def check_names(names: Iterable[str]) -> None:
@@ -203,7 +211,8 @@ def document(page: str) -> str:
     """The page with the text between its markers replaced by the tables."""
     before, start, rest = page.partition("<!-- inventory -->\n")
     _, end, after = rest.partition("<!-- /inventory -->")
-    return f"{before}{start}{tables(load({'project_id': 'my-project'}))}\n{end}{after}"
+    system = load({"project_id": "my-project", "notifications_secret": "endpoints"})  # every function
+    return f"{before}{start}{tables(system)}\n{end}{after}"
 
 
 TABLES: list[tuple[str, str, list[str]]] = [

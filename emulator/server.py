@@ -275,6 +275,21 @@ class Emulator:
         for pull in self.stack.subscriptions:
             ensure_subscription(self.pubsub, f"{prefix}/subscriptions/{pull.name}", f"{prefix}/topics/{pull.topic}")
         self.triggers.apply()
+        for notification in self.stack.notifications:
+            self._apply_notification(notification)
+
+    def _apply_notification(self, notification: model.Notification) -> None:
+        """Create a bucket's notification, or remove the one that an earlier start has created."""
+        configs = self.storage.notifications
+        topic = f"//pubsub.googleapis.com/projects/{self.stack.project}/topics/{notification.topic}"
+        config = {"topic": topic, "event_types": ["OBJECT_FINALIZE"], "object_name_prefix": notification.prefix}
+        wanted = {key: value for key, value in config.items() if value}
+        present = [each["id"] for each in configs.listing(notification.bucket) if wanted.items() <= each.items()]
+        if not model.is_wanted(notification):
+            for id in present:
+                configs.delete(notification.bucket, id)
+        elif not present:
+            configs.create(notification.bucket, config)
 
     def _deploy(self) -> None:
         values = self.placeholders()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from event_inference.outcomes.documents import Batch, Document, Failed, Rejected, Result
     from event_inference.outcomes.handle import Handle, Status
     from event_inference.targets import Target
+    from event_inference.undelivered import Undelivered
 
 _MODULES = {
     "AsyncClient": "aio",
@@ -44,6 +45,7 @@ _MODULES = {
     "Status": "outcomes.handle",
     "Target": "targets",
     "TargetError": "errors",
+    "Undelivered": "undelivered",
     "UnreachableError": "errors",
     "WaitTimeoutError": "errors",
 }
@@ -65,6 +67,7 @@ __all__ = [
     "Status",
     "Target",
     "TargetError",
+    "Undelivered",
     "UnreachableError",
     "WaitTimeoutError",
 ]

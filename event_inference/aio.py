@@ -10,6 +10,7 @@ from event_inference.inputs.orders import Order
 from event_inference.outcomes.documents import Batch, Document, Failed, Rejected, Result
 from event_inference.outcomes.handle import Handle, Status
 from event_inference.targets import Target
+from event_inference.undelivered import Undelivered
 
 T = TypeVar("T")
 _END: Any = object()
@@ -65,6 +66,12 @@ class AsyncClient:
 
     async def replay(self, **criteria: Any) -> Order:
         return await asyncio.to_thread(self.client.replay, **criteria)
+
+    def undelivered(self, endpoint: str = "") -> AsyncIterator[Undelivered]:
+        return _iterated(lambda: self.client.undelivered(endpoint))
+
+    async def send_again(self, notification: Undelivered) -> Order:
+        return await asyncio.to_thread(self.client.send_again, notification)
 
     async def sweep(self, **criteria: Any) -> Order:
         return await asyncio.to_thread(self.client.sweep, **criteria)

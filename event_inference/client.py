@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from event_inference import names
+from event_inference import names, undelivered
 from event_inference.access.clients import translated
 from event_inference.errors import CloudConfirmationError, InputError
 from event_inference.inputs import orders, uploads
@@ -17,6 +17,7 @@ from event_inference.outcomes import reading
 from event_inference.outcomes.handle import Handle
 from event_inference.reader import Reader
 from event_inference.targets import Request, Target, resolve
+from event_inference.undelivered import Undelivered
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -200,6 +201,16 @@ class Client(Reader):
             InputError, CloudConfirmationError, UnreachableError: as `submit`.
         """
         return self.order(orders.collect(limit=limit))
+
+    def send_again(self, notification: Undelivered) -> Order:
+        """Have a notification sent again that an endpoint did not take; it keeps its id.
+
+        Raises:
+            InputError, CloudConfirmationError, UnreachableError: as `submit`.
+        """
+        self.confirm_change()
+        with translated(self.target):
+            return undelivered.send_again(self.connection, notification)
 
     def order(self, content: Mapping[str, Any]) -> Order:
         """Publish a message to the pipeline (docs/messages.md).

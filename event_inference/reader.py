@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from event_inference import names, served_models
+from event_inference import names, served_models, undelivered
 from event_inference.access.clients import Connection, translated
 from event_inference.errors import InputError
 from event_inference.inputs.orders import Replay
@@ -18,6 +18,7 @@ from event_inference.outcomes.handle import Handle, Status
 from event_inference.outcomes.reading import Selection
 from event_inference.outcomes.records import Record
 from event_inference.targets import Target
+from event_inference.undelivered import Undelivered
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -192,6 +193,15 @@ class Reader:
             UnreachableError: the pipeline does not answer, or refuses.
         """
         return self._documents(Failed, selection or Selection(**criteria))
+
+    def undelivered(self, endpoint: str = "") -> Iterator[Undelivered]:
+        """The notifications that an endpoint, or any, did not take in all attempts (docs/notifications.md).
+
+        Raises:
+            UnreachableError: the pipeline does not answer, or refuses.
+        """
+        with translated(self.target):
+            yield from undelivered.listed(self.connection, endpoint)
 
     def recommendations(self) -> dict[str, Any] | None:
         """The newest of the documents that are written daily: what would be worth changing; None if there is none.

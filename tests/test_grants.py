@@ -26,6 +26,7 @@ from emulator.process import Stack
 from emulator.stack import loader
 from emulator.stack.model import Grant, Iam
 from emulator.storage import Store
+from tests.functions.notify.receiver import SECRET, Receiver, receiving, status
 
 ROOT = Path(__file__).parents[1]
 LOCAL = ROOT / "deploy" / "local" / "stack.yaml"
@@ -34,7 +35,8 @@ THRESHOLD = 20  # records, above which a batch runs as the job
 CUT_JOB_BYTES = 5000  # above which a batch is cut by a job
 ATTEMPTS = 5
 REPLAYED = 2001  # documents that a replay reads: more than one message does
-DESCRIBED = loader.load(LOCAL)
+ENDPOINTS = {"NOTIFICATIONS": "endpoints.yaml"}
+DESCRIBED = loader.load(LOCAL, ENDPOINTS)
 IAM = DESCRIBED.iam or Iam()
 GRANTS, PERMISSIONS = IAM.grants, {**ROLES, **IAM.roles}
 ON_ENDPOINT = {
@@ -243,6 +245,9 @@ NEEDED_BY: dict[tuple[str, str, str], Callable[[Pipeline], None]] = {
     ("on-dead-letter", VIEWER, "bucket/local-models"): Pipeline.dead_message_for_a_new_instance,
     ("promote", VIEWER, "bucket/local-output"): Pipeline.look_at_candidates,
     ("promote", USER, "bucket/local-models"): Pipeline.look_at_candidates,
+    ("notify", "roles/storage.objectCreator", "bucket/local-output"): Pipeline.invalid_upload,
+    ("notify", "roles/pubsub.publisher", "topic/notification-retries"): Pipeline.invalid_upload,
+    ("notify", "roles/pubsub.publisher", "topic/notifications"): Pipeline.invalid_upload,
     ("preprocess", VIEWER, "bucket/local-input"): Pipeline.table,
     ("preprocess", USER, "bucket/local-work"): Pipeline.table,
     ("preprocess", VIEWER, "bucket/local-models"): Pipeline.table_for_a_new_instance,
@@ -272,6 +277,7 @@ NEEDED_BY: dict[tuple[str, str, str], Callable[[Pipeline], None]] = {
     ("events", INVOKER, "service/on-message"): Pipeline.message,
     ("events", INVOKER, "service/on-dead-letter"): Pipeline.dead_message,
     ("events", INVOKER, "service/promote"): Pipeline.look_at_candidates,
+    ("events", INVOKER, "service/notify"): Pipeline.invalid_upload,
     ("events", "roles/eventarc.eventReceiver", "project"): Pipeline.text,
     ("agent/storage", "roles/pubsub.publisher", "project"): Pipeline.text,
     ("agent/pubsub", "roles/iam.serviceAccountOpenIdTokenCreator", "account/events"): Pipeline.text,
@@ -309,13 +315,29 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     (folder / "stack.yaml").write_text(yaml.safe_dump(content))
     (folder / "state").mkdir()
     fill(Store(folder / "state" / "storage"))
-    with Stack(folder / "state", stack=folder / "stack.yaml") as stack, pytest.MonkeyPatch.context() as environment:
+    with (
+        receiving() as receiver,
+        Stack(folder / "state", stack=folder / "stack.yaml") as stack,
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        receiver.answer = status(410)
+        (folder / "endpoints.yaml").write_text(json.dumps({"endpoints": endpoints(receiver)}))
+        environment.setenv("NOTIFICATIONS", str(folder / "endpoints.yaml"))
         stack.start()
         environment.setenv("STORAGE_EMULATOR_HOST", stack.http)
         environment.setenv("PUBSUB_EMULATOR_HOST", stack.grpc)
         client = storage.Client(project="local-project", credentials=AnonymousCredentials())
         running = Pipeline(stack, client, pubsub_v1.PublisherClient())
         yield running
+
+
+def endpoints(receiver: Receiver) -> list[dict[str, Any]]:
+    """One that wants no notifications, so that they are kept; one that cannot be reached; and a topic."""
+    return [
+        {"name": "unwilling", "url": receiver.url, "secrets": [SECRET]},
+        {"name": "unreachable", "url": "http://127.0.0.1:1/", "secrets": [SECRET]},
+        {"name": "topic", "topic": "projects/local-project/topics/notifications"},
+    ]
 
 
 def fill(store: Store) -> None:

@@ -120,12 +120,13 @@ functions() {
 }
 
 deploy_function() {                # deploys a function whose source or settings have changed
-  local folder=${1//-/_} digest runtime cpu memory concurrency timeout max_instances name
+  local folder=${1//-/_} digest runtime secret cpu memory concurrency timeout max_instances name
   "$PYTHON" "$ROOT/deploy/stage.py" "$folder" >&2
   IFS=$'\x1f' read -r name cpu memory concurrency timeout max_instances < \
     <(rows functions cpu memory concurrency timeout max_instances | grep "^$1"$'\x1f')
   inventory environment "$name" >"$TEMPORARY/$name.json"
   runtime=$(inventory get runtime)
+  secret=$(inventory get "functions.$name.secret")
   local flags=(
     --gen2 "--runtime=$runtime" "--source=$ROOT/build/functions/$folder" "--entry-point=$folder" --trigger-http
     --no-allow-unauthenticated "--service-account=$(account "$name")"
@@ -140,6 +141,8 @@ deploy_function() {                # deploys a function whose source or settings
   else flags+=("--build-worker-pool=$(setting build_worker_pool)"); fi
   if [ -z "$KMS_KEY_NAME" ]; then flags+=(--clear-kms-key --clear-docker-repository)
   else flags+=("--kms-key=$KMS_KEY_NAME" "--docker-repository=projects/$PROJECT_ID/locations/$REGION/repositories/$PREFIX"); fi
+  [ -z "$secret" ] ||
+    flags+=("--set-secrets=$(inventory get "secrets.$secret.folder"):/$(inventory get "secrets.$secret.file")=$(inventory get "secrets.$secret.secret"):latest")
   digest=$({ echo "${flags[@]/$TEMPORARY/}"; cat "$TEMPORARY/$name.json"; contents "$ROOT/build/functions/$folder"; } | fingerprint)
   if [ "$(gcloud functions describe "$(resource "$name")" --format='value(labels.deployed,state)' 2>/dev/null)" != "$digest"$'\t'ACTIVE ]; then
     hold "$name" "$REGION"
@@ -169,7 +172,7 @@ gpu() {
   )
   if [ "$(get gpu)" = none ]; then flags+=(--gpu=0 --cpu-throttling)
   else flags+=(--gpu=1 "--gpu-type=$(get gpu)" --no-gpu-zonal-redundancy --no-cpu-throttling); fi
-  secrets=$(rows secrets secret | sed 's/\x1f\(.*\)/=\1:latest/' | paste -sd , -)
+  secrets=$(rows secrets secret file | sed -n 's/^\([^\x1f]*\)\x1f\([^\x1f]*\)\x1f$/\1=\2:latest/p' | paste -sd , -)  # those without a file
   if [ -n "$secrets" ]; then flags+=("--set-secrets=$secrets"); else flags+=(--clear-secrets); fi
   if [ -n "$(setting vpc_network)" ]; then
     flags+=("--network=$(setting vpc_network)" "--subnet=$(setting vpc_subnetwork)" "--vpc-egress=$(setting vpc_egress)")
@@ -279,7 +282,7 @@ leave_regions() {                  # deletes the GPU service and job where the w
 }
 
 triggers() {                       # delivers uploads by trigger or notification; creates the new way before deleting the old
-  local name event bucket dead attempts topic payload
+  local name event bucket dead attempts topic payload prefix
   [ ${#chosen[@]} -eq 0 ] || permissions project     # else granted by earlier steps, as on the topic
   while IFS=$'\x1f' read -r name event bucket dead attempts; do
     ! of_another_bucket "$name" "$bucket" || change gcloud eventarc triggers delete "$(resource "$name")"
@@ -292,28 +295,37 @@ triggers() {                       # delivers uploads by trigger or notification
     [ "$(gcloud pubsub subscriptions describe "$(trigger_subscription "$name")" --format='value(deadLetterPolicy.maxDeliveryAttempts)' 2>/dev/null)" = "$attempts" ] ||
       retry gcloud pubsub subscriptions update "$(trigger_subscription "$name")" --dead-letter-topic="$(resource "$dead")" --max-delivery-attempts="$attempts"
   done < <(rows triggers event bucket dead_letter attempts)
-  while IFS=$'\x1f' read -r name bucket topic event payload; do
+  while IFS=$'\x1f' read -r name bucket topic event payload prefix; do
     [ ${#chosen[@]} -eq 0 ] || permissions "topic/$topic"
-    [ -n "$(notification_names "$bucket" "$topic")" ] ||
+    [ -n "$(notification_names "$bucket" "$topic" "$prefix")" ] ||
       retry gcloud storage buckets notifications create "$(bucket "$bucket")" --topic="$(resource "$topic")" \
-        --event-types="$event" --payload-format="$(sed 's/JSON_API_V1/json/; s/NONE/none/' <<<"$payload")" --skip-topic-setup >&3
-  done < <(rows notifications bucket topic event payload)
+        --event-types="$event" --payload-format="$(sed 's/JSON_API_V1/json/; s/NONE/none/' <<<"$payload")" \
+        ${prefix:+"--object-prefix=$prefix"} --skip-topic-setup >&3
+  done < <(rows notifications bucket topic event payload prefix)
   for name in $(names off.triggers); do
     ! exists gcloud eventarc triggers describe "$(resource "$name")" || change gcloud eventarc triggers delete "$(resource "$name")"
   done
-  while IFS=$'\x1f' read -r _ bucket topic; do
-    for name in $(notification_names "$bucket" "$topic"); do change gcloud storage buckets notifications delete "$name" >&3; done
-  done < <(rows off.notifications bucket topic)
-  for name in $(names off.pull); do ! has_subscription "$name" || change gcloud pubsub subscriptions delete "$(resource "$name")"; done
-  for name in $(names off.topics); do
-    ! exists gcloud pubsub topics describe "$(resource "$name")" || change gcloud pubsub topics delete "$(resource "$name")"
-  done
+  while IFS=$'\x1f' read -r _ bucket topic prefix; do
+    for name in $(notification_names "$bucket" "$topic" "$prefix"); do change gcloud storage buckets notifications delete "$name" >&3; done
+  done < <(rows off.notifications bucket topic prefix)
   recall
   while read -r bucket; do         # that uploads were taken from before
-    for name in $(notification_names "gs://$bucket" uploads); do change gcloud storage buckets notifications delete "$name" >&3; done
+    for name in $(notification_names "gs://$bucket" uploads ""); do change gcloud storage buckets notifications delete "$name" >&3; done
   done < <(grants stale bucket | cut -d $'\x1f' -f 2 | sort -u)
+  retire
   withdraw project
   withdraw topic
+  withdraw bucket
+}
+
+retire() {                         # deletes what only an option that is off now needs
+  local name existing
+  existing=$(listed gcloud pubsub subscriptions list --format='value(name)')
+  for name in $(names off.push) $(names off.pull); do delete_listed "$existing" "$(resource "$name")" gcloud pubsub subscriptions delete; done
+  existing=$(listed gcloud pubsub topics list --format='value(name)')
+  for name in $(names off.topics); do delete_listed "$existing" "$(resource "$name")" gcloud pubsub topics delete; done
+  existing=$(listed gcloud functions list --format='value(name)')
+  for name in $(names off.functions); do delete_listed "$existing" "$(resource "$name")" gcloud functions delete --gen2; done
 }
 
 of_another_bucket() {              # NAME BUCKET: whether the trigger exists and is that of another bucket

@@ -30,28 +30,22 @@ if [ -z "$yes$DRY_RUN" ]; then
 fi
 
 if [ -n "$DRY_RUN" ]; then exec 3>&1; else exec 3>/dev/null; fi
-listed() { "$@" 2>/dev/null | sed 's|.*/||' | grep "^$PREFIX" || true; }
-delete_listed() {                  # EXISTING-NAMES NAME COMMAND…: deletes a resource that exists
-  local names=$1 name=$2
-  shift 2
-  ! grep -qxF "$name" <<<"$names" || change "$@" "$name" --quiet
-}
 
 existing=$(listed gcloud scheduler jobs list --location="$REGION" --format='value(name)')
 for name in $(names schedules) $(names off.schedules); do delete_listed "$existing" "$(resource "$name")" gcloud scheduler jobs delete --location="$REGION"; done
 existing=$(listed gcloud eventarc triggers list --format='value(name)')
 for name in $(names triggers) $(names off.triggers); do delete_listed "$existing" "$(resource "$name")" gcloud eventarc triggers delete; done
-while IFS=$'\x1f' read -r _ bucket topic; do
-  for notification in $(notification_names "$bucket" "$topic"); do change gcloud storage buckets notifications delete "$notification" >&3; done
-done < <(rows notifications bucket topic && rows off.notifications bucket topic)
+while IFS=$'\x1f' read -r _ bucket topic prefix; do
+  for notification in $(notification_names "$bucket" "$topic" "$prefix"); do change gcloud storage buckets notifications delete "$notification" >&3; done
+done < <(rows notifications bucket topic prefix && rows off.notifications bucket topic prefix)
 existing=$(listed gcloud pubsub subscriptions list --format='value(name)')
-for name in $(names push) $(names pull) $(names off.pull); do delete_listed "$existing" "$(resource "$name")" gcloud pubsub subscriptions delete; done
+for name in $(names push) $(names off.push) $(names pull) $(names off.pull); do delete_listed "$existing" "$(resource "$name")" gcloud pubsub subscriptions delete; done
 existing=$(listed gcloud pubsub topics list --format='value(name)')
 for name in $(names topics) $(names off.topics); do delete_listed "$existing" "$(resource "$name")" gcloud pubsub topics delete; done
 existing=$(listed gcloud workflows list --format='value(name)')
 delete_listed "$existing" "$PREFIX" gcloud workflows delete
 existing=$(listed gcloud functions list --format='value(name)')
-for name in $(names functions); do delete_listed "$existing" "$(resource "$name")" gcloud functions delete --gen2; done
+for name in $(names functions) $(names off.functions); do delete_listed "$existing" "$(resource "$name")" gcloud functions delete --gen2; done
 for region in $(gpu_regions); do
   existing=$(listed gcloud run services describe "$(resource gpu-service)" --region="$region" --format='value(metadata.name)')
   delete_listed "$existing" "$(resource gpu-service)" gcloud run services delete --region="$region"

@@ -83,11 +83,11 @@ roles() {
 step_for() { case $1 in project | account/* | secret/*) echo accounts ;; bucket/*) echo buckets ;; service/* | job/*) echo callers ;; trigger/*) echo triggers ;; *) echo messaging ;; esac; }
 
 notifications() {
-  local name bucket topic
-  while IFS=$'\x1f' read -r name bucket topic; do
-    if [ -n "$(notification_names "$bucket" "$topic")" ]; then report_ok "notifications of $(bucket "$bucket") to $(resource "$topic")"
-    else report_missing "notifications of $(bucket "$bucket") to $(resource "$topic")" "deploy.sh triggers"; fi
-  done < <(rows notifications bucket topic)
+  local name bucket topic prefix
+  while IFS=$'\x1f' read -r name bucket topic prefix; do
+    if [ -n "$(notification_names "$bucket" "$topic" "$prefix")" ]; then report_ok "notifications of $(bucket "$bucket")/$prefix to $(resource "$topic")"
+    else report_missing "notifications of $(bucket "$bucket")/$prefix to $(resource "$topic")" "deploy.sh triggers"; fi
+  done < <(rows notifications bucket topic prefix)
 }
 
 dead_letters() {                   # without a dead-letter topic, a trigger loses an event that fails for a day

@@ -94,15 +94,22 @@ retry() {
   return 1
 }
 
+listed() { "$@" 2>/dev/null | sed 's|.*/||' | grep "^$PREFIX" || true; }
+delete_listed() {                 # EXISTING-NAMES NAME COMMAND…: deletes a resource that exists
+  local names=$1 name=$2
+  shift 2
+  ! grep -qxF "$name" <<<"$names" || change "$@" "$name" --quiet
+}
 exists() { "$@" >"$TEMPORARY/found" 2>/dev/null || { : >"$TEMPORARY/found"; return 1; }; }
 
-notification_names() {                           # BUCKET|gs://NAME TOPIC: the names of the bucket's notifications to the topic
+notification_names() {                           # BUCKET|gs://NAME TOPIC PREFIX: the names of the bucket's notifications of objects with the prefix to the topic
   local url=$1
   [[ $url == gs://* ]] || url=$(bucket "$1")
   if exists gcloud storage buckets notifications list "$url" --format=json && [ -s "$TEMPORARY/found" ]; then
     json '"\n".join(arguments[0] + "/notificationConfigs/" + entry["Notification Configuration"]["id"] for entry in it
-      if entry["Notification Configuration"]["topic"].endswith(arguments[1]))' \
-      "projects/_/buckets/${url#gs://}" "/projects/$PROJECT_ID/topics/$(resource "$2")" <"$TEMPORARY/found"
+      if entry["Notification Configuration"]["topic"].endswith(arguments[1])
+      and entry["Notification Configuration"].get("object_name_prefix", "") == arguments[2])' \
+      "projects/_/buckets/${url#gs://}" "/projects/$PROJECT_ID/topics/$(resource "$2")" "$3" <"$TEMPORARY/found"
   fi
 }
 

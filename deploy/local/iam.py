@@ -19,6 +19,7 @@ ELSEWHERE = {
     ("agent/pubsub", "subscription/uploads"): "the local subscription has no dead-letter topic",
     ("gpu-service", "secret/HF_TOKEN"): "Secret Manager is not emulated",
     ("gpu-job", "secret/HF_TOKEN"): "Secret Manager is not emulated",
+    ("notify", "secret/NOTIFICATIONS"): "Secret Manager is not emulated",
 }
 
 
@@ -41,7 +42,8 @@ def local(grant: dict[str, Any]) -> dict[str, str]:
 
 def grants(*, micro_batching: bool = False) -> list[dict[str, str]]:
     """The grants of the inventory that the local stack uses, in the form of its stack file."""
-    system = inventory.load({"project_id": "any-project", "micro_batching": micro_batching})
+    values = {"project_id": "any-project", "micro_batching": micro_batching, "notifications_secret": "any-secret"}
+    system = inventory.load(values)
     return [local(grant) for grant in system["iam"] if not reason(grant)]
 
 

@@ -14,11 +14,11 @@ from deploy.pulumi.system import System
 
 @dataclass
 class Delivery:
-    """Topics and subscription names by the inventory's names; `pulls` are the pull subscriptions themselves."""
+    """Topics and subscription names by the inventory's names; `consumers` are the topics' subscriptions themselves."""
 
     topics: dict[str, gcp.pubsub.Topic]
     subscriptions: dict[str, pulumi.Output[str]]
-    pulls: list[pulumi.Resource]
+    consumers: list[pulumi.Resource]
 
 
 def create(system: System, base: Foundation, running: Services) -> Delivery:
@@ -51,12 +51,12 @@ def create(system: System, base: Foundation, running: Services) -> Delivery:
     of_triggers = {name: _subscription(trigger) for name, trigger in triggers.items()}
     _export_dead_letters(system, of_triggers)
     names = {name: subscription.name for name, subscription in (pushes | pulls).items()}
-    return Delivery(topics, names | of_triggers, [*pulls.values()])
+    return Delivery(topics, names | of_triggers, [*pushes.values(), *pulls.values()])
 
 
 def notify(system: System, base: Foundation, delivery: Delivery) -> None:
     """Creates the buckets' notifications, after the permission to publish and the subscriptions that keep messages."""
-    after = pulumi.ResourceOptions(depends_on=[*base.permissions, *delivery.pulls])
+    after = pulumi.ResourceOptions(depends_on=[*base.permissions, *delivery.consumers])
     for name, notification in system["notifications"].items():
         gcp.storage.Notification(
             name,
@@ -64,6 +64,7 @@ def notify(system: System, base: Foundation, delivery: Delivery) -> None:
             topic=delivery.topics[notification["topic"]].id,
             event_types=[notification["event"]],
             payload_format=notification["payload"],
+            object_name_prefix=notification["prefix"] or None,
             opts=after,
         )
 

@@ -32,7 +32,9 @@ def before_services(system: System, base: Foundation) -> None:
         member = gcp.storage.BucketIAMMember(key, bucket=base.buckets[name], **_grant(system, base, row))
         base.permissions.append(member)
     for key, row, name in _rows(system, "secret"):
-        member = gcp.secretmanager.SecretIamMember(key, secret_id=system.secrets()[name], **_grant(system, base, row))
+        member = gcp.secretmanager.SecretIamMember(
+            key, secret_id=system["secrets"][name]["secret"], **_grant(system, base, row)
+        )
         base.permissions.append(member)
     for key, row, name in _rows(system, "account"):
         target = base.accounts[name].name

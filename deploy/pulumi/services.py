@@ -83,6 +83,7 @@ def _function(system: System, base: Foundation, name: str) -> gcp.cloudfunctions
             vpc_connector=connector or None,
             vpc_connector_egress_settings=gpu.egress(system) if connector else None,
             environment_variables=system.environment(name),
+            secret_volumes=_secret_volumes(system, name),
         ),
         opts=pulumi.ResourceOptions(depends_on=base.permissions),
     )
@@ -95,6 +96,20 @@ def _image(function: gcp.cloudfunctionsv2.Function) -> pulumi.Output[str]:
     )
     image: pulumi.Output[str] = service.templates[0].containers[0].image
     return image
+
+
+def _secret_volumes(
+    system: System, name: str
+) -> list[gcp.cloudfunctionsv2.FunctionServiceConfigSecretVolumeArgs] | None:
+    secret = system.secret_file(name)
+    if not secret:
+        return None
+    args = gcp.cloudfunctionsv2
+    latest = args.FunctionServiceConfigSecretVolumeVersionArgs(version="latest", path=secret["file"])
+    volume = args.FunctionServiceConfigSecretVolumeArgs(
+        mount_path=secret["folder"], project_id=system.project, secret=secret["secret"], versions=[latest]
+    )
+    return [volume]
 
 
 def _url(config: Any) -> str:

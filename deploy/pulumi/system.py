@@ -44,3 +44,6 @@ class System:
 
     def secrets(self) -> dict[str, str]:
         return inventory.secrets(self.inventory)
+
+    def secret_file(self, function: str) -> dict[str, str]:
+        return inventory.secret_file(self.inventory, function)

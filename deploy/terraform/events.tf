@@ -91,8 +91,10 @@ resource "google_storage_notification" "notification" {
   event_types    = [each.value.event]
   payload_format = each.value.payload
 
+  object_name_prefix = each.value.prefix == "" ? null : each.value.prefix
+
   # Cloud Storage needs the permission to publish, and messages published before the subscription exists are lost.
-  depends_on = [time_sleep.permissions, google_pubsub_topic_iam_member.binding, google_pubsub_subscription.pull]
+  depends_on = [time_sleep.permissions, google_pubsub_topic_iam_member.binding, google_pubsub_subscription.pull, google_pubsub_subscription.push]
 }
 
 resource "google_eventarc_trigger" "trigger" {

@@ -67,7 +67,7 @@ resource "google_cloud_run_v2_service" "gpu" {
       }
 
       dynamic "env" {
-        for_each = local.inventory.secrets
+        for_each = { for name, secret in local.inventory.secrets : name => secret if !can(secret.file) }
         content {
           name = env.key
           value_source {
@@ -212,7 +212,7 @@ resource "google_cloud_run_v2_job" "gpu" {
         }
 
         dynamic "env" {
-          for_each = local.inventory.secrets
+          for_each = { for name, secret in local.inventory.secrets : name => secret if !can(secret.file) }
           content {
             name = env.key
             value_source {

@@ -23,6 +23,7 @@ locals {
     hub_offline        = var.models == "" && var.hub_token_secret == "" ? "1" : "0"
     hub_token          = var.hub_token_secret != ""
     hub_token_secret   = var.hub_token_secret
+    notifications      = var.notifications_secret != ""
     vertex             = var.vertex_predict_role != ""
     vertex_registered  = var.vertex_registry_role != ""
     vertex_registry    = var.vertex_registry_role == "" ? "" : "projects/${var.project_id}/locations/${var.region}"
@@ -68,12 +69,15 @@ locals {
     model_memory_bytes      = var.model_memory_bytes
     load_wait_seconds       = var.load_wait_seconds
     models_refresh_seconds  = var.models_refresh_seconds
+    notifications_secret    = var.notifications_secret
+
+    notifications_with_micro_batching = var.notifications_secret != "" && var.micro_batching
   }
   sections = yamldecode(templatefile("${local.root}/deploy/inventory.yaml", local.settings))
   # Without the entries that the variables disable.
   inventory = merge(
     local.sections,
-    { for section in ["triggers", "notifications", "secrets", "alerts", "buckets", "topics", "pull"] : section => {
+    { for section in ["functions", "topics", "push", "triggers", "notifications", "secrets", "alerts", "buckets", "pull"] : section => {
       for name, entry in local.sections[section] : name => entry if try(entry.when, true) && !try(entry.unless, false)
     } },
     { iam = [for row in local.sections.iam : row if try(row.when, true) && !try(row.unless, false)] },

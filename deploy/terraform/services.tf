@@ -62,6 +62,19 @@ resource "google_cloudfunctions2_function" "function" {
     vpc_connector                    = var.vpc_connector == "" ? null : var.vpc_connector
     vpc_connector_egress_settings    = var.vpc_connector == "" ? null : local.vpc_egress
     environment_variables            = local.environment[each.key]
+
+    dynamic "secret_volumes" {
+      for_each = [for name, secret in local.inventory.secrets : secret if name == try(each.value.secret, "")]
+      content {
+        mount_path = secret_volumes.value.folder
+        project_id = var.project_id
+        secret     = secret_volumes.value.secret
+        versions {
+          version = "latest"
+          path    = secret_volumes.value.file
+        }
+      }
+    }
   }
 
   # The build of a function fails until its roles have an effect.

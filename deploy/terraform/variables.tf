@@ -97,6 +97,17 @@ variable "hub_token_secret" {
   }
 }
 
+variable "notifications_secret" {
+  description = "Secret in Secret Manager with the file of endpoints that are told of documents (docs/notifications.md); empty for none."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_-]*$", var.notifications_secret))
+    error_message = "notifications_secret must match ^[A-Za-z0-9_-]*$."
+  }
+}
+
 variable "vertex_predict_role" {
   description = "Your role with the permission aiplatform.endpoints.predict alone, for models on endpoints of Vertex AI; empty for none."
   type        = string

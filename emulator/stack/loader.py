@@ -1,5 +1,6 @@
 """Reads a stack file and checks it before anything starts."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from emulator.stack.model import (
     Grant,
     Iam,
     Job,
+    Notification,
     Ports,
     Retention,
     Schedule,
@@ -27,21 +29,22 @@ from emulator.stack.model import (
     Subscription,
     Trigger,
     WorkflowFile,
+    is_wanted,
 )
 from emulator.stack.problems import grant_problems, problems
 
 _Entry = TypeVar("_Entry")
 
 
-def load(path: Path) -> Stack:
-    """Read a stack file.
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Stack:
+    """Read a stack file; `environ` decides which of its optional entries there are.
 
     Raises:
         StackError: it cannot be read, is not YAML, breaks the schema, or refers to something it does not define.
     """
     document = _document(path)
     _refuse(path, problems(document))
-    stack = _stack(path, _given(document))
+    stack = _stack(path, _given(document), environ)
     _refuse(
         path,
         [*_unsafe_overrides(stack), *_broken_references(stack), *_impossible_schedules(stack), *_broken_grants(stack)],
@@ -63,8 +66,11 @@ def _refuse(path: Path, mistakes: list[str]) -> None:
         raise StackError("\n".join(f"{path}: {mistake}" for mistake in mistakes))
 
 
-def _stack(path: Path, document: Mapping[str, Any]) -> Stack:
+def _stack(path: Path, document: Mapping[str, Any], environ: Mapping[str, str]) -> Stack:
     root = (path.parent / document.get("root", ".")).resolve()
+    services, triggers = _entries(Service, document.get("services")), _entries(Trigger, document.get("triggers"))
+    left_out = {f"service/{each.name}" for each in services if not is_wanted(each, environ)}
+    left_out |= {f"trigger/{each.name}" for each in triggers if not is_wanted(each, environ)}
     simple = {key: document[key] for key in ("project", "location", "topics", "env", "examples") if key in document}
     return Stack(
         path=path,
@@ -72,19 +78,20 @@ def _stack(path: Path, document: Mapping[str, Any]) -> Stack:
         ports=Ports(**document.get("ports", {})),
         buckets=_entries(Bucket, document.get("buckets")),
         subscriptions=_entries(Subscription, document.get("subscriptions")),
-        services=_entries(Service, document.get("services")),
+        services=tuple(each for each in services if is_wanted(each, environ)),
         jobs=_entries(Job, document.get("jobs")),
         containers=_entries(ContainerImage, document.get("containers")),
-        triggers=_entries(Trigger, document.get("triggers")),
+        triggers=tuple(each for each in triggers if is_wanted(each, environ)),
+        notifications=_entries(Notification, document.get("notifications")),
         retention=Retention(**_given(document.get("retention"))),
         workflows=_entries(WorkflowFile, document.get("workflows")),
         schedules=_entries(Schedule, document.get("schedules")),
-        iam=_iam(root, _given(document["iam"])) if "iam" in document else None,
+        iam=_iam(root, _given(document["iam"]), left_out) if "iam" in document else None,
         **simple,
     )
 
 
-def _iam(root: Path, section: Mapping[str, Any]) -> Iam:
+def _iam(root: Path, section: Mapping[str, Any], left_out: set[str]) -> Iam:
     listed = [*section.get("grants", ())]
     if "file" in section:
         file = root / section["file"]
@@ -92,7 +99,7 @@ def _iam(root: Path, section: Mapping[str, Any]) -> Iam:
         _refuse(file, grant_problems(further))
         listed += further or []
     roles = {role: tuple(permissions or ()) for role, permissions in section.get("roles", {}).items()}
-    return Iam(tuple(Grant(**grant) for grant in listed), roles)
+    return Iam(tuple(Grant(**grant) for grant in listed if grant["resource"] not in left_out), roles)
 
 
 def _entries(kind: Callable[..., _Entry], section: Mapping[str, Any] | None) -> tuple[_Entry, ...]:
@@ -134,6 +141,10 @@ def _broken_references(stack: Stack) -> Iterator[str]:
         references.append((f"subscriptions.{subscription.name}.topic", subscription.topic, "topic", set(stack.topics)))
     for schedule in stack.schedules:
         references.append((f"schedules.{schedule.name}.topic", schedule.topic, "topic", set(stack.topics)))
+    for notification in stack.notifications:
+        key = f"notifications.{notification.name}"
+        references.append((f"{key}.bucket", notification.bucket, "bucket", buckets))
+        references.append((f"{key}.topic", notification.topic, "topic", set(stack.topics)))
     for trigger in stack.triggers:
         key = f"triggers.{trigger.name}"
         references += [

@@ -77,6 +77,7 @@ class Service:
     ready_timeout_s: float = 120
     invokers: tuple[str, ...] | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    when: str | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,18 @@ class Trigger:
     max_delivery_attempts: int = 5
     backoff: Backoff = Backoff()
     ack_deadline: int = 600
+    when: str | None = None
+
+
+@dataclass(frozen=True)
+class Notification:
+    """A notification of a bucket: publishes its new objects, those with a prefix, to a topic."""
+
+    name: str
+    bucket: str
+    topic: str
+    prefix: str = ""
+    when: str | None = None
 
 
 @dataclass(frozen=True)
@@ -182,7 +195,10 @@ class Iam:
 
 @dataclass(frozen=True)
 class Stack:
-    """A whole stack file; paths in it are relative to `root`. Without `iam`, every account may do everything."""
+    """A whole stack file; paths in it are relative to `root`. Without `iam`, every account may do everything.
+
+    Services and triggers that are left out are not in it; notifications are, since an earlier start may have made them.
+    """
 
     path: Path
     root: Path
@@ -197,6 +213,7 @@ class Stack:
     jobs: tuple[Job, ...] = ()
     containers: tuple[ContainerImage, ...] = ()
     triggers: tuple[Trigger, ...] = ()
+    notifications: tuple[Notification, ...] = ()
     workflows: tuple[WorkflowFile, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     retention: Retention = Retention()
@@ -239,6 +256,11 @@ def fill(text: str, values: Mapping[str, str], environ: Mapping[str, str] = os.e
         return values[match["name"]]
 
     return _PLACEHOLDER.sub(value, text)
+
+
+def is_wanted(entry: Service | Trigger | Notification, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the entry's `when` is missing, or comes out as more than an empty text."""
+    return entry.when is None or bool(fill(entry.when, {}, environ))
 
 
 def _variable(name: str, default: str | None, environ: Mapping[str, str]) -> str:

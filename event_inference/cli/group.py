@@ -25,6 +25,7 @@ COMMANDS = {
     "compare": ("models.compare", "Say which of two versions of a model is better."),
     "cost": ("cost", "Estimate a month's bill, and what another setting would change."),
     "recommend": ("cost", "List changes of settings that would save money or time."),
+    "notifications": ("notifications", "List notifications that endpoints did not take, and send them again."),
     "events": ("events", "Send a recorded event again."),
     "open": ("console", "Open the web console."),
     "doctor": ("doctor", "Say what is wrong, and the command that mends it."),

@@ -71,6 +71,12 @@ class Target:
         return f"projects/{self.project}/topics/{name}"
 
     @property
+    def notification_retries_path(self) -> str:
+        """The topic of notifications that endpoints have not taken yet."""
+        name = f"{self.service_prefix}-notification-retries" if self.is_cloud else "notification-retries"
+        return f"projects/{self.project}/topics/{name}"
+
+    @property
     def description(self) -> str:
         """One line for a person: where commands go, and why."""
         place = f"cloud project {self.project}, {self.region}" if self.is_cloud else f"local stack at {self.storage}"

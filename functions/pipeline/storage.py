@@ -21,6 +21,8 @@ JOB = "pipeline-job"
 HOPS = "pipeline-hops"
 ATTEMPT = "pipeline-attempt"
 INPUT_GENERATION = "input-generation"
+STATUS = "pipeline-status"  # of a document, so that its event alone says what a notification needs
+KIND = "pipeline-kind"
 
 
 def failure_code(error: Exception) -> str:

@@ -27,7 +27,7 @@ def shape_of(google: Google) -> shape.Shape:
             case "storage", "notificationConfigs":
                 topic = body["topic"].removeprefix(f"//pubsub.googleapis.com/projects/{shape.PROJECT}/topics/")
                 settings = [*body["event_types"], body["payload_format"]]
-                found[f"notification/{path.split('/')[1]}/{topic}"] = settings
+                found[f"notification/{path.split('/')[1]}/{body.get('object_name_prefix', '')}>{topic}"] = settings
             case "iam", "serviceAccounts":
                 found[f"account/{name}"] = body.get("displayName")
             case "pubsub", "topics":
@@ -139,7 +139,17 @@ def _function(body: dict[str, Any]) -> shape.Shape:
         "key": body.get("kmsKeyName") or "",
         "registry": build.get("dockerRepository") or "",
         "env": config["environmentVariables"],
+        "secret_files": [
+            [v["mountPath"], w["path"], _project(v["projectId"]), v["secret"], w["version"]]
+            for v in config.get("secretVolumes", [])
+            for w in v["versions"]
+        ],
     }
+
+
+def _project(id: str) -> str:
+    """The project's id, in place of the number that gcloud sends."""
+    return shape.PROJECT if id == shape.NUMBER else id
 
 
 def _service(body: dict[str, Any]) -> shape.Shape:

@@ -56,10 +56,7 @@ def expected(system: inventory.Inventory) -> Shape:
         **{f"subscription/{prefix(system)}-{name}": _push(system, push) for name, push in system["push"].items()},
         **{f"subscription/{prefix(system)}-{name}": _pull(system, pull) for name, pull in system["pull"].items()},
         **{
-            f"notification/{_bucket_name(system, entry['bucket'])}/{prefix(system)}-{entry['topic']}": [
-                entry["event"],
-                entry["payload"],
-            ]
+            _notification(system, entry): [entry["event"], entry["payload"]]
             for entry in system["notifications"].values()
         },
         **{
@@ -117,6 +114,11 @@ def _bucket_name(system: inventory.Inventory, name: str) -> str:
     return str(system["settings"]["input_bucket"]) if name == "input" else own
 
 
+def _notification(system: inventory.Inventory, entry: dict[str, Any]) -> str:
+    bucket = _bucket_name(system, entry["bucket"])
+    return f"notification/{bucket}/{entry['prefix']}>{prefix(system)}-{entry['topic']}"
+
+
 def _bucket(system: inventory.Inventory, bucket: dict[str, Any]) -> Shape:
     return {
         "key": system["settings"]["kms_key"],
@@ -148,7 +150,13 @@ def _function(system: inventory.Inventory, name: str) -> Shape:
         "key": chosen["kms_key"],
         "registry": f"projects/{PROJECT}/locations/{REGION}/repositories/{prefix(system)}" if chosen["kms_key"] else "",
         "env": inventory.environment(system, name),
+        "secret_files": _secret_files(system, name),
     }
+
+
+def _secret_files(system: inventory.Inventory, name: str) -> list[list[str]]:
+    secret = inventory.secret_file(system, name)
+    return [[secret["folder"], secret["file"], PROJECT, secret["secret"], "latest"]] if secret else []
 
 
 def _gpu_service(system: inventory.Inventory) -> Shape:
@@ -283,7 +291,7 @@ def _bindings(system: inventory.Inventory, row: dict[str, Any]) -> list[str]:
         "project": PROJECT,
         "bucket": _bucket_name(system, name),
         "account": account(system, name),
-        "secret": inventory.secrets(system).get(name, ""),
+        "secret": system["secrets"].get(name, {}).get("secret", ""),
         "trigger": f"eventarc-us-central1-{prefix(system)}-{name}-sub-001",
     }.get(kind, f"{prefix(system)}-{name}")
     targets = [target]

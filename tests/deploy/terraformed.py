@@ -116,6 +116,11 @@ def function(v: dict[str, Any]) -> tuple[str, Any]:
         "key": v["kms_key_name"] or "",
         "registry": build["docker_repository"] or "",
         "env": config["environment_variables"],
+        "secret_files": [
+            [v["mount_path"], w["path"], v["project_id"], v["secret"], w["version"]]
+            for v in config.get("secret_volumes") or []
+            for w in v["versions"]
+        ],
     }
 
 
@@ -238,7 +243,8 @@ def _files(config: list[dict[str, Any]]) -> list[Any] | None:
 
 
 def notification(v: dict[str, Any]) -> tuple[str, Any]:
-    return f"notification/{v['bucket']}/{v['topic'].rpartition('/')[2]}", [*v["event_types"], v["payload_format"]]
+    key = f"{v['object_name_prefix'] or ''}>{v['topic'].rpartition('/')[2]}"
+    return f"notification/{v['bucket']}/{key}", [*v["event_types"], v["payload_format"]]
 
 
 def trigger(v: dict[str, Any]) -> tuple[str, Any]:

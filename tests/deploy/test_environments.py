@@ -17,7 +17,8 @@ from tests.deploy import shape
 
 ROOT = Path(__file__).parents[2]
 PREFIXES = ["ab", "ab-cd", "cd-ab", "ab-on"]  # each is the beginning or the end of another
-SYSTEMS = {prefix: inventory.load({"project_id": "my-project", "service_prefix": prefix}) for prefix in PREFIXES}
+EVERYTHING = {"project_id": "my-project", "notifications_secret": "endpoints"}
+SYSTEMS = {prefix: inventory.load({**EVERYTHING, "service_prefix": prefix}) for prefix in PREFIXES}
 LONGEST = "a" + 13 * "-" + "c"
 # Google's limits on the characters of a name.
 LIMITS = {

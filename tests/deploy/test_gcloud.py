@@ -281,6 +281,32 @@ class TestADeploymentFromTheFirstRunToTheEnd:
         secret = google.policies["secretmanager/v1/projects/my-project/secrets/hf-token"]
         assert not secret.get("bindings"), "nothing reads it any more"
 
+    def test_notifications_can_be_switched_on_and_off_again(self, project: Project):
+        google = project.google
+        values = {"project_id": "my-project", "gpu_image": recorded.image(google)}
+        google.project.apis["secretmanager.googleapis.com"] = -math.inf
+        google.resources["secretmanager/v1/projects/my-project/secrets/endpoints"] = {}
+        project.env["NOTIFICATIONS_SECRET"] = "endpoints"
+        run = project.run(
+            "deploy.sh", "accounts", "buckets", "notify", "callers", "messaging", "triggers", "monitoring"
+        )
+        assert run.returncode == 0, run.stderr[-3000:]
+        wanted = shape.plain(shape.expected(inventory.load(values | {"notifications_secret": "endpoints"})))
+        added = wanted.keys() - shape.plain(shape.expected(inventory.load(values))).keys()
+        assert {"function/inference-notify", "subscription/inference-notify-again"} <= added
+        found = recorded.shape_of(google)
+        assert {key: found.get(key) for key in added} == {key: wanted[key] for key in added}
+        count = len(google.changes)
+        assert project.run("deploy.sh", "notify", "messaging", "triggers").returncode == 0
+        assert google.changes[count:] == []
+        assert project.run("doctor.sh", "--no-smoke").returncode == 0
+        del project.env["NOTIFICATIONS_SECRET"]
+        run = project.run("deploy.sh", "triggers", "monitoring")
+        assert run.returncode == 0, run.stderr[-3000:]
+        left = added & recorded.shape_of(google).keys()
+        assert {key.split("/")[1] for key in left} == {"secret"}, "whose name the variables no longer say"
+        google.policies = {key: body for key, body in google.policies.items() if "secrets/endpoints" not in key}
+
     def test_without_a_gpu_the_service_and_the_job_run_on_cpus_with_another_image(self, project: Project):
         project.env["GPU_TYPE"] = "none"
         values = {"project_id": "my-project", "gpu_type": "none"}

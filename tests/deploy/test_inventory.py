@@ -12,6 +12,7 @@ import yaml
 
 import gpu_service.job
 import gpu_service.settings
+import notifying.settings
 from deploy import inventory, machines, stage
 from deploy.gcloud import bucket as gcloud_bucket
 from deploy.monitoring import bodies
@@ -29,8 +30,9 @@ OWN_MODELS = inventory.load(
     {"project_id": "my-project", "models": "gs://my-models/models.json", "hub_token_secret": "hf-token"}
 )
 TOGETHER = inventory.load({"project_id": "my-project", "micro_batching": True})
+NOTIFYING = inventory.load({"project_id": "my-project", "notifications_secret": "endpoints"})
 ON_CPUS = inventory.load({"project_id": "my-project", "gpu_type": "none"})
-DELIVERIES = {**SYSTEM["triggers"], **SYSTEM["push"], **SYSTEM["pull"]}
+DELIVERIES = {**NOTIFYING["triggers"], **NOTIFYING["push"], **NOTIFYING["pull"]}
 
 
 class RecordingEnviron(Mapping[str, str]):
@@ -51,14 +53,16 @@ class RecordingEnviron(Mapping[str, str]):
 
 
 def test_every_function_is_deployed():
-    assert {name.replace("-", "_") for name in SYSTEM["functions"]} == set(stage.names())
+    assert {name.replace("-", "_") for name in NOTIFYING["functions"]} == set(stage.names())
 
 
-@pytest.mark.parametrize("name", SYSTEM["functions"])
+@pytest.mark.parametrize("name", NOTIFYING["functions"])
 def test_every_function_starts_with_its_environment_and_reads_all_of_it(name: str):
-    environ = RecordingEnviron(inventory.environment(SYSTEM, name))
+    environ = RecordingEnviron(inventory.environment(NOTIFYING, name))
     main = (ROOT / "functions" / name.replace("-", "_") / "main.py").read_text()
     functions.load(environ, starts_executions="starts_executions=True" in main)
+    if name == "notify":
+        notifying.settings.load(environ)
     logged = re.findall(r'environ\.get\("(\w+)"\)', (ROOT / "functions/pipeline/logs.py").read_text())
     assert set(environ) <= environ.names | set(logged)
     assert ("WORKFLOW" in environ) == ("starts_executions=True" in main)
@@ -143,14 +147,21 @@ def test_urls_of_several_regions_keep_their_order():
 
 def test_the_local_stack_is_the_same_system():
     stack = yaml.safe_load((ROOT / "deploy/local/stack.yaml").read_text())
-    assert set(stack["topics"]) == set(SYSTEM["topics"])
+    assert set(stack["topics"]) == set(NOTIFYING["topics"])
     assert {name: {"topic": pull["topic"]} for name, pull in SYSTEM["pull"].items()} == stack["subscriptions"]
     local = stack["services"]["on-message"]["env"]["COLLECT_SUBSCRIPTION"]
     assert local.rpartition("/")[2] == collected(SYSTEM).removeprefix("projects/my-project/subscriptions/inference-")
     assert {name.removeprefix("local-") for name in stack["buckets"]} == set(SYSTEM["buckets"]) - {"source"}
     assert stack["buckets"]["local-work"]["lifecycle_days"] == SYSTEM["buckets"]["work"]["delete_after"]
-    assert set(stack["triggers"]) == set(SYSTEM["triggers"]) | set(SYSTEM["push"])
-    assert set(stack["services"]) == {*SYSTEM["functions"], "gpu-service", "console"}  # which people run themselves
+    assert set(stack["triggers"]) == set(NOTIFYING["triggers"]) | set(NOTIFYING["push"])
+    assert set(stack["services"]) == {*NOTIFYING["functions"], "gpu-service", "console"}  # which people run themselves
+    assert {
+        name: {key: notification[key] for key in ("topic", "prefix")}
+        for name, notification in NOTIFYING["notifications"].items()
+    } == {
+        name: {key: notification[key] for key in ("topic", "prefix")}
+        for name, notification in stack["notifications"].items()
+    }
     assert set(SYSTEM["workflow"]["urls"]) <= set(stack["workflows"]["inference"]["env"])
     assert set(stack["workflows"]["inference"]["env"]) <= {*SYSTEM["workflow"]["urls"], *SYSTEM["workflow"]["env"]}
 
@@ -226,6 +237,42 @@ class TestTrackedObjects:
         }
 
 
+class TestNotifications:
+    def test_without_endpoints_nothing_of_them_exists(self):
+        assert {"notify"} == NOTIFYING["functions"].keys() - SYSTEM["functions"].keys()
+        assert {"notify", "notify-again"} == NOTIFYING["push"].keys() - SYSTEM["push"].keys()
+        assert SYSTEM["notifications"] == {}
+        assert not [row for row in SYSTEM["iam"] if row["who"] == "notify"]
+
+    def test_every_folder_of_documents_is_announced_and_nothing_else(self):
+        announced = [entry["prefix"] for entry in NOTIFYING["notifications"].values()]
+        assert sorted(announced) == sorted({f"{folder}/" for folder in outcomes.FOLDERS.values()})
+        assert {entry["bucket"] for entry in NOTIFYING["notifications"].values()} == {"output"}
+
+    def test_notify_reads_neither_inputs_nor_documents(self):
+        rows = {(row["role"], row["target"]) for row in NOTIFYING["iam"] if row["who"] == "notify"}
+        assert rows == {
+            ("roles/storage.objectCreator", "bucket/output"),
+            ("roles/pubsub.publisher", "topic/notification-retries"),
+            ("roles/pubsub.publisher", "topic/notifications"),
+            ("roles/secretmanager.secretAccessor", "secret/NOTIFICATIONS"),
+        }
+
+    def test_the_secret_is_mounted_where_the_function_reads_it_and_reaches_nothing_else(self):
+        secret = inventory.secret_file(NOTIFYING, "notify")
+        read = notifying.settings.load(inventory.environment(NOTIFYING, "notify"))
+        assert (secret["secret"], f"{secret['folder']}/{secret['file']}") == ("endpoints", str(read.endpoints))
+        assert read.retries_topic.rpartition("/")[2] == "inference-notification-retries"
+        assert not read.allow_loopback
+        assert inventory.secrets(NOTIFYING) == {}
+
+    def test_an_endpoint_is_tried_for_less_time_than_its_message_is_kept(self):
+        again = NOTIFYING["push"]["notify-again"]
+        tried = notifying.settings.Settings(None, "").retry_for.days
+        assert again["retention_days"] >= tried + 2
+        assert "dead_letter" not in again
+
+
 class TestMicroBatching:
     def test_uploads_arrive_by_exactly_one_route(self):
         assert (set(SYSTEM["triggers"]), set(SYSTEM["notifications"])) == ({"on-upload"}, set())
@@ -240,7 +287,7 @@ class TestMicroBatching:
                 assert off == other[section].keys() - chosen[section].keys()
 
     def test_terraform_filters_every_section_with_conditional_entries(self):
-        systems = (SYSTEM, TOGETHER, ON_CPUS, TestAnExistingInputBucket.SYSTEM)
+        systems = (SYSTEM, TOGETHER, NOTIFYING, ON_CPUS, TestAnExistingInputBucket.SYSTEM)
         either = [entry for system in systems for entry in system["off"].items()]
         left_out = {section for section, entries in either if entries and isinstance(entries, dict | list)}
         named = re.findall(r"for section in (\[.*?\])", (ROOT / "deploy/terraform/main.tf").read_text())
@@ -470,8 +517,8 @@ class TestDeliveryAttempts:
 
 class TestPermissions:
     def test_every_part_has_an_account_and_every_account_is_used(self):
-        used = {row["who"] for row in SYSTEM["iam"]}
-        assert {*SYSTEM["functions"], "gpu-service", "gpu-job", "cut-job", "workflow"} <= set(SYSTEM["accounts"])
+        used = {row["who"] for row in NOTIFYING["iam"]}
+        assert {*NOTIFYING["functions"], "gpu-service", "gpu-job", "cut-job", "workflow"} <= set(SYSTEM["accounts"])
         assert used == set(SYSTEM["accounts"]) | {f"agent/{name}" for name in SYSTEM["agents"]}
 
     def test_nothing_is_public_and_no_role_is_broad(self):

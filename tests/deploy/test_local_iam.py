@@ -10,7 +10,9 @@ from emulator.iam.roles import ROLES
 
 
 def deployed(**values: object) -> list[dict[str, Any]]:
-    system = inventory.load({"project_id": "my-project", "hub_token_secret": "hf-token", **values})
+    system = inventory.load(
+        {"project_id": "my-project", "hub_token_secret": "hf-token", "notifications_secret": "endpoints", **values}
+    )
     return list(system["iam"])
 
 

@@ -137,6 +137,11 @@ def test_tracked_objects_reach_a_bucket():
     assert terraformed.shape_of(run(track_objects="true")) == shape.plain(shape.expected(system))
 
 
+def test_notifications_come_with_the_secret_that_configures_them():
+    system = inventory.load({**REQUIRED, "notifications_secret": "endpoints"})
+    assert terraformed.shape_of(run(notifications_secret="endpoints")) == shape.plain(shape.expected(system))
+
+
 def test_own_models_a_token_and_an_existing_bucket_reach_the_service_and_the_job():
     values = {"models": "gs://my-models/models.json", "models_profile": "mine", "hub_token_secret": "hf-token"}
     values |= {"vertex_predict_role": "projects/my-project/roles/vertexPredict"}

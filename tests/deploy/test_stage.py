@@ -55,7 +55,16 @@ print(len(seen))
 
 
 def test_all_functions_are_known() -> None:
-    assert NAMES == ["forecast", "on_dead_letter", "on_message", "on_upload", "postprocess", "preprocess", "promote"]
+    assert NAMES == [
+        "forecast",
+        "notify",
+        "on_dead_letter",
+        "on_message",
+        "on_upload",
+        "postprocess",
+        "preprocess",
+        "promote",
+    ]
 
 
 @pytest.fixture(scope="module", params=NAMES)

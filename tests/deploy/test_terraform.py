@@ -291,6 +291,20 @@ def test_tracked_objects_reach_a_bucket(root: terraformed.Root, tmp_path: Path):
 
 
 @needs_terraform
+def test_notifications_come_with_the_secret_that_configures_them(root: terraformed.Root, tmp_path: Path):
+    flags = ["-input=false", "-var=project_id=my-project", f"-state={tmp_path}/s"]
+    run = root.run("apply", "-auto-approve", "-var=notifications_secret=endpoints", *flags)
+    assert run.returncode == 0, run.stderr
+    resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
+    system = inventory.load({**REQUIRED, "notifications_secret": "endpoints"})
+    assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
+    run = root.run("apply", "-auto-approve", *flags)
+    assert run.returncode == 0, run.stderr
+    resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
+    assert terraformed.shape_of(resources) == shape.plain(shape.expected(inventory.load(REQUIRED)))
+
+
+@needs_terraform
 def test_own_models_a_token_and_an_existing_bucket_reach_the_service_and_the_job(
     root: terraformed.Root, tmp_path: Path
 ):

@@ -267,3 +267,24 @@ def test_malformed_message_in_a_transport_topic_does_not_stop_delivery(tmp_path:
             assert json.loads(receiver.pushes[0].body)["name"] == "good"
 
     asyncio.run(check())
+
+
+NOTIFYING = """
+buckets: {output: {}}
+topics: [documents]
+notifications: {n: {bucket: output, topic: documents, prefix: results/, when: "{env.OPTION:}"}}
+"""
+
+
+def test_a_bucket_s_notification_follows_its_condition_from_start_to_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        for option, count in (("", 0), ("yes", 1), ("yes", 1), ("", 0)):
+            monkeypatch.setenv("OPTION", option)
+            async with Emulator(stack(tmp_path, NOTIFYING), tmp_path / "data", services={}) as emulator:
+                answer = await call(emulator, "GET", "/storage/v1/b/output/notificationConfigs")
+                configs = answer.json().get("items", [])
+                assert [config["object_name_prefix"] for config in configs] == ["results/"] * count
+
+    asyncio.run(check())

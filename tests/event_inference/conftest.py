@@ -44,8 +44,11 @@ main:
 STACK = """
 project: PROJECT_ID
 buckets: {INPUT: {}, WORK: {}, OUTPUT: {}, MODELS: {}}
-topics: [TOPIC, promotions]
-subscriptions: {orders: {topic: TOPIC}, promotions: {topic: promotions}}
+topics: [TOPIC, promotions, notification-retries]
+subscriptions:
+  orders: {topic: TOPIC}
+  promotions: {topic: promotions}
+  notification-retries: {topic: notification-retries}
 workflows: {inference: {source: workflow.yaml}}
 containers: {model: {image: "*/gpu-service*", command: [none], service_account: server}}
 """

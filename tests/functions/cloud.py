@@ -145,6 +145,8 @@ class Executions:
         self.refusals: list[grpc.StatusCode] = []
         self.before_create: Callable[[], None] = lambda: None
         self.published: list[tuple[str, Any]] = []  # topic, decoded body
+        self.attributes: list[dict[str, str]] = []  # of the published messages
+        self.publish_refusals: list[grpc.StatusCode] = []
         self.list_refusals: list[grpc.StatusCode] = []
         self.answers_lost = 0  # responses lost although the execution was created
         self.uploads = Subscription()
@@ -182,7 +184,10 @@ class Executions:
         return messages.ListExecutionsResponse(executions=kept[::-1][: request.page_size])
 
     def publish(self, request: pubsub.PublishRequest, context: grpc.ServicerContext) -> pubsub.PublishResponse:
+        if self.publish_refusals:
+            context.abort(self.publish_refusals.pop(0), "refused")
         self.published += [(request.topic, json.loads(message.data)) for message in request.messages]
+        self.attributes += [dict(message.attributes) for message in request.messages]
         return pubsub.PublishResponse(message_ids=[str(uuid.uuid4().int % 10**12) for _ in request.messages])
 
     def end_all(self, state: str = "FAILED") -> None:

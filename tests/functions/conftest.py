@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from google.cloud import storage
 
 from messaging import pubsub
+from notifying import pubsub as notifying_pubsub
 from pipeline import logs
 from pipeline import storage as pipeline_storage
 from pipeline.jobs import executions as workflow_executions
@@ -66,6 +67,7 @@ def _forget_clients() -> None:
     workflow_executions.client.cache_clear()
     pubsub.publisher.cache_clear()
     pubsub.subscriber.cache_clear()
+    notifying_pubsub.publisher.cache_clear()
     quotas.of.cache_clear()
     quotas.of_tenant.cache_clear()
     choice._files.cache_clear()

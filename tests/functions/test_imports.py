@@ -37,6 +37,7 @@ LOADED = {
     "preprocess": {"filetype", "preprocessing"},
     "forecast": {"forecasting", "numpy"},
     "postprocess": {"postprocessing"},
+    "notify": {"notifying", "standardwebhooks"},
     "promote": {"promoting", "event_inference"},
 }
 MEGABYTES = {"forecast": 80}

@@ -107,7 +107,8 @@ def test_a_prediction_becomes_the_result(cloud: Cloud, postprocess: FlaskClient)
         },
     }
     stamp = cloud.output.get_blob(name).metadata
-    assert stamp == {"pipeline-job": arg["job"], "pipeline-hops": "1"}
+    described = {"pipeline-status": "succeeded", "pipeline-kind": "text"}
+    assert stamp == {"pipeline-job": arg["job"], "pipeline-hops": "1", **described}
 
 
 @pytest.mark.parametrize(

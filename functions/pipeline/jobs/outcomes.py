@@ -23,7 +23,7 @@ from pipeline.errors import RejectedError
 from pipeline.jobs import documents, latest, observations
 from pipeline.jobs.documents import Attempt, Document, Status
 from pipeline.jobs.job import Argument, Input, Job
-from pipeline.storage import copy, put, stamp, supersede
+from pipeline.storage import KIND, STATUS, copy, put, stamp, supersede
 from pipeline.times import utc_now
 from pipeline.verdicts import Verdict
 
@@ -300,7 +300,8 @@ def _write(deployment: Deployment, job: Job, outcome: Outcome) -> None:
     output = deployment.output
     if not outcome.attempt:
         observations.served(output, outcome.argument, outcome.content)
-    metadata = stamp(job.id, hops=job.hops + 1, attempt=outcome.attempt)
+    described = {STATUS: outcome.status, KIND: outcome.content["kind"]}
+    metadata = stamp(job.id, hops=job.hops + 1, attempt=outcome.attempt) | {k: v for k, v in described.items() if v}
     data = deployment.work.blob(outcome.staged) if outcome.staged else None
     if data and outcome.target:
         _copy_data(data, output.blob(outcome.target), metadata, outcome.attempt)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.stack import loader
-from emulator.stack.model import Bucket, Grant, Iam, Stack, StackError
+from emulator.stack.model import Bucket, Grant, Iam, Stack, StackError, is_wanted
 from emulator.stack.problems import problems
 from emulator.storage.errors import InvalidError
 from emulator.storage.names import check_bucket_name
@@ -89,6 +89,10 @@ def test_a_file_of_grants_is_checked_like_the_section(tmp_path: Path) -> None:
         ("ports: {http: many}", "ports.http: must be a whole number from 0 to 65535"),
         ("ports: {http: true}", "ports.http: must be a whole number"),
         ("buckets: [a]", "buckets: must be a mapping from names"),
+        (
+            "notifications: {n: {bucket: b, topic: t}}",
+            "notifications.n.bucket: there is no bucket 'b'; add it to buckets",
+        ),
         ("buckets: {a: {lifecycle: 7}}", "buckets.a.lifecycle: unknown key; did you mean 'lifecycle_days'?"),
         ("topics: a", "topics: must be a list"),
         ("env: {A: 1}", "env.A: must be a string (quote numbers"),
@@ -186,3 +190,30 @@ def test_all_mistakes_are_reported_together(tmp_path: Path) -> None:
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(StackError, match=r"nowhere.yaml: No such file"):
         loader.load(tmp_path / "nowhere.yaml")
+
+
+OPTIONAL = """
+buckets: {a-bucket: {}}
+topics: [news]
+services: {s: {command: [x], when: "{env.OPTION:}"}, always: {command: [x], when: "{env.OPTION:yes}"}}
+triggers: {t: {event: google.cloud.pubsub.topic.v1.messagePublished, topic: news, service: s, when: "{env.OPTION:}"}}
+notifications: {n: {bucket: a-bucket, topic: news, prefix: results/, when: "{env.OPTION:}"}}
+iam:
+  grants:
+    - {member: events, role: roles/run.invoker, resource: service/s}
+    - {member: s, role: roles/pubsub.publisher, resource: topic/news}
+"""
+
+
+def test_entries_that_an_empty_variable_leaves_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPTION", raising=False)
+    without = load(tmp_path, OPTIONAL)
+    assert [service.name for service in without.services] == ["always"]
+    assert (without.triggers, [grant.resource for grant in without.iam.grants]) == ((), ["topic/news"])
+    assert not is_wanted(without.notifications[0])
+    monkeypatch.setenv("OPTION", "file.yaml")
+    complete = load(tmp_path, OPTIONAL)
+    assert [service.name for service in complete.services] == ["s", "always"]
+    assert len(complete.triggers) == 1
+    assert len(complete.iam.grants) == 2
+    assert is_wanted(complete.notifications[0])

@@ -1,0 +1,1 @@
+"""Notifications of documents to the endpoints of a deployment."""
