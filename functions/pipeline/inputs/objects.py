@@ -132,8 +132,8 @@ def read(source: Input, limit: int) -> bytes:
 def reader(source: Input, limit: int, *, packed: bool) -> Iterator[IO[bytes]]:
     """The input as a seekable stream that holds a few chunks in memory at a time; `packed` as in its head.
 
-    Reading raises RejectedError if the input is replaced or deleted meanwhile, if it is longer than `limit` bytes, or if it
-    cannot be unpacked; and ServiceUnavailable if it ends before the size of `source`, as `measured` gives it.
+    Reading raises RejectedError if the input is replaced or deleted meanwhile, longer than `limit` bytes or cannot be
+    unpacked; and ServiceUnavailable if it ends before the size of `source`, as `measured` gives it.
     """
     check_size(source, limit)
     with _gone(source):
