@@ -19,7 +19,7 @@ TEXT = "What a wonderful film, I loved it."
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("| ")]
 EVENTS = {row[0]: (int(row[1]), row[2]) for row in ROWS if re.fullmatch(r"\d{3}", row[1])}
-RETRIES = {"no": 0, "yes": 6, "for a day": 145 * 6 + 144}  # of a call with the defaults of MAX_RETRIES and CAPACITY_RETRIES
+RETRIES = {"no": 0, "yes": 6, "for a day": 145 * 6 + 144}  # with the defaults of MAX_RETRIES and CAPACITY_RETRIES
 CALLS = {row[0]: (row[1], row[2].strip("`")) for row in ROWS if row[1] in RETRIES}
 
 
