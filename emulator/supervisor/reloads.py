@@ -20,14 +20,16 @@ def sources(stack: Stack, service: Service, argv: list[str], variables: Mapping[
     packages, files and folders that a command names. models.json stands for its folder.
     """
     roots = [stack.root / part for part in variables.get("PYTHONPATH", "").split(":") if part]
-    functions = {(stack.root / other.function).parent for other in stack.services if other.function}
     if service.function:
+        functions = {(stack.root / other.function).parent for other in stack.services if other.function}
         shared = {entry for root in roots if root.is_dir() for entry in root.iterdir() if _is_source(entry)}
         return {(stack.root / service.function).parent, *(shared - functions)}
     return {path for word in argv[1:] if (path := _named(stack.root, word)) is not None}
 
 
 def _is_source(path: Path) -> bool:
+    if (path / "main.py").exists():  # a function, even if the stack does not run it now
+        return False
     return not path.name.startswith((".", "__")) and (path.is_dir() or path.suffix == ".py")
 
 

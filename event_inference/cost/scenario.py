@@ -41,7 +41,7 @@ WAITED = Effort(
     requests=1, vcpu_seconds=0.15, gib_seconds=0.09, class_a=8, class_b=5, pubsub_bytes=4096, log_bytes=8192
 )
 BATCH = Effort(steps=39, requests=3, vcpu_seconds=1, gib_seconds=1, class_a=5, class_b=5, log_bytes=8192)
-BATCH_BY_JOB = Effort(steps=58, requests=5, vcpu_seconds=1.2, gib_seconds=1.2, class_a=5, class_b=5, log_bytes=8192)
+BATCH_BY_JOB = Effort(steps=62, requests=5, vcpu_seconds=1.2, gib_seconds=1.2, class_a=5, class_b=5, log_bytes=8192)
 
 # An order to collect every minute of a month, which finds nothing that waits. With micro-batches, each waits two
 # seconds for the first upload.

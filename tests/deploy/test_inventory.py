@@ -133,7 +133,7 @@ def test_the_workflow_runs_the_deployed_job():
     assert env["GPU_JOB"] == f"projects/my-project/locations/us-central1/jobs/inference-{job['name']}"
     assert int(env["JOB_TASKS"]) == job["parallelism"], "all tasks of a batch run concurrently"
     job = SYSTEM["cut_job"]
-    assert env["CUT_JOB"] == f"projects/my-project/locations/{job['region']}/jobs/inference-{job['name']}"
+    assert env["CUT_JOB"] == f"projects/my-project/locations/us-central1/jobs/inference-{job['name']}"
 
 
 def test_urls_of_several_regions_keep_their_order():

@@ -72,8 +72,11 @@ async def publish(emulator: Emulator, topic: str, **message: Any) -> str:
 
 
 async def pulled(emulator: Emulator, subscription: str) -> list[dict[str, Any]]:
+    """The messages of the first pull that finds any; one may end without."""
     path = f"/v1/projects/local-project/subscriptions/{subscription}:pull"
-    received = (await call(emulator, "POST", path, json={"maxMessages": 10}, timeout=30)).json()
+    received: dict[str, Any] = {}
+    while not received:
+        received = (await call(emulator, "POST", path, json={"maxMessages": 10}, timeout=30)).json()
     return [item["message"] for item in received["receivedMessages"]]
 
 

@@ -46,7 +46,7 @@ PREPROCESSED_ON_ENDPOINT = Effort(21, 3, 5, 3)
 FORECAST = Effort(18, 3, 8, 4)
 BATCH = Effort(27, 3, 14, 8)
 SHARD = Effort(12, 0, 2, 3)
-AS_JOB = Effort(58, 5, 14, 8)  # of a collected batch whose job has ended when it is looked at for the third time
+AS_JOB = Effort(62, 5, 14, 8)  # of a collected batch whose job has ended when it is looked at for the third time
 MEMBER = Effort(0, 0, 5, 3)  # of a micro-batch, which its members share
 WAIT = Effort(0, 1, 3, 2)  # of a member that was taken in by itself and waited
 
