@@ -26,8 +26,10 @@ def write(folder: Path, *, seed: int, kill_every_s: float, odds: dict[str, float
         "MAX_WAIT": "waiting/=20s",  # an order to collect starts what is due within a minute
         "SPT_NOENV": "1",  # gunicorn's title would overwrite the environment, by which the proxy knows a process
     }
+    del stack["services"]["console"], stack["examples"]  # for a person
+    for part in ("services", "triggers", "notifications"):
+        stack[part] = {name: entry for name, entry in stack[part].items() if "when" not in entry}  # not by default
     services = stack["services"]
-    del services["console"], stack["examples"]  # for a person
     for name, service in services.items():
         # Each service has its own address for Cloud Storage, so that the proxy knows the caller.
         service.setdefault("env", {})["STORAGE_EMULATOR_HOST"] = f"{{chaos.url}}/from/{name}"
