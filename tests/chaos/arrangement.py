@@ -26,16 +26,15 @@ def write(folder: Path, *, seed: int, kill_every_s: float, odds: dict[str, float
         "MAX_WAIT": "waiting/=20s",  # an order to collect starts what is due within a minute
         "SPT_NOENV": "1",  # gunicorn's title would overwrite the environment, by which the proxy knows a process
     }
-    del stack["services"]["console"], stack["examples"]  # for a person
-    for part in ("services", "triggers", "notifications"):
-        stack[part] = {name: entry for name, entry in stack[part].items() if "when" not in entry}  # not by default
     services = stack["services"]
+    del services["console"], stack["examples"]  # for a person
+    proxied = [name for name, service in services.items() if "when" not in service]  # others do not run by default
     for name, service in services.items():
         # Each service has its own address for Cloud Storage, so that the proxy knows the caller.
         service.setdefault("env", {})["STORAGE_EMULATOR_HOST"] = f"{{chaos.url}}/from/{name}"
-    targets = [f"{name}={{{name}.url}}" for name in services]
+    targets = [f"{name}={{{name}.url}}" for name in proxied]
     # At the emulator the proxy has no rights of its own: it calls and asks for tokens at each account's address.
-    apis = [f"--apis={account}=http://{{{account}.http}}" for account in (*services, "events", "workflow")]
+    apis = [f"--apis={account}=http://{{{account}.http}}" for account in (*proxied, "events", "workflow")]
     services["chaos"] = {
         "command": [
             *("python", "-m", "tests.chaos.proxy", "--port", "{port}", "--seed", str(seed)),
