@@ -114,18 +114,22 @@ class Runner:
             return outcome
         began = time.monotonic()
         result, log = self.folder / f"{step.title}.json", self.folder / f"{step.title}.log"
-        status = self._start(step, result, log, threads, min(left, step.limit))
+        limit = min(left, step.limit)
+        code = self._start(step, result, log, threads, limit)
         outcome.seconds = round(time.monotonic() - began, 1)
-        if result.exists():
+        if code is None:  # whatever it wrote while it was being ended
+            outcome.status, outcome.problems = "failed", [f"it was not done after {limit:.0f} s"]
+        elif result.exists():
             vars(outcome).update(json.loads(result.read_text()))
         else:
-            outcome.status, outcome.problems = "failed", [status]
+            problem = f"the process ended with status {code} before it had a result"
+            outcome.status, outcome.problems = "failed", [problem]
         if outcome.status == "failed" and not outcome.traceback:
             outcome.traceback = log.read_text(errors="replace")[-LOG_END:]
         return outcome
 
-    def _start(self, step: Step, result: Path, log: Path, threads: int, limit: float) -> str:
-        """How the process ended."""
+    def _start(self, step: Step, result: Path, log: Path, threads: int, limit: float) -> int | None:
+        """The status with which the process ended; None if it was not done by the limit."""
         command = [
             *(sys.executable, "-m", "benchmarks.gpu.step", step.name, "--device", self.device),
             *("--model", step.model, "--format", step.number_format, "--folder", str(self.folder)),
@@ -135,7 +139,7 @@ class Runner:
         with log.open("w") as output:
             child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
             try:
-                code = child.wait(limit)
+                return child.wait(limit)
             except subprocess.TimeoutExpired:
                 child.terminate()
                 try:
@@ -143,5 +147,4 @@ class Runner:
                 except subprocess.TimeoutExpired:
                     child.kill()
                     child.wait()
-                return f"it was not done after {limit:.0f} s"
-        return f"the process ended with status {code} before it had a result"
+                return None

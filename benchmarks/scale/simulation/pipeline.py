@@ -18,7 +18,7 @@ from benchmarks.scale.simulation.deployment import Deployment
 from benchmarks.scale.simulation.google import Bucket, Workflows
 from benchmarks.scale.simulation.notes import Notes
 from benchmarks.scale.simulation.tally import Tally
-from messaging import collect, orders, runs
+from messaging import collect, lanes, orders, runs
 from messaging.lanes import Lanes
 from pipeline import tenants, waiting
 from pipeline.errors import ThrottledError
@@ -180,7 +180,7 @@ class Pipeline:
         """Carries out a collection's steps as messaging.collect does, in virtual time."""
         times, settings = self.deployment.times, self.deployment.settings
         quota = self._collectors[self._places % len(self._collectors)]
-        held = Lanes(self._work, settings.max_collections, self.world.utc, order.owner)
+        held = Lanes(self._work, settings.max_collections, lanes.lease(settings), self.world.utc, order.owner)
         if order.owner:
             held.take()
         deadline = self.world.now + collect.MAX_SECONDS
@@ -193,6 +193,8 @@ class Pipeline:
             except StopIteration as end:
                 following: orders.Collection | None = end.value
                 break
+            if held.held:
+                held.take()
             match step:
                 case orders.Look():
                     answer = self._look(held)

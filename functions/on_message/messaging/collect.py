@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from messaging import engines, orders, pubsub, runs, together
+from messaging import engines, lanes, orders, pubsub, runs, together
 from messaging.lanes import Lanes
 from messaging.orders import Collection
 from messaging.pubsub import Pulled
@@ -107,7 +107,7 @@ def run(
     pull_size = max(1, settings.micro_batch_size) if settings.collect_subscription else 0
     steps = orders.steps(order, pull_size, times.utc_now, lambda: _most(settings), lambda: clock() >= deadline)
     with ThreadPoolExecutor(CONCURRENCY) as pool:
-        held = Lanes(deployment.work, settings.max_collections, owner=order.owner)
+        held = Lanes(deployment.work, settings.max_collections, lanes.lease(settings), owner=order.owner)
         progress = Progress(deployment, order, receipt, pool, held)
         following = None
         try:
@@ -143,6 +143,8 @@ def _carry_out(
         except StopIteration as end:
             following: Collection | None = end.value
             return following and replace(following, owner=held.owner if held.held else None)
+        if held.held:
+            held.take()
         match step:
             case orders.Look():
                 answer = runs.look(deployment, held, times.utc_now())

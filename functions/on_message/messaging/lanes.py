@@ -1,8 +1,8 @@
 """Lanes: the parts of the waiting inputs that concurrent collections divide among themselves.
 
 collections/lanes.json of the work bucket says which collection holds which lane, until when. An input's lane follows
-from its job. A lane whose collection has died is free once its lease is over. Two collections of one lane at the same
-time would waste requests, but start no input twice: the claims decide.
+from its job. A collection renews its leases before each step; the lanes of one that has died are free once they end.
+Two collections of one lane at the same time would waste requests, but start no input twice: the claims decide.
 """
 
 import json
@@ -12,20 +12,20 @@ import uuid
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
 
 from pipeline import storage
 from pipeline.errors import InProgressError
+from pipeline.settings import Settings
 from pipeline.times import Clock, parse, utc_now
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket
 
 COUNT = 32
-LEASE = timedelta(minutes=10)  # longer than a collection
 MAX_RACES = 20
 
 NAME = "collections/lanes.json"
@@ -47,23 +47,38 @@ def of(job: str) -> int:
     return zlib.crc32(job.encode()) % COUNT
 
 
+def lease(settings: Settings) -> timedelta:
+    """After which the lanes of a collection that has died are free; longer than most of a collection's steps."""
+    return timedelta(seconds=2 * settings.claim_lease)
+
+
 class Lanes:
     """The lanes that one collection holds.
 
     Args:
         collections: the most that run at the same time.
+        lease: of each lane, until it is renewed.
         owner: under which another collection has left it lanes.
     """
 
-    def __init__(self, work: "Bucket", collections: int, clock: Clock = utc_now, owner: str | None = None) -> None:
-        self._work, self._collections, self._clock = work, collections, clock
+    def __init__(
+        self, work: "Bucket", collections: int, lease: timedelta, clock: Clock = utc_now, owner: str | None = None
+    ) -> None:
+        self._work, self._collections, self._lease, self._clock = work, collections, lease, clock
         self.owner = owner or _new_owner()
         self.held: frozenset[int] = frozenset()
+        self._renewal = datetime.min.replace(tzinfo=UTC)
 
     def take(self) -> None:
-        """Takes the lanes left to it, or else all that are free. Raises InProgressError as `share`."""
-        if not self.held:
+        """Takes the lanes left to it, or else all that are free, or renews the leases of those that it holds.
+
+        Raises:
+            InProgressError: as `share`.
+        """
+        now = self._clock()
+        if not self.held or now >= self._renewal:
             self._change(self._taken)
+            self._renewal = now + self._lease / 2
 
     def share(self) -> str | None:
         """Leaves half of the lanes to one more collection, if there may be one; the owner under which it does.
@@ -77,7 +92,7 @@ class Lanes:
             if len({lease.owner for lease in table.values()}) >= self._collections:
                 return table
             left = sorted(lane for lane, lease in table.items() if lease.owner == self.owner)[1::2]
-            return {**table, **{lane: Lease(heir, now + LEASE) for lane in left}}
+            return {**table, **{lane: Lease(heir, now + self._lease) for lane in left}}
 
         if len(self.held) > 1:
             self._change(halved)
@@ -92,7 +107,7 @@ class Lanes:
         mine = [lane for lane, lease in table.items() if lease.owner == self.owner]
         if not mine and len({lease.owner for lease in table.values()}) < self._collections:
             mine = sorted(ALL - table.keys())
-        return {**table, **{lane: Lease(self.owner, now + LEASE) for lane in mine}}
+        return {**table, **{lane: Lease(self.owner, now + self._lease) for lane in mine}}
 
     def _change(self, change: Callable[[Table, datetime], Table]) -> None:
         """Writes the changed table, and notes which lanes are now this collection's."""

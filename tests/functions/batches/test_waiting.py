@@ -221,7 +221,7 @@ def test_a_full_run_has_one_more_collection_take_half_of_the_lanes(
 def test_while_others_hold_all_lanes_a_collection_starts_nothing(
     cloud: Cloud, function: Function, collect: Collect
 ) -> None:
-    others = Lanes(cloud.work, 1)
+    others = Lanes(cloud.work, 1, timedelta(minutes=1))
     others.take()
     upload(cloud, function, "a.txt", since=3590, **HOUR)
     assert collect()["executions"] == 0

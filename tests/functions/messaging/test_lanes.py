@@ -9,6 +9,8 @@ from messaging.lanes import ALL, Lanes
 from pipeline.jobs import job
 from tests.functions.cloud import Cloud
 
+LEASE = timedelta(minutes=2)
+
 
 class Clock:
     now = datetime(2026, 1, 1, tzinfo=UTC)
@@ -23,7 +25,7 @@ def clock() -> Clock:
 
 
 def taken(cloud: Cloud, clock: Clock, owner: str | None = None, most: int = 4) -> Lanes:
-    held = Lanes(cloud.work, most, clock, owner)
+    held = Lanes(cloud.work, most, LEASE, clock, owner)
     held.take()
     return held
 
@@ -64,7 +66,7 @@ def test_released_lanes_are_free_for_the_next_order(cloud: Cloud, clock: Clock) 
 
 def test_the_lanes_of_a_collection_that_died_are_free_after_the_lease(cloud: Cloud, clock: Clock) -> None:
     dead = taken(cloud, clock)
-    clock.now += lanes.LEASE - timedelta(seconds=1)
+    clock.now += LEASE - timedelta(seconds=1)
     assert not taken(cloud, clock).held
     clock.now += timedelta(seconds=1)
     assert taken(cloud, clock).held == dead.held
@@ -73,13 +75,35 @@ def test_the_lanes_of_a_collection_that_died_are_free_after_the_lease(cloud: Clo
 def test_an_order_that_continues_a_collection_renews_its_leases(cloud: Cloud, clock: Clock) -> None:
     first = taken(cloud, clock)
     for _ in range(3):
-        clock.now += lanes.LEASE / 2
+        clock.now += LEASE / 2
         assert taken(cloud, clock, first.owner).held == ALL
         assert not taken(cloud, clock).held
 
 
+def test_a_collection_that_is_at_work_keeps_its_lanes(cloud: Cloud, clock: Clock) -> None:
+    first = taken(cloud, clock)
+    second = taken(cloud, clock, first.share())
+    for _ in range(6):
+        clock.now += LEASE / 2
+        first.take()
+        second.take()
+        assert (first.held | second.held, len(first.held)) == (ALL, lanes.COUNT / 2)
+        assert not taken(cloud, clock).held
+
+
+def test_a_collection_that_has_lost_its_lanes_takes_those_that_are_free(cloud: Cloud, clock: Clock) -> None:
+    first = taken(cloud, clock)
+    clock.now += LEASE
+    second = taken(cloud, clock)
+    third = taken(cloud, clock, second.share())
+    third.release()
+    first.take()
+    assert second.held | first.held == ALL
+    assert not second.held & first.held
+
+
 def test_a_race_leaves_each_lane_with_one_collection(cloud: Cloud, clock: Clock) -> None:
-    first, second = Lanes(cloud.work, 4, clock), Lanes(cloud.work, 4, clock)
+    first, second = Lanes(cloud.work, 4, LEASE, clock), Lanes(cloud.work, 4, LEASE, clock)
     cloud.fault("POST", "name=collections/lanes.json", status=412)
     first.take()
     second.take()
