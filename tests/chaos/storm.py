@@ -28,7 +28,7 @@ UPLOADERS = 6
 ON_UPLOAD = "eventarc-us-central1-on-upload"  # the topic of its trigger
 PATIENT = DEFAULT_RETRY.with_timeout(300)  # while the emulator restarts
 CRASH_EVERY_S = (8, 25)
-LONGEST_BACKOFF_S = 10  # of the stack's triggers
+QUIET_S = 22  # longer than a trigger puts an event off (10 s), and than the lanes of a killed collection are held (20 s)
 UNCHANGED_S = 90  # while the storm rages, after which its end may change more
 COLLECT: dict[str, Any] = {"collect": {}}
 ORDERS: tuple[dict[str, Any], ...] = (COLLECT, {"sweep": {}}, {"replay": {}}, {"replay": {"partial": True}})
@@ -110,7 +110,7 @@ class Storm:
             self._order(*ORDERS)
 
     def wait_until_quiet(self, timeout_s: float) -> None:
-        """Waits until nothing happens for longer than any event is put off, or until the timeout."""
+        """Waits until nothing happens for longer than any event is put off or lane is held, or until the timeout."""
         self._wait_until_still(lambda _: False, time.monotonic() + timeout_s)
 
     def evidence(self, audit: Audit) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class Storm:
         while time.monotonic() < give_up:
             self.stack.check()
             quiet_s = httpx.get(self.chaos + "/quiet", timeout=30).json()
-            is_still = quiet_s > LONGEST_BACKOFF_S + 2 and not evidence.at_work(self.stack.data)
+            is_still = quiet_s > QUIET_S and not evidence.at_work(self.stack.data)
             if is_still or done(self.ledger.audit()):
                 return
             time.sleep(0.5 + len(self.ledger.sent) / 1000)  # polling loads the store
