@@ -11,6 +11,7 @@ HEAD_TIMEOUT_S = 20.0
 MAX_HEAD_BYTES = 64 << 10
 DELIMITERS = (b"content-length", b"transfer-encoding")  # never both, which the parser refuses
 MAX_UNREAD_BYTES = 64 << 20  # that a client may still send of a body whose request was already refused
+LINGER_S = 2.0  # between a refusal and the close, which would destroy what the client has not yet read of it
 
 
 class BodyTimeout(NamedTuple):
@@ -48,7 +49,10 @@ class Parser(httptools.HttpRequestParser):
 
 
 class Connection(HttpToolsProtocol):
-    """Refuses a head that is too large with 431 and a request that is too slow with 408, and closes.
+    """Refuses a head that is too large with 431 and a request that is too slow with 408, and then closes.
+
+    A close while the client still sends resets the connection, and the client may never read the refusal. So the
+    connection lingers: what arrives is thrown away until the client closes.
 
     The parser keeps whatever is not the body: the head, and headers after a chunked body. So what arrives counts until
     a head or a part of a body is complete.
@@ -71,7 +75,7 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         self._body_bytes = self._unread_bytes = 0
         self._body_began = 0.0
-        self._begun = self._advanced = self._in_body = False
+        self._begun = self._advanced = self._in_body = self._lingers = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -82,6 +86,9 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._lingers:
+            self._throw_away(len(data))
+            return
         self._advanced = False
         super().data_received(data)
         self._head_bytes = 0 if self._advanced else self._head_bytes + len(data)
@@ -129,9 +136,7 @@ class Connection(HttpToolsProtocol):
         self._advanced = True
         self._body_bytes += len(body)
         if self.cycle.response_complete:
-            self._unread_bytes += len(body)
-            if self._unread_bytes > MAX_UNREAD_BYTES:
-                self.transport.close()
+            self._throw_away(len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -181,6 +186,20 @@ class Connection(HttpToolsProtocol):
         if not self.transport.is_closing():
             head = f"HTTP/1.1 {status} {status.phrase}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             self.transport.write(head.encode())
+            self.transport.write_eof()
+            self._linger()
+
+    def _linger(self) -> None:
+        self._lingers = True
+        self._cancel_deadline()
+        self._deadline = self.loop.call_later(LINGER_S, self.transport.close)
+        if self._is_responding():  # the app, which waits for the rest of the body
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
+    def _throw_away(self, count: int) -> None:
+        self._unread_bytes += count
+        if self._unread_bytes > MAX_UNREAD_BYTES:
             self.transport.close()
 
     def _is_responding(self) -> bool:
