@@ -17,7 +17,7 @@ from emulator.process import Stack
 ROOT = Path(__file__).parents[1]
 EXECUTIONS = "v1/projects/local-project/locations/us-central1/workflows/inference/executions"
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.long, pytest.mark.stack, pytest.mark.timeout(120)]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,6 @@ def test_many_small_uploads_share_an_execution(stack: Stack):
     }
 
 
-@pytest.mark.long
 def test_inputs_that_have_waited_run_as_the_job(stack: Stack):
     """Where no instance of the service is known to be awake, the job is billed for less."""
     client = storage.Client(project="local-project", credentials=AnonymousCredentials())
@@ -85,7 +84,6 @@ def test_inputs_that_have_waited_run_as_the_job(stack: Stack):
     assert list(client.list_blobs("local-work", prefix="waiting/")) == []
 
 
-@pytest.mark.long
 def test_recommendations_are_written_on_the_laptop_too(stack: Stack):
     client = storage.Client(project="local-project", credentials=AnonymousCredentials())
     order("recommend")

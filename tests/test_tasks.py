@@ -22,7 +22,7 @@ SCHEMA = json.loads((ROOT / "functions/pipeline/schemas/result.schema.json").rea
 TEXT = "Angela Merkel met Barack Obama in New York."
 LABELS = ["joy", "bad news"]
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.long, pytest.mark.stack, pytest.mark.timeout(240)]
 
 
 def _models_file(folder: Path) -> Path:

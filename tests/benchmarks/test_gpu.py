@@ -51,6 +51,7 @@ def test_without_cuda_it_says_what_is_missing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_a_step_that_fails_or_takes_too_long_is_reported(tmp_path: Path) -> None:
     runner = Runner("cpu", quick=True, folder=tmp_path, deadline=time.monotonic() + 60)
     failed = runner.run(Step("parity", "nonsense", "float32"), threads=1)

@@ -600,6 +600,7 @@ def test_a_companys_keys_networks_and_pool_are_flags_of_gcloud(tmp_path: Path):
         assert all(flags <= words for words in found), start
 
 
+@pytest.mark.long
 def test_subscriptions_with_another_number_of_attempts_are_updated(tmp_path: Path):
     stub(tmp_path)
     found = 'case "$*" in *subscriptions\\ describe*) echo 10; exit 0;; esac'

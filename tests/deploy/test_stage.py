@@ -127,6 +127,7 @@ def lay_out(distributions: set[str], folder: Path) -> None:
                 link.symlink_to(str(distribution.locate_file(file)))
 
 
+@pytest.mark.long
 def test_a_staged_function_loads_alone_with_its_own_requirements(staged: Path, tmp_path: Path) -> None:
     lay_out(closure(staged / "requirements.txt"), tmp_path)
     command = [sys.executable, "-I", "-S", "-c", LOAD, str(staged), str(tmp_path), staged.name]

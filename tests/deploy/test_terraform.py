@@ -236,6 +236,7 @@ def test_the_outputs_list_the_remaining_steps(root: terraformed.Root, applied: t
     assert "ds.ds0.datasetId=inference_logs" in outputs["report"]
 
 
+@pytest.mark.long
 @needs_terraform
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_creates_exactly_the_inventory(root: terraformed.Root, tmp_path: Path, example: Path):
@@ -258,6 +259,7 @@ def test_every_example_creates_exactly_the_inventory(root: terraformed.Root, tmp
     assert kept == {name: bucket["keep"] and keep for name, bucket in system["buckets"].items()}
 
 
+@pytest.mark.long
 @needs_terraform
 def test_every_region_has_the_service_and_the_job(root: terraformed.Root, tmp_path: Path):
     regions: dict[str, list[str]] = {"gpu_regions": ["europe-west4", "us-central1"], "gpu_region_weights": ["3", "1"]}
@@ -270,6 +272,7 @@ def test_every_region_has_the_service_and_the_job(root: terraformed.Root, tmp_pa
     assert terraformed.shape_of(resources) == shape.plain(shape.expected(inventory.load(values)))
 
 
+@pytest.mark.long
 @needs_terraform
 def test_micro_batching_collects_the_buckets_notifications_every_minute(root: terraformed.Root, tmp_path: Path):
     flags = ["-input=false", "-var=project_id=my-project", "-var=micro_batching=true", f"-state={tmp_path}/s"]
@@ -280,6 +283,7 @@ def test_micro_batching_collects_the_buckets_notifications_every_minute(root: te
     assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
 
 
+@pytest.mark.long
 @needs_terraform
 def test_tracked_objects_reach_a_bucket(root: terraformed.Root, tmp_path: Path):
     flags = ["-input=false", "-var=project_id=my-project", "-var=track_objects=true", f"-state={tmp_path}/s"]
@@ -290,6 +294,7 @@ def test_tracked_objects_reach_a_bucket(root: terraformed.Root, tmp_path: Path):
     assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
 
 
+@pytest.mark.long
 @needs_terraform
 def test_notifications_come_with_the_secret_that_configures_them(root: terraformed.Root, tmp_path: Path):
     flags = ["-input=false", "-var=project_id=my-project", f"-state={tmp_path}/s"]
@@ -304,6 +309,7 @@ def test_notifications_come_with_the_secret_that_configures_them(root: terraform
     assert terraformed.shape_of(resources) == shape.plain(shape.expected(inventory.load(REQUIRED)))
 
 
+@pytest.mark.long
 @needs_terraform
 def test_own_models_a_token_and_an_existing_bucket_reach_the_service_and_the_job(
     root: terraformed.Root, tmp_path: Path
@@ -322,6 +328,7 @@ def test_own_models_a_token_and_an_existing_bucket_reach_the_service_and_the_job
     assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
 
 
+@pytest.mark.long
 @needs_terraform
 def test_without_a_gpu_the_same_system_runs_on_cpus_also_with_another_prefix(root: terraformed.Root, tmp_path: Path):
     values = {"gpu_type": "none", "service_prefix": "dev-eu", "gpu_revision": "dev-eu-gpu-service-00001"}
@@ -333,6 +340,7 @@ def test_without_a_gpu_the_same_system_runs_on_cpus_also_with_another_prefix(roo
     assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
 
 
+@pytest.mark.long
 @needs_terraform
 @pytest.mark.parametrize("reports", [True, False])
 def test_a_companys_keys_networks_and_ingress_reach_everything(root: terraformed.Root, tmp_path: Path, reports: bool):

@@ -75,6 +75,7 @@ def steps_usd(cloud: Cloud, folder: str) -> float:
     return statistics.fmean(each["cost"]["total"]["parts"]["workflow_steps"] for each in documents)
 
 
+@pytest.mark.long
 def test_a_recommendation_that_is_applied_changes_what_it_said(
     cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -630,6 +630,7 @@ def test_a_very_large_order_splits_in_several_messages(
     assert sum(replayed(function, capsys, **order)["started"] for order in orders) == 9
 
 
+@pytest.mark.long
 def test_an_order_that_was_killed_halfway_is_finished_by_its_redelivery_and_the_sweep(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
