@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 THRESHOLD = 1500
 CUT_JOB_BYTES = 250_000
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.long, pytest.mark.stack, pytest.mark.timeout(240)]
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,6 @@ def test_the_service_is_killed_in_the_middle_of_a_batch(stack: Stack, client: st
     assert json.loads(status)["state"] == "done"
 
 
-@pytest.mark.long
 def test_a_task_of_the_job_is_killed_in_the_middle(stack: Stack, client: storage.Client) -> None:
     document = upload(client, "killed-task.csv", 3000)
     finished = kill_in_the_middle(client, "gpu_service.job")
@@ -163,7 +162,6 @@ def test_a_task_of_the_job_is_killed_in_the_middle(stack: Stack, client: storage
     assert any(execution.get("retriedCount", 0) > 0 for execution in executions)
 
 
-@pytest.mark.long
 def test_the_cut_job_is_killed_in_the_middle(stack: Stack, client: storage.Client) -> None:
     document = upload(client, "killed-cut.csv", 6000)
     kill_in_the_middle(client, "preprocessing.cut_job", cut=20)

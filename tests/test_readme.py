@@ -45,6 +45,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         yield {**os.environ, **dict(pairs), "PATH": path, "ON_MESSAGE_URL": stack.addresses["services"]["on-message"]}
 
 
+@pytest.mark.long
 @pytest.mark.stack
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("block", LIVE, ids=range(len(LIVE)))
@@ -103,6 +104,7 @@ def wait_for_answer(server: subprocess.Popen[bytes], url: str) -> None:
             return
 
 
+@pytest.mark.long
 @pytest.mark.stack
 @pytest.mark.timeout(240)
 def test_the_example_of_an_own_model_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -58,7 +58,7 @@ def wait_for(client: storage.Client, name: str, timeout_s: float = 60) -> dict:
 
 @pytest.mark.parametrize(
     "options",
-    [pytest.param((), id="undisturbed", marks=pytest.mark.long), pytest.param(("--kill",), id="with a power cut")],
+    [pytest.param((), id="undisturbed"), pytest.param(("--kill",), id="with a power cut", marks=pytest.mark.long)],
 )
 def test_the_demo_has_the_expected_outcomes_and_valid_documents(options: tuple[str, ...]):
     finished = demo(*options)

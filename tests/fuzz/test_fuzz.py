@@ -1,6 +1,6 @@
 """Functions answer arbitrary input with a status for bad input and JSON: no 5xx and no crash.
 
-FUZZ_EXAMPLES (100) is the number of inputs to each test; no test may make the process grow by GROWTH_MB.
+FUZZ_EXAMPLES (50) is the number of inputs to each test; no test may make the process grow by GROWTH_MB.
 """
 
 import base64
@@ -34,7 +34,7 @@ from pipeline.tabular import sniffer
 from tests.functions.cloud import Cloud, serving_executions, serving_storage
 from tests.functions.conftest import ROOT, event
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "50"))
 fuzzed = settings(
     max_examples=EXAMPLES,
     deadline=None,

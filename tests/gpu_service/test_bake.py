@@ -126,6 +126,7 @@ def test_the_default_cloud_profile_is_baked_and_starts_without_transformers(bake
     assert started.returncode == 0, started.stderr
 
 
+@pytest.mark.long
 def test_the_default_cloud_profile_answers_as_transformers(baked: Path, serve: Callable[..., Any]):
     text, image = (snapshot(baked, entry) for entry in registry.load(MODELS_FILE, "hub").entries)
     server = serve("--models", str(MODELS_FILE), "--profile", "hub", HF_HOME=str(baked), DEVICE="cpu")

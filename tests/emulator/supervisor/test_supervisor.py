@@ -183,6 +183,7 @@ def test_service_that_cannot_start_ends_the_command_with_its_output(toy: Toy, pr
     assert not (toy.data / "addresses.json").exists()
 
 
+@pytest.mark.long
 def test_service_that_never_becomes_ready_ends_the_command(toy: Toy) -> None:
     toy.stack.write_text(toy.stack.read_text().replace("ready_timeout_s: 30", "ready_timeout_s: 1"))
     (toy.folder / "plain.py").write_text("import time; time.sleep(600)")
@@ -212,6 +213,7 @@ def test_taken_port_is_reported_with_the_option_to_change_it(toy: Toy, which: st
     assert "Traceback" not in toy.said
 
 
+@pytest.mark.long
 def test_second_emulator_on_the_same_folder_is_refused(toy: Toy) -> None:
     toy.up()
     command = [sys.executable, "-m", "emulator", "--stack", str(toy.stack), "--data", str(toy.data), "--free-ports"]
@@ -221,6 +223,7 @@ def test_second_emulator_on_the_same_folder_is_refused(toy: Toy) -> None:
     assert (toy.data / "addresses.json").exists()
 
 
+@pytest.mark.long
 def test_interrupted_start_leaves_no_process_behind(toy: Toy) -> None:
     (toy.folder / "plain.py").write_text("import time; time.sleep(600)")
     toy.run("--free-ports")
@@ -230,6 +233,7 @@ def test_interrupted_start_leaves_no_process_behind(toy: Toy) -> None:
     assert gone(processes)
 
 
+@pytest.mark.long
 def test_env_prints_export_lines_while_an_emulator_is_running(toy: Toy) -> None:
     addresses = toy.up()
     command = [sys.executable, "-m", "emulator", "env", "--data", str(toy.data)]

@@ -293,7 +293,7 @@ def test_the_size_decides_also_of_compressed_inputs(
     assert function("preprocess").post("/", json=arg).get_json()["mode"] == mode
 
 
-@pytest.mark.parametrize("rows", [3000, 300_000])
+@pytest.mark.parametrize("rows", [3000, pytest.param(300_000, marks=pytest.mark.long)])
 def test_a_compressed_input_is_cut_like_its_content(
     cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:

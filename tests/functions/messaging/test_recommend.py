@@ -126,6 +126,7 @@ def test_without_enough_inputs_it_says_what_is_missing(cloud: Cloud, function: F
     assert len(cloud.documents("recommendations")) == 1, "the day's document is written anew"
 
 
+@pytest.mark.long
 def test_many_outcomes_are_sampled(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
     upload_many(cloud, function, "in")
     conclude_all(cloud, function)

@@ -492,6 +492,7 @@ def finish(cloud: Cloud, function: Function, since: int) -> None:
         run(cloud, function, execution)
 
 
+@pytest.mark.long
 def test_many_texts_are_replayed_by_one_execution_with_a_document_each(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -548,6 +549,7 @@ def test_the_same_inputs_are_predicted_on_anew_by_each_replay(
     assert [content["status"] for content in cloud.documents().values()] == ["succeeded"] * 3
 
 
+@pytest.mark.long
 def test_beyond_the_hour_s_executions_they_wait_for_a_collection(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -138,6 +138,7 @@ def test_spans_on_the_console_are_lines_of_the_log(serve: Callable[..., Any]):
     assert sorted(span["name"] for span in spans) == ["POST /predict", "batch", "device", "queue"]
 
 
+@pytest.mark.long
 def test_opentelemetry_is_imported_only_if_enabled():
     code = "import gpu_service.web.server, gpu_service.serving.startup, sys; sys.exit('opentelemetry' in sys.modules)"
     root = Path(__file__).parents[3]
