@@ -38,6 +38,7 @@ def of(part: str, **values: Any) -> float:
     [
         ("max_executions_per_hour", {"max_executions_per_hour": 20_000}),
         ("the GPU", {"max_instances": 4}),
+        ("collections", {"max_collections": 5}),
     ],
     ids=str,
 )
