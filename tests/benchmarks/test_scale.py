@@ -56,7 +56,8 @@ def test_what_has_an_execution_of_its_own():
 
 
 def test_sharing_an_execution_costs_less():
-    assert capacity.cost_per_million(collected=True) < 0.6 * capacity.cost_per_million(collected=False)
+    pulled, waited = capacity.shared_cost({"micro_batching": True}), capacity.shared_cost({})
+    assert pulled < waited < 0.6 * capacity.own_cost()
 
 
 def test_an_hour_at_twice_the_bound_takes_two_hours():
