@@ -46,7 +46,7 @@ def waiting(cloud: Cloud, function: Function, collect: Collect) -> None:
     [
         (by_itself, scenario.SINGLE, "work_writes", {"claims": 2, "outcomes": 1}),
         (pulled, scenario.COLLECTED, "work_writes", {"claims": 2, "outcomes": 1}),
-        (waiting, scenario.WAITED, "work_writes_of_waiting", {"claims": 4, "waiting": 1, "outcomes": 1}),
+        (waiting, scenario.WAITED, "work_writes_of_waiting", {"claims": 3, "waiting": 1, "outcomes": 1}),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
