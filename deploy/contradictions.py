@@ -14,6 +14,8 @@ def contradictions(chosen: Mapping[str, Any]) -> Iterator[str]:
     weights = [int(weight) for weight in chosen["gpu_region_weights"]]
     if weights and (len(weights) != len(regions) or not any(weights)):
         yield f"gpu_region_weights needs a number for each of {regions}, one of them above 0; it is {weights}."
+    if chosen["tenants"] and not int(chosen["max_executions_per_hour"]):
+        yield "tenants needs a max_executions_per_hour above 0, of which tenant_share is a part."
     inputs, outputs = int(chosen["input_delete_after"]), int(chosen["output_delete_after"])
     if outputs and (chosen["existing_input_bucket"] or not inputs or outputs < inputs + LAG_DAYS):
         yield (
@@ -27,6 +29,18 @@ def contradictions(chosen: Mapping[str, Any]) -> Iterator[str]:
         yield f"vpc_subnetwork must lie in the only GPU region; gpu_regions is {regions}."
     if chosen["kms_key"] and not regions == [chosen["region"]] == [_location(chosen["kms_key"])]:
         yield f"kms_key must lie in the region {chosen['region']}, which must be the only GPU region."
+
+
+def overloads(sections: Mapping[str, Any]) -> Iterator[str]:
+    """What the functions of the filled-in inventory have no room for, with what to do."""
+    function = sections["functions"]["on-message"]
+    calls = int(function["max_instances"]) * int(function["concurrency"])
+    most = int(sections["env"]["collect"]["MAX_COLLECTIONS"])
+    if most >= calls:
+        yield (
+            f"max_collections is {most}, but on-message handles {calls} messages at the same time and some are others. "
+            "Raise functions.on-message.max_instances in deploy/inventory.yaml, or lower max_collections."
+        )
 
 
 def _location(resource: str) -> str:

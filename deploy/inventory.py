@@ -22,7 +22,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from deploy import machines
-from deploy.contradictions import contradictions
+from deploy.contradictions import contradictions, overloads
 
 FOLDER = Path(__file__).parent
 SIMILAR = 0.85  # difflib's ratio of a variable and its misspelling by a letter or two
@@ -94,7 +94,11 @@ def _typed(value: Any, default: Any) -> Any:
 
 
 def load(values: Mapping[str, Any]) -> Inventory:
-    """The inventory of a deployment: its variables are under `settings`, entries that they disable under `off`."""
+    """The inventory of a deployment: its variables are under `settings`, entries that they disable under `off`.
+
+    Raises:
+        VariableError: as `settings`, or the functions have no room for what a variable asks of them.
+    """
     chosen = settings(values)
     placeholders = {
         name: json.dumps(value) if isinstance(value, list | bool) else value for name, value in chosen.items()
@@ -108,6 +112,8 @@ def load(values: Mapping[str, Any]) -> Inventory:
     placeholders["sweep_order"] = json.dumps({"uploads": False} if chosen["track_objects"] else {})
     text = Template((FOLDER / "inventory.yaml").read_text(encoding="utf-8")).substitute(placeholders)
     sections = yaml.safe_load(text)
+    for overload in overloads(sections):
+        raise VariableError(overload)
     return {
         **{section: _entries(entries, enabled=True) for section, entries in sections.items()},
         "off": {section: _entries(entries, enabled=False) for section, entries in sections.items()},

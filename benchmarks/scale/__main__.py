@@ -33,7 +33,7 @@ def section(title: str, values: Mapping[str, Any]) -> str:
     """What an hour of each load leads to with these variables, and what bounds it."""
     bounds = capacity.bounds(values)
     own = capacity.own_executions(values)
-    single, shared = (capacity.cost_per_million(collected=collected) for collected in (False, True))
+    single, shared = capacity.own_cost(), capacity.shared_cost(values)
     text = {
         0.0: f"Texts and images are collected, for {shared:.0f} USD per million small texts.",
         math.inf: f"Texts and images have executions of their own, for {single:.0f} USD per million small texts.",

@@ -13,6 +13,7 @@ from deploy import inventory
 from deploy.inventory import Inventory
 from event_inference.cost import bill, prices, scenario
 from event_inference.cost.amounts import METERED
+from event_inference.cost.scenario import Effort
 from pipeline.jobs import quotas
 
 LIMITS = Path(__file__).parent / "limits.yaml"
@@ -53,7 +54,7 @@ def bounds(values: Mapping[str, Any]) -> list[Bound]:
     """The bounds of a deployment with these variables, the lowest first."""
     system = inventory.load({"project_id": "my-project", **values})
     of_way = _collected(system) if is_collected(system["settings"]) else _single(system)
-    rates = {**of_way, **_both(system)}
+    rates = {**of_way, **_both(system, waits_by_claim(system["settings"]))}
     words = limits()["bounds"]
     found = [Bound(part.partition(",")[0], rate, **words[part]) for part, rate in rates.items()]
     return sorted(found, key=lambda bound: bound.per_second)
@@ -62,6 +63,11 @@ def bounds(values: Mapping[str, Any]) -> list[Bound]:
 def is_collected(settings: Mapping[str, Any]) -> bool:
     """Whether a flood is collected: all inputs are, or those beyond a part of the hour's executions."""
     return bool(settings["micro_batching"] or settings["max_executions_per_hour"])
+
+
+def waits_by_claim(settings: Mapping[str, Any]) -> bool:
+    """Whether inputs that are collected have been claimed by on-upload before, and wait."""
+    return is_collected(settings) and not settings["micro_batching"]
 
 
 def own_executions(values: Mapping[str, Any]) -> float:
@@ -78,9 +84,18 @@ def hour(load: float, lowest: Bound) -> Hour:
     return Hour(load, lowest, waiting, HOUR + waiting / lowest.per_second if waiting else HOUR)
 
 
-def cost_per_million(*, collected: bool) -> float:
-    """USD per million small texts at list prices, without the GPU."""
-    each, shared = (scenario.COLLECTED, scenario.BATCH) if collected else (scenario.SINGLE, scenario.Effort())
+def own_cost() -> float:
+    """USD per million small texts with executions of their own, at list prices and without the GPU."""
+    return _cost_per_million(scenario.SINGLE, scenario.Effort())
+
+
+def shared_cost(values: Mapping[str, Any]) -> float:
+    """The same where micro-batches share executions."""
+    settings = inventory.settings({"project_id": "my-project", **values})
+    return _cost_per_million(scenario.WAITED if waits_by_claim(settings) else scenario.COLLECTED, scenario.BATCH)
+
+
+def _cost_per_million(each: Effort, shared: Effort) -> float:
     amounts = {
         resource: 1_000_000 * (getattr(each, name) + getattr(shared, name) / MICRO_BATCH)
         for resource, name in METERED.items()
@@ -124,11 +139,12 @@ def _own_events(system: Inventory) -> float:
     return _concurrent(system["functions"]["on-upload"]) / _value("times", "on_upload")
 
 
-def _both(system: Inventory) -> dict[str, float]:
+def _both(system: Inventory, waits: bool) -> dict[str, float]:
     writes = _value("quotas", "bucket_writes")
+    work_writes = "work_writes_of_waiting" if waits else "work_writes"
     return {
         "the GPU": float(system["gpu_service"]["max_instances"]) / _value("times", "gpu_input"),
-        "writes to the work bucket": writes / _value("requests", "work_writes"),
+        "writes to the work bucket": writes / _value("requests", work_writes),
         "writes to the output bucket": writes / _value("requests", "output_writes"),
     }
 

@@ -54,6 +54,9 @@ locals {
     report_days        = var.report_days
     micro_batching     = var.micro_batching
     max_wait           = var.max_wait
+    max_collections    = var.max_collections
+    tenants            = var.tenants
+    tenant_share       = var.tenant_share
     job_tasks          = var.job_tasks
 
     gpu_region_weight_list  = join(",", var.gpu_region_weights)

@@ -77,6 +77,17 @@ resource "google_cloudfunctions2_function" "function" {
     }
   }
 
+  lifecycle {
+    precondition {
+      condition     = each.key != "on-message" || var.tenants == "" || var.max_executions_per_hour > 0
+      error_message = "tenants needs a max_executions_per_hour above 0, of which tenant_share is a part."
+    }
+    precondition {
+      condition     = each.key != "on-message" || var.max_collections < each.value.max_instances * each.value.concurrency
+      error_message = "max_collections is ${var.max_collections}, but on-message handles ${each.value.max_instances * each.value.concurrency} messages at the same time and some are others. Raise functions.on-message.max_instances in deploy/inventory.yaml, or lower max_collections."
+    }
+  }
+
   # The build of a function fails until its roles have an effect.
   depends_on = [time_sleep.permissions]
 }

@@ -361,6 +361,39 @@ variable "max_executions_per_hour" {
   }
 }
 
+variable "tenants" {
+  description = "What tells tenants apart, so that the flood of one does not delay others: folder, the first part of an object's name, or a key of metadata; empty for nothing."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9._-]*$", var.tenants))
+    error_message = "tenants must match ^[A-Za-z0-9._-]*$."
+  }
+}
+
+variable "tenant_share" {
+  description = "Part of max_executions_per_hour, above 0 and at most 1, that a tenant has in an hour, in inputs, before the inputs of others come first."
+  type        = number
+  default     = 0.1
+
+  validation {
+    condition     = can(regex("^(1|0[.]0{0,3}[1-9][0-9]{0,3})$", var.tenant_share))
+    error_message = "tenant_share must match ^(1|0[.]0{0,3}[1-9][0-9]{0,3})$."
+  }
+}
+
+variable "max_collections" {
+  description = "Most collections of waiting inputs at the same time, at most 32 and fewer than the messages that on-message handles at the same time."
+  type        = number
+  default     = 4
+
+  validation {
+    condition     = can(regex("^([1-9]|[12][0-9]|3[0-2])$", var.max_collections))
+    error_message = "max_collections must match ^([1-9]|[12][0-9]|3[0-2])$."
+  }
+}
+
 variable "existing_input_bucket" {
   description = "Bucket of this project to take uploads from; empty for one of the deployment's own. It is never changed or deleted, except for permissions."
   type        = string

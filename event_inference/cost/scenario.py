@@ -38,7 +38,7 @@ SINGLE = Effort(
 # with `max_wait` has a call of its own, and its waiting is written down and taken up again.
 COLLECTED = Effort(vcpu_seconds=0.05, gib_seconds=0.04, class_a=5, class_b=3, pubsub_bytes=4096, log_bytes=8192)
 WAITED = Effort(
-    requests=1, vcpu_seconds=0.15, gib_seconds=0.09, class_a=8, class_b=5, pubsub_bytes=4096, log_bytes=8192
+    requests=1, vcpu_seconds=0.15, gib_seconds=0.09, class_a=7, class_b=5, pubsub_bytes=4096, log_bytes=8192
 )
 BATCH = Effort(steps=39, requests=3, vcpu_seconds=1, gib_seconds=1, class_a=5, class_b=5, log_bytes=8192)
 BATCH_BY_JOB = Effort(steps=62, requests=5, vcpu_seconds=1.2, gib_seconds=1.2, class_a=5, class_b=5, log_bytes=8192)

@@ -32,5 +32,22 @@ def of_job(work: "Bucket", job: str) -> Claim | None:
         content = json.loads(work.blob(f"claims/{job}.json").download_as_bytes())
     except (NotFound, Forbidden):
         return None
-    due = content["argument"].get("due") if content["state"] == "waiting" else None
-    return Claim(content["state"], datetime.fromisoformat(due) if due else None, content["execution"])
+    state, execution = content["state"], content["execution"]
+    if state == "claimed" and (shared := _of_run(work, content.get("run"), job)):
+        state, execution = "started", shared
+    due = content["argument"].get("due") if state == "waiting" else None
+    return Claim(state, datetime.fromisoformat(due) if due else None, execution)
+
+
+def _of_run(work: "Bucket", run: str | None, job: str) -> str | None:
+    """The execution of the run that a claim names; None if it has not started."""
+    from google.api_core.exceptions import NotFound
+
+    if run is None:
+        return None
+    try:
+        content = json.loads(work.blob(f"runs/{run}.json").download_as_bytes())
+    except NotFound:
+        return None
+    execution: str = content["execution"]
+    return execution if job in content["jobs"] else None

@@ -38,6 +38,7 @@ def of(part: str, **values: Any) -> float:
     [
         ("max_executions_per_hour", {"max_executions_per_hour": 20_000}),
         ("the GPU", {"max_instances": 4}),
+        ("collections", {"max_collections": 5}),
     ],
     ids=str,
 )
@@ -55,7 +56,8 @@ def test_what_has_an_execution_of_its_own():
 
 
 def test_sharing_an_execution_costs_less():
-    assert capacity.cost_per_million(collected=True) < 0.6 * capacity.cost_per_million(collected=False)
+    pulled, waited = capacity.shared_cost({"micro_batching": True}), capacity.shared_cost({})
+    assert pulled < waited < 0.6 * capacity.own_cost()
 
 
 def test_an_hour_at_twice_the_bound_takes_two_hours():

@@ -43,7 +43,8 @@ def of_document(data: Path, client: storage.Client, bucket: str, document: str, 
     name, _, generation = document.rpartition("/")
     job = of_object(bucket, name, int(generation))
     claim = _content(client, f"claims/{job}.json")
-    execution = (claim or {}).get("execution")
+    run = _content(client, f"runs/{claim['run']}.json") if claim and "run" in claim else None
+    execution = (claim or {}).get("execution") or (run or {}).get("execution")
     states = _rows(data / "workflows.sqlite", "SELECT state, extra FROM executions WHERE name = ?", execution or "")
     return {
         "job": job,

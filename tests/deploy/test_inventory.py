@@ -17,8 +17,8 @@ from deploy import inventory, machines, stage
 from deploy.gcloud import bucket as gcloud_bucket
 from deploy.monitoring import bodies
 from gpu_service.checkpoints import device
+from messaging import lanes, sweep
 from messaging import orders as collections
-from messaging import sweep
 from pipeline import settings as functions
 from pipeline.jobs import outcomes
 from promoting import orders
@@ -382,6 +382,53 @@ class TestMachines:
     def test_an_instance_that_cloud_run_lacks_is_refused(self, chosen: dict[str, Any], message: str):
         with pytest.raises(inventory.VariableError, match=message):
             self.values(**chosen)
+
+
+class TestSharing:
+    """What shares the hour's executions and the calls of on-message."""
+
+    def test_the_functions_read_what_the_deployment_says(self):
+        chosen = {"max_collections": "5", "tenants": "team", "tenant_share": "0.25", "max_executions_per_hour": "400"}
+        system = inventory.load({"project_id": "my-project", **chosen})
+        for name in ("on-upload", "on-message"):
+            read = functions.load(inventory.environment(system, name), starts_executions=True)
+            assert (read.tenants, read.tenant_share) == ("team", 0.25)
+        assert read.max_collections == 5
+
+    def test_by_default_the_deployment_and_the_functions_agree(self):
+        read = functions.load(inventory.environment(SYSTEM, "on-message"), starts_executions=True)
+        default = functions.Settings("a", "b", "c")
+        for each in (read, default):
+            assert (each.max_collections, each.tenants, each.tenant_share) == (4, "", 0.1)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            *(("max_collections", value) for value in ("0", "33", "-1", "2.5", "four")),
+            *(("tenants", value) for value in ("folder/team", "a b", 'folder"', "${x}")),
+            *(("tenant_share", value) for value in ("0", "0.0", "1.5", "-0.1", "1e-05", "a tenth")),
+        ],
+    )
+    def test_other_values_are_refused(self, name: str, value: str):
+        with pytest.raises(inventory.VariableError, match=f"{name} is .* which does not match"):
+            inventory.settings({"project_id": "my-project", name: value})
+
+    @pytest.mark.parametrize("share", [0.1, "0.1", "0.0001", "0.25", 1, "1", "0.9999"])
+    def test_a_share_is_above_0_and_at_most_1(self, share: object):
+        assert inventory.settings({"project_id": "my-project", "tenant_share": share})["tenant_share"] == share
+
+    def test_collections_leave_calls_of_on_message_to_other_messages(self):
+        inventory.load({"project_id": "my-project", "max_collections": "5"})
+        with pytest.raises(inventory.VariableError, match="max_collections is 6, but on-message handles 6 messages"):
+            inventory.load({"project_id": "my-project", "max_collections": "6"})
+
+    def test_a_share_needs_a_cap_of_which_it_is_a_part(self):
+        with pytest.raises(inventory.VariableError, match="tenants needs a max_executions_per_hour above 0"):
+            inventory.settings({"project_id": "my-project", "tenants": "folder", "max_executions_per_hour": "0"})
+
+    def test_there_is_a_lane_for_each_collection(self):
+        pattern = inventory.variables()["max_collections"]["pattern"]
+        assert [n for n in range(100) if re.search(pattern, str(n))] == list(range(1, lanes.COUNT + 1))
 
 
 class TestWithoutAGpu:

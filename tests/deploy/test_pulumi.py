@@ -147,6 +147,7 @@ def test_own_models_a_token_and_an_existing_bucket_reach_the_service_and_the_job
     values |= {"vertex_predict_role": "projects/my-project/roles/vertexPredict"}
     values |= {"vertex_registry_role": "projects/my-project/roles/vertexRegistry", "model_memory_bytes": "8589934592"}
     values |= {"load_wait_seconds": "90", "models_refresh_seconds": "5"}
+    values |= {"max_collections": "5", "tenants": "folder", "tenant_share": "0.05"}
     values |= {"existing_input_bucket": "uploads", "existing_input_location": "us", "output_storage_class": "NEARLINE"}
     values |= {"noncurrent_delete_after": "30", "soft_delete_days": "14", "report_days": "90"}
     system = inventory.load({**REQUIRED, **values})

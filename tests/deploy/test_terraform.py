@@ -320,6 +320,7 @@ def test_own_models_a_token_and_an_existing_bucket_reach_the_service_and_the_job
     values |= {"vertex_predict_role": "projects/my-project/roles/vertexPredict"}
     values |= {"vertex_registry_role": "projects/my-project/roles/vertexRegistry", "model_memory_bytes": "8589934592"}
     values |= {"load_wait_seconds": "90", "models_refresh_seconds": "5"}
+    values |= {"max_collections": "5", "tenants": "folder", "tenant_share": "0.05"}
     flags = [f"-var={name}={value}" for name, value in {"project_id": "my-project", **values}.items()]
     run = root.run("apply", "-auto-approve", "-input=false", *flags, f"-state={tmp_path}/s")
     assert run.returncode == 0, run.stderr
@@ -372,6 +373,8 @@ def test_a_companys_keys_networks_and_ingress_reach_everything(root: terraformed
             ["-var=gpu_type=none", "-var=gpu_memory=1Gi"],
             "gpu_memory is 1Gi; with gpu_type none it must be at least 2Gi.",
         ),
+        (["-var=tenants=folder", "-var=max_executions_per_hour=0"], "tenants needs a max_executions_per_hour above 0"),
+        (["-var=max_collections=6"], "max_collections is 6, but on-message handles 6 messages at the same time"),
     ],
 )
 def test_variables_that_contradict_each_other_are_refused(root: terraformed.Root, flags: list[str], message: str):
@@ -404,6 +407,9 @@ def test_the_documentation_names_every_example():
         "gpu_memory=16",
         "ingress=none",
         'gpu_regions=["x"]',
+        "max_collections=0",
+        "tenants=a/b",
+        "tenant_share=2",
     ],
 )
 def test_an_invalid_value_is_refused(root: terraformed.Root, variable: str):

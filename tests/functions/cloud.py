@@ -329,8 +329,11 @@ class Cloud:
         return document
 
     def claim(self, job: str) -> dict[str, Any]:
-        claim: dict[str, Any] = json.loads(self.work.blob(f"claims/{job}.json").download_as_bytes())
-        return claim
+        """The claim's fields as handlers read them, with the execution of the run that it names."""
+        claim = Claims(self.work, 60).read(job)
+        assert claim
+        fields: dict[str, Any] = json.loads(claim.json())
+        return fields
 
     def claim_upload(self, blob: storage.Blob) -> None:
         """Claims an upload as a handler that dies before it starts the execution."""

@@ -134,17 +134,23 @@ class Blob:
         self.name = key[1]
         self.metadata: dict[str, str] | None = None
         self.generation: int | None = None
+        self.size: int | None = None
         self.updated: datetime | None = None
 
     def upload_from_string(self, data: str | bytes, content_type: str, if_generation_match: int | None) -> None:
         content = data.encode() if isinstance(data, str) else data
         metadata = tuple(sorted((self.metadata or {}).items()))
         self.generation = self._ask(Request("put", self._key, content, metadata, if_generation_match))
+        self.size = len(content)
 
     def download_as_bytes(self) -> bytes:
         content: bytes
         self.generation, content = self._ask(Request("get", self._key))
         return content
+
+    def reload(self) -> None:
+        self.generation, content = self._ask(Request("get", self._key))
+        self.size = len(content)
 
     def delete(self, if_generation_match: int | None = None) -> None:
         self._ask(Request("delete", self._key, generation=if_generation_match))

@@ -1,5 +1,6 @@
 """Starts runs of the inputs that may wait: once one of a group is due, all of the group that wait."""
 
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -83,12 +84,15 @@ def start(
     Returns:
         How many of its inputs no longer wait, and the failures of others, which the next collection repeats.
     """
-    members, outdated, failures = _taken_up(deployment, planned, pool)
+    id = uuid.uuid4().hex
+    members, outdated, failures = _taken_up(deployment, planned, id, pool)
     settled = outdated
-    for part in _parts(members):
+    parts = list(_parts(members))
+    for part in parts:
         jobs = [member.job for member in part]
         engine = _engine(deployment.settings, jobs, rate)
-        results = together.launch(deployment, [member.reserved for member in part], receipt, pool, engine)
+        reserved = [member.reserved for member in part]
+        results = together.launch(deployment, reserved, receipt, pool, engine, id if len(parts) == 1 else None)
         failures += [result for result in results if isinstance(result, Exception)]
         settled += _report(deployment, part, results, counts, pool)
     return settled, failures
@@ -144,13 +148,13 @@ def run(settings: Settings, members: Sequence[Job]) -> Run:
 
 
 def _taken_up(
-    deployment: Deployment, planned: Sequence[Note], pool: ThreadPoolExecutor
+    deployment: Deployment, planned: Sequence[Note], id: str, pool: ThreadPoolExecutor
 ) -> tuple[list[Member], int, list[Exception]]:
     """The inputs whose claims could be taken over, how many no longer waited, and the failures of others."""
 
     def take_up(note: Note) -> Member | Exception | Literal["outdated"] | None:
         try:
-            return _take_up(deployment, note)
+            return _take_up(deployment, note, id)
         except InProgressError:  # another handler was faster
             return None
         except Exception as error:  # noqa: BLE001 - the run's other inputs go on
@@ -162,8 +166,11 @@ def _taken_up(
     return members, results.count("outdated"), failures
 
 
-def _take_up(deployment: Deployment, note: Note) -> Member | Literal["outdated"] | None:
-    """The input if it still waits. A note on one that no longer does is deleted, unless its handler is at work."""
+def _take_up(deployment: Deployment, note: Note, id: str) -> Member | Literal["outdated"] | None:
+    """The input if it still waits, with a claim that names the run.
+
+    A note on one that no longer waits is deleted, unless its handler is at work.
+    """
     claims = Claims(deployment.work, deployment.settings.claim_lease)
     claim = claims.read(note.job)
     if claim is None or claim.is_taken_in:
@@ -173,7 +180,7 @@ def _take_up(deployment: Deployment, note: Note) -> Member | Literal["outdated"]
         return None
     job = replace(Job.parse(claim.argument), is_beyond_share=False)  # its turn has come
     job = choice.kept(deployment.settings, job, job.model)
-    return Member(note, Reserved(job, claims.take_over(claim, job)))
+    return Member(note, Reserved(job, claims.take_over(claim, job, id)))
 
 
 def _parts(members: Sequence[Member]) -> Iterator[list[Member]]:

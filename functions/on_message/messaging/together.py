@@ -21,8 +21,13 @@ def launch(
     receipt: Receipt,
     pool: ThreadPoolExecutor,
     run_by: Engine = "service",
+    run: str | None = None,
 ) -> Sequence[Verdict | Exception]:
-    """Starts one execution for the whole group, records it in every claim, and returns each member's result."""
+    """Starts one execution for the whole group, and returns each member's result.
+
+    Args:
+        run: named by every claim of the group, and by no other; None to record the execution in each claim instead.
+    """
     claims = Claims(deployment.work, deployment.settings.claim_lease)
     members = [reserved.job for reserved in group]
     try:
@@ -35,7 +40,10 @@ def launch(
         return [intake.throttled(job, reason) for job in members]
     except Exception as error:  # noqa: BLE001 - the caller's other groups go on
         return [error for _ in group]
-    list(pool.map(lambda reserved: _confirm(claims, reserved, execution), group))
+    if run:
+        claims.confirm_run(run, [job.id for job in members], execution)
+    else:
+        list(pool.map(lambda reserved: _confirm(claims, reserved, execution), group))
     return [Verdict("accepted", job.id, job.document, job.kind, execution) for job in members]
 
 

@@ -8,6 +8,9 @@ handlers one succeeds:
                      handler failed: release ◄───┘  │  ├── confirm, without an execution ───────────┘
       take over: lease expired, or waiting ─────────┘  └── postpone; release of one taken over ──► waiting
 
+A collection starts many jobs with one execution. Their claims name its run, and one object names the run's execution
+(`starts`) instead of a confirmation of each: such a claim reads as started once that object has its job.
+
 A claim holds the workflow's argument, so that a sweep can finish its job after the input has been overwritten or
 deleted. A concluded job has its document. A waiting one has no event any more and needs an execution: now, or before
 the moment that its argument calls `due`.
@@ -17,7 +20,7 @@ A handler that stalls for longer than its lease can still cause a second executi
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -27,6 +30,7 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 
 from pipeline import logs
 from pipeline.errors import InProgressError
+from pipeline.jobs import starts
 from pipeline.jobs.job import Argument, Job
 from pipeline.storage import UNAVAILABLE, put, stamp
 from pipeline.times import Clock, parse, utc_now
@@ -45,7 +49,8 @@ CLAIMED, WAITING, STARTED, CONCLUDED = "claimed", "waiting", "started", "conclud
 class Claim:
     """The claim on a job as last read or written; `generation` is that of its object.
 
-    `took_over` tells whether its writer replaced an older claim, whose event may have been acknowledged.
+    `run` is that of a collection which starts the job together with others. `took_over` tells whether its writer
+    replaced an older claim, whose event may have been acknowledged.
     """
 
     owner: str
@@ -53,6 +58,7 @@ class Claim:
     claimed_at: datetime
     state: str = CLAIMED
     execution: str | None = None
+    run: str | None = None
     generation: int = 0
     took_over: bool = field(default=False, compare=False)
 
@@ -82,6 +88,8 @@ class Claim:
             "execution": self.execution,
             "argument": self.argument,
         }
+        if self.run:
+            fields["run"] = self.run
         return json.dumps(fields, ensure_ascii=False)
 
     @classmethod
@@ -93,6 +101,7 @@ class Claim:
             claimed_at=datetime.fromisoformat(fields["claimed_at"]),
             state=fields["state"],
             execution=fields["execution"],
+            run=fields.get("run"),
             generation=generation,
         )
 
@@ -130,14 +139,17 @@ class Claims:
             raise InProgressError(f"Another handler claimed job {job.id} at {current.claimed_at.isoformat()}.")
         return self.take_over(current, job)
 
-    def take_over(self, stale: Claim, job: Job) -> Claim:
-        """Replaces a claim whose handler or execution has died.
+    def take_over(self, stale: Claim, job: Job, run: str | None = None) -> Claim:
+        """Replaces a claim whose handler or execution has died, or whose job waits.
+
+        Args:
+            run: of the collection that does, for `confirm_run`.
 
         Raises:
             InProgressError: it has changed since it was read.
         """
         owner, generation = uuid.uuid4().hex, stale.generation
-        claim = Claim(owner, job.argument(), self._clock(), generation=generation, took_over=True)
+        claim = Claim(owner, job.argument(), self._clock(), run=run, generation=generation, took_over=True)
         written = self._write(claim)
         if written:
             logs.info("claim taken over", previous_event=stale.event_id)
@@ -148,7 +160,7 @@ class Claims:
         if current.owner == claim.owner:
             return replace(current, took_over=True)
         if current == replace(stale, state=CONCLUDED, generation=current.generation) and stale.state == STARTED:
-            return self.take_over(current, job)  # only a sweep has marked it
+            return self.take_over(current, job, run)  # only a sweep has marked it
         raise InProgressError(f"Another handler took over job {job.id}.")
 
     def confirm(self, claim: Claim, job: Job, execution: str | None) -> None:
@@ -163,6 +175,13 @@ class Claims:
                 logs.warning("claim was lost before it was confirmed", execution=execution)
         except UNAVAILABLE as error:
             logs.warning("claim could not be confirmed", execution=execution, reason=str(error))
+
+    def confirm_run(self, run: str, jobs: Sequence[str], execution: str) -> None:
+        """Marks the jobs, whose claims name the run, as started by the execution; a storage failure as in `confirm`."""
+        try:
+            starts.write(self._work, run, execution, jobs)
+        except UNAVAILABLE as error:
+            logs.warning("run could not be confirmed", execution=execution, jobs=len(jobs), reason=str(error))
 
     def postpone(self, claim: Claim, job: Job) -> None:
         """Leaves the job to a sweep or a collection; an error propagates, so that the event is not acknowledged."""
@@ -200,12 +219,17 @@ class Claims:
             raise
 
     def read(self, job: str) -> Claim | None:
+        """The claim; one that names a run has the run's execution."""
         blob = self._blob(job)
         try:
             text = blob.download_as_bytes()
         except NotFound:
             return None
-        return Claim.parse(blob.generation, text)
+        claim = Claim.parse(blob.generation, text)
+        if claim.run is None or claim.state != CLAIMED:
+            return claim
+        execution = starts.execution(self._work, claim.run, job)
+        return replace(claim, state=STARTED, execution=execution) if execution else claim
 
     def waits(self, claim: Claim) -> bool:
         """Whether the job may still wait; a lease after it is due, the collection that should start it has failed."""

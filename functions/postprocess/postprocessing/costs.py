@@ -48,7 +48,8 @@ BATCH = Effort(27, 3, 14, 8)
 SHARD = Effort(12, 0, 2, 3)
 AS_JOB = Effort(62, 5, 14, 8)  # of a collected batch whose job has ended when it is looked at for the third time
 MEMBER = Effort(0, 0, 5, 3)  # of a micro-batch, which its members share
-WAIT = Effort(0, 1, 3, 2)  # of a member that was taken in by itself and waited
+WAIT = Effort(0, 1, 2, 2)  # of a member that was taken in by itself and waited
+RUN = Effort(0, 0, 1, 0)  # of such members, whose claims name it
 
 
 def single(*, is_prepared: bool, on_endpoint: bool = False) -> Effort:
@@ -63,8 +64,10 @@ def batch(shards: int) -> Effort:
 
 
 def member(shards: int, members: int, *, waited: bool = False, by_job: bool = False) -> Effort:
-    own = MEMBER + WAIT if waited else MEMBER
-    return own + (AS_JOB if by_job else batch(shards)) * (1 / members)
+    own, shared = MEMBER, AS_JOB if by_job else batch(shards)
+    if waited:
+        own, shared = own + WAIT, shared + RUN
+    return own + shared * (1 / members)
 
 
 def estimate(effort: Effort, seconds: float, usd_per_second: float, region: str) -> Cost:

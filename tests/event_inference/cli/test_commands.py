@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from google.cloud.workflows import executions_v1
 
 from event_inference.errors import FAILED, REJECTED, SUCCEEDED, TIMEOUT, UNREACHABLE, USAGE
 from tests.event_inference.conftest import Emulated, Ended, local_environment
@@ -297,6 +298,20 @@ def test_status_of_an_input_that_may_wait(run: Invoke, laptop: Emulated):
     laptop.client.connection.work.blob(f"claims/{job}.json").upload_from_string(json.dumps(claim))
     assert "a.txt  waiting  until 2026-01-01 13:00 UTC, for others to run with" in run("status", "a.txt").out
     assert run("status", "a.txt", "--json").json[0]["until"] == "2026-01-01T13:00:00+00:00"
+
+
+def test_status_of_an_input_whose_claim_names_a_run(run: Invoke, laptop: Emulated):
+    job = laptop.client.submit(b"x", name="a.txt").job
+    connection = laptop.client.connection
+    shared = executions_v1.Execution(labels={"job": "0", "kind": "microbatch"}, argument="{}")
+    execution = connection.executions.create_execution(parent=connection.target.workflow, execution=shared)
+    claim = {"state": "claimed", "execution": None, "run": "r", "argument": {"due": "2026-01-01T13:00:00Z"}}
+    connection.work.blob(f"claims/{job}.json").upload_from_string(json.dumps(claim))
+    for jobs, state in (None, "waiting"), (["another"], "waiting"), ([job], "running"):
+        if jobs:
+            fields = {"execution": execution.name, "jobs": jobs}
+            connection.work.blob("runs/r.json").upload_from_string(json.dumps(fields))
+        assert run("status", "a.txt", "--json").json[0]["state"] == state
 
 
 @pytest.mark.parametrize(

@@ -511,6 +511,47 @@ def test_a_run_that_leaves_no_document_is_repeated_by_the_sweep(
     assert swept(function, capsys) == {"started": 2}, "also the one that might have waited longer"
 
 
+def test_a_run_is_confirmed_by_one_write_which_its_inputs_are_found_by(
+    cloud: Cloud, function: Function, collect: Collect, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blobs = [upload(cloud, function, f"{number}.txt", since=3590, **HOUR) for number in range(3)]
+    collect()
+    (execution,) = cloud.executions.created
+    stored = [json.loads(blob.download_as_bytes()) for blob in cloud.client.list_blobs(cloud.work, prefix="claims/")]
+    assert {(each["state"], each["execution"]) for each in stored} == {("claimed", None)}
+    (run_,) = cloud.client.list_blobs(cloud.work, prefix="runs/")
+    assert {f"runs/{each['run']}.json" for each in stored} == {run_.name}
+    assert {claim(cloud, blob)["execution"] for blob in blobs} == {execution.name}
+    assert swept(function, capsys) == {"running": 3}
+    for blob in blobs:
+        deliver(function, blob)
+    run(cloud, function, execution)
+    assert list(statuses(cloud).values()) == ["succeeded"] * 3
+    assert swept(function, capsys) == {}
+    assert {claim(cloud, blob)["state"] for blob in blobs} == {"concluded"}
+    assert len(cloud.executions.created) == 1
+
+
+def test_a_run_whose_confirmation_is_lost_is_repeated_after_the_lease_and_adds_no_document(
+    cloud: Cloud,
+    function: Function,
+    collect: Collect,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    blobs = [upload(cloud, function, f"{number}.txt", since=3590, **HOUR) for number in range(2)]
+    cloud.fault("POST", "name=runs/", status=403)
+    assert collect()["accepted"] == 2
+    assert swept(function, capsys) == {"running": 2}, "its claims are fresh"
+    monkeypatch.setenv("CLAIM_LEASE_SECONDS", "0")
+    for blob in blobs:
+        deliver(function, blob, ago(3600))
+    assert kinds(cloud) == {"microbatch": 1, "text": 2}
+    for execution in cloud.executions.created:
+        run(cloud, function, execution)
+    assert list(statuses(cloud).values()) == ["succeeded"] * 2
+
+
 def test_notifications_of_inputs_that_may_wait_are_acknowledged(
     cloud: Cloud, function: Function, collect: Collect, subscribed: None
 ) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pipeline.errors import InProgressError
-from pipeline.jobs.claims import CLAIMED, STARTED, Claim, Claims
+from pipeline.jobs.claims import CLAIMED, CONCLUDED, STARTED, Claim, Claims
 from pipeline.jobs.job import Input, Job
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Logged
@@ -134,6 +134,57 @@ def test_a_claim_that_was_lost_is_reported_and_one_that_was_kept_is_not(
     assert [line["severity"] for line in logged()] == ["WARNING"]
     (blob,) = cloud.client.list_blobs(cloud.work, prefix="claims/")
     assert blob.metadata["pipeline-job"] == JOB.id
+
+
+def of_run(claims: Claims, run: str) -> Claim:
+    """A claim that waited and that a run has taken over."""
+    claims.postpone(acquired(claims), JOB)
+    waiting = claims.read(JOB.id)
+    assert waiting
+    return claims.take_over(waiting, JOB, run)
+
+
+def test_a_claim_is_started_once_its_run_has_an_execution(claims: Claims, clock: Clock) -> None:
+    taken = of_run(claims, "one")
+    assert claims.read(JOB.id) == taken
+    claims.confirm_run("one", ["another job", JOB.id], "executions/1")
+    held = claims.read(JOB.id)
+    assert held == replace(taken, state=STARTED, execution="executions/1")
+    clock.advance(61)
+    assert claims.acquire(replace(JOB, event_id="2")) is None
+    claims.conclude(held)
+    concluded = claims.read(JOB.id)
+    assert concluded
+    assert (concluded.state, concluded.execution) == (CONCLUDED, "executions/1")
+
+
+def test_a_claim_whose_run_has_started_without_it_is_taken_over_after_its_lease(claims: Claims, clock: Clock) -> None:
+    taken = of_run(claims, "one")
+    claims.confirm_run("one", ["another job"], "executions/1")
+    claims.confirm_run("another", [JOB.id], "executions/2")
+    assert claims.read(JOB.id) == taken
+    with pytest.raises(InProgressError):
+        claims.acquire(JOB)
+    clock.advance(61)
+    assert acquired(claims, "2").took_over
+
+
+def test_a_run_is_confirmed_although_the_response_is_lost(claims: Claims, cloud: Cloud, logged: Logged) -> None:
+    of_run(claims, "one")
+    cloud.fault("POST", "name=runs/", done_first=True)
+    claims.confirm_run("one", [JOB.id], "executions/1")
+    held = claims.read(JOB.id)
+    assert held
+    assert held.execution == "executions/1"
+    assert not [line for line in logged() if line["severity"] == "WARNING"]
+
+
+def test_a_storage_failure_does_not_undo_the_start_of_a_run(claims: Claims, cloud: Cloud, logged: Logged) -> None:
+    taken = of_run(claims, "one")
+    cloud.fault("POST", "name=runs/", status=403)
+    claims.confirm_run("one", [JOB.id], "executions/1")
+    assert claims.read(JOB.id) == taken
+    assert [line["severity"] for line in logged()][-1] == "WARNING"
 
 
 def race(contenders: int, act: Callable[[int], object]) -> list[object]:

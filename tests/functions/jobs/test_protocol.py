@@ -6,6 +6,7 @@ The handlers and executions are the pipeline's own code; only the object store u
 import functools
 import json
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -22,7 +23,7 @@ from pipeline.inputs import objects
 from pipeline.inputs.events import Receipt
 from pipeline.jobs import claims, documents, executions, outcomes
 from pipeline.jobs.documents import Lineage
-from pipeline.jobs.job import Input, Job
+from pipeline.jobs.job import Engine, Input, Job
 from pipeline.settings import Settings
 from pipeline.verdicts import Verdict
 from tests.functions.interleavings import ALIVE, Actor, Explorer, Request, World
@@ -422,17 +423,23 @@ def arrive() -> str:
     return reserved.word if isinstance(reserved, Verdict) else intake.wait(DEPLOYMENT, reserved).word
 
 
-def collect() -> str:
-    """What a collection does with the note, once it is due."""
-    note = waiting.note(MAY_WAIT)
-    member = runs._take_up(DEPLOYMENT, note) if DEPLOYMENT.work.get_blob(note.name) else None
+def collect(run_by: Engine = "service") -> str:
+    """What a collection does with the note, once it is due; the job runs the input as a micro-batch."""
+    note, run = waiting.note(MAY_WAIT), claims.uuid.uuid4().hex
+    member = runs._take_up(DEPLOYMENT, note, run) if DEPLOYMENT.work.get_blob(note.name) else None
     if not isinstance(member, runs.Member):
         return "nothing"
-    (result,) = together.launch(DEPLOYMENT, [member.reserved], Receipt("2", RECEIVED_AT), ThreadPoolExecutor(1))
+    group, pool = [member.reserved], ThreadPoolExecutor(1)
+    (result,) = together.launch(DEPLOYMENT, group, Receipt("2", RECEIVED_AT), pool, run_by, run)
     if isinstance(result, Exception):
         raise result
     waiting.forget(DEPLOYMENT.work, note)
     return result.word
+
+
+def collect_together() -> str:
+    """The same of a run whose execution is named once, and not in each claim."""
+    return collect("job")
 
 
 def meet_outage() -> str:
@@ -451,6 +458,7 @@ def later(world: World, program: str) -> World:
 CALM = (("crash", 1), ("lease ends", 1))
 
 
+@pytest.mark.parametrize("collect", [collect, collect_together])
 @pytest.mark.parametrize(
     ("besides", "left"),
     [
@@ -460,7 +468,10 @@ CALM = (("crash", 1), ("lease ends", 1))
     ids=str,
 )
 def test_an_input_that_waits_is_started_whatever_happens(
-    monkeypatch: pytest.MonkeyPatch, besides: tuple[str, ...], left: tuple[tuple[str, int], ...]
+    monkeypatch: pytest.MonkeyPatch,
+    besides: tuple[str, ...],
+    left: tuple[tuple[str, int], ...],
+    collect: Callable[[], str],
 ) -> None:
     explorer = modelled(Explorer({"arrive": arrive, "collect": collect, "sweep": sweep}), monkeypatch)
     actors = (*(Actor(name, name) for name in ("arrive", "collect")), *(Actor("beside", name) for name in besides))
@@ -475,6 +486,7 @@ def test_an_input_that_waits_is_started_whatever_happens(
     assert explorer.visited > 300
 
 
+@pytest.mark.parametrize("collect", [collect, collect_together])
 @pytest.mark.parametrize(
     ("besides", "left"),
     [
@@ -485,7 +497,10 @@ def test_an_input_that_waits_is_started_whatever_happens(
     ids=str,
 )
 def test_an_input_that_met_an_outage_is_started_again_or_fails_whatever_happens(
-    monkeypatch: pytest.MonkeyPatch, besides: tuple[str, ...], left: tuple[tuple[str, int], ...]
+    monkeypatch: pytest.MonkeyPatch,
+    besides: tuple[str, ...],
+    left: tuple[tuple[str, int], ...],
+    collect: Callable[[], str],
 ) -> None:
     programs = {"arrive": arrive, "collect": collect, "sweep": sweep, "meet outage": meet_outage}
     explorer = modelled(Explorer(programs), monkeypatch)
