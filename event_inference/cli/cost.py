@@ -46,7 +46,7 @@ a month           $682.98  $760.28
 """
 _RECOMMEND = """
 $ einf recommend --inputs 10000
-collected-inputs: saves $673.51 a month, 95 % answered in 3,630.05 s instead of 20.05 s
+collected-inputs: saves $673.50 a month, 95 % answered in 3,630.05 s instead of 20.05 s
   Inputs that wait for up to an hour are predicted together, and no instance stays awake for the next.
   MAX_WAIT=1h MIN_INSTANCES=0 deploy/gcloud/deploy.sh
 warm-instance: costs $77.30 a month, 95 % answered in 0.05 s instead of 20.05 s
