@@ -34,7 +34,7 @@ MODELS = ROOT / "gpu_service"
 THRESHOLD = 20  # records, above which a batch runs as the job
 CUT_JOB_BYTES = 5000  # above which a batch is cut by a job
 ATTEMPTS = 5
-REPLAYED = 2001  # documents that a replay reads: more than one message does
+REPLAYED = 5001  # documents: more than a replay leaves to one message
 ENDPOINTS = {"NOTIFICATIONS": "endpoints.yaml"}
 DESCRIBED = loader.load(LOCAL, ENDPOINTS)
 IAM = DESCRIBED.iam or Iam()
@@ -132,7 +132,7 @@ class Pipeline:
         self.publish({"sweep": {"prefix": "pictures/"}})
 
     def replay(self) -> None:
-        self.publish({"replay": {"prefix": "of-another-schema/"}})
+        self.publish({"replay": {"prefix": "of-another-schema/", "limit": None}})
 
     def collect(self) -> None:
         self.publish({"collect": {}})

@@ -150,7 +150,7 @@ deploy_function() {                # deploys a function whose source or settings
   fi
   promote "$name" "$REGION"
   # Deployed alone, the function takes its job along; in a whole deployment, the step `job` follows.
-  if [ ${#chosen[@]} -gt 0 ] && [ "$name" = "$(inventory get cut_job.function)" ]; then deploy_job cut-job "$(function_image "$name")"; fi
+  if [ ${#chosen[@]} -gt 0 ] && [ "$name" = "$(inventory get cut_job.function)" ]; then deploy_cut_job; fi
 }
 
 gpu() {
@@ -195,7 +195,13 @@ gpu() {
 
 job() {
   deploy_job gpu-job
-  deploy_job cut-job "$(function_image "$(inventory get cut_job.function)")"
+  deploy_cut_job
+}
+
+deploy_cut_job() {
+  local image
+  image=$(function_image "$(inventory get cut_job.function)")
+  deploy_job cut-job "$image"
 }
 
 deploy_job() {                     # NAME [IMAGE]: deploys a job to its regions where its settings have changed

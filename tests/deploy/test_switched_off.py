@@ -115,6 +115,7 @@ case "$*" in
   "storage ls"*) [ -e "{folder}/$(basename "$3")" ] ;;
   "storage cp gs://"*) cp "{folder}/$(basename "$3")" "$4" ;;
   "storage cp"*) cp "$3" "{folder}/$(basename "$4")" ;;
+  "run services describe inference-preprocess"*) cat {folder}/preprocess.json ;;
   *describe*) exit 1 ;;
   *list*) echo '[]' ;;
   *) printf '%q ' "$@" >>{folder}/calls; echo >>{folder}/calls ;;
@@ -122,6 +123,8 @@ esac
 """
         )
         (folder / "gcloud").chmod(0o755)
+        built = {"spec": {"template": {"spec": {"containers": [{"image": "built"}]}}}}
+        (folder / "preprocess.json").write_text(json.dumps(built))
         self.bound()
 
     def bound(self, *bindings: tuple[str, str]) -> None:
@@ -185,6 +188,13 @@ def test_a_secret_is_readable_as_long_as_the_service_and_the_job_need_it(cloud: 
     found = removals(cloud.deploy("job"))
     assert [words[:3] for words in found] == [["secrets", "remove-iam-policy-binding", "hf-token"]] * 2
     assert {f"--member=serviceAccount:{account}" for account in accounts} <= {word for words in found for word in words}
+
+
+def test_the_job_that_cuts_batches_needs_the_image_of_its_function(cloud: Cloud) -> None:
+    cloud.refuse("run services describe inference-preprocess")
+    run = cloud.run("accounts", "job")
+    assert run.returncode != 0
+    assert run.stderr.endswith("inference-preprocess does not exist yet: run deploy.sh preprocess\n")
 
 
 def test_an_interrupted_run_has_listed_what_it_granted(cloud: Cloud) -> None:
