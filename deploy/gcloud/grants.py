@@ -78,8 +78,8 @@ def _targets(system: inventory.Inventory, target: str) -> Iterator[tuple[str, st
         case "secret":
             yield kind, system["secrets"][name]["secret"], ""
         case "service" | "job":
-            regions = {"gpu-service": chosen["gpu_regions"], "gpu-job": chosen["gpu_regions"][:1]}
-            for region in regions.get(name, [chosen["region"]]):
+            on_gpus = name in ("gpu-service", "gpu-job")
+            for region in chosen["gpu_regions"] if on_gpus else [chosen["region"]]:
                 yield kind, prefix + name, region
         case _:
             yield kind, prefix + name if name else "", ""

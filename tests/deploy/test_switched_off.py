@@ -26,6 +26,13 @@ def granted(**values: Any) -> set[Grant]:
 KINDS = {grant.kind for grant in granted()} | {"secret"}
 
 
+IN_EUROPE = [
+    ("job", "inference-gpu-job", "europe-west4", "workflow", "roles/run.jobsExecutorWithOverrides"),
+    ("job", "inference-gpu-job", "europe-west4", "workflow", "roles/run.viewer"),
+    ("service", "inference-gpu-service", "europe-west4", "workflow", "roles/run.invoker"),
+]
+
+
 @pytest.mark.parametrize(
     ("before", "now", "lost"),
     [
@@ -45,20 +52,8 @@ KINDS = {grant.kind for grant in granted()} | {"secret"}
             {"hub_token_secret": "b"},
             [("secret", "a", "", "gpu-job", ACCESSOR), ("secret", "a", "", "gpu-service", ACCESSOR)],
         ),
-        (
-            {"gpu_regions": ["us-central1", "europe-west4"]},
-            {},
-            [("service", "inference-gpu-service", "europe-west4", "workflow", "roles/run.invoker")],
-        ),
-        (
-            {"gpu_regions": ["europe-west4"]},
-            {},
-            [
-                ("job", "inference-gpu-job", "europe-west4", "workflow", "roles/run.jobsExecutorWithOverrides"),
-                ("job", "inference-gpu-job", "europe-west4", "workflow", "roles/run.viewer"),
-                ("service", "inference-gpu-service", "europe-west4", "workflow", "roles/run.invoker"),
-            ],
-        ),
+        ({"gpu_regions": ["us-central1", "europe-west4"]}, {}, IN_EUROPE),
+        ({"gpu_regions": ["europe-west4"]}, {}, IN_EUROPE),
         ({"micro_batching": True}, {}, [tuple(MICRO_BATCHING_PUBLISHER[:5])]),
         ({"gpu_type": "none"}, {}, []),
     ],
