@@ -176,7 +176,7 @@ def test_what_if_follows_its_form(browser: Browser) -> None:
     field.clear()
     field.send_keys("10000\t")
     browser.find("#bills .lead", "$760.28")
-    browser.find("#bills h4", "Costs $77.30 more a month")
+    browser.find("#bills h4", "Costs $77.30 a month")
 
 
 def test_why_did_nothing_start(browser: Browser) -> None:

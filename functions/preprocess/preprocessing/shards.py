@@ -35,6 +35,7 @@ MAX_SHARDS = 2000  # an execution of the workflow has 100,000 steps
 TOO_MANY_SHARDS = 5 * MAX_SHARDS  # where records are far shorter than in the samples
 MAX_RECORDS = 20_000  # per shard
 LARGE_BYTES = 64 << 20  # of an input that is judged by more than its beginning
+MANY_FIELDS = 20  # more than records have, each on a line or with a comma behind its text
 TASK_SECONDS = 1800  # of a task of the GPU job, half of what it may take
 CHECKPOINT_SHARDS = 16  # after which an interrupted attempt is continued
 
@@ -126,8 +127,16 @@ def _plan(settings: Settings, job: Job, head: Head, opened: Records) -> Plan:
 
 
 def _record_bytes(job: Job, sample: bytes) -> float:
-    count = sample.count(b"{" if job.kind == "records" else b"\n")  # a document of instances may be a single line
-    return max(1.0, len(sample) / max(1, count))
+    return max(1.0, len(sample) / max(1, _records(job, sample)))
+
+
+def _records(job: Job, sample: bytes) -> int:
+    """About how many records a sample has. A document of instances may be a single line, and its instances texts."""
+    lines = sample.count(b"\n")
+    if job.kind == "table":
+        return lines
+    objects, texts = sample.count(b"{"), max(lines, sample.count(b'",'))
+    return texts if texts > MANY_FIELDS * objects else objects
 
 
 def _written(work: "Bucket", job: Job, opened: Records, size: int, shard: int) -> tuple[int, int]:

@@ -189,6 +189,25 @@ def test_every_json_line_is_returned_once_and_in_order(run: Run, lines: list[str
 # --- what users send -------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"instances": [' + ", ".join(['"Fine."'] * 40_000) + "]}",
+        "[" + ",".join(['"Fine."'] * 40_000) + "]",
+        '{"parameters": {"top_k": 1}, "instances": [' + ",".join(['"Fine."'] * 40_000) + "]}",
+        '{"instances": [' + ",".join(['{"text": "Fine."}'] * 40_000) + "]}",
+        "[" + ",\n".join(['{"text": "Fine.",\n "id": "a",\n "tags": ["b", "c"]}'] * 40_000) + "]",
+        '{"text": "Fine."}\n' * 40_000,
+        '"Fine."\n' * 40_000,
+    ],
+    ids=["texts", "list of texts", "texts after parameters", "objects", "fields", "lines", "lines of texts"],
+)
+def test_records_are_counted_in_every_form(cloud: Cloud, function: Function, content: str) -> None:
+    answer = function("preprocess").post("/", json=argument(cloud, "a.json", content, "records"))
+    assert answer.status_code == 200, answer.text
+    assert 1 <= answer.get_json()["shards"] <= 8
+
+
 def test_quoted_newlines_are_read_within_shards(run: Run) -> None:
     table = [[str(n), f'said "well"\r\nand left,\nline {n}'] for n in range(10)]
     text = io.StringIO()
