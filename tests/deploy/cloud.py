@@ -74,6 +74,9 @@ class Google:
                 deleted = self.resources.pop(key, None)
                 for below in [name for name in self.resources if name.startswith(key + "/")]:
                     del self.resources[below]
+                run = path.partition("/locations/")[2].replace("/functions/", "/services/")  # what runs a function
+                for own in [name for name in self.policies if name == key or (run and name.endswith(run))]:
+                    del self.policies[own]
                 if deleted and "transport" in deleted:  # a trigger is deleted with its subscription
                     delivery = f"pubsub/v1/{deleted['transport']['pubsub']['subscription']}"
                     self.resources.pop(delivery, None)
