@@ -47,7 +47,7 @@ test: setup      ## run the tests (under 5 minutes)
 test-long: export FUZZ_EXAMPLES := 500
 test-long: export CHAOS_INPUTS := 300
 test-long: export CHAOS_KILLS := 10
-test-long: setup test-compiled fuzz pulumi kserve vertex chaos  ## run what `make test` leaves out, fuzz and chaos as small runs (half an hour)
+test-long: setup test-compiled fuzz pulumi kserve vertex chaos  ## run what `make test` leaves out, fuzz and chaos as small runs (most of an hour)
 	@tests/chromium.sh
 	@echo "== Long tests, gcloud, browser, rehearsal of a deployment"
 	@$(TEST) -m 'long or gcloud or browser or rehearsal' -rs
