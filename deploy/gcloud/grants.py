@@ -78,8 +78,8 @@ def _targets(system: inventory.Inventory, target: str) -> Iterator[tuple[str, st
         case "secret":
             yield kind, system["secrets"][name]["secret"], ""
         case "service" | "job":
-            on_gpus = name in ("gpu-service", "gpu-job")
-            for region in chosen["gpu_regions"] if on_gpus else [chosen["region"]]:
+            section = system.get(name.replace("-", "_"), {})
+            for region in section.get("regions", [chosen["region"]]):
                 yield kind, prefix + name, region
         case _:
             yield kind, prefix + name if name else "", ""

@@ -261,7 +261,7 @@ class TestADeploymentFromTheFirstRunToTheEnd:
     def test_own_models_and_a_token_reach_the_service_and_the_job_without_a_build(self, project: Project):
         google = project.google
         values = {"models": "gs://my-models/models.json", "hub_token_secret": "hf-token"}
-        google.project.apis["secretmanager.googleapis.com"] = -math.inf  # whoever creates the secret enables it
+        google.project.apis["secretmanager.googleapis.com"] = -math.inf  # the user enabled it to create the secret
         google.resources["secretmanager/v1/projects/my-project/secrets/hf-token"] = {}
         project.env |= {name.upper(): value for name, value in values.items()}
         builds = [key for key in google.resources if key.startswith("cloudbuild/")]

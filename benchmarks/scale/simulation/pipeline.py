@@ -193,8 +193,7 @@ class Pipeline:
             except StopIteration as end:
                 following: orders.Collection | None = end.value
                 break
-            if held.held:
-                held.take()
+            held.renew()
             match step:
                 case orders.Look():
                     answer = self._look(held)

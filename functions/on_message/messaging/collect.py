@@ -143,8 +143,7 @@ def _carry_out(
         except StopIteration as end:
             following: Collection | None = end.value
             return following and replace(following, owner=held.owner if held.held else None)
-        if held.held:
-            held.take()
+        held.renew()
         match step:
             case orders.Look():
                 answer = runs.look(deployment, held, times.utc_now())

@@ -67,18 +67,20 @@ class Lanes:
         self._work, self._collections, self._lease, self._clock = work, collections, lease, clock
         self.owner = owner or _new_owner()
         self.held: frozenset[int] = frozenset()
-        self._renewal = datetime.min.replace(tzinfo=UTC)
+        self._renewal = datetime.min.replace(tzinfo=UTC)  # of the leases
 
     def take(self) -> None:
-        """Takes the lanes left to it, or else all that are free, or renews the leases of those that it holds.
+        """Takes the lanes left to it, or else all that are free. Raises InProgressError as `share`."""
+        if not self.held:
+            self._take()
 
-        Raises:
-            InProgressError: as `share`.
+    def renew(self) -> None:
+        """Renews the leases of the lanes that it holds, once half of their time is over; raises as `take`.
+
+        If they have ended meanwhile, it takes others that are free.
         """
-        now = self._clock()
-        if not self.held or now >= self._renewal:
-            self._change(self._taken)
-            self._renewal = now + self._lease / 2
+        if self.held and self._clock() >= self._renewal:
+            self._take()
 
     def share(self) -> str | None:
         """Leaves half of the lanes to one more collection, if there may be one; the owner under which it does.
@@ -102,6 +104,11 @@ class Lanes:
         """Releases all lanes. Raises InProgressError as `share`."""
         if self.held:
             self._change(lambda table, _: {lane: each for lane, each in table.items() if each.owner != self.owner})
+
+    def _take(self) -> None:
+        now = self._clock()
+        self._change(self._taken)
+        self._renewal = now + self._lease / 2
 
     def _taken(self, table: Table, now: datetime) -> Table:
         mine = [lane for lane, lease in table.items() if lease.owner == self.owner]

@@ -35,7 +35,7 @@ MAX_SHARDS = 2000  # an execution of the workflow has 100,000 steps
 TOO_MANY_SHARDS = 5 * MAX_SHARDS  # where records are far shorter than in the samples
 MAX_RECORDS = 20_000  # per shard
 LARGE_BYTES = 64 << 20  # of an input that is judged by more than its beginning
-MANY_FIELDS = 20  # more than records have, each on a line or with a comma behind its text
+MANY_FIELDS = 20  # more texts or lines per object than a record has: the records are texts, and not these objects
 TASK_SECONDS = 1800  # of a task of the GPU job, half of what it may take
 CHECKPOINT_SHARDS = 16  # after which an interrupted attempt is continued
 

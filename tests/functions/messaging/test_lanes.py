@@ -85,8 +85,8 @@ def test_a_collection_that_is_at_work_keeps_its_lanes(cloud: Cloud, clock: Clock
     second = taken(cloud, clock, first.share())
     for _ in range(6):
         clock.now += LEASE / 2
-        first.take()
-        second.take()
+        first.renew()
+        second.renew()
         assert (first.held | second.held, len(first.held)) == (ALL, lanes.COUNT / 2)
         assert not taken(cloud, clock).held
 
@@ -97,7 +97,7 @@ def test_a_collection_that_has_lost_its_lanes_takes_those_that_are_free(cloud: C
     second = taken(cloud, clock)
     third = taken(cloud, clock, second.share())
     third.release()
-    first.take()
+    first.renew()
     assert second.held | first.held == ALL
     assert not second.held & first.held
 
