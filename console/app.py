@@ -107,5 +107,5 @@ async def _fail(request: Request, error: Exception) -> Response:
 
 
 def _trouble(request: Request, status: HTTPStatus, title: str, sentence: str) -> HTMLResponse:
-    template = "_trouble.html" if request.headers.get("hx-request") else "trouble.html"
+    template = "partials/trouble.html" if request.headers.get("hx-request") else "trouble.html"
     return shared.page(request, template, status, title=title, sentence=sentence)

@@ -27,7 +27,7 @@ def live_page(request: Request) -> Response:
     console, token = shared.of(request), request.state.token
 
     def render() -> str:
-        return shared.render(console, token, "_batches.html", batches=_batches(console))
+        return shared.render(console, token, "partials/batches.html", batches=_batches(console))
 
     return live.stream(request, render)
 

@@ -57,7 +57,7 @@ def page(request: Request) -> Response:
     measured = Measured(traffic, now, max(period.get("n") or 0, known))
     return shared.page(
         request,
-        "_what_if.html" if request.headers.get("hx-request") else "cost.html",
+        "partials/what_if.html" if request.headers.get("hx-request") else "cost.html",
         by_model=console.index.rows(_BY_MODEL),
         by_day=console.index.rows(_BY_DAY, (since,)),
         total=_total(console),

@@ -30,7 +30,7 @@ def live_page(request: Request) -> Response:
         return console.index.version, 0 if console.emulator is None else time.monotonic() // _PAUSE_S
 
     def render() -> str:
-        return shared.render(console, token, "_events.html", **_values(console, request))
+        return shared.render(console, token, "partials/events.html", **_values(console, request))
 
     return live.stream(request, render, version=version)
 

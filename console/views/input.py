@@ -34,7 +34,7 @@ _LOGS = "https://console.cloud.google.com/logs/query;query="
 def page(request: Request) -> Response:
     console, row = shared.of(request), _row(request)
     values = _values(console, row, everything="all" in request.query_params)
-    template = "_input.html" if request.headers.get("hx-request") else "input.html"
+    template = "partials/input.html" if request.headers.get("hx-request") else "input.html"
     return shared.page(request, template, **values)
 
 
@@ -47,7 +47,7 @@ def live_page(request: Request) -> Response:
         return console.index.input(first["document"]) or first
 
     def render() -> str:
-        return shared.render(console, token, "_input.html", **_values(console, row(), everything=False))
+        return shared.render(console, token, "partials/input.html", **_values(console, row(), everything=False))
 
     def version() -> object:
         """Differs with the row, and as long as steps may follow each other, with the time."""

@@ -24,7 +24,7 @@ def listing(request: Request) -> Response:
     console, filters = shared.of(request), Filters.of(dict(request.query_params))
     values = _values(console, filters)
     if request.headers.get("hx-request"):
-        return shared.page(request, "_inputs.html", **values)
+        return shared.page(request, "partials/inputs.html", **values)
     return shared.page(
         request,
         "inputs.html",
@@ -41,7 +41,7 @@ def live_listing(request: Request) -> Response:
     token = request.state.token
 
     def render() -> str:
-        return shared.render(console, token, "_list.html", **_values(console, filters))
+        return shared.render(console, token, "partials/list.html", **_values(console, filters))
 
     return live.stream(request, render)
 

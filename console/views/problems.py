@@ -37,7 +37,7 @@ def overview(request: Request) -> Response:
 
 def live_overview(request: Request) -> Response:
     console, token = shared.of(request), request.state.token
-    return live.stream(request, lambda: shared.render(console, token, "_problems.html", **_groups(console)))
+    return live.stream(request, lambda: shared.render(console, token, "partials/problems.html", **_groups(console)))
 
 
 def _groups(console: Console) -> dict[str, Any]:
@@ -55,4 +55,4 @@ def sweep(request: Request, fields: Fields) -> Response:
     console, name = shared.of(request), dict(fields).get("name", "")
     console.client.sweep(prefix=name)
     console.refresher.soon()
-    return shared.page(request, "_swept.html", name=name)
+    return shared.page(request, "partials/swept.html", name=name)

@@ -49,7 +49,7 @@ def confirm(request: Request, fields: Fields) -> Response:
     replay = _chosen(console, fields)
     return shared.page(
         request,
-        "_confirm_replay.html",
+        "partials/confirm_replay.html",
         replay=replay,
         examples=[row["name"] for name in replay.documents[:5] if (row := console.index.input(name))],
         fields=fields,
@@ -65,11 +65,11 @@ def replay(request: Request, fields: Fields) -> Response:
     console = shared.of(request)
     chosen = _chosen(console, fields)
     if parameters := _parameters(fields):
-        return shared.page(request, "_resent.html", resending=_resend(console, chosen, parameters))
+        return shared.page(request, "partials/resent.html", resending=_resend(console, chosen, parameters))
     for criteria in chosen.orders:
         console.client.replay(**_typed(criteria))
     console.refresher.soon()
-    return shared.page(request, "_replayed.html", count=len(chosen.documents))
+    return shared.page(request, "partials/replayed.html", count=len(chosen.documents))
 
 
 @forms.posted
@@ -80,7 +80,7 @@ def again(request: Request, fields: Fields) -> Response:
     sent = resending.resend(console.client, name, parameters)
     console.refresher.soon()
     made = snippets.resend(console.client.target, name, sent.metadata, sent.content_type)
-    return shared.page(request, "_sent_again.html", document=sent.document, name=name, snippets=made)
+    return shared.page(request, "partials/sent_again.html", document=sent.document, name=name, snippets=made)
 
 
 def _parameters(fields: Fields) -> dict[str, str]:

@@ -75,7 +75,7 @@ def label(request: Request, fields: Fields) -> Response:
         raise InputError(f"A label has at most {_LONGEST} characters.")
     if chosen:
         _send(console, row, chosen, ORDERS[order].source)
-    return shared.page(request, "_review.html", **_values(console, order, row))
+    return shared.page(request, "partials/review.html", **_values(console, order, row))
 
 
 def _order(parameters: Mapping[str, str]) -> str:

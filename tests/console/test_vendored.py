@@ -20,7 +20,7 @@ def test_the_files_have_their_checksums_and_licences() -> None:
 
 
 def test_nothing_is_loaded_from_elsewhere() -> None:
-    own = [*STATIC.glob("*.*"), *(STATIC.parent / "templates").iterdir()]
+    own = [*STATIC.glob("*.*"), *(STATIC.parent / "templates").rglob("*.html")]
     for file in own:
         addresses = re.findall(r"(?:src|href|url)[=(]\s*[\"']?(https?:)?//", file.read_text())
         assert addresses == [], file.name

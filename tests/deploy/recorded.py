@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.deploy import shape
-from tests.deploy.cloud import Google
+from tests.deploy.stand_in.cloud import Google
 
 FLAGS: dict[str, list[str]] = json.loads((Path(__file__).parent / "gcloud_flags.json").read_text())
 GLOBAL = {"--quiet", "--format", "--project", "--filter", "--condition"}

@@ -15,8 +15,8 @@ from deploy.preflight import __main__ as preflight
 from deploy.preflight import policies, quotas
 from deploy.preflight.findings import Finding, Level, Project
 from tests.deploy import shape
-from tests.deploy.fresh import FreshGoogle
 from tests.deploy.shape import PROJECT
+from tests.deploy.stand_in.fresh import FreshGoogle
 
 ROOT = Path(__file__).parents[2]
 Examine = Callable[..., list[Finding]]

@@ -9,9 +9,19 @@ from event_inference.cost.figures import NAMES, figures
 from event_inference.cost.prices import published
 from event_inference.cost.scenario import Settings
 from postprocessing import costs
-from tests.test_workflow import BATCH, FORECAST, GPU_JOB, PREDICTION, PREPARED, SUMMARY, Hasty, Services, execute
-from tests.test_workflow_fast_path import PREPARED as IN_ARGUMENT
-from tests.test_workflow_fast_path import Entries
+from tests.workflow.test_fast_path import PREPARED as IN_ARGUMENT
+from tests.workflow.test_fast_path import Entries
+from tests.workflow.test_workflow import (
+    BATCH,
+    FORECAST,
+    GPU_JOB,
+    PREDICTION,
+    PREPARED,
+    SUMMARY,
+    Hasty,
+    Services,
+    execute,
+)
 
 REGION = "us-central1"
 

@@ -12,7 +12,7 @@ from pipeline import intake
 from postprocessing.failures import CALLER_FAULTS
 from tests.functions.cloud import Cloud
 from tests.functions.conftest import Function, event, finalized
-from tests.test_workflow import PREDICTION, PREPARED, Hasty, Services, execute
+from tests.workflow.test_workflow import PREDICTION, PREPARED, Hasty, Services, execute
 
 pytestmark = pytest.mark.usefixtures("check_documents")
 TEXT = "What a wonderful film, I loved it."

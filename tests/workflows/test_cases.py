@@ -1,4 +1,4 @@
-"""Runs the cases in `*.yaml`: a workflow with its expected behaviour each; `ref` cites a section of the reference."""
+"""Runs the cases in `language/` and `library/`: a workflow with its expected behaviour each; `ref` cites a section of the reference."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ import yaml
 
 from emulator.workflows import Environment, Outcome, Runtime, WorkflowSyntaxError, load
 
-FILES = sorted(Path(__file__).parent.glob("*.yaml"))
+FILES = sorted(Path(__file__).parent.rglob("*.yaml"))
 SERVICES = ("storage", "pubsub", "run", "aiplatform", "workflowexecutions", "secretmanager")
 ENVIRONMENT: dict[str, Any] = {
     "project_id": "case-project",

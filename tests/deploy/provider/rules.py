@@ -9,8 +9,8 @@ import threading
 import time
 from typing import Any
 
-from tests.deploy.new_project import NewProject, agent
 from tests.deploy.shape import PROJECT
+from tests.deploy.stand_in.new_project import NewProject, agent
 
 QUIET_SECONDS = 0.5  # of real time without a request, after which only waits are left
 Values = dict[str, Any]

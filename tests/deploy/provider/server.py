@@ -18,8 +18,8 @@ import msgspec
 from tests.deploy.provider import values
 from tests.deploy.provider.rules import Rules
 from tests.deploy.provider.wire import decode, encode, one
-from tests.deploy.refusals import Refusal
 from tests.deploy.shape import PROJECT
+from tests.deploy.stand_in.refusals import Refusal
 
 SCHEMA = json.loads((Path(__file__).parent / "schema.json").read_text())
 UNKNOWN = msgspec.msgpack.Ext(0, b"\0")
