@@ -1,4 +1,4 @@
-"""Runs the cases in `language/` and `library/`: a workflow with its expected behaviour each; `ref` cites a section of the reference."""
+"""Runs the cases in `language/` and `library/`: a workflow with its expected behaviour each; `ref` cites the reference."""
 
 import asyncio
 import json
