@@ -16,6 +16,7 @@ from emulator.loopback import LocalOnly
 
 HEAD_TIMEOUT_S = 20.0
 _MAX_HEAD_BYTES = 64 * 1024
+_LINGER_S = 2.0  # between a refusal and the close, which would destroy what the client has not yet read of it
 
 
 class _Server(uvicorn.Server):
@@ -33,6 +34,7 @@ class _Protocol(HttpToolsProtocol):
         self._head_timeout_s = head_timeout_s
         self._deadline: asyncio.TimerHandle | None = None
         self._in_head, self._head_bytes = True, 0
+        self._is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -43,6 +45,8 @@ class _Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
         super().data_received(data)
         if self._in_head:
             self._head_bytes += len(data)
@@ -76,10 +80,13 @@ class _Protocol(HttpToolsProtocol):
     def _refuse(self, status: HTTPStatus) -> None:
         if self._is_responding():
             self.transport.abort()
-        elif not self.transport.is_closing():
+        elif not self._is_refused and not self.transport.is_closing():
             head = f"HTTP/1.1 {status} {status.phrase}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
             self.transport.write(head.encode())
-            self.transport.close()
+            self.transport.write_eof()
+            self._is_refused = True
+            self._cancel_deadline()
+            self._deadline = self.loop.call_later(_LINGER_S, self.transport.close)
 
     def _is_responding(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

@@ -80,6 +80,20 @@ def test_a_head_that_is_too_large_is_refused() -> None:
     asyncio.run(check())
 
 
+def test_a_refused_client_that_goes_on_sending_reads_the_refusal() -> None:
+    async def check() -> None:
+        async with served() as port:
+            reader, writer = await asyncio.open_connection(ports.HOST, port)
+            for _ in range(8):
+                writer.write(b"POST / HTTP/1.1\r\nX: " + b"y" * 80_000)
+                await writer.drain()
+                await asyncio.sleep(0.02)  # the refusal has been sent, and not yet read
+            assert await reader.read() == b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + CLOSE
+            writer.close()
+
+    asyncio.run(check())
+
+
 def test_a_large_body_is_no_part_of_the_head() -> None:
     async def check() -> None:
         async with served() as port:

@@ -1,4 +1,4 @@
-"""Runs the cases in `language/` and `library/`: a workflow with its expected behaviour each; `ref` cites the reference."""
+"""Runs the cases in `language/` and `library/`, each a workflow with its expected behaviour; `ref` cites a section."""
 
 import asyncio
 import json
