@@ -18,11 +18,12 @@ CALLED = {  # by the workflow
 }
 
 
-def write(folder: Path, *, seed: int, kill_every_s: float, odds: dict[str, float]) -> Path:
+def write(folder: Path, *, seed: int, kill_every_s: float, odds: dict[str, float], executions_per_hour: int) -> Path:
     """Writes the stack file and returns its path."""
     stack: dict[str, Any] = yaml.safe_load(STACK.read_text())
     stack["env"] |= {
         "RECORDS_PER_SHARD": str(RECORDS_PER_SHARD),
+        "MAX_EXECUTIONS_PER_HOUR": str(executions_per_hour),
         "MAX_WAIT": "waiting/=20s",  # an order to collect starts what is due within a minute
         "SPT_NOENV": "1",  # gunicorn's title would overwrite the environment, by which the proxy knows a process
     }

@@ -89,14 +89,20 @@ class Ledger:
         return audit
 
     def _kinds(self, single: dict[str, storage.Blob]) -> Counter[str]:
-        """How many documents are of inputs that vanished, of batches, of micro-batches, or not of a first attempt."""
+        """How many documents are of inputs that vanished, of batches, of micro-batches, or not of a first attempt.
+
+        An input for which no execution was left got into a micro-batch although its folder is not collected.
+        """
         contents = [self._content(blob) for blob in single.values()]
-        executions = Counter(at(content, "lineage.execution") for content in contents)
+        of_executions = [(content, at(content, "lineage.execution")) for content in contents]
+        members = Counter(execution for _, execution in of_executions if execution)
+        shared = [content for content, execution in of_executions if members[execution] > 1]
         return Counter(
             {
                 "documents input_gone": sum(at(content, "reason.code") == "input_gone" for content in contents),
                 "documents of several shards": sum((at(content, "data.shards") or 0) > 1 for content in contents),
-                "documents of micro-batches": sum(n for name, n in executions.items() if name and n > 1),
+                "documents of micro-batches": len(shared),
+                "documents of inputs that found no execution left": sum(is_overflow(content) for content in shared),
                 "documents of replays": sum("attempts" in content for content in contents),
             }
         )
@@ -157,6 +163,11 @@ class Ledger:
                 problems[name] = f"is not {terminal.name}"
         extra = {name.removeprefix("latest/").removesuffix(".json") for name in copies if name.endswith(".json")}
         return problems | dict.fromkeys(extra - newest.keys(), "exists, although no generation was read")
+
+
+def is_overflow(content: Any) -> bool:
+    """Whether a document of a micro-batch is of an input that would have had an execution of its own."""
+    return content["status"] == "succeeded" and content["input"]["name"].startswith(("lasting/", "fleeting/"))
 
 
 def at(content: Any, path: str) -> Any:
