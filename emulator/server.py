@@ -273,7 +273,8 @@ class Emulator:
         for topic in self.stack.topics:
             ensure_topic(self.pubsub, f"{prefix}/topics/{topic}")
         for pull in self.stack.subscriptions:
-            ensure_subscription(self.pubsub, f"{prefix}/subscriptions/{pull.name}", f"{prefix}/topics/{pull.topic}")
+            name, topic = f"{prefix}/subscriptions/{pull.name}", f"{prefix}/topics/{pull.topic}"
+            ensure_subscription(self.pubsub, name, topic, pull.ack_deadline)
         self.triggers.apply()
         for notification in self.stack.notifications:
             self._apply_notification(notification)

@@ -129,7 +129,8 @@ def ensure_topic(pubsub: PubSub, name: str) -> None:
         pubsub.publisher.create_topic(protos.Topic(name=name))
 
 
-def ensure_subscription(pubsub: PubSub, name: str, topic: str) -> None:
+def ensure_subscription(pubsub: PubSub, name: str, topic: str, ack_deadline: int) -> None:
     """Create a pull subscription unless it exists."""
     if name not in pubsub.names():
-        pubsub.subscriber.create_subscription(protos.Subscription(name=name, topic=topic))
+        subscription = protos.Subscription(name=name, topic=topic, ack_deadline_seconds=ack_deadline)
+        pubsub.subscriber.create_subscription(subscription)

@@ -56,6 +56,7 @@ class Subscription:
 
     name: str
     topic: str
+    ack_deadline: int = 10
 
 
 @dataclass(frozen=True)

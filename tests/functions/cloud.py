@@ -105,8 +105,10 @@ class Subscription:
         self.waiting: dict[str, pubsub.PubsubMessage] = {}
         self.leased: dict[str, pubsub.PubsubMessage] = {}
         self.refusals: list[grpc.StatusCode] = []  # of acknowledgements
+        self.renewal_refusals: list[grpc.StatusCode] = []
         self.most = 1000  # the most messages that a pull returns
         self.waits: list[bool] = []  # of each pull: whether it waits for a first message
+        self.extended: list[list[str]] = []  # the ids in each request to extend leases
 
     def add(self, message: pubsub.PubsubMessage) -> None:
         self.waiting[uuid.uuid4().hex] = message
@@ -131,8 +133,12 @@ class Subscription:
         return Empty()
 
     def modify(self, request: pubsub.ModifyAckDeadlineRequest, context: grpc.ServicerContext) -> Empty:
-        assert request.ack_deadline_seconds == 0
-        self.waiting |= {ack_id: self.leased.pop(ack_id) for ack_id in request.ack_ids}
+        if request.ack_deadline_seconds and self.renewal_refusals:
+            context.abort(self.renewal_refusals.pop(0), "refused")
+        if request.ack_deadline_seconds:
+            self.extended.append(sorted(request.ack_ids))
+        else:
+            self.waiting |= {ack_id: self.leased.pop(ack_id) for ack_id in request.ack_ids}
         return Empty()
 
 

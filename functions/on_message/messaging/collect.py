@@ -16,7 +16,7 @@ from typing import Any
 from messaging import engines, lanes, orders, pubsub, runs, together
 from messaging.lanes import Lanes
 from messaging.orders import Collection
-from messaging.pubsub import Pulled
+from messaging.pubsub import Leases, Pulled
 from pipeline import intake, logs, times, waiting
 from pipeline.deployment import Deployment
 from pipeline.errors import InProgressError, RejectedError
@@ -29,13 +29,14 @@ from pipeline.jobs.job import on_endpoint
 from pipeline.kinds import SINGLE
 from pipeline.routing import regions
 from pipeline.settings import Settings
-from pipeline.storage import failure_code
+from pipeline.storage import UNAVAILABLE, failure_code
 from pipeline.times import timestamp
 from pipeline.verdicts import Verdict
 from pipeline.waiting import Note
 
 MAX_SECONDS = 240.0  # before a new message continues: the function may take 540 s, the delivery of its message 600 s
 CONCURRENCY = 8
+PART = 100  # messages that are taken in before those that are done are acknowledged
 
 DONE = ("accepted", "rejected", "ignored")
 AGAIN_SOON = ("throttled", "failed")
@@ -79,6 +80,7 @@ class Progress:
     receipt: Receipt
     pool: ThreadPoolExecutor
     held: Lanes
+    clock: Callable[[], float]
     rate: float | None = None
     counts: Counter[str] = field(default_factory=lambda: Counter(pulled=0, executions=0))
     failures: list[Exception] = field(default_factory=list)
@@ -108,7 +110,7 @@ def run(
     steps = orders.steps(order, pull_size, times.utc_now, lambda: _most(settings), lambda: clock() >= deadline)
     with ThreadPoolExecutor(CONCURRENCY) as pool:
         held = Lanes(deployment.work, settings.max_collections, lanes.lease(settings), owner=order.owner)
-        progress = Progress(deployment, order, receipt, pool, held)
+        progress = Progress(deployment, order, receipt, pool, held, clock)
         following = None
         try:
             if order.owner:
@@ -152,8 +154,7 @@ def _carry_out(
             case orders.Pull(size):
                 subscription, waits = deployment.settings.collect_subscription, progress.order.wait_for_uploads
                 pulled = pubsub.pull(subscription, size, waits=waits)
-                progress.counts["pulled"] += len(pulled)
-                _run_round(deployment, pulled, progress.receipt, progress.counts, progress.pool)
+                _run_round(progress, pulled, Leases(subscription, pulled, progress.clock))
                 answer = len(pulled)
             case orders.Share():
                 answer = _share(held, publish)
@@ -177,28 +178,48 @@ def _share(held: Lanes, publish: Callable[[dict[str, Any]], object] | None) -> b
     return bool(held.held)
 
 
-def _run_round(
-    deployment: Deployment, pulled: list[Pulled], receipt: Receipt, counts: Counter[str], pool: ThreadPoolExecutor
-) -> None:
-    """Accepts the objects of messages pulled together, and acknowledges the messages that are done.
+def _run_round(progress: Progress, pulled: Sequence[Pulled], leases: Leases) -> None:
+    """Accepts the objects of messages pulled together, and acknowledges each message once it is done.
 
     A message whose object another handler has claimed is left until its deadline, which redelivers it.
     """
-    round_ = list(pool.map(lambda one: Taken(one, _take_in(deployment, one.message)), pulled))
+    deployment, counts = progress.deployment, progress.counts
+    counts["pulled"] += len(pulled)
+    round_: list[Taken] = []
+    failures: list[Exception] = []
+    for begin in range(0, len(pulled), PART):
+        leases.renew()
+        messages_ = pulled[begin : begin + PART]
+        taken = list(progress.pool.map(lambda one: Taken(one, _take_in(deployment, one.message)), messages_))
+        failures += _finish(leases, [one for one in taken if not isinstance(one.result, Reserved)])
+        round_ += taken
     for group in _groups(round_):
-        results = together.launch(deployment, group.reserved, receipt, pool)
-        for taken, result in zip(group.taken, results, strict=True):
-            taken.result = result
-    for taken in round_:
-        _log(taken)
-    counts.update(taken.word for taken in round_)
+        leases.renew()
+        results = together.launch(deployment, group.reserved, progress.receipt, progress.pool)
+        for one, result in zip(group.taken, results, strict=True):
+            one.result = result
+        failures += _finish(leases, group.taken)
+    counts.update(one.word for one in round_)
     counts["executions"] += len({one.result.execution for one in round_ if isinstance(one.result, Verdict)} - {None})
-    subscription = deployment.settings.collect_subscription
-    pubsub.acknowledge(subscription, [taken.pulled.ack_id for taken in round_ if taken.word in DONE])
-    pubsub.give_back(subscription, [taken.pulled.ack_id for taken in round_ if taken.word in AGAIN_SOON])
-    for taken in round_:
-        if taken.word == "failed" and isinstance(taken.result, Exception):
-            raise taken.result
+    for failure in failures:
+        raise failure
+
+
+def _finish(leases: Leases, decided: Sequence[Taken]) -> list[Exception]:
+    """Logs the messages' results; acknowledges those that are done, and returns those that another try may help.
+
+    Returns:
+        What failed: handling a message, or one of these two requests. The round's other messages go on.
+    """
+    for taken in decided:
+        _log(taken)
+    failures = [one.result for one in decided if one.word == "failed" and isinstance(one.result, Exception)]
+    try:
+        leases.acknowledge([taken.pulled for taken in decided if taken.word in DONE])
+        leases.give_back([taken.pulled for taken in decided if taken.word in AGAIN_SOON])
+    except UNAVAILABLE as error:
+        failures.append(error)
+    return failures
 
 
 def _take_in(deployment: Deployment, message: Message) -> Verdict | Reserved | Exception:

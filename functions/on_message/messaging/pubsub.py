@@ -3,14 +3,17 @@
 import base64
 import functools
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from google.api_core.exceptions import DeadlineExceeded
 
+from pipeline import logs
 from pipeline.inputs.events import Message
+from pipeline.storage import UNAVAILABLE
 
 if TYPE_CHECKING:
     from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 2.0  # for the first message; the service keeps an empty pull open
 TIMEOUT_SECONDS = 30
+LEASE_SECONDS = 120  # of a renewed lease
+RENEW_SECONDS = 30.0  # after which a lease is renewed
 
 
 @functools.cache
@@ -70,15 +75,48 @@ def pull(subscription: str, limit: int, *, waits: bool = True) -> list[Pulled]:
     return pulled
 
 
-def acknowledge(subscription: str, ack_ids: Sequence[str]) -> None:
-    if ack_ids:
-        subscriber().acknowledge(request={"subscription": subscription, "ack_ids": ack_ids}, timeout=TIMEOUT_SECONDS)
+class Leases:
+    """The leases of messages pulled together.
 
+    Each ends when its message is acknowledged or returned, or at its deadline, after which the message is delivered
+    again.
+    """
 
-def give_back(subscription: str, ack_ids: Sequence[str]) -> None:
-    """Returns messages for redelivery before their deadline."""
-    if ack_ids:
-        request = {"subscription": subscription, "ack_ids": ack_ids, "ack_deadline_seconds": 0}
+    def __init__(
+        self, subscription: str, pulled: Sequence[Pulled], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._subscription, self._clock = subscription, clock
+        self._held = dict.fromkeys(message.ack_id for message in pulled)
+        self._renewed_at = clock()
+
+    def renew(self) -> None:
+        """Extends the leases some time before they end. If that fails, they end, and their messages are repeated."""
+        if not self._held or self._clock() - self._renewed_at < RENEW_SECONDS:
+            return
+        self._renewed_at = self._clock()
+        try:
+            self._modify(list(self._held), LEASE_SECONDS)
+        except UNAVAILABLE as error:
+            logs.warning("leases could not be renewed", messages=len(self._held), reason=str(error))
+
+    def acknowledge(self, pulled: Sequence[Pulled]) -> None:
+        if ack_ids := self._drop(pulled):
+            request = {"subscription": self._subscription, "ack_ids": ack_ids}
+            subscriber().acknowledge(request=request, timeout=TIMEOUT_SECONDS)
+
+    def give_back(self, pulled: Sequence[Pulled]) -> None:
+        """Returns messages for redelivery before their deadline."""
+        if ack_ids := self._drop(pulled):
+            self._modify(ack_ids, 0)
+
+    def _drop(self, pulled: Sequence[Pulled]) -> list[str]:
+        ack_ids = [message.ack_id for message in pulled]
+        for ack_id in ack_ids:
+            del self._held[ack_id]
+        return ack_ids
+
+    def _modify(self, ack_ids: Sequence[str], seconds: int) -> None:
+        request = {"subscription": self._subscription, "ack_ids": ack_ids, "ack_deadline_seconds": seconds}
         subscriber().modify_ack_deadline(request=request, timeout=TIMEOUT_SECONDS)
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import itertools
 import json
 import shlex
 from collections import Counter
@@ -15,6 +16,7 @@ from google.cloud.workflows.executions_v1 import Execution
 from google.pubsub_v1 import types as pubsub
 
 from messaging import collect as collect_module
+from messaging import pubsub as pubsub_module
 from messaging.orders import Collection
 from pipeline import settings
 from pipeline.deployment import Deployment
@@ -283,9 +285,12 @@ def test_a_long_collection_continues_in_another_message(
     monkeypatch.setenv("MICRO_BATCH_SIZE", "2")
     for number in range(7):
         upload(cloud, f"{number}.txt")
-    clock = iter([0, 1, collect_module.MAX_SECONDS])
+    pulls = cloud.executions.uploads.waits
     verdict, following = collect_module.run(
-        Deployment(settings.load(starts_executions=True)), Collection(6), RECEIPT, clock=lambda: next(clock)
+        Deployment(settings.load(starts_executions=True)),
+        Collection(6),
+        RECEIPT,
+        clock=lambda: len(pulls) * collect_module.MAX_SECONDS,
     )
     assert (verdict.counts or {})["pulled"] == 2
     assert following == Collection(4)
@@ -360,6 +365,50 @@ def test_duplicates_start_no_further_execution(cloud: Cloud, function: Function,
     assert collect()["ignored"] == 2
     assert not cloud.executions.uploads.leased
     assert kinds(cloud) == {"microbatch": 1}
+
+
+def test_a_collection_that_is_interrupted_again_and_again_gets_on(
+    cloud: Cloud, function: Function, collect: Collect
+) -> None:
+    """Messages that are done, and those of a group that has started, are acknowledged before the next group starts."""
+    blobs = [upload(cloud, f"{number}.txt") for number in range(3)]
+    collect()
+    for blob in blobs:
+        announce(cloud, blob)
+    upload(cloud, "3.txt")
+    upload(cloud, "4.png", PNG)
+    leased = []
+    cloud.executions.before_create = lambda: leased.append(len(cloud.executions.uploads.leased))
+    line = collect()
+    assert (line["ignored"], line["accepted"]) == (3, 2)
+    assert leased == [2, 1]
+
+
+def test_a_slow_collection_renews_the_leases_of_what_is_not_done(
+    cloud: Cloud, function: Function, collect: Collect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = upload(cloud, "0.txt")
+    collect()
+    announce(cloud, done)
+    for number in range(1, 4):
+        upload(cloud, f"{number}.txt")
+    monkeypatch.setattr(collect_module, "PART", 2)
+    seconds = itertools.count(step=pubsub_module.RENEW_SECONDS)
+    deployment = Deployment(settings.load(starts_executions=True))
+    collect_module.run(deployment, Collection(), RECEIPT, clock=lambda: next(seconds))
+    assert [len(ids) for ids in cloud.executions.uploads.extended] == [4, 3, 3]
+
+
+def test_leases_that_cannot_be_renewed_delay_nothing(
+    cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        upload(cloud, f"{number}.txt")
+    cloud.executions.uploads.renewal_refusals = [grpc.StatusCode.INTERNAL]
+    seconds = itertools.count(step=pubsub_module.RENEW_SECONDS)
+    deployment = Deployment(settings.load(starts_executions=True))
+    verdict, _ = collect_module.run(deployment, Collection(), RECEIPT, clock=lambda: next(seconds))
+    assert (verdict.counts or {})["accepted"] == 3
 
 
 def test_a_crash_before_the_start_loses_nothing(cloud: Cloud, function: Function, collect: Collect) -> None:
