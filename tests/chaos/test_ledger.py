@@ -79,3 +79,38 @@ def test_a_document_of_a_generation_that_was_never_announced(ledger: Ledger, cli
 def test_an_older_generation_in_latest(ledger: Ledger, client: storage.Client):
     write(client, "latest/a.txt.json", result("1"))
     assert ledger.audit().problems == {"latest": {"a.txt": "is not results/a.txt/2.json"}}
+
+
+def test_a_forged_generation_whose_delivery_failed_does_not_count_in_latest(ledger: Ledger, client: storage.Client):
+    """Its dead letter had a failed document, which a replay has replaced."""
+    ledger.forged("a.txt", 3)
+    write(client, "rejected/a.txt/3.json", rejection("3") | {"attempts": [{"execution": None}]})
+    assert ledger.audit().problems == {}
+    write(client, "latest/a.txt.json", rejection("3"))
+    assert ledger.audit().problems.keys() == {"latest"}
+
+
+def test_a_generation_that_an_execution_had_read_counts_in_latest(ledger: Ledger, client: storage.Client):
+    ledger.uploaded(Sent("a.txt", b"", EXPECTED, may_vanish=True), 3)
+    ledger.deleted("a.txt")
+    write(client, "rejected/a.txt/3.json", rejection("3") | {"attempts": [{"execution": "executions/1"}]})
+    assert ledger.audit().problems == {"latest": {"a.txt": "is not rejected/a.txt/3.json"}}
+
+
+@pytest.mark.parametrize("generation", ["2", "3"])
+def test_a_generation_that_vanished_after_its_failed_delivery_may_count_in_latest(
+    ledger: Ledger, client: storage.Client, generation: str
+):
+    ledger.uploaded(Sent("a.txt", b"", EXPECTED, may_vanish=True), 3)
+    ledger.deleted("a.txt")
+    gone = rejection("3") | {"attempts": [{"execution": None}]}
+    write(client, "rejected/a.txt/3.json", gone)
+    write(client, "latest/a.txt.json", gone if generation == "3" else result("2"))
+    assert ledger.audit().problems == {}
+
+
+@pytest.mark.parametrize("topic", ["messages", "dead-letters"])
+def test_an_order_that_ended_as_a_dead_letter(ledger: Ledger, client: storage.Client, topic: str):
+    write(client, f"failed/messages/{topic}/id-1.json", {"status": "failed", "input": {}, "lineage": {}})
+    audit = ledger.audit()
+    assert (audit.problems, audit.orders) == ({}, [f"messages/{topic}/id-1"])
