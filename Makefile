@@ -17,7 +17,7 @@ ROOTS := functions$(subst $() ,,$(patsubst %/main.py,:%,$(wildcard functions/*/m
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-promotion local test test-long test-compiled lint imports format stage audit fuzz chaos mutation rehearsal browser pulumi kserve vertex client-suites clean \
+.PHONY: help setup demo demo-promotion local test test-long test-release test-compiled lint imports format stage audit fuzz chaos mutation rehearsal browser pulumi kserve vertex client-suites clean \
         capacity simulate-scale benchmark-workflows benchmark-pipeline benchmark-functions benchmark-batches benchmark-forecast benchmark-gpu
 
 help:            ## list the targets
@@ -44,13 +44,17 @@ local: setup     ## start the whole pipeline on loopback, with MODELS=path/to/mo
 test: setup      ## run the tests (under 5 minutes)
 	@$(TEST)
 
-test-long: export FUZZ_EXAMPLES := 500
 test-long: export CHAOS_INPUTS := 300
 test-long: export CHAOS_KILLS := 10
-test-long: setup test-compiled fuzz pulumi kserve vertex chaos  ## run what `make test` leaves out, fuzz and chaos as small runs (most of an hour)
+test-long: setup pulumi chaos  ## run the real gcloud, Pulumi, a browser, a small storm (under half an hour)
 	@tests/chromium.sh
-	@echo "== Long tests, gcloud, browser, rehearsal of a deployment"
-	@$(TEST) -m 'long or gcloud or browser or rehearsal' -rs
+	@echo "== Rehearsal of a deployment, gcloud, browser"
+	@$(TEST) -m 'rehearsal or gcloud or browser' -rs
+
+test-release: export FUZZ_EXAMPLES := 500
+test-release: setup test-compiled fuzz kserve vertex  ## run the slow repetitions that `make test-long` leaves out (most of an hour)
+	@echo "== Slow tests"
+	@$(TEST) -m long -rs
 
 lint: setup      ## check style, types, imports, spelling and the workflow
 	@$(VENV)/bin/ruff check .
@@ -94,7 +98,7 @@ mutation: setup  ## plant faults in the modules of tests/mutation/modules.toml, 
 
 rehearsal: setup ## deploy, examine and destroy a new project, and run the documented commands, with the real gcloud against a stand-in (long)
 	@echo "== Rehearsal of a deployment"
-	@$(RUN) -m pytest -m rehearsal -rs tests/deploy
+	@$(TEST) -m rehearsal -rs tests/deploy
 
 browser: setup   ## test console and emulator in Chromium, which apt installs where it may
 	@tests/chromium.sh
