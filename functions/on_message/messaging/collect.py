@@ -2,7 +2,8 @@
 
 The notifications wait in a subscription of Pub/Sub. A message is acknowledged when its object needs it no longer: the
 object was rejected, is not an input, was taken in before, waits by its claim, or its claim names its execution. A
-message whose handling is interrupted is delivered again, and finds its object's claim released or expired.
+message whose handling is interrupted is delivered again, and finds its object's claim released or expired. Messages are
+acknowledged as soon as they are done, so that a collection which is interrupted again and again still gets on.
 """
 
 import logging
@@ -189,8 +190,8 @@ def _run_round(progress: Progress, pulled: Sequence[Pulled], leases: Leases) -> 
     failures: list[Exception] = []
     for begin in range(0, len(pulled), PART):
         leases.renew()
-        messages_ = pulled[begin : begin + PART]
-        taken = list(progress.pool.map(lambda one: Taken(one, _take_in(deployment, one.message)), messages_))
+        part = pulled[begin : begin + PART]
+        taken = list(progress.pool.map(lambda one: Taken(one, _take_in(deployment, one.message)), part))
         failures += _finish(leases, [one for one in taken if not isinstance(one.result, Reserved)])
         round_ += taken
     for group in _groups(round_):
