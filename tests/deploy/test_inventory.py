@@ -148,7 +148,8 @@ def test_urls_of_several_regions_keep_their_order():
 def test_the_local_stack_is_the_same_system():
     stack = yaml.safe_load((ROOT / "deploy/local/stack.yaml").read_text())
     assert set(stack["topics"]) == set(NOTIFYING["topics"])
-    assert {name: {"topic": pull["topic"]} for name, pull in SYSTEM["pull"].items()} == stack["subscriptions"]
+    pull = {name: {key: each[key] for key in ("topic", "ack_deadline")} for name, each in SYSTEM["pull"].items()}
+    assert pull == stack["subscriptions"]
     local = stack["services"]["on-message"]["env"]["COLLECT_SUBSCRIPTION"]
     assert local.rpartition("/")[2] == collected(SYSTEM).removeprefix("projects/my-project/subscriptions/inference-")
     assert {name.removeprefix("local-") for name in stack["buckets"]} == set(SYSTEM["buckets"]) - {"source"}

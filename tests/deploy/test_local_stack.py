@@ -9,15 +9,6 @@ ROOT = Path(__file__).parents[2]
 VALUES = {"project_id": "my-project", "gpu_image": "registry.example/image"}
 
 
-def test_pull_subscriptions_are_those_of_the_inventory() -> None:
-    pulled = {subscription.name: subscription for subscription in load(ROOT / "deploy/local/stack.yaml").subscriptions}
-    everything = inventory.load(VALUES)["pull"]
-    deployed = {name: everything[name] for name in pulled}
-    assert {(name, each.topic, each.ack_deadline) for name, each in pulled.items()} == {
-        (name, each["topic"], each["ack_deadline"]) for name, each in deployed.items()
-    }
-
-
 def test_schedules_are_those_of_the_inventory() -> None:
     everything = inventory.load(VALUES)["schedules"]
     local = {schedule.name: schedule for schedule in load(ROOT / "deploy/local/stack.yaml").schedules}
