@@ -46,15 +46,15 @@ test: setup      ## run the tests (under 5 minutes)
 
 test-long: export CHAOS_INPUTS := 300
 test-long: export CHAOS_KILLS := 10
-test-long: setup pulumi chaos  ## run the real gcloud, Pulumi, a browser, a small storm (under half an hour)
+test-long: setup pulumi chaos  ## run the real gcloud, Pulumi, a browser, a small storm, whole stacks (under half an hour)
 	@tests/chromium.sh
-	@echo "== Rehearsal of a deployment, gcloud, browser"
-	@$(TEST) -m 'rehearsal or gcloud or browser' -rs
+	@echo "== Rehearsal of a deployment, gcloud, browser, slow tests"
+	@$(TEST) -m 'rehearsal or gcloud or browser or long' -rs
 
 test-release: export FUZZ_EXAMPLES := 500
-test-release: setup test-compiled fuzz kserve vertex  ## run the slow repetitions that `make test-long` leaves out (most of an hour)
-	@echo "== Slow tests"
-	@$(TEST) -m long -rs
+test-release: setup test-compiled fuzz kserve vertex  ## run slow repetitions (half an hour)
+	@echo "== Slow repetitions"
+	@$(TEST) -m release -rs
 
 lint: setup      ## check style, types, imports, spelling and the workflow
 	@$(VENV)/bin/ruff check .

@@ -15,7 +15,7 @@ def test_a_flood_drains_without_a_dead_letter():
     assert tally.drained < 120 + 360
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_the_collections_of_a_flood_double_until_they_keep_up():
     tally = scenarios.flood(scenarios.raised(), 1000, seconds=420)
     by_minute = [tally.started[minute] for minute in range(7)]
@@ -37,7 +37,7 @@ def test_the_cap_is_kept_and_no_collection_exceeds_the_bound():
     assert tally.executions.total() >= 30 + 30_000 // runs.MAX_MEMBERS - 1
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_a_collection_without_an_execution_left_waits_for_the_next_hour():
     tally = scenarios.flood(deployment.of({"max_executions_per_hour": 10}), 50, seconds=600)
     assert tally.documents == 30_000
@@ -45,7 +45,7 @@ def test_a_collection_without_an_execution_left_waits_for_the_next_hour():
     assert tally.drained > scenarios.HOUR
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_what_waits_through_an_outage_drains_without_a_failure_and_begins_slowly():
     tally = scenarios.outage(scenarios.raised(), 100, seconds=1800, before=120)
     assert (tally.uploaded, tally.documents, tally.failed, tally.dead_letters) == (192_000, 192_000, 0, 0)
@@ -56,14 +56,14 @@ def test_what_waits_through_an_outage_drains_without_a_failure_and_begins_slowly
     assert tally.started[begun] <= 8000
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_in_a_long_outage_another_input_tries_each_time_so_that_none_fails():
     tally = scenarios.outage(scenarios.raised(), 1, seconds=6 * scenarios.HOUR, before=0)
     assert (tally.documents, tally.failed) == (tally.uploaded, 0)
     assert tally.trials > 30
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_a_flooding_tenant_delays_no_other_by_more_than_its_share():
     waits = {apart: scenarios.tenants(1000, 20, 120, told_apart=apart) for apart in (False, True)}
     assert all((tally.documents, tally.failed) == (tally.uploaded, 0) for tally in waits.values())
@@ -93,7 +93,7 @@ def test_processes_take_turns_on_the_virtual_clock():
     assert world.now == 7.0
 
 
-@pytest.mark.long
+@pytest.mark.release
 @pytest.mark.timeout(600)
 def test_the_recorded_results_are_those_of_the_code():
     assert report.tables() == report.recorded(), "run make simulate-scale"

@@ -99,7 +99,7 @@ def report(storm: Storm, stormy: Audit, audit: Audit, took_s: float) -> None:
     Console(width=100).print(table)
 
 
-@pytest.mark.long
+@pytest.mark.release
 @pytest.mark.stack
 @pytest.mark.timeout(400)
 def test_a_small_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,7 +142,7 @@ def resources(prefix: str) -> set[str]:
 
 class TestDestroying:
     @pytest.mark.parametrize(("prefix", "other"), [("ab", "ab-cd"), ("ab-cd", "ab"), ("ab", "cd-ab")])
-    @pytest.mark.long
+    @pytest.mark.release
     def test_it_deletes_everything_of_its_own_and_nothing_of_another_deployment(
         self, tmp_path: Path, prefix: str, other: str
     ):

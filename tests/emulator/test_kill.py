@@ -33,7 +33,7 @@ def killed_with_its_group(stack: Stack) -> None:
     stack.start()
 
 
-@pytest.mark.long
+@pytest.mark.release
 @pytest.mark.stack
 @pytest.mark.timeout(400)
 def test_all_that_was_accepted_is_delivered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from tests.event_inference.conftest import Emulated, local_environment
 ROOT = Path(__file__).parents[2]
 UNWANTED = ("torch", "transformers", "starlette", "functions_framework", "pandas")
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.release, pytest.mark.timeout(600)]
 
 
 def source(folder: Path) -> Path:

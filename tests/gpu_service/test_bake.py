@@ -107,7 +107,7 @@ def baked(cache: Path) -> Path:
     return cache
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_the_default_cloud_profile_is_baked_and_starts_without_transformers(baked: Path):
     text, image = (snapshot(baked, entry) for entry in registry.load(MODELS_FILE, "hub").entries)
     assert sorted(path.name for path in text.iterdir()) == [
@@ -126,7 +126,7 @@ def test_the_default_cloud_profile_is_baked_and_starts_without_transformers(bake
     assert started.returncode == 0, started.stderr
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_the_default_cloud_profile_answers_as_transformers(baked: Path, serve: Callable[..., Any]):
     text, image = (snapshot(baked, entry) for entry in registry.load(MODELS_FILE, "hub").entries)
     server = serve("--models", str(MODELS_FILE), "--profile", "hub", HF_HOME=str(baked), DEVICE="cpu")
@@ -146,7 +146,7 @@ def test_the_default_cloud_profile_answers_as_transformers(baked: Path, serve: C
     assert served["scores"] == pytest.approx(expected, abs=1e-3)
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_a_folder_without_tokenizer_json_starts_and_stays_as_it_is(serve: Callable[..., Any], tmp_path: Path):
     folder = tmp_path / "own"
     folder.mkdir()
@@ -171,7 +171,7 @@ def test_a_model_whose_answer_is_not_a_number_is_refused(tmp_path: Path):
         answer(Checkpoint(entry, tmp_path))
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_a_model_without_its_head_fails_the_build_with_one_sentence(tmp_path: Path):
     folder = tmp_path / "own"
     folder.mkdir()

@@ -119,7 +119,7 @@ def memory() -> int:
     return int(SERVICE["memory"].removesuffix("Gi")) * 1024
 
 
-@pytest.mark.long
+@pytest.mark.release
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", BODIES)
 def test_as_many_requests_as_an_instance_gets(serve: Callable[..., Any], name: str):
@@ -140,7 +140,7 @@ def test_as_many_requests_as_an_instance_gets(serve: Callable[..., Any], name: s
     assert peak(server.process.pid) < memory()
 
 
-@pytest.mark.long
+@pytest.mark.release
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", SHARDS)
 def test_as_many_shards_as_run_at_a_time(serve: Callable[..., Any], gcs: storage.Client, store: str, name: str):

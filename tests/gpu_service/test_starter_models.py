@@ -190,7 +190,7 @@ def test_digits_hold_out_a_fifth_with_the_sample_pictures():
     assert len(shown & {picture.numpy().tobytes() for picture in train.images}) == 0
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_digits_accuracy_on_the_held_out_fifth(image_model):
     _, model = image_model
     metrics = json.loads((artefacts.MODELS / "digits" / "metrics.json").read_text())

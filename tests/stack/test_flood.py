@@ -31,7 +31,7 @@ RUN_S = 30  # to take up to 1,000 inputs up and start them
 INTAKE = ("on-upload", "on-message")
 GROWTH, GROWTH_MIB = 1.25, 64  # of memory: the first micro-batch may come late
 
-pytestmark = [pytest.mark.stack, pytest.mark.long, pytest.mark.timeout(120 + INPUTS)]
+pytestmark = [pytest.mark.stack, pytest.mark.release, pytest.mark.timeout(120 + INPUTS)]
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ ON_ENDPOINT = {
     "endpoint": "projects/local-project/locations/us-central1/endpoints/remote",
 }
 
-pytestmark = [pytest.mark.stack, pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.release, pytest.mark.timeout(300)]
 
 
 @dataclass

@@ -54,7 +54,7 @@ def until(stream: TextIO, text: str) -> str:
 
 
 @pytest.mark.stack
-@pytest.mark.long
+@pytest.mark.release
 def test_a_function_stops_at_a_breakpoint_while_the_rest_goes_on(toy: Toy):
     (toy.folder / "toy" / "main.py").write_text(PAUSING)
     uploads = bucket(toy.up())
@@ -78,7 +78,7 @@ def test_a_function_stops_at_a_breakpoint_while_the_rest_goes_on(toy: Toy):
 
 
 @pytest.mark.stack
-@pytest.mark.long
+@pytest.mark.release
 def test_a_service_is_lent_once_and_ends_with_its_debugger(toy: Toy):
     toy.up()
     with debugger(toy, "plain") as first:
@@ -100,7 +100,7 @@ def test_without_a_stack_the_command_that_starts_one_is_named(toy: Toy):
 
 
 @pytest.mark.stack
-@pytest.mark.long
+@pytest.mark.release
 def test_a_changed_function_is_reloaded_and_the_state_stays(toy: Toy):
     uploads = bucket(toy.up("--watch"))
     uploads.blob("a.txt").upload_from_string(b"x")

@@ -35,7 +35,7 @@ def test_pycharm_is_told_to_start_the_same():
 
 
 @pytest.mark.stack
-@pytest.mark.long
+@pytest.mark.release
 @pytest.mark.timeout(300)
 def test_an_editors_breakpoint_stops_a_function_and_the_document_lands(tmp_path: Path):
     data = tmp_path / ".local"

@@ -75,7 +75,7 @@ def test_service_gets_its_environment(toy: Toy) -> None:
     assert "plain     plain is up port=" in toy.said
 
 
-@pytest.mark.parametrize("option", ["--verbose", pytest.param("--no-iam", marks=pytest.mark.long)])
+@pytest.mark.parametrize("option", ["--verbose", pytest.param("--no-iam", marks=pytest.mark.release)])
 def test_with_iam_a_service_has_its_accounts_addresses_and_none_of_the_developers(
     toy: Toy, monkeypatch: pytest.MonkeyPatch, option: str
 ) -> None:
@@ -102,7 +102,7 @@ def test_killed_emulator_leaves_no_process_behind(toy: Toy) -> None:
     toy.until(lambda: gone(processes))
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_undelivered_events_survive_a_kill(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     (toy.folder / "fail").touch()
     addresses = toy.up()
@@ -118,7 +118,7 @@ def test_undelivered_events_survive_a_kill(toy: Toy, monkeypatch: pytest.MonkeyP
     assert {event["id"] for event in toy.seen} == {toy.seen[0]["id"]}
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_acknowledged_publish_survives_a_kill(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", toy.up()["grpc"])
     publisher = pubsub_v1.PublisherClient()
@@ -183,7 +183,7 @@ def test_service_that_cannot_start_ends_the_command_with_its_output(toy: Toy, pr
     assert not (toy.data / "addresses.json").exists()
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_service_that_never_becomes_ready_ends_the_command(toy: Toy) -> None:
     toy.stack.write_text(toy.stack.read_text().replace("ready_timeout_s: 30", "ready_timeout_s: 1"))
     (toy.folder / "plain.py").write_text("import time; time.sleep(600)")
@@ -213,7 +213,7 @@ def test_taken_port_is_reported_with_the_option_to_change_it(toy: Toy, which: st
     assert "Traceback" not in toy.said
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_second_emulator_on_the_same_folder_is_refused(toy: Toy) -> None:
     toy.up()
     command = [sys.executable, "-m", "emulator", "--stack", str(toy.stack), "--data", str(toy.data), "--free-ports"]
@@ -223,7 +223,7 @@ def test_second_emulator_on_the_same_folder_is_refused(toy: Toy) -> None:
     assert (toy.data / "addresses.json").exists()
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_interrupted_start_leaves_no_process_behind(toy: Toy) -> None:
     (toy.folder / "plain.py").write_text("import time; time.sleep(600)")
     toy.run("--free-ports")
@@ -233,7 +233,7 @@ def test_interrupted_start_leaves_no_process_behind(toy: Toy) -> None:
     assert gone(processes)
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_env_prints_export_lines_while_an_emulator_is_running(toy: Toy) -> None:
     addresses = toy.up()
     command = [sys.executable, "-m", "emulator", "env", "--data", str(toy.data)]

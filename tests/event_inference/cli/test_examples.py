@@ -48,7 +48,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, 
         yield env | {"PATH": f"{program.parent}{os.pathsep}{env['PATH']}"}, folder
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_every_example_has_the_output_that_it_shows(shell: tuple[dict[str, str], Path]):
     """In order, since later examples read what earlier ones sent."""
     assert len(EXAMPLES) > 10

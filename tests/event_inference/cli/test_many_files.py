@@ -19,7 +19,7 @@ from tests.event_inference.conftest import Emulated, environment, local_environm
 COUNT, SIZE = 1000, 64 * 1024
 MEMORY_MB = 200  # Google's clients alone take about 100
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.release, pytest.mark.timeout(300)]
 
 
 def generations(laptop: Emulated) -> dict[str, list[int]]:

@@ -24,7 +24,7 @@ def moments() -> list[float]:
 
 @pytest.mark.parametrize(
     "max_wait",
-    [0, 60, 3600, *(pytest.param(wait, marks=pytest.mark.long) for wait in (900, 21_600))],
+    [0, 60, 3600, *(pytest.param(wait, marks=pytest.mark.release) for wait in (900, 21_600))],
 )
 def test_the_bill_of_a_simulated_month_is_that_of_the_formulas(moments: list[float], max_wait: int):
     started, used = month.simulated(moments, max_wait)

@@ -164,7 +164,7 @@ def not_json(constant: str) -> None:
     raise ValueError(constant)  # Python's parser takes NaN and Infinity, which JSON does not have
 
 
-@pytest.mark.long
+@pytest.mark.release
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(LINES, min_size=1, max_size=12), size=st.integers(1, 5))
 def test_every_json_line_is_returned_once_and_in_order(run: Run, lines: list[str], size: int) -> None:
@@ -288,7 +288,7 @@ def test_gzip_that_unpacks_beyond_the_limit_is_refused(
     assert (response.status_code, response.get_json()["error"]["code"]) == (422, "decompression_bomb")
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_a_large_table_is_cut_in_constant_memory(cloud: Cloud, function: Function) -> None:
     row = "1,A film that I liked a lot and would see again at any time of the day\n"
     arg = argument(cloud, "a.csv", "id,review\n" + row * 250_000, "table")  # 18 MB

@@ -293,7 +293,7 @@ def test_the_size_decides_also_of_compressed_inputs(
     assert function("preprocess").post("/", json=arg).get_json()["mode"] == mode
 
 
-@pytest.mark.parametrize("rows", [3000, pytest.param(300_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rows", [3000, pytest.param(300_000, marks=pytest.mark.release)])
 def test_a_compressed_input_is_cut_like_its_content(
     cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
@@ -332,7 +332,7 @@ def process(cloud: Cloud, arg: dict[str, Any]) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "preprocessing.cut_job"], env=environ, cwd=ROOT)
 
 
-@pytest.mark.long
+@pytest.mark.release
 @pytest.mark.parametrize("seed", range(4))
 def test_a_cut_is_killed_again_and_again(
     cloud: Cloud,

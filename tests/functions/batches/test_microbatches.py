@@ -132,7 +132,7 @@ def test_small_texts_share_one_execution(cloud: Cloud, function: Function, colle
     assert not cloud.documents("status")
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_fifty_uploads_of_all_kinds(cloud: Cloud, function: Function, collect: Collect) -> None:
     for number in range(20):
         upload(cloud, f"{number}.txt", f"I liked it {number} times.")

@@ -289,7 +289,7 @@ def test_a_named_date_column_is_read_alone(forecast: Callable[..., dict]) -> Non
 # --- how files are written -------------------------------------------------------------------------
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_every_notation_of_a_series_gives_the_same_forecast(forecast):
     numbers = values(120) * 30
     plain = table(DAILY, numbers)
@@ -397,7 +397,7 @@ def test_irregular_dates_are_rejected_unless_a_frequency_is_requested(rejection,
     assert dated(answer) == following
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_only_the_latest_points_of_a_long_series_are_used(forecast):
     stamps = pd.date_range("2024-01-01", periods=21_000, freq="min")
     answer = forecast(table(stamps, values(21_000, 1440), "%Y-%m-%d %H:%M"), horizon=1)
@@ -419,7 +419,7 @@ def test_a_long_series_is_fitted_in_part(count: int, yearly: int):
 # --- which series ----------------------------------------------------------------------------------
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_two_years_of_hours_take_seconds():
     """About 3 s of processor time; the bound leaves room for slower machines."""
     stamps = pd.date_range("2022-01-01", periods=17_520, freq="h")

@@ -68,7 +68,7 @@ QUICK = ("controls",)
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in CASES]
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.release) for name in CASES]
 )
 def test_forecast_within_its_memory(cloud: Cloud, name: str) -> None:
     memory, concurrency = deployed("forecast")

@@ -133,7 +133,7 @@ def work(cloud: Cloud, name: str, requests: list[dict[str, Any]], concurrency: i
     return Worker(answers, int(next(line for line in lines if line.startswith("PEAK ")).split()[1]))
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_each_ends_with_its_code_within_the_worker_s_memory_and_time(cloud: Cloud) -> None:
     names = list(CASES)
     blobs = [cloud.upload(f"{index:02}/{CASES[name][0]}", CASES[name][1]()) for index, name in enumerate(names)]

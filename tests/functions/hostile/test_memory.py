@@ -19,7 +19,7 @@ from tests.functions.hostile.test_hostile import deployed, work
 from tests.functions.test_on_dead_letter import letter
 from tests.functions.test_preprocess import argument
 
-long = pytest.mark.long
+long = pytest.mark.release
 MIB = 1 << 20
 
 

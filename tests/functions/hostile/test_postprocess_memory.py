@@ -54,7 +54,7 @@ def batch_of(cloud: Cloud, arg: dict[str, Any], source: storage.Blob, records: i
     return batch.json()
 
 
-@pytest.mark.long
+@pytest.mark.release
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", LINES)
 def test_lost_shards_of_the_largest_records(cloud: Cloud, tmp_path: Path, name: str) -> None:
@@ -71,7 +71,7 @@ def test_lost_shards_of_the_largest_records(cloud: Cloud, tmp_path: Path, name: 
         assert (document["data"]["records"], document["data"]["succeeded"]) == (SHARDS * records, records)
 
 
-@pytest.mark.long
+@pytest.mark.release
 @pytest.mark.timeout(300)
 def test_answers_and_micro_batches(cloud: Cloud, tmp_path: Path) -> None:
     """The largest answers that a workflow can hand on, and micro-batches of as many members as one may have."""

@@ -118,7 +118,7 @@ def content(world: World, name: str) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_two_handlers_start_at_least_one_execution_under_any_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     explorer = modelled(Explorer({"first": handle, "second": handle}), monkeypatch)
     left = (("crash", 2), ("fault", 1), ("lease ends", 2))
@@ -243,7 +243,7 @@ def swept(explorer: Explorer, world: World) -> World:
 LATE = "execution 0"  # the call of the attempt that failed, repeated or merely slow
 
 
-@pytest.mark.long
+@pytest.mark.release
 @pytest.mark.parametrize(
     ("actors", "executions", "left"),
     [
@@ -344,10 +344,10 @@ OVERWRITTEN = {"deliver": deliver, "throttle": throttle, "overwrite": overwrite,
 @pytest.mark.parametrize(
     ("executions", "left"),
     [
-        pytest.param("dead", (("crash", 1), ("lease ends", 1)), marks=pytest.mark.long),
+        pytest.param("dead", (("crash", 1), ("lease ends", 1)), marks=pytest.mark.release),
         ("dead", (("fault", 1),)),
-        pytest.param("running", (("crash", 2),), marks=pytest.mark.long),
-        pytest.param("running", (("fault", 1),), marks=pytest.mark.long),
+        pytest.param("running", (("crash", 2),), marks=pytest.mark.release),
+        pytest.param("running", (("fault", 1),), marks=pytest.mark.release),
     ],
     ids=["dead, crashes", "dead, no answers", "running, crashes", "running, no answers"],
 )
@@ -463,7 +463,7 @@ CALM = (("crash", 1), ("lease ends", 1))
     ("besides", "left"),
     [
         ((), (*CALM, ("fault", 1))),
-        *(pytest.param((program,), CALM, marks=pytest.mark.long) for program in ("arrive", "collect", "sweep")),
+        *(pytest.param((program,), CALM, marks=pytest.mark.release) for program in ("arrive", "collect", "sweep")),
     ],
     ids=str,
 )
@@ -491,8 +491,8 @@ def test_an_input_that_waits_is_started_whatever_happens(
     ("besides", "left"),
     [
         ((), (("crash", 1),)),
-        pytest.param((), (*CALM, ("fault", 1)), marks=[pytest.mark.long, pytest.mark.timeout(600)]),
-        pytest.param(("sweep",), (("crash", 1),), marks=[pytest.mark.long, pytest.mark.timeout(600)]),
+        pytest.param((), (*CALM, ("fault", 1)), marks=[pytest.mark.release, pytest.mark.timeout(600)]),
+        pytest.param(("sweep",), (("crash", 1),), marks=[pytest.mark.release, pytest.mark.timeout(600)]),
     ],
     ids=str,
 )

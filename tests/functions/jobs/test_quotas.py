@@ -91,7 +91,7 @@ def test_when_the_hour_is_used_up_another_instance_only_reads_that(cloud: Cloud,
     assert [method for method, _ in cloud.faulty.requests] == ["GET"]
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_a_large_cap_is_counted_in_blocks(cloud: Cloud, clock: Clock) -> None:
     quota = Quota(cloud.work, 1000, clock)
     cloud.faulty.requests.clear()

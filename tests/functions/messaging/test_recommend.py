@@ -75,7 +75,7 @@ def steps_usd(cloud: Cloud, folder: str) -> float:
     return statistics.fmean(each["cost"]["total"]["parts"]["workflow_steps"] for each in documents)
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_a_recommendation_that_is_applied_changes_what_it_said(
     cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,7 +126,7 @@ def test_without_enough_inputs_it_says_what_is_missing(cloud: Cloud, function: F
     assert len(cloud.documents("recommendations")) == 1, "the day's document is written anew"
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_many_outcomes_are_sampled(cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
     upload_many(cloud, function, "in")
     conclude_all(cloud, function)

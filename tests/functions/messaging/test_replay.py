@@ -492,7 +492,7 @@ def finish(cloud: Cloud, function: Function, since: int) -> None:
         run(cloud, function, execution)
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_many_texts_are_replayed_by_one_execution_with_a_document_each(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -549,7 +549,7 @@ def test_the_same_inputs_are_predicted_on_anew_by_each_replay(
     assert [content["status"] for content in cloud.documents().values()] == ["succeeded"] * 3
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_beyond_the_hour_s_executions_they_wait_for_a_collection(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -632,7 +632,7 @@ def test_a_very_large_order_splits_in_several_messages(
     assert sum(replayed(function, capsys, **order)["started"] for order in orders) == 9
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_an_order_that_was_killed_halfway_is_finished_by_its_redelivery_and_the_sweep(
     cloud: Cloud, function: Function, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

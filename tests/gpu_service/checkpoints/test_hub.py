@@ -104,7 +104,7 @@ def download(hub: Hub, home: Path, revision: str = "main", **env: str) -> subpro
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_a_private_repository_is_downloaded_with_the_token_and_only_what_is_needed(hub: Hub, tmp_path: Path):
     run = download(hub, tmp_path, HF_TOKEN="secret")
     assert run.returncode == 0, run.stderr
@@ -117,7 +117,7 @@ def test_a_private_repository_is_downloaded_with_the_token_and_only_what_is_need
     assert len(hub.requests) == count, "what is in the cache needs no request, and no token"
 
 
-@pytest.mark.long
+@pytest.mark.release
 @pytest.mark.parametrize("revision", ["main", COMMIT, ""])
 def test_what_was_downloaded_is_found_again_without_the_hub(hub: Hub, tmp_path: Path, revision: str):
     run = download(hub, tmp_path, revision, HF_TOKEN="secret")
@@ -126,7 +126,7 @@ def test_what_was_downloaded_is_found_again_without_the_hub(hub: Hub, tmp_path: 
     assert len(hub.requests) == count
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_an_interrupted_download_is_completed(hub: Hub, tmp_path: Path):
     folder = Path(download(hub, tmp_path, HF_TOKEN="secret").stdout.split()[0])
     (folder / "model.safetensors").unlink()
@@ -136,7 +136,7 @@ def test_an_interrupted_download_is_completed(hub: Hub, tmp_path: Path):
     assert (folder / "model.safetensors").read_bytes() == b"weights"
 
 
-@pytest.mark.long
+@pytest.mark.release
 @pytest.mark.parametrize(
     ("token", "said"),
     [({}, "private and HF_TOKEN is not set"), ({"HF_TOKEN": "x"}, "private and the token in HF_TOKEN may not read it")],
@@ -150,7 +150,7 @@ def test_a_private_repository_without_a_valid_token_is_refused(
     assert f"The name is wrong, or the repository is {said}. If a folder is meant, write ./acme/private." in run.stderr
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_a_folder_with_a_similar_name_is_suggested(hub: Hub, tmp_path: Path):
     (tmp_path / "mine" / "acmes").mkdir(parents=True)
     run = download(hub, tmp_path, HF_HUB_OFFLINE="1")

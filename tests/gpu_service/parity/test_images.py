@@ -13,7 +13,7 @@ def test_a_checkpoint_is_served_as_by_transformers_or_refused(case: Case, tmp_pa
     assert case.fits(outcome := images.outcome(case, tmp_path)), outcome
 
 
-@pytest.mark.long
+@pytest.mark.release
 @pytest.mark.parametrize("case", [case for case in images.CASES if not case.is_refused], ids=lambda case: case.name)
 def test_images_of_every_size_and_format_score_as_by_transformers(case: Case, tmp_path: Path):
     assert case.fits(outcome := images.outcome(case, tmp_path, images.many())), outcome

@@ -26,7 +26,7 @@ def test_a_checkpoint_answers_as_transformers_or_is_refused(case: Case, tmp_path
     assert case.fits(found), found
 
 
-@pytest.mark.long
+@pytest.mark.release
 @pytest.mark.parametrize("case", [case for case in CASES if case.name not in FAST], ids=lambda case: case.name)
 def test_every_other_checkpoint_does_too(case: Case, tmp_path: Path):
     found = outcome(case, tmp_path)

@@ -42,7 +42,7 @@ def test_vertex_ai_names_a_bucket_folder_with_the_one_model(
         assert (copied / path.name).read_bytes() == path.read_bytes()
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_a_process_serves_the_model_of_vertex_ais_bucket(
     gcs: storage.Client, folder: Callable[[str], Path], serve: Callable[..., Any]
 ):

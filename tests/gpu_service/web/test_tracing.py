@@ -119,7 +119,7 @@ def test_a_trace_that_is_not_sampled_leaves_no_spans(serve: Callable[..., Any], 
     assert collector.spans[0].trace_id.hex() != TRACE
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_an_unreachable_collector_affects_no_request(serve: Callable[..., Any]):
     server = serve(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9", OTEL_SERVICE_NAME="mine")
     server.wait_until_ready()
@@ -138,7 +138,7 @@ def test_spans_on_the_console_are_lines_of_the_log(serve: Callable[..., Any]):
     assert sorted(span["name"] for span in spans) == ["POST /predict", "batch", "device", "queue"]
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_opentelemetry_is_imported_only_if_enabled():
     code = "import gpu_service.web.server, gpu_service.serving.startup, sys; sys.exit('opentelemetry' in sys.modules)"
     root = Path(__file__).parents[3]

@@ -14,7 +14,7 @@ from gpu_service.inputs.images import decoding
 from gpu_service.inputs.images.decoding import MAX_PIXELS, MAX_WEBP_PIXELS
 from gpu_service.inputs.images.geometry import Geometry, Normalisation
 
-long = pytest.mark.long
+long = pytest.mark.release
 MAX_GROWTH_MIB = 800  # so that MAX_LARGE images at a time fit beside the models
 SQUARE, WIDE, TALL = (7_071, 7_071), (55_000, 890), (12, 4_000_000)
 TURNED = Image.Exif()
@@ -69,7 +69,7 @@ def growth(data: bytes, geometry: Geometry) -> int:
     return _peak() - before
 
 
-@pytest.mark.long
+@pytest.mark.release
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def test_an_image_that_would_stay_too_large_is_refused(cropping: Callable[..., I
         assert refused.value.code == "too_large"
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_a_large_jpeg_is_reduced_only_where_no_pixel_changes_by_two_levels(cropping: Callable[..., ImageInputs]):
     y, x = np.mgrid[0:2800, 0:3600]
     waves = np.stack([128 + 90 * np.sin(x / 40 + channel) * np.cos(y / 30) for channel in range(3)], -1)

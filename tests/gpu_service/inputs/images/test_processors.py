@@ -93,7 +93,7 @@ def test_other_settings_are_left_to_transformers(settings: dict[str, Any], tmp_p
         assert np.array_equal(chosen.pixels(image), made(images=image, return_tensors="np")["pixel_values"][0])
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_a_slim_image_does_not_become_millions_of_pixels(tmp_path: Path):
     settings = {"image_processor_type": "MobileViTImageProcessor", "size": {"shortest_edge": 64}, "crop_size": 64}
     chosen = preparation(tmp_path, settings)

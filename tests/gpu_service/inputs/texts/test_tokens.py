@@ -147,7 +147,7 @@ def test_invalid_texts_are_refused_with_the_reason(inputs: TextInputs, value: ob
     assert failed.value.code == code
 
 
-@pytest.mark.long
+@pytest.mark.release
 @pytest.mark.parametrize("unit", ["a", "1", "a ", "é", "\u4e00", "\u0301", "a'"])
 @pytest.mark.parametrize("of", ["the tests", "the starter model"])
 def test_of_the_longest_texts_as_much_is_read_as_the_library_bears(inputs: TextInputs, unit: str, of: str):

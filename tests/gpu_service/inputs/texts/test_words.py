@@ -75,7 +75,7 @@ def plain(folder: Callable[[str], Path]) -> Tokenizer:
 runs = st.tuples(st.sampled_from(LETTERS), st.sampled_from([1, 2, 99, 100, 101, 163, 329, LONG, 2 * LONG]))
 
 
-@pytest.mark.long
+@pytest.mark.release
 @given(parts=st.lists(runs, min_size=1, max_size=6))
 @settings(max_examples=200, deadline=None)
 def test_texts_of_long_words_have_the_librarys_tokens(

@@ -75,7 +75,7 @@ def test_unsupported_inputs_run_uncompiled(fresh: Callable[[str], Model]):
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs
 
 
-@pytest.mark.long
+@pytest.mark.release
 def test_without_a_compiler_the_service_starts_uncompiled(
     folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
