@@ -41,7 +41,8 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
     for name in ("on-upload", "on-message"):
         description["services"][name].setdefault("env", {})["MAX_EXECUTIONS_PER_HOUR"] = str(CAP)
     file = tmp_path / "stack.yaml"
-    file.write_text(yaml.safe_dump(description | {"root": str(ROOT)}))
+    logs = {"log_mb": 10_000}  # all lines are read at the end
+    file.write_text(yaml.safe_dump(description | {"root": str(ROOT), "retention": logs}))
     with Stack(tmp_path / "data", stack=file) as running:
         running.start()
         yield running
