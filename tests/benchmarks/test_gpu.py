@@ -16,7 +16,7 @@ from benchmarks.gpu.tasks import SERVED, TASKS
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu" / "run.sh"
 
 
-@pytest.mark.release
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_every_step_passes_on_the_cpu(tmp_path: Path) -> None:
     command = [str(SCRIPT), "--device", "cpu", "--quick", "--seconds", "800", "--output", str(tmp_path)]
@@ -42,7 +42,7 @@ def test_every_step_passes_on_the_cpu(tmp_path: Path) -> None:
     assert "failed" not in table
 
 
-@pytest.mark.release
+@pytest.mark.long
 @pytest.mark.skipif(torch.backends.cuda.is_built(), reason="PyTorch has CUDA")
 def test_without_cuda_it_says_what_is_missing(tmp_path: Path) -> None:
     run = subprocess.run([SCRIPT, "--output", tmp_path], capture_output=True, text=True, check=False)
@@ -51,7 +51,7 @@ def test_without_cuda_it_says_what_is_missing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.release
+@pytest.mark.long
 def test_a_step_that_fails_or_takes_too_long_is_reported(tmp_path: Path) -> None:
     runner = Runner("cpu", quick=True, folder=tmp_path, deadline=time.monotonic() + 60)
     failed = runner.run(Step("parity", "nonsense", "float32"), threads=1)
