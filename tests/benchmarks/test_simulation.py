@@ -9,6 +9,7 @@ from benchmarks.scale.simulation.clock import Pool, Process, World
 from messaging import runs
 
 
+@pytest.mark.long
 def test_a_flood_drains_without_a_dead_letter():
     tally = scenarios.flood(scenarios.raised(), 1000, seconds=120)
     assert (tally.uploaded, tally.documents, tally.failed, tally.dead_letters) == (120_000, 120_000, 0, 0)

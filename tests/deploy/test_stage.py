@@ -136,6 +136,7 @@ def test_a_staged_function_loads_alone_with_its_own_requirements(staged: Path, t
     assert int(run.stdout.splitlines()[-1]) > 20
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("line", ["import duckdb", "def late() -> None:\n    import duckdb"])
 def test_an_import_outside_the_requirements_is_detected(tmp_path: Path, line: str) -> None:
     staged = stage.stage("on_upload", target=tmp_path / "staged")

@@ -30,7 +30,7 @@ TEXT = "  What a delightful, warm and funny film!  \u00e9 "
 PICTURE = images.encoded(images.photo(700, 520, 7))  # too large for the workflow's variables
 SMALL = images.encoded(images.photo(90, 70, 8))
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.long, pytest.mark.timeout(240)]
 
 
 @pytest.fixture(scope="module")

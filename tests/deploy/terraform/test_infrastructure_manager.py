@@ -45,11 +45,13 @@ def test_a_misspelt_variable_is_refused(tmp_path: Path):
     assert "max_instance is not a variable of the deployment" in run.stderr
 
 
+@pytest.mark.long
 def test_gcloud_knows_the_command(command: list[str]):
     assert recorded.unknown_flags([command[1:]]) == []
     assert "--tf-version-constraint==1.5.7" in command
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed: the bundle was not applied")
 def test_the_bundle_creates_the_same_resources_as_the_root(command: list[str], tmp_path: Path):
     flags = dict(word.removeprefix("--").split("=", 1) for word in command if word.startswith("--"))

@@ -82,6 +82,7 @@ def objects(text: str) -> list[dict[str, Any]]:
 CELLS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")) | st.sampled_from('",;\n '), max_size=12)
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     table=st.lists(st.tuples(st.integers(0, 99), CELLS), min_size=1, max_size=12),

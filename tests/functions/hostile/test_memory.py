@@ -96,6 +96,7 @@ def check(cloud: Cloud, cases: dict[str, Case]) -> None:
     assert worker.peak < memory
 
 
+@pytest.mark.long
 def test_preprocess_within_its_memory(cloud: Cloud) -> None:
     check(cloud, QUICK)
 
@@ -146,6 +147,7 @@ def test_on_dead_letter_within_its_memory(cloud: Cloud, tmp_path: Path, name: st
     send(cloud, tmp_path, "on_dead_letter", [letter(data, f"{n}") for n in range(2 * deployed("on_dead_letter")[1])])
 
 
+@pytest.mark.long
 def test_on_upload_within_its_memory(cloud: Cloud, tmp_path: Path) -> None:
     contents = [
         gzip.compress(b'{"instances":' + b"[" * (31 * MIB)),

@@ -68,6 +68,7 @@ def test_every_operation_has_a_name_of_its_own():
     assert len(operations(document)) == len(document["paths"])
 
 
+@pytest.mark.long
 def test_every_route_is_generated(generated: Any, served: Any):
     folder = Path(generated.__file__).parent / "api" / "default"
     modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
