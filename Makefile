@@ -52,7 +52,7 @@ test-long: setup pulumi chaos  ## run the real gcloud, Pulumi, a browser, a smal
 	@$(TEST) -m 'rehearsal or gcloud or browser or long' -rs
 
 test-release: export FUZZ_EXAMPLES := 500
-test-release: setup test-compiled fuzz kserve vertex  ## run slow repetitions (half an hour)
+test-release: setup test-compiled fuzz kserve vertex  ## run slow repetitions, fuzz, compiled models, other clients (half an hour)
 	@echo "== Slow repetitions"
 	@$(TEST) -m release -rs
 

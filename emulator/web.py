@@ -80,7 +80,7 @@ class _Protocol(HttpToolsProtocol):
     def _refuse(self, status: HTTPStatus) -> None:
         if self._is_responding():
             self.transport.abort()
-        elif not self._is_refused and not self.transport.is_closing():
+        elif not self.transport.is_closing():
             head = f"HTTP/1.1 {status} {status.phrase}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
             self.transport.write(head.encode())
             self.transport.write_eof()

@@ -133,12 +133,12 @@ class Subscription:
         return Empty()
 
     def modify(self, request: pubsub.ModifyAckDeadlineRequest, context: grpc.ServicerContext) -> Empty:
-        if request.ack_deadline_seconds and self.renewal_refusals:
-            context.abort(self.renewal_refusals.pop(0), "refused")
-        if request.ack_deadline_seconds:
-            self.extended.append(sorted(request.ack_ids))
-        else:
+        if request.ack_deadline_seconds == 0:
             self.waiting |= {ack_id: self.leased.pop(ack_id) for ack_id in request.ack_ids}
+        elif self.renewal_refusals:
+            context.abort(self.renewal_refusals.pop(0), "refused")
+        else:
+            self.extended.append(sorted(request.ack_ids))
         return Empty()
 
 

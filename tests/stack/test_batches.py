@@ -12,13 +12,12 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-import yaml
 from google.api_core.exceptions import NotFound
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.cloud.pubsub_v1 import PublisherClient
 
 from emulator.process import Stack
+from tests.stack import changed
 
 ROOT = Path(__file__).parents[2]
 THRESHOLD = 1500
@@ -30,23 +29,12 @@ pytestmark = [pytest.mark.long, pytest.mark.stack, pytest.mark.timeout(240)]
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("batches")
-    content: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "local" / "stack.yaml").read_text())
-    content["root"] = str(ROOT)
+    content = changed.description()
     content["env"]["RECORDS_PER_SHARD"] = "100"
     content["workflows"]["inference"]["env"] |= {"JOB_THRESHOLD_RECORDS": str(THRESHOLD), "JOB_TASKS": "2"}
     content["services"]["preprocess"]["env"]["CUT_JOB_BYTES"] = str(CUT_JOB_BYTES)
-    path = folder / "stack.yaml"
-    path.write_text(yaml.safe_dump(content))
-    with Stack(folder / "state", stack=path) as running:
-        yield running.start()
-        assert running.refusals() == []
-
-
-@pytest.fixture
-def client(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> storage.Client:
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", stack.http)
-    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", stack.grpc)
-    return storage.Client(project="local-project", credentials=AnonymousCredentials())
+    with changed.started(folder, content) as running:
+        yield running
 
 
 def upload(client: storage.Client, name: str, rows: int) -> str:

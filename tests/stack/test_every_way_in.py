@@ -15,14 +15,13 @@ from typing import Any
 import httpx
 import pytest
 import transformers
-import yaml
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.cloud.pubsub_v1 import PublisherClient
 from PIL import Image
 
 from emulator.process import Stack
 from tests.gpu_service.parity import images
+from tests.stack import changed
 
 ROOT = Path(__file__).parents[2]
 SIDE = 384
@@ -50,14 +49,11 @@ def stack(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         {"name": "wide", "version": "1", "task": "image-classification", "source": str(checkpoint), "default": True},
     ]
     (folder / "models.json").write_text(json.dumps({"ways": entries}))
-    content: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "local" / "stack.yaml").read_text())
-    content["root"] = str(ROOT)
+    content = changed.description()
     serve = ["python", "-m", "gpu_service", "--models", str(folder / "models.json"), "--profile", "ways"]
     content["services"]["gpu-service"]["command"] = [*serve, "--port", "{port}"]
-    (folder / "stack.yaml").write_text(yaml.safe_dump(content))
-    with Stack(folder / "state", stack=folder / "stack.yaml") as running:
-        yield running.start()
-        assert running.refusals() == []
+    with changed.started(folder, content) as running:
+        yield running
 
 
 @dataclass
@@ -187,13 +183,6 @@ CONTENTS = {
     "small picture": ("image", SMALL, ".png"),
     "photo turned by the camera": ("image", images.turned(9), ".jpg"),
 }
-
-
-@pytest.fixture
-def client(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> storage.Client:
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", stack.http)
-    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", stack.grpc)
-    return storage.Client(project="local-project", credentials=AnonymousCredentials())
 
 
 @pytest.mark.parametrize("name", CONTENTS)

@@ -15,12 +15,11 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-import yaml
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
 from emulator.process import Stack
 from pipeline.jobs.quotas import OF_SHAREABLE
+from tests.stack import changed
 
 ROOT = Path(__file__).parents[2]
 EXECUTIONS = "v1/projects/local-project/locations/us-central1/workflows/inference/executions"
@@ -37,24 +36,17 @@ pytestmark = [pytest.mark.stack, pytest.mark.release, pytest.mark.timeout(120 + 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     """The local stack with a tenth of the executions that the inputs would need."""
-    description = yaml.safe_load((ROOT / "deploy" / "local" / "stack.yaml").read_text())
+    content = changed.description()
     for name in ("on-upload", "on-message"):
-        description["services"][name].setdefault("env", {})["MAX_EXECUTIONS_PER_HOUR"] = str(CAP)
-    file = tmp_path / "stack.yaml"
-    logs = {"log_mb": 10_000}  # all lines are read at the end
-    file.write_text(yaml.safe_dump(description | {"root": str(ROOT), "retention": logs}))
-    with Stack(tmp_path / "data", stack=file) as running:
-        running.start()
+        content["services"][name].setdefault("env", {})["MAX_EXECUTIONS_PER_HOUR"] = str(CAP)
+    content["retention"] = {"log_mb": 10_000}  # all lines are read at the end
+    with changed.started(tmp_path, content) as running:
         yield running
-        assert running.refusals() == []
 
 
 def test_every_input_of_a_flood_gets_its_document_from_the_next_collection_in_flat_memory(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, client: storage.Client
 ):
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", stack.http)
-    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", stack.grpc)
-    client = storage.Client(project="local-project", credentials=AnonymousCredentials())
     bucket = client.bucket("local-input")
     memory = Memory(stack)
     with ThreadPoolExecutor(17) as pool:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-import yaml
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import pubsub_v1, storage
 
 from deploy.local import iam
 from emulator.process import Stack
+from tests.stack import changed
+from tests.stack import test_own_models as own_models
 
 ROOT = Path(__file__).parents[2]
 EXECUTIONS = "v1/projects/local-project/locations/us-central1/workflows/inference/executions"
@@ -23,28 +23,17 @@ pytestmark = [pytest.mark.long, pytest.mark.stack, pytest.mark.timeout(120)]
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The local stack without the trigger on uploads, whose schedule does not collect by itself."""
-    description = yaml.safe_load((ROOT / "deploy" / "local" / "stack.yaml").read_text())
-    del description["triggers"]["on-upload"]
-    description["iam"] = {"grants": iam.grants(micro_batching=True)}
-    description["schedules"]["collect"]["paused"] = True
-    folder = tmp_path_factory.mktemp("stack")
-    file = folder / "stack.yaml"
-    file.write_text(yaml.safe_dump(description | {"root": str(ROOT)}))
-    with Stack(folder / "data", stack=file) as running, pytest.MonkeyPatch.context() as environment:
-        running.start()
-        environment.setenv("STORAGE_EMULATOR_HOST", running.http)
-        environment.setenv("PUBSUB_EMULATOR_HOST", running.grpc)
-        client = storage.Client(project="local-project", credentials=AnonymousCredentials())
-        notification = client.bucket("local-input").notification(
-            "uploads", "local-project", payload_format="JSON_API_V1"
-        )
-        notification.create()
+    content = changed.description()
+    del content["triggers"]["on-upload"]
+    content["iam"] = {"grants": iam.grants(micro_batching=True)}
+    content["schedules"]["collect"]["paused"] = True
+    with changed.started(tmp_path_factory.mktemp("stack"), content) as running:
+        bucket = own_models.client(running).bucket("local-input")
+        bucket.notification("uploads", "local-project", payload_format="JSON_API_V1").create()
         yield running
-        assert running.refusals() == []
 
 
-def test_many_small_uploads_share_an_execution(stack: Stack):
-    client = storage.Client(project="local-project", credentials=AnonymousCredentials())
+def test_many_small_uploads_share_an_execution(stack: Stack, client: storage.Client):
     bucket = client.bucket("local-input")
     for number in range(30):
         bucket.blob(f"film{number}.txt").upload_from_string(
@@ -62,9 +51,8 @@ def test_many_small_uploads_share_an_execution(stack: Stack):
     }
 
 
-def test_inputs_that_have_waited_run_as_the_job(stack: Stack):
+def test_inputs_that_have_waited_run_as_the_job(stack: Stack, client: storage.Client):
     """Where no instance of the service is known to be awake, the job is billed for less."""
-    client = storage.Client(project="local-project", credentials=AnonymousCredentials())
     for number in range(3):
         blob = client.bucket("local-input").blob(f"waiting/{number}.txt")
         blob.metadata = {"max_wait": "1m"}
@@ -84,8 +72,7 @@ def test_inputs_that_have_waited_run_as_the_job(stack: Stack):
     assert list(client.list_blobs("local-work", prefix="waiting/")) == []
 
 
-def test_recommendations_are_written_on_the_laptop_too(stack: Stack):
-    client = storage.Client(project="local-project", credentials=AnonymousCredentials())
+def test_recommendations_are_written_on_the_laptop_too(stack: Stack, client: storage.Client):
     order("recommend")
     give_up = time.monotonic() + 60
     while not (blobs := list(client.list_blobs("local-output", prefix="recommendations/"))):

@@ -12,7 +12,6 @@ import grpc
 import httpx
 import psutil
 import pytest
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.cloud.workflows import executions_v1
 from google.cloud.workflows.executions_v1.services.executions.transports import ExecutionsGrpcTransport
@@ -33,12 +32,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running.start()
         # Some tests call a service as an account that may not.
         assert {refusal["permission"] for refusal in running.refusals()} <= {"run.routes.invoke"}
-
-
-@pytest.fixture
-def client(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> storage.Client:
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", stack.http)
-    return storage.Client(project="local-project", credentials=AnonymousCredentials())
 
 
 def demo(*options: str) -> subprocess.CompletedProcess[str]:

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from jsonschema import Draft202012Validator
 
 from emulator.process import Stack
 from tests.gpu_service.tasks import checkpoints
+from tests.stack import changed
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "functions/pipeline/schemas/result.schema.json").read_text())
@@ -49,21 +48,11 @@ def _models_file(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("tasks")
-    content: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "local" / "stack.yaml").read_text())
-    content["root"] = str(ROOT)
+    content = changed.description()
     models = ["--models", str(_models_file(folder)), "--profile", "tasks"]
     content["services"]["gpu-service"]["command"] = ["python", "-m", "gpu_service", *models, "--port", "{port}"]
-    path = folder / "stack.yaml"
-    path.write_text(yaml.safe_dump(content))
-    with Stack(folder / "state", stack=path) as running:
-        yield running.start()
-        assert running.refusals() == []
-
-
-@pytest.fixture
-def client(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> storage.Client:
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", stack.http)
-    return storage.Client(project="local-project", credentials=AnonymousCredentials())
+    with changed.started(folder, content) as running:
+        yield running
 
 
 def _document(client: storage.Client, name: str, content: str, **metadata: str) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def _carry_out(
             case orders.Pull(size):
                 subscription, waits = deployment.settings.collect_subscription, progress.order.wait_for_uploads
                 pulled = pubsub.pull(subscription, size, waits=waits)
-                _run_round(progress, pulled, Leases(subscription, pulled, progress.clock))
+                _run_round(progress, pulled)
                 answer = len(pulled)
             case orders.Share():
                 answer = _share(held, publish)
@@ -179,13 +179,14 @@ def _share(held: Lanes, publish: Callable[[dict[str, Any]], object] | None) -> b
     return bool(held.held)
 
 
-def _run_round(progress: Progress, pulled: Sequence[Pulled], leases: Leases) -> None:
+def _run_round(progress: Progress, pulled: Sequence[Pulled]) -> None:
     """Accepts the objects of messages pulled together, and acknowledges each message once it is done.
 
     A message whose object another handler has claimed is left until its deadline, which redelivers it.
     """
     deployment, counts = progress.deployment, progress.counts
     counts["pulled"] += len(pulled)
+    leases = Leases(deployment.settings.collect_subscription, pulled, progress.clock)
     round_: list[Taken] = []
     failures: list[Exception] = []
     for begin in range(0, len(pulled), PART):

@@ -3,7 +3,6 @@
 import base64
 import functools
 import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -82,9 +81,7 @@ class Leases:
     again.
     """
 
-    def __init__(
-        self, subscription: str, pulled: Sequence[Pulled], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, subscription: str, pulled: Sequence[Pulled], clock: Callable[[], float]) -> None:
         self._subscription, self._clock = subscription, clock
         self._held = dict.fromkeys(message.ack_id for message in pulled)
         self._renewed_at = clock()

@@ -260,54 +260,41 @@ def test_every_example_creates_exactly_the_inventory(root: terraformed.Root, tmp
     assert kept == {name: bucket["keep"] and keep for name, bucket in system["buckets"].items()}
 
 
+def check_all_that_is_created(root: terraformed.Root, folder: Path, values: dict[str, Any]) -> None:
+    """Applies the root with these variables; the state stays in the folder, for another call."""
+    given = {"project_id": "my-project", **values}
+    flags = [f"-var={name}={each if isinstance(each, str) else json.dumps(each)}" for name, each in given.items()]
+    run = root.run("apply", "-auto-approve", "-input=false", *flags, f"-state={folder}/s")
+    assert run.returncode == 0, run.stderr
+    resources = terraformed.resources(root.show(f"{folder}/s")["values"])
+    system = inventory.load({**REQUIRED, **values})
+    assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
+
+
 @pytest.mark.long
 @needs_terraform
 def test_every_region_has_the_service_and_the_job(root: terraformed.Root, tmp_path: Path):
-    regions: dict[str, list[str]] = {"gpu_regions": ["europe-west4", "us-central1"], "gpu_region_weights": ["3", "1"]}
-    values = {**REQUIRED, **regions, "keep_latest": False}
-    flags = ["-input=false", "-var=project_id=my-project", "-var=keep_latest=false"]
-    flags += [f"-var={name}={json.dumps(value)}" for name, value in regions.items()]
-    run = root.run("apply", "-auto-approve", *flags, f"-state={tmp_path}/s")
-    assert run.returncode == 0, run.stderr
-    resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
-    assert terraformed.shape_of(resources) == shape.plain(shape.expected(inventory.load(values)))
+    regions: dict[str, Any] = {"gpu_regions": ["europe-west4", "us-central1"], "gpu_region_weights": ["3", "1"]}
+    check_all_that_is_created(root, tmp_path, {**regions, "keep_latest": False})
 
 
 @pytest.mark.long
 @needs_terraform
 def test_micro_batching_collects_the_buckets_notifications_every_minute(root: terraformed.Root, tmp_path: Path):
-    flags = ["-input=false", "-var=project_id=my-project", "-var=micro_batching=true", f"-state={tmp_path}/s"]
-    run = root.run("apply", "-auto-approve", *flags)
-    assert run.returncode == 0, run.stderr
-    resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
-    system = inventory.load({**REQUIRED, "micro_batching": True})
-    assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
+    check_all_that_is_created(root, tmp_path, {"micro_batching": True})
 
 
 @pytest.mark.long
 @needs_terraform
 def test_tracked_objects_reach_a_bucket(root: terraformed.Root, tmp_path: Path):
-    flags = ["-input=false", "-var=project_id=my-project", "-var=track_objects=true", f"-state={tmp_path}/s"]
-    run = root.run("apply", "-auto-approve", *flags)
-    assert run.returncode == 0, run.stderr
-    resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
-    system = inventory.load({**REQUIRED, "track_objects": True})
-    assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
+    check_all_that_is_created(root, tmp_path, {"track_objects": True})
 
 
 @pytest.mark.long
 @needs_terraform
 def test_notifications_come_with_the_secret_that_configures_them(root: terraformed.Root, tmp_path: Path):
-    flags = ["-input=false", "-var=project_id=my-project", f"-state={tmp_path}/s"]
-    run = root.run("apply", "-auto-approve", "-var=notifications_secret=endpoints", *flags)
-    assert run.returncode == 0, run.stderr
-    resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
-    system = inventory.load({**REQUIRED, "notifications_secret": "endpoints"})
-    assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
-    run = root.run("apply", "-auto-approve", *flags)
-    assert run.returncode == 0, run.stderr
-    resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
-    assert terraformed.shape_of(resources) == shape.plain(shape.expected(inventory.load(REQUIRED)))
+    check_all_that_is_created(root, tmp_path, {"notifications_secret": "endpoints"})
+    check_all_that_is_created(root, tmp_path, {})
 
 
 @pytest.mark.long
@@ -322,37 +309,21 @@ def test_own_models_a_token_and_an_existing_bucket_reach_the_service_and_the_job
     values |= {"vertex_registry_role": "projects/my-project/roles/vertexRegistry", "model_memory_bytes": "8589934592"}
     values |= {"load_wait_seconds": "90", "models_refresh_seconds": "5"}
     values |= {"max_collections": "5", "tenants": "folder", "tenant_share": "0.05"}
-    flags = [f"-var={name}={value}" for name, value in {"project_id": "my-project", **values}.items()]
-    run = root.run("apply", "-auto-approve", "-input=false", *flags, f"-state={tmp_path}/s")
-    assert run.returncode == 0, run.stderr
-    resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
-    system = inventory.load({**REQUIRED, **values})
-    assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
+    check_all_that_is_created(root, tmp_path, values)
 
 
 @pytest.mark.long
 @needs_terraform
 def test_without_a_gpu_the_same_system_runs_on_cpus_also_with_another_prefix(root: terraformed.Root, tmp_path: Path):
     values = {"gpu_type": "none", "service_prefix": "dev-eu", "gpu_revision": "dev-eu-gpu-service-00001"}
-    flags = [f"-var={name}={value}" for name, value in {"project_id": "my-project", **values}.items()]
-    run = root.run("apply", "-auto-approve", "-input=false", *flags, f"-state={tmp_path}/s")
-    assert run.returncode == 0, run.stderr
-    resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
-    system = inventory.load({**REQUIRED, **values})
-    assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
+    check_all_that_is_created(root, tmp_path, values)
 
 
 @pytest.mark.long
 @needs_terraform
 @pytest.mark.parametrize("reports", [True, False])
 def test_a_companys_keys_networks_and_ingress_reach_everything(root: terraformed.Root, tmp_path: Path, reports: bool):
-    values = {"project_id": "my-project", **shape.COMPANY, "reports": str(reports).lower()}
-    flags = [f"-var={name}={value}" for name, value in values.items()]
-    run = root.run("apply", "-auto-approve", "-input=false", *flags, f"-state={tmp_path}/s")
-    assert run.returncode == 0, run.stderr
-    resources = terraformed.resources(root.show(f"{tmp_path}/s")["values"])
-    system = inventory.load({**REQUIRED, **values})
-    assert terraformed.shape_of(resources) == shape.plain(shape.expected(system))
+    check_all_that_is_created(root, tmp_path, {**shape.COMPANY, "reports": str(reports).lower()})
 
 
 @needs_terraform

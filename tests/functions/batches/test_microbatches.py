@@ -384,6 +384,14 @@ def test_a_collection_that_is_interrupted_again_and_again_gets_on(
     assert leased == [2, 1]
 
 
+def collect_slowly() -> dict[str, Any]:
+    """The counts of a collection that has to renew its leases at each step."""
+    seconds = itertools.count(step=pubsub_module.RENEW_SECONDS)
+    deployment = Deployment(settings.load(starts_executions=True))
+    verdict, _ = collect_module.run(deployment, Collection(), RECEIPT, clock=lambda: next(seconds))
+    return dict(verdict.counts or {})
+
+
 def test_a_slow_collection_renews_the_leases_of_what_is_not_done(
     cloud: Cloud, function: Function, collect: Collect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -393,22 +401,15 @@ def test_a_slow_collection_renews_the_leases_of_what_is_not_done(
     for number in range(1, 4):
         upload(cloud, f"{number}.txt")
     monkeypatch.setattr(collect_module, "PART", 2)
-    seconds = itertools.count(step=pubsub_module.RENEW_SECONDS)
-    deployment = Deployment(settings.load(starts_executions=True))
-    collect_module.run(deployment, Collection(), RECEIPT, clock=lambda: next(seconds))
+    collect_slowly()
     assert [len(ids) for ids in cloud.executions.uploads.extended] == [4, 3, 3]
 
 
-def test_leases_that_cannot_be_renewed_delay_nothing(
-    cloud: Cloud, function: Function, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_leases_that_cannot_be_renewed_delay_nothing(cloud: Cloud) -> None:
     for number in range(3):
         upload(cloud, f"{number}.txt")
     cloud.executions.uploads.renewal_refusals = [grpc.StatusCode.INTERNAL]
-    seconds = itertools.count(step=pubsub_module.RENEW_SECONDS)
-    deployment = Deployment(settings.load(starts_executions=True))
-    verdict, _ = collect_module.run(deployment, Collection(), RECEIPT, clock=lambda: next(seconds))
-    assert (verdict.counts or {})["accepted"] == 3
+    assert collect_slowly()["accepted"] == 3
 
 
 def test_a_crash_before_the_start_loses_nothing(cloud: Cloud, function: Function, collect: Collect) -> None:
